@@ -1,0 +1,103 @@
+//! What the workers of one cell hand over when they have ended.
+
+use super::{KernelDelta, Latency, Ledger, RxTally, Stalls, TxTally};
+use crate::unit::Nanos;
+
+/// How punctual the senders were. Absent where there is no schedule.
+#[derive(Debug, Clone, Default)]
+pub struct Timing {
+    /// Slots that came up: attempted or missed.
+    pub scheduled: u64,
+    /// Slots that came too late to be sent.
+    pub missed: u64,
+    /// From the intended moment to the actual departure.
+    pub lag: Latency,
+    /// Between departures of one worker, all.
+    pub gap: Latency,
+    /// Those of `gap` that held a stall of the sender, or its catching up after one.
+    pub gap_in_stall: Latency,
+}
+
+impl Timing {
+    /// Adds that of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.scheduled += other.scheduled;
+        self.missed += other.missed;
+        self.lag.merge(&other.lag);
+        self.gap.merge(&other.gap);
+        self.gap_in_stall.merge(&other.gap_in_stall);
+    }
+}
+
+/// One-way latency of the received datagrams.
+#[derive(Debug, Clone, Default)]
+pub struct OneWay {
+    /// From the intended moment; without a schedule, from the batch's departure.
+    pub from_schedule: Latency,
+    /// From the actual departure; empty where it equals the other or the payload has no room.
+    pub from_send: Latency,
+    /// Those of `from_schedule` that overlapped a stall of either end.
+    pub in_stall: Latency,
+}
+
+impl OneWay {
+    /// Adds that of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.from_schedule.merge(&other.from_schedule);
+        self.from_send.merge(&other.from_send);
+        self.in_stall.merge(&other.in_stall);
+    }
+}
+
+/// Socket buffers in bytes, as granted (the kernel doubles what it grants, for its own
+/// bookkeeping; this is the doubled figure). The smallest over all sockets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// SO_SNDBUF of the senders.
+    pub send_buffer: Option<u64>,
+    /// SO_RCVBUF of the receivers.
+    pub receive_buffer: Option<u64>,
+}
+
+/// All that was measured in one cell, merged over its workers.
+#[derive(Debug, Clone, Default)]
+pub struct Harvest {
+    /// The senders' window: from the start to the last departure, or to the end of the schedule.
+    pub elapsed: Nanos,
+    /// What the senders counted.
+    pub tx: TxTally,
+    /// What the receivers counted.
+    pub rx: RxTally,
+    /// What the kernel counted meanwhile.
+    pub kernel: KernelDelta,
+    /// CPU time of the senders.
+    pub tx_cpu: Option<Nanos>,
+    /// CPU time of the receivers.
+    pub rx_cpu: Option<Nanos>,
+    /// Socket buffers.
+    pub sockets: Sockets,
+    /// Latency.
+    pub latency: OneWay,
+    /// Punctuality; `None` flat out.
+    pub timing: Option<Timing>,
+    /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
+    pub jitter: Option<Nanos>,
+    /// Stalls of the senders.
+    pub tx_stalls: Stalls,
+    /// Stalls of the receivers.
+    pub rx_stalls: Stalls,
+    /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
+    pub stolen: Option<Nanos>,
+    /// Datagrams sent and lost in warm-up.
+    pub warmup: (u64, u64),
+    /// The run was cut short, by a signal or because nothing could be sent.
+    pub cut_short: Option<&'static str>,
+}
+
+impl Harvest {
+    /// Every datagram by fate.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        Ledger::settle(&self.tx, &self.rx, &self.kernel)
+    }
+}

@@ -1,0 +1,51 @@
+//! Facts about the host that decide what a measurement on it is worth.
+
+/// One thing this host can or cannot do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// The engine or feature.
+    pub name: &'static str,
+    /// Whether it works here.
+    pub available: bool,
+    /// Why not, or with what limits.
+    pub detail: String,
+}
+
+/// What was found out about the host. What this system does not tell is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostFacts {
+    /// Name of the host.
+    pub hostname: Option<String>,
+    /// Kernel name and release, e.g. `Linux 6.18.44`.
+    pub kernel: Option<String>,
+    /// Model name of the CPU.
+    pub cpu_model: Option<String>,
+    /// CPUs this process may run on.
+    pub allowed_cpus: Vec<usize>,
+    /// Of those, groups that share a physical core.
+    pub siblings: Vec<Vec<usize>>,
+    /// Frequency governor of the allowed CPUs; `None` where there is no frequency scaling.
+    pub governor: Option<String>,
+    /// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
+    pub rmem_max: Option<u64>,
+    /// `net.core.wmem_max` in bytes.
+    pub wmem_max: Option<u64>,
+    /// `net.core.netdev_max_backlog` in packets.
+    pub netdev_max_backlog: Option<u64>,
+    /// The kernel's clock source, e.g. `tsc`.
+    pub clocksource: Option<String>,
+    /// The hypervisor or container this runs under, as far as it shows.
+    pub virtualization: Option<String>,
+    /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
+    pub steal_share: Option<f64>,
+    /// Median cost of one clock read in ns.
+    pub clock_cost_ns: Option<f64>,
+    /// Smallest step seen between two different clock reads in ns.
+    pub clock_step_ns: Option<u64>,
+    /// Median and worst oversleep of a 100 µs sleep, in ns.
+    pub sleep_error_ns: Option<(u64, u64)>,
+    /// What engines and features this host has.
+    pub capabilities: Vec<Capability>,
+    /// Built without optimisation.
+    pub debug_build: bool,
+}

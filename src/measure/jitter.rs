@@ -1,0 +1,48 @@
+//! Interarrival jitter as RFC 3550 defines it.
+
+use crate::unit::Nanos;
+
+/// The jitter of one flow: J += (|D| − J) / 16, RFC 3550 section 6.4.1, where D is the change in
+/// transit time from one received datagram to the next in order of arrival.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Jitter {
+    last_transit_ns: Option<u64>,
+    /// Sixteen times the estimate, as in appendix A.8, so that integers lose nothing.
+    scaled_ns: u64,
+}
+
+impl Jitter {
+    /// Takes the transit time of a datagram.
+    #[inline]
+    pub fn record(&mut self, transit_ns: u64) {
+        if let Some(last) = self.last_transit_ns.replace(transit_ns) {
+            let change = transit_ns.abs_diff(last);
+            self.scaled_ns = (self.scaled_ns + change).saturating_sub((self.scaled_ns + 8) >> 4);
+        }
+    }
+
+    /// The estimate; `None` before the second datagram.
+    #[must_use]
+    pub const fn estimate(&self) -> Option<Nanos> {
+        match (self.last_transit_ns, self.scaled_ns) {
+            (None, _) => None,
+            (Some(_), scaled) => Some(Nanos(scaled >> 4)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_transit_has_none_and_a_swinging_one_converges() {
+        let mut steady = Jitter::default();
+        assert_eq!(steady.estimate(), None);
+        (0..100).for_each(|_| steady.record(5_000));
+        assert_eq!(steady.estimate(), Some(Nanos(0)));
+        let mut swinging = Jitter::default();
+        (0..1_000).for_each(|i| swinging.record(if i % 2 == 0 { 1_000 } else { 4_000 }));
+        assert!(swinging.estimate().unwrap().0.abs_diff(3_000) <= 1);
+    }
+}

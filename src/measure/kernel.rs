@@ -1,0 +1,65 @@
+//! The kernel's own counters, as values.
+
+/// UDP counters of a network namespace, `/proc/net/snmp` and `snmp6` added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UdpCounters {
+    /// Datagrams that applications read.
+    pub in_datagrams: u64,
+    /// Datagrams to ports nobody had bound.
+    pub no_ports: u64,
+    /// Datagrams handed down by applications.
+    pub out_datagrams: u64,
+    /// Dropped because a socket's receive buffer was full.
+    pub rcvbuf_errors: u64,
+    /// Dropped because of a wrong checksum.
+    pub in_csum_errors: u64,
+    /// Not sent, for want of buffer.
+    pub sndbuf_errors: u64,
+}
+
+/// One reading of the counters that tell where datagrams end. What this system does not have is
+/// `None`, never 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelCounters {
+    /// Of the network namespace.
+    pub udp: Option<UdpCounters>,
+    /// Packets that found a CPU's backlog full, all CPUs, `/proc/net/softnet_stat`.
+    pub backlog: Option<u64>,
+    /// Dropped by the interfaces of the namespace, `/proc/net/dev`, both directions.
+    pub device: Option<u64>,
+}
+
+/// What the kernel counted between two readings, and what the receiving sockets dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelDelta {
+    /// Dropped at our receiving sockets (`SO_MEMINFO`), for want of buffer.
+    pub sockets: Option<u64>,
+    /// Of the network namespace.
+    pub udp: Option<UdpCounters>,
+    /// Packets that found a CPU's backlog full.
+    pub backlog: Option<u64>,
+    /// Dropped by interfaces.
+    pub device: Option<u64>,
+}
+
+impl KernelCounters {
+    /// What was counted since `earlier`; `sockets` is what our own receiving sockets dropped.
+    #[must_use]
+    pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
+        let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        let udp = self.udp.zip(earlier.udp).map(|(now, then)| UdpCounters {
+            in_datagrams: now.in_datagrams.saturating_sub(then.in_datagrams),
+            no_ports: now.no_ports.saturating_sub(then.no_ports),
+            out_datagrams: now.out_datagrams.saturating_sub(then.out_datagrams),
+            rcvbuf_errors: now.rcvbuf_errors.saturating_sub(then.rcvbuf_errors),
+            in_csum_errors: now.in_csum_errors.saturating_sub(then.in_csum_errors),
+            sndbuf_errors: now.sndbuf_errors.saturating_sub(then.sndbuf_errors),
+        });
+        KernelDelta {
+            sockets,
+            udp,
+            backlog: less(self.backlog, earlier.backlog),
+            device: less(self.device, earlier.device),
+        }
+    }
+}

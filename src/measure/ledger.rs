@@ -1,0 +1,191 @@
+//! The ledger: exactly one fate for every datagram.
+//!
+//! ```text
+//! attempted = sent + refused
+//! sent      = received + lost
+//! lost      = receive_buffer + backlog + device + qdisc + checksum + no_port + unaccounted
+//! arrived   = received + duplicate + late + foreign + corrupt
+//! ```
+
+use super::kernel::KernelDelta;
+use super::tally::{Refused, RxTally, TxTally};
+
+/// Where lost datagrams were lost. `None`: this system does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LostAt {
+    /// The receiving socket's buffer was full.
+    pub receive_buffer: Option<u64>,
+    /// A CPU's backlog was full.
+    pub backlog: Option<u64>,
+    /// An interface dropped them.
+    pub device: Option<u64>,
+    /// A queueing discipline dropped them. With `IP_RECVERR` on, such a send is refused with
+    /// ENOBUFS instead, so of our own this is 0.
+    pub qdisc: Option<u64>,
+    /// The checksum was wrong.
+    pub checksum: Option<u64>,
+    /// Nobody had bound the port.
+    pub no_port: Option<u64>,
+}
+
+impl LostAt {
+    /// All that have a place.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        [
+            self.receive_buffer,
+            self.backlog,
+            self.device,
+            self.qdisc,
+            self.checksum,
+            self.no_port,
+        ]
+        .into_iter()
+        .flatten()
+        .sum()
+    }
+}
+
+/// Every datagram of a measurement, by fate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Datagrams offered to the system.
+    pub attempted: u64,
+    /// Datagrams it took.
+    pub sent: u64,
+    /// Datagrams it refused, by reason.
+    pub refused: Refused,
+    /// Sequence numbers that arrived, each once.
+    pub received: u64,
+    /// Sequence numbers that did not.
+    pub lost: u64,
+    /// Where they were lost.
+    pub lost_at: LostAt,
+    /// Lost, and nobody knows where.
+    pub unaccounted: u64,
+    /// Datagrams read, whatever they were.
+    pub arrived: u64,
+    /// Sequence numbers that arrived again.
+    pub duplicate: u64,
+    /// Too old to tell.
+    pub late: u64,
+    /// Received after a higher number.
+    pub reordered: u64,
+    /// Not ours.
+    pub foreign: u64,
+    /// Ours by the tag, but not by the rest.
+    pub corrupt: u64,
+}
+
+impl Ledger {
+    /// Settles what both ends counted with what the kernel counted. A place is charged with no
+    /// more than is still missing, nearest to the receiver first: the socket's own counter is
+    /// exact, those of the namespace may include others' datagrams.
+    #[must_use]
+    pub fn settle(tx: &TxTally, rx: &RxTally, kernel: &KernelDelta) -> Self {
+        let lost = tx.sent.saturating_sub(rx.received);
+        let mut missing = lost;
+        let mut charge = |count: Option<u64>| {
+            let charged = count?.min(missing);
+            missing -= charged;
+            Some(charged)
+        };
+        let udp = kernel.udp;
+        let receive_buffer = charge(kernel.sockets);
+        let no_port = charge(udp.map(|udp| udp.no_ports));
+        let checksum = charge(udp.map(|udp| udp.in_csum_errors));
+        let backlog = charge(kernel.backlog);
+        let device = charge(kernel.device);
+        // With IP_RECVERR a full queue refuses the send; nothing is dropped behind our back.
+        let qdisc = udp.map(|_| 0);
+        let lost_at = LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port };
+        Self {
+            attempted: tx.sent + tx.refused.total(),
+            sent: tx.sent,
+            refused: tx.refused,
+            received: rx.received,
+            lost,
+            lost_at,
+            unaccounted: missing,
+            arrived: rx.arrived,
+            duplicate: rx.duplicate,
+            late: rx.late,
+            reordered: rx.reordered,
+            foreign: rx.foreign,
+            corrupt: rx.corrupt,
+        }
+    }
+
+    /// The share of what was sent that did not arrive, 0 to 1; `None` where nothing was sent.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        (self.sent > 0).then(|| self.lost as f64 / self.sent as f64)
+    }
+
+    /// Which of the four identities does not hold, in words; `None` where all do.
+    #[must_use]
+    pub fn broken_identity(&self) -> Option<&'static str> {
+        let identities = [
+            (self.attempted == self.sent + self.refused.total(), "attempted = sent + refused"),
+            (self.sent == self.received + self.lost, "sent = received + lost"),
+            (self.lost == self.lost_at.total() + self.unaccounted, "lost = places + unaccounted"),
+            (
+                self.arrived
+                    == self.received + self.duplicate + self.late + self.foreign + self.corrupt,
+                "arrived = received + duplicate + late + foreign + corrupt",
+            ),
+        ];
+        identities.into_iter().find_map(|(holds, name)| (!holds).then_some(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::UdpCounters;
+
+    fn kernel(sockets: u64, no_ports: u64) -> KernelDelta {
+        KernelDelta {
+            sockets: Some(sockets),
+            udp: Some(UdpCounters { no_ports, ..UdpCounters::default() }),
+            backlog: Some(0),
+            device: Some(0),
+        }
+    }
+
+    #[test]
+    fn every_loss_finds_its_place_or_is_unaccounted() {
+        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
+        let ledger = Ledger::settle(&tx, &rx, &kernel(30, 4));
+        assert_eq!(ledger.lost_at.receive_buffer, Some(30));
+        assert_eq!(ledger.lost_at.no_port, Some(4));
+        assert_eq!(ledger.unaccounted, 6);
+        assert_eq!(ledger.broken_identity(), None);
+    }
+
+    #[test]
+    fn foreign_drops_are_not_charged_to_us() {
+        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
+        let ledger = Ledger::settle(&tx, &rx, &kernel(50, 50));
+        assert_eq!(ledger.lost_at.total(), 1);
+        assert_eq!(ledger.unaccounted, 0);
+        assert_eq!(ledger.broken_identity(), None);
+    }
+
+    #[test]
+    fn without_kernel_counters_all_loss_is_unaccounted() {
+        let tx = TxTally { sent: 5, ..TxTally::default() };
+        let ledger = Ledger::settle(&tx, &RxTally::default(), &KernelDelta::default());
+        assert_eq!(ledger.unaccounted, 5);
+        assert_eq!(ledger.lost_at.receive_buffer, None);
+        assert_eq!(ledger.broken_identity(), None);
+    }
+
+    #[test]
+    fn a_broken_identity_is_named() {
+        let ledger = Ledger { sent: 1, attempted: 1, ..Ledger::default() };
+        assert_eq!(ledger.broken_identity(), Some("sent = received + lost"));
+    }
+}

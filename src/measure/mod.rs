@@ -1,0 +1,23 @@
+//! What is counted and how: tallies a worker keeps, latency histograms, the sequence window,
+//! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
+//! facts of the host beside which they must be read.
+
+mod harvest;
+mod host;
+mod jitter;
+mod kernel;
+mod latency;
+mod ledger;
+mod stall;
+mod tally;
+mod window;
+
+pub use harvest::{Harvest, OneWay, Sockets, Timing};
+pub use host::{Capability, HostFacts};
+pub use jitter::Jitter;
+pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
+pub use latency::{HIGHEST_NS, Latency};
+pub use ledger::{Ledger, LostAt};
+pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
+pub use tally::{Refusal, Refused, RxTally, TxTally};
+pub use window::{Fate, WINDOW, Window};

@@ -1,0 +1,96 @@
+//! Stalls: when the CPU was taken away from a worker.
+
+use crate::unit::Nanos;
+
+/// The shortest gap between two of a worker's own clock reads that counts as a stall. A batch of
+/// 16 sends takes 0.1 ms at most, a timer interrupt less; where a hypervisor takes the CPU away, it
+/// takes it for 1 ms and more (measured on a 2-core virtual machine).
+pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
+
+/// How often and how long a worker stood still.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stalls {
+    /// Gaps above [`STALL_THRESHOLD`].
+    pub count: u64,
+    /// Their sum.
+    pub total: Nanos,
+    /// The longest one.
+    pub max: Nanos,
+}
+
+impl Stalls {
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+}
+
+/// Watches a worker's clock reads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StallMeter {
+    last: Nanos,
+    ended: Nanos,
+    stalls: Stalls,
+}
+
+impl StallMeter {
+    /// Begins a phase at `now`.
+    pub fn start(&mut self, now: Nanos) {
+        *self = Self { last: now, ..Self::default() };
+    }
+
+    /// Takes a clock read; true where a stall has just ended.
+    #[inline]
+    pub fn observe(&mut self, now: Nanos) -> bool {
+        let gap = now.since(self.last);
+        self.last = now;
+        gap > STALL_THRESHOLD && self.note(now, gap)
+    }
+
+    fn note(&mut self, now: Nanos, gap: Nanos) -> bool {
+        self.stalls.count += 1;
+        self.stalls.total += gap;
+        self.stalls.max = self.stalls.max.max(gap);
+        self.ended = now;
+        true
+    }
+
+    /// Excuses the time up to `now`: a system call that was asked to wait is to blame for it.
+    #[inline]
+    pub fn excuse(&mut self, now: Nanos) {
+        self.last = now;
+    }
+
+    /// When the latest stall ended; zero before the first.
+    #[inline]
+    #[must_use]
+    pub const fn ended(&self) -> Nanos {
+        self.ended
+    }
+
+    /// All stalls so far.
+    #[must_use]
+    pub const fn stalls(&self) -> Stalls {
+        self.stalls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_unexcused_long_gaps_count() {
+        let mut meter = StallMeter::default();
+        meter.start(Nanos(10));
+        assert!(!meter.observe(Nanos(500_000)));
+        assert!(meter.observe(Nanos(5_500_000)));
+        meter.excuse(Nanos(50_000_000));
+        assert!(!meter.observe(Nanos(50_000_001)));
+        let stalls = meter.stalls();
+        assert_eq!((stalls.count, stalls.total, stalls.max), (1, Nanos(5_000_000), Nanos(5_000_000)));
+        assert_eq!(meter.ended(), Nanos(5_500_000));
+    }
+}

@@ -1,0 +1,141 @@
+//! Plain counters that a worker owns while it runs.
+
+/// Why a datagram did not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// EAGAIN: the socket's send buffer was full.
+    WouldBlock,
+    /// ENOBUFS or ENOMEM: a queue below the socket was full.
+    NoBuffers,
+    /// ECONNREFUSED and its like: an ICMP error came back for an earlier datagram, or no route.
+    Unreachable,
+    /// EMSGSIZE: larger than the path takes without fragments.
+    TooBig,
+    /// Anything else.
+    Other,
+}
+
+/// Refused datagrams by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// The socket's send buffer was full (EAGAIN).
+    pub would_block: u64,
+    /// A queue below the socket was full (ENOBUFS, ENOMEM).
+    pub no_buffers: u64,
+    /// An ICMP error came back for an earlier datagram, or no route (ECONNREFUSED, E…UNREACH).
+    pub unreachable: u64,
+    /// Larger than the path takes without fragments (EMSGSIZE).
+    pub too_big: u64,
+    /// Any other error.
+    pub other: u64,
+}
+
+impl Refused {
+    /// Counts one.
+    #[inline]
+    pub fn count(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::WouldBlock => self.would_block += 1,
+            Refusal::NoBuffers => self.no_buffers += 1,
+            Refusal::Unreachable => self.unreachable += 1,
+            Refusal::TooBig => self.too_big += 1,
+            Refusal::Other => self.other += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.would_block + self.no_buffers + self.unreachable + self.too_big + self.other
+    }
+
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.would_block += other.would_block;
+        self.no_buffers += other.no_buffers;
+        self.unreachable += other.unreachable;
+        self.too_big += other.too_big;
+        self.other += other.other;
+    }
+}
+
+/// What a sender counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TxTally {
+    /// Datagrams the system took.
+    pub sent: u64,
+    /// Their payload in bytes.
+    pub bytes: u64,
+    /// Datagrams the system did not take; each gave its sequence number back.
+    pub refused: Refused,
+    /// System calls that sent, or tried to.
+    pub syscalls: u64,
+    /// The raw error number behind the latest [`Refusal::Other`], 0 where there was none.
+    pub last_errno: i32,
+}
+
+impl TxTally {
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.bytes += other.bytes;
+        self.refused.merge(&other.refused);
+        self.syscalls += other.syscalls;
+        if other.last_errno != 0 {
+            self.last_errno = other.last_errno;
+        }
+    }
+}
+
+/// What a receiver counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RxTally {
+    /// Datagrams read, whatever they were.
+    pub arrived: u64,
+    /// Datagrams of ours, each sequence number once.
+    pub received: u64,
+    /// Of those, the ones read by the end of the senders' window.
+    pub in_window: u64,
+    /// Their payload in bytes.
+    pub bytes_in_window: u64,
+    /// Payload of `received` in bytes.
+    pub bytes: u64,
+    /// Sequence numbers seen before.
+    pub duplicate: u64,
+    /// Ours, but too old to tell whether new or repeated.
+    pub late: u64,
+    /// Received after a higher number (RFC 4737).
+    pub reordered: u64,
+    /// The largest distance to the highest number before, in sequence numbers.
+    pub reorder_extent: u64,
+    /// Not ours.
+    pub foreign: u64,
+    /// Ours by the tag, but not by the rest.
+    pub corrupt: u64,
+    /// System calls that received, or tried to.
+    pub syscalls: u64,
+    /// Receive calls that failed for another reason than an empty queue.
+    pub errors: u64,
+    /// Most datagrams that shared one read time.
+    pub batch_max: u64,
+}
+
+impl RxTally {
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.arrived += other.arrived;
+        self.received += other.received;
+        self.in_window += other.in_window;
+        self.bytes_in_window += other.bytes_in_window;
+        self.bytes += other.bytes;
+        self.duplicate += other.duplicate;
+        self.late += other.late;
+        self.reordered += other.reordered;
+        self.reorder_extent = self.reorder_extent.max(other.reorder_extent);
+        self.foreign += other.foreign;
+        self.corrupt += other.corrupt;
+        self.syscalls += other.syscalls;
+        self.errors += other.errors;
+        self.batch_max = self.batch_max.max(other.batch_max);
+    }
+}

@@ -1,0 +1,154 @@
+//! The sequence window of one flow: what is new, repeated, out of order or too old to tell.
+
+/// Sequence numbers a window remembers. At 64 segments a GRO read and a receive buffer of 4 MiB a
+/// few thousand datagrams are under way at most; 65,536 leaves room for a path that reorders by a
+/// whole buffer, in 8 KiB, which stay in L1. Otherwise arbitrary.
+pub const WINDOW: u64 = 65_536;
+
+/// How far a number may lie beyond the highest one seen. Further ahead, it is the header that is
+/// wrong: 2³² datagrams lost in one go would be minutes of line rate. Arbitrary.
+const MAX_JUMP: u64 = 1 << 32;
+
+/// Bits in a word of the bitmap.
+const WORD: u64 = u64::BITS as u64;
+
+/// What a window has to say of an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Seen for the first time, and higher than all before.
+    InOrder,
+    /// Seen for the first time, after a number this much higher (reordered, RFC 4737 section 3).
+    Reordered(u64),
+    /// Seen before.
+    Duplicate,
+    /// Too old for the window: new or repeated, nobody can tell.
+    Late,
+    /// A number that no sender of ours has reached.
+    Implausible,
+}
+
+/// A sliding bitmap over the last [`WINDOW`] numbers of one flow. Fixed memory, nothing is ever
+/// decremented, so a repeated datagram cannot undo a loss.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// One more than the highest number seen.
+    next: u64,
+    bits: Box<[u64]>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { next: 0, bits: vec![0; (WINDOW / WORD) as usize].into_boxed_slice() } // cold: set-up
+    }
+}
+
+impl Window {
+    /// Forgets all, for the next phase.
+    pub fn reset(&mut self) {
+        self.next = 0;
+        self.bits.fill(0);
+    }
+
+    /// Takes note of an arrival.
+    #[inline]
+    pub fn arrive(&mut self, sequence: u64) -> Fate {
+        if sequence == self.next {
+            self.next += 1;
+            self.set_fresh(sequence);
+            return Fate::InOrder;
+        }
+        self.arrive_out_of_line(sequence)
+    }
+
+    /// All but the next number in line.
+    fn arrive_out_of_line(&mut self, sequence: u64) -> Fate {
+        if sequence > self.next {
+            if sequence - self.next > MAX_JUMP {
+                return Fate::Implausible;
+            }
+            self.clear(self.next, sequence);
+            self.next = sequence + 1;
+            self.set_fresh(sequence);
+            return Fate::InOrder;
+        }
+        let behind = self.next - 1 - sequence;
+        if behind >= WINDOW {
+            return Fate::Late;
+        }
+        let (word, bit) = Self::place(sequence);
+        if self.bits[word] & bit != 0 {
+            return Fate::Duplicate;
+        }
+        self.bits[word] |= bit;
+        Fate::Reordered(behind)
+    }
+
+    #[inline]
+    fn place(sequence: u64) -> (usize, u64) {
+        (((sequence % WINDOW) / WORD) as usize, 1 << (sequence % WORD))
+    }
+
+    /// Marks a number whose place may still hold the bit of the one a window ago: `or` sets it
+    /// either way.
+    #[inline]
+    fn set_fresh(&mut self, sequence: u64) {
+        let (word, bit) = Self::place(sequence);
+        self.bits[word] |= bit;
+    }
+
+    /// Clears the places of the numbers from `from` up to, not including, `to`.
+    fn clear(&mut self, from: u64, to: u64) {
+        if to - from >= WINDOW {
+            self.bits.fill(0);
+            return;
+        }
+        let mut at = from;
+        while at < to {
+            let (word, bit) = Self::place(at);
+            if at % WORD == 0 && to - at >= WORD {
+                self.bits[word] = 0;
+                at += WORD;
+            } else {
+                self.bits[word] &= !bit;
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fate_is_told_apart() {
+        let mut window = Window::default();
+        assert_eq!(window.arrive(0), Fate::InOrder);
+        assert_eq!(window.arrive(3), Fate::InOrder);
+        assert_eq!(window.arrive(1), Fate::Reordered(2));
+        assert_eq!(window.arrive(1), Fate::Duplicate);
+        assert_eq!(window.arrive(3), Fate::Duplicate);
+        assert_eq!(window.arrive(2), Fate::Reordered(1));
+        assert_eq!(window.arrive(4), Fate::InOrder);
+        assert_eq!(window.arrive(4 + WINDOW), Fate::InOrder);
+        assert_eq!(window.arrive(4), Fate::Late);
+        assert_eq!(window.arrive(5), Fate::Reordered(WINDOW - 1));
+        assert_eq!(window.arrive(5), Fate::Duplicate);
+        assert_eq!(window.arrive(1 << 40), Fate::Implausible);
+    }
+
+    #[test]
+    fn bits_of_the_round_before_do_not_linger() {
+        let mut window = Window::default();
+        for sequence in 0..WINDOW {
+            assert_eq!(window.arrive(sequence), Fate::InOrder);
+        }
+        // Skips 100 numbers whose places are still set from the round before.
+        assert_eq!(window.arrive(WINDOW + 100), Fate::InOrder);
+        for sequence in WINDOW..WINDOW + 100 {
+            assert!(matches!(window.arrive(sequence), Fate::Reordered(_)), "{sequence}");
+        }
+        window.reset();
+        assert_eq!(window.arrive(0), Fate::InOrder);
+    }
+}

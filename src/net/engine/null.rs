@@ -1,0 +1,152 @@
+//! No system call at all: the sender's side takes all, the receiver's makes what was taken. What
+//! is left is our own cost a datagram, the ceiling of every other engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
+use crate::unit::PayloadSize;
+
+/// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
+const BATCH: usize = 64;
+
+/// What passes from one null engine to the other: how many datagrams each flow took, and the
+/// second word of the latest one, in which its time stands.
+#[derive(Debug)]
+pub struct NullLink {
+    flows: Vec<Flow>,
+}
+
+/// One flow of a link, on cache lines of its own: 128 bytes, for x86-64 fetches them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flow {
+    taken: AtomicU64,
+    word: AtomicU64,
+}
+
+impl NullLink {
+    /// A link of so many flows.
+    #[must_use]
+    pub fn new(flows: usize) -> Arc<Self> {
+        Arc::new(Self { flows: (0..flows).map(|_| Flow::default()).collect() })
+    }
+
+    /// Forgets all, for the next phase; call it while nobody uses the link.
+    pub fn reset(&self) {
+        for flow in &self.flows {
+            flow.taken.store(0, Ordering::Relaxed);
+            flow.word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Takes all datagrams.
+#[derive(Debug)]
+pub struct NullTx {
+    link: Arc<NullLink>,
+    first_flow: usize,
+    arena: Vec<u8>,
+    stride: usize,
+}
+
+impl NullTx {
+    /// Takes datagrams of this size on the flows of `link` from `first_flow` on.
+    #[must_use]
+    pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
+        let stride = stride_of(size);
+        let arena = vec![0; stride * slots_for(stride, BATCH)]; // cold: set-up
+        Self { link, first_flow, arena, stride }
+    }
+}
+
+impl Tx for NullTx {
+    fn batch(&self) -> usize {
+        self.arena.len() / self.stride
+    }
+
+    #[inline]
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        let len = (want * self.stride).min(self.arena.len());
+        &mut self.arena[..len]
+    }
+
+    #[inline]
+    fn stride(&self) -> usize {
+        self.stride
+    }
+
+    #[inline]
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let last = &self.arena[(count - 1) * self.stride..];
+        let flow = &self.link.flows[self.first_flow + flow];
+        if let Some(word) = last.get(8..16).and_then(|bytes| bytes.try_into().ok()) {
+            flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
+        }
+        flow.taken.store(first_sequence + count as u64, Ordering::Release);
+        Push { sent: count, ..Push::default() }
+    }
+}
+
+/// Makes the datagrams that were taken, by `stamp(slot, flow, sequence, word)`.
+#[derive(Debug)]
+pub struct NullRx<S> {
+    link: Arc<NullLink>,
+    first_flow: usize,
+    made: Vec<u64>,
+    next_flow: usize,
+    size: PayloadSize,
+    arena: Vec<u8>,
+    stride: usize,
+    first_sequence: u64,
+    pulled: usize,
+    stamp: S,
+}
+
+impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
+    /// Makes datagrams of this size on `flows` flows of `link` from `first_flow` on.
+    #[must_use]
+    pub fn new(
+        link: Arc<NullLink>,
+        first_flow: usize,
+        flows: usize,
+        size: PayloadSize,
+        stamp: S,
+    ) -> Self {
+        let stride = stride_of(size);
+        let (arena, made) = (vec![0; stride * slots_for(stride, BATCH)], vec![0; flows]); // cold: set-up
+        let (next_flow, first_sequence, pulled) = (0, 0, 0);
+        Self { link, first_flow, made, next_flow, size, arena, stride, first_sequence, pulled, stamp }
+    }
+}
+
+impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
+    #[inline]
+    fn pull(&mut self) -> Pull {
+        let at = self.next_flow;
+        self.next_flow = (at + 1) % self.made.len();
+        let flow = &self.link.flows[self.first_flow + at];
+        let taken = flow.taken.load(Ordering::Acquire);
+        let slots = self.arena.len() / self.stride;
+        let (first, word) = (self.made[at], flow.word.load(Ordering::Relaxed));
+        self.pulled = usize::try_from(taken - first).unwrap_or(slots).min(slots);
+        for (slot, sequence) in self.arena.chunks_exact_mut(self.stride).take(self.pulled).zip(first..) {
+            (self.stamp)(slot, self.first_flow + at, sequence, word);
+        }
+        self.first_sequence = first;
+        self.made[at] += self.pulled as u64;
+        Pull { datagrams: self.pulled, drained: self.pulled < slots, ..Pull::default() }
+    }
+
+    fn restart(&mut self) {
+        self.made.fill(0);
+    }
+
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(&[u8])) {
+        let slots = self.arena.chunks_exact(self.stride).take(self.pulled);
+        for (slot, sequence) in slots.zip(self.first_sequence..) {
+            visit(&slot[..self.size.at(sequence)]);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Sockets, waiting for them, placement of threads on cores, what this host can do, and the
+//! engines that move datagrams.
+
+pub mod engine;
+mod pin;
+mod socket;
+mod wait;
+
+pub use pin::{PinError, pin_to};
+pub use socket::{Options, SocketError, Udp};
+pub use wait::{Waited, Waiter};
+
+use std::net::SocketAddr;
+
+/// What the network side of a worker could not do. Each variant says what was asked, what is
+/// wrong and what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// A socket could not be had as asked.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// A thread could not be placed.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The readiness queue could not be made.
+    #[error("cannot wait for socket {addr}: {source}; raise the limit of open files (ulimit -n)")]
+    Poll {
+        /// The socket.
+        addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}

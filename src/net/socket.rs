@@ -1,0 +1,208 @@
+//! UDP sockets with what was asked of them and what was granted.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::sys;
+
+/// What a socket should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Local address; port 0 takes an ephemeral one.
+    pub bind: SocketAddr,
+    /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
+    pub buffer: usize,
+    /// Differentiated services code point.
+    pub dscp: Option<u8>,
+    /// Time to live, or hop limit.
+    pub ttl: Option<u8>,
+    /// Whether fragments are forbidden.
+    pub df: bool,
+    /// The device to use.
+    pub dev: Option<String>,
+}
+
+/// A socket that could not be had as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// socket(2) failed.
+    #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
+    Create {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// bind(2) failed.
+    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_mend(.source))]
+    Bind {
+        /// As asked.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// connect(2) failed.
+    #[error("cannot connect {from} to {to}: {}; check the addresses, or use --connect off", reason(.source))]
+    Connect {
+        /// Our address.
+        from: SocketAddr,
+        /// The peer's.
+        to: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An option was refused.
+    #[error("cannot set {option} on {addr}: {}; leave {flag} away{hint}", reason(.source))]
+    Option {
+        /// What was set.
+        option: &'static str,
+        /// The flag that asked for it.
+        flag: &'static str,
+        /// What else helps.
+        hint: &'static str,
+        /// The socket.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The system's words without its number, which helps nobody.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
+        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
+    }
+}
+
+/// What mends a failed bind.
+fn bind_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
+        io::ErrorKind::AddrNotAvailable => "choose a --bind address that `ip addr` lists",
+        io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
+        _ => "choose another --bind or --port",
+    }
+}
+
+/// A bound UDP socket, non-blocking, with what it was granted.
+#[derive(Debug)]
+pub struct Udp {
+    /// The socket, for the engine that will own it.
+    pub socket: UdpSocket,
+    /// Its address, with the port it really has.
+    pub local: SocketAddr,
+    /// SO_SNDBUF as granted, in bytes: what was asked, limited by `net.core.wmem_max`, and doubled
+    /// by the kernel for its own bookkeeping.
+    pub send_buffer: Option<usize>,
+    /// SO_RCVBUF as granted, likewise.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Udp {
+    /// Opens, sets and binds a socket.
+    ///
+    /// # Errors
+    /// [`SocketError`].
+    pub fn open(options: &Options) -> Result<Self, SocketError> {
+        let addr = options.bind;
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
+            .map_err(|source| SocketError::Create { source })?;
+        // The kernel grants less silently; what it granted is read back below.
+        let _ = socket.set_send_buffer_size(options.buffer);
+        let _ = socket.set_recv_buffer_size(options.buffer);
+        set_options(&socket, options)?;
+        socket
+            .set_nonblocking(true)
+            .map_err(|source| SocketError::Create { source })?;
+        socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })?;
+        let local = socket
+            .local_addr()
+            .ok()
+            .and_then(|local| local.as_socket())
+            .unwrap_or(addr);
+        let (send_buffer, receive_buffer) =
+            (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
+        let socket = UdpSocket::from_std(socket.into());
+        Ok(Self { socket, local, send_buffer, receive_buffer })
+    }
+
+    /// Fixes the peer, which spares the kernel a route look-up at each send.
+    ///
+    /// # Errors
+    /// [`SocketError::Connect`].
+    pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
+        self.socket
+            .connect(to)
+            .map_err(|source| SocketError::Connect { from: self.local, to, source })
+    }
+}
+
+/// Sets what was asked beyond the buffers.
+fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
+    let addr = options.bind;
+    let ipv6 = addr.is_ipv6();
+    let refused = |option, flag, hint| {
+        move |source| SocketError::Option { option, flag, hint, addr, source }
+    };
+    sys::report_queue_drops(socket, ipv6)
+        .map_err(refused("IP_RECVERR", "IPv6", ", or use a kernel of 2.2 or later"))?;
+    if let Some(dscp) = options.dscp {
+        // The two low bits of the field are ECN's (RFC 3168).
+        let tos = u32::from(dscp) << 2;
+        let result = if ipv6 { sys::set_traffic_class(socket, tos) } else { socket.set_tos_v4(tos) };
+        result.map_err(refused("the DSCP", "--dscp", ""))?;
+    }
+    if let Some(ttl) = options.ttl {
+        let ttl = u32::from(ttl);
+        let result = if ipv6 { socket.set_unicast_hops_v6(ttl) } else { socket.set_ttl_v4(ttl) };
+        result.map_err(refused("the TTL", "--ttl", ""))?;
+    }
+    if options.df {
+        sys::forbid_fragments(socket, ipv6).map_err(refused("don't fragment", "--df", ""))?;
+    }
+    if let Some(dev) = &options.dev {
+        sys::bind_device(socket, dev).map_err(refused(
+            "the device",
+            "--dev",
+            ", or name a device that `ip link` lists",
+        ))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(bind: &str) -> Options {
+        let bind = bind.parse().unwrap();
+        Options { bind, buffer: 65_536, dscp: Some(46), ttl: Some(3), df: false, dev: None }
+    }
+
+    #[test]
+    fn an_ephemeral_port_is_told_and_buffers_are_read_back() {
+        let udp = Udp::open(&options("127.0.0.1:0")).unwrap();
+        assert_ne!(udp.local.port(), 0);
+        assert!(udp.receive_buffer.unwrap() >= 65_536);
+    }
+
+    #[test]
+    fn errors_name_what_mends_them() {
+        let first = Udp::open(&options("127.0.0.1:0")).unwrap();
+        let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
+        let port = first.local;
+        assert_eq!(
+            error,
+            format!("cannot bind {port}: address in use; choose another --port or stop the other process")
+        );
+        let error = Udp::open(&options("192.0.2.1:0")).unwrap_err().to_string();
+        assert!(error.contains("not an address of this host"), "{error}");
+    }
+}

@@ -1,0 +1,253 @@
+//! The moments of a schedule, one after the other, in nanoseconds since the start.
+
+use crate::unit::PacketRate;
+
+/// Thousandths of a nanosecond-second: a rate in thousandths of a datagram a second has a period
+/// of this many nanoseconds divided by it.
+const NS_MILLI: u128 = 1_000_000_000_000;
+
+/// How arrivals follow each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrivals {
+    /// At equal distances.
+    Even(PacketRate),
+    /// Groups of so many at once, the groups at equal distances; the rate is the mean.
+    Burst(PacketRate, u32),
+    /// Independent of each other: exponential gaps, from a seed.
+    Poisson(PacketRate, u64),
+    /// From one rate to another, linearly, over so many nanoseconds, then on at the last one.
+    Ramp(PacketRate, PacketRate, u64),
+}
+
+/// Which part of a common schedule one worker takes: every `of`-th slot from `index` on. Workers
+/// are thereby staggered, and a common rate needs nothing shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// This worker's number, below `of`.
+    pub index: u64,
+    /// How many workers share the schedule; at least 1.
+    pub of: u64,
+}
+
+/// An endless sequence of intended moments for one worker; never decreasing.
+#[derive(Debug, Clone)]
+pub enum Slots {
+    /// Exact rational steps (even, burst).
+    Grid(Grid),
+    /// Exponential gaps.
+    Poisson(Poisson),
+    /// Growing or shrinking gaps.
+    Ramp(Ramp),
+}
+
+impl Slots {
+    /// The slots of `part` of a schedule.
+    #[must_use]
+    pub fn new(arrivals: Arrivals, part: Part) -> Self {
+        match arrivals {
+            Arrivals::Even(rate) => Self::Grid(Grid::new(rate, 1, part)),
+            Arrivals::Burst(rate, size) => Self::Grid(Grid::new(rate, size.max(1), part)),
+            Arrivals::Poisson(rate, seed) => Self::Poisson(Poisson::new(rate, seed, part)),
+            Arrivals::Ramp(from, to, over_ns) => Self::Ramp(Ramp::new(from, to, over_ns, part)),
+        }
+    }
+
+    /// The next intended moment.
+    #[inline]
+    pub fn next_ns(&mut self) -> u64 {
+        match self {
+            Self::Grid(grid) => grid.next_ns(),
+            Self::Poisson(poisson) => poisson.next_ns(),
+            Self::Ramp(ramp) => ramp.next_ns(),
+        }
+    }
+}
+
+/// Steps of an exact rational length: the i-th is ⌊i · step⌋, by carrying the remainder along.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    at_ns: u64,
+    remainder: u64,
+    step_ns: u64,
+    step_remainder: u64,
+    divisor: u64,
+    group: u32,
+    left_in_group: u32,
+}
+
+impl Grid {
+    fn new(rate: PacketRate, group: u32, part: Part) -> Self {
+        let divisor = u128::from(rate.milli_pps());
+        let group_ns_milli = NS_MILLI * u128::from(group);
+        let first = group_ns_milli * u128::from(part.index);
+        let step = group_ns_milli * u128::from(part.of);
+        Self {
+            at_ns: (first / divisor) as u64,
+            remainder: (first % divisor) as u64,
+            step_ns: (step / divisor) as u64,
+            step_remainder: (step % divisor) as u64,
+            divisor: rate.milli_pps(),
+            group,
+            left_in_group: group,
+        }
+    }
+
+    #[inline]
+    fn next_ns(&mut self) -> u64 {
+        let at_ns = self.at_ns;
+        self.left_in_group -= 1;
+        if self.left_in_group == 0 {
+            self.left_in_group = self.group;
+            self.at_ns = self.at_ns.saturating_add(self.step_ns);
+            self.remainder += self.step_remainder;
+            if self.remainder >= self.divisor {
+                self.remainder -= self.divisor;
+                self.at_ns = self.at_ns.saturating_add(1);
+            }
+        }
+        at_ns
+    }
+}
+
+/// Exponential gaps. Each worker has its own generator at its share of the rate: the sum of
+/// independent Poisson processes is one at the sum of their rates.
+#[derive(Debug, Clone)]
+pub struct Poisson {
+    at_ns: f64,
+    mean_gap_ns: f64,
+    state: u64,
+}
+
+impl Poisson {
+    fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
+        let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
+        let state = seed ^ part.index.wrapping_mul(SPLITMIX_GAMMA);
+        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, state };
+        poisson.next_ns();
+        poisson
+    }
+
+    #[inline]
+    fn next_ns(&mut self) -> u64 {
+        let at_ns = self.at_ns as u64;
+        // 53 random bits plus one half: in (0, 1), so the logarithm is finite.
+        let uniform = ((self.random() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        self.at_ns -= uniform.ln() * self.mean_gap_ns;
+        at_ns
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+    #[inline]
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(SPLITMIX_GAMMA);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+/// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
+const SPLITMIX_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A linearly changing rate: after t, from·t + (to − from)·t²/2T datagrams should have left.
+#[derive(Debug, Clone)]
+pub struct Ramp {
+    slot: u64,
+    stride: u64,
+    from_per_ns: f64,
+    to_per_ns: f64,
+    over_ns: f64,
+    /// Datagrams due when the ramp ends.
+    total: f64,
+}
+
+impl Ramp {
+    fn new(from: PacketRate, to: PacketRate, over_ns: u64, part: Part) -> Self {
+        let (from_per_ns, to_per_ns) = (from.pps() / 1e9, to.pps() / 1e9);
+        let over_ns = over_ns.max(1) as f64;
+        let total = (from_per_ns + to_per_ns) / 2.0 * over_ns;
+        Self { slot: part.index, stride: part.of, from_per_ns, to_per_ns, over_ns, total }
+    }
+
+    #[inline]
+    fn next_ns(&mut self) -> u64 {
+        let slot = self.slot as f64;
+        self.slot += self.stride;
+        let at_ns = if slot < self.total {
+            let growth = (self.to_per_ns - self.from_per_ns) / self.over_ns;
+            // The root of the quadratic in the form that stays exact when growth is near zero.
+            let root = (self.from_per_ns * self.from_per_ns + 2.0 * growth * slot).max(0.0).sqrt();
+            2.0 * slot / (self.from_per_ns + root)
+        } else {
+            self.over_ns + (slot - self.total) / self.to_per_ns
+        };
+        at_ns as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(pps: f64) -> PacketRate {
+        PacketRate::from_pps(pps).unwrap()
+    }
+
+    fn slots(arrivals: Arrivals, part: Part, count: usize) -> Vec<u64> {
+        let mut slots = Slots::new(arrivals, part);
+        (0..count).map(|_| slots.next_ns()).collect()
+    }
+
+    const ALONE: Part = Part { index: 0, of: 1 };
+
+    #[test]
+    fn even_slots_are_exact() {
+        assert_eq!(slots(Arrivals::Even(rate(100_000.0)), ALONE, 3), [0, 10_000, 20_000]);
+        assert_eq!(slots(Arrivals::Even(rate(3.0)), ALONE, 4)[3], 1_000_000_000);
+    }
+
+    #[test]
+    fn bursts_share_their_moment() {
+        let got = slots(Arrivals::Burst(rate(1_000.0), 3), ALONE, 7);
+        assert_eq!(got, [0, 0, 0, 3_000_000, 3_000_000, 3_000_000, 6_000_000]);
+    }
+
+    #[test]
+    fn parts_interleave_to_the_whole() {
+        for arrivals in [
+            Arrivals::Even(rate(77_777.0)),
+            Arrivals::Ramp(rate(1_000.0), rate(90_000.0), 1_000_000_000),
+        ] {
+            let whole = slots(arrivals, ALONE, 300);
+            let mut parts: Vec<_> = (0..3)
+                .flat_map(|index| slots(arrivals, Part { index, of: 3 }, 100))
+                .collect();
+            parts.sort_unstable();
+            assert_eq!(parts, whole);
+        }
+    }
+
+    #[test]
+    fn a_ramp_has_its_mean_rate() {
+        for (from, to) in [(10_000.0, 50_000.0), (50_000.0, 10_000.0), (30_000.0, 30_000.0)] {
+            let arrivals = Arrivals::Ramp(rate(from), rate(to), 1_000_000_000);
+            let within = slots(arrivals, ALONE, 40_000);
+            let due = within.iter().filter(|&&ns| ns < 1_000_000_000).count();
+            assert!(due.abs_diff(30_000) <= 1, "{due}");
+            assert!(within.is_sorted());
+        }
+    }
+
+    #[test]
+    fn poisson_is_repeatable_and_has_its_mean() {
+        let arrivals = Arrivals::Poisson(rate(100_000.0), 42);
+        let a = slots(arrivals, ALONE, 100_000);
+        assert_eq!(a, slots(arrivals, ALONE, 100_000));
+        assert_ne!(a, slots(Arrivals::Poisson(rate(100_000.0), 43), ALONE, 100_000));
+        // 100,000 exponential gaps of 10 µs: the sum has a standard deviation of 0.3 %.
+        assert!(a.last().unwrap().abs_diff(1_000_000_000) < 20_000_000);
+        let variance = a.windows(2).map(|w| ((w[1] - w[0]) as f64 - 1e4).powi(2)).sum::<f64>() / 1e5;
+        assert!((variance.sqrt() / 1e4 - 1.0).abs() < 0.05);
+    }
+}

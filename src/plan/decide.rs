@@ -1,0 +1,374 @@
+//! From what was asked to what will be.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::scenario::{Limit, Scenario};
+use super::share::{Load, Share, TxShare};
+use super::words::{EnginePair, PaceKind, PaceShape, Pinning, WaitKind};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, UnitError};
+
+/// Something that was asked and cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// A core that this process may not use.
+    #[error("--pin names core {core}, which this process may not run on; allowed are {allowed}")]
+    NoSuchCore {
+        /// As asked.
+        core: usize,
+        /// The cores that exist, in words.
+        allowed: String,
+    },
+    /// A measurement without duration.
+    #[error("--time {asked} measures nothing; give at least 1ms")]
+    NoTime {
+        /// As asked.
+        asked: Nanos,
+    },
+    /// A measurement beyond what the wire's 48-bit time holds with room to spare.
+    #[error("--{flag} {asked} is too long; a cell can take 24 hours at most")]
+    TooLong {
+        /// Which flag.
+        flag: &'static str,
+        /// As asked.
+        asked: Nanos,
+    },
+    /// A pace that needs a rate, without one.
+    #[error("--pace {pace} needs a rate; add --rate, e.g. --rate 100k")]
+    PaceWithoutRate {
+        /// As asked.
+        pace: PaceKind,
+    },
+    /// A ramp and a rate.
+    #[error("--pace {pace} brings its own rates; leave --rate away")]
+    RampWithRate {
+        /// As asked.
+        pace: PaceKind,
+    },
+    /// Fewer flows than workers.
+    #[error("--streams {streams} leaves some of --threads {threads} without work; ask for at least as many streams as threads")]
+    IdleThreads {
+        /// As asked.
+        streams: u16,
+        /// As asked.
+        threads: u16,
+    },
+    /// Zero of something that must exist.
+    #[error("--{flag} 0 leaves nothing to run; give at least 1")]
+    Zero {
+        /// Which flag.
+        flag: &'static str,
+    },
+    /// More receivers than ports above the first.
+    #[error("--port {port} with --threads {threads} needs ports above 65535; choose a lower --port")]
+    PortRange {
+        /// As asked.
+        port: u16,
+        /// As asked.
+        threads: u16,
+    },
+    /// A rate that makes no packet rate at this size.
+    #[error("at {size} bytes: {source}")]
+    Rate {
+        /// The payload.
+        size: PayloadSize,
+        /// What is wrong with it.
+        source: UnitError,
+    },
+}
+
+/// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold.
+const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
+
+/// The shortest measurement; arbitrary, shorter ones see little but the start.
+const SHORTEST: Nanos = Nanos::from_millis(1);
+
+/// What the plan needs to know of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// CPUs that this process may run on; empty where the system does not say.
+    pub cpus: Vec<usize>,
+    /// Groups of those that share a physical core.
+    pub siblings: Vec<Vec<usize>>,
+}
+
+/// The rate of a cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CellRate {
+    /// No schedule.
+    Max,
+    /// This schedule, all workers together.
+    Paced(Load),
+    /// This share of what `max` delivered for the same size and engine.
+    OfMax(f64),
+}
+
+/// One measurement to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// `plain/64/max`: engine, payload, rate as asked; the same for all trials.
+    pub id: String,
+    /// Which repeat, from 0.
+    pub trial: u32,
+    /// How to send and receive.
+    pub engine: EnginePair,
+    /// The payload.
+    pub size: PayloadSize,
+    /// The rate.
+    pub rate: CellRate,
+    /// Not asked for, but needed to know what `max` is.
+    pub calibration: bool,
+}
+
+/// A benchmark, fully decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What was asked.
+    pub scenario: Scenario,
+    /// Cores of the senders; `None`: not pinned.
+    pub tx_cores: Vec<Option<usize>>,
+    /// Cores of the receivers.
+    pub rx_cores: Vec<Option<usize>>,
+    /// How workers wait: not by spinning where that would keep the other end from running.
+    pub wait: WaitKind,
+    /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
+    /// all cells alike.
+    pub cells: Vec<Cell>,
+}
+
+impl Plan {
+    /// Decides everything that `machine` allows to be decided.
+    ///
+    /// # Errors
+    /// [`PlanError`], naming what was asked, what is wrong and what mends it.
+    pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
+        check(&scenario)?;
+        let (tx_cores, rx_cores) = place(&scenario, machine)?;
+        let shared = tx_cores.iter().any(|core| core.is_some() && rx_cores.contains(core));
+        let alone = shared || machine.cpus.len() == 1;
+        let wait = match scenario.wait {
+            WaitKind::Hybrid if alone => WaitKind::Epoll,
+            asked => asked,
+        };
+        let cells = cells(&scenario)?;
+        Ok(Self { scenario, tx_cores, rx_cores, wait, cells })
+    }
+
+    /// The receivers' parts of a cell.
+    #[must_use]
+    pub fn rx_shares(&self, cell: &Cell) -> Vec<Share> {
+        (0..usize::from(self.scenario.threads))
+            .map(|worker| self.common(cell, worker, cell.engine.rx, self.rx_cores[worker]))
+            .collect()
+    }
+
+    /// The senders' parts of a cell, once its load is known.
+    #[must_use]
+    pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
+        let of = usize::from(self.scenario.threads);
+        (0..of)
+            .map(|worker| {
+                let mut common = self.common(cell, worker, cell.engine.tx, self.tx_cores[worker]);
+                common.bind.set_port(0);
+                TxShare {
+                    common,
+                    connect: self.scenario.connect,
+                    of,
+                    load,
+                    seed: self.scenario.seed,
+                }
+            })
+            .collect()
+    }
+
+    fn common(
+        &self,
+        cell: &Cell,
+        worker: usize,
+        engine: super::EngineKind,
+        core: Option<usize>,
+    ) -> Share {
+        let scenario = &self.scenario;
+        let port = match scenario.port {
+            0 => 0,
+            first => first + worker as u16,
+        };
+        let share = |worker: usize| {
+            (usize::from(scenario.streams) * worker / usize::from(scenario.threads)) as u16
+        };
+        Share {
+            worker,
+            core,
+            engine,
+            wait: self.wait,
+            size: cell.size,
+            flows: share(worker)..share(worker + 1),
+            bind: SocketAddr::new(scenario.bind, port),
+            socket_buffer: scenario.socket_buffer,
+            ip: scenario.ip.clone(),
+        }
+    }
+}
+
+/// Refuses what cannot be, whatever the machine.
+fn check(scenario: &Scenario) -> Result<(), PlanError> {
+    let Scenario { limit, warmup, streams, threads, trials, port, pace, .. } = *scenario;
+    for (flag, value) in
+        [("streams", u32::from(streams)), ("threads", u32::from(threads)), ("trials", trials)]
+    {
+        if value == 0 {
+            return Err(PlanError::Zero { flag });
+        }
+    }
+    match limit {
+        Limit::Time(asked) if asked < SHORTEST => return Err(PlanError::NoTime { asked }),
+        Limit::Time(asked) if asked > LONGEST => {
+            return Err(PlanError::TooLong { flag: "time", asked });
+        }
+        Limit::Count(0) => return Err(PlanError::Zero { flag: "count" }),
+        _ => {}
+    }
+    if warmup > LONGEST {
+        return Err(PlanError::TooLong { flag: "warmup", asked: warmup });
+    }
+    if streams < threads {
+        return Err(PlanError::IdleThreads { streams, threads });
+    }
+    if port != 0 && port.checked_add(threads - 1).is_none() {
+        return Err(PlanError::PortRange { port, threads });
+    }
+    let paced = scenario.rates.iter().any(|rate| *rate != Rate::Max);
+    if pace != PaceKind::Even && pace.shape() == PaceShape::AtRate && !paced {
+        return Err(PlanError::PaceWithoutRate { pace });
+    }
+    Ok(())
+}
+
+/// Cores for senders and receivers.
+fn place(
+    scenario: &Scenario,
+    machine: &Machine,
+) -> Result<(Vec<Option<usize>>, Vec<Option<usize>>), PlanError> {
+    let workers = usize::from(scenario.threads);
+    match &scenario.pin {
+        Pinning::Off => Ok((vec![None; workers], vec![None; workers])),
+        Pinning::Cores { tx, rx } => {
+            let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
+            if let Some(&core) = unknown {
+                let allowed =
+                    machine.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                return Err(PlanError::NoSuchCore { core, allowed });
+            }
+            let around = |cores: &[usize]| (0..workers).map(|i| Some(cores[i % cores.len()])).collect();
+            Ok((around(tx), around(rx)))
+        }
+        Pinning::Auto if machine.cpus.is_empty() => Ok((vec![None; workers], vec![None; workers])),
+        Pinning::Auto => {
+            let order = physical_first(machine);
+            let core = |i: usize| Some(order[i % order.len()]);
+            // Sender and receiver of one number are neighbours in the order: on distinct cores
+            // wherever there are two.
+            Ok((0..workers).map(|worker| (core(2 * worker), core(2 * worker + 1))).unzip())
+        }
+    }
+}
+
+/// The CPUs, one of each physical core first.
+fn physical_first(machine: &Machine) -> Vec<usize> {
+    let second: BTreeSet<usize> =
+        machine.siblings.iter().flat_map(|group| group.iter().skip(1).copied()).collect();
+    let (mut order, rest): (Vec<_>, Vec<_>) =
+        machine.cpus.iter().copied().partition(|cpu| !second.contains(cpu));
+    order.extend(rest);
+    order
+}
+
+/// The product of the lists, trials outermost.
+fn cells(scenario: &Scenario) -> Result<Vec<Cell>, PlanError> {
+    let mut cells = Vec::new();
+    for trial in 0..scenario.trials {
+        for &size in &scenario.sizes {
+            for &engine in &scenario.engines {
+                let cell = |rate: CellRate, word: &dyn std::fmt::Display, calibration| Cell {
+                    id: format!("{engine}/{size}/{word}"),
+                    trial,
+                    engine,
+                    size,
+                    rate,
+                    calibration,
+                };
+                if scenario.pace.shape() == PaceShape::OwnRates {
+                    let rate = CellRate::Paced(load(scenario, size, None)?);
+                    cells.push(cell(rate, &scenario.pace, false));
+                    continue;
+                }
+                let needs_max = scenario.rates.iter().any(|rate| matches!(rate, Rate::OfMax(_)))
+                    && !scenario.rates.contains(&Rate::Max);
+                if needs_max && trial == 0 {
+                    cells.push(cell(CellRate::Max, &Rate::Max, true));
+                }
+                // What is relative to max runs after it, whatever the order of the list.
+                let mut rates = scenario.rates.clone();
+                rates.sort_by_key(|rate| *rate != Rate::Max);
+                for asked in rates {
+                    let rate = match (asked, asked.at_size(size.mean())) {
+                        (_, Err(source)) => return Err(PlanError::Rate { size, source }),
+                        (_, Ok(Some(rate))) => CellRate::Paced(load(scenario, size, Some(rate))?),
+                        (Rate::OfMax(share), Ok(None)) => CellRate::OfMax(share),
+                        (_, Ok(None)) => CellRate::Max,
+                    };
+                    cells.push(cell(rate, &asked, false));
+                }
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// The load of a cell: at `rate`, or the ramp's own.
+fn load(
+    scenario: &Scenario,
+    size: PayloadSize,
+    rate: Option<PacketRate>,
+) -> Result<Load, PlanError> {
+    let at_size = |rate: Rate| match rate.at_size(size.mean()) {
+        Ok(Some(rate)) => Ok(rate),
+        // The parser of ramps lets only absolute rates through.
+        Ok(None) => Err(PlanError::PaceWithoutRate { pace: scenario.pace }),
+        Err(source) => Err(PlanError::Rate { size, source }),
+    };
+    Ok(match (scenario.pace, rate) {
+        (PaceKind::Ramp(from, to), _) => {
+            let (from, to) = (at_size(from)?, at_size(to)?);
+            let over = match scenario.limit {
+                Limit::Time(time) => time,
+                // So many datagrams at the mean rate.
+                Limit::Count(count) => {
+                    Nanos((count as f64 * 1e9 / f64::midpoint(from.pps(), to.pps())) as u64)
+                }
+            };
+            Load::Ramp(from, to, over)
+        }
+        (PaceKind::Even, Some(rate)) => Load::Even(rate),
+        (PaceKind::Burst(size), Some(rate)) => Load::Burst(rate, size),
+        (PaceKind::Poisson, Some(rate)) => Load::Poisson(rate, scenario.seed),
+        (_, None) => Load::FlatOut,
+    })
+}
+
+impl Scenario {
+    /// The load that `share` of a delivered rate makes.
+    ///
+    /// # Errors
+    /// [`PlanError::Rate`] where nothing was delivered.
+    pub fn load_of_max(
+        &self,
+        size: PayloadSize,
+        share: f64,
+        max_pps: f64,
+    ) -> Result<Load, PlanError> {
+        let rate = PacketRate::from_pps(share * max_pps)
+            .map_err(|source| PlanError::Rate { size, source })?;
+        load(self, size, Some(rate))
+    }
+}

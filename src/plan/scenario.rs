@@ -1,0 +1,100 @@
+//! What was asked, in types, before it is known whether it can be had.
+
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+
+use super::words::{EnginePair, PaceKind, Pinning, WaitKind};
+use crate::unit::{Nanos, PayloadSize, Rate};
+
+/// How long a cell measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// For this time.
+    Time(Nanos),
+    /// Until so many datagrams have been sent, all workers together.
+    Count(u64),
+}
+
+/// IP options of our sockets; `None` leaves the system's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IpOptions {
+    /// Differentiated services code point, 0 to 63 (RFC 2474).
+    pub dscp: Option<u8>,
+    /// Time to live, or hop limit; 1 to 255.
+    pub ttl: Option<u8>,
+    /// Whether fragments are forbidden.
+    pub df: bool,
+    /// The device to send and receive by.
+    pub dev: Option<String>,
+}
+
+/// A benchmark as asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Payloads, each a row.
+    #[serde(serialize_with = "words")]
+    pub sizes: Vec<PayloadSize>,
+    /// Engines, each a row.
+    #[serde(serialize_with = "words")]
+    pub engines: Vec<EnginePair>,
+    /// Rates.
+    #[serde(serialize_with = "words")]
+    pub rates: Vec<Rate>,
+    /// How datagrams follow each other where there is a rate.
+    #[serde(serialize_with = "word")]
+    pub pace: PaceKind,
+    /// How long each cell measures.
+    #[serde(serialize_with = "limit")]
+    pub limit: Limit,
+    /// How long each cell warms up; zero: not at all.
+    #[serde(rename = "warmup_ns", serialize_with = "nanos")]
+    pub warmup: Nanos,
+    /// Repeats of every cell.
+    pub trials: u32,
+    /// Flows, each its own source port.
+    pub streams: u16,
+    /// Senders, and receivers.
+    pub threads: u16,
+    /// Cores.
+    #[serde(serialize_with = "word")]
+    pub pin: Pinning,
+    /// How workers wait.
+    #[serde(serialize_with = "wait")]
+    pub wait: WaitKind,
+    /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
+    pub socket_buffer: usize,
+    /// Whether senders connect their sockets.
+    pub connect: bool,
+    /// Local address of both ends.
+    pub bind: IpAddr,
+    /// Port of the first receiver; 0: any.
+    pub port: u16,
+    /// IP options.
+    pub ip: IpOptions,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.to_string())
+}
+
+fn words<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
+fn nanos<S: Serializer>(value: &Nanos, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(value.0)
+}
+
+fn wait<S: Serializer>(value: &WaitKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(value.word())
+}
+
+fn limit<S: Serializer>(value: &Limit, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Limit::Time(time) => serializer.collect_str(&format_args!("{}ns", time.0)),
+        Limit::Count(count) => serializer.collect_str(&format_args!("{count} datagrams")),
+    }
+}

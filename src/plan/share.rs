@@ -1,0 +1,86 @@
+//! One worker's part of a cell.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::scenario::IpOptions;
+use super::words::{EngineKind, WaitKind};
+use crate::unit::{Nanos, PacketRate, PayloadSize};
+
+/// How a worker's datagrams follow each other, with every number decided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Load {
+    /// As fast as the engine goes.
+    FlatOut,
+    /// At equal distances.
+    Even(PacketRate),
+    /// So many at once.
+    Burst(PacketRate, u32),
+    /// Exponential gaps, from a seed.
+    Poisson(PacketRate, u64),
+    /// From one rate to the other over this time.
+    Ramp(PacketRate, PacketRate, Nanos),
+}
+
+impl Load {
+    /// The mean rate of all workers together; `None` flat out.
+    #[must_use]
+    pub fn mean_pps(&self) -> Option<f64> {
+        match self {
+            Self::FlatOut => None,
+            Self::Even(rate) | Self::Burst(rate, _) | Self::Poisson(rate, _) => Some(rate.pps()),
+            Self::Ramp(from, to, _) => Some(f64::midpoint(from.pps(), to.pps())),
+        }
+    }
+}
+
+/// What every worker of a cell needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share {
+    /// Number of this worker among its kind, from 0.
+    pub worker: usize,
+    /// The core to run on; `None`: any.
+    pub core: Option<usize>,
+    /// The engine.
+    pub engine: EngineKind,
+    /// How to wait.
+    pub wait: WaitKind,
+    /// The payload.
+    pub size: PayloadSize,
+    /// The flows this worker sends, or receives, by number.
+    pub flows: Range<u16>,
+    /// Where to bind.
+    pub bind: SocketAddr,
+    /// Socket buffer to ask for, in bytes.
+    pub socket_buffer: usize,
+    /// IP options.
+    pub ip: IpOptions,
+}
+
+/// What a sender needs beyond that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TxShare {
+    /// What it shares with a receiver.
+    pub common: Share,
+    /// Whether to connect the sockets.
+    pub connect: bool,
+    /// How many workers share the load.
+    pub of: usize,
+    /// How datagrams follow each other, all workers together.
+    pub load: Load,
+    /// Seed of the fill.
+    pub seed: u64,
+}
+
+impl TxShare {
+    /// The most datagrams of a batch where there is a schedule. With one system call a datagram
+    /// each leaves at a moment of its own, so each gets its own clock read; an engine that sends
+    /// many by one call takes what is due.
+    #[must_use]
+    pub const fn batch_paced(&self, batch: usize) -> usize {
+        match self.common.engine {
+            EngineKind::Plain => 1,
+            EngineKind::Null => batch,
+        }
+    }
+}

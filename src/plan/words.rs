@@ -1,0 +1,301 @@
+//! The words of the command line, as types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::unit::Rate;
+
+/// A word that is none of those it could be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// An engine this build has not.
+    #[error("engine '{asked}' is unknown; this build has {}", EngineKind::list())]
+    Engine {
+        /// As typed.
+        asked: String,
+    },
+    /// The null engine beside a real one.
+    #[error("engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on both sides")]
+    HalfNull {
+        /// As typed.
+        asked: String,
+    },
+    /// Not a pace.
+    #[error("pace '{asked}' is unknown; write even, burst:N, poisson or ramp:FROM..TO (rates)")]
+    Pace {
+        /// As typed.
+        asked: String,
+    },
+    /// Not a placement.
+    #[error("--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
+    Pin {
+        /// As typed.
+        asked: String,
+    },
+}
+
+/// One way of sending or receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// One system call a datagram.
+    Plain,
+    /// No system call at all: takes all, makes all.
+    Null,
+}
+
+impl EngineKind {
+    /// All of this build, in order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Null];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Null => "null",
+        }
+    }
+
+    /// All words, for help and errors.
+    fn list() -> String {
+        Self::ALL.map(Self::word).join(", ")
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = WordError;
+
+    fn from_str(word: &str) -> Result<Self, WordError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .ok_or_else(|| WordError::Engine { asked: word.to_owned() })
+    }
+}
+
+/// How to send and how to receive: `plain`, or `TX/RX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EnginePair {
+    /// The sending side.
+    pub tx: EngineKind,
+    /// The receiving side.
+    pub rx: EngineKind,
+}
+
+impl EnginePair {
+    /// The same engine on both sides.
+    #[must_use]
+    pub const fn both(kind: EngineKind) -> Self {
+        Self { tx: kind, rx: kind }
+    }
+
+    /// Reads one element of an engine list. `auto` is the fastest this build has for the job, `all`
+    /// every one that moves real datagrams.
+    ///
+    /// # Errors
+    /// [`WordError::Engine`], [`WordError::HalfNull`].
+    pub fn parse_list(word: &str) -> Result<Vec<Self>, WordError> {
+        let word = word.trim();
+        if matches!(word, "auto" | "all") {
+            return Ok(vec![Self::both(EngineKind::Plain)]);
+        }
+        let pair = match word.split_once('/') {
+            Some((tx, rx)) => Self { tx: tx.parse()?, rx: rx.parse()? },
+            None => Self::both(word.parse()?),
+        };
+        if (pair.tx == EngineKind::Null) != (pair.rx == EngineKind::Null) {
+            return Err(WordError::HalfNull { asked: word.to_owned() });
+        }
+        Ok(vec![pair])
+    }
+}
+
+impl fmt::Display for EnginePair {
+    /// `plain`, or `gso+batch` where the sides differ: a slash would not do in a cell's id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tx == self.rx {
+            f.pad(self.tx.word())
+        } else {
+            f.pad(&format!("{}+{}", self.tx.word(), self.rx.word()))
+        }
+    }
+}
+
+/// How datagrams follow each other at a given rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PaceKind {
+    /// At equal distances.
+    Even,
+    /// So many at once, then a pause.
+    Burst(u32),
+    /// Independent of each other.
+    Poisson,
+    /// From one rate to another over the time of the cell.
+    Ramp(Rate, Rate),
+}
+
+/// A pace without its numbers, for those who only ask which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaceShape {
+    /// The rate comes from `--rate`.
+    AtRate,
+    /// The pace brings its rates along.
+    OwnRates,
+}
+
+/// The largest burst that can be asked for. Arbitrary: more than any socket queue holds.
+const MAX_BURST: u32 = 65_536;
+
+impl PaceKind {
+    /// Where the rate comes from.
+    #[must_use]
+    pub const fn shape(self) -> PaceShape {
+        match self {
+            Self::Ramp(..) => PaceShape::OwnRates,
+            _ => PaceShape::AtRate,
+        }
+    }
+}
+
+impl FromStr for PaceKind {
+    type Err = WordError;
+
+    fn from_str(word: &str) -> Result<Self, WordError> {
+        let error = || WordError::Pace { asked: word.to_owned() };
+        let absolute = |word: &str| {
+            word.parse().ok().filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
+        };
+        match word.split_once(':') {
+            None if word == "even" => Ok(Self::Even),
+            None if word == "poisson" => Ok(Self::Poisson),
+            Some(("burst", size)) => size
+                .parse()
+                .ok()
+                .filter(|size| (1..=MAX_BURST).contains(size))
+                .map(Self::Burst)
+                .ok_or_else(error),
+            Some(("ramp", range)) => {
+                let (from, to) = range.split_once("..").ok_or_else(error)?;
+                let rates = absolute(from).zip(absolute(to));
+                rates.map(|(from, to)| Self::Ramp(from, to)).ok_or_else(error)
+            }
+            _ => Err(error()),
+        }
+    }
+}
+
+impl fmt::Display for PaceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even => f.write_str("even"),
+            Self::Burst(size) => write!(f, "burst:{size}"),
+            Self::Poisson => f.write_str("poisson"),
+            Self::Ramp(from, to) => write!(f, "ramp:{from}..{to}"),
+        }
+    }
+}
+
+/// How a worker waits for its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WaitKind {
+    /// Never sleeps.
+    Spin,
+    /// Spins for about as long as a wake-up costs, then sleeps.
+    #[default]
+    Hybrid,
+    /// Sleeps at once.
+    Epoll,
+}
+
+impl WaitKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Spin => "spin",
+            Self::Hybrid => "hybrid",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+/// Which cores the workers run on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Pinning {
+    /// Distinct physical cores, as far as there are any.
+    #[default]
+    Auto,
+    /// Wherever the scheduler puts them.
+    Off,
+    /// These: the i-th worker on the i-th, around again where there are more workers.
+    Cores {
+        /// For the senders.
+        tx: Vec<usize>,
+        /// For the receivers.
+        rx: Vec<usize>,
+    },
+}
+
+impl FromStr for Pinning {
+    type Err = WordError;
+
+    fn from_str(word: &str) -> Result<Self, WordError> {
+        let error = || WordError::Pin { asked: word.to_owned() };
+        let cores = |list: &str| {
+            list.split(',').map(|core| core.trim().parse().ok()).collect::<Option<Vec<usize>>>()
+        };
+        match word {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            _ => {
+                let (tx, rx) = word.split_once(':').ok_or_else(error)?;
+                Ok(Self::Cores { tx: cores(tx).ok_or_else(error)?, rx: cores(rx).ok_or_else(error)? })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pinning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let join = |cores: &[usize]| {
+            cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+        };
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Cores { tx, rx } => write!(f, "{}:{}", join(tx), join(rx)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_read_alone_and_in_pairs() {
+        let plain = EnginePair::both(EngineKind::Plain);
+        assert_eq!(EnginePair::parse_list("plain"), Ok(vec![plain]));
+        assert_eq!(EnginePair::parse_list("plain/plain"), Ok(vec![plain]));
+        assert_eq!(EnginePair::parse_list("auto"), Ok(vec![plain]));
+        assert!(matches!(EnginePair::parse_list("null/plain"), Err(WordError::HalfNull { .. })));
+        let error = EnginePair::parse_list("warp").unwrap_err().to_string();
+        assert_eq!(error, "engine 'warp' is unknown; this build has plain, null");
+    }
+
+    #[test]
+    fn paces_and_pins_read_back() {
+        for word in ["even", "burst:32", "poisson", "ramp:10k..1M"] {
+            assert_eq!(word.parse::<PaceKind>().unwrap().to_string(), word);
+        }
+        for word in ["", "burst", "burst:0", "burst:x", "ramp:1", "ramp:max..2", "ramp:0..1k", "odd"] {
+            assert!(word.parse::<PaceKind>().is_err(), "{word}");
+        }
+        for word in ["auto", "off", "0:1", "0,2:1,3"] {
+            assert_eq!(word.parse::<Pinning>().unwrap().to_string(), word);
+        }
+        for word in ["", "0", "a:b", "0:", ":", "0;1"] {
+            assert!(word.parse::<Pinning>().is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Where the words of a plan become types: one line an engine, and no other place knows them all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::net::UdpSocket;
+
+use super::worker::{Line, RxYield, TxYield, receive_phases, send_phases, set_up};
+use crate::net::engine::{NullLink, NullRx, NullTx, PlainRx, PlainTx};
+use crate::net::{NetError, Udp};
+use crate::plan::{EngineKind, Share, TxShare};
+use crate::wire::{self, Header, MAX_TIME};
+
+/// Runs a sender to its end.
+pub(crate) fn run_sender(
+    share: &TxShare,
+    to: SocketAddr,
+    link: &Arc<NullLink>,
+    line: &Line,
+) -> Result<TxYield, NetError> {
+    let Share { size, flows, engine, .. } = &share.common;
+    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
+    match engine {
+        EngineKind::Plain => {
+            let (sockets, to, buffer) = open_flows(share, to)?;
+            send_phases(PlainTx::new(sockets, to, *size, fill), share, buffer, line)
+        }
+        EngineKind::Null => {
+            set_up(&share.common, 0)?;
+            let tx = NullTx::new(Arc::clone(link), usize::from(flows.start), *size);
+            send_phases(tx, share, None, line)
+        }
+    }
+}
+
+/// Runs a receiver to its end.
+pub(crate) fn run_receiver(
+    share: &Share,
+    link: &Arc<NullLink>,
+    line: &Line,
+) -> Result<RxYield, NetError> {
+    match share.engine {
+        EngineKind::Plain => {
+            let (socket, local, buffer) = open_one(share)?;
+            receive_phases(PlainRx::new(socket, share.size), share, local, buffer, line)
+        }
+        EngineKind::Null => {
+            set_up(share, 0)?;
+            let first = usize::from(share.flows.start);
+            let rx = NullRx::new(Arc::clone(link), first, share.flows.len(), share.size, stamp);
+            receive_phases(rx, share, share.bind, None, line)
+        }
+    }
+}
+
+/// Makes the header of a datagram that the null engine took. The tag cannot come from the link, so
+/// it is the one of null datagrams.
+fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
+    let intended_ns = word & MAX_TIME;
+    wire::encode(Header { tag: NULL_TAG, flow: flow as u16, sequence, intended_ns }, slot);
+    wire::encode_lag(0, slot);
+}
+
+/// The tag of datagrams that the null engine makes; it has no network to confuse them on. Arbitrary.
+pub(crate) const NULL_TAG: u16 = 0x4E75;
+
+/// Opens a sender's sockets, one a flow, connected where that was asked for.
+fn open_flows(
+    share: &TxShare,
+    to: SocketAddr,
+) -> Result<(Vec<UdpSocket>, Option<SocketAddr>, Option<u64>), NetError> {
+    let udps = set_up(&share.common, share.common.flows.len())?;
+    if share.connect {
+        udps.iter().try_for_each(|udp| udp.connect(to))?;
+    }
+    let buffer = udps.iter().filter_map(|udp| udp.send_buffer).min().map(|bytes| bytes as u64);
+    let sockets = udps.into_iter().map(|udp| udp.socket).collect();
+    Ok((sockets, (!share.connect).then_some(to), buffer))
+}
+
+/// Opens a receiver's socket.
+fn open_one(share: &Share) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
+    let mut udps = set_up(share, 1)?;
+    let Udp { socket, local, receive_buffer, .. } = udps.remove(0);
+    Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
+}

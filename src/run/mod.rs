@@ -1,0 +1,48 @@
+//! Threads, phases and the hot loops: from a plan to what was measured.
+
+mod cell;
+mod control;
+mod counters;
+mod dispatch;
+mod probe;
+mod receive;
+mod send;
+mod session;
+mod worker;
+
+pub use control::Control;
+pub use probe::Probe;
+pub use receive::{ReceiveJob, receive};
+pub use send::{SendJob, send};
+pub use session::{Measured, Observer, Outcome, Progress, run};
+
+use crate::net::NetError;
+use crate::plan::PlanError;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A worker could not be set up.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A rate relative to `max` cannot be had.
+    #[error("{id}: {source}; ask for an absolute --rate")]
+    Rate {
+        /// The cell.
+        id: String,
+        /// What is wrong.
+        source: PlanError,
+    },
+    /// A worker thread died; a bug of ours.
+    #[error("{id}: a worker thread panicked; please report this with the message above")]
+    Panicked {
+        /// The cell.
+        id: String,
+    },
+    /// A thread could not be made.
+    #[error("cannot start a thread: {source}; raise the limit of processes (ulimit -u)")]
+    Spawn {
+        /// What the system says.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,161 @@
+//! The send loop: what is due, stamped, pushed and counted.
+
+use super::control::Control;
+use crate::clock::Clock;
+use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
+use crate::net::engine::{Push, Tx};
+use crate::net::{Waited, Waiter};
+use crate::pace::{Due, Pace};
+use crate::sys::SendError;
+use crate::unit::{Nanos, PayloadSize};
+use crate::wire::{Header, encode, encode_lag};
+
+/// How long a sender that must reach a count tries in vain before it gives up; arbitrary.
+const STUCK: Nanos = Nanos::from_millis(2_000);
+
+/// One sender's part of a phase, with all numbers it owns.
+#[derive(Debug)]
+pub struct SendJob {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// When the phase begins.
+    pub epoch: Nanos,
+    /// When datagrams leave.
+    pub pace: Pace,
+    /// The most datagrams a batch takes.
+    pub batch: usize,
+    /// The tag of the phase.
+    pub tag: u16,
+    /// Number of the first flow.
+    pub first_flow: u16,
+    /// Next sequence number by flow.
+    pub next: Vec<u64>,
+    /// The payload.
+    pub size: PayloadSize,
+    /// Gives up where a count cannot be reached.
+    pub must_reach_count: bool,
+    /// What it counts.
+    pub tally: TxTally,
+    /// How punctual it is; `None` flat out.
+    pub timing: Option<Timing>,
+    /// When it stood still.
+    pub stall: StallMeter,
+    /// The latest departure, for gaps.
+    pub departed: Option<Nanos>,
+    /// The latest progress, for giving up.
+    pub progress_at: Nanos,
+    /// Whether it gave up.
+    pub stuck: bool,
+}
+
+/// Sends until the pace is over or the run is stopped; returns when, since the phase began.
+pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: &Control) -> Nanos {
+    let mut flow = 0;
+    loop {
+        // The one clock read of this batch.
+        let now = job.clock.now() - job.epoch;
+        job.stall.observe(now);
+        if control.stopped() || job.stuck {
+            return now;
+        }
+        let due = match job.pace.due(now, job.batch) {
+            Due::Now(count) => count,
+            Due::At(at) => {
+                if waiter.until(job.epoch + at, job.epoch + now) == Waited::Slept {
+                    job.stall.excuse(job.clock.now() - job.epoch);
+                }
+                continue;
+            }
+            Due::Over => return now,
+        };
+        let first = job.next[flow];
+        let stride = tx.stride();
+        let slots = tx.lease(due);
+        let leased = slots.len() / stride;
+        job.stamp(slots, stride, flow, now);
+        let push = tx.push(flow, first, leased);
+        job.note(&push, flow, now);
+        tx.reclaim();
+        if push.refused == Some(SendError::WouldBlock) {
+            if waiter.idle(now, false) == Waited::Slept {
+                job.stall.excuse(job.clock.now() - job.epoch);
+            }
+        }
+        flow += 1;
+        if flow == job.next.len() {
+            flow = 0;
+        }
+    }
+}
+
+impl SendJob {
+    /// Writes who, which and when into each slot.
+    #[inline]
+    fn stamp(&self, slots: &mut [u8], stride: usize, flow: usize, now: Nanos) {
+        let (tag, first) = (self.tag, self.next[flow]);
+        let flow = self.first_flow + flow as u16;
+        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
+            let intended = self.pace.intended(i, now);
+            let (sequence, intended_ns) = (first + i as u64, intended.0);
+            encode(Header { tag, flow, sequence, intended_ns }, slot);
+            encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
+        }
+    }
+
+    /// Counts what a push did. A refused datagram gives its sequence number back.
+    #[inline]
+    fn note(&mut self, push: &Push, flow: usize, now: Nanos) {
+        let sent = push.sent as u64;
+        self.tally.sent += sent;
+        self.tally.bytes += match self.size {
+            PayloadSize::Fixed(size) => sent * u64::from(size),
+            mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
+        };
+        self.tally.syscalls += push.syscalls;
+        self.next[flow] += sent;
+        if self.timing.is_some() && push.sent > 0 {
+            self.note_timing(push.sent, now);
+        }
+        if push.sent > 0 {
+            self.progress_at = now;
+        }
+        if let Some(error) = push.refused {
+            self.note_refusal(error, now);
+        }
+        self.pace.settle(sent, u64::from(push.refused.is_some()));
+    }
+
+    /// Takes lags and gaps of what has left.
+    #[inline]
+    fn note_timing(&mut self, sent: usize, now: Nanos) {
+        let Some(timing) = &mut self.timing else { return };
+        let oldest = self.pace.intended(0, now);
+        let catching_up = oldest <= self.stall.ended() || now.since(oldest) > STALL_THRESHOLD;
+        let gap = self.departed.replace(now).map(|before| now.since(before));
+        for i in 0..sent {
+            timing.lag.record(now.since(self.pace.intended(i, now)).0);
+            // Those behind the first left in the same batch.
+            let Some(gap) = (if i == 0 { gap } else { Some(Nanos::ZERO) }) else { continue };
+            timing.gap.record(gap.0);
+            if catching_up {
+                timing.gap_in_stall.record(gap.0);
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, error: SendError, now: Nanos) {
+        let refusal = match error {
+            SendError::WouldBlock => Refusal::WouldBlock,
+            SendError::NoBuffers => Refusal::NoBuffers,
+            SendError::Unreachable => Refusal::Unreachable,
+            SendError::TooBig => Refusal::TooBig,
+            SendError::Interrupted => Refusal::Other,
+            SendError::Other(errno) => {
+                self.tally.last_errno = errno;
+                Refusal::Other
+            }
+        };
+        self.tally.refused.count(refusal);
+        self.stuck = self.must_reach_count && now.since(self.progress_at) > STUCK;
+    }
+}

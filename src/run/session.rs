@@ -1,0 +1,141 @@
+//! A whole benchmark: all cells of a plan, one after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{RunError, cell};
+use crate::measure::Harvest;
+use crate::plan::{Cell, CellRate, EnginePair, Limit, Load, Plan};
+use crate::sys;
+use crate::unit::{Nanos, PayloadSize};
+
+/// One cell, measured.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// What was to be measured.
+    pub cell: Cell,
+    /// At what load.
+    pub load: Load,
+    /// What was measured.
+    pub harvest: Harvest,
+}
+
+/// A benchmark that has ended, well or not: nothing measured is lost.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The cells that were measured, in the order they ran.
+    pub measured: Vec<Measured>,
+    /// What ended the run early.
+    pub error: Option<RunError>,
+    /// Whether it was stopped from outside.
+    pub interrupted: bool,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The cell that runs.
+    pub id: &'a str,
+    /// Cells that have been measured.
+    pub done: usize,
+    /// Cells in all.
+    pub of: usize,
+    /// How long a cell is expected to take; `None` where a count decides.
+    pub cell_takes: Option<Nanos>,
+}
+
+/// Watches a run; called between batches of work by the coordinating thread only.
+pub trait Observer {
+    /// Called a few times a second, and when a cell begins.
+    fn progress(&mut self, progress: Progress<'_>);
+}
+
+impl Observer for () {
+    fn progress(&mut self, _progress: Progress<'_>) {}
+}
+
+/// Measures all cells of `plan`, until an error or `stop` ends it.
+pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut max_pps = HashMap::new();
+    let mut tag = first_tag();
+    for (done, cell) in plan.cells.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let progress =
+            Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
+        observer.progress(progress);
+        tag = tag.wrapping_add(2).max(1);
+        let mut tick = || observer.progress(progress);
+        match measure(plan, cell, &max_pps, tag, stop, &mut tick) {
+            Ok(measured) => {
+                let Harvest { rx, elapsed, .. } = &measured.harvest;
+                if cell.rate == CellRate::Max && elapsed.0 > 0 {
+                    let delivered = rx.in_window as f64 / elapsed.as_secs_f64();
+                    max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
+                }
+                outcome.measured.push(measured);
+            }
+            Err(error) => {
+                outcome.error = Some(name(error, cell));
+                break;
+            }
+        }
+    }
+    outcome.interrupted = stop.load(Ordering::Relaxed);
+    if let Some(last) = outcome.measured.last_mut().filter(|_| outcome.interrupted) {
+        last.harvest.cut_short = Some("interrupted");
+    }
+    outcome
+}
+
+type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
+
+/// Settles the load of a cell and measures it.
+fn measure(
+    plan: &Plan,
+    cell: &Cell,
+    max_pps: &MaxPps,
+    tag: u16,
+    stop: &Arc<AtomicBool>,
+    tick: &mut dyn FnMut(),
+) -> Result<Measured, RunError> {
+    let load = match cell.rate {
+        CellRate::Max => Load::FlatOut,
+        CellRate::Paced(load) => load,
+        CellRate::OfMax(share) => {
+            // The first trial's maximum serves all, so that the trials of a cell are replicates.
+            let max = max_pps.get(&(cell.engine, cell.size)).copied().unwrap_or(0.0);
+            plan.scenario
+                .load_of_max(cell.size, share, max)
+                .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
+        }
+    };
+    let harvest = cell::measure(plan, cell, load, tag, stop, tick)?;
+    Ok(Measured { cell: cell.clone(), load, harvest })
+}
+
+/// Puts the cell's name to an error that has none.
+fn name(error: RunError, cell: &Cell) -> RunError {
+    match error {
+        RunError::Panicked { .. } => RunError::Panicked { id: cell.id.clone() },
+        other => other,
+    }
+}
+
+/// How long each cell is expected to take.
+fn cell_takes(plan: &Plan) -> Option<Nanos> {
+    match plan.scenario.limit {
+        Limit::Time(time) => Some(time + plan.scenario.warmup),
+        Limit::Count(_) => None,
+    }
+}
+
+/// A tag that another run on this host is unlikely to use at the same time.
+fn first_tag() -> u16 {
+    let mixed = (sys::monotonic_ns() ^ u64::from(std::process::id()) << 32)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 48) as u16
+}

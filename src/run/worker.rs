@@ -1,0 +1,283 @@
+//! Worker threads: placed first, then given sockets, engine and memory, then led through phases.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use mio::Interest;
+use mio::net::UdpSocket;
+
+use super::control::Control;
+use super::probe::Probe;
+use super::receive::{Drops, ReceiveJob, receive};
+use super::send::{SendJob, send};
+use crate::clock::Clock;
+use crate::measure::{OneWay, RxTally, StallMeter, Stalls, Timing, TxTally};
+use crate::net::engine::{Rx, Tx};
+use crate::net::{NetError, Options, Udp, Waiter, pin_to};
+use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
+use crate::plan::{Limit, Load, Share, TxShare, WaitKind};
+use crate::sys;
+use crate::unit::Nanos;
+
+/// The longest phase without a time limit: 24 hours, a third of what the wire's 48 bits hold.
+const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
+
+/// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
+const TIMER_SLACK_NS: u64 = 1;
+
+/// What a worker is told to do next.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    pub(crate) epoch: Nanos,
+    pub(crate) tag: u16,
+    pub(crate) limit: Limit,
+    pub(crate) load: Load,
+    pub(crate) control: Arc<Control>,
+}
+
+/// What a worker says.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Set up; a receiver says where.
+    Ready(Option<SocketAddr>),
+    /// Through a phase: datagrams sent, or received.
+    Done { sent: u64, received: u64 },
+    /// Not set up.
+    Failed(NetError),
+}
+
+/// The two ends of a worker's conversation with the coordinator.
+pub(crate) struct Line {
+    pub(crate) orders: Receiver<Phase>,
+    pub(crate) events: Sender<Event>,
+}
+
+/// What a sender hands over.
+#[derive(Debug, Default)]
+pub(crate) struct TxYield {
+    pub(crate) end: Nanos,
+    pub(crate) tally: TxTally,
+    pub(crate) timing: Option<Timing>,
+    pub(crate) stalls: Stalls,
+    pub(crate) cpu: Option<Nanos>,
+    pub(crate) buffer: Option<u64>,
+    pub(crate) stuck: bool,
+}
+
+/// What a receiver hands over.
+#[derive(Debug, Default)]
+pub(crate) struct RxYield {
+    pub(crate) tally: RxTally,
+    pub(crate) latency: OneWay,
+    pub(crate) stalls: Stalls,
+    pub(crate) cpu: Option<Nanos>,
+    pub(crate) drops: Option<u64>,
+    pub(crate) jitter_sum: Nanos,
+    pub(crate) jitter_flows: u64,
+    pub(crate) buffer: Option<u64>,
+}
+
+/// Places the thread, then opens its sockets: one, or one a flow.
+pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError> {
+    if let Some(core) = share.core {
+        pin_to(core)?;
+    }
+    let options = Options {
+        bind: share.bind,
+        buffer: share.socket_buffer,
+        dscp: share.ip.dscp,
+        ttl: share.ip.ttl,
+        df: share.ip.df,
+        dev: share.ip.dev.clone(),
+    };
+    (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
+}
+
+/// The event loop of a worker, over its sockets.
+pub(crate) fn waiter(
+    share: &Share,
+    sockets: &mut [UdpSocket],
+    interest: Interest,
+) -> Result<Waiter, NetError> {
+    let spin_for = match share.wait {
+        WaitKind::Spin => Waiter::SPIN,
+        WaitKind::Hybrid => Waiter::HYBRID,
+        WaitKind::Epoll => Waiter::EPOLL,
+    };
+    let failed = |source| NetError::Poll { addr: share.bind, source };
+    let mut waiter = Waiter::new(spin_for).map_err(failed)?;
+    sockets.iter_mut().try_for_each(|socket| waiter.watch(socket, interest)).map_err(failed)?;
+    Ok(waiter)
+}
+
+/// Leads a sender through its phases.
+pub(crate) fn send_phases<T: Tx>(
+    mut tx: T,
+    share: &TxShare,
+    buffer: Option<u64>,
+    line: &Line,
+) -> Result<TxYield, NetError> {
+    let mut waiter = waiter(&share.common, tx.sockets(), Interest::WRITABLE)?;
+    let mut job = SendJob::new(share, tx.batch());
+    let mut harvest = TxYield::default();
+    sys::set_timer_slack_ns(TIMER_SLACK_NS);
+    let _ = line.events.send(Event::Ready(None));
+    while let Ok(phase) = line.orders.recv() {
+        let planned_end = job.start(share, &phase);
+        // The window ends for the receivers even if this thread dies of a bug.
+        let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
+        sys::sleep_until_ns(phase.epoch.0);
+        while job.clock.now() < phase.epoch {
+            std::hint::spin_loop();
+        }
+        let cpu = sys::thread_cpu_ns();
+        job.stall.start(job.clock.now() - job.epoch);
+        let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
+        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        let whole = !job.stuck && !phase.control.stopped();
+        let end = if whole { last.max(planned_end) } else { last };
+        done.sent = job.tally.sent;
+        done.publish(end);
+        if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
+            (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
+        }
+        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, ..TxYield::default() };
+        let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
+    }
+    let paced = job.pace.scheduled().is_some();
+    Ok(TxYield {
+        tally: job.tally,
+        stalls: job.stall.stalls(),
+        timing: job.timing.filter(|_| paced),
+        ..harvest
+    })
+}
+
+/// Publishes a sender's end, at the latest when it goes out of scope.
+struct SenderDone<'a> {
+    control: &'a Control,
+    worker: usize,
+    sent: u64,
+}
+
+impl SenderDone<'_> {
+    fn publish(self, end: Nanos) {
+        self.control.sender_done(self.worker, end, self.sent);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for SenderDone<'_> {
+    fn drop(&mut self) {
+        self.control.sender_done(self.worker, Nanos::ZERO, self.sent);
+    }
+}
+
+/// Leads a receiver through its phases.
+pub(crate) fn receive_phases<R: Rx>(
+    mut rx: R,
+    share: &Share,
+    local: SocketAddr,
+    buffer: Option<u64>,
+    line: &Line,
+) -> Result<RxYield, NetError> {
+    let sockets = rx.socket().map(std::slice::from_mut).unwrap_or_default();
+    let mut waiter = waiter(share, sockets, Interest::READABLE)?;
+    let mut probe = Probe::new(share.flows.start, share.flows.len(), share.size);
+    let mut job = ReceiveJob {
+        clock: Clock::Monotonic,
+        epoch: Nanos::ZERO,
+        worker: share.worker,
+        drops: Drops::default(),
+    };
+    let mut harvest = RxYield::default();
+    let _ = line.events.send(Event::Ready(Some(local)));
+    while let Ok(phase) = line.orders.recv() {
+        job.epoch = phase.epoch;
+        rx.restart();
+        job.drops.restart(&mut rx);
+        probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
+        let cpu = sys::thread_cpu_ns();
+        receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
+        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        job.drops.sample(&mut rx);
+        harvest = RxYield { cpu, buffer, drops: job.drops.known_total(), ..RxYield::default() };
+        let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
+    }
+    let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
+    Ok(RxYield {
+        tally: probe.tally,
+        stalls: probe.stall.stalls(),
+        jitter_sum,
+        jitter_flows: probe.jitters().count() as u64,
+        latency: probe.latency,
+        ..harvest
+    })
+}
+
+impl SendJob {
+    /// The job of this share, before its first phase.
+    pub(crate) fn new(share: &TxShare, batch: usize) -> Self {
+        let timing = (share.load != Load::FlatOut).then(Timing::default);
+        Self {
+            clock: Clock::Monotonic,
+            epoch: Nanos::ZERO,
+            pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
+            // A plain schedule leaves one by one, so that each departure has its own moment.
+            batch: if timing.is_some() { share.batch_paced(batch) } else { batch },
+            tag: 0,
+            first_flow: share.common.flows.start,
+            next: vec![0; share.common.flows.len()],
+            size: share.common.size,
+            must_reach_count: false,
+            tally: TxTally::default(),
+            timing,
+            stall: StallMeter::default(),
+            departed: None,
+            progress_at: Nanos::ZERO,
+            stuck: false,
+        }
+    }
+
+    /// Begins a phase, forgetting the one before; returns when its window is meant to end.
+    fn start(&mut self, share: &TxShare, phase: &Phase) -> Nanos {
+        let (worker, of) = (share.common.worker as u64, share.of as u64);
+        let (end, to_send) = match phase.limit {
+            Limit::Time(time) => (time, u64::MAX),
+            Limit::Count(count) => (LONGEST, count / of + u64::from(worker < count % of)),
+        };
+        (self.epoch, self.tag) = (phase.epoch, phase.tag);
+        self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
+        self.next.fill(0);
+        self.must_reach_count = matches!(phase.limit, Limit::Count(_));
+        self.tally = TxTally::default();
+        if let Some(timing) = &mut self.timing {
+            [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
+                .into_iter()
+                .for_each(crate::measure::Latency::reset);
+        }
+        (self.departed, self.progress_at, self.stuck) = (None, Nanos::ZERO, false);
+        match (phase.limit, phase.load.mean_pps()) {
+            (Limit::Time(time), _) => time,
+            // A count at an even rate has a window too: each datagram its period.
+            (Limit::Count(count), Some(pps)) => Nanos((count as f64 * 1e9 / pps) as u64),
+            (Limit::Count(_), None) => Nanos::ZERO,
+        }
+    }
+}
+
+/// The pace of one part of a load.
+fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
+    let arrivals = match load {
+        Load::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
+        Load::Even(rate) => Arrivals::Even(rate),
+        Load::Burst(rate, size) => Arrivals::Burst(rate, size),
+        Load::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
+        Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
+    };
+    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+    let mean_gap = load.mean_pps().map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
+    let bound = catch_up(Nanos(mean_gap as u64));
+    Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
+}

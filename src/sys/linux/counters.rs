@@ -1,0 +1,60 @@
+//! Kernel counters from /proc.
+
+use procfs::CurrentSI;
+
+use crate::sys::UdpSnmp;
+
+/// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
+const TICK_NS: u64 = 10_000_000;
+
+/// UDP counters of this network namespace, `/proc/net/snmp` plus `/proc/net/snmp6`.
+///
+/// Read here rather than by procfs, whose parser fails as a whole where a kernel was built without
+/// UDP-Lite.
+#[must_use]
+pub fn udp_counters() -> Option<UdpSnmp> {
+    let v4 = std::fs::read_to_string("/proc/net/snmp").ok()?;
+    // A kernel without IPv6 has no snmp6: then IPv4 is all there is.
+    let v6 = std::fs::read_to_string("/proc/net/snmp6").unwrap_or_default();
+    let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (rows.next()?, rows.next()?);
+    let count = |name: &str| {
+        let column = names.split_whitespace().position(|found| found == name);
+        let four = column.and_then(|at| values.split_whitespace().nth(at)?.parse::<u64>().ok());
+        let six = v6.lines().find_map(|line| {
+            let (found, value) = line.split_once(char::is_whitespace)?;
+            (found.strip_prefix("Udp6") == Some(name)).then(|| value.trim().parse::<u64>().ok())?
+        });
+        four.unwrap_or(0) + six.unwrap_or(0)
+    };
+    Some(UdpSnmp {
+        in_datagrams: count("InDatagrams"),
+        no_ports: count("NoPorts"),
+        out_datagrams: count("OutDatagrams"),
+        rcvbuf_errors: count("RcvbufErrors"),
+        in_csum_errors: count("InCsumErrors"),
+        sndbuf_errors: count("SndbufErrors"),
+    })
+}
+
+/// Packets dropped because a CPU's backlog was full: the second column of
+/// `/proc/net/softnet_stat`, all CPUs. Not per network namespace.
+#[must_use]
+pub fn backlog_drops() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/net/softnet_stat").ok()?;
+    text.lines().map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()).sum()
+}
+
+/// Packets dropped by the interfaces of this network namespace, both directions.
+#[must_use]
+pub fn device_drops() -> Option<u64> {
+    let devices = procfs::net::dev_status().ok()?;
+    Some(devices.values().map(|device| device.recv_drop + device.sent_drop).sum())
+}
+
+/// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.
+#[must_use]
+pub fn stolen_ns() -> Option<u64> {
+    let stat = procfs::KernelStats::current().ok()?;
+    stat.total.steal.map(|ticks| ticks * TICK_NS)
+}

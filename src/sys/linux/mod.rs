@@ -1,0 +1,17 @@
+//! The contract of [`super`] on Linux.
+
+mod counters;
+pub mod host;
+mod socket;
+mod thread;
+
+pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
+pub use socket::{
+    bind_device, forbid_fragments, refusal_of, report_queue_drops, set_traffic_class, socket_drops,
+};
+pub use thread::{affinity, monotonic_ns, set_timer_slack_ns, sleep_until_ns, thread_cpu_ns};
+
+/// Turns the -1 of a system call into the error behind it, so that no call site does.
+fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+}

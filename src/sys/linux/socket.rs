@@ -1,0 +1,130 @@
+//! Socket options and errors that socket2 and std do not know.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::check;
+use crate::sys::SendError;
+
+/// `SK_MEMINFO_DROPS` of `include/uapi/linux/sock_diag.h`: the place of the drop counter.
+const SK_MEMINFO_DROPS: usize = 8;
+
+/// `SK_MEMINFO_VARS` of the same header: how many counters `SO_MEMINFO` gives.
+const SK_MEMINFO_VARS: usize = 9;
+
+/// `SO_MEMINFO` of `include/uapi/asm-generic/socket.h`; libc lacks it on some targets.
+const SO_MEMINFO: libc::c_int = 55;
+
+/// Datagrams that this socket's receive queue had no room for since it was made, modulo 2³²; `None`
+/// before Linux 4.12.
+#[must_use]
+pub fn socket_drops(socket: &impl AsFd) -> Option<u32> {
+    let mut values = [0_u32; SK_MEMINFO_VARS];
+    let mut len = size_of_val(&values) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `values` is writable for `len` bytes, and the kernel writes at most `len`; the file
+    // descriptor is open for as long as `socket` is borrowed.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    check(result).ok()?;
+    (len as usize > SK_MEMINFO_DROPS * size_of::<u32>()).then_some(values[SK_MEMINFO_DROPS])
+}
+
+/// Has the kernel refuse a send with ENOBUFS where a queueing discipline would drop it silently
+/// (`IP_RECVERR`, ip(7)).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    if ipv6 {
+        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)
+    } else {
+        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1)
+    }
+}
+
+/// Sets the "don't fragment" bit (IPv4), and has larger datagrams refused with EMSGSIZE.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    let fd = socket.as_fd();
+    if ipv6 {
+        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;
+        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
+    } else {
+        set_int(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+    }
+}
+
+/// Why a send failed.
+#[must_use]
+pub fn refusal_of(error: &io::Error) -> SendError {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EAGAIN => SendError::WouldBlock,
+        libc::ENOBUFS | libc::ENOMEM => SendError::NoBuffers,
+        libc::ECONNREFUSED
+        | libc::EHOSTUNREACH
+        | libc::ENETUNREACH
+        | libc::EHOSTDOWN
+        | libc::ENETDOWN => SendError::Unreachable,
+        libc::EMSGSIZE => SendError::TooBig,
+        libc::EINTR => SendError::Interrupted,
+        other => SendError::Other(other),
+    }
+}
+
+fn set_int(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the pointer and length describe `value`, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    check(result).map(|_| ())
+}
+
+/// Sets the IPv6 traffic class of what is sent.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn set_traffic_class(socket: &impl AsFd, class: u32) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class as libc::c_int)
+}
+
+/// Sends and receives by one device only (`SO_BINDTODEVICE`, socket(7)).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the pointer and length describe `device`, which outlives the call; the option needs
+    // no terminating zero where the length is given.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            device.as_ptr().cast(),
+            device.len() as libc::socklen_t,
+        )
+    };
+    check(result).map(|_| ())
+}

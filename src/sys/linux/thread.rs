@@ -1,0 +1,62 @@
+//! Clocks, sleeping and placement of threads.
+#![allow(unsafe_code)]
+
+use super::check;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call: no system call where the clock source allows.
+#[inline]
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC)
+}
+
+/// CPU time of the calling thread in nanoseconds.
+#[must_use]
+pub fn thread_cpu_ns() -> Option<u64> {
+    Some(read_clock(libc::CLOCK_THREAD_CPUTIME_ID))
+}
+
+#[inline]
+fn read_clock(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid, writable timespec for the whole call; both clocks exist on every
+    // Linux this crate builds for, so the call cannot fail.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Sleeps until `CLOCK_MONOTONIC` has reached `at_ns`, or a signal comes.
+pub fn sleep_until_ns(at_ns: u64) {
+    let time = libc::timespec {
+        tv_sec: (at_ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (at_ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: `time` is a valid timespec; with TIMER_ABSTIME the remainder pointer is not written
+    // and may be null.
+    unsafe {
+        libc::clock_nanosleep(
+            libc::CLOCK_MONOTONIC,
+            libc::TIMER_ABSTIME,
+            &raw const time,
+            std::ptr::null_mut(),
+        )
+    };
+}
+
+/// Sets how late the kernel may wake the calling thread so as to bundle wake-ups; 50 µs by default.
+pub fn set_timer_slack_ns(ns: u64) {
+    // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory; failure leaves the default.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong) };
+}
+
+/// The CPUs that the calling thread may run on, ascending; `None` where the kernel will not say.
+#[must_use]
+pub fn affinity() -> Option<Vec<usize>> {
+    // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is writable and its size is passed along; pid 0 is the calling thread.
+    check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) }).ok()?;
+    let all = 0..libc::CPU_SETSIZE as usize;
+    // SAFETY: `cpu` is below CPU_SETSIZE, the number of bits in the set.
+    Some(all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
+}

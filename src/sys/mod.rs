@@ -1,0 +1,70 @@
+//! The operating system: every libc call and every `cfg(target_os)` of this crate.
+//!
+//! # The contract
+//! Each system provides all of these under the same names. One that cannot do a thing has an inert
+//! twin, which says `None`, `Unsupported` or nothing at all; code above never asks which it is.
+//!
+//! | name | gives |
+//! | --- | --- |
+//! | [`monotonic_ns`] | the monotonic clock |
+//! | [`thread_cpu_ns`] | CPU time of the calling thread |
+//! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
+//! | [`affinity`] | the CPUs the calling thread may run on |
+//! | [`socket_drops`] | what a socket's full receive buffer cost so far |
+//! | [`report_queue_drops`], [`forbid_fragments`], [`set_traffic_class`], [`bind_device`] | socket options that socket2 lacks, or has on some systems only |
+//! | [`refusal_of`] | why a send failed |
+//! | [`udp_counters`], [`backlog_drops`], [`device_drops`] | kernel counters |
+//! | [`stolen_ns`] | CPU time that the hypervisor took |
+//! | [`host`] | facts about the machine |
+//!
+//! `--cfg udperf_portable` selects the inert twins everywhere, so that they are built and tested.
+
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+mod linux;
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+use linux as imp;
+
+#[cfg(not(all(target_os = "linux", not(udperf_portable))))]
+mod other;
+#[cfg(not(all(target_os = "linux", not(udperf_portable))))]
+use other as imp;
+
+pub use imp::{
+    affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns, refusal_of,
+    report_queue_drops, set_timer_slack_ns, set_traffic_class, sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns,
+    udp_counters,
+};
+
+/// Why a send failed, in the terms of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendError {
+    /// The socket's send buffer is full.
+    WouldBlock,
+    /// A queue below the socket is full.
+    NoBuffers,
+    /// No route, or an ICMP error for an earlier datagram.
+    Unreachable,
+    /// Too large for the path.
+    TooBig,
+    /// A signal came; try again.
+    Interrupted,
+    /// Any other error, by its number.
+    Other(i32),
+}
+
+/// UDP counters of this network namespace since boot, IPv4 and IPv6 added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UdpSnmp {
+    /// InDatagrams.
+    pub in_datagrams: u64,
+    /// NoPorts.
+    pub no_ports: u64,
+    /// OutDatagrams.
+    pub out_datagrams: u64,
+    /// RcvbufErrors.
+    pub rcvbuf_errors: u64,
+    /// InCsumErrors.
+    pub in_csum_errors: u64,
+    /// SndbufErrors.
+    pub sndbuf_errors: u64,
+}

@@ -1,0 +1,122 @@
+//! The contract of [`super`] where nothing but the standard library is known: inert twins.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::{SendError, UdpSnmp};
+
+/// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
+#[inline]
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    // One second in hand keeps a moment shortly before the first reading above zero.
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1_000_000_000
+}
+
+/// Unknown here.
+#[must_use]
+pub fn thread_cpu_ns() -> Option<u64> {
+    None
+}
+
+/// Sleeps until [`monotonic_ns`] has reached `at_ns`, as exactly as std does.
+pub fn sleep_until_ns(at_ns: u64) {
+    std::thread::sleep(Duration::from_nanos(at_ns.saturating_sub(monotonic_ns())));
+}
+
+/// Does nothing.
+pub fn set_timer_slack_ns(_ns: u64) {}
+
+/// Unknown here.
+#[must_use]
+pub fn affinity() -> Option<Vec<usize>> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn socket_drops<S>(_socket: &S) -> Option<u32> {
+    None
+}
+
+/// Does nothing: queue drops stay silent here.
+///
+/// # Errors
+/// Never.
+pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn forbid_fragments<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_traffic_class<S>(_socket: &S, _class: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn bind_device<S>(_socket: &S, _device: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Why a send failed, as far as std tells.
+#[must_use]
+pub fn refusal_of(error: &io::Error) -> SendError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => SendError::WouldBlock,
+        io::ErrorKind::OutOfMemory => SendError::NoBuffers,
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => SendError::Unreachable,
+        io::ErrorKind::Interrupted => SendError::Interrupted,
+        _ => SendError::Other(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+/// Unknown here.
+#[must_use]
+pub fn udp_counters() -> Option<UdpSnmp> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn backlog_drops() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn device_drops() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn stolen_ns() -> Option<u64> {
+    None
+}
+
+/// Facts about the machine: nothing is known here.
+pub mod host {
+    /// Name and release of the kernel.
+    #[must_use]
+    pub fn kernel() -> Option<String> {
+        None
+    }
+}

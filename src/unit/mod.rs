@@ -1,0 +1,87 @@
+//! Numbers with units: the only time type, packet and bit rates, payload sizes, and how each of
+//! them is written and read by people.
+
+mod nanos;
+mod rate;
+mod show;
+mod size;
+
+pub use nanos::Nanos;
+pub use rate::{MAX_PPS, PacketRate, Rate};
+pub use show::{show_bits, show_bytes, show_count, show_nanos, show_pps};
+pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
+
+/// A word that could not be read as a number with a unit. Each variant says what was asked, what
+/// is wrong with it and what would do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// Not a duration.
+    #[error("'{asked}' is not a duration; write seconds as a bare number, or 500ms, 10s, 2m")]
+    Duration {
+        /// The word as typed.
+        asked: String,
+    },
+    /// Not a rate.
+    #[error("'{asked}' is not a rate; write max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%")]
+    Rate {
+        /// The word as typed.
+        asked: String,
+    },
+    /// A rate outside what can be scheduled.
+    #[error("rate '{asked}' is out of range; {range}")]
+    RateRange {
+        /// The word as typed.
+        asked: String,
+        /// The range in words.
+        range: &'static str,
+    },
+    /// Not a size or a list of sizes.
+    #[error(
+        "'{asked}' is not a payload size; write bytes such as 64 or 8K, a range 64..1024*2 or \
+         64..256+64, rfc2544 or imix"
+    )]
+    Size {
+        /// The word as typed.
+        asked: String,
+    },
+    /// A payload outside what a datagram of ours can be.
+    #[error(
+        "payload size {asked} is out of range; 16 bytes (our header) to 65507 bytes (the largest \
+         UDP payload over IPv4) are possible"
+    )]
+    SizeRange {
+        /// The size as typed.
+        asked: String,
+    },
+    /// Not a whole number.
+    #[error("'{asked}' is not a number of {what}; write a whole number, K/M/G = {factor}")]
+    Count {
+        /// The word as typed.
+        asked: String,
+        /// What was being counted.
+        what: &'static str,
+        /// What one K means here.
+        factor: u64,
+    },
+}
+
+/// Splits a number from the letters behind it: `"1.5Gbit"` gives `(1.5, "Gbit")`.
+fn split_number(word: &str) -> Option<(f64, &str)> {
+    let end = word
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(word.len());
+    let number: f64 = word.get(..end)?.parse().ok()?;
+    number.is_finite().then_some((number, word.get(end..)?.trim_start()))
+}
+
+/// The factor that one of the letters K, M, G, T stands for, with `kilo` as the base; 1 for "".
+fn prefix(letter: &str, kilo: f64) -> Option<f64> {
+    Some(match letter {
+        "" => 1.0,
+        "k" | "K" => kilo,
+        "m" | "M" => kilo.powi(2),
+        "g" | "G" => kilo.powi(3),
+        "t" | "T" => kilo.powi(4),
+        _ => return None,
+    })
+}

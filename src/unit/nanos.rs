@@ -1,0 +1,126 @@
+//! The one time type.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{UnitError, show_nanos};
+
+/// A duration, or a moment on the monotonic clock, in whole nanoseconds. 64 bits last 584 years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// A moment that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// Whole milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis * 1_000_000)
+    }
+
+    /// Whole microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros * 1_000)
+    }
+
+    /// The time since `earlier`, or zero where `earlier` is later.
+    #[inline]
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+
+    /// As seconds, for rates and for people.
+    #[must_use]
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// As the standard library's duration.
+    #[must_use]
+    pub const fn to_duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
+impl Add for Nanos {
+    type Output = Self;
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Nanos {
+    #[inline]
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Nanos {
+    type Output = Self;
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        self.since(other)
+    }
+}
+
+impl From<Duration> for Nanos {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl FromStr for Nanos {
+    type Err = UnitError;
+
+    /// A bare number is seconds, as iperf3's users expect; anything else is humantime's notation.
+    fn from_str(word: &str) -> Result<Self, UnitError> {
+        let asked = || UnitError::Duration { asked: word.to_owned() };
+        let word_trimmed = word.trim();
+        if let Ok(seconds) = word_trimmed.parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).map(Self::from).map_err(|_| asked());
+        }
+        humantime::parse_duration(word_trimmed).map(Self::from).map_err(|_| asked())
+    }
+}
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&show_nanos(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_numbers_are_seconds() {
+        assert_eq!("10".parse(), Ok(Nanos::from_millis(10_000)));
+        assert_eq!("0.25".parse(), Ok(Nanos::from_millis(250)));
+        assert_eq!("500ms".parse(), Ok(Nanos::from_millis(500)));
+        assert_eq!("2m".parse(), Ok(Nanos::from_millis(120_000)));
+        assert_eq!("30us".parse(), Ok(Nanos::from_micros(30)));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for word in ["", "-1", "inf", "NaN", "1e400", "ten", "5 parsecs"] {
+            assert!(word.parse::<Nanos>().is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn subtraction_never_wraps() {
+        assert_eq!(Nanos(3) - Nanos(5), Nanos::ZERO);
+        assert_eq!(Nanos::NEVER + Nanos(1), Nanos::NEVER);
+    }
+}

@@ -1,0 +1,183 @@
+//! Rates: how many datagrams a second, as asked and as scheduled.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{UnitError, prefix, split_number};
+
+/// The highest packet rate that can be asked for. Arbitrary: a hundred times what the fastest
+/// socket path reaches, so that anything above it is a slip of the finger.
+pub const MAX_PPS: u64 = 1_000_000_000;
+
+/// Thousandths in one datagram a second, the resolution of [`PacketRate`]; fine enough that a bit
+/// rate at an odd size is met within 1e-6 from 1 kpps on. Arbitrary.
+const MILLI: f64 = 1e3;
+
+/// A packet rate in thousandths of a datagram a second: an exact integer, so that a schedule
+/// made of it never drifts. From 0.001 to 10⁹ datagrams a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PacketRate {
+    milli_pps: u64,
+}
+
+impl PacketRate {
+    /// The rate nearest to so many datagrams a second.
+    ///
+    /// # Errors
+    /// [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
+    pub fn from_pps(pps: f64) -> Result<Self, UnitError> {
+        let milli = (pps * MILLI).round();
+        if !(1.0..=MAX_PPS as f64 * MILLI).contains(&milli) {
+            return Err(UnitError::RateRange {
+                asked: format!("{pps}"),
+                range: "0.001 to 1G datagrams a second are possible",
+            });
+        }
+        // The range check above keeps the value far below 2^53.
+        Ok(Self { milli_pps: milli as u64 })
+    }
+
+    /// Thousandths of a datagram a second; at least 1.
+    #[must_use]
+    pub const fn milli_pps(self) -> u64 {
+        self.milli_pps
+    }
+
+    /// Datagrams a second.
+    #[must_use]
+    pub fn pps(self) -> f64 {
+        self.milli_pps as f64 / MILLI
+    }
+}
+
+/// A rate as asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// As fast as the engine goes.
+    Max,
+    /// So many datagrams a second.
+    Pps(PacketRate),
+    /// So many bits of payload a second.
+    Bits(f64),
+    /// This share (0.5 for 50 %) of what `max` delivered for the same size and engine.
+    OfMax(f64),
+}
+
+impl Rate {
+    /// The packet rate that this stands for at a payload of `mean_bytes`; `None` for
+    /// [`Rate::Max`] and [`Rate::OfMax`], which only a measurement can tell.
+    ///
+    /// # Errors
+    /// [`UnitError::RateRange`] where the result is outside [`PacketRate`].
+    pub fn at_size(self, mean_bytes: f64) -> Result<Option<PacketRate>, UnitError> {
+        match self {
+            Self::Max | Self::OfMax(_) => Ok(None),
+            Self::Pps(rate) => Ok(Some(rate)),
+            Self::Bits(bits) => PacketRate::from_pps(bits / (mean_bytes * 8.0)).map(Some),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = UnitError;
+
+    fn from_str(word: &str) -> Result<Self, UnitError> {
+        let asked = || UnitError::Rate { asked: word.to_owned() };
+        let range = |range| UnitError::RateRange { asked: word.to_owned(), range };
+        let trimmed = word.trim();
+        if trimmed.eq_ignore_ascii_case("max") {
+            return Ok(Self::Max);
+        }
+        let (number, unit) = split_number(trimmed).ok_or_else(asked)?;
+        if unit == "%" {
+            if !(number > 0.0 && number <= 100.0) {
+                return Err(range("a share of max lies above 0 % and at most at 100 %"));
+            }
+            return Ok(Self::OfMax(number / 100.0));
+        }
+        let lower = unit.to_ascii_lowercase();
+        let (letter, bits) = match lower.strip_suffix("bit").or_else(|| lower.strip_suffix("bps")) {
+            Some(letter) => (letter, true),
+            None => (lower.strip_suffix("pps").unwrap_or(&lower), false),
+        };
+        let value = number * prefix(letter, 1e3).ok_or_else(asked)?;
+        if bits {
+            // The bounds are those of PacketRate at the smallest and largest payload; arbitrary.
+            if !(1.0..=1e15).contains(&value) {
+                return Err(range("1bit to 1000Tbit are possible"));
+            }
+            return Ok(Self::Bits(value));
+        }
+        PacketRate::from_pps(value)
+            .map(Self::Pps)
+            .map_err(|_| range("0.001 to 1G datagrams a second are possible; 0 sends nothing"))
+    }
+}
+
+impl fmt::Display for Rate {
+    /// The shortest word that reads back as the same rate: `max`, `100k`, `1Gbit`, `50%`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Max => f.write_str("max"),
+            Self::Pps(rate) => f.write_str(&short(rate.pps())),
+            Self::Bits(bits) => write!(f, "{}bit", short(bits)),
+            Self::OfMax(share) => write!(f, "{}%", tidy(share * 100.0)),
+        }
+    }
+}
+
+/// A number with the largest decimal prefix that leaves it at or above 1.
+fn short(value: f64) -> String {
+    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
+        .into_iter()
+        .find(|(factor, _)| value >= *factor)
+        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    format!("{}{letter}", tidy(scaled))
+}
+
+/// Rounds away what binary fractions add: 50.00000000000001 becomes 50.
+fn tidy(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pps(pps: f64) -> Rate {
+        Rate::Pps(PacketRate::from_pps(pps).unwrap())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        assert_eq!("max".parse(), Ok(Rate::Max));
+        assert_eq!("100k".parse(), Ok(pps(100_000.0)));
+        assert_eq!("100kpps".parse(), Ok(pps(100_000.0)));
+        assert_eq!("1.5M".parse(), Ok(pps(1_500_000.0)));
+        assert_eq!("250".parse(), Ok(pps(250.0)));
+        assert_eq!("1Gbit".parse(), Ok(Rate::Bits(1e9)));
+        assert_eq!("10Mbps".parse(), Ok(Rate::Bits(1e7)));
+        assert_eq!("50%".parse(), Ok(Rate::OfMax(0.5)));
+    }
+
+    #[test]
+    fn zero_and_absurd_rates_are_refused() {
+        for word in ["0", "0%", "101%", "2G", "1e9", "-5", "fast", "", "k", "10q", "9999999Tbit"] {
+            assert!(word.parse::<Rate>().is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn bits_become_datagrams_by_size() {
+        let rate = Rate::Bits(1e9).at_size(64.0).unwrap().unwrap();
+        assert_eq!(rate.milli_pps(), 1_953_125_000);
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        for word in ["max", "100k", "1.25M", "7", "1Gbit", "50%", "12.5%"] {
+            let rate: Rate = word.parse().unwrap();
+            assert_eq!(rate.to_string(), word);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How numbers with units are shown to people: three significant digits, decimal prefixes for
+//! rates and counts, binary ones for memory.
+
+/// A duration: `0 ns`, `830 ns`, `12.3 µs`, `4.56 ms`, `1.20 s`.
+#[must_use]
+pub fn show_nanos(ns: u64) -> String {
+    let value = ns as f64;
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", digits(value / 1e3)),
+        1_000_000..1_000_000_000 => format!("{} ms", digits(value / 1e6)),
+        _ => format!("{} s", digits(value / 1e9)),
+    }
+}
+
+/// A packet rate: `271 kpps`.
+#[must_use]
+pub fn show_pps(pps: f64) -> String {
+    format!("{}pps", prefixed(pps))
+}
+
+/// A bit rate: `1.20 Gbit/s`.
+#[must_use]
+pub fn show_bits(bits_per_second: f64) -> String {
+    format!("{}bit/s", prefixed(bits_per_second))
+}
+
+/// A count, in full up to five digits, then with a prefix: `5`, `12345`, `1.23 M`.
+#[must_use]
+pub fn show_count(count: u64) -> String {
+    if count < 100_000 { count.to_string() } else { prefixed(count as f64).trim_end().to_owned() }
+}
+
+/// Memory: `212992` is `208 KiB`.
+#[must_use]
+pub fn show_bytes(bytes: u64) -> String {
+    let value = bytes as f64;
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", trimmed(value / 1_024.0)),
+        1_048_576..1_073_741_824 => format!("{} MiB", trimmed(value / 1_048_576.0)),
+        _ => format!("{} GiB", trimmed(value / 1_073_741_824.0)),
+    }
+}
+
+/// A number and its decimal prefix, separated by a space: `271 k`, `1.20 G`, `12 `.
+fn prefixed(value: f64) -> String {
+    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
+        .into_iter()
+        // 999.5 k and above rounds to 1000 k, which belongs to the next prefix.
+        .find(|(factor, _)| value >= factor * 0.9995)
+        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    format!("{} {letter}", digits(scaled))
+}
+
+/// Three significant digits.
+fn digits(value: f64) -> String {
+    match value {
+        v if v >= 99.95 => format!("{v:.0}"),
+        v if v >= 9.995 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// At most one decimal, none where it would be zero.
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_whatever_the_magnitude() {
+        assert_eq!(show_nanos(0), "0 ns");
+        assert_eq!(show_nanos(999), "999 ns");
+        assert_eq!(show_nanos(1_234), "1.23 µs");
+        assert_eq!(show_nanos(63_000_000), "63.0 ms");
+        assert_eq!(show_nanos(1_200_000_000), "1.20 s");
+        assert_eq!(show_pps(271_345.0), "271 kpps");
+        assert_eq!(show_pps(999_700.0), "1.00 Mpps");
+        assert_eq!(show_pps(12.0), "12.0 pps");
+        assert_eq!(show_bits(1.234e9), "1.23 Gbit/s");
+        assert_eq!(show_bytes(212_992), "208 KiB");
+        assert_eq!(show_bytes(4 << 20), "4 MiB");
+        assert_eq!(show_count(99_999), "99999");
+        assert_eq!(show_count(1_234_567), "1.23 M");
+    }
+}

@@ -1,0 +1,213 @@
+//! Payload sizes: single, in lists, and as a mix.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{UnitError, prefix, split_number};
+
+/// The smallest payload in bytes: our header (see `wire`).
+pub const MIN_PAYLOAD: usize = 16;
+
+/// The largest payload in bytes: 65,535 less 20 bytes of IPv4 and 8 of UDP header (RFC 768).
+pub const MAX_PAYLOAD: usize = 65_507;
+
+/// Frames of RFC 2544 section 9.1 less 14 bytes Ethernet header, 4 FCS, 20 IPv4 and 8 UDP.
+const RFC2544_PAYLOADS: [u16; 7] = [18, 82, 210, 466, 978, 1234, 1472];
+
+/// The simple IMIX as test equipment sends it: frames of 64, 594 and 1518 bytes as 7:4:1, here as
+/// payloads (46 bytes less), spread so that no size clusters.
+const IMIX_CYCLE: [u16; 12] = [18, 548, 18, 18, 548, 18, 1472, 18, 548, 18, 548, 18];
+
+/// How many sizes one list may give; arbitrary, it keeps `16..65507+1` from making 65,492 cells.
+const MAX_SIZES: usize = 1_024;
+
+/// The payload of a cell: one size, or a fixed cycle of sizes. Which size a datagram has follows
+/// from its sequence number, so both ends know it without a word on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PayloadSize {
+    /// Every datagram carries this many bytes.
+    Fixed(u16),
+    /// The simple IMIX, 7:4:1 of 18, 548 and 1472 bytes.
+    Imix,
+}
+
+impl PayloadSize {
+    /// One size, checked.
+    ///
+    /// # Errors
+    /// [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
+    pub fn fixed(bytes: u64) -> Result<Self, UnitError> {
+        u16::try_from(bytes)
+            .ok()
+            .filter(|&size| (MIN_PAYLOAD..=MAX_PAYLOAD).contains(&usize::from(size)))
+            .map(Self::Fixed)
+            .ok_or_else(|| UnitError::SizeRange { asked: bytes.to_string() })
+    }
+
+    /// The payload bytes of the datagram with this sequence number.
+    #[inline]
+    #[must_use]
+    pub const fn at(self, sequence: u64) -> usize {
+        match self {
+            Self::Fixed(size) => size as usize,
+            Self::Imix => IMIX_CYCLE[(sequence % IMIX_CYCLE.len() as u64) as usize] as usize,
+        }
+    }
+
+    /// The largest payload in bytes.
+    #[must_use]
+    pub const fn largest(self) -> usize {
+        match self {
+            Self::Fixed(size) => size as usize,
+            Self::Imix => 1_472,
+        }
+    }
+
+    /// The mean payload in bytes.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        match self {
+            Self::Fixed(size) => f64::from(size),
+            Self::Imix => {
+                let sum: u32 = IMIX_CYCLE.iter().map(|&size| u32::from(size)).sum();
+                f64::from(sum) / IMIX_CYCLE.len() as f64
+            }
+        }
+    }
+}
+
+impl fmt::Display for PayloadSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => f.pad(&size.to_string()),
+            Self::Imix => f.pad("imix"),
+        }
+    }
+}
+
+impl FromStr for PayloadSize {
+    type Err = UnitError;
+
+    fn from_str(word: &str) -> Result<Self, UnitError> {
+        if word.eq_ignore_ascii_case("imix") {
+            return Ok(Self::Imix);
+        }
+        Self::fixed(bytes(word)?)
+    }
+}
+
+/// Reads one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
+/// (doubling), `rfc2544` or `imix`. Lists are made of these, separated by commas.
+///
+/// # Errors
+/// [`UnitError::Size`] or [`UnitError::SizeRange`], naming the element.
+pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
+    let word = word.trim();
+    if word.eq_ignore_ascii_case("rfc2544") {
+        return Ok(RFC2544_PAYLOADS.map(PayloadSize::Fixed).to_vec());
+    }
+    let Some((from, rest)) = word.split_once("..") else {
+        return Ok(vec![word.parse()?]);
+    };
+    let malformed = || UnitError::Size { asked: word.to_owned() };
+    let (to, step) = match rest.find(['*', '+']) {
+        Some(at) => (&rest[..at], &rest[at..]),
+        None => (rest, "*2"),
+    };
+    let (first, last) = (bytes(from)?, bytes(to)?);
+    let by = bytes(&step[1..])?;
+    let multiply = step.starts_with('*');
+    if first > last || by == 0 || (multiply && by < 2) {
+        return Err(malformed());
+    }
+    let next = |&size: &u64| if multiply { size.checked_mul(by) } else { size.checked_add(by) };
+    PayloadSize::fixed(last)?;
+    let sizes: Vec<_> = std::iter::successors(Some(first), next)
+        .take_while(|&size| size <= last)
+        .take(MAX_SIZES + 1)
+        .map(PayloadSize::fixed)
+        .collect::<Result<_, _>>()?;
+    if sizes.len() > MAX_SIZES { Err(malformed()) } else { Ok(sizes) }
+}
+
+/// Reads a size of memory: K, M, G = 1024, and `KiB`, `MiB`, `KB` as their letter.
+///
+/// # Errors
+/// [`UnitError::Count`].
+pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
+    let error = || UnitError::Count { asked: word.to_owned(), what: "bytes", factor: 1024 };
+    let value = scaled(word, 1024.0).ok_or_else(error)?;
+    // 2 GiB is where the kernel's int for SO_RCVBUF ends (net/core/sock.c).
+    if value < 1 || value > i32::MAX as u64 { Err(error()) } else { Ok(value as usize) }
+}
+
+/// Reads a number of datagrams: K, M, G = 1000.
+///
+/// # Errors
+/// [`UnitError::Count`].
+pub fn parse_count(word: &str) -> Result<u64, UnitError> {
+    let error = || UnitError::Count { asked: word.to_owned(), what: "datagrams", factor: 1000 };
+    scaled(word, 1000.0).filter(|&count| count > 0).ok_or_else(error)
+}
+
+/// A payload size in bytes, not yet checked for range.
+fn bytes(word: &str) -> Result<u64, UnitError> {
+    scaled(word, 1024.0).ok_or_else(|| UnitError::Size { asked: word.to_owned() })
+}
+
+/// A whole number with an optional prefix letter.
+fn scaled(word: &str, kilo: f64) -> Option<u64> {
+    let (number, unit) = split_number(word.trim())?;
+    let letter = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
+    let value = number * prefix(letter, kilo)?;
+    // Beyond 2^53 a double no longer holds every whole number.
+    (value.fract() == 0.0 && value <= 9_007_199_254_740_992.0).then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(word: &str) -> Vec<usize> {
+        parse_sizes(word).unwrap().iter().map(|size| size.largest()).collect()
+    }
+
+    #[test]
+    fn lists_are_read() {
+        assert_eq!(sizes("64"), [64]);
+        assert_eq!(sizes("8K"), [8192]);
+        assert_eq!(sizes("64..1024*2"), [64, 128, 256, 512, 1024]);
+        assert_eq!(sizes("64..512"), [64, 128, 256, 512]);
+        assert_eq!(sizes("64..256+64"), [64, 128, 192, 256]);
+        assert_eq!(sizes("100..1000*3"), [100, 300, 900]);
+        assert_eq!(sizes("rfc2544"), [18, 82, 210, 466, 978, 1234, 1472]);
+        assert_eq!(parse_sizes("imix").unwrap(), [PayloadSize::Imix]);
+    }
+
+    #[test]
+    fn sizes_outside_a_datagram_are_refused() {
+        for word in ["15", "65508", "0", "1M", "16..70000", "8..64", "4294967360"] {
+            assert!(matches!(parse_sizes(word), Err(UnitError::SizeRange { .. })), "{word}");
+        }
+        for word in ["", "x", "64..", "512..64", "64..128*1", "64..128+0", "1.5", "-4", "16..65507+1"] {
+            assert!(matches!(parse_sizes(word), Err(UnitError::Size { .. })), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_mix_is_seven_four_one() {
+        let count = |size| (0..12).filter(|&s| PayloadSize::Imix.at(s) == size).count();
+        assert_eq!((count(18), count(548), count(1472)), (7, 4, 1));
+        assert!((PayloadSize::Imix.mean() - 315.833).abs() < 0.001);
+    }
+
+    #[test]
+    fn memory_is_binary_and_counts_are_decimal() {
+        assert_eq!(parse_buffer("4M"), Ok(4 << 20));
+        assert_eq!(parse_buffer("4MiB"), Ok(4 << 20));
+        assert_eq!(parse_count("10k"), Ok(10_000));
+        assert!(parse_buffer("0").is_err());
+        assert!(parse_buffer("3G").is_err());
+        assert!(parse_count("0").is_err());
+    }
+}

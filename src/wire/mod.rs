@@ -1,0 +1,8 @@
+//! What our own datagrams look like on the wire: the header and the fill behind it.
+
+mod header;
+
+pub use header::{
+    HEADER_LEN, Header, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, encode, encode_lag,
+    fill,
+};

@@ -37,6 +37,7 @@ pub mod measure;
 pub mod net;
 pub mod pace;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod sys;
 pub mod unit;

@@ -38,7 +38,10 @@ pub struct StallMeter {
 impl StallMeter {
     /// Begins a phase at `now`.
     pub fn start(&mut self, now: Nanos) {
-        *self = Self { last: now, ..Self::default() };
+        *self = Self {
+            last: now,
+            ..Self::default()
+        };
     }
 
     /// Takes a clock read; true where a stall has just ended.
@@ -90,7 +93,10 @@ mod tests {
         meter.excuse(Nanos(50_000_000));
         assert!(!meter.observe(Nanos(50_000_001)));
         let stalls = meter.stalls();
-        assert_eq!((stalls.count, stalls.total, stalls.max), (1, Nanos(5_000_000), Nanos(5_000_000)));
+        assert_eq!(
+            (stalls.count, stalls.total, stalls.max),
+            (1, Nanos(5_000_000), Nanos(5_000_000))
+        );
         assert_eq!(meter.ended(), Nanos(5_500_000));
     }
 }

@@ -6,7 +6,9 @@ use crate::sys;
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
     /// The system refused.
-    #[error("cannot pin a thread to core {core}: the system refused; choose other cores with --pin or use --pin off")]
+    #[error(
+        "cannot pin a thread to core {core}: the system refused; choose other cores with --pin or use --pin off"
+    )]
     Refused {
         /// As asked.
         core: usize,
@@ -50,7 +52,10 @@ mod tests {
             };
             pin_to(core).unwrap();
             assert_eq!(sys::affinity(), Some(vec![core]));
-            assert!(matches!(pin_to(1_000), Err(PinError::Refused { core: 1_000 })));
+            assert!(matches!(
+                pin_to(1_000),
+                Err(PinError::Refused { core: 1_000 })
+            ));
         })
         .join()
         .unwrap();

@@ -60,7 +60,12 @@ impl Waiter {
     /// What epoll_create(2) says.
     pub fn new(spin_for: Nanos) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
-        Ok(Self { poll, events, spin_for, busy_at: Nanos::ZERO })
+        Ok(Self {
+            poll,
+            events,
+            spin_for,
+            busy_at: Nanos::ZERO,
+        })
     }
 
     /// Adds a socket to those whose `interest` ends a sleep.

@@ -15,7 +15,9 @@ pub enum WordError {
         asked: String,
     },
     /// The null engine beside a real one.
-    #[error("engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on both sides")]
+    #[error(
+        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on both sides"
+    )]
     HalfNull {
         /// As typed.
         asked: String,
@@ -27,7 +29,9 @@ pub enum WordError {
         asked: String,
     },
     /// Not a placement.
-    #[error("--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
+    #[error(
+        "--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3"
+    )]
     Pin {
         /// As typed.
         asked: String,
@@ -69,7 +73,9 @@ impl FromStr for EngineKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.word() == word)
-            .ok_or_else(|| WordError::Engine { asked: word.to_owned() })
+            .ok_or_else(|| WordError::Engine {
+                asked: word.to_owned(),
+            })
     }
 }
 
@@ -100,11 +106,16 @@ impl EnginePair {
             return Ok(vec![Self::both(EngineKind::Plain)]);
         }
         let pair = match word.split_once('/') {
-            Some((tx, rx)) => Self { tx: tx.parse()?, rx: rx.parse()? },
+            Some((tx, rx)) => Self {
+                tx: tx.parse()?,
+                rx: rx.parse()?,
+            },
             None => Self::both(word.parse()?),
         };
         if (pair.tx == EngineKind::Null) != (pair.rx == EngineKind::Null) {
-            return Err(WordError::HalfNull { asked: word.to_owned() });
+            return Err(WordError::HalfNull {
+                asked: word.to_owned(),
+            });
         }
         Ok(vec![pair])
     }
@@ -161,9 +172,13 @@ impl FromStr for PaceKind {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pace { asked: word.to_owned() };
+        let error = || WordError::Pace {
+            asked: word.to_owned(),
+        };
         let absolute = |word: &str| {
-            word.parse().ok().filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
+            word.parse()
+                .ok()
+                .filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
         };
         match word.split_once(':') {
             None if word == "even" => Ok(Self::Even),
@@ -177,7 +192,9 @@ impl FromStr for PaceKind {
             Some(("ramp", range)) => {
                 let (from, to) = range.split_once("..").ok_or_else(error)?;
                 let rates = absolute(from).zip(absolute(to));
-                rates.map(|(from, to)| Self::Ramp(from, to)).ok_or_else(error)
+                rates
+                    .map(|(from, to)| Self::Ramp(from, to))
+                    .ok_or_else(error)
             }
             _ => Err(error()),
         }
@@ -240,16 +257,23 @@ impl FromStr for Pinning {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pin { asked: word.to_owned() };
+        let error = || WordError::Pin {
+            asked: word.to_owned(),
+        };
         let cores = |list: &str| {
-            list.split(',').map(|core| core.trim().parse().ok()).collect::<Option<Vec<usize>>>()
+            list.split(',')
+                .map(|core| core.trim().parse().ok())
+                .collect::<Option<Vec<usize>>>()
         };
         match word {
             "auto" => Ok(Self::Auto),
             "off" => Ok(Self::Off),
             _ => {
                 let (tx, rx) = word.split_once(':').ok_or_else(error)?;
-                Ok(Self::Cores { tx: cores(tx).ok_or_else(error)?, rx: cores(rx).ok_or_else(error)? })
+                Ok(Self::Cores {
+                    tx: cores(tx).ok_or_else(error)?,
+                    rx: cores(rx).ok_or_else(error)?,
+                })
             }
         }
     }
@@ -258,7 +282,11 @@ impl FromStr for Pinning {
 impl fmt::Display for Pinning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let join = |cores: &[usize]| {
-            cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+            cores
+                .iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(",")
         };
         match self {
             Self::Auto => f.write_str("auto"),
@@ -278,9 +306,15 @@ mod tests {
         assert_eq!(EnginePair::parse_list("plain"), Ok(vec![plain]));
         assert_eq!(EnginePair::parse_list("plain/plain"), Ok(vec![plain]));
         assert_eq!(EnginePair::parse_list("auto"), Ok(vec![plain]));
-        assert!(matches!(EnginePair::parse_list("null/plain"), Err(WordError::HalfNull { .. })));
+        assert!(matches!(
+            EnginePair::parse_list("null/plain"),
+            Err(WordError::HalfNull { .. })
+        ));
         let error = EnginePair::parse_list("warp").unwrap_err().to_string();
-        assert_eq!(error, "engine 'warp' is unknown; this build has plain, null");
+        assert_eq!(
+            error,
+            "engine 'warp' is unknown; this build has plain, null"
+        );
     }
 
     #[test]
@@ -288,7 +322,16 @@ mod tests {
         for word in ["even", "burst:32", "poisson", "ramp:10k..1M"] {
             assert_eq!(word.parse::<PaceKind>().unwrap().to_string(), word);
         }
-        for word in ["", "burst", "burst:0", "burst:x", "ramp:1", "ramp:max..2", "ramp:0..1k", "odd"] {
+        for word in [
+            "",
+            "burst",
+            "burst:0",
+            "burst:x",
+            "ramp:1",
+            "ramp:max..2",
+            "ramp:0..1k",
+            "odd",
+        ] {
             assert!(word.parse::<PaceKind>().is_err(), "{word}");
         }
         for word in ["auto", "off", "0:1", "0,2:1,3"] {

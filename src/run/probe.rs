@@ -1,9 +1,7 @@
 //! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
 
 use super::control::Control;
-use crate::measure::{
-    Fate, Jitter, Latency, OneWay, RxTally, STALL_THRESHOLD, StallMeter, Window,
-};
+use crate::measure::{Fate, Jitter, Latency, OneWay, RxTally, STALL_THRESHOLD, StallMeter, Window};
 use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{Header, decode_lag, decode_own};
@@ -77,8 +75,14 @@ impl Probe {
             flow.jitter = Jitter::default();
         }
         self.tally = RxTally::default();
-        let OneWay { from_schedule, from_send, in_stall } = &mut self.latency;
-        [from_schedule, from_send, in_stall].into_iter().for_each(Latency::reset);
+        let OneWay {
+            from_schedule,
+            from_send,
+            in_stall,
+        } = &mut self.latency;
+        [from_schedule, from_send, in_stall]
+            .into_iter()
+            .for_each(Latency::reset);
         self.stall.start(now);
     }
 
@@ -130,7 +134,9 @@ impl Probe {
         if self.paced {
             if let Some(lag) = decode_lag(payload) {
                 lag_ns = lag;
-                self.latency.from_send.record(transit_ns.saturating_sub(lag));
+                self.latency
+                    .from_send
+                    .record(transit_ns.saturating_sub(lag));
             }
         }
         if header.intended_ns < self.stall.ended().0 || lag_ns > STALL_THRESHOLD.0 {

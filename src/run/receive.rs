@@ -48,7 +48,11 @@ pub fn receive<R: Rx>(
             rx.each(|payload| probe.datagram(payload, now));
             rx.release();
         }
-        if over && probe.finished(control, job.worker, now, pull.drained, || job.drops.sample(rx)) {
+        if over
+            && probe.finished(control, job.worker, now, pull.drained, || {
+                job.drops.sample(rx)
+            })
+        {
             return;
         }
         if now > sample_at {

@@ -97,7 +97,15 @@ impl SendJob {
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let intended = self.pace.intended(i, now);
             let (sequence, intended_ns) = (first + i as u64, intended.0);
-            encode(Header { tag, flow, sequence, intended_ns }, slot);
+            encode(
+                Header {
+                    tag,
+                    flow,
+                    sequence,
+                    intended_ns,
+                },
+                slot,
+            );
             encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
         }
     }
@@ -109,7 +117,10 @@ impl SendJob {
         self.tally.sent += sent;
         self.tally.bytes += match self.size {
             PayloadSize::Fixed(size) => sent * u64::from(size),
-            mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
+            mixed => (self.next[flow]..)
+                .take(push.sent)
+                .map(|s| mixed.at(s) as u64)
+                .sum(),
         };
         self.tally.syscalls += push.syscalls;
         self.next[flow] += sent;
@@ -128,14 +139,18 @@ impl SendJob {
     /// Takes lags and gaps of what has left.
     #[inline]
     fn note_timing(&mut self, sent: usize, now: Nanos) {
-        let Some(timing) = &mut self.timing else { return };
+        let Some(timing) = &mut self.timing else {
+            return;
+        };
         let oldest = self.pace.intended(0, now);
         let catching_up = oldest <= self.stall.ended() || now.since(oldest) > STALL_THRESHOLD;
         let gap = self.departed.replace(now).map(|before| now.since(before));
         for i in 0..sent {
             timing.lag.record(now.since(self.pace.intended(i, now)).0);
             // Those behind the first left in the same batch.
-            let Some(gap) = (if i == 0 { gap } else { Some(Nanos::ZERO) }) else { continue };
+            let Some(gap) = (if i == 0 { gap } else { Some(Nanos::ZERO) }) else {
+                continue;
+            };
             timing.gap.record(gap.0);
             if catching_up {
                 timing.gap_in_stall.record(gap.0);

@@ -105,9 +105,15 @@ pub(crate) fn waiter(
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
     };
-    let failed = |source| NetError::Poll { addr: share.bind, source };
+    let failed = |source| NetError::Poll {
+        addr: share.bind,
+        source,
+    };
     let mut waiter = Waiter::new(spin_for).map_err(failed)?;
-    sockets.iter_mut().try_for_each(|socket| waiter.watch(socket, interest)).map_err(failed)?;
+    sockets
+        .iter_mut()
+        .try_for_each(|socket| waiter.watch(socket, interest))
+        .map_err(failed)?;
     Ok(waiter)
 }
 
@@ -126,7 +132,11 @@ pub(crate) fn send_phases<T: Tx>(
     while let Ok(phase) = line.orders.recv() {
         let planned_end = job.start(share, &phase);
         // The window ends for the receivers even if this thread dies of a bug.
-        let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
+        let mut done = SenderDone {
+            control: &phase.control,
+            worker: share.common.worker,
+            sent: 0,
+        };
         sys::sleep_until_ns(phase.epoch.0);
         while job.clock.now() < phase.epoch {
             std::hint::spin_loop();
@@ -134,7 +144,9 @@ pub(crate) fn send_phases<T: Tx>(
         let cpu = sys::thread_cpu_ns();
         job.stall.start(job.clock.now() - job.epoch);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
-        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        let cpu = sys::thread_cpu_ns()
+            .zip(cpu)
+            .map(|(now, then)| Nanos(now - then));
         let whole = !job.stuck && !phase.control.stopped();
         let end = if whole { last.max(planned_end) } else { last };
         done.sent = job.tally.sent;
@@ -142,8 +154,17 @@ pub(crate) fn send_phases<T: Tx>(
         if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, ..TxYield::default() };
-        let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
+        harvest = TxYield {
+            end,
+            cpu,
+            buffer,
+            stuck: job.stuck,
+            ..TxYield::default()
+        };
+        let _ = line.events.send(Event::Done {
+            sent: job.tally.sent,
+            received: 0,
+        });
     }
     let paced = job.pace.scheduled().is_some();
     Ok(TxYield {
@@ -170,7 +191,8 @@ impl SenderDone<'_> {
 
 impl Drop for SenderDone<'_> {
     fn drop(&mut self) {
-        self.control.sender_done(self.worker, Nanos::ZERO, self.sent);
+        self.control
+            .sender_done(self.worker, Nanos::ZERO, self.sent);
     }
 }
 
@@ -200,12 +222,24 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         let cpu = sys::thread_cpu_ns();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
-        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        let cpu = sys::thread_cpu_ns()
+            .zip(cpu)
+            .map(|(now, then)| Nanos(now - then));
         job.drops.sample(&mut rx);
-        harvest = RxYield { cpu, buffer, drops: job.drops.known_total(), ..RxYield::default() };
-        let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
+        harvest = RxYield {
+            cpu,
+            buffer,
+            drops: job.drops.known_total(),
+            ..RxYield::default()
+        };
+        let _ = line.events.send(Event::Done {
+            sent: 0,
+            received: probe.tally.received,
+        });
     }
-    let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
+    let jitter_sum = probe
+        .jitters()
+        .fold(Nanos::ZERO, |sum, jitter| sum + jitter);
     Ok(RxYield {
         tally: probe.tally,
         stalls: probe.stall.stalls(),
@@ -225,7 +259,11 @@ impl SendJob {
             epoch: Nanos::ZERO,
             pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
             // A plain schedule leaves one by one, so that each departure has its own moment.
-            batch: if timing.is_some() { share.batch_paced(batch) } else { batch },
+            batch: if timing.is_some() {
+                share.batch_paced(batch)
+            } else {
+                batch
+            },
             tag: 0,
             first_flow: share.common.flows.start,
             next: vec![0; share.common.flows.len()],
@@ -276,8 +314,19 @@ fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
     };
-    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
-    let mean_gap = load.mean_pps().map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
+    let group = if let Load::Burst(_, size) = load {
+        f64::from(size)
+    } else {
+        1.0
+    };
+    let mean_gap = load
+        .mean_pps()
+        .map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
     let bound = catch_up(Nanos(mean_gap as u64));
-    Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
+    Pace::Scheduled(Scheduled::new(
+        Slots::new(arrivals, part),
+        end,
+        to_send,
+        bound,
+    ))
 }

@@ -30,9 +30,9 @@ mod other;
 use other as imp;
 
 pub use imp::{
-    affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns, refusal_of,
-    report_queue_drops, set_timer_slack_ns, set_traffic_class, sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns,
-    udp_counters,
+    affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns,
+    refusal_of, report_queue_drops, set_timer_slack_ns, set_traffic_class, sleep_until_ns,
+    socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
 };
 
 /// Why a send failed, in the terms of the ledger.

@@ -22,7 +22,9 @@ pub enum UnitError {
         asked: String,
     },
     /// Not a rate.
-    #[error("'{asked}' is not a rate; write max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%")]
+    #[error(
+        "'{asked}' is not a rate; write max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%"
+    )]
     Rate {
         /// The word as typed.
         asked: String,
@@ -71,7 +73,9 @@ fn split_number(word: &str) -> Option<(f64, &str)> {
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(word.len());
     let number: f64 = word.get(..end)?.parse().ok()?;
-    number.is_finite().then_some((number, word.get(end..)?.trim_start()))
+    number
+        .is_finite()
+        .then_some((number, word.get(end..)?.trim_start()))
 }
 
 /// The factor that one of the letters K, M, G, T stands for, with `kilo` as the base; 1 for "".

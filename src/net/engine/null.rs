@@ -29,7 +29,9 @@ impl NullLink {
     /// A link of so many flows.
     #[must_use]
     pub fn new(flows: usize) -> Arc<Self> {
-        Arc::new(Self { flows: (0..flows).map(|_| Flow::default()).collect() })
+        Arc::new(Self {
+            flows: (0..flows).map(|_| Flow::default()).collect(),
+        })
     }
 
     /// Forgets all, for the next phase; call it while nobody uses the link.
@@ -56,7 +58,12 @@ impl NullTx {
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
         let stride = stride_of(size);
         let arena = vec![0; stride * slots_for(stride, BATCH)]; // cold: set-up
-        Self { link, first_flow, arena, stride }
+        Self {
+            link,
+            first_flow,
+            arena,
+            stride,
+        }
     }
 }
 
@@ -83,8 +90,12 @@ impl Tx for NullTx {
         if let Some(word) = last.get(8..16).and_then(|bytes| bytes.try_into().ok()) {
             flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
         }
-        flow.taken.store(first_sequence + count as u64, Ordering::Release);
-        Push { sent: count, ..Push::default() }
+        flow.taken
+            .store(first_sequence + count as u64, Ordering::Release);
+        Push {
+            sent: count,
+            ..Push::default()
+        }
     }
 }
 
@@ -116,7 +127,18 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
         let stride = stride_of(size);
         let (arena, made) = (vec![0; stride * slots_for(stride, BATCH)], vec![0; flows]); // cold: set-up
         let (next_flow, first_sequence, pulled) = (0, 0, 0);
-        Self { link, first_flow, made, next_flow, size, arena, stride, first_sequence, pulled, stamp }
+        Self {
+            link,
+            first_flow,
+            made,
+            next_flow,
+            size,
+            arena,
+            stride,
+            first_sequence,
+            pulled,
+            stamp,
+        }
     }
 }
 
@@ -130,12 +152,21 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         let slots = self.arena.len() / self.stride;
         let (first, word) = (self.made[at], flow.word.load(Ordering::Relaxed));
         self.pulled = usize::try_from(taken - first).unwrap_or(slots).min(slots);
-        for (slot, sequence) in self.arena.chunks_exact_mut(self.stride).take(self.pulled).zip(first..) {
+        for (slot, sequence) in self
+            .arena
+            .chunks_exact_mut(self.stride)
+            .take(self.pulled)
+            .zip(first..)
+        {
             (self.stamp)(slot, self.first_flow + at, sequence, word);
         }
         self.first_sequence = first;
         self.made[at] += self.pulled as u64;
-        Pull { datagrams: self.pulled, drained: self.pulled < slots, ..Pull::default() }
+        Pull {
+            datagrams: self.pulled,
+            drained: self.pulled < slots,
+            ..Pull::default()
+        }
     }
 
     fn restart(&mut self) {

@@ -44,7 +44,14 @@ impl PlainTx {
         let batch = slots_for(stride, BATCH);
         let mut arena = vec![0; stride * batch]; // cold: set-up
         arena.chunks_exact_mut(stride).for_each(fill);
-        Self { sockets, to, size, arena, stride, batch }
+        Self {
+            sockets,
+            to,
+            size,
+            arena,
+            stride,
+            batch,
+        }
     }
 }
 
@@ -67,7 +74,11 @@ impl Tx for PlainTx {
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let socket = &self.sockets[flow];
         let mut push = Push::default();
-        for (slot, sequence) in self.arena.chunks_exact(self.stride).take(count).zip(first_sequence..)
+        for (slot, sequence) in self
+            .arena
+            .chunks_exact(self.stride)
+            .take(count)
+            .zip(first_sequence..)
         {
             let payload = &slot[..self.size.at(sequence)];
             let result = match self.to {
@@ -114,7 +125,15 @@ impl PlainRx {
         let stride = stride_of(size) + SLACK;
         let batch = slots_for(stride, BATCH);
         let arena = vec![0; stride * batch]; // cold: set-up
-        Self { socket, arena, stride, lens: [0; BATCH], pulled: 0, limit: 1, batch }
+        Self {
+            socket,
+            arena,
+            stride,
+            lens: [0; BATCH],
+            pulled: 0,
+            limit: 1,
+            batch,
+        }
     }
 }
 
@@ -122,7 +141,11 @@ impl Rx for PlainRx {
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
-        for (slot, len) in self.arena.chunks_exact_mut(self.stride).take(self.limit).zip(&mut self.lens)
+        for (slot, len) in self
+            .arena
+            .chunks_exact_mut(self.stride)
+            .take(self.limit)
+            .zip(&mut self.lens)
         {
             pull.syscalls += 1;
             match self.socket.recv_from(slot) {
@@ -141,7 +164,11 @@ impl Rx for PlainRx {
             }
         }
         self.pulled = pull.datagrams;
-        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.batch) };
+        self.limit = if pull.drained {
+            1
+        } else {
+            (self.limit * 2).min(self.batch)
+        };
         pull
     }
 

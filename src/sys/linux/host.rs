@@ -4,5 +4,9 @@
 #[must_use]
 pub fn kernel() -> Option<String> {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
-    Some(format!("{} {}", read("ostype")?.trim(), read("osrelease")?.trim()))
+    Some(format!(
+        "{} {}",
+        read("ostype")?.trim(),
+        read("osrelease")?.trim()
+    ))
 }

@@ -18,7 +18,10 @@ pub fn thread_cpu_ns() -> Option<u64> {
 
 #[inline]
 fn read_clock(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid, writable timespec for the whole call; both clocks exist on every
     // Linux this crate builds for, so the call cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
@@ -55,8 +58,12 @@ pub fn affinity() -> Option<Vec<usize>> {
     // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` is writable and its size is passed along; pid 0 is the calling thread.
-    check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) }).ok()?;
+    check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) })
+        .ok()?;
     let all = 0..libc::CPU_SETSIZE as usize;
     // SAFETY: `cpu` is below CPU_SETSIZE, the number of bits in the set.
-    Some(all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
+    Some(
+        all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+            .collect(),
+    )
 }

@@ -1,0 +1,274 @@
+//! From what was measured to a cell of the document.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+use super::document::{
+    Cell, Engine, Kernel, Latency, Ledger, LostAt, OutsideStalls, Refused, Schedule, Side,
+    SocketBuffer, Spread, StallSum, Stalls,
+};
+use crate::measure::{self, Harvest};
+use crate::plan::{self, Load, Scenario};
+use crate::unit::{Nanos, PayloadSize};
+
+/// What a cell of the document is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct CellFacts<'a> {
+    /// What was asked.
+    pub scenario: &'a Scenario,
+    /// What was to be measured.
+    pub cell: &'a plan::Cell,
+    /// At what load.
+    pub load: Load,
+    /// What was measured.
+    pub harvest: &'a Harvest,
+}
+
+/// The cell of the document, without its warnings.
+#[must_use]
+pub fn cell(facts: CellFacts<'_>) -> Cell {
+    let CellFacts {
+        scenario,
+        cell,
+        load,
+        harvest,
+    } = facts;
+    let ledger = harvest.ledger();
+    let (latency, from_send) = latencies(harvest, &ledger, load);
+    let paced = load != Load::FlatOut;
+    let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
+    Cell {
+        id: cell.id.clone(),
+        trial: cell.trial,
+        engine: Engine {
+            tx: cell.engine.tx.word().to_owned(),
+            rx: cell.engine.rx.word().to_owned(),
+            tx_active: cell.engine.tx.word().to_owned(),
+            rx_active: cell.engine.rx.word().to_owned(),
+        },
+        size: cell.size.mean().round() as u64,
+        size_mix: (cell.size == PayloadSize::Imix).then(|| cell.size.to_string()),
+        streams: scenario.streams.into(),
+        threads: scenario.threads.into(),
+        rate: rate.to_owned(),
+        rate_pps: load.mean_pps(),
+        pace: paced.then(|| scenario.pace.to_string()),
+        elapsed_ns: harvest.elapsed.0,
+        calibration: cell.calibration,
+        cut_short: harvest.cut_short.is_some(),
+        tx: tx_side(scenario, harvest),
+        rx: rx_side(scenario, harvest),
+        ledger: ledger_of(&ledger, harvest),
+        latency,
+        from_send,
+        schedule: harvest.timing.as_ref().map(schedule),
+        jitter_ns: harvest.jitter.map(|jitter| jitter.0),
+        stalls: Stalls {
+            tx: stall_sum(harvest.tx_stalls),
+            rx: stall_sum(harvest.rx_stalls),
+            stolen_ns: harvest.stolen.map(|stolen| stolen.0),
+        },
+        kernel: kernel(&harvest.kernel),
+        warnings: Vec::new(),
+    }
+}
+
+fn tx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
+    let tx = &harvest.tx;
+    Side {
+        datagrams: tx.sent,
+        datagrams_in_window: tx.sent,
+        bytes: tx.bytes,
+        pps: per_second(tx.sent, harvest.elapsed),
+        bits_per_second: per_second(tx.bytes * 8, harvest.elapsed),
+        syscalls: tx.syscalls,
+        cpu_ns: harvest.tx_cpu.map(|cpu| cpu.0),
+        socket_buffer: buffer(scenario, harvest.sockets.send_buffer),
+    }
+}
+
+fn rx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
+    let rx = &harvest.rx;
+    Side {
+        datagrams: rx.received,
+        datagrams_in_window: rx.in_window,
+        bytes: rx.bytes,
+        pps: per_second(rx.in_window, harvest.elapsed),
+        bits_per_second: per_second(rx.bytes_in_window * 8, harvest.elapsed),
+        syscalls: rx.syscalls,
+        cpu_ns: harvest.rx_cpu.map(|cpu| cpu.0),
+        socket_buffer: buffer(scenario, harvest.sockets.receive_buffer),
+    }
+}
+
+fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
+    SocketBuffer {
+        asked: scenario.socket_buffer as u64,
+        granted,
+    }
+}
+
+fn per_second(count: u64, elapsed: Nanos) -> Option<f64> {
+    (elapsed > Nanos::ZERO).then(|| count as f64 / elapsed.as_secs_f64())
+}
+
+fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
+    let (refused, at) = (ledger.refused, ledger.lost_at);
+    Ledger {
+        attempted: ledger.attempted,
+        sent: ledger.sent,
+        refused: Refused {
+            would_block: refused.would_block,
+            no_buffers: refused.no_buffers,
+            unreachable: refused.unreachable,
+            too_big: refused.too_big,
+            other: refused.other,
+        },
+        received: ledger.received,
+        lost: ledger.lost,
+        lost_at: LostAt {
+            receive_buffer: at.receive_buffer,
+            backlog: at.backlog,
+            device: at.device,
+            qdisc: at.qdisc,
+            checksum: at.checksum,
+            no_port: at.no_port,
+        },
+        unaccounted: ledger.unaccounted,
+        arrived: ledger.arrived,
+        duplicate: ledger.duplicate,
+        late: ledger.late,
+        reordered: ledger.reordered,
+        reorder_extent: harvest.rx.reorder_extent,
+        foreign: ledger.foreign,
+        corrupt: ledger.corrupt,
+    }
+}
+
+/// Latency from the schedule and from the send.
+fn latencies(
+    harvest: &Harvest,
+    ledger: &measure::Ledger,
+    load: Load,
+) -> (Option<Latency>, Option<Latency>) {
+    let whole = &harvest.latency;
+    let stalls = harvest.tx_stalls.count + harvest.rx_stalls.count;
+    let in_stall = (stalls > 0).then_some(&whole.in_stall);
+    let from_schedule = latency(
+        &whole.from_schedule,
+        "schedule",
+        harvest,
+        ledger.lost,
+        in_stall,
+    );
+    // Without a schedule, the intended moment is the departure.
+    let sent = if load == Load::FlatOut {
+        &whole.from_schedule
+    } else {
+        &whole.from_send
+    };
+    (
+        from_schedule,
+        latency(sent, "send", harvest, ledger.lost, None),
+    )
+}
+
+fn latency(
+    from: &measure::Latency,
+    word: &str,
+    harvest: &Harvest,
+    lost: u64,
+    in_stall: Option<&measure::Latency>,
+) -> Option<Latency> {
+    let at = |quantile| from.quantile_ns(quantile);
+    let batch_max = harvest.rx.batch_max;
+    Some(Latency {
+        kind: "one_way".to_owned(),
+        from: word.to_owned(),
+        timestamp: if batch_max > 1 {
+            "per_batch"
+        } else {
+            "per_datagram"
+        }
+        .to_owned(),
+        batch_max,
+        count: from.count(),
+        min_ns: from.min_ns()?,
+        mean_ns: from.mean_ns()?,
+        stdev_ns: from.stdev_ns()?,
+        p50_ns: at(0.5)?,
+        p90_ns: at(0.9)?,
+        p99_ns: at(0.99)?,
+        p99_9_ns: at(0.999)?,
+        p99_99_ns: at(0.9999)?,
+        max_ns: from.max_ns()?,
+        clamped: from.clamped(),
+        p99_with_loss_ns: from.quantile_with_lost_ns(0.99, lost),
+        outside_stalls: in_stall.and_then(|part| outside(from, part)),
+        histogram: encode(from),
+    })
+}
+
+fn outside(whole: &measure::Latency, part: &measure::Latency) -> Option<OutsideStalls> {
+    let rest = whole.without(part)?;
+    Some(OutsideStalls {
+        count: rest.count(),
+        overlapped: part.count(),
+        p50_ns: rest.quantile_ns(0.5),
+        p99_ns: rest.quantile_ns(0.99),
+        p99_9_ns: rest.quantile_ns(0.999),
+        max_ns: rest.max_ns(),
+    })
+}
+
+/// HdrHistogram V2, deflated, base64: what its log tools read.
+fn encode(latency: &measure::Latency) -> String {
+    let mut bytes = Vec::new();
+    match V2DeflateSerializer::new().serialize(latency.histogram(), &mut bytes) {
+        Ok(_) => STANDARD.encode(bytes),
+        // Writing to memory fails only where a length exceeds 32 bits, which these bounds exclude.
+        Err(_) => String::new(),
+    }
+}
+
+fn schedule(timing: &measure::Timing) -> Schedule {
+    let outside = timing.gap.without(&timing.gap_in_stall);
+    Schedule {
+        scheduled: timing.scheduled,
+        missed: timing.missed,
+        lag: spread(&timing.lag),
+        gap: spread(&timing.gap),
+        gap_outside_stalls: outside.as_ref().map(spread).unwrap_or_default(),
+    }
+}
+
+fn spread(of: &measure::Latency) -> Spread {
+    Spread {
+        p50_ns: of.quantile_ns(0.5),
+        p99_ns: of.quantile_ns(0.99),
+        max_ns: of.max_ns(),
+    }
+}
+
+fn stall_sum(stalls: measure::Stalls) -> StallSum {
+    StallSum {
+        count: stalls.count,
+        total_ns: stalls.total.0,
+        max_ns: stalls.max.0,
+    }
+}
+
+fn kernel(delta: &measure::KernelDelta) -> Kernel {
+    Kernel {
+        socket_drops: delta.sockets,
+        in_datagrams: delta.udp.map(|udp| udp.in_datagrams),
+        out_datagrams: delta.udp.map(|udp| udp.out_datagrams),
+        rcvbuf_errors: delta.udp.map(|udp| udp.rcvbuf_errors),
+        sndbuf_errors: delta.udp.map(|udp| udp.sndbuf_errors),
+        no_ports: delta.udp.map(|udp| udp.no_ports),
+        in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
+        backlog_drops: delta.backlog,
+        device_drops: delta.device,
+    }
+}

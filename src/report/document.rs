@@ -1,0 +1,396 @@
+//! The document: one versioned JSON object that every face reads. Counters are integers, times
+//! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the document's form.
+pub const SCHEMA: &str = "udperf/1";
+
+/// A finished measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// Which command made it: `bench`.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+    /// What was asked, with all defaults filled in.
+    pub scenario: serde_json::Value,
+    /// What makes the whole run unfit to trust.
+    pub warnings: Vec<Warning>,
+    /// One per size, engine, rate and trial, in the order they ran.
+    pub cells: Vec<Cell>,
+}
+
+/// A program, exactly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// The commit it was built from, short; with `+` where the tree had changes.
+    pub git: Option<String>,
+    /// `release` or `debug`.
+    pub profile: String,
+    /// Optional parts that were built in.
+    pub features: Vec<String>,
+}
+
+/// A host, as far as it decides what a figure is worth.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// Its name.
+    pub hostname: Option<String>,
+    /// Kernel name and release.
+    pub kernel: Option<String>,
+    /// Model name of the CPU.
+    pub cpu_model: Option<String>,
+    /// CPUs this process may run on.
+    pub cores: Option<u64>,
+    /// Groups of CPUs that share a physical core.
+    pub siblings: Vec<Vec<usize>>,
+    /// Frequency governor; `null` where there is no frequency scaling.
+    pub governor: Option<String>,
+    /// `net.core.rmem_max` in bytes.
+    pub rmem_max: Option<u64>,
+    /// `net.core.wmem_max` in bytes.
+    pub wmem_max: Option<u64>,
+    /// `net.core.netdev_max_backlog` in packets.
+    pub netdev_max_backlog: Option<u64>,
+    /// The kernel's clock source.
+    pub clocksource: Option<String>,
+    /// Hypervisor or container, as far as it shows.
+    pub virtualization: Option<String>,
+    /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
+    pub steal_share: Option<f64>,
+    /// Median cost of a clock read in ns.
+    pub clock_cost_ns: Option<f64>,
+    /// Smallest step between clock reads in ns.
+    pub clock_step_ns: Option<u64>,
+    /// Median oversleep of a 100 µs sleep in ns.
+    pub sleep_error_p50_ns: Option<u64>,
+    /// Worst oversleep of a 100 µs sleep in ns.
+    pub sleep_error_max_ns: Option<u64>,
+    /// What engines and features it has.
+    pub capabilities: Vec<Capability>,
+    /// The other end's host, where there is one.
+    pub peer: Option<Box<Self>>,
+}
+
+/// One thing a host can or cannot do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capability {
+    /// The engine or feature.
+    pub name: String,
+    /// Whether it works.
+    pub available: bool,
+    /// Why not, or with what limits.
+    pub detail: String,
+}
+
+/// A reason to doubt a figure, and what would mend it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// Stable over time, for scripts: lower case with underscores.
+    pub code: String,
+    /// For people: what is wrong, and what to do.
+    pub message: String,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
+    pub id: String,
+    /// Which repeat, from 0.
+    pub trial: u32,
+    /// How it was sent and received.
+    pub engine: Engine,
+    /// Payload in bytes; of a mix, its mean, rounded.
+    pub size: u64,
+    /// The mix, where the payload is one.
+    pub size_mix: Option<String>,
+    /// Flows.
+    pub streams: u64,
+    /// Senders, and receivers.
+    pub threads: u64,
+    /// The rate as asked: `max`, `100k`, `1Gbit`, `50%`.
+    pub rate: String,
+    /// That in datagrams a second; `null` for `max`.
+    pub rate_pps: Option<f64>,
+    /// How datagrams followed each other; `null` for `max`.
+    pub pace: Option<String>,
+    /// The senders' window in ns.
+    pub elapsed_ns: u64,
+    /// Whether this was measured only to learn what `max` is.
+    pub calibration: bool,
+    /// Whether the run was cut short before its end.
+    pub cut_short: bool,
+    /// The sending side.
+    pub tx: Side,
+    /// The receiving side.
+    pub rx: Side,
+    /// Every datagram by fate.
+    pub ledger: Ledger,
+    /// Latency from the schedule; `null` where nothing was received.
+    pub latency: Option<Latency>,
+    /// Latency from the actual send; `null` where the payload has no room for its stamp (under 18
+    /// bytes) or nothing was received.
+    pub from_send: Option<Latency>,
+    /// How punctual the senders were; `null` for `max`.
+    pub schedule: Option<Schedule>,
+    /// Interarrival jitter (RFC 3550), mean over flows.
+    pub jitter_ns: Option<u64>,
+    /// When workers stood still.
+    pub stalls: Stalls,
+    /// What the kernel counted meanwhile.
+    pub kernel: Kernel,
+    /// What makes this cell unfit to trust.
+    pub warnings: Vec<Warning>,
+}
+
+/// Engines, asked for and really used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Engine {
+    /// Sending, as asked.
+    pub tx: String,
+    /// Receiving, as asked.
+    pub rx: String,
+    /// Sending, as it was.
+    pub tx_active: String,
+    /// Receiving, as it was.
+    pub rx_active: String,
+}
+
+/// One side of a measurement.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Side {
+    /// Datagrams sent; or received, each sequence number once.
+    pub datagrams: u64,
+    /// Of those, the ones within the senders' window: they make the rates.
+    pub datagrams_in_window: u64,
+    /// Payload of `datagrams` in bytes.
+    pub bytes: u64,
+    /// `datagrams_in_window` over `elapsed_ns`; `null` where the window has no length.
+    pub pps: Option<f64>,
+    /// Payload bits of those, a second.
+    pub bits_per_second: Option<f64>,
+    /// System calls that moved, or tried to move, datagrams.
+    pub syscalls: u64,
+    /// CPU time of the workers in ns.
+    pub cpu_ns: Option<u64>,
+    /// Socket buffer.
+    pub socket_buffer: SocketBuffer,
+}
+
+/// A socket buffer in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SocketBuffer {
+    /// As asked.
+    pub asked: u64,
+    /// As granted, read back: Linux doubles what it grants, for its own bookkeeping.
+    pub granted: Option<u64>,
+}
+
+/// Every datagram by fate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ledger {
+    /// Offered to the system: `sent` + `refused`.
+    pub attempted: u64,
+    /// Taken by it: `received` + `lost`.
+    pub sent: u64,
+    /// Refused by it.
+    pub refused: Refused,
+    /// Sequence numbers that arrived, each once.
+    pub received: u64,
+    /// Sequence numbers that did not: `lost_at` + `unaccounted`.
+    pub lost: u64,
+    /// Where those were lost.
+    pub lost_at: LostAt,
+    /// Lost, and nobody knows where. On one host, anything but 0 is a bug of udperf.
+    pub unaccounted: u64,
+    /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
+    pub arrived: u64,
+    /// Sequence numbers that arrived again.
+    pub duplicate: u64,
+    /// Too old to tell whether new or repeated.
+    pub late: u64,
+    /// Received after a higher number (RFC 4737); part of `received`.
+    pub reordered: u64,
+    /// The largest distance of such to the highest number before.
+    pub reorder_extent: u64,
+    /// Not ours.
+    pub foreign: u64,
+    /// Ours by the tag, but not by the rest.
+    pub corrupt: u64,
+}
+
+/// Refused datagrams by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// The socket's send buffer was full (EAGAIN).
+    pub would_block: u64,
+    /// A queue below it was full (ENOBUFS, ENOMEM).
+    pub no_buffers: u64,
+    /// No route, or an ICMP error for an earlier datagram (ECONNREFUSED and the like).
+    pub unreachable: u64,
+    /// Larger than the path takes (EMSGSIZE).
+    pub too_big: u64,
+    /// Anything else.
+    pub other: u64,
+}
+
+/// Lost datagrams by place; `null` where this system does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LostAt {
+    /// The receiving socket's buffer was full.
+    pub receive_buffer: Option<u64>,
+    /// A CPU's backlog was full (`net.core.netdev_max_backlog`).
+    pub backlog: Option<u64>,
+    /// An interface dropped them.
+    pub device: Option<u64>,
+    /// A queueing discipline dropped them.
+    pub qdisc: Option<u64>,
+    /// The checksum was wrong.
+    pub checksum: Option<u64>,
+    /// Nobody had bound the port.
+    pub no_port: Option<u64>,
+}
+
+/// A latency distribution in ns, of received datagrams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// `one_way`.
+    pub kind: String,
+    /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
+    pub from: String,
+    /// What the arrival is stamped with: `per_datagram`, or `per_batch` where datagrams shared a
+    /// clock read.
+    pub timestamp: String,
+    /// The most datagrams that shared one.
+    pub batch_max: u64,
+    /// How many were taken.
+    pub count: u64,
+    /// Exact minimum.
+    pub min_ns: u64,
+    /// Exact mean.
+    pub mean_ns: u64,
+    /// Exact standard deviation.
+    pub stdev_ns: u64,
+    /// Median, within 0.1 %, as all percentiles.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// 99.9th percentile.
+    pub p99_9_ns: u64,
+    /// 99.99th percentile.
+    pub p99_99_ns: u64,
+    /// Exact maximum.
+    pub max_ns: u64,
+    /// How many exceeded what the histogram tells apart (60 s).
+    pub clamped: u64,
+    /// 99th percentile with lost datagrams as infinitely slow; `null` where it falls among them.
+    pub p99_with_loss_ns: Option<u64>,
+    /// The part that did not overlap a stall of a worker; `null` where there was no stall.
+    pub outside_stalls: Option<OutsideStalls>,
+    /// HdrHistogram V2, deflated, base64.
+    pub histogram: String,
+}
+
+/// The part of a distribution that did not overlap a stall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutsideStalls {
+    /// How many did not.
+    pub count: u64,
+    /// How many did.
+    pub overlapped: u64,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Maximum, within 0.1 %.
+    pub max_ns: Option<u64>,
+}
+
+/// How punctual the senders were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Schedule {
+    /// Slots that came up: attempted + missed.
+    pub scheduled: u64,
+    /// Slots too long overdue to be sent.
+    pub missed: u64,
+    /// From the intended moment to the departure.
+    pub lag: Spread,
+    /// Between departures of one worker.
+    pub gap: Spread,
+    /// The same, without gaps that held a stall or the catching up after one.
+    pub gap_outside_stalls: Spread,
+}
+
+/// Three points of a distribution in ns; `null` where it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Spread {
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// Maximum.
+    pub max_ns: Option<u64>,
+}
+
+/// When workers stood still: their CPU was taken away for more than 1 ms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stalls {
+    /// Of the senders.
+    pub tx: StallSum,
+    /// Of the receivers.
+    pub rx: StallSum,
+    /// CPU time the hypervisor took from this host meanwhile, all CPUs.
+    pub stolen_ns: Option<u64>,
+}
+
+/// Stalls of one side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StallSum {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// What the kernel counted between start and end of the measured part: the source of `lost_at`, and
+/// the cross-check of what udperf counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Kernel {
+    /// Dropped at our receiving sockets.
+    pub socket_drops: Option<u64>,
+    /// UDP datagrams read, network namespace.
+    pub in_datagrams: Option<u64>,
+    /// UDP datagrams sent, network namespace.
+    pub out_datagrams: Option<u64>,
+    /// Dropped for want of receive buffer, network namespace.
+    pub rcvbuf_errors: Option<u64>,
+    /// Not sent for want of buffer, network namespace.
+    pub sndbuf_errors: Option<u64>,
+    /// To unbound ports, network namespace.
+    pub no_ports: Option<u64>,
+    /// With a wrong checksum, network namespace.
+    pub in_csum_errors: Option<u64>,
+    /// Dropped at full CPU backlogs, whole host.
+    pub backlog_drops: Option<u64>,
+    /// Dropped by interfaces, network namespace.
+    pub device_drops: Option<u64>,
+}

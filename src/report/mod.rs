@@ -1,0 +1,8 @@
+//! The document of a measurement, what casts doubt on it, and the faces that show it. Everything
+//! here is a pure function of finished data.
+
+mod build;
+pub mod document;
+
+pub use build::{CellFacts, cell};
+pub use document::{Report, Warning};

@@ -32,6 +32,7 @@
 //! pushes it; `run/receive.rs` pulls it and `run/probe.rs` gives it its fate through the window in
 //! `measure`; `measure/ledger.rs` settles all fates with the kernel's counters; `report` shows it.
 
+pub mod cli;
 pub mod clock;
 pub mod measure;
 pub mod net;

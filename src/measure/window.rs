@@ -37,11 +37,12 @@ pub struct Window {
 }
 
 impl Default for Window {
+    // cold: set-up
     fn default() -> Self {
         Self {
             next: 0,
             bits: vec![0; (WINDOW / WORD) as usize].into_boxed_slice(),
-        } // cold: set-up
+        }
     }
 }
 

@@ -71,16 +71,3 @@ pub struct TxShare {
     /// Seed of the fill.
     pub seed: u64,
 }
-
-impl TxShare {
-    /// The most datagrams of a batch where there is a schedule. With one system call a datagram
-    /// each leaves at a moment of its own, so each gets its own clock read; an engine that sends
-    /// many by one call takes what is due.
-    #[must_use]
-    pub const fn batch_paced(&self, batch: usize) -> usize {
-        match self.common.engine {
-            EngineKind::Plain => 1,
-            EngineKind::Null => batch,
-        }
-    }
-}

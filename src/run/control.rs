@@ -1,4 +1,5 @@
-//! What the workers of a phase share while it runs: three words, written at its end only.
+//! What the workers of a phase share while it runs: a few words, written when
+//! a worker ends or has stood still, and read once a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,6 +17,8 @@ pub struct Control {
     latest_end_ns: AtomicU64,
     /// Senders still sending.
     running: AtomicUsize,
+    /// End of each sender's latest stall, since the start of the phase.
+    stall_ended_ns: Vec<AtomicU64>,
     /// Final counts of the senders, by worker: what the receiver of that number should get.
     sent: Vec<AtomicU64>,
 }
@@ -29,6 +32,7 @@ impl Control {
             window_end_ns: AtomicU64::new(Nanos::NEVER.0),
             latest_end_ns: AtomicU64::new(0),
             running: AtomicUsize::new(senders),
+            stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -38,6 +42,18 @@ impl Control {
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A sender's stall has just ended.
+    pub fn sender_stalled(&self, worker: usize, ended: Nanos) {
+        self.stall_ended_ns[worker].store(ended.0, Ordering::Relaxed);
+    }
+
+    /// When the latest stall of the sender of this number ended; zero before the first.
+    #[inline]
+    #[must_use]
+    pub fn stall_ended(&self, worker: usize) -> Nanos {
+        Nanos(self.stall_ended_ns[worker].load(Ordering::Relaxed))
     }
 
     /// A sender has ended: its window ended at `end`, and it sent so many.

@@ -12,9 +12,10 @@ mod worker;
 
 pub use control::Control;
 pub use probe::Probe;
-pub use receive::{ReceiveJob, receive};
+pub use receive::{Drops, ReceiveJob, receive};
 pub use send::{SendJob, send};
 pub use session::{Measured, Observer, Outcome, Progress, run};
+pub use worker::Phase;
 
 use crate::net::NetError;
 use crate::plan::PlanError;

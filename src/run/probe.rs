@@ -39,6 +39,11 @@ pub struct Probe {
     paced: bool,
     window_closed: bool,
     last_arrival: Nanos,
+    /// When the sender's latest stall ended.
+    sender_stall_ended: Nanos,
+    /// The latest slow datagram, intended moment and transit time: whether its sender stood still
+    /// meanwhile shows only once that is awake again.
+    slow: Option<(u64, u64)>,
     /// What it counts.
     pub tally: RxTally,
     /// Latency of what it received.
@@ -60,6 +65,8 @@ impl Probe {
             paced: false,
             window_closed: false,
             last_arrival: Nanos::ZERO,
+            sender_stall_ended: Nanos::ZERO,
+            slow: None,
             tally: RxTally::default(),
             latency: OneWay::default(),
             stall: StallMeter::default(),
@@ -70,6 +77,7 @@ impl Probe {
     pub fn start(&mut self, tag: u16, paced: bool, now: Nanos) {
         (self.former_tag, self.tag) = (self.tag, tag);
         (self.paced, self.window_closed, self.last_arrival) = (paced, false, Nanos::ZERO);
+        (self.sender_stall_ended, self.slow) = (Nanos::ZERO, None);
         for flow in &mut self.flows {
             flow.window.reset();
             flow.jitter = Jitter::default();
@@ -88,8 +96,9 @@ impl Probe {
 
     /// Takes note of a pull, at the read time that all its datagrams share.
     #[inline]
-    pub fn pulled(&mut self, pull: &Pull, now: Nanos) {
+    pub fn pulled(&mut self, pull: &Pull, now: Nanos, sender_stall_ended: Nanos) {
         self.stall.observe(now);
+        self.sender_stall_ended = sender_stall_ended;
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors;
         self.tally.arrived += pull.datagrams as u64;
@@ -127,7 +136,8 @@ impl Probe {
         self.depart(header, payload, transit_ns);
     }
 
-    /// Takes the latency from the actual departure, and whether a stall was in the way.
+    /// Takes the latency from the actual departure, and whether a stall was in the way: one that
+    /// is shorter than a stall had none.
     #[inline]
     fn depart(&mut self, header: Header, payload: &[u8], transit_ns: u64) {
         let mut lag_ns = 0;
@@ -139,8 +149,22 @@ impl Probe {
                     .record(transit_ns.saturating_sub(lag));
             }
         }
-        if header.intended_ns < self.stall.ended().0 || lag_ns > STALL_THRESHOLD.0 {
-            self.latency.in_stall.record(transit_ns);
+        if transit_ns > STALL_THRESHOLD.0 {
+            self.settle_slow();
+            if header.intended_ns < self.stall.ended().0 || lag_ns > STALL_THRESHOLD.0 {
+                self.latency.in_stall.record(transit_ns);
+            } else {
+                self.slow = Some((header.intended_ns, transit_ns));
+            }
+        }
+    }
+
+    /// Decides whether the latest slow datagram was slow because its sender stood still.
+    fn settle_slow(&mut self) {
+        if let Some((intended_ns, transit_ns)) = self.slow.take() {
+            if intended_ns < self.sender_stall_ended.0 {
+                self.latency.in_stall.record(transit_ns);
+            }
         }
     }
 
@@ -185,6 +209,12 @@ impl Probe {
             || now > end + DRAIN_MOST
             || (silence > QUIET_ACCOUNTED
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
+    }
+
+    /// Ends the phase: all that was left open is decided.
+    pub fn finish(&mut self, control: &Control, worker: usize) {
+        self.sender_stall_ended = control.stall_ended(worker);
+        self.settle_slow();
     }
 
     /// Jitter of all flows that have one.

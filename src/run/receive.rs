@@ -38,13 +38,13 @@ pub fn receive<R: Rx>(
         let pull = rx.pull();
         // The one clock read of this batch.
         let now = job.clock.now() - job.epoch;
-        probe.pulled(&pull, now);
+        probe.pulled(&pull, now, control.stall_ended(job.worker));
         let over = now > control.window_end();
         if over {
             probe.close_window();
         }
         if pull.datagrams > 0 {
-            waiter.busy(now);
+            waiter.busy(now, rx.sockets());
             rx.each(|payload| probe.datagram(payload, now));
             rx.release();
         }
@@ -59,7 +59,7 @@ pub fn receive<R: Rx>(
             sample_at = now + SAMPLE_EVERY;
             job.drops.sample(rx);
         }
-        if pull.datagrams == 0 && waiter.idle(now, over) == Waited::Slept {
+        if pull.datagrams == 0 && waiter.idle(now, over, rx.sockets()) == Waited::Slept {
             probe.stall.excuse(job.clock.now() - job.epoch);
         }
     }
@@ -75,13 +75,19 @@ pub struct Drops {
 impl Drops {
     /// Counts from now on.
     pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.last = rx.socket().and_then(|socket| sys::socket_drops(socket));
+        self.last = rx
+            .sockets()
+            .first()
+            .and_then(|socket| sys::socket_drops(socket));
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        let now = rx.socket().and_then(|socket| sys::socket_drops(socket));
+        let now = rx
+            .sockets()
+            .first()
+            .and_then(|socket| sys::socket_drops(socket));
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

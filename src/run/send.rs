@@ -20,6 +20,8 @@ pub struct SendJob {
     pub clock: Clock,
     /// When the phase begins.
     pub epoch: Nanos,
+    /// Number of this worker among the senders.
+    pub worker: usize,
     /// When datagrams leave.
     pub pace: Pace,
     /// The most datagrams a batch takes.
@@ -54,7 +56,9 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
     loop {
         // The one clock read of this batch.
         let now = job.clock.now() - job.epoch;
-        job.stall.observe(now);
+        if job.stall.observe(now) {
+            control.sender_stalled(job.worker, now);
+        }
         if control.stopped() || job.stuck {
             return now;
         }
@@ -77,9 +81,11 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         job.note(&push, flow, now);
         tx.reclaim();
         if push.refused == Some(SendError::WouldBlock) {
-            if waiter.idle(now, false) == Waited::Slept {
+            if waiter.idle(now, false, tx.sockets()) == Waited::Slept {
                 job.stall.excuse(job.clock.now() - job.epoch);
             }
+        } else {
+            waiter.busy(now, tx.sockets());
         }
         flow += 1;
         if flow == job.next.len() {

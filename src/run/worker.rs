@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use mio::Interest;
-use mio::net::UdpSocket;
 
 use super::control::Control;
 use super::probe::Probe;
@@ -28,12 +27,17 @@ const TIMER_SLACK_NS: u64 = 1;
 
 /// What a worker is told to do next.
 #[derive(Debug, Clone)]
-pub(crate) struct Phase {
-    pub(crate) epoch: Nanos,
-    pub(crate) tag: u16,
-    pub(crate) limit: Limit,
-    pub(crate) load: Load,
-    pub(crate) control: Arc<Control>,
+pub struct Phase {
+    /// When it begins, on the monotonic clock.
+    pub epoch: Nanos,
+    /// What its datagrams carry to be told from those of other phases.
+    pub tag: u16,
+    /// When it ends.
+    pub limit: Limit,
+    /// How datagrams follow each other.
+    pub load: Load,
+    /// What its workers share.
+    pub control: Arc<Control>,
 }
 
 /// What a worker says.
@@ -94,27 +98,17 @@ pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError
     (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
 }
 
-/// The event loop of a worker, over its sockets.
-pub(crate) fn waiter(
-    share: &Share,
-    sockets: &mut [UdpSocket],
-    interest: Interest,
-) -> Result<Waiter, NetError> {
+/// The event loop of a worker.
+pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetError> {
     let spin_for = match share.wait {
         WaitKind::Spin => Waiter::SPIN,
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
     };
-    let failed = |source| NetError::Poll {
+    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll {
         addr: share.bind,
         source,
-    };
-    let mut waiter = Waiter::new(spin_for).map_err(failed)?;
-    sockets
-        .iter_mut()
-        .try_for_each(|socket| waiter.watch(socket, interest))
-        .map_err(failed)?;
-    Ok(waiter)
+    })
 }
 
 /// Leads a sender through its phases.
@@ -124,13 +118,14 @@ pub(crate) fn send_phases<T: Tx>(
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<TxYield, NetError> {
-    let mut waiter = waiter(&share.common, tx.sockets(), Interest::WRITABLE)?;
+    let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
     let mut job = SendJob::new(share, tx.batch());
     let mut harvest = TxYield::default();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = job.start(share, &phase);
+        waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
         let mut done = SenderDone {
             control: &phase.control,
@@ -204,8 +199,7 @@ pub(crate) fn receive_phases<R: Rx>(
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxYield, NetError> {
-    let sockets = rx.socket().map(std::slice::from_mut).unwrap_or_default();
-    let mut waiter = waiter(share, sockets, Interest::READABLE)?;
+    let mut waiter = waiter(share, Interest::READABLE)?;
     let mut probe = Probe::new(share.flows.start, share.flows.len(), share.size);
     let mut job = ReceiveJob {
         clock: Clock::Monotonic,
@@ -218,6 +212,7 @@ pub(crate) fn receive_phases<R: Rx>(
     while let Ok(phase) = line.orders.recv() {
         job.epoch = phase.epoch;
         rx.restart();
+        waiter.restart();
         job.drops.restart(&mut rx);
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         let cpu = sys::thread_cpu_ns();
@@ -225,6 +220,7 @@ pub(crate) fn receive_phases<R: Rx>(
         let cpu = sys::thread_cpu_ns()
             .zip(cpu)
             .map(|(now, then)| Nanos(now - then));
+        probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
         harvest = RxYield {
             cpu,
@@ -252,18 +248,15 @@ pub(crate) fn receive_phases<R: Rx>(
 
 impl SendJob {
     /// The job of this share, before its first phase.
-    pub(crate) fn new(share: &TxShare, batch: usize) -> Self {
+    #[must_use]
+    pub fn new(share: &TxShare, batch: usize) -> Self {
         let timing = (share.load != Load::FlatOut).then(Timing::default);
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
+            worker: share.common.worker,
             pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
-            // A plain schedule leaves one by one, so that each departure has its own moment.
-            batch: if timing.is_some() {
-                share.batch_paced(batch)
-            } else {
-                batch
-            },
+            batch,
             tag: 0,
             first_flow: share.common.flows.start,
             next: vec![0; share.common.flows.len()],
@@ -279,7 +272,7 @@ impl SendJob {
     }
 
     /// Begins a phase, forgetting the one before; returns when its window is meant to end.
-    fn start(&mut self, share: &TxShare, phase: &Phase) -> Nanos {
+    pub fn start(&mut self, share: &TxShare, phase: &Phase) -> Nanos {
         let (worker, of) = (share.common.worker as u64, share.of as u64);
         let (end, to_send) = match phase.limit {
             Limit::Time(time) => (time, u64::MAX),

@@ -75,8 +75,8 @@ pub trait Rx {
     fn release(&mut self) {}
 
     /// The socket, for waiting and for its drop counter; none where there is none.
-    fn socket(&mut self) -> Option<&mut mio::net::UdpSocket> {
-        None
+    fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
+        &mut []
     }
 }
 

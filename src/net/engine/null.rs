@@ -1,20 +1,30 @@
-//! No system call at all: the sender's side takes all, the receiver's makes what was taken. What
-//! is left is our own cost a datagram, the ceiling of every other engine.
+//! No system call at all: the sender's side takes all that the receiver's keeps up with, and that
+//! makes what was taken. What is left is our own cost a datagram, the ceiling of every engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
+use crate::sys::SendError;
 use crate::unit::PayloadSize;
 
 /// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
 const BATCH: usize = 64;
+
+/// Datagrams that may be taken and not yet made: more than the receiver makes in any batch, and few
+/// enough that a drain takes no time. Arbitrary.
+const UNDER_WAY: u64 = 1 << 16;
+
+/// How often a full link is looked at before the datagrams are refused: a receiver that is running
+/// makes room within a few thousand looks. Arbitrary.
+const LOOKS: u32 = 1 << 20;
 
 /// What passes from one null engine to the other: how many datagrams each flow took, and the
 /// second word of the latest one, in which its time stands.
 #[derive(Debug)]
 pub struct NullLink {
     flows: Vec<Flow>,
+    under_way: u64,
 }
 
 /// One flow of a link, on cache lines of its own: 128 bytes, for x86-64 fetches them in pairs.
@@ -23,7 +33,13 @@ pub struct NullLink {
 struct Flow {
     taken: AtomicU64,
     word: AtomicU64,
+    made: Made,
 }
+
+/// The receiver's side of a flow, on a cache line that only it writes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Made(AtomicU64);
 
 impl NullLink {
     /// A link of so many flows.
@@ -39,6 +55,7 @@ impl NullLink {
         for flow in &self.flows {
             flow.taken.store(0, Ordering::Relaxed);
             flow.word.store(0, Ordering::Relaxed);
+            flow.made.0.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -55,9 +72,10 @@ pub struct NullTx {
 impl NullTx {
     /// Takes datagrams of this size on the flows of `link` from `first_flow` on.
     #[must_use]
+    // cold: set-up
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
         let stride = stride_of(size);
-        let arena = vec![0; stride * slots_for(stride, BATCH)]; // cold: set-up
+        let arena = vec![0; stride * slots_for(stride, BATCH)];
         Self {
             link,
             first_flow,
@@ -87,6 +105,14 @@ impl Tx for NullTx {
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let last = &self.arena[(count - 1) * self.stride..];
         let flow = &self.link.flows[self.first_flow + flow];
+        let full =
+            || first_sequence.saturating_sub(flow.made.0.load(Ordering::Relaxed)) > UNDER_WAY;
+        if full() && (0..LOOKS).all(|_| full()) {
+            return Push {
+                refused: Some(SendError::WouldBlock),
+                ..Push::default()
+            };
+        }
         if let Some(word) = last.get(8..16).and_then(|bytes| bytes.try_into().ok()) {
             flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
         }
@@ -117,6 +143,7 @@ pub struct NullRx<S> {
 impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
     /// Makes datagrams of this size on `flows` flows of `link` from `first_flow` on.
     #[must_use]
+    // cold: set-up
     pub fn new(
         link: Arc<NullLink>,
         first_flow: usize,
@@ -125,7 +152,7 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
         stamp: S,
     ) -> Self {
         let stride = stride_of(size);
-        let (arena, made) = (vec![0; stride * slots_for(stride, BATCH)], vec![0; flows]); // cold: set-up
+        let (arena, made) = (vec![0; stride * slots_for(stride, BATCH)], vec![0; flows]);
         let (next_flow, first_sequence, pulled) = (0, 0, 0);
         Self {
             link,
@@ -162,6 +189,7 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         }
         self.first_sequence = first;
         self.made[at] += self.pulled as u64;
+        flow.made.0.store(self.made[at], Ordering::Relaxed);
         Pull {
             datagrams: self.pulled,
             drained: self.pulled < slots,

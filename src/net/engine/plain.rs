@@ -9,9 +9,10 @@ use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
 
-/// Datagrams that share one clock read where the queue never runs empty. At 16 the read costs under
-/// 2 ns a datagram, and the batch effect on latency stays below 0.1 ms, a tenth of what a full
-/// receive queue adds anyway.
+/// Received datagrams that share one clock read where the queue does not run empty. At 16 the read
+/// costs under 2 ns a datagram, and the batch effect on latency stays below 0.1 ms, a tenth of what
+/// a long receive queue adds anyway; arbitrary within that. A sender has a batch of one: at one
+/// system call a datagram, a clock read of 24 ns is under 1 %, and each departure has its own time.
 const BATCH: usize = 16;
 
 /// How much longer than the largest datagram a receive slot is, so that a longer one, which is not
@@ -25,78 +26,73 @@ pub struct PlainTx {
     /// Where to send; `None`: the sockets are connected.
     to: Option<SocketAddr>,
     size: PayloadSize,
-    arena: Vec<u8>,
-    stride: usize,
-    batch: usize,
+    slot: Vec<u8>,
 }
 
 impl PlainTx {
     /// Sends on these sockets, one a flow; to `to`, or where they are connected. `fill` writes the
-    /// payload of every slot, once.
+    /// payload, once.
     #[must_use]
+    // cold: set-up
     pub fn new(
         sockets: Vec<UdpSocket>,
         to: Option<SocketAddr>,
         size: PayloadSize,
         fill: impl Fn(&mut [u8]),
     ) -> Self {
-        let stride = stride_of(size);
-        let batch = slots_for(stride, BATCH);
-        let mut arena = vec![0; stride * batch]; // cold: set-up
-        arena.chunks_exact_mut(stride).for_each(fill);
+        let mut slot = vec![0; size.largest()];
+        fill(&mut slot);
         Self {
             sockets,
             to,
             size,
-            arena,
-            stride,
-            batch,
+            slot,
         }
     }
 }
 
 impl Tx for PlainTx {
     fn batch(&self) -> usize {
-        self.batch
+        1
     }
 
     #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        &mut self.arena[..want.min(self.batch) * self.stride]
+    fn lease(&mut self, _want: usize) -> &mut [u8] {
+        &mut self.slot
     }
 
     #[inline]
     fn stride(&self) -> usize {
-        self.stride
+        self.slot.len()
     }
 
     #[inline]
-    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let socket = &self.sockets[flow];
-        let mut push = Push::default();
-        for (slot, sequence) in self
-            .arena
-            .chunks_exact(self.stride)
-            .take(count)
-            .zip(first_sequence..)
-        {
-            let payload = &slot[..self.size.at(sequence)];
-            let result = match self.to {
-                None => socket.send(payload),
-                Some(to) => socket.send_to(payload, to),
-            };
-            push.syscalls += 1;
-            match result.map_err(|error| refusal_of(&error)) {
-                Ok(_) => push.sent += 1,
-                // A signal: nothing left and nothing was refused; the caller comes again.
-                Err(SendError::Interrupted) => break,
-                Err(refusal) => {
-                    push.refused = Some(refusal);
-                    break;
-                }
-            }
+    fn push(&mut self, flow: usize, first_sequence: u64, _count: usize) -> Push {
+        let (socket, payload) = (
+            &self.sockets[flow],
+            &self.slot[..self.size.at(first_sequence)],
+        );
+        let result = match self.to {
+            None => socket.send(payload),
+            Some(to) => socket.send_to(payload, to),
+        };
+        match result.map_err(|error| refusal_of(&error)) {
+            Ok(_) => Push {
+                sent: 1,
+                refused: None,
+                syscalls: 1,
+            },
+            // A signal: nothing left and nothing was refused; the caller comes again.
+            Err(SendError::Interrupted) => Push {
+                syscalls: 1,
+                ..Push::default()
+            },
+            Err(refusal) => Push {
+                sent: 0,
+                refused: Some(refusal),
+                syscalls: 1,
+            },
         }
-        push
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {
@@ -121,10 +117,11 @@ pub struct PlainRx {
 impl PlainRx {
     /// Receives on this socket datagrams of this size.
     #[must_use]
+    // cold: set-up
     pub fn new(socket: UdpSocket, size: PayloadSize) -> Self {
         let stride = stride_of(size) + SLACK;
         let batch = slots_for(stride, BATCH);
-        let arena = vec![0; stride * batch]; // cold: set-up
+        let arena = vec![0; stride * batch];
         Self {
             socket,
             arena,
@@ -180,7 +177,7 @@ impl Rx for PlainRx {
         }
     }
 
-    fn socket(&mut self) -> Option<&mut UdpSocket> {
-        Some(&mut self.socket)
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        std::slice::from_mut(&mut self.socket)
     }
 }

@@ -1,0 +1,245 @@
+//! Our own cost a datagram, part by part and end to end without a system call; and `plain` beside
+//! the bare loop. One iteration is one datagram.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mio::Interest;
+use udperf::clock::Clock;
+use udperf::measure::{Latency, Window};
+use udperf::net::Waiter;
+use udperf::net::engine::{NullLink, NullRx, NullTx, Rx, Tx};
+use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
+use udperf::plan::{
+    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
+    WaitKind,
+};
+use udperf::run::{self, Control, Phase, Probe, SendJob, send};
+use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
+use udperf::wire::{self, Header};
+
+const SIZE: PayloadSize = PayloadSize::Fixed(64);
+
+fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
+    let scenario = Scenario {
+        sizes: vec![size],
+        engines: vec![EnginePair::both(engine)],
+        rates: vec![Rate::Max],
+        pace: PaceKind::Even,
+        limit: Limit::Count(count),
+        warmup: Nanos::ZERO,
+        trials: 1,
+        streams: 1,
+        threads: 1,
+        pin: Pinning::Cores {
+            tx: vec![0],
+            rx: vec![1],
+        },
+        wait: WaitKind::Hybrid,
+        socket_buffer: 4 << 20,
+        connect: true,
+        bind: "127.0.0.1".parse().unwrap(),
+        port: 0,
+        ip: IpOptions::default(),
+        seed: 1,
+    };
+    Plan::new(
+        scenario,
+        &Machine {
+            cpus: vec![0, 1],
+            siblings: vec![],
+        },
+    )
+    .unwrap()
+}
+
+fn parts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("part");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("clock", |b| b.iter(|| Clock::Monotonic.now()));
+    let mut payload = [0_u8; 64];
+    let mut sequence = 0_u64;
+    group.bench_function("header_encode", |b| {
+        b.iter(|| {
+            sequence += 1;
+            let header = Header {
+                tag: 7,
+                flow: 0,
+                sequence,
+                intended_ns: sequence,
+            };
+            wire::encode(header, black_box(&mut payload));
+            wire::encode_lag(sequence & 0xFFFF, black_box(&mut payload));
+        });
+    });
+    group.bench_function("header_decode", |b| {
+        b.iter(|| {
+            (
+                wire::decode_own(black_box(&payload), 7),
+                wire::decode_lag(black_box(&payload)),
+            )
+        });
+    });
+    let mut window = Window::default();
+    let mut next = 0;
+    group.bench_function("window", |b| {
+        b.iter(|| {
+            next += 1;
+            black_box(window.arrive(next))
+        });
+    });
+    let mut latency = Latency::default();
+    let mut ns = 1_u64;
+    group.bench_function("histogram", |b| {
+        b.iter(|| {
+            ns = ns.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            latency.record(black_box(2_000 + (ns >> 52)));
+        });
+    });
+    let rate = PacketRate::from_pps(1e9).unwrap();
+    for (name, arrivals) in [
+        ("even", Arrivals::Even(rate)),
+        ("poisson", Arrivals::Poisson(rate, 1)),
+    ] {
+        let slots = Slots::new(arrivals, Part { index: 0, of: 1 });
+        let mut pace = Pace::Scheduled(Scheduled::new(
+            slots,
+            Nanos::NEVER,
+            u64::MAX,
+            catch_up(Nanos::ZERO),
+        ));
+        let mut now = Nanos::ZERO;
+        group.bench_function(format!("pace_{name}"), |b| {
+            b.iter(|| {
+                now += Nanos(1);
+                if let Due::Now(count) = pace.due(now, 64) {
+                    pace.settle(count as u64, 0);
+                }
+            });
+        });
+    }
+    let mut pace = Pace::FlatOut(FlatOut::new(Nanos::NEVER, u64::MAX));
+    group.bench_function("pace_flat_out", |b| {
+        b.iter(|| black_box(pace.due(Nanos(1), 64)))
+    });
+    group.finish();
+}
+
+fn probe(c: &mut Criterion) {
+    let mut group = c.benchmark_group("probe");
+    group.throughput(Throughput::Elements(1));
+    for paced in [false, true] {
+        let mut probe = Probe::new(0, 1, SIZE);
+        probe.start(7, paced, Nanos::ZERO);
+        let mut payload = [0_u8; 64];
+        let mut sequence = 0_u64;
+        group.bench_function(if paced { "paced" } else { "flat_out" }, |b| {
+            b.iter(|| {
+                let header = Header {
+                    tag: 7,
+                    flow: 0,
+                    sequence,
+                    intended_ns: sequence,
+                };
+                wire::encode(header, &mut payload);
+                probe.datagram(
+                    black_box(&payload),
+                    Nanos(sequence + 3_000 + (sequence & 1_023)),
+                );
+                sequence += 1;
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The whole send loop over a sink, and the receive side over a source: no system call.
+fn null(c: &mut Criterion) {
+    common::pin(0);
+    let mut group = c.benchmark_group("null");
+    group.throughput(Throughput::Elements(1));
+    let plan = plan(EngineKind::Null, SIZE, 1);
+    group.bench_function("send_loop", |b| {
+        b.iter_custom(|count| {
+            let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
+            let link = NullLink::unbounded(1);
+            let mut tx = NullTx::new(link, 0, SIZE);
+            let mut job = SendJob::new(&share, tx.batch());
+            let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
+            let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+            let (limit, load) = (Limit::Count(count), Load::FlatOut);
+            let epoch = job.clock.now();
+            let phase = Phase {
+                epoch,
+                tag: 1,
+                limit,
+                load,
+                control: Arc::clone(&control),
+            };
+            job.start(&share, &phase);
+            let start = Instant::now();
+            send(&mut tx, &mut job, &mut waiter, &control);
+            let took = start.elapsed();
+            assert_eq!(job.tally.sent, count);
+            took
+        });
+    });
+    group.bench_function("receive_side", |b| {
+        b.iter_custom(|count| {
+            let link = NullLink::unbounded(1);
+            let mut tx = NullTx::new(Arc::clone(&link), 0, SIZE);
+            tx.lease(64);
+            tx.push(0, count - 1, 1);
+            let mut rx = NullRx::new(link, 0, 1, SIZE, |slot: &mut [u8], _, sequence, _| {
+                wire::encode(
+                    Header {
+                        tag: 7,
+                        flow: 0,
+                        sequence,
+                        intended_ns: 0,
+                    },
+                    slot,
+                );
+            });
+            let mut probe = Probe::new(0, 1, SIZE);
+            probe.start(7, false, Nanos::ZERO);
+            let start = Instant::now();
+            while probe.tally.received < count {
+                let pull = rx.pull();
+                let now = Clock::Monotonic.now();
+                probe.pulled(&pull, Nanos(2_000 + now.0 % 1_000), Nanos::ZERO);
+                rx.each(|payload| probe.datagram(payload, Nanos(2_000 + now.0 % 1_000)));
+            }
+            start.elapsed()
+        });
+    });
+    group.finish();
+}
+
+/// Two pinned threads over loopback: `plain` with everything on, and the bare loop.
+fn loopback(c: &mut Criterion) {
+    let mut group = c.benchmark_group("loopback");
+    group.throughput(Throughput::Elements(1)).sample_size(10);
+    for size in [64_u16, 1_472] {
+        group.bench_function(format!("plain/{size}"), |b| {
+            b.iter_custom(|count| {
+                let plan = plan(EngineKind::Plain, PayloadSize::Fixed(size), count);
+                let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+                outcome.measured[0].harvest.elapsed.to_duration()
+            });
+        });
+        group.bench_function(format!("bare/{size}"), |b| {
+            b.iter_custom(|count| common::bare(usize::from(size), Duration::MAX, count).elapsed);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, parts, probe, null, loopback);
+criterion_main!(benches);

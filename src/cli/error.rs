@@ -1,0 +1,96 @@
+//! How the program ends.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::plan::{PlanError, WordError};
+use crate::run::RunError;
+use crate::unit::UnitError;
+
+/// Exit codes that users and scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All well.
+    Well,
+    /// Could not run, or ended early by an error.
+    Failed,
+    /// Not understood.
+    Usage,
+    /// A `--fail-if` held.
+    ConditionHeld,
+    /// Interrupted, after the partial report.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Well => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::ConditionHeld => 3,
+            // 128 + SIGINT, as shells say it.
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Why the program could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A number with a unit was not one.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// A word was none of those it could be.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// The whole cannot be.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The run ended early.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Two flags that exclude each other by their values.
+    #[error("{0}")]
+    Contradiction(String),
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}; choose another path for --{flag}")]
+    File {
+        /// The flag that asked for it.
+        flag: &'static str,
+        /// As asked.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Standard output failed, other than by being closed.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+    /// Signals could not be taken.
+    #[error("cannot handle signals: {0}")]
+    Signals(io::Error),
+    /// A face could not be drawn; a bug of ours.
+    #[error("cannot render the {face}: {reason}; please report this")]
+    Face {
+        /// Which.
+        face: &'static str,
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl CliError {
+    /// The exit code that says so.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Unit(_) | Self::Word(_) | Self::Plan(_) | Self::Contradiction(_) => Exit::Usage,
+            Self::Run(_)
+            | Self::File { .. }
+            | Self::Stdout(_)
+            | Self::Signals(_)
+            | Self::Face { .. } => Exit::Failed,
+        }
+    }
+}

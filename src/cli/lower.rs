@@ -1,0 +1,79 @@
+//! From what was typed to what was meant.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::args::{BenchArgs, Switch, Wait};
+use super::error::CliError;
+use crate::plan::{IpOptions, Limit, PaceShape, Scenario, WaitKind};
+use crate::unit::Rate;
+
+/// The scenario that these arguments mean.
+pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
+    Ok(Scenario {
+        sizes: once(args.sizes.concat()),
+        engines: once(args.engines.concat()),
+        rates: rates(args)?,
+        pace: args.pace,
+        limit: args.count.map_or(Limit::Time(args.time), Limit::Count),
+        warmup: args.warmup,
+        trials: args.trials,
+        streams: args.streams.unwrap_or(args.threads.max(1)),
+        threads: args.threads,
+        pin: args.pin.clone(),
+        wait: match args.wait {
+            Wait::Spin => WaitKind::Spin,
+            Wait::Hybrid => WaitKind::Hybrid,
+            Wait::Epoll => WaitKind::Epoll,
+        },
+        socket_buffer: args.socket_buffer,
+        connect: args.connect == Switch::On,
+        bind: bind(args)?,
+        port: args.port,
+        ip: IpOptions {
+            dscp: args.dscp,
+            ttl: args.ttl,
+            df: args.df,
+            dev: args.dev.clone(),
+        },
+        seed: args.seed,
+    })
+}
+
+/// The rates, with the default filled in.
+fn rates(args: &BenchArgs) -> Result<Vec<Rate>, CliError> {
+    let asked = once(args.rates.iter().copied().chain(args.bits).collect());
+    match args.pace.shape() {
+        PaceShape::OwnRates if !asked.is_empty() => {
+            Err(crate::plan::PlanError::RampWithRate { pace: args.pace }.into())
+        }
+        PaceShape::OwnRates => Ok(asked),
+        PaceShape::AtRate if asked.is_empty() => Ok(vec![Rate::Max, Rate::OfMax(0.5)]),
+        PaceShape::AtRate => Ok(asked),
+    }
+}
+
+/// The local address, with the default filled in.
+fn bind(args: &BenchArgs) -> Result<IpAddr, CliError> {
+    let contradiction = |flag, addr| {
+        CliError::Contradiction(format!(
+            "-{flag} and --bind {addr} contradict each other; leave one"
+        ))
+    };
+    match args.bind {
+        Some(addr) if args.ipv6 && addr.is_ipv4() => Err(contradiction(6, addr)),
+        Some(addr) if args.ipv4 && addr.is_ipv6() => Err(contradiction(4, addr)),
+        Some(addr) => Ok(addr),
+        None if args.ipv6 => Ok(Ipv6Addr::LOCALHOST.into()),
+        None => Ok(Ipv4Addr::LOCALHOST.into()),
+    }
+}
+
+/// Each element once, in order of first mention: a cell measured twice would have one name.
+fn once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
+    list.into_iter().fold(Vec::new(), |mut unique, element| {
+        if !unique.contains(&element) {
+            unique.push(element);
+        }
+        unique
+    })
+}

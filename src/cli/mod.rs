@@ -1,0 +1,33 @@
+//! Words in, exit code out: what is typed becomes a scenario, a run becomes a report and a verdict.
+
+mod args;
+mod bench;
+mod error;
+mod lower;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{BenchArgs, Cli, Command};
+pub use error::{CliError, Exit};
+
+/// Runs the program on its arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Bench(args) => bench::run(args),
+        Command::Doctor(_) => todo!(),
+        Command::Schema => todo!(),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("udperf: {error}");
+            error.exit().into()
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Where results go: standard output, and files that are written whole or not at all.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use super::args::ColorWhen;
+use super::error::{CliError, Exit};
+
+/// Prints to standard output. One that is closed ends the program quietly: whoever closed it has
+/// seen enough.
+pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Stdout(error)),
+        _ => Ok(Exit::Well),
+    }
+}
+
+/// JSON for people and programs alike.
+pub(crate) fn pretty(value: &impl Serialize) -> String {
+    // Documents are made of strings, numbers and lists, which cannot fail to serialise.
+    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+/// Whether to colour what goes to standard output.
+pub(crate) fn color(when: ColorWhen) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => {
+            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+        }
+    }
+}
+
+/// The width to print for: that of the terminal, or one that suits files.
+pub(crate) fn width() -> usize {
+    /// For pipes and files; fits a code block on a web page. Arbitrary.
+    const NO_TERMINAL: usize = 100;
+    if !io::stdout().is_terminal() {
+        return NO_TERMINAL;
+    }
+    console::Term::stdout()
+        .size_checked()
+        .map_or(NO_TERMINAL, |(_, columns)| usize::from(columns))
+}
+
+/// A file to be written at the end of a run, found writable before it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    flag: &'static str,
+    path: PathBuf,
+}
+
+impl Target {
+    /// Finds out whether the file can be written, leaving nothing behind.
+    pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
+        let target = Self {
+            flag,
+            path: path.to_owned(),
+        };
+        let result = if target.in_place() {
+            File::options().write(true).open(path).map(|_| ())
+        } else {
+            target.beside().map(|_| ())
+        };
+        result.map_err(|source| target.error(source))?;
+        Ok(target)
+    }
+
+    /// Writes the file whole, or leaves it as it was.
+    pub(crate) fn write(&self, text: &str) -> Result<(), CliError> {
+        let result = if self.in_place() {
+            File::options()
+                .write(true)
+                .open(&self.path)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+        } else {
+            self.beside().and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.persist(&self.path)
+                    .map(|_| ())
+                    .map_err(|error| error.error)
+            })
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|source| self.error(source)),
+        }
+    }
+
+    /// Whether the path is a device or pipe, which cannot be replaced by a file.
+    fn in_place(&self) -> bool {
+        self.path
+            .metadata()
+            .is_ok_and(|found| !found.is_file() && !found.is_dir())
+    }
+
+    /// A new file in the same folder, to take the path's place once it is whole.
+    fn beside(&self) -> io::Result<NamedTempFile> {
+        if self.path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if self.path.file_name().is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".udperf-").suffix(".tmp");
+        // As any program would create it: the umask decides.
+        #[cfg(unix)]
+        let builder = {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666))
+        };
+        builder.tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
+    }
+
+    fn error(&self, source: io::Error) -> CliError {
+        CliError::File {
+            flag: self.flag,
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        std::fs::write(&path, "old").unwrap();
+        let target = Target::check("json", &path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        target.write("new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_before() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Target::check("csv", folder.path()).is_err());
+        assert!(Target::check("csv", &folder.path().join("no/such/file")).is_err());
+        assert!(Target::check("csv", Path::new("")).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_stays_a_device() {
+        let target = Target::check("hdr", Path::new("/dev/null")).unwrap();
+        target.write("gone").unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+}

@@ -1,0 +1,149 @@
+//! After the start barrier there is silence: how often the workers allocate does not depend on how
+//! much they send, and the send loop itself allocates nothing at all.
+#![allow(missing_docs, unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mio::Interest;
+use udperf::net::Waiter;
+use udperf::net::engine::{NullLink, NullTx, Tx};
+use udperf::plan::{
+    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
+    WaitKind,
+};
+use udperf::run::{self, Control, Phase, SendJob, send};
+use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
+
+/// Counts the allocations of this thread, and those of all threads named as workers.
+struct Counting;
+
+static BY_WORKERS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static BY_THIS_THREAD: Cell<u64> = const { Cell::new(0) };
+    static IS_WORKER: Cell<Option<bool>> = const { Cell::new(None) };
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    let _ = BY_THIS_THREAD.try_with(|count| count.set(count.get() + 1));
+    let worker = IS_WORKER.try_with(|known| {
+        if known.get().is_none() && !ASKING.replace(true) {
+            // Asking a thread for its name allocates the first time.
+            let name = std::thread::current().name().map(str::to_owned);
+            known.set(Some(name.is_some_and(|name| name.starts_with("udperf-"))));
+            ASKING.set(false);
+        }
+        known.get() == Some(true)
+    });
+    if worker == Ok(true) {
+        BY_WORKERS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: all memory comes from and goes back to the system's allocator; only counters are beside.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn scenario(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> Scenario {
+    Scenario {
+        sizes: vec![PayloadSize::Fixed(64)],
+        engines: vec![EnginePair::both(engine)],
+        rates: vec![rate],
+        pace: PaceKind::Even,
+        limit: Limit::Count(count),
+        warmup: Nanos::ZERO,
+        trials: 1,
+        streams: 3,
+        threads: 1,
+        pin: Pinning::Off,
+        wait,
+        socket_buffer: 1 << 20,
+        connect: true,
+        bind: "127.0.0.1".parse().unwrap(),
+        port: 0,
+        ip: IpOptions::default(),
+        seed: 1,
+    }
+}
+
+/// Allocations of all workers in a run of so many datagrams.
+fn allocations(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> u64 {
+    let plan = Plan::new(scenario(engine, rate, wait, count), &Machine::default()).unwrap();
+    let before = BY_WORKERS.load(Ordering::Relaxed);
+    let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    assert_eq!(outcome.measured[0].harvest.tx.sent, count);
+    BY_WORKERS.load(Ordering::Relaxed) - before
+}
+
+/// One test, so that nothing else allocates beside it.
+#[test]
+fn nothing_is_allocated_between_barrier_and_stop() {
+    let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
+    for (engine, rate, wait) in [
+        (EngineKind::Plain, Rate::Max, WaitKind::Hybrid),
+        (EngineKind::Plain, Rate::Max, WaitKind::Epoll),
+        (EngineKind::Plain, fast, WaitKind::Spin),
+        (EngineKind::Null, Rate::Max, WaitKind::Hybrid),
+    ] {
+        let (few, many) = (
+            allocations(engine, rate, wait, 100),
+            allocations(engine, rate, wait, 50_000),
+        );
+        assert!(few > 0, "the counter counts workers");
+        assert_eq!(few, many, "{engine:?} {rate} {wait:?}");
+    }
+    the_send_loop_allocates_nothing();
+}
+
+fn the_send_loop_allocates_nothing() {
+    let plan = Plan::new(
+        scenario(EngineKind::Null, Rate::Max, WaitKind::Spin, 1_000),
+        &Machine::default(),
+    )
+    .unwrap();
+    let rate = PacketRate::from_pps(1e6).unwrap();
+    for load in [
+        Load::FlatOut,
+        Load::Even(rate),
+        Load::Poisson(rate, 3),
+        Load::Burst(rate, 8),
+    ] {
+        let share = plan.tx_shares(&plan.cells[0], load).remove(0);
+        let mut tx = NullTx::new(NullLink::new(3), 0, PayloadSize::Fixed(64));
+        let mut job = SendJob::new(&share, tx.batch());
+        let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
+        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+        let epoch = job.clock.now();
+        let limit = Limit::Count(20_000);
+        let phase = Phase {
+            epoch,
+            tag: 1,
+            limit,
+            load,
+            control: Arc::clone(&control),
+        };
+        job.start(&share, &phase);
+        let before = BY_THIS_THREAD.get();
+        send(&mut tx, &mut job, &mut waiter, &control);
+        assert_eq!(BY_THIS_THREAD.get() - before, 0, "{load:?}");
+        assert_eq!(job.tally.sent, 20_000);
+    }
+}

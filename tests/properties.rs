@@ -1,0 +1,228 @@
+//! Properties that hold under any input: the window and the ledger under any order, loss and
+//! repetition; schedules that are never early and never drift; parsers and the header that take
+//! any bytes.
+#![allow(missing_docs)]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use udperf::measure::{
+    Fate, KernelDelta, Latency, Ledger, Refused, RxTally, TxTally, UdpCounters, WINDOW, Window,
+};
+use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
+use udperf::plan::{EnginePair, PaceKind, Pinning};
+use udperf::unit::{Nanos, PacketRate, Rate, parse_buffer, parse_count, parse_sizes};
+use udperf::wire::{self, Header, MAX_SEQUENCE, MAX_TIME};
+
+/// Arrivals of a flow: any order within the window, any repetition, any loss, from any start.
+fn arrivals() -> impl Strategy<Value = Vec<u64>> {
+    let steps = prop::collection::vec((0_u64..2_000, 0_u64..400), 0..400);
+    (0_u64..1 << 32, steps).prop_map(|(start, steps)| {
+        let mut head = start;
+        steps
+            .into_iter()
+            .map(|(back, forward)| {
+                head += forward;
+                head.saturating_sub(back).max(start)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_window_counts_each_number_once(arrivals in arrivals()) {
+        let mut window = Window::default();
+        let mut seen = BTreeSet::new();
+        let mut highest = None;
+        for sequence in arrivals {
+            let fate = window.arrive(sequence);
+            let expected = if !seen.insert(sequence) {
+                Fate::Duplicate
+            } else {
+                match highest {
+                    Some(high) if high > sequence => Fate::Reordered(high - sequence),
+                    _ => Fate::InOrder,
+                }
+            };
+            // A number below the first one seen is new to a window that began before it.
+            prop_assert_eq!(fate, expected);
+            highest = highest.max(Some(sequence));
+        }
+    }
+
+    #[test]
+    fn what_left_the_window_is_late_whatever_it_was(base in 0_u64..1 << 40, back in 0_u64..1 << 20) {
+        let mut window = Window::default();
+        for step in 0..=(base / (1 << 31)) {
+            window.arrive((step << 31).min(base));
+        }
+        window.arrive(base);
+        let old = base.saturating_sub(WINDOW + back);
+        let fate = window.arrive(old);
+        prop_assert_eq!(fate == Fate::Late, base - old >= WINDOW);
+    }
+
+    #[test]
+    fn the_ledger_always_adds_up(
+        sent in 0_u64..1 << 50,
+        refused in 0_u64..1 << 50,
+        received in 0_u64..1 << 50,
+        extra in prop::array::uniform4(0_u64..1 << 40),
+        kernel in prop::array::uniform5(prop::option::of(0_u64..1 << 51)),
+    ) {
+        let received = received.min(sent);
+        let [duplicate, late, foreign, corrupt] = extra;
+        let [sockets, no_ports, in_csum_errors, backlog, device] = kernel;
+        let tx = TxTally {
+            sent,
+            refused: Refused { would_block: refused, ..Refused::default() },
+            ..TxTally::default()
+        };
+        let arrived = received + duplicate + late + foreign + corrupt;
+        let rx = RxTally { arrived, received, duplicate, late, foreign, corrupt, ..RxTally::default() };
+        let udp = no_ports.zip(in_csum_errors).map(|(no_ports, in_csum_errors)| UdpCounters {
+            no_ports,
+            in_csum_errors,
+            ..UdpCounters::default()
+        });
+        let ledger = Ledger::settle(&tx, &rx, &KernelDelta { sockets, udp, backlog, device });
+        prop_assert_eq!(ledger.broken_identity(), None);
+        prop_assert_eq!(ledger.lost, sent - received);
+        prop_assert!(ledger.unaccounted <= ledger.lost);
+    }
+
+    #[test]
+    fn merged_histograms_are_the_histogram_of_all(
+        a in prop::collection::vec(any::<u64>(), 0..200),
+        b in prop::collection::vec(any::<u64>(), 0..200),
+    ) {
+        let of = |values: &[u64]| {
+            let mut latency = Latency::default();
+            values.iter().for_each(|&value| latency.record(value));
+            latency
+        };
+        let mut merged = of(&a);
+        merged.merge(&of(&b));
+        let all = of(&[a, b].concat());
+        prop_assert_eq!(merged.histogram(), all.histogram());
+        prop_assert_eq!(merged.min_ns(), all.min_ns());
+        prop_assert_eq!(merged.max_ns(), all.max_ns());
+        prop_assert_eq!(merged.mean_ns(), all.mean_ns());
+        prop_assert_eq!(merged.clamped(), all.clamped());
+    }
+
+    #[test]
+    fn even_slots_never_drift(milli_pps in 1_u64..1_000_000_000_000, index in 0_u64..4, of in 1_u64..5) {
+        let rate = PacketRate::from_pps(milli_pps as f64 / 1e3).unwrap();
+        let part = Part { index: index % of, of };
+        let mut slots = Slots::new(Arrivals::Even(rate), part);
+        for i in 0..2_000_u64 {
+            let slot = u128::from(part.index + i * of);
+            let exact = slot * 1_000_000_000_000 / u128::from(rate.milli_pps());
+            if exact > u128::from(u64::MAX / 2) {
+                break;
+            }
+            prop_assert_eq!(u128::from(slots.next_ns()), exact);
+        }
+    }
+
+    #[test]
+    fn a_schedule_is_never_early_never_late_beyond_its_bound_and_loses_no_slot(
+        pps in 1_000.0..10_000_000.0_f64,
+        shape in 0_u32..4,
+        steps in prop::collection::vec((0_u64..3_000_000, 1_usize..128, 0_u64..2), 1..200),
+    ) {
+        let rate = PacketRate::from_pps(pps).unwrap();
+        let arrivals = match shape {
+            0 => Arrivals::Even(rate),
+            1 => Arrivals::Burst(rate, 7),
+            2 => Arrivals::Poisson(rate, 9),
+            _ => Arrivals::Ramp(rate, PacketRate::from_pps(pps * 2.0).unwrap(), 50_000_000),
+        };
+        let part = Part { index: 0, of: 1 };
+        let bound = catch_up(Nanos((1e9 / pps) as u64));
+        let end = Nanos(100_000_000);
+        let mut reference = Slots::new(arrivals, part);
+        let scheduled = Scheduled::new(Slots::new(arrivals, part), end, u64::MAX, bound);
+        let mut pace = Pace::Scheduled(scheduled);
+        let mut now = Nanos::ZERO;
+        let mut position = 0_u64;
+        let mut next = Nanos(reference.next_ns());
+        for (step, most, refuse) in steps {
+            now += Nanos(step);
+            let due = pace.due(now, most);
+            while position < pace.scheduled().unwrap().scheduled() {
+                // What was skipped was overdue beyond the bound.
+                prop_assert!(next + bound < now);
+                next = Nanos(reference.next_ns());
+                position += 1;
+            }
+            match due {
+                Due::Over => break,
+                Due::At(at) => prop_assert!(at > now && at == next),
+                Due::Now(count) => {
+                    prop_assert!(count >= 1 && count <= most);
+                    for i in 0..count {
+                        let intended = pace.intended(i, now);
+                        prop_assert!(intended <= now);
+                        prop_assert_eq!(intended, next);
+                        next = Nanos(reference.next_ns());
+                        position += 1;
+                    }
+                    let refused = refuse.min(count as u64 - 1);
+                    pace.settle(count as u64 - refused, refused);
+                }
+            }
+            prop_assert_eq!(pace.scheduled().unwrap().scheduled(), position);
+        }
+    }
+
+    #[test]
+    fn the_header_reads_back_and_takes_any_bytes(
+        tag in any::<u16>(),
+        flow in any::<u16>(),
+        sequence in 0..=MAX_SEQUENCE,
+        intended_ns in 0..=MAX_TIME,
+        lag in 0_u64..4_000_000_000_000,
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let header = Header { tag, flow, sequence, intended_ns };
+        let mut payload = [0; 18];
+        wire::encode(header, &mut payload);
+        wire::encode_lag(lag, &mut payload);
+        prop_assert_eq!(wire::decode_own(&payload, tag), Some(header));
+        prop_assert_eq!(wire::decode_own(&payload, tag.wrapping_add(1)), None);
+        let read = wire::decode_lag(&payload).unwrap();
+        prop_assert!(read.abs_diff(lag) * 4_096 <= lag);
+        // Whatever arrives, decoding gives an answer.
+        let own = wire::decode_own(&bytes, tag);
+        prop_assert!(own.is_none_or(|own| own.sequence <= MAX_SEQUENCE && own.intended_ns <= MAX_TIME));
+        prop_assert_eq!(wire::decode_lag(&bytes).is_some(), bytes.len() >= 18);
+    }
+
+    #[test]
+    fn parsers_take_any_words(word in "\\PC{0,24}") {
+        let _ = word.parse::<Nanos>();
+        let _ = word.parse::<PaceKind>();
+        let _ = word.parse::<Pinning>();
+        let _ = parse_buffer(&word);
+        let _ = parse_count(&word);
+        let _ = EnginePair::parse_list(&word);
+        if let Ok(rate) = word.parse::<Rate>() {
+            prop_assert_eq!(rate.to_string().parse::<Rate>(), Ok(rate));
+        }
+        for size in parse_sizes(&word).unwrap_or_default() {
+            prop_assert!((16..=65_507).contains(&size.largest()));
+        }
+    }
+
+    #[test]
+    fn sizes_and_rates_near_the_grammar_are_total(
+        word in "[0-9.]{0,6}(k|K|M|G|T|Ki|%|bit|pps|bps)?(\\.\\.[0-9]{1,6})?([*+][0-9]{1,4})?",
+    ) {
+        let _ = word.parse::<Rate>();
+        let _ = parse_sizes(&word);
+        let _ = parse_buffer(&word);
+    }
+}

@@ -37,10 +37,7 @@ fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
         trials: 1,
         streams: 1,
         threads: 1,
-        pin: Pinning::Cores {
-            tx: vec![0],
-            rx: vec![1],
-        },
+        pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
         wait: WaitKind::Hybrid,
         socket_buffer: 4 << 20,
         connect: true,
@@ -49,14 +46,7 @@ fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
         ip: IpOptions::default(),
         seed: 1,
     };
-    Plan::new(
-        scenario,
-        &Machine {
-            cpus: vec![0, 1],
-            siblings: vec![],
-        },
-    )
-    .unwrap()
+    Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap()
 }
 
 fn parts(c: &mut Criterion) {
@@ -68,22 +58,14 @@ fn parts(c: &mut Criterion) {
     group.bench_function("header_encode", |b| {
         b.iter(|| {
             sequence += 1;
-            let header = Header {
-                tag: 7,
-                flow: 0,
-                sequence,
-                intended_ns: sequence,
-            };
+            let header = Header { tag: 7, flow: 0, sequence, intended_ns: sequence };
             wire::encode(header, black_box(&mut payload));
             wire::encode_lag(sequence & 0xFFFF, black_box(&mut payload));
         });
     });
     group.bench_function("header_decode", |b| {
         b.iter(|| {
-            (
-                wire::decode_own(black_box(&payload), 7),
-                wire::decode_lag(black_box(&payload)),
-            )
+            (wire::decode_own(black_box(&payload), 7), wire::decode_lag(black_box(&payload)))
         });
     });
     let mut window = Window::default();
@@ -103,17 +85,12 @@ fn parts(c: &mut Criterion) {
         });
     });
     let rate = PacketRate::from_pps(1e9).unwrap();
-    for (name, arrivals) in [
-        ("even", Arrivals::Even(rate)),
-        ("poisson", Arrivals::Poisson(rate, 1)),
-    ] {
+    for (name, arrivals) in
+        [("even", Arrivals::Even(rate)), ("poisson", Arrivals::Poisson(rate, 1))]
+    {
         let slots = Slots::new(arrivals, Part { index: 0, of: 1 });
-        let mut pace = Pace::Scheduled(Scheduled::new(
-            slots,
-            Nanos::NEVER,
-            u64::MAX,
-            catch_up(Nanos::ZERO),
-        ));
+        let mut pace =
+            Pace::Scheduled(Scheduled::new(slots, Nanos::NEVER, u64::MAX, catch_up(Nanos::ZERO)));
         let mut now = Nanos::ZERO;
         group.bench_function(format!("pace_{name}"), |b| {
             b.iter(|| {
@@ -125,9 +102,7 @@ fn parts(c: &mut Criterion) {
         });
     }
     let mut pace = Pace::FlatOut(FlatOut::new(Nanos::NEVER, u64::MAX));
-    group.bench_function("pace_flat_out", |b| {
-        b.iter(|| black_box(pace.due(Nanos(1), 64)))
-    });
+    group.bench_function("pace_flat_out", |b| b.iter(|| black_box(pace.due(Nanos(1), 64))));
     group.finish();
 }
 
@@ -141,17 +116,9 @@ fn probe(c: &mut Criterion) {
         let mut sequence = 0_u64;
         group.bench_function(if paced { "paced" } else { "flat_out" }, |b| {
             b.iter(|| {
-                let header = Header {
-                    tag: 7,
-                    flow: 0,
-                    sequence,
-                    intended_ns: sequence,
-                };
+                let header = Header { tag: 7, flow: 0, sequence, intended_ns: sequence };
                 wire::encode(header, &mut payload);
-                probe.datagram(
-                    black_box(&payload),
-                    Nanos(sequence + 3_000 + (sequence & 1_023)),
-                );
+                probe.datagram(black_box(&payload), Nanos(sequence + 3_000 + (sequence & 1_023)));
                 sequence += 1;
             });
         });
@@ -170,18 +137,12 @@ fn null(c: &mut Criterion) {
             let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
             let link = NullLink::unbounded(1);
             let mut tx = NullTx::new(link, 0, SIZE);
-            let mut job = SendJob::new(&share, tx.batch());
+            let mut job = SendJob::new(&share, &tx);
             let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
             let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
             let (limit, load) = (Limit::Count(count), Load::FlatOut);
             let epoch = job.clock.now();
-            let phase = Phase {
-                epoch,
-                tag: 1,
-                limit,
-                load,
-                control: Arc::clone(&control),
-            };
+            let phase = Phase { epoch, tag: 1, limit, load, control: Arc::clone(&control) };
             job.start(&share, &phase);
             let start = Instant::now();
             send(&mut tx, &mut job, &mut waiter, &control);
@@ -197,15 +158,7 @@ fn null(c: &mut Criterion) {
             tx.lease(64);
             tx.push(0, count - 1, 1);
             let mut rx = NullRx::new(link, 0, 1, SIZE, |slot: &mut [u8], _, sequence, _| {
-                wire::encode(
-                    Header {
-                        tag: 7,
-                        flow: 0,
-                        sequence,
-                        intended_ns: 0,
-                    },
-                    slot,
-                );
+                wire::encode(Header { tag: 7, flow: 0, sequence, intended_ns: 0 }, slot);
             });
             let mut probe = Probe::new(0, 1, SIZE);
             probe.start(7, false, Nanos::ZERO);

@@ -45,10 +45,7 @@ fn plain(size: u16, time: Duration) -> f64 {
         trials: 1,
         streams: 1,
         threads: 1,
-        pin: Pinning::Cores {
-            tx: vec![0],
-            rx: vec![1],
-        },
+        pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
         wait: WaitKind::Hybrid,
         socket_buffer: 4 << 20,
         connect: true,
@@ -57,14 +54,7 @@ fn plain(size: u16, time: Duration) -> f64 {
         ip: IpOptions::default(),
         seed: 1,
     };
-    let plan = Plan::new(
-        scenario,
-        &Machine {
-            cpus: vec![0, 1],
-            siblings: vec![],
-        },
-    )
-    .unwrap();
+    let plan = Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap();
     let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
     let harvest = &outcome.measured[0].harvest;
     assert_eq!(harvest.ledger().unaccounted, 0);
@@ -96,10 +86,6 @@ fn main() {
             );
             ratios.push(ours / theirs);
         }
-        println!(
-            "{size} B: median ratio {:.3} of {} pairs",
-            median(ratios),
-            args.pairs
-        );
+        println!("{size} B: median ratio {:.3} of {} pairs", median(ratios), args.pairs);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Interest;
 use udperf::net::Waiter;
-use udperf::net::engine::{NullLink, NullTx, Tx};
+use udperf::net::engine::{NullLink, NullTx};
 use udperf::plan::{
     EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
     WaitKind,
@@ -103,10 +103,8 @@ fn nothing_is_allocated_between_barrier_and_stop() {
         (EngineKind::Plain, fast, WaitKind::Spin),
         (EngineKind::Null, Rate::Max, WaitKind::Hybrid),
     ] {
-        let (few, many) = (
-            allocations(engine, rate, wait, 100),
-            allocations(engine, rate, wait, 50_000),
-        );
+        let (few, many) =
+            (allocations(engine, rate, wait, 100), allocations(engine, rate, wait, 50_000));
         assert!(few > 0, "the counter counts workers");
         assert_eq!(few, many, "{engine:?} {rate} {wait:?}");
     }
@@ -120,26 +118,15 @@ fn the_send_loop_allocates_nothing() {
     )
     .unwrap();
     let rate = PacketRate::from_pps(1e6).unwrap();
-    for load in [
-        Load::FlatOut,
-        Load::Even(rate),
-        Load::Poisson(rate, 3),
-        Load::Burst(rate, 8),
-    ] {
+    for load in [Load::FlatOut, Load::Even(rate), Load::Poisson(rate, 3), Load::Burst(rate, 8)] {
         let share = plan.tx_shares(&plan.cells[0], load).remove(0);
         let mut tx = NullTx::new(NullLink::new(3), 0, PayloadSize::Fixed(64));
-        let mut job = SendJob::new(&share, tx.batch());
+        let mut job = SendJob::new(&share, &tx);
         let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
         let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
         let epoch = job.clock.now();
         let limit = Limit::Count(20_000);
-        let phase = Phase {
-            epoch,
-            tag: 1,
-            limit,
-            load,
-            control: Arc::clone(&control),
-        };
+        let phase = Phase { epoch, tag: 1, limit, load, control: Arc::clone(&control) };
         job.start(&share, &phase);
         let before = BY_THIS_THREAD.get();
         send(&mut tx, &mut job, &mut waiter, &control);

@@ -1,12 +1,6 @@
 //! The bare loop: nothing but the system call, on either side. No header, no accounting, no clock
 //! read a datagram. What it reaches is the physical limit of that system call on this host.
-#![allow(
-    unsafe_code,
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used
-)]
+#![allow(unsafe_code, missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -33,10 +27,7 @@ pub fn bare(size: usize, time: Duration, count: u64) -> Delivered {
     let receiver = socket();
     let sender = socket();
     sender.connect(receiver.local_addr().unwrap()).unwrap();
-    let (received, done) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (received, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let barrier = Arc::new(Barrier::new(2));
     let rx = {
         let (received, done, barrier) = (received.clone(), done.clone(), barrier.clone());

@@ -74,12 +74,7 @@ pub struct BenchArgs {
     pub sizes: Vec<Vec<PayloadSize>>,
 
     /// Engines: plain (send, recvfrom), null (no system call: our own ceiling), TX/RX pairs, auto, all
-    #[arg(
-        short = 'e',
-        long = "engine",
-        value_name = "LIST",
-        value_delimiter = ','
-    )]
+    #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = EnginePair::parse_list, default_value = "plain")]
     pub engines: Vec<Vec<EnginePair>>,
 
@@ -132,12 +127,7 @@ pub struct BenchArgs {
     pub socket_buffer: usize,
 
     /// Connect the sending sockets (send), or not (send_to)
-    #[arg(
-        long,
-        value_name = "ON|OFF",
-        default_value = "on",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true)]
     pub connect: Switch,
 
     /// Local address of both ends [default: 127.0.0.1, with -6 ::1]
@@ -249,21 +239,13 @@ Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 in
 /// A bit rate in iperf3's spelling: the unit may be left away.
 fn parse_bits(word: &str) -> Result<Rate, crate::unit::UnitError> {
     let has_unit = word.to_ascii_lowercase().ends_with("bit");
-    if has_unit {
-        word.parse()
-    } else {
-        format!("{word}bit").parse()
-    }
+    if has_unit { word.parse() } else { format!("{word}bit").parse() }
 }
 
 /// A DSCP by number or by name (RFC 2474, RFC 2597, RFC 3246).
 fn parse_dscp(word: &str) -> Result<u8, String> {
     let lower = word.to_ascii_lowercase();
-    let digits: Vec<u8> = lower
-        .bytes()
-        .skip(2)
-        .map(|byte| byte.wrapping_sub(b'0'))
-        .collect();
+    let digits: Vec<u8> = lower.bytes().skip(2).map(|byte| byte.wrapping_sub(b'0')).collect();
     let value = match (lower.get(..2), digits.as_slice()) {
         (Some("ef"), []) => Some(46),
         (Some("cs"), [class @ 0..=7]) => Some(class * 8),
@@ -287,14 +269,9 @@ mod tests {
 
     #[test]
     fn code_points_have_names() {
-        for (word, value) in [
-            ("ef", 46),
-            ("CS1", 8),
-            ("af41", 34),
-            ("af23", 22),
-            ("0", 0),
-            ("63", 63),
-        ] {
+        for (word, value) in
+            [("ef", 46), ("CS1", 8), ("af41", 34), ("af23", 22), ("0", 0), ("63", 63)]
+        {
             assert_eq!(parse_dscp(word), Ok(value), "{word}");
         }
         for word in ["64", "cs8", "af44", "af5", "", "é"] {

@@ -19,13 +19,7 @@ use crate::run;
 /// Measures, reports, and says how to end.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let scenario = lower::scenario(args)?;
-    let plan = Plan::new(
-        scenario,
-        &crate::plan::Machine {
-            cpus: vec![0, 1],
-            siblings: vec![],
-        },
-    )?;
+    let plan = Plan::new(scenario, &crate::plan::Machine { cpus: vec![0, 1], siblings: vec![] })?;
     let stop = stop_on_signals()?;
     let mut line = progress::Line::new(args.output.quiet);
     let outcome = run::run(&plan, &stop, &mut line);
@@ -45,11 +39,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     print(&pretty(&cells))?;
     match outcome.error {
         Some(e) => Err(e.into()),
-        None => Ok(if outcome.interrupted {
-            Exit::Interrupted
-        } else {
-            Exit::Well
-        }),
+        None => Ok(if outcome.interrupted { Exit::Interrupted } else { Exit::Well }),
     }
 }
 

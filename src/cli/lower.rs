@@ -29,12 +29,7 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
         connect: args.connect == Switch::On,
         bind: bind(args)?,
         port: args.port,
-        ip: IpOptions {
-            dscp: args.dscp,
-            ttl: args.ttl,
-            df: args.df,
-            dev: args.dev.clone(),
-        },
+        ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
         seed: args.seed,
     })
 }

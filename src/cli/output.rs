@@ -44,9 +44,7 @@ pub(crate) fn width() -> usize {
     if !io::stdout().is_terminal() {
         return NO_TERMINAL;
     }
-    console::Term::stdout()
-        .size_checked()
-        .map_or(NO_TERMINAL, |(_, columns)| usize::from(columns))
+    console::Term::stdout().size_checked().map_or(NO_TERMINAL, |(_, columns)| usize::from(columns))
 }
 
 /// A file to be written at the end of a run, found writable before it.
@@ -59,10 +57,7 @@ pub(crate) struct Target {
 impl Target {
     /// Finds out whether the file can be written, leaving nothing behind.
     pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
-        let target = Self {
-            flag,
-            path: path.to_owned(),
-        };
+        let target = Self { flag, path: path.to_owned() };
         let result = if target.in_place() {
             File::options().write(true).open(path).map(|_| ())
         } else {
@@ -82,9 +77,7 @@ impl Target {
         } else {
             self.beside().and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
-                file.persist(&self.path)
-                    .map(|_| ())
-                    .map_err(|error| error.error)
+                file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
             })
         };
         match result {
@@ -95,9 +88,7 @@ impl Target {
 
     /// Whether the path is a device or pipe, which cannot be replaced by a file.
     fn in_place(&self) -> bool {
-        self.path
-            .metadata()
-            .is_ok_and(|found| !found.is_file() && !found.is_dir())
+        self.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
     }
 
     /// A new file in the same folder, to take the path's place once it is whole.
@@ -108,10 +99,7 @@ impl Target {
         if self.path.file_name().is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut builder = tempfile::Builder::new();
         builder.prefix(".udperf-").suffix(".tmp");
         // As any program would create it: the umask decides.
@@ -124,11 +112,7 @@ impl Target {
     }
 
     fn error(&self, source: io::Error) -> CliError {
-        CliError::File {
-            flag: self.flag,
-            path: self.path.clone(),
-            source,
-        }
+        CliError::File { flag: self.flag, path: self.path.clone(), source }
     }
 }
 

@@ -20,20 +20,14 @@ pub(crate) struct Line {
 impl Line {
     /// A line on standard error if that is a terminal, or none.
     pub(crate) fn new(quiet: bool) -> Self {
-        let target = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         // The template is a constant; a faulty one would show as a plain line.
         if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/blue} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
-        Self {
-            bar,
-            cell_began: None,
-        }
+        Self { bar, cell_began: None }
     }
 
     /// Removes the line.
@@ -59,11 +53,7 @@ impl Observer for Line {
                 let each = takes + CELL_OVERHEAD;
                 let left = Nanos(each.0 * (progress.of - progress.done) as u64);
                 let left = left.since(Nanos::from(began.elapsed()));
-                format!(
-                    "{} · {} left",
-                    progress.id,
-                    HumanDuration(left.to_duration())
-                )
+                format!("{} · {} left", progress.id, HumanDuration(left.to_duration()))
             }
             None => progress.id.to_owned(),
         });

@@ -39,10 +39,7 @@ impl ManualClock {
     /// Starts at zero and advances by `step_ns` at each reading.
     #[must_use]
     pub fn stepping(step_ns: u64) -> Self {
-        Self {
-            now_ns: Arc::default(),
-            step_ns,
-        }
+        Self { now_ns: Arc::default(), step_ns }
     }
 
     /// Turns the clock forward.

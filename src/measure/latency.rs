@@ -27,14 +27,7 @@ impl Default for Latency {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
             .expect("1 ns to 60 s at 3 digits is within what HdrHistogram allows");
-        Self {
-            histogram,
-            min_ns: u64::MAX,
-            max_ns: 0,
-            sum_ns: 0,
-            sum_of_squares: 0,
-            clamped: 0,
-        }
+        Self { histogram, min_ns: u64::MAX, max_ns: 0, sum_ns: 0, sum_of_squares: 0, clamped: 0 }
     }
 }
 
@@ -47,17 +40,13 @@ impl Latency {
         self.max_ns = self.max_ns.max(ns);
         self.sum_ns += u128::from(ns);
         // One u64::MAX squared nearly fills 128 bits; anything near a real latency never saturates.
-        self.sum_of_squares = self
-            .sum_of_squares
-            .saturating_add(u128::from(ns) * u128::from(ns));
+        self.sum_of_squares = self.sum_of_squares.saturating_add(u128::from(ns) * u128::from(ns));
         self.clamped += u64::from(ns > HIGHEST_NS);
     }
 
     /// Adds all that `other` has taken.
     pub fn merge(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("all latency histograms have equal bounds");
+        self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
         self.sum_ns += other.sum_ns;
@@ -206,10 +195,7 @@ mod tests {
     fn lost_ones_push_percentiles_up() {
         let values: Vec<_> = (1..=99).collect();
         let latency = of(&values);
-        assert_eq!(
-            latency.quantile_with_lost_ns(0.99, 0),
-            latency.quantile_ns(0.99)
-        );
+        assert_eq!(latency.quantile_with_lost_ns(0.99, 0), latency.quantile_ns(0.99));
         assert_eq!(latency.quantile_with_lost_ns(0.99, 1), Some(99));
         assert_eq!(latency.quantile_with_lost_ns(0.99, 2), None);
     }
@@ -230,10 +216,7 @@ mod tests {
         a.merge(&of(&[7, HIGHEST_NS + 9]));
         let b = of(&[1, 500, 7, HIGHEST_NS + 9]);
         assert_eq!(a.histogram, b.histogram);
-        assert_eq!(
-            (a.min_ns(), a.max_ns(), a.stdev_ns()),
-            (b.min_ns(), b.max_ns(), b.stdev_ns())
-        );
+        assert_eq!((a.min_ns(), a.max_ns(), a.stdev_ns()), (b.min_ns(), b.max_ns(), b.stdev_ns()));
         a.reset();
         assert_eq!(a.count(), 0);
     }

@@ -32,17 +32,10 @@ impl LostAt {
     /// All that have a place.
     #[must_use]
     pub fn total(&self) -> u64 {
-        [
-            self.receive_buffer,
-            self.backlog,
-            self.device,
-            self.qdisc,
-            self.checksum,
-            self.no_port,
-        ]
-        .into_iter()
-        .flatten()
-        .sum()
+        [self.receive_buffer, self.backlog, self.device, self.qdisc, self.checksum, self.no_port]
+            .into_iter()
+            .flatten()
+            .sum()
     }
 }
 
@@ -98,14 +91,7 @@ impl Ledger {
         let device = charge(kernel.device);
         // With IP_RECVERR a full queue refuses the send; nothing is dropped behind our back.
         let qdisc = udp.map(|_| 0);
-        let lost_at = LostAt {
-            receive_buffer,
-            backlog,
-            device,
-            qdisc,
-            checksum,
-            no_port,
-        };
+        let lost_at = LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port };
         Self {
             attempted: tx.sent + tx.refused.total(),
             sent: tx.sent,
@@ -133,27 +119,16 @@ impl Ledger {
     #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
         let identities = [
-            (
-                self.attempted == self.sent + self.refused.total(),
-                "attempted = sent + refused",
-            ),
-            (
-                self.sent == self.received + self.lost,
-                "sent = received + lost",
-            ),
-            (
-                self.lost == self.lost_at.total() + self.unaccounted,
-                "lost = places + unaccounted",
-            ),
+            (self.attempted == self.sent + self.refused.total(), "attempted = sent + refused"),
+            (self.sent == self.received + self.lost, "sent = received + lost"),
+            (self.lost == self.lost_at.total() + self.unaccounted, "lost = places + unaccounted"),
             (
                 self.arrived
                     == self.received + self.duplicate + self.late + self.foreign + self.corrupt,
                 "arrived = received + duplicate + late + foreign + corrupt",
             ),
         ];
-        identities
-            .into_iter()
-            .find_map(|(holds, name)| (!holds).then_some(name))
+        identities.into_iter().find_map(|(holds, name)| (!holds).then_some(name))
     }
 }
 
@@ -165,10 +140,7 @@ mod tests {
     fn kernel(sockets: u64, no_ports: u64) -> KernelDelta {
         KernelDelta {
             sockets: Some(sockets),
-            udp: Some(UdpCounters {
-                no_ports,
-                ..UdpCounters::default()
-            }),
+            udp: Some(UdpCounters { no_ports, ..UdpCounters::default() }),
             backlog: Some(0),
             device: Some(0),
         }
@@ -176,15 +148,8 @@ mod tests {
 
     #[test]
     fn every_loss_finds_its_place_or_is_unaccounted() {
-        let tx = TxTally {
-            sent: 100,
-            ..TxTally::default()
-        };
-        let rx = RxTally {
-            arrived: 60,
-            received: 60,
-            ..RxTally::default()
-        };
+        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
         let ledger = Ledger::settle(&tx, &rx, &kernel(30, 4));
         assert_eq!(ledger.lost_at.receive_buffer, Some(30));
         assert_eq!(ledger.lost_at.no_port, Some(4));
@@ -194,15 +159,8 @@ mod tests {
 
     #[test]
     fn foreign_drops_are_not_charged_to_us() {
-        let tx = TxTally {
-            sent: 100,
-            ..TxTally::default()
-        };
-        let rx = RxTally {
-            arrived: 99,
-            received: 99,
-            ..RxTally::default()
-        };
+        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
         let ledger = Ledger::settle(&tx, &rx, &kernel(50, 50));
         assert_eq!(ledger.lost_at.total(), 1);
         assert_eq!(ledger.unaccounted, 0);
@@ -211,10 +169,7 @@ mod tests {
 
     #[test]
     fn without_kernel_counters_all_loss_is_unaccounted() {
-        let tx = TxTally {
-            sent: 5,
-            ..TxTally::default()
-        };
+        let tx = TxTally { sent: 5, ..TxTally::default() };
         let ledger = Ledger::settle(&tx, &RxTally::default(), &KernelDelta::default());
         assert_eq!(ledger.unaccounted, 5);
         assert_eq!(ledger.lost_at.receive_buffer, None);
@@ -223,11 +178,7 @@ mod tests {
 
     #[test]
     fn a_broken_identity_is_named() {
-        let ledger = Ledger {
-            sent: 1,
-            attempted: 1,
-            ..Ledger::default()
-        };
+        let ledger = Ledger { sent: 1, attempted: 1, ..Ledger::default() };
         assert_eq!(ledger.broken_identity(), Some("sent = received + lost"));
     }
 }

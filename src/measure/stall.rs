@@ -38,10 +38,7 @@ pub struct StallMeter {
 impl StallMeter {
     /// Begins a phase at `now`.
     pub fn start(&mut self, now: Nanos) {
-        *self = Self {
-            last: now,
-            ..Self::default()
-        };
+        *self = Self { last: now, ..Self::default() };
     }
 
     /// Takes a clock read; true where a stall has just ended.

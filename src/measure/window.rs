@@ -39,10 +39,7 @@ pub struct Window {
 impl Default for Window {
     // cold: set-up
     fn default() -> Self {
-        Self {
-            next: 0,
-            bits: vec![0; (WINDOW / WORD) as usize].into_boxed_slice(),
-        }
+        Self { next: 0, bits: vec![0; (WINDOW / WORD) as usize].into_boxed_slice() }
     }
 }
 
@@ -89,10 +86,7 @@ impl Window {
 
     #[inline]
     fn place(sequence: u64) -> (usize, u64) {
-        (
-            ((sequence % WINDOW) / WORD) as usize,
-            1 << (sequence % WORD),
-        )
+        (((sequence % WINDOW) / WORD) as usize, 1 << (sequence % WORD))
     }
 
     /// Marks a number whose place may still hold the bit of the one a window ago: `or` sets it
@@ -153,10 +147,7 @@ mod tests {
         // Skips 100 numbers whose places are still set from the round before.
         assert_eq!(window.arrive(WINDOW + 100), Fate::InOrder);
         for sequence in WINDOW..WINDOW + 100 {
-            assert!(
-                matches!(window.arrive(sequence), Fate::Reordered(_)),
-                "{sequence}"
-            );
+            assert!(matches!(window.arrive(sequence), Fate::Reordered(_)), "{sequence}");
         }
         window.reset();
         assert_eq!(window.arrive(0), Fate::InOrder);

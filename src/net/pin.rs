@@ -52,10 +52,7 @@ mod tests {
             };
             pin_to(core).unwrap();
             assert_eq!(sys::affinity(), Some(vec![core]));
-            assert!(matches!(
-                pin_to(1_000),
-                Err(PinError::Refused { core: 1_000 })
-            ));
+            assert!(matches!(pin_to(1_000), Err(PinError::Refused { core: 1_000 })));
         })
         .join()
         .unwrap();

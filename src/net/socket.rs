@@ -76,10 +76,7 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
         _ => {
             let text = error.to_string();
-            text.split(" (os error")
-                .next()
-                .unwrap_or(&text)
-                .to_lowercase()
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
         }
     }
 }
@@ -121,28 +118,13 @@ impl Udp {
         let _ = socket.set_send_buffer_size(options.buffer);
         let _ = socket.set_recv_buffer_size(options.buffer);
         set_options(&socket, options)?;
-        socket
-            .set_nonblocking(true)
-            .map_err(|source| SocketError::Create { source })?;
-        socket
-            .bind(&addr.into())
-            .map_err(|source| SocketError::Bind { addr, source })?;
-        let local = socket
-            .local_addr()
-            .ok()
-            .and_then(|local| local.as_socket())
-            .unwrap_or(addr);
-        let (send_buffer, receive_buffer) = (
-            socket.send_buffer_size().ok(),
-            socket.recv_buffer_size().ok(),
-        );
+        socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
+        socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })?;
+        let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr);
+        let (send_buffer, receive_buffer) =
+            (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
         let socket = UdpSocket::from_std(socket.into());
-        Ok(Self {
-            socket,
-            local,
-            send_buffer,
-            receive_buffer,
-        })
+        Ok(Self { socket, local, send_buffer, receive_buffer })
     }
 
     /// Fixes the peer, which spares the kernel a route look-up at each send.
@@ -150,13 +132,11 @@ impl Udp {
     /// # Errors
     /// [`SocketError::Connect`].
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
-        self.socket
-            .connect(to)
-            .map_err(|source| SocketError::Connect {
-                from: self.local,
-                to,
-                source,
-            })
+        self.socket.connect(to).map_err(|source| SocketError::Connect {
+            from: self.local,
+            to,
+            source,
+        })
     }
 }
 
@@ -164,15 +144,8 @@ impl Udp {
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
-    let refused = |option, flag, hint| {
-        move |source| SocketError::Option {
-            option,
-            flag,
-            hint,
-            addr,
-            source,
-        }
-    };
+    let refused =
+        |option, flag, hint| move |source| SocketError::Option { option, flag, hint, addr, source };
     sys::report_queue_drops(socket, ipv6).map_err(refused(
         "IP_RECVERR",
         "IPv6",
@@ -181,20 +154,13 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     if let Some(dscp) = options.dscp {
         // The two low bits of the field are ECN's (RFC 3168).
         let tos = u32::from(dscp) << 2;
-        let result = if ipv6 {
-            sys::set_traffic_class(socket, tos)
-        } else {
-            socket.set_tos_v4(tos)
-        };
+        let result =
+            if ipv6 { sys::set_traffic_class(socket, tos) } else { socket.set_tos_v4(tos) };
         result.map_err(refused("the DSCP", "--dscp", ""))?;
     }
     if let Some(ttl) = options.ttl {
         let ttl = u32::from(ttl);
-        let result = if ipv6 {
-            socket.set_unicast_hops_v6(ttl)
-        } else {
-            socket.set_ttl_v4(ttl)
-        };
+        let result = if ipv6 { socket.set_unicast_hops_v6(ttl) } else { socket.set_ttl_v4(ttl) };
         result.map_err(refused("the TTL", "--ttl", ""))?;
     }
     if options.df {
@@ -216,14 +182,7 @@ mod tests {
 
     fn options(bind: &str) -> Options {
         let bind = bind.parse().unwrap();
-        Options {
-            bind,
-            buffer: 65_536,
-            dscp: Some(46),
-            ttl: Some(3),
-            df: false,
-            dev: None,
-        }
+        Options { bind, buffer: 65_536, dscp: Some(46), ttl: Some(3), df: false, dev: None }
     }
 
     #[test]
@@ -236,9 +195,7 @@ mod tests {
     #[test]
     fn errors_name_what_mends_them() {
         let first = Udp::open(&options("127.0.0.1:0")).unwrap();
-        let error = Udp::open(&options(&first.local.to_string()))
-            .unwrap_err()
-            .to_string();
+        let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
         let port = first.local;
         assert_eq!(
             error,

@@ -71,15 +71,7 @@ impl Waiter {
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
         let (busy_at, slept_at) = (Nanos::ZERO, Nanos::ZERO);
-        Ok(Self {
-            poll,
-            events,
-            interest,
-            spin_for,
-            busy_at,
-            slept_at,
-            watching: false,
-        })
+        Ok(Self { poll, events, interest, spin_for, busy_at, slept_at, watching: false })
     }
 
     /// Takes note that there was something to do at `now` with these sockets.
@@ -143,10 +135,7 @@ impl Waiter {
     fn enter(&mut self, sockets: &mut [UdpSocket]) {
         for socket in sockets {
             // One that cannot be watched costs short sleeps, not datagrams.
-            let _ = self
-                .poll
-                .registry()
-                .register(socket, Token(0), self.interest);
+            let _ = self.poll.registry().register(socket, Token(0), self.interest);
         }
         self.watching = true;
     }

@@ -74,16 +74,7 @@ impl Scheduled {
     #[must_use]
     pub fn new(mut slots: Slots, end: Nanos, to_send: u64, bound: Nanos) -> Self {
         let ahead = std::array::from_fn(|_| Nanos(slots.next_ns()));
-        Self {
-            slots,
-            end,
-            to_send,
-            bound,
-            ahead,
-            first: 0,
-            missed: 0,
-            attempted: 0,
-        }
+        Self { slots, end, to_send, bound, ahead, first: 0, missed: 0, attempted: 0 }
     }
 
     /// Slots that came too late to be sent.
@@ -125,9 +116,7 @@ impl Scheduled {
         if next > now {
             return Due::At(next);
         }
-        let limit = most
-            .min(AHEAD)
-            .min(usize::try_from(self.to_send).unwrap_or(usize::MAX));
+        let limit = most.min(AHEAD).min(usize::try_from(self.to_send).unwrap_or(usize::MAX));
         let mut count = 1;
         while count < limit && self.nth(count) <= now && self.nth(count) < self.end {
             count += 1;

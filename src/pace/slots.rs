@@ -122,11 +122,7 @@ impl Poisson {
     fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
         let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
         let state = seed ^ part.index.wrapping_mul(SPLITMIX_GAMMA);
-        let mut poisson = Self {
-            at_ns: 0.0,
-            mean_gap_ns,
-            state,
-        };
+        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, state };
         poisson.next_ns();
         poisson
     }
@@ -171,14 +167,7 @@ impl Ramp {
         let (from_per_ns, to_per_ns) = (from.pps() / 1e9, to.pps() / 1e9);
         let over_ns = over_ns.max(1) as f64;
         let total = (from_per_ns + to_per_ns) / 2.0 * over_ns;
-        Self {
-            slot: part.index,
-            stride: part.of,
-            from_per_ns,
-            to_per_ns,
-            over_ns,
-            total,
-        }
+        Self { slot: part.index, stride: part.of, from_per_ns, to_per_ns, over_ns, total }
     }
 
     #[inline]
@@ -188,9 +177,7 @@ impl Ramp {
         let at_ns = if slot < self.total {
             let growth = (self.to_per_ns - self.from_per_ns) / self.over_ns;
             // The root of the quadratic in the form that stays exact when growth is near zero.
-            let root = (self.from_per_ns * self.from_per_ns + 2.0 * growth * slot)
-                .max(0.0)
-                .sqrt();
+            let root = (self.from_per_ns * self.from_per_ns + 2.0 * growth * slot).max(0.0).sqrt();
             2.0 * slot / (self.from_per_ns + root)
         } else {
             self.over_ns + (slot - self.total) / self.to_per_ns
@@ -216,10 +203,7 @@ mod tests {
 
     #[test]
     fn even_slots_are_exact() {
-        assert_eq!(
-            slots(Arrivals::Even(rate(100_000.0)), ALONE, 3),
-            [0, 10_000, 20_000]
-        );
+        assert_eq!(slots(Arrivals::Even(rate(100_000.0)), ALONE, 3), [0, 10_000, 20_000]);
         assert_eq!(slots(Arrivals::Even(rate(3.0)), ALONE, 4)[3], 1_000_000_000);
     }
 
@@ -236,9 +220,8 @@ mod tests {
             Arrivals::Ramp(rate(1_000.0), rate(90_000.0), 1_000_000_000),
         ] {
             let whole = slots(arrivals, ALONE, 300);
-            let mut parts: Vec<_> = (0..3)
-                .flat_map(|index| slots(arrivals, Part { index, of: 3 }, 100))
-                .collect();
+            let mut parts: Vec<_> =
+                (0..3).flat_map(|index| slots(arrivals, Part { index, of: 3 }, 100)).collect();
             parts.sort_unstable();
             assert_eq!(parts, whole);
         }
@@ -246,11 +229,7 @@ mod tests {
 
     #[test]
     fn a_ramp_has_its_mean_rate() {
-        for (from, to) in [
-            (10_000.0, 50_000.0),
-            (50_000.0, 10_000.0),
-            (30_000.0, 30_000.0),
-        ] {
+        for (from, to) in [(10_000.0, 50_000.0), (50_000.0, 10_000.0), (30_000.0, 30_000.0)] {
             let arrivals = Arrivals::Ramp(rate(from), rate(to), 1_000_000_000);
             let within = slots(arrivals, ALONE, 40_000);
             let due = within.iter().filter(|&&ns| ns < 1_000_000_000).count();
@@ -264,17 +243,11 @@ mod tests {
         let arrivals = Arrivals::Poisson(rate(100_000.0), 42);
         let a = slots(arrivals, ALONE, 100_000);
         assert_eq!(a, slots(arrivals, ALONE, 100_000));
-        assert_ne!(
-            a,
-            slots(Arrivals::Poisson(rate(100_000.0), 43), ALONE, 100_000)
-        );
+        assert_ne!(a, slots(Arrivals::Poisson(rate(100_000.0), 43), ALONE, 100_000));
         // 100,000 exponential gaps of 10 µs: the sum has a standard deviation of 0.3 %.
         assert!(a.last().unwrap().abs_diff(1_000_000_000) < 20_000_000);
-        let variance = a
-            .windows(2)
-            .map(|w| ((w[1] - w[0]) as f64 - 1e4).powi(2))
-            .sum::<f64>()
-            / 1e5;
+        let variance =
+            a.windows(2).map(|w| ((w[1] - w[0]) as f64 - 1e4).powi(2)).sum::<f64>() / 1e5;
         assert!((variance.sqrt() / 1e4 - 1.0).abs() < 0.05);
     }
 }

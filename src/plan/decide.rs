@@ -148,22 +148,14 @@ impl Plan {
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
         let (tx_cores, rx_cores) = place(&scenario, machine)?;
-        let shared = tx_cores
-            .iter()
-            .any(|core| core.is_some() && rx_cores.contains(core));
+        let shared = tx_cores.iter().any(|core| core.is_some() && rx_cores.contains(core));
         let alone = shared || machine.cpus.len() == 1;
         let wait = match scenario.wait {
             WaitKind::Hybrid if alone => WaitKind::Epoll,
             asked => asked,
         };
         let cells = cells(&scenario)?;
-        Ok(Self {
-            scenario,
-            tx_cores,
-            rx_cores,
-            wait,
-            cells,
-        })
+        Ok(Self { scenario, tx_cores, rx_cores, wait, cells })
     }
 
     /// The receivers' parts of a cell.
@@ -224,21 +216,10 @@ impl Plan {
 
 /// Refuses what cannot be, whatever the machine.
 fn check(scenario: &Scenario) -> Result<(), PlanError> {
-    let Scenario {
-        limit,
-        warmup,
-        streams,
-        threads,
-        trials,
-        port,
-        pace,
-        ..
-    } = *scenario;
-    for (flag, value) in [
-        ("streams", u32::from(streams)),
-        ("threads", u32::from(threads)),
-        ("trials", trials),
-    ] {
+    let Scenario { limit, warmup, streams, threads, trials, port, pace, .. } = *scenario;
+    for (flag, value) in
+        [("streams", u32::from(streams)), ("threads", u32::from(threads)), ("trials", trials)]
+    {
         if value == 0 {
             return Err(PlanError::Zero { flag });
         }
@@ -246,19 +227,13 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     match limit {
         Limit::Time(asked) if asked < SHORTEST => return Err(PlanError::NoTime { asked }),
         Limit::Time(asked) if asked > LONGEST => {
-            return Err(PlanError::TooLong {
-                flag: "time",
-                asked,
-            });
+            return Err(PlanError::TooLong { flag: "time", asked });
         }
         Limit::Count(0) => return Err(PlanError::Zero { flag: "count" }),
         _ => {}
     }
     if warmup > LONGEST {
-        return Err(PlanError::TooLong {
-            flag: "warmup",
-            asked: warmup,
-        });
+        return Err(PlanError::TooLong { flag: "warmup", asked: warmup });
     }
     if streams < threads {
         return Err(PlanError::IdleThreads { streams, threads });
@@ -282,17 +257,10 @@ fn place(
     match &scenario.pin {
         Pinning::Off => Ok((vec![None; workers], vec![None; workers])),
         Pinning::Cores { tx, rx } => {
-            let unknown = tx
-                .iter()
-                .chain(rx)
-                .find(|core| !machine.cpus.contains(core));
+            let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
             if let Some(&core) = unknown {
-                let allowed = machine
-                    .cpus
-                    .iter()
-                    .map(usize::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
+                let allowed =
+                    machine.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
                 return Err(PlanError::NoSuchCore { core, allowed });
             }
             let around =
@@ -305,25 +273,17 @@ fn place(
             let core = |i: usize| Some(order[i % order.len()]);
             // Sender and receiver of one number are neighbours in the order: on distinct cores
             // wherever there are two.
-            Ok((0..workers)
-                .map(|worker| (core(2 * worker), core(2 * worker + 1)))
-                .unzip())
+            Ok((0..workers).map(|worker| (core(2 * worker), core(2 * worker + 1))).unzip())
         }
     }
 }
 
 /// The CPUs, one of each physical core first.
 fn physical_first(machine: &Machine) -> Vec<usize> {
-    let second: BTreeSet<usize> = machine
-        .siblings
-        .iter()
-        .flat_map(|group| group.iter().skip(1).copied())
-        .collect();
-    let (mut order, rest): (Vec<_>, Vec<_>) = machine
-        .cpus
-        .iter()
-        .copied()
-        .partition(|cpu| !second.contains(cpu));
+    let second: BTreeSet<usize> =
+        machine.siblings.iter().flat_map(|group| group.iter().skip(1).copied()).collect();
+    let (mut order, rest): (Vec<_>, Vec<_>) =
+        machine.cpus.iter().copied().partition(|cpu| !second.contains(cpu));
     order.extend(rest);
     order
 }
@@ -347,10 +307,7 @@ fn cells(scenario: &Scenario) -> Result<Vec<Cell>, PlanError> {
                     cells.push(cell(rate, &scenario.pace, false));
                     continue;
                 }
-                let needs_max = scenario
-                    .rates
-                    .iter()
-                    .any(|rate| matches!(rate, Rate::OfMax(_)))
+                let needs_max = scenario.rates.iter().any(|rate| matches!(rate, Rate::OfMax(_)))
                     && !scenario.rates.contains(&Rate::Max);
                 if needs_max && trial == 0 {
                     cells.push(cell(CellRate::Max, &Rate::Max, true));
@@ -382,9 +339,7 @@ fn load(
     let at_size = |rate: Rate| match rate.at_size(size.mean()) {
         Ok(Some(rate)) => Ok(rate),
         // The parser of ramps lets only absolute rates through.
-        Ok(None) => Err(PlanError::PaceWithoutRate {
-            pace: scenario.pace,
-        }),
+        Ok(None) => Err(PlanError::PaceWithoutRate { pace: scenario.pace }),
         Err(source) => Err(PlanError::Rate { size, source }),
     };
     Ok(match (scenario.pace, rate) {

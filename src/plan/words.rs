@@ -73,9 +73,7 @@ impl FromStr for EngineKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.word() == word)
-            .ok_or_else(|| WordError::Engine {
-                asked: word.to_owned(),
-            })
+            .ok_or_else(|| WordError::Engine { asked: word.to_owned() })
     }
 }
 
@@ -106,16 +104,11 @@ impl EnginePair {
             return Ok(vec![Self::both(EngineKind::Plain)]);
         }
         let pair = match word.split_once('/') {
-            Some((tx, rx)) => Self {
-                tx: tx.parse()?,
-                rx: rx.parse()?,
-            },
+            Some((tx, rx)) => Self { tx: tx.parse()?, rx: rx.parse()? },
             None => Self::both(word.parse()?),
         };
         if (pair.tx == EngineKind::Null) != (pair.rx == EngineKind::Null) {
-            return Err(WordError::HalfNull {
-                asked: word.to_owned(),
-            });
+            return Err(WordError::HalfNull { asked: word.to_owned() });
         }
         Ok(vec![pair])
     }
@@ -172,13 +165,9 @@ impl FromStr for PaceKind {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pace {
-            asked: word.to_owned(),
-        };
+        let error = || WordError::Pace { asked: word.to_owned() };
         let absolute = |word: &str| {
-            word.parse()
-                .ok()
-                .filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
+            word.parse().ok().filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
         };
         match word.split_once(':') {
             None if word == "even" => Ok(Self::Even),
@@ -192,9 +181,7 @@ impl FromStr for PaceKind {
             Some(("ramp", range)) => {
                 let (from, to) = range.split_once("..").ok_or_else(error)?;
                 let rates = absolute(from).zip(absolute(to));
-                rates
-                    .map(|(from, to)| Self::Ramp(from, to))
-                    .ok_or_else(error)
+                rates.map(|(from, to)| Self::Ramp(from, to)).ok_or_else(error)
             }
             _ => Err(error()),
         }
@@ -257,13 +244,9 @@ impl FromStr for Pinning {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pin {
-            asked: word.to_owned(),
-        };
+        let error = || WordError::Pin { asked: word.to_owned() };
         let cores = |list: &str| {
-            list.split(',')
-                .map(|core| core.trim().parse().ok())
-                .collect::<Option<Vec<usize>>>()
+            list.split(',').map(|core| core.trim().parse().ok()).collect::<Option<Vec<usize>>>()
         };
         match word {
             "auto" => Ok(Self::Auto),
@@ -281,13 +264,8 @@ impl FromStr for Pinning {
 
 impl fmt::Display for Pinning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let join = |cores: &[usize]| {
-            cores
-                .iter()
-                .map(usize::to_string)
-                .collect::<Vec<_>>()
-                .join(",")
-        };
+        let join =
+            |cores: &[usize]| cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Off => f.write_str("off"),
@@ -306,15 +284,9 @@ mod tests {
         assert_eq!(EnginePair::parse_list("plain"), Ok(vec![plain]));
         assert_eq!(EnginePair::parse_list("plain/plain"), Ok(vec![plain]));
         assert_eq!(EnginePair::parse_list("auto"), Ok(vec![plain]));
-        assert!(matches!(
-            EnginePair::parse_list("null/plain"),
-            Err(WordError::HalfNull { .. })
-        ));
+        assert!(matches!(EnginePair::parse_list("null/plain"), Err(WordError::HalfNull { .. })));
         let error = EnginePair::parse_list("warp").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "engine 'warp' is unknown; this build has plain, null"
-        );
+        assert_eq!(error, "engine 'warp' is unknown; this build has plain, null");
     }
 
     #[test]
@@ -322,16 +294,9 @@ mod tests {
         for word in ["even", "burst:32", "poisson", "ramp:10k..1M"] {
             assert_eq!(word.parse::<PaceKind>().unwrap().to_string(), word);
         }
-        for word in [
-            "",
-            "burst",
-            "burst:0",
-            "burst:x",
-            "ramp:1",
-            "ramp:max..2",
-            "ramp:0..1k",
-            "odd",
-        ] {
+        for word in
+            ["", "burst", "burst:0", "burst:x", "ramp:1", "ramp:max..2", "ramp:0..1k", "odd"]
+        {
             assert!(word.parse::<PaceKind>().is_err(), "{word}");
         }
         for word in ["auto", "off", "0:1", "0,2:1,3"] {

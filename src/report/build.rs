@@ -28,12 +28,7 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts {
-        scenario,
-        cell,
-        load,
-        harvest,
-    } = facts;
+    let CellFacts { scenario, cell, load, harvest } = facts;
     let ledger = harvest.ledger();
     let (latency, from_send) = latencies(harvest, &ledger, load);
     let paced = load != Load::FlatOut;
@@ -103,10 +98,7 @@ fn rx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
 }
 
 fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
-    SocketBuffer {
-        asked: scenario.socket_buffer as u64,
-        granted,
-    }
+    SocketBuffer { asked: scenario.socket_buffer as u64, granted }
 }
 
 fn per_second(count: u64, elapsed: Nanos) -> Option<f64> {
@@ -155,23 +147,10 @@ fn latencies(
     let whole = &harvest.latency;
     let stalls = harvest.tx_stalls.count + harvest.rx_stalls.count;
     let in_stall = (stalls > 0).then_some(&whole.in_stall);
-    let from_schedule = latency(
-        &whole.from_schedule,
-        "schedule",
-        harvest,
-        ledger.lost,
-        in_stall,
-    );
+    let from_schedule = latency(&whole.from_schedule, "schedule", harvest, ledger.lost, in_stall);
     // Without a schedule, the intended moment is the departure.
-    let sent = if load == Load::FlatOut {
-        &whole.from_schedule
-    } else {
-        &whole.from_send
-    };
-    (
-        from_schedule,
-        latency(sent, "send", harvest, ledger.lost, None),
-    )
+    let sent = if load == Load::FlatOut { &whole.from_schedule } else { &whole.from_send };
+    (from_schedule, latency(sent, "send", harvest, ledger.lost, None))
 }
 
 fn latency(
@@ -186,12 +165,7 @@ fn latency(
     Some(Latency {
         kind: "one_way".to_owned(),
         from: word.to_owned(),
-        timestamp: if batch_max > 1 {
-            "per_batch"
-        } else {
-            "per_datagram"
-        }
-        .to_owned(),
+        timestamp: if batch_max > 1 { "per_batch" } else { "per_datagram" }.to_owned(),
         batch_max,
         count: from.count(),
         min_ns: from.min_ns()?,
@@ -244,19 +218,11 @@ fn schedule(timing: &measure::Timing) -> Schedule {
 }
 
 fn spread(of: &measure::Latency) -> Spread {
-    Spread {
-        p50_ns: of.quantile_ns(0.5),
-        p99_ns: of.quantile_ns(0.99),
-        max_ns: of.max_ns(),
-    }
+    Spread { p50_ns: of.quantile_ns(0.5), p99_ns: of.quantile_ns(0.99), max_ns: of.max_ns() }
 }
 
 fn stall_sum(stalls: measure::Stalls) -> StallSum {
-    StallSum {
-        count: stalls.count,
-        total_ns: stalls.total.0,
-        max_ns: stalls.max.0,
-    }
+    StallSum { count: stalls.count, total_ns: stalls.total.0, max_ns: stalls.max.0 }
 }
 
 fn kernel(delta: &measure::KernelDelta) -> Kernel {

@@ -55,11 +55,7 @@ pub(crate) fn measure(
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
     let null = cell.engine.rx == EngineKind::Null;
-    let tags = if null {
-        [NULL_TAG, NULL_TAG]
-    } else {
-        [tag, tag.wrapping_add(1)]
-    };
+    let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag.wrapping_add(1)] };
     let mut warmed = (0, 0);
     if warmup > Nanos::ZERO {
         warmed = crew.phase(tags[0], Limit::Time(warmup), load, stop, tick)?;
@@ -67,9 +63,7 @@ pub(crate) fn measure(
     let (before, stolen) = (counters::read(), sys::stolen_ns());
     crew.phase(tags[1], plan.scenario.limit, load, stop, tick)?;
     let after = counters::read();
-    let stolen = sys::stolen_ns()
-        .zip(stolen)
-        .map(|(now, then)| Nanos(now.saturating_sub(then)));
+    let stolen = sys::stolen_ns().zip(stolen).map(|(now, then)| Nanos(now.saturating_sub(then)));
     let (tx, rx) = crew.collect(cell)?;
     let mut harvest = merge(tx, rx);
     let sockets = harvest.kernel.sockets;
@@ -84,19 +78,13 @@ impl Crew {
     fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<Self, RunError> {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(usize::from(plan.scenario.streams));
-        let mut crew = Self {
-            senders: Vec::new(),
-            receivers: Vec::new(),
-            events,
-            link,
-        };
+        let mut crew = Self { senders: Vec::new(), receivers: Vec::new(), events, link };
         let mut addrs = Vec::new();
         for share in plan.rx_shares(cell) {
             let link = Arc::clone(&crew.link);
             let name = format!("udperf-rx-{}", share.worker);
-            let worker = spawn(name, event_tx.clone(), move |line| {
-                run_receiver(&share, &link, line)
-            })?;
+            let worker =
+                spawn(name, event_tx.clone(), move |line| run_receiver(&share, &link, line))?;
             crew.receivers.push(worker);
             addrs.push(crew.await_ready()?);
         }
@@ -104,9 +92,8 @@ impl Crew {
             let to = addr.unwrap_or(share.common.bind);
             let link = Arc::clone(&crew.link);
             let name = format!("udperf-tx-{}", share.common.worker);
-            let worker = spawn(name, event_tx.clone(), move |line| {
-                run_sender(&share, to, &link, line)
-            })?;
+            let worker =
+                spawn(name, event_tx.clone(), move |line| run_sender(&share, to, &link, line))?;
             crew.senders.push(worker);
             crew.await_ready()?;
         }
@@ -134,13 +121,7 @@ impl Crew {
         let control = Control::new(Arc::clone(stop), self.senders.len());
         self.link.reset();
         let epoch = Nanos(sys::monotonic_ns()) + LEAD;
-        let phase = Phase {
-            epoch,
-            tag,
-            limit,
-            load,
-            control,
-        };
+        let phase = Phase { epoch, tag, limit, load, control };
         let receivers = self.receivers.iter().map(|worker| &worker.orders);
         for orders in receivers.chain(self.senders.iter().map(|worker| &worker.orders)) {
             // A worker that died is noticed below.
@@ -150,10 +131,7 @@ impl Crew {
         let mut running = self.senders.len() + self.receivers.len();
         while running > 0 {
             match self.events.recv_timeout(TICK) {
-                Ok(Event::Done {
-                    sent: s,
-                    received: r,
-                }) => {
+                Ok(Event::Done { sent: s, received: r }) => {
                     (sent, received) = (sent + s, received + r);
                     running -= 1;
                 }
@@ -175,13 +153,8 @@ impl Crew {
 
     /// Whether a thread has ended although nobody told it to.
     fn anyone_ended(&self) -> bool {
-        self.senders
-            .iter()
-            .any(|worker| worker.thread.is_finished())
-            || self
-                .receivers
-                .iter()
-                .any(|worker| worker.thread.is_finished())
+        self.senders.iter().any(|worker| worker.thread.is_finished())
+            || self.receivers.iter().any(|worker| worker.thread.is_finished())
     }
 
     /// Ends all workers and takes what they have.
@@ -196,9 +169,7 @@ fn collect<Y>(workers: Vec<Worker<Y>>, cell: &Cell) -> Result<Vec<Y>, RunError> 
         drop(worker.orders);
         match worker.thread.join() {
             Ok(harvest) => Ok(harvest?),
-            Err(_) => Err(RunError::Panicked {
-                id: cell.id.clone(),
-            }),
+            Err(_) => Err(RunError::Panicked { id: cell.id.clone() }),
         }
     };
     workers.into_iter().map(end).collect()
@@ -215,20 +186,14 @@ where
 {
     let (orders, receiver) = mpsc::channel();
     let run = move || {
-        let line = Line {
-            orders: receiver,
-            events,
-        };
+        let line = Line { orders: receiver, events };
         work(&line).or_else(|error| {
             let _ = line.events.send(Event::Failed(error));
             Ok(Y::default())
         })
     };
     let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
-    Ok(Worker {
-        orders,
-        thread: thread.map_err(|source| RunError::Spawn { source })?,
-    })
+    Ok(Worker { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
 }
 
 /// Adds up what the workers measured.
@@ -258,10 +223,8 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
         if let Some(drops) = part.drops {
             *harvest.kernel.sockets.get_or_insert(0) += drops;
         }
-        (jitter_sum, jitter_flows) = (
-            jitter_sum + part.jitter_sum,
-            jitter_flows + part.jitter_flows,
-        );
+        (jitter_sum, jitter_flows) =
+            (jitter_sum + part.jitter_sum, jitter_flows + part.jitter_flows);
     }
     harvest.jitter = jitter_sum.0.checked_div(jitter_flows).map(Nanos);
     harvest

@@ -13,9 +13,5 @@ pub(crate) fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    KernelCounters {
-        udp,
-        backlog: sys::backlog_drops(),
-        device: sys::device_drops(),
-    }
+    KernelCounters { udp, backlog: sys::backlog_drops(), device: sys::device_drops() }
 }

@@ -18,12 +18,7 @@ pub(crate) fn run_sender(
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxYield, NetError> {
-    let Share {
-        size,
-        flows,
-        engine,
-        ..
-    } = &share.common;
+    let Share { size, flows, engine, .. } = &share.common;
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     match engine {
         EngineKind::Plain => {
@@ -52,13 +47,7 @@ pub(crate) fn run_receiver(
         EngineKind::Null => {
             set_up(share, 0)?;
             let first = usize::from(share.flows.start);
-            let rx = NullRx::new(
-                Arc::clone(link),
-                first,
-                share.flows.len(),
-                share.size,
-                stamp,
-            );
+            let rx = NullRx::new(Arc::clone(link), first, share.flows.len(), share.size, stamp);
             receive_phases(rx, share, share.bind, None, line)
         }
     }
@@ -68,15 +57,7 @@ pub(crate) fn run_receiver(
 /// it is the one of null datagrams.
 fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
     let intended_ns = word & MAX_TIME;
-    wire::encode(
-        Header {
-            tag: NULL_TAG,
-            flow: flow as u16,
-            sequence,
-            intended_ns,
-        },
-        slot,
-    );
+    wire::encode(Header { tag: NULL_TAG, flow: flow as u16, sequence, intended_ns }, slot);
     wire::encode_lag(0, slot);
 }
 
@@ -92,11 +73,7 @@ fn open_flows(
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
     }
-    let buffer = udps
-        .iter()
-        .filter_map(|udp| udp.send_buffer)
-        .min()
-        .map(|bytes| bytes as u64);
+    let buffer = udps.iter().filter_map(|udp| udp.send_buffer).min().map(|bytes| bytes as u64);
     let sockets = udps.into_iter().map(|udp| udp.socket).collect();
     Ok((sockets, (!share.connect).then_some(to), buffer))
 }
@@ -104,11 +81,6 @@ fn open_flows(
 /// Opens a receiver's socket.
 fn open_one(share: &Share) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
     let mut udps = set_up(share, 1)?;
-    let Udp {
-        socket,
-        local,
-        receive_buffer,
-        ..
-    } = udps.remove(0);
+    let Udp { socket, local, receive_buffer, .. } = udps.remove(0);
     Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
 }

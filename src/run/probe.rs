@@ -83,14 +83,8 @@ impl Probe {
             flow.jitter = Jitter::default();
         }
         self.tally = RxTally::default();
-        let OneWay {
-            from_schedule,
-            from_send,
-            in_stall,
-        } = &mut self.latency;
-        [from_schedule, from_send, in_stall]
-            .into_iter()
-            .for_each(Latency::reset);
+        let OneWay { from_schedule, from_send, in_stall } = &mut self.latency;
+        [from_schedule, from_send, in_stall].into_iter().for_each(Latency::reset);
         self.stall.start(now);
     }
 
@@ -144,9 +138,7 @@ impl Probe {
         if self.paced {
             if let Some(lag) = decode_lag(payload) {
                 lag_ns = lag;
-                self.latency
-                    .from_send
-                    .record(transit_ns.saturating_sub(lag));
+                self.latency.from_send.record(transit_ns.saturating_sub(lag));
             }
         }
         if transit_ns > STALL_THRESHOLD.0 {

@@ -48,11 +48,7 @@ pub fn receive<R: Rx>(
             rx.each(|payload| probe.datagram(payload, now));
             rx.release();
         }
-        if over
-            && probe.finished(control, job.worker, now, pull.drained, || {
-                job.drops.sample(rx)
-            })
-        {
+        if over && probe.finished(control, job.worker, now, pull.drained, || job.drops.sample(rx)) {
             return;
         }
         if now > sample_at {
@@ -75,19 +71,13 @@ pub struct Drops {
 impl Drops {
     /// Counts from now on.
     pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.last = rx
-            .sockets()
-            .first()
-            .and_then(|socket| sys::socket_drops(socket));
+        self.last = rx.sockets().first().and_then(|socket| sys::socket_drops(socket));
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        let now = rx
-            .sockets()
-            .first()
-            .and_then(|socket| sys::socket_drops(socket));
+        let now = rx.sockets().first().and_then(|socket| sys::socket_drops(socket));
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

@@ -103,15 +103,7 @@ impl SendJob {
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let intended = self.pace.intended(i, now);
             let (sequence, intended_ns) = (first + i as u64, intended.0);
-            encode(
-                Header {
-                    tag,
-                    flow,
-                    sequence,
-                    intended_ns,
-                },
-                slot,
-            );
+            encode(Header { tag, flow, sequence, intended_ns }, slot);
             encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
         }
     }
@@ -123,10 +115,7 @@ impl SendJob {
         self.tally.sent += sent;
         self.tally.bytes += match self.size {
             PayloadSize::Fixed(size) => sent * u64::from(size),
-            mixed => (self.next[flow]..)
-                .take(push.sent)
-                .map(|s| mixed.at(s) as u64)
-                .sum(),
+            mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
         };
         self.tally.syscalls += push.syscalls;
         self.next[flow] += sent;

@@ -64,12 +64,8 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let progress = Progress {
-            id: &cell.id,
-            done,
-            of: plan.cells.len(),
-            cell_takes: cell_takes(plan),
-        };
+        let progress =
+            Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
         observer.progress(progress);
         tag = tag.wrapping_add(2).max(1);
         let mut tick = || observer.progress(progress);
@@ -111,32 +107,20 @@ fn measure(
         CellRate::Paced(load) => load,
         CellRate::OfMax(share) => {
             // The first trial's maximum serves all, so that the trials of a cell are replicates.
-            let max = max_pps
-                .get(&(cell.engine, cell.size))
-                .copied()
-                .unwrap_or(0.0);
+            let max = max_pps.get(&(cell.engine, cell.size)).copied().unwrap_or(0.0);
             plan.scenario
                 .load_of_max(cell.size, share, max)
-                .map_err(|source| RunError::Rate {
-                    id: cell.id.clone(),
-                    source,
-                })?
+                .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
         }
     };
     let harvest = cell::measure(plan, cell, load, tag, stop, tick)?;
-    Ok(Measured {
-        cell: cell.clone(),
-        load,
-        harvest,
-    })
+    Ok(Measured { cell: cell.clone(), load, harvest })
 }
 
 /// Puts the cell's name to an error that has none.
 fn name(error: RunError, cell: &Cell) -> RunError {
     match error {
-        RunError::Panicked { .. } => RunError::Panicked {
-            id: cell.id.clone(),
-        },
+        RunError::Panicked { .. } => RunError::Panicked { id: cell.id.clone() },
         other => other,
     }
 }

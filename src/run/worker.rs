@@ -105,10 +105,7 @@ pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetErr
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
     };
-    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll {
-        addr: share.bind,
-        source,
-    })
+    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { addr: share.bind, source })
 }
 
 /// Leads a sender through its phases.
@@ -119,7 +116,7 @@ pub(crate) fn send_phases<T: Tx>(
     line: &Line,
 ) -> Result<TxYield, NetError> {
     let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
-    let mut job = SendJob::new(share, tx.batch());
+    let mut job = SendJob::new(share, &tx);
     let mut harvest = TxYield::default();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
@@ -127,11 +124,7 @@ pub(crate) fn send_phases<T: Tx>(
         let planned_end = job.start(share, &phase);
         waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
-        let mut done = SenderDone {
-            control: &phase.control,
-            worker: share.common.worker,
-            sent: 0,
-        };
+        let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
         sys::sleep_until_ns(phase.epoch.0);
         while job.clock.now() < phase.epoch {
             std::hint::spin_loop();
@@ -139,9 +132,7 @@ pub(crate) fn send_phases<T: Tx>(
         let cpu = sys::thread_cpu_ns();
         job.stall.start(job.clock.now() - job.epoch);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
-        let cpu = sys::thread_cpu_ns()
-            .zip(cpu)
-            .map(|(now, then)| Nanos(now - then));
+        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         let whole = !job.stuck && !phase.control.stopped();
         let end = if whole { last.max(planned_end) } else { last };
         done.sent = job.tally.sent;
@@ -149,17 +140,8 @@ pub(crate) fn send_phases<T: Tx>(
         if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        harvest = TxYield {
-            end,
-            cpu,
-            buffer,
-            stuck: job.stuck,
-            ..TxYield::default()
-        };
-        let _ = line.events.send(Event::Done {
-            sent: job.tally.sent,
-            received: 0,
-        });
+        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, ..TxYield::default() };
+        let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
     }
     let paced = job.pace.scheduled().is_some();
     Ok(TxYield {
@@ -186,8 +168,7 @@ impl SenderDone<'_> {
 
 impl Drop for SenderDone<'_> {
     fn drop(&mut self) {
-        self.control
-            .sender_done(self.worker, Nanos::ZERO, self.sent);
+        self.control.sender_done(self.worker, Nanos::ZERO, self.sent);
     }
 }
 
@@ -217,25 +198,13 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         let cpu = sys::thread_cpu_ns();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
-        let cpu = sys::thread_cpu_ns()
-            .zip(cpu)
-            .map(|(now, then)| Nanos(now - then));
+        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
-        harvest = RxYield {
-            cpu,
-            buffer,
-            drops: job.drops.known_total(),
-            ..RxYield::default()
-        };
-        let _ = line.events.send(Event::Done {
-            sent: 0,
-            received: probe.tally.received,
-        });
+        harvest = RxYield { cpu, buffer, drops: job.drops.known_total(), ..RxYield::default() };
+        let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
     }
-    let jitter_sum = probe
-        .jitters()
-        .fold(Nanos::ZERO, |sum, jitter| sum + jitter);
+    let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
     Ok(RxYield {
         tally: probe.tally,
         stalls: probe.stall.stalls(),
@@ -249,14 +218,14 @@ pub(crate) fn receive_phases<R: Rx>(
 impl SendJob {
     /// The job of this share, before its first phase.
     #[must_use]
-    pub fn new(share: &TxShare, batch: usize) -> Self {
+    pub fn new(share: &TxShare, tx: &impl Tx) -> Self {
         let timing = (share.load != Load::FlatOut).then(Timing::default);
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
             worker: share.common.worker,
             pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
-            batch,
+            batch: tx.batch(timing.is_some()),
             tag: 0,
             first_flow: share.common.flows.start,
             next: vec![0; share.common.flows.len()],
@@ -307,19 +276,8 @@ fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
     };
-    let group = if let Load::Burst(_, size) = load {
-        f64::from(size)
-    } else {
-        1.0
-    };
-    let mean_gap = load
-        .mean_pps()
-        .map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
+    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+    let mean_gap = load.mean_pps().map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
     let bound = catch_up(Nanos(mean_gap as u64));
-    Pace::Scheduled(Scheduled::new(
-        Slots::new(arrivals, part),
-        end,
-        to_send,
-        bound,
-    ))
+    Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
 }

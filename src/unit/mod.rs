@@ -69,13 +69,9 @@ pub enum UnitError {
 
 /// Splits a number from the letters behind it: `"1.5Gbit"` gives `(1.5, "Gbit")`.
 fn split_number(word: &str) -> Option<(f64, &str)> {
-    let end = word
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(word.len());
+    let end = word.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.len());
     let number: f64 = word.get(..end)?.parse().ok()?;
-    number
-        .is_finite()
-        .then_some((number, word.get(end..)?.trim_start()))
+    number.is_finite().then_some((number, word.get(end..)?.trim_start()))
 }
 
 /// The factor that one of the letters K, M, G, T stands for, with `kilo` as the base; 1 for "".

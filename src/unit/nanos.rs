@@ -83,18 +83,12 @@ impl FromStr for Nanos {
 
     /// A bare number is seconds, as iperf3's users expect; anything else is humantime's notation.
     fn from_str(word: &str) -> Result<Self, UnitError> {
-        let asked = || UnitError::Duration {
-            asked: word.to_owned(),
-        };
+        let asked = || UnitError::Duration { asked: word.to_owned() };
         let word_trimmed = word.trim();
         if let Ok(seconds) = word_trimmed.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds)
-                .map(Self::from)
-                .map_err(|_| asked());
+            return Duration::try_from_secs_f64(seconds).map(Self::from).map_err(|_| asked());
         }
-        humantime::parse_duration(word_trimmed)
-            .map(Self::from)
-            .map_err(|_| asked())
+        humantime::parse_duration(word_trimmed).map(Self::from).map_err(|_| asked())
     }
 }
 

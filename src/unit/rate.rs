@@ -34,9 +34,7 @@ impl PacketRate {
             });
         }
         // The range check above keeps the value far below 2^53.
-        Ok(Self {
-            milli_pps: milli as u64,
-        })
+        Ok(Self { milli_pps: milli as u64 })
     }
 
     /// Thousandths of a datagram a second; at least 1.
@@ -84,13 +82,8 @@ impl FromStr for Rate {
     type Err = UnitError;
 
     fn from_str(word: &str) -> Result<Self, UnitError> {
-        let asked = || UnitError::Rate {
-            asked: word.to_owned(),
-        };
-        let range = |range| UnitError::RateRange {
-            asked: word.to_owned(),
-            range,
-        };
+        let asked = || UnitError::Rate { asked: word.to_owned() };
+        let range = |range| UnitError::RateRange { asked: word.to_owned(), range };
         let trimmed = word.trim();
         if trimmed.eq_ignore_ascii_case("max") {
             return Ok(Self::Max);
@@ -103,10 +96,7 @@ impl FromStr for Rate {
             return Ok(Self::OfMax(number / 100.0));
         }
         let lower = unit.to_ascii_lowercase();
-        let (letter, bits) = match lower
-            .strip_suffix("bit")
-            .or_else(|| lower.strip_suffix("bps"))
-        {
+        let (letter, bits) = match lower.strip_suffix("bit").or_else(|| lower.strip_suffix("bps")) {
             Some(letter) => (letter, true),
             None => (lower.strip_suffix("pps").unwrap_or(&lower), false),
         };
@@ -172,19 +162,7 @@ mod tests {
 
     #[test]
     fn zero_and_absurd_rates_are_refused() {
-        for word in [
-            "0",
-            "0%",
-            "101%",
-            "2G",
-            "1e9",
-            "-5",
-            "fast",
-            "",
-            "k",
-            "10q",
-            "9999999Tbit",
-        ] {
+        for word in ["0", "0%", "101%", "2G", "1e9", "-5", "fast", "", "k", "10q", "9999999Tbit"] {
             assert!(word.parse::<Rate>().is_err(), "{word}");
         }
     }

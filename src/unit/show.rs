@@ -28,11 +28,7 @@ pub fn show_bits(bits_per_second: f64) -> String {
 /// A count, in full up to five digits, then with a prefix: `5`, `12345`, `1.23 M`.
 #[must_use]
 pub fn show_count(count: u64) -> String {
-    if count < 100_000 {
-        count.to_string()
-    } else {
-        prefixed(count as f64).trim_end().to_owned()
-    }
+    if count < 100_000 { count.to_string() } else { prefixed(count as f64).trim_end().to_owned() }
 }
 
 /// Memory: `212992` is `208 KiB`.
@@ -69,8 +65,7 @@ fn digits(value: f64) -> String {
 /// At most one decimal, none where it would be zero.
 fn trimmed(value: f64) -> String {
     let text = format!("{value:.1}");
-    text.strip_suffix(".0")
-        .map_or_else(|| text.clone(), str::to_owned)
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -41,9 +41,7 @@ impl PayloadSize {
             .ok()
             .filter(|&size| (MIN_PAYLOAD..=MAX_PAYLOAD).contains(&usize::from(size)))
             .map(Self::Fixed)
-            .ok_or_else(|| UnitError::SizeRange {
-                asked: bytes.to_string(),
-            })
+            .ok_or_else(|| UnitError::SizeRange { asked: bytes.to_string() })
     }
 
     /// The payload bytes of the datagram with this sequence number.
@@ -111,9 +109,7 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     let Some((from, rest)) = word.split_once("..") else {
         return Ok(vec![word.parse()?]);
     };
-    let malformed = || UnitError::Size {
-        asked: word.to_owned(),
-    };
+    let malformed = || UnitError::Size { asked: word.to_owned() };
     let (to, step) = match rest.find(['*', '+']) {
         Some(at) => (&rest[..at], &rest[at..]),
         None => (rest, "*2"),
@@ -125,11 +121,7 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
         return Err(malformed());
     }
     let next = |&size: &u64| {
-        if multiply {
-            size.checked_mul(by)
-        } else {
-            size.checked_add(by)
-        }
+        if multiply { size.checked_mul(by) } else { size.checked_add(by) }
     };
     PayloadSize::fixed(last)?;
     let sizes: Vec<_> = std::iter::successors(Some(first), next)
@@ -137,11 +129,7 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
         .take(MAX_SIZES + 1)
         .map(PayloadSize::fixed)
         .collect::<Result<_, _>>()?;
-    if sizes.len() > MAX_SIZES {
-        Err(malformed())
-    } else {
-        Ok(sizes)
-    }
+    if sizes.len() > MAX_SIZES { Err(malformed()) } else { Ok(sizes) }
 }
 
 /// Reads a size of memory: K, M, G = 1024, and `KiB`, `MiB`, `KB` as their letter.
@@ -149,18 +137,10 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
 /// # Errors
 /// [`UnitError::Count`].
 pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
-    let error = || UnitError::Count {
-        asked: word.to_owned(),
-        what: "bytes",
-        factor: 1024,
-    };
+    let error = || UnitError::Count { asked: word.to_owned(), what: "bytes", factor: 1024 };
     let value = scaled(word, 1024.0).ok_or_else(error)?;
     // 2 GiB is where the kernel's int for SO_RCVBUF ends (net/core/sock.c).
-    if value < 1 || value > i32::MAX as u64 {
-        Err(error())
-    } else {
-        Ok(value as usize)
-    }
+    if value < 1 || value > i32::MAX as u64 { Err(error()) } else { Ok(value as usize) }
 }
 
 /// Reads a number of datagrams: K, M, G = 1000.
@@ -168,30 +148,19 @@ pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
 /// # Errors
 /// [`UnitError::Count`].
 pub fn parse_count(word: &str) -> Result<u64, UnitError> {
-    let error = || UnitError::Count {
-        asked: word.to_owned(),
-        what: "datagrams",
-        factor: 1000,
-    };
-    scaled(word, 1000.0)
-        .filter(|&count| count > 0)
-        .ok_or_else(error)
+    let error = || UnitError::Count { asked: word.to_owned(), what: "datagrams", factor: 1000 };
+    scaled(word, 1000.0).filter(|&count| count > 0).ok_or_else(error)
 }
 
 /// A payload size in bytes, not yet checked for range.
 fn bytes(word: &str) -> Result<u64, UnitError> {
-    scaled(word, 1024.0).ok_or_else(|| UnitError::Size {
-        asked: word.to_owned(),
-    })
+    scaled(word, 1024.0).ok_or_else(|| UnitError::Size { asked: word.to_owned() })
 }
 
 /// A whole number with an optional prefix letter.
 fn scaled(word: &str, kilo: f64) -> Option<u64> {
     let (number, unit) = split_number(word.trim())?;
-    let letter = unit
-        .strip_suffix("iB")
-        .or_else(|| unit.strip_suffix('B'))
-        .unwrap_or(unit);
+    let letter = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
     let value = number * prefix(letter, kilo)?;
     // Beyond 2^53 a double no longer holds every whole number.
     (value.fract() == 0.0 && value <= 9_007_199_254_740_992.0).then_some(value as u64)
@@ -202,11 +171,7 @@ mod tests {
     use super::*;
 
     fn sizes(word: &str) -> Vec<usize> {
-        parse_sizes(word)
-            .unwrap()
-            .iter()
-            .map(|size| size.largest())
-            .collect()
+        parse_sizes(word).unwrap().iter().map(|size| size.largest()).collect()
     }
 
     #[test]
@@ -224,26 +189,12 @@ mod tests {
     #[test]
     fn sizes_outside_a_datagram_are_refused() {
         for word in ["15", "65508", "0", "1M", "16..70000", "8..64", "4294967360"] {
-            assert!(
-                matches!(parse_sizes(word), Err(UnitError::SizeRange { .. })),
-                "{word}"
-            );
+            assert!(matches!(parse_sizes(word), Err(UnitError::SizeRange { .. })), "{word}");
         }
-        for word in [
-            "",
-            "x",
-            "64..",
-            "512..64",
-            "64..128*1",
-            "64..128+0",
-            "1.5",
-            "-4",
-            "16..65507+1",
-        ] {
-            assert!(
-                matches!(parse_sizes(word), Err(UnitError::Size { .. })),
-                "{word}"
-            );
+        for word in
+            ["", "x", "64..", "512..64", "64..128*1", "64..128+0", "1.5", "-4", "16..65507+1"]
+        {
+            assert!(matches!(parse_sizes(word), Err(UnitError::Size { .. })), "{word}");
         }
     }
 

@@ -90,9 +90,8 @@ pub fn decode_lag(payload: &[u8]) -> Option<u64> {
 pub fn fill(payload: &mut [u8], seed: u64) {
     let mut state = seed | 1;
     for byte in payload {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *byte = (state >> 56) as u8;
     }
 }
@@ -108,11 +107,7 @@ fn compress(value: u64) -> u16 {
     }
     let shift = bits - LAG_MANTISSA_BITS - 1;
     let mantissa = (value >> shift) as u16 & ((1 << LAG_MANTISSA_BITS) - 1);
-    if shift + 1 > 31 {
-        u16::MAX
-    } else {
-        ((shift + 1) as u16) << LAG_MANTISSA_BITS | mantissa
-    }
+    if shift + 1 > 31 { u16::MAX } else { ((shift + 1) as u16) << LAG_MANTISSA_BITS | mantissa }
 }
 
 /// The value that [`compress`] packed, rounded to the middle of what it stands for.

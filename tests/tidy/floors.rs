@@ -17,11 +17,7 @@ struct Room {
 }
 
 const fn row(floor: u8, name: &'static str, may_use: &'static [&'static str]) -> Room {
-    Room {
-        floor,
-        name,
-        may_use,
-    }
+    Room { floor, name, may_use }
 }
 
 /// A new room gets its row here, and its line in the docs of `src/lib.rs`.
@@ -63,10 +59,7 @@ fn room(name: &str) -> Option<&'static Room> {
 
 /// The room of a file: `net` for both `src/net/engine/plain.rs` and `src/net.rs`.
 fn room_name(source: &Source) -> Option<&str> {
-    let below = source
-        .path
-        .strip_prefix("src/")
-        .filter(|_| source.path != LIB)?;
+    let below = source.path.strip_prefix("src/").filter(|_| source.path != LIB)?;
     let first = below.split('/').next().unwrap_or(below);
     Some(first.strip_suffix(".rs").unwrap_or(first))
 }
@@ -187,12 +180,7 @@ fn text(tokens: &[Token], at: usize) -> &str {
 /// Rooms that the map in the docs of `lib.rs` leaves out.
 pub(crate) fn unnamed_rooms(tree: &Tree) -> Vec<Finding> {
     let Some(lib) = tree.source(LIB) else {
-        return vec![Finding::new(
-            LIB,
-            0,
-            "is missing",
-            "the library's root holds the map",
-        )];
+        return vec![Finding::new(LIB, 0, "is missing", "the library's root holds the map")];
     };
     let docs: Vec<_> = lib.lines.iter().map(|line| line.comment.trim()).collect();
     let names = |room: &str| {
@@ -220,10 +208,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        imports(&Tree::of(&[(path, text)]))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        imports(&Tree::of(&[(path, text)])).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -240,77 +225,34 @@ mod tests {
         let sideways = found("src/wire/mod.rs", "use std::io;\nuse crate::pace::Even;");
         assert!(sideways[0].starts_with("src/wire/mod.rs:2: `wire` imports from `pace`"));
         assert!(sideways[0].contains("may use unit;"));
-        assert_eq!(
-            found("src/unit.rs", "fn a() { crate::sys::now() }").len(),
-            1
-        );
-        assert_eq!(
-            found("src/net/engine/plain.rs", "use crate::run::Worker;").len(),
-            1
-        );
-        assert_eq!(
-            found(
-                "src/report/mod.rs",
-                "use crate::{plan::Plan, net, run::{a}};"
-            )
-            .len(),
-            2
-        );
-        assert_eq!(
-            found("src/report/mod.rs", "use crate::{self, unit::{a, b}, net};").len(),
-            2
-        );
+        assert_eq!(found("src/unit.rs", "fn a() { crate::sys::now() }").len(), 1);
+        assert_eq!(found("src/net/engine/plain.rs", "use crate::run::Worker;").len(), 1);
+        assert_eq!(found("src/report/mod.rs", "use crate::{plan::Plan, net, run::{a}};").len(), 2);
+        assert_eq!(found("src/report/mod.rs", "use crate::{self, unit::{a, b}, net};").len(), 2);
     }
 
     #[test]
     fn enough_supers_reach_other_rooms() {
         assert_eq!(found("src/net/mod.rs", "use super::wire;").len(), 1);
-        assert_eq!(
-            found("src/net/engine/plain.rs", "use super::super::super::wire;").len(),
-            1
-        );
-        assert_eq!(
-            found(
-                "src/net/engine/plain.rs",
-                "use super::super::{super::wire};"
-            )
-            .len(),
-            1
-        );
-        assert_eq!(
-            found("src/net/engine/plain.rs", "use super::super::wire;").len(),
-            0
-        );
+        assert_eq!(found("src/net/engine/plain.rs", "use super::super::super::wire;").len(), 1);
+        assert_eq!(found("src/net/engine/plain.rs", "use super::super::{super::wire};").len(), 1);
+        assert_eq!(found("src/net/engine/plain.rs", "use super::super::wire;").len(), 0);
         assert_eq!(found("src/net.rs", "mod a { use super::wire; }").len(), 0);
-        assert_eq!(
-            found("src/net.rs", "mod a { use super::super::wire; }").len(),
-            1
-        );
+        assert_eq!(found("src/net.rs", "mod a { use super::super::wire; }").len(), 1);
     }
 
     #[test]
     fn tests_may_use_anything_below() {
         let text = "#[cfg(test)]\nmod tests {\n    use crate::measure::Tally;\n}";
         assert!(found("src/compare/mod.rs", text).is_empty());
-        assert_eq!(
-            found("src/wire/mod.rs", text).len(),
-            1,
-            "a test must not look sideways either"
-        );
-        assert_eq!(
-            found("src/compare/mod.rs", "use crate::measure::Tally;").len(),
-            1
-        );
+        assert_eq!(found("src/wire/mod.rs", text).len(), 1, "a test must not look sideways either");
+        assert_eq!(found("src/compare/mod.rs", "use crate::measure::Tally;").len(), 1);
     }
 
     #[test]
     fn unplanned_rooms_are_told_once() {
         let tree = Tree::of(&[("src/misc/mod.rs", ""), ("src/misc/more.rs", "")]);
-        assert!(
-            imports(&tree)[0]
-                .to_string()
-                .contains("give it a row in HOUSE")
-        );
+        assert!(imports(&tree)[0].to_string().contains("give it a row in HOUSE"));
         assert_eq!(imports(&tree).len(), 1);
         assert!(found("src/net/mod.rs", "use crate::Error;")[0].contains("is no room"));
         assert!(found("src/net/mod.rs", "use crate::*;")[0].contains("is no room"));
@@ -319,10 +261,7 @@ mod tests {
     #[test]
     fn rooms_need_a_line_in_the_map() {
         let tree = Tree::of(&[
-            (
-                LIB,
-                "//! - [`net`]: sockets\n//! - `unit/`: numbers\n// `wire`",
-            ),
+            (LIB, "//! - [`net`]: sockets\n//! - `unit/`: numbers\n// `wire`"),
             ("src/net/mod.rs", ""),
             ("src/unit.rs", ""),
             ("src/wire.rs", ""),

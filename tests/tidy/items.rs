@@ -107,10 +107,7 @@ pub(crate) fn functions(tokens: &[Token]) -> Vec<Function> {
         }
         let extent = item(tokens, at);
         if text(tokens, *extent.end()) == "}" {
-            found.push(Function {
-                name: name.into(),
-                extent,
-            });
+            found.push(Function { name: name.into(), extent });
         }
     }
     found
@@ -127,10 +124,7 @@ pub(crate) fn inline_modules(tokens: &[Token]) -> Vec<Extent> {
 /// What only tests see: every item under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 pub(crate) fn test_items(tokens: &[Token]) -> Vec<Extent> {
     let starts = |at: usize, words: &[&str]| {
-        words
-            .iter()
-            .enumerate()
-            .all(|(i, word)| text(tokens, at + i) == *word)
+        words.iter().enumerate().all(|(i, word)| text(tokens, at + i) == *word)
     };
     let mut found = Vec::new();
     for at in 0..tokens.len() {
@@ -166,10 +160,7 @@ pub(crate) fn cold_functions(lines: &[Line], tokens: &[Token]) -> (Vec<Extent>, 
         }
         let next = tokens.partition_point(|token| token.line <= number);
         let mut at = head(tokens, next);
-        while matches!(
-            text(tokens, at),
-            "const" | "async" | "unsafe" | "extern" | "\""
-        ) {
+        while matches!(text(tokens, at), "const" | "async" | "unsafe" | "extern" | "\"") {
             at += 1;
         }
         match text(tokens, at) {
@@ -187,10 +178,7 @@ mod tests {
 
     fn end_line(source: &str, word: &str) -> usize {
         let tokens = tokens(&lines(source));
-        let at = tokens
-            .iter()
-            .position(|token| token.text == word)
-            .expect("the word is there");
+        let at = tokens.iter().position(|token| token.text == word).expect("the word is there");
         tokens[*item(&tokens, at).end()].line
     }
 
@@ -198,10 +186,7 @@ mod tests {
     fn items_end_where_they_should() {
         assert_eq!(end_line("use a::{\n b,\n};\nx", "use"), 2);
         assert_eq!(end_line("const A: [u8; 2] =\n [1, 2];\nx", "const"), 1);
-        assert_eq!(
-            end_line("fn a<T, U>(x: [u8; 2])\nwhere T: B,\n{\n}\nx", "fn"),
-            3
-        );
+        assert_eq!(end_line("fn a<T, U>(x: [u8; 2])\nwhere T: B,\n{\n}\nx", "fn"), 3);
         assert_eq!(end_line("struct A { one: u8,\n two: u8 }", "one"), 0);
         assert_eq!(end_line("struct A { one: u8,\n two: u8\n}", "two"), 1);
         assert_eq!(end_line("const fn a() {\n}\nx;", "const"), 1);
@@ -209,9 +194,7 @@ mod tests {
 
     #[test]
     fn functions_are_found_with_their_bodies() {
-        let tokens = tokens(&lines(
-            "trait T { fn a(); fn b() {} }\ntype F = fn(u8);\nfn c() {}",
-        ));
+        let tokens = tokens(&lines("trait T { fn a(); fn b() {} }\ntype F = fn(u8);\nfn c() {}"));
         let names: Vec<_> = functions(&tokens).into_iter().map(|f| f.name).collect();
         assert_eq!(names, ["b", "c"]);
     }
@@ -221,19 +204,15 @@ mod tests {
         let source = "fn a() {}\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}\n#[cfg(test)] mod more;";
         let tokens = tokens(&lines(source));
         let found = test_items(&tokens);
-        let lines: Vec<_> = found
-            .iter()
-            .map(|e| (tokens[*e.start()].line, tokens[*e.end()].line))
-            .collect();
+        let lines: Vec<_> =
+            found.iter().map(|e| (tokens[*e.start()].line, tokens[*e.end()].line)).collect();
         assert_eq!(lines, [(1, 4), (5, 5)]);
         assert_eq!(test_files(&tokens), ["more"]);
     }
 
     #[test]
     fn what_is_not_only_for_tests_is_not_a_test() {
-        let tokens = tokens(&lines(
-            "#[cfg(not(test))] fn a() {} #[cfg(any(test, x))] fn b() {}",
-        ));
+        let tokens = tokens(&lines("#[cfg(not(test))] fn a() {} #[cfg(any(test, x))] fn b() {}"));
         assert!(test_items(&tokens).is_empty());
     }
 

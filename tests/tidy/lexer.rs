@@ -22,10 +22,7 @@ pub(crate) struct Token {
 
 /// Cuts a file into lines and tells their parts from each other.
 pub(crate) fn lines(text: &str) -> Vec<Line> {
-    let mut masks = Masks {
-        text: text.chars().collect(),
-        ..Masks::default()
-    };
+    let mut masks = Masks { text: text.chars().collect(), ..Masks::default() };
     masks.run();
     let (code, comment) = (masks.code, masks.comment);
     text.split('\n')
@@ -53,10 +50,7 @@ pub(crate) fn tokens(lines: &[Line]) -> Vec<Token> {
             };
             let (token, after) = rest.split_at(length);
             if !first.is_whitespace() {
-                tokens.push(Token {
-                    text: token.into(),
-                    line: number,
-                });
+                tokens.push(Token { text: token.into(), line: number });
             }
             rest = after;
         }
@@ -172,9 +166,7 @@ impl Masks {
     }
 
     fn hashes(&self, from: usize) -> usize {
-        (from..)
-            .take_while(|&ahead| self.peek(ahead) == Some('#'))
-            .count()
+        (from..).take_while(|&ahead| self.peek(ahead) == Some('#')).count()
     }
 
     fn raw(&mut self) {
@@ -199,11 +191,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> String {
-        lines(text)
-            .iter()
-            .map(|line| line.code.trim_end())
-            .collect::<Vec<_>>()
-            .join("\n")
+        lines(text).iter().map(|line| line.code.trim_end()).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -215,14 +203,8 @@ mod tests {
 
     #[test]
     fn text_is_not_code() {
-        assert_eq!(
-            code(r#"a("x\"y", 'q', b'\'', c)"#),
-            r#"a("    ", ' ', b'  ', c)"#
-        );
-        assert_eq!(
-            code(r###"a(r#"one " two"#, b)"###),
-            r###"a(r#"         "#, b)"###
-        );
+        assert_eq!(code(r#"a("x\"y", 'q', b'\'', c)"#), r#"a("    ", ' ', b'  ', c)"#);
+        assert_eq!(code(r###"a(r#"one " two"#, b)"###), r###"a(r#"         "#, b)"###);
         assert_eq!(code(r#"a(br"\", b)"#), r#"a(br" ", b)"#);
         assert_eq!(code("\"// no comment\" x"), "\"             \" x");
         assert_eq!(code("a(\"one\ntwo\", b)"), "a(\"\n   \", b)");
@@ -230,10 +212,7 @@ mod tests {
 
     #[test]
     fn lifetimes_and_raw_names_are_code() {
-        assert_eq!(
-            code("fn a<'x>(r#type: &'x str)"),
-            "fn a<'x>(r#type: &'x str)"
-        );
+        assert_eq!(code("fn a<'x>(r#type: &'x str)"), "fn a<'x>(r#type: &'x str)");
         assert_eq!(code("var\"x\""), "var\" \"");
     }
 

@@ -36,12 +36,7 @@ struct Finding {
 
 impl Finding {
     fn new(file: &str, line: usize, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            line,
-            what: what.into(),
-            mend: mend.into(),
-        }
+        Self { file: file.into(), line, what: what.into(), mend: mend.into() }
     }
 }
 
@@ -68,14 +63,8 @@ fn expect_none(findings: &[Finding]) {
 #[test]
 fn the_tree_is_really_read() {
     let tree = Tree::of_this_package();
-    assert!(
-        tree.source("src/lib.rs").is_some(),
-        "src/lib.rs is not among what was read"
-    );
-    assert!(
-        tree.source("tests/tidy/main.rs").is_some(),
-        "this very file was not read"
-    );
+    assert!(tree.source("src/lib.rs").is_some(), "src/lib.rs is not among what was read");
+    assert!(tree.source("tests/tidy/main.rs").is_some(), "this very file was not read");
     assert!(!tree.pages.is_empty(), "no markdown file was read");
 }
 
@@ -142,10 +131,7 @@ fn markdown_files_begin_with_their_only_title() {
 #[test]
 fn a_finding_names_place_and_remedy() {
     let finding = Finding::new("src/a.rs", 7, "too loud", "whisper");
-    assert_eq!(
-        finding.to_string(),
-        "src/a.rs:7: too loud\n    mend: whisper"
-    );
+    assert_eq!(finding.to_string(), "src/a.rs:7: too loud\n    mend: whisper");
     let whole = Finding::new("src/a.rs", 0, "too long", "split it");
     assert_eq!(whole.to_string(), "src/a.rs: too long\n    mend: split it");
 }

@@ -30,12 +30,7 @@ pub(crate) fn untold_constants(tree: &Tree) -> Vec<Finding> {
 /// Constants with a value, of modules and of types: line and name. Those inside functions, in
 /// tests, and nameless assertions are left out.
 fn constants(source: &Source) -> Vec<(usize, &str)> {
-    let text = |at: usize| {
-        source
-            .tokens
-            .get(at)
-            .map_or("", |token| token.text.as_str())
-    };
+    let text = |at: usize| source.tokens.get(at).map_or("", |token| token.text.as_str());
     let inside = |at: usize| source.functions.iter().any(|f| f.extent.contains(&at));
     let mut found = Vec::new();
     for at in 0..source.tokens.len() {
@@ -60,23 +55,14 @@ mod tests {
 
     fn untold(text: &str) -> Vec<String> {
         let tree = Tree::of(&[("src/a.rs", text)]);
-        untold_constants(&tree)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        untold_constants(&tree).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn constants_tell_their_origin() {
         assert!(untold("const A: u8 = 1;")[0].starts_with("src/a.rs:1: `A` does not tell"));
-        assert_eq!(
-            untold("impl B {\n    pub(crate) const A: u8 = 1;\n}").len(),
-            1
-        );
-        assert_eq!(
-            untold("#[allow(x)]\npub const A: [u8; 2] =\n    [1, 2];").len(),
-            1
-        );
+        assert_eq!(untold("impl B {\n    pub(crate) const A: u8 = 1;\n}").len(), 1);
+        assert_eq!(untold("#[allow(x)]\npub const A: [u8; 2] =\n    [1, 2];").len(), 1);
         assert!(untold("/// RFC 768.\nconst A: u8 = 1;\nconst B: u8 = 2;").is_empty());
         assert!(untold("const A: u8 = 1; // arbitrary").is_empty());
         assert_eq!(untold("// far\n\n\n\n\n\n\nconst A: u8 = 1;").len(), 1);

@@ -30,10 +30,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<usize> {
-        let tree = Tree {
-            pages: vec![("A.md".into(), text.into())],
-            ..Tree::default()
-        };
+        let tree = Tree { pages: vec![("A.md".into(), text.into())], ..Tree::default() };
         titles(&tree).iter().map(|finding| finding.line).collect()
     }
 

@@ -122,53 +122,26 @@ mod tests {
     fn words_keep_to_their_folders() {
         assert_eq!(stray_count("src/run/a.rs", "libc::close(1);"), 1);
         assert_eq!(stray_count("src/run/a.rs", "use libc::{c_int};"), 1);
-        assert_eq!(
-            stray_count("src/net/engine/a.rs", "unsafe { libc::close(1) }"),
-            0
-        );
+        assert_eq!(stray_count("src/net/engine/a.rs", "unsafe { libc::close(1) }"), 0);
         assert_eq!(stray_count("src/net/a.rs", "unsafe { close(1) }"), 1);
-        assert_eq!(
-            stray_count("src/net/engine/a.rs", "#[cfg(target_os = \"linux\")]"),
-            1
-        );
-        assert_eq!(
-            stray_count("src/run/a.rs", "if cfg!(udperf_portable) {}"),
-            1
-        );
-        assert_eq!(
-            stray_count("src/sys/a.rs", "#[cfg(not(udperf_portable))] unsafe {}"),
-            0
-        );
+        assert_eq!(stray_count("src/net/engine/a.rs", "#[cfg(target_os = \"linux\")]"), 1);
+        assert_eq!(stray_count("src/run/a.rs", "if cfg!(udperf_portable) {}"), 1);
+        assert_eq!(stray_count("src/sys/a.rs", "#[cfg(not(udperf_portable))] unsafe {}"), 0);
     }
 
     #[test]
     fn words_in_words_and_in_comments_are_free() {
-        assert_eq!(
-            stray_count("src/run/a.rs", "#![allow(unsafe_code)] // libc::close"),
-            0
-        );
-        assert_eq!(
-            stray_count("src/run/a.rs", "my_libc::close(\"libc::close\");"),
-            0
-        );
+        assert_eq!(stray_count("src/run/a.rs", "#![allow(unsafe_code)] // libc::close"), 0);
+        assert_eq!(stray_count("src/run/a.rs", "my_libc::close(\"libc::close\");"), 0);
     }
 
     #[test]
     fn unsafe_tells_its_reason() {
         assert_eq!(unexplained("unsafe { a() }"), 1);
-        assert_eq!(
-            unexplained("// SAFETY: a is total\nlet b =\n    unsafe { a() };"),
-            0
-        );
+        assert_eq!(unexplained("// SAFETY: a is total\nlet b =\n    unsafe { a() };"), 0);
         assert_eq!(unexplained("// SAFETY: too far\n\n\n\n\nunsafe { a() }"), 1);
-        assert_eq!(
-            unexplained("// SAFETY: long\n//\n//\n//\n//\n//\nunsafe { a() }"),
-            0
-        );
-        assert_eq!(
-            unexplained("/// # Safety\n/// x\n#[inline]\npub unsafe fn a() {}"),
-            0
-        );
+        assert_eq!(unexplained("// SAFETY: long\n//\n//\n//\n//\n//\nunsafe { a() }"), 0);
+        assert_eq!(unexplained("/// # Safety\n/// x\n#[inline]\npub unsafe fn a() {}"), 0);
         assert_eq!(unexplained("// it is fine\nunsafe impl Send for A {}"), 1);
     }
 }

@@ -17,10 +17,7 @@ pub(crate) fn long_files(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in tree.shipped() {
         // What follows the last line break is no line.
-        let open = source
-            .lines
-            .last()
-            .is_some_and(|line| !line.text.is_empty());
+        let open = source.lines.last().is_some_and(|line| !line.text.is_empty());
         let count = source.lines.len() - usize::from(!open);
         if count > FILE_LINES_MAX {
             findings.push(Finding::new(
@@ -44,10 +41,7 @@ pub(crate) fn long_functions(tree: &Tree) -> Vec<Finding> {
                 findings.push(Finding::new(
                     &source.path,
                     source.tokens[first].line + 1,
-                    format!(
-                        "`{}` has {count} lines, {FUNCTION_LINES_MAX} at most",
-                        function.name
-                    ),
+                    format!("`{}` has {count} lines, {FUNCTION_LINES_MAX} at most", function.name),
                     "keep the decisions here and move the repetition into functions below it",
                 ));
             }
@@ -113,9 +107,6 @@ mod tests {
     #[test]
     fn columns_are_characters() {
         assert!(wide_lines(&tree("µ".repeat(COLUMNS_MAX))).is_empty());
-        assert_eq!(
-            wide_lines(&tree(format!("\n// {}", "x".repeat(COLUMNS_MAX))))[0].line,
-            2
-        );
+        assert_eq!(wide_lines(&tree(format!("\n// {}", "x".repeat(COLUMNS_MAX))))[0].line, 2);
     }
 }

@@ -96,10 +96,8 @@ impl Tree {
 
     /// A tree of files that are given as path and text.
     pub(crate) fn of<P: AsRef<str>, T: AsRef<str>>(files: &[(P, T)]) -> Self {
-        let mut sources: Vec<_> = files
-            .iter()
-            .map(|(path, text)| Source::new(path.as_ref(), text.as_ref()))
-            .collect();
+        let mut sources: Vec<_> =
+            files.iter().map(|(path, text)| Source::new(path.as_ref(), text.as_ref())).collect();
         // A file that is declared under `#[cfg(test)]` is a test from top to bottom.
         let mut stems = Vec::new();
         for source in &sources {
@@ -109,19 +107,13 @@ impl Tree {
         }
         for source in &mut sources {
             let is_test = |stem: &String| {
-                source
-                    .path
-                    .strip_prefix(stem)
-                    .is_some_and(|rest| rest.starts_with(['.', '/']))
+                source.path.strip_prefix(stem).is_some_and(|rest| rest.starts_with(['.', '/']))
             };
             if stems.iter().any(is_test) && !source.tokens.is_empty() {
                 source.tests.push(0..=source.tokens.len() - 1);
             }
         }
-        Self {
-            sources,
-            pages: Vec::new(),
-        }
+        Self { sources, pages: Vec::new() }
     }
 
     pub(crate) fn source(&self, path: &str) -> Option<&Source> {
@@ -130,9 +122,7 @@ impl Tree {
 
     /// What is shipped: all under `src/`.
     pub(crate) fn shipped(&self) -> impl Iterator<Item = &Source> {
-        self.sources
-            .iter()
-            .filter(|source| source.path.starts_with("src/"))
+        self.sources.iter().filter(|source| source.path.starts_with("src/"))
     }
 }
 

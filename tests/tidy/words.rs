@@ -43,15 +43,9 @@ const NOISE: &[&str] = &[
 /// What nobody meant to keep.
 const LEFTOVERS: &[(&str, &str)] = &[
     ("todo!", "write it, or do not promise it"),
-    (
-        "unimplemented!",
-        "write it, or return an error that says what is missing",
-    ),
+    ("unimplemented!", "write it, or return an error that says what is missing"),
     ("dbg!", "remove it"),
-    (
-        "#[ignore",
-        "mend the test or delete it: a test that never runs only looks like one",
-    ),
+    ("#[ignore", "mend the test or delete it: a test that never runs only looks like one"),
 ];
 
 fn is_hot(path: &str) -> bool {
@@ -102,10 +96,7 @@ fn noise(source: &Source) -> Vec<Finding> {
 
 /// A list of hot files that names none which exist would be quiet for ever.
 fn missing_hot_files(tree: &Tree) -> Vec<Finding> {
-    if !tree
-        .shipped()
-        .any(|source| source.path.starts_with("src/run/"))
-    {
+    if !tree.shipped().any(|source| source.path.starts_with("src/run/")) {
         return Vec::new();
     }
     let missing_file = |path: &&&str| tree.source(path).is_none();
@@ -144,25 +135,16 @@ pub(crate) fn leftovers(tree: &Tree) -> Vec<Finding> {
 pub(crate) fn tabs(tree: &Tree) -> Vec<Finding> {
     let sources = tree.sources.iter().flat_map(|source| {
         let texts = source.lines.iter().map(|line| line.text.as_str());
-        texts
-            .enumerate()
-            .map(|(number, text)| (source.path.as_str(), number, text))
+        texts.enumerate().map(|(number, text)| (source.path.as_str(), number, text))
     });
     let pages = tree.pages.iter().flat_map(|(name, text)| {
-        text.lines()
-            .enumerate()
-            .map(|(number, text)| (name.as_str(), number, text))
+        text.lines().enumerate().map(|(number, text)| (name.as_str(), number, text))
     });
     sources
         .chain(pages)
         .filter(|(_, _, text)| text.contains('\t'))
         .map(|(path, number, _)| {
-            Finding::new(
-                path,
-                number + 1,
-                "a tab",
-                "indent with blanks; in text write \\t",
-            )
+            Finding::new(path, number + 1, "a tab", "indent with blanks; in text write \\t")
         })
         .collect()
 }

@@ -38,8 +38,8 @@ pub struct Pull {
 
 /// A way of sending: lease slots, stamp them, push, reclaim.
 pub trait Tx {
-    /// The most datagrams that one push takes.
-    fn batch(&self) -> usize;
+    /// The most datagrams that one push takes; `paced`: where each has a moment of its own.
+    fn batch(&self, paced: bool) -> usize;
 
     /// Up to `want` slots to stamp, each [`Tx::stride`] bytes apart, filled with payload already.
     fn lease(&mut self, want: usize) -> &mut [u8];

@@ -45,9 +45,17 @@ impl NullLink {
     /// A link of so many flows.
     #[must_use]
     pub fn new(flows: usize) -> Arc<Self> {
-        Arc::new(Self {
-            flows: (0..flows).map(|_| Flow::default()).collect(),
-        })
+        Self::with_room(flows, UNDER_WAY)
+    }
+
+    /// A link that takes everything, for measuring one end alone.
+    #[must_use]
+    pub fn unbounded(flows: usize) -> Arc<Self> {
+        Self::with_room(flows, u64::MAX)
+    }
+
+    fn with_room(flows: usize, under_way: u64) -> Arc<Self> {
+        Arc::new(Self { flows: (0..flows).map(|_| Flow::default()).collect(), under_way })
     }
 
     /// Forgets all, for the next phase; call it while nobody uses the link.
@@ -76,17 +84,12 @@ impl NullTx {
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
         let stride = stride_of(size);
         let arena = vec![0; stride * slots_for(stride, BATCH)];
-        Self {
-            link,
-            first_flow,
-            arena,
-            stride,
-        }
+        Self { link, first_flow, arena, stride }
     }
 }
 
 impl Tx for NullTx {
-    fn batch(&self) -> usize {
+    fn batch(&self, _paced: bool) -> usize {
         self.arena.len() / self.stride
     }
 
@@ -105,23 +108,17 @@ impl Tx for NullTx {
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let last = &self.arena[(count - 1) * self.stride..];
         let flow = &self.link.flows[self.first_flow + flow];
-        let full =
-            || first_sequence.saturating_sub(flow.made.0.load(Ordering::Relaxed)) > UNDER_WAY;
+        let full = || {
+            first_sequence.saturating_sub(flow.made.0.load(Ordering::Relaxed)) > self.link.under_way
+        };
         if full() && (0..LOOKS).all(|_| full()) {
-            return Push {
-                refused: Some(SendError::WouldBlock),
-                ..Push::default()
-            };
+            return Push { refused: Some(SendError::WouldBlock), ..Push::default() };
         }
         if let Some(word) = last.get(8..16).and_then(|bytes| bytes.try_into().ok()) {
             flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
         }
-        flow.taken
-            .store(first_sequence + count as u64, Ordering::Release);
-        Push {
-            sent: count,
-            ..Push::default()
-        }
+        flow.taken.store(first_sequence + count as u64, Ordering::Release);
+        Push { sent: count, ..Push::default() }
     }
 }
 
@@ -179,22 +176,15 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         let slots = self.arena.len() / self.stride;
         let (first, word) = (self.made[at], flow.word.load(Ordering::Relaxed));
         self.pulled = usize::try_from(taken - first).unwrap_or(slots).min(slots);
-        for (slot, sequence) in self
-            .arena
-            .chunks_exact_mut(self.stride)
-            .take(self.pulled)
-            .zip(first..)
+        for (slot, sequence) in
+            self.arena.chunks_exact_mut(self.stride).take(self.pulled).zip(first..)
         {
             (self.stamp)(slot, self.first_flow + at, sequence, word);
         }
         self.first_sequence = first;
         self.made[at] += self.pulled as u64;
         flow.made.0.store(self.made[at], Ordering::Relaxed);
-        Pull {
-            datagrams: self.pulled,
-            drained: self.pulled < slots,
-            ..Pull::default()
-        }
+        Pull { datagrams: self.pulled, drained: self.pulled < slots, ..Pull::default() }
     }
 
     fn restart(&mut self) {

@@ -9,11 +9,15 @@ use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
 
+/// Sent datagrams that share one clock read where there is no schedule: at 24 ns a read (measured)
+/// 4 keep our own work at 10 ns a datagram, and the stamp of the last one within three system
+/// calls of its departure.
+const TX_BATCH: usize = 4;
+
 /// Received datagrams that share one clock read where the queue does not run empty. At 16 the read
 /// costs under 2 ns a datagram, and the batch effect on latency stays below 0.1 ms, a tenth of what
-/// a long receive queue adds anyway; arbitrary within that. A sender has a batch of one: at one
-/// system call a datagram, a clock read of 24 ns is under 1 %, and each departure has its own time.
-const BATCH: usize = 16;
+/// a long receive queue adds anyway; arbitrary within that.
+const RX_BATCH: usize = 16;
 
 /// How much longer than the largest datagram a receive slot is, so that a longer one, which is not
 /// ours, is not cut to our size.
@@ -26,7 +30,8 @@ pub struct PlainTx {
     /// Where to send; `None`: the sockets are connected.
     to: Option<SocketAddr>,
     size: PayloadSize,
-    slot: Vec<u8>,
+    arena: Vec<u8>,
+    stride: usize,
 }
 
 impl PlainTx {
@@ -40,59 +45,53 @@ impl PlainTx {
         size: PayloadSize,
         fill: impl Fn(&mut [u8]),
     ) -> Self {
-        let mut slot = vec![0; size.largest()];
-        fill(&mut slot);
-        Self {
-            sockets,
-            to,
-            size,
-            slot,
-        }
+        let stride = stride_of(size);
+        let mut arena = vec![0; stride * slots_for(stride, TX_BATCH)];
+        arena.chunks_exact_mut(stride).for_each(fill);
+        Self { sockets, to, size, arena, stride }
     }
 }
 
 impl Tx for PlainTx {
-    fn batch(&self) -> usize {
-        1
+    fn batch(&self, paced: bool) -> usize {
+        if paced { 1 } else { self.arena.len() / self.stride }
     }
 
     #[inline]
-    fn lease(&mut self, _want: usize) -> &mut [u8] {
-        &mut self.slot
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        let len = (want * self.stride).min(self.arena.len());
+        &mut self.arena[..len]
     }
 
     #[inline]
     fn stride(&self) -> usize {
-        self.slot.len()
+        self.stride
     }
 
     #[inline]
-    fn push(&mut self, flow: usize, first_sequence: u64, _count: usize) -> Push {
-        let (socket, payload) = (
-            &self.sockets[flow],
-            &self.slot[..self.size.at(first_sequence)],
-        );
-        let result = match self.to {
-            None => socket.send(payload),
-            Some(to) => socket.send_to(payload, to),
-        };
-        match result.map_err(|error| refusal_of(&error)) {
-            Ok(_) => Push {
-                sent: 1,
-                refused: None,
-                syscalls: 1,
-            },
-            // A signal: nothing left and nothing was refused; the caller comes again.
-            Err(SendError::Interrupted) => Push {
-                syscalls: 1,
-                ..Push::default()
-            },
-            Err(refusal) => Push {
-                sent: 0,
-                refused: Some(refusal),
-                syscalls: 1,
-            },
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let socket = &self.sockets[flow];
+        let mut push = Push::default();
+        for (slot, sequence) in
+            self.arena.chunks_exact(self.stride).take(count).zip(first_sequence..)
+        {
+            let payload = &slot[..self.size.at(sequence)];
+            let result = match self.to {
+                None => socket.send(payload),
+                Some(to) => socket.send_to(payload, to),
+            };
+            push.syscalls += 1;
+            match result.map_err(|error| refusal_of(&error)) {
+                Ok(_) => push.sent += 1,
+                // A signal: nothing left and nothing was refused; the caller comes again.
+                Err(SendError::Interrupted) => break,
+                Err(refusal) => {
+                    push.refused = Some(refusal);
+                    break;
+                }
+            }
         }
+        push
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {
@@ -106,7 +105,7 @@ pub struct PlainRx {
     socket: UdpSocket,
     arena: Vec<u8>,
     stride: usize,
-    lens: [usize; BATCH],
+    lens: [usize; RX_BATCH],
     pulled: usize,
     /// Datagrams the next pull may take. One after an empty queue, so that nobody waits for company
     /// and each read time is a datagram's own; doubling while there are more.
@@ -120,17 +119,9 @@ impl PlainRx {
     // cold: set-up
     pub fn new(socket: UdpSocket, size: PayloadSize) -> Self {
         let stride = stride_of(size) + SLACK;
-        let batch = slots_for(stride, BATCH);
+        let batch = slots_for(stride, RX_BATCH);
         let arena = vec![0; stride * batch];
-        Self {
-            socket,
-            arena,
-            stride,
-            lens: [0; BATCH],
-            pulled: 0,
-            limit: 1,
-            batch,
-        }
+        Self { socket, arena, stride, lens: [0; RX_BATCH], pulled: 0, limit: 1, batch }
     }
 }
 
@@ -138,11 +129,8 @@ impl Rx for PlainRx {
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
-        for (slot, len) in self
-            .arena
-            .chunks_exact_mut(self.stride)
-            .take(self.limit)
-            .zip(&mut self.lens)
+        for (slot, len) in
+            self.arena.chunks_exact_mut(self.stride).take(self.limit).zip(&mut self.lens)
         {
             pull.syscalls += 1;
             match self.socket.recv_from(slot) {
@@ -161,11 +149,7 @@ impl Rx for PlainRx {
             }
         }
         self.pulled = pull.datagrams;
-        self.limit = if pull.drained {
-            1
-        } else {
-            (self.limit * 2).min(self.batch)
-        };
+        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.batch) };
         pull
     }
 

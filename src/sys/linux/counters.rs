@@ -42,21 +42,14 @@ pub fn udp_counters() -> Option<UdpSnmp> {
 #[must_use]
 pub fn backlog_drops() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/net/softnet_stat").ok()?;
-    text.lines()
-        .map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok())
-        .sum()
+    text.lines().map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()).sum()
 }
 
 /// Packets dropped by the interfaces of this network namespace, both directions.
 #[must_use]
 pub fn device_drops() -> Option<u64> {
     let devices = procfs::net::dev_status().ok()?;
-    Some(
-        devices
-            .values()
-            .map(|device| device.recv_drop + device.sent_drop)
-            .sum(),
-    )
+    Some(devices.values().map(|device| device.recv_drop + device.sent_drop).sum())
 }
 
 /// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.

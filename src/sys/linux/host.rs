@@ -4,9 +4,5 @@
 #[must_use]
 pub fn kernel() -> Option<String> {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
-    Some(format!(
-        "{} {}",
-        read("ostype")?.trim(),
-        read("osrelease")?.trim()
-    ))
+    Some(format!("{} {}", read("ostype")?.trim(), read("osrelease")?.trim()))
 }

@@ -13,9 +13,5 @@ pub use thread::{affinity, monotonic_ns, set_timer_slack_ns, sleep_until_ns, thr
 
 /// Turns the -1 of a system call into the error behind it, so that no call site does.
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
-    if result < 0 {
-        Err(std::io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -26,13 +26,7 @@ pub fn socket_drops(socket: &impl AsFd) -> Option<u32> {
     // SAFETY: `values` is writable for `len` bytes, and the kernel writes at most `len`; the file
     // descriptor is open for as long as `socket` is borrowed.
     let result = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            SO_MEMINFO,
-            values.as_mut_ptr().cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, values.as_mut_ptr().cast(), &raw mut len)
     };
     check(result).ok()?;
     (len as usize > SK_MEMINFO_DROPS * size_of::<u32>()).then_some(values[SK_MEMINFO_DROPS])
@@ -58,20 +52,10 @@ pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
 pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     let fd = socket.as_fd();
     if ipv6 {
-        set_int(
-            fd,
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU_DISCOVER,
-            libc::IPV6_PMTUDISC_DO,
-        )?;
+        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;
         set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
     } else {
-        set_int(
-            fd,
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            libc::IP_PMTUDISC_DO,
-        )
+        set_int(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
     }
 }
 
@@ -116,12 +100,7 @@ fn set_int(
 /// # Errors
 /// What setsockopt(2) says.
 pub fn set_traffic_class(socket: &impl AsFd, class: u32) -> io::Result<()> {
-    set_int(
-        socket.as_fd(),
-        libc::IPPROTO_IPV6,
-        libc::IPV6_TCLASS,
-        class as libc::c_int,
-    )
+    set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class as libc::c_int)
 }
 
 /// Sends and receives by one device only (`SO_BINDTODEVICE`, socket(7)).

@@ -18,10 +18,7 @@ pub fn thread_cpu_ns() -> Option<u64> {
 
 #[inline]
 fn read_clock(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid, writable timespec for the whole call; both clocks exist on every
     // Linux this crate builds for, so the call cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
@@ -62,8 +59,5 @@ pub fn affinity() -> Option<Vec<usize>> {
         .ok()?;
     let all = 0..libc::CPU_SETSIZE as usize;
     // SAFETY: `cpu` is below CPU_SETSIZE, the number of bits in the set.
-    Some(
-        all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
-            .collect(),
-    )
+    Some(all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
 }

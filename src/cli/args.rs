@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{EnginePair, PaceKind, Pinning};
+use crate::report::Condition;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
 /// UDP benchmark and load generator: every datagram accounted for, latency counted from the
@@ -197,7 +198,7 @@ pub struct OutputArgs {
     /// Repeatable. Latency is judged in the paced cells, and rates in the flat-out ones, where the
     /// run has such; everything else in every cell.
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
-    pub fail_if: Vec<String>,
+    pub fail_if: Vec<Condition>,
 
     /// No progress, and no warnings on standard error
     #[arg(short = 'q', long)]
@@ -206,6 +207,14 @@ pub struct OutputArgs {
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,
+}
+
+impl OutputArgs {
+    /// Whether standard output gets the document instead of text.
+    #[must_use]
+    pub fn json_to_stdout(&self) -> bool {
+        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
 }
 
 /// Arguments of `doctor`.

@@ -1,6 +1,5 @@
-//! `udperf bench`.
+//! `udperf bench`: from arguments to a report, its files, and an exit code.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -11,36 +10,164 @@ use super::args::{BenchArgs, OutputArgs};
 use super::error::{CliError, Exit};
 use super::output::{Target, color, pretty, print, width};
 use super::{lower, progress};
-use crate::plan::Plan;
-use crate::report::document::{Report, SCHEMA, Tool};
-use crate::report::{CellFacts, cell};
-use crate::run;
+use crate::measure::HostFacts;
+use crate::plan::{EngineKind, Plan};
+use crate::report::document::{Report, SCHEMA, Tool, Warning};
+use crate::report::{self, CellContext, CellFacts, Style, Wants};
+use crate::run::{self, Depth, Measured, Outcome};
 
 /// Measures, reports, and says how to end.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
     let scenario = lower::scenario(args)?;
-    let plan = Plan::new(scenario, &crate::plan::Machine { cpus: vec![0, 1], siblings: vec![] })?;
+    let files = Files::check(&args.output)?;
+    // The survey asks for this thread's cores, so it comes before anything is pinned.
+    let facts = run::survey(Depth::Quick);
+    let plan = Plan::new(scenario, &run::machine(&facts))?;
     let stop = stop_on_signals()?;
     let mut line = progress::Line::new(args.output.quiet);
     let outcome = run::run(&plan, &stop, &mut line);
     line.finish();
-    let cells: Vec<_> = outcome
-        .measured
-        .iter()
-        .map(|m| {
-            cell(CellFacts {
-                scenario: &plan.scenario,
-                cell: &m.cell,
-                load: m.load,
-                harvest: &m.harvest,
-            })
-        })
-        .collect();
-    print(&pretty(&cells))?;
-    match outcome.error {
-        Some(e) => Err(e.into()),
-        None => Ok(if outcome.interrupted { Exit::Interrupted } else { Exit::Well }),
+    let Outcome { measured, error, interrupted } = outcome;
+    if measured.is_empty()
+        && let Some(error) = error
+    {
+        return Err(error.into());
     }
+    let report = assemble(&plan, &facts, &measured, started_at)?;
+    files.write(&report)?;
+    show(&report, &args.output)?;
+    if let Some(error) = error {
+        return Err(error.into());
+    }
+    if interrupted { Ok(Exit::Interrupted) } else { Ok(judge(&report, &args.output)) }
+}
+
+/// The document of what was measured.
+fn assemble(
+    plan: &Plan,
+    facts: &HostFacts,
+    measured: &[Measured],
+    started_at: SystemTime,
+) -> Result<Report, CliError> {
+    let scenario = serde_json::to_value(&plan.scenario)
+        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
+    let wants = Wants {
+        socket_buffer: plan.scenario.socket_buffer,
+        threads: usize::from(plan.scenario.threads),
+    };
+    let cells = measured.iter().map(|measured| {
+        let Measured { cell, load, harvest } = measured;
+        let facts = CellFacts { scenario: &plan.scenario, cell, load: *load, harvest };
+        let mut document = report::cell(facts);
+        document.warnings = report::cell_warnings(&document, &context(plan, measured));
+        document
+    });
+    Ok(Report {
+        schema: SCHEMA.to_owned(),
+        kind: "bench".to_owned(),
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(facts),
+        scenario,
+        warnings: report::host_warnings(facts, wants),
+        cells: cells.collect(),
+    })
+}
+
+/// What the warnings of a cell need to know beside its figures.
+fn context(plan: &Plan, measured: &Measured) -> CellContext {
+    let Measured { cell, harvest, .. } = measured;
+    CellContext {
+        warmup_sent: harvest.warmup.0,
+        warmup_lost: harvest.warmup.1,
+        cut_short: harvest.cut_short,
+        pinned: plan.tx_cores.iter().chain(&plan.rx_cores).all(Option::is_some),
+        shared_core: plan
+            .tx_cores
+            .iter()
+            .any(|core| core.is_some() && plan.rx_cores.contains(core)),
+        null: cell.engine.rx == EngineKind::Null,
+    }
+}
+
+/// This program, exactly.
+fn tool() -> Tool {
+    Tool {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: option_env!("UDPERF_GIT").map(str::to_owned),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        features: Vec::new(),
+    }
+}
+
+/// Shows the report on standard output, and where that is JSON, its warnings beside it.
+fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
+    if output.json_to_stdout() {
+        if !output.quiet {
+            let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
+            let mut said: Vec<&Warning> = Vec::new();
+            for warning in report.warnings.iter().chain(cells) {
+                if !said.contains(&warning) {
+                    eprintln!("udperf: {}: {}", warning.code, warning.message);
+                    said.push(warning);
+                }
+            }
+        }
+        return print(&pretty(report)).map(|_| ());
+    }
+    let style = Style { color: color(output.color), width: width() };
+    print(&report::text(report, style)).map(|_| ())
+}
+
+/// Whether a condition held.
+fn judge(report: &Report, output: &OutputArgs) -> Exit {
+    let mut exit = Exit::Well;
+    for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
+        eprintln!("udperf: --fail-if {failure}");
+        exit = Exit::ConditionHeld;
+    }
+    exit
+}
+
+/// The files a run was asked for.
+struct Files {
+    json: Option<Target>,
+    csv: Option<Target>,
+    hdr: Option<Target>,
+}
+
+impl Files {
+    /// Finds out whether all can be written, before anything is measured.
+    fn check(output: &OutputArgs) -> Result<Self, CliError> {
+        let check = |flag, path: &Option<std::path::PathBuf>| {
+            path.as_deref().map(|path| Target::check(flag, path)).transpose()
+        };
+        let json = output.json.clone().filter(|_| !output.json_to_stdout());
+        Ok(Self {
+            json: check("json", &json)?,
+            csv: check("csv", &output.csv)?,
+            hdr: check("hdr", &output.hdr)?,
+        })
+    }
+
+    fn write(&self, report: &Report) -> Result<(), CliError> {
+        if let Some(target) = &self.json {
+            target.write(&pretty(report))?;
+        }
+        if let Some(target) = &self.csv {
+            target.write(&report::csv(report).map_err(|error| face("CSV", &error))?)?;
+        }
+        if let Some(target) = &self.hdr {
+            target.write(&report::hdr(report).map_err(|error| face("HDR log", &error))?)?;
+        }
+        Ok(())
+    }
+}
+
+fn face(face: &'static str, error: &impl ToString) -> CliError {
+    CliError::Face { face, reason: error.to_string() }
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once.

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod doctor;
 mod error;
 mod lower;
 mod output;
@@ -20,8 +21,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Bench(args) => bench::run(args),
-        Command::Doctor(_) => todo!(),
-        Command::Schema => todo!(),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -1,0 +1,15 @@
+//! `udperf doctor`.
+
+use super::args::DoctorArgs;
+use super::error::{CliError, Exit};
+use super::output::{color, print};
+use crate::report::{self, Wants};
+use crate::run::{self, Depth};
+
+/// Examines the host and shows what was found.
+pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
+    let facts = run::survey(Depth::Full);
+    let wants = Wants { socket_buffer: args.socket_buffer, threads: usize::from(args.threads) };
+    let findings = report::findings(&facts, wants);
+    print(&report::doctor(&findings, &facts, color(args.color)))
+}

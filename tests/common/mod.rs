@@ -1,0 +1,76 @@
+//! Runs the program and checks what every document must fulfil.
+#![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The program, without the environment's say in colours.
+pub fn udperf() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_udperf"));
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+/// Runs it with these words, separated by blanks.
+pub fn run(words: &str) -> Output {
+    udperf().args(words.split_whitespace()).output().unwrap()
+}
+
+/// What it said on standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs a benchmark to its document, which must add up.
+pub fn bench(words: &str) -> Value {
+    let output = run(&format!("bench -J -q --warmup 5ms {words}"));
+    assert_eq!(output.status.code(), Some(0), "{words}: {}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], "udperf/1");
+    cells(&report).iter().for_each(|cell| check(cell, words));
+    report
+}
+
+/// The cells of a document.
+pub fn cells(report: &Value) -> &[Value] {
+    report["cells"].as_array().unwrap()
+}
+
+/// Names of all cells, in the order they ran.
+pub fn ids(report: &Value) -> Vec<&str> {
+    cells(report).iter().map(|cell| cell["id"].as_str().unwrap()).collect()
+}
+
+/// A number of a cell, by path: `ledger.sent`.
+pub fn number(cell: &Value, path: &str) -> u64 {
+    let found = path.split('.').fold(cell, |value, name| &value[name]);
+    found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))
+}
+
+/// The identities of the ledger, and what must agree with it.
+pub fn check(cell: &Value, context: &str) {
+    let n = |path: &str| number(cell, path);
+    let sum = |path: &str| -> u64 {
+        let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
+        fields.values().filter_map(Value::as_u64).sum()
+    };
+    let id = format!("{context}: {}", cell["id"]);
+    assert_eq!(n("ledger.attempted"), n("ledger.sent") + sum("ledger.refused"), "{id}");
+    assert_eq!(n("ledger.sent"), n("ledger.received") + n("ledger.lost"), "{id}");
+    assert_eq!(n("ledger.lost"), sum("ledger.lost_at") + n("ledger.unaccounted"), "{id}");
+    let fates = ["received", "duplicate", "late", "foreign", "corrupt"];
+    let arrived: u64 = fates.iter().map(|fate| n(&format!("ledger.{fate}"))).sum();
+    assert_eq!(n("ledger.arrived"), arrived, "{id}");
+    assert_eq!(n("ledger.unaccounted"), 0, "{id}: {}", cell["ledger"]);
+    assert_eq!(n("tx.datagrams"), n("ledger.sent"), "{id}");
+    assert_eq!(n("rx.datagrams"), n("ledger.received"), "{id}");
+    if n("ledger.received") > 0 {
+        assert_eq!(n("latency.count"), n("ledger.received"), "{id}");
+        assert!(n("latency.min_ns") <= n("latency.p50_ns"), "{id}");
+        assert!(n("latency.p99_ns") <= n("latency.max_ns"), "{id}");
+    }
+    if !cell["schedule"].is_null() {
+        assert_eq!(n("schedule.scheduled"), n("ledger.attempted") + n("schedule.missed"), "{id}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The hot loops over scripted engines and a clock turned by hand: what is refused, repeated, mixed
+//! up or foreign is counted exactly.
+#![allow(missing_docs)]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mio::Interest;
+use proptest::prelude::*;
+use udperf::clock::{Clock, ManualClock};
+use udperf::net::Waiter;
+use udperf::net::engine::{Pull, Push, Rx, Tx};
+use udperf::plan::{
+    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
+    TxShare, WaitKind,
+};
+use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::sys::SendError;
+use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
+use udperf::wire::{self, Header, decode_lag, decode_own};
+
+const SIZE: PayloadSize = PayloadSize::Fixed(32);
+const TAG: u16 = 0xA5A5;
+
+fn share(load: Load, streams: u16) -> TxShare {
+    let scenario = Scenario {
+        sizes: vec![SIZE],
+        engines: vec![EnginePair::both(EngineKind::Plain)],
+        rates: vec![Rate::Max],
+        pace: PaceKind::Even,
+        limit: Limit::Count(1),
+        warmup: Nanos::ZERO,
+        trials: 1,
+        streams,
+        threads: 1,
+        pin: Pinning::Off,
+        wait: WaitKind::Spin,
+        socket_buffer: 4_096,
+        connect: true,
+        bind: "127.0.0.1".parse().unwrap(),
+        port: 0,
+        ip: IpOptions::default(),
+        seed: 1,
+    };
+    let plan = Plan::new(scenario, &Machine::default()).unwrap();
+    plan.tx_shares(&plan.cells[0], load).remove(0)
+}
+
+/// Sends into a list, refusing by a script: each number is how many are taken before one refusal.
+struct Scripted {
+    arena: Vec<u8>,
+    script: Vec<u8>,
+    step: usize,
+    batch: usize,
+    /// What left: flow, header, lag.
+    left: Vec<(usize, Header, u64)>,
+    refusals: u64,
+}
+
+impl Tx for Scripted {
+    fn batch(&self, _paced: bool) -> usize {
+        self.batch
+    }
+
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        let len = want.min(self.batch) * self.stride();
+        &mut self.arena[..len]
+    }
+
+    fn stride(&self) -> usize {
+        64
+    }
+
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let taken = usize::from(self.script[self.step % self.script.len()]);
+        self.step += 1;
+        let sent = taken.min(count);
+        for (i, slot) in self.arena.chunks_exact(64).take(sent).enumerate() {
+            let header = decode_own(slot, TAG).unwrap();
+            assert_eq!(header.sequence, first_sequence + i as u64);
+            self.left.push((flow, header, decode_lag(&slot[..32]).unwrap()));
+        }
+        let refused = (sent < count).then_some(SendError::NoBuffers);
+        self.refusals += u64::from(refused.is_some());
+        Push { sent, refused, syscalls: 1 }
+    }
+}
+
+/// Runs the send loop over the script; each clock reading takes `step_ns`.
+fn run_send(
+    load: Load,
+    streams: u16,
+    limit: Limit,
+    script: &[u8],
+    step_ns: u64,
+) -> (Scripted, SendJob, Nanos) {
+    let share = share(load, streams);
+    let (arena, script) = (vec![0; 64 * 8], script.to_vec());
+    let mut tx = Scripted { arena, script, step: 0, batch: 8, left: vec![], refusals: 0 };
+    let mut job = SendJob::new(&share, &tx);
+    job.clock = Clock::Manual(ManualClock::stepping(step_ns));
+    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    let phase = Phase { epoch: Nanos::ZERO, tag: TAG, limit, load, control: Arc::clone(&control) };
+    job.start(&share, &phase);
+    let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
+    let end = send(&mut tx, &mut job, &mut waiter, &control);
+    (tx, job, end)
+}
+
+proptest! {
+    #[test]
+    fn a_refused_datagram_gives_its_number_back(
+        script in prop::collection::vec(0_u8..9, 1..12).prop_filter("sends at all", |s| s.iter().any(|&n| n > 0)),
+        streams in 1_u16..4,
+        count in 1_u64..500,
+        step_ns in 1_u64..5_000,
+        paced in any::<bool>(),
+    ) {
+        let load = if paced { Load::Even(PacketRate::from_pps(1e6).unwrap()) } else { Load::FlatOut };
+        let (tx, job, _) = run_send(load, streams, Limit::Count(count), &script, step_ns);
+        prop_assert_eq!(job.tally.sent, count);
+        prop_assert_eq!(tx.left.len() as u64, count);
+        prop_assert_eq!(job.tally.refused.total(), tx.refusals);
+        prop_assert_eq!(job.tally.bytes, 32 * count);
+        prop_assert!(!job.stuck);
+        // Each flow counts from 0 without a gap.
+        for flow in 0..usize::from(streams) {
+            let numbers: Vec<_> = tx.left.iter().filter(|l| l.0 == flow).map(|l| l.1.sequence).collect();
+            prop_assert!(numbers.iter().copied().eq(0..numbers.len() as u64));
+        }
+        if let Some(scheduled) = job.pace.scheduled() {
+            prop_assert_eq!(scheduled.scheduled(), count + tx.refusals + scheduled.missed());
+        }
+    }
+
+    #[test]
+    fn what_leaves_carries_its_slot_and_its_lag(step_ns in 1_u64..200_000, pps in 1_000_u32..1_000_000) {
+        let load = Load::Even(PacketRate::from_pps(f64::from(pps)).unwrap());
+        let limit = Limit::Time(Nanos::from_millis(3));
+        let (tx, job, end) = run_send(load, 1, limit, &[8], step_ns);
+        let scheduled = job.pace.scheduled().unwrap();
+        prop_assert_eq!(scheduled.scheduled(), (u64::from(pps) * 3).div_ceil(1_000));
+        prop_assert_eq!(tx.left.len() as u64, scheduled.scheduled() - scheduled.missed());
+        let timing = job.timing.as_ref().unwrap();
+        prop_assert_eq!(timing.lag.count(), tx.left.len() as u64);
+        prop_assert_eq!(timing.gap.count(), (tx.left.len() as u64).saturating_sub(1));
+        let mut before = None;
+        for (_, header, lag) in &tx.left {
+            // On the grid, in order, never before its time nor after the end.
+            let slot = (header.intended_ns * u64::from(pps)).div_ceil(1_000_000_000);
+            prop_assert_eq!(slot * 1_000_000_000 / u64::from(pps), header.intended_ns);
+            prop_assert!(before < Some(header.intended_ns));
+            prop_assert!(header.intended_ns + lag <= end.0 + lag / 1_024);
+            before = Some(header.intended_ns);
+        }
+    }
+}
+
+#[test]
+fn a_count_that_cannot_be_reached_is_given_up() {
+    let (tx, job, _) = run_send(Load::FlatOut, 1, Limit::Count(5), &[0], 1_000_000);
+    assert!(job.stuck);
+    assert_eq!(tx.left.len(), 0);
+    assert_eq!(job.tally.refused.no_buffers, tx.refusals);
+}
+
+/// Delivers a list, so many to a pull.
+struct Delivered {
+    datagrams: Vec<Vec<u8>>,
+    at: usize,
+    pulled: usize,
+    batch: usize,
+}
+
+impl Rx for Delivered {
+    fn pull(&mut self) -> Pull {
+        self.at += self.pulled;
+        self.pulled = self.batch.min(self.datagrams.len() - self.at);
+        Pull { datagrams: self.pulled, syscalls: 1, errors: 0, drained: self.pulled < self.batch }
+    }
+
+    fn each(&self, visit: impl FnMut(&[u8])) {
+        self.datagrams[self.at..self.at + self.pulled].iter().map(Vec::as_slice).for_each(visit);
+    }
+}
+
+fn datagram(flow: u16, sequence: u64) -> Vec<u8> {
+    let mut payload = vec![0; 32];
+    wire::encode(Header { tag: TAG, flow, sequence, intended_ns: 0 }, &mut payload);
+    wire::encode_lag(0, &mut payload);
+    payload
+}
+
+fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -> Probe {
+    let mut rx = Delivered { datagrams, at: 0, pulled: 0, batch };
+    let mut probe = Probe::new(0, flows, SIZE);
+    probe.start(TAG - 1, false, Nanos::ZERO);
+    probe.start(TAG, false, Nanos::ZERO);
+    let clock = Clock::Manual(ManualClock::stepping(10_000));
+    let mut job = ReceiveJob { clock, epoch: Nanos::ZERO, worker: 0, drops: Drops::default() };
+    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    control.sender_done(0, Nanos(1), sent);
+    let mut waiter = Waiter::new(Waiter::SPIN, Interest::READABLE).unwrap();
+    receive(&mut rx, &mut job, &mut probe, &mut waiter, &control);
+    probe
+}
+
+proptest! {
+    #[test]
+    fn every_arrival_has_one_fate(
+        plan in prop::collection::vec((0_u16..3, 0_u64..300, 0_u8..12), 0..400),
+        batch in 1_usize..20,
+    ) {
+        let mut seen = std::collections::BTreeSet::new();
+        let (mut duplicate, mut foreign, mut corrupt, mut late) = (0, 0, 0, 0);
+        let datagrams: Vec<_> = plan.iter().map(|&(flow, sequence, kind)| {
+            let mut payload = datagram(flow, sequence);
+            match kind {
+                0 => { payload[0] ^= 0xFF; foreign += 1; }
+                1 => { payload.truncate(9); foreign += 1; }
+                2 => { payload.push(0); corrupt += 1; }
+                3 => { payload[2] = 0x7F; corrupt += 1; }
+                4 => { payload[10] = 0x7F; corrupt += 1; }
+                5 => { payload[1] = (TAG - 1) as u8; late += 1; }
+                _ => duplicate += u64::from(!seen.insert((flow, sequence))),
+            }
+            payload
+        }).collect();
+        let sent = 900;
+        let probe = run_receive(datagrams, 3, batch, sent);
+        let tally = probe.tally;
+        prop_assert_eq!(tally.arrived, plan.len() as u64);
+        prop_assert_eq!(tally.received, seen.len() as u64);
+        prop_assert_eq!(tally.duplicate, duplicate);
+        prop_assert_eq!(tally.foreign, foreign);
+        prop_assert_eq!(tally.corrupt, corrupt);
+        prop_assert_eq!(tally.late, late);
+        prop_assert_eq!(probe.latency.from_schedule.count(), tally.received);
+        prop_assert!(tally.batch_max <= batch as u64);
+    }
+}
+
+#[test]
+fn the_window_of_the_rate_closes_with_the_senders() {
+    // All arrive after the senders' window of 1 ns, so none counts for the rate.
+    let probe = run_receive((0..50).map(|sequence| datagram(0, sequence)).collect(), 1, 4, 50);
+    assert_eq!((probe.tally.received, probe.tally.in_window), (50, 8));
+}

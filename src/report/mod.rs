@@ -3,6 +3,9 @@
 
 mod build;
 pub mod document;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod text;
 
 pub use build::{CellFacts, cell};
 pub use document::{Report, Warning};

@@ -5,6 +5,7 @@ mod build;
 pub mod csv;
 pub mod document;
 mod error;
+pub mod fail_if;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hdr;
@@ -14,4 +15,5 @@ pub mod text;
 pub use build::{CellFacts, cell};
 pub use document::{Report, Warning};
 pub use error::FaceError;
+pub use fail_if::{Condition, ConditionError, Failure};
 pub use schema::schema;

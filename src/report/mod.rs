@@ -2,7 +2,18 @@
 //! here is a pure function of finished data.
 
 mod build;
+pub mod csv;
 pub mod document;
+mod error;
+pub mod fail_if;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod hdr;
+mod schema;
+pub mod text;
 
 pub use build::{CellFacts, cell};
 pub use document::{Report, Warning};
+pub use error::FaceError;
+pub use fail_if::{Condition, ConditionError, Failure};
+pub use schema::schema;

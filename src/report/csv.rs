@@ -1,0 +1,220 @@
+//! The document as CSV: a row a cell, for spreadsheets and data frames.
+
+use super::document::{Cell, Latency, Report, Schedule, StallSum};
+use super::error::FaceError;
+
+/// A column: its name, and what it says of a cell. Unknown is empty.
+type Column = (&'static str, fn(&Cell) -> String);
+
+/// Names are the paths in the document, joined by underscores; `ledger` is left away, and so is
+/// what the contract leaves away for brevity. New columns go to the end of their group, and names
+/// never change.
+const COLUMNS: &[Column] = &[
+    ("id", |c| c.id.clone()),
+    ("trial", |c| c.trial.to_string()),
+    ("engine_tx", |c| c.engine.tx.clone()),
+    ("engine_rx", |c| c.engine.rx.clone()),
+    ("engine_tx_active", |c| c.engine.tx_active.clone()),
+    ("engine_rx_active", |c| c.engine.rx_active.clone()),
+    ("size", |c| c.size.to_string()),
+    ("size_mix", |c| or_empty(c.size_mix.as_ref())),
+    ("streams", |c| c.streams.to_string()),
+    ("threads", |c| c.threads.to_string()),
+    ("rate", |c| c.rate.clone()),
+    ("rate_pps", |c| or_empty(c.rate_pps)),
+    ("pace", |c| or_empty(c.pace.as_ref())),
+    ("elapsed_ns", |c| c.elapsed_ns.to_string()),
+    ("calibration", |c| c.calibration.to_string()),
+    ("cut_short", |c| c.cut_short.to_string()),
+    ("tx_datagrams", |c| c.tx.datagrams.to_string()),
+    ("tx_bytes", |c| c.tx.bytes.to_string()),
+    ("tx_pps", |c| or_empty(c.tx.pps)),
+    ("tx_bits_per_second", |c| or_empty(c.tx.bits_per_second)),
+    ("tx_syscalls", |c| c.tx.syscalls.to_string()),
+    ("tx_cpu_ns", |c| or_empty(c.tx.cpu_ns)),
+    ("tx_socket_buffer_granted", |c| {
+        or_empty(c.tx.socket_buffer.granted)
+    }),
+    ("rx_datagrams", |c| c.rx.datagrams.to_string()),
+    ("rx_datagrams_in_window", |c| {
+        c.rx.datagrams_in_window.to_string()
+    }),
+    ("rx_bytes", |c| c.rx.bytes.to_string()),
+    ("rx_pps", |c| or_empty(c.rx.pps)),
+    ("rx_bits_per_second", |c| or_empty(c.rx.bits_per_second)),
+    ("rx_syscalls", |c| c.rx.syscalls.to_string()),
+    ("rx_cpu_ns", |c| or_empty(c.rx.cpu_ns)),
+    ("rx_socket_buffer_granted", |c| {
+        or_empty(c.rx.socket_buffer.granted)
+    }),
+    ("attempted", |c| c.ledger.attempted.to_string()),
+    ("sent", |c| c.ledger.sent.to_string()),
+    ("refused_would_block", |c| {
+        c.ledger.refused.would_block.to_string()
+    }),
+    ("refused_no_buffers", |c| {
+        c.ledger.refused.no_buffers.to_string()
+    }),
+    ("refused_unreachable", |c| {
+        c.ledger.refused.unreachable.to_string()
+    }),
+    ("refused_too_big", |c| c.ledger.refused.too_big.to_string()),
+    ("refused_other", |c| c.ledger.refused.other.to_string()),
+    ("received", |c| c.ledger.received.to_string()),
+    ("lost", |c| c.ledger.lost.to_string()),
+    ("lost_at_receive_buffer", |c| {
+        or_empty(c.ledger.lost_at.receive_buffer)
+    }),
+    ("lost_at_backlog", |c| or_empty(c.ledger.lost_at.backlog)),
+    ("lost_at_device", |c| or_empty(c.ledger.lost_at.device)),
+    ("lost_at_qdisc", |c| or_empty(c.ledger.lost_at.qdisc)),
+    ("lost_at_checksum", |c| or_empty(c.ledger.lost_at.checksum)),
+    ("lost_at_no_port", |c| or_empty(c.ledger.lost_at.no_port)),
+    ("unaccounted", |c| c.ledger.unaccounted.to_string()),
+    ("arrived", |c| c.ledger.arrived.to_string()),
+    ("duplicate", |c| c.ledger.duplicate.to_string()),
+    ("late", |c| c.ledger.late.to_string()),
+    ("reordered", |c| c.ledger.reordered.to_string()),
+    ("reorder_extent", |c| c.ledger.reorder_extent.to_string()),
+    ("foreign", |c| c.ledger.foreign.to_string()),
+    ("corrupt", |c| c.ledger.corrupt.to_string()),
+    ("latency_count", |c| latency(c, |l| l.count)),
+    ("latency_min_ns", |c| latency(c, |l| l.min_ns)),
+    ("latency_mean_ns", |c| latency(c, |l| l.mean_ns)),
+    ("latency_stdev_ns", |c| latency(c, |l| l.stdev_ns)),
+    ("latency_p50_ns", |c| latency(c, |l| l.p50_ns)),
+    ("latency_p90_ns", |c| latency(c, |l| l.p90_ns)),
+    ("latency_p99_ns", |c| latency(c, |l| l.p99_ns)),
+    ("latency_p99_9_ns", |c| latency(c, |l| l.p99_9_ns)),
+    ("latency_p99_99_ns", |c| latency(c, |l| l.p99_99_ns)),
+    ("latency_max_ns", |c| latency(c, |l| l.max_ns)),
+    ("p99_with_loss_ns", |c| {
+        or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))
+    }),
+    ("outside_stalls_max_ns", |c| {
+        let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
+        or_empty(outside.and_then(|o| o.max_ns))
+    }),
+    ("from_send_p50_ns", |c| {
+        or_empty(c.from_send.as_ref().map(|l| l.p50_ns))
+    }),
+    ("from_send_p99_ns", |c| {
+        or_empty(c.from_send.as_ref().map(|l| l.p99_ns))
+    }),
+    ("schedule_scheduled", |c| schedule(c, |s| Some(s.scheduled))),
+    ("schedule_missed", |c| schedule(c, |s| Some(s.missed))),
+    ("lag_p99_ns", |c| schedule(c, |s| s.lag.p99_ns)),
+    ("gap_p50_ns", |c| schedule(c, |s| s.gap.p50_ns)),
+    ("gap_p99_ns", |c| schedule(c, |s| s.gap.p99_ns)),
+    ("jitter_ns", |c| or_empty(c.jitter_ns)),
+    ("stalls_tx_count", |c| stalls(&c.stalls.tx, |s| s.count)),
+    ("stalls_tx_total_ns", |c| {
+        stalls(&c.stalls.tx, |s| s.total_ns)
+    }),
+    ("stalls_tx_max_ns", |c| stalls(&c.stalls.tx, |s| s.max_ns)),
+    ("stalls_rx_count", |c| stalls(&c.stalls.rx, |s| s.count)),
+    ("stalls_rx_total_ns", |c| {
+        stalls(&c.stalls.rx, |s| s.total_ns)
+    }),
+    ("stalls_rx_max_ns", |c| stalls(&c.stalls.rx, |s| s.max_ns)),
+    ("warnings", |c| {
+        let codes: Vec<_> = c
+            .warnings
+            .iter()
+            .map(|warning| warning.code.as_str())
+            .collect();
+        codes.join(";")
+    }),
+];
+
+/// The cells of a document, calibration included, below a row of names.
+///
+/// # Errors
+/// [`FaceError::Csv`], which would be a bug.
+pub fn render(report: &Report) -> Result<String, FaceError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS.iter().map(|(name, _)| name))?;
+    for cell in &report.cells {
+        writer.write_record(COLUMNS.iter().map(|(_, of)| of(cell)))?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| ::csv::Error::from(error.into_error()))?;
+    // Made of strings and their separators only.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn or_empty<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn latency(cell: &Cell, of: fn(&Latency) -> u64) -> String {
+    or_empty(cell.latency.as_ref().map(of))
+}
+
+fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
+    or_empty(cell.schedule.as_ref().and_then(of))
+}
+
+fn stalls(stalls: &StallSum, of: fn(&StallSum) -> u64) -> String {
+    of(stalls).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::report::fixture;
+
+    fn rows(report: &Report) -> Vec<HashMap<String, String>> {
+        let text = render(report).unwrap();
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    #[test]
+    fn a_row_a_cell_by_name() {
+        let mut report = fixture::default_run();
+        report.cells[0].latency = None;
+        report.cells[5]
+            .warnings
+            .push(fixture::warning("late_generator", "x"));
+        let rows = rows(&report);
+        assert_eq!(rows.len(), 24);
+        let is = |at: usize, name: &str, value: &str| assert_eq!(rows[at][name], value, "{name}");
+        is(0, "id", "plain/64/max");
+        is(0, "rate_pps", "");
+        is(0, "rx_pps", "271000");
+        is(0, "latency_p99_ns", "");
+        is(0, "schedule_missed", "");
+        is(0, "lost_at_receive_buffer", "0");
+        is(0, "lost_at_qdisc", "");
+        is(0, "warnings", "");
+        is(1, "rate", "50%");
+        is(1, "rate_pps", "135500");
+        is(1, "stalls_tx_count", "1");
+        is(1, "lag_p99_ns", "630");
+        is(4, "lost", "16382");
+        is(4, "engine_rx", "gro");
+        is(5, "schedule_missed", "1203");
+        is(5, "warnings", "segments_never_cut;late_generator");
+    }
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let mut names: Vec<_> = COLUMNS.iter().map(|(name, _)| *name).collect();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(names.iter().all(|name| name.chars().all(plain)));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), COLUMNS.len());
+    }
+
+    #[test]
+    fn without_cells_the_names_remain() {
+        let text = render(&fixture::report_of(Vec::new())).unwrap();
+        assert!(text.starts_with("id,trial,engine_tx,"));
+        assert_eq!(text.lines().count(), 1);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a condition can be about: names, units, and where each figure is in a cell.
+
+use crate::report::document::{Cell, Latency, Schedule};
+use crate::unit::{Nanos, Rate, parse_count};
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Share,
+    /// In ns.
+    Time,
+    /// A second.
+    Packets,
+    /// A second.
+    Bits,
+    Count,
+}
+
+/// Which cells a metric is looked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Those with a rate, or all.
+    Paced,
+    /// Those at `max`, or all.
+    FlatOut,
+    All,
+}
+
+/// A figure of a cell that has a name.
+#[derive(Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) cells: Cells,
+    /// `None` where it is not known.
+    pub(super) of: fn(&Cell) -> Option<f64>,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    cells: Cells,
+    of: fn(&Cell) -> Option<f64>,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        cells,
+        of,
+    }
+}
+
+const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    metric(name, Kind::Time, Cells::Paced, of)
+}
+
+const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    metric(name, Kind::Count, Cells::All, of)
+}
+
+/// All metrics, as the errors list them. From the document's fields.
+pub(super) static METRICS: [Metric; 29] = [
+    metric("loss", Kind::Share, Cells::All, |c| {
+        (c.ledger.sent > 0).then(|| c.ledger.lost as f64 / c.ledger.sent as f64)
+    }),
+    time("min", |c| latency(c, |l| l.min_ns)),
+    time("mean", |c| latency(c, |l| l.mean_ns)),
+    time("p50", |c| latency(c, |l| l.p50_ns)),
+    time("p90", |c| latency(c, |l| l.p90_ns)),
+    time("p99", |c| latency(c, |l| l.p99_ns)),
+    time("p99.9", |c| latency(c, |l| l.p99_9_ns)),
+    time("p99.99", |c| latency(c, |l| l.p99_99_ns)),
+    time("max", |c| latency(c, |l| l.max_ns)),
+    time("p99_with_loss", |c| {
+        let with_loss = c.latency.as_ref()?.p99_with_loss_ns;
+        Some(with_loss.map_or(f64::INFINITY, |ns| ns as f64))
+    }),
+    time("jitter", |c| c.jitter_ns.map(|ns| ns as f64)),
+    time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
+    time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
+    metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.pps),
+    metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
+    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| {
+        c.rx.bits_per_second
+    }),
+    metric("tx_bits", Kind::Bits, Cells::FlatOut, |c| {
+        c.tx.bits_per_second
+    }),
+    count("sent", |c| Some(c.ledger.sent as f64)),
+    count("received", |c| Some(c.ledger.received as f64)),
+    count("lost", |c| Some(c.ledger.lost as f64)),
+    count("unaccounted", |c| Some(c.ledger.unaccounted as f64)),
+    count("refused", |c| {
+        let r = &c.ledger.refused;
+        let all = r.would_block + r.no_buffers + r.unreachable + r.too_big + r.other;
+        Some(all as f64)
+    }),
+    count("duplicate", |c| Some(c.ledger.duplicate as f64)),
+    count("late", |c| Some(c.ledger.late as f64)),
+    count("reordered", |c| Some(c.ledger.reordered as f64)),
+    count("foreign", |c| Some(c.ledger.foreign as f64)),
+    count("corrupt", |c| Some(c.ledger.corrupt as f64)),
+    // Only where there is a schedule can a slot be missed.
+    metric("missed", Kind::Count, Cells::Paced, |c| {
+        schedule(c, |s| Some(s.missed))
+    }),
+    count("stalls", |c| {
+        Some((c.stalls.tx.count + c.stalls.rx.count) as f64)
+    }),
+];
+
+/// All names, for errors.
+pub(super) fn list() -> String {
+    let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+    names.join(", ")
+}
+
+fn latency(cell: &Cell, of: fn(&Latency) -> u64) -> Option<f64> {
+    cell.latency.as_ref().map(|latency| of(latency) as f64)
+}
+
+fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
+    of(cell.schedule.as_ref()?).map(|value| value as f64)
+}
+
+impl Kind {
+    /// Reads a limit of this kind; `None` where it is none.
+    pub(super) fn read(self, value: &str) -> Option<f64> {
+        let number: Option<f64> = value.parse().ok();
+        match self {
+            Self::Share => match value.strip_suffix('%') {
+                Some(percent) => {
+                    let percent: f64 = percent.trim().parse().ok()?;
+                    let share = || format!("{percent}e-2").parse().ok();
+                    // Divided, 0.7 would become a little less than 0.007, and a loss of just that
+                    // would be above it.
+                    (0.0..=100.0).contains(&percent).then(share)?
+                }
+                // From 1 on it could as well be meant as a percentage.
+                None => number.filter(|share| (0.0..1.0).contains(share)),
+            },
+            Self::Time if number.is_some() => None,
+            Self::Time => value.parse().ok().map(|nanos: Nanos| nanos.0 as f64),
+            // As a rate to send at, zero would be none; as a limit it is a good one.
+            Self::Packets | Self::Bits | Self::Count if number == Some(0.0) => Some(0.0),
+            Self::Packets => match value.parse() {
+                Ok(Rate::Pps(rate)) => Some(rate.pps()),
+                _ => None,
+            },
+            Self::Bits => match value.parse() {
+                Ok(Rate::Bits(bits)) => Some(bits),
+                _ => None,
+            },
+            Self::Count => parse_count(value).ok().map(|count| count as f64),
+        }
+    }
+
+    /// What a limit of this kind looks like, for errors.
+    pub(super) const fn takes(self) -> &'static str {
+        match self {
+            Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
+            Self::Time => "a duration with its unit, such as 200us or 1.5ms",
+            Self::Packets => "datagrams a second, such as 200k (K = 1000)",
+            Self::Bits => "bits of payload a second, such as 1Gbit (G = 1000³)",
+            Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
+        }
+    }
+
+    /// A figure of this kind in as many digits as tell it from a limit beside it: whoever reads
+    /// `200 µs` where 200.4 failed against 200, finds no fault.
+    pub(super) fn show(self, value: f64) -> String {
+        if value.is_infinite() {
+            return "infinite: it falls among the lost".to_owned();
+        }
+        match self {
+            Self::Share => format!("{}%", significant(value * 100.0)),
+            Self::Time => match value {
+                ns if ns < 1e3 => format!("{ns} ns"),
+                ns if ns < 1e6 => format!("{} µs", ns / 1e3),
+                ns if ns < 1e9 => format!("{} ms", ns / 1e6),
+                ns => format!("{} s", ns / 1e9),
+            },
+            Self::Packets => format!("{} pps", significant(value)),
+            Self::Bits => format!("{} bit/s", significant(value)),
+            Self::Count => format!("{value}"),
+        }
+    }
+}
+
+/// A number without the digits beyond the sixth that counts, unless they are whole.
+fn significant(value: f64) -> f64 {
+    if value == 0.0 {
+        return 0.0;
+    }
+    let decimals = (5 - value.abs().log10().floor() as i32).max(0);
+    let factor = 10_f64.powi(decimals);
+    (value * factor).round() / factor
+}

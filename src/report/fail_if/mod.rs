@@ -1,0 +1,246 @@
+//! Conditions under which a run counts as failed: `loss>0.1%`, `p99>200us`, `rx_pps<200k`.
+
+mod metric;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::document::{Cell, Report};
+use metric::{Cells, Kind, METRICS, Metric};
+
+/// A condition that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionError {
+    /// Not a metric, a comparison and a value.
+    #[error(
+        "--fail-if '{asked}' is no condition; write a metric, one of > >= < <= == !=, and a value, \
+         such as loss>0.1% or p99>200us"
+    )]
+    Shape {
+        /// As typed.
+        asked: String,
+    },
+    /// A metric that does not exist.
+    #[error(
+        "--fail-if '{asked}': there is no metric '{metric}'; there are {}",
+        metric::list()
+    )]
+    Metric {
+        /// As typed.
+        asked: String,
+        /// The part that was to be a metric.
+        metric: String,
+    },
+    /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
+    #[error("--fail-if '{asked}': {value} of what? write {value}us, {value}ms or {value}s")]
+    NoUnit {
+        /// As typed.
+        asked: String,
+        /// The bare number.
+        value: String,
+    },
+    /// A value that this metric cannot be compared with.
+    #[error("--fail-if '{asked}': {metric} cannot be compared with '{value}'; write {takes}")]
+    Value {
+        /// As typed.
+        asked: String,
+        /// The metric.
+        metric: &'static str,
+        /// The part that was to be a value.
+        value: String,
+        /// What would do.
+        takes: &'static str,
+    },
+}
+
+/// How a figure and a limit are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+    Equal,
+    Different,
+}
+
+impl Comparison {
+    /// Longer signs first, as `>` begins `>=`.
+    const SIGNS: [(&str, Self); 6] = [
+        (">=", Self::AtLeast),
+        ("<=", Self::AtMost),
+        ("==", Self::Equal),
+        ("!=", Self::Different),
+        (">", Self::Above),
+        ("<", Self::Below),
+    ];
+
+    // Counts and times are whole numbers below 2^53, which a double holds exactly; for the others
+    // equality is what was typed.
+    fn holds(self, actual: f64, limit: f64) -> bool {
+        match self {
+            Self::Above => actual > limit,
+            Self::AtLeast => actual >= limit,
+            Self::Below => actual < limit,
+            Self::AtMost => actual <= limit,
+            Self::Equal => actual == limit,
+            Self::Different => actual != limit,
+        }
+    }
+}
+
+/// A condition under which a run counts as failed.
+///
+/// It is looked at cell by cell; what was measured only to learn what `max` is, never counts.
+/// - Latency (`min`, `mean`, `p50` to `p99.99`, `max`, `p99_with_loss`, `jitter`) and punctuality
+///   (`lag_p99`, `gap_p99`, `missed`): the cells with a rate where there are any, else all. Flat
+///   out, latency is mostly the queue, and there is no schedule.
+/// - Rates (`rx_pps`, `tx_pps`, `rx_bits`, `tx_bits`): the cells at `max` where there are any, else
+///   all.
+/// - `loss` and all other counts: every cell.
+///
+/// A figure that is not known fails: a check that cannot be made must not pass in silence. Where
+/// `p99_with_loss` falls among the lost datagrams, it is infinite.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    text: String,
+    metric: &'static Metric,
+    comparison: Comparison,
+    limit: f64,
+}
+
+/// A cell in which a condition held, or could not be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The cell's id; `run` where there is no cell at all.
+    pub cell: String,
+    /// Its trial.
+    pub trial: u32,
+    /// The metric.
+    pub metric: &'static str,
+    /// The condition as typed.
+    pub condition: String,
+    /// What was measured, with its unit, in all digits that the comparison saw.
+    pub actual: String,
+}
+
+impl Condition {
+    /// All cells in which the condition holds, or cannot be checked.
+    #[must_use]
+    pub fn check(&self, report: &Report) -> Vec<Failure> {
+        let cells = self.cells(report);
+        if cells.is_empty() {
+            return vec![self.failure("run", 0, "unknown: nothing was measured".to_owned())];
+        }
+        let check = |cell: &&Cell| {
+            let actual = match (self.metric.of)(cell) {
+                None => "unknown: it could not be measured".to_owned(),
+                Some(actual) if self.comparison.holds(actual, self.limit) => {
+                    self.metric.kind.show(actual)
+                }
+                Some(_) => return None,
+            };
+            Some(self.failure(&cell.id, cell.trial, actual))
+        };
+        cells.iter().filter_map(check).collect()
+    }
+
+    fn failure(&self, cell: &str, trial: u32, actual: String) -> Failure {
+        Failure {
+            cell: cell.to_owned(),
+            trial,
+            metric: self.metric.name,
+            condition: self.text.clone(),
+            actual,
+        }
+    }
+
+    /// The cells that the metric is looked for in.
+    fn cells<'a>(&self, report: &'a Report) -> Vec<&'a Cell> {
+        let all = || report.cells.iter().filter(|cell| !cell.calibration);
+        let some: Vec<_> = match self.metric.cells {
+            Cells::Paced => all().filter(|cell| cell.pace.is_some()).collect(),
+            Cells::FlatOut => all().filter(|cell| cell.pace.is_none()).collect(),
+            Cells::All => Vec::new(),
+        };
+        if some.is_empty() {
+            all().collect()
+        } else {
+            some
+        }
+    }
+}
+
+impl FromStr for Condition {
+    type Err = ConditionError;
+
+    fn from_str(word: &str) -> Result<Self, ConditionError> {
+        let text = word.trim();
+        let asked = || text.to_owned();
+        let split = |text: &str| {
+            let (name, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
+            let found = Comparison::SIGNS
+                .into_iter()
+                .find(|(sign, _)| rest.starts_with(sign));
+            let (sign, comparison) = found?;
+            let (name, value) = (name.trim(), rest[sign.len()..].trim());
+            let whole = !name.is_empty() && !value.is_empty();
+            whole.then(|| (name.to_owned(), comparison, value.to_owned()))
+        };
+        let (name, comparison, value) =
+            split(text).ok_or_else(|| ConditionError::Shape { asked: asked() })?;
+        let Some(metric) = METRICS.iter().find(|metric| metric.name == name) else {
+            return Err(ConditionError::Metric {
+                asked: asked(),
+                metric: name,
+            });
+        };
+        let Some(limit) = metric.kind.read(&value) else {
+            let bare = value
+                .parse::<f64>()
+                .is_ok_and(|number| number >= 0.0 && number.is_finite());
+            return Err(if metric.kind == Kind::Time && bare {
+                ConditionError::NoUnit {
+                    asked: asked(),
+                    value,
+                }
+            } else {
+                ConditionError::Value {
+                    asked: asked(),
+                    metric: metric.name,
+                    value,
+                    takes: metric.kind.takes(),
+                }
+            });
+        };
+        Ok(Self {
+            text: asked(),
+            metric,
+            comparison,
+            limit,
+        })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `plain/64/50%: p99 is 212.4 µs (fails p99>200us)`; trials after the first are named.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cell)?;
+        if self.trial > 0 {
+            write!(f, " (trial {})", self.trial)?;
+        }
+        write!(
+            f,
+            ": {} is {} (fails {})",
+            self.metric, self.actual, self.condition
+        )
+    }
+}

@@ -1,0 +1,177 @@
+//! What conditions are, what they are not, and which cells they look at.
+
+use super::*;
+use crate::report::fixture;
+
+fn condition(text: &str) -> Condition {
+    text.parse().unwrap()
+}
+
+fn error(text: &str) -> String {
+    text.parse::<Condition>().unwrap_err().to_string()
+}
+
+fn failures(text: &str, report: &Report) -> Vec<String> {
+    condition(text)
+        .check(report)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// One size and engine at `max` and at a rate.
+fn pair() -> Report {
+    fixture::report_of(vec![
+        fixture::cell("plain", 64, "max", 271e3),
+        fixture::cell("plain", 64, "50%", 135e3),
+    ])
+}
+
+#[test]
+fn conditions_read_back_as_typed() {
+    for text in [
+        "loss>0.1%",
+        "loss>=0.001",
+        "p99>200us",
+        "p99.99 <= 1.5ms",
+        "rx_pps<200k",
+        "tx_bits!=1Gbit",
+        "unaccounted==0",
+        "lost>10k",
+    ] {
+        assert_eq!(condition(text).to_string(), text);
+    }
+    assert_eq!(condition(" p99>200us ").to_string(), "p99>200us");
+    assert_eq!(condition("p99>1.5ms").limit, 1_500_000.0);
+    assert_eq!(condition("loss>0.1%").limit, 0.001);
+    assert_eq!(condition("loss>0.7%").limit, 7.0 / 1_000.0);
+}
+
+#[test]
+fn every_metric_is_read() {
+    for metric in &METRICS {
+        let value = match metric.kind {
+            Kind::Share => "1%",
+            Kind::Time => "1us",
+            Kind::Packets => "1k",
+            Kind::Bits => "1Mbit",
+            Kind::Count => "1",
+        };
+        let text = format!("{}>{value}", metric.name);
+        assert_eq!(condition(&text).metric.name, metric.name);
+    }
+}
+
+#[test]
+fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
+    assert_eq!(
+        error("p99>200"),
+        "--fail-if 'p99>200': 200 of what? write 200us, 200ms or 200s"
+    );
+    assert_eq!(
+        error("loss=1%"),
+        "--fail-if 'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
+         value, such as loss>0.1% or p99>200us"
+    );
+    assert_eq!(
+        error("loss>5"),
+        "--fail-if 'loss>5': loss cannot be compared with '5'; write a percentage such as 0.1%, \
+         or a share below 1 such as 0.001"
+    );
+    let error = error("p98>1ms");
+    assert!(
+        error.contains("there is no metric 'p98'; there are loss, min, mean"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_condition_is_refused() {
+    for text in [
+        "",
+        "loss",
+        ">1",
+        "loss>",
+        "loss!1%",
+        "loss>101%",
+        "loss>-1%",
+        "loss>nan",
+        "p99>inf",
+        "p99>-1us",
+        "p99>1parsec",
+        "rx_pps<1Gbit",
+        "rx_pps<max",
+        "rx_pps<50%",
+        "rx_bits<200k",
+        "lost>0.5",
+        "lost>-1",
+        "lost>1%",
+        "P99>1us",
+    ] {
+        assert!(text.parse::<Condition>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn latency_is_looked_for_where_there_is_a_rate() {
+    let mut report = pair();
+    let expected = ["plain/64/50%: p99 is 74.943 µs (fails p99>50us)"];
+    assert_eq!(failures("p99>50us", &report), expected);
+    assert!(failures("p99>80us", &report).is_empty());
+    assert!(failures("missed>0", &report).is_empty());
+    report.cells.pop();
+    assert_eq!(failures("p99>50us", &report).len(), 1);
+    let expected = ["plain/64/max: missed is unknown: it could not be measured (fails missed>0)"];
+    assert_eq!(failures("missed>0", &report), expected);
+}
+
+#[test]
+fn rates_are_looked_for_at_max() {
+    let mut report = pair();
+    assert!(failures("rx_pps<200k", &report).is_empty());
+    let expected = ["plain/64/max: rx_pps is 271000 pps (fails rx_pps<300k)"];
+    assert_eq!(failures("rx_pps<300k", &report), expected);
+    assert_eq!(failures("rx_bits<1Gbit", &report).len(), 1);
+    report.cells[0].calibration = true;
+    let expected = ["plain/64/50%: rx_pps is 135000 pps (fails rx_pps<200k)"];
+    assert_eq!(failures("rx_pps<200k", &report), expected);
+}
+
+#[test]
+fn loss_and_counts_are_looked_for_everywhere() {
+    let mut report = pair();
+    assert!(failures("loss>0", &report).is_empty());
+    assert_eq!(failures("unaccounted==0", &report).len(), 2);
+    fixture::lose(&mut report.cells[1], 68);
+    report.cells[1].trial = 2;
+    let expected = ["plain/64/50% (trial 2): loss is 0.100741% (fails loss>0.1%)"];
+    assert_eq!(failures("loss>0.1%", &report), expected);
+    assert_eq!(failures("lost>=68", &report).len(), 1);
+    report.cells[1].calibration = true;
+    assert!(failures("loss>0.1%", &report).is_empty());
+}
+
+#[test]
+fn what_falls_among_the_lost_is_infinite() {
+    let mut report = pair();
+    assert!(failures("p99_with_loss>1s", &report).is_empty());
+    fixture::lose(&mut report.cells[1], 2_000);
+    let expected = [
+        "plain/64/50%: p99_with_loss is infinite: it falls among the lost (fails p99_with_loss>1s)",
+    ];
+    assert_eq!(failures("p99_with_loss>1s", &report), expected);
+    assert!(failures("p99_with_loss<1s", &report).is_empty());
+}
+
+#[test]
+fn what_is_unknown_does_not_pass() {
+    let mut report = pair();
+    report.cells[1].latency = None;
+    report.cells[0].ledger.sent = 0;
+    assert_eq!(failures("p99>1s", &report).len(), 1);
+    assert_eq!(failures("p99_with_loss>1s", &report).len(), 1);
+    assert_eq!(failures("loss>50%", &report).len(), 1);
+    report.cells.clear();
+    let expected = ["run: p99 is unknown: nothing was measured (fails p99>1s)"];
+    assert_eq!(failures("p99>1s", &report), expected);
+}

@@ -1,0 +1,260 @@
+//! A document made by hand, for tests of the faces: what a default run on two cores looks like,
+//! with stalls, loss and doubt in known places.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use serde_json::json;
+
+use super::document::{
+    Cell, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Refused, Report, SCHEMA,
+    Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool, Warning,
+};
+use crate::measure;
+
+/// Length of a cell: half a second, the default of bench.
+const ELAPSED_NS: u64 = 500_000_000;
+
+/// A report of these cells, with the scenario that asks for just them.
+pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
+    let distinct = |of: fn(&Cell) -> String| {
+        let mut all: Vec<_> = cells.iter().map(of).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let engine = |cell: &Cell| cell.id.split('/').next().unwrap().to_owned();
+    let trials = cells.iter().map(|cell| cell.trial + 1).max();
+    Report {
+        schema: SCHEMA.to_owned(),
+        kind: "bench".to_owned(),
+        tool: Tool {
+            version: "0.1.0".to_owned(),
+            git: Some("593f189".to_owned()),
+            profile: "release".to_owned(),
+            features: Vec::new(),
+        },
+        command: vec!["udperf".to_owned(), "bench".to_owned()],
+        started_at: "2026-07-18T12:00:00Z".to_owned(),
+        host: Host {
+            kernel: Some("Linux 6.18.44".to_owned()),
+            cpu_model: Some("AMD EPYC".to_owned()),
+            cores: Some(2),
+            virtualization: Some("KVM".to_owned()),
+            ..Host::default()
+        },
+        scenario: json!({
+            "sizes": distinct(|cell| cell.size.to_string()),
+            "engines": distinct(engine),
+            "rates": distinct(|cell| cell.rate.clone()),
+            "pace": "even", "limit": "500000000ns", "warmup_ns": 100_000_000,
+            "trials": trials, "streams": 1, "threads": 1, "pin": "auto", "wait": "hybrid",
+            "socket_buffer": 4 << 20, "bind": "127.0.0.1",
+        }),
+        warnings: Vec::new(),
+        cells,
+    }
+}
+
+/// A whole default run: three engines, four sizes, `max` and 50 %, with a stall in two cells, a
+/// loss in one, a late generator in one, and doubts about some.
+pub(crate) fn default_run() -> Report {
+    let speeds: [(u64, [f64; 3]); 4] = [
+        (64, [271e3, 312e3, 27.1e6]),
+        (512, [262e3, 301e3, 9.84e6]),
+        (1472, [213e3, 258e3, 4.1e6]),
+        (8972, [174e3, 181e3, 603e3]),
+    ];
+    let mut cells = Vec::new();
+    for (size, by_engine) in speeds {
+        for (engine, pps) in ["plain", "batch", "gso+gro"].into_iter().zip(by_engine) {
+            cells.push(cell(engine, size, "max", pps));
+            cells.push(cell(engine, size, "50%", pps / 2.0));
+        }
+    }
+    stall(&mut cells[1], 2_140_000);
+    stall(&mut cells[7], 21_300_000);
+    lose(&mut cells[4], 16_382);
+    let late = cells[5].schedule.as_mut().unwrap();
+    (late.missed, late.lag.p99_ns) = (1_203, Some(812_000));
+    for cell in &mut cells[4..6] {
+        cell.warnings.push(warning(
+            "segments_never_cut",
+            "GSO met GRO on loopback: no segment was ever cut, so this is not the price of a \
+             datagram in the kernel",
+        ));
+    }
+    let mut report = report_of(cells);
+    report.warnings.push(warning(
+        "steal",
+        "the hypervisor took 2.1 % of the CPU time; repeat with --trials 5, or on a machine of \
+         your own",
+    ));
+    report
+}
+
+/// A clean cell that delivered so much.
+pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
+    let (tx, rx) = engine.split_once('+').unwrap_or((engine, engine));
+    let paced = rate != "max";
+    let received = (pps * ELAPSED_NS as f64 / 1e9) as u64;
+    let latency = latency(if paced { 8_320 } else { 412_000 }, received);
+    Cell {
+        id: format!("{engine}/{size}/{rate}"),
+        trial: 0,
+        engine: Engine {
+            tx: tx.to_owned(),
+            rx: rx.to_owned(),
+            tx_active: tx.to_owned(),
+            rx_active: rx.to_owned(),
+        },
+        size,
+        size_mix: None,
+        streams: 1,
+        threads: 1,
+        rate: rate.to_owned(),
+        rate_pps: paced.then_some(pps),
+        pace: paced.then(|| "even".to_owned()),
+        elapsed_ns: ELAPSED_NS,
+        calibration: false,
+        cut_short: false,
+        tx: side(received, size, 499_000_000),
+        rx: side(received, size, 465_000_000),
+        ledger: Ledger {
+            attempted: received,
+            sent: received,
+            refused: Refused::default(),
+            received,
+            lost_at: LostAt {
+                receive_buffer: Some(0),
+                ..LostAt::default()
+            },
+            arrived: received,
+            ..Ledger::default()
+        },
+        from_send: Some(Latency {
+            from: "send".to_owned(),
+            ..latency.clone()
+        }),
+        latency: Some(latency),
+        schedule: paced.then(|| Schedule {
+            scheduled: received,
+            missed: 0,
+            lag: spread(210),
+            gap: spread(7_400),
+            gap_outside_stalls: spread(7_400),
+        }),
+        jitter_ns: Some(1_130),
+        stalls: Stalls {
+            stolen_ns: Some(0),
+            ..Stalls::default()
+        },
+        kernel: Kernel {
+            socket_drops: Some(0),
+            ..Kernel::default()
+        },
+        warnings: Vec::new(),
+    }
+}
+
+/// Lets so many of a cell's datagrams get lost in the receiving socket's buffer.
+pub(crate) fn lose(cell: &mut Cell, lost: u64) {
+    cell.ledger.lost = lost;
+    cell.ledger.lost_at.receive_buffer = Some(lost);
+    cell.ledger.received -= lost;
+    cell.ledger.arrived -= lost;
+    if lost * 100 > cell.ledger.sent {
+        cell.latency.as_mut().unwrap().p99_with_loss_ns = None;
+    }
+}
+
+/// Puts a stall of the sender into a cell, which then is the maximum of its latency.
+pub(crate) fn stall(cell: &mut Cell, ns: u64) {
+    cell.stalls.tx = StallSum {
+        count: 1,
+        total_ns: ns,
+        max_ns: ns,
+    };
+    cell.stalls.stolen_ns = Some(ns);
+    let latency = cell.latency.as_mut().unwrap();
+    latency.outside_stalls = Some(OutsideStalls {
+        count: latency.count - 1,
+        overlapped: 1,
+        p50_ns: Some(latency.p50_ns),
+        p99_ns: Some(latency.p99_ns),
+        p99_9_ns: Some(latency.p99_9_ns),
+        max_ns: Some(latency.max_ns),
+    });
+    latency.max_ns = latency.max_ns.max(ns);
+}
+
+/// A warning.
+pub(crate) fn warning(code: &str, message: &str) -> Warning {
+    Warning {
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+fn side(datagrams: u64, size: u64, cpu_ns: u64) -> Side {
+    let pps = datagrams as f64 * 1e9 / ELAPSED_NS as f64;
+    Side {
+        datagrams,
+        datagrams_in_window: datagrams,
+        bytes: datagrams * size,
+        pps: Some(pps),
+        bits_per_second: Some(pps * size as f64 * 8.0),
+        syscalls: datagrams,
+        cpu_ns: Some(cpu_ns),
+        socket_buffer: SocketBuffer {
+            asked: 4 << 20,
+            granted: Some(8 << 20),
+        },
+    }
+}
+
+/// A thousand latencies around a median, standing for `count`.
+fn latency(median_ns: u64, count: u64) -> Latency {
+    let mut all = measure::Latency::default();
+    for step in 0..1_000_u64 {
+        all.record(match step {
+            0..950 => median_ns / 2 + median_ns * step / 950,
+            950..989 => median_ns * 2,
+            989..998 => median_ns * 9,
+            _ => median_ns * 31,
+        });
+    }
+    let at = |quantile| all.quantile_ns(quantile).unwrap();
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(all.histogram(), &mut bytes)
+        .unwrap();
+    Latency {
+        kind: "one_way".to_owned(),
+        from: "schedule".to_owned(),
+        timestamp: "per_datagram".to_owned(),
+        batch_max: 1,
+        count,
+        min_ns: all.min_ns().unwrap(),
+        mean_ns: all.mean_ns().unwrap(),
+        stdev_ns: all.stdev_ns().unwrap(),
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
+        p99_99_ns: at(0.9999),
+        max_ns: all.max_ns().unwrap(),
+        clamped: 0,
+        p99_with_loss_ns: Some(at(0.99)),
+        outside_stalls: None,
+        histogram: STANDARD.encode(bytes),
+    }
+}
+
+fn spread(p50_ns: u64) -> Spread {
+    Spread {
+        p50_ns: Some(p50_ns),
+        p99_ns: Some(p50_ns * 3),
+        max_ns: Some(p50_ns * 50),
+    }
+}

@@ -1,0 +1,51 @@
+//! The document's form, for programs that read it.
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::document::{Report, SCHEMA};
+
+/// The JSON Schema (2020-12) of a [`Report`] as it is written: fields that can be unknown are
+/// there, and `null`.
+#[must_use]
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<Report>();
+    schema.insert("$id".to_owned(), SCHEMA.into());
+    schema.insert("title".to_owned(), "udperf report".into());
+    schema.to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_document_reads_back_and_keeps_to_the_schema() {
+        let report = fixture::default_run();
+        let text = serde_json::to_string(&report).unwrap();
+        let read: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, report);
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        assert!(validator.is_valid(&value));
+        value["cells"][0]["ledger"]["lost"] = (-1).into();
+        assert!(!validator.is_valid(&value));
+    }
+
+    #[test]
+    fn unknown_is_null_and_not_absent() {
+        let schema = schema();
+        assert_eq!(
+            schema["$schema"],
+            "https://json-schema.org/draft/2020-12/schema"
+        );
+        assert_eq!(schema["$id"], "udperf/1");
+        assert_eq!(schema["title"], "udperf report");
+        let required = schema["$defs"]["Cell"]["required"].as_array().unwrap();
+        for name in ["id", "latency", "jitter_ns"] {
+            assert!(required.contains(&name.into()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The first lines: what ran, on what, and how.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::ink::{Ink, Tone, counted, dotted, wrap};
+use super::rows::distinct;
+use crate::report::document::{Report, SocketBuffer};
+use crate::unit::{show_bytes, show_nanos};
+
+/// The headline, and in the background the host and the settings.
+pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
+    let mut title = vec![
+        ink.paint(Tone::Title, &format!("udperf {}", report.tool.version)),
+        report.kind.clone(),
+    ];
+    title.extend(path(report));
+    title.extend(only_engine(report));
+    title.extend(limit(report));
+    title.extend(trials(report));
+    if report.tool.profile != "release" {
+        let doubt = format!("{} build", report.tool.profile);
+        title.push(ink.paint(Tone::Doubt, &doubt));
+    }
+    let mut lines = wrap(&dotted(&title), width, 2);
+    for items in [host(report), settings(report)] {
+        if !items.is_empty() {
+            lines.extend(ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// What is missing, where the run did not come to its end.
+pub(super) fn partial(report: &Report, ink: Ink, width: usize) -> Option<String> {
+    let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
+    let planned = planned(&report.scenario).unwrap_or(measured);
+    let cut = distinct(
+        report
+            .cells
+            .iter()
+            .filter(|cell| cell.cut_short)
+            .map(|cell| cell.id.as_str()),
+    );
+    if cut.is_empty() && measured >= planned {
+        return None;
+    }
+    let mut text = "Partial:".to_owned();
+    if measured < planned {
+        text.push_str(&format!(
+            " {measured} of {} measured",
+            counted(planned, "cell")
+        ));
+    }
+    if !cut.is_empty() {
+        let and = if measured < planned { "," } else { "" };
+        text.push_str(&format!("{and} {} cut short", cut.join(", ")));
+    }
+    let lines = wrap(&(text + "."), width, 2);
+    Some(ink.paint_lines(Tone::Doubt, lines).join("\n"))
+}
+
+/// Cells that the scenario asks for.
+fn planned(scenario: &Value) -> Option<u64> {
+    let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
+    let pace = scenario
+        .get("pace")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    // A ramp brings its own rates.
+    let rates = if pace.starts_with("ramp:") {
+        1
+    } else {
+        length("rates")?
+    };
+    let trials = scenario.get("trials")?.as_u64()?;
+    Some(length("sizes")? * length("engines")? * rates * trials)
+}
+
+fn path(report: &Report) -> Option<String> {
+    let bind = text(&report.scenario, "bind")?;
+    let address: Option<IpAddr> = bind.parse().ok();
+    Some(match address {
+        Some(address) if address.is_loopback() => format!("loopback {bind}"),
+        _ => format!("on {bind}"),
+    })
+}
+
+/// The engine, where the table has no column for it because there is only one.
+fn only_engine(report: &Report) -> Option<String> {
+    let engines = distinct(report.cells.iter().map(|cell| cell.id.split('/').next()));
+    match engines[..] {
+        [Some(engine)] => Some(format!("engine {engine}")),
+        _ => None,
+    }
+}
+
+fn limit(report: &Report) -> Option<String> {
+    let limit = text(&report.scenario, "limit")?;
+    let time = limit.strip_suffix("ns").and_then(|ns| ns.parse().ok());
+    let shown = time.map_or_else(|| limit.to_owned(), show_nanos);
+    Some(format!("{shown} a cell"))
+}
+
+fn trials(report: &Report) -> Option<String> {
+    let trials = number(&report.scenario, "trials").filter(|&trials| trials > 1)?;
+    Some(format!("medians of {trials} trials"))
+}
+
+fn host(report: &Report) -> Vec<String> {
+    let host = &report.host;
+    let cores = host.cores.map(|cores| counted(cores, "core"));
+    [&host.cpu_model, &cores, &host.kernel, &host.virtualization]
+        .into_iter()
+        .flatten()
+        .map(|item| item.trim().to_owned())
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+fn settings(report: &Report) -> Vec<String> {
+    let scenario = &report.scenario;
+    let mut items = Vec::new();
+    items.extend(number(scenario, "streams").map(|streams| counted(streams, "stream")));
+    items.extend(number(scenario, "threads").map(|threads| {
+        format!(
+            "{}, {}",
+            counted(threads, "sender"),
+            counted(threads, "receiver")
+        )
+    }));
+    for name in ["pin", "wait", "pace"] {
+        let word = text(scenario, name).filter(|word| (name, *word) != ("pace", "even"));
+        items.extend(word.map(|word| format!("{name} {word}")));
+    }
+    items.extend(buffers(report));
+    items
+}
+
+/// Socket buffers, as asked and as granted: the smallest of all cells, as that is the one to ask
+/// about.
+fn buffers(report: &Report) -> Option<String> {
+    let least = |of: fn(&crate::report::document::Cell) -> SocketBuffer| {
+        report
+            .cells
+            .iter()
+            .filter_map(|cell| of(cell).granted)
+            .min()
+            .map(show_bytes)
+    };
+    let asked = number(&report.scenario, "socket_buffer")
+        .or_else(|| report.cells.first().map(|cell| cell.rx.socket_buffer.asked))?;
+    let asked = show_bytes(asked);
+    let granted = match (
+        least(|cell| cell.tx.socket_buffer),
+        least(|cell| cell.rx.socket_buffer),
+    ) {
+        (Some(send), Some(receive)) if send == receive => format!("{send} granted"),
+        (Some(send), Some(receive)) => format!("{send} send, {receive} receive granted"),
+        (Some(send), None) => format!("{send} send granted"),
+        (None, Some(receive)) => format!("{receive} receive granted"),
+        (None, None) => return Some(format!("socket buffers {asked} asked")),
+    };
+    Some(format!("socket buffers {asked} asked, {granted}"))
+}
+
+fn text<'a>(scenario: &'a Value, name: &str) -> Option<&'a str> {
+    scenario.get(name)?.as_str()
+}
+
+fn number(scenario: &Value, name: &str) -> Option<u64> {
+    scenario.get(name)?.as_u64()
+}

@@ -1,0 +1,216 @@
+//! Colour, width and wording: what all parts of the text share.
+
+use anstyle::{AnsiColor, Effects};
+
+use crate::unit::{Rate, show_bits, show_pps};
+
+/// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
+/// what is copied from a terminal pastes as it looks.
+pub(super) const GLUE: char = '\u{a0}';
+
+/// What a piece of text is, from which its colour follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// The first thing to read.
+    Title,
+    /// There for whoever looks for it.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// Worth a second look.
+    Doubt,
+    /// Not as it should be.
+    Bad,
+    /// Drawn, not written.
+    Bar,
+}
+
+/// A pen that leaves colour away where none is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ink {
+    pub(super) color: bool,
+}
+
+impl Ink {
+    /// The text in that tone.
+    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
+        if !self.color || text.is_empty() {
+            return text.to_owned();
+        }
+        let style = match tone {
+            Tone::Title => Effects::BOLD.into(),
+            Tone::Quiet => Effects::DIMMED.into(),
+            Tone::Good => AnsiColor::Green.on_default(),
+            Tone::Doubt => AnsiColor::Yellow.on_default(),
+            Tone::Bad => AnsiColor::Red.on_default() | Effects::BOLD,
+            Tone::Bar => AnsiColor::Cyan.on_default(),
+        };
+        format!("{style}{text}{style:#}")
+    }
+
+    /// Each line in that tone: a terminal would carry an open colour over the margin.
+    pub(super) fn paint_lines(self, tone: Tone, lines: Vec<String>) -> Vec<String> {
+        let paint = |line: String| self.paint(tone, &line);
+        lines.into_iter().map(paint).collect()
+    }
+
+    /// A number, with its unit in the background: the last word of `8.32 µs`.
+    pub(super) fn figure(self, text: &str) -> String {
+        match text.rsplit_once(' ') {
+            Some((number, unit)) => format!("{number} {}", self.paint(Tone::Quiet, unit)),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// Columns that the text takes on a terminal, colours left out.
+pub(super) fn columns(text: &str) -> usize {
+    anstream::adapter::strip_str(text)
+        .map(|part| part.chars().count())
+        .sum()
+}
+
+/// The words in lines of at most `width`, all but the first indented.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let length = columns(word);
+        if used > 0 && used + 1 + length > width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            used = 0;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        } else if !lines.is_empty() {
+            used = indent;
+        }
+        line.push_str(word);
+        used += length;
+    }
+    lines.push(line);
+    let plain = |line: String| line.replace(GLUE, " ");
+    lines.into_iter().map(plain).collect()
+}
+
+/// The same text, not to be broken.
+pub(super) fn glue(text: &str) -> String {
+    text.replace(' ', &GLUE.to_string())
+}
+
+/// Some things in a row, dots between them; lines break after a dot.
+pub(super) fn dotted(items: &[String]) -> String {
+    let items: Vec<_> = items.iter().map(|item| glue(item)).collect();
+    items.join(&format!("{GLUE}· "))
+}
+
+/// A note under the table: a quiet label, and text beside it.
+pub(super) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
+    /// As wide as the longest label, and a gap.
+    const LABEL: usize = 10;
+    let mut lines = wrap(text, width.saturating_sub(LABEL), 0);
+    for line in &mut lines {
+        line.insert_str(0, &" ".repeat(LABEL));
+    }
+    let first = lines[0].split_off(LABEL);
+    lines[0] = format!(
+        "{}{first}",
+        ink.paint(Tone::Quiet, &format!("{label:<LABEL$}"))
+    );
+    lines.join("\n")
+}
+
+/// A count in full, digits in groups: a ledger has to add up.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count and what is counted: `1 stream`, `4 streams`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
+}
+
+/// A share in percent, written as it is typed: never 0% where there is something, never 100% where
+/// something is missing.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        p if p <= 0.0 => "0%".to_owned(),
+        p if p >= 100.0 => "100%".to_owned(),
+        p if p >= 99.95 => ">99.9%".to_owned(),
+        p if p >= 9.995 => format!("{p:.1}%"),
+        p if p >= 0.0995 => format!("{p:.2}%"),
+        p if p >= 0.00995 => format!("{p:.3}%"),
+        p if p >= 0.001 => format!("{p:.4}%"),
+        _ => "<0.001%".to_owned(),
+    }
+}
+
+/// A rate as asked, for people: `50%`, `100 kpps`, `1.00 Gbit/s`; words of other kinds as they are.
+pub(super) fn rate_asked(word: &str) -> String {
+    match word.parse() {
+        Ok(Rate::Pps(rate)) => show_pps(rate.pps()),
+        Ok(Rate::Bits(bits)) => show_bits(bits),
+        Ok(Rate::Max | Rate::OfMax(_)) | Err(_) => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_only() {
+        let text = format!("one two{GLUE}three four");
+        assert_eq!(wrap(&text, 10, 2), ["one", "  two three", "  four"]);
+        assert_eq!(wrap("", 10, 0), [""]);
+        assert_eq!(wrap("immeasurable", 4, 0), ["immeasurable"]);
+    }
+
+    #[test]
+    fn colour_takes_no_room_and_can_be_left_away() {
+        let ink = Ink { color: true };
+        let painted = ink.figure("8.32 µs");
+        assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
+        assert_eq!(columns(&painted), 7);
+        assert_eq!(Ink { color: false }.paint(Tone::Bad, "x"), "x");
+    }
+
+    #[test]
+    fn shares_have_the_digits_they_need() {
+        let shown = [
+            0.0, 2e-6, 1.23e-5, 1.23e-4, 0.00123, 0.0123, 0.123, 0.9999, 1.0,
+        ];
+        let expected = [
+            "0%", "<0.001%", "0.0012%", "0.012%", "0.12%", "1.23%", "12.3%", ">99.9%", "100%",
+        ];
+        assert_eq!(shown.map(percent), expected);
+    }
+
+    #[test]
+    fn counts_add_up() {
+        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(counted(1, "cell"), "1 cell");
+        assert_eq!(counted(2, "cell"), "2 cells");
+    }
+
+    #[test]
+    fn rates_are_shown_as_people_say_them() {
+        let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(rate_asked);
+        assert_eq!(
+            shown,
+            ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]
+        );
+    }
+}

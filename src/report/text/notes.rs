@@ -1,0 +1,229 @@
+//! Below the table: where every datagram went, and what a row has no room for.
+
+use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
+use super::rows::{Sheet, add_stalls, distinct, loss};
+use super::table::STALL_MARK;
+use crate::report::document::{Cell, Ledger, Report};
+use crate::unit::show_nanos;
+
+/// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
+/// lag starts to show in the latency of a quiet host.
+const LATE_NS: u64 = 50_000;
+
+/// How many cells a note names before it only counts them; arbitrary, about two lines.
+const NAMED: usize = 4;
+
+/// All notes there is a reason for; the ledger always.
+pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
+    let mut notes = vec![note(ink, "ledger", &ledger(report, ink), width)];
+    let starred = format!("max {STALL_MARK}");
+    for (label, text) in [
+        ("±", spread(sheet)),
+        (starred.as_str(), stalls(sheet, ink)),
+        ("paced", paced_losses(sheet)),
+        ("schedule", schedule(report)),
+        ("rate max", unscheduled(sheet)),
+    ] {
+        notes.extend(text.map(|text| note(ink, label, &text, width)));
+    }
+    notes.join("\n")
+}
+
+/// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
+fn ledger(report: &Report, ink: Ink) -> String {
+    let sum = |of: fn(&Ledger) -> u64| {
+        report
+            .cells
+            .iter()
+            .map(|cell| of(&cell.ledger))
+            .sum::<u64>()
+    };
+    let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
+    let parts = |parts: &[(&str, u64)]| {
+        let known: Vec<_> = parts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| item(name, *count))
+            .collect();
+        let text = known.join(", ");
+        if text.is_empty() {
+            text
+        } else {
+            format!(" ({text})")
+        }
+    };
+    let lost_at = parts(&[
+        (
+            "receive buffer",
+            sum(|l| l.lost_at.receive_buffer.unwrap_or(0)),
+        ),
+        ("backlog", sum(|l| l.lost_at.backlog.unwrap_or(0))),
+        ("device", sum(|l| l.lost_at.device.unwrap_or(0))),
+        ("qdisc", sum(|l| l.lost_at.qdisc.unwrap_or(0))),
+        ("checksum", sum(|l| l.lost_at.checksum.unwrap_or(0))),
+        ("no port", sum(|l| l.lost_at.no_port.unwrap_or(0))),
+    ]);
+    let reasons = [
+        ("would block", sum(|l| l.refused.would_block)),
+        ("no buffers", sum(|l| l.refused.no_buffers)),
+        ("unreachable", sum(|l| l.refused.unreachable)),
+        ("too big", sum(|l| l.refused.too_big)),
+        ("other", sum(|l| l.refused.other)),
+    ];
+    let refused: u64 = reasons.iter().map(|(_, count)| count).sum();
+    let balance = format!(
+        "{} = {} + {}{lost_at}",
+        item("sent", sum(|l| l.sent)),
+        item("received", sum(|l| l.received)),
+        item("lost", sum(|l| l.lost)),
+    );
+    let mut items = vec![balance, item("refused", refused) + &parts(&reasons)];
+    for (name, count) in [
+        ("duplicate", sum(|l| l.duplicate)),
+        ("late", sum(|l| l.late)),
+        ("reordered", sum(|l| l.reordered)),
+        ("foreign", sum(|l| l.foreign)),
+        ("corrupt", sum(|l| l.corrupt)),
+    ] {
+        if count > 0 {
+            items.push(item(name, count));
+        }
+    }
+    let unaccounted = item("unaccounted", sum(|l| l.unaccounted));
+    items.push(match sum(|l| l.unaccounted) {
+        0 => ink.paint(Tone::Good, &unaccounted),
+        // Has to be seen without colour, too.
+        _ => ink.paint(Tone::Bad, &format!("{unaccounted}{GLUE}(!)")),
+    });
+    items.join(&format!("{GLUE}· "))
+}
+
+/// What the column of that sign is.
+fn spread(sheet: &Sheet<'_>) -> Option<String> {
+    let text = "half the range of what the trials delivered, over its median";
+    sheet.trials.then(|| text.to_owned())
+}
+
+/// What stands behind the marks: how often, how long, and what the maximum is without.
+fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
+    let marked: Vec<_> = sheet.rows.iter().filter(|row| row.stalled()).collect();
+    if marked.is_empty() {
+        return None;
+    }
+    let cells: Vec<&Cell> = marked
+        .iter()
+        .flat_map(|row| row.timing.iter().copied())
+        .collect();
+    let tx = add_stalls(cells.iter().map(|cell| &cell.stalls.tx));
+    let rx = add_stalls(cells.iter().map(|cell| &cell.stalls.rx));
+    let both = add_stalls([&tx, &rx].into_iter());
+    let stolen: u64 = cells.iter().filter_map(|cell| cell.stalls.stolen_ns).sum();
+    let mut text = format!(
+        "{} (sender {}, receiver {}): {} in all, longest {}",
+        counted(both.count, "stall"),
+        grouped(tx.count),
+        grouped(rx.count),
+        glue(&show_nanos(both.total_ns)),
+        glue(&show_nanos(both.max_ns)),
+    );
+    if stolen > 0 {
+        text.push_str(&format!(
+            "; the hypervisor took {}",
+            glue(&show_nanos(stolen))
+        ));
+    }
+    let without: Vec<_> = marked
+        .iter()
+        .map(|row| {
+            let max = row
+                .max_outside_stalls()
+                .map_or_else(|| "–".to_owned(), show_nanos);
+            glue(&format!(
+                "{} {}",
+                ink.paint(Tone::Quiet, sheet.name(row)),
+                max
+            ))
+        })
+        .collect();
+    Some(format!("{text}. Outside stalls: {}", without.join(", ")))
+}
+
+/// Loss in cells whose loss has no column, because the row shows that of `max`.
+fn paced_losses(sheet: &Sheet<'_>) -> Option<String> {
+    let word = sheet.merged?;
+    let mut worst: Vec<(&str, f64, &Cell)> = Vec::new();
+    for row in &sheet.rows {
+        let known = row
+            .timing
+            .iter()
+            .filter_map(|cell| Some((loss(cell)?, *cell)));
+        let most = known
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(share, _)| *share > 0.0);
+        worst.extend(most.map(|(share, cell)| (sheet.name(row), share, cell)));
+    }
+    worst.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let show = |(name, share, cell): &(&str, f64, &Cell)| {
+        let with_loss = cell
+            .latency
+            .as_ref()
+            .and_then(|latency| latency.p99_with_loss_ns);
+        let p99 = with_loss.map_or_else(|| "infinite".to_owned(), show_nanos);
+        glue(&format!("{name} {} (p99 with loss {p99})", percent(*share)))
+    };
+    let list = named(&worst, show)?;
+    Some(format!("also lost at {}: {list}", glue(&rate_asked(word))))
+}
+
+/// Cells whose generator did not hold its schedule.
+fn schedule(report: &Report) -> Option<String> {
+    let mut late: Vec<(&str, u64, u64, u64)> = Vec::new();
+    for id in distinct(report.cells.iter().map(|cell| cell.id.as_str())) {
+        let trials = report.cells.iter().filter(|cell| cell.id == id);
+        let (mut missed, mut scheduled, mut lag) = (0, 0, 0);
+        for schedule in trials.filter_map(|cell| cell.schedule.as_ref()) {
+            missed += schedule.missed;
+            scheduled += schedule.scheduled;
+            lag = lag.max(schedule.lag.p99_ns.unwrap_or(0));
+        }
+        if missed > 0 || lag > LATE_NS {
+            late.push((id, missed, scheduled, lag));
+        }
+    }
+    late.sort_by_key(|&(_, missed, _, lag)| std::cmp::Reverse((missed, lag)));
+    let show = |&(id, missed, scheduled, lag): &(&str, u64, u64, u64)| {
+        let lag = (lag > LATE_NS).then(|| format!("p99 lag {}", show_nanos(lag)));
+        let missed =
+            (missed > 0).then(|| format!("missed {} of {}", grouped(missed), grouped(scheduled)));
+        let parts: Vec<_> = missed
+            .into_iter()
+            .chain(lag)
+            .map(|part| glue(&part))
+            .collect();
+        format!("{id}{GLUE}{}", parts.join(", "))
+    };
+    named(&late, show)
+}
+
+/// Where latency of `max` stands in the table.
+fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
+    let mut cells = sheet.rows.iter().flat_map(|row| &row.timing);
+    let any = cells.any(|cell| cell.pace.is_none() && cell.latency.is_some());
+    let text = "has no schedule: latency starts at departure, and is mostly the wait in the queue";
+    any.then(|| text.to_owned())
+}
+
+/// The first few in words, and how many more there are.
+fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+    if all.is_empty() {
+        return None;
+    }
+    let first: Vec<_> = all.iter().take(NAMED).map(show).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!("; and {}", counted(more as u64, "more cell"))
+    } else {
+        String::new()
+    };
+    Some(first.join("; ") + &more)
+}

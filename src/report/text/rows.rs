@@ -1,0 +1,231 @@
+//! Which cells make a row, and the figures of a row: medians over its trials.
+
+use crate::report::document::{Cell, Report, StallSum};
+
+/// A row of the table.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    /// The payload, as the document names it.
+    pub(super) size: String,
+    /// The engine, as the cell's id names it.
+    pub(super) engine: &'a str,
+    /// The rate as asked; in a merged table `max`.
+    pub(super) rate: &'a str,
+    /// What rate, loss and CPU time are from, a cell a trial.
+    pub(super) speed: Vec<&'a Cell>,
+    /// What latency is from. In a merged table other cells than `speed`, else the same.
+    pub(super) timing: Vec<&'a Cell>,
+}
+
+/// All rows.
+#[derive(Debug)]
+pub(super) struct Sheet<'a> {
+    /// Sizes down, engines within, rates within those.
+    pub(super) rows: Vec<Row<'a>>,
+    /// Where every row joins `max` and one other rate: that rate, as asked.
+    pub(super) merged: Option<&'a str>,
+    /// Whether there was more than one trial.
+    pub(super) trials: bool,
+}
+
+impl<'a> Sheet<'a> {
+    /// Sorts the cells of a report into rows. What was measured only to learn what `max` is, has
+    /// none.
+    pub(super) fn of(report: &'a Report) -> Self {
+        let cells: Vec<_> = report
+            .cells
+            .iter()
+            .filter(|cell| !cell.calibration)
+            .collect();
+        let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
+        let merged = match rates[..] {
+            ["max", other] | [other, "max"] => Some(other),
+            _ => None,
+        };
+        let lines: Vec<(&str, &str)> = match merged {
+            Some(other) => vec![("max", other)],
+            None => rates.iter().map(|&rate| (rate, rate)).collect(),
+        };
+        let mut rows = Vec::new();
+        for size in distinct(cells.iter().map(|cell| size(cell))) {
+            for engine in distinct(cells.iter().map(|cell| engine(cell))) {
+                let at = |rate: &str| -> Vec<&Cell> {
+                    let fits = |cell: &&Cell| {
+                        cell.rate == rate
+                            && self::engine(cell) == engine
+                            && self::size(cell) == size
+                    };
+                    cells.iter().copied().filter(fits).collect()
+                };
+                for &(rate, other) in &lines {
+                    let (speed, timing) = (at(rate), at(other));
+                    if !(speed.is_empty() && timing.is_empty()) {
+                        rows.push(Row {
+                            size: size.clone(),
+                            engine,
+                            rate,
+                            speed,
+                            timing,
+                        });
+                    }
+                }
+            }
+        }
+        let trials = rows
+            .iter()
+            .any(|row| row.speed.len() > 1 || row.timing.len() > 1);
+        Self {
+            rows,
+            merged,
+            trials,
+        }
+    }
+
+    /// The highest rate of all, which fills the bar.
+    pub(super) fn highest_pps(&self) -> f64 {
+        self.rows.iter().filter_map(Row::pps).fold(0.0, f64::max)
+    }
+
+    /// A short name of a row: its cells' id, without the rate where rows join two.
+    pub(super) fn name(&self, row: &Row<'a>) -> &'a str {
+        let id = row
+            .timing
+            .first()
+            .or_else(|| row.speed.first())
+            .map_or("", |cell| cell.id.as_str());
+        match id.rsplit_once('/') {
+            Some((name, _)) if self.merged.is_some() => name,
+            _ => id,
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Datagrams delivered a second.
+    pub(super) fn pps(&self) -> Option<f64> {
+        median(&self.speed, |cell| cell.rx.pps)
+    }
+
+    /// Half the range of that over the trials, as a share of the median.
+    pub(super) fn spread(&self) -> Option<f64> {
+        let all: Vec<f64> = self.speed.iter().filter_map(|cell| cell.rx.pps).collect();
+        let middle = self.pps().filter(|&pps| pps > 0.0 && all.len() > 1)?;
+        let (low, high) = all.iter().fold((f64::MAX, f64::MIN), |(low, high), &pps| {
+            (low.min(pps), high.max(pps))
+        });
+        Some((high - low) / 2.0 / middle)
+    }
+
+    /// Payload bits delivered a second.
+    pub(super) fn bits(&self) -> Option<f64> {
+        median(&self.speed, |cell| cell.rx.bits_per_second)
+    }
+
+    /// Share of what was sent that was lost.
+    pub(super) fn loss(&self) -> Option<f64> {
+        median(&self.speed, loss)
+    }
+
+    /// The largest of those shares over the trials.
+    pub(super) fn worst_loss(&self) -> Option<f64> {
+        self.speed
+            .iter()
+            .filter_map(|cell| loss(cell))
+            .reduce(f64::max)
+    }
+
+    /// Share of a core that the senders took.
+    pub(super) fn tx_cpu(&self) -> Option<f64> {
+        median(&self.speed, |cell| cpu(cell.tx.cpu_ns, cell.elapsed_ns))
+    }
+
+    /// Share of a core that the receivers took.
+    pub(super) fn rx_cpu(&self) -> Option<f64> {
+        median(&self.speed, |cell| cpu(cell.rx.cpu_ns, cell.elapsed_ns))
+    }
+
+    /// A figure of the latency, in ns.
+    pub(super) fn latency(&self, of: fn(&crate::report::document::Latency) -> u64) -> Option<u64> {
+        median(&self.timing, |cell| {
+            cell.latency.as_ref().map(|latency| of(latency) as f64)
+        })
+        .map(|ns| ns.round() as u64)
+    }
+
+    /// Whether a stall is within that latency.
+    pub(super) fn stalled(&self) -> bool {
+        self.timing.iter().any(|cell| {
+            cell.latency
+                .as_ref()
+                .is_some_and(|latency| latency.outside_stalls.is_some())
+        })
+    }
+
+    /// The maximum of what did not overlap a stall, in ns.
+    pub(super) fn max_outside_stalls(&self) -> Option<u64> {
+        let outside = |cell: &Cell| {
+            let latency = cell.latency.as_ref()?;
+            match &latency.outside_stalls {
+                Some(outside) => outside.max_ns.map(|ns| ns as f64),
+                None => Some(latency.max_ns as f64),
+            }
+        };
+        median(&self.timing, outside).map(|ns| ns.round() as u64)
+    }
+}
+
+/// The payload of a cell as it is called: `64`, or `imix`.
+fn size(cell: &Cell) -> String {
+    cell.size_mix
+        .clone()
+        .unwrap_or_else(|| cell.size.to_string())
+}
+
+/// The engine of a cell as its id names it: `plain`, `gso+batch`.
+fn engine(cell: &Cell) -> &str {
+    cell.id.split('/').next().unwrap_or_default()
+}
+
+/// Share of what was sent that was lost; `None` where nothing was sent.
+pub(super) fn loss(cell: &Cell) -> Option<f64> {
+    let ledger = &cell.ledger;
+    (ledger.sent > 0).then(|| ledger.lost as f64 / ledger.sent as f64)
+}
+
+fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {
+    cpu_ns
+        .filter(|_| elapsed_ns > 0)
+        .map(|cpu_ns| cpu_ns as f64 / elapsed_ns as f64)
+}
+
+/// Stalls of several cells and sides as one.
+pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSum {
+    all.fold(StallSum::default(), |sum, one| StallSum {
+        count: sum.count + one.count,
+        total_ns: sum.total_ns + one.total_ns,
+        max_ns: sum.max_ns.max(one.max_ns),
+    })
+}
+
+/// The median over trials of what is known; between two, their mean.
+fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
+    let mut known: Vec<f64> = cells.iter().filter_map(|cell| of(cell)).collect();
+    known.sort_by(f64::total_cmp);
+    let middle = known.len() / 2;
+    match known.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(known[middle]),
+        _ => Some(f64::midpoint(known[middle - 1], known[middle])),
+    }
+}
+
+/// Each value once, in the order of first appearance.
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}

@@ -1,0 +1,384 @@
+//! The table: columns, what they show, and which of them give way on a narrow terminal.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::ink::{Ink, Tone, columns, percent, rate_asked};
+use super::rows::{Row, Sheet};
+use crate::report::document::Latency;
+use crate::unit::{show_nanos, show_pps};
+
+/// Between two columns; arbitrary, one blank would run figures and units together.
+const GAP: usize = 2;
+
+/// Width of the bar where there is no room to spare, and at most; arbitrary.
+const BAR: (usize, usize) = (8, 16);
+
+/// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
+const BAD_LOSS: f64 = 0.001;
+
+/// Stands for what is unknown.
+const UNKNOWN: &str = "–";
+
+/// Marks a maximum that a stall may have made.
+pub(super) const STALL_MARK: &str = "*";
+
+/// What a column shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Size,
+    Engine,
+    Asked,
+    Pps,
+    Spread,
+    Bar,
+    Bits,
+    Loss,
+    Cpu,
+    P50,
+    P99,
+    P999,
+    Max,
+}
+
+impl Column {
+    /// Those that give way where the table is too wide, first come first.
+    const GIVE_WAY: [Self; 4] = [Self::Bits, Self::Bar, Self::Cpu, Self::P999];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Size => "bytes",
+            Self::Engine => "engine",
+            Self::Asked => "asked",
+            Self::Pps => "delivered",
+            Self::Spread => "±",
+            Self::Bar => "",
+            Self::Bits => "Gbit/s",
+            Self::Loss => "lost",
+            Self::Cpu => "CPU tx/rx",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "max ",
+        }
+    }
+
+    const fn is_left(self) -> bool {
+        matches!(self, Self::Engine | Self::Bar)
+    }
+
+    const fn is_latency(self) -> bool {
+        matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
+    }
+
+    const fn is_speed(self) -> bool {
+        matches!(
+            self,
+            Self::Pps | Self::Spread | Self::Bar | Self::Bits | Self::Loss | Self::Cpu
+        )
+    }
+
+    /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
+    /// make the table look like another.
+    const fn least(self) -> usize {
+        match self {
+            Self::P50 | Self::P99 | Self::P999 => "8.32 ms".len(),
+            Self::Max => "8.32 ms*".len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A column that is shown, with its cells.
+struct Shown {
+    column: Column,
+    cells: Vec<String>,
+    width: usize,
+}
+
+/// Draws the table in at most `width` columns, as far as leaving columns out can achieve that.
+pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
+    let mut shown: Vec<Shown> = wanted(sheet)
+        .into_iter()
+        .map(|column| fill(column, sheet, ink, BAR.0))
+        .collect();
+    for column in Column::GIVE_WAY {
+        if total(&shown) <= width {
+            break;
+        }
+        shown.retain(|one| one.column != column);
+    }
+    let spare = width.saturating_sub(total(&shown));
+    if let Some(bar) = shown.iter_mut().find(|one| one.column == Column::Bar) {
+        *bar = fill(Column::Bar, sheet, ink, (BAR.0 + spare).min(BAR.1));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(shown.iter().map(|one| {
+        let title = one.column.title();
+        let title = if one.column.is_left() {
+            format!("{title:<0$}", one.width)
+        } else {
+            format!("{title:>0$}", one.width)
+        };
+        ink.paint(Tone::Quiet, &title)
+    }));
+    for at in 0..sheet.rows.len() {
+        table.add_row(shown.iter().map(|one| one.cells[at].as_str()));
+    }
+    for (at, one) in shown.iter().enumerate() {
+        if let Some(column) = table.column_mut(at) {
+            column.set_padding((if at == 0 { 0 } else { GAP as u16 }, 0));
+            column.set_cell_alignment(if one.column.is_left() {
+                CellAlignment::Left
+            } else {
+                CellAlignment::Right
+            });
+        }
+    }
+    format!("{}\n{}", heading(&shown, sheet, ink), table.trim_fmt())
+}
+
+/// The columns that this sheet has something for.
+fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
+    let engines = sheet
+        .rows
+        .iter()
+        .any(|row| row.engine != sheet.rows[0].engine);
+    [
+        (Column::Size, true),
+        (Column::Engine, engines),
+        (Column::Asked, sheet.merged.is_none()),
+        (Column::Pps, true),
+        (Column::Spread, sheet.trials),
+        (Column::Bar, sheet.rows.len() > 1),
+        (Column::Bits, true),
+        (Column::Loss, true),
+        (Column::Cpu, true),
+        (Column::P50, true),
+        (Column::P99, true),
+        (Column::P999, true),
+        (Column::Max, true),
+    ]
+    .into_iter()
+    .filter_map(|(column, wanted)| wanted.then_some(column))
+    .collect()
+}
+
+fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
+    let highest = sheet.highest_pps();
+    let mut above: Option<&Row<'_>> = None;
+    let mut cells = Vec::new();
+    for row in &sheet.rows {
+        let text = match column {
+            // Said once for all rows that share it.
+            Column::Size if above.is_some_and(|above| above.size == row.size) => String::new(),
+            Column::Engine
+                if above.is_some_and(|a| a.size == row.size && a.engine == row.engine) =>
+            {
+                String::new()
+            }
+            Column::Bar => ink.paint(Tone::Bar, &draw_bar(row.pps(), highest, bar)),
+            _ => text(column, row, ink),
+        };
+        cells.push(text);
+        above = Some(row);
+    }
+    let widest = cells.iter().map(|cell| columns(cell)).max().unwrap_or(0);
+    let fixed = if column == Column::Bar {
+        bar
+    } else {
+        column.least()
+    };
+    Shown {
+        column,
+        width: widest.max(columns(column.title())).max(fixed),
+        cells,
+    }
+}
+
+fn total(shown: &[Shown]) -> usize {
+    let gaps = GAP * shown.len().saturating_sub(1);
+    shown.iter().map(|one| one.width).sum::<usize>() + gaps
+}
+
+/// What a column shows of a row.
+fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
+    let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
+    let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
+    let latency = |of: fn(&Latency) -> u64| or_unknown(row.latency(of).map(show_nanos));
+    match column {
+        Column::Size => row.size.clone(),
+        Column::Engine => row.engine.to_owned(),
+        Column::Asked => row.rate.to_owned(),
+        Column::Pps => or_unknown(row.pps().map(show_pps)),
+        Column::Spread => {
+            let spread = row.spread().map(|share| format!("{:.1}%", share * 100.0));
+            spread.map_or_else(unknown, |text| ink.paint(Tone::Quiet, &text))
+        }
+        Column::Bits => or_unknown(row.bits().map(gigabits)),
+        Column::Loss => loss(row, ink).unwrap_or_else(unknown),
+        Column::Cpu => or_unknown(cpu(row)),
+        Column::P50 => latency(|latency| latency.p50_ns),
+        Column::P99 => latency(|latency| latency.p99_ns),
+        Column::P999 => latency(|latency| latency.p99_9_ns),
+        Column::Max => {
+            let mark = if row.stalled() {
+                ink.paint(Tone::Doubt, STALL_MARK)
+            } else {
+                " ".to_owned()
+            };
+            latency(|latency| latency.max_ns) + &mark
+        }
+        Column::Bar => String::new(),
+    }
+}
+
+fn loss(row: &Row<'_>, ink: Ink) -> Option<String> {
+    let (median, worst) = row.loss().zip(row.worst_loss())?;
+    Some(match worst {
+        0.0 => ink.paint(Tone::Good, "0"),
+        _ if worst > BAD_LOSS && median == 0.0 => {
+            ink.paint(Tone::Bad, &format!("≤{}", percent(worst)))
+        }
+        _ if median == 0.0 => format!("≤{}", percent(worst)),
+        _ if median > BAD_LOSS => ink.paint(Tone::Bad, &percent(median)),
+        _ => percent(median),
+    })
+}
+
+/// CPU time of senders and receivers in percent of a core.
+fn cpu(row: &Row<'_>) -> Option<String> {
+    let (tx, rx) = (row.tx_cpu(), row.rx_cpu());
+    let side = |share: Option<f64>| {
+        share.map_or_else(
+            || UNKNOWN.to_owned(),
+            |share| format!("{:.0}", share * 100.0),
+        )
+    };
+    tx.or(rx).map(|_| format!("{}/{}%", side(tx), side(rx)))
+}
+
+/// Billions of bits with three digits, as far as four decimals reach.
+fn gigabits(bits: f64) -> String {
+    match bits / 1e9 {
+        g if g >= 99.95 => format!("{g:.0}"),
+        g if g >= 9.995 => format!("{g:.1}"),
+        g if g >= 0.9995 => format!("{g:.2}"),
+        g if g >= 0.09995 => format!("{g:.3}"),
+        g if g >= 0.0001 => format!("{g:.4}"),
+        g if g > 0.0 => "<.0001".to_owned(),
+        _ => "0".to_owned(),
+    }
+}
+
+/// A bar of eighth blocks; whatever is not nothing shows.
+fn draw_bar(value: Option<f64>, highest: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let Some(value) = value.filter(|&value| value > 0.0 && highest > 0.0) else {
+        return String::new();
+    };
+    let eighths = ((value / highest * 8.0 * width as f64).round() as usize).max(1);
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+/// The line above the titles: which columns belong together, and what they are of.
+fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
+    let span = |of: fn(Column) -> bool| {
+        let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
+        let part: usize = shown
+            .iter()
+            .filter(|one| of(one.column))
+            .map(|one| one.width + GAP)
+            .sum();
+        let before: usize = shown[..first].iter().map(|one| one.width + GAP).sum();
+        (before, part.saturating_sub(GAP))
+    };
+    let mut line = String::new();
+    let mut used = 0;
+    let (speed_at, speed) = span(Column::is_speed);
+    let (latency_at, latency) = span(Column::is_latency);
+    // What the mark takes beside a maximum is no part of the figures.
+    let latency = latency.saturating_sub(STALL_MARK.len());
+    let speed_title = if sheet.merged.is_some() {
+        "flat out"
+    } else {
+        ""
+    };
+    let latency_titles = latency_titles(sheet);
+    let fits = |title: &&String| columns(title) + 4 <= latency;
+    let latency_title = latency_titles
+        .iter()
+        .find(fits)
+        .or_else(|| latency_titles.last());
+    for (at, length, title) in [
+        (speed_at, speed, speed_title),
+        (
+            latency_at,
+            latency,
+            latency_title.map_or("", String::as_str),
+        ),
+    ] {
+        if title.is_empty() {
+            continue;
+        }
+        line.push_str(&" ".repeat(at.saturating_sub(used)));
+        let rules = length.saturating_sub(columns(title) + 2);
+        let rule = |count| ink.paint(Tone::Quiet, &"─".repeat(count));
+        line.push_str(&format!(
+            "{} {title} {}",
+            rule(rules / 2),
+            rule(rules - rules / 2)
+        ));
+        used = at + length;
+    }
+    line.trim_end().to_owned()
+}
+
+/// What the latency is, from the longest way to say it to the shortest.
+fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
+    let mut known = sheet
+        .rows
+        .iter()
+        .flat_map(|row| &row.timing)
+        .filter_map(|c| c.latency.as_ref());
+    let way = match known.next() {
+        Some(latency) if latency.kind == "round_trip" => "round trip",
+        _ => "one way",
+    };
+    let Some(word) = sheet.merged else {
+        return vec![
+            format!("latency, {way} from schedule"),
+            format!("{way} from schedule"),
+            "from schedule".to_owned(),
+        ];
+    };
+    let rate = rate_asked(word);
+    let of_that = if word.ends_with('%') { " of that" } else { "" };
+    vec![
+        format!("latency at {rate}{of_that}, {way} from schedule"),
+        format!("{way} from schedule at {rate}{of_that}"),
+        format!("{way} from schedule at {rate}"),
+        format!("from schedule at {rate}"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_exact_to_an_eighth_and_never_invisible() {
+        assert_eq!(draw_bar(Some(8.0), 8.0, 8), "████████");
+        assert_eq!(draw_bar(Some(3.25), 8.0, 8), "███▎");
+        assert_eq!(draw_bar(Some(1e-9), 8.0, 8), "▏");
+        assert_eq!(draw_bar(Some(0.0), 8.0, 8), "");
+        assert_eq!(draw_bar(None, 0.0, 8), "");
+    }
+
+    #[test]
+    fn gigabits_fit_six_columns() {
+        let shown = [0.0, 1e3, 1.3e6, 1.39e8, 1.2e9, 13.9e9, 400e9].map(gigabits);
+        let expected = ["0", "<.0001", "0.0013", "0.139", "1.20", "13.9", "400"];
+        assert_eq!(shown, expected);
+    }
+}

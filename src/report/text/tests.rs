@@ -1,0 +1,264 @@
+//! What the text says, to the letter.
+
+use super::*;
+use crate::report::fixture;
+
+fn plain(report: &Report, width: usize) -> String {
+    let style = Style {
+        color: false,
+        width,
+    };
+    render(report, style)
+}
+
+/// The part with that beginning, of those that empty lines part.
+#[track_caller]
+fn part(text: &str, beginning: &str) -> String {
+    let mut parts = text.trim_end().split("\n\n");
+    let found = parts.find(|part| part.starts_with(beginning));
+    found
+        .unwrap_or_else(|| panic!("no {beginning}: {text}"))
+        .to_owned()
+}
+
+/// Rows of the table, without the two lines above them.
+fn rows(text: &str) -> Vec<&str> {
+    let table = text.split("\n\n").find(|part| part.contains("\nbytes"));
+    table.map_or_else(Vec::new, |table| table.lines().skip(2).collect())
+}
+
+/// One engine and size at four rates, in so many trials, each faster than the last.
+fn four_rates(trials: u32) -> Report {
+    let mut cells = Vec::new();
+    for trial in 0..trials {
+        let rates = [
+            ("max", 200e3),
+            ("25%", 50e3),
+            ("100k", 100e3),
+            ("1Gbit", 84e3),
+        ];
+        for (rate, pps) in rates {
+            let mut cell = fixture::cell("plain", 1472, rate, pps + 1e3 * f64::from(trial));
+            cell.trial = trial;
+            cells.push(cell);
+        }
+    }
+    fixture::report_of(cells)
+}
+
+#[test]
+fn two_cells_make_one_row_and_everything_is_said() {
+    let mut report = fixture::report_of(vec![
+        fixture::cell("plain", 64, "max", 271e3),
+        fixture::cell("plain", 64, "50%", 135.5e3),
+    ]);
+    fixture::lose(&mut report.cells[0], 1_234);
+    fixture::stall(&mut report.cells[1], 2_140_000);
+    report.cells[1]
+        .warnings
+        .push(fixture::warning("short", "half a second is a glance"));
+    let expected = "\
+udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms a cell
+AMD EPYC · 2 cores · Linux 6.18.44 · KVM
+1 stream · 1 sender, 1 receiver · pin auto · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
+
+       ──────────── flat out ─────────────  ── one way from schedule at 50% ──
+bytes  delivered  Gbit/s   lost  CPU tx/rx      p50      p99    p99.9      max
+   64   271 kpps   0.139  0.91%    100/93%  8.54 µs  74.9 µs   258 µs  2.14 ms*
+
+ledger    sent 203,250 = received 202,016 + lost 1,234 (receive buffer 1,234) · refused 0 ·
+          unaccounted 0
+max *     1 stall (sender 1, receiver 0): 2.14 ms in all, longest 2.14 ms; the hypervisor took
+          2.14 ms. Outside stalls: plain/64 258 µs
+
+What the numbers do not say
+! half a second is a glance [plain/64/50%]
+";
+    assert_eq!(plain(&report, 100), expected);
+}
+
+#[test]
+fn no_line_is_wider_than_asked() {
+    let mut many = fixture::default_run();
+    for cell in &mut many.cells {
+        fixture::stall(cell, 5_123_456);
+        fixture::lose(cell, 5);
+        let message = format!(
+            "{} was disturbed, which stands here in several words",
+            cell.id
+        );
+        cell.warnings.push(fixture::warning("disturbed", &message));
+    }
+    for report in [fixture::default_run(), many, four_rates(1), four_rates(3)] {
+        for width in [80, 100, 120] {
+            for line in plain(&report, width).lines() {
+                assert!(ink::columns(line) <= width, "{width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let report = fixture::default_run();
+    let width = 100;
+    let colored = render(&report, Style { color: true, width });
+    assert!(colored.contains("\u{1b}["));
+    let stripped = anstream::adapter::strip_str(&colored).to_string();
+    let blanks_aside = |text: &str| {
+        text.lines()
+            .map(str::trim_end)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(
+        blanks_aside(&stripped),
+        blanks_aside(&plain(&report, width))
+    );
+    assert!(!plain(&report, width).contains('\u{1b}'));
+}
+
+#[test]
+fn columns_give_way_in_order() {
+    let report = fixture::default_run();
+    let titles = |width| {
+        let text = plain(&report, width);
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("bytes"))
+            .unwrap_or_default();
+        ["Gbit/s", "CPU tx/rx", "p99.9"].map(|title| line.contains(title))
+    };
+    let bars = |width| plain(&report, width).contains('█');
+    assert_eq!((titles(100), bars(100)), ([true, true, true], true));
+    assert_eq!((titles(92), bars(92)), ([false, true, true], true));
+    assert_eq!((titles(80), bars(80)), ([false, true, true], false));
+    assert_eq!((titles(72), bars(72)), ([false, false, true], false));
+    assert_eq!((titles(62), bars(62)), ([false, false, false], false));
+    assert_eq!(plain(&report, 0), plain(&report, NARROWEST));
+}
+
+#[test]
+fn other_lists_of_rates_have_a_row_each() {
+    let text = plain(&four_rates(1), 80);
+    let expected = [
+        " 1472    max   200 kpps     0    100/93%   423 µs  3.71 ms  12.8 ms  12.8 ms",
+        "         25%  50.0 kpps     0    100/93%  8.54 µs  74.9 µs   258 µs   258 µs",
+        "        100k   100 kpps     0    100/93%  8.54 µs  74.9 µs   258 µs   258 µs",
+        "       1Gbit  84.0 kpps     0    100/93%  8.54 µs  74.9 µs   258 µs   258 µs",
+    ];
+    assert_eq!(rows(&text), expected);
+    assert!(text.contains("─ latency, one way from schedule ─"));
+    assert!(text.contains("\nrate max  has no schedule: latency starts at departure"));
+}
+
+#[test]
+fn trials_are_shown_by_their_median_and_spread() {
+    let mut report = four_rates(3);
+    fixture::lose(&mut report.cells[4], 101);
+    let text = plain(&report, 100);
+    assert!(text.contains("· medians of 3 trials\n"));
+    let row = rows(&text)[0];
+    // 200, 201 and 202 kpps; one trial of three lost something, so the median is no loss.
+    assert!(row.starts_with(" 1472    max   201 kpps  0.5%  "), "{row}");
+    assert!(row.contains("  ≤0.10%  "), "{row}");
+}
+
+#[test]
+fn what_is_unknown_is_not_zero() {
+    let mut report = four_rates(1);
+    let cell = &mut report.cells[0];
+    (cell.latency, cell.rx.pps, cell.tx.cpu_ns) = (None, None, None);
+    cell.ledger.sent = 0;
+    let text = plain(&report, 120);
+    let words: Vec<_> = rows(&text)[0].split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["1472", "max", "–", "2.36", "–", "–/93%", "–", "–", "–", "–"]
+    );
+}
+
+#[test]
+fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
+    let mut report = four_rates(1);
+    report.cells.truncate(2);
+    report.cells[0].calibration = true;
+    let text = plain(&report, 80);
+    assert_eq!(rows(&text).len(), 1);
+    assert!(part(&text, "ledger").contains("sent 125,000 = received 125,000 + lost 0 "));
+}
+
+#[test]
+fn the_ledger_says_what_was_lost_where_and_shouts_what_nobody_knows() {
+    let mut report = four_rates(1);
+    let ledger = &mut report.cells[1].ledger;
+    (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, 10, 3);
+    (ledger.lost_at.receive_buffer, ledger.lost_at.backlog) = (Some(4), Some(3));
+    (ledger.refused.would_block, ledger.refused.too_big) = (5, 1);
+    (ledger.duplicate, ledger.reordered) = (2, 1_000);
+    let text = part(&plain(&report, 86), "ledger");
+    let expected = "\
+ledger    sent 217,010 = received 217,000 + lost 10 (receive buffer 4, backlog 3) ·
+          refused 6 (would block 5, too big 1) · duplicate 2 · reordered 1,000 ·
+          unaccounted 3 (!)";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn late_generators_and_losses_at_a_rate_are_named() {
+    let mut report = fixture::default_run();
+    fixture::lose(&mut report.cells[3], 2_000);
+    let text = part(&plain(&report, 100), "ledger");
+    let paced = "\npaced     also lost at 50%: batch/64 2.56% (p99 with loss infinite)\n";
+    assert!(text.contains(paced), "{text}");
+    let schedule = "\nschedule  gso+gro/64/50% missed 1,203 of 6,775,000, p99 lag 812 µs";
+    assert!(text.contains(schedule), "{text}");
+}
+
+#[test]
+fn a_partial_run_says_so() {
+    let mut report = fixture::default_run();
+    assert!(!plain(&report, 100).contains("Partial"));
+    report.cells.truncate(7);
+    report.cells[6].cut_short = true;
+    let text = plain(&report, 100);
+    let expected = "Partial: 7 of 24 cells measured, plain/512/max cut short.";
+    assert_eq!(part(&text, "Partial"), expected);
+    report.cells.clear();
+    let text = plain(&report, 100);
+    assert!(
+        text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWhat"),
+        "{text}"
+    );
+}
+
+#[test]
+fn doubts_are_said_once() {
+    let mut report = fixture::default_run();
+    report.warnings.clear();
+    let all = report.cells.len();
+    for (at, cell) in report.cells.iter_mut().enumerate() {
+        cell.warnings = vec![fixture::warning("everywhere", "this holds of all")];
+        if at < 5 {
+            cell.warnings
+                .push(fixture::warning("often", "this holds of some"));
+            cell.warnings
+                .push(fixture::warning("own", &format!("this is about cell {at}")));
+        }
+    }
+    let expected = format!(
+        "\
+What the numbers do not say
+! this holds of all [all cells]
+! this holds of some [5 of {all} cells]
+! this is about cell 0 [plain/64/max]
+! this is about cell 1 [plain/64/50%]
+! this is about cell 2 [batch/64/max]
+! 2 more of this kind (own); --json has them all"
+    );
+    assert_eq!(part(&plain(&report, 100), "What"), expected);
+    for cell in &mut report.cells {
+        cell.warnings.clear();
+    }
+    assert!(!plain(&report, 100).contains("What"));
+}

@@ -5,10 +5,11 @@
 #[must_use]
 pub fn show_nanos(ns: u64) -> String {
     let value = ns as f64;
+    // What rounds to 1000 of a unit belongs to the next one.
     match ns {
         0..1_000 => format!("{ns} ns"),
-        1_000..1_000_000 => format!("{} µs", digits(value / 1e3)),
-        1_000_000..1_000_000_000 => format!("{} ms", digits(value / 1e6)),
+        1_000..999_500 => format!("{} µs", digits(value / 1e3)),
+        999_500..999_500_000 => format!("{} ms", digits(value / 1e6)),
         _ => format!("{} s", digits(value / 1e9)),
     }
 }
@@ -77,7 +78,10 @@ mod tests {
         assert_eq!(show_nanos(0), "0 ns");
         assert_eq!(show_nanos(999), "999 ns");
         assert_eq!(show_nanos(1_234), "1.23 µs");
+        assert_eq!(show_nanos(999_499), "999 µs");
+        assert_eq!(show_nanos(999_500), "1.00 ms");
         assert_eq!(show_nanos(63_000_000), "63.0 ms");
+        assert_eq!(show_nanos(999_999_999), "1.00 s");
         assert_eq!(show_nanos(1_200_000_000), "1.20 s");
         assert_eq!(show_pps(271_345.0), "271 kpps");
         assert_eq!(show_pps(999_700.0), "1.00 Mpps");

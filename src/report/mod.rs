@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 pub mod hdr;
 mod schema;
 pub mod text;
+mod warnings;
 
 pub use build::{CellFacts, cell};
 pub use doctor::render as doctor;
@@ -21,3 +22,4 @@ pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
 pub use schema::schema;
+pub use warnings::{CellContext, cell_warnings};

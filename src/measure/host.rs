@@ -22,8 +22,16 @@ pub struct HostFacts {
     pub cpu_model: Option<String>,
     /// CPUs this process may run on.
     pub allowed_cpus: Vec<usize>,
-    /// Of those, groups that share a physical core.
+    /// The same by physical core, a group each; empty where the system does not say.
     pub siblings: Vec<Vec<usize>>,
+    /// CPUs of the whole machine.
+    pub online_cpus: Option<usize>,
+    /// How many CPUs' worth of time this process gets, quotas considered.
+    pub cpu_limit: Option<usize>,
+    /// CPUs that the scheduler leaves alone.
+    pub isolated_cpus: Option<Vec<usize>>,
+    /// Whether physical cores run two threads at once.
+    pub smt_active: Option<bool>,
     /// Frequency governor of the allowed CPUs; `None` where there is no frequency scaling.
     pub governor: Option<String>,
     /// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
@@ -34,10 +42,16 @@ pub struct HostFacts {
     pub netdev_max_backlog: Option<u64>,
     /// The kernel's clock source, e.g. `tsc`.
     pub clocksource: Option<String>,
-    /// The hypervisor or container this runs under, as far as it shows.
+    /// The hypervisor this runs under, as far as it shows.
     pub virtualization: Option<String>,
+    /// The kind of container this runs in, as far as it shows.
+    pub container: Option<String>,
     /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
     pub steal_share: Option<f64>,
+    /// Threads that wanted a CPU, mean over about the last minute, whole machine.
+    pub load_average: Option<f64>,
+    /// Threads of others that wanted a CPU all through the survey, whole machine.
+    pub others_running: Option<u64>,
     /// Median cost of one clock read in ns.
     pub clock_cost_ns: Option<f64>,
     /// Smallest step seen between two different clock reads in ns.
@@ -48,4 +62,12 @@ pub struct HostFacts {
     pub capabilities: Vec<Capability>,
     /// Built without optimisation.
     pub debug_build: bool,
+}
+
+impl HostFacts {
+    /// Physical cores among the allowed CPUs; `None` where the system does not say.
+    #[must_use]
+    pub fn physical_cores(&self) -> Option<usize> {
+        (!self.siblings.is_empty()).then_some(self.siblings.len())
+    }
 }

@@ -1,8 +1,12 @@
 //! The document: one versioned JSON object that every face reads. Counters are integers, times
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
+mod host;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use host::{Capability, Host};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";
@@ -41,58 +45,6 @@ pub struct Tool {
     pub profile: String,
     /// Optional parts that were built in.
     pub features: Vec<String>,
-}
-
-/// A host, as far as it decides what a figure is worth.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Host {
-    /// Its name.
-    pub hostname: Option<String>,
-    /// Kernel name and release.
-    pub kernel: Option<String>,
-    /// Model name of the CPU.
-    pub cpu_model: Option<String>,
-    /// CPUs this process may run on.
-    pub cores: Option<u64>,
-    /// Groups of CPUs that share a physical core.
-    pub siblings: Vec<Vec<usize>>,
-    /// Frequency governor; `null` where there is no frequency scaling.
-    pub governor: Option<String>,
-    /// `net.core.rmem_max` in bytes.
-    pub rmem_max: Option<u64>,
-    /// `net.core.wmem_max` in bytes.
-    pub wmem_max: Option<u64>,
-    /// `net.core.netdev_max_backlog` in packets.
-    pub netdev_max_backlog: Option<u64>,
-    /// The kernel's clock source.
-    pub clocksource: Option<String>,
-    /// Hypervisor or container, as far as it shows.
-    pub virtualization: Option<String>,
-    /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
-    pub steal_share: Option<f64>,
-    /// Median cost of a clock read in ns.
-    pub clock_cost_ns: Option<f64>,
-    /// Smallest step between clock reads in ns.
-    pub clock_step_ns: Option<u64>,
-    /// Median oversleep of a 100 µs sleep in ns.
-    pub sleep_error_p50_ns: Option<u64>,
-    /// Worst oversleep of a 100 µs sleep in ns.
-    pub sleep_error_max_ns: Option<u64>,
-    /// What engines and features it has.
-    pub capabilities: Vec<Capability>,
-    /// The other end's host, where there is one.
-    pub peer: Option<Box<Self>>,
-}
-
-/// One thing a host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Capability {
-    /// The engine or feature.
-    pub name: String,
-    /// Whether it works.
-    pub available: bool,
-    /// Why not, or with what limits.
-    pub detail: String,
 }
 
 /// A reason to doubt a figure, and what would mend it.

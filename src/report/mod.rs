@@ -3,17 +3,23 @@
 
 mod build;
 pub mod csv;
+pub mod doctor;
 pub mod document;
 mod error;
 pub mod fail_if;
+mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hdr;
 mod schema;
 pub mod text;
+mod warnings;
 
 pub use build::{CellFacts, cell};
+pub use doctor::render as doctor;
 pub use document::{Report, Warning};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
+pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
 pub use schema::schema;
+pub use warnings::{CellContext, cell_warnings};

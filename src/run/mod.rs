@@ -1,5 +1,6 @@
 //! Threads, phases and the hot loops: from a plan to what was measured.
 
+mod capability;
 mod cell;
 mod control;
 mod counters;
@@ -8,6 +9,7 @@ mod probe;
 mod receive;
 mod send;
 mod session;
+mod survey;
 mod worker;
 
 pub use control::Control;
@@ -15,6 +17,7 @@ pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use send::{SendJob, send};
 pub use session::{Measured, Observer, Outcome, Progress, run};
+pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
 
 use crate::net::NetError;

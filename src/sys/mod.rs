@@ -11,11 +11,12 @@
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`affinity`] | the CPUs the calling thread may run on |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
+//! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
 //! | [`report_queue_drops`], [`forbid_fragments`], [`set_traffic_class`], [`bind_device`] | socket options that socket2 lacks, or has on some systems only |
 //! | [`refusal_of`] | why a send failed |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`] | kernel counters |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
-//! | [`host`] | facts about the machine |
+//! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
 //!
 //! `--cfg udperf_portable` selects the inert twins everywhere, so that they are built and tested.
 
@@ -31,8 +32,8 @@ use other as imp;
 
 pub use imp::{
     affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns,
-    refusal_of, report_queue_drops, set_timer_slack_ns, set_traffic_class, sleep_until_ns,
-    socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
+    refusal_of, report_queue_drops, reports_queue_drops, set_timer_slack_ns, set_traffic_class,
+    sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
 };
 
 /// Why a send failed, in the terms of the ledger.
@@ -67,4 +68,22 @@ pub struct UdpSnmp {
     pub in_csum_errors: u64,
     /// SndbufErrors.
     pub sndbuf_errors: u64,
+}
+
+/// CPU time since boot, all CPUs added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// All of it, idle or not.
+    pub total_ns: u64,
+    /// What the hypervisor gave to others although we had work.
+    pub stolen_ns: u64,
+}
+
+/// How busy a machine is, all CPUs and everybody's processes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Threads that wanted a CPU, mean over about the last minute.
+    pub one_minute: f64,
+    /// Threads that want a CPU right now, the one that asks among them.
+    pub runnable: u64,
 }

@@ -5,7 +5,7 @@ use procfs::CurrentSI;
 use crate::sys::UdpSnmp;
 
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
-const TICK_NS: u64 = 10_000_000;
+pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// UDP counters of this network namespace, `/proc/net/snmp` plus `/proc/net/snmp6`.
 ///

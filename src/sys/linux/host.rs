@@ -1,8 +1,305 @@
-//! Facts about the machine, from /proc and /sys.
+//! Facts about the machine, from /proc and /sys. In a container any of these files may be missing
+//! or masked; then the fact is unknown, never 0.
+
+use std::fs;
+use std::path::Path;
+
+use procfs::{Current, CurrentSI};
+
+use super::counters::TICK_NS;
+use crate::sys::{CpuTime, Load};
+
+/// A small file, trimmed; `None` where it is missing, unreadable or empty.
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    // The device tree ends its words with a zero.
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A file that holds one number.
+fn number(path: &str) -> Option<u64> {
+    read(path)?.parse().ok()
+}
+
+/// Name of the host.
+#[must_use]
+pub fn hostname() -> Option<String> {
+    read("/proc/sys/kernel/hostname")
+}
 
 /// Name and release of the kernel, e.g. `Linux 6.18.44`.
 #[must_use]
 pub fn kernel() -> Option<String> {
-    let read = |name| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
-    Some(format!("{} {}", read("ostype")?.trim(), read("osrelease")?.trim()))
+    let (name, release) = (read("/proc/sys/kernel/ostype")?, read("/proc/sys/kernel/osrelease")?);
+    Some(format!("{name} {release}"))
+}
+
+/// Model name of the CPU; on arm64, which tells none, that of the board.
+///
+/// Read here rather than by procfs, which panics where a sandbox shows an empty /proc/cpuinfo.
+#[must_use]
+pub fn cpu_model() -> Option<String> {
+    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
+    cpu_field(&info, "model name")
+        .or_else(|| cpu_field(&info, "cpu model"))
+        .map(str::to_owned)
+        .or_else(|| read("/proc/device-tree/model"))
+}
+
+/// The first line of /proc/cpuinfo with this name.
+fn cpu_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(found, value)| (found.trim() == name).then(|| value.trim()))
+}
+
+/// CPUs of the whole machine that are in use.
+#[must_use]
+pub fn online_cpus() -> Option<usize> {
+    Some(cpu_list(&read("/sys/devices/system/cpu/online")?)?.len())
+}
+
+/// The CPUs that the scheduler leaves alone (`isolcpus=`); `Some(vec![])`: none.
+#[must_use]
+pub fn isolated_cpus() -> Option<Vec<usize>> {
+    // An empty file says that there are none, a missing one says nothing.
+    cpu_list(fs::read_to_string("/sys/devices/system/cpu/isolated").ok()?.trim())
+}
+
+/// These CPUs by physical core, ascending; `None` where the kernel does not say it of all of them.
+#[must_use]
+pub fn thread_siblings(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
+    group(cpus, |cpu| {
+        let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        cpu_list(&read(file)?)
+    })
+}
+
+/// Groups `cpus` by what `siblings` says that each shares its core with.
+fn group(
+    cpus: &[usize],
+    siblings: impl Fn(usize) -> Option<Vec<usize>>,
+) -> Option<Vec<Vec<usize>>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for &cpu in cpus {
+        if groups.iter().any(|group| group.contains(&cpu)) {
+            continue;
+        }
+        let mut group = siblings(cpu)?;
+        group.retain(|other| cpus.contains(other));
+        groups.push(group);
+    }
+    Some(groups)
+}
+
+/// A list as the kernel writes it: `0-3,8`.
+fn cpu_list(text: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
+    }
+    Some(cpus)
+}
+
+/// Whether physical cores run two threads at once.
+#[must_use]
+pub fn smt_active() -> Option<bool> {
+    number("/sys/devices/system/cpu/smt/active").map(|active| active != 0)
+}
+
+/// The frequency governor of these CPUs, or all of them where they differ; `None` where the
+/// frequency is not the kernel's to scale, as in most virtual machines.
+#[must_use]
+pub fn governor(cpus: &[usize]) -> Option<String> {
+    let mut found: Vec<String> = cpus
+        .iter()
+        .filter_map(|cpu| {
+            read(format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+/// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
+#[must_use]
+pub fn rmem_max() -> Option<u64> {
+    number("/proc/sys/net/core/rmem_max")
+}
+
+/// `net.core.wmem_max` in bytes: the most that SO_SNDBUF gets.
+#[must_use]
+pub fn wmem_max() -> Option<u64> {
+    number("/proc/sys/net/core/wmem_max")
+}
+
+/// `net.core.netdev_max_backlog` in packets.
+#[must_use]
+pub fn netdev_max_backlog() -> Option<u64> {
+    number("/proc/sys/net/core/netdev_max_backlog")
+}
+
+/// Where the kernel's clock sources are told.
+const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
+
+/// The kernel's clock source, e.g. `tsc`.
+#[must_use]
+pub fn clocksource() -> Option<String> {
+    read(format!("{CLOCKSOURCE}/current_clocksource"))
+}
+
+/// CPU time since boot, all CPUs; `None` where the kernel does not count what was stolen.
+#[must_use]
+pub fn cpu_time() -> Option<CpuTime> {
+    let total = procfs::KernelStats::current().ok()?.total;
+    let stolen = total.steal?;
+    // Time of guests is part of user and nice already.
+    let counted = [total.iowait, total.irq, total.softirq, total.steal];
+    let ticks = total.user + total.nice + total.system + total.idle;
+    Some(CpuTime {
+        total_ns: (ticks + counted.into_iter().flatten().sum::<u64>()) * TICK_NS,
+        stolen_ns: stolen * TICK_NS,
+    })
+}
+
+/// How busy the machine is, all of it.
+#[must_use]
+pub fn load() -> Option<Load> {
+    let load = procfs::LoadAverage::current().ok()?;
+    Some(Load { one_minute: f64::from(load.one), runnable: load.cur.into() })
+}
+
+/// What a hypervisor lets its guests see.
+#[derive(Debug, Default)]
+struct Traces {
+    /// The CPU says that it is a virtual one; x86 only.
+    flag: bool,
+    /// Vendor and product of the board.
+    board: Option<String>,
+    /// Of a paravirtual kernel.
+    kind: Option<String>,
+    /// Clock sources there are to choose from.
+    clocks: Option<String>,
+}
+
+/// Boards that no hardware has: from `dmi_vendor_table` of systemd's `src/basic/virt.c`.
+const VIRTUAL_BOARDS: &[&str] = &[
+    "KVM",
+    "QEMU",
+    "OpenStack",
+    "KubeVirt",
+    "VMware",
+    "VirtualBox",
+    "innotek",
+    "Xen",
+    "Bochs",
+    "Parallels",
+    "BHYVE",
+    "Virtual Machine",
+    "Apple Virtualization",
+    "Google Compute Engine",
+];
+
+/// Clock sources that hypervisors offer, from the kernel's drivers of them.
+const VIRTUAL_CLOCKS: &[(&str, &str)] =
+    &[("kvm-clock", "KVM"), ("hyperv_clocksource", "Hyper-V"), ("xen", "Xen")];
+
+/// The hypervisor this machine runs under, as far as it shows; `None` on hardware.
+#[must_use]
+pub fn virtualization() -> Option<String> {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpu_field(&info, "flags").unwrap_or_default();
+    let dmi = |name| read(format!("/sys/class/dmi/id/{name}"));
+    let board = match (dmi("sys_vendor"), dmi("product_name")) {
+        (Some(vendor), Some(product)) => Some(format!("{vendor} {product}")),
+        (one, other) => one.or(other),
+    };
+    hypervisor(&Traces {
+        flag: flags.split_whitespace().any(|flag| flag == "hypervisor"),
+        board,
+        kind: read("/sys/hypervisor/type"),
+        clocks: read(format!("{CLOCKSOURCE}/available_clocksource")),
+    })
+}
+
+/// The hypervisor that left these traces.
+fn hypervisor(traces: &Traces) -> Option<String> {
+    let board = traces.board.as_deref().unwrap_or_default();
+    let virtual_board = VIRTUAL_BOARDS.iter().any(|name| board.contains(name));
+    if !(traces.flag || virtual_board || traces.kind.is_some()) {
+        return None;
+    }
+    let clocks = traces.clocks.as_deref().unwrap_or_default();
+    let by_clock = VIRTUAL_CLOCKS
+        .iter()
+        .find_map(|(clock, name)| clocks.contains(clock).then(|| (*name).to_owned()));
+    let unnamed = || "an unnamed hypervisor".to_owned();
+    let name = traces.board.clone().or_else(|| traces.kind.clone());
+    Some(name.or(by_clock).unwrap_or_else(unnamed))
+}
+
+/// The kind of container this process runs in, as far as it shows.
+#[must_use]
+pub fn container() -> Option<String> {
+    // systemd's container interface; the others are files that the run-times leave behind.
+    let traces = [
+        ("/run/.containerenv", "podman"),
+        ("/.dockerenv", "docker"),
+        ("/var/run/secrets/kubernetes.io", "kubernetes"),
+    ];
+    read("/run/systemd/container").or_else(|| {
+        traces
+            .into_iter()
+            .find_map(|(path, name)| Path::new(path).exists().then(|| name.to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists_are_read_as_the_kernel_writes_them() {
+        assert_eq!(cpu_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(cpu_list("5"), Some(vec![5]));
+        assert_eq!(cpu_list(""), Some(Vec::new()));
+        assert_eq!(cpu_list("(null)"), None);
+    }
+
+    #[test]
+    fn cpus_are_grouped_among_those_allowed() {
+        let halves = |cpu| Some(vec![cpu % 4, cpu % 4 + 4]);
+        assert_eq!(
+            group(&[1, 2, 5], halves),
+            Some(vec![vec![1, 5], vec![2]]),
+            "the sibling of 2 is not ours"
+        );
+        assert_eq!(group(&[1], |_| None), None);
+        assert_eq!(group(&[], halves), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_cpu_field_is_found_whole() {
+        let info =
+            "processor\t: 0\nmodel\t\t: 2\nmodel name\t: AMD EPYC\nflags\t\t: fpu hypervisor";
+        assert_eq!(cpu_field(info, "model name"), Some("AMD EPYC"));
+        assert_eq!(cpu_field(info, "cpu model"), None);
+    }
+
+    #[test]
+    fn hypervisors_are_named_by_the_best_trace() {
+        let board = |name: &str| Some(name.to_owned());
+        assert_eq!(hypervisor(&Traces::default()), None);
+        let metal = Traces { board: board("Amazon EC2 c7g.metal"), ..Traces::default() };
+        assert_eq!(hypervisor(&metal), None);
+        let arm = Traces { board: board("QEMU KVM Virtual Machine"), ..Traces::default() };
+        assert_eq!(hypervisor(&arm), board("QEMU KVM Virtual Machine"));
+        let bare = Traces { flag: true, clocks: board("tsc kvm-clock"), ..Traces::default() };
+        assert_eq!(hypervisor(&bare), board("KVM"));
+        let silent = Traces { flag: true, ..Traces::default() };
+        assert_eq!(hypervisor(&silent), board("an unnamed hypervisor"));
+    }
 }

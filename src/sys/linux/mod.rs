@@ -7,7 +7,8 @@ mod thread;
 
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use socket::{
-    bind_device, forbid_fragments, refusal_of, report_queue_drops, set_traffic_class, socket_drops,
+    bind_device, forbid_fragments, refusal_of, report_queue_drops, reports_queue_drops,
+    set_traffic_class, socket_drops,
 };
 pub use thread::{affinity, monotonic_ns, set_timer_slack_ns, sleep_until_ns, thread_cpu_ns};
 

@@ -45,6 +45,24 @@ pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     }
 }
 
+/// Whether [`report_queue_drops`] took, as the kernel tells it back.
+#[must_use]
+pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {
+    let (level, name) = if ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_RECVERR)
+    };
+    let mut value: libc::c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `value` is writable for `len` bytes, and the kernel writes at most `len`; the file
+    // descriptor is open for as long as `socket` is borrowed.
+    let result =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut len) };
+    check(result).is_ok() && value != 0
+}
+
 /// Sets the "don't fragment" bit (IPv4), and has larger datagrams refused with EMSGSIZE.
 ///
 /// # Errors

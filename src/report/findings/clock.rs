@@ -1,0 +1,169 @@
+//! Checks of the clock, and of sleeping by it.
+
+use super::{Finding, Grade, Wants};
+use crate::measure::HostFacts;
+use crate::unit::show_nanos;
+
+/// Clock sources that the kernel reads without a system call (vDSO): those of its drivers that set
+/// a `vdso_clock_mode`.
+const FAST_SOURCES: &[&str] = &[
+    "tsc",
+    "kvm-clock",
+    "xen",
+    "hyperv_clocksource_tsc_page",
+    "arch_sys_counter",
+    "riscv_clocksource",
+    "timebase",
+    "tod",
+];
+
+/// The dearest clock read that passes, in ns. With the vDSO a read takes about 25 (measured), by a
+/// system call several hundred; arbitrary in between.
+const COST_MOST_NS: f64 = 100.0;
+
+/// Coarser steps are worth a word, in ns. Arbitrary: a tenth of the shortest latency that loopback
+/// has.
+const STEP_NOTE_NS: u64 = 100;
+
+/// Coarser steps distort, in ns. Arbitrary: microseconds are what latency is told in.
+const STEP_WARN_NS: u64 = 1_000;
+
+/// The latest median wake-up that passes, in ns: paced senders stop sleeping so long before their
+/// moment (`SLEEP_MARGIN` in `net/wait.rs`).
+const SLEEP_MOST_NS: u64 = 100_000;
+
+/// The longest wake-up that is not worth a word, in ns: what is longer counts as a stall.
+const SLEEP_LONGEST_NS: u64 = 1_000_000;
+
+/// The kernel's clock source. What a slow one costs is the next check's; this one only warns where
+/// that is not known.
+pub(super) fn clocksource(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+    let source = host.clocksource.as_deref()?;
+    let finding = |grade, found| Finding::new("clocksource", "clock source", grade, found);
+    if FAST_SOURCES.contains(&source) {
+        return Some(finding(Grade::Good, source.to_owned()));
+    }
+    let grade = match host.clock_cost_ns {
+        Some(_) => Grade::Note,
+        None => Grade::Warn,
+    };
+    Some(
+        finding(grade, format!("the clock source is {source}"))
+            .because("unlike tsc, most others are read by a system call or from slow hardware"),
+    )
+}
+
+/// What a stamp costs.
+pub(super) fn clock_cost(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+    let cost = host.clock_cost_ns?;
+    let finding = |grade, found| Finding::new("clock_cost", "clock read", grade, found);
+    if cost <= COST_MOST_NS {
+        return Some(finding(Grade::Good, format!("{cost:.0} ns")));
+    }
+    let source = host.clocksource.as_deref().unwrap_or("unknown");
+    let slow = finding(
+        Grade::Warn,
+        format!("a clock read takes {cost:.0} ns (clock source {source})"),
+    )
+    .because(
+        "workers read the clock once a batch, so rates are too low and each latency holds two \
+         reads",
+    );
+    Some(if FAST_SOURCES.contains(&source) {
+        slow
+    } else {
+        slow.mended_by(
+            "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
+        )
+    })
+}
+
+/// How fine a stamp is.
+pub(super) fn clock_step(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+    let step = host.clock_step_ns?;
+    let grade = if step > STEP_WARN_NS {
+        Grade::Warn
+    } else if step > STEP_NOTE_NS {
+        Grade::Note
+    } else {
+        Grade::Good
+    };
+    let step = show_nanos(step);
+    let finding = |found| Finding::new("clock_step", "clock step", grade, found);
+    Some(if grade == Grade::Good {
+        finding(step)
+    } else {
+        finding(format!("the clock moves in steps of {step}"))
+            .because("latency below a few steps is rounding, and jitter below one is nothing")
+    })
+}
+
+/// How late a paced sender wakes up.
+pub(super) fn sleep_error(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
+    let (p50, max) = host.sleep_error_ns?;
+    let finding = |grade, found| Finding::new("sleep_error", "waking up", grade, found);
+    let figures = format!("{} late, {} at most", show_nanos(p50), show_nanos(max));
+    Some(if p50 > SLEEP_MOST_NS {
+        let grade = if wants.paced { Grade::Warn } else { Grade::Note };
+        finding(grade, format!("a sleeping thread wakes up {figures}"))
+            .because("a paced sender that sleeps between datagrams misses its moments; let it spin")
+            .mended_by("udperf bench --wait spin")
+    } else if max > SLEEP_LONGEST_NS {
+        finding(Grade::Note, figures)
+            .because("now and then a wake-up is as late as a stall, and will show as one")
+    } else {
+        finding(Grade::Good, figures)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::found;
+    use super::*;
+
+    #[test]
+    fn a_slow_clock_is_said_once() {
+        let wants = Wants::default();
+        let slow = |host: &mut HostFacts| {
+            host.clocksource = Some("hpet".into());
+            host.clock_cost_ns = Some(1_200.0);
+        };
+        assert_eq!(found("clocksource", wants, slow).grade, Grade::Note);
+        let cost = found("clock_cost", wants, slow);
+        assert_eq!(cost.grade, Grade::Warn);
+        assert_eq!(cost.found, "a clock read takes 1200 ns (clock source hpet)");
+        assert!(cost.mend.is_some_and(|mend| mend.starts_with("echo tsc")));
+        let unknown = found("clocksource", wants, |host| {
+            slow(host);
+            host.clock_cost_ns = None;
+        });
+        assert_eq!(unknown.grade, Grade::Warn);
+        // tsc in a virtual machine that traps it: another source would not help.
+        let trapped = found("clock_cost", wants, |host| host.clock_cost_ns = Some(900.0));
+        assert_eq!((trapped.grade, trapped.mend), (Grade::Warn, None));
+    }
+
+    #[test]
+    fn coarse_steps_are_graded() {
+        let wants = Wants::default();
+        let step = |ns| found("clock_step", wants, |host| host.clock_step_ns = Some(ns)).grade;
+        assert_eq!(
+            [1, 100, 101, 1_000, 1_001].map(step),
+            [Grade::Good, Grade::Good, Grade::Note, Grade::Note, Grade::Warn]
+        );
+    }
+
+    #[test]
+    fn late_waking_matters_to_who_has_a_schedule() {
+        let late = |host: &mut HostFacts| host.sleep_error_ns = Some((150_000, 900_000));
+        let paced = Wants::default();
+        let flat_out = Wants { paced: false, ..Wants::default() };
+        assert_eq!(found("sleep_error", paced, late).grade, Grade::Warn);
+        assert_eq!(found("sleep_error", flat_out, late).grade, Grade::Note);
+        let rarely = found("sleep_error", paced, |host| {
+            host.sleep_error_ns = Some((60_000, 4_000_000));
+        });
+        assert_eq!(rarely.grade, Grade::Note);
+        assert_eq!(rarely.found, "60.0 µs late, 4.00 ms at most");
+    }
+}

@@ -1,0 +1,308 @@
+//! What makes a finished cell unfit to trust: one small check a doubt, all in one table.
+//!
+//! | code | what it says |
+//! | --- | --- |
+//! | `broken_ledger` | the document's own numbers contradict each other |
+//! | `unaccounted` | datagrams were lost and nobody knows where |
+//! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
+//! | `other_traffic` | others sent, or sent to us, meanwhile |
+//! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
+//! | `buffer_not_granted` | a socket buffer is smaller than asked for |
+//! | `refused_would_block`, `refused_no_buffers` | a full buffer or queue kept datagrams back |
+//! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |
+//! | `foreign`, `corrupt`, `duplicate`, `late` | arrivals that are not once what was sent |
+//! | `warmup_loss` | loss before the measurement, which no figure shows |
+//! | `cut_short` | the cell ended before its end |
+//! | `short_run` | too little was measured for its percentiles |
+//! | `clamped` | latency beyond what the histogram tells apart |
+//! | `stalls` | workers stood still |
+//! | `stolen` | the hypervisor took CPU time |
+//! | `behind_schedule` | the generator could not hold the rate |
+//! | `not_pinned`, `shared_core` | where the workers ran |
+
+mod kernel;
+mod ledger;
+mod timing;
+
+use super::document::{Cell, Warning};
+use crate::measure::{Harvest, HostFacts};
+use crate::plan::{EngineKind, Plan};
+
+/// What the doubts about a cell rest on, beyond what the document says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellContext<'a> {
+    /// Datagrams sent in warm-up.
+    pub warmup_sent: u64,
+    /// Those of them that did not arrive.
+    pub warmup_lost: u64,
+    /// What cut the cell short.
+    pub cut_short: Option<&'a str>,
+    /// Whether every worker had a core it stayed on.
+    pub pinned: bool,
+    /// Whether a sender and a receiver had the same one.
+    pub shared_core: bool,
+    /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+    pub buffer_doubled: bool,
+}
+
+impl<'a> CellContext<'a> {
+    /// Of a cell of this plan that was measured on this host.
+    #[must_use]
+    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a Harvest) -> Self {
+        let (tx, rx) = (&plan.tx_cores, &plan.rx_cores);
+        let (warmup_sent, warmup_lost) = harvest.warmup;
+        Self {
+            warmup_sent,
+            warmup_lost,
+            cut_short: harvest.cut_short,
+            pinned: tx.iter().chain(rx).all(Option::is_some),
+            shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
+            buffer_doubled: host
+                .kernel
+                .as_deref()
+                .is_some_and(|kernel| kernel.starts_with("Linux")),
+        }
+    }
+}
+
+/// A check: `None` where there is no doubt.
+type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
+
+/// All checks, worst first: what may make all figures wrong, then what explains some of them.
+const CHECKS: &[Check] = &[
+    ledger::broken_ledger,
+    ledger::unaccounted,
+    kernel::kernel_mismatch,
+    cut_short,
+    ledger::receive_buffer_loss,
+    ledger::backlog_loss,
+    kernel::buffer_not_granted,
+    timing::behind_schedule,
+    ledger::refused_would_block,
+    ledger::refused_no_buffers,
+    ledger::refused_unreachable,
+    ledger::refused_too_big,
+    ledger::refused_other,
+    timing::stalls,
+    timing::stolen,
+    kernel::other_traffic,
+    ledger::foreign,
+    ledger::corrupt,
+    ledger::duplicate,
+    ledger::late,
+    timing::short_run,
+    timing::clamped,
+    warmup_loss,
+    shared_core,
+    not_pinned,
+];
+
+/// All doubts about a finished cell.
+#[must_use]
+pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
+    CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()
+}
+
+fn warning(code: &str, message: impl Into<String>) -> Warning {
+    Warning { code: code.to_owned(), message: message.into() }
+}
+
+/// Whether datagrams went through the kernel at all.
+fn is_null(cell: &Cell) -> bool {
+    cell.engine.tx_active == EngineKind::Null.word()
+}
+
+/// `3.20 %` of a whole that is not nothing.
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+/// More than one in a thousand; arbitrary, about the loss at which protocols above begin to suffer.
+fn exceeds_permille(part: u64, whole: u64) -> bool {
+    u128::from(part) * 1_000 > u128::from(whole)
+}
+
+fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    cell.cut_short.then(|| {
+        let reason = ctx.cut_short.unwrap_or("the reason is not known");
+        warning(
+            "cut_short",
+            format!(
+                "the cell was cut short ({reason}): its figures cover what was measured until \
+                 then; do not compare them with those of a whole run"
+            ),
+        )
+    })
+}
+
+fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
+    (lost > 0).then(|| {
+        warning(
+            "warmup_loss",
+            format!(
+                "{lost} of {sent} datagrams of the warm-up were lost ({}), which no figure of the \
+                 cell shows; with --warmup 0 the start is measured too",
+                percent(lost, sent)
+            ),
+        )
+    })
+}
+
+fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    (!ctx.pinned).then(|| {
+        warning(
+            "not_pinned",
+            "workers were not pinned: the scheduler may move them or put both ends on one core, so \
+             runs differ more than they need to; use --pin auto, or name cores with --pin TX:RX",
+        )
+    })
+}
+
+fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    ctx.shared_core.then(|| {
+        warning(
+            "shared_core",
+            "a sender and a receiver ran on the same core: they took turns, so rates are too low \
+             and latency holds the wait for the other; name different cores with --pin TX:RX or \
+             ask for fewer --threads",
+        )
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::document::{Engine, Kernel, Ledger, LostAt, Side, SocketBuffer};
+    use super::super::findings::tests::{good_host, plan};
+    use super::*;
+    use crate::plan::Pinning;
+
+    /// A context that casts no doubt.
+    pub(crate) fn calm() -> CellContext<'static> {
+        CellContext {
+            pinned: true,
+            buffer_doubled: true,
+            warmup_sent: 20_000,
+            ..CellContext::default()
+        }
+    }
+
+    /// A cell in which 100,000 datagrams were sent and received within half a second.
+    pub(crate) fn clean_cell() -> Cell {
+        let count = 100_000;
+        let side = Side {
+            datagrams: count,
+            datagrams_in_window: count,
+            socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
+            ..Side::default()
+        };
+        let word = || "plain".to_owned();
+        Cell {
+            id: "plain/64/max".to_owned(),
+            trial: 0,
+            engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: word() },
+            size: 64,
+            size_mix: None,
+            streams: 1,
+            threads: 1,
+            rate: "max".to_owned(),
+            rate_pps: None,
+            pace: None,
+            elapsed_ns: 500_000_000,
+            calibration: false,
+            cut_short: false,
+            tx: side.clone(),
+            rx: side,
+            ledger: Ledger {
+                attempted: count,
+                sent: count,
+                received: count,
+                arrived: count,
+                lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
+                ..Ledger::default()
+            },
+            latency: None,
+            from_send: None,
+            schedule: None,
+            jitter_ns: None,
+            stalls: Default::default(),
+            kernel: Kernel {
+                socket_drops: Some(0),
+                in_datagrams: Some(count + 12),
+                out_datagrams: Some(count + 12),
+                rcvbuf_errors: Some(0),
+                ..Kernel::default()
+            },
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The codes that a cell gets which differs from the clean one by this.
+    pub(crate) fn codes(change: impl FnOnce(&mut Cell)) -> Vec<String> {
+        all(change).into_iter().map(|found| found.code).collect()
+    }
+
+    /// The warnings that such a cell gets.
+    pub(crate) fn all(change: impl FnOnce(&mut Cell)) -> Vec<Warning> {
+        let mut cell = clean_cell();
+        change(&mut cell);
+        cell_warnings(&cell, &calm())
+    }
+
+    /// Loses so many datagrams of a cell, and says where.
+    pub(crate) fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
+        let ledger = &mut cell.ledger;
+        (ledger.lost, ledger.lost_at) = (lost, lost_at);
+        ledger.received -= lost;
+        ledger.arrived -= lost;
+        cell.rx.datagrams -= lost;
+    }
+
+    #[test]
+    fn a_clean_cell_is_not_doubted() {
+        assert_eq!(all(|_| {}), []);
+    }
+
+    #[test]
+    fn the_context_speaks() {
+        let ctx = CellContext {
+            warmup_lost: 50,
+            cut_short: Some("interrupted"),
+            pinned: false,
+            shared_core: true,
+            ..calm()
+        };
+        let mut cell = clean_cell();
+        cell.cut_short = true;
+        let found = cell_warnings(&cell, &ctx);
+        let codes: Vec<_> = found.iter().map(|warning| &*warning.code).collect();
+        assert_eq!(codes, ["cut_short", "warmup_loss", "shared_core", "not_pinned"]);
+        assert!(found[0].message.contains("(interrupted)"));
+        assert!(found[1].message.starts_with("50 of 20000 datagrams"));
+    }
+
+    #[test]
+    fn a_context_is_taken_from_plan_host_and_harvest() {
+        let harvest =
+            Harvest { warmup: (9, 2), cut_short: Some("interrupted"), ..Harvest::default() };
+        let of = |pin, host: HostFacts| {
+            CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &harvest)
+        };
+        let apart = of(Pinning::Auto, good_host());
+        assert_eq!((apart.warmup_sent, apart.warmup_lost), (9, 2));
+        assert_eq!(apart.cut_short, Some("interrupted"));
+        assert!(apart.pinned && !apart.shared_core && apart.buffer_doubled);
+        let together = of(Pinning::Cores { tx: vec![1], rx: vec![1] }, HostFacts::default());
+        assert!(together.shared_core && !together.buffer_doubled);
+        let loose = of(Pinning::Off, good_host());
+        assert!(!loose.pinned && !loose.shared_core);
+    }
+
+    #[test]
+    fn shares_are_exact_at_the_border() {
+        assert!(!exceeds_permille(1, 1_000));
+        assert!(exceeds_permille(2, 1_999));
+        assert!(!exceeds_permille(0, 0));
+        assert!(exceeds_permille(u64::MAX, u64::MAX));
+    }
+}

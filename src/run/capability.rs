@@ -1,0 +1,164 @@
+//! What this host can do for a run, each tried out for real: what a version number promises, a
+//! container or a security policy may have taken away.
+
+use std::io;
+use std::net::UdpSocket;
+use std::thread::Builder;
+
+use crate::measure::Capability;
+use crate::net::pin_to;
+use crate::plan::EngineKind;
+use crate::sys;
+
+/// Tries out the engines of this build, and what they rely on.
+pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
+    let socket = UdpSocket::bind("127.0.0.1:0");
+    let mut found: Vec<_> =
+        EngineKind::ALL.into_iter().map(|kind| engine(kind, socket.as_ref())).collect();
+    found.extend([
+        socket_drops(socket.as_ref().ok()),
+        queue_drops(socket.as_ref().ok()),
+        udp_counters(),
+        backlog_drops(),
+        device_drops(),
+        ipv6(),
+        affinity(allowed_cpus),
+        thread_cpu(),
+    ]);
+    found
+}
+
+/// One that is there, or not, with the words for either case.
+fn either(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
+    Capability { name, available, detail: if available { there } else { missing }.to_owned() }
+}
+
+fn engine(kind: EngineKind, socket: Result<&UdpSocket, &io::Error>) -> Capability {
+    let (available, detail) = match (kind, socket) {
+        (EngineKind::Plain, Ok(_)) => (true, "one send or recvfrom a datagram".to_owned()),
+        (EngineKind::Plain, Err(error)) => (false, format!("no UDP socket on 127.0.0.1: {error}")),
+        (EngineKind::Null, _) => (true, "no system call at all: our own ceiling".to_owned()),
+    };
+    Capability { name: kind.word(), available, detail }
+}
+
+fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
+    either(
+        "socket_drops",
+        socket.and_then(sys::socket_drops).is_some(),
+        "SO_MEMINFO: loss at a full receive buffer is counted exactly",
+        "no SO_MEMINFO: loss at a full receive buffer stays unaccounted",
+    )
+}
+
+fn queue_drops(socket: Option<&UdpSocket>) -> Capability {
+    let took = |socket: &UdpSocket| {
+        sys::report_queue_drops(socket, false).is_ok() && sys::reports_queue_drops(socket, false)
+    };
+    either(
+        "queue_drops",
+        socket.is_some_and(took),
+        "IP_RECVERR: a full queue below the socket refuses, and is counted",
+        "no IP_RECVERR: a full queue below the socket drops in silence",
+    )
+}
+
+fn udp_counters() -> Capability {
+    either(
+        "udp_counters",
+        sys::udp_counters().is_some(),
+        "/proc/net/snmp: our counts are checked against the kernel's",
+        "no /proc/net/snmp: nobody checks our counts",
+    )
+}
+
+fn backlog_drops() -> Capability {
+    either(
+        "backlog_drops",
+        sys::backlog_drops().is_some(),
+        "/proc/net/softnet_stat: loss at a CPU's full backlog is counted",
+        "no /proc/net/softnet_stat: loss at a CPU's full backlog stays unaccounted",
+    )
+}
+
+fn device_drops() -> Capability {
+    either(
+        "device_drops",
+        sys::device_drops().is_some(),
+        "/proc/net/dev: what interfaces drop is counted",
+        "no /proc/net/dev: what interfaces drop stays unaccounted",
+    )
+}
+
+fn ipv6() -> Capability {
+    let bound = UdpSocket::bind("[::1]:0");
+    Capability {
+        name: "ipv6",
+        available: bound.is_ok(),
+        detail: bound.map_or_else(
+            |error| format!("no UDP socket on ::1: {error}"),
+            |_| "UDP sockets on ::1".to_owned(),
+        ),
+    }
+}
+
+/// Pins a thread of its own, for a pinned one does not get its other CPUs back by itself.
+fn affinity(allowed_cpus: &[usize]) -> Capability {
+    let pinned = allowed_cpus.first().map_or_else(
+        || Err("the system does not say which CPUs there are".to_owned()),
+        |&cpu| {
+            let try_it = move || pin_to(cpu).map_err(|error| error.to_string());
+            let thread = Builder::new().name("udperf-pin".to_owned()).spawn(try_it);
+            let joined = thread.map(std::thread::JoinHandle::join);
+            let failed = || Err("no thread could be started to try it".to_owned());
+            joined.map_or_else(|_| failed(), |result| result.unwrap_or_else(|_| failed()))
+        },
+    );
+    Capability {
+        name: "affinity",
+        available: pinned.is_ok(),
+        detail: pinned.map_or_else(
+            |reason| reason,
+            |()| "threads stay on the CPU they are pinned to".to_owned(),
+        ),
+    }
+}
+
+fn thread_cpu() -> Capability {
+    either(
+        "thread_cpu",
+        sys::thread_cpu_ns().is_some(),
+        "CPU time of each worker is known",
+        "CPU time of workers is not known",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_is_named_once_and_explained() {
+        let found = probe(&[]);
+        let names: std::collections::BTreeSet<_> = found.iter().map(|can| can.name).collect();
+        assert_eq!(names.len(), found.len());
+        assert!(EngineKind::ALL.iter().all(|kind| names.contains(kind.word())));
+        assert!(found.iter().all(|can| !can.detail.is_empty()));
+    }
+
+    #[test]
+    fn an_engine_without_a_socket_says_why() {
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let plain = engine(EngineKind::Plain, Err(&error));
+        assert!(!plain.available);
+        assert!(plain.detail.contains("permission denied"), "{}", plain.detail);
+        assert!(engine(EngineKind::Null, Err(&error)).available);
+    }
+
+    #[test]
+    fn probing_leaves_the_caller_where_it_was() {
+        let before = sys::affinity();
+        probe(&before.clone().unwrap_or_default());
+        assert_eq!(sys::affinity(), before);
+    }
+}

@@ -2,7 +2,7 @@
 //! hot path, with exactly one fate for every datagram.
 //!
 //! # The map of the house
-//! A room imports only from lower floors, and on floors 0 and 1 never sideways; `tests/tidy` checks.
+//! A room imports only from lower floors, on floors 0 and 1 never sideways; `tests/tidy` checks.
 //!
 //! ```text
 //!  5  main.rs  cli/                                   words in, exit code out
@@ -22,15 +22,19 @@
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
 //! | [`measure`] | tallies, sequence window, latency, jitter, stalls, the ledger |
 //! | [`net`] | sockets, waiting, pinning, and `engine/`: one file an engine |
-//! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), one worker's part (`Share`) |
+//! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
 //! | [`run`] | workers and phases; `send.rs` and `receive.rs` are the hot loops |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!
 //! # The way of a datagram
-//! `pace` says it is due, `run/send.rs` stamps it by `wire` into a slot that `net/engine` leased, and
-//! pushes it; `run/receive.rs` pulls it and `run/probe.rs` gives it its fate through the window in
-//! `measure`; `measure/ledger.rs` settles all fates with the kernel's counters; `report` shows it.
+//! `pace` says it is due; `run/send.rs` stamps it by `wire` into a slot that `net/engine` leased,
+//! and pushes it. `run/receive.rs` pulls it, and `run/probe.rs` gives it its fate through the window in
+//! `measure`. `measure/ledger.rs` settles all fates with the kernel's counters; `report` shows it.
+//!
+//! # What is not here on purpose
+//! No async runtime and no logger; in the loops no `dyn`, no lock, no allocation, no counter that
+//! two threads write, and one clock read a batch.
 
 pub mod cli;
 pub mod clock;

@@ -49,20 +49,19 @@ fn a_count_is_sent_exactly() {
 #[test]
 fn a_schedule_has_exactly_its_slots() {
     for (words, slots) in [
-        ("-r 10k", 1_000),
-        ("-r 10k --threads 2 --pin off", 1_000),
-        ("-r 12345", 1_235),
-        ("-r 10k --pace burst:50", 1_000),
-        ("-b 5120k", 1_000),
-        ("-r 5Mbit -l 625", 100),
-        ("--pace ramp:5k..15k", 1_000),
+        ("-l 64 -r 10k", 1_000),
+        ("-l 64 -r 10k --threads 2 --pin off", 1_000),
+        ("-l 64 -r 12345", 1_235),
+        ("-l 64 -r 10k --pace burst:50", 1_000),
+        ("-l 64 -b 5120k", 1_000),
+        ("-l 625 -r 5Mbit", 100),
+        ("-l 64 --pace ramp:5k..15k", 1_000),
     ] {
-        let report = bench(
-            &format!("-l 64 -t 100ms {words}").replace("-l 64 -t 100ms -r 5M", "-t 100ms -r 5M"),
-        );
+        let report = bench(&format!("-t 100ms {words}"));
         let cell = &cells(&report)[0];
         assert_eq!(number(cell, "schedule.scheduled"), slots, "{words}");
-        assert_eq!(number(cell, "elapsed_ns"), 100_000_000, "{words}");
+        // A stall at the very end may hold the last slots back, never bring them forward.
+        assert!(number(cell, "elapsed_ns") >= 100_000_000, "{words}");
     }
 }
 

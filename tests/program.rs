@@ -139,6 +139,7 @@ fn colours_come_only_where_asked() {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(clippy::unwrap_used)]
 mod signals {
     use super::*;
     use std::path::Path;

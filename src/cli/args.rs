@@ -25,7 +25,7 @@ pub struct Cli {
 pub enum Command {
     /// Measure the UDP send/recvfrom hot path of this host: rate, loss and latency by payload size
     Bench(Box<BenchArgs>),
-    /// Show what this host can do and what will distort a measurement, with the command that mends it
+    /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema,
@@ -69,12 +69,12 @@ pub enum Wait {
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 (adding) · rfc2544 · imix; K = 1024
+    /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 · rfc2544 · imix; K = 1024
     #[arg(short = 'l', long = "size", value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = parse_sizes, default_value = "64,512,1472,8972")]
     pub sizes: Vec<Vec<PayloadSize>>,
 
-    /// Engines: plain (send, recvfrom), null (no system call: our own ceiling), TX/RX pairs, auto, all
+    /// Engines: plain (send, recvfrom) · null (no system call: our ceiling) · TX/RX · auto · all
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = EnginePair::parse_list, default_value = "plain")]
     pub engines: Vec<Vec<EnginePair>>,
@@ -123,8 +123,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
     pub wait: Wait,
 
-    /// Socket buffers to ask for (SO_SNDBUF, SO_RCVBUF); K/M = 1024; the report has what was granted
-    #[arg(short = 'w', long, value_name = "SIZE", value_parser = parse_buffer, default_value = "4M")]
+    /// Socket buffers to ask for; K/M = 1024. The report has what was granted
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub socket_buffer: usize,
 
     /// Connect the sending sockets (send), or not (send_to)
@@ -221,7 +222,8 @@ impl OutputArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The socket buffer that runs will ask for
-    #[arg(short = 'w', long, value_name = "SIZE", value_parser = parse_buffer, default_value = "4M")]
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub socket_buffer: usize,
 
     /// Sender threads, and receiver threads, that runs will have

@@ -11,9 +11,9 @@ use super::error::{CliError, Exit};
 use super::output::{Target, color, pretty, print, width};
 use super::{lower, progress};
 use crate::measure::HostFacts;
-use crate::plan::{EngineKind, Plan};
+use crate::plan::Plan;
 use crate::report::document::{Report, SCHEMA, Tool, Warning};
-use crate::report::{self, CellContext, CellFacts, Style, Wants};
+use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
 use crate::run::{self, Depth, Measured, Outcome};
 
 /// Measures, reports, and says how to end.
@@ -52,15 +52,12 @@ fn assemble(
 ) -> Result<Report, CliError> {
     let scenario = serde_json::to_value(&plan.scenario)
         .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
-    let wants = Wants {
-        socket_buffer: plan.scenario.socket_buffer,
-        threads: usize::from(plan.scenario.threads),
-    };
     let cells = measured.iter().map(|measured| {
         let Measured { cell, load, harvest } = measured;
-        let facts = CellFacts { scenario: &plan.scenario, cell, load: *load, harvest };
-        let mut document = report::cell(facts);
-        document.warnings = report::cell_warnings(&document, &context(plan, measured));
+        let measured = CellFacts { scenario: &plan.scenario, cell, load: *load, harvest };
+        let mut document = report::cell(measured);
+        document.warnings =
+            report::cell_warnings(&document, &CellContext::of(plan, facts, harvest));
         document
     });
     Ok(Report {
@@ -71,25 +68,9 @@ fn assemble(
         started_at: humantime::format_rfc3339_millis(started_at).to_string(),
         host: report::host(facts),
         scenario,
-        warnings: report::host_warnings(facts, wants),
+        warnings: report::host_warnings(facts, Wants::of(plan)),
         cells: cells.collect(),
     })
-}
-
-/// What the warnings of a cell need to know beside its figures.
-fn context(plan: &Plan, measured: &Measured) -> CellContext {
-    let Measured { cell, harvest, .. } = measured;
-    CellContext {
-        warmup_sent: harvest.warmup.0,
-        warmup_lost: harvest.warmup.1,
-        cut_short: harvest.cut_short,
-        pinned: plan.tx_cores.iter().chain(&plan.rx_cores).all(Option::is_some),
-        shared_core: plan
-            .tx_cores
-            .iter()
-            .any(|core| core.is_some() && plan.rx_cores.contains(core)),
-        null: cell.engine.rx == EngineKind::Null,
-    }
 }
 
 /// This program, exactly.
@@ -118,7 +99,7 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
         return print(&pretty(report)).map(|_| ());
     }
     let style = Style { color: color(output.color), width: width() };
-    print(&report::text(report, style)).map(|_| ())
+    print(&report::text::render(report, style)).map(|_| ())
 }
 
 /// Whether a condition held.
@@ -157,10 +138,10 @@ impl Files {
             target.write(&pretty(report))?;
         }
         if let Some(target) = &self.csv {
-            target.write(&report::csv(report).map_err(|error| face("CSV", &error))?)?;
+            target.write(&report::csv::render(report).map_err(|error| face("CSV", &error))?)?;
         }
         if let Some(target) = &self.hdr {
-            target.write(&report::hdr(report).map_err(|error| face("HDR log", &error))?)?;
+            target.write(&report::hdr::render(report).map_err(|error| face("HDR log", &error))?)?;
         }
         Ok(())
     }

@@ -9,7 +9,11 @@ use crate::run::{self, Depth};
 /// Examines the host and shows what was found.
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
     let facts = run::survey(Depth::Full);
-    let wants = Wants { socket_buffer: args.socket_buffer, threads: usize::from(args.threads) };
+    let wants = Wants {
+        socket_buffer: args.socket_buffer,
+        threads: usize::from(args.threads),
+        ..Wants::default()
+    };
     let findings = report::findings(&facts, wants);
     print(&report::doctor(&findings, &facts, color(args.color)))
 }

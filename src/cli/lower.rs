@@ -17,7 +17,7 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
         limit: args.count.map_or(Limit::Time(args.time), Limit::Count),
         warmup: args.warmup,
         trials: args.trials,
-        streams: args.streams.unwrap_or(args.threads.max(1)),
+        streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,
         pin: args.pin.clone(),
         wait: match args.wait {

@@ -7,7 +7,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
 
-/// Set-up, drain and tear-down of a cell beside its warm-up and measurement; a few ms each. Measured.
+/// Set-up, drain and tear-down of a cell beside its warm-up and measurement. Measured.
 const CELL_OVERHEAD: Nanos = Nanos::from_millis(15);
 
 /// The progress line. Drawn by the coordinating thread when it wakes anyway, never by a thread of

@@ -106,7 +106,7 @@ impl Window {
         let mut at = from;
         while at < to {
             let (word, bit) = Self::place(at);
-            if at % WORD == 0 && to - at >= WORD {
+            if at.is_multiple_of(WORD) && to - at >= WORD {
                 self.bits[word] = 0;
                 at += WORD;
             } else {

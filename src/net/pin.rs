@@ -7,7 +7,8 @@ use crate::sys;
 pub enum PinError {
     /// The system refused.
     #[error(
-        "cannot pin a thread to core {core}: the system refused; choose other cores with --pin or use --pin off"
+        "cannot pin a thread to core {core}: the system refused; choose other cores with --pin, or \
+         use --pin off"
     )]
     Refused {
         /// As asked.

@@ -43,7 +43,7 @@ pub enum SocketError {
         source: io::Error,
     },
     /// connect(2) failed.
-    #[error("cannot connect {from} to {to}: {}; check the addresses, or use --connect off", reason(.source))]
+    #[error("cannot connect {from} to {to}: {}; check the addresses", reason(.source))]
     Connect {
         /// Our address.
         from: SocketAddr,
@@ -200,7 +200,8 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "cannot bind {port}: address in use; choose another --port or stop the other process"
+                "cannot bind {port}: address in use; choose another --port or stop the other \
+                 process"
             )
         );
         let error = Udp::open(&options("192.0.2.1:0")).unwrap_err().to_string();

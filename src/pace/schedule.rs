@@ -33,6 +33,10 @@ pub enum Due {
 
 /// When datagrams leave. Matched once a batch.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a worker, and a box would be one look-up a batch"
+)]
 pub enum Pace {
     /// No schedule: as fast as the engine goes.
     FlatOut(FlatOut),

@@ -47,7 +47,8 @@ pub enum PlanError {
     },
     /// Fewer flows than workers.
     #[error(
-        "--streams {streams} leaves some of --threads {threads} without work; ask for at least as many streams as threads"
+        "--streams {streams} leaves some of --threads {threads} without work; ask for at least as \
+         many streams as threads"
     )]
     IdleThreads {
         /// As asked.
@@ -147,7 +148,7 @@ impl Plan {
     /// [`PlanError`], naming what was asked, what is wrong and what mends it.
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
-        let (tx_cores, rx_cores) = place(&scenario, machine)?;
+        let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
         let shared = tx_cores.iter().any(|core| core.is_some() && rx_cores.contains(core));
         let alone = shared || machine.cpus.len() == 1;
         let wait = match scenario.wait {
@@ -248,14 +249,18 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Cores by worker; `None`: not pinned.
+struct Placement {
+    tx: Vec<Option<usize>>,
+    rx: Vec<Option<usize>>,
+}
+
 /// Cores for senders and receivers.
-fn place(
-    scenario: &Scenario,
-    machine: &Machine,
-) -> Result<(Vec<Option<usize>>, Vec<Option<usize>>), PlanError> {
+fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError> {
     let workers = usize::from(scenario.threads);
+    let nowhere = Placement { tx: vec![None; workers], rx: vec![None; workers] };
     match &scenario.pin {
-        Pinning::Off => Ok((vec![None; workers], vec![None; workers])),
+        Pinning::Off => Ok(nowhere),
         Pinning::Cores { tx, rx } => {
             let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
             if let Some(&core) = unknown {
@@ -265,15 +270,17 @@ fn place(
             }
             let around =
                 |cores: &[usize]| (0..workers).map(|i| Some(cores[i % cores.len()])).collect();
-            Ok((around(tx), around(rx)))
+            Ok(Placement { tx: around(tx), rx: around(rx) })
         }
-        Pinning::Auto if machine.cpus.is_empty() => Ok((vec![None; workers], vec![None; workers])),
+        Pinning::Auto if machine.cpus.is_empty() => Ok(nowhere),
         Pinning::Auto => {
             let order = physical_first(machine);
             let core = |i: usize| Some(order[i % order.len()]);
             // Sender and receiver of one number are neighbours in the order: on distinct cores
             // wherever there are two.
-            Ok((0..workers).map(|worker| (core(2 * worker), core(2 * worker + 1))).unzip())
+            let (tx, rx) =
+                (0..workers).map(|worker| (core(2 * worker), core(2 * worker + 1))).unzip();
+            Ok(Placement { tx, rx })
         }
     }
 }

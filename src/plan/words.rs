@@ -16,7 +16,8 @@ pub enum WordError {
     },
     /// The null engine beside a real one.
     #[error(
-        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on both sides"
+        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
+         both sides"
     )]
     HalfNull {
         /// As typed.

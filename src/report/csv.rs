@@ -32,39 +32,25 @@ const COLUMNS: &[Column] = &[
     ("tx_bits_per_second", |c| or_empty(c.tx.bits_per_second)),
     ("tx_syscalls", |c| c.tx.syscalls.to_string()),
     ("tx_cpu_ns", |c| or_empty(c.tx.cpu_ns)),
-    ("tx_socket_buffer_granted", |c| {
-        or_empty(c.tx.socket_buffer.granted)
-    }),
+    ("tx_socket_buffer_granted", |c| or_empty(c.tx.socket_buffer.granted)),
     ("rx_datagrams", |c| c.rx.datagrams.to_string()),
-    ("rx_datagrams_in_window", |c| {
-        c.rx.datagrams_in_window.to_string()
-    }),
+    ("rx_datagrams_in_window", |c| c.rx.datagrams_in_window.to_string()),
     ("rx_bytes", |c| c.rx.bytes.to_string()),
     ("rx_pps", |c| or_empty(c.rx.pps)),
     ("rx_bits_per_second", |c| or_empty(c.rx.bits_per_second)),
     ("rx_syscalls", |c| c.rx.syscalls.to_string()),
     ("rx_cpu_ns", |c| or_empty(c.rx.cpu_ns)),
-    ("rx_socket_buffer_granted", |c| {
-        or_empty(c.rx.socket_buffer.granted)
-    }),
+    ("rx_socket_buffer_granted", |c| or_empty(c.rx.socket_buffer.granted)),
     ("attempted", |c| c.ledger.attempted.to_string()),
     ("sent", |c| c.ledger.sent.to_string()),
-    ("refused_would_block", |c| {
-        c.ledger.refused.would_block.to_string()
-    }),
-    ("refused_no_buffers", |c| {
-        c.ledger.refused.no_buffers.to_string()
-    }),
-    ("refused_unreachable", |c| {
-        c.ledger.refused.unreachable.to_string()
-    }),
+    ("refused_would_block", |c| c.ledger.refused.would_block.to_string()),
+    ("refused_no_buffers", |c| c.ledger.refused.no_buffers.to_string()),
+    ("refused_unreachable", |c| c.ledger.refused.unreachable.to_string()),
     ("refused_too_big", |c| c.ledger.refused.too_big.to_string()),
     ("refused_other", |c| c.ledger.refused.other.to_string()),
     ("received", |c| c.ledger.received.to_string()),
     ("lost", |c| c.ledger.lost.to_string()),
-    ("lost_at_receive_buffer", |c| {
-        or_empty(c.ledger.lost_at.receive_buffer)
-    }),
+    ("lost_at_receive_buffer", |c| or_empty(c.ledger.lost_at.receive_buffer)),
     ("lost_at_backlog", |c| or_empty(c.ledger.lost_at.backlog)),
     ("lost_at_device", |c| or_empty(c.ledger.lost_at.device)),
     ("lost_at_qdisc", |c| or_empty(c.ledger.lost_at.qdisc)),
@@ -88,19 +74,13 @@ const COLUMNS: &[Column] = &[
     ("latency_p99_9_ns", |c| latency(c, |l| l.p99_9_ns)),
     ("latency_p99_99_ns", |c| latency(c, |l| l.p99_99_ns)),
     ("latency_max_ns", |c| latency(c, |l| l.max_ns)),
-    ("p99_with_loss_ns", |c| {
-        or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))
-    }),
+    ("p99_with_loss_ns", |c| or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))),
     ("outside_stalls_max_ns", |c| {
         let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
         or_empty(outside.and_then(|o| o.max_ns))
     }),
-    ("from_send_p50_ns", |c| {
-        or_empty(c.from_send.as_ref().map(|l| l.p50_ns))
-    }),
-    ("from_send_p99_ns", |c| {
-        or_empty(c.from_send.as_ref().map(|l| l.p99_ns))
-    }),
+    ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().map(|l| l.p50_ns))),
+    ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().map(|l| l.p99_ns))),
     ("schedule_scheduled", |c| schedule(c, |s| Some(s.scheduled))),
     ("schedule_missed", |c| schedule(c, |s| Some(s.missed))),
     ("lag_p99_ns", |c| schedule(c, |s| s.lag.p99_ns)),
@@ -108,21 +88,13 @@ const COLUMNS: &[Column] = &[
     ("gap_p99_ns", |c| schedule(c, |s| s.gap.p99_ns)),
     ("jitter_ns", |c| or_empty(c.jitter_ns)),
     ("stalls_tx_count", |c| stalls(&c.stalls.tx, |s| s.count)),
-    ("stalls_tx_total_ns", |c| {
-        stalls(&c.stalls.tx, |s| s.total_ns)
-    }),
+    ("stalls_tx_total_ns", |c| stalls(&c.stalls.tx, |s| s.total_ns)),
     ("stalls_tx_max_ns", |c| stalls(&c.stalls.tx, |s| s.max_ns)),
     ("stalls_rx_count", |c| stalls(&c.stalls.rx, |s| s.count)),
-    ("stalls_rx_total_ns", |c| {
-        stalls(&c.stalls.rx, |s| s.total_ns)
-    }),
+    ("stalls_rx_total_ns", |c| stalls(&c.stalls.rx, |s| s.total_ns)),
     ("stalls_rx_max_ns", |c| stalls(&c.stalls.rx, |s| s.max_ns)),
     ("warnings", |c| {
-        let codes: Vec<_> = c
-            .warnings
-            .iter()
-            .map(|warning| warning.code.as_str())
-            .collect();
+        let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
         codes.join(";")
     }),
 ];
@@ -137,9 +109,7 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
     for cell in &report.cells {
         writer.write_record(COLUMNS.iter().map(|(_, of)| of(cell)))?;
     }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| ::csv::Error::from(error.into_error()))?;
+    let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -177,9 +147,7 @@ mod tests {
     fn a_row_a_cell_by_name() {
         let mut report = fixture::default_run();
         report.cells[0].latency = None;
-        report.cells[5]
-            .warnings
-            .push(fixture::warning("late_generator", "x"));
+        report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
         let is = |at: usize, name: &str, value: &str| assert_eq!(rows[at][name], value, "{name}");

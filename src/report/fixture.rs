@@ -125,17 +125,11 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             sent: received,
             refused: Refused::default(),
             received,
-            lost_at: LostAt {
-                receive_buffer: Some(0),
-                ..LostAt::default()
-            },
+            lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
             arrived: received,
             ..Ledger::default()
         },
-        from_send: Some(Latency {
-            from: "send".to_owned(),
-            ..latency.clone()
-        }),
+        from_send: Some(Latency { from: "send".to_owned(), ..latency.clone() }),
         latency: Some(latency),
         schedule: paced.then(|| Schedule {
             scheduled: received,
@@ -145,14 +139,8 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             gap_outside_stalls: spread(7_400),
         }),
         jitter_ns: Some(1_130),
-        stalls: Stalls {
-            stolen_ns: Some(0),
-            ..Stalls::default()
-        },
-        kernel: Kernel {
-            socket_drops: Some(0),
-            ..Kernel::default()
-        },
+        stalls: Stalls { stolen_ns: Some(0), ..Stalls::default() },
+        kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },
         warnings: Vec::new(),
     }
 }
@@ -170,11 +158,7 @@ pub(crate) fn lose(cell: &mut Cell, lost: u64) {
 
 /// Puts a stall of the sender into a cell, which then is the maximum of its latency.
 pub(crate) fn stall(cell: &mut Cell, ns: u64) {
-    cell.stalls.tx = StallSum {
-        count: 1,
-        total_ns: ns,
-        max_ns: ns,
-    };
+    cell.stalls.tx = StallSum { count: 1, total_ns: ns, max_ns: ns };
     cell.stalls.stolen_ns = Some(ns);
     let latency = cell.latency.as_mut().unwrap();
     latency.outside_stalls = Some(OutsideStalls {
@@ -190,10 +174,7 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
 
 /// A warning.
 pub(crate) fn warning(code: &str, message: &str) -> Warning {
-    Warning {
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
+    Warning { code: code.to_owned(), message: message.to_owned() }
 }
 
 fn side(datagrams: u64, size: u64, cpu_ns: u64) -> Side {
@@ -206,10 +187,7 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64) -> Side {
         bits_per_second: Some(pps * size as f64 * 8.0),
         syscalls: datagrams,
         cpu_ns: Some(cpu_ns),
-        socket_buffer: SocketBuffer {
-            asked: 4 << 20,
-            granted: Some(8 << 20),
-        },
+        socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
     }
 }
 
@@ -226,9 +204,7 @@ fn latency(median_ns: u64, count: u64) -> Latency {
     }
     let at = |quantile| all.quantile_ns(quantile).unwrap();
     let mut bytes = Vec::new();
-    V2DeflateSerializer::new()
-        .serialize(all.histogram(), &mut bytes)
-        .unwrap();
+    V2DeflateSerializer::new().serialize(all.histogram(), &mut bytes).unwrap();
     Latency {
         kind: "one_way".to_owned(),
         from: "schedule".to_owned(),
@@ -252,9 +228,5 @@ fn latency(median_ns: u64, count: u64) -> Latency {
 }
 
 fn spread(p50_ns: u64) -> Spread {
-    Spread {
-        p50_ns: Some(p50_ns),
-        p99_ns: Some(p50_ns * 3),
-        max_ns: Some(p50_ns * 50),
-    }
+    Spread { p50_ns: Some(p50_ns), p99_ns: Some(p50_ns * 3), max_ns: Some(p50_ns * 50) }
 }

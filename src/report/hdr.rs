@@ -19,9 +19,8 @@ use super::error::FaceError;
 /// # Errors
 /// [`FaceError`] where the start or a histogram cannot be read.
 pub fn render(report: &Report) -> Result<String, FaceError> {
-    let start = humantime::parse_rfc3339(&report.started_at).map_err(|_| FaceError::StartedAt {
-        asked: report.started_at.clone(),
-    })?;
+    let start = humantime::parse_rfc3339(&report.started_at)
+        .map_err(|_| FaceError::StartedAt { asked: report.started_at.clone() })?;
     let mut out = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
@@ -42,8 +41,7 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
         if let Some(latency) = &cell.latency {
             let histogram = decode(cell, latency)?;
             let tag = tag(&cell.id);
-            log.write_histogram(&histogram, offset, length, Tag::new(&tag))
-                .map_err(log_error)?;
+            log.write_histogram(&histogram, offset, length, Tag::new(&tag)).map_err(log_error)?;
         }
         offset += length;
     }
@@ -51,13 +49,8 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
 }
 
 fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
-    let damaged = |reason: String| FaceError::Histogram {
-        cell: cell.id.clone(),
-        reason,
-    };
-    let bytes = STANDARD
-        .decode(&latency.histogram)
-        .map_err(|error| damaged(error.to_string()))?;
+    let damaged = |reason: String| FaceError::Histogram { cell: cell.id.clone(), reason };
+    let bytes = STANDARD.decode(&latency.histogram).map_err(|error| damaged(error.to_string()))?;
     Deserializer::new()
         .deserialize(&mut io::Cursor::new(bytes))
         .map_err(|error| damaged(error.to_string()))
@@ -69,9 +62,7 @@ fn tag(id: &str) -> String {
 }
 
 fn log_error(error: impl ToString) -> FaceError {
-    FaceError::Log {
-        reason: error.to_string(),
-    }
+    FaceError::Log { reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -98,19 +89,15 @@ mod tests {
         // date -u -d 2026-07-18T12:00:00Z +%s
         assert_eq!(base, Some(Duration::from_secs(1_784_376_000)));
         let half = Duration::from_millis(500);
-        let tags: Vec<_> = intervals
-            .iter()
-            .map(|one| one.tag().unwrap().as_str())
-            .collect();
+        let tags: Vec<_> = intervals.iter().map(|one| one.tag().unwrap().as_str()).collect();
         assert_eq!(tags, ["plain/64/max", "batch/64/max"]);
         assert_eq!(intervals[0].start_timestamp(), Duration::ZERO);
         assert_eq!(intervals[1].start_timestamp(), 2 * half);
         assert_eq!(intervals[1].duration(), half);
         for (interval, at) in intervals.iter().zip([0, 2]) {
             let bytes = STANDARD.decode(interval.encoded_histogram()).unwrap();
-            let read: Histogram<u64> = Deserializer::new()
-                .deserialize(&mut io::Cursor::new(bytes))
-                .unwrap();
+            let read: Histogram<u64> =
+                Deserializer::new().deserialize(&mut io::Cursor::new(bytes)).unwrap();
             let latency = report.cells[at].latency.as_ref().unwrap();
             assert_eq!(read, decode(&report.cells[at], latency).unwrap());
             assert_eq!(read.len(), 1_000);
@@ -122,16 +109,10 @@ mod tests {
         let mut report = fixture::default_run();
         report.cells[2].latency.as_mut().unwrap().histogram = "no histogram".to_owned();
         let error = render(&report).unwrap_err().to_string();
-        assert!(
-            error.contains("histogram of batch/64/max is damaged"),
-            "{error}"
-        );
+        assert!(error.contains("histogram of batch/64/max is damaged"), "{error}");
         report.started_at = "yesterday".to_owned();
         let error = render(&report).unwrap_err().to_string();
-        assert!(
-            error.contains("started_at 'yesterday' is no time"),
-            "{error}"
-        );
+        assert!(error.contains("started_at 'yesterday' is no time"), "{error}");
     }
 
     #[test]

@@ -37,10 +37,7 @@ mod tests {
     #[test]
     fn unknown_is_null_and_not_absent() {
         let schema = schema();
-        assert_eq!(
-            schema["$schema"],
-            "https://json-schema.org/draft/2020-12/schema"
-        );
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(schema["$id"], "udperf/1");
         assert_eq!(schema["title"], "udperf report");
         let required = schema["$defs"]["Cell"]["required"].as_array().unwrap();

@@ -176,14 +176,11 @@ fn collect<Y>(workers: Vec<Worker<Y>>, cell: &Cell) -> Result<Vec<Y>, RunError> 
 }
 
 /// Starts a worker thread, which reports where it cannot be set up.
-fn spawn<Y: Send + 'static>(
+fn spawn<Y: Default + Send + 'static>(
     name: String,
     events: Sender<Event>,
     work: impl FnOnce(&Line) -> Result<Y, NetError> + Send + 'static,
-) -> Result<Worker<Y>, RunError>
-where
-    Y: Default,
-{
+) -> Result<Worker<Y>, RunError> {
     let (orders, receiver) = mpsc::channel();
     let run = move || {
         let line = Line { orders: receiver, events };

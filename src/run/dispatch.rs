@@ -22,7 +22,7 @@ pub(crate) fn run_sender(
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     match engine {
         EngineKind::Plain => {
-            let (sockets, to, buffer) = open_flows(share, to)?;
+            let Flows { sockets, to, buffer } = open_flows(share, to)?;
             send_phases(PlainTx::new(sockets, to, *size, fill), share, buffer, line)
         }
         EngineKind::Null => {
@@ -61,21 +61,29 @@ fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
     wire::encode_lag(0, slot);
 }
 
-/// The tag of datagrams that the null engine makes; it has no network to confuse them on. Arbitrary.
+/// The tag of datagrams that the null engine makes; it has no network to mix them up on.
+/// Arbitrary.
 pub(crate) const NULL_TAG: u16 = 0x4E75;
 
-/// Opens a sender's sockets, one a flow, connected where that was asked for.
-fn open_flows(
-    share: &TxShare,
-    to: SocketAddr,
-) -> Result<(Vec<UdpSocket>, Option<SocketAddr>, Option<u64>), NetError> {
+/// A sender's sockets.
+struct Flows {
+    /// One a flow.
+    sockets: Vec<UdpSocket>,
+    /// Where to send; `None`: they are connected.
+    to: Option<SocketAddr>,
+    /// The smallest SO_SNDBUF granted.
+    buffer: Option<u64>,
+}
+
+/// Opens a sender's sockets, connected where that was asked for.
+fn open_flows(share: &TxShare, to: SocketAddr) -> Result<Flows, NetError> {
     let udps = set_up(&share.common, share.common.flows.len())?;
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
     }
     let buffer = udps.iter().filter_map(|udp| udp.send_buffer).min().map(|bytes| bytes as u64);
     let sockets = udps.into_iter().map(|udp| udp.socket).collect();
-    Ok((sockets, (!share.connect).then_some(to), buffer))
+    Ok(Flows { sockets, to: (!share.connect).then_some(to), buffer })
 }
 
 /// Opens a receiver's socket.

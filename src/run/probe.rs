@@ -135,11 +135,11 @@ impl Probe {
     #[inline]
     fn depart(&mut self, header: Header, payload: &[u8], transit_ns: u64) {
         let mut lag_ns = 0;
-        if self.paced {
-            if let Some(lag) = decode_lag(payload) {
-                lag_ns = lag;
-                self.latency.from_send.record(transit_ns.saturating_sub(lag));
-            }
+        if self.paced
+            && let Some(lag) = decode_lag(payload)
+        {
+            lag_ns = lag;
+            self.latency.from_send.record(transit_ns.saturating_sub(lag));
         }
         if transit_ns > STALL_THRESHOLD.0 {
             self.settle_slow();
@@ -153,10 +153,10 @@ impl Probe {
 
     /// Decides whether the latest slow datagram was slow because its sender stood still.
     fn settle_slow(&mut self) {
-        if let Some((intended_ns, transit_ns)) = self.slow.take() {
-            if intended_ns < self.sender_stall_ended.0 {
-                self.latency.in_stall.record(transit_ns);
-            }
+        if let Some((intended_ns, transit_ns)) = self.slow.take()
+            && intended_ns < self.sender_stall_ended.0
+        {
+            self.latency.in_stall.record(transit_ns);
         }
     }
 

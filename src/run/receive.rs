@@ -71,13 +71,13 @@ pub struct Drops {
 impl Drops {
     /// Counts from now on.
     pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.last = rx.sockets().first().and_then(|socket| sys::socket_drops(socket));
+        self.last = rx.sockets().first().and_then(sys::socket_drops);
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        let now = rx.sockets().first().and_then(|socket| sys::socket_drops(socket));
+        let now = rx.sockets().first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

@@ -12,7 +12,8 @@
 //! | [`affinity`] | the CPUs the calling thread may run on |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
-//! | [`report_queue_drops`], [`forbid_fragments`], [`set_traffic_class`], [`bind_device`] | socket options that socket2 lacks, or has on some systems only |
+//! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
+//! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
 //! | [`refusal_of`] | why a send failed |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`] | kernel counters |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |

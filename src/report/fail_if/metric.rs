@@ -42,12 +42,7 @@ const fn metric(
     cells: Cells,
     of: fn(&Cell) -> Option<f64>,
 ) -> Metric {
-    Metric {
-        name,
-        kind,
-        cells,
-        of,
-    }
+    Metric { name, kind, cells, of }
 }
 
 const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
@@ -80,12 +75,8 @@ pub(super) static METRICS: [Metric; 29] = [
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
     metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.pps),
     metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
-    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| {
-        c.rx.bits_per_second
-    }),
-    metric("tx_bits", Kind::Bits, Cells::FlatOut, |c| {
-        c.tx.bits_per_second
-    }),
+    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.bits_per_second),
+    metric("tx_bits", Kind::Bits, Cells::FlatOut, |c| c.tx.bits_per_second),
     count("sent", |c| Some(c.ledger.sent as f64)),
     count("received", |c| Some(c.ledger.received as f64)),
     count("lost", |c| Some(c.ledger.lost as f64)),
@@ -101,12 +92,8 @@ pub(super) static METRICS: [Metric; 29] = [
     count("foreign", |c| Some(c.ledger.foreign as f64)),
     count("corrupt", |c| Some(c.ledger.corrupt as f64)),
     // Only where there is a schedule can a slot be missed.
-    metric("missed", Kind::Count, Cells::Paced, |c| {
-        schedule(c, |s| Some(s.missed))
-    }),
-    count("stalls", |c| {
-        Some((c.stalls.tx.count + c.stalls.rx.count) as f64)
-    }),
+    metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
+    count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.count) as f64)),
 ];
 
 /// All names, for errors.

@@ -23,10 +23,7 @@ pub enum ConditionError {
         asked: String,
     },
     /// A metric that does not exist.
-    #[error(
-        "--fail-if '{asked}': there is no metric '{metric}'; there are {}",
-        metric::list()
-    )]
+    #[error("--fail-if '{asked}': there is no metric '{metric}'; there are {}", metric::list())]
     Metric {
         /// As typed.
         asked: String,
@@ -165,11 +162,7 @@ impl Condition {
             Cells::FlatOut => all().filter(|cell| cell.pace.is_none()).collect(),
             Cells::All => Vec::new(),
         };
-        if some.is_empty() {
-            all().collect()
-        } else {
-            some
-        }
+        if some.is_empty() { all().collect() } else { some }
     }
 }
 
@@ -181,9 +174,7 @@ impl FromStr for Condition {
         let asked = || text.to_owned();
         let split = |text: &str| {
             let (name, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
-            let found = Comparison::SIGNS
-                .into_iter()
-                .find(|(sign, _)| rest.starts_with(sign));
+            let found = Comparison::SIGNS.into_iter().find(|(sign, _)| rest.starts_with(sign));
             let (sign, comparison) = found?;
             let (name, value) = (name.trim(), rest[sign.len()..].trim());
             let whole = !name.is_empty() && !value.is_empty();
@@ -192,20 +183,12 @@ impl FromStr for Condition {
         let (name, comparison, value) =
             split(text).ok_or_else(|| ConditionError::Shape { asked: asked() })?;
         let Some(metric) = METRICS.iter().find(|metric| metric.name == name) else {
-            return Err(ConditionError::Metric {
-                asked: asked(),
-                metric: name,
-            });
+            return Err(ConditionError::Metric { asked: asked(), metric: name });
         };
         let Some(limit) = metric.kind.read(&value) else {
-            let bare = value
-                .parse::<f64>()
-                .is_ok_and(|number| number >= 0.0 && number.is_finite());
+            let bare = value.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.is_finite());
             return Err(if metric.kind == Kind::Time && bare {
-                ConditionError::NoUnit {
-                    asked: asked(),
-                    value,
-                }
+                ConditionError::NoUnit { asked: asked(), value }
             } else {
                 ConditionError::Value {
                     asked: asked(),
@@ -215,12 +198,7 @@ impl FromStr for Condition {
                 }
             });
         };
-        Ok(Self {
-            text: asked(),
-            metric,
-            comparison,
-            limit,
-        })
+        Ok(Self { text: asked(), metric, comparison, limit })
     }
 }
 
@@ -237,10 +215,6 @@ impl fmt::Display for Failure {
         if self.trial > 0 {
             write!(f, " (trial {})", self.trial)?;
         }
-        write!(
-            f,
-            ": {} is {} (fails {})",
-            self.metric, self.actual, self.condition
-        )
+        write!(f, ": {} is {} (fails {})", self.metric, self.actual, self.condition)
     }
 }

@@ -12,11 +12,7 @@ fn error(text: &str) -> String {
 }
 
 fn failures(text: &str, report: &Report) -> Vec<String> {
-    condition(text)
-        .check(report)
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    condition(text).check(report).iter().map(ToString::to_string).collect()
 }
 
 /// One size and engine at `max` and at a rate.
@@ -64,10 +60,7 @@ fn every_metric_is_read() {
 
 #[test]
 fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
-    assert_eq!(
-        error("p99>200"),
-        "--fail-if 'p99>200': 200 of what? write 200us, 200ms or 200s"
-    );
+    assert_eq!(error("p99>200"), "--fail-if 'p99>200': 200 of what? write 200us, 200ms or 200s");
     assert_eq!(
         error("loss=1%"),
         "--fail-if 'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
@@ -79,10 +72,7 @@ fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
          or a share below 1 such as 0.001"
     );
     let error = error("p98>1ms");
-    assert!(
-        error.contains("there is no metric 'p98'; there are loss, min, mean"),
-        "{error}"
-    );
+    assert!(error.contains("there is no metric 'p98'; there are loss, min, mean"), "{error}");
 }
 
 #[test]

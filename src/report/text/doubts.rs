@@ -15,9 +15,7 @@ const NAMED: usize = 3;
 pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
     let of_cells = report.cells.iter().flat_map(|cell| {
-        cell.warnings
-            .iter()
-            .map(move |warning| (warning, Some(cell.id.as_str())))
+        cell.warnings.iter().map(move |warning| (warning, Some(cell.id.as_str())))
     });
     let said: Vec<(&Warning, Option<&str>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
@@ -28,12 +26,7 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
         for &warning in messages.iter().take(ALIKE) {
             let by = said.iter().filter(|(other, _)| *other == warning);
             let cells = distinct(by.filter_map(|(_, cell)| *cell));
-            lines.extend(bullet(
-                ink,
-                width,
-                &warning.message,
-                &concerned(&cells, all_cells),
-            ));
+            lines.extend(bullet(ink, width, &warning.message, &concerned(&cells, all_cells)));
         }
         let more = messages.len().saturating_sub(ALIKE);
         if more > 0 {
@@ -56,20 +49,13 @@ fn concerned(cells: &[&str], all: usize) -> String {
 
 fn bullet(ink: Ink, width: usize, message: &str, cells: &str) -> Vec<String> {
     let mark = ink.paint(Tone::Doubt, "!");
-    let about: Vec<_> = cells
-        .split(", ")
-        .filter(|cell| !cell.is_empty())
-        .map(glue)
-        .collect();
+    let about: Vec<_> = cells.split(", ").filter(|cell| !cell.is_empty()).map(glue).collect();
     let last = about.len().saturating_sub(1);
     let about = about.iter().enumerate().map(|(at, cell)| {
         let open = if at == 0 { "[" } else { "" };
         let close = if at == last { "]" } else { "," };
         ink.paint(Tone::Quiet, &format!("{open}{cell}{close}"))
     });
-    let words: Vec<_> = [format!("{mark} {}", message.trim())]
-        .into_iter()
-        .chain(about)
-        .collect();
+    let words: Vec<_> = [format!("{mark} {}", message.trim())].into_iter().chain(about).collect();
     wrap(&words.join(" "), width, 2)
 }

@@ -36,22 +36,14 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
 pub(super) fn partial(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
     let planned = planned(&report.scenario).unwrap_or(measured);
-    let cut = distinct(
-        report
-            .cells
-            .iter()
-            .filter(|cell| cell.cut_short)
-            .map(|cell| cell.id.as_str()),
-    );
+    let cut =
+        distinct(report.cells.iter().filter(|cell| cell.cut_short).map(|cell| cell.id.as_str()));
     if cut.is_empty() && measured >= planned {
         return None;
     }
     let mut text = "Partial:".to_owned();
     if measured < planned {
-        text.push_str(&format!(
-            " {measured} of {} measured",
-            counted(planned, "cell")
-        ));
+        text.push_str(&format!(" {measured} of {} measured", counted(planned, "cell")));
     }
     if !cut.is_empty() {
         let and = if measured < planned { "," } else { "" };
@@ -64,16 +56,9 @@ pub(super) fn partial(report: &Report, ink: Ink, width: usize) -> Option<String>
 /// Cells that the scenario asks for.
 fn planned(scenario: &Value) -> Option<u64> {
     let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
-    let pace = scenario
-        .get("pace")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let pace = scenario.get("pace").and_then(Value::as_str).unwrap_or_default();
     // A ramp brings its own rates.
-    let rates = if pace.starts_with("ramp:") {
-        1
-    } else {
-        length("rates")?
-    };
+    let rates = if pace.starts_with("ramp:") { 1 } else { length("rates")? };
     let trials = scenario.get("trials")?.as_u64()?;
     Some(length("sizes")? * length("engines")? * rates * trials)
 }
@@ -124,11 +109,7 @@ fn settings(report: &Report) -> Vec<String> {
     let mut items = Vec::new();
     items.extend(number(scenario, "streams").map(|streams| counted(streams, "stream")));
     items.extend(number(scenario, "threads").map(|threads| {
-        format!(
-            "{}, {}",
-            counted(threads, "sender"),
-            counted(threads, "receiver")
-        )
+        format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver"))
     }));
     for name in ["pin", "wait", "pace"] {
         let word = text(scenario, name).filter(|word| (name, *word) != ("pace", "even"));
@@ -142,20 +123,12 @@ fn settings(report: &Report) -> Vec<String> {
 /// about.
 fn buffers(report: &Report) -> Option<String> {
     let least = |of: fn(&crate::report::document::Cell) -> SocketBuffer| {
-        report
-            .cells
-            .iter()
-            .filter_map(|cell| of(cell).granted)
-            .min()
-            .map(show_bytes)
+        report.cells.iter().filter_map(|cell| of(cell).granted).min().map(show_bytes)
     };
     let asked = number(&report.scenario, "socket_buffer")
         .or_else(|| report.cells.first().map(|cell| cell.rx.socket_buffer.asked))?;
     let asked = show_bytes(asked);
-    let granted = match (
-        least(|cell| cell.tx.socket_buffer),
-        least(|cell| cell.rx.socket_buffer),
-    ) {
+    let granted = match (least(|cell| cell.tx.socket_buffer), least(|cell| cell.rx.socket_buffer)) {
         (Some(send), Some(receive)) if send == receive => format!("{send} granted"),
         (Some(send), Some(receive)) => format!("{send} send, {receive} receive granted"),
         (Some(send), None) => format!("{send} send granted"),

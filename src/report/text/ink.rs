@@ -65,9 +65,7 @@ impl Ink {
 
 /// Columns that the text takes on a terminal, colours left out.
 pub(super) fn columns(text: &str) -> usize {
-    anstream::adapter::strip_str(text)
-        .map(|part| part.chars().count())
-        .sum()
+    anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
 }
 
 /// The words in lines of at most `width`, all but the first indented.
@@ -115,10 +113,7 @@ pub(super) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
         line.insert_str(0, &" ".repeat(LABEL));
     }
     let first = lines[0].split_off(LABEL);
-    lines[0] = format!(
-        "{}{first}",
-        ink.paint(Tone::Quiet, &format!("{label:<LABEL$}"))
-    );
+    lines[0] = format!("{}{first}", ink.paint(Tone::Quiet, &format!("{label:<LABEL$}")));
     lines.join("\n")
 }
 
@@ -188,12 +183,9 @@ mod tests {
 
     #[test]
     fn shares_have_the_digits_they_need() {
-        let shown = [
-            0.0, 2e-6, 1.23e-5, 1.23e-4, 0.00123, 0.0123, 0.123, 0.9999, 1.0,
-        ];
-        let expected = [
-            "0%", "<0.001%", "0.0012%", "0.012%", "0.12%", "1.23%", "12.3%", ">99.9%", "100%",
-        ];
+        let shown = [0.0, 2e-6, 1.23e-5, 1.23e-4, 0.00123, 0.0123, 0.123, 0.9999, 1.0];
+        let expected =
+            ["0%", "<0.001%", "0.0012%", "0.012%", "0.12%", "1.23%", "12.3%", ">99.9%", "100%"];
         assert_eq!(shown.map(percent), expected);
     }
 
@@ -208,9 +200,6 @@ mod tests {
     #[test]
     fn rates_are_shown_as_people_say_them() {
         let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(rate_asked);
-        assert_eq!(
-            shown,
-            ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]
-        );
+        assert_eq!(shown, ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]);
     }
 }

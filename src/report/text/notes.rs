@@ -31,13 +31,8 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
 
 /// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
 fn ledger(report: &Report, ink: Ink) -> String {
-    let sum = |of: fn(&Ledger) -> u64| {
-        report
-            .cells
-            .iter()
-            .map(|cell| of(&cell.ledger))
-            .sum::<u64>()
-    };
+    let sum =
+        |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
     let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
     let parts = |parts: &[(&str, u64)]| {
         let known: Vec<_> = parts
@@ -46,17 +41,10 @@ fn ledger(report: &Report, ink: Ink) -> String {
             .map(|(name, count)| item(name, *count))
             .collect();
         let text = known.join(", ");
-        if text.is_empty() {
-            text
-        } else {
-            format!(" ({text})")
-        }
+        if text.is_empty() { text } else { format!(" ({text})") }
     };
     let lost_at = parts(&[
-        (
-            "receive buffer",
-            sum(|l| l.lost_at.receive_buffer.unwrap_or(0)),
-        ),
+        ("receive buffer", sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
         ("backlog", sum(|l| l.lost_at.backlog.unwrap_or(0))),
         ("device", sum(|l| l.lost_at.device.unwrap_or(0))),
         ("qdisc", sum(|l| l.lost_at.qdisc.unwrap_or(0))),
@@ -110,10 +98,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     if marked.is_empty() {
         return None;
     }
-    let cells: Vec<&Cell> = marked
-        .iter()
-        .flat_map(|row| row.timing.iter().copied())
-        .collect();
+    let cells: Vec<&Cell> = marked.iter().flat_map(|row| row.timing.iter().copied()).collect();
     let tx = add_stalls(cells.iter().map(|cell| &cell.stalls.tx));
     let rx = add_stalls(cells.iter().map(|cell| &cell.stalls.rx));
     let both = add_stalls([&tx, &rx].into_iter());
@@ -127,22 +112,13 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
         glue(&show_nanos(both.max_ns)),
     );
     if stolen > 0 {
-        text.push_str(&format!(
-            "; the hypervisor took {}",
-            glue(&show_nanos(stolen))
-        ));
+        text.push_str(&format!("; the hypervisor took {}", glue(&show_nanos(stolen))));
     }
     let without: Vec<_> = marked
         .iter()
         .map(|row| {
-            let max = row
-                .max_outside_stalls()
-                .map_or_else(|| "–".to_owned(), show_nanos);
-            glue(&format!(
-                "{} {}",
-                ink.paint(Tone::Quiet, sheet.name(row)),
-                max
-            ))
+            let max = row.max_outside_stalls().map_or_else(|| "–".to_owned(), show_nanos);
+            glue(&format!("{} {}", ink.paint(Tone::Quiet, sheet.name(row)), max))
         })
         .collect();
     Some(format!("{text}. Outside stalls: {}", without.join(", ")))
@@ -153,21 +129,13 @@ fn paced_losses(sheet: &Sheet<'_>) -> Option<String> {
     let word = sheet.merged?;
     let mut worst: Vec<(&str, f64, &Cell)> = Vec::new();
     for row in &sheet.rows {
-        let known = row
-            .timing
-            .iter()
-            .filter_map(|cell| Some((loss(cell)?, *cell)));
-        let most = known
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(share, _)| *share > 0.0);
+        let known = row.timing.iter().filter_map(|cell| Some((loss(cell)?, *cell)));
+        let most = known.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share > 0.0);
         worst.extend(most.map(|(share, cell)| (sheet.name(row), share, cell)));
     }
     worst.sort_by(|a, b| b.1.total_cmp(&a.1));
     let show = |(name, share, cell): &(&str, f64, &Cell)| {
-        let with_loss = cell
-            .latency
-            .as_ref()
-            .and_then(|latency| latency.p99_with_loss_ns);
+        let with_loss = cell.latency.as_ref().and_then(|latency| latency.p99_with_loss_ns);
         let p99 = with_loss.map_or_else(|| "infinite".to_owned(), show_nanos);
         glue(&format!("{name} {} (p99 with loss {p99})", percent(*share)))
     };
@@ -195,11 +163,7 @@ fn schedule(report: &Report) -> Option<String> {
         let lag = (lag > LATE_NS).then(|| format!("p99 lag {}", show_nanos(lag)));
         let missed =
             (missed > 0).then(|| format!("missed {} of {}", grouped(missed), grouped(scheduled)));
-        let parts: Vec<_> = missed
-            .into_iter()
-            .chain(lag)
-            .map(|part| glue(&part))
-            .collect();
+        let parts: Vec<_> = missed.into_iter().chain(lag).map(|part| glue(&part)).collect();
         format!("{id}{GLUE}{}", parts.join(", "))
     };
     named(&late, show)

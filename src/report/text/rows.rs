@@ -32,11 +32,7 @@ impl<'a> Sheet<'a> {
     /// Sorts the cells of a report into rows. What was measured only to learn what `max` is, has
     /// none.
     pub(super) fn of(report: &'a Report) -> Self {
-        let cells: Vec<_> = report
-            .cells
-            .iter()
-            .filter(|cell| !cell.calibration)
-            .collect();
+        let cells: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
         let merged = match rates[..] {
             ["max", other] | [other, "max"] => Some(other),
@@ -60,25 +56,13 @@ impl<'a> Sheet<'a> {
                 for &(rate, other) in &lines {
                     let (speed, timing) = (at(rate), at(other));
                     if !(speed.is_empty() && timing.is_empty()) {
-                        rows.push(Row {
-                            size: size.clone(),
-                            engine,
-                            rate,
-                            speed,
-                            timing,
-                        });
+                        rows.push(Row { size: size.clone(), engine, rate, speed, timing });
                     }
                 }
             }
         }
-        let trials = rows
-            .iter()
-            .any(|row| row.speed.len() > 1 || row.timing.len() > 1);
-        Self {
-            rows,
-            merged,
-            trials,
-        }
+        let trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
+        Self { rows, merged, trials }
     }
 
     /// The highest rate of all, which fills the bar.
@@ -88,11 +72,8 @@ impl<'a> Sheet<'a> {
 
     /// A short name of a row: its cells' id, without the rate where rows join two.
     pub(super) fn name(&self, row: &Row<'a>) -> &'a str {
-        let id = row
-            .timing
-            .first()
-            .or_else(|| row.speed.first())
-            .map_or("", |cell| cell.id.as_str());
+        let id =
+            row.timing.first().or_else(|| row.speed.first()).map_or("", |cell| cell.id.as_str());
         match id.rsplit_once('/') {
             Some((name, _)) if self.merged.is_some() => name,
             _ => id,
@@ -110,9 +91,9 @@ impl Row<'_> {
     pub(super) fn spread(&self) -> Option<f64> {
         let all: Vec<f64> = self.speed.iter().filter_map(|cell| cell.rx.pps).collect();
         let middle = self.pps().filter(|&pps| pps > 0.0 && all.len() > 1)?;
-        let (low, high) = all.iter().fold((f64::MAX, f64::MIN), |(low, high), &pps| {
-            (low.min(pps), high.max(pps))
-        });
+        let (low, high) = all
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(low, high), &pps| (low.min(pps), high.max(pps)));
         Some((high - low) / 2.0 / middle)
     }
 
@@ -128,10 +109,7 @@ impl Row<'_> {
 
     /// The largest of those shares over the trials.
     pub(super) fn worst_loss(&self) -> Option<f64> {
-        self.speed
-            .iter()
-            .filter_map(|cell| loss(cell))
-            .reduce(f64::max)
+        self.speed.iter().filter_map(|cell| loss(cell)).reduce(f64::max)
     }
 
     /// Share of a core that the senders took.
@@ -146,18 +124,14 @@ impl Row<'_> {
 
     /// A figure of the latency, in ns.
     pub(super) fn latency(&self, of: fn(&crate::report::document::Latency) -> u64) -> Option<u64> {
-        median(&self.timing, |cell| {
-            cell.latency.as_ref().map(|latency| of(latency) as f64)
-        })
-        .map(|ns| ns.round() as u64)
+        median(&self.timing, |cell| cell.latency.as_ref().map(|latency| of(latency) as f64))
+            .map(|ns| ns.round() as u64)
     }
 
     /// Whether a stall is within that latency.
     pub(super) fn stalled(&self) -> bool {
         self.timing.iter().any(|cell| {
-            cell.latency
-                .as_ref()
-                .is_some_and(|latency| latency.outside_stalls.is_some())
+            cell.latency.as_ref().is_some_and(|latency| latency.outside_stalls.is_some())
         })
     }
 
@@ -176,9 +150,7 @@ impl Row<'_> {
 
 /// The payload of a cell as it is called: `64`, or `imix`.
 fn size(cell: &Cell) -> String {
-    cell.size_mix
-        .clone()
-        .unwrap_or_else(|| cell.size.to_string())
+    cell.size_mix.clone().unwrap_or_else(|| cell.size.to_string())
 }
 
 /// The engine of a cell as its id names it: `plain`, `gso+batch`.
@@ -193,9 +165,7 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
 }
 
 fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {
-    cpu_ns
-        .filter(|_| elapsed_ns > 0)
-        .map(|cpu_ns| cpu_ns as f64 / elapsed_ns as f64)
+    cpu_ns.filter(|_| elapsed_ns > 0).map(|cpu_ns| cpu_ns as f64 / elapsed_ns as f64)
 }
 
 /// Stalls of several cells and sides as one.

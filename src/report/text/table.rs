@@ -71,10 +71,7 @@ impl Column {
     }
 
     const fn is_speed(self) -> bool {
-        matches!(
-            self,
-            Self::Pps | Self::Spread | Self::Bar | Self::Bits | Self::Loss | Self::Cpu
-        )
+        matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits | Self::Loss | Self::Cpu)
     }
 
     /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
@@ -97,10 +94,8 @@ struct Shown {
 
 /// Draws the table in at most `width` columns, as far as leaving columns out can achieve that.
 pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
-    let mut shown: Vec<Shown> = wanted(sheet)
-        .into_iter()
-        .map(|column| fill(column, sheet, ink, BAR.0))
-        .collect();
+    let mut shown: Vec<Shown> =
+        wanted(sheet).into_iter().map(|column| fill(column, sheet, ink, BAR.0)).collect();
     for column in Column::GIVE_WAY {
         if total(&shown) <= width {
             break;
@@ -140,10 +135,7 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
 
 /// The columns that this sheet has something for.
 fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
-    let engines = sheet
-        .rows
-        .iter()
-        .any(|row| row.engine != sheet.rows[0].engine);
+    let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
     [
         (Column::Size, true),
         (Column::Engine, engines),
@@ -184,16 +176,8 @@ fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
         above = Some(row);
     }
     let widest = cells.iter().map(|cell| columns(cell)).max().unwrap_or(0);
-    let fixed = if column == Column::Bar {
-        bar
-    } else {
-        column.least()
-    };
-    Shown {
-        column,
-        width: widest.max(columns(column.title())).max(fixed),
-        cells,
-    }
+    let fixed = if column == Column::Bar { bar } else { column.least() };
+    Shown { column, width: widest.max(columns(column.title())).max(fixed), cells }
 }
 
 fn total(shown: &[Shown]) -> usize {
@@ -222,11 +206,8 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
         Column::P99 => latency(|latency| latency.p99_ns),
         Column::P999 => latency(|latency| latency.p99_9_ns),
         Column::Max => {
-            let mark = if row.stalled() {
-                ink.paint(Tone::Doubt, STALL_MARK)
-            } else {
-                " ".to_owned()
-            };
+            let mark =
+                if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
             latency(|latency| latency.max_ns) + &mark
         }
         Column::Bar => String::new(),
@@ -250,10 +231,7 @@ fn loss(row: &Row<'_>, ink: Ink) -> Option<String> {
 fn cpu(row: &Row<'_>) -> Option<String> {
     let (tx, rx) = (row.tx_cpu(), row.rx_cpu());
     let side = |share: Option<f64>| {
-        share.map_or_else(
-            || UNKNOWN.to_owned(),
-            |share| format!("{:.0}", share * 100.0),
-        )
+        share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{:.0}", share * 100.0))
     };
     tx.or(rx).map(|_| format!("{}/{}%", side(tx), side(rx)))
 }
@@ -285,11 +263,8 @@ fn draw_bar(value: Option<f64>, highest: f64, width: usize) -> String {
 fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
     let span = |of: fn(Column) -> bool| {
         let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
-        let part: usize = shown
-            .iter()
-            .filter(|one| of(one.column))
-            .map(|one| one.width + GAP)
-            .sum();
+        let part: usize =
+            shown.iter().filter(|one| of(one.column)).map(|one| one.width + GAP).sum();
         let before: usize = shown[..first].iter().map(|one| one.width + GAP).sum();
         (before, part.saturating_sub(GAP))
     };
@@ -299,24 +274,13 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
     let (latency_at, latency) = span(Column::is_latency);
     // What the mark takes beside a maximum is no part of the figures.
     let latency = latency.saturating_sub(STALL_MARK.len());
-    let speed_title = if sheet.merged.is_some() {
-        "flat out"
-    } else {
-        ""
-    };
+    let speed_title = if sheet.merged.is_some() { "flat out" } else { "" };
     let latency_titles = latency_titles(sheet);
     let fits = |title: &&String| columns(title) + 4 <= latency;
-    let latency_title = latency_titles
-        .iter()
-        .find(fits)
-        .or_else(|| latency_titles.last());
+    let latency_title = latency_titles.iter().find(fits).or_else(|| latency_titles.last());
     for (at, length, title) in [
         (speed_at, speed, speed_title),
-        (
-            latency_at,
-            latency,
-            latency_title.map_or("", String::as_str),
-        ),
+        (latency_at, latency, latency_title.map_or("", String::as_str)),
     ] {
         if title.is_empty() {
             continue;
@@ -324,11 +288,7 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
         line.push_str(&" ".repeat(at.saturating_sub(used)));
         let rules = length.saturating_sub(columns(title) + 2);
         let rule = |count| ink.paint(Tone::Quiet, &"─".repeat(count));
-        line.push_str(&format!(
-            "{} {title} {}",
-            rule(rules / 2),
-            rule(rules - rules / 2)
-        ));
+        line.push_str(&format!("{} {title} {}", rule(rules / 2), rule(rules - rules / 2)));
         used = at + length;
     }
     line.trim_end().to_owned()
@@ -336,11 +296,8 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
 
 /// What the latency is, from the longest way to say it to the shortest.
 fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
-    let mut known = sheet
-        .rows
-        .iter()
-        .flat_map(|row| &row.timing)
-        .filter_map(|c| c.latency.as_ref());
+    let mut known =
+        sheet.rows.iter().flat_map(|row| &row.timing).filter_map(|c| c.latency.as_ref());
     let way = match known.next() {
         Some(latency) if latency.kind == "round_trip" => "round trip",
         _ => "one way",

@@ -4,10 +4,7 @@ use super::*;
 use crate::report::fixture;
 
 fn plain(report: &Report, width: usize) -> String {
-    let style = Style {
-        color: false,
-        width,
-    };
+    let style = Style { color: false, width };
     render(report, style)
 }
 
@@ -16,9 +13,7 @@ fn plain(report: &Report, width: usize) -> String {
 fn part(text: &str, beginning: &str) -> String {
     let mut parts = text.trim_end().split("\n\n");
     let found = parts.find(|part| part.starts_with(beginning));
-    found
-        .unwrap_or_else(|| panic!("no {beginning}: {text}"))
-        .to_owned()
+    found.unwrap_or_else(|| panic!("no {beginning}: {text}")).to_owned()
 }
 
 /// Rows of the table, without the two lines above them.
@@ -31,12 +26,7 @@ fn rows(text: &str) -> Vec<&str> {
 fn four_rates(trials: u32) -> Report {
     let mut cells = Vec::new();
     for trial in 0..trials {
-        let rates = [
-            ("max", 200e3),
-            ("25%", 50e3),
-            ("100k", 100e3),
-            ("1Gbit", 84e3),
-        ];
+        let rates = [("max", 200e3), ("25%", 50e3), ("100k", 100e3), ("1Gbit", 84e3)];
         for (rate, pps) in rates {
             let mut cell = fixture::cell("plain", 1472, rate, pps + 1e3 * f64::from(trial));
             cell.trial = trial;
@@ -54,9 +44,7 @@ fn two_cells_make_one_row_and_everything_is_said() {
     ]);
     fixture::lose(&mut report.cells[0], 1_234);
     fixture::stall(&mut report.cells[1], 2_140_000);
-    report.cells[1]
-        .warnings
-        .push(fixture::warning("short", "half a second is a glance"));
+    report.cells[1].warnings.push(fixture::warning("short", "half a second is a glance"));
     let expected = "\
 udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms a cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
@@ -83,10 +71,7 @@ fn no_line_is_wider_than_asked() {
     for cell in &mut many.cells {
         fixture::stall(cell, 5_123_456);
         fixture::lose(cell, 5);
-        let message = format!(
-            "{} was disturbed, which stands here in several words",
-            cell.id
-        );
+        let message = format!("{} was disturbed, which stands here in several words", cell.id);
         cell.warnings.push(fixture::warning("disturbed", &message));
     }
     for report in [fixture::default_run(), many, four_rates(1), four_rates(3)] {
@@ -105,16 +90,8 @@ fn colour_adds_nothing_but_colour() {
     let colored = render(&report, Style { color: true, width });
     assert!(colored.contains("\u{1b}["));
     let stripped = anstream::adapter::strip_str(&colored).to_string();
-    let blanks_aside = |text: &str| {
-        text.lines()
-            .map(str::trim_end)
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    assert_eq!(
-        blanks_aside(&stripped),
-        blanks_aside(&plain(&report, width))
-    );
+    let blanks_aside = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    assert_eq!(blanks_aside(&stripped), blanks_aside(&plain(&report, width)));
     assert!(!plain(&report, width).contains('\u{1b}'));
 }
 
@@ -123,10 +100,7 @@ fn columns_give_way_in_order() {
     let report = fixture::default_run();
     let titles = |width| {
         let text = plain(&report, width);
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("bytes"))
-            .unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("bytes")).unwrap_or_default();
         ["Gbit/s", "CPU tx/rx", "p99.9"].map(|title| line.contains(title))
     };
     let bars = |width| plain(&report, width).contains('█');
@@ -172,10 +146,7 @@ fn what_is_unknown_is_not_zero() {
     cell.ledger.sent = 0;
     let text = plain(&report, 120);
     let words: Vec<_> = rows(&text)[0].split_whitespace().collect();
-    assert_eq!(
-        words,
-        ["1472", "max", "–", "2.36", "–", "–/93%", "–", "–", "–", "–"]
-    );
+    assert_eq!(words, ["1472", "max", "–", "2.36", "–", "–/93%", "–", "–", "–", "–"]);
 }
 
 #[test]
@@ -226,10 +197,7 @@ fn a_partial_run_says_so() {
     assert_eq!(part(&text, "Partial"), expected);
     report.cells.clear();
     let text = plain(&report, 100);
-    assert!(
-        text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWhat"),
-        "{text}"
-    );
+    assert!(text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWhat"), "{text}");
 }
 
 #[test]
@@ -240,10 +208,8 @@ fn doubts_are_said_once() {
     for (at, cell) in report.cells.iter_mut().enumerate() {
         cell.warnings = vec![fixture::warning("everywhere", "this holds of all")];
         if at < 5 {
-            cell.warnings
-                .push(fixture::warning("often", "this holds of some"));
-            cell.warnings
-                .push(fixture::warning("own", &format!("this is about cell {at}")));
+            cell.warnings.push(fixture::warning("often", "this holds of some"));
+            cell.warnings.push(fixture::warning("own", &format!("this is about cell {at}")));
         }
     }
     let expected = format!(

@@ -45,7 +45,8 @@ pub fn sleep_until_ns(at_ns: u64) {
 
 /// Sets how late the kernel may wake the calling thread so as to bundle wake-ups; 50 µs by default.
 pub fn set_timer_slack_ns(ns: u64) {
-    // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory; failure leaves the default.
+    // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory; where it
+    // fails, the default stays.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong) };
 }
 

@@ -17,8 +17,7 @@ use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Rx, Tx};
 use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{
-    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
-    WaitKind,
+    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario,
 };
 use udperf::run::{self, Control, Phase, Probe, SendJob, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -31,20 +30,10 @@ fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
         sizes: vec![size],
         engines: vec![EnginePair::both(engine)],
         rates: vec![Rate::Max],
-        pace: PaceKind::Even,
         limit: Limit::Count(count),
         warmup: Nanos::ZERO,
-        trials: 1,
-        streams: 1,
-        threads: 1,
         pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
-        wait: WaitKind::Hybrid,
-        socket_buffer: 4 << 20,
-        connect: true,
-        bind: "127.0.0.1".parse().unwrap(),
-        port: 0,
-        ip: IpOptions::default(),
-        seed: 1,
+        ..Scenario::default()
     };
     Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap()
 }

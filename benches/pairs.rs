@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use common::{bare, median};
-use udperf::plan::{
-    EngineKind, EnginePair, IpOptions, Limit, Machine, PaceKind, Pinning, Plan, Scenario, WaitKind,
-};
+use udperf::plan::{Limit, Machine, Pinning, Plan, Scenario};
 use udperf::run;
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
@@ -37,22 +35,11 @@ struct Args {
 fn plain(size: u16, time: Duration) -> f64 {
     let scenario = Scenario {
         sizes: vec![PayloadSize::Fixed(size)],
-        engines: vec![EnginePair::both(EngineKind::Plain)],
         rates: vec![Rate::Max],
-        pace: PaceKind::Even,
         limit: Limit::Time(Nanos::from(time)),
         warmup: Nanos::ZERO,
-        trials: 1,
-        streams: 1,
-        threads: 1,
         pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
-        wait: WaitKind::Hybrid,
-        socket_buffer: 4 << 20,
-        connect: true,
-        bind: "127.0.0.1".parse().unwrap(),
-        port: 0,
-        ip: IpOptions::default(),
-        seed: 1,
+        ..Scenario::default()
     };
     let plan = Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap();
     let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());

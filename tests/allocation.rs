@@ -1,6 +1,6 @@
 //! After the start barrier there is silence: how often the workers allocate does not depend on how
 //! much they send, and the send loop itself allocates nothing at all.
-#![allow(missing_docs, unsafe_code)]
+#![allow(missing_docs, clippy::unwrap_used, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use mio::Interest;
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullTx};
 use udperf::plan::{
-    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
+    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario,
     WaitKind,
 };
 use udperf::run::{self, Control, Phase, SendJob, send};
@@ -66,20 +66,12 @@ fn scenario(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> Scena
         sizes: vec![PayloadSize::Fixed(64)],
         engines: vec![EnginePair::both(engine)],
         rates: vec![rate],
-        pace: PaceKind::Even,
         limit: Limit::Count(count),
         warmup: Nanos::ZERO,
-        trials: 1,
         streams: 3,
-        threads: 1,
         pin: Pinning::Off,
         wait,
-        socket_buffer: 1 << 20,
-        connect: true,
-        bind: "127.0.0.1".parse().unwrap(),
-        port: 0,
-        ip: IpOptions::default(),
-        seed: 1,
+        ..Scenario::default()
     }
 }
 

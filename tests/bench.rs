@@ -1,5 +1,5 @@
 //! `udperf bench` over loopback: every family of flags, for real, by what it counts.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

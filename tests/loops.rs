@@ -1,6 +1,6 @@
 //! The hot loops over scripted engines and a clock turned by hand: what is refused, repeated, mixed
 //! up or foreign is counted exactly.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use udperf::clock::{Clock, ManualClock};
 use udperf::net::Waiter;
 use udperf::net::engine::{Pull, Push, Rx, Tx};
 use udperf::plan::{
-    EngineKind, EnginePair, IpOptions, Limit, Load, Machine, PaceKind, Pinning, Plan, Scenario,
+    Limit, Load, Machine, Pinning, Plan, Scenario,
     TxShare, WaitKind,
 };
 use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
@@ -25,22 +25,11 @@ const TAG: u16 = 0xA5A5;
 fn share(load: Load, streams: u16) -> TxShare {
     let scenario = Scenario {
         sizes: vec![SIZE],
-        engines: vec![EnginePair::both(EngineKind::Plain)],
         rates: vec![Rate::Max],
-        pace: PaceKind::Even,
-        limit: Limit::Count(1),
-        warmup: Nanos::ZERO,
-        trials: 1,
         streams,
-        threads: 1,
         pin: Pinning::Off,
         wait: WaitKind::Spin,
-        socket_buffer: 4_096,
-        connect: true,
-        bind: "127.0.0.1".parse().unwrap(),
-        port: 0,
-        ip: IpOptions::default(),
-        seed: 1,
+        ..Scenario::default()
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     plan.tx_shares(&plan.cells[0], load).remove(0)

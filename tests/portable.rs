@@ -1,12 +1,12 @@
 //! What holds where nothing of Linux is known: `RUSTFLAGS="--cfg udperf_portable" cargo test` builds
 //! the inert twins of `sys`; without it, the same must hold with the live ones.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use udperf::plan::{
-    EngineKind, EnginePair, IpOptions, Limit, Machine, PaceKind, Pinning, Plan, Scenario, WaitKind,
+    Limit, Machine, Plan, Scenario, WaitKind,
 };
 use udperf::run;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -14,22 +14,11 @@ use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
     Scenario {
         sizes: vec![PayloadSize::Fixed(64)],
-        engines: vec![EnginePair::both(EngineKind::Plain)],
         rates: vec![rate],
-        pace: PaceKind::Even,
         limit: Limit::Count(2_000),
         warmup: Nanos::ZERO,
-        trials: 1,
-        streams: 1,
-        threads: 1,
-        pin: Pinning::Auto,
         wait,
-        socket_buffer: 1 << 20,
-        connect: true,
-        bind: "127.0.0.1".parse().unwrap(),
-        port: 0,
-        ip: IpOptions::default(),
-        seed: 1,
+        ..Scenario::default()
     }
 }
 

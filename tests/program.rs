@@ -1,5 +1,5 @@
 //! How the program behaves as a program: files, exit codes, signals, closed pipes, bad input.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

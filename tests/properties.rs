@@ -1,7 +1,7 @@
 //! Properties that hold under any input: the window and the ledger under any order, loss and
 //! repetition; schedules that are never early and never drift; parsers and the header that take
 //! any bytes.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 

@@ -72,3 +72,33 @@ fn once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
         unique
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn lowered(words: &str) -> Result<Scenario, CliError> {
+        let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+        let Command::Bench(args) = cli.command else { panic!("bench") };
+        scenario(&args)
+    }
+
+    #[test]
+    fn no_flag_is_the_default() {
+        assert_eq!(lowered("udperf bench").unwrap(), Scenario::default());
+    }
+
+    #[test]
+    fn lists_lose_what_they_say_twice() {
+        let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto").unwrap();
+        assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 1));
+    }
+
+    #[test]
+    fn threads_bring_their_streams() {
+        assert_eq!(lowered("udperf bench --threads 3").unwrap().streams, 3);
+        assert_eq!(lowered("udperf bench --threads 3 -P 9").unwrap().streams, 9);
+    }
+}

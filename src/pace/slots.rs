@@ -174,13 +174,14 @@ impl Ramp {
     fn next_ns(&mut self) -> u64 {
         let slot = self.slot as f64;
         self.slot += self.stride;
-        let at_ns = if slot < self.total {
+        // A slot within a millionth of the end is the first one after it: the rest is rounding.
+        let at_ns = if slot + 1e-6 < self.total {
             let growth = (self.to_per_ns - self.from_per_ns) / self.over_ns;
             // The root of the quadratic in the form that stays exact when growth is near zero.
             let root = (self.from_per_ns * self.from_per_ns + 2.0 * growth * slot).max(0.0).sqrt();
             2.0 * slot / (self.from_per_ns + root)
         } else {
-            self.over_ns + (slot - self.total) / self.to_per_ns
+            self.over_ns + (slot - self.total).max(0.0) / self.to_per_ns
         };
         at_ns as u64
     }

@@ -1,10 +1,10 @@
 //! What was asked, in types, before it is known whether it can be had.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::words::{EnginePair, PaceKind, Pinning, WaitKind};
+use super::words::{EngineKind, EnginePair, PaceKind, Pinning, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// How long a cell measures.
@@ -74,6 +74,31 @@ pub struct Scenario {
     pub ip: IpOptions,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+impl Default for Scenario {
+    /// What `udperf bench` does without a flag.
+    fn default() -> Self {
+        Self {
+            sizes: [64, 512, 1_472, 8_972].map(PayloadSize::Fixed).to_vec(),
+            engines: vec![EnginePair::both(EngineKind::Plain)],
+            rates: vec![Rate::Max, Rate::OfMax(0.5)],
+            pace: PaceKind::Even,
+            limit: Limit::Time(Nanos::from_millis(500)),
+            warmup: Nanos::from_millis(100),
+            trials: 1,
+            streams: 1,
+            threads: 1,
+            pin: Pinning::Auto,
+            wait: WaitKind::Hybrid,
+            socket_buffer: 4 << 20,
+            connect: true,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            ip: IpOptions::default(),
+            seed: 1,
+        }
+    }
 }
 
 fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

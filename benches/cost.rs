@@ -16,9 +16,7 @@ use udperf::measure::{Latency, Window};
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Rx, Tx};
 use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use udperf::plan::{
-    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario,
-};
+use udperf::plan::{EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario};
 use udperf::run::{self, Control, Phase, Probe, SendJob, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};

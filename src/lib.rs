@@ -29,8 +29,9 @@
 //!
 //! # The way of a datagram
 //! `pace` says it is due; `run/send.rs` stamps it by `wire` into a slot that `net/engine` leased,
-//! and pushes it. `run/receive.rs` pulls it, and `run/probe.rs` gives it its fate through the window
-//! in `measure`. `measure/ledger.rs` settles all fates with the kernel's counters; `report` shows it.
+//! and pushes it. `run/receive.rs` pulls it, and `run/probe.rs` gives it its fate by the window in
+//! `measure`. `measure/ledger.rs` settles all fates with the counters of the kernel, and `report`
+//! shows it.
 //!
 //! # What is not here on purpose
 //! No async runtime and no logger; in the loops no `dyn`, no lock, no allocation, no counter that

@@ -11,8 +11,7 @@ use mio::Interest;
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullTx};
 use udperf::plan::{
-    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario,
-    WaitKind,
+    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario, WaitKind,
 };
 use udperf::run::{self, Control, Phase, SendJob, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};

@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use udperf::clock::{Clock, ManualClock};
 use udperf::net::Waiter;
 use udperf::net::engine::{Pull, Push, Rx, Tx};
-use udperf::plan::{
-    Limit, Load, Machine, Pinning, Plan, Scenario,
-    TxShare, WaitKind,
-};
+use udperf::plan::{Limit, Load, Machine, Pinning, Plan, Scenario, TxShare, WaitKind};
 use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::sys::SendError;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};

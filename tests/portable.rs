@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use udperf::plan::{
-    Limit, Machine, Plan, Scenario, WaitKind,
-};
+use udperf::plan::{Limit, Machine, Plan, Scenario, WaitKind};
 use udperf::run;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 

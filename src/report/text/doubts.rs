@@ -1,12 +1,9 @@
-//! What the numbers do not say: every warning of the document, each once.
+//! What the numbers do not say: every kind of warning in the document, once. Those with figures in
+//! them differ from cell to cell: the first is shown, the others are counted.
 
 use super::ink::{Ink, Tone, glue, wrap};
 use super::rows::distinct;
 use crate::report::document::{Report, Warning};
-
-/// How many messages of one kind are told apart before the rest is only counted: messages with
-/// figures in them differ from cell to cell. Arbitrary; the document has them all.
-const ALIKE: usize = 3;
 
 /// How many cells a warning names before it only counts them; arbitrary, about a line.
 const NAMED: usize = 3;
@@ -21,18 +18,19 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
     for code in distinct(said.iter().map(|(warning, _)| warning.code.as_str())) {
-        let alike = said.iter().filter(|(warning, _)| warning.code == code);
-        let messages = distinct(alike.map(|(warning, _)| *warning));
-        for &warning in messages.iter().take(ALIKE) {
-            let by = said.iter().filter(|(other, _)| *other == warning);
-            let cells = distinct(by.filter_map(|(_, cell)| *cell));
-            lines.extend(bullet(ink, width, &warning.message, &concerned(&cells, all_cells)));
+        let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
+        let Some((first, _)) = alike.first() else { continue };
+        let cells = |same: bool| {
+            let of = alike.iter().filter(|(warning, _)| (warning == first) == same);
+            distinct(of.filter_map(|(_, cell)| *cell))
+        };
+        let mut about = concerned(&cells(true), all_cells);
+        match cells(false).len() {
+            0 => {}
+            1 => about += ", 1 more cell",
+            more => about += &format!(", {more} more cells"),
         }
-        let more = messages.len().saturating_sub(ALIKE);
-        if more > 0 {
-            let text = format!("{more} more of this kind ({code}); --json has them all");
-            lines.extend(bullet(ink, width, &text, ""));
-        }
+        lines.extend(bullet(ink, width, &first.message, &about));
     }
     (lines.len() > 1).then(|| lines.join("\n"))
 }

@@ -217,10 +217,7 @@ fn doubts_are_said_once() {
 What the numbers do not say
 ! this holds of all [all cells]
 ! this holds of some [5 of {all} cells]
-! this is about cell 0 [plain/64/max]
-! this is about cell 1 [plain/64/50%]
-! this is about cell 2 [batch/64/max]
-! 2 more of this kind (own); --json has them all"
+! this is about cell 0 [plain/64/max, 4 more cells]"
     );
     assert_eq!(part(&plain(&report, 100), "What"), expected);
     for cell in &mut report.cells {

@@ -183,7 +183,13 @@ fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -
     probe.start(TAG - 1, false, Nanos::ZERO);
     probe.start(TAG, false, Nanos::ZERO);
     let clock = Clock::Manual(ManualClock::stepping(10_000));
-    let mut job = ReceiveJob { clock, epoch: Nanos::ZERO, worker: 0, drops: Drops::default() };
+    let mut job = ReceiveJob {
+        clock,
+        epoch: Nanos::ZERO,
+        worker: 0,
+        drops: Drops::default(),
+        cpu_at_close_ns: None,
+    };
     let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
     control.sender_done(0, Nanos(1), sent);
     let mut waiter = Waiter::new(Waiter::SPIN, Interest::READABLE).unwrap();

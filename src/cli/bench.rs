@@ -54,7 +54,7 @@ fn assemble(
         .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
     let cells = measured.iter().map(|measured| {
         let Measured { cell, load, harvest } = measured;
-        let measured = CellFacts { scenario: &plan.scenario, cell, load: *load, harvest };
+        let measured = CellFacts { plan, cell, load: *load, harvest };
         let mut document = report::cell(measured);
         document.warnings =
             report::cell_warnings(&document, &CellContext::of(plan, facts, harvest));

@@ -55,7 +55,7 @@ pub enum CliError {
     #[error("{0}")]
     Contradiction(String),
     /// A file that cannot be written.
-    #[error("cannot write {path}: {source}; choose another path for --{flag}")]
+    #[error("cannot write {path}: {}; choose another path for --{flag}", file_reason(.source))]
     File {
         /// The flag that asked for it.
         flag: &'static str,
@@ -78,6 +78,14 @@ pub enum CliError {
         /// What it says.
         reason: String,
     },
+}
+
+/// Why a file cannot be written, without the name of the temporary file beside it.
+fn file_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 impl CliError {

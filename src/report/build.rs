@@ -9,14 +9,14 @@ use super::document::{
     SocketBuffer, Spread, StallSum, Stalls,
 };
 use crate::measure::{self, Harvest};
-use crate::plan::{self, Load, Scenario};
+use crate::plan::{self, Load, Plan, Scenario};
 use crate::unit::{Nanos, PayloadSize};
 
 /// What a cell of the document is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct CellFacts<'a> {
-    /// What was asked.
-    pub scenario: &'a Scenario,
+    /// What was decided for all cells.
+    pub plan: &'a Plan,
     /// What was to be measured.
     pub cell: &'a plan::Cell,
     /// At what load.
@@ -28,7 +28,8 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts { scenario, cell, load, harvest } = facts;
+    let CellFacts { plan, cell, load, harvest } = facts;
+    let scenario = &plan.scenario;
     let ledger = harvest.ledger();
     let (latency, from_send) = latencies(harvest, &ledger, load);
     let paced = load != Load::FlatOut;
@@ -49,11 +50,12 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         rate: rate.to_owned(),
         rate_pps: load.mean_pps(),
         pace: paced.then(|| scenario.pace.to_string()),
+        wait: plan.wait.word().to_owned(),
         elapsed_ns: harvest.elapsed.0,
         calibration: cell.calibration,
         cut_short: harvest.cut_short.is_some(),
-        tx: tx_side(scenario, harvest),
-        rx: rx_side(scenario, harvest),
+        tx: tx_side(plan, harvest),
+        rx: rx_side(plan, harvest),
         ledger: ledger_of(&ledger, harvest),
         latency,
         from_send,
@@ -69,7 +71,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     }
 }
 
-fn tx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
+fn tx_side(plan: &Plan, harvest: &Harvest) -> Side {
     let tx = &harvest.tx;
     Side {
         datagrams: tx.sent,
@@ -79,11 +81,12 @@ fn tx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
         bits_per_second: per_second(tx.bytes * 8, harvest.elapsed),
         syscalls: tx.syscalls,
         cpu_ns: harvest.tx_cpu.map(|cpu| cpu.0),
-        socket_buffer: buffer(scenario, harvest.sockets.send_buffer),
+        cores: cores(&plan.tx_cores),
+        socket_buffer: buffer(&plan.scenario, harvest.sockets.send_buffer),
     }
 }
 
-fn rx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
+fn rx_side(plan: &Plan, harvest: &Harvest) -> Side {
     let rx = &harvest.rx;
     Side {
         datagrams: rx.received,
@@ -93,8 +96,14 @@ fn rx_side(scenario: &Scenario, harvest: &Harvest) -> Side {
         bits_per_second: per_second(rx.bytes_in_window * 8, harvest.elapsed),
         syscalls: rx.syscalls,
         cpu_ns: harvest.rx_cpu.map(|cpu| cpu.0),
-        socket_buffer: buffer(scenario, harvest.sockets.receive_buffer),
+        cores: cores(&plan.rx_cores),
+        socket_buffer: buffer(&plan.scenario, harvest.sockets.receive_buffer),
     }
+}
+
+/// The cores of all workers of one side, where all are pinned.
+fn cores(of: &[Option<usize>]) -> Vec<u64> {
+    of.iter().map(|core| core.map(|core| core as u64)).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
@@ -162,10 +171,12 @@ fn latency(
 ) -> Option<Latency> {
     let at = |quantile| from.quantile_ns(quantile);
     let batch_max = harvest.rx.batch_max;
+    // Flat out, a batch shares the clock read of its departure too.
+    let batched = batch_max > 1 || harvest.timing.is_none();
     Some(Latency {
         kind: "one_way".to_owned(),
         from: word.to_owned(),
-        timestamp: if batch_max > 1 { "per_batch" } else { "per_datagram" }.to_owned(),
+        timestamp: if batched { "per_batch" } else { "per_datagram" }.to_owned(),
         batch_max,
         count: from.count(),
         min_ns: from.min_ns()?,

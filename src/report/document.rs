@@ -79,6 +79,9 @@ pub struct Cell {
     pub rate_pps: Option<f64>,
     /// How datagrams followed each other; `null` for `max`.
     pub pace: Option<String>,
+    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll where both ends share a
+    /// core.
+    pub wait: String,
     /// The senders' window in ns.
     pub elapsed_ns: u64,
     /// Whether this was measured only to learn what `max` is.
@@ -138,6 +141,8 @@ pub struct Side {
     pub syscalls: u64,
     /// CPU time of the workers in ns.
     pub cpu_ns: Option<u64>,
+    /// Cores the workers were pinned to, by worker; empty where they were not.
+    pub cores: Vec<u64>,
     /// Socket buffer.
     pub socket_buffer: SocketBuffer,
 }
@@ -223,10 +228,10 @@ pub struct Latency {
     pub kind: String,
     /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
     pub from: String,
-    /// What the arrival is stamped with: `per_datagram`, or `per_batch` where datagrams shared a
-    /// clock read.
+    /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without a
+    /// schedule, on departure.
     pub timestamp: String,
-    /// The most datagrams that shared one.
+    /// The most datagrams that shared one on arrival.
     pub batch_max: u64,
     /// How many were taken.
     pub count: u64,

@@ -115,11 +115,12 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         rate: rate.to_owned(),
         rate_pps: paced.then_some(pps),
         pace: paced.then(|| "even".to_owned()),
+        wait: "hybrid".to_owned(),
         elapsed_ns: ELAPSED_NS,
         calibration: false,
         cut_short: false,
-        tx: side(received, size, 499_000_000),
-        rx: side(received, size, 465_000_000),
+        tx: side(received, size, 499_000_000, 0),
+        rx: side(received, size, 465_000_000, 1),
         ledger: Ledger {
             attempted: received,
             sent: received,
@@ -177,7 +178,7 @@ pub(crate) fn warning(code: &str, message: &str) -> Warning {
     Warning { code: code.to_owned(), message: message.to_owned() }
 }
 
-fn side(datagrams: u64, size: u64, cpu_ns: u64) -> Side {
+fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
     let pps = datagrams as f64 * 1e9 / ELAPSED_NS as f64;
     Side {
         datagrams,
@@ -187,6 +188,7 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64) -> Side {
         bits_per_second: Some(pps * size as f64 * 8.0),
         syscalls: datagrams,
         cpu_ns: Some(cpu_ns),
+        cores: vec![core],
         socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
     }
 }

@@ -169,13 +169,16 @@ impl Probe {
         }
     }
 
-    /// The senders' window is over: what comes from now on does not count for the rate.
-    pub fn close_window(&mut self) {
-        if !self.window_closed {
+    /// The senders' window is over: what comes from now on does not count for the rate. True the
+    /// first time.
+    pub fn close_window(&mut self) -> bool {
+        let closes = !self.window_closed;
+        if closes {
             self.window_closed = true;
             self.tally.in_window = self.tally.received;
             self.tally.bytes_in_window = self.tally.bytes;
         }
+        closes
     }
 
     /// Whether, the window being over, nothing more is to come. `drained`: the queue was just found

@@ -23,6 +23,8 @@ pub struct ReceiveJob {
     pub worker: usize,
     /// What the socket has dropped.
     pub drops: Drops,
+    /// CPU time of the thread in ns when the senders' window closed: the drain does not count.
+    pub cpu_at_close_ns: Option<u64>,
 }
 
 /// Receives until all has come, or nothing more does.
@@ -40,8 +42,8 @@ pub fn receive<R: Rx>(
         let now = job.clock.now() - job.epoch;
         probe.pulled(&pull, now, control.stall_ended(job.worker));
         let over = now > control.window_end();
-        if over {
-            probe.close_window();
+        if over && probe.close_window() {
+            job.cpu_at_close_ns = sys::thread_cpu_ns();
         }
         if pull.datagrams > 0 {
             waiter.busy(now, rx.sockets());

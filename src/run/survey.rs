@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::thread::Builder;
 
 use super::capability;
+use super::worker::TIMER_SLACK_NS;
 use crate::measure::HostFacts;
 use crate::plan::Machine;
 use crate::sys;
@@ -31,9 +32,6 @@ impl Depth {
 
 /// The sleep whose error is measured: about what paced senders ask for. Arbitrary.
 const SLEEP_NS: u64 = 100_000;
-
-/// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
-const TIMER_SLACK_NS: u64 = 1;
 
 /// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so short that most rounds see no
 /// interrupt; 0.2 ms where a read is a slow system call.

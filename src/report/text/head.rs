@@ -108,15 +108,28 @@ fn settings(report: &Report) -> Vec<String> {
     let scenario = &report.scenario;
     let mut items = Vec::new();
     items.extend(number(scenario, "streams").map(|streams| counted(streams, "stream")));
-    items.extend(number(scenario, "threads").map(|threads| {
+    let threads = number(scenario, "threads").filter(|&threads| threads > 1);
+    items.extend(threads.map(|threads| {
         format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver"))
     }));
-    for name in ["pin", "wait", "pace"] {
-        let word = text(scenario, name).filter(|word| (name, *word) != ("pace", "even"));
-        items.extend(word.map(|word| format!("{name} {word}")));
-    }
+    items.extend(cores(report));
+    let wait = report.cells.first().map(|cell| cell.wait.as_str());
+    items.extend(wait.or_else(|| text(scenario, "wait")).map(|word| format!("wait {word}")));
+    let pace = text(scenario, "pace").filter(|&word| word != "even");
+    items.extend(pace.map(|word| format!("pace {word}")));
     items.extend(buffers(report));
     items
+}
+
+/// Where the workers ran.
+fn cores(report: &Report) -> Option<String> {
+    let cell = report.cells.first()?;
+    let list = |cores: &[u64]| cores.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    Some(match (&cell.tx.cores[..], &cell.rx.cores[..]) {
+        ([], []) => "not pinned".to_owned(),
+        ([tx], [rx]) => format!("core {tx} → core {rx}"),
+        (tx, rx) => format!("cores {} → cores {}", list(tx), list(rx)),
+    })
 }
 
 /// Socket buffers, as asked and as granted: the smallest of all cells, as that is the one to ask

@@ -48,7 +48,7 @@ fn two_cells_make_one_row_and_everything_is_said() {
     let expected = "\
 udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms a cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
-1 stream · 1 sender, 1 receiver · pin auto · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
+1 stream · core 0 → core 1 · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
 
        ──────────── flat out ─────────────  ── one way from schedule at 50% ──
 bytes  delivered  Gbit/s   lost  CPU tx/rx      p50      p99    p99.9      max

@@ -208,6 +208,7 @@ pub(crate) mod tests {
             rate: "max".to_owned(),
             rate_pps: None,
             pace: None,
+            wait: "hybrid".to_owned(),
             elapsed_ns: 500_000_000,
             calibration: false,
             cut_short: false,

@@ -79,8 +79,8 @@ pub struct Cell {
     pub rate_pps: Option<f64>,
     /// How datagrams followed each other; `null` for `max`.
     pub pace: Option<String>,
-    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll where both ends share a
-    /// core.
+    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll where both ends share
+    /// a core.
     pub wait: String,
     /// The senders' window in ns.
     pub elapsed_ns: u64,
@@ -328,8 +328,8 @@ pub struct StallSum {
     pub max_ns: u64,
 }
 
-/// What the kernel counted between start and end of the measured part: the source of `lost_at`, and
-/// the cross-check of what udperf counted.
+/// What the kernel counted between start and end of the measured part: the source of `lost_at`,
+/// and the cross-check of what udperf counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
     /// Dropped at our receiving sockets.

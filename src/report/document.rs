@@ -228,8 +228,8 @@ pub struct Latency {
     pub kind: String,
     /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
     pub from: String,
-    /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without a
-    /// schedule, on departure.
+    /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without
+    /// a schedule, on departure.
     pub timestamp: String,
     /// The most datagrams that shared one on arrival.
     pub batch_max: u64,

@@ -15,7 +15,7 @@
 //!
 //! | room | holds |
 //! | --- | --- |
-//! | [`unit`] | nanoseconds, rates, payload sizes; how they are written and read |
+//! | [`unit`](mod@unit) | nanoseconds, rates, payload sizes; how they are written and read |
 //! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
 //! | [`clock`] | the monotonic clock, and one turned by hand for tests |
 //! | [`wire`] | the 16-byte header of our datagrams |

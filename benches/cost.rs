@@ -166,6 +166,13 @@ fn null(c: &mut Criterion) {
 fn loopback(c: &mut Criterion) {
     let mut group = c.benchmark_group("loopback");
     group.throughput(Throughput::Elements(1)).sample_size(10);
+    group.bench_function("null/64", |b| {
+        b.iter_custom(|count| {
+            let plan = plan(EngineKind::Null, SIZE, count);
+            let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+            outcome.measured[0].harvest.elapsed.to_duration()
+        });
+    });
     for size in [64_u16, 1_472] {
         group.bench_function(format!("plain/{size}"), |b| {
             b.iter_custom(|count| {

@@ -37,6 +37,15 @@ pub enum RunError {
         /// What is wrong.
         source: PlanError,
     },
+    /// A share of what `max` delivered, which was nothing.
+    #[error(
+        "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \
+         for an absolute --rate"
+    )]
+    NothingDelivered {
+        /// The cell.
+        id: String,
+    },
     /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
     Panicked {

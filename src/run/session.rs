@@ -58,6 +58,7 @@ impl Observer for () {
 /// Measures all cells of `plan`, until an error or `stop` ends it.
 pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) -> Outcome {
     let mut outcome = Outcome::default();
+    sys::raise_open_files();
     let mut max_pps = HashMap::new();
     let mut tag = first_tag();
     for (done, cell) in plan.cells.iter().enumerate() {
@@ -78,7 +79,10 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
                     let delivered = count as f64 / elapsed.as_secs_f64();
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
-                outcome.measured.push(measured);
+                // Stopped before its first datagram, a cell has nothing to say.
+                if !stop.load(Ordering::Relaxed) || measured.harvest.tx.sent > 0 {
+                    outcome.measured.push(measured);
+                }
             }
             Err(error) => {
                 outcome.error = Some(name(error, cell));
@@ -110,6 +114,9 @@ fn measure(
         CellRate::OfMax(share) => {
             // The first trial's maximum serves all, so that the trials of a cell are replicates.
             let max = max_pps.get(&(cell.engine, cell.size)).copied().unwrap_or(0.0);
+            if max == 0.0 {
+                return Err(RunError::NothingDelivered { id: cell.id.clone() });
+            }
             plan.scenario
                 .load_of_max(cell.size, share, max)
                 .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?

@@ -10,6 +10,7 @@
 //! | [`thread_cpu_ns`] | CPU time of the calling thread |
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`affinity`] | the CPUs the calling thread may run on |
+//! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
 //! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
@@ -33,8 +34,8 @@ use other as imp;
 
 pub use imp::{
     affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns,
-    refusal_of, report_queue_drops, reports_queue_drops, set_timer_slack_ns, set_traffic_class,
-    sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
+    raise_open_files, refusal_of, report_queue_drops, reports_queue_drops, set_timer_slack_ns,
+    set_traffic_class, sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
 };
 
 /// Why a send failed, in the terms of the ledger.

@@ -29,6 +29,9 @@ pub fn sleep_until_ns(at_ns: u64) {
 /// Does nothing.
 pub fn set_timer_slack_ns(_ns: u64) {}
 
+/// Does nothing.
+pub fn raise_open_files() {}
+
 /// Unknown here.
 #[must_use]
 pub fn affinity() -> Option<Vec<usize>> {

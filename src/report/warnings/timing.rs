@@ -13,7 +13,9 @@ const FEWEST: u64 = 1_000;
 
 pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let received = cell.rx.datagrams;
-    (cell.elapsed_ns < SHORTEST_NS || received < FEWEST).then(|| {
+    // Nothing at all is another matter, and other warnings say why.
+    let little = cell.elapsed_ns < SHORTEST_NS || received < FEWEST;
+    (little && received > 0).then(|| {
         let message = format!(
             "{} and {received} datagrams are little: p99.9 rests on the slowest {}, and one stall \
              can decide it; use a longer --time",

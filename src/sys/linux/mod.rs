@@ -10,7 +10,9 @@ pub use socket::{
     bind_device, forbid_fragments, refusal_of, report_queue_drops, reports_queue_drops,
     set_traffic_class, socket_drops,
 };
-pub use thread::{affinity, monotonic_ns, set_timer_slack_ns, sleep_until_ns, thread_cpu_ns};
+pub use thread::{
+    affinity, monotonic_ns, raise_open_files, set_timer_slack_ns, sleep_until_ns, thread_cpu_ns,
+};
 
 /// Turns the -1 of a system call into the error behind it, so that no call site does.
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {

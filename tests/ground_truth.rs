@@ -1,0 +1,114 @@
+//! Losses made on purpose, counted by the kernel's own rules: the report must equal them exactly.
+//! Each test makes a network namespace of its own, which needs `unshare`, `ip`, and `iptables` or
+//! `tc`; where one is missing or refused, it says so loudly and passes.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{cells, number};
+use serde_json::Value;
+
+/// Runs `set_up`, a benchmark and `count` in a new namespace; gives the document and what `count`
+/// printed, or `None` where such a namespace cannot be had.
+fn in_namespace(set_up: &str, words: &str, count: &str) -> Option<(Value, String)> {
+    let udperf = env!("CARGO_BIN_EXE_udperf");
+    let script = format!(
+        "set -e; ip link set lo up; {set_up}; {udperf} bench -J -q --warmup 0 -r max {words}; \
+         echo; echo =====; {count}"
+    );
+    let output = Command::new("unshare").args(["-rn", "sh", "-c", &script]).output();
+    let skip = |why: String| {
+        eprintln!("SKIPPED: no namespace for '{set_up}': {why}");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: {why}");
+        None
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return skip(error.to_string()),
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Where the set-up failed, the benchmark never ran.
+    let Some((document, counted)) = text.split_once("\n=====\n") else {
+        assert!(text.is_empty(), "udperf failed: {error}");
+        return skip(error);
+    };
+    Some((serde_json::from_str(document).unwrap(), counted.to_owned()))
+}
+
+/// The first number behind `word` in what a program printed.
+fn number_behind(text: &str, word: &str) -> u64 {
+    let rest = text.split_once(word).unwrap().1.trim_start();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_a_firewall_drops_is_unaccounted_to_the_datagram() {
+    let rule = "iptables -A INPUT -p udp -m statistic --mode nth --every 7 --packet 0 -j DROP";
+    let Some((report, counted)) =
+        in_namespace(rule, "-l 64 -n 7000 -P 3", "iptables -L INPUT -v -x -n | tail -1")
+    else {
+        return;
+    };
+    let cell = &cells(&report)[0];
+    let dropped: u64 = counted.split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(dropped, 1_000);
+    assert_eq!(number(cell, "ledger.lost"), dropped);
+    assert_eq!(number(cell, "ledger.unaccounted"), dropped);
+    assert_eq!(number(cell, "ledger.received"), 6_000);
+    assert_eq!(number(cell, "kernel.in_datagrams"), 6_000);
+    let codes: Vec<_> = cell["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
+    assert!(codes.iter().any(|code| *code == "unaccounted"), "{codes:?}");
+}
+
+#[test]
+fn what_a_full_queue_refuses_is_refused_to_the_datagram() {
+    let queue = "tc qdisc add dev lo root tbf rate 8mbit burst 5kb limit 20kb";
+    let Some((report, counted)) = in_namespace(queue, "-l 64 -t 100ms", "tc -s qdisc show dev lo")
+    else {
+        return;
+    };
+    let cell = &cells(&report)[0];
+    let dropped = number_behind(&counted, "dropped");
+    assert!(dropped > 0);
+    assert_eq!(number(cell, "ledger.refused.no_buffers"), dropped);
+    assert_eq!(number(cell, "ledger.sent"), number_behind(&counted, "bytes"));
+    common::check(cell, "tbf");
+}
+
+#[test]
+fn what_exceeds_the_path_is_too_big_and_leaves_no_number_behind() {
+    let Some((report, _)) =
+        in_namespace("ip link set lo mtu 1280", "-l 1252,1253 --df -t 20ms", "true")
+    else {
+        return;
+    };
+    let [fits, exceeds] = cells(&report) else { panic!("two cells") };
+    // 1280 bytes less 20 of IPv4 and 8 of UDP header.
+    assert_eq!(number(fits, "ledger.refused.too_big"), 0);
+    assert!(number(fits, "ledger.received") > 0);
+    assert_eq!(number(exceeds, "ledger.sent"), 0);
+    assert_eq!(number(exceeds, "ledger.refused.too_big"), number(exceeds, "ledger.attempted"));
+    assert!(exceeds["latency"].is_null());
+    cells(&report).iter().for_each(|cell| common::check(cell, "mtu"));
+}
+
+#[test]
+fn a_share_of_nothing_is_no_rate() {
+    let udperf = env!("CARGO_BIN_EXE_udperf");
+    // A new namespace has its loopback down: nothing can be sent.
+    let run = format!("{udperf} bench -q -l 64 -t 20ms --warmup 0 --connect off");
+    let Ok(output) = Command::new("unshare").args(["-rn", "sh", "-c", &run]).output() else {
+        return eprintln!("SKIPPED: there is no unshare");
+    };
+    let error = common::stderr(&output);
+    if error.contains("unshare") {
+        return eprintln!("SKIPPED: {error}");
+    }
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("max delivered nothing"), "{error}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("unreachable"));
+}

@@ -3,6 +3,7 @@
 //!
 //! An engine is one file here and one line in `run/dispatch.rs`.
 
+mod arena;
 mod null;
 mod plain;
 
@@ -10,7 +11,6 @@ pub use null::{NullLink, NullRx, NullTx};
 pub use plain::{PlainRx, PlainTx};
 
 use crate::sys::SendError;
-use crate::unit::PayloadSize;
 
 /// What one push did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,18 +78,4 @@ pub trait Rx {
     fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
         &mut []
     }
-}
-
-/// Payload bytes that an engine's slots may take together: within the L2 cache of any current
-/// x86-64 or arm64 server core, with room left for the histograms. Arbitrary within that.
-const ARENA_LEN: usize = 256 * 1024;
-
-/// How many slots of this size an engine keeps: as many as it wants, or fit the arena, at least 1.
-fn slots_for(slot_len: usize, wanted: usize) -> usize {
-    (ARENA_LEN / slot_len).clamp(1, wanted)
-}
-
-/// The distance of slots for a payload: the largest datagram, rounded up to whole cache lines.
-fn stride_of(size: PayloadSize) -> usize {
-    size.largest().next_multiple_of(64)
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
+use super::arena::Arena;
+use super::{Pull, Push, Rx, Tx};
 use crate::sys::SendError;
 use crate::unit::PayloadSize;
 
@@ -73,8 +74,7 @@ impl NullLink {
 pub struct NullTx {
     link: Arc<NullLink>,
     first_flow: usize,
-    arena: Vec<u8>,
-    stride: usize,
+    arena: Arena,
 }
 
 impl NullTx {
@@ -82,31 +82,27 @@ impl NullTx {
     #[must_use]
     // cold: set-up
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
-        let stride = stride_of(size);
-        let arena = vec![0; stride * slots_for(stride, BATCH)];
-        Self { link, first_flow, arena, stride }
+        Self { link, first_flow, arena: Arena::new(size.largest(), BATCH) }
     }
 }
 
 impl Tx for NullTx {
     fn batch(&self, _paced: bool) -> usize {
-        self.arena.len() / self.stride
+        self.arena.len()
     }
 
     #[inline]
     fn lease(&mut self, want: usize) -> &mut [u8] {
-        let len = (want * self.stride).min(self.arena.len());
-        &mut self.arena[..len]
+        self.arena.lease(want)
     }
 
     #[inline]
     fn stride(&self) -> usize {
-        self.stride
+        self.arena.stride()
     }
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let last = &self.arena[(count - 1) * self.stride..];
         let flow = &self.link.flows[self.first_flow + flow];
         let full = || {
             first_sequence.saturating_sub(flow.made.0.load(Ordering::Relaxed)) > self.link.under_way
@@ -114,7 +110,9 @@ impl Tx for NullTx {
         if full() && (0..LOOKS).all(|_| full()) {
             return Push { refused: Some(SendError::WouldBlock), ..Push::default() };
         }
-        if let Some(word) = last.get(8..16).and_then(|bytes| bytes.try_into().ok()) {
+        let last = self.arena.slots().nth(count - 1);
+        let word = last.and_then(|slot| slot.get(8..16)).and_then(|bytes| bytes.try_into().ok());
+        if let Some(word) = word {
             flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
         }
         flow.taken.store(first_sequence + count as u64, Ordering::Release);
@@ -130,8 +128,7 @@ pub struct NullRx<S> {
     made: Vec<u64>,
     next_flow: usize,
     size: PayloadSize,
-    arena: Vec<u8>,
-    stride: usize,
+    arena: Arena,
     first_sequence: u64,
     pulled: usize,
     stamp: S,
@@ -148,21 +145,9 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
         size: PayloadSize,
         stamp: S,
     ) -> Self {
-        let stride = stride_of(size);
-        let (arena, made) = (vec![0; stride * slots_for(stride, BATCH)], vec![0; flows]);
+        let (arena, made) = (Arena::new(size.largest(), BATCH), vec![0; flows]);
         let (next_flow, first_sequence, pulled) = (0, 0, 0);
-        Self {
-            link,
-            first_flow,
-            made,
-            next_flow,
-            size,
-            arena,
-            stride,
-            first_sequence,
-            pulled,
-            stamp,
-        }
+        Self { link, first_flow, made, next_flow, size, arena, first_sequence, pulled, stamp }
     }
 }
 
@@ -173,12 +158,10 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         self.next_flow = (at + 1) % self.made.len();
         let flow = &self.link.flows[self.first_flow + at];
         let taken = flow.taken.load(Ordering::Acquire);
-        let slots = self.arena.len() / self.stride;
+        let slots = self.arena.len();
         let (first, word) = (self.made[at], flow.word.load(Ordering::Relaxed));
         self.pulled = usize::try_from(taken - first).unwrap_or(slots).min(slots);
-        for (slot, sequence) in
-            self.arena.chunks_exact_mut(self.stride).take(self.pulled).zip(first..)
-        {
+        for (slot, sequence) in self.arena.slots_mut().take(self.pulled).zip(first..) {
             (self.stamp)(slot, self.first_flow + at, sequence, word);
         }
         self.first_sequence = first;
@@ -193,7 +176,7 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
 
     #[inline]
     fn each(&self, mut visit: impl FnMut(&[u8])) {
-        let slots = self.arena.chunks_exact(self.stride).take(self.pulled);
+        let slots = self.arena.slots().take(self.pulled);
         for (slot, sequence) in slots.zip(self.first_sequence..) {
             visit(&slot[..self.size.at(sequence)]);
         }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
-use super::{Pull, Push, Rx, Tx, slots_for, stride_of};
+use super::arena::Arena;
+use super::{Pull, Push, Rx, Tx};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
 
@@ -30,8 +31,7 @@ pub struct PlainTx {
     /// Where to send; `None`: the sockets are connected.
     to: Option<SocketAddr>,
     size: PayloadSize,
-    arena: Vec<u8>,
-    stride: usize,
+    arena: Arena,
 }
 
 impl PlainTx {
@@ -45,36 +45,32 @@ impl PlainTx {
         size: PayloadSize,
         fill: impl Fn(&mut [u8]),
     ) -> Self {
-        let stride = stride_of(size);
-        let mut arena = vec![0; stride * slots_for(stride, TX_BATCH)];
-        arena.chunks_exact_mut(stride).for_each(fill);
-        Self { sockets, to, size, arena, stride }
+        let mut arena = Arena::new(size.largest(), TX_BATCH);
+        arena.slots_mut().for_each(fill);
+        Self { sockets, to, size, arena }
     }
 }
 
 impl Tx for PlainTx {
     fn batch(&self, paced: bool) -> usize {
-        if paced { 1 } else { self.arena.len() / self.stride }
+        if paced { 1 } else { self.arena.len() }
     }
 
     #[inline]
     fn lease(&mut self, want: usize) -> &mut [u8] {
-        let len = (want * self.stride).min(self.arena.len());
-        &mut self.arena[..len]
+        self.arena.lease(want)
     }
 
     #[inline]
     fn stride(&self) -> usize {
-        self.stride
+        self.arena.stride()
     }
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let socket = &self.sockets[flow];
         let mut push = Push::default();
-        for (slot, sequence) in
-            self.arena.chunks_exact(self.stride).take(count).zip(first_sequence..)
-        {
+        for (slot, sequence) in self.arena.slots().take(count).zip(first_sequence..) {
             let payload = &slot[..self.size.at(sequence)];
             let result = match self.to {
                 None => socket.send(payload),
@@ -103,14 +99,12 @@ impl Tx for PlainTx {
 #[derive(Debug)]
 pub struct PlainRx {
     socket: UdpSocket,
-    arena: Vec<u8>,
-    stride: usize,
+    arena: Arena,
     lens: [usize; RX_BATCH],
     pulled: usize,
     /// Datagrams the next pull may take. One after an empty queue, so that nobody waits for company
     /// and each read time is a datagram's own; doubling while there are more.
     limit: usize,
-    batch: usize,
 }
 
 impl PlainRx {
@@ -118,10 +112,8 @@ impl PlainRx {
     #[must_use]
     // cold: set-up
     pub fn new(socket: UdpSocket, size: PayloadSize) -> Self {
-        let stride = stride_of(size) + SLACK;
-        let batch = slots_for(stride, RX_BATCH);
-        let arena = vec![0; stride * batch];
-        Self { socket, arena, stride, lens: [0; RX_BATCH], pulled: 0, limit: 1, batch }
+        let arena = Arena::new(size.largest() + SLACK, RX_BATCH);
+        Self { socket, arena, lens: [0; RX_BATCH], pulled: 0, limit: 1 }
     }
 }
 
@@ -129,9 +121,7 @@ impl Rx for PlainRx {
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
-        for (slot, len) in
-            self.arena.chunks_exact_mut(self.stride).take(self.limit).zip(&mut self.lens)
-        {
+        for (slot, len) in self.arena.slots_mut().take(self.limit).zip(&mut self.lens) {
             pull.syscalls += 1;
             match self.socket.recv_from(slot) {
                 Ok((received, _from)) => {
@@ -149,13 +139,13 @@ impl Rx for PlainRx {
             }
         }
         self.pulled = pull.datagrams;
-        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.batch) };
+        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.arena.len()) };
         pull
     }
 
     #[inline]
     fn each(&self, mut visit: impl FnMut(&[u8])) {
-        let slots = self.arena.chunks_exact(self.stride);
+        let slots = self.arena.slots();
         for (slot, &len) in slots.zip(&self.lens).take(self.pulled) {
             visit(&slot[..len]);
         }

@@ -1,0 +1,72 @@
+//! The slots of an engine: payloads at equal distances in one piece of memory.
+
+use std::slice::{ChunksExact, ChunksExactMut};
+
+/// Bytes that the slots of an engine may take together: within the L2 cache of any current x86-64
+/// or arm64 server core, with room left for the histograms. Arbitrary within that.
+const ARENA_LEN: usize = 256 * 1024;
+
+/// A cache line in bytes; slots begin at multiples of it. 64 on x86-64 and most of arm64.
+const CACHE_LINE: usize = 64;
+
+/// Slots of one length.
+#[derive(Debug)]
+pub(super) struct Arena {
+    bytes: Vec<u8>,
+    stride: usize,
+}
+
+impl Arena {
+    /// As many slots of `slot_len` bytes as are wanted, or fit the cache; at least one.
+    // cold: set-up
+    pub(super) fn new(slot_len: usize, wanted: usize) -> Self {
+        let stride = slot_len.next_multiple_of(CACHE_LINE);
+        let slots = (ARENA_LEN / stride).clamp(1, wanted);
+        Self { bytes: vec![0; stride * slots], stride }
+    }
+
+    /// How many slots there are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() / self.stride
+    }
+
+    /// Distance of slots in bytes.
+    #[inline]
+    pub(super) const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The first `want` slots, or all there are, in one piece.
+    #[inline]
+    pub(super) fn lease(&mut self, want: usize) -> &mut [u8] {
+        let len = (want * self.stride).min(self.bytes.len());
+        &mut self.bytes[..len]
+    }
+
+    /// All slots, one by one.
+    #[inline]
+    pub(super) fn slots(&self) -> ChunksExact<'_, u8> {
+        self.bytes.chunks_exact(self.stride)
+    }
+
+    /// All slots, one by one, to be written.
+    #[inline]
+    pub(super) fn slots_mut(&mut self) -> ChunksExactMut<'_, u8> {
+        self.bytes.chunks_exact_mut(self.stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_fit_the_cache_but_one_is_always_there() {
+        assert_eq!(Arena::new(18, 64).len(), 64);
+        assert_eq!(Arena::new(18, 64).stride(), 64);
+        assert_eq!(Arena::new(65_507, 16).len(), 4);
+        assert_eq!(Arena::new(ARENA_LEN + 1, 16).len(), 1);
+        assert_eq!(Arena::new(64, 8).lease(3).len(), 3 * 64);
+        assert_eq!(Arena::new(64, 8).lease(99).len(), 8 * 64);
+    }
+}

@@ -24,16 +24,17 @@ use udperf::wire::{self, Header};
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
+    let (tx, rx) = *common::CORES.get_or_init(common::cores);
     let scenario = Scenario {
         sizes: vec![size],
         engines: vec![EnginePair::both(engine)],
         rates: vec![Rate::Max],
         limit: Limit::Count(count),
         warmup: Nanos::ZERO,
-        pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
+        pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
         ..Scenario::default()
     };
-    Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap()
+    Plan::new(scenario, &Machine { cpus: vec![tx, rx], siblings: vec![] }).unwrap()
 }
 
 fn parts(c: &mut Criterion) {
@@ -115,7 +116,7 @@ fn probe(c: &mut Criterion) {
 
 /// The whole send loop over a sink, and the receive side over a source: no system call.
 fn null(c: &mut Criterion) {
-    common::pin(0);
+    common::pin(common::CORES.get_or_init(common::cores).0);
     let mut group = c.benchmark_group("null");
     group.throughput(Throughput::Elements(1));
     let plan = plan(EngineKind::Null, SIZE, 1);

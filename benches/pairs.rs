@@ -33,15 +33,16 @@ struct Args {
 }
 
 fn plain(size: u16, time: Duration) -> f64 {
+    let (tx, rx) = *common::CORES.get_or_init(common::cores);
     let scenario = Scenario {
         sizes: vec![PayloadSize::Fixed(size)],
         rates: vec![Rate::Max],
         limit: Limit::Time(Nanos::from(time)),
         warmup: Nanos::ZERO,
-        pin: Pinning::Cores { tx: vec![0], rx: vec![1] },
+        pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
         ..Scenario::default()
     };
-    let plan = Plan::new(scenario, &Machine { cpus: vec![0, 1], siblings: vec![] }).unwrap();
+    let plan = Plan::new(scenario, &Machine { cpus: vec![tx, rx], siblings: vec![] }).unwrap();
     let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
     let harvest = &outcome.measured[0].harvest;
     assert_eq!(harvest.ledger().unaccounted, 0);

@@ -45,6 +45,30 @@ fn a_file_that_cannot_be_written_is_found_before_anything_is_sent() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_was_measured_is_shown_though_a_file_fails() {
+    let output = run("bench -q -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("sent 100 = received 100"));
+}
+
+#[test]
+fn a_closed_standard_error_takes_nothing_along() {
+    let mut child = udperf()
+        .args("bench -J -l 64 -r max -n 100 --warmup 0 --fail-if received>=100".split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&cells(&report)[0], "ledger.sent"), 100);
+}
+
+#[test]
 fn conditions_decide_the_exit_code() {
     let judged = |conditions: &[&str]| {
         let mut command = udperf();
@@ -78,6 +102,9 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("--warmup 48h", 2, "24 hours"),
         ("-n 0", 2, "not a number of datagrams"),
         ("--trials 0", 2, "at least 1"),
+        ("--trials 400000000", 2, "too many"),
+        ("-n 100 -r 0.001", 2, "24 hours"),
+        ("--json=x --csv=x", 2, "two files"),
         ("--threads 0", 2, "at least 1"),
         ("-P 0", 2, "at least 1"),
         ("--threads 4 -P 2", 2, "at least as many streams"),

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+/// The cores of all loops, found before any thread is pinned.
+pub static CORES: std::sync::OnceLock<(usize, usize)> = std::sync::OnceLock::new();
+
 /// What a loop of some kind delivered.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivered {
@@ -24,6 +27,8 @@ impl Delivered {
 /// Runs a connected `send` loop on core 0 against a non-blocking `recvfrom` loop on core 1, for
 /// this long or for so many datagrams; receive buffer as udperf asks for it.
 pub fn bare(size: usize, time: Duration, count: u64) -> Delivered {
+    // The caller may be pinned already, by the run before: then its mask tells one core only.
+    let (first, last) = *CORES.get_or_init(cores);
     let receiver = socket();
     let sender = socket();
     sender.connect(receiver.local_addr().unwrap()).unwrap();
@@ -32,12 +37,12 @@ pub fn bare(size: usize, time: Duration, count: u64) -> Delivered {
     let rx = {
         let (received, done, barrier) = (received.clone(), done.clone(), barrier.clone());
         std::thread::spawn(move || {
-            pin(1);
+            pin(last);
             barrier.wait();
             receive(&receiver, &received, &done);
         })
     };
-    pin(0);
+    pin(first);
     barrier.wait();
     let payload = vec![0x55_u8; size];
     let (start, mut sent) = (Instant::now(), 0_u64);
@@ -60,6 +65,7 @@ pub fn bare(size: usize, time: Duration, count: u64) -> Delivered {
 
 fn receive(socket: &UdpSocket, received: &AtomicU64, done: &AtomicBool) {
     let mut buffer = vec![0_u8; 65_536];
+    // SAFETY: a socket address is plain old data, for which zeroes are a valid value.
     let mut from: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
     let mut count = 0;
     loop {
@@ -90,6 +96,13 @@ fn socket() -> UdpSocket {
     sock.set_recv_buffer_size(4 << 20).unwrap();
     sock.set_send_buffer_size(4 << 20).unwrap();
     socket
+}
+
+/// A core for the sender and one for the receiver: the first and the last this process may use.
+pub fn cores() -> (usize, usize) {
+    let cores =
+        udperf::sys::affinity().filter(|cores| !cores.is_empty()).unwrap_or_else(|| vec![0]);
+    (cores[0], cores[cores.len() - 1])
 }
 
 /// Pins the calling thread, where there is such a core.

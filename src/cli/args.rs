@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{EnginePair, PaceKind, Pinning};
@@ -84,7 +85,7 @@ pub struct BenchArgs {
     #[arg(conflicts_with = "count")]
     pub time: Nanos,
 
-    /// Send exactly this many datagrams instead; K/M/G = 1000
+    /// Measure exactly this many datagrams instead, beside the warm-up's; K/M/G = 1000
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     pub count: Option<u64>,
 
@@ -165,7 +166,7 @@ pub struct BenchArgs {
     pub df: bool,
 
     /// Use this network device only
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub dev: Option<String>,
 
     /// Seed of everything random: payload fill, Poisson gaps
@@ -249,7 +250,8 @@ Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 in
 
 /// A bit rate in iperf3's spelling: the unit may be left away.
 fn parse_bits(word: &str) -> Result<Rate, crate::unit::UnitError> {
-    let has_unit = word.to_ascii_lowercase().ends_with("bit");
+    let lower = word.to_ascii_lowercase();
+    let has_unit = lower.ends_with("bit") || lower.ends_with("bps");
     if has_unit { word.parse() } else { format!("{word}bit").parse() }
 }
 

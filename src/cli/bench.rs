@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::{BenchArgs, OutputArgs};
 use super::error::{CliError, Exit};
-use super::output::{Target, color, pretty, print, width};
+use super::output::{Target, color, complain, pretty, print, width};
 use super::{lower, progress};
 use crate::measure::HostFacts;
 use crate::plan::Plan;
@@ -35,8 +35,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
         return Err(error.into());
     }
     let report = assemble(&plan, &facts, &measured, started_at)?;
+    // A file that fails takes neither the result on standard output nor the other files along.
+    let shown = show(&report, &args.output);
     files.write(&report)?;
-    show(&report, &args.output)?;
+    shown?;
     if let Some(error) = error {
         return Err(error.into());
     }
@@ -86,17 +88,18 @@ fn tool() -> Tool {
 /// Shows the report on standard output, and where that is JSON, its warnings beside it.
 fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
     if output.json_to_stdout() {
+        let printed = print(&pretty(report)).map(|_| ());
         if !output.quiet {
             let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
             let mut said: Vec<&Warning> = Vec::new();
             for warning in report.warnings.iter().chain(cells) {
                 if !said.contains(&warning) {
-                    eprintln!("udperf: {}: {}", warning.code, warning.message);
+                    complain(&format!("{}: {}", warning.code, warning.message));
                     said.push(warning);
                 }
             }
         }
-        return print(&pretty(report)).map(|_| ());
+        return printed;
     }
     let style = Style { color: color(output.color), width: width() };
     print(&report::text::render(report, style)).map(|_| ())
@@ -106,7 +109,7 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
 fn judge(report: &Report, output: &OutputArgs) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
-        eprintln!("udperf: --fail-if {failure}");
+        complain(&format!("--fail-if {failure}"));
         exit = Exit::ConditionHeld;
     }
     exit
@@ -126,6 +129,15 @@ impl Files {
             path.as_deref().map(|path| Target::check(flag, path)).transpose()
         };
         let json = output.json.clone().filter(|_| !output.json_to_stdout());
+        let paths: Vec<_> = [&json, &output.csv, &output.hdr].into_iter().flatten().collect();
+        if let Some(path) = paths
+            .iter()
+            .enumerate()
+            .find_map(|(at, path)| paths[..at].contains(path).then(|| path.display()))
+        {
+            let why = format!("two results cannot both go to {path}; name two files");
+            return Err(CliError::Contradiction(why));
+        }
         Ok(Self {
             json: check("json", &json)?,
             csv: check("csv", &output.csv)?,
@@ -134,16 +146,15 @@ impl Files {
     }
 
     fn write(&self, report: &Report) -> Result<(), CliError> {
-        if let Some(target) = &self.json {
-            target.write(&pretty(report))?;
-        }
-        if let Some(target) = &self.csv {
-            target.write(&report::csv::render(report).map_err(|error| face("CSV", &error))?)?;
-        }
-        if let Some(target) = &self.hdr {
-            target.write(&report::hdr::render(report).map_err(|error| face("HDR log", &error))?)?;
-        }
-        Ok(())
+        let json = || Ok(pretty(report));
+        let csv = || report::csv::render(report).map_err(|error| face("CSV", &error));
+        let hdr = || report::hdr::render(report).map_err(|error| face("HDR log", &error));
+        let write = |target: &Option<Target>, text: &dyn Fn() -> Result<String, CliError>| {
+            target.as_ref().map_or(Ok(()), |target| target.write(&text()?))
+        };
+        // All are tried; the first that failed is told.
+        let results = [write(&self.json, &json), write(&self.csv, &csv), write(&self.hdr, &hdr)];
+        results.into_iter().collect()
     }
 }
 

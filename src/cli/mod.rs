@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("udperf: {error}");
+            output::complain(&error.to_string());
             error.exit().into()
         }
     }

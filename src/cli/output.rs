@@ -20,6 +20,11 @@ pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
     }
 }
 
+/// Says something on standard error, where anybody listens.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "udperf: {text}");
+}
+
 /// JSON for people and programs alike.
 pub(crate) fn pretty(value: &impl Serialize) -> String {
     // Documents are made of strings, numbers and lists, which cannot fail to serialise.

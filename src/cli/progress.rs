@@ -51,7 +51,7 @@ impl Observer for Line {
         self.bar.set_message(match progress.cell_takes {
             Some(takes) => {
                 let each = takes + CELL_OVERHEAD;
-                let left = Nanos(each.0 * (progress.of - progress.done) as u64);
+                let left = Nanos(each.0.saturating_mul((progress.of - progress.done) as u64));
                 let left = left.since(Nanos::from(began.elapsed()));
                 format!("{} · {} left", progress.id, HumanDuration(left.to_duration()))
             }

@@ -59,6 +59,15 @@ pub struct Sockets {
     pub receive_buffer: Option<u64>,
 }
 
+/// Why a cell ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutShort {
+    /// It was stopped from outside.
+    Interrupted,
+    /// Nothing could be sent for 2 s, and a count was to be reached.
+    Stuck,
+}
+
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
 pub struct Harvest {
@@ -90,8 +99,8 @@ pub struct Harvest {
     pub stolen: Option<Nanos>,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
-    /// The run was cut short, by a signal or because nothing could be sent.
-    pub cut_short: Option<&'static str>,
+    /// Why it ended before its time, if it did.
+    pub cut_short: Option<CutShort>,
 }
 
 impl Harvest {

@@ -9,6 +9,8 @@ pub struct Jitter {
     last_transit_ns: Option<u64>,
     /// Sixteen times the estimate, as in appendix A.8, so that integers lose nothing.
     scaled_ns: u64,
+    /// Whether there were two to compare.
+    compared: bool,
 }
 
 impl Jitter {
@@ -17,6 +19,7 @@ impl Jitter {
     pub fn record(&mut self, transit_ns: u64) {
         if let Some(last) = self.last_transit_ns.replace(transit_ns) {
             let change = transit_ns.abs_diff(last);
+            self.compared = true;
             self.scaled_ns = (self.scaled_ns + change).saturating_sub((self.scaled_ns + 8) >> 4);
         }
     }
@@ -24,10 +27,7 @@ impl Jitter {
     /// The estimate; `None` before the second datagram.
     #[must_use]
     pub const fn estimate(&self) -> Option<Nanos> {
-        match (self.last_transit_ns, self.scaled_ns) {
-            (None, _) => None,
-            (Some(_), scaled) => Some(Nanos(scaled >> 4)),
-        }
+        if self.compared { Some(Nanos(self.scaled_ns >> 4)) } else { None }
     }
 }
 
@@ -38,6 +38,8 @@ mod tests {
     #[test]
     fn a_constant_transit_has_none_and_a_swinging_one_converges() {
         let mut steady = Jitter::default();
+        assert_eq!(steady.estimate(), None);
+        steady.record(5_000);
         assert_eq!(steady.estimate(), None);
         (0..100).for_each(|_| steady.record(5_000));
         assert_eq!(steady.estimate(), Some(Nanos(0)));

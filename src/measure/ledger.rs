@@ -84,11 +84,15 @@ impl Ledger {
             Some(charged)
         };
         let udp = kernel.udp;
-        let receive_buffer = charge(kernel.sockets);
+        // A socket's drop counter also counts what failed its checksum.
+        let csum_errors = udp.map_or(0, |udp| udp.in_csum_errors);
+        let receive_buffer = charge(kernel.sockets.map(|drops| drops.saturating_sub(csum_errors)));
         let no_port = charge(udp.map(|udp| udp.no_ports));
         let checksum = charge(udp.map(|udp| udp.in_csum_errors));
         let backlog = charge(kernel.backlog);
-        let device = charge(kernel.device);
+        // What a full backlog drops, the interface it came by counts again.
+        let backlog_drops = kernel.backlog.unwrap_or(0);
+        let device = charge(kernel.device.map(|drops| drops.saturating_sub(backlog_drops)));
         // With IP_RECVERR a full queue refuses the send; nothing is dropped behind our back.
         let qdisc = udp.map(|_| 0);
         let lost_at = LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port };
@@ -107,12 +111,6 @@ impl Ledger {
             foreign: rx.foreign,
             corrupt: rx.corrupt,
         }
-    }
-
-    /// The share of what was sent that did not arrive, 0 to 1; `None` where nothing was sent.
-    #[must_use]
-    pub fn loss(&self) -> Option<f64> {
-        (self.sent > 0).then(|| self.lost as f64 / self.sent as f64)
     }
 
     /// Which of the four identities does not hold, in words; `None` where all do.

@@ -38,8 +38,8 @@ const EVENTS: usize = 64;
 pub enum Waited {
     /// It spun: no system call.
     Spun,
-    /// It slept: the time since is the system's.
-    Slept,
+    /// It was to sleep until this moment, or shorter: what lies beyond it is nobody's wish.
+    Slept(Nanos),
 }
 
 /// Waits for the sockets of one worker: its own mio event loop.
@@ -50,7 +50,10 @@ pub struct Waiter {
     interest: Interest,
     spin_for: Nanos,
     busy_at: Nanos,
-    slept_at: Nanos,
+    /// When there was something to do again after the latest sleep.
+    woke_at: Nanos,
+    /// Whether it has slept since there was something to do.
+    slept: bool,
     /// Whether the sockets are in the event queue.
     watching: bool,
 }
@@ -70,23 +73,23 @@ impl Waiter {
     /// What epoll_create(2) says.
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
-        let (busy_at, slept_at) = (Nanos::ZERO, Nanos::ZERO);
-        Ok(Self { poll, events, interest, spin_for, busy_at, slept_at, watching: false })
+        let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);
+        let (slept, watching) = (false, false);
+        Ok(Self { poll, events, interest, spin_for, busy_at, woke_at, slept, watching })
     }
 
     /// Takes note that there was something to do at `now` with these sockets.
     #[inline]
     pub fn busy(&mut self, now: Nanos, sockets: &mut [UdpSocket]) {
         self.busy_at = now;
-        let leaves = self.spin_for > Self::EPOLL && now.since(self.slept_at) > LEAVE_AFTER;
-        if self.watching && leaves {
-            self.leave(sockets);
+        if self.watching {
+            self.stay_or_leave(now, sockets);
         }
     }
 
     /// Forgets the times of a former phase, in which moments counted from another start.
     pub fn restart(&mut self) {
-        (self.busy_at, self.slept_at) = (Nanos::ZERO, Nanos::ZERO);
+        (self.busy_at, self.woke_at) = (Nanos::ZERO, Nanos::ZERO);
     }
 
     /// Waits for the moment `at`, both on the monotonic clock. Pacing never rests on mio, whose
@@ -103,9 +106,9 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        let longest = now + Nanos::from(LONGEST_SLEEP);
-        sys::sleep_until_ns((at - margin).min(longest).0);
-        Waited::Slept
+        let until = (at - margin).min(now + Nanos::from(LONGEST_SLEEP));
+        sys::sleep_until_ns(until.0);
+        Waited::Slept(until)
     }
 
     /// Waits, with nothing to do at `now`: the caller has just been told WouldBlock, as mio's edges
@@ -120,14 +123,14 @@ impl Waiter {
     }
 
     fn sleep(&mut self, now: Nanos, draining: bool, sockets: &mut [UdpSocket]) -> Waited {
-        self.slept_at = now;
+        self.slept = true;
         if !self.watching {
             self.enter(sockets);
         }
         let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
         // Interrupted is as good as nothing ready: the caller looks for itself.
         let _ = self.poll.poll(&mut self.events, Some(most));
-        Waited::Slept
+        Waited::Slept(now + Nanos::from(most))
     }
 
     /// Puts the sockets into the event queue. One that is ready already is reported at once, so
@@ -138,6 +141,16 @@ impl Waiter {
             let _ = self.poll.registry().register(socket, Token(0), self.interest);
         }
         self.watching = true;
+    }
+
+    /// Leaves the event queue once the worker has been busy for a while without a sleep.
+    fn stay_or_leave(&mut self, now: Nanos, sockets: &mut [UdpSocket]) {
+        if std::mem::take(&mut self.slept) {
+            self.woke_at = now;
+        }
+        if self.spin_for > Self::EPOLL && now.since(self.woke_at) > LEAVE_AFTER {
+            self.leave(sockets);
+        }
     }
 
     fn leave(&mut self, sockets: &mut [UdpSocket]) {

@@ -121,7 +121,8 @@ pub struct Poisson {
 impl Poisson {
     fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
         let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
-        let state = seed ^ part.index.wrapping_mul(SPLITMIX_GAMMA);
+        // Scrambled twice: neighbouring seeds or workers must not walk the same sequence shifted.
+        let state = scramble(seed.wrapping_add(scramble(part.index + 1)));
         let mut poisson = Self { at_ns: 0.0, mean_gap_ns, state };
         poisson.next_ns();
         poisson
@@ -140,11 +141,16 @@ impl Poisson {
     #[inline]
     fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(SPLITMIX_GAMMA);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        scramble(self.state)
     }
+}
+
+/// The output function of SplitMix64.
+#[inline]
+const fn scramble(state: u64) -> u64 {
+    let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
@@ -236,6 +242,20 @@ mod tests {
             let due = within.iter().filter(|&&ns| ns < 1_000_000_000).count();
             assert!(due.abs_diff(30_000) <= 1, "{due}");
             assert!(within.is_sorted());
+        }
+    }
+
+    #[test]
+    fn poisson_workers_walk_their_own_ways() {
+        for seed in [0, 1, 2, 8, 42, u64::MAX] {
+            let arrivals = Arrivals::Poisson(rate(1_000.0), seed);
+            let gaps = |index| -> Vec<u64> {
+                let all = slots(arrivals, Part { index, of: 3 }, 500);
+                all.windows(2).map(|pair| pair[1] - pair[0]).collect()
+            };
+            let first: std::collections::BTreeSet<_> = gaps(0).into_iter().collect();
+            let shared = gaps(1).into_iter().filter(|gap| first.contains(gap)).count();
+            assert!(shared < 10, "seed {seed}: {shared} of 499 gaps are the same");
         }
     }
 

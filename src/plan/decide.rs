@@ -3,87 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use super::error::{MAX_CELLS, PlanError};
 use super::scenario::{Limit, Scenario};
 use super::share::{Load, Share, TxShare};
 use super::words::{EnginePair, PaceKind, PaceShape, Pinning, WaitKind};
-use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, UnitError};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
-/// Something that was asked and cannot be.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PlanError {
-    /// A core that this process may not use.
-    #[error("--pin names core {core}, which this process may not run on; allowed are {allowed}")]
-    NoSuchCore {
-        /// As asked.
-        core: usize,
-        /// The cores that exist, in words.
-        allowed: String,
-    },
-    /// A measurement without duration.
-    #[error("--time {asked} measures nothing; give at least 1ms")]
-    NoTime {
-        /// As asked.
-        asked: Nanos,
-    },
-    /// A measurement beyond what the wire's 48-bit time holds with room to spare.
-    #[error("--{flag} {asked} is too long; a cell can take 24 hours at most")]
-    TooLong {
-        /// Which flag.
-        flag: &'static str,
-        /// As asked.
-        asked: Nanos,
-    },
-    /// A pace that needs a rate, without one.
-    #[error("--pace {pace} needs a rate; add --rate, e.g. --rate 100k")]
-    PaceWithoutRate {
-        /// As asked.
-        pace: PaceKind,
-    },
-    /// A ramp and a rate.
-    #[error("--pace {pace} brings its own rates; leave --rate away")]
-    RampWithRate {
-        /// As asked.
-        pace: PaceKind,
-    },
-    /// Fewer flows than workers.
-    #[error(
-        "--streams {streams} leaves some of --threads {threads} without work; ask for at least as \
-         many streams as threads"
-    )]
-    IdleThreads {
-        /// As asked.
-        streams: u16,
-        /// As asked.
-        threads: u16,
-    },
-    /// Zero of something that must exist.
-    #[error("--{flag} 0 leaves nothing to run; give at least 1")]
-    Zero {
-        /// Which flag.
-        flag: &'static str,
-    },
-    /// More receivers than ports above the first.
-    #[error(
-        "--port {port} with --threads {threads} needs ports above 65535; choose a lower --port"
-    )]
-    PortRange {
-        /// As asked.
-        port: u16,
-        /// As asked.
-        threads: u16,
-    },
-    /// A rate that makes no packet rate at this size.
-    #[error("at {size} bytes: {source}")]
-    Rate {
-        /// The payload.
-        size: PayloadSize,
-        /// What is wrong with it.
-        source: UnitError,
-    },
-}
-
-/// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold.
-const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
+/// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold on the wire.
+pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
 
 /// The shortest measurement; arbitrary, shorter ones see little but the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
@@ -134,7 +61,7 @@ pub struct Plan {
     pub tx_cores: Vec<Option<usize>>,
     /// Cores of the receivers.
     pub rx_cores: Vec<Option<usize>>,
-    /// How workers wait: not by spinning where that would keep the other end from running.
+    /// How workers wait: not by spinning where that would keep another from running.
     pub wait: WaitKind,
     /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
     /// all cells alike.
@@ -149,10 +76,8 @@ impl Plan {
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
         let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
-        let shared = tx_cores.iter().any(|core| core.is_some() && rx_cores.contains(core));
-        let alone = shared || machine.cpus.len() == 1;
         let wait = match scenario.wait {
-            WaitKind::Hybrid if alone => WaitKind::Epoll,
+            WaitKind::Hybrid if crowded(&tx_cores, &rx_cores, machine) => WaitKind::Epoll,
             asked => asked,
         };
         let cells = cells(&scenario)?;
@@ -242,6 +167,11 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if port != 0 && port.checked_add(threads - 1).is_none() {
         return Err(PlanError::PortRange { port, threads });
     }
+    let rows = scenario.sizes.len() * scenario.engines.len() * scenario.rates.len().max(1);
+    let asked = (rows as u64).saturating_mul(u64::from(trials));
+    if asked > MAX_CELLS {
+        return Err(PlanError::TooManyCells { asked });
+    }
     let paced = scenario.rates.iter().any(|rate| *rate != Rate::Max);
     if pace != PaceKind::Even && pace.shape() == PaceShape::AtRate && !paced {
         return Err(PlanError::PaceWithoutRate { pace });
@@ -263,7 +193,7 @@ fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError>
         Pinning::Off => Ok(nowhere),
         Pinning::Cores { tx, rx } => {
             let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
-            if let Some(&core) = unknown {
+            if let Some(&core) = unknown.filter(|_| !machine.cpus.is_empty()) {
                 let allowed =
                     machine.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
                 return Err(PlanError::NoSuchCore { core, allowed });
@@ -283,6 +213,14 @@ fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError>
             Ok(Placement { tx, rx })
         }
     }
+}
+
+/// Whether some worker has no core to itself, so that its spinning would keep another from running.
+fn crowded(tx: &[Option<usize>], rx: &[Option<usize>], machine: &Machine) -> bool {
+    let cores: Vec<_> = tx.iter().chain(rx).flatten().collect();
+    let distinct: BTreeSet<_> = cores.iter().collect();
+    let cpus = machine.cpus.len();
+    distinct.len() < cores.len() || (cpus > 0 && tx.len() + rx.len() > cpus)
 }
 
 /// The CPUs, one of each physical core first.
@@ -349,7 +287,7 @@ fn load(
         Ok(None) => Err(PlanError::PaceWithoutRate { pace: scenario.pace }),
         Err(source) => Err(PlanError::Rate { size, source }),
     };
-    Ok(match (scenario.pace, rate) {
+    let load = match (scenario.pace, rate) {
         (PaceKind::Ramp(from, to), _) => {
             let (from, to) = (at_size(from)?, at_size(to)?);
             let over = match scenario.limit {
@@ -365,7 +303,14 @@ fn load(
         (PaceKind::Burst(size), Some(rate)) => Load::Burst(rate, size),
         (PaceKind::Poisson, Some(rate)) => Load::Poisson(rate, scenario.seed),
         (_, None) => Load::FlatOut,
-    })
+    };
+    if let (Limit::Count(count), Some(pps)) = (scenario.limit, load.mean_pps()) {
+        let asked = Nanos((count as f64 * 1e9 / pps) as u64);
+        if asked > LONGEST {
+            return Err(PlanError::TooLong { flag: "count", asked });
+        }
+    }
+    Ok(load)
 }
 
 impl Scenario {

@@ -2,11 +2,13 @@
 //! [`Plan`] what will be, [`TxShare`] and [`Share`] one worker's part of it.
 
 mod decide;
+mod error;
 mod scenario;
 mod share;
 mod words;
 
-pub use decide::{Cell, CellRate, Machine, Plan, PlanError};
+pub use decide::{Cell, CellRate, LONGEST, Machine, Plan};
+pub use error::PlanError;
 pub use scenario::{IpOptions, Limit, Scenario};
 pub use share::{Load, Share, TxShare};
 pub use words::{EngineKind, EnginePair, PaceKind, PaceShape, Pinning, WaitKind, WordError};

@@ -11,7 +11,7 @@ use super::control::Control;
 use super::counters;
 use super::dispatch::{NULL_TAG, run_receiver, run_sender};
 use super::worker::{Event, Line, Phase, RxYield, TxYield};
-use crate::measure::{Harvest, Latency, OneWay, Sockets};
+use crate::measure::{CutShort, Harvest, Sockets};
 use crate::net::NetError;
 use crate::net::engine::NullLink;
 use crate::plan::{Cell, EngineKind, Limit, Load, Plan};
@@ -21,6 +21,10 @@ use crate::unit::Nanos;
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
 /// Arbitrary; a wake-up takes about 60 µs (measured), and under steal a few ms.
 const LEAD: Nanos = Nanos::from_millis(3);
+
+/// The same for each flow: its window of 8 KiB is wiped. More than that takes at
+/// 5 GB/s; arbitrary.
+const LEAD_A_FLOW: Nanos = Nanos::from_micros(2);
 
 /// How often the coordinator wakes to show progress; arbitrary, seldom enough not to disturb.
 const TICK: Duration = Duration::from_millis(250);
@@ -40,6 +44,7 @@ struct Crew {
     receivers: Vec<Worker<RxYield>>,
     events: Receiver<Event>,
     link: Arc<NullLink>,
+    flows: u64,
 }
 
 /// Measures one cell at `load`. `tick` is called a few times a second while it runs.
@@ -55,7 +60,7 @@ pub(crate) fn measure(
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
     let null = cell.engine.rx == EngineKind::Null;
-    let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag.wrapping_add(1)] };
+    let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag | 1] };
     let mut warmed = (0, 0);
     if warmup > Nanos::ZERO {
         warmed = crew.phase(tags[0], Limit::Time(warmup), load, stop, tick)?;
@@ -78,7 +83,8 @@ impl Crew {
     fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<Self, RunError> {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(usize::from(plan.scenario.streams));
-        let mut crew = Self { senders: Vec::new(), receivers: Vec::new(), events, link };
+        let flows = u64::from(plan.scenario.streams);
+        let mut crew = Self { senders: Vec::new(), receivers: Vec::new(), events, link, flows };
         let mut addrs = Vec::new();
         for share in plan.rx_shares(cell) {
             let link = Arc::clone(&crew.link);
@@ -102,10 +108,17 @@ impl Crew {
 
     /// Waits for the worker just started.
     fn await_ready(&self) -> Result<Option<std::net::SocketAddr>, RunError> {
-        match self.events.recv() {
-            Ok(Event::Ready(addr)) => Ok(addr),
-            Ok(Event::Failed(error)) => Err(error.into()),
-            Ok(Event::Done { .. }) | Err(_) => Err(RunError::Panicked { id: String::new() }),
+        loop {
+            // Looked at before the wait: what a thread said before it ended is in the channel then.
+            let ended = self.anyone_ended();
+            match self.events.recv_timeout(TICK) {
+                Ok(Event::Ready(addr)) => return Ok(addr),
+                Ok(Event::Failed(error)) => return Err(error.into()),
+                Err(RecvTimeoutError::Timeout) if !ended => {}
+                Ok(Event::Done { .. }) | Err(_) => {
+                    return Err(RunError::Panicked { id: String::new() });
+                }
+            }
         }
     }
 
@@ -120,7 +133,8 @@ impl Crew {
     ) -> Result<(u64, u64), RunError> {
         let control = Control::new(Arc::clone(stop), self.senders.len());
         self.link.reset();
-        let epoch = Nanos(sys::monotonic_ns()) + LEAD;
+        let lead = LEAD + Nanos(LEAD_A_FLOW.0 * self.flows);
+        let epoch = Nanos(sys::monotonic_ns()) + lead;
         let phase = Phase { epoch, tag, limit, load, control };
         let receivers = self.receivers.iter().map(|worker| &worker.orders);
         for orders in receivers.chain(self.senders.iter().map(|worker| &worker.orders)) {
@@ -205,8 +219,11 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
         if let Some(timing) = part.timing {
             harvest.timing.get_or_insert_default().merge(&timing);
         }
+        if part.stopped {
+            harvest.cut_short = Some(CutShort::Interrupted);
+        }
         if part.stuck {
-            harvest.cut_short = Some("nothing could be sent for 2 s");
+            harvest.cut_short = Some(CutShort::Stuck);
         }
     }
     let (mut jitter_sum, mut jitter_flows) = (Nanos::ZERO, 0);
@@ -216,7 +233,7 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
         harvest.rx_cpu = add(harvest.rx_cpu, part.cpu);
         let Sockets { receive_buffer, .. } = &mut harvest.sockets;
         *receive_buffer = least(*receive_buffer, part.buffer);
-        merge_latency(&mut harvest.latency, &part.latency);
+        harvest.latency.merge(&part.latency);
         if let Some(drops) = part.drops {
             *harvest.kernel.sockets.get_or_insert(0) += drops;
         }
@@ -225,14 +242,6 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
     }
     harvest.jitter = jitter_sum.0.checked_div(jitter_flows).map(Nanos);
     harvest
-}
-
-fn merge_latency(whole: &mut OneWay, part: &OneWay) {
-    let empty = |latency: &Latency| latency.count() == 0;
-    if empty(&part.from_schedule) {
-        return;
-    }
-    whole.merge(part);
 }
 
 fn add(sum: Option<Nanos>, part: Option<Nanos>) -> Option<Nanos> {

@@ -37,6 +37,15 @@ pub enum RunError {
         /// What is wrong.
         source: PlanError,
     },
+    /// A count that cannot be reached.
+    #[error(
+        "{id}: nothing could be sent for 2 s; see the report for why sends were refused, and mend \
+         that"
+    )]
+    Stuck {
+        /// The cell.
+        id: String,
+    },
     /// A share of what `max` delivered, which was nothing.
     #[error(
         "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \

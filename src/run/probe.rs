@@ -20,6 +20,10 @@ const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
 /// When a receiver ends although datagrams keep coming: they are not ours, or will never end.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 
+/// How far ahead of our clock a departure may lie before its header is taken for corrupt: clocks of
+/// two CPUs agree within less. Arbitrary.
+const CLOCK_SLACK_NS: u64 = 1_000;
+
 /// One flow as its receiver sees it.
 #[derive(Debug, Default)]
 struct RxFlow {
@@ -106,7 +110,8 @@ impl Probe {
             return self.not_of_this_phase(payload);
         };
         let flow = usize::from(header.flow.wrapping_sub(self.first_flow));
-        let sound = payload.len() == self.size.at(header.sequence) && header.intended_ns <= now.0;
+        let plausible = header.intended_ns <= now.0 + CLOCK_SLACK_NS;
+        let sound = plausible && payload.len() == self.size.at(header.sequence);
         let Some(flow) = self.flows.get_mut(flow).filter(|_| sound) else {
             self.tally.corrupt += 1;
             return;
@@ -124,30 +129,28 @@ impl Probe {
         self.tally.received += 1;
         self.tally.bytes += payload.len() as u64;
         self.last_arrival = now;
-        let transit_ns = now.0 - header.intended_ns;
+        let transit_ns = now.0.saturating_sub(header.intended_ns);
         flow.jitter.record(transit_ns);
         self.latency.from_schedule.record(transit_ns);
         self.depart(header, payload, transit_ns);
     }
 
-    /// Takes the latency from the actual departure, and whether a stall was in the way: one that
-    /// is shorter than a stall had none.
+    /// Takes the latency from the actual departure, and whether a stall was in the way.
     #[inline]
     fn depart(&mut self, header: Header, payload: &[u8], transit_ns: u64) {
-        let mut lag_ns = 0;
         if self.paced
-            && let Some(lag) = decode_lag(payload)
+            && let Some(lag_ns) = decode_lag(payload)
         {
-            lag_ns = lag;
-            self.latency.from_send.record(transit_ns.saturating_sub(lag));
+            self.latency.from_send.record(transit_ns.saturating_sub(lag_ns));
         }
-        if transit_ns > STALL_THRESHOLD.0 {
+        // Due before a stall of either end was over: it overlapped, however short its way was.
+        let overlapped = header.intended_ns < self.stall.ended().0
+            || header.intended_ns < self.sender_stall_ended.0;
+        if overlapped {
+            self.latency.in_stall.record(transit_ns);
+        } else if transit_ns > STALL_THRESHOLD.0 {
             self.settle_slow();
-            if header.intended_ns < self.stall.ended().0 || lag_ns > STALL_THRESHOLD.0 {
-                self.latency.in_stall.record(transit_ns);
-            } else {
-                self.slow = Some((header.intended_ns, transit_ns));
-            }
+            self.slow = Some((header.intended_ns, transit_ns));
         }
     }
 
@@ -182,26 +185,27 @@ impl Probe {
     }
 
     /// Whether, the window being over, nothing more is to come. `drained`: the queue was just found
-    /// empty; `dropped`: what the socket says it dropped.
+    /// empty, by a look that began after `before`: only silence up to then is silence, for the CPU
+    /// may have been taken away since. `dropped`: what the socket says it dropped.
     #[must_use]
     pub fn finished(
         &self,
         control: &Control,
         worker: usize,
-        now: Nanos,
+        before: Nanos,
         drained: bool,
         dropped: impl FnOnce() -> u64,
     ) -> bool {
         let (sent, end) = (control.sent_to(worker), control.window_end());
         if !drained {
-            return now > end + DRAIN_MOST;
+            return before > end + DRAIN_MOST;
         }
-        let silence = now.since(self.last_arrival.max(end));
+        let silence = before.since(self.last_arrival.max(end));
         let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
         // Four times the slowest so far, where that is longer: a slow path is given its time.
         let quiet = Nanos(slowest.saturating_mul(4)).clamp(QUIET, QUIET_MOST);
         silence > quiet
-            || now > end + DRAIN_MOST
+            || before > end + DRAIN_MOST
             || (silence > QUIET_ACCOUNTED
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
     }

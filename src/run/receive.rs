@@ -36,6 +36,7 @@ pub fn receive<R: Rx>(
     control: &Control,
 ) {
     let mut sample_at = SAMPLE_EVERY;
+    let mut before = Nanos::ZERO;
     loop {
         let pull = rx.pull();
         // The one clock read of this batch.
@@ -50,16 +51,22 @@ pub fn receive<R: Rx>(
             rx.each(|payload| probe.datagram(payload, now));
             rx.release();
         }
-        if over && probe.finished(control, job.worker, now, pull.drained, || job.drops.sample(rx)) {
+        if over
+            && probe.finished(control, job.worker, before, pull.drained, || job.drops.sample(rx))
+        {
             return;
         }
         if now > sample_at {
             sample_at = now + SAMPLE_EVERY;
             job.drops.sample(rx);
         }
-        if pull.datagrams == 0 && waiter.idle(now, over, rx.sockets()) == Waited::Slept {
-            probe.stall.excuse(job.clock.now() - job.epoch);
+        if pull.datagrams == 0
+            && pull.drained
+            && let Waited::Slept(until) = waiter.idle(now, over, rx.sockets())
+        {
+            probe.stall.excuse(until);
         }
+        before = now;
     }
 }
 

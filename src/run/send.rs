@@ -44,8 +44,8 @@ pub struct SendJob {
     pub stall: StallMeter,
     /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
-    /// The latest progress, for giving up.
-    pub progress_at: Nanos,
+    /// The first of an unbroken row of refusals, for giving up.
+    pub refused_since: Option<Nanos>,
     /// Whether it gave up.
     pub stuck: bool,
 }
@@ -65,8 +65,8 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         let due = match job.pace.due(now, job.batch) {
             Due::Now(count) => count,
             Due::At(at) => {
-                if waiter.until(job.epoch + at, job.epoch + now) == Waited::Slept {
-                    job.stall.excuse(job.clock.now() - job.epoch);
+                if let Waited::Slept(until) = waiter.until(job.epoch + at, job.epoch + now) {
+                    job.stall.excuse(until - job.epoch);
                 }
                 continue;
             }
@@ -81,8 +81,8 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         job.note(&push, flow, now);
         tx.reclaim();
         if push.refused == Some(SendError::WouldBlock) {
-            if waiter.idle(now, false, tx.sockets()) == Waited::Slept {
-                job.stall.excuse(job.clock.now() - job.epoch);
+            if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
+                job.stall.excuse(until);
             }
         } else {
             waiter.busy(now, tx.sockets());
@@ -123,7 +123,7 @@ impl SendJob {
             self.note_timing(push.sent, now);
         }
         if push.sent > 0 {
-            self.progress_at = now;
+            self.refused_since = None;
         }
         if let Some(error) = push.refused {
             self.note_refusal(error, now);
@@ -166,6 +166,7 @@ impl SendJob {
             }
         };
         self.tally.refused.count(refusal);
-        self.stuck = self.must_reach_count && now.since(self.progress_at) > STUCK;
+        let since = *self.refused_since.get_or_insert(now);
+        self.stuck = self.must_reach_count && now.since(since) > STUCK;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{RunError, cell};
-use crate::measure::Harvest;
+use crate::measure::{CutShort, Harvest};
 use crate::plan::{Cell, CellRate, EnginePair, Limit, Load, Plan};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
@@ -68,11 +68,13 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
         let progress =
             Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
         observer.progress(progress);
-        tag = tag.wrapping_add(2).max(1);
+        // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
+        tag = (tag.wrapping_add(2) & !1).max(2);
         let mut tick = || observer.progress(progress);
         match measure(plan, cell, &max_pps, tag, stop, &mut tick) {
             Ok(measured) => {
-                let Harvest { rx, elapsed, .. } = &measured.harvest;
+                let Harvest { rx, elapsed, cut_short, .. } = &measured.harvest;
+                let stuck = *cut_short == Some(CutShort::Stuck);
                 if cell.rate == CellRate::Max && elapsed.0 > 0 {
                     // A handful of datagrams may all arrive after the last departure.
                     let count = if rx.in_window > 0 { rx.in_window } else { rx.received };
@@ -83,6 +85,10 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
                 if !stop.load(Ordering::Relaxed) || measured.harvest.tx.sent > 0 {
                     outcome.measured.push(measured);
                 }
+                if stuck {
+                    outcome.error = Some(RunError::Stuck { id: cell.id.clone() });
+                    break;
+                }
             }
             Err(error) => {
                 outcome.error = Some(name(error, cell));
@@ -91,9 +97,6 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
         }
     }
     outcome.interrupted = stop.load(Ordering::Relaxed);
-    if let Some(last) = outcome.measured.last_mut().filter(|_| outcome.interrupted) {
-        last.harvest.cut_short = Some("interrupted");
-    }
     outcome
 }
 

@@ -89,7 +89,10 @@ pub fn survey(depth: Depth) -> HostFacts {
 /// What a plan needs to know of the machine.
 #[must_use]
 pub fn machine(facts: &HostFacts) -> Machine {
-    Machine { cpus: facts.allowed_cpus.clone(), siblings: facts.siblings.clone() }
+    // Where threads cannot be pinned, there is nothing to choose from.
+    let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);
+    let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
+    Machine { cpus, siblings: facts.siblings.clone() }
 }
 
 /// The CPUs that this process may run on; empty where nobody says.

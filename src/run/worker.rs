@@ -15,12 +15,9 @@ use crate::measure::{OneWay, RxTally, StallMeter, Stalls, Timing, TxTally};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use crate::plan::{Limit, Load, Share, TxShare, WaitKind};
+use crate::plan::{LONGEST, Limit, Load, Share, TxShare, WaitKind};
 use crate::sys;
 use crate::unit::Nanos;
-
-/// The longest phase without a time limit: 24 hours, a third of what the wire's 48 bits hold.
-const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
 
 /// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
 /// 60 µs on the reference machine, measured).
@@ -71,6 +68,7 @@ pub(crate) struct TxYield {
     pub(crate) cpu: Option<Nanos>,
     pub(crate) buffer: Option<u64>,
     pub(crate) stuck: bool,
+    pub(crate) stopped: bool,
 }
 
 /// What a receiver hands over.
@@ -134,17 +132,18 @@ pub(crate) fn send_phases<T: Tx>(
             std::hint::spin_loop();
         }
         let cpu = sys::thread_cpu_ns();
-        job.stall.start(job.clock.now() - job.epoch);
+        job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
-        let whole = !job.stuck && !phase.control.stopped();
+        let stopped = phase.control.stopped();
+        let whole = !job.stuck && !stopped;
         let end = if whole { last.max(planned_end) } else { last };
         done.sent = job.tally.sent;
         done.publish(end);
         if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, ..TxYield::default() };
+        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, stopped, ..TxYield::default() };
         let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
     }
     let paced = job.pace.scheduled().is_some();
@@ -241,7 +240,7 @@ impl SendJob {
             timing,
             stall: StallMeter::default(),
             departed: None,
-            progress_at: Nanos::ZERO,
+            refused_since: None,
             stuck: false,
         }
     }
@@ -263,7 +262,7 @@ impl SendJob {
                 .into_iter()
                 .for_each(crate::measure::Latency::reset);
         }
-        (self.departed, self.progress_at, self.stuck) = (None, Nanos::ZERO, false);
+        (self.departed, self.refused_since, self.stuck) = (None, None, false);
         match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.

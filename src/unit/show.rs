@@ -26,12 +26,6 @@ pub fn show_bits(bits_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bits_per_second))
 }
 
-/// A count, in full up to five digits, then with a prefix: `5`, `12345`, `1.23 M`.
-#[must_use]
-pub fn show_count(count: u64) -> String {
-    if count < 100_000 { count.to_string() } else { prefixed(count as f64).trim_end().to_owned() }
-}
-
 /// Memory: `212992` is `208 KiB`.
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {
@@ -89,7 +83,5 @@ mod tests {
         assert_eq!(show_bits(1.234e9), "1.23 Gbit/s");
         assert_eq!(show_bytes(212_992), "208 KiB");
         assert_eq!(show_bytes(4 << 20), "4 MiB");
-        assert_eq!(show_count(99_999), "99999");
-        assert_eq!(show_count(1_234_567), "1.23 M");
     }
 }

@@ -74,3 +74,9 @@ pub fn check(cell: &Value, context: &str) {
         assert_eq!(n("schedule.scheduled"), n("ledger.attempted") + n("schedule.missed"), "{id}");
     }
 }
+
+/// The flag that puts both ends on one core, whichever this process may use.
+pub fn one_core() -> String {
+    let core = udperf::sys::affinity().and_then(|cores| cores.first().copied()).unwrap_or(0);
+    format!("--pin {core}:{core}")
+}

@@ -8,6 +8,10 @@ use crate::tree::{Source, Tree};
 const HOT_FILES: &[&str] = &[
     "src/run/send.rs",
     "src/run/receive.rs",
+    "src/run/probe.rs",
+    "src/net/wait.rs",
+    "src/measure/tally.rs",
+    "src/measure/stall.rs",
     "src/wire/header.rs",
     "src/measure/window.rs",
     "src/measure/latency.rs",

@@ -22,7 +22,8 @@ impl Arena {
     pub(super) fn new(slot_len: usize, wanted: usize) -> Self {
         let stride = slot_len.next_multiple_of(CACHE_LINE);
         let slots = (ARENA_LEN / stride).clamp(1, wanted);
-        Self { bytes: vec![0; stride * slots], stride }
+        // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
+        Self { bytes: vec![0xFF; stride * slots], stride }
     }
 
     /// How many slots there are.

@@ -25,7 +25,7 @@ mod ledger;
 mod timing;
 
 use super::document::{Cell, Warning};
-use crate::measure::{Harvest, HostFacts};
+use crate::measure::{CutShort, Harvest, HostFacts};
 use crate::plan::{EngineKind, Plan};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
@@ -54,7 +54,7 @@ impl<'a> CellContext<'a> {
         Self {
             warmup_sent,
             warmup_lost,
-            cut_short: harvest.cut_short,
+            cut_short: harvest.cut_short.map(reason),
             pinned: tx.iter().chain(rx).all(Option::is_some),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
             buffer_doubled: host
@@ -120,6 +120,14 @@ fn percent(part: u64, whole: u64) -> String {
 /// More than one in a thousand; arbitrary, about the loss at which protocols above begin to suffer.
 fn exceeds_permille(part: u64, whole: u64) -> bool {
     u128::from(part) * 1_000 > u128::from(whole)
+}
+
+/// Why a cell ended before its time, in words.
+const fn reason(cut_short: CutShort) -> &'static str {
+    match cut_short {
+        CutShort::Interrupted => "interrupted",
+        CutShort::Stuck => "nothing could be sent for 2 s",
+    }
 }
 
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -284,8 +292,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_context_is_taken_from_plan_host_and_harvest() {
-        let harvest =
-            Harvest { warmup: (9, 2), cut_short: Some("interrupted"), ..Harvest::default() };
+        let harvest = Harvest {
+            warmup: (9, 2),
+            cut_short: Some(CutShort::Interrupted),
+            ..Harvest::default()
+        };
         let of = |pin, host: HostFacts| {
             CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &harvest)
         };

@@ -102,7 +102,7 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     let stalled = if cell.stalls.tx.count > 0 { " (its stalls are part of it)" } else { "" };
     let message = format!(
         "the generator could not hold the rate{stalled}: {}; latency from the schedule holds its \
-         lag, from_send does not; use a lower --rate, more --threads, or --wait spin",
+         lag, from_send does not; use a lower --rate or more --threads",
         told.join(", ")
     );
     Some(warning("behind_schedule", message))

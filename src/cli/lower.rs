@@ -54,6 +54,13 @@ fn bind(args: &BenchArgs) -> Result<IpAddr, CliError> {
             "-{flag} and --bind {addr} contradict each other; leave one"
         ))
     };
+    let nobody = |addr: IpAddr| addr.is_multicast() || addr == Ipv4Addr::BROADCAST;
+    if let Some(addr) = args.bind.filter(|&addr| nobody(addr)) {
+        return Err(CliError::Contradiction(format!(
+            "--bind {addr} is no address of a host, and bench sends to its own host only; choose \
+             one that `ip addr` lists"
+        )));
+    }
     match args.bind {
         Some(addr) if args.ipv6 && addr.is_ipv4() => Err(contradiction(6, addr)),
         Some(addr) if args.ipv4 && addr.is_ipv6() => Err(contradiction(4, addr)),

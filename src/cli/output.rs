@@ -63,7 +63,10 @@ impl Target {
     /// Finds out whether the file can be written, leaving nothing behind.
     pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
         let target = Self { flag, path: path.to_owned() };
-        let result = if target.in_place() {
+        let result = if target.is_pipe() {
+            // Opened and closed, it would tell its reader that all has been said.
+            Ok(())
+        } else if target.in_place() {
             File::options().write(true).open(path).map(|_| ())
         } else {
             target.beside().map(|_| ())
@@ -94,6 +97,17 @@ impl Target {
     /// Whether the path is a device or pipe, which cannot be replaced by a file.
     fn in_place(&self) -> bool {
         self.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+    }
+
+    /// Whether the path is a named pipe.
+    fn is_pipe(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::FileTypeExt;
+            self.path.metadata().is_ok_and(|found| found.file_type().is_fifo())
+        }
+        #[cfg(not(unix))]
+        false
     }
 
     /// A new file in the same folder, to take the path's place once it is whole.

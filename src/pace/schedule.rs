@@ -20,6 +20,10 @@ pub fn catch_up(mean_gap: Nanos) -> Nanos {
     CATCH_UP.max(mean_gap)
 }
 
+/// The most missed slots that are skipped before the clock is read again: under 0.1 ms of work, so
+/// that skipping is not taken for a stall. Arbitrary within that.
+const SKIP_MOST: u32 = 8_192;
+
 /// The answer to "what is due?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -109,9 +113,14 @@ impl Scheduled {
             return Due::Over;
         }
         // What is overdue beyond the bound is missed, unless nothing newer is due yet.
+        let mut skipped = 0;
         while self.nth(0) + self.bound < now && self.nth(1) <= now && self.nth(1) < self.end {
             self.missed += 1;
             self.advance();
+            skipped += 1;
+            if skipped == SKIP_MOST {
+                return Due::At(now);
+            }
         }
         let next = self.nth(0);
         if next >= self.end {

@@ -156,7 +156,9 @@ fn latencies(
     let whole = &harvest.latency;
     let stalls = harvest.tx_stalls.count + harvest.rx_stalls.count;
     let in_stall = (stalls > 0).then_some(&whole.in_stall);
-    let from_schedule = latency(&whole.from_schedule, "schedule", harvest, ledger.lost, in_stall);
+    // A slot that was never sent kept its user waiting for ever, as a lost datagram does.
+    let never = ledger.lost + harvest.timing.as_ref().map_or(0, |timing| timing.missed);
+    let from_schedule = latency(&whole.from_schedule, "schedule", harvest, never, in_stall);
     // Without a schedule, the intended moment is the departure.
     let sent = if load == Load::FlatOut { &whole.from_schedule } else { &whole.from_send };
     (from_schedule, latency(sent, "send", harvest, ledger.lost, None))

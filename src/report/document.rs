@@ -255,7 +255,8 @@ pub struct Latency {
     pub max_ns: u64,
     /// How many exceeded what the histogram tells apart (60 s).
     pub clamped: u64,
-    /// 99th percentile with lost datagrams as infinitely slow; `null` where it falls among them.
+    /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
+    /// `null` where it falls among them.
     pub p99_with_loss_ns: Option<u64>,
     /// The part that did not overlap a stall of a worker; `null` where there was no stall.
     pub outside_stalls: Option<OutsideStalls>,

@@ -90,6 +90,10 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
                     break;
                 }
             }
+            // The other cells can be had all the same.
+            Err(error @ RunError::NothingDelivered { .. }) => {
+                outcome.error.get_or_insert(error);
+            }
             Err(error) => {
                 outcome.error = Some(name(error, cell));
                 break;

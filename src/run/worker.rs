@@ -193,12 +193,13 @@ pub(crate) fn receive_phases<R: Rx>(
         cpu_at_close_ns: None,
     };
     let mut harvest = RxYield::default();
+    // Before anybody sends: what is dropped while this thread wakes up counts.
+    job.drops.restart(&mut rx);
     let _ = line.events.send(Event::Ready(Some(local)));
     while let Ok(phase) = line.orders.recv() {
         job.epoch = phase.epoch;
         rx.restart();
         waiter.restart();
-        job.drops.restart(&mut rx);
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         sys::sleep_until_ns((phase.epoch - EARLY).0);
         let cpu = sys::thread_cpu_ns();
@@ -207,6 +208,8 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
         harvest = RxYield { cpu, buffer, drops: job.drops.known_total(), ..RxYield::default() };
+        // Drained, and nobody sends before all are done: the next phase counts from here.
+        job.drops.restart(&mut rx);
         let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
     }
     let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);

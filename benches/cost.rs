@@ -16,25 +16,25 @@ use udperf::measure::{Latency, Window};
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Rx, Tx};
 use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use udperf::plan::{EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario};
+use udperf::plan::{EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario};
 use udperf::run::{self, Control, Phase, Probe, SendJob, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
-fn plan(engine: EngineKind, size: PayloadSize, count: u64) -> Plan {
+fn plan(engine: EnginePair, size: PayloadSize, count: u64) -> Plan {
     let (tx, rx) = *common::CORES.get_or_init(common::cores);
     let scenario = Scenario {
         sizes: vec![size],
-        engines: vec![EnginePair::both(engine)],
+        engines: vec![EngineWord::Pair(engine)],
         rates: vec![Rate::Max],
         limit: Limit::Count(count),
         warmup: Nanos::ZERO,
         pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
         ..Scenario::default()
     };
-    Plan::new(scenario, &Machine { cpus: vec![tx, rx], siblings: vec![] }).unwrap()
+    Plan::new(scenario, &Machine { cpus: vec![tx, rx], ..Machine::default() }).unwrap()
 }
 
 fn parts(c: &mut Criterion) {
@@ -106,7 +106,8 @@ fn probe(c: &mut Criterion) {
             b.iter(|| {
                 let header = Header { tag: 7, flow: 0, sequence, intended_ns: sequence };
                 wire::encode(header, &mut payload);
-                probe.datagram(black_box(&payload), Nanos(sequence + 3_000 + (sequence & 1_023)));
+                let now = Nanos(sequence + 3_000 + (sequence & 1_023));
+                probe.datagram(black_box(&payload), now, None);
                 sequence += 1;
             });
         });
@@ -119,7 +120,7 @@ fn null(c: &mut Criterion) {
     common::pin(common::CORES.get_or_init(common::cores).0);
     let mut group = c.benchmark_group("null");
     group.throughput(Throughput::Elements(1));
-    let plan = plan(EngineKind::Null, SIZE, 1);
+    let plan = plan(EnginePair::NULL, SIZE, 1);
     group.bench_function("send_loop", |b| {
         b.iter_custom(|count| {
             let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
@@ -155,7 +156,8 @@ fn null(c: &mut Criterion) {
                 let pull = rx.pull();
                 let now = Clock::Monotonic.now();
                 probe.pulled(&pull, Nanos(2_000 + now.0 % 1_000), Nanos::ZERO);
-                rx.each(|payload| probe.datagram(payload, Nanos(2_000 + now.0 % 1_000)));
+                rx.each(|payload, _| probe.datagram(payload, Nanos(2_000 + now.0 % 1_000), None));
+                probe.pull_ends();
             }
             start.elapsed()
         });
@@ -169,7 +171,7 @@ fn loopback(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1)).sample_size(10);
     group.bench_function("null/64", |b| {
         b.iter_custom(|count| {
-            let plan = plan(EngineKind::Null, SIZE, count);
+            let plan = plan(EnginePair::NULL, SIZE, count);
             let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
             outcome.measured[0].harvest.elapsed.to_duration()
         });
@@ -177,7 +179,7 @@ fn loopback(c: &mut Criterion) {
     for size in [64_u16, 1_472] {
         group.bench_function(format!("plain/{size}"), |b| {
             b.iter_custom(|count| {
-                let plan = plan(EngineKind::Plain, PayloadSize::Fixed(size), count);
+                let plan = plan(EnginePair::PLAIN, PayloadSize::Fixed(size), count);
                 let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
                 outcome.measured[0].harvest.elapsed.to_duration()
             });

@@ -42,7 +42,7 @@ fn plain(size: u16, time: Duration) -> f64 {
         pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
         ..Scenario::default()
     };
-    let plan = Plan::new(scenario, &Machine { cpus: vec![tx, rx], siblings: vec![] }).unwrap();
+    let plan = Plan::new(scenario, &Machine { cpus: vec![tx, rx], ..Machine::default() }).unwrap();
     let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
     let harvest = &outcome.measured[0].harvest;
     assert_eq!(harvest.ledger().unaccounted, 0);

@@ -12,7 +12,7 @@ use udperf::clock::Clock;
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
 use udperf::plan::{
-    EngineKind, EnginePair, Limit, Load, Machine, Pinning, Plan, Scenario, WaitKind,
+    EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, WaitKind,
 };
 use udperf::run::{self, Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -64,10 +64,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn scenario(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> Scenario {
+fn scenario(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> Scenario {
     Scenario {
         sizes: vec![PayloadSize::Fixed(64)],
-        engines: vec![EnginePair::both(engine)],
+        engines: vec![EngineWord::Pair(engine)],
         rates: vec![rate],
         limit: Limit::Count(count),
         warmup: Nanos::ZERO,
@@ -79,7 +79,7 @@ fn scenario(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> Scena
 }
 
 /// Allocations of all workers in a run of so many datagrams.
-fn allocations(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> u64 {
+fn allocations(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> u64 {
     let plan = Plan::new(scenario(engine, rate, wait, count), &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
@@ -93,10 +93,10 @@ fn allocations(engine: EngineKind, rate: Rate, wait: WaitKind, count: u64) -> u6
 fn nothing_is_allocated_between_barrier_and_stop() {
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
     for (engine, rate, wait) in [
-        (EngineKind::Plain, Rate::Max, WaitKind::Hybrid),
-        (EngineKind::Plain, Rate::Max, WaitKind::Epoll),
-        (EngineKind::Plain, fast, WaitKind::Spin),
-        (EngineKind::Null, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::PLAIN, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::PLAIN, Rate::Max, WaitKind::Epoll),
+        (EnginePair::PLAIN, fast, WaitKind::Spin),
+        (EnginePair::NULL, Rate::Max, WaitKind::Hybrid),
     ] {
         let (few, many) =
             (allocations(engine, rate, wait, 100), allocations(engine, rate, wait, 50_000));
@@ -111,7 +111,7 @@ fn nothing_is_allocated_between_barrier_and_stop() {
 
 fn the_send_loop_allocates_nothing() {
     let plan = Plan::new(
-        scenario(EngineKind::Null, Rate::Max, WaitKind::Spin, 1_000),
+        scenario(EnginePair::NULL, Rate::Max, WaitKind::Spin, 1_000),
         &Machine::default(),
     )
     .unwrap();

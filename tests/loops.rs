@@ -68,7 +68,9 @@ impl Tx for Scripted {
         }
         let refused = (sent < count).then_some(SendError::NoBuffers);
         self.refusals += u64::from(refused.is_some());
-        Push { sent, refused, syscalls: 1 }
+        let (packets, error) = (sent as u64, refused);
+        let refused = usize::from(error.is_some());
+        Push { sent, packets, refused, error, syscalls: 1 }
     }
 }
 
@@ -162,11 +164,13 @@ impl Rx for Delivered {
     fn pull(&mut self) -> Pull {
         self.at += self.pulled;
         self.pulled = self.batch.min(self.datagrams.len() - self.at);
-        Pull { datagrams: self.pulled, syscalls: 1, errors: 0, drained: self.pulled < self.batch }
+        let (datagrams, packets) = (self.pulled, self.pulled as u64);
+        Pull { datagrams, packets, syscalls: 1, drained: datagrams < self.batch, ..Pull::default() }
     }
 
-    fn each(&self, visit: impl FnMut(&[u8])) {
-        self.datagrams[self.at..self.at + self.pulled].iter().map(Vec::as_slice).for_each(visit);
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
+        let pulled = &self.datagrams[self.at..self.at + self.pulled];
+        pulled.iter().for_each(|datagram| visit(datagram, None));
     }
 }
 

@@ -10,7 +10,7 @@ use udperf::measure::{
     Fate, KernelDelta, Latency, Ledger, Refused, RxTally, TxTally, UdpCounters, WINDOW, Window,
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
-use udperf::plan::{EnginePair, PaceKind, Pinning};
+use udperf::plan::{EngineWord, PaceKind, Pinning};
 use udperf::unit::{Nanos, PacketRate, Rate, parse_buffer, parse_count, parse_sizes};
 use udperf::wire::{self, Header, MAX_SEQUENCE, MAX_TIME};
 
@@ -86,7 +86,7 @@ proptest! {
             in_csum_errors,
             ..UdpCounters::default()
         });
-        let ledger = Ledger::settle(&tx, &rx, &KernelDelta { sockets, udp, backlog, device });
+        let ledger = Ledger::settle(&tx, &rx, &KernelDelta { sockets, udp, backlog, device }, false);
         prop_assert_eq!(ledger.broken_identity(), None);
         prop_assert_eq!(ledger.lost, sent - received);
         prop_assert!(ledger.unaccounted <= ledger.lost);
@@ -208,7 +208,7 @@ proptest! {
         let _ = word.parse::<Pinning>();
         let _ = parse_buffer(&word);
         let _ = parse_count(&word);
-        let _ = EnginePair::parse_list(&word);
+        let _ = word.parse::<EngineWord>();
         if let Ok(rate) = word.parse::<Rate>() {
             prop_assert_eq!(rate.to_string().parse::<Rate>(), Ok(rate));
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{EnginePair, PaceKind, Pinning};
+use crate::plan::{EngineWord, PaceKind, Pinning};
 use crate::report::Condition;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
@@ -52,6 +52,15 @@ pub enum Switch {
     Off,
 }
 
+/// Who says when a datagram arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Timestamps {
+    /// We do, when it was read
+    User,
+    /// The kernel too, when the socket got it
+    Kernel,
+}
+
 /// How a worker waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
@@ -75,10 +84,15 @@ pub struct BenchArgs {
     #[arg(value_parser = parse_sizes, default_value = "64,512,1472,8972")]
     pub sizes: Vec<Vec<PayloadSize>>,
 
-    /// Engines: plain (send, recvfrom) · null (no system call: our ceiling) · TX/RX · auto · all
+    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all
+    ///
+    /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
+    /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
+    /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
+    /// gso/batch. auto: what wins here, by a short trial of each. all: every way of sending with
+    /// every way of receiving. Default: plain,batch,offload, as far as this host has them.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
-    #[arg(value_parser = EnginePair::parse_list, default_value = "plain")]
-    pub engines: Vec<Vec<EnginePair>>,
+    pub engines: Vec<EngineWord>,
 
     /// Measure each cell for this long: seconds, or 500ms, 2m
     #[arg(short = 't', long, value_name = "DUR", default_value = "500ms")]
@@ -123,6 +137,14 @@ pub struct BenchArgs {
     /// How a worker waits for readiness, and a paced sender for its moment
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
     pub wait: Wait,
+
+    /// Datagrams a system call at most, for engines that batch; default: what suits each best
+    #[arg(long, value_name = "N")]
+    pub batch: Option<u16>,
+
+    /// Who says when a datagram arrived: user (when read) · kernel (also when the socket got it)
+    #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
+    pub timestamps: Timestamps,
 
     /// Socket buffers to ask for; K/M = 1024. The report has what was granted
     #[arg(short = 'w', long, value_name = "SIZE")]

@@ -19,11 +19,13 @@ use crate::run::{self, Depth, Measured, Outcome};
 /// Measures, reports, and says how to end.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let scenario = lower::scenario(args)?;
+    let mut scenario = lower::scenario(args)?;
     let files = Files::check(&args.output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
-    let plan = Plan::new(scenario, &run::machine(&facts))?;
+    let machine = run::machine(&facts);
+    lower::settle_for(&mut scenario, args, &machine);
+    let plan = Plan::new(scenario, &machine)?;
     let stop = stop_on_signals()?;
     let mut line = progress::Line::new(args.output.quiet);
     let outcome = run::run(&plan, &stop, &mut line);

@@ -2,16 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::args::{BenchArgs, Switch, Wait};
+use super::args::{BenchArgs, Switch, Timestamps, Wait};
 use super::error::CliError;
-use crate::plan::{IpOptions, Limit, PaceShape, Scenario, WaitKind};
+use crate::plan::{
+    EngineWord, IpOptions, Limit, Machine, PaceShape, Scenario, TimestampKind, WaitKind,
+};
 use crate::unit::Rate;
 
 /// The scenario that these arguments mean.
 pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
     Ok(Scenario {
         sizes: once(args.sizes.concat()),
-        engines: once(args.engines.concat()),
+        engines: engines(args),
         rates: rates(args)?,
         pace: args.pace,
         limit: args.count.map_or(Limit::Time(args.time), Limit::Count),
@@ -25,6 +27,11 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
             Wait::Hybrid => WaitKind::Hybrid,
             Wait::Epoll => WaitKind::Epoll,
         },
+        batch: args.batch,
+        timestamps: match args.timestamps {
+            Timestamps::User => TimestampKind::User,
+            Timestamps::Kernel => TimestampKind::Kernel,
+        },
         socket_buffer: args.socket_buffer,
         connect: args.connect == Switch::On,
         bind: bind(args)?,
@@ -32,6 +39,21 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
         seed: args.seed,
     })
+}
+
+/// The engines, with the default filled in.
+fn engines(args: &BenchArgs) -> Vec<EngineWord> {
+    if args.engines.is_empty() { Scenario::default().engines } else { once(args.engines.clone()) }
+}
+
+/// Takes out of the default what this machine does not have: only what was named is an error.
+pub(crate) fn settle_for(scenario: &mut Scenario, args: &BenchArgs, machine: &Machine) {
+    if args.engines.is_empty() {
+        scenario.engines.retain(|word| match word {
+            EngineWord::Pair(pair) => machine.lacks(*pair).is_none(),
+            EngineWord::Auto | EngineWord::All => true,
+        });
+    }
 }
 
 /// The rates, with the default filled in.
@@ -99,8 +121,8 @@ mod tests {
 
     #[test]
     fn lists_lose_what_they_say_twice() {
-        let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto").unwrap();
-        assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 1));
+        let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto,plain").unwrap();
+        assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 2));
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub struct OneWay {
     pub from_send: Latency,
     /// Those of `from_schedule` that overlapped a stall of either end.
     pub in_stall: Latency,
+    /// From the intended moment to the kernel's receive timestamp; empty without such.
+    pub to_socket: Latency,
+    /// From there to the application's read.
+    pub in_socket: Latency,
 }
 
 impl OneWay {
@@ -46,6 +50,8 @@ impl OneWay {
         self.from_schedule.merge(&other.from_schedule);
         self.from_send.merge(&other.from_send);
         self.in_stall.merge(&other.in_stall);
+        self.to_socket.merge(&other.to_socket);
+        self.in_socket.merge(&other.in_socket);
     }
 }
 
@@ -57,6 +63,17 @@ pub struct Sockets {
     pub send_buffer: Option<u64>,
     /// SO_RCVBUF of the receivers.
     pub receive_buffer: Option<u64>,
+}
+
+/// Super-packets of a cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SuperPackets {
+    /// Datagrams that one held at first; `None`: the sender makes none.
+    pub segments_at_first: Option<u64>,
+    /// Datagrams that one held at the end; 1: there were none any more.
+    pub segments_at_last: Option<u64>,
+    /// Whether the receiver takes them whole, so that its socket drops them whole.
+    pub taken_whole: bool,
 }
 
 /// Why a cell ended before its time.
@@ -77,6 +94,8 @@ pub struct Harvest {
     pub tx: TxTally,
     /// What the receivers counted.
     pub rx: RxTally,
+    /// Super-packets, where there were such.
+    pub super_packets: SuperPackets,
     /// What the kernel counted meanwhile.
     pub kernel: KernelDelta,
     /// CPU time of the senders.
@@ -107,6 +126,7 @@ impl Harvest {
     /// Every datagram by fate.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        Ledger::settle(&self.tx, &self.rx, &self.kernel)
+        let whole = self.super_packets.taken_whole;
+        Ledger::settle(&self.tx, &self.rx, &self.kernel, whole)
     }
 }

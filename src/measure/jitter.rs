@@ -24,6 +24,22 @@ impl Jitter {
         }
     }
 
+    /// Takes `count` more datagrams with the transit time of the latest one.
+    #[inline]
+    pub fn repeat(&mut self, count: u64) {
+        if self.last_transit_ns.is_none() || count == 0 {
+            return;
+        }
+        self.compared = true;
+        for _ in 0..count {
+            // Below 8 it stays, by the rounding of appendix A.8.
+            if self.scaled_ns < 8 {
+                break;
+            }
+            self.scaled_ns -= (self.scaled_ns + 8) >> 4;
+        }
+    }
+
     /// The estimate; `None` before the second datagram.
     #[must_use]
     pub const fn estimate(&self) -> Option<Nanos> {
@@ -43,6 +59,13 @@ mod tests {
         assert_eq!(steady.estimate(), None);
         (0..100).for_each(|_| steady.record(5_000));
         assert_eq!(steady.estimate(), Some(Nanos(0)));
+        let mut repeated = Jitter::default();
+        [1_000, 90_000].into_iter().for_each(|transit| repeated.record(transit));
+        let mut singly = repeated;
+        (0..20).for_each(|_| singly.record(90_000));
+        repeated.repeat(20);
+        assert_eq!(repeated.estimate(), singly.estimate());
+        assert!(repeated.estimate() > Some(Nanos(0)));
         let mut swinging = Jitter::default();
         (0..1_000).for_each(|i| swinging.record(if i % 2 == 0 { 1_000 } else { 4_000 }));
         assert!(swinging.estimate().unwrap().0.abs_diff(3_000) <= 1);

@@ -44,6 +44,22 @@ impl Latency {
         self.clamped += u64::from(ns > HIGHEST_NS);
     }
 
+    /// Takes the same latency so many times.
+    #[inline]
+    pub fn record_n(&mut self, ns: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.histogram.saturating_record_n(ns, count);
+        self.min_ns = self.min_ns.min(ns);
+        self.max_ns = self.max_ns.max(ns);
+        let (wide, times) = (u128::from(ns), u128::from(count));
+        self.sum_ns += wide * times;
+        self.sum_of_squares =
+            self.sum_of_squares.saturating_add((wide * wide).saturating_mul(times));
+        self.clamped += if ns > HIGHEST_NS { count } else { 0 };
+    }
+
     /// Adds all that `other` has taken.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
@@ -56,6 +72,10 @@ impl Latency {
 
     /// Forgets all, for the next phase, keeping the memory.
     pub fn reset(&mut self) {
+        // One that was never used was never mapped either, and stays so.
+        if self.count() == 0 {
+            return;
+        }
         self.histogram.reset();
         (self.min_ns, self.max_ns) = (u64::MAX, 0);
         (self.sum_ns, self.sum_of_squares, self.clamped) = (0, 0, 0);
@@ -208,6 +228,18 @@ mod tests {
         assert_eq!(rest.max_ns(), Some(30));
         assert_eq!(rest.mean_ns(), Some(20));
         assert!(of(&[1]).without(&of(&[2])).is_none());
+    }
+
+    #[test]
+    fn so_many_at_once_are_so_many_singly() {
+        let (mut at_once, mut singly) = (Latency::default(), Latency::default());
+        for (ns, count) in [(0, 3), (5_000, 64), (HIGHEST_NS + 1, 2), (9, 0)] {
+            at_once.record_n(ns, count);
+            (0..count).for_each(|_| singly.record(ns));
+        }
+        assert_eq!(at_once.histogram, singly.histogram);
+        assert_eq!(at_once.stdev_ns(), singly.stdev_ns());
+        assert_eq!((at_once.min_ns(), at_once.clamped()), (singly.min_ns(), singly.clamped()));
     }
 
     #[test]

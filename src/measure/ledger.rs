@@ -74,19 +74,24 @@ impl Ledger {
     /// Settles what both ends counted with what the kernel counted. A place is charged with no
     /// more than is still missing, nearest to the receiver first: the socket's own counter is
     /// exact, those of the namespace may include others' datagrams.
+    ///
+    /// The kernel counts a super-packet as one wherever it drops it before it is cut;
+    /// `taken_whole`: also at the receiving socket, which then gets it whole.
     #[must_use]
-    pub fn settle(tx: &TxTally, rx: &RxTally, kernel: &KernelDelta) -> Self {
+    pub fn settle(tx: &TxTally, rx: &RxTally, kernel: &KernelDelta, taken_whole: bool) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
-        let mut missing = lost;
-        let mut charge = |count: Option<u64>| {
-            let charged = count?.min(missing);
-            missing -= charged;
-            Some(charged)
-        };
+        let mut missing = Missing::of(tx, rx, lost, taken_whole);
+        let mut charge = |count: Option<u64>| Some(missing.charge(count?));
         let udp = kernel.udp;
         // A socket's drop counter also counts what failed its checksum.
         let csum_errors = udp.map_or(0, |udp| udp.in_csum_errors);
-        let receive_buffer = charge(kernel.sockets.map(|drops| drops.saturating_sub(csum_errors)));
+        let at_socket = kernel.sockets.map(|drops| drops.saturating_sub(csum_errors));
+        let receive_buffer = if taken_whole {
+            charge(at_socket)
+        } else {
+            Some(missing.charge_datagrams(at_socket.unwrap_or(0))).filter(|_| at_socket.is_some())
+        };
+        let mut charge = |count: Option<u64>| Some(missing.charge(count?));
         let no_port = charge(udp.map(|udp| udp.no_ports));
         let checksum = charge(udp.map(|udp| udp.in_csum_errors));
         let backlog = charge(kernel.backlog);
@@ -103,7 +108,7 @@ impl Ledger {
             received: rx.received,
             lost,
             lost_at,
-            unaccounted: missing,
+            unaccounted: missing.datagrams,
             arrived: rx.arrived,
             duplicate: rx.duplicate,
             late: rx.late,
@@ -130,6 +135,60 @@ impl Ledger {
     }
 }
 
+/// Datagrams that did not arrive, and in how many packets they left.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    datagrams: u64,
+    packets: u64,
+}
+
+impl Missing {
+    /// Where packets stay whole up to the receiver, those missing are counted. Where the last
+    /// socket cuts them, a missing datagram stands for its part of a packet.
+    fn of(tx: &TxTally, rx: &RxTally, datagrams: u64, taken_whole: bool) -> Self {
+        let packets = if taken_whole {
+            tx.packets.saturating_sub(rx.packets)
+        } else if tx.packets < tx.sent {
+            scale(datagrams, tx.packets, tx.sent)
+        } else {
+            datagrams
+        };
+        Self { datagrams, packets: packets.min(datagrams) }
+    }
+
+    /// Charges so many packets: all that is missing, where there are as many; otherwise their
+    /// share. Exact wherever all packets of a cell are of one length, and that is every flat-out
+    /// one but for its last.
+    fn charge(&mut self, packets: u64) -> u64 {
+        let datagrams = if packets >= self.packets {
+            if packets == 0 { 0 } else { self.datagrams }
+        } else {
+            scale(self.datagrams, packets, self.packets)
+        };
+        self.packets = self.packets.saturating_sub(packets);
+        self.datagrams -= datagrams;
+        datagrams
+    }
+
+    /// Charges so many datagrams.
+    fn charge_datagrams(&mut self, count: u64) -> u64 {
+        let charged = count.min(self.datagrams);
+        let left = self.datagrams - charged;
+        self.packets = scale(self.packets, left, self.datagrams);
+        self.datagrams = left;
+        charged
+    }
+}
+
+/// `value` × `part` / `whole`, rounded up; 0 of nothing.
+fn scale(value: u64, part: u64, whole: u64) -> u64 {
+    if whole == 0 {
+        return 0;
+    }
+    let scaled = (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +207,7 @@ mod tests {
     fn every_loss_finds_its_place_or_is_unaccounted() {
         let tx = TxTally { sent: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
-        let ledger = Ledger::settle(&tx, &rx, &kernel(30, 4));
+        let ledger = Ledger::settle(&tx, &rx, &kernel(30, 4), false);
         assert_eq!(ledger.lost_at.receive_buffer, Some(30));
         assert_eq!(ledger.lost_at.no_port, Some(4));
         assert_eq!(ledger.unaccounted, 6);
@@ -156,10 +215,37 @@ mod tests {
     }
 
     #[test]
+    fn dropped_super_packets_count_by_what_they_held() {
+        // 10 packets of 64; the socket took them whole, and dropped 3.
+        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
+        let rx = RxTally { arrived: 448, received: 448, packets: 7, ..RxTally::default() };
+        let ledger = Ledger::settle(&tx, &rx, &kernel(3, 0), true);
+        assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(192), 0));
+        // Two of the three were dropped elsewhere.
+        let ledger = Ledger::settle(&tx, &rx, &kernel(1, 0), true);
+        assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(64), 128));
+        let ledger = Ledger::settle(&tx, &rx, &kernel(1, 1), true);
+        assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(64), 64));
+        assert_eq!(ledger.broken_identity(), None);
+    }
+
+    #[test]
+    fn a_socket_that_cuts_super_packets_drops_datagrams() {
+        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
+        let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
+        let ledger = Ledger::settle(&tx, &rx, &kernel(12, 2), false);
+        assert_eq!(ledger.lost_at.receive_buffer, Some(12));
+        assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(128), 0));
+        let ledger = Ledger::settle(&tx, &rx, &kernel(11, 0), false);
+        assert_eq!(ledger.unaccounted, 129);
+        assert_eq!(ledger.broken_identity(), None);
+    }
+
+    #[test]
     fn foreign_drops_are_not_charged_to_us() {
         let tx = TxTally { sent: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
-        let ledger = Ledger::settle(&tx, &rx, &kernel(50, 50));
+        let ledger = Ledger::settle(&tx, &rx, &kernel(50, 50), false);
         assert_eq!(ledger.lost_at.total(), 1);
         assert_eq!(ledger.unaccounted, 0);
         assert_eq!(ledger.broken_identity(), None);
@@ -168,7 +254,7 @@ mod tests {
     #[test]
     fn without_kernel_counters_all_loss_is_unaccounted() {
         let tx = TxTally { sent: 5, ..TxTally::default() };
-        let ledger = Ledger::settle(&tx, &RxTally::default(), &KernelDelta::default());
+        let ledger = Ledger::settle(&tx, &RxTally::default(), &KernelDelta::default(), false);
         assert_eq!(ledger.unaccounted, 5);
         assert_eq!(ledger.lost_at.receive_buffer, None);
         assert_eq!(ledger.broken_identity(), None);

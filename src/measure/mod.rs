@@ -12,7 +12,7 @@ mod stall;
 mod tally;
 mod window;
 
-pub use harvest::{CutShort, Harvest, OneWay, Sockets, Timing};
+pub use harvest::{CutShort, Harvest, OneWay, Sockets, SuperPackets, Timing};
 pub use host::{Capability, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};

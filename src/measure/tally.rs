@@ -31,15 +31,15 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Counts one.
+    /// Counts so many.
     #[inline]
-    pub fn count(&mut self, refusal: Refusal) {
+    pub fn count(&mut self, refusal: Refusal, datagrams: u64) {
         match refusal {
-            Refusal::WouldBlock => self.would_block += 1,
-            Refusal::NoBuffers => self.no_buffers += 1,
-            Refusal::Unreachable => self.unreachable += 1,
-            Refusal::TooBig => self.too_big += 1,
-            Refusal::Other => self.other += 1,
+            Refusal::WouldBlock => self.would_block += datagrams,
+            Refusal::NoBuffers => self.no_buffers += datagrams,
+            Refusal::Unreachable => self.unreachable += datagrams,
+            Refusal::TooBig => self.too_big += datagrams,
+            Refusal::Other => self.other += datagrams,
         }
     }
 
@@ -64,6 +64,8 @@ impl Refused {
 pub struct TxTally {
     /// Datagrams the system took.
     pub sent: u64,
+    /// What it took as one: as many as datagrams, or fewer super-packets.
+    pub packets: u64,
     /// Their payload in bytes.
     pub bytes: u64,
     /// Datagrams the system did not take; each gave its sequence number back.
@@ -78,6 +80,7 @@ impl TxTally {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
+        self.packets += other.packets;
         self.bytes += other.bytes;
         self.refused.merge(&other.refused);
         self.syscalls += other.syscalls;
@@ -92,6 +95,14 @@ impl TxTally {
 pub struct RxTally {
     /// Datagrams read, whatever they were.
     pub arrived: u64,
+    /// What was read as one: as many as datagrams, or fewer super-packets.
+    pub packets: u64,
+    /// Datagrams that were read in super-packets of several.
+    pub uncut: u64,
+    /// Packets that were cut off for want of room, payload or control messages.
+    pub truncated: u64,
+    /// How often the kernel found no buffer provided.
+    pub no_buffers: u64,
     /// Datagrams of ours, each sequence number once.
     pub received: u64,
     /// Of those, the ones read by the end of the senders' window.
@@ -124,6 +135,10 @@ impl RxTally {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.arrived += other.arrived;
+        self.packets += other.packets;
+        self.uncut += other.uncut;
+        self.truncated += other.truncated;
+        self.no_buffers += other.no_buffers;
         self.received += other.received;
         self.in_window += other.in_window;
         self.bytes_in_window += other.bytes_in_window;

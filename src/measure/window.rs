@@ -61,6 +61,19 @@ impl Window {
         self.arrive_out_of_line(sequence)
     }
 
+    /// Takes note of the next `count` numbers in line.
+    #[inline]
+    pub fn advance(&mut self, count: u64) {
+        let mut at = self.next;
+        self.next += count;
+        while at < self.next {
+            let (word, bit) = (((at % WINDOW) / WORD) as usize, at % WORD);
+            let here = (WORD - bit).min(self.next - at);
+            self.bits[word] |= (u64::MAX >> (WORD - here)) << bit;
+            at += here;
+        }
+    }
+
     /// All but the next number in line.
     fn arrive_out_of_line(&mut self, sequence: u64) -> Fate {
         if sequence > self.next {
@@ -136,6 +149,22 @@ mod tests {
         assert_eq!(window.arrive(5), Fate::Reordered(WINDOW - 1));
         assert_eq!(window.arrive(5), Fate::Duplicate);
         assert_eq!(window.arrive(1 << 40), Fate::Implausible);
+    }
+
+    #[test]
+    fn a_row_is_as_many_single_arrivals() {
+        for (first, count) in [(0, 1), (0, 64), (3, 200), (63, 2), (WINDOW - 5, 70), (10, WINDOW)] {
+            let (mut row, mut singly) = (Window::default(), Window::default());
+            for sequence in 0..first {
+                row.arrive(sequence);
+                singly.arrive(sequence);
+            }
+            row.advance(count);
+            for sequence in first..first + count {
+                assert_eq!(singly.arrive(sequence), Fate::InOrder);
+            }
+            assert_eq!((row.next, row.bits), (singly.next, singly.bits), "{first} {count}");
+        }
     }
 
     #[test]

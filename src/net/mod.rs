@@ -22,6 +22,14 @@ pub enum NetError {
     /// A thread could not be placed.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// An engine could not be set up on its socket.
+    #[error("engine {engine} cannot be set up: {source}; see what `udperf doctor` says of it")]
+    Engine {
+        /// Its word.
+        engine: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The readiness queue could not be made.
     #[error("cannot wait for socket {addr}: {source}; raise the limit of open files (ulimit -n)")]
     Poll {

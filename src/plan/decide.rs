@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use super::engines::{EnginePair, EngineWord, Kind, Missing};
 use super::error::{MAX_CELLS, PlanError};
 use super::scenario::{Limit, Scenario};
-use super::share::{Load, Share, TxShare};
-use super::words::{EnginePair, PaceKind, PaceShape, Pinning, WaitKind};
+use super::share::{Load, RxShare, Share, TxShare};
+use super::words::{PaceKind, PaceShape, Pinning, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold on the wire.
@@ -15,6 +16,10 @@ pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
 /// The shortest measurement; arbitrary, shorter ones see little but the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
 
+/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
+/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
+pub(super) const MAX_BATCH: u16 = 1_024;
+
 /// What the plan needs to know of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -22,6 +27,19 @@ pub struct Machine {
     pub cpus: Vec<usize>,
     /// Groups of those that share a physical core.
     pub siblings: Vec<Vec<usize>>,
+    /// Engines that cannot be had here.
+    pub missing: Vec<Missing>,
+    /// The engines that `auto` stands for: those that won when they were tried.
+    pub fastest: Option<EnginePair>,
+}
+
+impl Machine {
+    /// Why these engines cannot be had here; `None` where they can.
+    #[must_use]
+    pub fn lacks(&self, pair: EnginePair) -> Option<&Missing> {
+        let words = [pair.tx.word(), pair.rx.word()];
+        self.missing.iter().find(|missing| words.contains(&missing.engine))
+    }
 }
 
 /// The rate of a cell.
@@ -80,15 +98,19 @@ impl Plan {
             WaitKind::Hybrid if crowded(&tx_cores, &rx_cores, machine) => WaitKind::Epoll,
             asked => asked,
         };
-        let cells = cells(&scenario)?;
+        let cells = cells(&scenario, &engines(&scenario, machine)?)?;
         Ok(Self { scenario, tx_cores, rx_cores, wait, cells })
     }
 
     /// The receivers' parts of a cell.
     #[must_use]
-    pub fn rx_shares(&self, cell: &Cell) -> Vec<Share> {
+    pub fn rx_shares(&self, cell: &Cell) -> Vec<RxShare> {
+        let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
-            .map(|worker| self.common(cell, worker, cell.engine.rx, self.rx_cores[worker]))
+            .map(|worker| {
+                let common = self.common(cell, worker, self.rx_cores[worker]);
+                RxShare { common, engine: cell.engine.rx, stamps }
+            })
             .collect()
     }
 
@@ -98,10 +120,11 @@ impl Plan {
         let of = usize::from(self.scenario.threads);
         (0..of)
             .map(|worker| {
-                let mut common = self.common(cell, worker, cell.engine.tx, self.tx_cores[worker]);
+                let mut common = self.common(cell, worker, self.tx_cores[worker]);
                 common.bind.set_port(0);
                 TxShare {
                     common,
+                    engine: cell.engine.tx,
                     connect: self.scenario.connect,
                     of,
                     load,
@@ -111,13 +134,7 @@ impl Plan {
             .collect()
     }
 
-    fn common(
-        &self,
-        cell: &Cell,
-        worker: usize,
-        engine: super::EngineKind,
-        core: Option<usize>,
-    ) -> Share {
+    fn common(&self, cell: &Cell, worker: usize, core: Option<usize>) -> Share {
         let scenario = &self.scenario;
         let port = match scenario.port {
             0 => 0,
@@ -129,8 +146,8 @@ impl Plan {
         Share {
             worker,
             core,
-            engine,
             wait: self.wait,
+            batch: scenario.batch.map(usize::from),
             size: cell.size,
             flows: share(worker)..share(worker + 1),
             bind: SocketAddr::new(scenario.bind, port),
@@ -167,7 +184,14 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if port != 0 && port.checked_add(threads - 1).is_none() {
         return Err(PlanError::PortRange { port, threads });
     }
-    let rows = scenario.sizes.len() * scenario.engines.len() * scenario.rates.len().max(1);
+    if scenario.batch == Some(0) {
+        return Err(PlanError::Zero { flag: "batch" });
+    }
+    if let Some(asked) = scenario.batch.filter(|&asked| asked > MAX_BATCH) {
+        return Err(PlanError::BatchTooLarge { asked });
+    }
+    let engines: usize = scenario.engines.iter().map(EngineWord::pairs).sum();
+    let rows = scenario.sizes.len() * engines * scenario.rates.len().max(1);
     let asked = (rows as u64).saturating_mul(u64::from(trials));
     if asked > MAX_CELLS {
         return Err(PlanError::TooManyCells { asked });
@@ -233,12 +257,37 @@ fn physical_first(machine: &Machine) -> Vec<usize> {
     order
 }
 
+/// The pairs that the words stand for on this machine, each once.
+fn engines(scenario: &Scenario, machine: &Machine) -> Result<Vec<EnginePair>, PlanError> {
+    let mut engines: Vec<EnginePair> = Vec::new();
+    for word in &scenario.engines {
+        let pairs = match *word {
+            EngineWord::Pair(pair) => {
+                if let Some(missing) = machine.lacks(pair) {
+                    return Err(PlanError::NoEngine { asked: pair, missing: missing.clone() });
+                }
+                vec![pair]
+            }
+            EngineWord::Auto => vec![machine.fastest.unwrap_or(EnginePair::PLAIN)],
+            EngineWord::All => {
+                EnginePair::matrix().filter(|&pair| machine.lacks(pair).is_none()).collect()
+            }
+        };
+        for pair in pairs {
+            if !engines.contains(&pair) {
+                engines.push(pair);
+            }
+        }
+    }
+    Ok(engines)
+}
+
 /// The product of the lists, trials outermost.
-fn cells(scenario: &Scenario) -> Result<Vec<Cell>, PlanError> {
+fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<Cell>, PlanError> {
     let mut cells = Vec::new();
     for trial in 0..scenario.trials {
         for &size in &scenario.sizes {
-            for &engine in &scenario.engines {
+            for &engine in engines {
                 let cell = |rate: CellRate, word: &dyn std::fmt::Display, calibration| Cell {
                     id: format!("{engine}/{size}/{word}"),
                     trial,

@@ -1,5 +1,7 @@
 //! What a plan cannot be.
 
+use super::decide::MAX_BATCH;
+use super::engines::{EnginePair, Missing};
 use super::words::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -75,6 +77,20 @@ pub enum PlanError {
     TooManyCells {
         /// Sizes × engines × rates × trials.
         asked: u64,
+    },
+    /// An engine that this host or this build does not have.
+    #[error("--engine {asked}: {} cannot be had here: {}; choose another, or auto", missing.engine, missing.why)]
+    NoEngine {
+        /// As asked.
+        asked: EnginePair,
+        /// What is missing of it.
+        missing: Missing,
+    },
+    /// More datagrams a system call than the system takes.
+    #[error("--batch {asked} is more than a system call takes; give at most {MAX_BATCH}")]
+    BatchTooLarge {
+        /// As asked.
+        asked: u16,
     },
     /// A rate that makes no packet rate at this size.
     #[error("at {size} bytes: {source}")]

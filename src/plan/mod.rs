@@ -1,14 +1,16 @@
 //! What will happen, fully decided before anything does: [`Scenario`] is what was asked,
-//! [`Plan`] what will be, [`TxShare`] and [`Share`] one worker's part of it.
+//! [`Plan`] what will be, [`TxShare`] and [`RxShare`] one worker's part of it.
 
 mod decide;
+mod engines;
 mod error;
 mod scenario;
 mod share;
 mod words;
 
 pub use decide::{Cell, CellRate, LONGEST, Machine, Plan};
+pub use engines::{EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
 pub use scenario::{IpOptions, Limit, Scenario};
-pub use share::{Load, Share, TxShare};
-pub use words::{EngineKind, EnginePair, PaceKind, PaceShape, Pinning, WaitKind, WordError};
+pub use share::{Load, RxShare, Share, TxShare};
+pub use words::{PaceKind, PaceShape, Pinning, TimestampKind, WaitKind, WordError};

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::words::{EngineKind, EnginePair, PaceKind, Pinning, WaitKind};
+use super::engines::{EnginePair, EngineWord};
+use super::words::{PaceKind, Pinning, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// How long a cell measures.
@@ -37,7 +38,7 @@ pub struct Scenario {
     pub sizes: Vec<PayloadSize>,
     /// Engines, each a row.
     #[serde(serialize_with = "words")]
-    pub engines: Vec<EnginePair>,
+    pub engines: Vec<EngineWord>,
     /// Rates.
     #[serde(serialize_with = "words")]
     pub rates: Vec<Rate>,
@@ -62,6 +63,11 @@ pub struct Scenario {
     /// How workers wait.
     #[serde(serialize_with = "wait")]
     pub wait: WaitKind,
+    /// Datagrams a system call at most, for engines that batch; `None`: what suits each best.
+    pub batch: Option<u16>,
+    /// Who says when a datagram arrived.
+    #[serde(serialize_with = "timestamps")]
+    pub timestamps: TimestampKind,
     /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
     pub socket_buffer: usize,
     /// Whether senders connect their sockets.
@@ -81,7 +87,9 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             sizes: [64, 512, 1_472, 8_972].map(PayloadSize::Fixed).to_vec(),
-            engines: vec![EnginePair::both(EngineKind::Plain)],
+            engines: [EnginePair::PLAIN, EnginePair::BATCH, EnginePair::OFFLOAD]
+                .map(EngineWord::Pair)
+                .to_vec(),
             rates: vec![Rate::Max, Rate::OfMax(0.5)],
             pace: PaceKind::Even,
             limit: Limit::Time(Nanos::from_millis(500)),
@@ -91,6 +99,8 @@ impl Default for Scenario {
             threads: 1,
             pin: Pinning::Auto,
             wait: WaitKind::Hybrid,
+            batch: None,
+            timestamps: TimestampKind::User,
             socket_buffer: 4 << 20,
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
@@ -114,6 +124,10 @@ fn nanos<S: Serializer>(value: &Nanos, serializer: S) -> Result<S::Ok, S::Error>
 }
 
 fn wait<S: Serializer>(value: &WaitKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(value.word())
+}
+
+fn timestamps<S: Serializer>(value: &TimestampKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(value.word())
 }
 

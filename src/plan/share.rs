@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use super::engines::{RxKind, TxKind};
 use super::scenario::IpOptions;
-use super::words::{EngineKind, WaitKind};
+use super::words::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 
 /// How a worker's datagrams follow each other, with every number decided.
@@ -41,10 +42,10 @@ pub struct Share {
     pub worker: usize,
     /// The core to run on; `None`: any.
     pub core: Option<usize>,
-    /// The engine.
-    pub engine: EngineKind,
     /// How to wait.
     pub wait: WaitKind,
+    /// Datagrams a system call at most; `None`: what suits the engine best.
+    pub batch: Option<usize>,
     /// The payload.
     pub size: PayloadSize,
     /// The flows this worker sends, or receives, by number.
@@ -62,6 +63,8 @@ pub struct Share {
 pub struct TxShare {
     /// What it shares with a receiver.
     pub common: Share,
+    /// How to send.
+    pub engine: TxKind,
     /// Whether to connect the sockets.
     pub connect: bool,
     /// How many workers share the load.
@@ -70,4 +73,15 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
+}
+
+/// What a receiver needs beyond that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RxShare {
+    /// What it shares with a sender.
+    pub common: Share,
+    /// How to receive.
+    pub engine: RxKind,
+    /// Whether the kernel is to say when a datagram arrived.
+    pub stamps: bool,
 }

@@ -8,21 +8,6 @@ use crate::unit::Rate;
 /// A word that is none of those it could be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
-    /// An engine this build has not.
-    #[error("engine '{asked}' is unknown; this build has {}", EngineKind::list())]
-    Engine {
-        /// As typed.
-        asked: String,
-    },
-    /// The null engine beside a real one.
-    #[error(
-        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
-         both sides"
-    )]
-    HalfNull {
-        /// As typed.
-        asked: String,
-    },
     /// Not a pace.
     #[error("pace '{asked}' is unknown; write even, burst:N, poisson or ramp:FROM..TO (rates)")]
     Pace {
@@ -37,93 +22,6 @@ pub enum WordError {
         /// As typed.
         asked: String,
     },
-}
-
-/// One way of sending or receiving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EngineKind {
-    /// One system call a datagram.
-    Plain,
-    /// No system call at all: takes all, makes all.
-    Null,
-}
-
-impl EngineKind {
-    /// All of this build, in order of the documentation.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Null];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Null => "null",
-        }
-    }
-
-    /// All words, for help and errors.
-    fn list() -> String {
-        Self::ALL.map(Self::word).join(", ")
-    }
-}
-
-impl FromStr for EngineKind {
-    type Err = WordError;
-
-    fn from_str(word: &str) -> Result<Self, WordError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.word() == word)
-            .ok_or_else(|| WordError::Engine { asked: word.to_owned() })
-    }
-}
-
-/// How to send and how to receive: `plain`, or `TX/RX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EnginePair {
-    /// The sending side.
-    pub tx: EngineKind,
-    /// The receiving side.
-    pub rx: EngineKind,
-}
-
-impl EnginePair {
-    /// The same engine on both sides.
-    #[must_use]
-    pub const fn both(kind: EngineKind) -> Self {
-        Self { tx: kind, rx: kind }
-    }
-
-    /// Reads one element of an engine list. `auto` is the fastest this build has for the job, `all`
-    /// every one that moves real datagrams.
-    ///
-    /// # Errors
-    /// [`WordError::Engine`], [`WordError::HalfNull`].
-    pub fn parse_list(word: &str) -> Result<Vec<Self>, WordError> {
-        let word = word.trim();
-        if matches!(word, "auto" | "all") {
-            return Ok(vec![Self::both(EngineKind::Plain)]);
-        }
-        let pair = match word.split_once('/') {
-            Some((tx, rx)) => Self { tx: tx.parse()?, rx: rx.parse()? },
-            None => Self::both(word.parse()?),
-        };
-        if (pair.tx == EngineKind::Null) != (pair.rx == EngineKind::Null) {
-            return Err(WordError::HalfNull { asked: word.to_owned() });
-        }
-        Ok(vec![pair])
-    }
-}
-
-impl fmt::Display for EnginePair {
-    /// `plain`, or `gso+batch` where the sides differ: a slash would not do in a cell's id.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tx == self.rx {
-            f.pad(self.tx.word())
-        } else {
-            f.pad(&format!("{}+{}", self.tx.word(), self.rx.word()))
-        }
-    }
 }
 
 /// How datagrams follow each other at a given rate.
@@ -224,6 +122,27 @@ impl WaitKind {
     }
 }
 
+/// Who says when a datagram arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimestampKind {
+    /// We do, when we have read it.
+    #[default]
+    User,
+    /// The kernel too, when it took it from the device: the way to the application is told apart.
+    Kernel,
+}
+
+impl TimestampKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
 /// Which cores the workers run on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Pinning {
@@ -278,17 +197,6 @@ impl fmt::Display for Pinning {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn engines_are_read_alone_and_in_pairs() {
-        let plain = EnginePair::both(EngineKind::Plain);
-        assert_eq!(EnginePair::parse_list("plain"), Ok(vec![plain]));
-        assert_eq!(EnginePair::parse_list("plain/plain"), Ok(vec![plain]));
-        assert_eq!(EnginePair::parse_list("auto"), Ok(vec![plain]));
-        assert!(matches!(EnginePair::parse_list("null/plain"), Err(WordError::HalfNull { .. })));
-        let error = EnginePair::parse_list("warp").unwrap_err().to_string();
-        assert_eq!(error, "engine 'warp' is unknown; this build has plain, null");
-    }
 
     #[test]
     fn paces_and_pins_read_back() {

@@ -9,7 +9,7 @@ use super::document::{
     SocketBuffer, Spread, StallSum, Stalls,
 };
 use crate::measure::{self, Harvest};
-use crate::plan::{self, Load, Plan, Scenario};
+use crate::plan::{self, Kind, Load, Plan, Scenario};
 use crate::unit::{Nanos, PayloadSize};
 
 /// What a cell of the document is made of.

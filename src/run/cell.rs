@@ -14,7 +14,7 @@ use super::worker::{Event, Line, Phase, RxYield, TxYield};
 use crate::measure::{CutShort, Harvest, Sockets};
 use crate::net::NetError;
 use crate::net::engine::NullLink;
-use crate::plan::{Cell, EngineKind, Limit, Load, Plan};
+use crate::plan::{Cell, Limit, Load, Plan, RxKind};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -59,7 +59,7 @@ pub(crate) fn measure(
     let crew = Crew::set_up(plan, cell, load)?;
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
-    let null = cell.engine.rx == EngineKind::Null;
+    let null = cell.engine.rx == RxKind::Null;
     let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag | 1] };
     let mut warmed = (0, 0);
     if warmup > Nanos::ZERO {
@@ -88,7 +88,7 @@ impl Crew {
         let mut addrs = Vec::new();
         for share in plan.rx_shares(cell) {
             let link = Arc::clone(&crew.link);
-            let name = format!("udperf-rx-{}", share.worker);
+            let name = format!("udperf-rx-{}", share.common.worker);
             let worker =
                 spawn(name, event_tx.clone(), move |line| run_receiver(&share, &link, line))?;
             crew.receivers.push(worker);
@@ -216,6 +216,11 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
         harvest.tx_stalls.merge(&part.stalls);
         harvest.tx_cpu = add(harvest.tx_cpu, part.cpu);
         harvest.sockets.send_buffer = least(harvest.sockets.send_buffer, part.buffer);
+        if let Some(segments) = part.segments {
+            let of = &mut harvest.super_packets;
+            of.segments_at_first = least(of.segments_at_first, Some(segments.at_first as u64));
+            of.segments_at_last = least(of.segments_at_last, Some(segments.now as u64));
+        }
         if let Some(timing) = part.timing {
             harvest.timing.get_or_insert_default().merge(&timing);
         }
@@ -229,6 +234,7 @@ fn merge(tx: Vec<TxYield>, rx: Vec<RxYield>) -> Harvest {
     let (mut jitter_sum, mut jitter_flows) = (Nanos::ZERO, 0);
     for part in rx {
         harvest.rx.merge(&part.tally);
+        harvest.super_packets.taken_whole |= part.takes_super_packets;
         harvest.rx_stalls.merge(&part.stalls);
         harvest.rx_cpu = add(harvest.rx_cpu, part.cpu);
         let Sockets { receive_buffer, .. } = &mut harvest.sockets;

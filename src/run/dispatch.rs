@@ -1,14 +1,17 @@
 //! Where the words of a plan become types: one line an engine, and no other place knows them all.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
 use super::worker::{Line, RxYield, TxYield, receive_phases, send_phases, set_up};
-use crate::net::engine::{NullLink, NullRx, NullTx, PlainRx, PlainTx};
+use crate::net::engine::{
+    BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx,
+};
 use crate::net::{NetError, Udp};
-use crate::plan::{EngineKind, Share, TxShare};
+use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};
 
 /// Runs a sender to its end.
@@ -18,38 +21,59 @@ pub(crate) fn run_sender(
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxYield, NetError> {
-    let Share { size, flows, engine, .. } = &share.common;
+    let Share { size, batch, .. } = share.common;
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
-    match engine {
-        EngineKind::Plain => {
-            let Flows { sockets, to, buffer } = open_flows(share, to)?;
-            send_phases(PlainTx::new(sockets, to, *size, fill), share, buffer, line)
+    if share.engine == TxKind::Null {
+        set_up(&share.common, 0)?;
+        let tx = NullTx::new(Arc::clone(link), usize::from(share.common.flows.start), size);
+        return send_phases(tx, share, None, line);
+    }
+    let Flows { sockets, to, buffer } = open_flows(share, to)?;
+    let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
+    match share.engine {
+        TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
+        TxKind::Batch => {
+            send_phases(BatchTx::new(sockets, to, size, batch, fill), share, buffer, line)
         }
-        EngineKind::Null => {
-            set_up(&share.common, 0)?;
-            let tx = NullTx::new(Arc::clone(link), usize::from(flows.start), *size);
-            send_phases(tx, share, None, line)
+        TxKind::Gso => {
+            let tx = GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?;
+            send_phases(tx, share, buffer, line)
         }
+        TxKind::Uring | TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
-    share: &Share,
+    share: &RxShare,
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<RxYield, NetError> {
+    let Share { size, batch, .. } = share.common;
+    let stamps = share.stamps;
+    if share.engine == RxKind::Null {
+        set_up(&share.common, 0)?;
+        let (first, flows) = (share.common.flows.start, share.common.flows.len());
+        let rx = NullRx::new(Arc::clone(link), first.into(), flows, size, stamp);
+        return receive_phases(rx, share, share.common.bind, None, line);
+    }
+    let (socket, local, buffer) = open_one(&share.common)?;
+    let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
-        EngineKind::Plain => {
-            let (socket, local, buffer) = open_one(share)?;
-            receive_phases(PlainRx::new(socket, share.size), share, local, buffer, line)
+        RxKind::Plain if stamps => {
+            let rx = StampedRx::new(socket, size).map_err(failed)?;
+            receive_phases(rx, share, local, buffer, line)
         }
-        EngineKind::Null => {
-            set_up(share, 0)?;
-            let first = usize::from(share.flows.start);
-            let rx = NullRx::new(Arc::clone(link), first, share.flows.len(), share.size, stamp);
-            receive_phases(rx, share, share.bind, None, line)
+        RxKind::Plain => receive_phases(PlainRx::new(socket, size), share, local, buffer, line),
+        RxKind::Batch => {
+            let rx = BatchRx::new(socket, size, batch, stamps).map_err(failed)?;
+            receive_phases(rx, share, local, buffer, line)
         }
+        RxKind::Gro => {
+            let rx = GroRx::new(socket, batch, stamps).map_err(failed)?;
+            receive_phases(rx, share, local, buffer, line)
+        }
+        RxKind::Uring | RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 

@@ -4,7 +4,7 @@ use super::control::Control;
 use crate::measure::{Fate, Jitter, Latency, OneWay, RxTally, STALL_THRESHOLD, StallMeter, Window};
 use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
-use crate::wire::{Header, decode_lag, decode_own};
+use crate::wire::{self, Header, decode_lag, decode_own};
 
 /// The shortest silence after which a receiver believes that nothing more comes. Long enough for
 /// a softirq that was put off to run (ksoftirqd gets its time slice within a few ms); arbitrary.
@@ -31,6 +31,31 @@ struct RxFlow {
     jitter: Jitter,
 }
 
+/// Datagrams of one pull that follow each other in line without a gap, meant for the same moment and so of
+/// the same latency: each is looked at, and all are counted at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    /// The header that continues it.
+    next: u128,
+    /// Payload of each in bytes; 0: there is no row to continue.
+    len: usize,
+    /// How long each waited in the socket.
+    waited: Option<Nanos>,
+    /// How many have continued it.
+    count: u64,
+    /// The datagram that began it.
+    head: Transit,
+}
+
+/// What the figures of a datagram need to know.
+#[derive(Debug, Clone, Copy, Default)]
+struct Transit {
+    header: Header,
+    ns: u64,
+    waited: Option<Nanos>,
+    lag_ns: Option<u64>,
+}
+
 /// All that one receiver counts and times.
 #[derive(Debug)]
 pub struct Probe {
@@ -45,9 +70,10 @@ pub struct Probe {
     last_arrival: Nanos,
     /// When the sender's latest stall ended.
     sender_stall_ended: Nanos,
-    /// The latest slow datagram, intended moment and transit time: whether its sender stood still
-    /// meanwhile shows only once that is awake again.
-    slow: Option<(u64, u64)>,
+    /// The latest slow datagram, intended moment and transit time, and how many like it: whether
+    /// their sender stood still meanwhile shows only once that is awake again.
+    slow: Option<(u64, u64, u64)>,
+    row: Row,
     /// What it counts.
     pub tally: RxTally,
     /// Latency of what it received.
@@ -71,6 +97,7 @@ impl Probe {
             last_arrival: Nanos::ZERO,
             sender_stall_ended: Nanos::ZERO,
             slow: None,
+            row: Row::default(),
             tally: RxTally::default(),
             latency: OneWay::default(),
             stall: StallMeter::default(),
@@ -81,14 +108,16 @@ impl Probe {
     pub fn start(&mut self, tag: u16, paced: bool, now: Nanos) {
         (self.former_tag, self.tag) = (self.tag, tag);
         (self.paced, self.window_closed, self.last_arrival) = (paced, false, Nanos::ZERO);
-        (self.sender_stall_ended, self.slow) = (Nanos::ZERO, None);
+        (self.sender_stall_ended, self.slow, self.row) = (Nanos::ZERO, None, Row::default());
         for flow in &mut self.flows {
             flow.window.reset();
             flow.jitter = Jitter::default();
         }
         self.tally = RxTally::default();
-        let OneWay { from_schedule, from_send, in_stall } = &mut self.latency;
-        [from_schedule, from_send, in_stall].into_iter().for_each(Latency::reset);
+        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket } = &mut self.latency;
+        [from_schedule, from_send, in_stall, to_socket, in_socket]
+            .into_iter()
+            .for_each(Latency::reset);
         self.stall.start(now);
     }
 
@@ -100,12 +129,31 @@ impl Probe {
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors;
         self.tally.arrived += pull.datagrams as u64;
+        self.tally.packets += pull.packets;
+        self.tally.uncut += pull.uncut;
+        self.tally.truncated += pull.truncated;
+        self.tally.no_buffers += pull.no_buffers;
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Gives one datagram its fate.
+    /// Gives one datagram its fate; [`Self::pull_ends`] must follow the last one of a pull.
+    /// `waited`: in the socket, where the kernel tells.
     #[inline]
-    pub fn datagram(&mut self, payload: &[u8], now: Nanos) {
+    pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
+        let row = &mut self.row;
+        if wire::word(payload) == Some(row.next) && payload.len() == row.len && waited == row.waited
+        {
+            row.next += wire::NEXT;
+            row.count += 1;
+        } else {
+            self.datagram_beside_the_row(payload, now, waited);
+        }
+    }
+
+    /// All but what continues the row.
+    #[inline]
+    fn datagram_beside_the_row(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
+        self.pull_ends();
         let Some(header) = decode_own(payload, self.tag) else {
             return self.not_of_this_phase(payload);
         };
@@ -116,7 +164,8 @@ impl Probe {
             self.tally.corrupt += 1;
             return;
         };
-        match flow.window.arrive(header.sequence) {
+        let fate = flow.window.arrive(header.sequence);
+        match fate {
             Fate::InOrder => {}
             Fate::Reordered(extent) => {
                 self.tally.reordered += 1;
@@ -126,40 +175,78 @@ impl Probe {
             Fate::Late => return self.tally.late += 1,
             Fate::Implausible => return self.tally.corrupt += 1,
         }
-        self.tally.received += 1;
-        self.tally.bytes += payload.len() as u64;
+        let ns = now.0.saturating_sub(header.intended_ns);
+        let lag_ns = if self.paced { decode_lag(payload) } else { None };
+        let transit = Transit { header, ns, waited, lag_ns };
+        flow.jitter.record(ns);
         self.last_arrival = now;
-        let transit_ns = now.0.saturating_sub(header.intended_ns);
-        flow.jitter.record(transit_ns);
-        self.latency.from_schedule.record(transit_ns);
-        self.depart(header, payload, transit_ns);
+        self.take(&transit, payload.len(), 1);
+        // On a schedule each has its own moment, and in a mix its own length.
+        if !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_)) {
+            let next = wire::word(payload).unwrap_or(0) + wire::NEXT;
+            self.row = Row { next, len: payload.len(), waited, count: 0, head: transit };
+        }
     }
 
-    /// Takes the latency from the actual departure, and whether a stall was in the way.
+    /// Counts what continued the row, and ends it: what comes by the next pull has another time.
     #[inline]
-    fn depart(&mut self, header: Header, payload: &[u8], transit_ns: u64) {
-        if self.paced
-            && let Some(lag_ns) = decode_lag(payload)
-        {
-            self.latency.from_send.record(transit_ns.saturating_sub(lag_ns));
+    pub fn pull_ends(&mut self) {
+        let Row { len, count, head, .. } = self.row;
+        self.row.len = 0;
+        if count == 0 || len == 0 {
+            return;
+        }
+        let Some(flow) = self.flows.get_mut(usize::from(head.header.flow - self.first_flow)) else {
+            return;
+        };
+        flow.window.advance(count);
+        flow.jitter.repeat(count);
+        self.take(&head, len, count);
+    }
+
+    /// Takes the figures of so many datagrams of equal latency.
+    #[inline]
+    fn take(&mut self, transit: &Transit, len: usize, count: u64) {
+        let Transit { header, ns, waited, lag_ns } = *transit;
+        self.tally.received += count;
+        self.tally.bytes += len as u64 * count;
+        self.latency.from_schedule.record_n(ns, count);
+        if let Some(lag_ns) = lag_ns {
+            self.latency.from_send.record_n(ns.saturating_sub(lag_ns), count);
+        }
+        if let Some(waited) = waited {
+            self.latency.in_socket.record_n(waited.0, count);
+            self.latency.to_socket.record_n(ns.saturating_sub(waited.0), count);
         }
         // Due before a stall of either end was over: it overlapped, however short its way was.
         let overlapped = header.intended_ns < self.stall.ended().0
             || header.intended_ns < self.sender_stall_ended.0;
         if overlapped {
-            self.latency.in_stall.record(transit_ns);
-        } else if transit_ns > STALL_THRESHOLD.0 {
-            self.settle_slow();
-            self.slow = Some((header.intended_ns, transit_ns));
+            self.latency.in_stall.record_n(ns, count);
+        } else if ns > STALL_THRESHOLD.0 {
+            self.slow_ones(header.intended_ns, ns, count);
+        }
+    }
+
+    /// Remembers slow datagrams until it is known whether their sender stood still.
+    fn slow_ones(&mut self, intended_ns: u64, ns: u64, count: u64) {
+        match &mut self.slow {
+            Some((intended, slow_ns, times)) if (*intended, *slow_ns) == (intended_ns, ns) => {
+                *times += count;
+            }
+            _ => {
+                self.settle_slow();
+                self.slow = Some((intended_ns, ns, count));
+            }
         }
     }
 
     /// Decides whether the latest slow datagram was slow because its sender stood still.
     fn settle_slow(&mut self) {
-        if let Some((intended_ns, transit_ns)) = self.slow.take()
+        if let Some((intended_ns, transit_ns, count)) = self.slow.take()
             && intended_ns < self.sender_stall_ended.0
         {
-            self.latency.in_stall.record(transit_ns);
+            self.latency.in_stall.record_n(transit_ns, count);
         }
     }
 

@@ -48,7 +48,8 @@ pub fn receive<R: Rx>(
         }
         if pull.datagrams > 0 {
             waiter.busy(now, rx.sockets());
-            rx.each(|payload| probe.datagram(payload, now));
+            rx.each(|payload, waited| probe.datagram(payload, now, waited));
+            probe.pull_ends();
             rx.release();
         }
         if over

@@ -80,7 +80,7 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         let push = tx.push(flow, first, leased);
         job.note(&push, flow, now);
         tx.reclaim();
-        if push.refused == Some(SendError::WouldBlock) {
+        if push.error == Some(SendError::WouldBlock) {
             if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
                 job.stall.excuse(until);
             }
@@ -113,6 +113,7 @@ impl SendJob {
     fn note(&mut self, push: &Push, flow: usize, now: Nanos) {
         let sent = push.sent as u64;
         self.tally.sent += sent;
+        self.tally.packets += push.packets;
         self.tally.bytes += match self.size {
             PayloadSize::Fixed(size) => sent * u64::from(size),
             mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
@@ -125,10 +126,11 @@ impl SendJob {
         if push.sent > 0 {
             self.refused_since = None;
         }
-        if let Some(error) = push.refused {
-            self.note_refusal(error, now);
+        let refused = push.refused as u64;
+        if let Some(error) = push.error {
+            self.note_refusal(error, refused, now);
         }
-        self.pace.settle(sent, u64::from(push.refused.is_some()));
+        self.pace.settle(sent, refused);
     }
 
     /// Takes lags and gaps of what has left.
@@ -153,7 +155,7 @@ impl SendJob {
         }
     }
 
-    fn note_refusal(&mut self, error: SendError, now: Nanos) {
+    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos) {
         let refusal = match error {
             SendError::WouldBlock => Refusal::WouldBlock,
             SendError::NoBuffers => Refusal::NoBuffers,
@@ -165,7 +167,7 @@ impl SendJob {
                 Refusal::Other
             }
         };
-        self.tally.refused.count(refusal);
+        self.tally.refused.count(refusal, refused);
         let since = *self.refused_since.get_or_insert(now);
         self.stuck = self.must_reach_count && now.since(since) > STUCK;
     }

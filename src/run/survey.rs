@@ -7,7 +7,7 @@ use std::thread::Builder;
 use super::capability;
 use super::worker::TIMER_SLACK_NS;
 use crate::measure::HostFacts;
-use crate::plan::Machine;
+use crate::plan::{Machine, Missing};
 use crate::sys;
 
 /// How much a survey measures.
@@ -92,7 +92,12 @@ pub fn machine(facts: &HostFacts) -> Machine {
     // Where threads cannot be pinned, there is nothing to choose from.
     let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);
     let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
-    Machine { cpus, siblings: facts.siblings.clone() }
+    let missing = facts.capabilities.iter().filter(|found| !found.available);
+    let missing = missing.filter_map(|found| {
+        let engine = capability::ENGINES.into_iter().find(|&word| word == found.name)?;
+        Some(Missing { engine, why: found.detail.clone() })
+    });
+    Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
 }
 
 /// The CPUs that this process may run on; empty where nobody says.

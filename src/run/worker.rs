@@ -12,10 +12,10 @@ use super::receive::{Drops, ReceiveJob, receive};
 use super::send::{SendJob, send};
 use crate::clock::Clock;
 use crate::measure::{OneWay, RxTally, StallMeter, Stalls, Timing, TxTally};
-use crate::net::engine::{Rx, Tx};
+use crate::net::engine::{Rx, Segments, Tx};
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use crate::plan::{LONGEST, Limit, Load, Share, TxShare, WaitKind};
+use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -67,6 +67,7 @@ pub(crate) struct TxYield {
     pub(crate) stalls: Stalls,
     pub(crate) cpu: Option<Nanos>,
     pub(crate) buffer: Option<u64>,
+    pub(crate) segments: Option<Segments>,
     pub(crate) stuck: bool,
     pub(crate) stopped: bool,
 }
@@ -79,6 +80,7 @@ pub(crate) struct RxYield {
     pub(crate) stalls: Stalls,
     pub(crate) cpu: Option<Nanos>,
     pub(crate) drops: Option<u64>,
+    pub(crate) takes_super_packets: bool,
     pub(crate) jitter_sum: Nanos,
     pub(crate) jitter_flows: u64,
     pub(crate) buffer: Option<u64>,
@@ -151,6 +153,7 @@ pub(crate) fn send_phases<T: Tx>(
         tally: job.tally,
         stalls: job.stall.stalls(),
         timing: job.timing.filter(|_| paced),
+        segments: tx.segments(),
         ..harvest
     })
 }
@@ -178,11 +181,12 @@ impl Drop for SenderDone<'_> {
 /// Leads a receiver through its phases.
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
-    share: &Share,
+    share: &RxShare,
     local: SocketAddr,
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxYield, NetError> {
+    let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
     let mut probe = Probe::new(share.flows.start, share.flows.len(), share.size);
     let mut job = ReceiveJob {
@@ -219,6 +223,7 @@ pub(crate) fn receive_phases<R: Rx>(
         jitter_sum,
         jitter_flows: probe.jitters().count() as u64,
         latency: probe.latency,
+        takes_super_packets: rx.takes_super_packets(),
         ..harvest
     })
 }
@@ -228,12 +233,13 @@ impl SendJob {
     #[must_use]
     pub fn new(share: &TxShare, tx: &impl Tx) -> Self {
         let timing = (share.load != Load::FlatOut).then(Timing::default);
+        let batch = tx.batch(timing.is_some());
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
             worker: share.common.worker,
             pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
-            batch: tx.batch(timing.is_some()),
+            batch,
             tag: 0,
             first_flow: share.common.flows.start,
             next: vec![0; share.common.flows.len()],
@@ -241,7 +247,7 @@ impl SendJob {
             must_reach_count: false,
             tally: TxTally::default(),
             timing,
-            stall: StallMeter::default(),
+            stall: StallMeter::of_batches(batch),
             departed: None,
             refused_since: None,
             stuck: false,

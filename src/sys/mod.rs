@@ -15,7 +15,10 @@
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
 //! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
-//! | [`refusal_of`] | why a send failed |
+//! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
+//! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
+//! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
+//! | [`set_timestamps`], [`realtime_ns`] | the kernel's receive timestamps, and their clock |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`] | kernel counters |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
@@ -33,10 +36,34 @@ mod other;
 use other as imp;
 
 pub use imp::{
-    affinity, backlog_drops, bind_device, device_drops, forbid_fragments, host, monotonic_ns,
-    raise_open_files, refusal_of, report_queue_drops, reports_queue_drops, set_timer_slack_ns,
-    set_traffic_class, sleep_until_ns, socket_drops, stolen_ns, thread_cpu_ns, udp_counters,
+    RecvBatch, SendBatch, affinity, backlog_drops, bind_device, device_drops, forbid_fragments,
+    host, monotonic_ns, raise_open_files, realtime_ns, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_timer_slack_ns, set_timestamps, set_traffic_class,
+    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stolen_ns, take_queued_refusal,
+    thread_cpu_ns, udp_counters,
 };
+
+/// What is wanted of received datagrams beside their payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// The length of the segments of a super-packet ([`set_udp_gro`]).
+    pub segments: bool,
+    /// When the kernel took it from the device ([`set_timestamps`]).
+    pub stamps: bool,
+}
+
+/// One received message.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Its bytes: one datagram, or several of `segment` bytes each, the last one maybe shorter.
+    pub payload: &'a [u8],
+    /// Bytes of a datagram; at least 1.
+    pub segment: usize,
+    /// Whether the payload or what came beside it was cut off for want of room.
+    pub truncated: bool,
+    /// When the kernel took it from the device, by [`realtime_ns`].
+    pub stamp_ns: Option<u64>,
+}
 
 /// Why a send failed, in the terms of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

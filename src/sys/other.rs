@@ -1,10 +1,11 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{SendError, UdpSnmp};
+use super::{Message, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -94,6 +95,114 @@ pub fn refusal_of(error: &io::Error) -> SendError {
         | io::ErrorKind::NetworkDown => SendError::Unreachable,
         io::ErrorKind::Interrupted => SendError::Interrupted,
         _ => SendError::Other(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_udp_segment<S>(_socket: &S, _bytes: u16) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_udp_gro<S>(_socket: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_timestamps<S>(_socket: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Never: there is no offload here.
+#[must_use]
+pub const fn refuses_offload(_error: SendError) -> bool {
+    false
+}
+
+/// Nothing is queued here.
+pub fn take_queued_refusal<S>(_socket: &S) -> Option<SendError> {
+    None
+}
+
+/// Nanoseconds of the system's calendar clock.
+#[must_use]
+pub fn realtime_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Many messages a call: not possible here.
+#[derive(Debug)]
+pub struct SendBatch;
+
+impl SendBatch {
+    /// For nothing.
+    #[must_use]
+    pub fn new(_messages: usize, _to: Option<SocketAddr>) -> Self {
+        Self
+    }
+
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn send<'a, S>(
+        &mut self,
+        _socket: &S,
+        _payloads: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Many messages a call: not possible here.
+#[derive(Debug)]
+pub struct RecvBatch;
+
+impl RecvBatch {
+    /// For nothing.
+    #[must_use]
+    pub fn new(_slots: usize, _slot_len: usize, _wants: Wants) -> Self {
+        Self
+    }
+
+    /// None.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        0
+    }
+
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn recv<S>(&mut self, _socket: &S) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn recv_one<S>(&mut self, _socket: &S) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Does nothing.
+    pub fn restart(&mut self) {}
+
+    /// Nothing was received.
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        std::iter::empty()
     }
 }
 

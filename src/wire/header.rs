@@ -28,7 +28,7 @@ pub const MAX_TIME: u64 = (1 << 48) - 1;
 const LAG_MANTISSA_BITS: u32 = 11;
 
 /// What a datagram of ours says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
     /// Which phase of which run it belongs to.
     pub tag: u16,
@@ -67,6 +67,18 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
         sequence: (high << 32 >> 16) | low >> 48,
         intended_ns: low & MAX_TIME,
     })
+}
+
+/// How much more the number of [`word`] is in the next datagram of a flow, where both were meant to
+/// leave at the same moment.
+pub const NEXT: u128 = 1 << 48;
+
+/// The header as one number, for telling at a glance whether it is the one expected: it is equal if
+/// and only if tag, flow, sequence and intended time are. `None` where the payload is shorter.
+#[inline]
+#[must_use]
+pub fn word(payload: &[u8]) -> Option<u128> {
+    payload.first_chunk::<HEADER_LEN>().map(|bytes| u128::from_be_bytes(*bytes))
 }
 
 /// Writes the lag into bytes 16 and 17, where the payload has them.

@@ -3,6 +3,6 @@
 mod header;
 
 pub use header::{
-    HEADER_LEN, Header, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, encode,
-    encode_lag, fill,
+    HEADER_LEN, Header, LAG_END, MAX_SEQUENCE, MAX_TIME, NEXT, decode_lag, decode_own, encode,
+    encode_lag, fill, word,
 };

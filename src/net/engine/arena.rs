@@ -17,13 +17,27 @@ pub(super) struct Arena {
 }
 
 impl Arena {
+    /// How many slots of `slot_len` bytes are to be had where so many are wanted: as many as fit
+    /// the cache, and at least one.
+    // cold: set-up
+    pub(super) fn fitting(slot_len: usize, wanted: usize) -> usize {
+        (ARENA_LEN / slot_len).clamp(1, wanted)
+    }
+
     /// As many slots of `slot_len` bytes as are wanted, or fit the cache; at least one.
     // cold: set-up
     pub(super) fn new(slot_len: usize, wanted: usize) -> Self {
         let stride = slot_len.next_multiple_of(CACHE_LINE);
-        let slots = (ARENA_LEN / stride).clamp(1, wanted);
+        let slots = Self::fitting(stride, wanted);
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
         Self { bytes: vec![0xFF; stride * slots], stride }
+    }
+
+    /// The same, without gaps between slots: what the kernel is to cut into datagrams.
+    // cold: set-up
+    pub(super) fn packed(slot_len: usize, wanted: usize) -> Self {
+        let slots = Self::fitting(slot_len, wanted);
+        Self { bytes: vec![0xFF; slot_len * slots], stride: slot_len }
     }
 
     /// How many slots there are.

@@ -4,21 +4,36 @@
 //! An engine is one file here and one line in `run/dispatch.rs`.
 
 mod arena;
+mod batch;
+mod gro;
+mod gso;
 mod null;
 mod plain;
+mod stamped;
 
+pub use batch::{BatchRx, BatchTx};
+pub use gro::GroRx;
+pub use gso::GsoTx;
 pub use null::{NullLink, NullRx, NullTx};
 pub use plain::{PlainRx, PlainTx};
+pub use stamped::StampedRx;
 
-use crate::sys::SendError;
+use std::io;
+
+use crate::sys::{self, Message, SendError};
+use crate::unit::Nanos;
 
 /// What one push did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Push {
     /// Datagrams that left, the first ones of the lease.
     pub sent: usize,
-    /// Why the one after those did not; those behind it were not tried.
-    pub refused: Option<SendError>,
+    /// What the kernel took as one: as many as datagrams, or fewer super-packets.
+    pub packets: u64,
+    /// Datagrams after those that were refused, together; what is behind them was not tried.
+    pub refused: usize,
+    /// Why; `None` where none was refused.
+    pub error: Option<SendError>,
     /// System calls made.
     pub syscalls: u64,
 }
@@ -28,6 +43,15 @@ pub struct Push {
 pub struct Pull {
     /// Datagrams to visit.
     pub datagrams: usize,
+    /// What the kernel handed over as one: as many as datagrams, or fewer super-packets.
+    pub packets: u64,
+    /// Datagrams among those that came in super-packets of several.
+    pub uncut: u64,
+    /// Packets whose payload or control messages were cut off for want of room.
+    pub truncated: u64,
+    /// How often the kernel found no buffer provided (ENOBUFS): what arrived meanwhile waited in
+    /// the socket, and is not lost by that.
+    pub no_buffers: u64,
     /// System calls made.
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
@@ -36,9 +60,19 @@ pub struct Pull {
     pub drained: bool,
 }
 
+/// The segments of super-packets, for engines that send such.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// Datagrams that one super-packet held at first.
+    pub at_first: usize,
+    /// Datagrams that one holds now; 1: there are no super-packets any more.
+    pub now: usize,
+}
+
 /// A way of sending: lease slots, stamp them, push, reclaim.
 pub trait Tx {
-    /// The most datagrams that one push takes; `paced`: where each has a moment of its own.
+    /// The most datagrams that one push takes; `paced`: where each has a moment of its own, and
+    /// those that are due at once go together.
     fn batch(&self, paced: bool) -> usize;
 
     /// Up to `want` slots to stamp, each [`Tx::stride`] bytes apart, filled with payload already.
@@ -50,6 +84,11 @@ pub trait Tx {
     /// Sends the first `count` leased slots on `flow` (dense, from 0), the first of which has this
     /// sequence number: it decides the payload's size.
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push;
+
+    /// Super-packets, where this makes such.
+    fn segments(&self) -> Option<Segments> {
+        None
+    }
 
     /// Takes back slots that have left, where the kernel borrows them.
     fn reclaim(&mut self) {}
@@ -65,8 +104,15 @@ pub trait Rx {
     /// Receives what there is, up to a batch.
     fn pull(&mut self) -> Pull;
 
-    /// Shows each datagram of the latest pull, in order of arrival.
-    fn each(&self, visit: impl FnMut(&[u8]));
+    /// Shows each datagram of the latest pull, in order of arrival, and how long it had waited in
+    /// the socket when it was read, where the kernel tells.
+    fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>));
+
+    /// Whether super-packets stay whole up to here, so that the kernel counts what it drops at the
+    /// socket in super-packets.
+    fn takes_super_packets(&self) -> bool {
+        false
+    }
 
     /// Begins a new phase, in which every flow counts from 0.
     fn restart(&mut self) {}
@@ -78,4 +124,68 @@ pub trait Rx {
     fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
         &mut []
     }
+}
+
+/// What a sendmmsg(2) of `count` messages did: how many left, and why the next one did not, where
+/// that can be known. A call that fails after its first message keeps the reason to itself; a
+/// reason that lasts shows at the next call, and one that came back from the network is in the
+/// socket's queue of errors.
+#[inline]
+fn settle(
+    sent: io::Result<usize>,
+    count: usize,
+    socket: &mio::net::UdpSocket,
+) -> (usize, Option<SendError>) {
+    match sent {
+        Ok(sent) if sent == count => (sent, None),
+        Ok(sent) => (sent, sys::take_queued_refusal(socket)),
+        Err(error) => (0, refusal(&error, socket)),
+    }
+}
+
+/// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller
+/// comes again.
+// cold: a refusal
+fn refusal(error: &io::Error, socket: &mio::net::UdpSocket) -> Option<SendError> {
+    let error = sys::refusal_of(error);
+    if matches!(error, SendError::Unreachable | SendError::TooBig) {
+        // Told now; it must not be found again behind a later call.
+        sys::take_queued_refusal(socket);
+    }
+    (error != SendError::Interrupted).then_some(error)
+}
+
+/// Counts what a recvmmsg(2) brought.
+#[inline]
+fn count<'a>(messages: impl Iterator<Item = Message<'a>>) -> Pull {
+    let mut pull = Pull::default();
+    for message in messages {
+        let datagrams = message.payload.len().div_ceil(message.segment).max(1);
+        pull.datagrams += datagrams;
+        pull.packets += 1;
+        pull.uncut += if datagrams > 1 { datagrams as u64 } else { 0 };
+        pull.truncated += u64::from(message.truncated);
+    }
+    pull
+}
+
+/// What a receive call that failed did.
+#[inline]
+fn nothing(error: &io::Error) -> Pull {
+    Pull {
+        errors: u64::from(!matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        )),
+        drained: error.kind() == io::ErrorKind::WouldBlock,
+        syscalls: 1,
+        ..Pull::default()
+    }
+}
+
+/// How long something stamped at `stamp_ns` has waited at `now_ns`, both on the calendar clock;
+/// one that was set back meanwhile tells nothing less than zero.
+#[inline]
+fn waited(stamp_ns: Option<u64>, now_ns: u64) -> Option<Nanos> {
+    stamp_ns.map(|stamp_ns| Nanos(now_ns.saturating_sub(stamp_ns)))
 }

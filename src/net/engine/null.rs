@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::arena::Arena;
 use super::{Pull, Push, Rx, Tx};
 use crate::sys::SendError;
-use crate::unit::PayloadSize;
+use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
 const BATCH: usize = 64;
@@ -108,7 +108,8 @@ impl Tx for NullTx {
             first_sequence.saturating_sub(flow.made.0.load(Ordering::Relaxed)) > self.link.under_way
         };
         if full() && (0..LOOKS).all(|_| full()) {
-            return Push { refused: Some(SendError::WouldBlock), ..Push::default() };
+            let error = Some(SendError::WouldBlock);
+            return Push { refused: 1, error, ..Push::default() };
         }
         let last = self.arena.slots().nth(count - 1);
         let word = last.and_then(|slot| slot.get(8..16)).and_then(|bytes| bytes.try_into().ok());
@@ -116,7 +117,7 @@ impl Tx for NullTx {
             flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
         }
         flow.taken.store(first_sequence + count as u64, Ordering::Release);
-        Push { sent: count, ..Push::default() }
+        Push { sent: count, packets: count as u64, ..Push::default() }
     }
 }
 
@@ -167,7 +168,8 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         self.first_sequence = first;
         self.made[at] += self.pulled as u64;
         flow.made.0.store(self.made[at], Ordering::Relaxed);
-        Pull { datagrams: self.pulled, drained: self.pulled < slots, ..Pull::default() }
+        let (datagrams, packets) = (self.pulled, self.pulled as u64);
+        Pull { datagrams, packets, drained: datagrams < slots, ..Pull::default() }
     }
 
     fn restart(&mut self) {
@@ -175,10 +177,10 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
     }
 
     #[inline]
-    fn each(&self, mut visit: impl FnMut(&[u8])) {
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
         let slots = self.arena.slots().take(self.pulled);
         for (slot, sequence) in slots.zip(self.first_sequence..) {
-            visit(&slot[..self.size.at(sequence)]);
+            visit(&slot[..self.size.at(sequence)], None);
         }
     }
 }

@@ -235,7 +235,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::measure::Capability;
     use crate::plan::{
-        EngineKind, EnginePair, Limit, Machine, PaceKind, Pinning, Scenario, WaitKind,
+        EnginePair, EngineWord, Limit, Machine, PaceKind, Pinning, Scenario, TimestampKind,
+        WaitKind,
     };
     use crate::unit::{Nanos, PayloadSize, Rate};
 
@@ -291,7 +292,9 @@ pub(crate) mod tests {
     pub(crate) fn plan(pin: Pinning, rates: Vec<Rate>) -> Plan {
         let scenario = Scenario {
             sizes: vec![PayloadSize::Fixed(64)],
-            engines: vec![EnginePair::both(EngineKind::Plain)],
+            engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
+            batch: None,
+            timestamps: TimestampKind::User,
             rates,
             pace: PaceKind::Even,
             limit: Limit::Time(Nanos::from_millis(500)),
@@ -308,7 +311,7 @@ pub(crate) mod tests {
             ip: crate::plan::IpOptions::default(),
             seed: 1,
         };
-        let machine = Machine { cpus: vec![0, 1], siblings: Vec::new() };
+        let machine = Machine { cpus: vec![0, 1], ..Machine::default() };
         Plan::new(scenario, &machine).expect("it is sound")
     }
 

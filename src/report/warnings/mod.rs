@@ -26,7 +26,7 @@ mod timing;
 
 use super::document::{Cell, Warning};
 use crate::measure::{CutShort, Harvest, HostFacts};
-use crate::plan::{EngineKind, Plan};
+use crate::plan::{Kind, Plan, TxKind};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,7 +109,7 @@ fn warning(code: &str, message: impl Into<String>) -> Warning {
 
 /// Whether datagrams went through the kernel at all.
 fn is_null(cell: &Cell) -> bool {
-    cell.engine.tx_active == EngineKind::Null.word()
+    cell.engine.tx_active == TxKind::Null.word()
 }
 
 /// `3.20 %` of a whole that is not nothing.

@@ -140,3 +140,86 @@ pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
     };
     check(result).map(|_| ())
 }
+
+/// Has every message of this socket cut into datagrams of `bytes` by the kernel, or by the device
+/// (`UDP_SEGMENT`, udp(7)); 0: not any more.
+///
+/// # Errors
+/// What setsockopt(2) says; ENOPROTOOPT before Linux 4.18.
+pub fn set_udp_segment(socket: &impl AsFd, bytes: u16) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT, bytes.into())
+}
+
+/// Has consecutive datagrams of one sender handed over as one message, with the length of each in
+/// a control message (`UDP_GRO`, udp(7)).
+///
+/// # Errors
+/// What setsockopt(2) says; ENOPROTOOPT before Linux 5.0.
+pub fn set_udp_gro(socket: &impl AsFd) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_GRO, 1)
+}
+
+/// Has each message come with the moment at which the kernel took it from the device, by the
+/// clock of [`super::realtime_ns`] (`SO_TIMESTAMPNS`, socket(7)).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Whether a send failed for want of offload: EIO where a device cannot sum what it should cut,
+/// EINVAL where a message has more segments than the kernel takes or one exceeds the MTU
+/// (`udp_send_skb`, net/ipv4/udp.c), which newer kernels call EMSGSIZE.
+#[must_use]
+pub const fn refuses_offload(error: SendError) -> bool {
+    matches!(error, SendError::Other(libc::EIO | libc::EINVAL) | SendError::TooBig)
+}
+
+/// How many queued errors one call reads at most. Arbitrary: more than one batch can cause.
+const QUEUED_MOST: usize = 1_024;
+
+/// Empties the queue of errors that came back for earlier datagrams, which [`report_queue_drops`]
+/// turned on; returns the latest. A batch call that fails after its first message swallows the
+/// error, and this is where it can still be read.
+pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
+    let fd = socket.as_fd().as_raw_fd();
+    let mut latest = None;
+    for _ in 0..QUEUED_MOST {
+        match next_queued_error(fd) {
+            Some(errno) => latest = Some(refusal_of(&io::Error::from_raw_os_error(errno))),
+            None => break,
+        }
+    }
+    latest
+}
+
+/// The next error number of the queue.
+fn next_queued_error(fd: std::os::fd::RawFd) -> Option<i32> {
+    /// Room for the error and the address of who sent it, aligned as `struct cmsghdr` demands.
+    #[repr(C, align(8))]
+    struct Control([u8; 256]);
+    let mut control = Control([0; 256]);
+    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_control = (&raw mut control).cast();
+    header.msg_controllen = size_of::<Control>() as _;
+    // SAFETY: the header points to `control`, writable for the length given; the kernel sets the
+    // length to what it wrote, the macros stay within it, and the error is copied out as bytes.
+    unsafe {
+        let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+        check(libc::recvmsg(fd, &raw mut header, flags) as libc::c_int).ok()?;
+        let mut at = libc::CMSG_FIRSTHDR(&raw const header);
+        while let Some(found) = at.as_ref() {
+            if matches!(
+                (found.cmsg_level, found.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            ) {
+                let error = libc::CMSG_DATA(found).cast::<libc::sock_extended_err>();
+                return Some(error.read_unaligned().ee_errno as i32);
+            }
+            at = libc::CMSG_NXTHDR(&raw const header, found);
+        }
+    }
+    Some(0)
+}

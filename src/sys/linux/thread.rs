@@ -10,6 +10,13 @@ pub fn monotonic_ns() -> u64 {
     read_clock(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds of `CLOCK_REALTIME`, the clock of the kernel's receive timestamps.
+#[inline]
+#[must_use]
+pub fn realtime_ns() -> u64 {
+    read_clock(libc::CLOCK_REALTIME)
+}
+
 /// CPU time of the calling thread in nanoseconds.
 #[must_use]
 pub fn thread_cpu_ns() -> Option<u64> {

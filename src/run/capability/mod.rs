@@ -1,21 +1,23 @@
 //! What this host can do for a run, each tried out for real: what a version number promises, a
 //! container or a security policy may have taken away.
 
-use std::io;
+mod engines;
+
 use std::net::UdpSocket;
 use std::thread::Builder;
 
 use crate::measure::Capability;
 use crate::net::pin_to;
-use crate::plan::EngineKind;
 use crate::sys;
+
+pub(crate) use engines::ENGINES;
 
 /// Tries out the engines of this build, and what they rely on.
 pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
     let socket = UdpSocket::bind("127.0.0.1:0");
-    let mut found: Vec<_> =
-        EngineKind::ALL.into_iter().map(|kind| engine(kind, socket.as_ref())).collect();
+    let mut found = engines::probe();
     found.extend([
+        engines::kernel_timestamps(),
         socket_drops(socket.as_ref().ok()),
         queue_drops(socket.as_ref().ok()),
         udp_counters(),
@@ -31,15 +33,6 @@ pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
 /// One that is there, or not, with the words for either case.
 fn either(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
     Capability { name, available, detail: if available { there } else { missing }.to_owned() }
-}
-
-fn engine(kind: EngineKind, socket: Result<&UdpSocket, &io::Error>) -> Capability {
-    let (available, detail) = match (kind, socket) {
-        (EngineKind::Plain, Ok(_)) => (true, "one send or recvfrom a datagram".to_owned()),
-        (EngineKind::Plain, Err(error)) => (false, format!("no UDP socket on 127.0.0.1: {error}")),
-        (EngineKind::Null, _) => (true, "no system call at all: our own ceiling".to_owned()),
-    };
-    Capability { name: kind.word(), available, detail }
 }
 
 fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
@@ -142,17 +135,8 @@ mod tests {
         let found = probe(&[]);
         let names: std::collections::BTreeSet<_> = found.iter().map(|can| can.name).collect();
         assert_eq!(names.len(), found.len());
-        assert!(EngineKind::ALL.iter().all(|kind| names.contains(kind.word())));
+        assert!(ENGINES.iter().all(|word| names.contains(word)));
         assert!(found.iter().all(|can| !can.detail.is_empty()));
-    }
-
-    #[test]
-    fn an_engine_without_a_socket_says_why() {
-        let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        let plain = engine(EngineKind::Plain, Err(&error));
-        assert!(!plain.available);
-        assert!(plain.detail.contains("permission denied"), "{}", plain.detail);
-        assert!(engine(EngineKind::Null, Err(&error)).available);
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! Many datagrams a system call: `sendmmsg` and `recvmmsg`.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+
+use super::arena::Arena;
+use super::plain::SLACK;
+use super::{Pull, Push, Rx, Tx, count, nothing, settle, waited};
+use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Datagrams a call where nobody asks for another number.
+const BATCH: usize = 64;
+
+/// Sends many datagrams by one call.
+#[derive(Debug)]
+pub struct BatchTx {
+    sockets: Vec<UdpSocket>,
+    size: PayloadSize,
+    arena: Arena,
+    calls: SendBatch,
+}
+
+impl BatchTx {
+    /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
+    /// a call at most. `fill` writes the payload, once.
+    #[must_use]
+    // cold: set-up
+    pub fn new(
+        sockets: Vec<UdpSocket>,
+        to: Option<SocketAddr>,
+        size: PayloadSize,
+        batch: Option<usize>,
+        fill: impl Fn(&mut [u8]),
+    ) -> Self {
+        let mut arena = Arena::new(size.largest(), batch.unwrap_or(BATCH));
+        arena.slots_mut().for_each(fill);
+        let calls = SendBatch::new(arena.len(), to);
+        Self { sockets, size, arena, calls }
+    }
+}
+
+impl Tx for BatchTx {
+    fn batch(&self, _paced: bool) -> usize {
+        self.arena.len()
+    }
+
+    #[inline]
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        self.arena.lease(want)
+    }
+
+    #[inline]
+    fn stride(&self) -> usize {
+        self.arena.stride()
+    }
+
+    #[inline]
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let (socket, size) = (&self.sockets[flow], self.size);
+        let slots = self.arena.slots().take(count).zip(first_sequence..);
+        let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
+        let (sent, error) = settle(self.calls.send(socket, payloads), count, socket);
+        let refused = usize::from(error.is_some());
+        Push { sent, packets: sent as u64, refused, error, syscalls: 1 }
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        &mut self.sockets
+    }
+}
+
+/// Receives many datagrams by one call, with their senders' addresses.
+#[derive(Debug)]
+pub struct BatchRx {
+    socket: UdpSocket,
+    calls: RecvBatch,
+    /// When the latest call returned, on the calendar clock; read where there are timestamps.
+    read_ns: Option<u64>,
+}
+
+impl BatchRx {
+    /// Receives on this socket datagrams of this size, `batch` a call at most; with the kernel's
+    /// timestamps where those are wanted.
+    ///
+    /// # Errors
+    /// Where timestamps are wanted and there are none.
+    // cold: set-up
+    pub fn new(
+        socket: UdpSocket,
+        size: PayloadSize,
+        batch: Option<usize>,
+        stamps: bool,
+    ) -> io::Result<Self> {
+        if stamps {
+            sys::set_timestamps(&socket)?;
+        }
+        let slot_len = size.largest() + SLACK;
+        let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
+        let calls = RecvBatch::new(slots, slot_len, Wants { stamps, ..Wants::default() });
+        Ok(Self { socket, calls, read_ns: stamps.then_some(0) })
+    }
+}
+
+impl Rx for BatchRx {
+    #[inline]
+    fn pull(&mut self) -> Pull {
+        let received = match self.calls.recv(&self.socket) {
+            Ok(received) => received,
+            Err(error) => return nothing(&error),
+        };
+        self.read_ns = self.read_ns.map(|_| sys::realtime_ns());
+        let drained = received < self.calls.slots();
+        Pull { syscalls: 1, drained, ..count(self.calls.messages()) }
+    }
+
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
+        let read_ns = self.read_ns.unwrap_or(0);
+        for message in self.calls.messages() {
+            visit(message.payload, waited(message.stamp_ns, read_ns));
+        }
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        std::slice::from_mut(&mut self.socket)
+    }
+}

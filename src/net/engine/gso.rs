@@ -1,0 +1,130 @@
+//! Super-packets: the kernel takes many datagrams as one (`UDP_SEGMENT`) and cuts them as late as
+//! it can, on the device or at the receiving socket; several such a `sendmmsg`.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+
+use super::arena::Arena;
+use super::{Push, Segments, Tx, settle};
+use crate::sys::{self, SendBatch};
+use crate::unit::{MAX_PAYLOAD, PayloadSize};
+
+/// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
+/// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
+const SEGMENTS: usize = 128;
+
+/// Super-packets a call where nobody asks for a number of datagrams.
+const MESSAGES: usize = 4;
+
+/// Sends super-packets, several by one call.
+#[derive(Debug)]
+pub struct GsoTx {
+    sockets: Vec<UdpSocket>,
+    size: PayloadSize,
+    arena: Arena,
+    calls: SendBatch,
+    /// Datagrams a call at most.
+    batch: usize,
+    segments: Segments,
+}
+
+impl GsoTx {
+    /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
+    /// a call at most. `fill` writes the payload, once. Datagrams of mixed sizes cannot share a
+    /// super-packet, and each leaves alone.
+    ///
+    /// # Errors
+    /// Where the system knows no super-packets.
+    // cold: set-up
+    pub fn new(
+        sockets: Vec<UdpSocket>,
+        to: Option<SocketAddr>,
+        size: PayloadSize,
+        batch: Option<usize>,
+        fill: impl Fn(&mut [u8]),
+    ) -> io::Result<Self> {
+        let (segments, bytes) = match size {
+            PayloadSize::Fixed(bytes) => (SEGMENTS.min(MAX_PAYLOAD / usize::from(bytes)), bytes),
+            PayloadSize::Imix => (1, 0),
+        };
+        let batch = batch.unwrap_or(segments * MESSAGES);
+        let segments = segments.min(batch);
+        let segment = if segments > 1 { bytes } else { 0 };
+        sockets.iter().try_for_each(|socket| sys::set_udp_segment(socket, segment))?;
+        let mut arena = if segments == 1 {
+            Arena::new(size.largest(), batch)
+        } else {
+            Arena::packed(size.largest(), batch)
+        };
+        arena.slots_mut().for_each(fill);
+        let batch = arena.len();
+        // Each datagram alone in the worst case: where the segments have fallen to one.
+        let calls = SendBatch::new(batch, to);
+        let segments = Segments { at_first: segments, now: segments };
+        Ok(Self { sockets, size, arena, calls, batch, segments })
+    }
+
+    /// Fewer segments from now on: the device or the kernel does not take as many. Without any
+    /// left, cutting is turned off, for a device without it refuses even the attempt.
+    // cold: happens a handful of times
+    fn fall(&mut self) {
+        self.segments.now = self.segments.now.div_ceil(2);
+        if self.segments.now == 1 {
+            for socket in &self.sockets {
+                let _ = sys::set_udp_segment(socket, 0);
+            }
+        }
+    }
+}
+
+impl Tx for GsoTx {
+    fn batch(&self, _paced: bool) -> usize {
+        self.batch
+    }
+
+    #[inline]
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        self.arena.lease(want)
+    }
+
+    #[inline]
+    fn stride(&self) -> usize {
+        self.arena.stride()
+    }
+
+    #[inline]
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let (socket, segments) = (&self.sockets[flow], self.segments.now);
+        let packets = count.div_ceil(segments);
+        let (left, error) = if segments == 1 {
+            let size = self.size;
+            let slots = self.arena.slots().take(count).zip(first_sequence..);
+            let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
+            settle(self.calls.send(socket, payloads), packets, socket)
+        } else {
+            let stride = self.arena.stride();
+            let payloads = self.arena.lease(count).chunks(segments * stride);
+            settle(self.calls.send(socket, payloads), packets, socket)
+        };
+        let sent = count.min(left * segments);
+        let push = Push { sent, packets: left as u64, syscalls: 1, ..Push::default() };
+        match error {
+            None => push,
+            Some(error) if segments > 1 && sys::refuses_offload(error) => {
+                self.fall();
+                push
+            }
+            error => Push { refused: segments.min(count - sent), error, ..push },
+        }
+    }
+
+    fn segments(&self) -> Option<Segments> {
+        Some(self.segments)
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        &mut self.sockets
+    }
+}

@@ -1,0 +1,68 @@
+//! One system call a datagram, with the kernel's timestamp: `recvmsg`, which brings what
+//! `recv_from` has no room for.
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::plain::{RX_BATCH, SLACK};
+use super::{Pull, Rx, nothing, waited};
+use crate::sys::{self, RecvBatch, Wants};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Receives each datagram by a call of its own, with its sender's address and its timestamp.
+#[derive(Debug)]
+pub struct StampedRx {
+    socket: UdpSocket,
+    calls: RecvBatch,
+    read_ns: u64,
+    /// Datagrams the next pull may take, as in [`super::PlainRx`].
+    limit: usize,
+}
+
+impl StampedRx {
+    /// Receives on this socket datagrams of this size.
+    ///
+    /// # Errors
+    /// Where there are no timestamps.
+    // cold: set-up
+    pub fn new(socket: UdpSocket, size: PayloadSize) -> io::Result<Self> {
+        sys::set_timestamps(&socket)?;
+        let wants = Wants { stamps: true, ..Wants::default() };
+        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, wants);
+        Ok(Self { socket, calls, read_ns: 0, limit: 1 })
+    }
+}
+
+impl Rx for StampedRx {
+    #[inline]
+    fn pull(&mut self) -> Pull {
+        let mut pull = Pull::default();
+        self.calls.restart();
+        for _ in 0..self.limit {
+            pull.syscalls += 1;
+            if let Err(error) = self.calls.recv_one(&self.socket) {
+                let failed = nothing(&error);
+                (pull.errors, pull.drained) = (failed.errors, failed.drained);
+                break;
+            }
+            pull.datagrams += 1;
+        }
+        pull.packets = pull.datagrams as u64;
+        pull.truncated = self.calls.messages().map(|message| u64::from(message.truncated)).sum();
+        self.read_ns = sys::realtime_ns();
+        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.calls.slots()) };
+        pull
+    }
+
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
+        for message in self.calls.messages() {
+            visit(message.payload, waited(message.stamp_ns, self.read_ns));
+        }
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        std::slice::from_mut(&mut self.socket)
+    }
+}

@@ -1,0 +1,148 @@
+//! Engines, each tried out with real datagrams over loopback.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::measure::Capability;
+use crate::sys::{self, RecvBatch, SendBatch, Wants};
+
+/// The engines of this build, by word, either side's.
+pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
+
+/// Payload of a probe's datagrams in bytes; arbitrary.
+const PAYLOAD: usize = 16;
+
+/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, what it was before,
+/// and the least that is one.
+const SEGMENTS: [usize; 3] = [128, 64, 2];
+
+/// What a probe found: the words for it, or why not.
+type Found = Result<String, String>;
+
+/// Tries out every engine.
+pub(super) fn probe() -> Vec<Capability> {
+    let found = [plain(), batch(), gso(), gro(), uring(), null()];
+    ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
+}
+
+/// Tries out the kernel's receive timestamps.
+pub(super) fn kernel_timestamps() -> Capability {
+    let try_it = || {
+        let pair = Pair::open()?;
+        sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
+        pair.send(&[0; PAYLOAD], PAYLOAD)?;
+        let mut calls = RecvBatch::new(1, PAYLOAD, Wants { stamps: true, ..Wants::default() });
+        calls.recv(&pair.rx).map_err(|error| lacks("recvmmsg", &error))?;
+        let stamped = calls.messages().any(|message| message.stamp_ns.is_some());
+        if stamped {
+            Ok("SO_TIMESTAMPNS: --timestamps kernel tells waiting in the socket apart".to_owned())
+        } else {
+            Err("datagrams come without a timestamp".to_owned())
+        }
+    };
+    capability("kernel_timestamps", try_it())
+}
+
+fn capability(name: &'static str, found: Found) -> Capability {
+    let available = found.is_ok();
+    Capability { name, available, detail: found.unwrap_or_else(|why| why) }
+}
+
+/// What is missing, in the system's words.
+fn lacks(what: &str, error: &io::Error) -> String {
+    format!("no {what} here: {error}")
+}
+
+/// Two sockets on loopback, the first connected to the second.
+struct Pair {
+    tx: UdpSocket,
+    rx: UdpSocket,
+}
+
+impl Pair {
+    fn open() -> Result<Self, String> {
+        let open = || {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let (tx, rx) = (UdpSocket::bind(any)?, UdpSocket::bind(any)?);
+            tx.connect(rx.local_addr()?)?;
+            rx.set_nonblocking(true)?;
+            Ok(Self { tx, rx })
+        };
+        open().map_err(|error: io::Error| format!("no UDP socket on 127.0.0.1: {error}"))
+    }
+
+    /// Sends these bytes as messages of `each` bytes, all by one call.
+    fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
+        let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
+        calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))
+    }
+}
+
+fn plain() -> Found {
+    Pair::open().map(|_| "one send or recvfrom a datagram".to_owned())
+}
+
+fn batch() -> Found {
+    let pair = Pair::open()?;
+    let sent = pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
+    let mut calls = RecvBatch::new(2, PAYLOAD, Wants::default());
+    let received = calls.recv(&pair.rx).map_err(|error| lacks("recvmmsg", &error))?;
+    if (sent, received) == (2, 2) {
+        Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
+    } else {
+        Err(format!("of 2 datagrams by one call, {sent} left and {received} came back by one call"))
+    }
+}
+
+fn gso() -> Found {
+    let pair = Pair::open()?;
+    let segments = super_packet(&pair)?;
+    let mut calls = RecvBatch::new(segments, PAYLOAD, Wants::default());
+    let received = calls.recv(&pair.rx).map_err(|error| lacks("recvmmsg", &error))?;
+    if received == segments {
+        Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
+    } else {
+        Err(format!("a super-packet of {segments} datagrams was cut into {received}"))
+    }
+}
+
+/// Sends the largest super-packet that is taken; returns how many datagrams it holds.
+fn super_packet(pair: &Pair) -> Result<usize, String> {
+    sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
+        .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
+    let takes = |&segments: &usize| {
+        let bytes = [0; PAYLOAD * SEGMENTS[0]];
+        pair.send(&bytes[..segments * PAYLOAD], segments * PAYLOAD).is_ok()
+    };
+    SEGMENTS
+        .into_iter()
+        .find(takes)
+        .ok_or_else(|| "UDP_SEGMENT is known, and every super-packet refused".to_owned())
+}
+
+fn gro() -> Found {
+    let pair = Pair::open()?;
+    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
+    let Ok(segments) = super_packet(&pair) else {
+        return Ok("UDP_GRO: consecutive datagrams are received as one".to_owned());
+    };
+    let wants = Wants { segments: true, ..Wants::default() };
+    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
+    calls.recv(&pair.rx).map_err(|error| lacks("recvmmsg", &error))?;
+    let whole = calls
+        .messages()
+        .any(|message| message.segment == PAYLOAD && message.payload.len() == PAYLOAD * segments);
+    if whole {
+        Ok(format!("UDP_GRO: {segments} datagrams were received as one"))
+    } else {
+        Err("UDP_GRO is known, and the length of segments is not told".to_owned())
+    }
+}
+
+fn uring() -> Found {
+    Err("this build has no feature uring".to_owned())
+}
+
+fn null() -> Found {
+    Ok("no system call at all: our own ceiling".to_owned())
+}

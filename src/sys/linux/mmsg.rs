@@ -1,0 +1,239 @@
+//! sendmmsg(2) and recvmmsg(2): many messages a call, with the control messages of UDP offload and
+//! of receive timestamps.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use socket2::SockAddr;
+
+use crate::sys::{Message, Wants};
+
+/// `SOL_UDP` of `include/linux/socket.h`, the level of UDP's own control messages.
+const SOL_UDP: libc::c_int = 17;
+
+/// Room for the control messages of one datagram: a timestamp (32 bytes) and a segment size (24),
+/// aligned as `struct cmsghdr` demands.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_LEN]);
+
+/// `CMSG_SPACE` of a timespec (32) and of an int (24), and as much to spare as one more int takes.
+const CONTROL_LEN: usize = 80;
+
+/// A message header without anything.
+const EMPTY: libc::mmsghdr = libc::mmsghdr {
+    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces, no control.
+    msg_hdr: unsafe { std::mem::zeroed() },
+    msg_len: 0,
+};
+
+/// A piece of memory without any.
+const NO_PIECE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+
+/// The headers of one sendmmsg(2), made once.
+#[derive(Debug)]
+pub struct SendBatch {
+    messages: Box<[libc::mmsghdr]>,
+    pieces: Box<[libc::iovec]>,
+    /// Where all messages go; pointed to by the headers, so it stays where it is.
+    _to: Option<Box<SockAddr>>,
+}
+
+impl SendBatch {
+    /// For so many messages a call, to `to`, or where the socket is connected.
+    #[must_use]
+    pub fn new(messages: usize, to: Option<SocketAddr>) -> Self {
+        let to = to.map(|to| Box::new(SockAddr::from(to)));
+        let mut pieces = vec![NO_PIECE; messages].into_boxed_slice();
+        let header = |piece: &mut libc::iovec| {
+            let mut message = EMPTY;
+            if let Some(to) = &to {
+                message.msg_hdr.msg_name = to.as_ptr().cast_mut().cast();
+                message.msg_hdr.msg_namelen = to.len();
+            }
+            (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (std::ptr::from_mut(piece), 1);
+            message
+        };
+        let messages = pieces.iter_mut().map(header).collect();
+        Self { messages, pieces, _to: to }
+    }
+
+    /// Sends one message for each payload, as many as there are headers; returns how many left.
+    ///
+    /// # Errors
+    /// Why the first one did not. Where a later one does not, the system does not say why.
+    #[inline]
+    pub fn send<'a>(
+        &mut self,
+        socket: &impl AsFd,
+        payloads: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        for (piece, payload) in self.pieces.iter_mut().zip(payloads) {
+            piece.iov_base = payload.as_ptr().cast_mut().cast();
+            piece.iov_len = payload.len();
+            count += 1;
+        }
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: the first `count` headers point to pieces of this batch, whose heap memory never
+        // moves; those point to the payloads, which are borrowed for this call and only read.
+        let sent = unsafe { libc::sendmmsg(fd, self.messages.as_mut_ptr(), count, 0) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// The headers and buffers of one recvmmsg(2), made once.
+#[derive(Debug)]
+pub struct RecvBatch {
+    messages: Box<[libc::mmsghdr]>,
+    pieces: Box<[libc::iovec]>,
+    names: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    bytes: Vec<u8>,
+    slot_len: usize,
+    control_len: usize,
+    /// Headers that the latest call has written to.
+    received: usize,
+}
+
+impl RecvBatch {
+    /// So many buffers of `slot_len` bytes each, with what is wanted beside the payload.
+    #[must_use]
+    pub fn new(slots: usize, slot_len: usize, wants: Wants) -> Self {
+        // SAFETY: plain old data, for which zeroes are a valid value.
+        let no_name: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+        let mut batch = Self {
+            messages: vec![EMPTY; slots].into_boxed_slice(),
+            pieces: vec![NO_PIECE; slots].into_boxed_slice(),
+            names: vec![no_name; slots].into_boxed_slice(),
+            controls: vec![Control([0; CONTROL_LEN]); slots].into_boxed_slice(),
+            // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
+            bytes: vec![0xFF; slots * slot_len],
+            slot_len,
+            control_len: if wants == Wants::default() { 0 } else { CONTROL_LEN },
+            received: 0,
+        };
+        let chunks = batch.bytes.chunks_exact_mut(slot_len);
+        let parts = batch.pieces.iter_mut().zip(&mut batch.names).zip(&mut batch.controls);
+        for ((message, ((piece, name), control)), chunk) in
+            batch.messages.iter_mut().zip(parts).zip(chunks)
+        {
+            (piece.iov_base, piece.iov_len) = (chunk.as_mut_ptr().cast(), slot_len);
+            let header = &mut message.msg_hdr;
+            (header.msg_iov, header.msg_iovlen) = (std::ptr::from_mut(piece), 1);
+            header.msg_name = std::ptr::from_mut(name).cast();
+            if batch.control_len > 0 {
+                header.msg_control = std::ptr::from_mut(control).cast();
+            }
+        }
+        batch.received = slots;
+        batch
+    }
+
+    /// How many messages one call takes at most.
+    #[inline]
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Gives the headers that were written to their room back: the kernel shrinks what it is
+    /// offered to what it used.
+    #[inline]
+    fn offer(&mut self) {
+        for message in &mut self.messages[..self.received] {
+            let header = &mut message.msg_hdr;
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_controllen = self.control_len;
+        }
+        self.received = 0;
+    }
+
+    /// Receives what there is, without waiting; returns how many messages there are.
+    ///
+    /// # Errors
+    /// What recvmmsg(2) says; nothing was received then.
+    #[inline]
+    pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
+        self.offer();
+        let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
+        let (messages, no_timeout) = (self.messages.as_mut_ptr(), std::ptr::null_mut());
+        // SAFETY: all headers point to pieces, names, controls and bytes of this batch, on the heap
+        // where they never move, with their true lengths; nobody else looks at them meanwhile.
+        let received =
+            unsafe { libc::recvmmsg(fd, messages, slots, libc::MSG_DONTWAIT, no_timeout) };
+        self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.received)
+    }
+
+    /// Receives one more message by a recvmsg(2) of its own, after those received so far;
+    /// [`Self::restart`] begins anew.
+    ///
+    /// # Errors
+    /// What recvmsg(2) says; WouldBlock, too, where all buffers are in use.
+    #[inline]
+    pub fn recv_one(&mut self, socket: &impl AsFd) -> io::Result<()> {
+        let Some(message) = self.messages.get_mut(self.received) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let header = &raw mut message.msg_hdr;
+        // SAFETY: as in `recv`, for this header alone.
+        let len = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), header, libc::MSG_DONTWAIT) };
+        message.msg_len = u32::try_from(len).map_err(|_| io::Error::last_os_error())?;
+        self.received += 1;
+        Ok(())
+    }
+
+    /// Forgets what was received, before the next [`Self::recv_one`].
+    #[inline]
+    pub fn restart(&mut self) {
+        self.offer();
+    }
+
+    /// What was received, in order of arrival.
+    #[inline]
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        let slots = self.bytes.chunks_exact(self.slot_len);
+        self.messages[..self.received].iter().zip(slots).map(|(message, slot)| {
+            let len = (message.msg_len as usize).min(self.slot_len);
+            let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
+            let mut found = Message {
+                payload: &slot[..len],
+                segment: len.max(1),
+                truncated: message.msg_hdr.msg_flags & cut != 0,
+                stamp_ns: None,
+            };
+            if message.msg_hdr.msg_controllen > 0 {
+                read_control(&message.msg_hdr, &mut found);
+            }
+            found
+        })
+    }
+}
+
+/// Reads the control messages that came with a datagram.
+#[inline]
+fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
+    // SAFETY: the kernel has filled the control buffer of this header and set its length; the
+    // macros stay within it, and the data is copied out as bytes, whatever its alignment.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(header);
+        while let Some(control) = at.as_ref() {
+            let data = libc::CMSG_DATA(control);
+            match (control.cmsg_level, control.cmsg_type) {
+                (SOL_UDP, libc::UDP_GRO) => {
+                    let segment: libc::c_int = data.cast::<libc::c_int>().read_unaligned();
+                    found.segment = usize::try_from(segment).unwrap_or(0).max(1);
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let time: libc::timespec = data.cast::<libc::timespec>().read_unaligned();
+                    found.stamp_ns = Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
+                }
+                _ => {}
+            }
+            at = libc::CMSG_NXTHDR(header, control);
+        }
+    }
+}

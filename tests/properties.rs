@@ -75,6 +75,7 @@ proptest! {
         let [duplicate, late, foreign, corrupt] = extra;
         let [sockets, no_ports, in_csum_errors, backlog, device] = kernel;
         let tx = TxTally {
+            packets: sent,
             sent,
             refused: Refused { would_block: refused, ..Refused::default() },
             ..TxTally::default()

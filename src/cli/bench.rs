@@ -11,7 +11,7 @@ use super::error::{CliError, Exit};
 use super::output::{Target, color, complain, pretty, print, width};
 use super::{lower, progress};
 use crate::measure::HostFacts;
-use crate::plan::Plan;
+use crate::plan::{EngineWord, Plan};
 use crate::report::document::{Report, SCHEMA, Tool, Warning};
 use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
 use crate::run::{self, Depth, Measured, Outcome};
@@ -23,10 +23,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let files = Files::check(&args.output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
-    let machine = run::machine(&facts);
-    lower::settle_for(&mut scenario, args, &machine);
-    let plan = Plan::new(scenario, &machine)?;
+    let mut machine = run::machine(&facts);
+    let left_out = lower::settle_for(&mut scenario, args, &machine);
+    // What cannot be, is said before anything is tried.
+    Plan::new(scenario.clone(), &machine)?;
     let stop = stop_on_signals()?;
+    let auto = scenario.engines.contains(&EngineWord::Auto);
+    let choice = auto.then(|| run::choose(&scenario, &machine, &stop)).transpose()?;
+    machine.fastest = choice.as_ref().map(|choice| choice.engine);
+    let mut plan = Plan::new(scenario, &machine)?;
+    plan.left_out.extend(left_out);
     let mut line = progress::Line::new(args.output.quiet);
     let outcome = run::run(&plan, &stop, &mut line);
     line.finish();
@@ -36,7 +42,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     {
         return Err(error.into());
     }
-    let report = assemble(&plan, &facts, &measured, started_at)?;
+    let mut report = assemble(&plan, &facts, &measured, started_at)?;
+    report.choice = choice.as_ref().map(report::choice);
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&report, &args.output);
     files.write(&report)?;
@@ -72,7 +79,10 @@ fn assemble(
         started_at: humantime::format_rfc3339_millis(started_at).to_string(),
         host: report::host(facts),
         scenario,
-        warnings: report::host_warnings(facts, Wants::of(plan)),
+        choice: None,
+        warnings: report::left_out(&plan.left_out)
+            .chain(report::host_warnings(facts, Wants::of(plan)))
+            .collect(),
         cells: cells.collect(),
     })
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::args::{BenchArgs, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EngineWord, IpOptions, Limit, Machine, PaceShape, Scenario, TimestampKind, WaitKind,
+    EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Scenario, TimestampKind, WaitKind,
 };
 use crate::unit::Rate;
 
@@ -46,14 +46,23 @@ fn engines(args: &BenchArgs) -> Vec<EngineWord> {
     if args.engines.is_empty() { Scenario::default().engines } else { once(args.engines.clone()) }
 }
 
-/// Takes out of the default what this machine does not have: only what was named is an error.
-pub(crate) fn settle_for(scenario: &mut Scenario, args: &BenchArgs, machine: &Machine) {
+/// Takes out of the default what this machine does not have, and returns it: only what was named is
+/// an error.
+pub(crate) fn settle_for(
+    scenario: &mut Scenario,
+    args: &BenchArgs,
+    machine: &Machine,
+) -> Vec<Missing> {
+    let mut left_out = Vec::new();
     if args.engines.is_empty() {
-        scenario.engines.retain(|word| match word {
-            EngineWord::Pair(pair) => machine.lacks(*pair).is_none(),
-            EngineWord::Auto | EngineWord::All => true,
+        scenario.engines.retain(|word| {
+            let EngineWord::Pair(pair) = word else { return true };
+            let missing = machine.lacks(*pair);
+            left_out.extend(missing.filter(|missing| !left_out.contains(*missing)).cloned());
+            missing.is_none()
         });
     }
+    left_out
 }
 
 /// The rates, with the default filled in.

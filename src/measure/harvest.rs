@@ -123,6 +123,14 @@ pub struct Harvest {
 }
 
 impl Harvest {
+    /// Datagrams received a second of the senders' window; `None` where that has no length.
+    #[must_use]
+    pub fn delivered_pps(&self) -> Option<f64> {
+        // A handful of datagrams may all arrive after the last departure.
+        let count = if self.rx.in_window > 0 { self.rx.in_window } else { self.rx.received };
+        (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
+    }
+
     /// Every datagram by fate.
     #[must_use]
     pub fn ledger(&self) -> Ledger {

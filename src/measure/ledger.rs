@@ -135,47 +135,44 @@ impl Ledger {
     }
 }
 
-/// Datagrams that did not arrive, and in how many packets they left.
+/// Datagrams that are missing, and how the kernel would count them.
 #[derive(Debug, Clone, Copy)]
 struct Missing {
     datagrams: u64,
-    packets: u64,
+    /// The packets that they left in, where packets stay whole up to the receiver.
+    packets: Option<u64>,
+    /// Datagrams sent, and in how many packets.
+    sent: (u64, u64),
 }
 
 impl Missing {
-    /// Where packets stay whole up to the receiver, those missing are counted. Where the last
-    /// socket cuts them, a missing datagram stands for its part of a packet.
     fn of(tx: &TxTally, rx: &RxTally, datagrams: u64, taken_whole: bool) -> Self {
-        let packets = if taken_whole {
-            tx.packets.saturating_sub(rx.packets)
-        } else if tx.packets < tx.sent {
-            scale(datagrams, tx.packets, tx.sent)
-        } else {
-            datagrams
-        };
-        Self { datagrams, packets: packets.min(datagrams) }
+        let packets = taken_whole.then(|| tx.packets.saturating_sub(rx.packets));
+        Self { datagrams, packets, sent: (tx.sent, tx.packets) }
     }
 
-    /// Charges so many packets: all that is missing, where there are as many; otherwise their
-    /// share. Exact wherever all packets of a cell are of one length, and that is every flat-out
-    /// one but for its last.
+    /// Charges so many packets with what they held. Where packets stay whole, all that are missing
+    /// hold all that is missing, and some of them their share; otherwise each counts as many
+    /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
+    /// length, and that is every flat-out one but for its last.
     fn charge(&mut self, packets: u64) -> u64 {
-        let datagrams = if packets >= self.packets {
-            if packets == 0 { 0 } else { self.datagrams }
-        } else {
-            scale(self.datagrams, packets, self.packets)
+        let held = match &mut self.packets {
+            Some(missing) => {
+                let all = packets > 0 && packets >= *missing;
+                let held =
+                    if all { self.datagrams } else { scale(self.datagrams, packets, *missing) };
+                *missing = missing.saturating_sub(packets);
+                held
+            }
+            None => scale(packets, self.sent.0, self.sent.1),
         };
-        self.packets = self.packets.saturating_sub(packets);
-        self.datagrams -= datagrams;
-        datagrams
+        self.charge_datagrams(held)
     }
 
     /// Charges so many datagrams.
     fn charge_datagrams(&mut self, count: u64) -> u64 {
         let charged = count.min(self.datagrams);
-        let left = self.datagrams - charged;
-        self.packets = scale(self.packets, left, self.datagrams);
-        self.datagrams = left;
+        self.datagrams -= charged;
         charged
     }
 }
@@ -205,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_loss_finds_its_place_or_is_unaccounted() {
-        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
         let ledger = Ledger::settle(&tx, &rx, &kernel(30, 4), false);
         assert_eq!(ledger.lost_at.receive_buffer, Some(30));
@@ -243,7 +240,7 @@ mod tests {
 
     #[test]
     fn foreign_drops_are_not_charged_to_us() {
-        let tx = TxTally { sent: 100, ..TxTally::default() };
+        let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
         let ledger = Ledger::settle(&tx, &rx, &kernel(50, 50), false);
         assert_eq!(ledger.lost_at.total(), 1);

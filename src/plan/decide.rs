@@ -84,6 +84,8 @@ pub struct Plan {
     /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
     /// all cells alike.
     pub cells: Vec<Cell>,
+    /// Engines that `auto` or `all` would have taken, and that cannot be had here.
+    pub left_out: Vec<Missing>,
 }
 
 impl Plan {
@@ -99,7 +101,10 @@ impl Plan {
             asked => asked,
         };
         let cells = cells(&scenario, &engines(&scenario, machine)?)?;
-        Ok(Self { scenario, tx_cores, rx_cores, wait, cells })
+        let open = |word: &EngineWord| matches!(word, EngineWord::Auto | EngineWord::All);
+        let chosen_here = scenario.engines.iter().any(open);
+        let left_out = if chosen_here { machine.missing.clone() } else { Vec::new() };
+        Ok(Self { scenario, tx_cores, rx_cores, wait, cells, left_out })
     }
 
     /// The receivers' parts of a cell.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::unit::{Nanos, PayloadSize};
+
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -246,6 +248,19 @@ pub struct Missing {
     pub engine: &'static str,
     /// What the kernel or the build lacks, and what mends it.
     pub why: String,
+}
+
+/// What `auto` stands for on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The engines that delivered most.
+    pub engine: EnginePair,
+    /// The payload they were tried with.
+    pub size: PayloadSize,
+    /// How long each was tried.
+    pub trial: Nanos,
+    /// What each delivered, datagrams a second, fastest first.
+    pub tried: Vec<(EnginePair, f64)>,
 }
 
 #[cfg(test)]

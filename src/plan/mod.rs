@@ -9,7 +9,7 @@ mod share;
 mod words;
 
 pub use decide::{Cell, CellRate, LONGEST, Machine, Plan};
-pub use engines::{EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
+pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
 pub use scenario::{IpOptions, Limit, Scenario};
 pub use share::{Load, RxShare, Share, TxShare};

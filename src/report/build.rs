@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Engine, Kernel, Latency, Ledger, LostAt, OutsideStalls, Refused, Schedule, Side,
-    SocketBuffer, Spread, StallSum, Stalls,
+    Cell, Choice, Engine, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused,
+    Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tried,
 };
 use crate::measure::{self, Harvest};
-use crate::plan::{self, Kind, Load, Plan, Scenario};
+use crate::plan::{self, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
 
 /// What a cell of the document is made of.
@@ -40,7 +40,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),
             rx: cell.engine.rx.word().to_owned(),
-            tx_active: cell.engine.tx.word().to_owned(),
+            tx_active: tx_active(cell.engine.tx, harvest).word().to_owned(),
             rx_active: cell.engine.rx.word().to_owned(),
         },
         size: cell.size.mean().round() as u64,
@@ -56,9 +56,12 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         cut_short: harvest.cut_short.is_some(),
         tx: tx_side(plan, harvest),
         rx: rx_side(plan, harvest),
+        packets: packets(harvest),
         ledger: ledger_of(&ledger, harvest),
         latency,
         from_send,
+        to_socket: stamped(&harvest.latency.to_socket, "schedule", harvest, ledger.lost),
+        in_socket: stamped(&harvest.latency.in_socket, "kernel", harvest, ledger.lost),
         schedule: harvest.timing.as_ref().map(schedule),
         jitter_ns: harvest.jitter.map(|jitter| jitter.0),
         stalls: Stalls {
@@ -68,6 +71,41 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         },
         kernel: kernel(&harvest.kernel),
         warnings: Vec::new(),
+    }
+}
+
+/// What `auto` stood for, in the document.
+#[must_use]
+pub fn choice(choice: &plan::Choice) -> Choice {
+    let tried =
+        |(pair, pps): &(plan::EnginePair, f64)| Tried { engine: pair.to_string(), pps: *pps };
+    Choice {
+        asked: "auto".to_owned(),
+        engine: choice.engine.to_string(),
+        size: choice.size.mean().round() as u64,
+        trial_ns: choice.trial.0,
+        trials: choice.tried.iter().map(tried).collect(),
+    }
+}
+
+/// How it was sent at the end: without super-packets, `gso` is nothing but `batch`.
+fn tx_active(asked: TxKind, harvest: &Harvest) -> TxKind {
+    match harvest.super_packets.segments_at_last {
+        Some(1) if asked == TxKind::Gso => TxKind::Batch,
+        _ => asked,
+    }
+}
+
+fn packets(harvest: &Harvest) -> Packets {
+    let Harvest { tx, rx, super_packets, .. } = harvest;
+    Packets {
+        sent: tx.packets,
+        received: rx.packets,
+        uncut: rx.uncut,
+        segments_at_first: super_packets.segments_at_first,
+        segments_at_last: super_packets.segments_at_last,
+        truncated: rx.truncated,
+        no_buffers: rx.no_buffers,
     }
 }
 
@@ -162,6 +200,12 @@ fn latencies(
     // Without a schedule, the intended moment is the departure.
     let sent = if load == Load::FlatOut { &whole.from_schedule } else { &whole.from_send };
     (from_schedule, latency(sent, "send", harvest, ledger.lost, None))
+}
+
+/// A part of the latency that begins or ends with the kernel's timestamp.
+fn stamped(part: &measure::Latency, from: &str, harvest: &Harvest, lost: u64) -> Option<Latency> {
+    let latency = latency(part, from, harvest, lost, None)?;
+    Some(Latency { timestamp: "kernel".to_owned(), ..latency })
 }
 
 fn latency(

@@ -2,11 +2,13 @@
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
 mod host;
+mod packets;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
+pub use packets::{Choice, Packets, Tried};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";
@@ -28,6 +30,8 @@ pub struct Report {
     pub host: Host,
     /// What was asked, with all defaults filled in.
     pub scenario: serde_json::Value,
+    /// What `auto` stood for; `null` where nobody asked.
+    pub choice: Option<Choice>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
     /// One per size, engine, rate and trial, in the order they ran.
@@ -92,6 +96,8 @@ pub struct Cell {
     pub tx: Side,
     /// The receiving side.
     pub rx: Side,
+    /// What the kernel handled as one.
+    pub packets: Packets,
     /// Every datagram by fate.
     pub ledger: Ledger,
     /// Latency from the schedule; `null` where nothing was received.
@@ -99,6 +105,10 @@ pub struct Cell {
     /// Latency from the actual send; `null` where the payload has no room for its stamp (under 18
     /// bytes) or nothing was received.
     pub from_send: Option<Latency>,
+    /// The part of `latency` up to the kernel's receive timestamp; `null` without such.
+    pub to_socket: Option<Latency>,
+    /// The rest: from there to the application's read.
+    pub in_socket: Option<Latency>,
     /// How punctual the senders were; `null` for `max`.
     pub schedule: Option<Schedule>,
     /// Interarrival jitter (RFC 3550), mean over flows.

@@ -7,8 +7,8 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde_json::json;
 
 use super::document::{
-    Cell, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Refused, Report, SCHEMA,
-    Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool, Warning,
+    Cell, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused, Report,
+    SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool, Warning,
 };
 use crate::measure;
 
@@ -51,6 +51,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
             "trials": trials, "streams": 1, "threads": 1, "pin": "auto", "wait": "hybrid",
             "socket_buffer": 4 << 20, "bind": "127.0.0.1",
         }),
+        choice: None,
         warnings: Vec::new(),
         cells,
     }
@@ -67,7 +68,7 @@ pub(crate) fn default_run() -> Report {
     ];
     let mut cells = Vec::new();
     for (size, by_engine) in speeds {
-        for (engine, pps) in ["plain", "batch", "gso+gro"].into_iter().zip(by_engine) {
+        for (engine, pps) in ["plain", "batch", "offload"].into_iter().zip(by_engine) {
             cells.push(cell(engine, size, "max", pps));
             cells.push(cell(engine, size, "50%", pps / 2.0));
         }
@@ -95,7 +96,11 @@ pub(crate) fn default_run() -> Report {
 
 /// A clean cell that delivered so much.
 pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
-    let (tx, rx) = engine.split_once('+').unwrap_or((engine, engine));
+    let (tx, rx) = match engine {
+        "offload" => ("gso", "gro"),
+        word => word.split_once('+').unwrap_or((word, word)),
+    };
+    let per_packet = if tx == "gso" { 64 } else { 1 };
     let paced = rate != "max";
     let received = (pps * ELAPSED_NS as f64 / 1e9) as u64;
     let latency = latency(if paced { 8_320 } else { 412_000 }, received);
@@ -121,6 +126,14 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         cut_short: false,
         tx: side(received, size, 499_000_000, 0),
         rx: side(received, size, 465_000_000, 1),
+        packets: Packets {
+            sent: received / per_packet,
+            received: if rx == "gro" { received / per_packet } else { received },
+            uncut: if per_packet > 1 && rx == "gro" { received } else { 0 },
+            segments_at_first: (per_packet > 1).then_some(per_packet),
+            segments_at_last: (per_packet > 1).then_some(per_packet),
+            ..Packets::default()
+        },
         ledger: Ledger {
             attempted: received,
             sent: received,
@@ -132,6 +145,8 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         },
         from_send: Some(Latency { from: "send".to_owned(), ..latency.clone() }),
         latency: Some(latency),
+        to_socket: None,
+        in_socket: None,
         schedule: paced.then(|| Schedule {
             scheduled: received,
             missed: 0,

@@ -15,11 +15,11 @@ mod schema;
 pub mod text;
 mod warnings;
 
-pub use build::{CellFacts, cell};
+pub use build::{CellFacts, cell, choice};
 pub use doctor::render as doctor;
 pub use document::{Report, Warning};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
 pub use schema::schema;
-pub use warnings::{CellContext, cell_warnings};
+pub use warnings::{CellContext, cell_warnings, left_out};

@@ -2,6 +2,7 @@
 
 mod capability;
 mod cell;
+mod choose;
 mod control;
 mod counters;
 mod dispatch;
@@ -12,6 +13,7 @@ mod session;
 mod survey;
 mod worker;
 
+pub use choose::choose;
 pub use control::Control;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
@@ -55,6 +57,12 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
+    /// The trials of `auto` cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The trials of `auto` were stopped before the first one ended.
+    #[error("--engine auto: stopped before any engine was tried; name one, e.g. --engine plain")]
+    NothingTried,
     /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
     Panicked {

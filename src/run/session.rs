@@ -73,12 +73,10 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
         let mut tick = || observer.progress(progress);
         match measure(plan, cell, &max_pps, tag, stop, &mut tick) {
             Ok(measured) => {
-                let Harvest { rx, elapsed, cut_short, .. } = &measured.harvest;
-                let stuck = *cut_short == Some(CutShort::Stuck);
-                if cell.rate == CellRate::Max && elapsed.0 > 0 {
-                    // A handful of datagrams may all arrive after the last departure.
-                    let count = if rx.in_window > 0 { rx.in_window } else { rx.received };
-                    let delivered = count as f64 / elapsed.as_secs_f64();
+                let stuck = measured.harvest.cut_short == Some(CutShort::Stuck);
+                if let (CellRate::Max, Some(delivered)) =
+                    (cell.rate, measured.harvest.delivered_pps())
+                {
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
                 // Stopped before its first datagram, a cell has nothing to say.

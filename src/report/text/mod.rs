@@ -4,6 +4,7 @@
 mod doubts;
 mod head;
 mod ink;
+mod matrix;
 mod notes;
 mod rows;
 mod table;
@@ -39,6 +40,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut parts = vec![head::draw(report, ink, width)];
     parts.extend(head::partial(report, ink, width));
     if !sheet.rows.is_empty() {
+        parts.extend(matrix::draw(&sheet, ink));
         parts.push(table::draw(&sheet, ink, width));
     }
     if !report.cells.is_empty() {

@@ -2,9 +2,9 @@
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
 use super::rows::{Sheet, add_stalls, distinct, loss};
-use super::table::STALL_MARK;
+use super::table::{STALL_MARK, UNCUT_MARK};
 use crate::report::document::{Cell, Ledger, Report};
-use crate::unit::show_nanos;
+use crate::unit::{show_nanos, show_pps};
 
 /// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
 /// lag starts to show in the latency of a quiet host.
@@ -18,8 +18,11 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
     let mut notes = vec![note(ink, "ledger", &ledger(report, ink), width)];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
+        ("auto", auto(report)),
         ("±", spread(sheet)),
+        (UNCUT_MARK, uncut(sheet)),
         (starred.as_str(), stalls(sheet, ink)),
+        ("in socket", in_socket(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
         ("rate max", unscheduled(sheet)),
@@ -84,6 +87,50 @@ fn ledger(report: &Report, ink: Ink) -> String {
         _ => ink.paint(Tone::Bad, &format!("{unaccounted}{GLUE}(!)")),
     });
     items.join(&format!("{GLUE}· "))
+}
+
+/// What `auto` stands for, and why.
+fn auto(report: &Report) -> Option<String> {
+    let choice = report.choice.as_ref()?;
+    let tried: Vec<_> = choice
+        .trials
+        .iter()
+        .map(|one| glue(&format!("{} {}", one.engine, show_pps(one.pps))))
+        .collect();
+    Some(format!(
+        "{}, which delivered most in trials of {} at {}: {}",
+        choice.engine,
+        glue(&show_nanos(choice.trial_ns)),
+        glue(&counted(choice.size, "byte")),
+        tried.join(", ")
+    ))
+}
+
+/// What the mark at a rate is.
+fn uncut(sheet: &Sheet<'_>) -> Option<String> {
+    let most = sheet.rows.iter().filter(|row| row.uncut()).flat_map(|row| &row.speed);
+    let most = most.filter_map(|cell| cell.packets.segments_at_last).max()?;
+    Some(format!(
+        "segments were never cut: up to {} were one packet to the kernel, from end to end",
+        counted(most, "datagram")
+    ))
+}
+
+/// How latency splits at the kernel's timestamp.
+fn in_socket(report: &Report) -> Option<String> {
+    let mut parts = Vec::new();
+    for cell in report.cells.iter().filter(|cell| !cell.calibration) {
+        let Some((to, inside)) = cell.to_socket.as_ref().zip(cell.in_socket.as_ref()) else {
+            continue;
+        };
+        let [to_p50, to_p99, p50, p99] =
+            [to.p50_ns, to.p99_ns, inside.p50_ns, inside.p99_ns].map(show_nanos);
+        parts.push((
+            &cell.id,
+            format!("{p50} of it in the socket after {to_p50} to it (p99 {p99}, {to_p99})"),
+        ));
+    }
+    named(&parts, |(id, text)| glue(&format!("{id} p50 {text}")))
 }
 
 /// What the column of that sign is.

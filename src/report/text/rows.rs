@@ -1,6 +1,7 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
 use crate::report::document::{Cell, Report, StallSum};
+use crate::report::warnings::is_uncut;
 
 /// A row of the table.
 #[derive(Debug)]
@@ -65,9 +66,16 @@ impl<'a> Sheet<'a> {
         Self { rows, merged, trials }
     }
 
-    /// The highest rate of all, which fills the bar.
+    /// The highest rate of all that can be compared, which fills the bar: what was never cut beside
+    /// what was would leave the others none.
     pub(super) fn highest_pps(&self) -> f64 {
-        self.rows.iter().filter_map(Row::pps).fold(0.0, f64::max)
+        self.rows.iter().filter_map(|row| self.barred_pps(row)).fold(0.0, f64::max)
+    }
+
+    /// The rate that a row has a bar for.
+    pub(super) fn barred_pps(&self, row: &Row<'_>) -> Option<f64> {
+        let comparable = !row.uncut() || self.rows.iter().all(Row::uncut);
+        row.pps().filter(|_| comparable)
     }
 
     /// A short name of a row: its cells' id, without the rate where rows join two.
@@ -82,6 +90,25 @@ impl<'a> Sheet<'a> {
 }
 
 impl Row<'_> {
+    /// How it was sent, as asked.
+    pub(super) fn tx(&self) -> &str {
+        self.any().map_or("", |cell| &cell.engine.tx)
+    }
+
+    /// How it was received, as asked.
+    pub(super) fn rx(&self) -> &str {
+        self.any().map_or("", |cell| &cell.engine.rx)
+    }
+
+    fn any(&self) -> Option<&Cell> {
+        self.speed.first().or_else(|| self.timing.first()).copied()
+    }
+
+    /// Whether super-packets went whole from end to end.
+    pub(super) fn uncut(&self) -> bool {
+        self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
+    }
+
     /// Datagrams delivered a second.
     pub(super) fn pps(&self) -> Option<f64> {
         median(&self.speed, |cell| cell.rx.pps)

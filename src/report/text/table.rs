@@ -8,7 +8,7 @@ use crate::report::document::Latency;
 use crate::unit::{show_nanos, show_pps};
 
 /// Between two columns; arbitrary, one blank would run figures and units together.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
 
 /// Width of the bar where there is no room to spare, and at most; arbitrary.
 const BAR: (usize, usize) = (8, 16);
@@ -17,10 +17,13 @@ const BAR: (usize, usize) = (8, 16);
 const BAD_LOSS: f64 = 0.001;
 
 /// Stands for what is unknown.
-const UNKNOWN: &str = "–";
+pub(super) const UNKNOWN: &str = "–";
 
 /// Marks a maximum that a stall may have made.
 pub(super) const STALL_MARK: &str = "*";
+
+/// Marks what was delivered in super-packets that nobody cut.
+pub(super) const UNCUT_MARK: &str = "†";
 
 /// What a column shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +109,12 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
     if let Some(bar) = shown.iter_mut().find(|one| one.column == Column::Bar) {
         *bar = fill(Column::Bar, sheet, ink, (BAR.0 + spare).min(BAR.1));
     }
+    let marked = sheet.rows.iter().any(Row::uncut);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(shown.iter().map(|one| {
-        let title = one.column.title();
+        let blank = if one.column == Column::Pps && marked { " " } else { "" };
+        let title = one.column.title().to_owned() + blank;
         let title = if one.column.is_left() {
             format!("{title:<0$}", one.width)
         } else {
@@ -158,6 +163,11 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
 
 fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
     let highest = sheet.highest_pps();
+    let marked = sheet.rows.iter().any(Row::uncut);
+    let mark = |row: &Row<'_>| match row.uncut() {
+        true => ink.paint(Tone::Doubt, UNCUT_MARK),
+        false => " ".to_owned(),
+    };
     let mut above: Option<&Row<'_>> = None;
     let mut cells = Vec::new();
     for row in &sheet.rows {
@@ -169,7 +179,8 @@ fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
             {
                 String::new()
             }
-            Column::Bar => ink.paint(Tone::Bar, &draw_bar(row.pps(), highest, bar)),
+            Column::Bar => ink.paint(Tone::Bar, &draw_bar(sheet.barred_pps(row), highest, bar)),
+            Column::Pps if marked => text(column, row, ink) + &mark(row),
             _ => text(column, row, ink),
         };
         cells.push(text);

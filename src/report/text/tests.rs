@@ -105,9 +105,9 @@ fn columns_give_way_in_order() {
     };
     let bars = |width| plain(&report, width).contains('█');
     assert_eq!((titles(100), bars(100)), ([true, true, true], true));
-    assert_eq!((titles(92), bars(92)), ([false, true, true], true));
-    assert_eq!((titles(80), bars(80)), ([false, true, true], false));
-    assert_eq!((titles(72), bars(72)), ([false, false, true], false));
+    assert_eq!((titles(93), bars(93)), ([false, true, true], true));
+    assert_eq!((titles(81), bars(81)), ([false, true, true], false));
+    assert_eq!((titles(73), bars(73)), ([false, false, true], false));
     assert_eq!((titles(62), bars(62)), ([false, false, false], false));
     assert_eq!(plain(&report, 0), plain(&report, NARROWEST));
 }
@@ -182,7 +182,7 @@ fn late_generators_and_losses_at_a_rate_are_named() {
     let text = part(&plain(&report, 100), "ledger");
     let paced = "\npaced     also lost at 50%: batch/64 2.56% (p99 with loss infinite)\n";
     assert!(text.contains(paced), "{text}");
-    let schedule = "\nschedule  gso+gro/64/50% missed 1,203 of 6,775,000, p99 lag 812 µs";
+    let schedule = "\nschedule  offload/64/50% missed 1,203 of 6,775,000, p99 lag 812 µs";
     assert!(text.contains(schedule), "{text}");
 }
 

@@ -12,12 +12,13 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     }
     let (kernel, ledger) = (&cell.kernel, &cell.ledger);
     let pairs = [
-        ("datagrams sent (OutDatagrams)", kernel.out_datagrams, Some(cell.tx.datagrams)),
-        ("datagrams read (InDatagrams)", kernel.in_datagrams, Some(ledger.arrived)),
+        ("datagrams sent (OutDatagrams)", kernel.out_datagrams, Some(cell.packets.sent)),
+        ("datagrams read (InDatagrams)", kernel.in_datagrams, Some(cell.packets.received)),
         (
             "drops at a full receive buffer (RcvbufErrors; short of udp_mem it counts MemErrors)",
             kernel.rcvbuf_errors,
-            ledger.lost_at.receive_buffer,
+            // In packets, as the kernel counts.
+            kernel.socket_drops.zip(ledger.lost_at.receive_buffer).map(|(a, b)| a.min(b)),
         ),
     ];
     let mismatches: Vec<_> = pairs
@@ -43,7 +44,7 @@ pub(super) fn other_traffic(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
     if is_null(cell) {
         return None;
     }
-    let sent = cell.tx.datagrams;
+    let sent = cell.packets.sent;
     let more = cell.kernel.out_datagrams?.saturating_sub(sent);
     let drops = cell.kernel.socket_drops.unwrap_or(0);
     let not_ours = drops.saturating_sub(cell.ledger.lost);
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(codes(out(101_001)), ["other_traffic"]);
         let few = codes(|cell| {
             cell.kernel.out_datagrams = Some(200_900);
-            cell.tx.datagrams = 200_000;
+            cell.packets.sent = 200_000;
         });
         assert_eq!(few, [""; 0]);
         let dropped = all(|cell| cell.kernel.socket_drops = Some(7));

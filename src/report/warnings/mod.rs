@@ -18,15 +18,24 @@
 //! | `stalls` | workers stood still |
 //! | `stolen` | the hypervisor took CPU time |
 //! | `behind_schedule` | the generator could not hold the rate |
+//! | `segments_never_cut` | super-packets went whole from end to end |
+//! | `engine_fell_back`, `segments_fell` | fewer or no super-packets, other than asked |
+//! | `no_buffers` | io_uring ran out of buffers; no loss by itself |
+//! | `not_stamped` | kernel timestamps were asked for and did not come |
+//! | `truncated` | packets were cut off for want of room |
 //! | `not_pinned`, `shared_core` | where the workers ran |
 
+mod engine;
 mod kernel;
 mod ledger;
 mod timing;
 
 use super::document::{Cell, Warning};
+pub(crate) use engine::is_uncut;
+pub use engine::left_out;
+
 use crate::measure::{CutShort, Harvest, HostFacts};
-use crate::plan::{Kind, Plan, TxKind};
+use crate::plan::{Kind, Plan, TimestampKind, TxKind};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +46,8 @@ pub struct CellContext<'a> {
     pub warmup_lost: u64,
     /// What cut the cell short.
     pub cut_short: Option<&'a str>,
+    /// Whether the kernel's receive timestamps were asked for.
+    pub stamps: bool,
     /// Whether every worker had a core it stayed on.
     pub pinned: bool,
     /// Whether a sender and a receiver had the same one.
@@ -55,6 +66,7 @@ impl<'a> CellContext<'a> {
             warmup_sent,
             warmup_lost,
             cut_short: harvest.cut_short.map(reason),
+            stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
             buffer_doubled: host
@@ -74,6 +86,11 @@ const CHECKS: &[Check] = &[
     ledger::unaccounted,
     kernel::kernel_mismatch,
     cut_short,
+    engine::never_cut,
+    engine::fell_back,
+    engine::segments_fell,
+    engine::no_buffers,
+    engine::not_stamped,
     ledger::receive_buffer_loss,
     ledger::backlog_loss,
     kernel::buffer_not_granted,
@@ -88,6 +105,7 @@ const CHECKS: &[Check] = &[
     kernel::other_traffic,
     ledger::foreign,
     ledger::corrupt,
+    engine::truncated,
     ledger::duplicate,
     ledger::late,
     timing::short_run,
@@ -180,7 +198,7 @@ fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::document::{Engine, Kernel, Ledger, LostAt, Side, SocketBuffer};
+    use super::super::document::{Engine, Kernel, Ledger, LostAt, Packets, Side, SocketBuffer};
     use super::super::findings::tests::{good_host, plan};
     use super::*;
     use crate::plan::Pinning;
@@ -222,6 +240,7 @@ pub(crate) mod tests {
             cut_short: false,
             tx: side.clone(),
             rx: side,
+            packets: Packets { sent: count, received: count, ..Packets::default() },
             ledger: Ledger {
                 attempted: count,
                 sent: count,
@@ -232,6 +251,8 @@ pub(crate) mod tests {
             },
             latency: None,
             from_send: None,
+            to_socket: None,
+            in_socket: None,
             schedule: None,
             jitter_ns: None,
             stalls: Default::default(),

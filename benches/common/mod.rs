@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 pub mod bare_mmsg;
 pub mod bare_plain;
+#[cfg(target_os = "linux")]
+pub mod bare_uring;
 
 use std::io;
 use std::net::UdpSocket;
@@ -39,7 +41,7 @@ impl Until {
 /// two cores of an AMD EPYC (Zen 4) with Linux 6.18.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Shape {
-    /// Datagrams a sendmmsg, messages a recvmmsg that takes single datagrams
+    /// Datagrams a sendmmsg or io_uring submission; messages a recvmmsg that takes single datagrams
     #[arg(long, default_value_t = 64)]
     pub batch: usize,
     /// Datagrams a super-packet; cut down to what fits one, and to what the kernel allows
@@ -68,6 +70,8 @@ pub enum Bare {
     GsoBatch,
     /// UDP_SEGMENT against UDP_GRO.
     Offload,
+    /// Submissions in batches against a multishot receive.
+    Uring,
 }
 
 impl Bare {
@@ -78,6 +82,7 @@ impl Bare {
             Self::Batch => bare_mmsg::batch(size, shape, until),
             Self::GsoBatch => bare_mmsg::gso(size, shape, until),
             Self::Offload => bare_mmsg::offload(size, shape, until),
+            Self::Uring => bare_uring::run(size, shape, until),
         }
     }
 

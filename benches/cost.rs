@@ -7,7 +7,7 @@ mod common;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mio::Interest;
@@ -185,7 +185,10 @@ fn loopback(c: &mut Criterion) {
             });
         });
         group.bench_function(format!("bare/{size}"), |b| {
-            b.iter_custom(|count| common::bare(usize::from(size), Duration::MAX, count).elapsed);
+            b.iter_custom(|count| {
+                let until = common::Until::count(count);
+                common::bare_plain::run(usize::from(size), 0, until).unwrap().elapsed
+            });
         });
     }
     group.finish();

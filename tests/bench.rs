@@ -16,7 +16,7 @@ fn free_port() -> u16 {
 #[test]
 fn sizes_come_as_lists_ranges_and_mixes() {
     let sizes = |words: &str| -> Vec<u64> {
-        let report = bench(&format!("-r max -n 50 -l {words}"));
+        let report = bench(&format!("-e plain -r max -n 50 -l {words}"));
         cells(&report).iter().map(|cell| number(cell, "size")).collect()
     };
     assert_eq!(sizes("16,65507"), [16, 65_507]);
@@ -78,7 +78,7 @@ fn poisson_is_repeatable_by_its_seed() {
 
 #[test]
 fn rates_relative_to_max_refer_to_what_max_delivered() {
-    let report = bench("-l 64 -t 50ms -r 25%");
+    let report = bench("-e plain -l 64 -t 50ms -r 25%");
     assert_eq!(ids(&report), ["plain/64/max", "plain/64/25%"]);
     let (max, quarter) = (&cells(&report)[0], &cells(&report)[1]);
     assert_eq!(max["calibration"], true);
@@ -177,7 +177,7 @@ fn a_starved_receiver_loses_in_its_buffer_and_nowhere_else() {
 
 #[test]
 fn latency_is_told_from_the_schedule_and_from_the_send() {
-    let report = bench("-l 17,18 -r 10k -n 500");
+    let report = bench("-e plain -l 17,18 -r 10k -n 500");
     let [short, long] = cells(&report) else { panic!("two cells") };
     assert!(short["from_send"].is_null(), "17 bytes have no room for the second stamp");
     assert_eq!(number(long, "from_send.count"), 500);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use common::{Bare, Delivered, Shape, Until, median};
-use udperf::plan::{EnginePair, Limit, Machine, Pinning, Plan, Scenario};
+use udperf::plan::{EngineWord, Limit, Machine, Pinning, Plan, Scenario};
 use udperf::run;
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
@@ -82,14 +82,14 @@ impl Contest {
         let (tx, rx) = *common::CORES.get_or_init(common::cores);
         let scenario = Scenario {
             sizes: vec![PayloadSize::Fixed(size)],
-            engines: EnginePair::parse_list(self.engine).map_err(|error| error.to_string())?,
+            engines: vec![self.engine.parse::<EngineWord>().map_err(|error| error.to_string())?],
             rates: vec![Rate::Max],
             limit: Limit::Time(Nanos::from(time)),
             warmup: Nanos::ZERO,
             pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
             ..Scenario::default()
         };
-        let machine = Machine { cpus: vec![tx, rx], siblings: vec![] };
+        let machine = Machine { cpus: vec![tx, rx], ..Machine::default() };
         let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
         let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
         if let Some(error) = outcome.error {

@@ -13,7 +13,7 @@ fn files_are_written_beside_the_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let output = udperf()
-        .args("bench -q -l 64 -r max,10k -n 100 --warmup 0".split(' '))
+        .args("bench -q -e plain -l 64 -r max,10k -n 100 --warmup 0".split(' '))
         .arg(format!("--json={}", path("run.json").display()))
         .arg(format!("--csv={}", path("run.csv").display()))
         .arg(format!("--hdr={}", path("run.hlog").display()))
@@ -47,7 +47,7 @@ fn a_file_that_cannot_be_written_is_found_before_anything_is_sent() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_was_measured_is_shown_though_a_file_fails() {
-    let output = run("bench -q -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
+    let output = run("bench -q -e plain -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
     assert!(String::from_utf8(output.stdout).unwrap().contains("sent 100 = received 100"));
@@ -56,7 +56,7 @@ fn what_was_measured_is_shown_though_a_file_fails() {
 #[test]
 fn a_closed_standard_error_takes_nothing_along() {
     let mut child = udperf()
-        .args("bench -J -l 64 -r max -n 100 --warmup 0 --fail-if received>=100".split(' '))
+        .args("bench -J -e plain -l 64 -r max -n 100 --warmup 0 --fail-if received>=100".split(' '))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -72,7 +72,7 @@ fn a_closed_standard_error_takes_nothing_along() {
 fn conditions_decide_the_exit_code() {
     let judged = |conditions: &[&str]| {
         let mut command = udperf();
-        command.args("bench -q -l 64 -r max,10k -n 100 --warmup 0".split(' '));
+        command.args("bench -q -e plain -l 64 -r max,10k -n 100 --warmup 0".split(' '));
         conditions.iter().for_each(|condition| {
             command.args(["--fail-if", condition]);
         });
@@ -189,7 +189,7 @@ mod signals {
     #[test]
     fn an_interrupt_ends_the_run_and_reports_what_there_is() {
         let child = udperf()
-            .args("bench -J -q -l 64,128 -r max -t 1h --warmup 0".split(' '))
+            .args("bench -J -q -e plain -l 64,128 -r max -t 1h --warmup 0".split(' '))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

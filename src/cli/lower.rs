@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::args::{BenchArgs, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Scenario, TimestampKind, WaitKind,
+    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Scenario, TimestampKind,
+    WaitKind,
 };
 use crate::unit::Rate;
 
@@ -54,7 +55,8 @@ pub(crate) fn settle_for(
     machine: &Machine,
 ) -> Vec<Missing> {
     let mut left_out = Vec::new();
-    if args.engines.is_empty() {
+    // Without plain nothing can be measured, and the run itself says why.
+    if args.engines.is_empty() && machine.lacks(EnginePair::PLAIN).is_none() {
         scenario.engines.retain(|word| {
             let EngineWord::Pair(pair) = word else { return true };
             let missing = machine.lacks(*pair);

@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 
 use super::arena::Arena;
 use super::plain::SLACK;
-use super::{Pull, Push, Rx, Tx, count, nothing, settle, waited};
+use super::{Pull, Push, Rx, Sent, Tx, count, nothing, send, waited};
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -62,9 +62,9 @@ impl Tx for BatchTx {
         let (socket, size) = (&self.sockets[flow], self.size);
         let slots = self.arena.slots().take(count).zip(first_sequence..);
         let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
-        let (sent, error) = settle(self.calls.send(socket, payloads), count, socket);
-        let refused = usize::from(error.is_some());
-        Push { sent, packets: sent as u64, refused, error, syscalls: 1 }
+        let Sent { left, refusals, error, syscalls } =
+            send(&mut self.calls, socket, payloads, count);
+        Push { sent: left, packets: left as u64, refused: refusals, error, syscalls }
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

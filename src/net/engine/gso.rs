@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Push, Segments, Tx, settle};
+use super::{Push, Segments, Sent, Tx, send};
 use crate::sys::{self, SendBatch};
 use crate::unit::{MAX_PAYLOAD, PayloadSize};
 
@@ -98,25 +98,29 @@ impl Tx for GsoTx {
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let (socket, segments) = (&self.sockets[flow], self.segments.now);
         let packets = count.div_ceil(segments);
-        let (left, error) = if segments == 1 {
+        let Sent { left, refusals, error, syscalls } = if segments == 1 {
             let size = self.size;
             let slots = self.arena.slots().take(count).zip(first_sequence..);
             let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
-            settle(self.calls.send(socket, payloads), packets, socket)
+            send(&mut self.calls, socket, payloads, packets)
         } else {
             let stride = self.arena.stride();
             let payloads = self.arena.lease(count).chunks(segments * stride);
-            settle(self.calls.send(socket, payloads), packets, socket)
+            send(&mut self.calls, socket, payloads, packets)
         };
         let sent = count.min(left * segments);
-        let push = Push { sent, packets: left as u64, syscalls: 1, ..Push::default() };
+        let push = Push { sent, packets: left as u64, syscalls, ..Push::default() };
         match error {
             None => push,
             Some(error) if segments > 1 && sys::refuses_offload(error) => {
                 self.fall();
                 push
             }
-            error => Push { refused: segments.min(count - sent), error, ..push },
+            // Where all left in the end, the one that was refused once was a whole one.
+            error => {
+                let each = if sent == count { segments } else { segments.min(count - sent) };
+                Push { refused: refusals * each, error, ..push }
+            }
         }
     }
 

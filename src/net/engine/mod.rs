@@ -20,7 +20,9 @@ pub use stamped::StampedRx;
 
 use std::io;
 
-use crate::sys::{self, Message, SendError};
+use mio::net::UdpSocket;
+
+use crate::sys::{self, Message, SendBatch, SendError};
 use crate::unit::Nanos;
 
 /// What one push did.
@@ -30,7 +32,8 @@ pub struct Push {
     pub sent: usize,
     /// What the kernel took as one: as many as datagrams, or fewer super-packets.
     pub packets: u64,
-    /// Datagrams after those that were refused, together; what is behind them was not tried.
+    /// How often a datagram after those was refused; several, where one packet held them. What is
+    /// behind was not tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -94,7 +97,7 @@ pub trait Tx {
     fn reclaim(&mut self) {}
 
     /// The sockets by flow, for waiting; none where there are none.
-    fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
+    fn sockets(&mut self) -> &mut [UdpSocket] {
         &mut []
     }
 }
@@ -121,32 +124,72 @@ pub trait Rx {
     fn release(&mut self) {}
 
     /// The socket, for waiting and for its drop counter; none where there is none.
-    fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
+    fn sockets(&mut self) -> &mut [UdpSocket] {
         &mut []
     }
 }
 
-/// What a sendmmsg(2) of `count` messages did: how many left, and why the next one did not, where
-/// that can be known. A call that fails after its first message keeps the reason to itself; a
-/// reason that lasts shows at the next call, and one that came back from the network is in the
-/// socket's queue of errors.
+/// What sending some messages came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    /// Messages that left, the first ones.
+    left: usize,
+    /// How often the next one was refused.
+    refusals: usize,
+    /// Why.
+    error: Option<SendError>,
+    /// System calls made.
+    syscalls: u64,
+}
+
+/// Sends `count` messages by one sendmmsg(2).
 #[inline]
-fn settle(
-    sent: io::Result<usize>,
+fn send<'a>(
+    calls: &mut SendBatch,
+    socket: &UdpSocket,
+    payloads: impl Iterator<Item = &'a [u8]> + Clone,
     count: usize,
-    socket: &mio::net::UdpSocket,
-) -> (usize, Option<SendError>) {
-    match sent {
-        Ok(sent) if sent == count => (sent, None),
-        Ok(sent) => (sent, sys::take_queued_refusal(socket)),
-        Err(error) => (0, refusal(&error, socket)),
+) -> Sent {
+    match calls.send(socket, payloads.clone()) {
+        Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
+        Ok(left) => send_the_rest(calls, socket, payloads.skip(left), left, count),
+        Err(error) => {
+            let error = refusal(&error, socket);
+            Sent { refusals: usize::from(error.is_some()), error, syscalls: 1, ..Sent::default() }
+        }
     }
+}
+
+/// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that
+/// came back from the network is in the socket's queue of errors; one that lasts shows when the
+/// rest is tried again, and then it was refused twice. Otherwise it is a refusal of a reason that
+/// nobody told.
+// cold: a refusal
+fn send_the_rest<'a>(
+    calls: &mut SendBatch,
+    socket: &UdpSocket,
+    rest: impl Iterator<Item = &'a [u8]>,
+    left: usize,
+    count: usize,
+) -> Sent {
+    if let Some(error) = sys::take_queued_refusal(socket) {
+        return Sent { left, refusals: 1, error: Some(error), syscalls: 1 };
+    }
+    let again = calls.send(socket, rest);
+    let (more, told) = match again {
+        Ok(more) => (more, None),
+        Err(error) => (0, refusal(&error, socket)),
+    };
+    let refused_again = told.is_some() || (more > 0 && left + more < count);
+    let refusals = if refused_again { 2 } else { 1 };
+    let error = told.or(Some(SendError::Other(0)));
+    Sent { left: left + more, refusals, error, syscalls: 2 }
 }
 
 /// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller
 /// comes again.
 // cold: a refusal
-fn refusal(error: &io::Error, socket: &mio::net::UdpSocket) -> Option<SendError> {
+fn refusal(error: &io::Error, socket: &UdpSocket) -> Option<SendError> {
     let error = sys::refusal_of(error);
     if matches!(error, SendError::Unreachable | SendError::TooBig) {
         // Told now; it must not be found again behind a later call.

@@ -47,7 +47,8 @@ fn a_file_that_cannot_be_written_is_found_before_anything_is_sent() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_was_measured_is_shown_though_a_file_fails() {
-    let output = run("bench -q -e plain -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
+    let output =
+        run("bench -q -e plain -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
     assert!(String::from_utf8(output.stdout).unwrap().contains("sent 100 = received 100"));
@@ -111,7 +112,11 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("--threads 2 -p 65535", 2, "lower --port"),
         ("--pin 0:999", 2, "allowed are"),
         ("--pin 0", 2, "TX:RX"),
-        ("-e warp", 2, "this build has"),
+        ("-e warp", 2, "write plain, batch"),
+        ("-e gso", 2, "only sends"),
+        ("-e gro", 2, "only receives"),
+        ("--batch 0", 2, "at least 1"),
+        ("--batch 1025", 2, "at most 1024"),
         ("-e null/plain", 2, "both sides"),
         ("--pace odd", 2, "poisson"),
         ("--pace poisson -r max", 2, "needs a rate"),

@@ -84,13 +84,15 @@ pub struct BenchArgs {
     #[arg(value_parser = parse_sizes, default_value = "64,512,1472,8972")]
     pub sizes: Vec<Vec<PayloadSize>>,
 
-    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all
+    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all [default:
+    /// plain,batch,offload]
     ///
     /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
     /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
     /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
     /// gso/batch. auto: what wins here, by a short trial of each. all: every way of sending with
-    /// every way of receiving. Default: plain,batch,offload, as far as this host has them.
+    /// every way of receiving. Of the default, what this host does
+    /// not have is left out.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     pub engines: Vec<EngineWord>,
 

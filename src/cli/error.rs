@@ -93,6 +93,8 @@ impl CliError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
+            // Well said, but not on this host.
+            Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
             Self::Unit(_) | Self::Word(_) | Self::Plan(_) | Self::Contradiction(_) => Exit::Usage,
             Self::Run(_)
             | Self::File { .. }

@@ -11,7 +11,7 @@ pub enum EngineError {
     /// Nothing of that name.
     #[error(
         "engine '{asked}' is unknown; write plain, batch, offload, uring, null, TX/RX with TX one \
-         of {} and RX one of {}, auto or all", words(&TxKind::ALL), words(&RxKind::ALL)
+         of {} and RX one of {}, auto or all", words(&TxKind::all()), words(&RxKind::all())
     )]
     Unknown {
         /// As typed.
@@ -73,19 +73,21 @@ pub enum RxKind {
 /// What a side's kinds have in common, so that lists of them are read and written once.
 pub trait Kind: Copy + Eq + Sized + 'static {
     /// All, in order of the documentation.
-    const ALL: [Self; 5];
+    fn all() -> [Self; 5];
 
     /// The word for it.
     fn word(self) -> &'static str;
 
     /// The kind of this name.
     fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+        Self::all().into_iter().find(|kind| kind.word() == word)
     }
 }
 
 impl Kind for TxKind {
-    const ALL: [Self; 5] = [Self::Plain, Self::Batch, Self::Gso, Self::Uring, Self::Null];
+    fn all() -> [Self; 5] {
+        [Self::Plain, Self::Batch, Self::Gso, Self::Uring, Self::Null]
+    }
 
     fn word(self) -> &'static str {
         match self {
@@ -99,7 +101,9 @@ impl Kind for TxKind {
 }
 
 impl Kind for RxKind {
-    const ALL: [Self; 5] = [Self::Plain, Self::Batch, Self::Gro, Self::Uring, Self::Null];
+    fn all() -> [Self; 5] {
+        [Self::Plain, Self::Batch, Self::Gro, Self::Uring, Self::Null]
+    }
 
     fn word(self) -> &'static str {
         match self {
@@ -150,8 +154,8 @@ impl EnginePair {
 
     /// Every way of sending with every way of receiving, as far as real datagrams move.
     pub fn matrix() -> impl Iterator<Item = Self> {
-        let real_rx = || RxKind::ALL.into_iter().filter(|&rx| rx != RxKind::Null);
-        let real_tx = TxKind::ALL.into_iter().filter(|&tx| tx != TxKind::Null);
+        let real_rx = || RxKind::all().into_iter().filter(|&rx| rx != RxKind::Null);
+        let real_tx = TxKind::all().into_iter().filter(|&tx| tx != TxKind::Null);
         real_tx.flat_map(move |tx| real_rx().map(move |rx| Self { tx, rx }))
     }
 

@@ -79,7 +79,10 @@ pub enum PlanError {
         asked: u64,
     },
     /// An engine that this host or this build does not have.
-    #[error("--engine {asked}: {} cannot be had here: {}; choose another, or auto", missing.engine, missing.why)]
+    #[error(
+        "--engine {asked}: {} cannot be had here: {}; choose another, or auto",
+        missing.engine, missing.why
+    )]
     NoEngine {
         /// As asked.
         asked: EnginePair,

@@ -31,8 +31,8 @@ struct RxFlow {
     jitter: Jitter,
 }
 
-/// Datagrams of one pull that follow each other in line without a gap, meant for the same moment and so of
-/// the same latency: each is looked at, and all are counted at once.
+/// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
+/// and so of the same latency: each is looked at, and all are counted at once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     /// The header that continues it.

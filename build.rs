@@ -1,5 +1,6 @@
-//! Tells the program which commit it was built from.
+//! Tells the program which commit it was built from, and whether it can have the engine `uring`.
 
+use std::env;
 use std::process::Command;
 
 fn git(args: &[&str]) -> Option<String> {
@@ -8,7 +9,24 @@ fn git(args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
+/// The architectures that the crate io-uring knows the kernel's structures of, as in Cargo.toml.
+const URING_ARCHS: [&str; 5] = ["x86_64", "aarch64", "riscv64", "loongarch64", "powerpc64"];
+
+/// Sets `cfg(udperf_uring)` where the feature was asked for and the system can have it.
+fn uring() {
+    let is = |name: &str, wanted: &[&str]| {
+        env::var(name).is_ok_and(|value| wanted.contains(&value.as_str()))
+    };
+    let possible = is("CARGO_CFG_TARGET_OS", &["linux"])
+        && is("CARGO_CFG_TARGET_ARCH", &URING_ARCHS)
+        && env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_none();
+    if possible && env::var_os("CARGO_FEATURE_URING").is_some() {
+        println!("cargo::rustc-cfg=udperf_uring");
+    }
+}
+
 fn main() {
+    uring();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
     for path in ["HEAD", "index"] {

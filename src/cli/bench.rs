@@ -11,6 +11,7 @@ use super::error::{CliError, Exit};
 use super::output::{Target, color, complain, pretty, print, width};
 use super::{lower, progress};
 use crate::measure::HostFacts;
+use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Plan};
 use crate::report::document::{Report, SCHEMA, Tool, Warning};
 use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
@@ -93,7 +94,7 @@ fn tool() -> Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git: option_env!("UDPERF_GIT").map(str::to_owned),
         profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        features: Vec::new(),
+        features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
     }
 }
 

@@ -8,7 +8,8 @@ use mio::net::UdpSocket;
 
 use super::worker::{Line, RxYield, TxYield, receive_phases, send_phases, set_up};
 use crate::net::engine::{
-    BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx,
+    BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
+    UringTx,
 };
 use crate::net::{NetError, Udp};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
@@ -39,7 +40,11 @@ pub(crate) fn run_sender(
             let tx = GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?;
             send_phases(tx, share, buffer, line)
         }
-        TxKind::Uring | TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
+        TxKind::Uring => {
+            let tx = UringTx::new(sockets, to, size, batch, fill).map_err(failed)?;
+            send_phases(tx, share, buffer, line)
+        }
+        TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 
@@ -73,7 +78,11 @@ pub(crate) fn run_receiver(
             let rx = GroRx::new(socket, batch, stamps).map_err(failed)?;
             receive_phases(rx, share, local, buffer, line)
         }
-        RxKind::Uring | RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
+        RxKind::Uring => {
+            let rx = UringRx::new(socket, size, batch, stamps).map_err(failed)?;
+            receive_phases(rx, share, local, buffer, line)
+        }
+        RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 

@@ -10,6 +10,11 @@ mod gso;
 mod null;
 mod plain;
 mod stamped;
+#[cfg(udperf_uring)]
+mod uring;
+#[cfg(not(udperf_uring))]
+#[path = "uring/absent.rs"]
+mod uring;
 
 pub use batch::{BatchRx, BatchTx};
 pub use gro::GroRx;
@@ -17,6 +22,7 @@ pub use gso::GsoTx;
 pub use null::{NullLink, NullRx, NullTx};
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
+pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringRx, UringTx};
 
 use std::io;
 

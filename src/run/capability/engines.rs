@@ -4,7 +4,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::measure::Capability;
+use crate::net::engine::{Rx, Tx, UringRx, UringTx};
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use crate::unit::PayloadSize;
 
 /// The engines of this build, by word, either side's.
 pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
@@ -138,7 +140,25 @@ fn gro() -> Found {
 }
 
 fn uring() -> Found {
-    Err("this build has no feature uring".to_owned())
+    let Pair { tx, rx } = Pair::open()?;
+    let words = |error: io::Error| error.to_string();
+    tx.set_nonblocking(true).map_err(words)?;
+    let (tx, rx) = (mio::net::UdpSocket::from_std(tx), mio::net::UdpSocket::from_std(rx));
+    let size = PayloadSize::Fixed(PAYLOAD as u16);
+    let mut tx = UringTx::new(vec![tx], None, size, Some(2), |_| {}).map_err(words)?;
+    let mut rx = UringRx::new(rx, size, Some(2), false).map_err(words)?;
+    let leased = tx.lease(2).len() / tx.stride();
+    let sent = tx.push(0, 0, leased).sent;
+    let pull = rx.pull();
+    match (sent, pull.datagrams, pull.errors) {
+        (2, 2, 0) => {
+            Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
+        }
+        (2, 0, 1..) => Err("io_uring is there, and no multishot recvmsg (Linux 6.0)".to_owned()),
+        (sent, received, _) => Err(format!(
+            "io_uring is there; of 2 datagrams by one call, {sent} left and {received} came back"
+        )),
+    }
 }
 
 fn null() -> Found {

@@ -1,0 +1,89 @@
+//! The inert twin of the engine `uring`, for builds without it: it cannot be made.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+
+use super::{Pull, Push, Rx, Tx};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Whether this build has the engine.
+pub const IS_BUILT_IN: bool = false;
+
+/// Why there is none.
+// cold: set-up
+fn absent() -> io::Error {
+    let why = "this build has no feature uring; build with --features uring, on Linux";
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+/// Sends by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringTx(Infallible);
+
+impl UringTx {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(
+        _sockets: Vec<UdpSocket>,
+        _to: Option<SocketAddr>,
+        _size: PayloadSize,
+        _batch: Option<usize>,
+        _fill: impl Fn(&mut [u8]),
+    ) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl Tx for UringTx {
+    fn batch(&self, _paced: bool) -> usize {
+        match self.0 {}
+    }
+
+    fn lease(&mut self, _want: usize) -> &mut [u8] {
+        match self.0 {}
+    }
+
+    fn stride(&self) -> usize {
+        match self.0 {}
+    }
+
+    fn push(&mut self, _flow: usize, _first_sequence: u64, _count: usize) -> Push {
+        match self.0 {}
+    }
+}
+
+/// Receives by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringRx(Infallible);
+
+impl UringRx {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(
+        _socket: UdpSocket,
+        _size: PayloadSize,
+        _batch: Option<usize>,
+        _stamps: bool,
+    ) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl Rx for UringRx {
+    fn pull(&mut self) -> Pull {
+        match self.0 {}
+    }
+
+    fn each(&self, _visit: impl FnMut(&[u8], Option<Nanos>)) {
+        match self.0 {}
+    }
+}

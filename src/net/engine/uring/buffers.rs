@@ -1,0 +1,138 @@
+//! Buffers lent to the kernel, which takes one for each datagram: `io_uring_setup_buf_ring(3)`
+//! without liburing.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::IoUring;
+use io_uring::types::BufRingEntry;
+
+use super::failed;
+
+/// The group of the buffers; each ring has one. Arbitrary.
+pub(super) const GROUP: u16 = 0;
+
+/// Bytes that the buffers take together, unless [`LEAST`] take more: the L2 cache of most server
+/// cores. Arbitrary within that.
+const BUFFERS_LEN: usize = 1024 * 1024;
+
+/// Buffers at least: with fewer, long datagrams would end the multishot at every turn. Arbitrary:
+/// 16 of the longest datagrams fill the 1 MiB above.
+const LEAST: usize = 16;
+
+/// A cache line in bytes; buffers begin at multiples of it. 64 on x86-64 and most of arm64.
+const CACHE_LINE: usize = 64;
+
+/// Buffers of one length, and the ring by which the kernel gets them.
+pub(super) struct Buffers {
+    /// Entries of the ring: memory of whole pages that is ours alone and shared with the kernel.
+    entries: NonNull<BufRingEntry>,
+    bytes: Vec<u8>,
+    stride: usize,
+    /// How many there are, a power of two.
+    count: u16,
+    /// How many were given so far, the kernel's `tail`.
+    given: u16,
+}
+
+impl Buffers {
+    /// How many buffers of so many bytes are to be had where so many are wanted: a power of two.
+    // cold: set-up
+    pub(super) fn fitting(len: usize, wanted: usize) -> u16 {
+        let stride = len.next_multiple_of(CACHE_LINE);
+        let room = (BUFFERS_LEN / stride).max(LEAST);
+        // The largest power of two that fits.
+        let most = 1 << room.ilog2().min(15);
+        wanted.next_power_of_two().min(most) as u16
+    }
+
+    /// Lends the kernel `count` buffers, a power of two, of at least `len` bytes each.
+    ///
+    /// # Errors
+    /// What io_uring_register(2) says.
+    // cold: set-up
+    pub(super) fn new(ring: &IoUring, count: u16, len: usize) -> io::Result<Self> {
+        let stride = len.next_multiple_of(CACHE_LINE);
+        let entries = map(ring_len(count))?.cast();
+        // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
+        let bytes = vec![0xFF; usize::from(count) * stride];
+        let mut buffers = Self { entries, bytes, stride, count, given: 0 };
+        // SAFETY: the memory has room for `count` entries and is unmapped when `buffers` is
+        // dropped, which is after the ring: whoever owns both keeps them in that order.
+        let registered = unsafe {
+            let at = buffers.entries.as_ptr() as u64;
+            ring.submitter().register_buf_ring_with_flags(at, count, GROUP, 0)
+        };
+        registered.map_err(|error| failed("io_uring_register of buffers", &error))?;
+        (0..count).for_each(|id| buffers.give(id));
+        buffers.publish();
+        Ok(buffers)
+    }
+
+    /// Gives a buffer to the kernel; [`Self::publish`] tells it.
+    #[inline]
+    pub(super) fn give(&mut self, id: u16) {
+        let at = self.slot_start(id);
+        let slot = self.bytes[at..at + self.stride].as_mut_ptr();
+        // SAFETY: the index is below `count`, which the memory has room for. The kernel reads
+        // entries before its tail alone, and this one is not: at most `count` are given at a time.
+        // The tail itself shares memory with the first entry, in a field that is not written here.
+        unsafe {
+            let entry = &mut *self.entries.as_ptr().add(usize::from(self.given & (self.count - 1)));
+            entry.set_addr(slot as u64);
+            entry.set_len(self.stride as u32);
+            entry.set_bid(id);
+        }
+        self.given = self.given.wrapping_add(1);
+    }
+
+    /// Tells the kernel what was given.
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        // SAFETY: the tail is a u16 within the first entry, aligned as such, and lives as long as
+        // the entries; the kernel only reads it.
+        let tail =
+            unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) };
+        tail.store(self.given, Ordering::Release);
+    }
+
+    /// The bytes of a buffer that the kernel has handed back.
+    #[inline]
+    pub(super) fn slot(&self, id: u16) -> &[u8] {
+        let at = self.slot_start(id);
+        &self.bytes[at..at + self.stride]
+    }
+
+    #[inline]
+    fn slot_start(&self, id: u16) -> usize {
+        usize::from(id & (self.count - 1)) * self.stride
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        // SAFETY: this is what `new` mapped, and nobody has it any more: the kernel holds its own
+        // reference on the pages where it still needs them.
+        unsafe { libc::munmap(self.entries.as_ptr().cast(), ring_len(self.count)) };
+    }
+}
+
+/// Bytes of a ring of so many entries.
+const fn ring_len(count: u16) -> usize {
+    count as usize * size_of::<BufRingEntry>()
+}
+
+/// Maps so many bytes of zeroes, at the beginning of a page, as the kernel demands.
+// cold: set-up
+fn map(len: usize) -> io::Result<NonNull<libc::c_void>> {
+    let (protection, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping wherever the kernel likes; nobody else's memory is touched.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+    if at == libc::MAP_FAILED {
+        return Err(failed("mmap of a ring of buffers", &io::Error::last_os_error()));
+    }
+    NonNull::new(at).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}

@@ -1,0 +1,53 @@
+//! io_uring: many sends an `io_uring_enter`, and one receive that goes on for ever.
+//!
+//! Both sides want Linux 6.1: rings that run their work only when we enter the kernel
+//! (`IORING_SETUP_DEFER_TASKRUN`), so that nothing happens behind the loops' back, least of all
+//! between a look at the ring and a sleep in epoll; and sends to an address. What they want
+//! besides is older: multishot `recvmsg` (6.0), rings of provided buffers (5.19).
+
+mod buffers;
+mod rx;
+mod tx;
+
+pub use rx::UringRx;
+pub use tx::UringTx;
+
+use std::io;
+
+use io_uring::IoUring;
+
+/// Whether this build has the engine.
+pub const IS_BUILT_IN: bool = true;
+
+/// Makes a ring for so many requests and so many results at a time, of one thread alone: the one
+/// that calls this.
+///
+/// # Errors
+/// What io_uring_setup(2) says, and what that means.
+// cold: set-up
+fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
+    let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_cqsize(u32::try_from(results.next_power_of_two()).map_err(too_many)?)
+        .build(u32::try_from(requests).map_err(too_many)?)
+        .map_err(|error| failed("io_uring_setup", &error))
+}
+
+/// An error with the call that failed and, where it is known, the reason.
+// cold: set-up
+fn failed(call: &str, error: &io::Error) -> io::Error {
+    let why = match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            ": blocked by sysctl kernel.io_uring_disabled or by a container's seccomp profile"
+        }
+        Some(libc::ENOSYS) => ": the kernel has no io_uring, or a seccomp profile hides it",
+        Some(libc::EINVAL) => ": the engine needs Linux 6.1",
+        Some(libc::ENOMEM) => ": no memory that may be locked; see ulimit -l",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{call}: {error}{why}"))
+}

@@ -1,0 +1,20 @@
+//! What every engine owes its callers, tried with every way of sending against every way of
+//! receiving, IPv4 and IPv6, connected and not: real sockets on loopback, one thread, no clock.
+//!
+//! - `engines`: the list of engines, one line each; an engine that this host lacks is skipped aloud
+//! - `rig`: a sender and a receiver, and the model of what their counts must be
+//! - `moves`: counts, order, bytes, sizes, limits
+//! - `arrivals`: what others send: cut-off, empty, foreign, other segments
+//! - `overflow`, `refusals`, `paths`: full buffers, closed ports, paths that are too narrow
+//! - `stamps`: the kernel's timestamps
+#![cfg(all(target_os = "linux", not(udperf_portable)))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod arrivals;
+mod engines;
+mod moves;
+mod overflow;
+mod paths;
+mod refusals;
+mod rig;
+mod stamps;

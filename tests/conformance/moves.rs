@@ -1,0 +1,91 @@
+//! Counts, order, bytes, sizes and limits: whatever is pushed is pulled.
+
+use udperf::unit::PayloadSize;
+
+use crate::engines::Pair;
+use crate::rig::{Rig, Setup};
+
+#[test]
+fn what_is_pushed_is_pulled_in_order_and_to_the_byte() {
+    for pair in Pair::all() {
+        let mut rig = Rig::new(pair, &Setup { flows: 3, ..Setup::fixed(64) });
+        rig.transfer(1_003);
+        let (sent, got) = (&rig.sent, &rig.inbox.tally);
+        // The same as the model in `Rig::check`, for the pairs that everybody knows.
+        match (pair.tx.name, rig.inbox.rx.takes_super_packets()) {
+            ("gso", true) => assert!(got.uncut > 0 && got.packets < got.received, "{pair}"),
+            ("gso", false) => assert!(sent.packets < got.packets, "{pair}"),
+            _ => assert_eq!((sent.packets, got.uncut), (1_003, 0), "{pair}"),
+        }
+    }
+}
+
+#[test]
+fn no_size_is_too_odd() {
+    for pair in Pair::all() {
+        for size in [16, 17, 18, 63, 65, 1_471, 1_472, 1_473, 8_971, 8_972, 8_973, 20_001] {
+            let mut rig = Rig::new(pair, &Setup { flows: 2, ..Setup::fixed(size) });
+            // No multiple of any batch or number of segments.
+            rig.transfer(if size < 2_000 { 131 } else { 23 });
+        }
+    }
+}
+
+#[test]
+fn the_smallest_and_the_largest_datagrams_arrive() {
+    for pair in Pair::all() {
+        for (size, segments) in
+            [(1, 128), (16, 128), (511, 128), (512, 127), (32_753, 2), (32_754, 1), (65_507, 1)]
+        {
+            let mut rig = Rig::new(pair, &Setup::fixed(size));
+            rig.transfer(5);
+            if let Some(found) = rig.tx.segments() {
+                // A kernel before 6.10 takes 64.
+                assert_eq!(found.at_first, segments, "{pair}");
+                assert!(found.now == segments || found.now == 64, "{pair}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn super_packets_may_be_full_or_not() {
+    for pair in Pair::all() {
+        for count in [1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257] {
+            let mut rig = Rig::new(pair, &Setup::fixed(100));
+            rig.transfer(count);
+            assert_eq!(rig.sent.sent, count as u64, "{pair}");
+        }
+    }
+}
+
+#[test]
+fn batches_of_any_number_are_kept_to() {
+    for pair in Pair::all() {
+        for batch in [1, 2, 3, 127, 1_023, 1_024] {
+            let mut rig = Rig::new(pair, &Setup { batch: Some(batch), ..Setup::fixed(18) });
+            assert!(rig.tx.batch(false) <= batch.max(16), "{pair}: {}", rig.tx.batch(false));
+            if rig.room() < batch {
+                eprintln!("SKIPPED: {pair}: batches of {batch}: net.core.rmem_max is too small");
+                continue;
+            }
+            rig.transfer(2 * batch + 1);
+            if pair.tx.name != "plain" {
+                assert_eq!(rig.tx.batch(false), batch, "{pair}");
+                assert_eq!(rig.sent.syscalls, 3, "{pair}: {batch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_datagram_of_a_mix_has_the_size_of_its_number() {
+    for pair in Pair::all() {
+        for batch in [None, Some(5)] {
+            let mut rig =
+                Rig::new(pair, &Setup { batch, flows: 2, ..Setup::of(PayloadSize::Imix) });
+            rig.transfer(307);
+            assert_eq!(rig.inbox.tally.packets, 307, "{pair}: a mix shares no super-packets");
+        }
+    }
+}

@@ -116,7 +116,7 @@ pub const RECEIVERS: &[Receiver] = &[
 ];
 
 /// The capability that stamps need.
-const STAMPS: &str = "kernel_timestamps";
+const STAMPS: &str = "rx_timestamps";
 
 /// Whether this host has all of these; says so where not.
 pub fn has(what: &str, needs: &[&str]) -> bool {

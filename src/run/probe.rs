@@ -4,7 +4,7 @@ use super::control::Control;
 use crate::measure::{Fate, Jitter, Latency, OneWay, RxTally, STALL_THRESHOLD, StallMeter, Window};
 use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
-use crate::wire::{self, Header, decode_lag, decode_own};
+use crate::wire::{self, decode_lag, decode_own};
 
 /// The shortest silence after which a receiver believes that nothing more comes. Long enough for
 /// a softirq that was put off to run (ksoftirqd gets its time slice within a few ms); arbitrary.
@@ -32,29 +32,31 @@ struct RxFlow {
 }
 
 /// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
-/// and so of the same latency: each is looked at, and all are counted at once.
+/// and so of the same latency: each is looked at, and all are counted at once. Where no two are
+/// alike, each is a row of its own.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
+    /// How many there are; 0: there is no row.
+    count: u64,
     /// The header that continues it.
     next: u128,
-    /// Payload of each in bytes; 0: there is no row to continue.
+    /// Payload of each in bytes.
     len: usize,
+    /// Index of the flow.
+    flow: usize,
+    /// The moment they were meant for.
+    intended_ns: u64,
+    /// Since then.
+    transit_ns: u64,
+    /// How late they left, where there is a schedule and room to say so.
+    lag_ns: Option<u64>,
     /// How long each waited in the socket.
     waited: Option<Nanos>,
-    /// How many have continued it.
-    count: u64,
-    /// The datagram that began it.
-    head: Transit,
 }
 
-/// What the figures of a datagram need to know.
-#[derive(Debug, Clone, Copy, Default)]
-struct Transit {
-    header: Header,
-    ns: u64,
-    waited: Option<Nanos>,
-    lag_ns: Option<u64>,
-}
+/// A header that no datagram has, for rows that nothing continues: whoever has this tag and flow
+/// has not come to this sequence number.
+const NEVER: u128 = u128::MAX;
 
 /// All that one receiver counts and times.
 #[derive(Debug)]
@@ -157,10 +159,10 @@ impl Probe {
         let Some(header) = decode_own(payload, self.tag) else {
             return self.not_of_this_phase(payload);
         };
-        let flow = usize::from(header.flow.wrapping_sub(self.first_flow));
+        let index = usize::from(header.flow.wrapping_sub(self.first_flow));
         let plausible = header.intended_ns <= now.0 + CLOCK_SLACK_NS;
         let sound = plausible && payload.len() == self.size.at(header.sequence);
-        let Some(flow) = self.flows.get_mut(flow).filter(|_| sound) else {
+        let Some(flow) = self.flows.get_mut(index).filter(|_| sound) else {
             self.tally.corrupt += 1;
             return;
         };
@@ -175,56 +177,56 @@ impl Probe {
             Fate::Late => return self.tally.late += 1,
             Fate::Implausible => return self.tally.corrupt += 1,
         }
-        let ns = now.0.saturating_sub(header.intended_ns);
-        let lag_ns = if self.paced { decode_lag(payload) } else { None };
-        let transit = Transit { header, ns, waited, lag_ns };
-        flow.jitter.record(ns);
+        let transit_ns = now.0.saturating_sub(header.intended_ns);
+        flow.jitter.record(transit_ns);
         self.last_arrival = now;
-        self.take(&transit, payload.len(), 1);
         // On a schedule each has its own moment, and in a mix its own length.
-        if !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_)) {
-            let next = wire::word(payload).unwrap_or(0) + wire::NEXT;
-            self.row = Row { next, len: payload.len(), waited, count: 0, head: transit };
-        }
+        let goes_on =
+            !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_));
+        let next = wire::word(payload).filter(|_| goes_on);
+        self.row = Row {
+            count: 1,
+            next: next.map_or(NEVER, |word| word + wire::NEXT),
+            len: payload.len(),
+            flow: index,
+            intended_ns: header.intended_ns,
+            transit_ns,
+            lag_ns: if self.paced { decode_lag(payload) } else { None },
+            waited,
+        };
     }
 
-    /// Counts what continued the row, and ends it: what comes by the next pull has another time.
+    /// Counts the row and ends it: what comes by the next pull has another time.
     #[inline]
     pub fn pull_ends(&mut self) {
-        let Row { len, count, head, .. } = self.row;
-        self.row.len = 0;
-        if count == 0 || len == 0 {
+        let Row { count, len, flow, intended_ns, transit_ns, lag_ns, waited, .. } = self.row;
+        if count == 0 {
             return;
         }
-        let Some(flow) = self.flows.get_mut(usize::from(head.header.flow - self.first_flow)) else {
-            return;
-        };
-        flow.window.advance(count);
-        flow.jitter.repeat(count);
-        self.take(&head, len, count);
-    }
-
-    /// Takes the figures of so many datagrams of equal latency.
-    #[inline]
-    fn take(&mut self, transit: &Transit, len: usize, count: u64) {
-        let Transit { header, ns, waited, lag_ns } = *transit;
+        (self.row.count, self.row.next) = (0, NEVER);
+        if count > 1
+            && let Some(flow) = self.flows.get_mut(flow)
+        {
+            flow.window.advance(count - 1);
+            flow.jitter.repeat(count - 1);
+        }
         self.tally.received += count;
         self.tally.bytes += len as u64 * count;
-        self.latency.from_schedule.record_n(ns, count);
+        self.latency.from_schedule.record_n(transit_ns, count);
         if let Some(lag_ns) = lag_ns {
-            self.latency.from_send.record_n(ns.saturating_sub(lag_ns), count);
+            self.latency.from_send.record_n(transit_ns.saturating_sub(lag_ns), count);
         }
         if let Some(waited) = waited {
             self.latency.in_socket.record_n(waited.0, count);
-            self.latency.to_socket.record_n(ns.saturating_sub(waited.0), count);
+            self.latency.to_socket.record_n(transit_ns.saturating_sub(waited.0), count);
         }
         // Due before a stall of either end was over: it overlapped, however short its way was.
-        let overlapped = header.intended_ns < self.stall.ended().0
-            || header.intended_ns < self.sender_stall_ended.0;
+        let overlapped =
+            intended_ns < self.stall.ended().0 || intended_ns < self.sender_stall_ended.0;
         if overlapped {
-            self.latency.in_stall.record_n(ns, count);
-        } else if ns > STALL_THRESHOLD.0 {
-            self.slow_ones(header.intended_ns, ns, count);
+            self.latency.in_stall.record_n(transit_ns, count);
+        } else if transit_ns > STALL_THRESHOLD.0 {
+            self.slow_ones(intended_ns, transit_ns, count);
         }
     }
 

@@ -54,7 +54,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub(super) static METRICS: [Metric; 29] = [
+pub(super) static METRICS: [Metric; 30] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         (c.ledger.sent > 0).then(|| c.ledger.lost as f64 / c.ledger.sent as f64)
     }),
@@ -73,6 +73,7 @@ pub(super) static METRICS: [Metric; 29] = [
     time("jitter", |c| c.jitter_ns.map(|ns| ns as f64)),
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
+    time("in_socket_p99", |c| c.in_socket.as_ref().map(|l| l.p99_ns as f64)),
     metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.pps),
     metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
     metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.bits_per_second),

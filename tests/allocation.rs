@@ -14,7 +14,7 @@ use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
 use udperf::plan::{
     EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, WaitKind,
 };
-use udperf::run::{self, Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{self, Control, Depth, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -92,12 +92,19 @@ fn allocations(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> u6
 #[test]
 fn nothing_is_allocated_between_barrier_and_stop() {
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
+    let machine = run::machine(&run::survey(Depth::Quick));
     for (engine, rate, wait) in [
         (EnginePair::PLAIN, Rate::Max, WaitKind::Hybrid),
         (EnginePair::PLAIN, Rate::Max, WaitKind::Epoll),
         (EnginePair::PLAIN, fast, WaitKind::Spin),
         (EnginePair::NULL, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::URING, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::URING, fast, WaitKind::Epoll),
     ] {
+        if let Some(missing) = machine.lacks(engine) {
+            eprintln!("SKIPPED: {missing:?}");
+            continue;
+        }
         let (few, many) =
             (allocations(engine, rate, wait, 100), allocations(engine, rate, wait, 50_000));
         assert!(few > 0, "the counter counts workers");

@@ -265,3 +265,49 @@ fn stamp_of(control: &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_buffers_datagrams_wait_in_the_socket() {
+        const COUNT: usize = 100;
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (size, to) = (PayloadSize::Fixed(32), socket.local_addr().unwrap());
+        let socket = UdpSocket::from_std(socket);
+        let mut rx = match UringRx::with_buffers(socket, size, 64, false, 2) {
+            Ok(rx) => rx,
+            Err(error) => return eprintln!("SKIPPED: {error}"),
+        };
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..COUNT {
+            sender.send_to(&[number as u8; 32], to).unwrap();
+        }
+        let (mut found, mut no_buffers) = (Vec::new(), 0);
+        while found.len() < COUNT {
+            let pull = rx.pull();
+            assert_eq!(pull.errors, 0);
+            no_buffers += pull.no_buffers;
+            rx.each(|payload, _| {
+                assert!(payload.iter().all(|&byte| byte == payload[0]));
+                found.push(usize::from(payload[0]));
+            });
+            assert!(!pull.drained || found.len() == COUNT, "more is in the socket");
+            rx.release();
+        }
+        assert!(found.into_iter().eq(0..COUNT));
+        assert!(no_buffers >= COUNT as u64 / 2 - 1, "each turn takes two: {no_buffers}");
+        assert!((0..3).any(|_| rx.pull().drained));
+    }
+
+    #[test]
+    fn buffers_are_a_power_of_two_and_fit_the_cache() {
+        assert_eq!(Buffers::fitting(176, 96), 128);
+        assert_eq!(Buffers::fitting(1_584, 96), 128);
+        assert_eq!(Buffers::fitting(9_100, 96), 64);
+        assert_eq!(Buffers::fitting(65_619, 96), 16);
+        assert_eq!(Buffers::fitting(100, 2), 2);
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use mio::net::UdpSocket;
 use udperf::measure::Capability;
 use udperf::net::engine::{
-    BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Pull, Rx, StampedRx, Tx,
+    BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Pull, Rx, StampedRx, Tx, UringRx, UringTx,
 };
 use udperf::run::{Depth, survey};
 use udperf::unit::{Nanos, PayloadSize};
@@ -103,6 +103,7 @@ pub const SENDERS: &[Sender] = &[
     Sender { name: "plain", needs: &["plain"], make: |s, to, size, _| tx(PlainTx::new(s, to, size, fill)) },
     Sender { name: "batch", needs: &["batch"], make: |s, to, size, batch| tx(BatchTx::new(s, to, size, batch, fill)) },
     Sender { name: "gso", needs: &["gso"], make: |s, to, size, batch| tx(GsoTx::new(s, to, size, batch, fill)?) },
+    Sender { name: "uring", needs: &["uring"], make: |s, to, size, batch| tx(UringTx::new(s, to, size, batch, fill)?) },
 ];
 
 #[rustfmt::skip] // One line an engine.
@@ -113,6 +114,8 @@ pub const RECEIVERS: &[Receiver] = &[
     Receiver { name: "batch with stamps", needs: &["batch", STAMPS], stamps: true, long: Long::CutAndTold, make: |s, size, batch| rx(BatchRx::new(s, size, batch, true)?) },
     Receiver { name: "gro", needs: &["gro"], stamps: false, long: Long::Whole, make: |s, _, batch| rx(GroRx::new(s, batch, false)?) },
     Receiver { name: "gro with stamps", needs: &["gro", STAMPS], stamps: true, long: Long::Whole, make: |s, _, batch| rx(GroRx::new(s, batch, true)?) },
+    Receiver { name: "uring", needs: &["uring"], stamps: false, long: Long::CutAndTold, make: |s, size, batch| rx(UringRx::new(s, size, batch, false)?) },
+    Receiver { name: "uring with stamps", needs: &["uring", STAMPS], stamps: true, long: Long::CutAndTold, make: |s, size, batch| rx(UringRx::new(s, size, batch, true)?) },
 ];
 
 /// The capability that stamps need.
@@ -123,7 +126,8 @@ pub fn has(what: &str, needs: &[&str]) -> bool {
     static FOUND: OnceLock<Vec<Capability>> = OnceLock::new();
     let found = FOUND.get_or_init(|| survey(Depth::Quick).capabilities);
     needs.iter().all(|need| {
-        let can = found.iter().find(|can| can.name == *need).unwrap();
+        let can = found.iter().find(|can| can.name == *need);
+        let can = can.unwrap_or_else(|| panic!("the host is not asked for {need}"));
         if !can.available {
             eprintln!("SKIPPED: {what}: {}", can.detail);
         }

@@ -7,6 +7,7 @@
 //! - `arrivals`: what others send: cut-off, empty, foreign, other segments
 //! - `overflow`, `refusals`, `paths`: full buffers, closed ports, paths that are too narrow
 //! - `stamps`: the kernel's timestamps
+//! - `rows`: datagrams counted together are datagrams counted one by one
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
@@ -17,4 +18,5 @@ mod overflow;
 mod paths;
 mod refusals;
 mod rig;
+mod rows;
 mod stamps;

@@ -22,6 +22,7 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
         ("±", spread(sheet)),
         (UNCUT_MARK, uncut(sheet)),
         (starred.as_str(), stalls(sheet, ink)),
+        ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
@@ -114,6 +115,23 @@ fn uncut(sheet: &Sheet<'_>) -> Option<String> {
         "segments were never cut: up to {} were one packet to the kernel, from end to end",
         counted(most, "datagram")
     ))
+}
+
+/// Whose latencies share clock reads: among those, a difference is no difference.
+fn batches(sheet: &Sheet<'_>) -> Option<String> {
+    let largest = |engine: &str| {
+        let rows = sheet.rows.iter().filter(|row| row.engine == engine);
+        let cells = rows.flat_map(|row| &row.timing);
+        cells.filter_map(|cell| Some(cell.latency.as_ref()?.batch_max)).max()
+    };
+    let engines = distinct(sheet.rows.iter().map(|row| row.engine));
+    let shared: Vec<_> = engines
+        .into_iter()
+        .filter_map(|engine| Some((engine, largest(engine).filter(|&most| most > 1)?)))
+        .map(|(engine, most)| glue(&format!("{engine} {}", grouped(most))))
+        .collect();
+    let list = shared.join(", ");
+    (!shared.is_empty()).then(|| format!("datagrams that shared a read time, at most: {list}"))
 }
 
 /// How latency splits at the kernel's timestamp.

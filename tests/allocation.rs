@@ -98,6 +98,10 @@ fn nothing_is_allocated_between_barrier_and_stop() {
         (EnginePair::PLAIN, Rate::Max, WaitKind::Epoll),
         (EnginePair::PLAIN, fast, WaitKind::Spin),
         (EnginePair::NULL, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::BATCH, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::BATCH, fast, WaitKind::Epoll),
+        (EnginePair::OFFLOAD, Rate::Max, WaitKind::Hybrid),
+        (EnginePair::OFFLOAD, fast, WaitKind::Spin),
         (EnginePair::URING, Rate::Max, WaitKind::Hybrid),
         (EnginePair::URING, fast, WaitKind::Epoll),
     ] {

@@ -105,6 +105,42 @@ fn what_a_full_queue_refuses_is_refused_to_the_datagram() {
     }
 }
 
+/// The flag for each engine that can be had here and whose pushes can fail in the middle.
+fn engines_that_push_many() -> Vec<&'static str> {
+    let facts = udperf::run::survey(udperf::run::Depth::Quick);
+    let there = |word: &&str| {
+        let found = facts.capabilities.iter().find(|can| can.name == *word).unwrap();
+        if !found.available {
+            eprintln!("SKIPPED: no {word}: {}", found.detail);
+        }
+        found.available
+    };
+    ["plain", "uring"].into_iter().filter(there).collect()
+}
+
+#[test]
+fn what_is_refused_in_the_middle_of_a_push_leaves_no_gap() {
+    for engine in engines_that_push_many() {
+        // The queue is full, and refuses datagrams for want of buffers.
+        let queue = "tc qdisc add dev lo root tbf rate 8mbit burst 5kb limit 20kb";
+        let words = format!("-e {engine} -l 64 -t 100ms --connect off");
+        let Some((report, _)) = in_namespace(queue, &words, "true") else { return };
+        let cell = &cells(&report)[0];
+        assert!(number(cell, "ledger.sent") > 0);
+        assert!(number(cell, "ledger.refused.no_buffers") > 0);
+        common::check(cell, engine);
+        // The queue has room, and what waits in it fills the socket.
+        let queue = "tc qdisc add dev lo root tbf rate 50mbit burst 20kb limit 4mb";
+        let words = format!("-e {engine} -l 1472 -t 100ms -w 16K");
+        let (report, _) = in_namespace(queue, &words, "true").unwrap();
+        let cell = &cells(&report)[0];
+        assert!(number(cell, "ledger.sent") > 0);
+        assert!(number(cell, "ledger.refused.would_block") > 0);
+        assert_eq!(number(cell, "ledger.refused.no_buffers"), 0);
+        common::check(cell, engine);
+    }
+}
+
 #[test]
 fn what_exceeds_the_path_is_too_big_and_leaves_no_number_behind() {
     let Some((report, _)) =

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use crate::measure::Capability;
 use crate::net::engine::{Rx, Tx, UringRx, UringTx};
@@ -17,6 +18,9 @@ const PAYLOAD: usize = 1;
 /// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, what it was before,
 /// and the least that is one.
 const SEGMENTS: [usize; 3] = [128, 64, 2];
+
+/// How long a probe waits for its datagrams, where they are not there at once; arbitrary.
+const WAIT_MS: u32 = 100;
 
 /// What a probe found: the words for it, or why not.
 type Found = Result<String, String>;
@@ -149,8 +153,17 @@ fn uring() -> Found {
     let mut rx = UringRx::new(rx, size, Some(2), false).map_err(words)?;
     let leased = tx.lease(2).len() / tx.stride();
     let sent = tx.push(0, 0, leased).sent;
-    let pull = rx.pull();
-    match (sent, pull.datagrams, pull.errors) {
+    let (mut received, mut errors) = (0, 0);
+    // A loopback that was slowed down takes its time.
+    for _ in 0..WAIT_MS {
+        let pull = rx.pull();
+        (received, errors) = (received + pull.datagrams, errors + pull.errors);
+        if received == sent || errors > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    match (sent, received, errors) {
         (2, 2, 0) => {
             Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
         }

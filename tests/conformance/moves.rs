@@ -51,7 +51,7 @@ fn the_smallest_and_the_largest_datagrams_arrive() {
 #[test]
 fn super_packets_may_be_full_or_not() {
     for pair in Pair::all() {
-        for count in [1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257] {
+        for count in [1, 2, 64, 65, 127, 128, 129, 256, 257] {
             let mut rig = Rig::new(pair, &Setup::fixed(100));
             rig.transfer(count);
             assert_eq!(rig.sent.sent, count as u64, "{pair}");
@@ -62,17 +62,17 @@ fn super_packets_may_be_full_or_not() {
 #[test]
 fn batches_of_any_number_are_kept_to() {
     for pair in Pair::all() {
-        for batch in [1, 2, 3, 127, 1_023, 1_024] {
+        for batch in [1, 2, 1_023, 1_024] {
             let mut rig = Rig::new(pair, &Setup { batch: Some(batch), ..Setup::fixed(18) });
             assert!(rig.tx.batch(false) <= batch.max(16), "{pair}: {}", rig.tx.batch(false));
             if rig.room() < batch {
                 eprintln!("SKIPPED: {pair}: batches of {batch}: net.core.rmem_max is too small");
                 continue;
             }
-            rig.transfer(2 * batch + 1);
+            rig.transfer(batch + 1);
             if pair.tx.name != "plain" {
                 assert_eq!(rig.tx.batch(false), batch, "{pair}");
-                assert_eq!(rig.sent.syscalls, 3, "{pair}: {batch}");
+                assert_eq!(rig.sent.syscalls, 2, "{pair}: {batch}");
             }
         }
     }
@@ -86,6 +86,25 @@ fn each_datagram_of_a_mix_has_the_size_of_its_number() {
                 Rig::new(pair, &Setup { batch, flows: 2, ..Setup::of(PayloadSize::Imix) });
             rig.transfer(307);
             assert_eq!(rig.inbox.tally.packets, 307, "{pair}: a mix shares no super-packets");
+        }
+    }
+}
+
+#[test]
+fn an_empty_queue_is_told_once_it_is_empty_and_not_before() {
+    for pair in Pair::all() {
+        for batch in [None, Some(7)] {
+            let mut rig = Rig::new(pair, &Setup { batch, ..Setup::fixed(64) });
+            let mut told_in_time = || {
+                let before = rig.inbox.tally.arrived;
+                rig.push_all(101);
+                while !rig.inbox.pull(&mut |_, _| ()).drained {}
+                let arrived = rig.inbox.tally.arrived - before;
+                rig.inbox.pull_all(101 - arrived, &mut |_, _| ());
+                arrived == 101
+            };
+            // A kernel under load may put off what was sent, though hardly again and again.
+            assert!((0..5).any(|_| told_in_time()), "{pair}, batch {batch:?}");
         }
     }
 }

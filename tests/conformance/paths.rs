@@ -167,3 +167,32 @@ fn a_path_that_becomes_narrow_costs_super_packets_and_no_datagram() {
         }
     }
 }
+
+#[test]
+fn a_full_send_buffer_would_block_and_loses_nothing() {
+    if !in_namespace("paths::a_full_send_buffer_would_block_and_loses_nothing") {
+        return;
+    }
+    // A slow queue, and room in it for all that is sent: it is the socket's buffer that is full.
+    let queue = "qdisc add dev lo root tbf rate 8mbit burst 5kb limit 10mb";
+    let status = Command::new("tc").args(queue.split(' ')).status();
+    if !status.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "CI has to have tc and tbf");
+        return eprintln!("SKIPPED: a full send buffer: no tc, or no tbf");
+    }
+    for pair in Pair::all() {
+        let mut rig = Rig::new(pair, &Setup { send_buffer: Some(8_192), ..Setup::fixed(64) });
+        while rig.sent.sent < 150 || rig.sent.refused.would_block == 0 {
+            assert!(rig.sent.sent < 10_000, "{pair}: it takes all");
+            let push = rig.push(0, 30);
+            // A batch call that found room again keeps to itself why it ended before.
+            let known = [None, Some(SendError::WouldBlock), Some(SendError::Other(0))];
+            assert!(known.contains(&push.error), "{pair}: {push:?}");
+        }
+        let (refused, name) = (rig.sent.refused, rig.name.clone());
+        assert_eq!(refused.total(), refused.would_block + refused.other, "{name}");
+        // The queue may cut super-packets; each datagram comes once, and in order.
+        rig.read(rig.sent.sent);
+        assert_eq!(rig.inbox.tally.received, rig.sent.sent, "{name}");
+    }
+}

@@ -140,12 +140,14 @@ pub struct Setup {
     pub flows: usize,
     /// SO_RCVBUF of the receiver; `None`: a large one.
     pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF of the senders; `None`: a large one.
+    pub send_buffer: Option<usize>,
     pub df: bool,
 }
 
 impl Setup {
     pub const fn of(size: PayloadSize) -> Self {
-        Self { size, batch: None, flows: 1, receive_buffer: None, df: false }
+        Self { size, batch: None, flows: 1, receive_buffer: None, send_buffer: None, df: false }
     }
 
     pub const fn fixed(bytes: u16) -> Self {
@@ -182,7 +184,8 @@ impl Rig {
         let buffer = setup.receive_buffer.unwrap_or(own.buffer);
         let mut inbox =
             Inbox::open(pair.rx, &Options { buffer, ..own.clone() }, setup.size, setup.batch);
-        let options = Options { df: setup.df, ..own };
+        let buffer = setup.send_buffer.unwrap_or(own.buffer);
+        let options = Options { df: setup.df, buffer, ..own };
         let udps: Vec<_> = (0..setup.flows).map(|_| Udp::open(&options).unwrap()).collect();
         adjust(&udps, &mut inbox);
         if pair.connected {

@@ -7,7 +7,7 @@ use std::slice::{ChunksExact, ChunksExactMut};
 const ARENA_LEN: usize = 256 * 1024;
 
 /// A cache line in bytes; slots begin at multiples of it. 64 on x86-64 and most of arm64.
-const CACHE_LINE: usize = 64;
+pub(super) const CACHE_LINE: usize = 64;
 
 /// Slots of one length.
 #[derive(Debug)]

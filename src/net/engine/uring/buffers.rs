@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 
+use super::super::arena::CACHE_LINE;
 use super::failed;
 
 /// The group of the buffers; each ring has one. Arbitrary.
@@ -21,9 +22,6 @@ const BUFFERS_LEN: usize = 1024 * 1024;
 /// Buffers at least: with fewer, long datagrams would end the multishot at every turn. Arbitrary:
 /// 16 of the longest datagrams fill the 1 MiB above.
 const LEAST: usize = 16;
-
-/// A cache line in bytes; buffers begin at multiples of it. 64 on x86-64 and most of arm64.
-const CACHE_LINE: usize = 64;
 
 /// Buffers of one length, and the ring by which the kernel gets them.
 pub(super) struct Buffers {

@@ -7,7 +7,8 @@ use udperf::sys;
 use udperf::unit::{Nanos, PayloadSize};
 
 use crate::engines::{Long, Pair, has, loopbacks, receivers};
-use crate::rig::{Inbox, Rig, Setup, TAG, options, stamp};
+use crate::ours::{TAG, stamp};
+use crate::rig::{Inbox, Rig, Setup, options};
 
 /// A sender that none of our engines is.
 struct Stranger {

@@ -3,6 +3,7 @@
 //!
 //! - `engines`: the list of engines, one line each; an engine that this host lacks is skipped aloud
 //! - `rig`: a sender and a receiver, and the model of what their counts must be
+//! - `ours`: our datagrams, to the byte
 //! - `moves`: counts, order, bytes, sizes, limits
 //! - `arrivals`: what others send: cut-off, empty, foreign, other segments
 //! - `overflow`, `refusals`, `paths`: full buffers, closed ports, paths that are too narrow
@@ -14,6 +15,7 @@
 mod arrivals;
 mod engines;
 mod moves;
+mod ours;
 mod overflow;
 mod paths;
 mod refusals;

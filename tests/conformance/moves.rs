@@ -1,5 +1,6 @@
 //! Counts, order, bytes, sizes and limits: whatever is pushed is pulled.
 
+use proptest::prelude::*;
 use udperf::unit::PayloadSize;
 
 use crate::engines::Pair;
@@ -107,4 +108,35 @@ fn an_empty_queue_is_told_once_it_is_empty_and_not_before() {
             assert!((0..5).any(|_| told_in_time()), "{pair}, batch {batch:?}");
         }
     }
+}
+
+#[test]
+fn pushes_and_pulls_may_alternate_as_they_like() {
+    let pairs = Pair::all();
+    let size = prop_oneof![
+        4 => (1_u16..2_000).prop_map(PayloadSize::Fixed),
+        4 => (2_000_u16..=65_507).prop_map(PayloadSize::Fixed),
+        1 => Just(PayloadSize::Imix),
+    ];
+    let steps = prop::collection::vec((0_usize..3, 1_usize..400, any::<bool>()), 1..24);
+    let batch = prop::option::of(1_usize..600);
+    let strategy = (0..pairs.len(), size, batch, steps);
+    proptest!(ProptestConfig::with_cases(150), |((pair, size, batch, steps) in strategy)| {
+        // Too short for a header, flows could not be told apart.
+        let flows = if size.largest() < 16 { 1 } else { 3 };
+        let mut rig = Rig::new(pairs[pair], &Setup { batch, flows, ..Setup::of(size) });
+        let mut unread = 0;
+        for (flow, want, read) in steps {
+            let want = want.min(rig.tx.batch(false));
+            if read || unread + want > rig.room() {
+                rig.read(unread as u64);
+                unread = 0;
+            }
+            let push = rig.push(flow % flows, want.min(rig.room()));
+            prop_assert_eq!(push.error, None);
+            unread += push.sent;
+        }
+        rig.read(unread as u64);
+        rig.check();
+    });
 }

@@ -12,7 +12,9 @@ use crate::rig::{Rig, Setup};
 /// Two flows to a receiver that is connected to the second one: to the first its port is closed.
 /// Nobody else can take that port meanwhile.
 fn half_closed(pair: Pair, batch: Option<usize>) -> Rig {
-    let setup = Setup { batch, flows: 2, ..Setup::fixed(64) };
+    // A queue of errors so short that it overflows; that must not keep any from being told.
+    let send_buffer = batch.map(|_| 4_096);
+    let setup = Setup { batch, send_buffer, flows: 2, ..Setup::fixed(64) };
     let mut rig = Rig::new(pair, &setup);
     let open = rig.from[1];
     rig.inbox.rx.sockets()[0].connect(open).unwrap();

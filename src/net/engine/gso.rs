@@ -9,11 +9,16 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::{Push, Segments, Sent, Tx, send};
 use crate::sys::{self, SendBatch};
-use crate::unit::{MAX_PAYLOAD, PayloadSize};
+use crate::unit::PayloadSize;
 
 /// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
 /// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
 const SEGMENTS: usize = 128;
+
+/// Payload of a super-packet in bytes at most: `GSO_LEGACY_MAX_SIZE` of include/linux/netdevice.h
+/// (65,536), which devices have as their limit, less the headers of Ethernet, IPv6 and UDP. What is
+/// longer is cut before it reaches loopback (measured: from 65,474 bytes on over IPv6).
+const PACKET_LEN: usize = 65_536 - 14 - 40 - 8 - 1;
 
 /// Super-packets a call where nobody asks for a number of datagrams.
 const MESSAGES: usize = 4;
@@ -46,7 +51,9 @@ impl GsoTx {
         fill: impl Fn(&mut [u8]),
     ) -> io::Result<Self> {
         let (segments, bytes) = match size {
-            PayloadSize::Fixed(bytes) => (SEGMENTS.min(MAX_PAYLOAD / usize::from(bytes)), bytes),
+            PayloadSize::Fixed(bytes) => {
+                (SEGMENTS.min(PACKET_LEN / usize::from(bytes)).max(1), bytes)
+            }
             PayloadSize::Imix => (1, 0),
         };
         let batch = batch.unwrap_or(segments * MESSAGES);

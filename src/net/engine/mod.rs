@@ -158,7 +158,7 @@ fn send<'a>(
 ) -> Sent {
     match calls.send(socket, payloads.clone()) {
         Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
-        Ok(left) => send_the_rest(calls, socket, payloads.skip(left), left, count),
+        Ok(left) => send_the_rest(calls, socket, payloads, left, count),
         Err(error) => {
             let error = refusal(&error, socket);
             Sent { refusals: usize::from(error.is_some()), error, syscalls: 1, ..Sent::default() }
@@ -168,28 +168,36 @@ fn send<'a>(
 
 /// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that
 /// came back from the network is in the socket's queue of errors; one that lasts shows when the
-/// rest is tried again, and then it was refused twice. Otherwise it is a refusal of a reason that
-/// nobody told.
+/// rest is tried again. Each try either sends something or tells why it does not, so this ends.
 // cold: a refusal
 fn send_the_rest<'a>(
     calls: &mut SendBatch,
     socket: &UdpSocket,
-    rest: impl Iterator<Item = &'a [u8]>,
+    payloads: impl Iterator<Item = &'a [u8]> + Clone,
     left: usize,
     count: usize,
 ) -> Sent {
+    let mut sent = Sent { left, refusals: 1, error: Some(SendError::Other(0)), syscalls: 1 };
     if let Some(error) = sys::take_queued_refusal(socket) {
-        return Sent { left, refusals: 1, error: Some(error), syscalls: 1 };
+        return Sent { error: Some(error), ..sent };
     }
-    let again = calls.send(socket, rest);
-    let (more, told) = match again {
-        Ok(more) => (more, None),
-        Err(error) => (0, refusal(&error, socket)),
-    };
-    let refused_again = told.is_some() || (more > 0 && left + more < count);
-    let refusals = if refused_again { 2 } else { 1 };
-    let error = told.or(Some(SendError::Other(0)));
-    Sent { left: left + more, refusals, error, syscalls: 2 }
+    while sent.left < count {
+        sent.syscalls += 1;
+        match calls.send(socket, payloads.clone().skip(sent.left)) {
+            Ok(more) => {
+                sent.left += more;
+                sent.refusals += usize::from(sent.left < count);
+            }
+            // Those before will have had the same reason.
+            Err(error) => {
+                if let Some(error) = refusal(&error, socket) {
+                    (sent.refusals, sent.error) = (sent.refusals + 1, Some(error));
+                }
+                return sent;
+            }
+        }
+    }
+    sent
 }
 
 /// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller

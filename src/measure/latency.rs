@@ -47,8 +47,10 @@ impl Latency {
     /// Takes the same latency so many times.
     #[inline]
     pub fn record_n(&mut self, ns: u64, count: u64) {
-        if count == 0 {
-            return;
+        match count {
+            0 => return,
+            1 => return self.record(ns),
+            _ => {}
         }
         self.histogram.saturating_record_n(ns, count);
         self.min_ns = self.min_ns.min(ns);

@@ -29,24 +29,30 @@ pub enum Fate {
 
 /// A sliding bitmap over the last [`WINDOW`] numbers of one flow. Fixed memory, nothing is ever
 /// decremented, so a repeated datagram cannot undo a loss.
+///
+/// As long as each number is the next one, nothing is written but how far it came; the bits follow
+/// when one is not, 64 by a write.
 #[derive(Debug, Clone)]
 pub struct Window {
     /// One more than the highest number seen.
     next: u64,
+    /// All numbers from here to `next` have been seen, and are not in the bits yet.
+    written: u64,
     bits: Box<[u64]>,
 }
 
 impl Default for Window {
     // cold: set-up
     fn default() -> Self {
-        Self { next: 0, bits: vec![0; (WINDOW / WORD) as usize].into_boxed_slice() }
+        let bits = vec![0; (WINDOW / WORD) as usize].into_boxed_slice();
+        Self { next: 0, written: 0, bits }
     }
 }
 
 impl Window {
     /// Forgets all, for the next phase.
     pub fn reset(&mut self) {
-        self.next = 0;
+        (self.next, self.written) = (0, 0);
         self.bits.fill(0);
     }
 
@@ -55,17 +61,23 @@ impl Window {
     pub fn arrive(&mut self, sequence: u64) -> Fate {
         if sequence == self.next {
             self.next += 1;
-            self.set_fresh(sequence);
             return Fate::InOrder;
         }
-        self.arrive_out_of_line(sequence)
+        self.write();
+        let fate = self.arrive_out_of_line(sequence);
+        self.written = self.next;
+        fate
     }
 
     /// Takes note of the next `count` numbers in line.
     #[inline]
-    pub fn advance(&mut self, count: u64) {
-        let mut at = self.next;
+    pub const fn advance(&mut self, count: u64) {
         self.next += count;
+    }
+
+    /// Brings the bits up to date, as far back as they reach.
+    fn write(&mut self) {
+        let mut at = self.written.max(self.next.saturating_sub(WINDOW));
         while at < self.next {
             let (word, bit) = (((at % WINDOW) / WORD) as usize, at % WORD);
             let here = (WORD - bit).min(self.next - at);
@@ -162,6 +174,9 @@ mod tests {
             row.advance(count);
             for sequence in first..first + count {
                 assert_eq!(singly.arrive(sequence), Fate::InOrder);
+            }
+            for window in [&mut row, &mut singly] {
+                window.write();
             }
             assert_eq!((row.next, row.bits), (singly.next, singly.bits), "{first} {count}");
         }

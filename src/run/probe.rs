@@ -32,25 +32,31 @@ struct RxFlow {
 }
 
 /// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
-/// and so of the same latency: each is looked at, and all are counted at once. Where no two are
-/// alike, each is a row of its own.
+/// and so of the same latency: each is looked at, and all are counted at once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     /// How many there are; 0: there is no row.
     count: u64,
     /// The header that continues it.
     next: u128,
-    /// Payload of each in bytes.
-    len: usize,
     /// Index of the flow.
     flow: usize,
-    /// The moment they were meant for.
+    /// What they have in common.
+    alike: Alike,
+}
+
+/// What the figures of a datagram rest on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Alike {
+    /// Payload in bytes.
+    len: usize,
+    /// The moment it was meant for.
     intended_ns: u64,
     /// Since then.
     transit_ns: u64,
-    /// How late they left, where there is a schedule and room to say so.
+    /// How late it left, where there is a schedule and room to say so.
     lag_ns: Option<u64>,
-    /// How long each waited in the socket.
+    /// How long it waited in the socket.
     waited: Option<Nanos>,
 }
 
@@ -143,7 +149,9 @@ impl Probe {
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         let row = &mut self.row;
-        if wire::word(payload) == Some(row.next) && payload.len() == row.len && waited == row.waited
+        if wire::word(payload) == Some(row.next)
+            && payload.len() == row.alike.len
+            && waited == row.alike.waited
         {
             row.next += wire::NEXT;
             row.count += 1;
@@ -180,26 +188,24 @@ impl Probe {
         let transit_ns = now.0.saturating_sub(header.intended_ns);
         flow.jitter.record(transit_ns);
         self.last_arrival = now;
+        let lag_ns = if self.paced { decode_lag(payload) } else { None };
+        let intended_ns = header.intended_ns;
+        let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
         // On a schedule each has its own moment, and in a mix its own length.
         let goes_on =
             !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_));
-        let next = wire::word(payload).filter(|_| goes_on);
-        self.row = Row {
-            count: 1,
-            next: next.map_or(NEVER, |word| word + wire::NEXT),
-            len: payload.len(),
-            flow: index,
-            intended_ns: header.intended_ns,
-            transit_ns,
-            lag_ns: if self.paced { decode_lag(payload) } else { None },
-            waited,
-        };
+        match wire::word(payload).filter(|_| goes_on) {
+            Some(word) => {
+                self.row = Row { count: 1, next: word + wire::NEXT, flow: index, alike };
+            }
+            None => self.take(alike, 1),
+        }
     }
 
     /// Counts the row and ends it: what comes by the next pull has another time.
     #[inline]
     pub fn pull_ends(&mut self) {
-        let Row { count, len, flow, intended_ns, transit_ns, lag_ns, waited, .. } = self.row;
+        let Row { count, flow, alike, .. } = self.row;
         if count == 0 {
             return;
         }
@@ -210,6 +216,13 @@ impl Probe {
             flow.window.advance(count - 1);
             flow.jitter.repeat(count - 1);
         }
+        self.take(alike, count);
+    }
+
+    /// Takes the figures of so many datagrams. In line at both places: at one, there is one.
+    #[inline(always)]
+    fn take(&mut self, alike: Alike, count: u64) {
+        let Alike { len, intended_ns, transit_ns, lag_ns, waited } = alike;
         self.tally.received += count;
         self.tally.bytes += len as u64 * count;
         self.latency.from_schedule.record_n(transit_ns, count);

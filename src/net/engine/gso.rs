@@ -20,7 +20,10 @@ const SEGMENTS: usize = 128;
 /// longer is cut before it reaches loopback (measured: from 65,474 bytes on over IPv6).
 const PACKET_LEN: usize = 65_536 - 14 - 40 - 8 - 1;
 
-/// Super-packets a call where nobody asks for a number of datagrams.
+/// Super-packets a call where nobody asks for a number of datagrams. Measured against GRO over
+/// loopback in bare loops, best of 5: 1 delivers 40.3 Mpps of 64 bytes, 4 43.9, 16 44.8; of 1472
+/// bytes 9.27, 9.74, 9.66. At 4 the arena is 32 KiB and 253 KiB, which stays in L2, and whoever
+/// receives them cut is not 2,048 behind the clock read that they share.
 const MESSAGES: usize = 4;
 
 /// Sends super-packets, several by one call.

@@ -21,11 +21,18 @@ const MESSAGES: usize = 4;
 /// Segments that a super-packet holds at most (`UDP_MAX_SEGMENTS` of `include/linux/udp.h`).
 const SEGMENTS: usize = 128;
 
+/// Pauses of the CPU before an empty queue is looked at again, about 1 µs (30 ns each, measured):
+/// each look takes from the sender's core what it is about to write to. In interleaved runs 32
+/// delivered 7 % more than 1 at 64 bytes and 13 % more at 1472; 200 no more at 64.
+const PAUSES: u32 = 32;
+
 /// Receives super-packets, several by one call.
 #[derive(Debug)]
 pub struct GroRx {
     socket: UdpSocket,
     calls: RecvBatch,
+    /// Whether the latest look found nothing.
+    was_empty: bool,
     /// When the latest call returned, on the calendar clock; read where there are timestamps.
     read_ns: Option<u64>,
 }
@@ -45,14 +52,19 @@ impl GroRx {
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
         let calls = RecvBatch::new(slots, SLOT_LEN, Wants { segments: true, stamps });
-        Ok(Self { socket, calls, read_ns: stamps.then_some(0) })
+        Ok(Self { socket, calls, was_empty: false, read_ns: stamps.then_some(0) })
     }
 }
 
 impl Rx for GroRx {
     #[inline]
     fn pull(&mut self) -> Pull {
-        let received = match self.calls.recv(&self.socket) {
+        if self.was_empty {
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        }
+        let received = self.calls.recv(&self.socket);
+        self.was_empty = received.is_err();
+        let received = match received {
             Ok(received) => received,
             Err(error) => return nothing(&error),
         };

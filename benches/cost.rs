@@ -7,7 +7,7 @@ mod common;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mio::Interest;
@@ -97,6 +97,30 @@ fn parts(c: &mut Criterion) {
 fn probe(c: &mut Criterion) {
     let mut group = c.benchmark_group("probe");
     group.throughput(Throughput::Elements(1));
+    // What a super-packet brings: datagrams in line, of one moment, by one pull.
+    let mut row = Probe::new(0, 1, SIZE);
+    row.start(7, false, Nanos::ZERO);
+    let (mut packet, mut first) = ([0_u8; 64 * 128], 0_u64);
+    group.bench_function("super_packet_of_128", |b| {
+        b.iter_custom(|count| {
+            let mut took = Duration::ZERO;
+            for _ in 0..count.div_ceil(128) {
+                for (slot, sequence) in packet.chunks_exact_mut(64).zip(first..) {
+                    let header = Header { tag: 7, flow: 0, sequence, intended_ns: first };
+                    wire::encode(header, slot);
+                }
+                let (start, now) = (Instant::now(), Nanos(first + 3_000));
+                for payload in black_box(&packet).chunks(64) {
+                    row.datagram(payload, now, None);
+                }
+                row.pull_ends();
+                took += start.elapsed();
+                first += 128;
+            }
+            assert_eq!(row.tally.received, first);
+            took
+        });
+    });
     for paced in [false, true] {
         let mut probe = Probe::new(0, 1, SIZE);
         probe.start(7, paced, Nanos::ZERO);

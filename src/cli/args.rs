@@ -57,7 +57,7 @@ pub enum Switch {
 pub enum Timestamps {
     /// We do, when it was read
     User,
-    /// The kernel too, when the socket got it
+    /// The kernel too, when it took it from the device
     Kernel,
 }
 
@@ -141,10 +141,12 @@ pub struct BenchArgs {
     pub wait: Wait,
 
     /// Datagrams a system call at most, for engines that batch; default: what suits each best
+    ///
+    /// gro takes at least one super-packet, whatever is in it, and uring receives up to 32 a call.
     #[arg(long, value_name = "N")]
     pub batch: Option<u16>,
 
-    /// Who says when a datagram arrived: user (when read) · kernel (also when the socket got it)
+    /// Who says when a datagram arrived: user (when read) · kernel (also when it left the device)
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
     pub timestamps: Timestamps,
 

@@ -20,7 +20,8 @@ pub struct LostAt {
     /// An interface dropped them.
     pub device: Option<u64>,
     /// A queueing discipline dropped them. With `IP_RECVERR` on, such a send is refused with
-    /// ENOBUFS instead, so of our own this is 0.
+    /// ENOBUFS instead, so of our own this is 0; unknown where super-packets were sent, which one
+    /// may cut and drop in part without a word (tbf, cake).
     pub qdisc: Option<u64>,
     /// The checksum was wrong.
     pub checksum: Option<u64>,
@@ -98,8 +99,9 @@ impl Ledger {
         // What a full backlog drops, the interface it came by counts again.
         let backlog_drops = kernel.backlog.unwrap_or(0);
         let device = charge(kernel.device.map(|drops| drops.saturating_sub(backlog_drops)));
-        // With IP_RECVERR a full queue refuses the send; nothing is dropped behind our back.
-        let qdisc = udp.map(|_| 0);
+        // With IP_RECVERR a full queue refuses the send, unless it cuts super-packets itself: then
+        // it takes one and drops parts of it without a word.
+        let qdisc = udp.filter(|_| tx.packets == tx.sent).map(|_| 0);
         let lost_at = LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port };
         Self {
             attempted: tx.sent + tx.refused.total(),

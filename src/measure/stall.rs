@@ -10,7 +10,7 @@ pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 /// How often and how long a worker stood still.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stalls {
-    /// Gaps above [`STALL_THRESHOLD`].
+    /// Gaps above [`STALL_THRESHOLD`], or above what the worker's batches may take.
     pub count: u64,
     /// Their sum.
     pub total: Nanos,

@@ -3,8 +3,8 @@
 use super::slots::Slots;
 use crate::unit::Nanos;
 
-/// How many upcoming moments are kept ready. At least the largest batch of any engine; the rest is
-/// arbitrary.
+/// How many upcoming moments are kept ready, and so the most datagrams that are due at once; more
+/// leave in the next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
 const AHEAD: usize = 128;
 
 /// The shortest bound of catching up: what is overdue by less may still be sent. Long enough to

@@ -265,6 +265,8 @@ pub struct Choice {
     pub trial: Nanos,
     /// What each delivered, datagrams a second, fastest first.
     pub tried: Vec<(EnginePair, f64)>,
+    /// Those that could not be tried, and why.
+    pub failed: Vec<(EnginePair, String)>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Choice, Engine, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused,
+    Cell, Choice, Engine, Failed, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused,
     Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tried,
 };
 use crate::measure::{self, Harvest};
@@ -79,12 +79,17 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
 pub fn choice(choice: &plan::Choice) -> Choice {
     let tried =
         |(pair, pps): &(plan::EnginePair, f64)| Tried { engine: pair.to_string(), pps: *pps };
+    let failed = |(pair, why): &(plan::EnginePair, String)| Failed {
+        engine: pair.to_string(),
+        why: why.clone(),
+    };
     Choice {
         asked: "auto".to_owned(),
         engine: choice.engine.to_string(),
         size: choice.size.mean().round() as u64,
         trial_ns: choice.trial.0,
         trials: choice.tried.iter().map(tried).collect(),
+        failed: choice.failed.iter().map(failed).collect(),
     }
 }
 

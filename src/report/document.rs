@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
-pub use packets::{Choice, Packets, Tried};
+pub use packets::{Choice, Failed, Packets, Tried};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";

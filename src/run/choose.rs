@@ -41,30 +41,38 @@ pub fn choose(
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
     let candidates = CANDIDATES.into_iter().filter(|&pair| machine.lacks(pair).is_none());
-    let trials = Scenario {
-        sizes: size.into_iter().collect(),
-        engines: candidates.map(EngineWord::Pair).collect(),
-        rates: vec![Rate::Max],
-        pace: PaceKind::Even,
-        limit: Limit::Time(TRIAL),
-        warmup: WARMUP,
-        trials: ROUNDS,
-        ..scenario.clone()
-    };
-    let plan = Plan::new(trials, machine)?;
-    let outcome = session::run(&plan, stop, &mut ());
     let mut tried: Vec<(EnginePair, f64)> = Vec::new();
-    for measured in &outcome.measured {
-        let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
-        match tried.iter_mut().find(|(pair, _)| *pair == measured.cell.engine) {
-            Some((_, best)) => *best = best.max(pps),
-            None => tried.push((measured.cell.engine, pps)),
+    let mut failed = Vec::new();
+    for engine in (0..ROUNDS).flat_map(|_| candidates.clone()) {
+        let trial = Scenario {
+            sizes: size.into_iter().collect(),
+            engines: vec![EngineWord::Pair(engine)],
+            rates: vec![Rate::Max],
+            pace: PaceKind::Even,
+            limit: Limit::Time(TRIAL),
+            warmup: WARMUP,
+            trials: 1,
+            ..scenario.clone()
+        };
+        let outcome = session::run(&Plan::new(trial, machine)?, stop, &mut ());
+        for measured in &outcome.measured {
+            let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
+            match tried.iter_mut().find(|(pair, _)| *pair == engine) {
+                Some((_, best)) => *best = best.max(pps),
+                None => tried.push((engine, pps)),
+            }
+        }
+        failed.extend(outcome.error.map(|error| (engine, error)));
+        if outcome.interrupted {
+            break;
         }
     }
     tried.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    match (tried.first(), outcome.error, size) {
-        (Some(&(engine, _)), _, Some(size)) => Ok(Choice { engine, size, trial: TRIAL, tried }),
-        (_, Some(error), _) => Err(error),
-        _ => Err(RunError::NothingTried),
+    match (tried.first(), size) {
+        (Some(&(engine, _)), Some(size)) => {
+            let failed = failed.into_iter().map(|(pair, error)| (pair, error.to_string()));
+            Ok(Choice { engine, size, trial: TRIAL, tried, failed: failed.collect() })
+        }
+        _ => Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error)),
     }
 }

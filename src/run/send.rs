@@ -161,7 +161,7 @@ impl SendJob {
             SendError::NoBuffers => Refusal::NoBuffers,
             SendError::Unreachable => Refusal::Unreachable,
             SendError::TooBig => Refusal::TooBig,
-            SendError::Interrupted => Refusal::Other,
+            SendError::Interrupted | SendError::Untold => Refusal::Other,
             SendError::Other(errno) => {
                 self.tally.last_errno = errno;
                 Refusal::Other

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{RunError, cell};
 use crate::measure::{CutShort, Harvest};
+use crate::net::NetError;
 use crate::plan::{Cell, CellRate, EnginePair, Limit, Load, Plan};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
@@ -89,7 +90,10 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
                 }
             }
             // The other cells can be had all the same.
-            Err(error @ RunError::NothingDelivered { .. }) => {
+            Err(
+                error
+                @ (RunError::NothingDelivered { .. } | RunError::Net(NetError::Engine { .. })),
+            ) => {
                 outcome.error.get_or_insert(error);
             }
             Err(error) => {

@@ -126,6 +126,7 @@ pub(crate) fn send_phases<T: Tx>(
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = job.start(share, &phase);
+        let segments_at_first = tx.segments().map(|segments| segments.now);
         waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
         let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
@@ -145,7 +146,16 @@ pub(crate) fn send_phases<T: Tx>(
         if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        harvest = TxYield { end, cpu, buffer, stuck: job.stuck, stopped, ..TxYield::default() };
+        let segments = tx.segments().zip(segments_at_first);
+        harvest = TxYield {
+            end,
+            cpu,
+            buffer,
+            segments: segments.map(|(now, at_first)| Segments { at_first, ..now }),
+            stuck: job.stuck,
+            stopped,
+            ..TxYield::default()
+        };
         let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
     }
     let paced = job.pace.scheduled().is_some();
@@ -153,7 +163,6 @@ pub(crate) fn send_phases<T: Tx>(
         tally: job.tally,
         stalls: job.stall.stalls(),
         timing: job.timing.filter(|_| paced),
-        segments: tx.segments(),
         ..harvest
     })
 }
@@ -233,7 +242,8 @@ impl SendJob {
     #[must_use]
     pub fn new(share: &TxShare, tx: &impl Tx) -> Self {
         let timing = (share.load != Load::FlatOut).then(Timing::default);
-        let batch = tx.batch(timing.is_some());
+        let paced = timing.is_some();
+        let batch = tx.batch(paced);
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
@@ -247,7 +257,8 @@ impl SendJob {
             must_reach_count: false,
             tally: TxTally::default(),
             timing,
-            stall: StallMeter::of_batches(batch),
+            // On a schedule a batch is what is due at once, and short.
+            stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
             stuck: false,

@@ -78,6 +78,8 @@ pub enum SendError {
     TooBig,
     /// A signal came; try again.
     Interrupted,
+    /// The kernel refused a later message of a batch, and kept the reason to itself (sendmmsg(2)).
+    Untold,
     /// Any other error, by its number.
     Other(i32),
 }

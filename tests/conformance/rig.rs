@@ -254,7 +254,7 @@ impl Rig {
                 SendError::NoBuffers => Refusal::NoBuffers,
                 SendError::Unreachable => Refusal::Unreachable,
                 SendError::TooBig => Refusal::TooBig,
-                SendError::Interrupted | SendError::Other(_) => Refusal::Other,
+                SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
             };
             self.sent.refused.count(refusal, push.refused as u64);
         }

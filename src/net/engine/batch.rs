@@ -64,9 +64,9 @@ impl Tx for BatchTx {
         let (socket, size) = (&self.sockets[flow], self.size);
         let slots = self.arena.slots().take(count).zip(first_sequence..);
         let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
-        let Sent { left, refusals, error, syscalls } =
-            send(&mut self.calls, socket, payloads, count);
-        Push { sent: left, packets: left as u64, refused: refusals, error, syscalls }
+        let Sent { left, refused, error, syscalls } =
+            send(&mut self.calls, socket, payloads, count, |_| 1);
+        Push { sent: left, packets: left as u64, refused, error, syscalls }
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

@@ -108,15 +108,17 @@ impl Tx for GsoTx {
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let (socket, segments) = (&self.sockets[flow], self.segments.now);
         let packets = count.div_ceil(segments);
-        let Sent { left, refusals, error, syscalls } = if segments == 1 {
+        // All hold as many, but for the last.
+        let held = |index: usize| segments.min(count - index * segments);
+        let Sent { left, refused, error, syscalls } = if segments == 1 {
             let size = self.size;
             let slots = self.arena.slots().take(count).zip(first_sequence..);
             let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
-            send(&mut self.calls, socket, payloads, packets)
+            send(&mut self.calls, socket, payloads, packets, held)
         } else {
             let stride = self.arena.stride();
             let payloads = self.arena.lease(count).chunks(segments * stride);
-            send(&mut self.calls, socket, payloads, packets)
+            send(&mut self.calls, socket, payloads, packets, held)
         };
         let sent = count.min(left * segments);
         let push = Push { sent, packets: left as u64, syscalls, ..Push::default() };
@@ -126,11 +128,7 @@ impl Tx for GsoTx {
                 self.fall();
                 push
             }
-            // Where all left in the end, the one that was refused once was a whole one.
-            error => {
-                let each = if sent == count { segments } else { segments.min(count - sent) };
-                Push { refused: refusals * each, error, ..push }
-            }
+            error => Push { refused, error, ..push },
         }
     }
 

@@ -38,8 +38,8 @@ pub struct Push {
     pub sent: usize,
     /// What the kernel took as one: as many as datagrams, or fewer super-packets.
     pub packets: u64,
-    /// How often a datagram after those was refused; several, where one packet held them. What is
-    /// behind was not tried.
+    /// Refusals, each counted as many times as it held datagrams; one that is refused and then
+    /// leaves counts in both. What is behind the last one was not tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -140,28 +140,31 @@ pub trait Rx {
 struct Sent {
     /// Messages that left, the first ones.
     left: usize,
-    /// How often the next one was refused.
-    refusals: usize,
+    /// Datagrams of messages that were refused, each as often as it was.
+    refused: usize,
     /// Why.
     error: Option<SendError>,
     /// System calls made.
     syscalls: u64,
 }
 
-/// Sends `count` messages by one sendmmsg(2).
+/// Sends `count` messages by one sendmmsg(2). `held`: how many datagrams the message of an index
+/// holds.
 #[inline]
 fn send<'a>(
     calls: &mut SendBatch,
     socket: &UdpSocket,
     payloads: impl Iterator<Item = &'a [u8]> + Clone,
     count: usize,
+    held: impl Fn(usize) -> usize,
 ) -> Sent {
     match calls.send(socket, payloads.clone()) {
         Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
-        Ok(left) => send_the_rest(calls, socket, payloads, left, count),
+        Ok(left) => send_the_rest(calls, socket, payloads, left, count, held),
         Err(error) => {
             let error = refusal(&error, socket);
-            Sent { refusals: usize::from(error.is_some()), error, syscalls: 1, ..Sent::default() }
+            let refused = if error.is_some() { held(0) } else { 0 };
+            Sent { refused, error, syscalls: 1, ..Sent::default() }
         }
     }
 }
@@ -176,8 +179,10 @@ fn send_the_rest<'a>(
     payloads: impl Iterator<Item = &'a [u8]> + Clone,
     left: usize,
     count: usize,
+    held: impl Fn(usize) -> usize,
 ) -> Sent {
-    let mut sent = Sent { left, refusals: 1, error: Some(SendError::Other(0)), syscalls: 1 };
+    let (refused, error) = (held(left), Some(SendError::Untold));
+    let mut sent = Sent { left, refused, error, syscalls: 1 };
     if let Some(error) = sys::take_queued_refusal(socket) {
         return Sent { error: Some(error), ..sent };
     }
@@ -186,12 +191,13 @@ fn send_the_rest<'a>(
         match calls.send(socket, payloads.clone().skip(sent.left)) {
             Ok(more) => {
                 sent.left += more;
-                sent.refusals += usize::from(sent.left < count);
+                sent.refused += if sent.left < count { held(sent.left) } else { 0 };
             }
             // Those before will have had the same reason.
             Err(error) => {
                 if let Some(error) = refusal(&error, socket) {
-                    (sent.refusals, sent.error) = (sent.refusals + 1, Some(error));
+                    sent.refused += held(sent.left);
+                    sent.error = Some(error);
                 }
                 return sent;
             }

@@ -38,6 +38,17 @@ pub struct Choice {
     pub trial_ns: u64,
     /// What was tried, fastest first.
     pub trials: Vec<Tried>,
+    /// What could not be tried.
+    pub failed: Vec<Failed>,
+}
+
+/// Engines that could not be tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failed {
+    /// The engines.
+    pub engine: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// One trial.

@@ -98,12 +98,13 @@ fn auto(report: &Report) -> Option<String> {
         .iter()
         .map(|one| glue(&format!("{} {}", one.engine, show_pps(one.pps))))
         .collect();
+    let failed = choice.failed.iter().map(|one| format!("{} not ({})", one.engine, one.why));
     Some(format!(
         "{}, which delivered most in trials of {} at {}: {}",
         choice.engine,
         glue(&show_nanos(choice.trial_ns)),
         glue(&counted(choice.size, "byte")),
-        tried.join(", ")
+        tried.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
     ))
 }
 

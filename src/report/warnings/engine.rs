@@ -16,34 +16,38 @@ pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
     (is_uncut(cell)).then(|| {
-        let each = packets.uncut / packets.received.max(1);
+        let (all, each) = (cell.ledger.arrived, packets.uncut / packets.received.max(1));
         warning(
             "segments_never_cut",
             format!(
-                "GSO met GRO on this host: segments were never cut, and the kernel moved about \
-                 {each} datagrams as one packet; that is not what single datagrams cost it, which \
-                 gso/batch or batch shows"
+                "GSO met GRO on this host: of {all} datagrams, {} came in super-packets whose \
+                 segments were never cut, about {each} in a packet of the kernel's; that is not \
+                 what single datagrams cost it, which gso/batch or batch shows",
+                packets.uncut
             ),
         )
     })
 }
 
-/// Whether datagrams of this cell went from end to end in super-packets.
+/// Whether most datagrams of this cell went from end to end in super-packets.
 pub(crate) fn is_uncut(cell: &Cell) -> bool {
-    cell.packets.uncut > 0 && cell.packets.sent < cell.tx.datagrams
+    cell.packets.uncut * 2 > cell.ledger.arrived && cell.packets.sent < cell.tx.datagrams
 }
+
+/// Bytes below which two datagrams may share a super-packet: 64 KiB less headers of IP and UDP.
+const SUPER_PACKET: u64 = 65_536 - 63;
 
 /// Asked for super-packets, and sent none.
 pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let engine = &cell.engine;
     let first = cell.packets.segments_at_first?;
     (engine.tx_active != engine.tx).then(|| {
-        let why = if first > 1 {
-            "the kernel or a device refused super-packets"
-        } else if cell.size_mix.is_some() {
+        let why = if cell.size_mix.is_some() {
             "datagrams of mixed sizes cannot share a super-packet"
-        } else {
+        } else if first == 1 && 2 * cell.size > SUPER_PACKET {
             "no two datagrams of this size fit into one super-packet"
+        } else {
+            "the kernel or a device refused super-packets, or --batch 1 leaves none"
         };
         warning(
             "engine_fell_back",
@@ -78,7 +82,7 @@ pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "no_buffers",
             format!(
                 "io_uring ran out of provided buffers {times} times (ENOBUFS): datagrams waited in \
-                 the socket meanwhile, which cost time and by itself none of them; raise --batch"
+                 the socket meanwhile, which cost time and by itself none of them"
             ),
         )
     })
@@ -136,10 +140,15 @@ mod tests {
     fn what_was_never_cut_is_named() {
         let found = all(uncut);
         assert_eq!(found[0].code, "segments_never_cut");
-        assert!(found[0].message.contains("about 63 datagrams as one"), "{}", found[0].message);
+        assert!(found[0].message.contains("100000 came in super-packets"), "{}", found[0].message);
         // Datagrams sent one by one and received together were cut all the way.
         let merged = codes(|cell| cell.packets.uncut = 100_000);
         assert_eq!(merged, [""; 0]);
+        let mostly_single = codes(|cell| {
+            uncut(cell);
+            cell.packets.uncut = 50_000;
+        });
+        assert_eq!(mostly_single, [""; 0]);
     }
 
     #[test]

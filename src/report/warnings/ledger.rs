@@ -139,8 +139,9 @@ pub(super) fn refused_other(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
         cell,
         cell.ledger.refused.other,
         "refused_other",
-        "the system gave a reason that udperf does not know (EPERM, for one, is a firewall's): \
-         the load was lower than it seems; look at `nft list ruleset` and the kernel's log",
+        "by a reason that udperf does not know (EPERM, for one, is a firewall's: see `nft list \
+         ruleset`), or that a batch call kept to itself, most often a full send buffer or queue, \
+         which -e plain names: the load was lower than it seems",
     )
 }
 

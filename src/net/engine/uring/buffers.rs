@@ -19,15 +19,17 @@ pub(super) const GROUP: u16 = 0;
 /// cores. Arbitrary within that.
 const BUFFERS_LEN: usize = 1024 * 1024;
 
-/// Buffers at least: with fewer, long datagrams would end the multishot at every turn. Arbitrary:
-/// 16 of the longest datagrams fill the 1 MiB above.
-const LEAST: usize = 16;
+/// Buffers at least, however long they are: one call brings up to 32 (`MULTISHOT_MAX_RETRY`), and
+/// with fewer the multishot ends at every turn. 64 of the longest take 4 MiB.
+const LEAST: usize = 64;
 
 /// Buffers of one length, and the ring by which the kernel gets them.
 pub(super) struct Buffers {
     /// Entries of the ring: memory of whole pages that is ours alone and shared with the kernel.
     entries: NonNull<BufRingEntry>,
     bytes: Vec<u8>,
+    /// Where the first buffer begins in them: at a cache line.
+    start: usize,
     stride: usize,
     /// How many there are, a power of two.
     count: u16,
@@ -55,8 +57,9 @@ impl Buffers {
         let stride = len.next_multiple_of(CACHE_LINE);
         let entries = map(ring_len(count))?.cast();
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
-        let bytes = vec![0xFF; usize::from(count) * stride];
-        let mut buffers = Self { entries, bytes, stride, count, given: 0 };
+        let bytes = vec![0xFF; usize::from(count) * stride + CACHE_LINE];
+        let start = bytes.as_ptr().align_offset(CACHE_LINE);
+        let mut buffers = Self { entries, bytes, start, stride, count, given: 0 };
         // SAFETY: the memory has room for `count` entries and is unmapped when `buffers` is
         // dropped, which is after the ring: whoever owns both keeps them in that order.
         let registered = unsafe {
@@ -105,7 +108,7 @@ impl Buffers {
 
     #[inline]
     fn slot_start(&self, id: u16) -> usize {
-        usize::from(id & (self.count - 1)) * self.stride
+        self.start + usize::from(id & (self.count - 1)) * self.stride
     }
 }
 

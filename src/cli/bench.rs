@@ -13,9 +13,9 @@ use super::{lower, progress};
 use crate::measure::HostFacts;
 use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Plan};
-use crate::report::document::{Report, SCHEMA, Tool, Warning};
+use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
 use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
-use crate::run::{self, Depth, Measured, Outcome};
+use crate::run::{self, Depth, Measured, Observer, Outcome, Progress};
 
 /// Measures, reports, and says how to end.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
@@ -34,16 +34,17 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let mut line = progress::Line::new(args.output.quiet);
-    let outcome = run::run(&plan, &stop, &mut line);
+    let line = progress::Line::new(args.output.quiet);
+    let mut recorder = Recorder { line, plan: &plan, facts: &facts, cells: Vec::new() };
+    let Outcome { error, interrupted, .. } = run::run(&plan, &stop, &mut recorder);
+    let Recorder { line, cells, .. } = recorder;
     line.finish();
-    let Outcome { measured, error, interrupted } = outcome;
-    if measured.is_empty()
+    if cells.is_empty()
         && let Some(error) = error
     {
         return Err(error.into());
     }
-    let mut report = assemble(&plan, &facts, &measured, started_at)?;
+    let mut report = assemble(&plan, &facts, cells, started_at)?;
     report.choice = choice.as_ref().map(report::choice);
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&report, &args.output);
@@ -55,23 +56,39 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     if interrupted { Ok(Exit::Interrupted) } else { Ok(judge(&report, &args.output)) }
 }
 
+/// Shows progress, and turns each cell into its part of the document as soon as it was measured:
+/// memory does not grow with the number of cells.
+struct Recorder<'a> {
+    line: progress::Line,
+    plan: &'a Plan,
+    facts: &'a HostFacts,
+    cells: Vec<Cell>,
+}
+
+impl Observer for Recorder<'_> {
+    fn progress(&mut self, progress: Progress<'_>) {
+        self.line.progress(progress);
+    }
+
+    fn measured(&mut self, measured: Measured) -> Option<Measured> {
+        let (plan, Measured { cell, load, harvest }) = (self.plan, measured);
+        let mut document = report::cell(CellFacts { plan, cell: &cell, load, harvest: &harvest });
+        let context = CellContext::of(plan, self.facts, &harvest);
+        document.warnings = report::cell_warnings(&document, &context);
+        self.cells.push(document);
+        None
+    }
+}
+
 /// The document of what was measured.
 fn assemble(
     plan: &Plan,
     facts: &HostFacts,
-    measured: &[Measured],
+    cells: Vec<Cell>,
     started_at: SystemTime,
 ) -> Result<Report, CliError> {
     let scenario = serde_json::to_value(&plan.scenario)
         .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
-    let cells = measured.iter().map(|measured| {
-        let Measured { cell, load, harvest } = measured;
-        let measured = CellFacts { plan, cell, load: *load, harvest };
-        let mut document = report::cell(measured);
-        document.warnings =
-            report::cell_warnings(&document, &CellContext::of(plan, facts, harvest));
-        document
-    });
     Ok(Report {
         schema: SCHEMA.to_owned(),
         kind: "bench".to_owned(),
@@ -84,7 +101,7 @@ fn assemble(
         warnings: report::left_out(&plan.left_out)
             .chain(report::host_warnings(facts, Wants::of(plan)))
             .collect(),
-        cells: cells.collect(),
+        cells,
     })
 }
 

@@ -64,6 +64,9 @@ impl Latency {
 
     /// Adds all that `other` has taken.
     pub fn merge(&mut self, other: &Self) {
+        if other.count() == 0 {
+            return;
+        }
         self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);

@@ -144,13 +144,13 @@ impl SendJob {
         let gap = self.departed.replace(now).map(|before| now.since(before));
         for i in 0..sent {
             timing.lag.record(now.since(self.pace.intended(i, now)).0);
-            // Those behind the first left in the same batch.
-            let Some(gap) = (if i == 0 { gap } else { Some(Nanos::ZERO) }) else {
-                continue;
-            };
-            timing.gap.record(gap.0);
+        }
+        // Those behind the first left in the same batch.
+        let gaps = [(gap, 1), (Some(Nanos::ZERO), sent as u64 - 1)];
+        for (gap, times) in gaps.into_iter().filter_map(|(gap, times)| Some((gap?, times))) {
+            timing.gap.record_n(gap.0, times);
             if catching_up {
-                timing.gap_in_stall.record(gap.0);
+                timing.gap_in_stall.record_n(gap.0, times);
             }
         }
     }

@@ -50,6 +50,12 @@ pub struct Progress<'a> {
 pub trait Observer {
     /// Called a few times a second, and when a cell begins.
     fn progress(&mut self, progress: Progress<'_>);
+
+    /// Called when a cell has been measured; what is given back stays in the [`Outcome`]. Its
+    /// histograms take more than 1 MiB, so a long run had better keep what it needs of them only.
+    fn measured(&mut self, measured: Measured) -> Option<Measured> {
+        Some(measured)
+    }
 }
 
 impl Observer for () {
@@ -82,7 +88,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
                 }
                 // Stopped before its first datagram, a cell has nothing to say.
                 if !stop.load(Ordering::Relaxed) || measured.harvest.tx.sent > 0 {
-                    outcome.measured.push(measured);
+                    outcome.measured.extend(observer.measured(measured));
                 }
                 if stuck {
                     outcome.error = Some(RunError::Stuck { id: cell.id.clone() });

@@ -142,7 +142,7 @@ pub struct BenchArgs {
 
     /// Datagrams a system call at most, for engines that batch; default: what suits each best
     ///
-    /// gro takes at least one super-packet, whatever is in it, and uring receives up to 32 a call.
+    /// gro takes at least one super-packet, whatever is in it, and uring receives about 32 a call.
     #[arg(long, value_name = "N")]
     pub batch: Option<u16>,
 
@@ -265,7 +265,7 @@ pub struct DoctorArgs {
 /// Shown below the long help.
 const EXAMPLES: &str = "\
 Examples:
-  udperf bench                              sizes 64 to 8972, rate, loss and latency, in 6 s
+  udperf bench                              sizes 64 to 8972, three engines, in 15 s
   udperf bench -l rfc2544 -t 2 --trials 5   the frames of RFC 2544, medians of five
   udperf bench -l 64 -r 100k,200k -t 5      latency at fixed rates
   udperf bench -l 64 -r 50k --pace poisson  independent arrivals

@@ -10,8 +10,9 @@ use crate::unit::{Nanos, PayloadSize};
 pub enum EngineError {
     /// Nothing of that name.
     #[error(
-        "engine '{asked}' is unknown; write plain, batch, offload, uring, null, TX/RX with TX one \
-         of {} and RX one of {}, auto or all", words(&TxKind::all()), words(&RxKind::all())
+        "engine '{asked}' is unknown; write auto, all, plain, batch, offload, uring, null, or \
+         TX/RX: TX (sending) one of {}; RX (receiving) one of {}",
+        words(&TxKind::all()), words(&RxKind::all())
     )]
     Unknown {
         /// As typed.
@@ -175,7 +176,8 @@ impl FromStr for EnginePair {
 
     fn from_str(word: &str) -> Result<Self, EngineError> {
         let unknown = || EngineError::Unknown { asked: word.to_owned() };
-        let pair = match word.split_once('/') {
+        // As it is typed, and as cells' ids have it.
+        let pair = match word.split_once(['/', '+']) {
             Some((tx, rx)) => Self {
                 tx: TxKind::of(tx).ok_or_else(unknown)?,
                 rx: RxKind::of(rx).ok_or_else(unknown)?,
@@ -280,6 +282,7 @@ mod tests {
             ("plain/plain", EnginePair::PLAIN),
             ("offload", EnginePair::OFFLOAD),
             ("gso/gro", EnginePair::OFFLOAD),
+            ("gso+gro", EnginePair::OFFLOAD),
             ("gso/batch", EnginePair { tx: TxKind::Gso, rx: RxKind::Batch }),
         ] {
             assert_eq!(word.parse(), Ok(EngineWord::Pair(pair)), "{word}");
@@ -295,8 +298,9 @@ mod tests {
         }
         assert_eq!(
             error("warp").to_string(),
-            "engine 'warp' is unknown; write plain, batch, offload, uring, null, TX/RX with TX one \
-             of plain, batch, gso, uring and RX one of plain, batch, gro, uring, auto or all"
+            "engine 'warp' is unknown; write auto, all, plain, batch, offload, uring, null, or \
+             TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
+             batch, gro, uring"
         );
     }
 

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, Tone};
 use super::rows::{Row, Sheet, distinct};
-use super::table::{GAP, UNCUT_MARK, UNKNOWN};
+use super::table::{BAD_LOSS, GAP, UNCUT_MARK, UNKNOWN};
 use crate::unit::show_pps;
 
 /// Fewer rows and columns than this are read as well from the table. Arbitrary.
@@ -25,19 +25,38 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     let one = |size: &&str| {
         let of_size: Vec<_> = rows.iter().copied().filter(|row| row.size == *size).collect();
         let unit = if size.parse::<u64>().is_ok() { " bytes" } else { "" };
-        let title = format!("Delivered flat out, {size}{unit}: sending down, receiving across");
+        let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
+        let title =
+            format!("Delivered flat out, {size}{unit}: sending down, receiving across{lossy}");
         format!("{}\n{}", ink.paint(Tone::Title, &title), table(&of_size, &tx, &rx, ink))
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
 
+/// Marks what lost much on the way.
+const LOSS_MARK: &str = "!";
+
+/// What that mark says.
+const LOSSY: &str = "; ! lost more than 0.1%";
+
+/// Whether more was lost than a reader of rates alone should miss.
+fn is_lossy(row: &Row<'_>) -> bool {
+    row.loss().is_some_and(|share| share > BAD_LOSS)
+}
+
 fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Ink) -> String {
     let at = |tx: &str, rx: &str| rows.iter().find(|row| row.tx() == tx && row.rx() == rx);
-    let marked = rows.iter().any(|row| row.uncut());
-    let mark = |uncut: bool| match (marked, uncut) {
+    // A column for each mark that there is, so that figures stay below each other.
+    let (uncut, lossy) = (rows.iter().any(|row| row.uncut()), rows.iter().any(|row| is_lossy(row)));
+    let one = |there: bool, on: bool, tone: Tone, mark: &str| match (there, on) {
         (false, _) => String::new(),
-        (true, true) => ink.paint(Tone::Doubt, UNCUT_MARK),
+        (true, true) => ink.paint(tone, mark),
         (true, false) => " ".to_owned(),
+    };
+    let mark = |row: Option<&Row<'_>>| {
+        let has = |of: fn(&Row<'_>) -> bool| row.is_some_and(of);
+        one(uncut, has(|row| row.uncut()), Tone::Doubt, UNCUT_MARK)
+            + &one(lossy, has(is_lossy), Tone::Bad, LOSS_MARK)
     };
     // What was cut on its way is what can be compared.
     let best =
@@ -46,16 +65,18 @@ fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Ink) -> String {
         let pps = row.pps()?;
         let text = show_pps(pps);
         let text = if pps == best { ink.paint(Tone::Good, &text) } else { ink.figure(&text) };
-        Some(text + &mark(row.uncut()))
+        Some(text + &mark(Some(row)))
     };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let title = |text: &str| ink.paint(Tone::Quiet, text);
-    let heads = rx.iter().map(|rx| title(&format!("{rx}{}", if marked { " " } else { "" })));
+    let heads = rx
+        .iter()
+        .map(|rx| title(&format!("{rx}{}", " ".repeat(usize::from(uncut) + usize::from(lossy)))));
     table.set_header([title("")].into_iter().chain(heads));
     for tx in tx {
         let cells = rx.iter().map(|rx| {
-            at(tx, rx).and_then(show).unwrap_or_else(|| UNKNOWN.to_owned() + &mark(false))
+            at(tx, rx).and_then(show).unwrap_or_else(|| UNKNOWN.to_owned() + &mark(None))
         });
         table.add_row([(*tx).to_owned()].into_iter().chain(cells));
     }

@@ -14,7 +14,7 @@ pub(super) const GAP: usize = 2;
 const BAR: (usize, usize) = (8, 16);
 
 /// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
-const BAD_LOSS: f64 = 0.001;
+pub(super) const BAD_LOSS: f64 = 0.001;
 
 /// Stands for what is unknown.
 pub(super) const UNKNOWN: &str = "–";

@@ -82,16 +82,13 @@ impl Ledger {
     pub fn settle(tx: &TxTally, rx: &RxTally, kernel: &KernelDelta, taken_whole: bool) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
         let mut missing = Missing::of(tx, rx, lost, taken_whole);
-        let mut charge = |count: Option<u64>| Some(missing.charge(count?));
         let udp = kernel.udp;
         // A socket's drop counter also counts what failed its checksum.
         let csum_errors = udp.map_or(0, |udp| udp.in_csum_errors);
         let at_socket = kernel.sockets.map(|drops| drops.saturating_sub(csum_errors));
-        let receive_buffer = if taken_whole {
-            charge(at_socket)
-        } else {
-            Some(missing.charge_datagrams(at_socket.unwrap_or(0))).filter(|_| at_socket.is_some())
-        };
+        let receive_buffer = at_socket.map(|drops| {
+            if taken_whole { missing.charge(drops) } else { missing.charge_datagrams(drops) }
+        });
         let mut charge = |count: Option<u64>| Some(missing.charge(count?));
         let no_port = charge(udp.map(|udp| udp.no_ports));
         let checksum = charge(udp.map(|udp| udp.in_csum_errors));

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
+use super::inbox::Inbox;
 use super::plain::SLACK;
-use super::{Pull, Push, Rx, Sent, Tx, count, nothing, send, waited};
-use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use super::{Pull, Push, Rx, Sent, Tx, send};
+use crate::sys::{self, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams a call where nobody asks for another number. Measured over loopback, 64 bytes, medians
@@ -78,9 +79,7 @@ impl Tx for BatchTx {
 #[derive(Debug)]
 pub struct BatchRx {
     socket: UdpSocket,
-    calls: RecvBatch,
-    /// When the latest call returned, on the calendar clock; read where there are timestamps.
-    read_ns: Option<u64>,
+    inbox: Inbox,
 }
 
 impl BatchRx {
@@ -101,28 +100,21 @@ impl BatchRx {
         }
         let slot_len = size.largest() + SLACK;
         let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
-        let calls = RecvBatch::new(slots, slot_len, Wants { stamps, ..Wants::default() });
-        Ok(Self { socket, calls, read_ns: stamps.then_some(0) })
+        let inbox = Inbox::new(slots, slot_len, Wants { stamps, ..Wants::default() });
+        Ok(Self { socket, inbox })
     }
 }
 
 impl Rx for BatchRx {
     #[inline]
     fn pull(&mut self) -> Pull {
-        let received = match self.calls.recv(&self.socket) {
-            Ok(received) => received,
-            Err(error) => return nothing(&error),
-        };
-        self.read_ns = self.read_ns.map(|_| sys::realtime_ns());
-        let drained = received < self.calls.slots();
-        Pull { syscalls: 1, drained, ..count(self.calls.messages()) }
+        self.inbox.pull(&self.socket)
     }
 
     #[inline]
     fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
-        let read_ns = self.read_ns.unwrap_or(0);
-        for message in self.calls.messages() {
-            visit(message.payload, waited(message.stamp_ns, read_ns));
+        for (message, waited) in self.inbox.messages() {
+            visit(message.payload, waited);
         }
     }
 

@@ -6,8 +6,9 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Pull, Rx, count, nothing, waited};
-use crate::sys::{self, RecvBatch, Wants};
+use super::inbox::Inbox;
+use super::{Pull, Rx, SEGMENTS};
+use crate::sys::{self, Wants};
 use crate::unit::Nanos;
 
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes, whatever
@@ -18,9 +19,6 @@ const SLOT_LEN: usize = 65_536;
 /// Measured in bare loops over loopback, 1, 4 and 16 differ by less than 2 %.
 const MESSAGES: usize = 4;
 
-/// Segments that a super-packet holds at most (`UDP_MAX_SEGMENTS` of `include/linux/udp.h`).
-const SEGMENTS: usize = 128;
-
 /// Pauses of the CPU before an empty queue is looked at again, about 1 µs (30 ns each, measured):
 /// each look takes from the sender's core what it is about to write to. In interleaved runs 32
 /// delivered 7 % more than 1 at 64 bytes and 13 % more at 1472; 200 no more at 64.
@@ -30,11 +28,9 @@ const PAUSES: u32 = 32;
 #[derive(Debug)]
 pub struct GroRx {
     socket: UdpSocket,
-    calls: RecvBatch,
+    inbox: Inbox,
     /// Whether the latest look found nothing.
     was_empty: bool,
-    /// When the latest call returned, on the calendar clock; read where there are timestamps.
-    read_ns: Option<u64>,
 }
 
 impl GroRx {
@@ -51,8 +47,8 @@ impl GroRx {
         }
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
-        let calls = RecvBatch::new(slots, SLOT_LEN, Wants { segments: true, stamps });
-        Ok(Self { socket, calls, was_empty: false, read_ns: stamps.then_some(0) })
+        let inbox = Inbox::new(slots, SLOT_LEN, Wants { segments: true, stamps });
+        Ok(Self { socket, inbox, was_empty: false })
     }
 }
 
@@ -62,22 +58,14 @@ impl Rx for GroRx {
         if self.was_empty {
             (0..PAUSES).for_each(|_| std::hint::spin_loop());
         }
-        let received = self.calls.recv(&self.socket);
-        self.was_empty = received.is_err();
-        let received = match received {
-            Ok(received) => received,
-            Err(error) => return nothing(&error),
-        };
-        self.read_ns = self.read_ns.map(|_| sys::realtime_ns());
-        let drained = received < self.calls.slots();
-        Pull { syscalls: 1, drained, ..count(self.calls.messages()) }
+        let pull = self.inbox.pull(&self.socket);
+        self.was_empty = pull.packets == 0;
+        pull
     }
 
     #[inline]
     fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
-        let read_ns = self.read_ns.unwrap_or(0);
-        for message in self.calls.messages() {
-            let waited = waited(message.stamp_ns, read_ns);
+        for (message, waited) in self.inbox.messages() {
             if message.payload.is_empty() {
                 visit(message.payload, waited);
             }

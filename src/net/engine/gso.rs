@@ -7,13 +7,9 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Push, Segments, Sent, Tx, send};
+use super::{Push, SEGMENTS, Segments, Sent, Tx, send};
 use crate::sys::{self, SendBatch};
 use crate::unit::PayloadSize;
-
-/// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
-/// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
-const SEGMENTS: usize = 128;
 
 /// Payload of a super-packet in bytes at most: `GSO_LEGACY_MAX_SIZE` of include/linux/netdevice.h
 /// (65,536), which devices have as their limit, less the headers of Ethernet, IPv6 and UDP. What is

@@ -7,6 +7,7 @@ mod arena;
 mod batch;
 mod gro;
 mod gso;
+mod inbox;
 mod null;
 mod plain;
 mod stamped;
@@ -30,6 +31,10 @@ use mio::net::UdpSocket;
 
 use crate::sys::{self, Message, SendBatch, SendError};
 use crate::unit::Nanos;
+
+/// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
+/// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
+const SEGMENTS: usize = 128;
 
 /// What one push did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

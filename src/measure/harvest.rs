@@ -1,10 +1,12 @@
 //! What the workers of one cell hand over when they have ended.
 
-use super::{KernelDelta, Latency, Ledger, RxTally, Stalls, TxTally};
+use serde::{Deserialize, Serialize};
+
+use super::{KernelDelta, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
 use crate::unit::Nanos;
 
 /// How punctual the senders were. Absent where there is no schedule.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// Slots that came up: attempted or missed.
     pub scheduled: u64,
@@ -30,7 +32,7 @@ impl Timing {
 }
 
 /// One-way latency of the received datagrams.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OneWay {
     /// From the intended moment; without a schedule, from the batch's departure.
     pub from_schedule: Latency,
@@ -96,8 +98,10 @@ pub struct Harvest {
     pub rx: RxTally,
     /// Super-packets, where there were such.
     pub super_packets: SuperPackets,
-    /// What the kernel counted meanwhile.
+    /// What the kernel counted meanwhile, at the receivers.
     pub kernel: KernelDelta,
+    /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
+    pub tx_kernel: Option<KernelDelta>,
     /// CPU time of the senders.
     pub tx_cpu: Option<Nanos>,
     /// CPU time of the receivers.
@@ -116,13 +120,71 @@ pub struct Harvest {
     pub rx_stalls: Stalls,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
+    /// Datagrams sent and received by flow.
+    pub flows: Vec<(u64, u64)>,
+    /// Datagrams received by each receiver.
+    pub workers: Vec<u64>,
+    /// Whether nothing is known of the receiving end, and so of what became of what was sent.
+    pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
 }
 
+/// How the two ends of a cell stood to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// One set of kernel counters covers both.
+    Together,
+    /// Each has its own.
+    Apart,
+}
+
 impl Harvest {
+    /// What both ends measured; without the receivers', nothing is known of what arrived.
+    #[must_use]
+    pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
+        let one_ended = rx.is_none();
+        let rx = rx.unwrap_or_default();
+        let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
+        let (segments_at_first, segments_at_last) = tx.segments.unzip();
+        let super_packets = SuperPackets {
+            segments_at_first,
+            segments_at_last,
+            taken_whole: rx.takes_super_packets,
+        };
+        Self {
+            elapsed: tx.end,
+            flows: tx.flows.iter().copied().zip(received).collect(),
+            workers: rx.workers,
+            one_ended,
+            tx: tx.tally,
+            rx: rx.tally,
+            super_packets,
+            kernel: rx.kernel,
+            tx_kernel: (ends == Ends::Apart || one_ended).then_some(tx.kernel),
+            tx_cpu: tx.cpu,
+            rx_cpu: rx.cpu,
+            sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
+            latency: rx.latency,
+            timing: tx.timing,
+            jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),
+            tx_stalls: tx.stalls,
+            rx_stalls: rx.stalls,
+            stolen: match (tx.stolen, rx.stolen) {
+                (Some(a), Some(b)) if ends == Ends::Apart => Some(a + b),
+                (one, other) => one.or(other),
+            },
+            warmup: (0, 0),
+            cut_short: match (tx.stuck, tx.stopped) {
+                (true, _) => Some(CutShort::Stuck),
+                (_, true) => Some(CutShort::Interrupted),
+                _ => None,
+            },
+        }
+    }
+
     /// Datagrams received a second of the senders' window; `None` where that has no length.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {

@@ -1,5 +1,7 @@
 //! A latency histogram with the exact figures that buckets blur.
 
+mod packed;
+
 use hdrhistogram::Histogram;
 
 /// The highest latency a histogram tells apart, in nanoseconds: 60 s; what is above is counted as

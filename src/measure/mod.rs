@@ -2,6 +2,7 @@
 //! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
 //! facts of the host beside which they must be read.
 
+mod half;
 mod harvest;
 mod host;
 mod jitter;
@@ -12,7 +13,8 @@ mod stall;
 mod tally;
 mod window;
 
-pub use harvest::{CutShort, Harvest, OneWay, Sockets, SuperPackets, Timing};
+pub use half::{RxHalf, TxHalf};
+pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
 pub use host::{Capability, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};

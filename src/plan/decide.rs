@@ -38,7 +38,7 @@ impl Machine {
     #[must_use]
     pub fn lacks(&self, pair: EnginePair) -> Option<&Missing> {
         let words = [pair.tx.word(), pair.rx.word()];
-        self.missing.iter().find(|missing| words.contains(&missing.engine))
+        self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
     }
 }
 
@@ -114,7 +114,7 @@ impl Plan {
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
                 let common = self.common(cell, worker, self.rx_cores[worker]);
-                RxShare { common, engine: cell.engine.rx, stamps }
+                RxShare { common, engine: cell.engine.rx, stamps, across: false }
             })
             .collect()
     }

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::engines::{EnginePair, EngineWord};
 use super::words::{PaceKind, Pinning, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// How long a cell measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// For this time.
     Time(Nanos),
@@ -18,7 +18,7 @@ pub enum Limit {
 }
 
 /// IP options of our sockets; `None` leaves the system's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpOptions {
     /// Differentiated services code point, 0 to 63 (RFC 2474).
     pub dscp: Option<u8>,

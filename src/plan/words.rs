@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::unit::Rate;
 
 /// A word that is none of those it could be.
@@ -99,7 +101,7 @@ impl fmt::Display for PaceKind {
 }
 
 /// How a worker waits for its socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum WaitKind {
     /// Never sleeps.
     Spin,

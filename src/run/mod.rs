@@ -5,6 +5,7 @@ mod cell;
 mod choose;
 mod control;
 mod counters;
+mod crew;
 mod dispatch;
 mod probe;
 mod receive;

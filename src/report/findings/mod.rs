@@ -266,7 +266,7 @@ pub(crate) mod tests {
             clock_step_ns: Some(10),
             sleep_error_ns: Some((2_000, 9_000)),
             capabilities: vec![Capability {
-                name: "plain",
+                name: "plain".into(),
                 available: true,
                 detail: "works".into(),
             }],

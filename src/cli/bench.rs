@@ -15,7 +15,7 @@ use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Plan};
 use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
 use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
-use crate::run::{self, Depth, Measured, Observer, Outcome, Progress};
+use crate::run::{self, Depth, Measured, Observer, OneHost, Outcome, Progress};
 
 /// Measures, reports, and says how to end.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
@@ -29,14 +29,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let stop = stop_on_signals()?;
+    let mut bed = OneHost::default();
     let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, &stop)).transpose()?;
+    let choice = auto.then(|| run::choose(&scenario, &machine, &mut bed, &stop)).transpose()?;
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     let line = progress::Line::new(args.output.quiet);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, cells: Vec::new() };
-    let Outcome { error, interrupted, .. } = run::run(&plan, &stop, &mut recorder);
+    let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, &stop, &mut recorder);
     let Recorder { line, cells, .. } = recorder;
     line.finish();
     if cells.is_empty()
@@ -71,7 +72,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn measured(&mut self, measured: Measured) -> Option<Measured> {
-        let (plan, Measured { cell, load, harvest }) = (self.plan, measured);
+        let (plan, Measured { cell, load, harvest, .. }) = (self.plan, measured);
         let mut document = report::cell(CellFacts { plan, cell: &cell, load, harvest: &harvest });
         let context = CellContext::of(plan, self.facts, &harvest);
         document.warnings = report::cell_warnings(&document, &context);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::args::{BenchArgs, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Scenario, TimestampKind,
+    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Route, Scenario, TimestampKind,
     WaitKind,
 };
 use crate::unit::Rate;
@@ -13,6 +13,8 @@ use crate::unit::Rate;
 /// The scenario that these arguments mean.
 pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
     Ok(Scenario {
+        route: Route::Within,
+        target: String::new(),
         sizes: once(args.sizes.concat()),
         engines: engines(args),
         rates: rates(args)?,
@@ -38,6 +40,8 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
         bind: bind(args)?,
         port: args.port,
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
+        ports: None,
+        by_hash: false,
         seed: args.seed,
     })
 }

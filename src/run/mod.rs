@@ -19,7 +19,7 @@ pub use control::Control;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use send::{SendJob, send};
-pub use session::{Measured, Observer, Outcome, Progress, run};
+pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
 pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
 

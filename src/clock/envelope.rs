@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn stretches_join_and_keep_the_lowest() {
-        let envelope = of((0..5_000).map(|at| (at << FIRST_STRETCH, (at - 3_000).abs())));
+        let envelope = of((0..5_000).map(|at| (at << FIRST_STRETCH, (at - 3_000_i64).abs())));
         assert_eq!(envelope.tightest().len(), 625);
         assert!(pairs(envelope.tightest()).contains(&(3_000 << FIRST_STRETCH, 0)));
     }

@@ -44,6 +44,9 @@ pub struct OneWay {
     pub to_socket: Latency,
     /// From there to the application's read.
     pub in_socket: Latency,
+    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
+    /// Zero, exact: one clock.
+    pub bound: Nanos,
 }
 
 impl OneWay {
@@ -54,6 +57,21 @@ impl OneWay {
         self.in_stall.merge(&other.in_stall);
         self.to_socket.merge(&other.to_socket);
         self.in_socket.merge(&other.in_socket);
+        self.bound = self.bound.max(other.bound);
+    }
+
+    /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
+    #[must_use]
+    pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
+        Self {
+            from_schedule: self.from_schedule.shifted(by_ns),
+            from_send: self.from_send.shifted(by_ns),
+            in_stall: self.in_stall.shifted(by_ns),
+            to_socket: self.to_socket.shifted(by_ns),
+            // Begins and ends with the same clock.
+            in_socket: self.in_socket.clone(),
+            bound,
+        }
     }
 }
 
@@ -198,5 +216,23 @@ impl Harvest {
     pub fn ledger(&self) -> Ledger {
         let whole = self.super_packets.taken_whole;
         Ledger::settle(&self.tx, &self.rx, &self.kernel, whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wider_bound_is_that_of_both() {
+        let mut one = OneWay::default();
+        assert_eq!(one.bound, Nanos::ZERO);
+        one.from_schedule.record(1_500);
+        one.in_socket.record(100);
+        let mut one = one.shifted(-1_000, Nanos(12));
+        assert_eq!((one.from_schedule.min_ns(), one.in_socket.min_ns()), (Some(500), Some(100)));
+        one.merge(&OneWay { bound: Nanos(30), ..OneWay::default() });
+        one.merge(&OneWay { bound: Nanos(7), ..OneWay::default() });
+        assert_eq!(one.bound, Nanos(30));
     }
 }

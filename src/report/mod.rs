@@ -14,6 +14,7 @@ pub mod hdr;
 mod schema;
 pub mod text;
 mod warnings;
+mod with_loss;
 
 pub use build::{CellFacts, cell, choice};
 pub use doctor::render as doctor;

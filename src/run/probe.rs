@@ -135,7 +135,9 @@ impl Probe {
             flow.received = 0;
         }
         self.tally = RxTally::default();
-        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket } = &mut self.latency;
+        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound } =
+            &mut self.latency;
+        *bound = Nanos::ZERO;
         [from_schedule, from_send, in_stall, to_socket, in_socket]
             .into_iter()
             .for_each(Latency::reset);

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::args::{BenchArgs, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Route, Scenario, TimestampKind,
-    WaitKind,
+    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Route, Scenario,
+    TimestampKind, WaitKind,
 };
 use crate::unit::Rate;
 

@@ -71,5 +71,7 @@ fn phase(
     let phase = Phase { epoch, tag, limit, load, control };
     crew.begin_receivers(&phase);
     crew.begin_senders(&phase);
-    crew.await_end(crew.len(), tick)
+    let mut running = crew.running();
+    crew.await_end(&mut running, tick)?;
+    Ok((running.sent, running.received))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{run_receiver, run_sender};
-use super::worker::{Event, Line, Phase};
+use super::worker::{Done, Event, Line, Phase};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::NullLink;
 use crate::net::{NetError, Udp};
@@ -34,6 +34,30 @@ const STACK: usize = 256 * 1024;
 struct Worker<Y> {
     orders: Sender<Phase>,
     thread: JoinHandle<Result<Y, NetError>>,
+}
+
+/// Workers that are in a phase, and what those did who are through it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// How many are in it.
+    pub(crate) workers: usize,
+    /// Datagrams sent.
+    pub(crate) sent: u64,
+    /// Datagrams received.
+    pub(crate) received: u64,
+    /// Datagrams sent by flow.
+    pub(crate) sent_by_flow: Vec<u64>,
+}
+
+impl Running {
+    fn note(&mut self, done: Done) {
+        self.workers -= 1;
+        self.sent += done.sent;
+        self.received += done.received;
+        let (first, flows) = done.flows;
+        let places = self.sent_by_flow.iter_mut().skip(first.into());
+        places.zip(flows).for_each(|(place, sent)| *place = sent);
+    }
 }
 
 /// The workers of one host.
@@ -103,7 +127,7 @@ impl Crew {
                 Ok(Event::Ready(addr)) => return Ok(addr),
                 Ok(Event::Failed(error)) => return Err(error.into()),
                 Err(RecvTimeoutError::Timeout) if !ended => {}
-                Ok(Event::Done { .. }) | Err(_) => {
+                Ok(Event::Done(_)) | Err(_) => {
                     return Err(RunError::Panicked { id: String::new() });
                 }
             }
@@ -122,33 +146,32 @@ impl Crew {
         self.senders.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
     }
 
-    /// Waits until so many workers are through the phase; adds up what they sent and received.
+    /// Waits until all of these workers are through the phase.
     pub(crate) fn await_end(
         &self,
-        mut running: usize,
+        running: &mut Running,
         tick: &mut dyn FnMut(),
-    ) -> Result<(u64, u64), RunError> {
-        let (mut sent, mut received) = (0, 0);
-        while running > 0 {
-            match self.events.recv_timeout(TICK) {
-                Ok(Event::Done { sent: s, received: r }) => {
-                    (sent, received) = (sent + s, received + r);
-                    running -= 1;
-                }
-                Ok(Event::Failed(error)) => return Err(error.into()),
-                Ok(Event::Ready(_)) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    tick();
-                    if self.anyone_ended() {
-                        return Err(RunError::Panicked { id: String::new() });
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(RunError::Panicked { id: String::new() });
-                }
+    ) -> Result<(), RunError> {
+        while running.workers > 0 {
+            if !self.look(running, TICK)? {
+                tick();
             }
         }
-        Ok((sent, received))
+        Ok(())
+    }
+
+    /// Waits this long for one of these workers to get through the phase; whether one did.
+    pub(crate) fn look(&self, running: &mut Running, most: Duration) -> Result<bool, RunError> {
+        match self.events.recv_timeout(most) {
+            Ok(Event::Done(done)) => {
+                running.note(done);
+                Ok(true)
+            }
+            Ok(Event::Failed(error)) => Err(error.into()),
+            Ok(Event::Ready(_)) => Ok(true),
+            Err(RecvTimeoutError::Timeout) if !self.anyone_ended() => Ok(false),
+            Err(_) => Err(RunError::Panicked { id: String::new() }),
+        }
     }
 
     /// Whether a thread has ended although nobody told it to.
@@ -157,9 +180,16 @@ impl Crew {
             || self.receivers.iter().any(|worker| worker.thread.is_finished())
     }
 
-    /// How many workers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.senders.len() + self.receivers.len()
+    /// How many receivers there are.
+    pub(crate) fn receivers(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// All of them, before a phase.
+    pub(crate) fn running(&self) -> Running {
+        let flows = usize::try_from(self.flows).unwrap_or_default();
+        let workers = self.senders.len() + self.receivers.len();
+        Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
     }
 
     /// Ends all workers and takes what they have, each side added up; `None`: there is nobody on

@@ -9,6 +9,7 @@ mod crew;
 mod dispatch;
 mod probe;
 mod receive;
+mod rpc;
 mod send;
 mod session;
 mod survey;

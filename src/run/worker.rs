@@ -47,9 +47,20 @@ pub(crate) enum Event {
     /// Set up; a receiver says where.
     Ready(Option<SocketAddr>),
     /// Through a phase: datagrams sent, or received.
-    Done { sent: u64, received: u64 },
+    Done(Done),
     /// Not set up.
     Failed(NetError),
+}
+
+/// What a worker did in a phase.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Datagrams sent.
+    pub(crate) sent: u64,
+    /// Datagrams received.
+    pub(crate) received: u64,
+    /// Number of the first flow of a sender, and datagrams sent by flow from there on.
+    pub(crate) flows: (u16, Vec<u64>),
 }
 
 /// The two ends of a worker's conversation with the coordinator.
@@ -128,7 +139,11 @@ pub(crate) fn send_phases<T: Tx>(
             stopped,
             ..TxHalf::default()
         };
-        let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
+        let _ = line.events.send(Event::Done(Done {
+            sent: job.tally.sent,
+            received: 0,
+            flows: (job.first_flow, job.next.clone()),
+        }));
     }
     let paced = job.pace.scheduled().is_some();
     Ok(TxHalf {
@@ -199,7 +214,9 @@ pub(crate) fn receive_phases<R: Rx>(
         half = RxHalf { cpu, buffer, kernel, ..RxHalf::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
         job.drops.restart(&mut rx);
-        let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
+        let _ = line
+            .events
+            .send(Event::Done(Done { received: probe.tally.received, ..Done::default() }));
     }
     let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
     Ok(RxHalf {

@@ -2,10 +2,13 @@
 //! engines that move datagrams.
 
 pub mod engine;
+mod group;
 mod pin;
 mod socket;
+pub mod steer;
 mod wait;
 
+pub use group::{Group, GroupOptions, Slot};
 pub use pin::{PinError, pin_to};
 pub use socket::{Options, SocketError, Udp};
 pub use wait::{Waited, Waiter};

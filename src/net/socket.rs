@@ -42,6 +42,28 @@ pub enum SocketError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another socket could not share the port of a group.
+    #[error(
+        "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
+         --threads", reason(.source)
+    )]
+    Join {
+        /// The group's.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Every slot of a group is taken.
+    #[error(
+        "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
+         another server at another --port"
+    )]
+    Slots {
+        /// The group's.
+        addr: SocketAddr,
+        /// How many there are.
+        slots: u16,
+    },
     /// connect(2) failed.
     #[error("cannot connect {from} to {to}: {}; check the addresses", reason(.source))]
     Connect {
@@ -111,20 +133,18 @@ impl Udp {
     /// # Errors
     /// [`SocketError`].
     pub fn open(options: &Options) -> Result<Self, SocketError> {
-        let addr = options.bind;
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
-            .map_err(|source| SocketError::Create { source })?;
-        // The kernel grants less silently; what it granted is read back below.
-        let _ = socket.set_send_buffer_size(options.buffer);
-        let _ = socket.set_recv_buffer_size(options.buffer);
-        set_options(&socket, options)?;
-        socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
-        socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })?;
+        let socket = prepare(options)?;
+        bind(&socket, options.bind)?;
+        Ok(Self::of(socket, options.bind))
+    }
+
+    /// A socket that is bound to `addr`, with what it was granted.
+    pub(super) fn of(socket: Socket, addr: SocketAddr) -> Self {
         let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr);
         let (send_buffer, receive_buffer) =
             (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
         let socket = UdpSocket::from_std(socket.into());
-        Ok(Self { socket, local, send_buffer, receive_buffer })
+        Self { socket, local, send_buffer, receive_buffer }
     }
 
     /// Fixes the peer, which spares the kernel a route look-up at each send.
@@ -138,6 +158,24 @@ impl Udp {
             source,
         })
     }
+}
+
+/// A socket with all that was asked of it, not bound yet.
+pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
+    let domain = Domain::for_address(options.bind);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
+        .map_err(|source| SocketError::Create { source })?;
+    // The kernel grants less silently; what it granted is read back once the socket is bound.
+    let _ = socket.set_send_buffer_size(options.buffer);
+    let _ = socket.set_recv_buffer_size(options.buffer);
+    set_options(&socket, options)?;
+    socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
+    Ok(socket)
+}
+
+/// Binds it.
+pub(super) fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
+    socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })
 }
 
 /// Sets what was asked beyond the buffers.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Message, SendError, UdpSnmp, Wants};
+use super::{Instruction, Message, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -119,6 +119,30 @@ pub fn set_udp_gro<S>(_socket: &S) -> io::Result<()> {
 /// # Errors
 /// Always [`io::ErrorKind::Unsupported`].
 pub fn set_timestamps<S>(_socket: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nothing to undo here.
+///
+/// # Errors
+/// Never.
+pub fn receive_plainly<S>(_socket: &S) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_reuse_port<S>(_socket: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn attach_steering<S>(_socket: &S, _program: &[Instruction]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

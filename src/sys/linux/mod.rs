@@ -4,15 +4,17 @@ mod counters;
 pub mod host;
 mod mmsg;
 mod socket;
+mod steer;
 mod thread;
 
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};
 pub use socket::{
-    bind_device, forbid_fragments, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    socket_drops, take_queued_refusal,
+    bind_device, forbid_fragments, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro,
+    set_udp_segment, socket_drops, take_queued_refusal,
 };
+pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
     affinity, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns, sleep_until_ns,
     thread_cpu_ns,

@@ -12,7 +12,7 @@ pub(crate) struct Watch {
 }
 
 /// What happened meanwhile.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     kernel: KernelDelta,
     stolen: Option<Nanos>,
@@ -37,6 +37,12 @@ impl Seen {
     pub(crate) fn into_rx(self, half: &mut RxHalf) {
         half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
         half.stolen = self.stolen;
+    }
+
+    /// Puts it to both.
+    pub(crate) fn into_both(self, tx: &mut TxHalf, rx: &mut RxHalf) {
+        self.into_tx(tx);
+        self.into_rx(rx);
     }
 
     /// Puts it to what the senders measured.

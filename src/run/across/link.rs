@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -49,10 +50,21 @@ const LARGEST: usize = 65_535;
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
+/// Why the line is no use any more.
+#[derive(Debug, Clone)]
+enum Failure {
+    /// The session failed.
+    Call(CallError),
+    /// Nobody has bound the sink's port, as its host says.
+    NoPort,
+    /// Nothing was heard for [`PATIENCE`].
+    Silent,
+}
+
 /// What the thread is told to do.
 enum Order {
     /// Ask this, and give the answer there.
-    Ask(Vec<u8>, Sender<Result<Vec<u8>, CallError>>),
+    Ask(Vec<u8>, Sender<Result<Vec<u8>, Failure>>),
     /// Compare clocks a few times in a row.
     Compare(Sender<()>),
     /// From now on, correct what this says.
@@ -66,8 +78,8 @@ enum Order {
 /// A phase whose receivers rest on an estimate of the other clock, which gets better meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Follow {
-    /// What was believed when the phase began.
-    pub(crate) believed: Offset,
+    /// How much later the sink's clock was believed to be when the phase began.
+    pub(crate) offset_ns: i64,
     /// The receivers here, whose senders are there.
     pub(crate) receivers: Option<Arc<Control>>,
     /// When what correction was in force, on the client's clock.
@@ -80,6 +92,7 @@ pub(crate) struct Link {
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
     clocks: Arc<Mutex<OffsetEstimator>>,
+    failed: Arc<AtomicBool>,
     same_clock: bool,
     target: SocketAddr,
 }
@@ -92,17 +105,18 @@ impl Link {
         key: Option<Key>,
         nonce: u64,
     ) -> Result<Self, RunError> {
-        let failed = |source| RunError::Link { target, source };
-        let poll = Poll::new().map_err(failed)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
+        let no_line = |source| RunError::Link { target, source };
+        let poll = Poll::new().map_err(no_line)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(no_line)?);
         let mut socket = socket.socket;
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE).map_err(failed)?;
+        poll.registry().register(&mut socket, SOCKET, Interest::READABLE).map_err(no_line)?;
         let (orders, inbox) = mpsc::channel();
         let clocks = Arc::new(Mutex::new(OffsetEstimator::default()));
+        let failed = Arc::new(AtomicBool::new(false));
         let line = Line {
             poll,
             socket,
-            caller: Caller::new(key, nonce, nonce, PATIENCE),
+            caller: Caller::new(key.as_ref(), nonce, nonce, PATIENCE),
             inbox,
             asked: None,
             follow: None,
@@ -111,13 +125,17 @@ impl Link {
             unreachable_since: None,
             out: Vec::new(),
             buffer: vec![0; LARGEST],
+            heard_at: Nanos::NEVER,
+            failure: None,
+            failed: Arc::clone(&failed),
             over: false,
         };
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || line.run())
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Self { orders, waker, thread: Some(thread), clocks, same_clock: false, target })
+        let (thread, same_clock) = (Some(thread), false);
+        Ok(Self { orders, waker, thread, clocks, failed, same_clock, target })
     }
 
     /// Asks the sink, and waits for what it says.
@@ -130,11 +148,23 @@ impl Link {
         // The thread gives every answer or a reason; without either, it died.
         let gone = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| gone)?;
-        let body = answer.map_err(|source| RunError::Call { target, source })?;
+        let body = answer.map_err(|failure| match failure {
+            Failure::Call(source) => RunError::Call { target, source },
+            Failure::NoPort => RunError::NoPort { target },
+            Failure::Silent => {
+                let source = CallError::Silent { patience: PATIENCE };
+                RunError::Call { target, source }
+            }
+        })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
             Told::Refused(why) => Err(RunError::Refused { target, why }),
             told => Ok(told),
         }
+    }
+
+    /// Whether the sink is out of reach, as the next question will tell.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// From now on, both ends are taken to read the same clock, unless what was exchanged says
@@ -209,7 +239,7 @@ struct Line {
     caller: Caller,
     inbox: Receiver<Order>,
     /// Who waits for an answer.
-    asked: Option<Sender<Result<Vec<u8>, CallError>>>,
+    asked: Option<Sender<Result<Vec<u8>, Failure>>>,
     follow: Option<Follow>,
     clocks: Arc<Mutex<OffsetEstimator>>,
     /// When to compare clocks next.
@@ -218,6 +248,10 @@ struct Line {
     unreachable_since: Option<Nanos>,
     out: Vec<Vec<u8>>,
     buffer: Vec<u8>,
+    /// When the sink was heard last, once a session is open.
+    heard_at: Nanos,
+    failure: Option<Failure>,
+    failed: Arc<AtomicBool>,
     over: bool,
 }
 
@@ -241,7 +275,11 @@ impl Line {
             match self.inbox.try_recv() {
                 Ok(Order::Ask(body, answer)) => {
                     self.asked = Some(answer);
-                    self.caller.request(body, now());
+                    if let Some(failure) = self.failure.clone() {
+                        self.answer(Err(failure));
+                    } else if let Err(error) = self.caller.request(body, now()) {
+                        self.answer(Err(Failure::Call(error)));
+                    }
                 }
                 Ok(Order::Compare(done)) => {
                     self.burst();
@@ -266,6 +304,9 @@ impl Line {
         let now = now();
         let heard = self.caller.poll(now, &mut self.out);
         self.hear(heard);
+        if now.since(self.heard_at) > PATIENCE {
+            self.fail(Failure::Silent);
+        }
         if now >= self.sync_at {
             self.sync(now);
             self.sync_at = now + SYNC_EVERY;
@@ -282,7 +323,7 @@ impl Line {
                     let heard =
                         self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
                     if heard.is_some() {
-                        self.unreachable_since = None;
+                        (self.unreachable_since, self.heard_at) = (None, now);
                     }
                     self.hear(heard);
                 }
@@ -300,25 +341,32 @@ impl Line {
         }
         let since = *self.unreachable_since.get_or_insert(now);
         if now.since(since) > GRACE {
-            self.answer(Err(CallError::Unreachable));
+            self.fail(Failure::NoPort);
         }
     }
 
     fn hear(&mut self, heard: Option<Heard>) {
         match heard {
             Some(Heard::Answer(body)) => self.answer(Ok(body)),
-            Some(Heard::Failed(error)) => self.answer(Err(error)),
+            Some(Heard::Failed(error)) => self.fail(Failure::Call(error)),
             Some(Heard::Closed) => self.over = true,
             Some(Heard::Synced { t1, t2, t3, t4 }) => {
-                let sample = Sample { t1_ns: t1, t2_ns: t2, t3_ns: t3, t4_ns: t4 };
+                let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
                 let _ = self.clocks().push(sample);
             }
-            Some(Heard::Opened) => self.sync_at = now(),
+            Some(Heard::Opened { .. }) => self.sync_at = now(),
             None => {}
         }
     }
 
-    fn answer(&mut self, answer: Result<Vec<u8>, CallError>) {
+    /// Tells whoever waits, now or later.
+    fn fail(&mut self, failure: Failure) {
+        let failure = self.failure.get_or_insert(failure).clone();
+        self.failed.store(true, Ordering::Relaxed);
+        self.answer(Err(failure));
+    }
+
+    fn answer(&mut self, answer: Result<Vec<u8>, Failure>) {
         if let Some(asked) = self.asked.take() {
             let _ = asked.send(answer);
         }
@@ -335,11 +383,11 @@ impl Line {
 
     /// Compares clocks once, and tells what came of the comparisons before.
     fn sync(&mut self, now: Nanos) {
-        let believed = self.follow.as_ref().map(|follow| follow.believed);
+        let believed = self.follow.as_ref().map(|follow| follow.offset_ns);
         let estimate = self.clocks().estimate();
-        let shift_ns = believed.zip(estimate).map_or(0, |(then, now_known)| {
-            then.at(now.0).saturating_sub(now_known.at(now.0))
-        });
+        let shift_ns = believed
+            .zip(estimate)
+            .map_or(0, |(believed, known)| known.at(now.0).saturating_sub(believed));
         if let Some(follow) = &mut self.follow {
             follow.shifts.push((now.0, shift_ns));
             if let Some(receivers) = &follow.receivers {

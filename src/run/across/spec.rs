@@ -61,6 +61,8 @@ pub(crate) struct PeerFacts {
     pub(crate) missing: Vec<Missing>,
     /// Equal on both ends exactly if they read the same clock.
     pub(crate) clock: Option<String>,
+    /// Equal on both ends exactly if they are in one network namespace of one host.
+    pub(crate) network: Option<String>,
     /// Receivers that each client gets.
     pub(crate) receivers: u16,
 }
@@ -143,9 +145,9 @@ pub(crate) struct Halves {
     pub(crate) rx: Option<RxHalf>,
 }
 
-/// A correction of the client's clock, which goes along with an exchange of clock readings.
+/// A correction between the clocks, which goes along with an exchange of readings.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct ClockNote {
-    /// How much later the client's clock is than was believed when the phase began.
+    /// How much further ahead the sink's clock is than was believed when the phase began.
     pub(crate) shift_ns: i64,
 }

@@ -16,7 +16,7 @@ const LOOKS: usize = 1_000_000;
 
 fn options(ip: IpAddr, listeners: usize, per_slot: usize) -> GroupOptions {
     let bind = SocketAddr::new(ip, 0);
-    let socket = Options { bind, buffer: 1 << 20, dscp: None, ttl: None, df: false, dev: None };
+    let socket = Options { bind, buffer: 1 << 20, ..Options::default() };
     GroupOptions { socket, listeners, per_slot, steer: true }
 }
 

@@ -80,7 +80,7 @@ impl Group {
         options.per_slot = options.per_slot.max(1);
         // The first one is bound before it shares, so that it shares with nobody before it.
         let first = unbound(&options.socket)?;
-        bind(&first, options.socket.bind)?;
+        bind(&first, &options.socket)?;
         let local = first.local_addr().ok().and_then(|local| local.as_socket());
         let local = local.unwrap_or(options.socket.bind);
         options.socket.bind = local;

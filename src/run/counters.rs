@@ -61,5 +61,6 @@ fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    KernelCounters { udp, backlog: sys::backlog_drops(), device: sys::device_drops() }
+    let device = sys::device_drops().map(sys::DeviceDrops::sum);
+    KernelCounters { udp, backlog: sys::backlog_drops(), device }
 }

@@ -81,6 +81,7 @@ pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError
         ttl: share.ip.ttl,
         df: share.ip.df,
         dev: share.ip.dev.clone(),
+        ..Options::default()
     };
     (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Instruction, Message, SendError, UdpSnmp, Wants};
+use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -244,8 +244,42 @@ pub fn backlog_drops() -> Option<u64> {
 
 /// Unknown here.
 #[must_use]
-pub fn device_drops() -> Option<u64> {
+pub fn device_drops() -> Option<DeviceDrops> {
     None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn qdisc_drops() -> Option<u64> {
+    None
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn enter_netns(_path: &std::path::Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Unknown here.
+#[must_use]
+pub fn boot_id() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn clock_identity() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn device_index(_device: &str) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Unknown here.

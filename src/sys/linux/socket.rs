@@ -141,6 +141,19 @@ pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
     check(result).map(|_| ())
 }
 
+/// The number of a device in this thread's network namespace (if_nametoindex(3)).
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::InvalidInput`] where the name holds a zero.
+pub fn device_index(device: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(device)?;
+    // SAFETY: `name` is a string with a terminating zero, which outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
 /// Has every message of this socket cut into datagrams of `bytes` by the kernel, or by the device
 /// (`UDP_SEGMENT`, udp(7)); 0: not any more.
 ///

@@ -8,6 +8,7 @@ mod counters;
 mod dispatch;
 mod probe;
 mod receive;
+pub mod rpc;
 mod send;
 mod session;
 mod survey;

@@ -10,7 +10,7 @@ mod crew;
 mod dispatch;
 mod probe;
 mod receive;
-mod rpc;
+pub mod rpc;
 mod send;
 mod sink;
 mod session;

@@ -1,14 +1,15 @@
 //! The client's side of a session.
 
+mod hear;
+
 use std::collections::VecDeque;
 
 use super::backoff::{Jitter, Retry, RoundTrip};
-use super::error::{CallError, LONGEST_ANSWER};
+use super::error::CallError;
 use super::pull::Pulls;
 use crate::unit::Nanos;
 use crate::wire::control::{
-    Body, COOKIE_LEN, Fault, Key, LONGEST_BODY, LONGEST_NOTE, Message, Refusal, Seal, VERSION,
-    decode, encode, peek,
+    Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
 };
 
 /// How many tries have to be refused, one after the other, before refusals that prove nothing are
@@ -100,6 +101,10 @@ pub struct Caller {
     /// The unproved refusal of the present try, and how many tries were refused in a row.
     refused: Option<CallError>,
     strikes: u32,
+    /// Why nothing proved comes, as far as one may believe it.
+    explained: Option<CallError>,
+    /// How many cookies were stale.
+    stale: u32,
 }
 
 impl Caller {
@@ -122,6 +127,8 @@ impl Caller {
             silent_since: Nanos::ZERO,
             refused: None,
             strikes: 0,
+            explained: None,
+            stale: 0,
         }
     }
 
@@ -161,7 +168,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Asks what time it is there, once, and passes a note on, of up to [`LONGEST_NOTE`] bytes (what
+    /// Asks what time it is there, once, and passes on a note of up to [`LONGEST_NOTE`] bytes (what
     /// is beyond is cut). Tells whether anything was sent: only while the session is open.
     pub fn sync(&mut self, note: &[u8], now: Nanos, out: &mut Vec<Vec<u8>>) -> bool {
         let State::Ready { session } = self.state else { return false };
@@ -247,15 +254,17 @@ impl Caller {
             } else {
                 CallError::NoSink { patience }
             };
-            let error = self.refused.take().filter(|_| opening);
-            return Some(Heard::Failed(error.unwrap_or(silence)));
+            let explained =
+                self.refused.take().or_else(|| self.explained.take()).filter(|_| opening);
+            return Some(Heard::Failed(explained.unwrap_or(silence)));
         }
         // The server itself has had the whole of a try's time to get its word in beside whoever
         // may have refused in its name.
         if opening && due && self.refused.is_some() {
             self.strikes += 1;
+            self.explained = self.refused.take();
             if self.strikes >= STRIKES {
-                return self.refused.take().map(Heard::Failed);
+                return self.explained.take().map(Heard::Failed);
             }
         }
         None
@@ -277,165 +286,29 @@ impl Caller {
         let mut send = |session, number, body| {
             out.push(encode(&Message { session, number, body }, seal));
         };
-        match &mut self.state {
-            State::Hello(retry) if retry.fire(now, jitter) => send(nonce, 0, Body::Hello),
-            State::Open { cookie, retry } if retry.fire(now, jitter) => {
-                send(nonce, 0, Body::Open { cookie: *cookie });
-            }
-            State::Closing { session: Some(session), retry } if retry.fire(now, jitter) => {
-                send(*session, 0, Body::Close);
-            }
-            State::Ready { session } => {
-                let Some(Asked { number, body, stage }) = &mut self.asked else { return };
-                match stage {
-                    Stage::Sent(retry) if retry.fire(now, jitter) => {
-                        send(*session, *number, Body::Request(body));
-                    }
-                    Stage::Pulling(pulls) => pulls.due(now, self.trip, jitter, |offset| {
+        let (retry, session, number, body) = match &mut self.state {
+            State::Hello(retry) => (retry, nonce, 0, Body::Hello),
+            State::Open { cookie, retry } => (retry, nonce, 0, Body::Open { cookie: *cookie }),
+            State::Closing { session: Some(session), retry } => (retry, *session, 0, Body::Close),
+            State::Ready { session } => match &mut self.asked {
+                Some(Asked { number, body, stage: Stage::Sent(retry) }) => {
+                    (retry, *session, *number, Body::Request(body))
+                }
+                Some(Asked { number, stage: Stage::Pulling(pulls), .. }) => {
+                    return pulls.due(now, self.trip, jitter, |offset| {
                         // An answer's length came as 32 bits.
                         send(*session, *number, Body::Pull { offset: offset as u32 });
-                    }),
-                    Stage::Held | Stage::Sent(_) => {}
+                    });
                 }
-            }
-            _ => {}
-        }
-    }
-
-    /// Takes a datagram of the server's; what is none for this session changes nothing.
-    pub fn on_datagram(
-        &mut self,
-        bytes: &[u8],
-        now: Nanos,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Option<Heard> {
-        let heard = match decode(bytes, &self.seal) {
-            Ok(message) => match self.state {
-                State::Hello(_) | State::Open { .. } => self.while_opening(&message, now),
-                State::Ready { session } if message.session == session => {
-                    self.while_ready(&message, now)
-                }
-                State::Closing { session: Some(session), .. } if message.session == session => {
-                    let is_end = matches!(message.body, Body::Closed(_) | Body::Refused(_));
-                    is_end.then(|| self.finish()).map(|()| Heard::Closed)
-                }
-                _ => None,
+                _ => return,
             },
-            Err(fault) => {
-                self.while_unproved(bytes, fault);
-                None
-            }
+            _ => return,
         };
-        if heard.is_none() || matches!(heard, Some(Heard::Opened { .. })) {
-            self.send_due(now, out);
+        if retry.fire(now, jitter) {
+            send(session, number, body);
         }
-        heard
-    }
-
-    /// Takes a refusal that cannot be proved: under the public key where we have one of our own, or
-    /// of another version. It explains why nothing proved comes, and no more.
-    fn while_unproved(&mut self, bytes: &[u8], fault: Fault) {
-        let Some(seen) = peek(bytes) else { return };
-        let (State::Hello(_) | State::Open { .. }, Some(refusal)) = (&self.state, seen.refusal)
-        else {
-            return;
-        };
-        if seen.session != self.nonce {
-            return;
-        }
-        if fault == Fault::Version {
-            self.refused = Some(CallError::Version { ours: VERSION, theirs: seen.version });
-        } else if decode(bytes, &self.public).is_ok() {
-            self.refused = Some(CallError::Refused(refusal));
-        }
-    }
-
-    fn while_opening(&mut self, message: &Message<'_>, now: Nanos) -> Option<Heard> {
-        if message.session != self.nonce {
-            return None;
-        }
-        match (&self.state, message.body) {
-            (State::Hello(retry), Body::Challenge { cookie }) => {
-                self.trip.take(retry.round_trip(now));
-                self.state = State::Open { cookie, retry: Retry::new(now, self.trip) };
-            }
-            (State::Open { retry, .. }, Body::Opened { session }) => {
-                self.trip.take(retry.round_trip(now));
-                self.state = State::Ready { session };
-                if let Some(asked) = &mut self.asked {
-                    asked.stage = Stage::Sent(Retry::new(now, self.trip));
-                }
-                self.proved(now);
-                return Some(Heard::Opened { session });
-            }
-            // The one thing to do about a stale cookie is to get a new one. It may have been an old
-            // copy of Open that was refused; then this only takes a round trip.
-            (State::Open { retry, .. }, Body::Refused(Refusal::Stale)) if retry.tries() > 0 => {
-                self.state = State::Hello(Retry::new(now + Nanos::from_millis(10), self.trip));
-                return None;
-            }
-            // Said of what could not be verified, so it may be said of a damaged datagram.
-            (_, Body::Refused(refusal)) if refusal.code() <= Refusal::KeyDiffers.code() => {
-                self.refused = Some(CallError::Refused(refusal));
-                return None;
-            }
-            (State::Open { .. }, Body::Refused(refusal)) => {
-                return self.fail(CallError::Refused(refusal));
-            }
-            _ => return None,
-        }
-        self.proved(now);
-        None
-    }
-
-    /// Something came that was waited for and is well sealed.
-    fn proved(&mut self, now: Nanos) {
-        self.silent_since = now;
-        self.refused = None;
-        self.strikes = 0;
-    }
-
-    fn while_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<Heard> {
-        match message.body {
-            Body::SyncReply { t1, t2, t3 } => {
-                return self.synced(message.number, [t1, t2, t3], now);
-            }
-            Body::Closed(reason) => return self.fail(CallError::Closed(reason)),
-            Body::Refused(refusal) => return self.fail(CallError::Refused(refusal)),
-            _ => {}
-        }
-        let asked = self.asked.as_mut().filter(|asked| asked.number == message.number)?;
-        match (&mut asked.stage, message.body) {
-            (Stage::Sent(_), Body::Working) => {}
-            (Stage::Sent(_), Body::Answer(bytes)) => {
-                self.asked = None;
-                return Some(Heard::Answer(bytes.to_vec()));
-            }
-            (Stage::Sent(_), Body::Large { len }) => {
-                if len as usize > LONGEST_ANSWER {
-                    return self.fail(CallError::AnswerTooLong { len });
-                }
-                asked.stage = Stage::Pulling(Pulls::new(len as usize));
-            }
-            (Stage::Pulling(pulls), Body::Chunk { offset, bytes }) => {
-                let trip = pulls.take(offset as usize, bytes, now)?;
-                self.trip.take(trip);
-                if let Some(whole) = pulls.whole() {
-                    self.asked = None;
-                    return Some(Heard::Answer(whole));
-                }
-            }
-            _ => return None,
-        }
-        self.silent_since = now;
-        None
-    }
-
-    fn synced(&mut self, number: u32, [t1, t2, t3]: [u64; 3], now: Nanos) -> Option<Heard> {
-        let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1)))?;
-        self.syncs.remove(at);
-        self.silent_since = now;
-        self.trip.take(Some(now.since(Nanos(t1))));
-        Some(Heard::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t3), t4: now })
     }
 }
+
+#[cfg(test)]
+mod tests;

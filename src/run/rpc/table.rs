@@ -83,7 +83,10 @@ impl<A: Copy + Eq + Hash> Table<A> {
 
     /// Forgets what ended long ago.
     pub(super) fn forget(&mut self, now: Nanos) {
-        while let Some((_, from, nonce)) = self.ended.pop_front_if(|(until, ..)| *until <= now) {
+        while let Some(&(until, from, nonce)) = self.ended.front()
+            && until <= now
+        {
+            self.ended.pop_front();
             self.by_client.remove(&(from, nonce));
         }
     }

@@ -177,6 +177,6 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), count);
-        assert!(all.iter().all(|text| text.len() > 20 && !text.ends_with('.')));
+        assert!(all.iter().all(|text| text.len() >= 20 && !text.ends_with('.')));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::multicast::{join, send_multicast};
 use super::ports::Ports;
@@ -191,6 +191,15 @@ impl Udp {
             (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
         let socket = UdpSocket::from_std(socket.into());
         Self { socket, local, send_buffer, receive_buffer }
+    }
+
+    /// Another handle of the same socket.
+    ///
+    /// # Errors
+    /// [`SocketError::Create`], where there may be no more open files.
+    pub fn duplicate(&self) -> Result<Self, SocketError> {
+        let copy = SockRef::from(&self.socket).try_clone();
+        Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
     }
 
     /// Fixes the peer, which spares the kernel a route look-up at each send.

@@ -9,7 +9,7 @@ use super::document::{
     Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tried,
 };
 use crate::measure::{self, Harvest};
-use crate::plan::{self, Kind, Load, Plan, Scenario, TxKind};
+use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
 
 /// What a cell of the document is made of.
@@ -21,6 +21,8 @@ pub struct CellFacts<'a> {
     pub cell: &'a plan::Cell,
     /// At what load.
     pub load: Load,
+    /// Which way; `None` where both ends are here.
+    pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: &'a Harvest,
 }
@@ -28,14 +30,19 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts { plan, cell, load, harvest } = facts;
+    let CellFacts { plan, cell, load, direction, harvest } = facts;
     let scenario = &plan.scenario;
     let ledger = harvest.ledger();
     let (latency, from_send) = latencies(harvest, &ledger, load);
     let paced = load != Load::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     Cell {
-        id: cell.id.clone(),
+        id: match direction {
+            // Of two directions, each has a name of its own.
+            Some(Direction::Reverse) => format!("{}/reverse", cell.id),
+            _ => cell.id.clone(),
+        },
+        direction: direction.map(|direction| direction.word().to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),

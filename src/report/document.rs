@@ -3,11 +3,13 @@
 
 mod host;
 mod packets;
+mod sink;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
+pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 pub use packets::{Choice, Failed, Packets, Tried};
 
 /// Name and version of the document's form.
@@ -65,6 +67,8 @@ pub struct Warning {
 pub struct Cell {
     /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
     pub id: String,
+    /// `forward`: from this end to the other; `reverse`: from there; `null`: both ends were here.
+    pub direction: Option<String>,
     /// Which repeat, from 0.
     pub trial: u32,
     /// How it was sent and received.

@@ -12,8 +12,8 @@ mod probe;
 mod receive;
 pub mod rpc;
 mod send;
-mod sink;
 mod session;
+mod sink;
 mod survey;
 mod worker;
 
@@ -21,10 +21,11 @@ pub use across::{Alone, Blast, Peer};
 pub use choose::choose;
 pub use control::Control;
 pub use probe::Probe;
-pub use rpc::CallError;
 pub use receive::{Drops, ReceiveJob, receive};
+pub use rpc::CallError;
 pub use send::{SendJob, send};
 pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
+pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
 
@@ -71,8 +72,16 @@ pub enum RunError {
     /// The trials of `auto` were stopped before the first one ended.
     #[error("--engine auto: stopped before any engine was tried; name one, e.g. --engine plain")]
     NothingTried,
+    /// The readiness queue of a sink could not be made.
+    #[error("cannot wait for datagrams: {source}; raise the limit of open files (ulimit -n)")]
+    Wait {
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The line to a sink cannot be had.
-    #[error("{target}: cannot wait for answers: {source}; raise the limit of open files (ulimit -n)")]
+    #[error(
+        "{target}: cannot wait for answers: {source}; raise the limit of open files (ulimit -n)"
+    )]
     Link {
         /// The sink.
         target: SocketAddr,

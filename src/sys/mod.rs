@@ -24,6 +24,7 @@
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`], [`qdisc_drops`] | kernel counters |
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
+//! | [`network_identity`] | whether two threads are in the same network namespace |
 //! | [`device_index`] | the number of a device |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
@@ -43,10 +44,10 @@ use other as imp;
 pub use imp::{
     RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
     clock_identity, device_drops, device_index, enter_netns, forbid_fragments, host, monotonic_ns,
-    qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
-    report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,
-    set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stolen_ns,
-    take_queued_refusal, thread_cpu_ns, udp_counters,
+    network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
+    refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns,
+    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
+    stolen_ns, take_queued_refusal, thread_cpu_ns, udp_counters,
 };
 
 /// What is wanted of received datagrams beside their payload.

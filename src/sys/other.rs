@@ -274,6 +274,12 @@ pub fn clock_identity() -> Option<String> {
     None
 }
 
+/// No system call tells it.
+#[must_use]
+pub fn network_identity() -> Option<String> {
+    None
+}
+
 /// Unknown here.
 ///
 /// # Errors

@@ -99,16 +99,8 @@ impl Blast {
         let same_clock = link.same_clock();
         let same_network = network.is_some() && network == sys::network_identity();
         let offset = link.offset();
-        let peer = Peer {
-            target,
-            version,
-            facts,
-            missing,
-            receivers,
-            same_clock,
-            same_network,
-            offset,
-        };
+        let peer =
+            Peer { target, version, facts, missing, receivers, same_clock, same_network, offset };
         Ok(Self { link, peer })
     }
 
@@ -224,6 +216,7 @@ fn options(share: &Share) -> Options {
         ttl: share.ip.ttl,
         df: share.ip.df,
         dev: share.ip.dev.clone(),
+        ..Options::default()
     }
 }
 
@@ -264,7 +257,9 @@ impl Stage<'_> {
                 false => Nanos(offset.bound_ns.saturating_mul(2)) + SLACK,
             };
             let trips = Nanos(link.rtt().0.saturating_mul(LEAD_TRIPS));
-            let lead = Nanos((self.crew.lead() + trips).0.saturating_mul(1 << attempt));
+            // Twice what workers need: the sink's need it too, after the order has come.
+            let least = self.crew.lead() + self.crew.lead() + trips;
+            let lead = Nanos(least.0.saturating_mul(1 << attempt));
             let epoch = Nanos(sys::monotonic_ns()) + lead + MARGIN;
             let offset_ns = offset.at(epoch.0);
             let there = Nanos(epoch.0.saturating_add_signed(offset_ns));
@@ -278,12 +273,10 @@ impl Stage<'_> {
             let (tag, load) = (self.tag, self.load);
             self.tag = next_phase(tag);
             let phase = Phase { epoch, tag, limit, load, control: Arc::clone(&tx) };
-            let rx_phase =
-                Phase { epoch: epoch - bias, control: Arc::clone(&rx), ..phase.clone() };
+            let rx_phase = Phase { epoch: epoch - bias, control: Arc::clone(&rx), ..phase.clone() };
             let mut running = self.crew.running();
             self.crew.begin_receivers(&rx_phase);
-            let order =
-                PhaseSpec { tag, epoch: there, rx_epoch: there - bias, limit, window_end };
+            let order = PhaseSpec { tag, epoch: there, rx_epoch: there - bias, limit, window_end };
             let told = link.ask(&Ask::Start(order))?;
             let in_time = Nanos(sys::monotonic_ns()) + MARGIN < epoch;
             match told {

@@ -170,10 +170,9 @@ impl Link {
     /// From now on, both ends are taken to read the same clock, unless what was exchanged says
     /// otherwise.
     pub(crate) fn trust_same_clock(&mut self) {
-        self.same_clock = self
-            .clocks()
-            .estimate()
-            .is_none_or(|offset| offset.offset_ns.unsigned_abs() <= offset.bound_ns);
+        let estimate = self.clocks().estimate();
+        self.same_clock =
+            estimate.is_none_or(|offset| offset.offset_ns.unsigned_abs() <= offset.bound_ns);
     }
 
     /// Whether both ends read the same clock.
@@ -320,8 +319,7 @@ impl Line {
             let now = now();
             match result {
                 Ok(len) => {
-                    let heard =
-                        self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
+                    let heard = self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
                     if heard.is_some() {
                         (self.unreachable_since, self.heard_at) = (None, now);
                     }

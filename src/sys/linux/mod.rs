@@ -9,7 +9,7 @@ mod socket;
 mod steer;
 mod thread;
 
-pub use clocks::{boot_id, clock_identity};
+pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};
 pub use qdisc::qdisc_drops;

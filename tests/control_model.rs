@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    fn from_client(&mut self, number: usize, out: Vec<Vec<u8>>) {
+    fn client_sends(&mut self, number: usize, out: Vec<Vec<u8>>) {
         let from = self.clients[number].address;
         out.into_iter().for_each(|bytes| self.carry(None, from, bytes));
         if self.hostile && self.rng.percent(15) {
@@ -202,7 +202,7 @@ impl World {
         self.at(delay, Due::Arrive { to: None, from, bytes });
     }
 
-    fn from_server(&mut self, out: Vec<(SocketAddr, Vec<u8>)>) {
+    fn server_sends(&mut self, out: Vec<(SocketAddr, Vec<u8>)>) {
         for (to, bytes) in out {
             let (got, sent) = self.bytes.entry(to).or_default();
             *sent += bytes.len();
@@ -225,7 +225,7 @@ impl World {
             self.event(event);
         }
         assert!(out.len() <= 1, "one datagram, one reply");
-        self.from_server(out);
+        self.server_sends(out);
         assert_eq!(self.server.sessions(), self.live.len());
         assert!(self.server.remembered() <= 1_024);
     }
@@ -303,7 +303,7 @@ impl World {
         if let Some(heard) = heard {
             self.heard(number, heard, &mut out);
         }
-        self.from_client(number, out);
+        self.client_sends(number, out);
     }
 
     fn next(&self) -> Option<Nanos> {
@@ -331,7 +331,7 @@ impl World {
                 self.server.close_all(CloseReason::GoingDown, self.now, &mut out);
                 self.live.clear();
                 self.server_vanishes = self.now;
-                self.from_server(out);
+                self.server_sends(out);
             }
             while self.due.peek().is_some_and(|Reverse((at, _))| *at <= self.now) {
                 let Reverse((_, order)) = self.due.pop().unwrap();
@@ -344,7 +344,7 @@ impl World {
                         let mut out = Vec::new();
                         let done = self.server.answer(session, number, body, &mut out);
                         assert_eq!(done.is_ok(), self.live.contains_key(&session));
-                        self.from_server(out);
+                        self.server_sends(out);
                     }
                 }
             }
@@ -357,7 +357,7 @@ impl World {
                 let mut out = Vec::new();
                 let events = self.server.tick(self.now, &mut out);
                 events.into_iter().for_each(|event| self.event(event));
-                self.from_server(out);
+                self.server_sends(out);
             }
         }
     }

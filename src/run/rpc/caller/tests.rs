@@ -243,3 +243,39 @@ fn messages_from_elsewhere_and_thrown_back_change_nothing() {
     assert_eq!(took, Took::Ignored(Ignored::Reflected));
     assert_eq!(out, []);
 }
+
+#[test]
+fn nothing_is_opened_twice_and_no_number_is_skipped() {
+    let (mut caller, mut server) = pair("", "");
+    let (mut out, mut replies) = (Vec::new(), Vec::new());
+    caller.open(Nanos(0));
+    assert_eq!(caller.poll(Nanos(0), &mut out), None);
+    server.on_datagram(home(), &out[0], Nanos(0), &mut replies);
+    assert_eq!(caller.on_datagram(&replies[0].1, Nanos(0), &mut out), None);
+    let open = out[1].clone();
+    assert!(matches!(server.on_datagram(home(), &open, Nanos(0), &mut replies), Took::Event(_)));
+    assert_eq!(server.on_datagram(home(), &open, Nanos(0), &mut replies), Took::Done);
+    assert_eq!(replies[1], replies[2]);
+    caller.on_datagram(&replies[1].1, Nanos(0), &mut out);
+    let session = caller.session().unwrap();
+
+    let mut ask = |number| {
+        let message = Message { session, number, body: Body::Request(b"x") };
+        server.on_datagram(home(), &encode(&message, &Seal::new(None)), Nanos(0), &mut replies)
+    };
+    for number in [0, 2, u32::MAX] {
+        assert_eq!(ask(number), Took::Ignored(Ignored::OutOfTurn), "{number}");
+    }
+    assert!(matches!(ask(1), Took::Event(Event::Requested { number: 1, .. })));
+    assert_eq!(ask(2), Took::Ignored(Ignored::OutOfTurn));
+
+    let now = Nanos::from_millis(1);
+    server.close(session, CloseReason::Failed, now, &mut replies);
+    let took = server.on_datagram(home(), &open, now, &mut replies);
+    assert_eq!(took, Took::Refused(Refusal::Ended));
+    let late = now + Nanos::from_millis(10_000);
+    assert_eq!(server.tick(late, &mut replies), []);
+    assert_eq!((server.remembered(), server.deadline()), (0, None));
+    let took = server.on_datagram(home(), &open, late, &mut replies);
+    assert_eq!(took, Took::Refused(Refusal::Stale));
+}

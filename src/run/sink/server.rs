@@ -13,16 +13,16 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::session::{Command, House, Session, Tally};
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Group, GroupOptions, NetError, Options, pin_to};
-use crate::plan::WaitKind;
+use crate::net::{Group, GroupOptions, NetError, pin_to};
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{Answerer, Event, Limits, Took};
 use crate::sys;
-use crate::unit::{Nanos, PacketRate};
-use crate::wire::control::{CloseReason, Key};
+use crate::unit::Nanos;
+use crate::wire::control::CloseReason;
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
 const TICK: Duration = Duration::from_millis(250);
@@ -42,57 +42,6 @@ const EVENTS: usize = 64;
 
 /// The token of whoever wakes the loop; sockets count from 0.
 const WAKE: Token = Token(usize::MAX);
-
-/// How a sink is to serve.
-#[derive(Debug, Clone)]
-pub struct SinkOptions {
-    /// Where to listen; one group of sockets each.
-    pub sockets: Vec<Options>,
-    /// Receivers that each client gets, and threads that count strangers.
-    pub threads: u16,
-    /// Clients at once at most.
-    pub sessions: usize,
-    /// The most that may be asked for in datagrams a second, either way.
-    pub max_rate: Option<PacketRate>,
-    /// The longest phase that may be asked for.
-    pub max_time: Option<Nanos>,
-    /// Whether to end with the first client.
-    pub once: bool,
-    /// Whether to end after so long without a datagram.
-    pub idle: Option<Nanos>,
-    /// How workers wait.
-    pub wait: WaitKind,
-    /// Cores for workers, in the order they are given out; empty: not pinned.
-    pub cores: Vec<usize>,
-    /// What clients must know.
-    pub key: Option<Key>,
-    /// Drawn anew for each sink; cookies and ids rest on it.
-    pub secret: [u8; 32],
-}
-
-/// What happens at a sink while it serves.
-#[derive(Debug)]
-pub enum SinkEvent<'a> {
-    /// It is bound here.
-    Listening(SocketAddr),
-    /// A client has come.
-    Opened(SocketAddr),
-    /// A client has left.
-    Closed(&'a Served),
-    /// A moment has passed; what strangers have sent to the first thread so far.
-    Tick(&'a Strangers),
-}
-
-/// Why a sink ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SinkEnd {
-    /// It was told to from outside.
-    Stopped,
-    /// Its one client has left.
-    Once,
-    /// Nobody came for as long as it was to wait.
-    Idle,
-}
 
 /// Serves until stopped, or until what the options say.
 ///

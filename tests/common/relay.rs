@@ -1,0 +1,410 @@
+//! A UDP relay that stands between a client and a sink and harms datagrams by a written list, so
+//! that what a report says can be compared with what was done.
+//!
+//! - Each source address has a socket of its own towards the sink, which so sees as many sources.
+//! - Data datagrams (tag 64 and above) are counted for each direction, over all sources: 0, 1, 2…
+//!   A deed names one of them by that index, or every k-th.
+//! - Control messages (first bytes 00 01) pass untouched, unless [`Orders::mistreat`] says so.
+//! - It keeps account of what it did, and of what a receiver must count, by a model of its own.
+//!
+//! It must not lose anything by itself: its buffers are large where root allows it, tests send
+//! slowly enough, and [`Account::lost_by_relay`] tells what its sockets dropped all the same.
+#![allow(missing_docs, dead_code, unreachable_pub, unsafe_code, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use udperf::sys;
+
+/// Silence after which what is held back leaves: later datagrams will not come. Arbitrary: longer
+/// than the gaps of a paced sender, shorter than any drain.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// Asked for with SO_RCVBUFFORCE: 80,000 datagrams of 64 bytes. Arbitrary.
+const BUFFER: usize = 64 << 20;
+
+/// Datagrams read from one socket before the next one has its turn. Arbitrary.
+const TURN: usize = 64;
+
+/// Tags of data begin here; below are those of control. From the header's contract.
+const FIRST_DATA_TAG: u16 = 64;
+
+/// The tag of control messages.
+const CONTROL_TAG: u16 = 1;
+
+/// How many control messages are kept to be looked at or repeated. Arbitrary.
+const KEPT: usize = 4_096;
+
+#[path = "relay_orders.rs"]
+mod orders;
+
+pub use orders::{Account, Deed, Mistreat, Orders, Seeded, Way};
+use orders::{Held, LaneWork, tag_of};
+
+/// A running relay.
+pub struct Relay {
+    /// Where clients send to.
+    pub at: SocketAddr,
+    shared: Arc<Shared>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    account: Mutex<Account>,
+    moved: Condvar,
+}
+
+impl Relay {
+    /// Between `at` (port 0: any) and `sink`, in this network namespace.
+    pub fn start(at: SocketAddr, sink: SocketAddr, orders: Orders) -> io::Result<Self> {
+        Self::start_in(|| Ok(()), at, sink, orders)
+    }
+
+    /// The same, in a thread that has done `enter` first: such as entering a namespace.
+    pub fn start_in(
+        enter: impl FnOnce() -> io::Result<()> + Send + 'static,
+        at: SocketAddr,
+        sink: SocketAddr,
+        orders: Orders,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (told, hears) = mpsc::channel();
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let made = enter().and_then(|()| Wiring::new(at, sink));
+            match made.and_then(|wiring| Ok((wiring.told()?, wiring))) {
+                Ok((facts, wiring)) => {
+                    let _ = told.send(Ok(facts));
+                    Work::new(wiring, orders, &theirs).run();
+                }
+                Err(error) => drop(told.send(Err(error))),
+            }
+        });
+        let gone = |_| io::Error::other("the relay's thread is gone");
+        let (at, waker) = hears.recv().map_err(gone)??;
+        Ok(Self { at, shared, waker, thread: Some(thread) })
+    }
+
+    /// What it has done so far.
+    pub fn account(&self) -> Account {
+        self.shared.account.lock().unwrap().clone()
+    }
+
+    /// Waits until the account fulfils this; whether it did in time.
+    pub fn wait_for(&self, patience: Duration, fulfils: impl Fn(&Account) -> bool) -> bool {
+        let end = Instant::now() + patience;
+        let mut account = self.shared.account.lock().unwrap();
+        while !fulfils(&account) {
+            let Some(left) = end.checked_duration_since(Instant::now()) else { return false };
+            account = self.shared.moved.wait_timeout(account, left).unwrap().0;
+        }
+        true
+    }
+
+    /// Ends it; what is still held back leaves before.
+    pub fn stop(mut self) -> Account {
+        self.end();
+        self.account()
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The sockets.
+struct Wiring {
+    poll: Poll,
+    front: UdpSocket,
+    sink: SocketAddr,
+    /// A source of the client's side, and its socket towards the sink.
+    sources: Vec<(SocketAddr, UdpSocket)>,
+    known: HashMap<SocketAddr, usize>,
+}
+
+/// The token of the socket that clients send to; sources have their indices.
+const FRONT: Token = Token(usize::MAX);
+
+/// The token of who wants the relay to end.
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// A socket with as much room as this process may have.
+fn roomy(at: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(at)?;
+    let size = libc::c_int::try_from(BUFFER).unwrap();
+    for option in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE, libc::SO_RCVBUF, libc::SO_SNDBUF] {
+        let len = libc::socklen_t::try_from(size_of_val(&size)).unwrap();
+        let value = std::ptr::from_ref(&size).cast();
+        // What is forced needs root; what is asked for afterwards would shrink it again.
+        if matches!(option, libc::SO_RCVBUF | libc::SO_SNDBUF) && is_root() {
+            continue;
+        }
+        // SAFETY: `value` points to `len` readable bytes; the socket is open.
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, len) };
+    }
+    socket.set_nonblocking(true)?;
+    Ok(UdpSocket::from_std(socket))
+}
+
+pub fn is_root() -> bool {
+    // SAFETY: geteuid(2) takes nothing and always succeeds.
+    unsafe { libc::geteuid() == 0 }
+}
+
+impl Wiring {
+    fn new(at: SocketAddr, sink: SocketAddr) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut front = roomy(at)?;
+        poll.registry().register(&mut front, FRONT, Interest::READABLE)?;
+        Ok(Self { poll, front, sink, sources: Vec::new(), known: HashMap::new() })
+    }
+
+    fn told(&self) -> io::Result<(SocketAddr, Waker)> {
+        Ok((self.front.local_addr()?, Waker::new(self.poll.registry(), WAKER)?))
+    }
+
+    /// The number of this source; its socket is made where it is new.
+    fn source(&mut self, from: SocketAddr) -> io::Result<usize> {
+        if let Some(known) = self.known.get(&from) {
+            return Ok(*known);
+        }
+        let any: IpAddr = match self.sink {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let mut socket = roomy(SocketAddr::new(any, 0))?;
+        socket.connect(self.sink)?;
+        let number = self.sources.len();
+        self.poll.registry().register(&mut socket, Token(number), Interest::READABLE)?;
+        self.sources.push((from, socket));
+        self.known.insert(from, number);
+        Ok(number)
+    }
+
+    /// Passes it on; whether the system took it.
+    fn pass(&self, way: Way, source: usize, bytes: &[u8]) -> bool {
+        let (client, upstream) = &self.sources[source];
+        loop {
+            let sent = match way {
+                Way::Forward => upstream.send(bytes),
+                Way::Back => self.front.send_to(bytes, *client),
+            };
+            match sent {
+                Ok(_) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::yield_now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn drops(&self) -> u64 {
+        let all = self.sources.iter().map(|(_, socket)| socket).chain([&self.front]);
+        all.map(|socket| u64::from(sys::socket_drops(socket).unwrap_or(0))).sum()
+    }
+}
+
+/// The relay's thread.
+struct Work<'a> {
+    wiring: Wiring,
+    orders: Orders,
+    forward: LaneWork,
+    back: LaneWork,
+    random: Seeded,
+    shared: &'a Shared,
+}
+
+impl<'a> Work<'a> {
+    fn new(wiring: Wiring, orders: Orders, shared: &'a Shared) -> Self {
+        let random = Seeded(orders.how.map_or(0, |how| how.seed));
+        let (forward, back) = (LaneWork::default(), LaneWork::default());
+        Self { wiring, orders, forward, back, random, shared }
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        let mut buffer = vec![0; 1 << 16];
+        // Events tell that something came since they were last asked, so each socket is read until
+        // it is empty.
+        let mut ready: Vec<Token> = Vec::new();
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let patience = if ready.is_empty() { QUIET } else { Duration::ZERO };
+            if self.wiring.poll.poll(&mut events, Some(patience)).is_err() {
+                continue;
+            }
+            if events.is_empty() && ready.is_empty() {
+                self.release_all();
+            }
+            for event in &events {
+                if event.token() != WAKER && !ready.contains(&event.token()) {
+                    ready.push(event.token());
+                }
+            }
+            ready.retain(|token| self.read(*token, &mut buffer));
+            self.publish();
+        }
+        self.release_all();
+        self.publish();
+    }
+
+    fn lane(&mut self, way: Way) -> &mut LaneWork {
+        match way {
+            Way::Forward => &mut self.forward,
+            Way::Back => &mut self.back,
+        }
+    }
+
+    /// Reads a turn's worth; whether there may be more.
+    fn read(&mut self, token: Token, buffer: &mut [u8]) -> bool {
+        for _ in 0..TURN {
+            let got = match token {
+                FRONT => self
+                    .wiring
+                    .front
+                    .recv_from(buffer)
+                    .and_then(|(len, from)| Ok((Way::Forward, self.wiring.source(from)?, len))),
+                Token(number) => {
+                    let upstream = &self.wiring.sources[number].1;
+                    upstream.recv(buffer).map(|len| (Way::Back, number, len))
+                }
+            };
+            match got {
+                Ok((way, source, len)) => self.take(way, source, &buffer[..len]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // An ICMP error of an earlier datagram: whoever sent it finds out by himself.
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, way: Way, source: usize, bytes: &[u8]) {
+        match tag_of(bytes) {
+            FIRST_DATA_TAG.. => self.data(way, source, bytes),
+            CONTROL_TAG => self.control(way, source, bytes),
+            _ => {
+                self.lane(way).lane.other += 1;
+                self.pass(way, source, bytes);
+            }
+        }
+    }
+
+    fn data(&mut self, way: Way, source: usize, bytes: &[u8]) {
+        let index = self.lane(way).lane.came;
+        let deed = self.orders.deed(way, index);
+        let work = self.lane(way);
+        work.lane.came += 1;
+        match deed {
+            Some(Deed::Drop) => {
+                work.lane.dropped += 1;
+                return;
+            }
+            Some(Deed::Delay(behind)) => {
+                work.lane.delayed += 1;
+                let due = work.passed + u64::from(behind);
+                work.held.push(Held { due, source, bytes: bytes.to_vec() });
+                return;
+            }
+            Some(Deed::Repeat(times)) => {
+                for _ in 0..times {
+                    self.pass_data(way, source, bytes);
+                    self.lane(way).lane.repeated += 1;
+                }
+            }
+            None => {}
+        }
+        self.pass_data(way, source, bytes);
+        self.lane(way).passed += 1;
+        for held in self.lane(way).ripe(false) {
+            self.pass_data(way, held.source, &held.bytes);
+        }
+    }
+
+    fn pass_data(&mut self, way: Way, source: usize, bytes: &[u8]) {
+        if self.pass(way, source, bytes) {
+            self.lane(way).count(source, bytes);
+        }
+    }
+
+    fn pass(&mut self, way: Way, source: usize, bytes: &[u8]) -> bool {
+        let passed = self.wiring.pass(way, source, bytes);
+        self.lane(way).lane.refused += u64::from(!passed);
+        passed
+    }
+
+    fn control(&mut self, way: Way, source: usize, bytes: &[u8]) {
+        self.lane(way).lane.control += 1;
+        {
+            let mut account = self.shared.account.lock().unwrap();
+            if account.messages.len() < KEPT {
+                account.messages.push((way, bytes.to_vec()));
+            }
+        }
+        let earlier = std::mem::take(&mut self.lane(way).held_control);
+        match self.orders.how {
+            None => drop(self.pass(way, source, bytes)),
+            Some(how) => self.mistreat(how, way, source, bytes),
+        }
+        for (source, bytes) in earlier {
+            self.pass(way, source, &bytes);
+        }
+    }
+
+    fn mistreat(&mut self, how: Mistreat, way: Way, source: usize, bytes: &[u8]) {
+        let lot = self.random.below(100);
+        if lot < how.drop {
+            self.lane(way).lane.control_dropped += 1;
+        } else if lot < how.drop + how.repeat {
+            self.pass(way, source, bytes);
+            self.pass(way, source, bytes);
+        } else if lot < how.drop + how.repeat + how.delay {
+            self.lane(way).held_control.push((source, bytes.to_vec()));
+        } else {
+            self.pass(way, source, bytes);
+        }
+    }
+
+    fn release_all(&mut self) {
+        for way in [Way::Forward, Way::Back] {
+            for held in self.lane(way).ripe(true) {
+                self.pass_data(way, held.source, &held.bytes);
+            }
+            for (source, bytes) in std::mem::take(&mut self.lane(way).held_control) {
+                self.pass(way, source, &bytes);
+            }
+        }
+    }
+
+    /// Lets others see the account.
+    fn publish(&self) {
+        let mut account = self.shared.account.lock().unwrap();
+        (account.forward, account.back) = (self.forward.lane, self.back.lane);
+        account.sources = self.wiring.sources.len();
+        account.lost_by_relay = self.wiring.drops();
+        drop(account);
+        self.shared.moved.notify_all();
+    }
+}

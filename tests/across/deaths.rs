@@ -6,10 +6,14 @@ use crate::proc::{PATIENCE, Proc};
 use crate::relay::{Account, Orders, Relay, Seeded};
 use crate::rig::{NOTICED, Sink, alone, any, blast, still_serves};
 
+/// Datagrams within which everything happens: a second's worth.
+const DATA: u64 = 5_000;
+
 /// A moment of a run.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// After so many control messages, both ways.
+    /// After so many control messages, both ways; or with the last of [`DATA`], where there are
+    /// never so many.
     Control(u64),
     /// After so many datagrams, both ways.
     Data(u64),
@@ -20,14 +24,16 @@ impl Moment {
     fn any(random: &mut Seeded) -> Self {
         match random.below(2) {
             0 => Self::Control(1 + random.below(8)),
-            _ => Self::Data(1 + random.below(5_000)),
+            _ => Self::Data(1 + random.below(DATA)),
         }
     }
 
     fn has_come(self, account: &Account) -> bool {
+        let control = account.forward.control + account.back.control;
+        let data = account.forward.came + account.back.came;
         match self {
-            Self::Control(count) => account.forward.control + account.back.control >= count,
-            Self::Data(count) => account.forward.came + account.back.came >= count,
+            Self::Control(count) => control >= count || data >= DATA,
+            Self::Data(count) => data >= count,
         }
     }
 }

@@ -12,7 +12,7 @@ fn narrow(port: &str) -> String {
         "tc qdisc add dev x0 root handle 1: htb default 2; \
          tc class add dev x0 parent 1: classid 1:2 htb rate 1gbit; \
          tc class add dev x0 parent 1: classid 1:3 htb rate 1gbit; \
-         tc qdisc add dev x0 parent 1:3 handle 30: tbf rate 8mbit burst 5kb limit 20kb; \
+         tc qdisc add dev x0 parent 1:3 handle 30: tbf rate 2mbit burst 5kb limit 10kb; \
          tc filter add dev x0 parent 1: protocol ip prio 1 u32 \
            match u16 0x0001 0xffff at 28 flowid 1:2; \
          tc filter add dev x0 parent 1: protocol ip prio 2 u32 \

@@ -97,7 +97,7 @@ fn streams_keep_their_own_numbers() {
         let words = format!("-e plain -n {COUNT} -r 5k -P 7 {flag}");
         let report = report(&Place::here(), relay.at, &words);
         let account = relay.stop().sound();
-        assert!(account.sources >= 7, "each stream has a port of its own: {account:?}");
+        assert!(way == Way::Back || account.sources >= 7, "each has its own port: {account:?}");
         compare(only(&report), &account, way, direction);
     }
     sink.end();

@@ -88,10 +88,14 @@ fn sources_stay_apart_and_control_is_left_alone() {
     }
     assert_eq!(seen[0], seen[2]);
     assert_ne!(seen[0], seen[1]);
+    // All bits that count phases: a socket that shows itself, which is no data.
+    one.send_to(&[1, 0x5F, 0], relay.at).unwrap();
+    assert_eq!(sink.recv(&mut [0; 64]).unwrap(), 3);
     let account = relay.stop().sound();
+    assert_eq!(account.forward.shown, 1);
     assert_eq!((account.sources, account.forward.control, account.back.control), (2, 3, 3));
     assert_eq!((account.forward.came, account.forward.dropped), (3, 3));
-    assert_eq!(account.messages.len(), 6);
+    assert_eq!(account.messages.len(), 7);
     assert_eq!(account.messages[1], (Way::Back, vec![0, 1, 9]));
 }
 

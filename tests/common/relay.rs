@@ -4,7 +4,8 @@
 //! - Each source address has a socket of its own towards the sink, which so sees as many sources.
 //! - Data datagrams (tag 64 and above) are counted for each direction, over all sources: 0, 1, 2…
 //!   A deed names one of them by that index, or every k-th.
-//! - Control messages (first bytes 00 01) pass untouched, unless [`Orders::mistreat`] says so.
+//! - Control messages (first bytes 00 01) pass untouched, unless [`Orders::mistreat`] says so; and
+//!   so do sockets' first words to whom they want to be sent to by, which are not measured.
 //! - It keeps account of what it did, and of what a receiver must count, by a model of its own.
 //!
 //! It must not lose anything by itself: its buffers are large where root allows it, tests send
@@ -29,6 +30,10 @@ const TURN: usize = 64;
 
 /// Tags of data begin here; below are those of control. From the header's contract.
 const FIRST_DATA_TAG: u16 = 64;
+
+/// The bits of a tag that count phases. All of them set: no data, but a socket that shows itself to
+/// whom it wants to be sent to by. From the header's contract.
+const PHASES: u16 = 0x1F;
 
 /// The tag of control messages.
 const CONTROL_TAG: u16 = 1;
@@ -208,8 +213,15 @@ impl<'a> Work<'a> {
 
     fn take(&mut self, way: Way, source: usize, bytes: &[u8]) {
         match tag_of(bytes) {
-            FIRST_DATA_TAG.. => self.data(way, source, bytes),
-            CONTROL_TAG => self.control(way, source, bytes),
+            tag @ FIRST_DATA_TAG.. if tag & PHASES != PHASES => self.data(way, source, bytes),
+            FIRST_DATA_TAG.. => {
+                self.lane(way).lane.shown += 1;
+                self.control(way, source, bytes);
+            }
+            CONTROL_TAG => {
+                self.lane(way).lane.control += 1;
+                self.control(way, source, bytes);
+            }
             _ => {
                 self.lane(way).lane.other += 1;
                 self.pass(way, source, bytes);
@@ -261,7 +273,6 @@ impl<'a> Work<'a> {
     }
 
     fn control(&mut self, way: Way, source: usize, bytes: &[u8]) {
-        self.lane(way).lane.control += 1;
         {
             let mut account = self.shared.account.lock().unwrap();
             if account.messages.len() < KEPT {

@@ -91,6 +91,8 @@ pub struct Lane {
     pub control: u64,
     /// Control messages not passed on.
     pub control_dropped: u64,
+    /// Datagrams by which a socket showed itself; they are treated as control.
+    pub shown: u64,
     /// Neither data nor control: passed on as they are.
     pub other: u64,
     /// Passed on in vain: the system refused them.

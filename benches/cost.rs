@@ -196,7 +196,12 @@ fn loopback(c: &mut Criterion) {
     group.bench_function("null/64", |b| {
         b.iter_custom(|count| {
             let plan = plan(EnginePair::NULL, SIZE, count);
-            let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+            let outcome = run::run(
+                &plan,
+                &mut run::OneHost::default(),
+                &Arc::new(AtomicBool::new(false)),
+                &mut (),
+            );
             outcome.measured[0].harvest.elapsed.to_duration()
         });
     });
@@ -204,7 +209,12 @@ fn loopback(c: &mut Criterion) {
         group.bench_function(format!("plain/{size}"), |b| {
             b.iter_custom(|count| {
                 let plan = plan(EnginePair::PLAIN, PayloadSize::Fixed(size), count);
-                let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+                let outcome = run::run(
+                    &plan,
+                    &mut run::OneHost::default(),
+                    &Arc::new(AtomicBool::new(false)),
+                    &mut (),
+                );
                 outcome.measured[0].harvest.elapsed.to_duration()
             });
         });

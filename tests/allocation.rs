@@ -82,7 +82,8 @@ fn scenario(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> Scena
 fn allocations(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> u64 {
     let plan = Plan::new(scenario(engine, rate, wait, count), &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+    let outcome =
+        run::run(&plan, &mut run::OneHost::default(), &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(outcome.measured[0].harvest.tx.sent, count);
     BY_WORKERS.load(Ordering::Relaxed) - before

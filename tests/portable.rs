@@ -36,7 +36,12 @@ fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
         if cfg!(udperf_portable) {
             assert_eq!(plan.cells.len(), 1, "plain is what every system has");
         }
-        let outcome = run::run(&plan, &Arc::new(AtomicBool::new(false)), &mut ());
+        let outcome = run::run(
+            &plan,
+            &mut run::OneHost::default(),
+            &Arc::new(AtomicBool::new(false)),
+            &mut (),
+        );
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         for measured in &outcome.measured {
             check(&measured.harvest);

@@ -114,6 +114,40 @@ proptest! {
     }
 
     #[test]
+    fn shifted_latencies_are_those_recorded_later(
+        values in prop::collection::vec(
+            prop_oneof![0..100_u64, 0..5_000_000_u64, 0..30_000_000_000_u64], 1..200,
+        ),
+        by in prop_oneof![
+            -50..50_i64, -3_000_000..3_000_000_i64, -20_000_000_000..20_000_000_000_i64,
+        ],
+    ) {
+        let (mut before, mut after) = (Latency::default(), Latency::default());
+        for &value in &values {
+            before.record(value);
+            after.record(value.saturating_add_signed(by));
+        }
+        let shifted = before.shifted(by);
+        prop_assert_eq!(shifted.count(), after.count());
+        prop_assert_eq!((shifted.min_ns(), shifted.max_ns()), (after.min_ns(), after.max_ns()));
+        let below = |value: &&u64| value.checked_add_signed(by).is_none();
+        let below = values.iter().filter(below).count() as u64;
+        // A bucket is as a whole above zero or below.
+        prop_assert!(shifted.below_zero() <= below);
+        let far = |value: &&u64| i128::from(**value) * 1_001 / 1_000 + 1 + i128::from(by) < 0;
+        prop_assert!(shifted.below_zero() >= values.iter().filter(far).count() as u64);
+        if below == 0 {
+            prop_assert_eq!(shifted.mean_ns(), after.mean_ns());
+            prop_assert_eq!(shifted.stdev_ns(), after.stdev_ns());
+        }
+        for quantile in [0.0, 0.1, 0.5, 0.9, 0.99, 1.0] {
+            let of = |latency: &Latency| latency.quantile_ns(quantile).unwrap();
+            let bucket = of(&before) / 1_000 + of(&after) / 1_000 + 2;
+            prop_assert!(of(&shifted).abs_diff(of(&after)) <= bucket, "{quantile}");
+        }
+    }
+
+    #[test]
     fn even_slots_never_drift(milli_pps in 1_u64..100_000_000_000, index in 0_u64..4, of in 1_u64..5) {
         let rate = PacketRate::from_pps(milli_pps as f64 / 1e3).unwrap();
         let part = Part { index: index % of, of };

@@ -1,205 +1,27 @@
-//! `udperf bench`: from arguments to a report, its files, and an exit code.
+//! `udperf bench`: both ends in this process.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
-use super::args::{BenchArgs, OutputArgs};
+use super::args::BenchArgs;
+use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
-use super::output::{Target, color, complain, pretty, print, width};
-use super::{lower, progress};
-use crate::measure::HostFacts;
-use crate::net::engine::URING_IS_BUILT_IN;
-use crate::plan::{EngineWord, Plan};
-use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
-use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
-use crate::run::{self, Depth, Measured, Observer, Outcome, Progress};
+use super::lower;
+use crate::run::{self, Depth, OneHost};
 
-/// Measures, reports, and says how to end.
+/// Measures this host.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let mut scenario = lower::scenario(args)?;
-    let files = Files::check(&args.output)?;
+    let mut scenario = lower::bench(args)?;
+    let output = &args.cells.output;
+    let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
-    let mut machine = run::machine(&facts);
-    let left_out = lower::settle_for(&mut scenario, args, &machine);
-    // What cannot be, is said before anything is tried.
-    Plan::new(scenario.clone(), &machine)?;
-    let stop = stop_on_signals()?;
-    let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, &stop)).transpose()?;
-    machine.fastest = choice.as_ref().map(|choice| choice.engine);
-    let mut plan = Plan::new(scenario, &machine)?;
-    plan.left_out.extend(left_out);
-    let line = progress::Line::new(args.output.quiet);
-    let mut recorder = Recorder { line, plan: &plan, facts: &facts, cells: Vec::new() };
-    let Outcome { error, interrupted, .. } = run::run(&plan, &stop, &mut recorder);
-    let Recorder { line, cells, .. } = recorder;
-    line.finish();
-    if cells.is_empty()
-        && let Some(error) = error
-    {
-        return Err(error.into());
-    }
-    let mut report = assemble(&plan, &facts, cells, started_at)?;
-    report.choice = choice.as_ref().map(report::choice);
-    // A file that fails takes neither the result on standard output nor the other files along.
-    let shown = show(&report, &args.output);
-    files.write(&report)?;
-    shown?;
-    if let Some(error) = error {
-        return Err(error.into());
-    }
-    if interrupted { Ok(Exit::Interrupted) } else { Ok(judge(&report, &args.output)) }
-}
-
-/// Shows progress, and turns each cell into its part of the document as soon as it was measured:
-/// memory does not grow with the number of cells.
-struct Recorder<'a> {
-    line: progress::Line,
-    plan: &'a Plan,
-    facts: &'a HostFacts,
-    cells: Vec<Cell>,
-}
-
-impl Observer for Recorder<'_> {
-    fn progress(&mut self, progress: Progress<'_>) {
-        self.line.progress(progress);
-    }
-
-    fn measured(&mut self, measured: Measured) -> Option<Measured> {
-        let (plan, Measured { cell, load, harvest }) = (self.plan, measured);
-        let mut document = report::cell(CellFacts { plan, cell: &cell, load, harvest: &harvest });
-        let context = CellContext::of(plan, self.facts, &harvest);
-        document.warnings = report::cell_warnings(&document, &context);
-        self.cells.push(document);
-        None
-    }
-}
-
-/// The document of what was measured.
-fn assemble(
-    plan: &Plan,
-    facts: &HostFacts,
-    cells: Vec<Cell>,
-    started_at: SystemTime,
-) -> Result<Report, CliError> {
-    let scenario = serde_json::to_value(&plan.scenario)
-        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
-    Ok(Report {
-        schema: SCHEMA.to_owned(),
-        kind: "bench".to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
-        host: report::host(facts),
-        scenario,
-        choice: None,
-        warnings: report::left_out(&plan.left_out)
-            .chain(report::host_warnings(facts, Wants::of(plan)))
-            .collect(),
-        cells,
-    })
-}
-
-/// This program, exactly.
-fn tool() -> Tool {
-    Tool {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: option_env!("UDPERF_GIT").map(str::to_owned),
-        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
-    }
-}
-
-/// Shows the report on standard output, and where that is JSON, its warnings beside it.
-fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
-    if output.json_to_stdout() {
-        let printed = print(&pretty(report)).map(|_| ());
-        if !output.quiet {
-            let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
-            let mut said: Vec<&Warning> = Vec::new();
-            for warning in report.warnings.iter().chain(cells) {
-                if !said.contains(&warning) {
-                    complain(&format!("{}: {}", warning.code, warning.message));
-                    said.push(warning);
-                }
-            }
-        }
-        return printed;
-    }
-    let style = Style { color: color(output.color), width: width() };
-    print(&report::text::render(report, style)).map(|_| ())
-}
-
-/// Whether a condition held.
-fn judge(report: &Report, output: &OutputArgs) -> Exit {
-    let mut exit = Exit::Well;
-    for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
-        complain(&format!("--fail-if {failure}"));
-        exit = Exit::ConditionHeld;
-    }
-    exit
-}
-
-/// The files a run was asked for.
-struct Files {
-    json: Option<Target>,
-    csv: Option<Target>,
-    hdr: Option<Target>,
-}
-
-impl Files {
-    /// Finds out whether all can be written, before anything is measured.
-    fn check(output: &OutputArgs) -> Result<Self, CliError> {
-        let check = |flag, path: &Option<std::path::PathBuf>| {
-            path.as_deref().map(|path| Target::check(flag, path)).transpose()
-        };
-        let json = output.json.clone().filter(|_| !output.json_to_stdout());
-        let paths: Vec<_> = [&json, &output.csv, &output.hdr].into_iter().flatten().collect();
-        if let Some(path) = paths
-            .iter()
-            .enumerate()
-            .find_map(|(at, path)| paths[..at].contains(path).then(|| path.display()))
-        {
-            let why = format!("two results cannot both go to {path}; name two files");
-            return Err(CliError::Contradiction(why));
-        }
-        Ok(Self {
-            json: check("json", &json)?,
-            csv: check("csv", &output.csv)?,
-            hdr: check("hdr", &output.hdr)?,
-        })
-    }
-
-    fn write(&self, report: &Report) -> Result<(), CliError> {
-        let json = || Ok(pretty(report));
-        let csv = || report::csv::render(report).map_err(|error| face("CSV", &error));
-        let hdr = || report::hdr::render(report).map_err(|error| face("HDR log", &error));
-        let write = |target: &Option<Target>, text: &dyn Fn() -> Result<String, CliError>| {
-            target.as_ref().map_or(Ok(()), |target| target.write(&text()?))
-        };
-        // All are tried; the first that failed is told.
-        let results = [write(&self.json, &json), write(&self.csv, &csv), write(&self.hdr, &hdr)];
-        results.into_iter().collect()
-    }
-}
-
-fn face(face: &'static str, error: &impl ToString) -> CliError {
-    CliError::Face { face, reason: error.to_string() }
-}
-
-/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset, and sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(CliError::Signals)?;
-    }
-    Ok(stop)
+    let machine = run::machine(&facts);
+    let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);
+    let (stop, mut bed) = (stop_on_signals()?, OneHost::default());
+    let bed = &mut bed;
+    let kind = "bench";
+    let job =
+        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
+    cells::run(job, |_report| {})
 }

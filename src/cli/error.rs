@@ -54,6 +54,28 @@ pub enum CliError {
     /// Two flags that exclude each other by their values.
     #[error("{0}")]
     Contradiction(String),
+    /// A target that cannot be, or shall not be.
+    #[error("target '{target}': {why}")]
+    Target {
+        /// As typed.
+        target: String,
+        /// What is wrong, and what mends it.
+        why: String,
+    },
+    /// A key that cannot be read.
+    #[error("no key in {from}: {why}; give a file or a variable that holds one")]
+    Key {
+        /// Where it was looked for.
+        from: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {why}; see getrandom(2)")]
+    Random {
+        /// What it says.
+        why: String,
+    },
     /// A file that cannot be written.
     #[error("cannot write {path}: {}; choose another path for --{flag}", file_reason(.source))]
     File {

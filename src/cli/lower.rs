@@ -1,33 +1,79 @@
 //! From what was typed to what was meant.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::args::{BenchArgs, Switch, Timestamps, Wait};
+use super::args::{BenchArgs, BlastArgs, CellArgs, Spread, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Scenario, TimestampKind,
-    WaitKind,
+    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Route, Scenario,
+    TimestampKind, WaitKind,
 };
-use crate::unit::Rate;
+use crate::unit::{Nanos, PayloadSize, Rate};
 
-/// The scenario that these arguments mean.
-pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
+/// What `bench` is to measure.
+pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
+    let bind = loopback(&args.cells)?;
+    let base = Scenario { bind, port: args.port, ..Scenario::default() };
+    scenario(&args.cells, base)
+}
+
+/// What `blast` is to measure, from a local address of the family of `target`.
+pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
+    let any: IpAddr = match target {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let bind = args.cells.bind.unwrap_or(any);
+    if bind.is_ipv4() != target.is_ipv4() {
+        let why = format!("--bind {bind} and the target {target} are of two families; leave one");
+        return Err(CliError::Contradiction(why));
+    }
+    let route = match (args.reverse, args.bidir, args.no_peer) {
+        (true, ..) => Route::Reverse,
+        (_, true, _) => Route::Both,
+        (.., true) => Route::Alone,
+        _ => Route::Forward,
+    };
+    let by_hash = args.spread == Spread::Hash;
+    let base = Scenario {
+        route,
+        by_hash,
+        bind,
+        target: args.target.clone(),
+        sizes: vec![PayloadSize::Fixed(SIZE)],
+        // Without anybody to say what arrives, the fastest is what a server gets most of.
+        engines: vec![if args.no_peer { EngineWord::Pair(EnginePair::PLAIN) } else { EngineWord::Auto }],
+        rates: vec![Rate::Max],
+        limit: Limit::Time(TIME),
+        warmup: WARMUP,
+        ..Scenario::default()
+    };
+    scenario(&args.cells, base)
+}
+
+/// Payload in bytes, time and warm-up between two hosts, where nobody says otherwise. As the
+/// contract of the command line has it; arbitrary.
+const SIZE: u16 = 64;
+const TIME: Nanos = Nanos::from_millis(10_000);
+const WARMUP: Nanos = Nanos::from_millis(200);
+
+/// `base`, with what was asked for.
+fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliError> {
+    let sizes = once(args.sizes.concat());
+    let engines = once(args.engines.clone());
+    let time = args.time.map_or(base.limit, Limit::Time);
     Ok(Scenario {
-        sizes: once(args.sizes.concat()),
-        engines: engines(args),
-        rates: rates(args)?,
+        sizes: if sizes.is_empty() { base.sizes } else { sizes },
+        engines: if engines.is_empty() { base.engines } else { engines },
+        rates: rates(args, base.rates)?,
         pace: args.pace,
-        limit: args.count.map_or(Limit::Time(args.time), Limit::Count),
-        warmup: args.warmup,
+        limit: args.count.map_or(time, Limit::Count),
+        warmup: args.warmup.unwrap_or(base.warmup),
         trials: args.trials,
         streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,
         pin: args.pin.clone(),
-        wait: match args.wait {
-            Wait::Spin => WaitKind::Spin,
-            Wait::Hybrid => WaitKind::Hybrid,
-            Wait::Epoll => WaitKind::Epoll,
-        },
+        wait: wait(args.wait),
         batch: args.batch,
         timestamps: match args.timestamps {
             Timestamps::User => TimestampKind::User,
@@ -35,23 +81,27 @@ pub(crate) fn scenario(args: &BenchArgs) -> Result<Scenario, CliError> {
         },
         socket_buffer: args.socket_buffer,
         connect: args.connect == Switch::On,
-        bind: bind(args)?,
-        port: args.port,
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
+        ports: args.port_range,
         seed: args.seed,
+        ..base
     })
 }
 
-/// The engines, with the default filled in.
-fn engines(args: &BenchArgs) -> Vec<EngineWord> {
-    if args.engines.is_empty() { Scenario::default().engines } else { once(args.engines.clone()) }
+/// How workers wait.
+pub(crate) const fn wait(asked: Wait) -> WaitKind {
+    match asked {
+        Wait::Spin => WaitKind::Spin,
+        Wait::Hybrid => WaitKind::Hybrid,
+        Wait::Epoll => WaitKind::Epoll,
+    }
 }
 
 /// Takes out of the default what this machine does not have, and returns it: only what was named is
 /// an error.
 pub(crate) fn settle_for(
     scenario: &mut Scenario,
-    args: &BenchArgs,
+    args: &CellArgs,
     machine: &Machine,
 ) -> Vec<Missing> {
     let mut left_out = Vec::new();
@@ -68,20 +118,20 @@ pub(crate) fn settle_for(
 }
 
 /// The rates, with the default filled in.
-fn rates(args: &BenchArgs) -> Result<Vec<Rate>, CliError> {
+fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     let asked = once(args.rates.iter().copied().chain(args.bits).collect());
     match args.pace.shape() {
         PaceShape::OwnRates if !asked.is_empty() => {
             Err(crate::plan::PlanError::RampWithRate { pace: args.pace }.into())
         }
         PaceShape::OwnRates => Ok(asked),
-        PaceShape::AtRate if asked.is_empty() => Ok(vec![Rate::Max, Rate::OfMax(0.5)]),
+        PaceShape::AtRate if asked.is_empty() => Ok(default),
         PaceShape::AtRate => Ok(asked),
     }
 }
 
-/// The local address, with the default filled in.
-fn bind(args: &BenchArgs) -> Result<IpAddr, CliError> {
+/// The address of both ends on one host, with the default filled in.
+fn loopback(args: &CellArgs) -> Result<IpAddr, CliError> {
     let contradiction = |flag, addr| {
         CliError::Contradiction(format!(
             "-{flag} and --bind {addr} contradict each other; leave one"
@@ -122,7 +172,7 @@ mod tests {
     fn lowered(words: &str) -> Result<Scenario, CliError> {
         let cli = Cli::try_parse_from(words.split(' ')).unwrap();
         let Command::Bench(args) = cli.command else { panic!("bench") };
-        scenario(&args)
+        bench(&args)
     }
 
     #[test]

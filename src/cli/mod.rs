@@ -2,17 +2,21 @@
 
 mod args;
 mod bench;
+mod blast;
+mod cells;
 mod doctor;
 mod error;
 mod lower;
 mod output;
 mod progress;
+mod sink;
+mod target;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{BenchArgs, Cli, Command};
+pub use args::{Cli, Command};
 pub use error::{CliError, Exit};
 
 /// Runs the program on its arguments.
@@ -21,6 +25,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Bench(args) => bench::run(args),
+        Command::Blast(args) => blast::run(args),
+        Command::Sink(args) => sink::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };

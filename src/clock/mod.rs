@@ -1,10 +1,16 @@
-//! The clock that every stamp comes from: the monotonic one, or one turned by hand in tests.
+//! The clock that every stamp comes from: the monotonic one, or one turned by hand in tests; and
+//! the offset between those of two hosts.
+
+mod envelope;
+mod offset;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys;
 use crate::unit::Nanos;
+
+pub use offset::{MAX_DRIFT_PPB, Offset, OffsetEstimator, Sample};
 
 /// A source of moments. Matched once a batch, so no `dyn`.
 #[derive(Debug, Clone)]

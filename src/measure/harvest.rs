@@ -1,10 +1,12 @@
 //! What the workers of one cell hand over when they have ended.
 
-use super::{KernelDelta, Latency, Ledger, RxTally, Stalls, TxTally};
+use serde::{Deserialize, Serialize};
+
+use super::{KernelDelta, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
 use crate::unit::Nanos;
 
 /// How punctual the senders were. Absent where there is no schedule.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// Slots that came up: attempted or missed.
     pub scheduled: u64,
@@ -30,7 +32,7 @@ impl Timing {
 }
 
 /// One-way latency of the received datagrams.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OneWay {
     /// From the intended moment; without a schedule, from the batch's departure.
     pub from_schedule: Latency,
@@ -42,6 +44,9 @@ pub struct OneWay {
     pub to_socket: Latency,
     /// From there to the application's read.
     pub in_socket: Latency,
+    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
+    /// Zero, exact: one clock.
+    pub bound: Nanos,
 }
 
 impl OneWay {
@@ -52,6 +57,21 @@ impl OneWay {
         self.in_stall.merge(&other.in_stall);
         self.to_socket.merge(&other.to_socket);
         self.in_socket.merge(&other.in_socket);
+        self.bound = self.bound.max(other.bound);
+    }
+
+    /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
+    #[must_use]
+    pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
+        Self {
+            from_schedule: self.from_schedule.shifted(by_ns),
+            from_send: self.from_send.shifted(by_ns),
+            in_stall: self.in_stall.shifted(by_ns),
+            to_socket: self.to_socket.shifted(by_ns),
+            // Begins and ends with the same clock.
+            in_socket: self.in_socket.clone(),
+            bound,
+        }
     }
 }
 
@@ -96,8 +116,10 @@ pub struct Harvest {
     pub rx: RxTally,
     /// Super-packets, where there were such.
     pub super_packets: SuperPackets,
-    /// What the kernel counted meanwhile.
+    /// What the kernel counted meanwhile, at the receivers.
     pub kernel: KernelDelta,
+    /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
+    pub tx_kernel: Option<KernelDelta>,
     /// CPU time of the senders.
     pub tx_cpu: Option<Nanos>,
     /// CPU time of the receivers.
@@ -116,13 +138,71 @@ pub struct Harvest {
     pub rx_stalls: Stalls,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
+    /// Datagrams sent and received by flow.
+    pub flows: Vec<(u64, u64)>,
+    /// Datagrams received by each receiver.
+    pub workers: Vec<u64>,
+    /// Whether nothing is known of the receiving end, and so of what became of what was sent.
+    pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
 }
 
+/// How the two ends of a cell stood to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// One set of kernel counters covers both.
+    Together,
+    /// Each has its own.
+    Apart,
+}
+
 impl Harvest {
+    /// What both ends measured; without the receivers', nothing is known of what arrived.
+    #[must_use]
+    pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
+        let one_ended = rx.is_none();
+        let rx = rx.unwrap_or_default();
+        let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
+        let (segments_at_first, segments_at_last) = tx.segments.unzip();
+        let super_packets = SuperPackets {
+            segments_at_first,
+            segments_at_last,
+            taken_whole: rx.takes_super_packets,
+        };
+        Self {
+            elapsed: tx.end,
+            flows: tx.flows.iter().copied().zip(received).collect(),
+            workers: rx.workers,
+            one_ended,
+            tx: tx.tally,
+            rx: rx.tally,
+            super_packets,
+            kernel: rx.kernel,
+            tx_kernel: (ends == Ends::Apart || one_ended).then_some(tx.kernel),
+            tx_cpu: tx.cpu,
+            rx_cpu: rx.cpu,
+            sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
+            latency: rx.latency,
+            timing: tx.timing,
+            jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),
+            tx_stalls: tx.stalls,
+            rx_stalls: rx.stalls,
+            stolen: match (tx.stolen, rx.stolen) {
+                (Some(a), Some(b)) if ends == Ends::Apart => Some(a + b),
+                (one, other) => one.or(other),
+            },
+            warmup: (0, 0),
+            cut_short: match (tx.stuck, tx.stopped) {
+                (true, _) => Some(CutShort::Stuck),
+                (_, true) => Some(CutShort::Interrupted),
+                _ => None,
+            },
+        }
+    }
+
     /// Datagrams received a second of the senders' window; `None` where that has no length.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
@@ -136,5 +216,23 @@ impl Harvest {
     pub fn ledger(&self) -> Ledger {
         let whole = self.super_packets.taken_whole;
         Ledger::settle(&self.tx, &self.rx, &self.kernel, whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wider_bound_is_that_of_both() {
+        let mut one = OneWay::default();
+        assert_eq!(one.bound, Nanos::ZERO);
+        one.from_schedule.record(1_500);
+        one.in_socket.record(100);
+        let mut one = one.shifted(-1_000, Nanos(12));
+        assert_eq!((one.from_schedule.min_ns(), one.in_socket.min_ns()), (Some(500), Some(100)));
+        one.merge(&OneWay { bound: Nanos(30), ..OneWay::default() });
+        one.merge(&OneWay { bound: Nanos(7), ..OneWay::default() });
+        assert_eq!(one.bound, Nanos(30));
     }
 }

@@ -1,10 +1,12 @@
 //! Facts about the host that decide what a measurement on it is worth.
 
+use serde::{Deserialize, Serialize};
+
 /// One thing this host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capability {
     /// The engine or feature.
-    pub name: &'static str,
+    pub name: String,
     /// Whether it works here.
     pub available: bool,
     /// Why not, or with what limits.
@@ -12,7 +14,7 @@ pub struct Capability {
 }
 
 /// What was found out about the host. What this system does not tell is `None`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// Name of the host.
     pub hostname: Option<String>,

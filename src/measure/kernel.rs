@@ -1,7 +1,9 @@
 //! The kernel's own counters, as values.
 
+use serde::{Deserialize, Serialize};
+
 /// UDP counters of a network namespace, `/proc/net/snmp` and `snmp6` added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UdpCounters {
     /// Datagrams that applications read.
     pub in_datagrams: u64,
@@ -19,7 +21,7 @@ pub struct UdpCounters {
 
 /// One reading of the counters that tell where datagrams end. What this system does not have is
 /// `None`, never 0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {
     /// Of the network namespace.
     pub udp: Option<UdpCounters>,
@@ -30,7 +32,7 @@ pub struct KernelCounters {
 }
 
 /// What the kernel counted between two readings, and what the receiving sockets dropped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelDelta {
     /// Dropped at our receiving sockets (`SO_MEMINFO`), for want of buffer.
     pub sockets: Option<u64>,

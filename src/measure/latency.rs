@@ -1,5 +1,7 @@
 //! A latency histogram with the exact figures that buckets blur.
 
+mod packed;
+
 use hdrhistogram::Histogram;
 
 /// The highest latency a histogram tells apart, in nanoseconds: 60 s; what is above is counted as
@@ -21,13 +23,22 @@ pub struct Latency {
     sum_ns: u128,
     sum_of_squares: u128,
     clamped: u64,
+    below_zero: u64,
 }
 
 impl Default for Latency {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
             .expect("1 ns to 60 s at 3 digits is within what HdrHistogram allows");
-        Self { histogram, min_ns: u64::MAX, max_ns: 0, sum_ns: 0, sum_of_squares: 0, clamped: 0 }
+        Self {
+            histogram,
+            min_ns: u64::MAX,
+            max_ns: 0,
+            sum_ns: 0,
+            sum_of_squares: 0,
+            clamped: 0,
+            below_zero: 0,
+        }
     }
 }
 
@@ -73,6 +84,7 @@ impl Latency {
         self.sum_ns += other.sum_ns;
         self.sum_of_squares = self.sum_of_squares.saturating_add(other.sum_of_squares);
         self.clamped += other.clamped;
+        self.below_zero += other.below_zero;
     }
 
     /// Forgets all, for the next phase, keeping the memory.
@@ -83,7 +95,8 @@ impl Latency {
         }
         self.histogram.reset();
         (self.min_ns, self.max_ns) = (u64::MAX, 0);
-        (self.sum_ns, self.sum_of_squares, self.clamped) = (0, 0, 0);
+        (self.sum_ns, self.sum_of_squares) = (0, 0);
+        (self.clamped, self.below_zero) = (0, 0);
     }
 
     /// How many latencies were taken.
@@ -96,6 +109,12 @@ impl Latency {
     #[must_use]
     pub const fn clamped(&self) -> u64 {
         self.clamped
+    }
+
+    /// How many [`Latency::shifted`] would have moved below 0.
+    #[must_use]
+    pub const fn below_zero(&self) -> u64 {
+        self.below_zero
     }
 
     /// The exact smallest, in ns; `None` when empty.
@@ -171,9 +190,66 @@ impl Latency {
         rest.sum_ns = self.sum_ns.checked_sub(part.sum_ns)?;
         rest.sum_of_squares = self.sum_of_squares.checked_sub(part.sum_of_squares)?;
         rest.clamped = self.clamped.checked_sub(part.clamped)?;
+        rest.below_zero = self.below_zero.checked_sub(part.below_zero)?;
         rest.min_ns = rest.histogram.min().max(self.min_ns);
         rest.max_ns = rest.histogram.max().min(self.max_ns);
         Some(rest)
+    }
+
+    /// The same latencies, each by so many ns longer (or, negative, shorter): for a clock whose
+    /// offset became known at the end. What would be negative is 0, and counted in
+    /// [`Latency::below_zero`]; what was clamped stays so.
+    ///
+    /// Minimum and maximum stay exact, and so do mean and deviation unless there are such zeros;
+    /// all else is as exact as the buckets the latencies were in before.
+    #[must_use]
+    pub fn shifted(&self, by_ns: i64) -> Self {
+        if by_ns == 0 || self.count() == 0 {
+            return self.clone();
+        }
+        let by = i128::from(by_ns);
+        let mut moved =
+            Self { clamped: self.clamped, below_zero: self.below_zero, ..Self::default() };
+        moved.min_ns = self.min_ns.saturating_add_signed(by_ns);
+        moved.max_ns = self.max_ns.saturating_add_signed(by_ns);
+        let (mut sum, mut squares) = self.moments_shifted(by);
+        // Those beyond the histogram are in its last bucket, and their own place is not known.
+        moved.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
+        for bucket in self.histogram.iter_recorded() {
+            // The highest of its bucket, as percentiles are: never below the least in it, so that
+            // nothing is taken for negative where the minimum is not.
+            let highest = bucket.value_iterated_to().min(HIGHEST_NS);
+            let top = self.histogram.equivalent(highest, HIGHEST_NS);
+            let count = bucket.count_at_value() - if top { self.clamped } else { 0 };
+            let to = i128::from(highest) + by;
+            if to < 0 {
+                let lowest = i128::from(self.histogram.lowest_equivalent(highest));
+                // At least what they took from the sum, and at most what they gave the squares.
+                sum = sum.saturating_sub((lowest + by) * i128::from(count));
+                squares = squares.map(|all| all - (to * to).saturating_mul(count.into()));
+                moved.below_zero += count;
+            }
+            let to = u64::try_from(to.max(0)).unwrap_or(u64::MAX);
+            moved.histogram.saturating_record_n(to, count);
+            moved.clamped += if to > HIGHEST_NS { count } else { 0 };
+        }
+        moved.sum_ns = sum.max(0).unsigned_abs();
+        moved.sum_of_squares = squares.map_or(u128::MAX, |all| all.max(0).unsigned_abs());
+        moved
+    }
+
+    /// Sum and sum of squares with each value moved, below zero too: Σ(x+b)² = Σx² + 2bΣx + nb².
+    /// No squares where they do not fit.
+    fn moments_shifted(&self, by: i128) -> (i128, Option<i128>) {
+        let count = i128::from(self.count());
+        let before = i128::try_from(self.sum_ns).unwrap_or(i128::MAX);
+        let sum = before.saturating_add(by * count);
+        let squares = || {
+            let cross = before.checked_mul(by)?.checked_mul(2)?;
+            let own = by.checked_mul(by)?.checked_mul(count)?;
+            i128::try_from(self.sum_of_squares).ok()?.checked_add(cross)?.checked_add(own)
+        };
+        (sum, squares())
     }
 }
 
@@ -233,6 +309,28 @@ mod tests {
         assert_eq!(rest.max_ns(), Some(30));
         assert_eq!(rest.mean_ns(), Some(20));
         assert!(of(&[1]).without(&of(&[2])).is_none());
+    }
+
+    #[test]
+    fn what_a_shift_takes_below_zero_is_zero_and_counted() {
+        let shifted = of(&[10, 200, 500]).shifted(-200);
+        assert_eq!((shifted.min_ns(), shifted.max_ns()), (Some(0), Some(300)));
+        assert_eq!((shifted.below_zero(), shifted.count()), (1, 3));
+        assert_eq!((shifted.mean_ns(), shifted.stdev_ns()), (Some(100), Some(141)));
+        assert_eq!(shifted.shifted(-1).below_zero(), 3);
+        assert_eq!(of(&[]).shifted(9).count(), 0);
+    }
+
+    #[test]
+    fn a_shift_knows_what_was_clamped_and_keeps_parts_parts() {
+        let whole = of(&[7, 70_000, 71_000, HIGHEST_NS, HIGHEST_NS + 5]);
+        let shifted = whole.shifted(-1);
+        assert_eq!((shifted.clamped(), shifted.max_ns()), (1, Some(HIGHEST_NS + 4)));
+        assert_eq!(whole.shifted(1).clamped(), 2);
+        let rest = whole.shifted(-69_999).without(&of(&[70_000]).shifted(-69_999)).unwrap();
+        assert_eq!((rest.count(), rest.below_zero()), (4, 1));
+        assert_eq!(whole.shifted(i64::MIN).max_ns(), Some(0));
+        assert_eq!(whole.shifted(i64::MAX).clamped(), 5);
     }
 
     #[test]

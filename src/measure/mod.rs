@@ -2,6 +2,7 @@
 //! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
 //! facts of the host beside which they must be read.
 
+mod half;
 mod harvest;
 mod host;
 mod jitter;
@@ -9,15 +10,18 @@ mod kernel;
 mod latency;
 mod ledger;
 mod stall;
+mod strangers;
 mod tally;
 mod window;
 
-pub use harvest::{CutShort, Harvest, OneWay, Sockets, SuperPackets, Timing};
+pub use half::{RxHalf, TxHalf};
+pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
 pub use host::{Capability, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
 pub use ledger::{Ledger, LostAt};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
+pub use strangers::{Served, SinkTally, Source, Strangers};
 pub use tally::{Refusal, Refused, RxTally, TxTally};
 pub use window::{Fate, WINDOW, Window};

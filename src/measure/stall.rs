@@ -1,5 +1,7 @@
 //! Stalls: when the CPU was taken away from a worker.
 
+use serde::{Deserialize, Serialize};
+
 use crate::unit::Nanos;
 
 /// The shortest gap between two of a worker's own clock reads that counts as a stall. A batch of
@@ -8,7 +10,7 @@ use crate::unit::Nanos;
 pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 
 /// How often and how long a worker stood still.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stalls {
     /// Gaps above [`STALL_THRESHOLD`], or above what the worker's batches may take.
     pub count: u64,

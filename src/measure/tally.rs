@@ -1,5 +1,7 @@
 //! Plain counters that a worker owns while it runs.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a datagram did not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -16,7 +18,7 @@ pub enum Refusal {
 }
 
 /// Refused datagrams by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The socket's send buffer was full (EAGAIN).
     pub would_block: u64,
@@ -60,7 +62,7 @@ impl Refused {
 }
 
 /// What a sender counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxTally {
     /// Datagrams the system took.
     pub sent: u64,
@@ -91,7 +93,7 @@ impl TxTally {
 }
 
 /// What a receiver counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RxTally {
     /// Datagrams read, whatever they were.
     pub arrived: u64,

@@ -52,8 +52,11 @@ impl Default for Window {
 impl Window {
     /// Forgets all, for the next phase.
     pub fn reset(&mut self) {
+        // One whose numbers were all in line never wrote a bit, and keeps its pages unmapped.
+        if self.written > 0 {
+            self.bits.fill(0);
+        }
         (self.next, self.written) = (0, 0);
-        self.bits.fill(0);
     }
 
     /// Takes note of an arrival.

@@ -2,11 +2,17 @@
 //! engines that move datagrams.
 
 pub mod engine;
+mod group;
+mod multicast;
 mod pin;
+mod ports;
 mod socket;
+pub mod steer;
 mod wait;
 
+pub use group::{Group, GroupOptions, Slot};
 pub use pin::{PinError, pin_to};
+pub use ports::Ports;
 pub use socket::{Options, SocketError, Udp};
 pub use wait::{Waited, Waiter};
 

@@ -1,12 +1,19 @@
 //! UDP sockets with what was asked of them and what was granted.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::multicast::{join, send_multicast};
+use super::ports::Ports;
 use crate::sys;
+
+/// What is asked for as SO_SNDBUF and SO_RCVBUF where nobody says otherwise, in bytes. Arbitrary: a
+/// few milliseconds of small datagrams.
+const BUFFER: usize = 4 << 20;
 
 /// What a socket should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,34 @@ pub struct Options {
     pub df: bool,
     /// The device to use.
     pub dev: Option<String>,
+    /// Local ports to choose from, in place of that of `bind`.
+    pub ports: Option<Ports>,
+    /// A multicast group whose datagrams to receive: by `dev`, otherwise by the device of `bind`
+    /// (IPv4), otherwise by the one that the system chooses. `bind` is that group, or any address.
+    pub join: Option<IpAddr>,
+    /// Whether to send to multicast groups: by `dev`, otherwise by the device of `bind` (IPv4),
+    /// with `ttl` as hop limit, and to receivers on this host as well.
+    pub multicast: bool,
+    /// Whether to send to broadcast addresses.
+    pub broadcast: bool,
+}
+
+impl Default for Options {
+    /// Any IPv4 address, an ephemeral port, 4 MiB of buffer each way, and nothing else.
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            buffer: BUFFER,
+            dscp: None,
+            ttl: None,
+            df: false,
+            dev: None,
+            ports: None,
+            join: None,
+            multicast: false,
+            broadcast: false,
+        }
+    }
 }
 
 /// A socket that could not be had as asked.
@@ -41,6 +76,39 @@ pub enum SocketError {
         addr: SocketAddr,
         /// What the system says.
         source: io::Error,
+    },
+    /// No port of a range is free.
+    #[error(
+        "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
+        range.start(), range.end()
+    )]
+    Ports {
+        /// The local address.
+        ip: IpAddr,
+        /// As asked.
+        range: RangeInclusive<u16>,
+    },
+    /// Another socket could not share the port of a group.
+    #[error(
+        "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
+         --threads", reason(.source)
+    )]
+    Join {
+        /// The group's.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Every slot of a group is taken.
+    #[error(
+        "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
+         another server at another --port"
+    )]
+    Slots {
+        /// The group's.
+        addr: SocketAddr,
+        /// How many there are.
+        slots: u16,
     },
     /// connect(2) failed.
     #[error("cannot connect {from} to {to}: {}; check the addresses", reason(.source))]
@@ -111,20 +179,27 @@ impl Udp {
     /// # Errors
     /// [`SocketError`].
     pub fn open(options: &Options) -> Result<Self, SocketError> {
-        let addr = options.bind;
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
-            .map_err(|source| SocketError::Create { source })?;
-        // The kernel grants less silently; what it granted is read back below.
-        let _ = socket.set_send_buffer_size(options.buffer);
-        let _ = socket.set_recv_buffer_size(options.buffer);
-        set_options(&socket, options)?;
-        socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
-        socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })?;
+        let socket = prepare(options)?;
+        bind(&socket, options)?;
+        Ok(Self::of(socket, options.bind))
+    }
+
+    /// A socket that is bound to `addr`, with what it was granted.
+    pub(super) fn of(socket: Socket, addr: SocketAddr) -> Self {
         let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr);
         let (send_buffer, receive_buffer) =
             (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
         let socket = UdpSocket::from_std(socket.into());
-        Ok(Self { socket, local, send_buffer, receive_buffer })
+        Self { socket, local, send_buffer, receive_buffer }
+    }
+
+    /// Another handle of the same socket.
+    ///
+    /// # Errors
+    /// [`SocketError::Create`], where there may be no more open files.
+    pub fn duplicate(&self) -> Result<Self, SocketError> {
+        let copy = SockRef::from(&self.socket).try_clone();
+        Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
     }
 
     /// Fixes the peer, which spares the kernel a route look-up at each send.
@@ -138,6 +213,36 @@ impl Udp {
             source,
         })
     }
+}
+
+/// A socket with all that was asked of it, not bound yet.
+pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
+    let domain = Domain::for_address(options.bind);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
+        .map_err(|source| SocketError::Create { source })?;
+    // The kernel grants less silently; what it granted is read back once the socket is bound.
+    let _ = socket.set_send_buffer_size(options.buffer);
+    let _ = socket.set_recv_buffer_size(options.buffer);
+    set_options(&socket, options)?;
+    socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
+    Ok(socket)
+}
+
+/// Binds it, to the next free port where there is a range of them.
+pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError> {
+    let mut addr = options.bind;
+    let Some(ports) = &options.ports else {
+        return socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source });
+    };
+    for port in ports.in_turn() {
+        addr.set_port(port);
+        match socket.bind(&addr.into()) {
+            Ok(()) => return Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::AddrInUse => {}
+            Err(source) => return Err(SocketError::Bind { addr, source }),
+        }
+    }
+    Err(SocketError::Ports { ip: addr.ip(), range: ports.range() })
 }
 
 /// Sets what was asked beyond the buffers.
@@ -173,6 +278,16 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
             ", or name a device that `ip link` lists",
         ))?;
     }
+    if options.broadcast {
+        socket.set_broadcast(true).map_err(refused("SO_BROADCAST", "--broadcast", ""))?;
+    }
+    let hint = ", or choose a device by --dev";
+    if options.multicast {
+        send_multicast(socket, options).map_err(refused("multicast", "--multicast", hint))?;
+    }
+    if let Some(group) = options.join {
+        join(socket, options, group).map_err(refused("the multicast group", "--join", hint))?;
+    }
     Ok(())
 }
 
@@ -182,7 +297,7 @@ mod tests {
 
     fn options(bind: &str) -> Options {
         let bind = bind.parse().unwrap();
-        Options { bind, buffer: 65_536, dscp: Some(46), ttl: Some(3), df: false, dev: None }
+        Options { bind, buffer: 65_536, dscp: Some(46), ttl: Some(3), ..Options::default() }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Machine {
     #[must_use]
     pub fn lacks(&self, pair: EnginePair) -> Option<&Missing> {
         let words = [pair.tx.word(), pair.rx.word()];
-        self.missing.iter().find(|missing| words.contains(&missing.engine))
+        self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
     }
 }
 
@@ -97,7 +97,9 @@ impl Plan {
         check(&scenario)?;
         let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
         let wait = match scenario.wait {
-            WaitKind::Hybrid if crowded(&tx_cores, &rx_cores, machine) => WaitKind::Epoll,
+            WaitKind::Hybrid if crowded(&scenario, &tx_cores, &rx_cores, machine) => {
+                WaitKind::Epoll
+            }
             asked => asked,
         };
         let cells = cells(&scenario, &engines(&scenario, machine)?)?;
@@ -114,7 +116,7 @@ impl Plan {
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
                 let common = self.common(cell, worker, self.rx_cores[worker]);
-                RxShare { common, engine: cell.engine.rx, stamps }
+                RxShare { common, engine: cell.engine.rx, stamps, across: false }
             })
             .collect()
     }
@@ -245,7 +247,14 @@ fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError>
 }
 
 /// Whether some worker has no core to itself, so that its spinning would keep another from running.
-fn crowded(tx: &[Option<usize>], rx: &[Option<usize>], machine: &Machine) -> bool {
+fn crowded(
+    scenario: &Scenario,
+    tx: &[Option<usize>],
+    rx: &[Option<usize>],
+    machine: &Machine,
+) -> bool {
+    let tx = if scenario.route.sends() { tx } else { &[] };
+    let rx = if scenario.route.receives() { rx } else { &[] };
     let cores: Vec<_> = tx.iter().chain(rx).flatten().collect();
     let distinct: BTreeSet<_> = cores.iter().collect();
     let cpus = machine.cpus.len();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::unit::{Nanos, PayloadSize};
 
 /// A word that is no engine.
@@ -42,7 +44,7 @@ pub enum EngineError {
 }
 
 /// One way of sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TxKind {
     /// One system call a datagram.
     Plain,
@@ -57,7 +59,7 @@ pub enum TxKind {
 }
 
 /// One way of receiving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RxKind {
     /// One system call a datagram.
     Plain,
@@ -130,7 +132,7 @@ const NULL: &str = "null";
 const OFFLOAD: &str = "offload";
 
 /// How to send and how to receive: one word for both, or `TX/RX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnginePair {
     /// The sending side.
     pub tx: TxKind,
@@ -248,10 +250,10 @@ impl fmt::Display for EngineWord {
 }
 
 /// An engine that this host or this build does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// Its word, of either side.
-    pub engine: &'static str,
+    pub engine: String,
     /// What the kernel or the build lacks, and what mends it.
     pub why: String,
 }

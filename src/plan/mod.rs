@@ -13,4 +13,6 @@ pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, Rx
 pub use error::PlanError;
 pub use scenario::{IpOptions, Limit, Scenario};
 pub use share::{Load, RxShare, Share, TxShare};
-pub use words::{PaceKind, PaceShape, Pinning, TimestampKind, WaitKind, WordError};
+pub use words::{
+    Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
+};

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::engines::{EnginePair, EngineWord};
-use super::words::{PaceKind, Pinning, TimestampKind, WaitKind};
+use super::words::{PaceKind, Pinning, Route, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// How long a cell measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// For this time.
     Time(Nanos),
@@ -18,7 +18,7 @@ pub enum Limit {
 }
 
 /// IP options of our sockets; `None` leaves the system's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpOptions {
     /// Differentiated services code point, 0 to 63 (RFC 2474).
     pub dscp: Option<u8>,
@@ -33,6 +33,11 @@ pub struct IpOptions {
 /// A benchmark as asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
+    /// Which way datagrams go.
+    #[serde(serialize_with = "route")]
+    pub route: Route,
+    /// The other end, as typed; empty where both are here.
+    pub target: String,
     /// Payloads, each a row.
     #[serde(serialize_with = "words")]
     pub sizes: Vec<PayloadSize>,
@@ -78,6 +83,10 @@ pub struct Scenario {
     pub port: u16,
     /// IP options.
     pub ip: IpOptions,
+    /// Local ports of flows, first and last; `None`: any free ones.
+    pub ports: Option<(u16, u16)>,
+    /// Whether a sink gives flows to its receivers by a hash of where they come from.
+    pub by_hash: bool,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -86,6 +95,8 @@ impl Default for Scenario {
     /// What `udperf bench` does without a flag.
     fn default() -> Self {
         Self {
+            route: Route::Within,
+            target: String::new(),
             sizes: [64, 512, 1_472, 8_972].map(PayloadSize::Fixed).to_vec(),
             engines: [EnginePair::PLAIN, EnginePair::BATCH, EnginePair::OFFLOAD]
                 .map(EngineWord::Pair)
@@ -106,6 +117,8 @@ impl Default for Scenario {
             bind: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             ip: IpOptions::default(),
+            ports: None,
+            by_hash: false,
             seed: 1,
         }
     }
@@ -124,6 +137,10 @@ fn nanos<S: Serializer>(value: &Nanos, serializer: S) -> Result<S::Ok, S::Error>
 }
 
 fn wait<S: Serializer>(value: &WaitKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(value.word())
+}
+
+fn route<S: Serializer>(value: &Route, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(value.word())
 }
 

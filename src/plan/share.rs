@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::engines::{RxKind, TxKind};
 use super::scenario::IpOptions;
 use super::words::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 
 /// How a worker's datagrams follow each other, with every number decided.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Load {
     /// As fast as the engine goes.
     FlatOut,
@@ -84,4 +86,6 @@ pub struct RxShare {
     pub engine: RxKind,
     /// Whether the kernel is to say when a datagram arrived.
     pub stamps: bool,
+    /// Whether the senders are on another host, with another clock.
+    pub across: bool,
 }

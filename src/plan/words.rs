@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::unit::Rate;
 
 /// A word that is none of those it could be.
@@ -99,7 +101,7 @@ impl fmt::Display for PaceKind {
 }
 
 /// How a worker waits for its socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum WaitKind {
     /// Never sleeps.
     Spin,
@@ -139,6 +141,68 @@ impl TimestampKind {
         match self {
             Self::User => "user",
             Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// Which way datagrams go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Route {
+    /// Sender and receiver are in this process.
+    #[default]
+    Within,
+    /// From here to a sink.
+    Forward,
+    /// From a sink to here.
+    Reverse,
+    /// Both at once.
+    Both,
+    /// From here to whoever is there, who says nothing of what arrives.
+    Alone,
+}
+
+impl Route {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+            Self::Both => "both",
+            Self::Alone => "alone",
+        }
+    }
+
+    /// Whether there are senders in this process.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        !matches!(self, Self::Reverse)
+    }
+
+    /// Whether there are receivers in this process.
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::Within | Self::Reverse | Self::Both)
+    }
+}
+
+/// The direction of one measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// From here.
+    Forward,
+    /// To here.
+    Reverse,
+}
+
+impl Direction {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
         }
     }
 }

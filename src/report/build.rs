@@ -9,7 +9,7 @@ use super::document::{
     Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tried,
 };
 use crate::measure::{self, Harvest};
-use crate::plan::{self, Kind, Load, Plan, Scenario, TxKind};
+use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
 
 /// What a cell of the document is made of.
@@ -21,6 +21,8 @@ pub struct CellFacts<'a> {
     pub cell: &'a plan::Cell,
     /// At what load.
     pub load: Load,
+    /// Which way; `None` where both ends are here.
+    pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: &'a Harvest,
 }
@@ -28,14 +30,19 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts { plan, cell, load, harvest } = facts;
+    let CellFacts { plan, cell, load, direction, harvest } = facts;
     let scenario = &plan.scenario;
     let ledger = harvest.ledger();
     let (latency, from_send) = latencies(harvest, &ledger, load);
     let paced = load != Load::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     Cell {
-        id: cell.id.clone(),
+        id: match direction {
+            // Of two directions, each has a name of its own.
+            Some(Direction::Reverse) => format!("{}/reverse", cell.id),
+            _ => cell.id.clone(),
+        },
+        direction: direction.map(|direction| direction.word().to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),
@@ -220,7 +227,10 @@ fn latency(
     lost: u64,
     in_stall: Option<&measure::Latency>,
 ) -> Option<Latency> {
-    let at = |quantile| from.quantile_ns(quantile);
+    // What the receiver's kernel stamped, the same host's clock ends.
+    let bound_ns = if word == "kernel" { 0 } else { harvest.latency.bound.0 };
+    let shown = |ns: Option<u64>| ns.filter(|&ns| ns >= bound_ns);
+    let at = |quantile| shown(from.quantile_ns(quantile));
     let batch_max = harvest.rx.batch_max;
     // Flat out, a batch shares the clock read of its departure too.
     let batched = batch_max > 1 || harvest.timing.is_none();
@@ -230,30 +240,36 @@ fn latency(
         timestamp: if batched { "per_batch" } else { "per_datagram" }.to_owned(),
         batch_max,
         count: from.count(),
-        min_ns: from.min_ns()?,
+        bound_ns,
+        min_ns: shown(from.min_ns()),
         mean_ns: from.mean_ns()?,
         stdev_ns: from.stdev_ns()?,
-        p50_ns: at(0.5)?,
-        p90_ns: at(0.9)?,
-        p99_ns: at(0.99)?,
-        p99_9_ns: at(0.999)?,
-        p99_99_ns: at(0.9999)?,
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
+        p99_99_ns: at(0.9999),
         max_ns: from.max_ns()?,
         clamped: from.clamped(),
-        p99_with_loss_ns: from.quantile_with_lost_ns(0.99, lost),
-        outside_stalls: in_stall.and_then(|part| outside(from, part)),
+        p99_with_loss_ns: shown(from.quantile_with_lost_ns(0.99, lost)),
+        outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
         histogram: encode(from),
     })
 }
 
-fn outside(whole: &measure::Latency, part: &measure::Latency) -> Option<OutsideStalls> {
+fn outside(
+    whole: &measure::Latency,
+    part: &measure::Latency,
+    bound_ns: u64,
+) -> Option<OutsideStalls> {
     let rest = whole.without(part)?;
+    let at = |quantile| rest.quantile_ns(quantile).filter(|&ns| ns >= bound_ns);
     Some(OutsideStalls {
         count: rest.count(),
         overlapped: part.count(),
-        p50_ns: rest.quantile_ns(0.5),
-        p99_ns: rest.quantile_ns(0.99),
-        p99_9_ns: rest.quantile_ns(0.999),
+        p50_ns: at(0.5),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
         max_ns: rest.max_ns(),
     })
 }
@@ -298,5 +314,32 @@ fn kernel(delta: &measure::KernelDelta) -> Kernel {
         in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
         backlog_drops: delta.backlog,
         device_drops: delta.device,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_the_bound_is_withheld() {
+        let mut harvest = Harvest::default();
+        harvest.latency.bound = Nanos(100);
+        let (mut whole, mut part) = (measure::Latency::default(), measure::Latency::default());
+        (1..=100).for_each(|step| whole.record(step * 2));
+        part.record(200);
+        let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();
+        assert_eq!((one.bound_ns, one.count, one.max_ns, one.mean_ns), (100, 100, 200, 101));
+        assert_eq!((one.min_ns, one.p50_ns, one.p90_ns), (None, Some(100), Some(180)));
+        assert_eq!(one.p99_with_loss_ns, Some(198));
+        let outside = one.outside_stalls.unwrap();
+        assert_eq!((outside.p50_ns, outside.p99_ns), (Some(100), Some(198)));
+        harvest.latency.bound = Nanos(190);
+        let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
+        assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
+        assert_eq!(one.outside_stalls.unwrap().p50_ns, None);
+        // From the kernel's stamp to the read, both on the receiver's host.
+        let one = latency(&whole, "kernel", &harvest, 0, None).unwrap();
+        assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));
     }
 }

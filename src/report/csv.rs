@@ -71,27 +71,28 @@ const COLUMNS: &[Column] = &[
     ("reorder_extent", |c| c.ledger.reorder_extent.to_string()),
     ("foreign", |c| c.ledger.foreign.to_string()),
     ("corrupt", |c| c.ledger.corrupt.to_string()),
-    ("latency_count", |c| latency(c, |l| l.count)),
+    ("latency_count", |c| latency(c, |l| Some(l.count))),
     ("latency_min_ns", |c| latency(c, |l| l.min_ns)),
-    ("latency_mean_ns", |c| latency(c, |l| l.mean_ns)),
-    ("latency_stdev_ns", |c| latency(c, |l| l.stdev_ns)),
+    ("latency_mean_ns", |c| latency(c, |l| Some(l.mean_ns))),
+    ("latency_stdev_ns", |c| latency(c, |l| Some(l.stdev_ns))),
     ("latency_p50_ns", |c| latency(c, |l| l.p50_ns)),
     ("latency_p90_ns", |c| latency(c, |l| l.p90_ns)),
     ("latency_p99_ns", |c| latency(c, |l| l.p99_ns)),
     ("latency_p99_9_ns", |c| latency(c, |l| l.p99_9_ns)),
     ("latency_p99_99_ns", |c| latency(c, |l| l.p99_99_ns)),
-    ("latency_max_ns", |c| latency(c, |l| l.max_ns)),
+    ("latency_max_ns", |c| latency(c, |l| Some(l.max_ns))),
+    ("latency_bound_ns", |c| latency(c, |l| Some(l.bound_ns))),
     ("p99_with_loss_ns", |c| or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))),
     ("outside_stalls_max_ns", |c| {
         let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
         or_empty(outside.and_then(|o| o.max_ns))
     }),
-    ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().map(|l| l.p50_ns))),
-    ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().map(|l| l.p99_ns))),
-    ("to_socket_p50_ns", |c| or_empty(c.to_socket.as_ref().map(|l| l.p50_ns))),
-    ("to_socket_p99_ns", |c| or_empty(c.to_socket.as_ref().map(|l| l.p99_ns))),
-    ("in_socket_p50_ns", |c| or_empty(c.in_socket.as_ref().map(|l| l.p50_ns))),
-    ("in_socket_p99_ns", |c| or_empty(c.in_socket.as_ref().map(|l| l.p99_ns))),
+    ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p50_ns))),
+    ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p99_ns))),
+    ("to_socket_p50_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p50_ns))),
+    ("to_socket_p99_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p99_ns))),
+    ("in_socket_p50_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p50_ns))),
+    ("in_socket_p99_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p99_ns))),
     ("schedule_scheduled", |c| schedule(c, |s| Some(s.scheduled))),
     ("schedule_missed", |c| schedule(c, |s| Some(s.missed))),
     ("lag_p99_ns", |c| schedule(c, |s| s.lag.p99_ns)),
@@ -129,8 +130,8 @@ fn or_empty<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-fn latency(cell: &Cell, of: fn(&Latency) -> u64) -> String {
-    or_empty(cell.latency.as_ref().map(of))
+fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> String {
+    or_empty(cell.latency.as_ref().and_then(of))
 }
 
 fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
@@ -158,6 +159,7 @@ mod tests {
     fn a_row_a_cell_by_name() {
         let mut report = fixture::default_run();
         report.cells[0].latency = None;
+        fixture::two_clocks(&mut report.cells[3], 12_000);
         report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
@@ -174,6 +176,11 @@ mod tests {
         is(1, "rate_pps", "135500");
         is(1, "stalls_tx_count", "1");
         is(1, "lag_p99_ns", "630");
+        is(1, "latency_bound_ns", "0");
+        is(3, "latency_bound_ns", "12000");
+        is(3, "latency_p50_ns", "");
+        is(3, "from_send_p50_ns", "");
+        is(3, "latency_p99_ns", "74943");
         is(4, "lost", "16382");
         is(4, "engine_rx", "gro");
         is(5, "schedule_missed", "1203");

@@ -91,7 +91,7 @@ fn write_all(
     }
     for can in &host.capabilities {
         let grade = if can.available { Grade::Good } else { Grade::Warn };
-        write_line(out, grade, can.name, &can.detail, paint)?;
+        write_line(out, grade, &can.name, &can.detail, paint)?;
     }
     let (grade, verdict) = verdict(findings);
     let style = paint.of(grade);

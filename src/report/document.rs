@@ -3,11 +3,13 @@
 
 mod host;
 mod packets;
+mod sink;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
+pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 pub use packets::{Choice, Failed, Packets, Tried};
 
 /// Name and version of the document's form.
@@ -65,6 +67,8 @@ pub struct Warning {
 pub struct Cell {
     /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
     pub id: String,
+    /// `forward`: from this end to the other; `reverse`: from there; `null`: both ends were here.
+    pub direction: Option<String>,
     /// Which repeat, from 0.
     pub trial: u32,
     /// How it was sent and received.
@@ -245,28 +249,32 @@ pub struct Latency {
     pub batch_max: u64,
     /// How many were taken.
     pub count: u64,
-    /// Exact minimum.
-    pub min_ns: u64,
+    /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
+    /// two hosts are known to each other. 0, exact: one clock. Minimum and percentiles that are
+    /// smaller say nothing, and are `null`; the histogram holds them still.
+    pub bound_ns: u64,
+    /// Exact minimum; `null` below `bound_ns`, as all percentiles.
+    pub min_ns: Option<u64>,
     /// Exact mean.
     pub mean_ns: u64,
     /// Exact standard deviation.
     pub stdev_ns: u64,
     /// Median, within 0.1 %, as all percentiles.
-    pub p50_ns: u64,
+    pub p50_ns: Option<u64>,
     /// 90th percentile.
-    pub p90_ns: u64,
+    pub p90_ns: Option<u64>,
     /// 99th percentile.
-    pub p99_ns: u64,
+    pub p99_ns: Option<u64>,
     /// 99.9th percentile.
-    pub p99_9_ns: u64,
+    pub p99_9_ns: Option<u64>,
     /// 99.99th percentile.
-    pub p99_99_ns: u64,
+    pub p99_99_ns: Option<u64>,
     /// Exact maximum.
     pub max_ns: u64,
     /// How many exceeded what the histogram tells apart (60 s).
     pub clamped: u64,
     /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
-    /// `null` where it falls among them.
+    /// `null` where it falls among them, or below `bound_ns`.
     pub p99_with_loss_ns: Option<u64>,
     /// The part that did not overlap a stall of a worker; `null` where there was no stall.
     pub outside_stalls: Option<OutsideStalls>,
@@ -274,7 +282,8 @@ pub struct Latency {
     pub histogram: String,
 }
 
-/// The part of a distribution that did not overlap a stall.
+/// The part of a distribution that did not overlap a stall. `null` where there is none, or below
+/// the `bound_ns` of the whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutsideStalls {
     /// How many did not.

@@ -180,12 +180,24 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
     latency.outside_stalls = Some(OutsideStalls {
         count: latency.count - 1,
         overlapped: 1,
-        p50_ns: Some(latency.p50_ns),
-        p99_ns: Some(latency.p99_ns),
-        p99_9_ns: Some(latency.p99_9_ns),
+        p50_ns: latency.p50_ns,
+        p99_ns: latency.p99_ns,
+        p99_9_ns: latency.p99_9_ns,
         max_ns: Some(latency.max_ns),
     });
     latency.max_ns = latency.max_ns.max(ns);
+}
+
+/// Lets a cell's latency be known only within so much.
+pub(crate) fn two_clocks(cell: &mut Cell, bound_ns: u64) {
+    for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
+        latency.bound_ns = bound_ns;
+        let Latency { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, .. } = latency;
+        let with_loss = &mut latency.p99_with_loss_ns;
+        for figure in [min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, with_loss] {
+            *figure = figure.filter(|&ns| ns >= bound_ns);
+        }
+    }
 }
 
 /// A warning.
@@ -219,7 +231,7 @@ fn latency(median_ns: u64, count: u64) -> Latency {
             _ => median_ns * 31,
         });
     }
-    let at = |quantile| all.quantile_ns(quantile).unwrap();
+    let at = |quantile| all.quantile_ns(quantile);
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(all.histogram(), &mut bytes).unwrap();
     Latency {
@@ -228,7 +240,8 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         timestamp: "per_datagram".to_owned(),
         batch_max: 1,
         count,
-        min_ns: all.min_ns().unwrap(),
+        bound_ns: 0,
+        min_ns: all.min_ns(),
         mean_ns: all.mean_ns().unwrap(),
         stdev_ns: all.stdev_ns().unwrap(),
         p50_ns: at(0.5),
@@ -238,7 +251,7 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         p99_99_ns: at(0.9999),
         max_ns: all.max_ns().unwrap(),
         clamped: 0,
-        p99_with_loss_ns: Some(at(0.99)),
+        p99_with_loss_ns: at(0.99),
         outside_stalls: None,
         histogram: STANDARD.encode(bytes),
     }

@@ -30,6 +30,7 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
             "udperf {} {}, one interval a cell, latency from the schedule in ns",
             report.tool.version, report.kind
         ))
+        .add_comment(&known_within(report))
         // Both: some readers take offsets from the one, some from the other.
         .with_start_time(start)
         .with_base_time(start)
@@ -46,6 +47,15 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
         offset += length;
     }
     String::from_utf8(out).map_err(log_error)
+}
+
+/// How well the latencies are known; buckets below that are in the log, and mean little.
+fn known_within(report: &Report) -> String {
+    let bounds = report.cells.iter().filter_map(|cell| cell.latency.as_ref());
+    match bounds.map(|latency| latency.bound_ns).max() {
+        Some(bound_ns @ 1..) => format!("known within ±{bound_ns} ns: the clocks of two hosts"),
+        _ => "exact: one clock".to_owned(),
+    }
 }
 
 fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
@@ -102,6 +112,15 @@ mod tests {
             assert_eq!(read, decode(&report.cells[at], latency).unwrap());
             assert_eq!(read.len(), 1_000);
         }
+    }
+
+    #[test]
+    fn what_is_known_only_within_a_bound_says_so() {
+        let mut report = fixture::default_run();
+        assert!(render(&report).unwrap().contains("#exact: one clock\n"));
+        fixture::two_clocks(&mut report.cells[1], 12_000);
+        let log = render(&report).unwrap();
+        assert!(log.contains("#known within ±12000 ns: the clocks of two hosts\n"), "{log}");
     }
 
     #[test]

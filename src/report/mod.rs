@@ -12,8 +12,10 @@ mod findings;
 pub(crate) mod fixture;
 pub mod hdr;
 mod schema;
+mod sink;
 pub mod text;
 mod warnings;
+mod with_loss;
 
 pub use build::{CellFacts, cell, choice};
 pub use doctor::render as doctor;
@@ -22,4 +24,5 @@ pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
 pub use schema::schema;
+pub use sink::sink;
 pub use warnings::{CellContext, cell_warnings, left_out};

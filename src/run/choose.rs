@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::session::Bed;
 use super::{RunError, session};
 use crate::plan::{
     Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, RxKind, Scenario, TxKind,
@@ -37,6 +38,7 @@ const CANDIDATES: [EnginePair; 5] = [
 pub fn choose(
     scenario: &Scenario,
     machine: &Machine,
+    bed: &mut dyn Bed,
     stop: &Arc<AtomicBool>,
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
@@ -54,7 +56,7 @@ pub fn choose(
             trials: 1,
             ..scenario.clone()
         };
-        let outcome = session::run(&Plan::new(trial, machine)?, stop, &mut ());
+        let outcome = session::run(&Plan::new(trial, machine)?, bed, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
             match tried.iter_mut().find(|(pair, _)| *pair == engine) {

@@ -2,21 +2,41 @@
 //! a worker ends or has stood still, and read once a batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::unit::Nanos;
+
+/// The shortest silence after which a receiver believes that nothing more comes, where both ends
+/// are on one host. Long enough for a softirq that was put off to run (ksoftirqd gets its time
+/// slice within a few ms); arbitrary.
+const QUIET: Nanos = Nanos::from_millis(50);
+
+/// The same across a path: a datagram may sit in a queue of it. Arbitrary; four times what a full
+/// queue of 100 ms at a slow uplink takes would be more than most want to wait.
+const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
+
+/// Stands for a number of datagrams that nobody knows.
+const UNKNOWN: u64 = u64::MAX;
 
 /// The shared state of one phase.
 #[derive(Debug)]
 pub struct Control {
     /// Set from outside to end the run early.
     stop: Arc<AtomicBool>,
-    /// End of the senders' window, since the start of the phase; never, while one still sends.
+    /// End of the senders' window, since the start of the phase; never, while one still sends and
+    /// nobody knows when it will end.
     window_end_ns: AtomicU64,
     /// Latest end among the senders that have ended.
     latest_end_ns: AtomicU64,
     /// Senders still sending.
     running: AtomicUsize,
+    /// Whether all have ended, and what they sent is known.
+    ended: AtomicBool,
+    /// How much later the senders' clock has been found to be than was believed when the phase
+    /// began; 0 on one host.
+    shift_ns: AtomicI64,
+    /// The shortest silence that is an end.
+    quiet: Nanos,
     /// End of each sender's latest stall, since the start of the phase.
     stall_ended_ns: Vec<AtomicU64>,
     /// Final counts of the senders, by worker: what the receiver of that number should get.
@@ -32,9 +52,66 @@ impl Control {
             window_end_ns: AtomicU64::new(Nanos::NEVER.0),
             latest_end_ns: AtomicU64::new(0),
             running: AtomicUsize::new(senders),
+            ended: AtomicBool::new(false),
+            shift_ns: AtomicI64::new(0),
+            quiet: QUIET,
             stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
         })
+    }
+
+    /// For receivers whose senders are on another host. `window_end`: when those mean to end;
+    /// [`Nanos::NEVER`] where a count decides.
+    #[must_use]
+    pub fn across(stop: Arc<AtomicBool>, receivers: usize, window_end: Nanos) -> Arc<Self> {
+        Arc::new(Self {
+            stop,
+            window_end_ns: AtomicU64::new(window_end.0),
+            latest_end_ns: AtomicU64::new(0),
+            running: AtomicUsize::new(1),
+            ended: AtomicBool::new(false),
+            shift_ns: AtomicI64::new(0),
+            quiet: QUIET_ACROSS,
+            stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
+            sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
+        })
+    }
+
+    /// The senders on the other host have ended: their window ended at `end`, and so many went to
+    /// each receiver; without a count where nobody knows which receiver they reached.
+    pub fn senders_done(&self, end: Nanos, sent: &[u64]) {
+        for (place, &sent) in self.sent.iter().zip(sent) {
+            place.store(sent, Ordering::Relaxed);
+        }
+        self.window_end_ns.fetch_min(end.0, Ordering::AcqRel);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Corrects the senders' clock, which is this much later than was believed when the phase
+    /// began.
+    pub fn shift(&self, by_ns: i64) {
+        self.shift_ns.store(by_ns, Ordering::Relaxed);
+    }
+
+    /// A moment since the phase began, by the corrected clock of the senders.
+    #[inline]
+    #[must_use]
+    pub fn corrected(&self, since: Nanos) -> Nanos {
+        let shift = self.shift_ns.load(Ordering::Relaxed);
+        Nanos(since.0.saturating_add_signed(shift.saturating_neg()))
+    }
+
+    /// Whether all senders have ended, so that what they sent is known.
+    #[inline]
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The shortest silence that is an end.
+    #[must_use]
+    pub fn quiet(&self) -> Nanos {
+        self.quiet
     }
 
     /// Whether the run should end early.
@@ -63,10 +140,11 @@ impl Control {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             let latest = self.latest_end_ns.load(Ordering::Acquire);
             self.window_end_ns.store(latest, Ordering::Release);
+            self.ended.store(true, Ordering::Release);
         }
     }
 
-    /// When the senders' window ended; [`Nanos::NEVER`] while one still sends.
+    /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.
     #[inline]
     #[must_use]
     pub fn window_end(&self) -> Nanos {

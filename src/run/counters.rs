@@ -1,10 +1,58 @@
-//! Readings of the kernel's counters.
+//! Readings of the kernel's counters around a phase.
 
-use crate::measure::{KernelCounters, UdpCounters};
+use crate::measure::{KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
 use crate::sys;
+use crate::unit::Nanos;
+
+/// What was read when a phase began.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    counters: KernelCounters,
+    stolen_ns: Option<u64>,
+}
+
+/// What happened meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    kernel: KernelDelta,
+    stolen: Option<Nanos>,
+}
+
+impl Watch {
+    /// Reads all counters.
+    pub(crate) fn begin() -> Self {
+        Self { counters: read(), stolen_ns: sys::stolen_ns() }
+    }
+
+    /// Reads them again.
+    pub(crate) fn end(&self) -> Seen {
+        let kernel = read().since(&self.counters, None);
+        let stolen = sys::stolen_ns().zip(self.stolen_ns);
+        Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
+    }
+}
+
+impl Seen {
+    /// Puts it to what the receivers measured.
+    pub(crate) fn into_rx(self, half: &mut RxHalf) {
+        half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
+        half.stolen = self.stolen;
+    }
+
+    /// Puts it to both.
+    pub(crate) fn into_both(self, tx: &mut TxHalf, rx: &mut RxHalf) {
+        self.into_tx(tx);
+        self.into_rx(rx);
+    }
+
+    /// Puts it to what the senders measured.
+    pub(crate) fn into_tx(self, half: &mut TxHalf) {
+        (half.kernel, half.stolen) = (self.kernel, self.stolen);
+    }
+}
 
 /// All counters now.
-pub(crate) fn read() -> KernelCounters {
+fn read() -> KernelCounters {
     let udp = sys::udp_counters().map(|snmp| UdpCounters {
         in_datagrams: snmp.in_datagrams,
         no_ports: snmp.no_ports,
@@ -13,5 +61,6 @@ pub(crate) fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    KernelCounters { udp, backlog: sys::backlog_drops(), device: sys::device_drops() }
+    let device = sys::device_drops().map(sys::DeviceDrops::sum);
+    KernelCounters { udp, backlog: sys::backlog_drops(), device }
 }

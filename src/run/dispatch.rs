@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{Line, RxYield, TxYield, receive_phases, send_phases, set_up};
+use super::worker::{Line, receive_phases, send_phases, set_up};
+use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
@@ -19,9 +20,10 @@ use crate::wire::{self, Header, MAX_TIME};
 pub(crate) fn run_sender(
     share: &TxShare,
     to: SocketAddr,
+    given: Vec<Udp>,
     link: &Arc<NullLink>,
     line: &Line,
-) -> Result<TxYield, NetError> {
+) -> Result<TxHalf, NetError> {
     let Share { size, batch, .. } = share.common;
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     if share.engine == TxKind::Null {
@@ -29,7 +31,7 @@ pub(crate) fn run_sender(
         let tx = NullTx::new(Arc::clone(link), usize::from(share.common.flows.start), size);
         return send_phases(tx, share, None, line);
     }
-    let Flows { sockets, to, buffer } = open_flows(share, to)?;
+    let Flows { sockets, to, buffer } = open_flows(share, to, given)?;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
@@ -51,9 +53,10 @@ pub(crate) fn run_sender(
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
     share: &RxShare,
+    given: Option<Udp>,
     link: &Arc<NullLink>,
     line: &Line,
-) -> Result<RxYield, NetError> {
+) -> Result<RxHalf, NetError> {
     let Share { size, batch, .. } = share.common;
     let stamps = share.stamps;
     if share.engine == RxKind::Null {
@@ -62,7 +65,7 @@ pub(crate) fn run_receiver(
         let rx = NullRx::new(Arc::clone(link), first.into(), flows, size, stamp);
         return receive_phases(rx, share, share.common.bind, None, line);
     }
-    let (socket, local, buffer) = open_one(&share.common)?;
+    let (socket, local, buffer) = open_one(&share.common, given)?;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         RxKind::Plain if stamps => {
@@ -108,9 +111,12 @@ struct Flows {
     buffer: Option<u64>,
 }
 
-/// Opens a sender's sockets, connected where that was asked for.
-fn open_flows(share: &TxShare, to: SocketAddr) -> Result<Flows, NetError> {
-    let udps = set_up(&share.common, share.common.flows.len())?;
+/// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
+/// as they are.
+fn open_flows(share: &TxShare, to: SocketAddr, given: Vec<Udp>) -> Result<Flows, NetError> {
+    let missing = share.common.flows.len() - given.len().min(share.common.flows.len());
+    let mut udps = set_up(&share.common, missing)?;
+    udps.extend(given);
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
     }
@@ -119,9 +125,13 @@ fn open_flows(share: &TxShare, to: SocketAddr) -> Result<Flows, NetError> {
     Ok(Flows { sockets, to: (!share.connect).then_some(to), buffer })
 }
 
-/// Opens a receiver's socket.
-fn open_one(share: &Share) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
-    let mut udps = set_up(share, 1)?;
+/// Opens a receiver's socket, or takes the one that was given.
+fn open_one(
+    share: &Share,
+    given: Option<Udp>,
+) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
+    let mut udps = set_up(share, usize::from(given.is_none()))?;
+    udps.extend(given);
     let Udp { socket, local, receive_buffer, .. } = udps.remove(0);
     Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
 }

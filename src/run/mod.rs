@@ -1,26 +1,35 @@
 //! Threads, phases and the hot loops: from a plan to what was measured.
 
+mod across;
 mod capability;
 mod cell;
 mod choose;
 mod control;
 mod counters;
+mod crew;
 mod dispatch;
 mod probe;
 mod receive;
+pub mod rpc;
 mod send;
 mod session;
+mod sink;
 mod survey;
 mod worker;
 
+pub use across::{Alone, Blast, Peer};
 pub use choose::choose;
 pub use control::Control;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
+pub use rpc::CallError;
 pub use send::{SendJob, send};
-pub use session::{Measured, Observer, Outcome, Progress, run};
+pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
+pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
+
+use std::net::SocketAddr;
 
 use crate::net::NetError;
 use crate::plan::PlanError;
@@ -63,6 +72,68 @@ pub enum RunError {
     /// The trials of `auto` were stopped before the first one ended.
     #[error("--engine auto: stopped before any engine was tried; name one, e.g. --engine plain")]
     NothingTried,
+    /// The readiness queue of a sink could not be made.
+    #[error("cannot wait for datagrams: {source}; raise the limit of open files (ulimit -n)")]
+    Wait {
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The line to a sink cannot be had.
+    #[error(
+        "{target}: cannot wait for answers: {source}; raise the limit of open files (ulimit -n)"
+    )]
+    Link {
+        /// The sink.
+        target: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A sink did not answer, or refused to.
+    #[error("{target}: {source}")]
+    Call {
+        /// The sink.
+        target: SocketAddr,
+        /// Why.
+        source: CallError,
+    },
+    /// A host says that nobody has bound the port.
+    #[error(
+        "{target}: nobody listens there, says that host (ICMP port unreachable); start `udperf \
+         sink` on it, or name its port"
+    )]
+    NoPort {
+        /// Where a sink was looked for.
+        target: SocketAddr,
+    },
+    /// A sink cannot do what it was asked to.
+    #[error("the sink at {target} refuses: {why}")]
+    Refused {
+        /// The sink.
+        target: SocketAddr,
+        /// Why, and what mends it.
+        why: String,
+    },
+    /// A sink's answer makes no sense.
+    #[error("{target}: the sink's answer cannot be read; run the same udperf at both ends")]
+    Damaged {
+        /// The sink.
+        target: SocketAddr,
+    },
+    /// What our receiving sockets sent never arrived.
+    #[error(
+        "{target}: the sink was not reached from the ports that shall receive; see whether a \
+         firewall lets only some ports through, and name those by --port-range"
+    )]
+    NotReached {
+        /// The sink.
+        target: SocketAddr,
+    },
+    /// No order reached the sink before its moment.
+    #[error("{target}: a start could not be agreed on: the path takes too long or loses too much")]
+    NeverInTime {
+        /// The sink.
+        target: SocketAddr,
+    },
     /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
     Panicked {

@@ -6,12 +6,8 @@ use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{self, decode_lag, decode_own};
 
-/// The shortest silence after which a receiver believes that nothing more comes. Long enough for
-/// a softirq that was put off to run (ksoftirqd gets its time slice within a few ms); arbitrary.
-const QUIET: Nanos = Nanos::from_millis(50);
-
-/// The same where all has come, or the kernel has said that what is missing was dropped: only
-/// repeated datagrams could still be under way. Arbitrary.
+/// The silence that is an end where all has come, or the kernel has said that what is missing was
+/// dropped: only repeated datagrams could still be under way. Arbitrary.
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
 
 /// The longest silence waited for, however slow datagrams were before; arbitrary.
@@ -24,11 +20,17 @@ const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 /// two CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
 
+/// The same where the sender has another clock: what is known of it must not decide over fates.
+/// Arbitrary: an hour.
+const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
+
 /// One flow as its receiver sees it.
 #[derive(Debug, Default)]
 struct RxFlow {
     window: Window,
     jitter: Jitter,
+    /// Each sequence number once.
+    received: u64,
 }
 
 /// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
@@ -72,6 +74,8 @@ pub struct Probe {
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
+    /// How far ahead of our clock a departure may lie.
+    slack_ns: u64,
     /// Whether there is a schedule, so that departures differ from it.
     paced: bool,
     window_closed: bool,
@@ -100,6 +104,7 @@ impl Probe {
             first_flow,
             flows: (0..flows).map(|_| RxFlow::default()).collect(),
             size,
+            slack_ns: CLOCK_SLACK_NS,
             paced: false,
             window_closed: false,
             last_arrival: Nanos::ZERO,
@@ -112,6 +117,13 @@ impl Probe {
         }
     }
 
+    /// The same where the sender has another clock.
+    #[must_use]
+    pub const fn across(mut self) -> Self {
+        self.slack_ns = CLOCK_SLACK_ACROSS_NS;
+        self
+    }
+
     /// Begins a phase, forgetting the one before.
     pub fn start(&mut self, tag: u16, paced: bool, now: Nanos) {
         (self.former_tag, self.tag) = (self.tag, tag);
@@ -120,9 +132,12 @@ impl Probe {
         for flow in &mut self.flows {
             flow.window.reset();
             flow.jitter = Jitter::default();
+            flow.received = 0;
         }
         self.tally = RxTally::default();
-        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket } = &mut self.latency;
+        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound } =
+            &mut self.latency;
+        *bound = Nanos::ZERO;
         [from_schedule, from_send, in_stall, to_socket, in_socket]
             .into_iter()
             .for_each(Latency::reset);
@@ -168,7 +183,7 @@ impl Probe {
             return self.not_of_this_phase(payload);
         };
         let index = usize::from(header.flow.wrapping_sub(self.first_flow));
-        let plausible = header.intended_ns <= now.0 + CLOCK_SLACK_NS;
+        let plausible = header.intended_ns <= now.0 + self.slack_ns;
         let sound = plausible && payload.len() == self.size.at(header.sequence);
         let Some(flow) = self.flows.get_mut(index).filter(|_| sound) else {
             self.tally.corrupt += 1;
@@ -187,6 +202,7 @@ impl Probe {
         }
         let transit_ns = now.0.saturating_sub(header.intended_ns);
         flow.jitter.record(transit_ns);
+        flow.received += 1;
         self.last_arrival = now;
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
         let intended_ns = header.intended_ns;
@@ -215,6 +231,7 @@ impl Probe {
         {
             flow.window.advance(count - 1);
             flow.jitter.repeat(count - 1);
+            flow.received += count - 1;
         }
         self.take(alike, count);
     }
@@ -305,7 +322,7 @@ impl Probe {
         let silence = before.since(self.last_arrival.max(end));
         let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
         // Four times the slowest so far, where that is longer: a slow path is given its time.
-        let quiet = Nanos(slowest.saturating_mul(4)).clamp(QUIET, QUIET_MOST);
+        let quiet = Nanos(slowest.saturating_mul(4)).clamp(control.quiet(), QUIET_MOST);
         silence > quiet
             || before > end + DRAIN_MOST
             || (silence > QUIET_ACCOUNTED
@@ -316,6 +333,14 @@ impl Probe {
     pub fn finish(&mut self, control: &Control, worker: usize) {
         self.sender_stall_ended = control.stall_ended(worker);
         self.settle_slow();
+    }
+
+    /// What was received of each flow, each sequence number once, in order of their numbers from 0
+    /// on.
+    #[must_use]
+    pub fn received_by_flow(&self) -> Vec<u64> {
+        let before = std::iter::repeat_n(0, self.first_flow.into());
+        before.chain(self.flows.iter().map(|flow| flow.received)).collect()
     }
 
     /// Jitter of all flows that have one.

@@ -40,7 +40,7 @@ pub fn receive<R: Rx>(
     loop {
         let pull = rx.pull();
         // The one clock read of this batch.
-        let now = job.clock.now() - job.epoch;
+        let now = control.corrected(job.clock.now() - job.epoch);
         probe.pulled(&pull, now, control.stall_ended(job.worker));
         let over = now > control.window_end();
         if over && probe.close_window() {
@@ -53,6 +53,7 @@ pub fn receive<R: Rx>(
             rx.release();
         }
         if over
+            && control.ended()
             && probe.finished(control, job.worker, before, pull.drained, || job.drops.sample(rx))
         {
             return;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{RunError, cell};
 use crate::measure::{CutShort, Harvest};
 use crate::net::NetError;
-use crate::plan::{Cell, CellRate, EnginePair, Limit, Load, Plan};
+use crate::plan::{Cell, CellRate, Direction, EnginePair, Limit, Load, Plan};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
@@ -18,8 +18,64 @@ pub struct Measured {
     pub cell: Cell,
     /// At what load.
     pub load: Load,
+    /// Which way; `None` where both ends are here.
+    pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: Harvest,
+}
+
+/// What was measured in one direction.
+#[derive(Debug)]
+pub struct Part {
+    /// Which way; `None` where both ends are here.
+    pub direction: Option<Direction>,
+    /// What was measured.
+    pub harvest: Harvest,
+}
+
+/// Where cells are measured: on this host, or between this one and another.
+pub trait Bed {
+    /// Measures a cell at this load, each direction by itself. `tick` is called a few times a
+    /// second.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError>;
+}
+
+/// Both ends in this process.
+#[derive(Debug)]
+pub struct OneHost {
+    tag: u16,
+}
+
+impl Default for OneHost {
+    fn default() -> Self {
+        Self { tag: first_tag() }
+    }
+}
+
+impl Bed for OneHost {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
+        self.tag = (self.tag.wrapping_add(2) & !1).max(2);
+        let harvest = cell::measure(plan, cell, load, self.tag, stop, tick)?;
+        Ok(vec![Part { direction: None, harvest }])
+    }
 }
 
 /// A benchmark that has ended, well or not: nothing measured is lost.
@@ -62,12 +118,16 @@ impl Observer for () {
     fn progress(&mut self, _progress: Progress<'_>) {}
 }
 
-/// Measures all cells of `plan`, until an error or `stop` ends it.
-pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) -> Outcome {
+/// Measures all cells of `plan` on `bed`, until an error or `stop` ends it.
+pub fn run(
+    plan: &Plan,
+    bed: &mut dyn Bed,
+    stop: &Arc<AtomicBool>,
+    observer: &mut impl Observer,
+) -> Outcome {
     let mut outcome = Outcome::default();
     sys::raise_open_files();
     let mut max_pps = HashMap::new();
-    let mut tag = first_tag();
     for (done, cell) in plan.cells.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -75,20 +135,25 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, observer: &mut impl Observer) ->
         let progress =
             Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
         observer.progress(progress);
-        // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
-        tag = (tag.wrapping_add(2) & !1).max(2);
         let mut tick = || observer.progress(progress);
-        match measure(plan, cell, &max_pps, tag, stop, &mut tick) {
-            Ok(measured) => {
-                let stuck = measured.harvest.cut_short == Some(CutShort::Stuck);
+        match measure(plan, bed, cell, &max_pps, stop, &mut tick) {
+            Ok((load, parts)) => {
+                let stuck =
+                    parts.iter().any(|part| part.harvest.cut_short == Some(CutShort::Stuck));
+                // Of two directions the slower one: a share of it is a rate that both can keep.
+                let delivered = parts.iter().filter_map(|part| part.harvest.delivered_pps());
                 if let (CellRate::Max, Some(delivered)) =
-                    (cell.rate, measured.harvest.delivered_pps())
+                    (cell.rate, delivered.min_by(f64::total_cmp))
                 {
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
-                // Stopped before its first datagram, a cell has nothing to say.
-                if !stop.load(Ordering::Relaxed) || measured.harvest.tx.sent > 0 {
-                    outcome.measured.extend(observer.measured(measured));
+                for Part { direction, harvest } in parts {
+                    // Stopped before its first datagram, a cell has nothing to say.
+                    if !stop.load(Ordering::Relaxed) || harvest.tx.sent > 0 {
+                        let cell = cell.clone();
+                        let measured = Measured { cell, load, direction, harvest };
+                        outcome.measured.extend(observer.measured(measured));
+                    }
                 }
                 if stuck {
                     outcome.error = Some(RunError::Stuck { id: cell.id.clone() });
@@ -117,12 +182,12 @@ type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
 /// Settles the load of a cell and measures it.
 fn measure(
     plan: &Plan,
+    bed: &mut dyn Bed,
     cell: &Cell,
     max_pps: &MaxPps,
-    tag: u16,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
-) -> Result<Measured, RunError> {
+) -> Result<(Load, Vec<Part>), RunError> {
     let load = match cell.rate {
         CellRate::Max => Load::FlatOut,
         CellRate::Paced(load) => load,
@@ -137,8 +202,7 @@ fn measure(
                 .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
         }
     };
-    let harvest = cell::measure(plan, cell, load, tag, stop, tick)?;
-    Ok(Measured { cell: cell.clone(), load, harvest })
+    Ok((load, bed.measure(plan, cell, load, stop, tick)?))
 }
 
 /// Puts the cell's name to an error that has none.

@@ -95,7 +95,7 @@ pub fn machine(facts: &HostFacts) -> Machine {
     let missing = facts.capabilities.iter().filter(|found| !found.available);
     let missing = missing.filter_map(|found| {
         let engine = capability::ENGINES.into_iter().find(|&word| word == found.name)?;
-        Some(Missing { engine, why: found.detail.clone() })
+        Some(Missing { engine: engine.to_owned(), why: found.detail.clone() })
     });
     Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
 }

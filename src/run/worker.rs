@@ -11,8 +11,8 @@ use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::send::{SendJob, send};
 use crate::clock::Clock;
-use crate::measure::{OneWay, RxTally, StallMeter, Stalls, Timing, TxTally};
-use crate::net::engine::{Rx, Segments, Tx};
+use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
+use crate::net::engine::{Rx, Tx};
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
@@ -47,43 +47,26 @@ pub(crate) enum Event {
     /// Set up; a receiver says where.
     Ready(Option<SocketAddr>),
     /// Through a phase: datagrams sent, or received.
-    Done { sent: u64, received: u64 },
+    Done(Done),
     /// Not set up.
     Failed(NetError),
+}
+
+/// What a worker did in a phase.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Datagrams sent.
+    pub(crate) sent: u64,
+    /// Datagrams received.
+    pub(crate) received: u64,
+    /// Number of the first flow of a sender, and datagrams sent by flow from there on.
+    pub(crate) flows: (u16, Vec<u64>),
 }
 
 /// The two ends of a worker's conversation with the coordinator.
 pub(crate) struct Line {
     pub(crate) orders: Receiver<Phase>,
     pub(crate) events: Sender<Event>,
-}
-
-/// What a sender hands over.
-#[derive(Debug, Default)]
-pub(crate) struct TxYield {
-    pub(crate) end: Nanos,
-    pub(crate) tally: TxTally,
-    pub(crate) timing: Option<Timing>,
-    pub(crate) stalls: Stalls,
-    pub(crate) cpu: Option<Nanos>,
-    pub(crate) buffer: Option<u64>,
-    pub(crate) segments: Option<Segments>,
-    pub(crate) stuck: bool,
-    pub(crate) stopped: bool,
-}
-
-/// What a receiver hands over.
-#[derive(Debug, Default)]
-pub(crate) struct RxYield {
-    pub(crate) tally: RxTally,
-    pub(crate) latency: OneWay,
-    pub(crate) stalls: Stalls,
-    pub(crate) cpu: Option<Nanos>,
-    pub(crate) drops: Option<u64>,
-    pub(crate) takes_super_packets: bool,
-    pub(crate) jitter_sum: Nanos,
-    pub(crate) jitter_flows: u64,
-    pub(crate) buffer: Option<u64>,
 }
 
 /// Places the thread, then opens its sockets: one, or one a flow.
@@ -98,6 +81,7 @@ pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError
         ttl: share.ip.ttl,
         df: share.ip.df,
         dev: share.ip.dev.clone(),
+        ..Options::default()
     };
     (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
 }
@@ -118,10 +102,10 @@ pub(crate) fn send_phases<T: Tx>(
     share: &TxShare,
     buffer: Option<u64>,
     line: &Line,
-) -> Result<TxYield, NetError> {
+) -> Result<TxHalf, NetError> {
     let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
     let mut job = SendJob::new(share, &tx);
-    let mut harvest = TxYield::default();
+    let mut half = TxHalf::default();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
@@ -147,23 +131,28 @@ pub(crate) fn send_phases<T: Tx>(
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
         let segments = tx.segments().zip(segments_at_first);
-        harvest = TxYield {
+        half = TxHalf {
             end,
             cpu,
             buffer,
-            segments: segments.map(|(now, at_first)| Segments { at_first, ..now }),
+            segments: segments.map(|(last, at_first)| (at_first as u64, last.now as u64)),
             stuck: job.stuck,
             stopped,
-            ..TxYield::default()
+            ..TxHalf::default()
         };
-        let _ = line.events.send(Event::Done { sent: job.tally.sent, received: 0 });
+        let _ = line.events.send(Event::Done(Done {
+            sent: job.tally.sent,
+            received: 0,
+            flows: (job.first_flow, job.next.clone()),
+        }));
     }
     let paced = job.pace.scheduled().is_some();
-    Ok(TxYield {
+    Ok(TxHalf {
         tally: job.tally,
         stalls: job.stall.stalls(),
         timing: job.timing.filter(|_| paced),
-        ..harvest
+        flows: job.next,
+        ..half
     })
 }
 
@@ -194,10 +183,12 @@ pub(crate) fn receive_phases<R: Rx>(
     local: SocketAddr,
     buffer: Option<u64>,
     line: &Line,
-) -> Result<RxYield, NetError> {
+) -> Result<RxHalf, NetError> {
+    let across = share.across;
     let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
-    let mut probe = Probe::new(share.flows.start, share.flows.len(), share.size);
+    let probe = Probe::new(share.flows.start, share.flows.len(), share.size);
+    let mut probe = if across { probe.across() } else { probe };
     let mut job = ReceiveJob {
         clock: Clock::Monotonic,
         epoch: Nanos::ZERO,
@@ -205,7 +196,7 @@ pub(crate) fn receive_phases<R: Rx>(
         drops: Drops::default(),
         cpu_at_close_ns: None,
     };
-    let mut harvest = RxYield::default();
+    let mut half = RxHalf::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
     job.drops.restart(&mut rx);
     let _ = line.events.send(Event::Ready(Some(local)));
@@ -220,20 +211,24 @@ pub(crate) fn receive_phases<R: Rx>(
         let cpu = job.cpu_at_close_ns.zip(cpu).map(|(now, then)| Nanos(now - then));
         probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
-        harvest = RxYield { cpu, buffer, drops: job.drops.known_total(), ..RxYield::default() };
+        let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
+        half = RxHalf { cpu, buffer, kernel, ..RxHalf::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
         job.drops.restart(&mut rx);
-        let _ = line.events.send(Event::Done { sent: 0, received: probe.tally.received });
+        let _ = line
+            .events
+            .send(Event::Done(Done { received: probe.tally.received, ..Done::default() }));
     }
     let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
-    Ok(RxYield {
+    Ok(RxHalf {
         tally: probe.tally,
         stalls: probe.stall.stalls(),
-        jitter_sum,
-        jitter_flows: probe.jitters().count() as u64,
+        jitter: (jitter_sum, probe.jitters().count() as u64),
+        flows: probe.received_by_flow(),
+        workers: vec![probe.tally.received],
         latency: probe.latency,
         takes_super_packets: rx.takes_super_packets(),
-        ..harvest
+        ..half
     })
 }
 

@@ -18,8 +18,14 @@
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
+//! | [`receive_plainly`] | a socket as it was before offload and timestamps |
+//! | [`set_reuse_port`], [`attach_steering`] | sockets that share a port, and who gets what |
 //! | [`set_timestamps`], [`realtime_ns`] | the kernel's receive timestamps, and their clock |
-//! | [`udp_counters`], [`backlog_drops`], [`device_drops`] | kernel counters |
+//! | [`udp_counters`], [`backlog_drops`], [`device_drops`], [`qdisc_drops`] | kernel counters |
+//! | [`enter_netns`] | another network namespace for the calling thread |
+//! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
+//! | [`network_identity`] | whether two threads are in the same network namespace |
+//! | [`device_index`] | the number of a device |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
 //!
@@ -36,11 +42,12 @@ mod other;
 use other as imp;
 
 pub use imp::{
-    RecvBatch, SendBatch, affinity, backlog_drops, bind_device, device_drops, forbid_fragments,
-    host, monotonic_ns, raise_open_files, realtime_ns, refusal_of, refuses_offload,
-    report_queue_drops, reports_queue_drops, set_timer_slack_ns, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stolen_ns, take_queued_refusal,
-    thread_cpu_ns, udp_counters,
+    RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
+    clock_identity, device_drops, device_index, enter_netns, forbid_fragments, host, monotonic_ns,
+    network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
+    refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns,
+    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
+    stolen_ns, take_queued_refusal, thread_cpu_ns, udp_counters,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -63,6 +70,20 @@ pub struct Message<'a> {
     pub truncated: bool,
     /// When the kernel took it from the device, by [`realtime_ns`].
     pub stamp_ns: Option<u64>,
+}
+
+/// One instruction of a classic BPF program, as `struct sock_filter` of
+/// `include/uapi/linux/filter.h` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it does.
+    pub code: u16,
+    /// How many instructions a jump skips where its condition holds.
+    pub if_true: u8,
+    /// How many it skips otherwise.
+    pub if_false: u8,
+    /// Its operand.
+    pub operand: u32,
 }
 
 /// Why a send failed, in the terms of the ledger.
@@ -99,6 +120,23 @@ pub struct UdpSnmp {
     pub in_csum_errors: u64,
     /// SndbufErrors.
     pub sndbuf_errors: u64,
+}
+
+/// Packets that devices dropped since they were made, all of a network namespace added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeviceDrops {
+    /// Received ones.
+    pub rx: u64,
+    /// Ones to send.
+    pub tx: u64,
+}
+
+impl DeviceDrops {
+    /// Both directions.
+    #[must_use]
+    pub const fn sum(self) -> u64 {
+        self.rx + self.tx
+    }
 }
 
 /// CPU time since boot, all CPUs added up.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Message, SendError, UdpSnmp, Wants};
+use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -122,6 +122,30 @@ pub fn set_timestamps<S>(_socket: &S) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Nothing to undo here.
+///
+/// # Errors
+/// Never.
+pub fn receive_plainly<S>(_socket: &S) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_reuse_port<S>(_socket: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn attach_steering<S>(_socket: &S, _program: &[Instruction]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Never: there is no offload here.
 #[must_use]
 pub const fn refuses_offload(_error: SendError) -> bool {
@@ -220,8 +244,48 @@ pub fn backlog_drops() -> Option<u64> {
 
 /// Unknown here.
 #[must_use]
-pub fn device_drops() -> Option<u64> {
+pub fn device_drops() -> Option<DeviceDrops> {
     None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn qdisc_drops() -> Option<u64> {
+    None
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn enter_netns(_path: &std::path::Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Unknown here.
+#[must_use]
+pub fn boot_id() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn clock_identity() -> Option<String> {
+    None
+}
+
+/// No system call tells it.
+#[must_use]
+pub fn network_identity() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn device_index(_device: &str) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Unknown here.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{UnitError, prefix, split_number};
 
 /// The highest packet rate that can be asked for: almost three times what the fastest socket path
@@ -16,7 +18,7 @@ const MILLI: f64 = 1e3;
 
 /// A packet rate in thousandths of a datagram a second: an exact integer, so that a schedule
 /// made of it never drifts. From 0.001 to 10⁸ datagrams a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketRate {
     milli_pps: u64,
 }

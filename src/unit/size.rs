@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{UnitError, prefix, split_number};
 
 /// The smallest payload in bytes: our header (see `wire`).
@@ -23,7 +25,7 @@ const MAX_SIZES: usize = 1_024;
 
 /// The payload of a cell: one size, or a fixed cycle of sizes. Which size a datagram has follows
 /// from its sequence number, so both ends know it without a word on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PayloadSize {
     /// Every datagram carries this many bytes.
     Fixed(u16),

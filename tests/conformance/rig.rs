@@ -30,7 +30,7 @@ const WHOLE_MOST: usize = 65_535 - 14 - 40 - 8;
 /// What a socket should be.
 pub fn options(ip: IpAddr) -> Options {
     let bind = SocketAddr::new(ip, 0);
-    Options { bind, buffer: 4 << 20, dscp: None, ttl: None, df: false, dev: None }
+    Options { bind, ..Options::default() }
 }
 
 /// Keeps this test on one core, whose backlog is a queue: what is sent first arrives first.

@@ -125,7 +125,8 @@ impl Writer {
 
 /// All figures of a probe but for the buckets.
 fn figures(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
-    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket } = &probe.latency;
+    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
+        &probe.latency;
     let exact = [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
         let clamped = Some(latency.clamped());
         [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns(), clamped]
@@ -136,7 +137,8 @@ fn figures(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
 
 /// All buckets of a probe's histograms.
 fn buckets(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
-    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket } = &probe.latency;
+    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
+        &probe.latency;
     [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
         let all = latency.histogram().iter_recorded();
         all.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect::<Vec<_>>()

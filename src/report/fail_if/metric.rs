@@ -1,6 +1,7 @@
 //! What a condition can be about: names, units, and where each figure is in a cell.
 
 use crate::report::document::{Cell, Latency, Schedule};
+use crate::report::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{Nanos, Rate, parse_count};
 
 /// What kind of number a metric is.
@@ -34,6 +35,8 @@ pub(super) struct Metric {
     pub(super) cells: Cells,
     /// `None` where it is not known.
     pub(super) of: fn(&Cell) -> Option<f64>,
+    /// Whether it is withheld below the bound that latency is known within.
+    pub(super) withheld: bool,
 }
 
 const fn metric(
@@ -42,11 +45,15 @@ const fn metric(
     cells: Cells,
     of: fn(&Cell) -> Option<f64>,
 ) -> Metric {
-    Metric { name, kind, cells, of }
+    Metric { name, kind, cells, of, withheld: false }
 }
 
 const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     metric(name, Kind::Time, Cells::Paced, of)
+}
+
+const fn withheld(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    Metric { withheld: true, ..time(name, of) }
 }
 
 const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
@@ -58,22 +65,23 @@ pub(super) static METRICS: [Metric; 30] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         (c.ledger.sent > 0).then(|| c.ledger.lost as f64 / c.ledger.sent as f64)
     }),
-    time("min", |c| latency(c, |l| l.min_ns)),
-    time("mean", |c| latency(c, |l| l.mean_ns)),
-    time("p50", |c| latency(c, |l| l.p50_ns)),
-    time("p90", |c| latency(c, |l| l.p90_ns)),
-    time("p99", |c| latency(c, |l| l.p99_ns)),
-    time("p99.9", |c| latency(c, |l| l.p99_9_ns)),
-    time("p99.99", |c| latency(c, |l| l.p99_99_ns)),
-    time("max", |c| latency(c, |l| l.max_ns)),
-    time("p99_with_loss", |c| {
-        let with_loss = c.latency.as_ref()?.p99_with_loss_ns;
-        Some(with_loss.map_or(f64::INFINITY, |ns| ns as f64))
+    withheld("min", |c| latency(c, |l| l.min_ns)),
+    time("mean", |c| latency(c, |l| Some(l.mean_ns))),
+    withheld("p50", |c| latency(c, |l| l.p50_ns)),
+    withheld("p90", |c| latency(c, |l| l.p90_ns)),
+    withheld("p99", |c| latency(c, |l| l.p99_ns)),
+    withheld("p99.9", |c| latency(c, |l| l.p99_9_ns)),
+    withheld("p99.99", |c| latency(c, |l| l.p99_99_ns)),
+    time("max", |c| latency(c, |l| Some(l.max_ns))),
+    withheld("p99_with_loss", |c| match p99_with_loss(c)? {
+        WithLoss::Known(ns) => Some(ns as f64),
+        WithLoss::Infinite => Some(f64::INFINITY),
+        WithLoss::Below(_) => None,
     }),
     time("jitter", |c| c.jitter_ns.map(|ns| ns as f64)),
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
-    time("in_socket_p99", |c| c.in_socket.as_ref().map(|l| l.p99_ns as f64)),
+    time("in_socket_p99", |c| c.in_socket.as_ref()?.p99_ns.map(|ns| ns as f64)),
     metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.pps),
     metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
     metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.bits_per_second),
@@ -103,8 +111,8 @@ pub(super) fn list() -> String {
     names.join(", ")
 }
 
-fn latency(cell: &Cell, of: fn(&Latency) -> u64) -> Option<f64> {
-    cell.latency.as_ref().map(|latency| of(latency) as f64)
+fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> Option<f64> {
+    of(cell.latency.as_ref()?).map(|ns| ns as f64)
 }
 
 fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {

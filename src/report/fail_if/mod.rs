@@ -133,7 +133,7 @@ impl Condition {
         }
         let check = |cell: &&Cell| {
             let actual = match (self.metric.of)(cell) {
-                None => "unknown: it could not be measured".to_owned(),
+                None => self.unknown(cell),
                 Some(actual) if self.comparison.holds(actual, self.limit) => {
                     self.metric.kind.show(actual)
                 }
@@ -142,6 +142,17 @@ impl Condition {
             Some(self.failure(&cell.id, cell.trial, actual))
         };
         cells.iter().filter_map(check).collect()
+    }
+
+    /// Why there is no figure.
+    fn unknown(&self, cell: &Cell) -> String {
+        match &cell.latency {
+            Some(latency) if self.metric.withheld => {
+                let within = self.metric.kind.show(latency.bound_ns as f64);
+                format!("unknown: below {within}, within which latency is known")
+            }
+            _ => "unknown: it could not be measured".to_owned(),
+        }
     }
 
     fn failure(&self, cell: &str, trial: u32, actual: String) -> Failure {

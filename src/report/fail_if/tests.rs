@@ -154,6 +154,21 @@ fn what_falls_among_the_lost_is_infinite() {
 }
 
 #[test]
+fn what_is_within_the_doubt_of_two_clocks_does_not_pass() {
+    let mut report = pair();
+    fixture::two_clocks(&mut report.cells[1], 12_000);
+    assert!(failures("p99>80us", &report).is_empty());
+    let expected =
+        ["plain/64/50%: p50 is unknown: below 12 µs, within which latency is known (fails p50>1s)"];
+    assert_eq!(failures("p50>1s", &report), expected);
+    fixture::two_clocks(&mut report.cells[1], 80_000);
+    assert_eq!(failures("p99_with_loss>1s", &report).len(), 1);
+    fixture::lose(&mut report.cells[1], 2_000);
+    let infinite = failures("p99_with_loss>1s", &report);
+    assert!(infinite[0].contains("infinite"), "{infinite:?}");
+}
+
+#[test]
 fn what_is_unknown_does_not_pass() {
     let mut report = pair();
     report.cells[1].latency = None;

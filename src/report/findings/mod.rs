@@ -234,10 +234,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
 pub(crate) mod tests {
     use super::*;
     use crate::measure::Capability;
-    use crate::plan::{
-        EnginePair, EngineWord, Limit, Machine, PaceKind, Pinning, Scenario, TimestampKind,
-        WaitKind,
-    };
+    use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Scenario};
     use crate::unit::{Nanos, PayloadSize, Rate};
 
     /// A host on which nothing is to be said.
@@ -266,7 +263,7 @@ pub(crate) mod tests {
             clock_step_ns: Some(10),
             sleep_error_ns: Some((2_000, 9_000)),
             capabilities: vec![Capability {
-                name: "plain",
+                name: "plain".into(),
                 available: true,
                 detail: "works".into(),
             }],
@@ -293,23 +290,11 @@ pub(crate) mod tests {
         let scenario = Scenario {
             sizes: vec![PayloadSize::Fixed(64)],
             engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
-            batch: None,
-            timestamps: TimestampKind::User,
             rates,
-            pace: PaceKind::Even,
-            limit: Limit::Time(Nanos::from_millis(500)),
             warmup: Nanos::ZERO,
-            trials: 1,
-            streams: 1,
-            threads: 1,
             pin,
-            wait: WaitKind::Hybrid,
             socket_buffer: 65_536,
-            connect: true,
-            bind: std::net::Ipv4Addr::LOCALHOST.into(),
-            port: 0,
-            ip: crate::plan::IpOptions::default(),
-            seed: 1,
+            ..Scenario::default()
         };
         let machine = Machine { cpus: vec![0, 1], ..Machine::default() };
         Plan::new(scenario, &machine).expect("it is sound")

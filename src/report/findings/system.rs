@@ -124,7 +124,7 @@ const RELIED_ON: &[&str] = &["socket_drops", "queue_drops", "udp_counters", "aff
 pub(super) fn missing_capability(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
     let finding = |grade, found| Finding::new("missing_capability", "abilities", grade, found);
     let missing: Vec<_> = host.capabilities.iter().filter(|can| !can.available).collect();
-    let names: Vec<_> = missing.iter().map(|can| can.name).collect();
+    let names: Vec<_> = missing.iter().map(|can| can.name.as_str()).collect();
     let (count, of) = (missing.len(), host.capabilities.len());
     if let Some(plain) = missing.iter().find(|can| can.name == "plain") {
         return Some(
@@ -205,7 +205,7 @@ mod tests {
         let without = |name: &'static str| {
             found("missing_capability", Wants::default(), |host| {
                 host.capabilities.push(Capability {
-                    name,
+                    name: name.to_owned(),
                     available: false,
                     detail: "not here".into(),
                 });

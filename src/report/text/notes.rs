@@ -1,9 +1,10 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
-use super::rows::{Sheet, add_stalls, distinct, loss};
+use super::rows::{Figure, Sheet, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK};
 use crate::report::document::{Cell, Ledger, Report};
+use crate::report::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps};
 
 /// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
@@ -20,6 +21,7 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
     for (label, text) in [
         ("auto", auto(report)),
         ("±", spread(sheet)),
+        ("±", two_clocks(sheet)),
         (UNCUT_MARK, uncut(sheet)),
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
@@ -143,7 +145,8 @@ fn in_socket(report: &Report) -> Option<String> {
             continue;
         };
         let [to_p50, to_p99, p50, p99] =
-            [to.p50_ns, to.p99_ns, inside.p50_ns, inside.p99_ns].map(show_nanos);
+            [(to, to.p50_ns), (to, to.p99_ns), (inside, inside.p50_ns), (inside, inside.p99_ns)]
+                .map(|(of, ns)| Figure::of(ns, of.bound_ns).show());
         parts.push((
             &cell.id,
             format!("{p50} of it in the socket after {to_p50} to it (p99 {p99}, {to_p99})"),
@@ -156,6 +159,14 @@ fn in_socket(report: &Report) -> Option<String> {
 fn spread(sheet: &Sheet<'_>) -> Option<String> {
     let text = "half the range of what the trials delivered, over its median";
     sheet.trials.then(|| text.to_owned())
+}
+
+/// How well one-way latency is known, where it runs between two clocks; the widest of all rows.
+fn two_clocks(sheet: &Sheet<'_>) -> Option<String> {
+    let cells = sheet.rows.iter().flat_map(|row| &row.timing);
+    let bounds = cells.filter_map(|cell| cell.latency.as_ref()).map(|latency| latency.bound_ns);
+    let widest = glue(&show_nanos(bounds.max().filter(|&bound_ns| bound_ns > 0)?));
+    Some(format!("one-way latency is known within ±{widest}: the clocks of two hosts"))
 }
 
 /// What stands behind the marks: how often, how long, and what the maximum is without.
@@ -183,7 +194,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     let without: Vec<_> = marked
         .iter()
         .map(|row| {
-            let max = row.max_outside_stalls().map_or_else(|| "–".to_owned(), show_nanos);
+            let max = row.max_outside_stalls().map_or_else(|| "–".to_owned(), Figure::show);
             glue(&format!("{} {}", ink.paint(Tone::Quiet, sheet.name(row)), max))
         })
         .collect();
@@ -201,8 +212,11 @@ fn paced_losses(sheet: &Sheet<'_>) -> Option<String> {
     }
     worst.sort_by(|a, b| b.1.total_cmp(&a.1));
     let show = |(name, share, cell): &(&str, f64, &Cell)| {
-        let with_loss = cell.latency.as_ref().and_then(|latency| latency.p99_with_loss_ns);
-        let p99 = with_loss.map_or_else(|| "infinite".to_owned(), show_nanos);
+        let p99 = match p99_with_loss(cell) {
+            Some(WithLoss::Known(ns)) => show_nanos(ns),
+            Some(WithLoss::Below(ns)) => Figure::Below(ns).show(),
+            Some(WithLoss::Infinite) | None => "infinite".to_owned(),
+        };
         glue(&format!("{name} {} (p99 with loss {p99})", percent(*share)))
     };
     let list = named(&worst, show)?;

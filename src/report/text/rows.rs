@@ -1,7 +1,8 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
-use crate::report::document::{Cell, Report, StallSum};
+use crate::report::document::{Cell, Latency, Report, StallSum};
 use crate::report::warnings::is_uncut;
+use crate::unit::show_nanos;
 
 /// A row of the table.
 #[derive(Debug)]
@@ -149,10 +150,19 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A figure of the latency, in ns.
-    pub(super) fn latency(&self, of: fn(&crate::report::document::Latency) -> u64) -> Option<u64> {
-        median(&self.timing, |cell| cell.latency.as_ref().map(|latency| of(latency) as f64))
-            .map(|ns| ns.round() as u64)
+    /// A figure of the latency; `of` has none where it is withheld.
+    pub(super) fn latency(&self, of: fn(&Latency) -> Option<u64>) -> Option<Figure> {
+        self.figure(|latency| Some(Figure::of(of(latency), latency.bound_ns)))
+    }
+
+    /// Between the medians with what is withheld as nothing, and as all it can be.
+    fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
+        let by = |limit: fn(Figure) -> u64| {
+            let known = |cell: &Cell| Some(limit(of(cell.latency.as_ref()?)?) as f64);
+            median(&self.timing, known).map(|ns| ns.round() as u64)
+        };
+        let (low, high) = (by(Figure::least)?, by(Figure::most)?);
+        Some(if low == high { Figure::Known(high) } else { Figure::Below(high) })
     }
 
     /// Whether a stall is within that latency.
@@ -162,16 +172,49 @@ impl Row<'_> {
         })
     }
 
-    /// The maximum of what did not overlap a stall, in ns.
-    pub(super) fn max_outside_stalls(&self) -> Option<u64> {
-        let outside = |cell: &Cell| {
-            let latency = cell.latency.as_ref()?;
-            match &latency.outside_stalls {
-                Some(outside) => outside.max_ns.map(|ns| ns as f64),
-                None => Some(latency.max_ns as f64),
-            }
-        };
-        median(&self.timing, outside).map(|ns| ns.round() as u64)
+    /// The maximum of what did not overlap a stall.
+    pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
+        self.figure(|latency| {
+            let max_ns = match &latency.outside_stalls {
+                Some(outside) => outside.max_ns?,
+                None => latency.max_ns,
+            };
+            Some(Figure::of(Some(max_ns), latency.bound_ns))
+        })
+    }
+}
+
+/// A latency in ns, or what it is below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    Known(u64),
+    Below(u64),
+}
+
+impl Figure {
+    /// Withheld where it is absent or smaller than the bound.
+    pub(super) fn of(ns: Option<u64>, bound_ns: u64) -> Self {
+        ns.filter(|&ns| ns >= bound_ns).map_or(Self::Below(bound_ns), Self::Known)
+    }
+
+    fn least(self) -> u64 {
+        match self {
+            Self::Known(ns) => ns,
+            Self::Below(_) => 0,
+        }
+    }
+
+    fn most(self) -> u64 {
+        let (Self::Known(ns) | Self::Below(ns)) = self;
+        ns
+    }
+
+    /// `8.54 µs`, or `<12.0 µs`.
+    pub(super) fn show(self) -> String {
+        match self {
+            Self::Known(ns) => show_nanos(ns),
+            Self::Below(ns) => format!("<{}", show_nanos(ns)),
+        }
     }
 }
 

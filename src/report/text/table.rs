@@ -3,9 +3,9 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, Tone, columns, percent, rate_asked};
-use super::rows::{Row, Sheet};
+use super::rows::{Figure, Row, Sheet};
 use crate::report::document::Latency;
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::show_pps;
 
 /// Between two columns; arbitrary, one blank would run figures and units together.
 pub(super) const GAP: usize = 2;
@@ -200,7 +200,7 @@ fn total(shown: &[Shown]) -> usize {
 fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
     let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
     let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
-    let latency = |of: fn(&Latency) -> u64| or_unknown(row.latency(of).map(show_nanos));
+    let latency = |of: fn(&Latency) -> Option<u64>| or_unknown(row.latency(of).map(Figure::show));
     match column {
         Column::Size => row.size.clone(),
         Column::Engine => row.engine.to_owned(),
@@ -219,7 +219,7 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
         Column::Max => {
             let mark =
                 if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
-            latency(|latency| latency.max_ns) + &mark
+            latency(|latency| Some(latency.max_ns)) + &mark
         }
         Column::Bar => String::new(),
     }

@@ -66,6 +66,29 @@ What the numbers do not say
 }
 
 #[test]
+fn what_two_clocks_leave_open_is_not_printed() {
+    let mut report = fixture::report_of(vec![
+        fixture::cell("plain", 64, "max", 271e3),
+        fixture::cell("plain", 64, "50%", 135.5e3),
+    ]);
+    fixture::two_clocks(&mut report.cells[1], 12_000);
+    let text = plain(&report, 100);
+    let expected =
+        ["   64   271 kpps   0.139     0    100/93%  <12.0 µs  74.9 µs   258 µs   258 µs"];
+    assert_eq!(rows(&text), expected);
+    let note = "±         one-way latency is known within ±12.0 µs: the clocks of two hosts";
+    assert!(text.lines().any(|line| line == note), "{text}");
+    // Of two trials one is withheld: the median is below the mean of what both are at most.
+    let mut second = fixture::cell("plain", 64, "50%", 135.5e3);
+    second.trial = 1;
+    report.cells.push(second);
+    assert!(plain(&report, 100).contains("<10.3 µs"), "{}", plain(&report, 100));
+    fixture::two_clocks(&mut report.cells[1], 300_000);
+    fixture::two_clocks(&mut report.cells[2], 300_000);
+    assert_eq!(plain(&report, 100).matches("<300 µs").count(), 4);
+}
+
+#[test]
 fn no_line_is_wider_than_asked() {
     let mut many = fixture::default_run();
     for cell in &mut many.cells {

@@ -50,7 +50,7 @@ pub(super) fn kernel_timestamps() -> Capability {
 
 fn capability(name: &'static str, found: Found) -> Capability {
     let available = found.is_ok();
-    Capability { name, available, detail: found.unwrap_or_else(|why| why) }
+    Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
 /// What is missing, in the system's words.

@@ -32,7 +32,11 @@ pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
 
 /// One that is there, or not, with the words for either case.
 fn either(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
-    Capability { name, available, detail: if available { there } else { missing }.to_owned() }
+    Capability {
+        name: name.to_owned(),
+        available,
+        detail: if available { there } else { missing }.to_owned(),
+    }
 }
 
 fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
@@ -86,7 +90,7 @@ fn device_drops() -> Capability {
 fn ipv6() -> Capability {
     let bound = UdpSocket::bind("[::1]:0");
     Capability {
-        name: "ipv6",
+        name: "ipv6".to_owned(),
         available: bound.is_ok(),
         detail: bound.map_or_else(
             |error| format!("no UDP socket on ::1: {error}"),
@@ -108,7 +112,7 @@ fn affinity(allowed_cpus: &[usize]) -> Capability {
         },
     );
     Capability {
-        name: "affinity",
+        name: "affinity".to_owned(),
         available: pinned.is_ok(),
         detail: pinned.map_or_else(
             |reason| reason,
@@ -133,7 +137,8 @@ mod tests {
     #[test]
     fn every_capability_is_named_once_and_explained() {
         let found = probe(&[]);
-        let names: std::collections::BTreeSet<_> = found.iter().map(|can| can.name).collect();
+        let names: std::collections::BTreeSet<_> =
+            found.iter().map(|can| can.name.as_str()).collect();
         assert_eq!(names.len(), found.len());
         assert!(ENGINES.iter().all(|word| names.contains(word)));
         assert!(found.iter().all(|can| !can.detail.is_empty()));

@@ -1,21 +1,23 @@
-//! Kernel counters from /proc.
+//! Kernel counters from /proc. Those of a network namespace are read below `/proc/thread-self`,
+//! since a thread may have entered another one than its process; `/proc/net` is the process's.
 
-use procfs::CurrentSI;
+use procfs::net::InterfaceDeviceStatus;
+use procfs::{CurrentSI, FromRead};
 
-use crate::sys::UdpSnmp;
+use crate::sys::{DeviceDrops, UdpSnmp};
 
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
 pub(super) const TICK_NS: u64 = 10_000_000;
 
-/// UDP counters of this network namespace, `/proc/net/snmp` plus `/proc/net/snmp6`.
+/// UDP counters of this thread's network namespace, `snmp` plus `snmp6`.
 ///
 /// Read here rather than by procfs, whose parser fails as a whole where a kernel was built without
 /// UDP-Lite.
 #[must_use]
 pub fn udp_counters() -> Option<UdpSnmp> {
-    let v4 = std::fs::read_to_string("/proc/net/snmp").ok()?;
+    let v4 = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
     // A kernel without IPv6 has no snmp6: then IPv4 is all there is.
-    let v6 = std::fs::read_to_string("/proc/net/snmp6").unwrap_or_default();
+    let v6 = std::fs::read_to_string("/proc/thread-self/net/snmp6").unwrap_or_default();
     let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
     let (names, values) = (rows.next()?, rows.next()?);
     let count = |name: &str| {
@@ -45,11 +47,14 @@ pub fn backlog_drops() -> Option<u64> {
     text.lines().map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()).sum()
 }
 
-/// Packets dropped by the interfaces of this network namespace, both directions.
+/// Packets dropped by the interfaces of this thread's network namespace.
 #[must_use]
-pub fn device_drops() -> Option<u64> {
-    let devices = procfs::net::dev_status().ok()?;
-    Some(devices.values().map(|device| device.recv_drop + device.sent_drop).sum())
+pub fn device_drops() -> Option<DeviceDrops> {
+    let devices = InterfaceDeviceStatus::from_file("/proc/thread-self/net/dev").ok()?;
+    Some(devices.0.values().fold(DeviceDrops::default(), |sum, device| DeviceDrops {
+        rx: sum.rx + device.recv_drop,
+        tx: sum.tx + device.sent_drop,
+    }))
 }
 
 /// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.

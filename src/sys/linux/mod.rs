@@ -1,21 +1,27 @@
 //! The contract of [`super`] on Linux.
 
+mod clocks;
 mod counters;
 pub mod host;
 mod mmsg;
+mod qdisc;
 mod socket;
+mod steer;
 mod thread;
 
+pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};
+pub use qdisc::qdisc_drops;
 pub use socket::{
-    bind_device, forbid_fragments, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    socket_drops, take_queued_refusal,
+    bind_device, device_index, forbid_fragments, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro,
+    set_udp_segment, socket_drops, take_queued_refusal,
 };
+pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
-    affinity, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns, sleep_until_ns,
-    thread_cpu_ns,
+    affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,
+    sleep_until_ns, thread_cpu_ns,
 };
 
 /// Turns the -1 of a system call into the error behind it, so that no call site does.

@@ -94,7 +94,7 @@ pub fn refusal_of(error: &io::Error) -> SendError {
     }
 }
 
-fn set_int(
+pub(super) fn set_int(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
@@ -141,6 +141,19 @@ pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
     check(result).map(|_| ())
 }
 
+/// The number of a device in this thread's network namespace (if_nametoindex(3)).
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::InvalidInput`] where the name holds a zero.
+pub fn device_index(device: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(device)?;
+    // SAFETY: `name` is a string with a terminating zero, which outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
 /// Has every message of this socket cut into datagrams of `bytes` by the kernel, or by the device
 /// (`UDP_SEGMENT`, udp(7)); 0: not any more.
 ///
@@ -166,6 +179,22 @@ pub fn set_udp_gro(socket: &impl AsFd) -> io::Result<()> {
 /// What setsockopt(2) says.
 pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
     set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Undoes [`set_udp_segment`], [`set_udp_gro`] and [`set_timestamps`]. What waits in the socket
+/// already stays as it came.
+///
+/// # Errors
+/// What setsockopt(2) says, except where the kernel does not know offload, which then is off.
+pub fn receive_plainly(socket: &impl AsFd) -> io::Result<()> {
+    let fd = socket.as_fd();
+    for option in [libc::UDP_SEGMENT, libc::UDP_GRO] {
+        match set_int(fd, libc::IPPROTO_UDP, option, 0) {
+            Err(error) if error.raw_os_error() != Some(libc::ENOPROTOOPT) => return Err(error),
+            _ => {}
+        }
+    }
+    set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)
 }
 
 /// Whether a send failed for want of offload: EIO where a device cannot sum what it should cut,

@@ -1,6 +1,11 @@
 //! Clocks, sleeping and placement of threads.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
 use super::check;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call: no system call where the clock source allows.
@@ -66,6 +71,17 @@ pub fn raise_open_files() {
         // SAFETY: `limit` is a valid rlimit; where the call fails, the limit stays as it was.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// Moves the calling thread, and it alone, into the network namespace that this file stands for
+/// (`/run/netns/NAME`, `/proc/PID/ns/net`); its sockets of before stay where they are.
+///
+/// # Errors
+/// What open(2) or setns(2) says.
+pub fn enter_netns(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    // SAFETY: the file descriptor is open for the whole call, which touches no memory of ours.
+    check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
 /// The CPUs that the calling thread may run on, ascending; `None` where the kernel will not say.

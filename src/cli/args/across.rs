@@ -1,0 +1,193 @@
+//! `udperf blast` and `udperf sink`, as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::{CellArgs, ColorWhen, Wait};
+use crate::plan::Pinning;
+use crate::unit::{Nanos, Rate, parse_buffer};
+
+/// Send to a sink on another host, or have it send, and report from both ends.
+///
+/// All goes over one UDP port: start `udperf sink` there, and nothing else. Each lost datagram is
+/// charged to the place where it was lost, at either end; what neither end explains was lost in
+/// the network between. One-way latency is given with the bound within which the two clocks are
+/// known.
+#[derive(Debug, Args)]
+#[command(after_long_help = BLAST_EXAMPLES)]
+pub struct BlastArgs {
+    /// The sink: HOST, HOST:PORT or [v6]:PORT; port 7788 where none is given
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// The sink sends, and this end receives
+    #[arg(short = 'R', long, conflicts_with_all = ["bidir", "no_peer"])]
+    pub reverse: bool,
+
+    /// Both ends send at once; each direction is reported by itself
+    #[arg(long, conflicts_with = "no_peer")]
+    pub bidir: bool,
+
+    /// The target is no sink of ours: report the sending side only
+    #[arg(long)]
+    pub no_peer: bool,
+
+    /// Which of the sink's --threads gets a flow: turn (in turn) · hash (of its source, as
+    /// SO_REUSEPORT does it)
+    #[arg(long, value_name = "HOW", default_value = "turn", hide_possible_values = true)]
+    pub spread: Spread,
+
+    /// Send to addresses outside loopback, private and link-local ranges; needs a rate
+    #[arg(long)]
+    pub allow_public: bool,
+
+    /// Send to a broadcast address
+    #[arg(long)]
+    pub broadcast: bool,
+
+    /// Know the sink by this key, as it knows us; without: UDPERF_KEY, or none
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Local port of the control messages; 0: any free one
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+
+    /// What is measured, and how
+    #[command(flatten)]
+    pub cells: CellArgs,
+}
+
+/// How flows come to receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Spread {
+    /// In turn
+    Turn,
+    /// By a hash of the source address and port
+    Hash,
+}
+
+/// Receive on a fixed port: serve any number of `udperf blast`, and count whatever else arrives.
+///
+/// It sends nothing but answers until a client has proved that it owns its address, and never to
+/// anybody else.
+#[derive(Debug, Args)]
+#[command(after_long_help = SINK_EXAMPLES)]
+pub struct SinkArgs {
+    /// Local address [default: any, of IPv4 and IPv6]
+    #[arg(short = 'B', long, value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+
+    /// Local port; 0: any free one
+    #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
+    pub port: u16,
+
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+
+    /// Receiver threads of each client, each with its own socket at the port
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: u16,
+
+    /// Cores of the receivers: auto · off · a list such as 1,3
+    #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
+    pub pin: Pinning,
+
+    /// How a worker waits for readiness
+    #[arg(long, value_name = "HOW", default_value = "hybrid")]
+    pub wait: Wait,
+
+    /// End when the first client has left
+    #[arg(long)]
+    pub once: bool,
+
+    /// End after so long without a client and without a datagram
+    #[arg(long, value_name = "DUR")]
+    pub idle_timeout: Option<Nanos>,
+
+    /// Clients at once at most
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_clients: u16,
+
+    /// The most datagrams a second that a client may ask for, either way
+    #[arg(long, value_name = "RATE")]
+    pub max_rate: Option<Rate>,
+
+    /// The longest measurement that a client may ask for
+    #[arg(long, value_name = "DUR")]
+    pub max_time: Option<Nanos>,
+
+    /// Serve only clients that know this key; without: UDPERF_KEY, or everybody
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Also receive what is sent to this multicast group
+    #[arg(long, value_name = "GROUP")]
+    pub join: Option<IpAddr>,
+
+    /// Use this network device only
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub dev: Option<String>,
+
+    /// Socket buffers to ask for, for what belongs to no client; K/M = 1024
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
+    pub socket_buffer: usize,
+
+    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+
+    /// No news of clients on standard error
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Cores of receivers alone.
+fn parse_cores(word: &str) -> Result<Pinning, String> {
+    match word {
+        "auto" => Ok(Pinning::Auto),
+        "off" => Ok(Pinning::Off),
+        list => {
+            let rx: Option<Vec<_>> = list.split(',').map(|core| core.trim().parse().ok()).collect();
+            rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx })
+                .ok_or_else(|| format!("'{word}' are no cores; write auto, off, or 1,3"))
+        }
+    }
+}
+
+/// Shown below the long help of blast.
+const BLAST_EXAMPLES: &str = "\
+Examples:
+  udperf blast 192.168.1.7                     64 bytes, flat out, 10 s
+  udperf blast lab7 -l 64,1472 -r 100k -t 5    two sizes at a rate: loss and one-way latency
+  udperf blast lab7 --reverse -e all           the sink sends, by every engine
+  udperf blast lab7 --bidir -r 50k             both ways at once
+  udperf blast lab7 -P 10000 --port-range 20000-40000 -r 200k
+  udperf blast 192.168.1.7:9 --no-peer -b 100M
+
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+
+/// Shown below the long help of sink.
+const SINK_EXAMPLES: &str = "\
+Examples:
+  udperf sink                                  serve clients on port 7788 until Ctrl-C
+  udperf sink --once -q                        serve one client, then end
+  udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
+  udperf sink --max-clients 4 --max-rate 200k --max-time 60
+  UDPERF_KEY=secret udperf sink                serve those who know the key
+
+Exit codes: 0 well · 1 could not run · 2 usage · 130 interrupted";

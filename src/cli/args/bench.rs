@@ -1,0 +1,51 @@
+//! `udperf bench` and `udperf doctor`, as typed.
+
+use clap::Args;
+
+use super::{CellArgs, ColorWhen};
+use crate::unit::parse_buffer;
+
+/// Sender and receiver in one process, over loopback by default.
+///
+/// Without flags it measures four payload sizes, each flat out for rate and loss, then at half that
+/// rate for latency: flat out, latency is mostly the depth of the receive queue.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct BenchArgs {
+    /// Port of the receiver, with --threads of the first one; 0: any free one
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+
+    /// What is measured, and how
+    #[command(flatten)]
+    pub cells: CellArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The socket buffer that runs will ask for
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
+    pub socket_buffer: usize,
+
+    /// Sender threads, and receiver threads, that runs will have
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: u16,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Shown below the long help.
+const EXAMPLES: &str = "\
+Examples:
+  udperf bench                              sizes 64 to 8972, three engines, in 15 s
+  udperf bench -l rfc2544 -t 2 --trials 5   the frames of RFC 2544, medians of five
+  udperf bench -l 64 -r 100k,200k -t 5      latency at fixed rates
+  udperf bench -l 64 -r 50k --pace poisson  independent arrivals
+  udperf bench -P 8 --threads 2 --pin 0,1:2,3
+  udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json
+
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";

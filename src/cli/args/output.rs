@@ -1,0 +1,59 @@
+//! Flags that say how a result is given.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::report::Condition;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a result is given.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+
+    /// A row a cell, to a file
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// HdrHistogram interval log, an interval a cell, to a file
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
+
+    /// End with exit code 3 if this holds in any cell: 'loss>0.1%' 'p99>200us' 'rx_pps<200k'
+    ///
+    /// Repeatable. Latency is judged in the paced cells, and rates in the flat-out ones, where the
+    /// run has such; everything else in every cell.
+    #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
+    pub fail_if: Vec<Condition>,
+
+    /// No progress, and no warnings on standard error
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+impl OutputArgs {
+    /// Whether standard output gets the document instead of text.
+    #[must_use]
+    pub fn json_to_stdout(&self) -> bool {
+        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}

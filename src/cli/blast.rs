@@ -1,0 +1,116 @@
+//! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::args::BlastArgs;
+use super::cells::{self, Files, Job, stop_on_signals};
+use super::error::{CliError, Exit};
+use super::target::{Family, is_near, resolve};
+use super::lower;
+use crate::net::Options;
+use crate::plan::{Machine, Missing, Route, Scenario};
+use crate::report;
+use crate::run::{self, Alone, Bed, Blast, Depth};
+use crate::unit::Rate;
+use crate::wire::control::Key;
+
+/// Measures the path to the target.
+pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let family = match (args.cells.ipv4, args.cells.ipv6) {
+        (true, _) => Family::V4,
+        (_, true) => Family::V6,
+        _ => Family::Any,
+    };
+    let target = resolve(&args.target, family)?;
+    let scenario = lower::blast(args, target)?;
+    refuse(args, &scenario, target.ip())?;
+    let output = &args.cells.output;
+    let files = Files::check(output)?;
+    let key = key(args.key_file.as_deref())?;
+    // The survey asks for this thread's cores, so it comes before anything is pinned.
+    let facts = run::survey(Depth::Quick);
+    let mut machine = run::machine(&facts);
+    let stop = stop_on_signals()?;
+    let nonce = nonce()?;
+    let kind = "blast";
+    let left_out = Vec::new();
+    if scenario.route == Route::Alone {
+        let mut bed = Alone::new(target, nonce as u16);
+        let bed: &mut dyn Bed = &mut bed;
+        let job =
+            Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
+        return cells::run(job, |_report| {});
+    }
+    let options = Options {
+        bind: SocketAddr::new(scenario.bind, args.port),
+        dev: scenario.ip.dev.clone(),
+        ..Options::default()
+    };
+    let mut blast = Blast::open(target, &options, key, nonce)?;
+    let peer = blast.peer();
+    lack(&mut machine, peer.missing);
+    let bed: &mut dyn Bed = &mut blast;
+    let job =
+        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
+    cells::run(job, |report| {
+        report.host.peer = Some(Box::new(report::host(&peer.facts)));
+    })
+}
+
+/// Adds what the other end does not have.
+fn lack(machine: &mut Machine, missing: Vec<Missing>) {
+    for Missing { engine, why } in missing {
+        if !machine.missing.iter().any(|lacking| lacking.engine == engine) {
+            machine.missing.push(Missing { engine, why: format!("on the sink: {why}") });
+        }
+    }
+}
+
+/// Refuses what would trouble strangers.
+fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
+    let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
+        "it is a broadcast address; say --broadcast if that is meant".to_owned()
+    } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
+        "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
+            .to_owned()
+    } else if is_near(target) {
+        return Ok(());
+    } else if !args.allow_public {
+        format!("{target} is a public address; say --allow-public if it is yours, and give a rate")
+    } else if scenario.rates.iter().any(|rate| matches!(rate, Rate::Max | Rate::OfMax(_))) {
+        "a public address gets no unlimited traffic; give a --rate".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Target { target: args.target.clone(), why })
+}
+
+/// The key, from the file or from the environment.
+pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
+    let (from, bytes) = match file {
+        Some(path) => {
+            let from = path.display().to_string();
+            let bytes = std::fs::read(path).map_err(|source| CliError::Key {
+                from: from.clone(),
+                why: source.to_string(),
+            })?;
+            (from, bytes)
+        }
+        None => match std::env::var_os(KEY_VARIABLE) {
+            Some(value) => (KEY_VARIABLE.to_owned(), value.into_encoded_bytes()),
+            None => return Ok(None),
+        },
+    };
+    Key::from_bytes(&bytes).map(Some).map_err(|error| CliError::Key { from, why: error.to_string() })
+}
+
+/// The variable that holds a key. As the contract of the command line has it.
+const KEY_VARIABLE: &str = "UDPERF_KEY";
+
+/// A number that nobody can guess.
+pub(crate) fn nonce() -> Result<u64, CliError> {
+    getrandom::u64().map_err(|error| CliError::Random { why: error.to_string() })
+}

@@ -1,0 +1,148 @@
+//! `udperf sink`: the bound receiver.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::SystemTime;
+
+use super::args::SinkArgs;
+use super::blast::key;
+use super::cells::{stop_on_signals, tool};
+use super::error::{CliError, Exit};
+use super::lower;
+use super::output::{Target, color, complain, pretty, print, width};
+use crate::net::{NetError, Options, Udp};
+use crate::plan::{Machine, Pinning};
+use crate::report::document::{SCHEMA, SinkDocument};
+use crate::report::{self, text::Style};
+use crate::run::{self, Depth, RunError, SinkEnd, SinkEvent, SinkOptions};
+use crate::unit::Rate;
+
+/// Serves until it is stopped.
+pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let json = args.json.as_deref();
+    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
+    let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
+    let facts = run::survey(Depth::Quick);
+    let machine = run::machine(&facts);
+    let options = options(args, &machine)?;
+    let stop = stop_on_signals()?;
+    let mut news = News { quiet: args.quiet };
+    let (tally, end) = run::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
+    let document = SinkDocument {
+        schema: SCHEMA.to_owned(),
+        kind: "sink".to_owned(),
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(&facts),
+        ..report::sink(&tally)
+    };
+    let shown = if to_stdout {
+        print(&pretty(&document)).map(|_| ())
+    } else {
+        let style = Style { color: color(args.color), width: width() };
+        print(&report::text::sink(&document, style)).map(|_| ())
+    };
+    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
+    shown?;
+    Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Well })
+}
+
+/// How to serve.
+fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> {
+    if args.threads == 0 || args.max_clients == 0 {
+        let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
+        return Err(CliError::Contradiction(why));
+    }
+    let max_rate = match args.max_rate {
+        None => None,
+        Some(rate @ Rate::Pps(_)) => rate.at_size(1.0).map_err(CliError::Unit)?,
+        Some(rate) => {
+            let why = format!("--max-rate {rate} is no number of datagrams; write such as 200k");
+            return Err(CliError::Contradiction(why));
+        }
+    };
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| CliError::Random { why: error.to_string() })?;
+    Ok(SinkOptions {
+        sockets: sockets(args)?,
+        threads: args.threads,
+        sessions: args.max_clients.into(),
+        max_rate,
+        max_time: args.max_time,
+        once: args.once,
+        idle: args.idle_timeout,
+        wait: lower::wait(args.wait),
+        cores: match &args.pin {
+            Pinning::Auto => machine.cpus.clone(),
+            Pinning::Off => Vec::new(),
+            // The first one given out is the second in the order.
+            Pinning::Cores { rx, .. } => {
+                let mut cores = rx.clone();
+                cores.rotate_right(1);
+                cores
+            }
+        },
+        key: key(args.key_file.as_deref())?,
+        secret,
+    })
+}
+
+/// Where to listen: at the address asked for, or at any of both families.
+fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
+    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let of_family = |addr: &IpAddr| !(args.ipv4 && addr.is_ipv6() || args.ipv6 && addr.is_ipv4());
+    let addrs: Vec<_> = match args.bind {
+        Some(addr) if !of_family(&addr) => {
+            let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
+            return Err(CliError::Contradiction(why));
+        }
+        Some(addr) => vec![addr],
+        None => any.into_iter().filter(of_family).filter(|addr| has(*addr)).collect(),
+    };
+    let mut port = args.port;
+    let mut sockets = Vec::new();
+    for addr in addrs {
+        let options = Options {
+            bind: SocketAddr::new(addr, port),
+            buffer: args.socket_buffer,
+            dev: args.dev.clone(),
+            join: args.join.filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            ..Options::default()
+        };
+        if port == 0 && args.bind.is_none() {
+            // Both families at one port: the one that is free for the first.
+            let probe = Udp::open(&Options { join: None, ..options.clone() });
+            port = probe.map_err(|error| RunError::Net(NetError::from(error)))?.local.port();
+        }
+        sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
+    }
+    Ok(sockets)
+}
+
+/// Whether this host has addresses of the family.
+fn has(any: IpAddr) -> bool {
+    let bind = SocketAddr::new(any, 0);
+    any.is_ipv4() || Udp::open(&Options { bind, buffer: 0, ..Options::default() }).is_ok()
+}
+
+/// News on standard error while it serves.
+struct News {
+    quiet: bool,
+}
+
+impl News {
+    fn tell(&mut self, event: &SinkEvent<'_>) {
+        match event {
+            // Also when quiet: with port 0 nobody knew it before.
+            SinkEvent::Listening(addr) => complain(&format!("sink on {addr}")),
+            _ if self.quiet => {}
+            SinkEvent::Opened(from) => complain(&format!("{from} has come")),
+            SinkEvent::Closed(served) => complain(&format!(
+                "{} has left ({}): {} cells, {} datagrams received, {} sent",
+                served.from, served.why, served.cells, served.received, served.sent
+            )),
+            SinkEvent::Tick(_) => {}
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The other end: a name and a port become an address, and strangers are left alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use super::args::PORT;
+use super::error::CliError;
+
+/// Which family is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Either.
+    Any,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The first address of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family.
+pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliError> {
+    let (host, port) = split(target)?;
+    let wanted = |addr: &SocketAddr| match family {
+        Family::Any => true,
+        Family::V4 => addr.is_ipv4(),
+        Family::V6 => addr.is_ipv6(),
+    };
+    let found: Vec<_> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| {
+            let text = error.to_string();
+            let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
+            CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
+        })?
+        .collect();
+    found.iter().copied().find(wanted).ok_or_else(|| CliError::Target {
+        target: target.to_owned(),
+        why: "it has no address of that family; leave -4 and -6 away".to_owned(),
+    })
+}
+
+/// Host and port.
+fn split(target: &str) -> Result<(&str, u16), CliError> {
+    let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
+    let port = |word: &str| {
+        word.parse::<u16>()
+            .ok()
+            .filter(|&port| port > 0)
+            .ok_or_else(|| bad("the port is none; write 1 to 65535"))
+    };
+    if let Some(rest) = target.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;
+        return match rest.strip_prefix(':') {
+            Some(word) => Ok((host, port(word)?)),
+            None if rest.is_empty() => Ok((host, PORT)),
+            None => Err(bad("write [address]:port")),
+        };
+    }
+    match target.rsplit_once(':') {
+        // More than one colon, and no brackets: an IPv6 address alone.
+        Some((host, _)) if host.contains(':') => Ok((target, PORT)),
+        Some(("", _)) => Err(bad("the host is missing; write HOST:PORT")),
+        Some((host, word)) => Ok((host, port(word)?)),
+        None if target.is_empty() => Err(bad("the host is missing; write HOST or HOST:PORT")),
+        None => Ok((target, PORT)),
+    }
+}
+
+/// Whether traffic to this address stays with those who can be expected to want it: loopback,
+/// private and link-local ranges, multicast groups of no wider scope than the organisation's, and
+/// the range for benchmarks (RFC 1918, 2544, 2365, 3927, 4193, 4291).
+pub(crate) fn is_near(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4 == Ipv4Addr::BROADCAST
+                || (a == 198 && b & 0xFE == 18)
+                || a == 239
+                || v4.octets()[..3] == [224, 0, 0]
+        }
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                return is_near(v4.into());
+            }
+            let [first, ..] = v6.segments();
+            let multicast_scope = first & 0xF;
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || (first >> 8 == 0xFF && multicast_scope <= 8)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_in_every_form() {
+        for (word, host, port) in [
+            ("lab7", "lab7", 7_788),
+            ("lab7:9", "lab7", 9),
+            ("192.0.2.1:65535", "192.0.2.1", 65_535),
+            ("::1", "::1", 7_788),
+            ("[::1]", "::1", 7_788),
+            ("[fe80::1%2]:80", "fe80::1%2", 80),
+        ] {
+            assert_eq!(split(word).unwrap(), (host, port), "{word}");
+        }
+        for word in ["", ":9", "lab7:", "lab7:0", "lab7:65536", "lab7:x", "[::1", "[::1]9"] {
+            assert!(split(word).is_err(), "{word}");
+        }
+        assert_eq!(resolve("127.0.0.1", Family::V4).unwrap().to_string(), "127.0.0.1:7788");
+        assert!(resolve("127.0.0.1", Family::V6).is_err());
+    }
+
+    #[test]
+    fn public_addresses_are_told_from_near_ones() {
+        for near in [
+            "127.9.9.9", "10.0.0.1", "172.31.0.1", "192.168.0.1", "169.254.1.1", "198.19.0.1",
+            "239.1.2.3", "224.0.0.251", "::1", "fe80::1", "fd00::1", "ff02::1", "::ffff:10.0.0.1",
+        ] {
+            assert!(is_near(near.parse().unwrap()), "{near}");
+        }
+        for public in [
+            "8.8.8.8", "172.32.0.1", "198.20.0.1", "224.0.1.1", "2001:db8::1", "ff0e::1",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(!is_near(public.parse().unwrap()), "{public}");
+        }
+    }
+}

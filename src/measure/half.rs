@@ -1,0 +1,120 @@
+//! What one end of a cell measured: a harvest is two such halves, which may come from two hosts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{KernelDelta, OneWay, RxTally, Stalls, Timing, TxTally};
+use crate::unit::Nanos;
+
+/// What the senders of one host measured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TxHalf {
+    /// The senders' window: from the start to the last departure, or to the end of the schedule.
+    pub end: Nanos,
+    /// What they counted.
+    pub tally: TxTally,
+    /// How punctual they were; `None` flat out.
+    pub timing: Option<Timing>,
+    /// When they stood still.
+    pub stalls: Stalls,
+    /// Their CPU time.
+    pub cpu: Option<Nanos>,
+    /// The smallest SO_SNDBUF granted, in bytes.
+    pub buffer: Option<u64>,
+    /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
+    pub segments: Option<(u64, u64)>,
+    /// Datagrams sent by flow; all flows of the cell, in order.
+    pub flows: Vec<u64>,
+    /// Whether a count could not be reached.
+    pub stuck: bool,
+    /// Whether they were stopped before their end.
+    pub stopped: bool,
+    /// What the kernel of that host counted meanwhile.
+    pub kernel: KernelDelta,
+    /// Time that the hypervisor took from that host meanwhile.
+    pub stolen: Option<Nanos>,
+}
+
+impl TxHalf {
+    /// Adds what another worker of the same host measured, whose flows come behind.
+    pub fn merge(&mut self, other: Self) {
+        self.end = self.end.max(other.end);
+        self.tally.merge(&other.tally);
+        if let Some(timing) = &other.timing {
+            self.timing.get_or_insert_default().merge(timing);
+        }
+        self.stalls.merge(&other.stalls);
+        self.cpu = add(self.cpu, other.cpu);
+        self.buffer = least(self.buffer, other.buffer);
+        self.segments = match (self.segments, other.segments) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.min(b.1))),
+            (one, another) => one.or(another),
+        };
+        self.flows.extend(other.flows);
+        self.stuck |= other.stuck;
+        self.stopped |= other.stopped;
+    }
+}
+
+/// What the receivers of one host measured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RxHalf {
+    /// What they counted.
+    pub tally: RxTally,
+    /// Latency of what they received.
+    pub latency: OneWay,
+    /// When they stood still.
+    pub stalls: Stalls,
+    /// Their CPU time up to the end of the senders' window.
+    pub cpu: Option<Nanos>,
+    /// Whether their sockets take super-packets whole.
+    pub takes_super_packets: bool,
+    /// Sum of the jitter of all flows that have one, and how many have.
+    pub jitter: (Nanos, u64),
+    /// The smallest SO_RCVBUF granted, in bytes.
+    pub buffer: Option<u64>,
+    /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
+    pub flows: Vec<u64>,
+    /// Datagrams received by worker.
+    pub workers: Vec<u64>,
+    /// What the kernel of that host counted meanwhile, and what their sockets dropped.
+    pub kernel: KernelDelta,
+    /// Time that the hypervisor took from that host meanwhile.
+    pub stolen: Option<Nanos>,
+}
+
+impl RxHalf {
+    /// Adds what another worker of the same host measured. Any worker may have got any flow.
+    pub fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.latency.merge(&other.latency);
+        self.stalls.merge(&other.stalls);
+        self.cpu = add(self.cpu, other.cpu);
+        self.takes_super_packets |= other.takes_super_packets;
+        self.jitter = (self.jitter.0 + other.jitter.0, self.jitter.1 + other.jitter.1);
+        self.buffer = least(self.buffer, other.buffer);
+        if self.flows.len() < other.flows.len() {
+            self.flows.resize(other.flows.len(), 0);
+        }
+        self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| *sum += more);
+        self.workers.extend(other.workers);
+        if let Some(drops) = other.kernel.sockets {
+            *self.kernel.sockets.get_or_insert(0) += drops;
+        }
+    }
+}
+
+/// The sum, of those that are known.
+fn add(sum: Option<Nanos>, part: Option<Nanos>) -> Option<Nanos> {
+    match (sum, part) {
+        (Some(sum), Some(part)) => Some(sum + part),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The smaller one, of those that are known.
+fn least(least: Option<u64>, part: Option<u64>) -> Option<u64> {
+    match (least, part) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,82 @@
+//! How a histogram travels from one host to another: HdrHistogram's own form (V2, deflated), and
+//! the exact figures beside it.
+
+use hdrhistogram::serialization::{Deserializer as FromV2, Serializer as _, V2DeflateSerializer};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Latency;
+
+/// The parts of a [`Latency`].
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    histogram: Vec<u8>,
+    min_ns: u64,
+    max_ns: u64,
+    sum_ns: u128,
+    sum_of_squares: u128,
+    clamped: u64,
+}
+
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut histogram = Vec::new();
+        if self.count() > 0 {
+            V2DeflateSerializer::new()
+                .serialize(&self.histogram, &mut histogram)
+                .map_err(|error| S::Error::custom(error.to_string()))?;
+        }
+        let Self { min_ns, max_ns, sum_ns, sum_of_squares, clamped, .. } = *self;
+        Packed { histogram, min_ns, max_ns, sum_ns, sum_of_squares, clamped }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let packed = Packed::deserialize(deserializer)?;
+        let mut latency = Self::default();
+        if packed.histogram.is_empty() {
+            return Ok(latency);
+        }
+        let counts = FromV2::new()
+            .deserialize::<u64, _>(&mut packed.histogram.as_slice())
+            .map_err(|error| D::Error::custom(error.to_string()))?;
+        // Its bounds are the sender's: added up, they become ours.
+        latency.histogram.add(counts).map_err(|error| D::Error::custom(error.to_string()))?;
+        let Packed { min_ns, max_ns, sum_ns, sum_of_squares, clamped, .. } = packed;
+        (latency.min_ns, latency.max_ns) = (min_ns, max_ns);
+        (latency.sum_ns, latency.sum_of_squares) = (sum_ns, sum_of_squares);
+        latency.clamped = clamped;
+        Ok(latency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_travels_arrives_whole() {
+        let mut latency = Latency::default();
+        for ns in [0, 1, 999, 123_456, u64::MAX] {
+            latency.record_n(ns, 3);
+        }
+        for sent in [latency, Latency::default()] {
+            let bytes = postcard::to_stdvec(&sent).unwrap();
+            let arrived: Latency = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(arrived.histogram, sent.histogram);
+            assert_eq!(arrived.stdev_ns(), sent.stdev_ns());
+            assert_eq!((arrived.min_ns(), arrived.max_ns()), (sent.min_ns(), sent.max_ns()));
+            assert_eq!(arrived.clamped(), sent.clamped());
+        }
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_refused() {
+        let mut bytes = postcard::to_stdvec(&Latency::default()).unwrap();
+        bytes[0] = 3;
+        bytes.splice(1..1, [1, 2, 3]);
+        assert!(postcard::from_bytes::<Latency>(&bytes).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! The program that steers the datagrams of one port: classic BPF, which the kernel runs for each.
+//!
+//! ```text
+//!  0            2      4
+//!  ┌────────────┬──────┬──────
+//!  │ tag        │ flow │ …            big-endian; tag >> 6 is the number of a slot
+//!  └────────────┴──────┴──────
+//! ```
+
+use crate::sys::Instruction;
+
+/// How far a tag is shifted down to give the number of its slot; 0 is no slot.
+pub const SLOT_SHIFT: u32 = 6;
+
+/// Slots at most: what is left of 16 bits of tag, without 0.
+pub const MOST_SLOTS: u16 = u16::MAX >> SLOT_SHIFT;
+
+/// The bit of a tag that has a slot's datagrams spread by their source rather than by flow.
+pub const BY_SOURCE: u16 = 0x20;
+
+/// The tag of control messages, which all go to the first listener.
+pub const CONTROL_TAG: u16 = 1;
+
+/// Bytes that hold a tag and a flow; what is shorter is a stranger's.
+const STEERED_LEN: u32 = 4;
+
+/// Classes, sizes, modes and operations of `include/uapi/linux/bpf_common.h`, put together.
+mod code {
+    /// Load a word, half word or byte of the packet: `BPF_LD | BPF_W, BPF_H, BPF_B | BPF_ABS`.
+    pub(super) const LOAD: u16 = 0x20;
+    pub(super) const LOAD_HALF: u16 = 0x28;
+    pub(super) const LOAD_BYTE: u16 = 0x30;
+    /// Load a half word at X and more: `BPF_LD | BPF_H | BPF_IND`.
+    pub(super) const LOAD_HALF_AT_X: u16 = 0x48;
+    /// Load the packet's length: `BPF_LD | BPF_W | BPF_LEN`.
+    pub(super) const LOAD_LEN: u16 = 0x80;
+    /// Load X with four times the low half of a byte: `BPF_LDX | BPF_B | BPF_MSH`.
+    pub(super) const X_HEADER_LEN: u16 = 0xb1;
+    /// Load A or X from memory, store A: `BPF_LD, BPF_LDX | BPF_MEM`, `BPF_ST`.
+    pub(super) const RECALL: u16 = 0x60;
+    pub(super) const X_RECALL: u16 = 0x61;
+    pub(super) const STORE: u16 = 0x02;
+    /// Copy A to X: `BPF_MISC | BPF_TAX`.
+    pub(super) const X_FROM_A: u16 = 0x07;
+    /// Set A: `BPF_LD | BPF_IMM`.
+    pub(super) const SET: u16 = 0x00;
+    /// Reckon with a constant: `BPF_ALU | BPF_ADD, BPF_SUB, BPF_MUL, BPF_MOD, BPF_RSH | BPF_K`.
+    pub(super) const ADD: u16 = 0x04;
+    pub(super) const SUBTRACT: u16 = 0x14;
+    pub(super) const MULTIPLY: u16 = 0x24;
+    pub(super) const MODULO: u16 = 0x94;
+    pub(super) const SHIFT_DOWN: u16 = 0x74;
+    /// Reckon with X: `BPF_ALU | BPF_ADD, BPF_MOD, BPF_XOR | BPF_X`.
+    pub(super) const ADD_X: u16 = 0x0c;
+    pub(super) const MODULO_X: u16 = 0x9c;
+    pub(super) const XOR_X: u16 = 0xac;
+    /// Jump if equal, greater, at least, or if bits are set: `BPF_JMP | … | BPF_K`.
+    pub(super) const IF_EQUAL: u16 = 0x15;
+    pub(super) const IF_GREATER: u16 = 0x25;
+    pub(super) const IF_AT_LEAST: u16 = 0x35;
+    pub(super) const IF_SET: u16 = 0x45;
+    /// Jump always: `BPF_JMP | BPF_JA`.
+    pub(super) const JUMP: u16 = 0x05;
+    /// Return a constant, or A: `BPF_RET | BPF_K, BPF_A`.
+    pub(super) const RETURN: u16 = 0x06;
+    pub(super) const RETURN_A: u16 = 0x16;
+}
+
+/// `SKF_NET_OFF` of `include/uapi/linux/filter.h`: offsets from here on count from the IP header.
+const IP_HEADER: u32 = (-0x10_0000_i32) as u32;
+
+/// Where an IPv4 header has its source address (RFC 791).
+const V4_SOURCE: u32 = IP_HEADER + 12;
+
+/// Where an IPv6 header has the four words of its source address (RFC 8200).
+const V6_SOURCE: [u32; 4] = [IP_HEADER + 8, IP_HEADER + 12, IP_HEADER + 16, IP_HEADER + 20];
+
+/// Where an IPv6 header says what follows it, and where that begins (RFC 8200).
+const V6_NEXT: (u32, u32) = (IP_HEADER + 6, IP_HEADER + 40);
+
+/// UDP's number (IANA).
+const UDP: u32 = 17;
+
+/// Knuth's multiplier: 2³² by the golden ratio, rounded to odd. It spreads neighbours far apart.
+const SPREAD: u32 = 0x9E37_79B1;
+
+/// Memory cells of the program: the first socket of those to choose from, how many they are, and
+/// the hash; arbitrary.
+const FIRST: u32 = 0;
+/// See [`FIRST`].
+const COUNT: u32 = 1;
+/// See [`FIRST`].
+const HASH: u32 = 2;
+
+/// Who is behind a port: first the listeners, then the sockets of each slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Whether the sockets speak IPv6.
+    pub(super) ipv6: bool,
+    /// Sockets that get what belongs to no slot; at least 1.
+    pub(super) listeners: u32,
+    /// Sockets of each slot; at least 1.
+    pub(super) per_slot: u32,
+    /// Slots that exist.
+    pub(super) slots: u32,
+}
+
+const fn step(code: u16, operand: u32) -> Instruction {
+    Instruction { code, if_true: 0, if_false: 0, operand }
+}
+
+const fn jump(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction {
+    Instruction { code, if_true, if_false, operand }
+}
+
+/// The program for such a layout.
+pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
+    let Layout { ipv6, listeners, per_slot, slots } = *layout;
+    let mut program = vec![
+        step(code::LOAD_LEN, 0),
+        jump(code::IF_AT_LEAST, STEERED_LEN, 0, 20),
+        step(code::LOAD_HALF, 0),
+        jump(code::IF_EQUAL, CONTROL_TAG.into(), 0, 1),
+        step(code::RETURN, 0),
+        step(code::SHIFT_DOWN, SLOT_SHIFT),
+        jump(code::IF_EQUAL, 0, 15, 0),
+        jump(code::IF_GREATER, slots, 14, 0),
+        // A slot's: its first socket, then which of them.
+        step(code::SUBTRACT, 1),
+        step(code::MULTIPLY, per_slot),
+        step(code::ADD, listeners),
+        step(code::STORE, FIRST),
+        step(code::LOAD_HALF, 0),
+        jump(code::IF_SET, BY_SOURCE.into(), 5, 0),
+        step(code::LOAD_HALF, 2),
+        step(code::MODULO, per_slot),
+        step(code::X_RECALL, FIRST),
+        step(code::ADD_X, 0),
+        step(code::RETURN_A, 0),
+        step(code::SET, per_slot),
+        step(code::STORE, COUNT),
+        step(code::JUMP, 4),
+        // A stranger's.
+        step(code::SET, 0),
+        step(code::STORE, FIRST),
+        step(code::SET, listeners),
+        step(code::STORE, COUNT),
+    ];
+    program.extend(hash(ipv6));
+    program.extend([
+        // The high bits, which know all of the source, into the low ones, which choose.
+        step(code::RECALL, HASH),
+        step(code::X_FROM_A, 0),
+        step(code::SHIFT_DOWN, 16),
+        step(code::XOR_X, 0),
+        step(code::X_RECALL, COUNT),
+        step(code::MODULO_X, 0),
+        step(code::X_RECALL, FIRST),
+        step(code::ADD_X, 0),
+        step(code::RETURN_A, 0),
+    ]);
+    program
+}
+
+/// Mixes what is loaded into the hash.
+const MIX: [Instruction; 4] = [
+    step(code::X_RECALL, HASH),
+    step(code::XOR_X, 0),
+    step(code::MULTIPLY, SPREAD),
+    step(code::STORE, HASH),
+];
+
+/// Hashes source address and port. Behind an extension header of IPv6, a port would have to be
+/// searched for: there the address has to do.
+fn hash(ipv6: bool) -> Vec<Instruction> {
+    let mut steps = vec![step(code::SET, 0), step(code::STORE, HASH)];
+    if ipv6 {
+        for word in V6_SOURCE {
+            steps.push(step(code::LOAD, word));
+            steps.extend(MIX);
+        }
+        steps.push(step(code::LOAD_BYTE, V6_NEXT.0));
+        steps.push(jump(code::IF_EQUAL, UDP, 0, 1 + MIX.len() as u8));
+        steps.push(step(code::LOAD_HALF, V6_NEXT.1));
+        steps.extend(MIX);
+    } else {
+        steps.push(step(code::LOAD, V4_SOURCE));
+        steps.extend(MIX);
+        steps.push(step(code::X_HEADER_LEN, IP_HEADER));
+        steps.push(step(code::LOAD_HALF_AT_X, IP_HEADER));
+        steps.extend(MIX);
+    }
+    steps
+}

@@ -1,0 +1,73 @@
+//! Sending to whoever is there: nothing is known of what arrives.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::measure::{Ends, Harvest};
+use crate::plan::{Cell, Direction, Limit, Load, Plan};
+use crate::run::RunError;
+use crate::run::control::Control;
+use crate::run::counters::Watch;
+use crate::run::crew::Crew;
+use crate::run::session::{Bed, Part};
+use crate::run::worker::Phase;
+use crate::sys;
+use crate::unit::Nanos;
+
+/// A receiver that is not ours.
+#[derive(Debug)]
+pub struct Alone {
+    target: SocketAddr,
+    tag: u16,
+}
+
+impl Alone {
+    /// Sends to this address; its datagrams carry this tag and those after it.
+    #[must_use]
+    pub const fn new(target: SocketAddr, tag: u16) -> Self {
+        Self { target, tag }
+    }
+
+    fn phase(
+        &mut self,
+        crew: &Crew,
+        limit: Limit,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(), RunError> {
+        self.tag = self.tag.wrapping_add(1).max(1);
+        let control = Control::new(Arc::clone(stop), crew.senders());
+        let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
+        crew.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
+        crew.await_end(&mut crew.running(), tick)
+    }
+}
+
+impl Bed for Alone {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        let mut crew = Crew::new(plan.scenario.streams);
+        for share in plan.tx_shares(cell, load) {
+            crew.add_sender(share, self.target, Vec::new())?;
+        }
+        if plan.scenario.warmup > Nanos::ZERO {
+            self.phase(&crew, Limit::Time(plan.scenario.warmup), load, stop, tick)?;
+        }
+        let watch = Watch::begin();
+        self.phase(&crew, plan.scenario.limit, load, stop, tick)?;
+        let seen = watch.end();
+        let (tx, _) = crew.collect(&cell.id)?;
+        let mut tx = tx.unwrap_or_default();
+        seen.into_tx(&mut tx);
+        let harvest = Harvest::of(tx, None, Ends::Apart);
+        Ok(vec![Part { direction: Some(Direction::Forward), harvest }])
+    }
+}

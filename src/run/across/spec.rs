@@ -1,0 +1,153 @@
+//! What a client asks of a sink and what it is told: the bodies of control messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{HostFacts, RxHalf, TxHalf};
+use crate::plan::{EnginePair, IpOptions, Limit, Load, Missing};
+use crate::unit::{Nanos, PayloadSize};
+
+/// What the client asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// Who are you?
+    Host,
+    /// Set up the workers of a cell.
+    Prepare(CellSpec),
+    /// Have all sockets that you shall send to shown themselves?
+    Reached,
+    /// Begin a phase.
+    Start(PhaseSpec),
+    /// My senders have ended, or I have none; have yours?
+    Finish(Ended),
+    /// End the phase early.
+    Stop,
+    /// Hand over what was measured, and end the cell.
+    Collect,
+}
+
+/// What it is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// About this host.
+    Host(Box<PeerFacts>),
+    /// The workers are set up.
+    Ready(Ready),
+    /// Whether all have shown themselves.
+    Reached(bool),
+    /// The phase begins at the moment asked for.
+    Started,
+    /// That moment has passed; nothing has begun.
+    TooLate,
+    /// The phase is not over yet.
+    Running,
+    /// The phase is over.
+    Finished(Ended),
+    /// What was measured.
+    Halves(Box<Halves>),
+    /// Done.
+    Done,
+    /// It cannot be, for this reason.
+    Refused(String),
+}
+
+/// A sink and its host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PeerFacts {
+    /// The version of the program.
+    pub(crate) version: String,
+    /// Of the host.
+    pub(crate) facts: HostFacts,
+    /// Engines that it does not have.
+    pub(crate) missing: Vec<Missing>,
+    /// Equal on both ends exactly if they read the same clock.
+    pub(crate) clock: Option<String>,
+    /// Equal on both ends exactly if they are in one network namespace of one host.
+    pub(crate) network: Option<String>,
+    /// Receivers that each client gets.
+    pub(crate) receivers: u16,
+}
+
+/// Which way datagrams go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ways {
+    /// From the client to the sink.
+    pub(crate) forward: bool,
+    /// From the sink to the client.
+    pub(crate) reverse: bool,
+}
+
+/// The sink's part of a cell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CellSpec {
+    pub(crate) ways: Ways,
+    pub(crate) engine: EnginePair,
+    pub(crate) size: PayloadSize,
+    pub(crate) load: Load,
+    pub(crate) streams: u16,
+    /// Senders, and the client's receivers.
+    pub(crate) threads: u16,
+    /// Threads of the client that compete with the sink's for the same CPUs.
+    pub(crate) neighbours: u16,
+    /// The longest phase, where time decides.
+    pub(crate) time: Option<Nanos>,
+    pub(crate) batch: Option<u16>,
+    pub(crate) stamps: bool,
+    pub(crate) socket_buffer: u64,
+    pub(crate) ip: IpOptions,
+    pub(crate) seed: u64,
+    /// Whether flows go to receivers by a hash of where they come from, as SO_REUSEPORT has it,
+    /// instead of in turn.
+    pub(crate) by_hash: bool,
+}
+
+/// How to reach the workers of a cell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// The tag of the first phase; it has the next five bits for itself.
+    pub(crate) tag: u16,
+    /// The port of each receiver; empty: all are at the sink's own.
+    pub(crate) ports: Vec<u16>,
+    /// What the client's receiving sockets must show to be sent to.
+    pub(crate) secret: [u8; 16],
+}
+
+/// A phase to begin.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct PhaseSpec {
+    pub(crate) tag: u16,
+    /// When it begins for the sink's senders, by the sink's clock.
+    pub(crate) epoch: Nanos,
+    /// When it begins for the sink's receivers: earlier, so that no error of the clocks makes a
+    /// latency negative.
+    pub(crate) rx_epoch: Nanos,
+    pub(crate) limit: Limit,
+    /// When the client's senders mean to end, since `rx_epoch`.
+    pub(crate) window_end: Nanos,
+}
+
+/// The end of a phase on one side.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// When the senders' window ended, since the receivers' epoch.
+    pub(crate) end: Nanos,
+    /// Datagrams sent to each receiver; fewer numbers than receivers where that is not known.
+    pub(crate) sent_to: Vec<u64>,
+    /// Datagrams sent.
+    pub(crate) sent: u64,
+    /// Datagrams received.
+    pub(crate) received: u64,
+}
+
+/// What the sink measured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Halves {
+    pub(crate) tx: Option<TxHalf>,
+    pub(crate) rx: Option<RxHalf>,
+}
+
+/// A correction between the clocks, which goes along with an exchange of readings.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ClockNote {
+    /// How much further ahead the sink's clock is than was believed when the phase began.
+    pub(crate) shift_ns: i64,
+}

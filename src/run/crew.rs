@@ -1,0 +1,239 @@
+//! The workers of one host for one cell: set up, led through phases, and harvested. A cell on one
+//! host has one crew of senders and receivers; a cell across hosts has one at each end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::RunError;
+use super::dispatch::{run_receiver, run_sender};
+use super::worker::{Done, Event, Line, Phase};
+use crate::measure::{RxHalf, TxHalf};
+use crate::net::engine::NullLink;
+use crate::net::{NetError, Udp};
+use crate::plan::{RxShare, TxShare};
+use crate::unit::Nanos;
+
+/// From the order to the start of a phase: time for every worker to wake up and be ready.
+/// Arbitrary; a wake-up takes about 60 µs (measured), and under steal a few ms.
+const LEAD: Nanos = Nanos::from_millis(3);
+
+/// The same for each flow: its window of 8 KiB is wiped. More than that takes at
+/// 5 GB/s; arbitrary.
+const LEAD_A_FLOW: Nanos = Nanos::from_micros(2);
+
+/// How often the coordinator wakes to show progress; arbitrary, seldom enough not to disturb.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Stack of a worker thread in bytes. Its frames hold no buffers; arbitrary.
+const STACK: usize = 256 * 1024;
+
+/// One worker, from outside.
+struct Worker<Y> {
+    orders: Sender<Phase>,
+    thread: JoinHandle<Result<Y, NetError>>,
+}
+
+/// Workers that are in a phase, and what those did who are through it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// How many are in it.
+    pub(crate) workers: usize,
+    /// Datagrams sent.
+    pub(crate) sent: u64,
+    /// Datagrams received.
+    pub(crate) received: u64,
+    /// Datagrams sent by flow.
+    pub(crate) sent_by_flow: Vec<u64>,
+}
+
+impl Running {
+    fn note(&mut self, done: Done) {
+        self.workers -= 1;
+        self.sent += done.sent;
+        self.received += done.received;
+        let (first, flows) = done.flows;
+        let places = self.sent_by_flow.iter_mut().skip(first.into());
+        places.zip(flows).for_each(|(place, sent)| *place = sent);
+    }
+}
+
+/// The workers of one host.
+pub(crate) struct Crew {
+    senders: Vec<Worker<TxHalf>>,
+    receivers: Vec<Worker<RxHalf>>,
+    event_tx: Sender<Event>,
+    events: Receiver<Event>,
+    link: Arc<NullLink>,
+    flows: u64,
+}
+
+impl Crew {
+    /// Nobody yet, for so many flows.
+    pub(crate) fn new(flows: u16) -> Self {
+        let (event_tx, events) = mpsc::channel();
+        let link = NullLink::new(flows.into());
+        let (senders, receivers) = (Vec::new(), Vec::new());
+        Self { senders, receivers, event_tx, events, link, flows: flows.into() }
+    }
+
+    /// Starts a receiver, on the socket given or on one of its own, and waits until it is set up;
+    /// returns where it receives.
+    pub(crate) fn add_receiver(
+        &mut self,
+        share: RxShare,
+        given: Option<Udp>,
+    ) -> Result<Option<SocketAddr>, RunError> {
+        let link = Arc::clone(&self.link);
+        let name = format!("udperf-rx-{}", share.common.worker);
+        let work = move |line: &Line| run_receiver(&share, given, &link, line);
+        self.receivers.push(spawn(name, self.event_tx.clone(), work)?);
+        self.await_ready()
+    }
+
+    /// Starts a sender to this address, on the sockets given, one a flow, or on its own, and waits
+    /// until it is set up.
+    pub(crate) fn add_sender(
+        &mut self,
+        share: TxShare,
+        to: SocketAddr,
+        given: Vec<Udp>,
+    ) -> Result<(), RunError> {
+        let link = Arc::clone(&self.link);
+        let name = format!("udperf-tx-{}", share.common.worker);
+        let work = move |line: &Line| run_sender(&share, to, given, &link, line);
+        self.senders.push(spawn(name, self.event_tx.clone(), work)?);
+        self.await_ready().map(|_| ())
+    }
+
+    /// How many senders there are.
+    pub(crate) fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// How long before its start a phase must be ordered.
+    pub(crate) fn lead(&self) -> Nanos {
+        LEAD + Nanos(LEAD_A_FLOW.0 * self.flows)
+    }
+
+    /// Waits for the worker just started.
+    fn await_ready(&self) -> Result<Option<SocketAddr>, RunError> {
+        loop {
+            // Looked at before the wait: what a thread said before it ended is in the channel then.
+            let ended = self.anyone_ended();
+            match self.events.recv_timeout(TICK) {
+                Ok(Event::Ready(addr)) => return Ok(addr),
+                Ok(Event::Failed(error)) => return Err(error.into()),
+                Err(RecvTimeoutError::Timeout) if !ended => {}
+                Ok(Event::Done(_)) | Err(_) => {
+                    return Err(RunError::Panicked { id: String::new() });
+                }
+            }
+        }
+    }
+
+    /// Orders all receivers to begin a phase.
+    pub(crate) fn begin_receivers(&self, phase: &Phase) {
+        self.link.reset();
+        // A worker that died is noticed when its end is awaited.
+        self.receivers.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+    }
+
+    /// Orders all senders to begin a phase.
+    pub(crate) fn begin_senders(&self, phase: &Phase) {
+        self.senders.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+    }
+
+    /// Waits until all of these workers are through the phase.
+    pub(crate) fn await_end(
+        &self,
+        running: &mut Running,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(), RunError> {
+        while running.workers > 0 {
+            if !self.look(running, TICK)? {
+                tick();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits this long for one of these workers to get through the phase; whether one did.
+    pub(crate) fn look(&self, running: &mut Running, most: Duration) -> Result<bool, RunError> {
+        match self.events.recv_timeout(most) {
+            Ok(Event::Done(done)) => {
+                running.note(done);
+                Ok(true)
+            }
+            Ok(Event::Failed(error)) => Err(error.into()),
+            Ok(Event::Ready(_)) => Ok(true),
+            Err(RecvTimeoutError::Timeout) if !self.anyone_ended() => Ok(false),
+            Err(_) => Err(RunError::Panicked { id: String::new() }),
+        }
+    }
+
+    /// Whether a thread has ended although nobody told it to.
+    fn anyone_ended(&self) -> bool {
+        self.senders.iter().any(|worker| worker.thread.is_finished())
+            || self.receivers.iter().any(|worker| worker.thread.is_finished())
+    }
+
+    /// How many receivers there are.
+    pub(crate) fn receivers(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// All of them, before a phase.
+    pub(crate) fn running(&self) -> Running {
+        let flows = usize::try_from(self.flows).unwrap_or_default();
+        let workers = self.senders.len() + self.receivers.len();
+        Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
+    }
+
+    /// Ends all workers and takes what they have, each side added up; `None`: there is nobody on
+    /// that side.
+    pub(crate) fn collect(self, id: &str) -> Result<(Option<TxHalf>, Option<RxHalf>), RunError> {
+        let (tx, rx) = (join(self.senders, id)?, join(self.receivers, id)?);
+        let tx = tx.into_iter().reduce(|mut sum, half| {
+            sum.merge(half);
+            sum
+        });
+        let rx = rx.into_iter().reduce(|mut sum, half| {
+            sum.merge(half);
+            sum
+        });
+        Ok((tx, rx))
+    }
+}
+
+fn join<Y>(workers: Vec<Worker<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
+    let end = |worker: Worker<Y>| {
+        // Without anybody to give orders, the thread ends.
+        drop(worker.orders);
+        match worker.thread.join() {
+            Ok(harvest) => Ok(harvest?),
+            Err(_) => Err(RunError::Panicked { id: id.to_owned() }),
+        }
+    };
+    workers.into_iter().map(end).collect()
+}
+
+/// Starts a worker thread, which reports where it cannot be set up.
+fn spawn<Y: Default + Send + 'static>(
+    name: String,
+    events: Sender<Event>,
+    work: impl FnOnce(&Line) -> Result<Y, NetError> + Send + 'static,
+) -> Result<Worker<Y>, RunError> {
+    let (orders, receiver) = mpsc::channel();
+    let run = move || {
+        let line = Line { orders: receiver, events };
+        work(&line).or_else(|error| {
+            let _ = line.events.send(Event::Failed(error));
+            Ok(Y::default())
+        })
+    };
+    let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
+    Ok(Worker { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
+}

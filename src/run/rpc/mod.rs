@@ -1,0 +1,29 @@
+//! Sessions between a client and a server over control messages: requests that are executed once
+//! and answered whole, whatever the network loses, repeats, delays or damages.
+//!
+//! Neither side has a socket, a thread or a clock: datagrams and moments come in, datagrams and
+//! events go out, and the same input gives the same output.
+//!
+//! - `caller`: the client; one request at a time, retried until answered
+//! - `answerer`: the server; keeps nothing for a peer that has not proved its address
+//! - `token`: cookies and session ids; `backoff`: when to try again; `pull`: long answers
+//!
+//! # What a key proves
+//! With a key, that a message was written by somebody who has it, in this direction and session. A
+//! recorded message executes nothing a second time; on the path it can still be held back, and
+//! messages replayed there may keep a session from being closed for silence. Nothing is encrypted.
+//! Without a key the code at a message's end only shows damage; then it is the cookie, the nonce
+//! and the ids, none of which can be guessed, that keep out whoever does not see the traffic.
+
+mod answerer;
+mod backoff;
+mod caller;
+mod error;
+mod pull;
+mod table;
+mod token;
+
+pub use answerer::{Answerer, Event, Ignored, Limits, Took};
+pub use caller::{Caller, Heard};
+pub use error::{AnswerError, CallError, LONGEST_ANSWER};
+pub use token::AddressBytes;

@@ -1,0 +1,410 @@
+//! One client's cells at a sink: a thread that sets up workers, leads them through phases and hands
+//! over what they measured, one request after the other.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::server::SinkOptions;
+use crate::measure::HostFacts;
+use crate::net::{Group, Slot, Udp};
+use crate::plan::{Limit, Load, RxShare, Share, TxShare, WaitKind};
+use crate::run::RunError;
+use crate::run::across::spec::{Ask, CellSpec, Ended, Halves, PeerFacts, PhaseSpec, Ready, Told};
+use crate::run::control::Control;
+use crate::run::counters::{Seen, Watch};
+use crate::run::crew::{Crew, Running};
+use crate::run::worker::Phase;
+use crate::sys;
+use crate::unit::{Nanos, show_pps};
+use crate::wire::decode_own;
+
+/// How much of the time before its start an order may use up: workers must still wake up. Arbitrary;
+/// a wake-up takes about 60 µs (measured).
+const MARGIN: Nanos = Nanos::from_micros(200);
+
+/// How long the end of a phase is waited for before the client is told to ask again. Arbitrary:
+/// shorter than the client's first retry would be on most paths.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The bits of a tag that count phases, and the one that spreads by hash; see `net/steer.rs`.
+const PHASES: u16 = 0x1F;
+const BY_HASH: u16 = 0x20;
+
+/// The bits below the number of a slot; see `net/steer.rs`.
+const SLOT_SHIFT: u16 = 6;
+
+/// What the thread of a session is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// A request, with its number.
+    Ask(u32, Vec<u8>),
+    /// The client's clock was found to be off by so much more.
+    Shift(i64),
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(super) struct House {
+    pub(super) options: SinkOptions,
+    pub(super) facts: HostFacts,
+    /// Receivers that run now, of all sessions.
+    pub(super) busy: AtomicUsize,
+}
+
+/// One client.
+pub(super) struct Session {
+    pub(super) house: Arc<House>,
+    pub(super) group: Arc<Mutex<Group>>,
+    pub(super) from: SocketAddr,
+    pub(super) secret: [u8; 16],
+    pub(super) cell: Option<Cell>,
+    pub(super) served: Tally,
+}
+
+/// What a session came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) cells: u64,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// A cell that is set up.
+pub(super) struct Cell {
+    spec: CellSpec,
+    crew: Crew,
+    slot: Slot,
+    /// Where to send, by sender.
+    targets: Vec<Option<SocketAddr>>,
+    phase: Option<Under>,
+    /// What the kernel counted in the latest phase.
+    seen: Option<Seen>,
+}
+
+/// A phase that runs.
+struct Under {
+    tx: Arc<Control>,
+    rx: Arc<Control>,
+    halt: Arc<AtomicBool>,
+    running: Running,
+    watch: Watch,
+}
+
+impl Session {
+    /// Does what it is told until nobody tells anything any more.
+    pub(super) fn run(
+        mut self,
+        commands: &Receiver<Command>,
+        reply: &dyn Fn(u32, Vec<u8>),
+    ) -> Tally {
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Ask(number, body) => {
+                    let told = match postcard::from_bytes(&body) {
+                        Ok(ask) => self.answer(ask),
+                        Err(_) => Told::Refused(
+                            "the request cannot be read; run the same udperf at both ends".into(),
+                        ),
+                    };
+                    // All that is told can be written: it has no map with keys of unknown kind.
+                    reply(number, postcard::to_stdvec(&told).unwrap_or_default());
+                }
+                Command::Shift(by_ns) => {
+                    if let Some(under) = self.cell.as_ref().and_then(|cell| cell.phase.as_ref()) {
+                        under.rx.shift(by_ns);
+                    }
+                }
+            }
+        }
+        self.put_down();
+        self.served
+    }
+
+    fn answer(&mut self, ask: Ask) -> Told {
+        let told = match ask {
+            Ask::Host => Ok(Told::Host(Box::new(self.facts()))),
+            Ask::Prepare(spec) => self.prepare(spec),
+            Ask::Reached => self.reached(),
+            Ask::Start(order) => Ok(self.start(order)),
+            Ask::Finish(ended) => self.finish(&ended),
+            Ask::Stop => {
+                if let Some(under) = self.cell.as_ref().and_then(|cell| cell.phase.as_ref()) {
+                    under.halt.store(true, Ordering::Relaxed);
+                }
+                Ok(Told::Done)
+            }
+            Ask::Collect => self.collect(),
+        };
+        told.unwrap_or_else(|error: RunError| {
+            self.put_down();
+            Told::Refused(error.to_string())
+        })
+    }
+
+    fn facts(&self) -> PeerFacts {
+        let house = &self.house;
+        let machine = crate::run::machine(&house.facts);
+        PeerFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            facts: house.facts.clone(),
+            missing: machine.missing,
+            clock: sys::clock_identity(),
+            network: sys::network_identity(),
+            receivers: if self.group().can_steer() { house.options.threads } else { 1 },
+        }
+    }
+
+    fn group(&self) -> MutexGuard<'_, Group> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What of a cell this sink does not do.
+    fn objection(&self, spec: &CellSpec) -> Option<String> {
+        let options = &self.house.options;
+        let rate = spec.load.mean_pps();
+        if let Some(most) = options.max_rate
+            && rate.is_none_or(|rate| rate > most.pps())
+        {
+            return Some(format!(
+                "its --max-rate is {}; ask for no more, by --rate",
+                show_pps(most.pps())
+            ));
+        }
+        if let Some(most) = options.max_time
+            && spec.time.is_none_or(|time| time > most)
+        {
+            return Some(format!("its --max-time is {most}; ask for no more, by --time"));
+        }
+        let sound = spec.threads > 0 && spec.streams >= spec.threads && spec.size.largest() >= 16;
+        (!sound).then(|| "a cell without threads, streams or payload cannot be".to_owned())
+    }
+
+    fn prepare(&mut self, spec: CellSpec) -> Result<Told, RunError> {
+        self.put_down();
+        if let Some(why) = self.objection(&spec) {
+            return Ok(Told::Refused(why));
+        }
+        let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
+        let slot = self.group().take_slot(buffer).map_err(net)?;
+        let mut crew = Crew::new(spec.streams);
+        let workers = slot.sockets.len();
+        self.house.busy.fetch_add(workers, Ordering::Relaxed);
+        let targets = vec![None; usize::from(spec.threads)];
+        if spec.ways.forward {
+            for (worker, socket) in slot.sockets.iter().enumerate() {
+                let common = self.share(&spec, worker, &slot, 0..spec.streams);
+                let (engine, stamps) = (spec.engine.rx, spec.stamps);
+                let share = RxShare { common, engine, stamps, across: true };
+                let added = socket
+                    .duplicate()
+                    .map_err(net)
+                    .and_then(|socket| crew.add_receiver(share, Some(socket)));
+                if let Err(error) = added {
+                    self.house.busy.fetch_sub(workers, Ordering::Relaxed);
+                    self.group().give_back(slot.number);
+                    return Err(error);
+                }
+            }
+        }
+        let tag = (slot.number << SLOT_SHIFT) | if spec.by_hash { BY_HASH } else { 0 };
+        let ready = Ready { tag, ports: slot.port.into_iter().collect(), secret: self.secret };
+        self.cell = Some(Cell { spec, crew, slot, targets, phase: None, seen: None });
+        Ok(Told::Ready(ready))
+    }
+
+    /// What workers of a cell have in common.
+    fn share(
+        &self,
+        spec: &CellSpec,
+        worker: usize,
+        slot: &Slot,
+        flows: std::ops::Range<u16>,
+    ) -> Share {
+        let options = &self.house.options;
+        let cores = &options.cores;
+        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker + 1;
+        let busy = self.house.busy.load(Ordering::Relaxed);
+        let near = usize::from(spec.neighbours);
+        // The client may be on this very host, and its threads want CPUs too.
+        let crowded = busy + near > cores.len().max(1);
+        Share {
+            worker,
+            core: (!cores.is_empty()).then(|| cores[at % cores.len()]),
+            wait: match options.wait {
+                WaitKind::Hybrid if crowded => WaitKind::Epoll,
+                asked => asked,
+            },
+            batch: spec.batch.map(usize::from),
+            size: spec.size,
+            flows,
+            bind: self.group().local(),
+            socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
+            ip: spec.ip.clone(),
+        }
+    }
+
+    /// Looks which of the client's receiving sockets have shown themselves, and once all have, sets
+    /// up the senders. A socket must know the secret, and be at the address that was proved.
+    fn reached(&mut self) -> Result<Told, RunError> {
+        let Some(mut cell) = self.cell.take() else {
+            return Ok(Told::Refused("there is no cell".into()));
+        };
+        let mut payload = [0; 64];
+        let expected = (cell.slot.number << SLOT_SHIFT) | PHASES;
+        let tags = [expected, expected | BY_HASH];
+        for socket in &cell.slot.sockets {
+            while let Ok((len, from)) = socket.socket.recv_from(&mut payload) {
+                let shown = &payload[..len.min(payload.len())];
+                let header = tags.iter().find_map(|&tag| decode_own(shown, tag));
+                let knows = shown.get(16..32) == Some(&self.secret[..]);
+                if let Some(header) = header.filter(|_| knows && from.ip() == self.from.ip())
+                    && let Some(target) = cell.targets.get_mut(usize::from(header.flow))
+                {
+                    *target = Some(from);
+                }
+            }
+        }
+        let all = cell.targets.iter().all(Option::is_some);
+        if all && cell.crew.senders() == 0 {
+            self.add_senders(&mut cell)?;
+        }
+        self.cell = Some(cell);
+        Ok(Told::Reached(all))
+    }
+
+    fn add_senders(&self, cell: &mut Cell) -> Result<(), RunError> {
+        let (of, streams) = (usize::from(cell.spec.threads), usize::from(cell.spec.streams));
+        for (worker, target) in cell.targets.clone().into_iter().enumerate() {
+            let (first, end) = (streams * worker / of, streams * (worker + 1) / of);
+            let flows = first as u16..end as u16;
+            let socket = &cell.slot.sockets[worker % cell.slot.sockets.len()];
+            let given: Result<Vec<Udp>, _> =
+                flows.clone().map(|_| socket.duplicate().map_err(net)).collect();
+            let share = TxShare {
+                common: self.share(&cell.spec, worker, &cell.slot, flows),
+                engine: cell.spec.engine.tx,
+                connect: false,
+                of,
+                load: cell.spec.load,
+                seed: cell.spec.seed,
+            };
+            cell.crew.add_sender(share, target.unwrap_or(self.from), given?)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, order: PhaseSpec) -> Told {
+        let max_time = self.house.options.max_time;
+        let Some(cell) = &mut self.cell else {
+            return Told::Refused("there is no cell to start".into());
+        };
+        cell.abandon();
+        let too_long = match order.limit {
+            Limit::Time(time) => max_time.is_some_and(|most| time > most),
+            Limit::Count(_) => false,
+        };
+        if too_long {
+            return Told::Refused("that is longer than its --max-time".into());
+        }
+        if Nanos(sys::monotonic_ns()) + cell.crew.lead() + MARGIN > order.epoch {
+            return Told::TooLate;
+        }
+        let halt = Arc::new(AtomicBool::new(false));
+        let tx = Control::new(Arc::clone(&halt), cell.crew.senders());
+        let rx = Control::across(Arc::clone(&halt), cell.crew.receivers(), order.window_end);
+        let PhaseSpec { tag, limit, .. } = order;
+        // The slot is this session's, whatever it asks for.
+        let own = (cell.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_HASH));
+        let load: Load = cell.spec.load;
+        let phase = Phase { epoch: order.epoch, tag: own, limit, load, control: Arc::clone(&tx) };
+        let rx_phase = Phase { epoch: order.rx_epoch, control: Arc::clone(&rx), ..phase.clone() };
+        let watch = Watch::begin();
+        let running = cell.crew.running();
+        cell.crew.begin_receivers(&rx_phase);
+        cell.crew.begin_senders(&phase);
+        cell.phase = Some(Under { tx, rx, halt, running, watch });
+        Told::Started
+    }
+
+    fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
+        let Some(cell) = &mut self.cell else {
+            return Ok(Told::Refused("there is no cell to finish".into()));
+        };
+        let Some(under) = &mut cell.phase else {
+            return Ok(Told::Refused("there is no phase to finish".into()));
+        };
+        if cell.spec.ways.forward {
+            under.rx.senders_done(ended.end, &ended.sent_to);
+        }
+        while under.running.workers > 0 {
+            if !cell.crew.look(&mut under.running, LOOK)? {
+                return Ok(Told::Running);
+            }
+        }
+        let there = Ended {
+            end: if cell.crew.senders() > 0 { under.tx.window_end() } else { Nanos::ZERO },
+            sent_to: (0..cell.crew.senders()).map(|worker| under.tx.sent_to(worker)).collect(),
+            sent: under.running.sent,
+            received: under.running.received,
+        };
+        if let Some(under) = cell.phase.take() {
+            cell.seen = Some(under.watch.end());
+        }
+        Ok(Told::Finished(there))
+    }
+
+    fn collect(&mut self) -> Result<Told, RunError> {
+        let Some(mut cell) = self.cell.take() else {
+            return Ok(Told::Refused("there is no cell to hand over".into()));
+        };
+        cell.abandon();
+        let Cell { crew, slot, seen, .. } = cell;
+        let collected = crew.collect("sink");
+        self.give_back(&slot);
+        let (tx, rx) = collected?;
+        let mut halves = Halves { tx, rx };
+        if let Some(seen) = seen {
+            halves.tx.iter_mut().for_each(|half| seen.into_tx(half));
+            halves.rx.iter_mut().for_each(|half| seen.into_rx(half));
+        }
+        self.served.cells += 1;
+        self.served.sent += halves.tx.as_ref().map_or(0, |half| half.tally.sent);
+        self.served.received += halves.rx.as_ref().map_or(0, |half| half.tally.received);
+        Ok(Told::Halves(Box::new(halves)))
+    }
+
+    /// Ends a cell that nobody will ask for any more.
+    fn put_down(&mut self) {
+        if let Some(mut cell) = self.cell.take() {
+            cell.abandon();
+            let Cell { crew, slot, .. } = cell;
+            // What went wrong has been told.
+            let _ = crew.collect("sink");
+            self.give_back(&slot);
+        }
+    }
+
+    fn give_back(&self, slot: &Slot) {
+        self.house.busy.fetch_sub(slot.sockets.len(), Ordering::Relaxed);
+        self.group().give_back(slot.number);
+    }
+}
+
+impl Cell {
+    /// Ends the phase that runs, if one does: nothing more is expected.
+    fn abandon(&mut self) {
+        if let Some(mut under) = self.phase.take() {
+            under.halt.store(true, Ordering::Relaxed);
+            under.rx.senders_done(Nanos::ZERO, &vec![0; self.crew.receivers()]);
+            // A worker that failed is noticed when it is collected.
+            let _ = self.crew.await_end(&mut under.running, &mut || {});
+        }
+    }
+}
+
+fn net(error: crate::net::SocketError) -> RunError {
+    RunError::Net(error.into())
+}

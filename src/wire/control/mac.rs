@@ -1,0 +1,151 @@
+//! Keys, and the message authentication code that ends every control message.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Bytes of the code at the end of a message: HMAC-SHA-256 cut to its left half, the least that
+/// RFC 2104 §5 advises.
+pub const MAC_LEN: usize = 16;
+
+/// The key of those who have none; written here for all to see, so it guards against damage alone.
+/// Arbitrary.
+const PUBLIC_KEY: &[u8] = b"udperf control: no key";
+
+/// A pre-shared key. What it consists of is never shown.
+#[derive(Clone)]
+pub struct Key(Tagger);
+
+/// Why something is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Nothing, or nothing but the end of a line.
+    #[error("the key is empty; write at least one byte, e.g. by: openssl rand -hex 32")]
+    Empty,
+}
+
+impl Key {
+    /// The key that a file or a variable holds. One newline at its end (`\n` or `\r\n`) does not
+    /// count, because editors and `echo` put one there.
+    ///
+    /// # Errors
+    /// [`KeyError::Empty`] where nothing is left.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let line =
+            if line.len() < bytes.len() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        if line.is_empty() { Err(KeyError::Empty) } else { Ok(Self(Tagger::new(line))) }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(not shown)")
+    }
+}
+
+/// HMAC-SHA-256 (RFC 2104, FIPS 198-1) with its key worked in.
+#[derive(Clone)]
+pub struct Tagger(Hmac<Sha256>);
+
+impl Tagger {
+    /// With this key, of any length.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        // RFC 2104 §2: a key longer than a block is hashed, a shorter one padded; none is refused.
+        Self(<Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length"))
+    }
+
+    /// The code over these parts, one behind the other. They are not told apart: callers see to it
+    /// that only one of them varies in length.
+    #[must_use]
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; MAC_LEN] {
+        let whole = self.over(parts).finalize().into_bytes();
+        let mut tag = [0; MAC_LEN];
+        tag.copy_from_slice(&whole[..MAC_LEN]);
+        tag
+    }
+
+    /// Whether `tag` is the code over these parts; takes equally long wherever they differ.
+    #[must_use]
+    pub fn verify(&self, parts: &[&[u8]], tag: &[u8; MAC_LEN]) -> bool {
+        self.over(parts).verify_truncated_left(tag).is_ok()
+    }
+
+    fn over(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac
+    }
+}
+
+impl fmt::Debug for Tagger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tagger(not shown)")
+    }
+}
+
+/// What messages are sealed and opened with: a key, or the public one, under which the code shows
+/// damage and nothing else.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    pub(super) tagger: Tagger,
+    pub(super) keyed: bool,
+}
+
+impl Seal {
+    /// With this key, or without one.
+    #[must_use]
+    pub fn new(key: Option<&Key>) -> Self {
+        match key {
+            Some(Key(tagger)) => Self { tagger: tagger.clone(), keyed: true },
+            None => Self { tagger: Tagger::new(PUBLIC_KEY), keyed: false },
+        }
+    }
+
+    /// Whether there is a key that others do not know.
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_rfc_4231() {
+        // Test cases 1 and 5 (the truncated one) and 6 (a key longer than a block).
+        let tag = Tagger::new(&[0x0B; 20]).tag(&[b"Hi ", b"There"]);
+        assert_eq!(tag, 0xb034_4c61_d8db_3853_5ca8_afce_af0b_f12b_u128.to_be_bytes());
+        let tag = Tagger::new(&[0x0C; 20]).tag(&[b"Test With Truncation"]);
+        assert_eq!(tag, 0xa3b6_1674_7310_0ee0_6e0c_796c_2955_552b_u128.to_be_bytes());
+        let long = Tagger::new(&[0xAA; 131]);
+        let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let tag = long.tag(&[text]);
+        assert_eq!(tag, 0x60e4_3159_1ee0_b67f_0d8a_26aa_cbf5_b77f_u128.to_be_bytes());
+        assert!(long.verify(&[text], &tag));
+        assert!(!long.verify(&[&text[1..]], &tag));
+    }
+
+    #[test]
+    fn one_newline_is_no_part_of_a_key() {
+        let tag = |bytes: &[u8]| Seal::new(Some(&Key::from_bytes(bytes).unwrap())).tagger.tag(&[]);
+        assert_eq!(tag(b"secret\n"), tag(b"secret"));
+        assert_eq!(tag(b"secret\r\n"), tag(b"secret"));
+        assert_ne!(tag(b"secret\n\n"), tag(b"secret"));
+        assert_ne!(tag(b"secret\r"), tag(b"secret"));
+        for nothing in ["", "\n", "\r\n"] {
+            assert_eq!(Key::from_bytes(nothing.as_bytes()).unwrap_err(), KeyError::Empty);
+        }
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let key = Key::from_bytes(b"hunter2").unwrap();
+        let shown = format!("{key:?} {:?}", Seal::new(Some(&key)));
+        assert_eq!(shown, "Key(not shown) Seal { tagger: Tagger(not shown), keyed: true }");
+    }
+}

@@ -1,0 +1,64 @@
+//! What the fuzz targets in `fuzz/` do, on a stable toolchain and for a fixed number of inputs.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod targets;
+
+/// Pseudo-random and mutated inputs for each target.
+const INPUTS: usize = 200_000;
+
+/// splitmix64 (public domain).
+fn rng() -> impl FnMut() -> u64 {
+    let mut state = 0_u64;
+    move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Bytes of any kind: noise, and real inputs with something changed.
+fn inputs(real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
+    let mut next = rng();
+    for round in 0..INPUTS {
+        let pick = next() as usize % real.len();
+        let mut bytes = match round % 3 {
+            0 => (0..next() % 64).map(|_| next() as u8).collect(),
+            _ => real[pick].clone(),
+        };
+        for _ in 0..next() % 4 {
+            let at = next() as usize % bytes.len().max(1);
+            match next() % 4 {
+                0 => bytes.truncate(at),
+                1 => bytes.extend(next().to_be_bytes()),
+                2 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = next() as u8),
+                _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (round % 8)),
+            }
+        }
+        each(&bytes);
+    }
+}
+
+#[test]
+fn headers() {
+    let real = vec![vec![0; 16], vec![0xFF; 18], (0..64).collect()];
+    inputs(&real, targets::header);
+}
+
+#[test]
+fn control_messages() {
+    let control = targets::Control::new();
+    let mut accepted = 0;
+    inputs(&control.samples(), |bytes| accepted += control.decode(bytes));
+    // Unchanged samples are among the inputs, so the decoder got beyond its first checks.
+    assert!(accepted > INPUTS / 20, "{accepted}");
+}
+
+#[test]
+fn both_ends_of_a_session() {
+    let mut control = targets::Control::new();
+    let samples = control.samples();
+    inputs(&samples, |bytes| control.converse(bytes));
+}

@@ -1,0 +1,152 @@
+//! What is done with one input: shared by these tests and the fuzz targets in `fuzz/`.
+
+use std::net::SocketAddr;
+
+use udperf::run::rpc::{Answerer, Caller, Event, Limits, Took};
+use udperf::unit::Nanos;
+use udperf::wire::control::{
+    Body, CloseReason, Key, LONGEST, MAC_LEN, Message, Refusal, Seal, Tagger, decode, encode, peek,
+};
+use udperf::wire::{HEADER_LEN, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, word};
+
+/// The key of all that is keyed here.
+const KEY: &[u8] = b"of the fuzzer";
+
+/// Any bytes as a header.
+pub(crate) fn header(bytes: &[u8]) {
+    let own = bytes.first_chunk().map_or(0, |tag| u16::from_be_bytes(*tag));
+    let header = decode_own(bytes, own);
+    assert_eq!(header.is_some(), bytes.len() >= HEADER_LEN);
+    assert_eq!(word(bytes).is_some(), bytes.len() >= HEADER_LEN);
+    assert_eq!(decode_lag(bytes).is_some(), bytes.len() >= LAG_END);
+    assert_eq!(decode_own(bytes, own ^ 1), None);
+    if let Some(header) = header {
+        assert!(header.sequence <= MAX_SEQUENCE && header.intended_ns <= MAX_TIME);
+        let mut again = [0; HEADER_LEN];
+        udperf::wire::encode(header, &mut again);
+        assert_eq!(again, bytes[..HEADER_LEN]);
+    }
+}
+
+/// Both seals, and both ends of a session that has begun.
+pub(crate) struct Control {
+    keyed: Seal,
+    public: Seal,
+    tagger: Tagger,
+    server: Answerer<SocketAddr>,
+    caller: Caller,
+    home: SocketAddr,
+    now: Nanos,
+}
+
+impl Control {
+    /// With a session open and a request under way.
+    pub(crate) fn new() -> Self {
+        let key = Key::from_bytes(KEY).expect("it is not empty");
+        let mut server = Answerer::new(&[7; 32], Some(&key), Limits::default());
+        let mut caller = Caller::new(Some(&key), 42, 1, Nanos::from_millis(10_000));
+        let home = SocketAddr::from(([192, 0, 2, 1], 9));
+        caller.request(vec![1, 2, 3], Nanos(0)).expect("it is the first");
+        let mut sent = Vec::new();
+        assert_eq!(caller.poll(Nanos(0), &mut sent), None);
+        while caller.session().is_none() {
+            let mut replies = Vec::new();
+            for bytes in sent.drain(..) {
+                server.on_datagram(home, &bytes, Nanos(0), &mut replies);
+            }
+            for (_, bytes) in replies {
+                caller.on_datagram(&bytes, Nanos(0), &mut sent);
+            }
+        }
+        let (keyed, public) = (Seal::new(Some(&key)), Seal::new(None));
+        Self { keyed, public, tagger: Tagger::new(KEY), server, caller, home, now: Nanos(0) }
+    }
+
+    /// Messages of every kind, under either seal, of the session and of others.
+    pub(crate) fn samples(&self) -> Vec<Vec<u8>> {
+        let bodies = [
+            Body::Hello,
+            Body::Challenge { cookie: [1; 16] },
+            Body::Open { cookie: [2; 16] },
+            Body::Opened { session: 3 },
+            Body::Request(b"request"),
+            Body::Working,
+            Body::Answer(b"answer"),
+            Body::Large { len: 5_000 },
+            Body::Pull { offset: 0 },
+            Body::Chunk { offset: 0, bytes: &[4; 1_159] },
+            Body::Sync { t1: 0, note: b"note" },
+            Body::SyncReply { t1: 0, t2: 1, t3: 2 },
+            Body::Closed(CloseReason::Asked),
+            Body::Refused(Refusal::Busy),
+        ];
+        let mut samples = Vec::new();
+        for session in [self.caller.session().unwrap_or(0), 42, 7] {
+            for number in [0, 1, 2] {
+                for body in bodies {
+                    let message = Message { session, number, body };
+                    samples.push(encode(&message, &self.keyed));
+                    samples.push(encode(&message, &self.public));
+                }
+            }
+        }
+        samples
+    }
+
+    /// Any bytes as a message, as they are and with a right code behind them; tells how many of
+    /// these were messages.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> usize {
+        let mut accepted = 0;
+        let mut sealed = bytes.to_vec();
+        sealed.extend_from_slice(&self.tagger.tag(&[bytes]));
+        let cut = &bytes[..bytes.len().saturating_sub(MAC_LEN)];
+        let mut again = cut.to_vec();
+        again.extend_from_slice(&self.tagger.tag(&[cut]));
+        for bytes in [bytes, &sealed, &again] {
+            let seen = peek(bytes);
+            for seal in [&self.keyed, &self.public] {
+                if let Ok(message) = decode(bytes, seal) {
+                    accepted += 1;
+                    assert!(bytes.len() <= LONGEST);
+                    assert_eq!(seen.map(|seen| seen.session), Some(message.session));
+                    // Closed and Refused keep a reason in the number's place, as encode writes it.
+                    assert_eq!(encode(&message, seal), bytes);
+                }
+            }
+        }
+        accepted
+    }
+
+    /// Any bytes at both ends of the session, as they are and with a right code.
+    pub(crate) fn converse(&mut self, bytes: &[u8]) {
+        let cut = &bytes[..bytes.len().saturating_sub(MAC_LEN)];
+        let mut again = cut.to_vec();
+        again.extend_from_slice(&self.tagger.tag(&[cut]));
+        for bytes in [bytes, &again] {
+            self.now += Nanos::from_millis(1);
+            let mut replies = Vec::new();
+            let took = self.server.on_datagram(self.home, bytes, self.now, &mut replies);
+            assert!(replies.len() <= 1 && replies.iter().all(|(_, reply)| reply.len() <= LONGEST));
+            if let Took::Event(Event::Requested { session, number, body }) = took {
+                let answer = body.repeat(1_000);
+                assert_eq!(self.server.answer(session, number, answer, &mut replies), Ok(()));
+            }
+            let mut sent = Vec::new();
+            self.caller.on_datagram(bytes, self.now, &mut sent);
+            self.caller.poll(self.now, &mut sent);
+            // As many parts as are asked for at once, and what they stood behind.
+            assert!(sent.len() <= 32, "{} datagrams", sent.len());
+            self.server.tick(self.now, &mut replies);
+            assert!(self.server.sessions() <= 64);
+        }
+        if self.caller.is_over() {
+            *self = Self::new();
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -70,7 +70,7 @@ fn a_sink_outlives_its_clients() {
 #[test]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     let _alone = alone();
-    let sink = Sink::here("--max-clients 1 --idle-timeout 1");
+    let sink = Sink::here("--max-clients 1");
     let (relay, client) = running(&sink, "", Moment::Data(100));
     client.kill9();
     drop(client);

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::args::BlastArgs;
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
-use super::target::{Family, is_near, resolve};
 use super::lower;
+use super::target::{Family, is_near, resolve};
 use crate::net::Options;
 use crate::plan::{Machine, Missing, Route, Scenario};
 use crate::report;
@@ -93,10 +93,8 @@ pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
     let (from, bytes) = match file {
         Some(path) => {
             let from = path.display().to_string();
-            let bytes = std::fs::read(path).map_err(|source| CliError::Key {
-                from: from.clone(),
-                why: source.to_string(),
-            })?;
+            let bytes = std::fs::read(path)
+                .map_err(|source| CliError::Key { from: from.clone(), why: source.to_string() })?;
             (from, bytes)
         }
         None => match std::env::var_os(KEY_VARIABLE) {
@@ -104,7 +102,9 @@ pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
             None => return Ok(None),
         },
     };
-    Key::from_bytes(&bytes).map(Some).map_err(|error| CliError::Key { from, why: error.to_string() })
+    Key::from_bytes(&bytes)
+        .map(Some)
+        .map_err(|error| CliError::Key { from, why: error.to_string() })
 }
 
 /// The variable that holds a key. As the contract of the command line has it.

@@ -117,9 +117,15 @@ impl CliError {
         match self {
             // Well said, but not on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
-            Self::Unit(_) | Self::Word(_) | Self::Plan(_) | Self::Contradiction(_) => Exit::Usage,
+            Self::Unit(_)
+            | Self::Word(_)
+            | Self::Plan(_)
+            | Self::Contradiction(_)
+            | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
             | Self::File { .. }
+            | Self::Key { .. }
+            | Self::Random { .. }
             | Self::Stdout(_)
             | Self::Signals(_)
             | Self::Face { .. } => Exit::Failed,

@@ -42,7 +42,11 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
         // Without anybody to say what arrives, the fastest is what a server gets most of.
-        engines: vec![if args.no_peer { EngineWord::Pair(EnginePair::PLAIN) } else { EngineWord::Auto }],
+        engines: vec![if args.no_peer {
+            EngineWord::Pair(EnginePair::PLAIN)
+        } else {
+            EngineWord::Auto
+        }],
         rates: vec![Rate::Max],
         limit: Limit::Time(TIME),
         warmup: WARMUP,

@@ -16,7 +16,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command};
+pub use args::{
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, OutputArgs, SinkArgs,
+    Spread,
+};
 pub use error::{CliError, Exit};
 
 /// Runs the program on its arguments.

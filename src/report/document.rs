@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
-pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 pub use packets::{Choice, Failed, Packets, Tried};
+pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";

@@ -105,6 +105,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let received = (pps * ELAPSED_NS as f64 / 1e9) as u64;
     let latency = latency(if paced { 8_320 } else { 412_000 }, received);
     Cell {
+        direction: None,
         id: format!("{engine}/{size}/{rate}"),
         trial: 0,
         engine: Engine {

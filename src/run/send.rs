@@ -79,6 +79,9 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         job.stamp(slots, stride, flow, now);
         let push = tx.push(flow, first, leased);
         job.note(&push, flow, now);
+        if push.error == Some(SendError::Unreachable) {
+            control.sender_unreachable();
+        }
         tx.reclaim();
         if push.error == Some(SendError::WouldBlock) {
             if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// The port of a sink where nobody names another. Arbitrary; as the contract of the command line
 /// has it.
-pub const PORT: u16 = 7_788;
+pub(crate) const PORT: u16 = 7_788;
 
 /// UDP benchmark and load generator: every datagram accounted for, latency counted from the
 /// schedule, and doubt said aloud.

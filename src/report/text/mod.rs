@@ -7,9 +7,12 @@ mod ink;
 mod matrix;
 mod notes;
 mod rows;
+mod sink;
 mod table;
 #[cfg(test)]
 mod tests;
+
+pub use sink::sink;
 
 use super::document::Report;
 use ink::Ink;

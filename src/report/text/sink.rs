@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::Style;
-use super::ink::count;
+use super::ink::grouped as count;
 use crate::report::document::{SinkDocument, SinkOthers};
 use crate::unit::{show_bytes, show_nanos, show_pps};
 
@@ -45,8 +45,9 @@ fn others(out: &mut String, others: &SinkOthers, elapsed_ns: u64, style: Style) 
         return;
     }
     let sizes = others.sizes.iter().enumerate().filter(|(_, datagrams)| **datagrams > 0);
-    let sizes: Vec<_> =
-        sizes.map(|(class, datagrams)| format!("≤{} {}", 1_u64 << class, count(*datagrams))).collect();
+    let sizes: Vec<_> = sizes
+        .map(|(class, datagrams)| format!("≤{} {}", 1_u64 << class, count(*datagrams)))
+        .collect();
     let _ = writeln!(out, "sizes         {} (bytes)", sizes.join(" · "));
     let known = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), show_nanos);
     let _ = writeln!(
@@ -80,7 +81,8 @@ fn others(out: &mut String, others: &SinkOthers, elapsed_ns: u64, style: Style) 
 
 fn table(style: Style, head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head);
+    table.load_style(presets::NOTHING);
+    table.set_header(head);
     table.set_width(style.width.try_into().unwrap_or(u16::MAX));
     table
 }

@@ -224,6 +224,7 @@ pub(crate) mod tests {
         };
         let word = || "plain".to_owned();
         Cell {
+            direction: None,
             id: "plain/64/max".to_owned(),
             trial: 0,
             engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: word() },

@@ -312,6 +312,9 @@ impl Stage<'_> {
             if !self.crew.look(&mut begun.running, ASK_EVERY)? {
                 tick();
             }
+            if begun.tx.take_unreachable() {
+                link.doubt();
+            }
             if stop.load(Ordering::Relaxed) || link.has_failed() {
                 begun.halt.store(true, Ordering::Relaxed);
             }

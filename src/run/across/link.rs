@@ -93,6 +93,7 @@ pub(crate) struct Link {
     thread: Option<JoinHandle<()>>,
     clocks: Arc<Mutex<OffsetEstimator>>,
     failed: Arc<AtomicBool>,
+    port_seen_closed: Arc<AtomicBool>,
     same_clock: bool,
     target: SocketAddr,
 }
@@ -113,6 +114,7 @@ impl Link {
         let (orders, inbox) = mpsc::channel();
         let clocks = Arc::new(Mutex::new(OffsetEstimator::default()));
         let failed = Arc::new(AtomicBool::new(false));
+        let port_seen_closed = Arc::new(AtomicBool::new(false));
         let line = Line {
             poll,
             socket,
@@ -128,6 +130,7 @@ impl Link {
             heard_at: Nanos::NEVER,
             failure: None,
             failed: Arc::clone(&failed),
+            port_seen_closed: Arc::clone(&port_seen_closed),
             over: false,
         };
         let thread = Builder::new()
@@ -135,7 +138,7 @@ impl Link {
             .spawn(move || line.run())
             .map_err(|source| RunError::Spawn { source })?;
         let (thread, same_clock) = (Some(thread), false);
-        Ok(Self { orders, waker, thread, clocks, failed, same_clock, target })
+        Ok(Self { orders, waker, thread, clocks, failed, port_seen_closed, same_clock, target })
     }
 
     /// Asks the sink, and waits for what it says.
@@ -165,6 +168,12 @@ impl Link {
     /// Whether the sink is out of reach, as the next question will tell.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// A sender was told that the sink's port is closed. Unless the sink is heard soon, that is
+    /// believed.
+    pub(crate) fn doubt(&self) {
+        self.port_seen_closed.store(true, Ordering::Relaxed);
     }
 
     /// From now on, both ends are taken to read the same clock, unless what was exchanged says
@@ -251,6 +260,9 @@ struct Line {
     heard_at: Nanos,
     failure: Option<Failure>,
     failed: Arc<AtomicBool>,
+    /// Whether a sender was told that the sink's port is closed. A host sends few such messages a
+    /// second (icmp_ratelimit of icmp(7)), and those go to whoever sends most.
+    port_seen_closed: Arc<AtomicBool>,
     over: bool,
 }
 
@@ -303,6 +315,12 @@ impl Line {
         let now = now();
         let heard = self.caller.poll(now, &mut self.out);
         self.hear(heard);
+        if self.port_seen_closed.load(Ordering::Relaxed) {
+            self.unreachable_since.get_or_insert(now);
+        }
+        if self.unreachable_since.is_some_and(|since| now.since(since) > GRACE) {
+            self.fail(Failure::NoPort);
+        }
         if now.since(self.heard_at) > PATIENCE {
             self.fail(Failure::Silent);
         }
@@ -322,6 +340,7 @@ impl Line {
                     let heard = self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
                     if heard.is_some() {
                         (self.unreachable_since, self.heard_at) = (None, now);
+                        self.port_seen_closed.store(false, Ordering::Relaxed);
                     }
                     self.hear(heard);
                 }
@@ -337,10 +356,7 @@ impl Line {
         if sys::refusal_of(error) != sys::SendError::Unreachable {
             return;
         }
-        let since = *self.unreachable_since.get_or_insert(now);
-        if now.since(since) > GRACE {
-            self.fail(Failure::NoPort);
-        }
+        self.unreachable_since.get_or_insert(now);
     }
 
     fn hear(&mut self, heard: Option<Heard>) {

@@ -395,11 +395,7 @@ impl Server {
     }
 
     /// Ends all that runs.
-    fn close(
-        mut self,
-        began: Nanos,
-        watch: &mut dyn FnMut(SinkEvent<'_>),
-    ) -> SinkTally {
+    fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
         self.answerer.close_all(CloseReason::GoingDown, now(), &mut self.out);
         self.send();
         let left = self.clients.drain().map(|(_, client)| (client, CloseReason::GoingDown));

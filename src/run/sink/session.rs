@@ -64,6 +64,13 @@ pub(super) struct Session {
     pub(super) served: Tally,
 }
 
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Sender,
+    Receiver,
+}
+
 /// What a session came to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
@@ -195,7 +202,7 @@ impl Session {
         let targets = vec![None; usize::from(spec.threads)];
         if spec.ways.forward {
             for (worker, socket) in slot.sockets.iter().enumerate() {
-                let common = self.share(&spec, worker, &slot, 0..spec.streams);
+                let common = self.share(Role::Receiver, &spec, worker, &slot, 0..spec.streams);
                 let (engine, stamps) = (spec.engine.rx, spec.stamps);
                 let share = RxShare { common, engine, stamps, across: true };
                 let added = socket
@@ -218,6 +225,7 @@ impl Session {
     /// What workers of a cell have in common.
     fn share(
         &self,
+        role: Role,
         spec: &CellSpec,
         worker: usize,
         slot: &Slot,
@@ -225,7 +233,10 @@ impl Session {
     ) -> Share {
         let options = &self.house.options;
         let cores = &options.cores;
-        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker + 1;
+        // A receiver of the sink and a sender of the client are neighbours, as are a sender here and
+        // a receiver there: on distinct cores, where both ends are on one host.
+        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker;
+        let at = if role == Role::Receiver { at + 1 } else { at };
         let busy = self.house.busy.load(Ordering::Relaxed);
         let near = usize::from(spec.neighbours);
         // The client may be on this very host, and its threads want CPUs too.
@@ -284,7 +295,7 @@ impl Session {
             let given: Result<Vec<Udp>, _> =
                 flows.clone().map(|_| socket.duplicate().map_err(net)).collect();
             let share = TxShare {
-                common: self.share(&cell.spec, worker, &cell.slot, flows),
+                common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),
                 engine: cell.spec.engine.tx,
                 connect: false,
                 of,

@@ -22,6 +22,6 @@ pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
 pub use ledger::{Ledger, LostAt};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
-pub use strangers::{Served, SinkTally, Source, Strangers};
+pub use strangers::{Glimpse, Served, SinkTally, Source, Strangers};
 pub use tally::{Refusal, Refused, RxTally, TxTally};
 pub use window::{Fate, WINDOW, Window};

@@ -18,7 +18,7 @@ const SHORTEST: Nanos = Nanos::from_millis(1);
 
 /// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
 /// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
-pub(super) const MAX_BATCH: u16 = 1_024;
+pub const MAX_BATCH: u16 = 1_024;
 
 /// What the plan needs to know of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

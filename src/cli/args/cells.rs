@@ -45,8 +45,8 @@ pub struct CellArgs {
 
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row. With --pace
-    /// ramp, which brings its own rates: none.
+    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row. With
+    /// --pace ramp, which brings its own rates: none.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub rates: Vec<Rate>,
 

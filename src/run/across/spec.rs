@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{HostFacts, RxHalf, TxHalf};
-use crate::plan::{EnginePair, IpOptions, Limit, Load, Missing};
-use crate::unit::{Nanos, PayloadSize};
+use crate::plan::{EnginePair, IpOptions, LONGEST, Limit, Load, MAX_BATCH, Missing};
+use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
 /// What the client asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,6 +98,54 @@ pub(crate) struct CellSpec {
     /// Whether flows go to receivers by a hash of where they come from, as SO_REUSEPORT has it,
     /// instead of in turn.
     pub(crate) by_hash: bool,
+}
+
+/// The most senders that a client may ask for. Arbitrary: more than any host has cores to give.
+const MOST_THREADS: u16 = 256;
+
+/// The largest burst; as the words of the command line have it.
+const MOST_BURST: u32 = 65_536;
+
+/// How far ahead a phase may begin: longer than any client's patience with its orders. Arbitrary.
+const MOST_AHEAD: Nanos = Nanos::from_millis(60_000);
+
+impl CellSpec {
+    /// What no sink would do, whoever asks: what comes over the network has passed no plan.
+    pub(crate) fn objection(&self) -> Option<&'static str> {
+        let rates_are_sound = match self.load {
+            Load::FlatOut => true,
+            Load::Even(rate) | Load::Poisson(rate, _) => rate.is_sound(),
+            Load::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
+            Load::Ramp(from, to, over) => {
+                from.is_sound() && to.is_sound() && (Nanos(1)..=LONGEST).contains(&over)
+            }
+        };
+        let batch_is_sound = self.batch.is_none_or(|batch| (1..=MAX_BATCH).contains(&batch));
+        let size = self.size.largest();
+        let null = EnginePair::NULL;
+        if self.threads == 0 || self.streams < self.threads {
+            Some("each thread needs a stream; ask for more by --streams")
+        } else if self.threads > MOST_THREADS {
+            Some("256 threads are the most; ask for fewer")
+        } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
+            Some("the engine null has no network; name another one")
+        } else if !(MIN_PAYLOAD..=MAX_PAYLOAD).contains(&size) {
+            Some("payloads have 16 to 65,507 bytes; ask for such")
+        } else if !rates_are_sound || !batch_is_sound {
+            Some("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
+        } else {
+            None
+        }
+    }
+}
+
+impl PhaseSpec {
+    /// What is wrong with a phase that shall begin, at `now`.
+    pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
+        let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
+        let far = self.epoch.since(now) > MOST_AHEAD || self.rx_epoch > self.epoch;
+        (long || far).then_some("a phase begins within a minute and takes a day at most")
+    }
 }
 
 /// How to reach the workers of a cell.

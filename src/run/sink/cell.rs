@@ -15,8 +15,8 @@ use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How much of the time before its start an order may use up: workers must still wake up. Arbitrary;
-/// a wake-up takes about 60 µs (measured).
+/// What must be left of the time before its start when an order comes: workers have to wake up.
+/// Arbitrary; a wake-up takes about 60 µs (measured).
 const MARGIN: Nanos = Nanos::from_micros(200);
 
 /// How long the end of a phase is waited for before the client is told to ask again. Arbitrary:

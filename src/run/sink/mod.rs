@@ -5,6 +5,7 @@
 
 mod cell;
 mod options;
+mod others;
 mod server;
 mod session;
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::measure::{Served, Strangers};
+use crate::measure::{Glimpse, Served};
 use crate::net::Options;
 use crate::plan::WaitKind;
 use crate::unit::{Nanos, PacketRate};
@@ -44,8 +44,8 @@ pub enum SinkEvent<'a> {
     Opened(SocketAddr),
     /// A client has left.
     Closed(&'a Served),
-    /// A moment has passed; what strangers have sent to the first thread so far.
-    Tick(&'a Strangers),
+    /// A moment has passed: clients that are here, and what strangers have sent so far.
+    Tick(usize, Glimpse),
 }
 
 /// Why a sink ended.

@@ -16,7 +16,7 @@ use crate::run::RunError;
 use crate::run::across::spec::{Ask, CellSpec, Ended, Halves, PeerFacts, PhaseSpec, Ready, Told};
 use crate::run::crew::Crew;
 use crate::sys;
-use crate::unit::show_pps;
+use crate::unit::{Nanos, show_pps};
 use crate::wire::decode_own;
 
 /// Datagrams looked at for those that show a socket, each time. Arbitrary: no client has so many.
@@ -150,8 +150,7 @@ impl Session {
         {
             return Some(format!("its --max-time is {most}; ask for no more, by --time"));
         }
-        let sound = spec.threads > 0 && spec.streams >= spec.threads && spec.size.largest() >= 16;
-        (!sound).then(|| "a cell without threads, streams or payload cannot be".to_owned())
+        spec.objection().map(str::to_owned)
     }
 
     fn prepare(&mut self, spec: CellSpec) -> Result<Told, RunError> {
@@ -286,6 +285,9 @@ impl Session {
         };
         if too_long {
             return Told::Refused("that is longer than its --max-time".into());
+        }
+        if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
+            return Told::Refused(why.to_owned());
         }
         match &mut self.cell {
             Some(cell) => cell.start(order),

@@ -36,6 +36,9 @@ const BURST: u32 = 16;
 /// How long one exchange of a burst is waited for; arbitrary, longer than most paths take.
 const BURST_WAIT: Nanos = Nanos::from_millis(100);
 
+/// How long a burst takes at most, however many got lost; arbitrary.
+const BURST_MOST: Nanos = Nanos::from_millis(300);
+
 /// How long an answer is looked for without sleeping: what a path between neighbours takes, so
 /// that the wake-up does not count as its delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(500);
@@ -302,9 +305,13 @@ impl Line {
     /// Compares clocks several times in a row, without sleeping between question and answer where
     /// the path is short.
     fn burst(&mut self) {
+        let end = now() + BURST_MOST;
         for _ in 0..BURST {
             let before = self.samples();
             let began = now();
+            if began > end {
+                return;
+            }
             self.sync(began);
             self.send();
             while self.samples() == before && now().since(began) < BURST_WAIT && !self.over {

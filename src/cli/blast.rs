@@ -9,10 +9,10 @@ use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::lower;
 use super::target::{Family, is_near, resolve};
-use crate::net::Options;
+use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Missing, Route, Scenario};
 use crate::report;
-use crate::run::{self, Alone, Bed, Blast, Depth};
+use crate::run::{self, Alone, Bed, Blast, Depth, RunError};
 use crate::unit::Rate;
 use crate::wire::control::Key;
 
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let kind = "blast";
     let left_out = Vec::new();
     if scenario.route == Route::Alone {
+        reach(&scenario, target)?;
         let mut bed = Alone::new(target, nonce as u16);
         let bed: &mut dyn Bed = &mut bed;
         let job =
@@ -58,6 +59,21 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     cells::run(job, |report| {
         report.host.peer = Some(Box::new(report::host(&peer.facts)));
     })
+}
+
+/// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
+/// with the flag that mends it, before workers start.
+fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+    let options = Options {
+        bind: SocketAddr::new(scenario.bind, 0),
+        buffer: 0,
+        dev: scenario.ip.dev.clone(),
+        multicast: target.ip().is_multicast(),
+        broadcast: scenario.broadcast,
+        ..Options::default()
+    };
+    let reached = Udp::open(&options).and_then(|socket| socket.connect(target));
+    reached.map_err(|error| RunError::Net(NetError::from(error)).into())
 }
 
 /// Adds what the other end does not have.

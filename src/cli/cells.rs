@@ -114,6 +114,7 @@ fn assemble(
         scenario,
         choice: None,
         warnings: report::left_out(&plan.left_out)
+            .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, Wants::of(plan)))
             .collect(),
         cells,

@@ -12,18 +12,15 @@ use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
-    let bind = loopback(&args.cells)?;
-    let base = Scenario { bind, port: args.port, ..Scenario::default() };
+    let bind = local(&args.cells, args.to)?;
+    let (to, to_netns) = (args.to, args.to_netns.clone());
+    let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
     scenario(&args.cells, base)
 }
 
 /// What `blast` is to measure, from a local address of the family of `target`.
 pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
-    let any: IpAddr = match target {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let bind = args.cells.bind.unwrap_or(any);
+    let bind = args.cells.bind.unwrap_or_else(|| any(target.ip()));
     if bind.is_ipv4() != target.is_ipv4() {
         let why = format!("--bind {bind} and the target {target} are of two families; leave one");
         return Err(CliError::Contradiction(why));
@@ -38,6 +35,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     let base = Scenario {
         route,
         by_hash,
+        broadcast: args.broadcast,
         bind,
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
@@ -134,26 +132,43 @@ fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     }
 }
 
-/// The address of both ends on one host, with the default filled in.
-fn loopback(args: &CellArgs) -> Result<IpAddr, CliError> {
-    let contradiction = |flag, addr| {
-        CliError::Contradiction(format!(
-            "-{flag} and --bind {addr} contradict each other; leave one"
-        ))
-    };
+/// The address of the senders on one host, and of the receivers if they have no other, with the
+/// default filled in.
+fn local(args: &CellArgs, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
     let nobody = |addr: IpAddr| addr.is_multicast() || addr == Ipv4Addr::BROADCAST;
-    if let Some(addr) = args.bind.filter(|&addr| nobody(addr)) {
-        return Err(CliError::Contradiction(format!(
-            "--bind {addr} is no address of a host, and bench sends to its own host only; choose \
-             one that `ip addr` lists"
-        )));
+    let named = [("--bind", args.bind), ("--to", to)];
+    let named = named.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
+    for (flag, addr) in named {
+        if nobody(addr) {
+            return Err(CliError::Contradiction(format!(
+                "{flag} {addr} is no address of a host, and bench sends to its own host only; \
+                 choose one that `ip addr` lists"
+            )));
+        }
+        if args.ipv6 && addr.is_ipv4() || args.ipv4 && addr.is_ipv6() {
+            let family = if args.ipv6 { 6 } else { 4 };
+            let why = format!("-{family} and {flag} {addr} contradict each other; leave one");
+            return Err(CliError::Contradiction(why));
+        }
     }
-    match args.bind {
-        Some(addr) if args.ipv6 && addr.is_ipv4() => Err(contradiction(6, addr)),
-        Some(addr) if args.ipv4 && addr.is_ipv6() => Err(contradiction(4, addr)),
-        Some(addr) => Ok(addr),
-        None if args.ipv6 => Ok(Ipv6Addr::LOCALHOST.into()),
-        None => Ok(Ipv4Addr::LOCALHOST.into()),
+    match (args.bind, to) {
+        (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => {
+            let why = format!("--bind {bind} and --to {to} are of two families; choose one");
+            Err(CliError::Contradiction(why))
+        }
+        (Some(bind), _) => Ok(bind),
+        // Whatever address leads there.
+        (None, Some(to)) => Ok(any(to)),
+        (None, None) if args.ipv6 => Ok(Ipv6Addr::LOCALHOST.into()),
+        (None, None) => Ok(Ipv4Addr::LOCALHOST.into()),
+    }
+}
+
+/// Any address, of the family of this one.
+fn any(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -182,6 +197,22 @@ mod tests {
     #[test]
     fn no_flag_is_the_default() {
         assert_eq!(lowered("udperf bench").unwrap(), Scenario::default());
+    }
+
+    #[test]
+    fn receivers_may_have_another_address() {
+        let scenario = lowered("udperf bench --to 10.9.0.2 --to-netns lab").unwrap();
+        assert_eq!(scenario.bind.to_string(), "0.0.0.0");
+        assert_eq!(scenario.to.map(|to| to.to_string()).as_deref(), Some("10.9.0.2"));
+        assert_eq!(scenario.to_netns, Some("/run/netns/lab".into()));
+        let scenario = lowered("udperf bench -B ::1 --to ::2 --to-netns ./ns").unwrap();
+        assert_eq!(
+            (scenario.bind.to_string(), scenario.to_netns),
+            ("::1".into(), Some("./ns".into()))
+        );
+        for words in ["-B ::1 --to 10.9.0.2", "-6 --to 10.9.0.2", "--to 239.1.2.3"] {
+            assert!(lowered(&format!("udperf bench {words}")).is_err(), "{words}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::SinkArgs;
+use super::args::{MulticastGroup, SinkArgs};
 use super::blast::key;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
@@ -104,6 +104,8 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
         Some(addr) => vec![addr],
         None => any.into_iter().filter(of_family).filter(|addr| has(*addr)).collect(),
     };
+    let join = args.join.as_ref();
+    check_join(join, &addrs)?;
     let mut port = args.port;
     let mut sockets = Vec::new();
     for addr in addrs {
@@ -111,7 +113,8 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
             bind: SocketAddr::new(addr, port),
             buffer: args.socket_buffer,
             dev: args.dev.clone(),
-            join: args.join.filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join: join.map(|join| join.addr).filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join_dev: join.and_then(|join| join.dev.clone()),
             ..Options::default()
         };
         if port == 0 && args.bind.is_none() {
@@ -122,6 +125,21 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
         sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
     }
     Ok(sockets)
+}
+
+/// Refuses a group of which nothing would arrive at these addresses.
+fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), CliError> {
+    let Some(MulticastGroup { addr: group, .. }) = join else { return Ok(()) };
+    let gets =
+        |addr: &IpAddr| addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4();
+    if addrs.iter().any(gets) {
+        return Ok(());
+    }
+    let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    Err(CliError::Contradiction(format!(
+        "--join {group}: a socket that is bound to {addrs} gets nothing of that group; leave \
+         --bind and the other family away, and name the device by --dev"
+    )))
 }
 
 /// Whether this host has addresses of the family.

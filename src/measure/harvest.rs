@@ -103,6 +103,8 @@ pub enum CutShort {
     Interrupted,
     /// Nothing could be sent for 2 s, and a count was to be reached.
     Stuck,
+    /// The network said for 2 s that nobody is there.
+    Unreachable,
 }
 
 /// All that was measured in one cell, merged over its workers.

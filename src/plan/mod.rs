@@ -4,6 +4,7 @@
 mod decide;
 mod engines;
 mod error;
+mod place;
 mod scenario;
 mod share;
 mod words;

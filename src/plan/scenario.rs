@@ -1,6 +1,7 @@
 //! What was asked, in types, before it is known whether it can be had.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -77,14 +78,20 @@ pub struct Scenario {
     pub socket_buffer: usize,
     /// Whether senders connect their sockets.
     pub connect: bool,
-    /// Local address of both ends.
+    /// Local address of both ends, or of this one.
     pub bind: IpAddr,
+    /// Address of the receivers, where both ends are in this process; `None`: `bind`.
+    pub to: Option<IpAddr>,
+    /// File of the network namespace that these receivers are in; `None`: ours.
+    pub to_netns: Option<PathBuf>,
     /// Port of the first receiver; 0: any.
     pub port: u16,
     /// IP options.
     pub ip: IpOptions,
     /// Local ports of flows, first and last; `None`: any free ones.
     pub ports: Option<(u16, u16)>,
+    /// Whether to send to broadcast addresses.
+    pub broadcast: bool,
     /// Whether a sink gives flows to its receivers by a hash of where they come from.
     pub by_hash: bool,
     /// Seed of everything random.
@@ -115,9 +122,12 @@ impl Default for Scenario {
             socket_buffer: 4 << 20,
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
+            to: None,
+            to_netns: None,
             port: 0,
             ip: IpOptions::default(),
             ports: None,
+            broadcast: false,
             by_hash: false,
             seed: 1,
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,10 @@ pub struct Share {
     pub socket_buffer: usize,
     /// IP options.
     pub ip: IpOptions,
+    /// Whether to send to broadcast addresses.
+    pub broadcast: bool,
+    /// File of the network namespace to be in; `None`: where the process is.
+    pub netns: Option<PathBuf>,
 }
 
 /// What a sender needs beyond that.
@@ -75,6 +80,9 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
+    /// Gives up where the network keeps saying that nobody is there: no other sign of the receiver
+    /// will come.
+    pub heeds_unreachable: bool,
 }
 
 /// What a receiver needs beyond that.

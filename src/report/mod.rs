@@ -25,4 +25,4 @@ pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
 pub use schema::schema;
 pub use sink::sink;
-pub use warnings::{CellContext, cell_warnings, left_out};
+pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};

@@ -32,20 +32,29 @@ pub(crate) fn measure(
     if warmup > Nanos::ZERO {
         warmed = phase(&crew, tags[0], Limit::Time(warmup), load, stop, tick)?;
     }
+    let netns = plan.scenario.to_netns.as_deref();
+    let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns)));
     let watch = Watch::begin();
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
+    let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
     let (tx, rx) = crew.collect(&cell.id)?;
-    let (tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    seen.into_rx(&mut rx);
-    let mut harvest = Harvest::of(tx, Some(rx), Ends::Together);
+    let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+    let ends = if seen_there.is_some() { Ends::Apart } else { Ends::Together };
+    if let Some(there) = seen_there {
+        seen.into_tx(&mut tx);
+        there.into_rx(&mut rx);
+    } else {
+        seen.into_rx(&mut rx);
+    }
+    let mut harvest = Harvest::of(tx, Some(rx), ends);
     harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
     Ok(harvest)
 }
 
 /// Starts receivers, then senders.
 fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<Crew, RunError> {
-    let mut crew = Crew::new(plan.scenario.streams);
+    let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
     let mut addrs = Vec::new();
     for share in plan.rx_shares(cell) {
         addrs.push(crew.add_receiver(share, None)?);

@@ -1,6 +1,10 @@
 //! Readings of the kernel's counters around a phase.
 
+use std::path::Path;
+use std::thread;
+
 use crate::measure::{KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
+use crate::net::enter_netns;
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -24,9 +28,23 @@ impl Watch {
         Self { counters: read(), stolen_ns: sys::stolen_ns() }
     }
 
+    /// Reads those of another network namespace; CPU time is the same host's.
+    pub(crate) fn begin_in(netns: &Path) -> Self {
+        Self { counters: read_in(netns), stolen_ns: None }
+    }
+
     /// Reads them again.
     pub(crate) fn end(&self) -> Seen {
-        let kernel = read().since(&self.counters, None);
+        self.seen(&read())
+    }
+
+    /// Reads those of that other network namespace again.
+    pub(crate) fn end_in(&self, netns: &Path) -> Seen {
+        self.seen(&read_in(netns))
+    }
+
+    fn seen(&self, now: &KernelCounters) -> Seen {
+        let kernel = now.since(&self.counters, None);
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
         Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }
@@ -49,6 +67,13 @@ impl Seen {
     pub(crate) fn into_tx(self, half: &mut TxHalf) {
         (half.kernel, half.stolen) = (self.kernel, self.stolen);
     }
+}
+
+/// All counters of another network namespace now, by a thread that enters it; none where it cannot.
+fn read_in(netns: &Path) -> KernelCounters {
+    let read = || enter_netns(netns).ok().map(|()| read());
+    // A thread that panicked has said so on standard error.
+    thread::scope(|scope| scope.spawn(read).join().ok().flatten()).unwrap_or_default()
 }
 
 /// All counters now.

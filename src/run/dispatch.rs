@@ -6,32 +6,41 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{Line, receive_phases, send_phases, set_up};
+use super::worker::{Line, options, receive_phases, send_phases, settle};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
-use crate::net::{NetError, Udp};
+use crate::net::{NetError, Options, Ports, Udp};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};
+
+/// Where a sender sends, and from where.
+pub(crate) struct Outlet {
+    /// Where to.
+    pub(crate) to: SocketAddr,
+    /// Sockets to use, one a flow; what is missing is opened.
+    pub(crate) given: Vec<Udp>,
+    /// Local ports for those that are opened; `None`: any free ones.
+    pub(crate) ports: Option<Ports>,
+}
 
 /// Runs a sender to its end.
 pub(crate) fn run_sender(
     share: &TxShare,
-    to: SocketAddr,
-    given: Vec<Udp>,
+    outlet: Outlet,
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxHalf, NetError> {
     let Share { size, batch, .. } = share.common;
+    settle(&share.common)?;
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     if share.engine == TxKind::Null {
-        set_up(&share.common, 0)?;
         let tx = NullTx::new(Arc::clone(link), usize::from(share.common.flows.start), size);
         return send_phases(tx, share, None, line);
     }
-    let Flows { sockets, to, buffer } = open_flows(share, to, given)?;
+    let Flows { sockets, to, buffer } = open_flows(share, outlet)?;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
@@ -58,9 +67,9 @@ pub(crate) fn run_receiver(
     line: &Line,
 ) -> Result<RxHalf, NetError> {
     let Share { size, batch, .. } = share.common;
+    settle(&share.common)?;
     let stamps = share.stamps;
     if share.engine == RxKind::Null {
-        set_up(&share.common, 0)?;
         let (first, flows) = (share.common.flows.start, share.common.flows.len());
         let rx = NullRx::new(Arc::clone(link), first.into(), flows, size, stamp);
         return receive_phases(rx, share, share.common.bind, None, line);
@@ -113,9 +122,12 @@ struct Flows {
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(share: &TxShare, to: SocketAddr, given: Vec<Udp>) -> Result<Flows, NetError> {
-    let missing = share.common.flows.len() - given.len().min(share.common.flows.len());
-    let mut udps = set_up(&share.common, missing)?;
+fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows, NetError> {
+    let Outlet { to, given, ports } = outlet;
+    let multicast = to.ip().is_multicast();
+    let options = Options { ports, multicast, ..options(&share.common) };
+    let missing = share.common.flows.len().saturating_sub(given.len());
+    let mut udps: Vec<Udp> = (0..missing).map(|_| Udp::open(&options)).collect::<Result<_, _>>()?;
     udps.extend(given);
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
@@ -130,8 +142,7 @@ fn open_one(
     share: &Share,
     given: Option<Udp>,
 ) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
-    let mut udps = set_up(share, usize::from(given.is_none()))?;
-    udps.extend(given);
-    let Udp { socket, local, receive_buffer, .. } = udps.remove(0);
+    let udp = given.map_or_else(|| Udp::open(&options(share)), Ok)?;
+    let Udp { socket, local, receive_buffer, .. } = udp;
     Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
 }

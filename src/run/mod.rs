@@ -57,6 +57,15 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
+    /// A receiver that the network says is not there.
+    #[error(
+        "{id}: nobody listens at the target, says the network (ICMP unreachable) for 2 s; start \
+         the receiver, or name its port"
+    )]
+    NobodyThere {
+        /// The cell.
+        id: String,
+    },
     /// A share of what `max` delivered, which was nothing.
     #[error(
         "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \

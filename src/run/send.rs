@@ -13,6 +13,10 @@ use crate::wire::{Header, encode, encode_lag};
 /// How long a sender that must reach a count tries in vain before it gives up; arbitrary.
 const STUCK: Nanos = Nanos::from_millis(2_000);
 
+/// How far apart words that nobody is there still make a row. Arbitrary; a host says so about once
+/// a second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation).
+const SAME_ROW: Nanos = Nanos::from_millis(1_500);
+
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
 pub struct SendJob {
@@ -36,6 +40,8 @@ pub struct SendJob {
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
+    /// Gives up where the network keeps saying that nobody is there.
+    pub heeds_unreachable: bool,
     /// What it counts.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
@@ -46,6 +52,8 @@ pub struct SendJob {
     pub departed: Option<Nanos>,
     /// The first of an unbroken row of refusals, for giving up.
     pub refused_since: Option<Nanos>,
+    /// The first and the latest of a row of refusals as unreachable, for giving up.
+    pub unreachable: Option<(Nanos, Nanos)>,
     /// Whether it gave up.
     pub stuck: bool,
 }
@@ -173,5 +181,12 @@ impl SendJob {
         self.tally.refused.count(refusal, refused);
         let since = *self.refused_since.get_or_insert(now);
         self.stuck = self.must_reach_count && now.since(since) > STUCK;
+        if refusal == Refusal::Unreachable && self.heeds_unreachable {
+            let (first, latest) = self.unreachable.unwrap_or((now, now));
+            // What is sent between two such words says nothing: it goes the same way.
+            let first = if now.since(latest) > SAME_ROW { now } else { first };
+            self.unreachable = Some((first, now));
+            self.stuck |= now.since(first) > STUCK;
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::send::{SendJob, send};
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
 use crate::net::engine::{Rx, Tx};
-use crate::net::{NetError, Options, Udp, Waiter, pin_to};
+use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
 use crate::sys;
@@ -69,21 +69,25 @@ pub(crate) struct Line {
     pub(crate) events: Sender<Event>,
 }
 
-/// Places the thread, then opens its sockets: one, or one a flow.
-pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError> {
-    if let Some(core) = share.core {
-        pin_to(core)?;
-    }
-    let options = Options {
+/// What a socket of this share is.
+pub(crate) fn options(share: &Share) -> Options {
+    Options {
         bind: share.bind,
         buffer: share.socket_buffer,
         dscp: share.ip.dscp,
         ttl: share.ip.ttl,
         df: share.ip.df,
         dev: share.ip.dev.clone(),
+        broadcast: share.broadcast,
         ..Options::default()
-    };
-    (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
+    }
+}
+
+/// Places the thread: on its core, and in its network namespace.
+pub(crate) fn settle(share: &Share) -> Result<(), NetError> {
+    share.core.map_or(Ok(()), pin_to)?;
+    share.netns.as_deref().map_or(Ok(()), enter_netns)?;
+    Ok(())
 }
 
 /// The event loop of a worker.
@@ -250,12 +254,14 @@ impl SendJob {
             next: vec![0; share.common.flows.len()],
             size: share.common.size,
             must_reach_count: false,
+            heeds_unreachable: share.heeds_unreachable,
             tally: TxTally::default(),
             timing,
             // On a schedule a batch is what is due at once, and short.
             stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
+            unreachable: None,
             stuck: false,
         }
     }
@@ -278,6 +284,7 @@ impl SendJob {
                 .for_each(crate::measure::Latency::reset);
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
+        self.unreachable = None;
         match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.

@@ -83,6 +83,9 @@ pub fn bind_device<S>(_socket: &S, _device: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Nothing to keep away here.
+pub fn join_no_group<S>(_socket: &S, _ipv6: bool) {}
+
 /// Why a send failed, as far as std tells.
 #[must_use]
 pub fn refusal_of(error: &io::Error) -> SendError {

@@ -5,7 +5,7 @@ mod bench;
 mod cells;
 mod output;
 
-pub use across::{BlastArgs, SinkArgs, Spread};
+pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub use output::{ColorWhen, OutputArgs};

@@ -28,11 +28,13 @@
 mod engine;
 mod kernel;
 mod ledger;
+mod path;
 mod timing;
 
 use super::document::{Cell, Warning};
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub use path::over_loopback;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
 use crate::plan::{Kind, Plan, TimestampKind, TxKind};
@@ -145,6 +147,7 @@ const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
         CutShort::Stuck => "nothing could be sent for 2 s",
+        CutShort::Unreachable => "the target was unreachable for 2 s",
     }
 }
 

@@ -13,11 +13,12 @@ use super::stage::{PHASES, Stage};
 use crate::clock::Offset;
 use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::{Options, Udp};
-use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, Share, TimestampKind};
+use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, TimestampKind};
 use crate::run::RunError;
 use crate::run::counters::Watch;
 use crate::run::crew::Crew;
 use crate::run::session::{Bed, Part};
+use crate::run::worker::options;
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::control::Key;
@@ -100,11 +101,12 @@ impl Blast {
             return Err(self.damaged());
         };
         let target = data_address(self.peer.target, &ready);
-        let mut crew = Crew::new(plan.scenario.streams);
+        let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
         if spec.ways.reverse {
             let mut shown = Vec::new();
             for share in plan.rx_shares(cell) {
-                let socket = Udp::open(&options(&share.common)).map_err(net)?;
+                let options = Options { ports: crew.ports(), ..options(&share.common) };
+                let socket = Udp::open(&options).map_err(net)?;
                 socket.connect(target).map_err(net)?;
                 shown.push(socket.duplicate().map_err(net)?);
                 crew.add_receiver(share, Some(socket))?;
@@ -188,19 +190,6 @@ fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
 fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
     let port = ready.ports.first().copied();
     port.map_or(target, |port| SocketAddr::new(target.ip(), port))
-}
-
-/// What a socket of this share is.
-fn options(share: &Share) -> Options {
-    Options {
-        bind: share.bind,
-        buffer: share.socket_buffer,
-        dscp: share.ip.dscp,
-        ttl: share.ip.ttl,
-        df: share.ip.df,
-        dev: share.ip.dev.clone(),
-        ..Options::default()
-    }
 }
 
 impl Bed for Blast {

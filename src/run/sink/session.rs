@@ -160,7 +160,7 @@ impl Session {
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
         let slot = self.group().take_slot(buffer).map_err(net)?;
-        let mut crew = Crew::new(spec.streams);
+        let mut crew = Crew::new(spec.streams, None);
         let workers = slot.sockets.len();
         self.house.busy.fetch_add(workers, Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
@@ -218,6 +218,8 @@ impl Session {
             bind: self.group().local(),
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: spec.ip.clone(),
+            broadcast: false,
+            netns: None,
         }
     }
 
@@ -271,6 +273,7 @@ impl Session {
                 of,
                 load: cell.spec.load,
                 seed: cell.spec.seed,
+                heeds_unreachable: false,
             };
             cell.crew.add_sender(share, target.unwrap_or(self.from), given?)?;
         }

@@ -16,6 +16,9 @@ const SK_MEMINFO_VARS: usize = 9;
 /// `SO_MEMINFO` of `include/uapi/asm-generic/socket.h`; libc lacks it on some targets.
 const SO_MEMINFO: libc::c_int = 55;
 
+/// `IPV6_MULTICAST_ALL` of `include/uapi/linux/in6.h`; libc lacks it on some targets.
+const IPV6_MULTICAST_ALL: libc::c_int = 29;
+
 /// Datagrams that this socket's receive queue had no room for since it was made, modulo 2³²; `None`
 /// before Linux 4.12.
 #[must_use]
@@ -75,6 +78,18 @@ pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     } else {
         set_int(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
     }
+}
+
+/// Keeps what is sent to multicast groups away from this socket, unless it joins them itself
+/// (`IP_MULTICAST_ALL`, ip(7), and its like of IPv6, which kernels before 4.20 lack).
+pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
+    let fd = socket.as_fd();
+    // What does not take leaves all as it was.
+    let _ = if ipv6 {
+        set_int(fd, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+    } else {
+        set_int(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
+    };
 }
 
 /// Why a send failed.

@@ -204,6 +204,10 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if let Some(asked) = scenario.batch.filter(|&asked| asked > MAX_BATCH) {
         return Err(PlanError::BatchTooLarge { asked });
     }
+    let is_null = |word: &EngineWord| *word == EngineWord::Pair(EnginePair::NULL);
+    if scenario.route != Route::Within && scenario.engines.iter().any(is_null) {
+        return Err(PlanError::NullAcross);
+    }
     let engines: usize = scenario.engines.iter().map(EngineWord::pairs).sum();
     let rows = scenario.sizes.len() * engines * scenario.rates.len().max(1);
     let asked = (rows as u64).saturating_mul(u64::from(trials));

@@ -197,8 +197,8 @@ impl Session {
     ) -> Share {
         let options = &self.house.options;
         let cores = &options.cores;
-        // A receiver of the sink and a sender of the client are neighbours, as are a sender here and
-        // a receiver there: on distinct cores, where both ends are on one host.
+        // A receiver here and a sender of the client are neighbours, as are a sender here and a
+        // receiver there: on distinct cores, where both ends are on one host.
         let at = usize::from(slot.number - 1) * slot.sockets.len() + worker;
         let at = if role == Role::Receiver { at + 1 } else { at };
         let busy = self.house.busy.load(Ordering::Relaxed);

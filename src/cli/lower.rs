@@ -31,6 +31,12 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
         (.., true) => Route::Alone,
         _ => Route::Forward,
     };
+    let asked = [args.cells.dscp.is_some(), args.cells.ttl.is_some(), args.cells.df];
+    if matches!(route, Route::Reverse | Route::Both) && asked.contains(&true) {
+        let why = "--dscp, --ttl and --df are for what this end sends, and here the sink sends; \
+                   leave them away";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
     let by_hash = args.spread == Spread::Hash;
     let base = Scenario {
         route,

@@ -199,3 +199,84 @@ pub(crate) struct ClockNote {
     /// How much further ahead the sink's clock is than was believed when the phase began.
     pub(crate) shift_ns: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::PacketRate;
+
+    fn sound() -> CellSpec {
+        CellSpec {
+            ways: Ways { forward: true, reverse: false },
+            engine: EnginePair::PLAIN,
+            size: PayloadSize::Fixed(64),
+            load: Load::FlatOut,
+            streams: 2,
+            threads: 2,
+            neighbours: 2,
+            time: None,
+            batch: None,
+            stamps: false,
+            socket_buffer: 65_536,
+            ip: IpOptions::default(),
+            seed: 1,
+            by_hash: false,
+        }
+    }
+
+    #[test]
+    fn what_no_plan_would_let_through_is_refused() {
+        let rate = PacketRate::from_pps(1e3).unwrap();
+        assert_eq!(sound().objection(), None);
+        let paced = CellSpec { load: Load::Burst(rate, 32), ..sound() };
+        assert_eq!(paced.objection(), None);
+        // A rate of 0, as no parser gives it.
+        let zero: PacketRate = postcard::from_bytes(&[0]).unwrap();
+        let wrong = [
+            CellSpec { threads: 0, ..sound() },
+            CellSpec { streams: 1, ..sound() },
+            CellSpec { threads: 257, streams: 257, ..sound() },
+            CellSpec { engine: EnginePair::NULL, ..sound() },
+            CellSpec { size: PayloadSize::Fixed(15), ..sound() },
+            CellSpec { size: PayloadSize::Fixed(65_508), ..sound() },
+            CellSpec { batch: Some(0), ..sound() },
+            CellSpec { batch: Some(1_025), ..sound() },
+            CellSpec { load: Load::Even(zero), ..sound() },
+            CellSpec { load: Load::Burst(rate, 0), ..sound() },
+            CellSpec { load: Load::Ramp(rate, rate, Nanos::ZERO), ..sound() },
+            CellSpec { load: Load::Ramp(rate, rate, Nanos::NEVER), ..sound() },
+        ];
+        for spec in wrong {
+            assert!(spec.objection().is_some(), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn a_phase_neither_waits_nor_lasts_for_ever() {
+        let now = Nanos::from_millis(5_000);
+        let epoch = now + MOST_AHEAD;
+        let limit = Limit::Time(LONGEST);
+        let sound = PhaseSpec { tag: 64, epoch, rx_epoch: now, limit, window_end: Nanos::NEVER };
+        assert_eq!(sound.objection(now), None);
+        let wrong = [
+            PhaseSpec { epoch: epoch + Nanos(1), ..sound },
+            PhaseSpec { epoch: Nanos::NEVER, rx_epoch: Nanos::NEVER, ..sound },
+            PhaseSpec { rx_epoch: epoch + Nanos(1), ..sound },
+            PhaseSpec { limit: Limit::Time(LONGEST + Nanos(1)), ..sound },
+        ];
+        for phase in wrong {
+            assert!(phase.objection(now).is_some(), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_is_read_or_refused() {
+        let bytes = postcard::to_stdvec(&Ask::Prepare(sound())).unwrap();
+        assert!(matches!(postcard::from_bytes(&bytes), Ok(Ask::Prepare(_))));
+        for len in 0..bytes.len() {
+            assert!(postcard::from_bytes::<Ask>(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        assert!(postcard::from_bytes::<Ask>(&[255; 64]).is_err());
+        assert!(postcard::from_bytes::<Told>(&[255; 64]).is_err());
+    }
+}

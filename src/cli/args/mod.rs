@@ -35,7 +35,7 @@ pub enum Command {
     /// Send to a sink, or have it send: rate, loss and latency of the path between two hosts
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count whatever else arrives
-    Sink(SinkArgs),
+    Sink(Box<SinkArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

@@ -129,6 +129,26 @@ fn groups_and_broadcast_reach_the_other_side() {
 }
 
 #[test]
+fn ten_thousand_flows_have_a_port_each() {
+    let script = "serve --once
+         $A $U blast 10.9.0.2 -P 10000 --port-range 20000-40000 -e plain -n 20000 -r 20k \
+             --warmup 0 -q -J; wait";
+    // A process needs a file for each, and some beside them.
+    let limit = Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap();
+    let limit = String::from_utf8(limit.stdout).unwrap();
+    if limit.trim().parse::<u64>().is_ok_and(|limit| limit < 10_100) {
+        return eprintln!("SKIPPED: the hard limit of open files is {limit}");
+    }
+    let Some(parts) = between_two(script) else { return };
+    let report = json(&parts[0]);
+    let [cell] = cells(&report) else { panic!("one cell") };
+    common::check(cell, "ten thousand flows");
+    assert_eq!(number(cell, "streams"), 10_000);
+    assert_eq!(number(cell, "ledger.sent"), 20_000);
+    assert_eq!(number(cell, "ledger.foreign"), 0);
+}
+
+#[test]
 fn a_namespace_that_cannot_be_entered_is_named() {
     let run = |netns: &str| {
         let words = "bench --to 127.0.0.1 -e plain -l 64 -n 1 --warmup 0 -q --to-netns";

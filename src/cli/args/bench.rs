@@ -20,6 +20,8 @@ pub struct BenchArgs {
     pub port: u16,
 
     /// Address of the receivers [default: that of --bind]
+    ///
+    /// The senders are bound to any address then, unless --bind names one.
     #[arg(long, value_name = "ADDR")]
     pub to: Option<IpAddr>,
 

@@ -65,6 +65,10 @@ fn planned(scenario: &Value) -> Option<u64> {
 
 fn path(report: &Report) -> Option<String> {
     let bind = text(&report.scenario, "bind")?;
+    if let Some(to) = text(&report.scenario, "to") {
+        let netns = text(&report.scenario, "to_netns").map(|netns| format!(" in {netns}"));
+        return Some(format!("{bind} to {to}{}", netns.unwrap_or_default()));
+    }
     let address: Option<IpAddr> = bind.parse().ok();
     Some(match address {
         Some(address) if address.is_loopback() => format!("loopback {bind}"),

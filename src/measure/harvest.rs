@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KernelDelta, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
+use super::{KernelDelta, Kernels, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
 use crate::unit::Nanos;
 
 /// How punctual the senders were. Absent where there is no schedule.
@@ -120,6 +120,8 @@ pub struct Harvest {
     pub kernel: KernelDelta,
     /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
     pub tx_kernel: Option<KernelDelta>,
+    /// How the two ends stood to each other.
+    pub ends: Ends,
     /// CPU time of the senders.
     pub tx_cpu: Option<Nanos>,
     /// CPU time of the receivers.
@@ -151,12 +153,15 @@ pub struct Harvest {
 }
 
 /// How the two ends of a cell stood to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ends {
-    /// One set of kernel counters covers both.
+    /// In one network namespace: one set of kernel counters covers both.
+    #[default]
     Together,
-    /// Each has its own.
+    /// On one host: each has its own counters, but for those of the whole host.
     Apart,
+    /// On two hosts, and what is between them counts for neither.
+    Across,
 }
 
 impl Harvest {
@@ -181,7 +186,8 @@ impl Harvest {
             rx: rx.tally,
             super_packets,
             kernel: rx.kernel,
-            tx_kernel: (ends == Ends::Apart || one_ended).then_some(tx.kernel),
+            tx_kernel: (ends != Ends::Together || one_ended).then_some(tx.kernel),
+            ends,
             tx_cpu: tx.cpu,
             rx_cpu: rx.cpu,
             sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
@@ -191,7 +197,7 @@ impl Harvest {
             tx_stalls: tx.stalls,
             rx_stalls: rx.stalls,
             stolen: match (tx.stolen, rx.stolen) {
-                (Some(a), Some(b)) if ends == Ends::Apart => Some(a + b),
+                (Some(a), Some(b)) if ends == Ends::Across => Some(a + b),
                 (one, other) => one.or(other),
             },
             warmup: (0, 0),
@@ -215,7 +221,8 @@ impl Harvest {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         let whole = self.super_packets.taken_whole;
-        Ledger::settle(&self.tx, &self.rx, &self.kernel, whole)
+        let kernels = Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends };
+        Ledger::settle(&self.tx, &self.rx, &kernels, whole)
     }
 }
 

@@ -67,7 +67,7 @@ impl Bed for Alone {
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
-        let harvest = Harvest::of(tx, None, Ends::Apart);
+        let harvest = Harvest::of(tx, None, Ends::Across);
         Ok(vec![Part { direction: Some(Direction::Forward), harvest }])
     }
 }

@@ -1,7 +1,10 @@
 //! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::BlastArgs;
@@ -10,9 +13,9 @@ use super::error::{CliError, Exit};
 use super::lower;
 use super::target::{Family, is_near, resolve};
 use crate::net::Options;
-use crate::plan::{Machine, Missing, Route, Scenario};
+use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
 use crate::report;
-use crate::run::{self, Alone, Bed, Blast, Depth};
+use crate::run::{self, Alone, Bed, Blast, Depth, Part, RunError};
 use crate::unit::Rate;
 use crate::wire::control::Key;
 
@@ -49,15 +52,35 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         dev: scenario.ip.dev.clone(),
         ..Options::default()
     };
-    let mut blast = Blast::open(target, &options, key, nonce)?;
-    let peer = blast.peer();
-    lack(&mut machine, peer.missing);
-    let bed: &mut dyn Bed = &mut blast;
+    let blast = RefCell::new(Blast::open(target, &options, key, nonce)?);
+    lack(&mut machine, blast.borrow().peer().missing);
+    let asked = scenario.clone();
+    let bed: &mut dyn Bed = &mut Shared(&blast);
     let job =
         Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
     cells::run(job, |report| {
+        // By now, clocks have been compared all through the run.
+        let peer = blast.borrow().peer();
         report.host.peer = Some(Box::new(report::host(&peer.facts)));
+        report.clock = report::clock(peer.same_clock, peer.offset);
+        report.warnings.extend(report::sink_warnings(&peer.facts, &asked));
     })
+}
+
+/// A bed that can be asked about the other end when all is measured.
+struct Shared<'a>(&'a RefCell<Blast>);
+
+impl Bed for Shared<'_> {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        self.0.borrow_mut().measure(plan, cell, load, stop, tick)
+    }
 }
 
 /// Adds what the other end does not have.

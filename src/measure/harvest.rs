@@ -209,11 +209,16 @@ impl Harvest {
         }
     }
 
-    /// Datagrams received a second of the senders' window; `None` where that has no length.
+    /// Datagrams received a second of the senders' window; `None` where that has no length. Where
+    /// nothing is known of receivers, those sent.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
-        // A handful of datagrams may all arrive after the last departure.
-        let count = if self.rx.in_window > 0 { self.rx.in_window } else { self.rx.received };
+        let count = match self.rx.in_window {
+            _ if self.one_ended => self.tx.sent,
+            // A handful of datagrams may all arrive after the last departure.
+            0 => self.rx.received,
+            count => count,
+        };
         (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
     }
 
@@ -221,8 +226,13 @@ impl Harvest {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         let whole = self.super_packets.taken_whole;
-        let kernels = Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends };
-        Ledger::settle(&self.tx, &self.rx, &kernels, whole)
+        Ledger::settle(&self.tx, &self.rx, &self.kernels(), whole)
+    }
+
+    /// What the kernels at both ends counted.
+    #[must_use]
+    pub const fn kernels(&self) -> Kernels {
+        Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends }
     }
 }
 

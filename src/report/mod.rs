@@ -17,12 +17,12 @@ pub mod text;
 mod warnings;
 mod with_loss;
 
-pub use build::{CellFacts, cell, choice};
+pub use build::{CellFacts, cell, choice, clock};
 pub use doctor::render as doctor;
 pub use document::{Report, Warning};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
-pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
+pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
 pub use schema::schema;
 pub use sink::sink;
 pub use warnings::{CellContext, cell_warnings, left_out};

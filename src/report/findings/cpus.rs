@@ -16,7 +16,7 @@ pub(super) fn few_cores(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
     Some(match cpus {
         0 => finding(Grade::Note, "the system does not say which CPUs there are".to_owned())
             .because("workers run wherever the scheduler puts them, so runs differ more"),
-        1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
+        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
             "sender and receiver take turns on it, so rates are those of half a CPU and latency \
              holds the wait for the other; use a machine with two or more",
         ),

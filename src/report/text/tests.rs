@@ -165,7 +165,7 @@ fn trials_are_shown_by_their_median_and_spread() {
 fn what_is_unknown_is_not_zero() {
     let mut report = four_rates(1);
     let cell = &mut report.cells[0];
-    (cell.latency, cell.rx.pps, cell.tx.cpu_ns) = (None, None, None);
+    (cell.latency, cell.rx.as_mut().unwrap().pps, cell.tx.cpu_ns) = (None, None, None);
     cell.ledger.sent = 0;
     let text = plain(&report, 120);
     let words: Vec<_> = rows(&text)[0].split_whitespace().collect();
@@ -186,10 +186,10 @@ fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
 fn the_ledger_says_what_was_lost_where_and_shouts_what_nobody_knows() {
     let mut report = four_rates(1);
     let ledger = &mut report.cells[1].ledger;
-    (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, 10, 3);
+    (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, Some(10), Some(3));
     (ledger.lost_at.receive_buffer, ledger.lost_at.backlog) = (Some(4), Some(3));
     (ledger.refused.would_block, ledger.refused.too_big) = (5, 1);
-    (ledger.duplicate, ledger.reordered) = (2, 1_000);
+    (ledger.duplicate, ledger.reordered) = (Some(2), Some(1_000));
     let text = part(&plain(&report, 86), "ledger");
     let expected = "\
 ledger    sent 217,010 = received 217,000 + lost 10 (receive buffer 4, backlog 3) ·

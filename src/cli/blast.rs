@@ -14,8 +14,8 @@ use super::lower;
 use super::target::{Family, is_near, resolve};
 use crate::net::Options;
 use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
-use crate::report;
-use crate::run::{self, Alone, Bed, Blast, Depth, Part, RunError};
+use crate::report::{self, document::Clock};
+use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
 use crate::unit::Rate;
 use crate::wire::control::Key;
 
@@ -62,8 +62,32 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         // By now, clocks have been compared all through the run.
         let peer = blast.borrow().peer();
         report.host.peer = Some(Box::new(report::host(&peer.facts)));
-        report.clock = report::clock(peer.same_clock, peer.offset);
-        report.warnings.extend(report::sink_warnings(&peer.facts, &asked));
+        report.clock = clock(&peer);
+        let of_sink = report::sink_warnings(&peer.facts, &asked);
+        let here = std::mem::take(&mut report.warnings);
+        // Of one host, each thing is said once.
+        let said = |warning: &report::Warning| {
+            let code = warning.code.trim_start_matches("sink_");
+            peer.same_clock && here.iter().any(|here| here.code == code)
+        };
+        let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
+        report.warnings = here.into_iter().chain(of_sink).collect();
+    })
+}
+
+/// The other end's clock in the document.
+fn clock(peer: &Peer) -> Option<Clock> {
+    if peer.same_clock {
+        return Some(Clock::same());
+    }
+    let offset = peer.offset?;
+    Some(Clock {
+        same: false,
+        offset_ns: offset.offset_ns,
+        drift_ppb: offset.drift_ppb,
+        bound_ns: offset.bound_ns,
+        min_rtt_ns: Some(offset.min_rtt_ns),
+        samples: offset.samples as u64,
     })
 }
 

@@ -1,7 +1,7 @@
 //! From what was measured to a cell of the document.
 
-mod across;
 mod counts;
+mod flows;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,9 +14,8 @@ use super::document::{
 use crate::measure::{self, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
-pub use across::clock;
-use across::flows;
 use counts::{kernel, ledger_of, packets};
+use flows::flows;
 
 /// What a cell of the document is made of.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +49,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
             _ => cell.id.clone(),
         },
         direction: direction.map(|direction| direction.word().to_owned()),
-        ends: ends(harvest.ends).to_owned(),
+        ends: (!harvest.one_ended).then(|| ends(harvest.ends).to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),

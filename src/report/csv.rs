@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     ("calibration", |c| c.calibration.to_string()),
     ("cut_short", |c| c.cut_short.to_string()),
     ("direction", |c| or_empty(c.direction.as_ref())),
-    ("ends", |c| c.ends.clone()),
+    ("ends", |c| or_empty(c.ends.as_ref())),
     ("tx_datagrams", |c| c.tx.datagrams.to_string()),
     ("tx_bytes", |c| c.tx.bytes.to_string()),
     ("tx_pps", |c| or_empty(c.tx.pps)),
@@ -177,9 +177,16 @@ mod tests {
         report.cells[0].latency = None;
         fixture::two_clocks(&mut report.cells[3], 12_000);
         report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
+        fixture::one_ended(&mut report.cells[6]);
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
+        let unknown = ["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"];
         let is = |at: usize, name: &str, value: &str| assert_eq!(rows[at][name], value, "{name}");
+        unknown.iter().for_each(|name| is(6, name, ""));
+        is(6, "tx_pps", "262000");
+        is(6, "direction", "forward");
+        is(0, "ends", "together");
+        is(0, "lost_at_tx_device", "");
         is(0, "id", "plain/64/max");
         is(0, "rate_pps", "");
         is(0, "rx_pps", "271000");

@@ -77,8 +77,8 @@ pub struct Cell {
     pub direction: Option<String>,
     /// How the two ends stood to each other: `together`, in one network namespace: every datagram
     /// is in some counter; `apart`, in two of one host; `across`, on two hosts, with a network
-    /// between them that counts for neither.
-    pub ends: String,
+    /// between them that counts for neither; `null` where nothing is known of the other end.
+    pub ends: Option<String>,
     /// Which repeat, from 0.
     pub trial: u32,
     /// How it was sent and received.

@@ -107,7 +107,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let latency = latency(if paced { 8_320 } else { 412_000 }, received);
     Cell {
         direction: None,
-        ends: "together".to_owned(),
+        ends: Some("together".to_owned()),
         id: format!("{engine}/{size}/{rate}"),
         trial: 0,
         engine: Engine {
@@ -194,7 +194,7 @@ pub(crate) fn across(cell: &mut Cell, direction: &str) {
         cell.rx.as_mut().unwrap().cores.clear();
     }
     cell.direction = Some(direction.to_owned());
-    cell.ends = "across".to_owned();
+    cell.ends = Some("across".to_owned());
 }
 
 /// Leaves of a cell only what its sender knows.
@@ -206,7 +206,7 @@ pub(crate) fn one_ended(cell: &mut Cell) {
     cell.packets = Packets { sent, segments_at_first, segments_at_last, ..Packets::default() };
     (cell.rx, cell.stalls.rx, cell.engine.rx_active) = (None, None, None);
     (cell.latency, cell.from_send, cell.jitter_ns) = (None, None, None);
-    (cell.workers, cell.kernel.socket_drops) = (None, None);
+    (cell.workers, cell.ends, cell.kernel.socket_drops) = (None, None, None);
 }
 
 /// Puts a stall of the sender into a cell, which then is the maximum of its latency.

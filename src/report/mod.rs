@@ -17,7 +17,7 @@ pub mod text;
 mod warnings;
 mod with_loss;
 
-pub use build::{CellFacts, cell, choice, clock};
+pub use build::{CellFacts, cell, choice};
 pub use doctor::render as doctor;
 pub use document::{Report, Warning};
 pub use error::FaceError;

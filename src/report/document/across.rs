@@ -20,6 +20,15 @@ pub struct Clock {
     pub samples: u64,
 }
 
+impl Clock {
+    /// That of an end that reads the same one.
+    #[must_use]
+    pub const fn same() -> Self {
+        let (offset_ns, drift_ppb, bound_ns) = (0, 0, 0);
+        Self { same: true, offset_ns, drift_ppb, bound_ns, min_rtt_ns: None, samples: 0 }
+    }
+}
+
 /// How flows fared beside each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Flows {

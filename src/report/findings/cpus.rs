@@ -124,8 +124,9 @@ pub(super) fn busy_host(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
     let workers = wants.workers();
     if others > 0 && others + workers as u64 > online as u64 {
         let threads = if others == 1 { "thread" } else { "threads" };
+        let ours = if workers == 1 { "worker" } else { "workers" };
         let found =
-            format!("{others} other {threads} and {workers} workers of ours want {online} CPUs");
+            format!("{others} other {threads} and {workers} {ours} of ours want {online} CPUs");
         return Some(finding(Grade::Warn, found).because(
             "whoever runs beside a worker takes its CPU for ms at a time; end what else runs",
         ));

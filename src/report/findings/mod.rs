@@ -350,6 +350,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn each_end_wants_what_it_has() {
+        let mut forward = plan(Pinning::Auto, vec![Rate::OfMax(0.5)]);
+        forward.scenario.route = Route::Forward;
+        let (here, there) = (Wants::of(&forward), Wants::of_sink(&forward.scenario));
+        assert_eq!((here.tx_cores, here.rx_cores), (&[Some(0)][..], &[][..]));
+        assert_eq!((here.workers(), here.paced), (1, true));
+        assert_eq!((there.workers(), there.paced), (1, false));
+        forward.scenario.route = Route::Both;
+        assert_eq!(Wants::of_sink(&forward.scenario).workers(), 2);
+        let mut host = good_host();
+        host.others_running = Some(4);
+        let found = sink_warnings(&host, &forward.scenario);
+        assert_eq!(found[0].code, "sink_busy_host");
+        assert!(found[0].message.starts_with("sink: 4 other threads and 2 workers"), "{found:?}");
+        assert_eq!(found.iter().find(|found| !found.code.starts_with("sink_")), None);
+    }
+
+    #[test]
     fn a_good_host_raises_no_doubt() {
         let wants = Wants::default();
         let doubts: Vec<_> = findings(&good_host(), wants)

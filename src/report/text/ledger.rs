@@ -66,9 +66,9 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
 /// What is in no counter. Within one host that must not be; between two it is what was measured.
 fn unaccounted(report: &Report, count: u64, ink: Ink) -> String {
     let path = report.cells.iter().find(|cell| is_path(cell));
-    let place = match path.map(|cell| cell.ends.as_str()) {
+    let place = match path.map(|cell| cell.ends.as_deref()) {
         None => "",
-        Some("apart") => " (the path)",
+        Some(Some("apart")) => " (the path)",
         Some(_) => " (the network)",
     };
     let known = glue(&format!("unaccounted{place} {}", grouped(count)));

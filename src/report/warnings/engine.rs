@@ -33,7 +33,7 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(crate) fn is_uncut(cell: &Cell) -> bool {
     let most = cell.packets.uncut.zip(cell.ledger.arrived).is_some_and(|(uncut, all)| {
         // What came in super-packets from another host was cut on the way, and joined here.
-        uncut > all / 2 && cell.ends != "across"
+        uncut > all / 2 && cell.ends.as_deref() != Some("across")
     });
     most && cell.packets.sent < cell.tx.datagrams
 }
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(mostly_single, [""; 0]);
         let across = codes(|cell| {
             uncut(cell);
-            cell.ends = "across".to_owned();
+            cell.ends = Some("across".to_owned());
         });
         assert_eq!(across, [""; 0]);
     }

@@ -40,17 +40,19 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 /// Others' datagrams that are not worth a word, in all; arbitrary: name look-ups, time, telemetry.
 const OTHERS: u64 = 1_000;
 
-pub(super) fn other_traffic(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     if is_null(cell) {
         return None;
     }
     let sent = cell.packets.sent;
     let more = cell.kernel.out_datagrams?.saturating_sub(sent);
+    // In one namespace the other direction's are counted with ours.
+    let ours_too = ctx.both && cell.ends.as_deref() == Some("together");
     let drops = cell.kernel.socket_drops.unwrap_or(0);
     let not_ours = drops.saturating_sub(cell.ledger.lost.unwrap_or(0));
     let told = if not_ours > 0 {
         format!("{not_ours} datagrams that are not of this cell were dropped at our sockets")
-    } else if more > OTHERS && more > sent / 100 {
+    } else if more > OTHERS && more > sent / 100 && !ours_too {
         format!("other processes sent {more} datagrams beside our {sent}")
     } else {
         return None;
@@ -141,6 +143,9 @@ mod tests {
         let out = |count| move |cell: &mut Cell| cell.kernel.out_datagrams = Some(count);
         assert_eq!(codes(out(101_000)), [""; 0]);
         assert_eq!(codes(out(101_001)), ["other_traffic"]);
+        let mut cell = clean_cell();
+        out(200_000)(&mut cell);
+        assert_eq!(other_traffic(&cell, &CellContext { both: true, ..calm() }), None);
         let few = codes(|cell| {
             cell.kernel.out_datagrams = Some(200_900);
             cell.packets.sent = 200_000;

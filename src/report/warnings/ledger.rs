@@ -72,8 +72,8 @@ pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 /// What is between two ends may lose what it likes: that is what is measured.
 pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
-    let between = match cell.ends.as_str() {
-        "apart" => "neither end's counters have them, so the path between them dropped them",
+    let between = match cell.ends.as_deref() {
+        Some("apart") => "neither end's counters have them, so the path between them dropped them",
         _ => "neither host dropped them, so the network between did",
     };
     let message = format!(
@@ -91,7 +91,7 @@ fn nowhere(cell: &Cell) -> Option<(u64, u64)> {
 
 /// Whether there is something between the two ends that counts for neither.
 pub(crate) fn is_path(cell: &Cell) -> bool {
-    cell.ends != "together"
+    cell.ends.as_deref().is_some_and(|ends| ends != "together")
 }
 
 pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -282,7 +282,7 @@ mod tests {
         let lost_between = |ends: &'static str| {
             move |cell: &mut Cell| {
                 lose(cell, 9, LostAt::default());
-                (cell.ledger.unaccounted, cell.ends) = (Some(9), ends.to_owned());
+                (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
             }
         };
         for (ends, words) in [("across", "neither host dropped them"), ("apart", "neither end's")] {

@@ -41,7 +41,7 @@ pub use engine::left_out;
 pub(crate) use ledger::is_path;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
-use crate::plan::{Kind, Plan, TimestampKind, TxKind};
+use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +58,8 @@ pub struct CellContext<'a> {
     pub pinned: bool,
     /// Whether a sender and a receiver had the same one.
     pub shared_core: bool,
+    /// Whether datagrams went both ways at once.
+    pub both: bool,
     /// Whether a hash gave flows to receivers.
     pub by_hash: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
@@ -77,6 +79,7 @@ impl<'a> CellContext<'a> {
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
+            both: plan.scenario.route == Route::Both,
             by_hash: plan.scenario.by_hash,
             buffer_doubled: host
                 .kernel
@@ -237,7 +240,7 @@ pub(crate) mod tests {
         let word = || "plain".to_owned();
         Cell {
             direction: None,
-            ends: "together".to_owned(),
+            ends: Some("together".to_owned()),
             id: "plain/64/max".to_owned(),
             trial: 0,
             engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: Some(word()) },

@@ -1,19 +1,6 @@
-//! What there is beside the cells where there are two clocks and many flows.
+//! Flows of a cell beside each other.
 
-use crate::clock::Offset;
-use crate::report::document::{Clock, FlowCounts, FlowSpread, Flows};
-
-/// The other end's clock in the document.
-#[must_use]
-pub fn clock(same: bool, offset: Option<Offset>) -> Option<Clock> {
-    let Offset { offset_ns, drift_ppb, bound_ns, min_rtt_ns, samples, .. } = match same {
-        true => Offset::same_clock(),
-        false => offset?,
-    };
-    let samples = samples as u64;
-    let min_rtt_ns = (samples > 0).then_some(min_rtt_ns);
-    Some(Clock { same, offset_ns, drift_ppb, bound_ns, min_rtt_ns, samples })
-}
+use crate::report::document::{FlowCounts, FlowSpread, Flows};
 
 /// How many of the worst flows are listed; the contract's figure.
 const WORST: usize = 10;
@@ -74,15 +61,5 @@ mod tests {
         let many = flows(&many).unwrap();
         assert_eq!((many.worst.len(), many.worst[0].flow, many.worst[9].flow), (10, 11, 2));
         assert_eq!(flows(&[(0, 0), (0, 0)]).unwrap().fairness, None);
-    }
-
-    #[test]
-    fn one_clock_needs_no_exchange() {
-        let same = clock(true, None).unwrap();
-        assert_eq!((same.same, same.bound_ns, same.min_rtt_ns), (true, 0, None));
-        assert_eq!(clock(false, None), None);
-        let offset = Offset { offset_ns: -5, samples: 8, min_rtt_ns: 7, ..Offset::same_clock() };
-        let other = clock(false, Some(offset)).unwrap();
-        assert_eq!((other.offset_ns, other.min_rtt_ns, other.samples), (-5, Some(7), 8));
     }
 }

@@ -20,7 +20,7 @@ pub use host::{Capability, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
-pub use ledger::{Ledger, LostAt};
+pub use ledger::{Kernels, Ledger, LostAt};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
 pub use strangers::{Glimpse, Served, SinkTally, Source, Strangers};
 pub use tally::{Refusal, Refused, RxTally, TxTally};

@@ -86,6 +86,12 @@ fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    let device = sys::device_drops().map(sys::DeviceDrops::sum);
-    KernelCounters { udp, backlog: sys::backlog_drops(), device }
+    let devices = sys::device_drops();
+    KernelCounters {
+        udp,
+        backlog: sys::backlog_drops(),
+        device: devices.map(|drops| drops.rx),
+        tx_device: devices.map(|drops| drops.tx),
+        qdisc: sys::qdisc_drops(),
+    }
 }

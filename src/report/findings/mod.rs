@@ -23,7 +23,8 @@ mod system;
 
 use super::document::{self, Warning};
 use crate::measure::HostFacts;
-use crate::plan::{CellRate, Plan};
+use crate::plan::{CellRate, Plan, Route, Scenario};
+use crate::unit::Rate;
 
 /// How a finding is to be taken, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +104,8 @@ pub struct Wants<'a> {
     pub socket_buffer: usize,
     /// Senders, and receivers.
     pub threads: usize,
+    /// How many of these two kinds are on this host.
+    pub sides: usize,
     /// Cores of the senders, as far as they are decided.
     pub tx_cores: &'a [Option<usize>],
     /// Cores of the receivers.
@@ -115,18 +118,36 @@ impl<'a> Wants<'a> {
     /// What this plan wants.
     #[must_use]
     pub fn of(plan: &'a Plan) -> Self {
+        let (tx_cores, rx_cores) = cores_here(plan);
+        let route = plan.scenario.route;
         Self {
             socket_buffer: plan.scenario.socket_buffer,
             threads: plan.scenario.threads.into(),
-            tx_cores: &plan.tx_cores,
-            rx_cores: &plan.rx_cores,
-            paced: plan.cells.iter().any(|cell| cell.rate != CellRate::Max),
+            sides: usize::from(route.sends()) + usize::from(route.receives()),
+            tx_cores,
+            rx_cores,
+            paced: route.sends() && plan.cells.iter().any(|cell| cell.rate != CellRate::Max),
+        }
+    }
+
+    /// What it wants of the sink's host, whose cores are the sink's affair.
+    #[must_use]
+    pub fn of_sink(scenario: &Scenario) -> Self {
+        let route = scenario.route;
+        let sends = matches!(route, Route::Reverse | Route::Both);
+        Self {
+            socket_buffer: scenario.socket_buffer,
+            threads: scenario.threads.into(),
+            sides: usize::from(sends) + usize::from(route.sends()),
+            tx_cores: &[],
+            rx_cores: &[],
+            paced: sends && scenario.rates.iter().any(|rate| *rate != Rate::Max),
         }
     }
 
     /// Threads that want a CPU of their own.
     pub(crate) const fn workers(&self) -> usize {
-        2 * self.threads
+        self.sides * self.threads
     }
 }
 
@@ -137,11 +158,20 @@ impl Default for Wants<'_> {
             // CONTRACT: the default of --socket-buffer.
             socket_buffer: 4 << 20,
             threads: 1,
+            sides: 2,
             tx_cores: &[],
             rx_cores: &[],
             paced: true,
         }
     }
+}
+
+/// Cores of the senders and of the receivers that this process has.
+pub(crate) fn cores_here(plan: &Plan) -> (&[Option<usize>], &[Option<usize>]) {
+    let route = plan.scenario.route;
+    let tx: &[_] = if route.sends() { &plan.tx_cores } else { &[] };
+    let rx: &[_] = if route.receives() { &plan.rx_cores } else { &[] };
+    (tx, rx)
 }
 
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
@@ -191,6 +221,16 @@ pub fn host_warnings(host: &HostFacts, wants: Wants<'_>) -> Vec<Warning> {
         .filter(|finding| distorts(finding) && !SAID_BY_CELLS.contains(&finding.code))
         .map(|finding| Warning { code: finding.code.to_owned(), message: finding.message() })
         .collect()
+}
+
+/// What the sink's host does to this run: by codes and in words that say whose host it is.
+#[must_use]
+pub fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
+    let of_sink = |warning: Warning| Warning {
+        code: format!("sink_{}", warning.code),
+        message: format!("sink: {}", warning.message),
+    };
+    host_warnings(host, Wants::of_sink(scenario)).into_iter().map(of_sink).collect()
 }
 
 /// The host in the document.
@@ -307,6 +347,24 @@ pub(crate) mod tests {
         assert_eq!((wants.socket_buffer, wants.threads, wants.paced), (65_536, 1, false));
         assert_eq!((wants.tx_cores, wants.rx_cores), (&[Some(0)][..], &[Some(1)][..]));
         assert!(Wants::of(&plan(Pinning::Off, vec![Rate::OfMax(0.5)])).paced);
+    }
+
+    #[test]
+    fn each_end_wants_what_it_has() {
+        let mut forward = plan(Pinning::Auto, vec![Rate::OfMax(0.5)]);
+        forward.scenario.route = Route::Forward;
+        let (here, there) = (Wants::of(&forward), Wants::of_sink(&forward.scenario));
+        assert_eq!((here.tx_cores, here.rx_cores), (&[Some(0)][..], &[][..]));
+        assert_eq!((here.workers(), here.paced), (1, true));
+        assert_eq!((there.workers(), there.paced), (1, false));
+        forward.scenario.route = Route::Both;
+        assert_eq!(Wants::of_sink(&forward.scenario).workers(), 2);
+        let mut host = good_host();
+        host.others_running = Some(4);
+        let found = sink_warnings(&host, &forward.scenario);
+        assert_eq!(found[0].code, "sink_busy_host");
+        assert!(found[0].message.starts_with("sink: 4 other threads and 2 workers"), "{found:?}");
+        assert_eq!(found.iter().find(|found| !found.code.starts_with("sink_")), None);
     }
 
     #[test]

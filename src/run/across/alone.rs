@@ -73,7 +73,7 @@ impl Bed for Alone {
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
-        let mut harvest = Harvest::of(tx, None, Ends::Apart);
+        let mut harvest = Harvest::of(tx, None, Ends::Across);
         if harvest.cut_short == Some(CutShort::Stuck) && harvest.tx.refused.unreachable > 0 {
             harvest.cut_short = Some(CutShort::Unreachable);
         }

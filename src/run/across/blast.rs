@@ -149,7 +149,11 @@ impl Blast {
 
     /// How the ends of a cell stand to each other.
     fn ends(&self) -> Ends {
-        if self.peer.same_network { Ends::Together } else { Ends::Apart }
+        match (self.peer.same_network, self.peer.same_clock) {
+            (true, _) => Ends::Together,
+            (false, true) => Ends::Apart,
+            (false, false) => Ends::Across,
+        }
     }
 }
 

@@ -156,7 +156,8 @@ mod tests {
         });
         assert_eq!(found[0].code, "stalls");
         assert!(found[0].message.contains(
-            "stood still: senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, longest 8.00 ms)"
+            "stood still: senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, \
+             longest 8.00 ms)"
         ));
     }
 

@@ -125,6 +125,7 @@ impl Plan {
     #[must_use]
     pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
         let of = usize::from(self.scenario.threads);
+        let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..of)
             .map(|worker| {
                 let mut common = self.common(cell, worker, self.tx_cores[worker]);
@@ -136,6 +137,7 @@ impl Plan {
                     of,
                     load,
                     seed: self.scenario.seed,
+                    stamps,
                 }
             })
             .collect()

@@ -75,6 +75,8 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
+    /// Whether the kernel is to say when a datagram left, of a sample.
+    pub stamps: bool,
 }
 
 /// What a receiver needs beyond that.

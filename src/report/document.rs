@@ -2,6 +2,7 @@
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
 mod host;
+mod legs;
 mod packets;
 mod sink;
 
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, Host};
+pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 
@@ -113,6 +115,8 @@ pub struct Cell {
     pub to_socket: Option<Latency>,
     /// The rest: from there to the application's read.
     pub in_socket: Option<Latency>,
+    /// The whole way of a sample in legs, by timestamps of both kernels; `null` without such.
+    pub legs: Option<Legs>,
     /// How punctual the senders were; `null` for `max`.
     pub schedule: Option<Schedule>,
     /// Interarrival jitter (RFC 3550), mean over flows.

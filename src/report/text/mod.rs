@@ -4,6 +4,7 @@
 mod doubts;
 mod head;
 mod ink;
+mod legs;
 mod matrix;
 mod notes;
 mod rows;

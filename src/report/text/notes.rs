@@ -1,6 +1,7 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
+use super::legs;
 use super::rows::{Figure, Sheet, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK};
 use crate::report::document::{Cell, Ledger, Report};
@@ -26,6 +27,8 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
+        ("latency", legs::legs(report)),
+        ("latency", legs::missing(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
         ("rate max", unscheduled(sheet)),
@@ -258,7 +261,7 @@ fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// The first few in words, and how many more there are.
-fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
     if all.is_empty() {
         return None;
     }

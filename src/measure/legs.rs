@@ -2,7 +2,7 @@
 //! datagrams: a sample of them.
 //!
 //! ```text
-//! intended ── lag ── departure ── system call ── send stamp ── path ── receive stamp ── socket ── read
+//! intended ─ lag ─ departure ─ system call ─ send stamp ─ path ─ receive stamp ─ socket ─ read
 //! ```
 
 use std::collections::HashMap;

@@ -102,6 +102,7 @@ pub struct Probe {
 impl Probe {
     /// For so many flows from `first_flow` on, with this payload.
     #[must_use]
+    // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
         Self {
             tag: 0,
@@ -131,8 +132,8 @@ impl Probe {
     }
 
     /// The same where marked datagrams are timed leg by leg.
-    // cold: set-up
     #[must_use]
+    // cold: once for each receiver, before the barrier
     pub fn sampling(mut self) -> Self {
         // Touched now: memory is mapped at first touch, and that would be in the middle of a
         // measurement.

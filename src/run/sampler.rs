@@ -203,15 +203,90 @@ fn since(epoch: Nanos, realtime_ns: u64) -> Nanos {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket as Std;
+
     use super::*;
+    use crate::net::engine::PlainTx;
+    use crate::unit::PayloadSize;
+    use crate::wire::Header;
+
+    /// A sender of one datagram a batch, and the socket it sends to.
+    fn pair() -> (PlainTx, Std) {
+        let (tx, rx) = (Std::bind("127.0.0.1:0").unwrap(), Std::bind("127.0.0.1:0").unwrap());
+        tx.connect(rx.local_addr().unwrap()).unwrap();
+        tx.set_nonblocking(true).unwrap();
+        sys::report_queue_drops(&tx, false).unwrap();
+        let tx = UdpSocket::from_std(tx);
+        (PlainTx::new(vec![tx], None, PayloadSize::Fixed(16), |_| {}), rx)
+    }
+
+    fn push(sampler: &mut Sampler, tx: &mut PlainTx, first: u64) -> Push {
+        let now = Nanos(sys::monotonic_ns()).since(sampler.epoch);
+        wire::encode(Header { sequence: first, ..Header::default() }, tx.lease(1));
+        let (flow, next_flow, count, intended) = (0, 0, 1, now);
+        sampler.push(tx, &Batch { flow, next_flow, first, count, intended, now })
+    }
+
+    #[test]
+    fn what_is_marked_is_what_is_sampled() {
+        let (mut tx, rx) = pair();
+        let mut sampler = Sampler::new(true, 5);
+        sampler.start(Nanos(sys::monotonic_ns()), Nanos::ZERO);
+        if sys::stamp_sends(&rx, true).is_err() {
+            eprintln!("SKIPPED: there are no send timestamps here");
+            return;
+        }
+        for first in 0..6 {
+            assert_eq!(push(&mut sampler, &mut tx, first).sent, 1);
+            let mut payload = [0; 16];
+            assert_eq!(rx.recv(&mut payload).unwrap(), 16);
+            assert_eq!(wire::is_marked(&payload), first % 2 == 1);
+        }
+        let after = Nanos(sys::monotonic_ns()).since(sampler.epoch);
+        sampler.end(tx.sockets());
+        let taken = sampler.into_samples();
+        let numbers: Vec<_> = taken.iter().map(|sample| (sample.flow, sample.sequence)).collect();
+        assert_eq!(numbers, [(5, 1), (5, 3), (5, 5)]);
+        assert!(taken.iter().all(|sample| sample.stamp > Nanos::ZERO && sample.stamp < after));
+    }
+
+    #[test]
+    fn a_refusal_that_the_queue_held_meets_the_next_batch() {
+        let (mut tx, rx) = pair();
+        let mut sampler = Sampler::new(true, 0);
+        sampler.start(Nanos::ZERO, Nanos::ZERO);
+        if sys::stamp_sends(&rx, true).is_err() {
+            eprintln!("SKIPPED: there are no send timestamps here");
+            return;
+        }
+        push(&mut sampler, &mut tx, 0);
+        drop(rx);
+        assert_eq!(push(&mut sampler, &mut tx, 1).sent, 1);
+        let refused = push(&mut sampler, &mut tx, 2);
+        let error = Some(SendError::Unreachable);
+        assert_eq!(refused, Push { refused: 1, error, ..Push::default() });
+        // Once, as the kernel would have told it.
+        assert_eq!(push(&mut sampler, &mut tx, 2).sent, 1);
+        assert_eq!(sampler.into_samples().len(), 1);
+    }
+
+    #[test]
+    fn without_stamps_no_batch_goes_this_way() {
+        let mut sampler = Sampler::new(false, 0);
+        sampler.start(Nanos(1), Nanos::from_millis(500));
+        assert_eq!(sampler.at, Nanos::NEVER);
+        let mut sampler = Sampler::new(true, 0);
+        sampler.start(Nanos(1), Nanos::from_millis(1_000_000));
+        assert!(sampler.every > Nanos::from_millis(122) && sampler.at == Nanos::ZERO);
+    }
 
     #[test]
     fn a_moment_is_the_same_by_both_clocks() {
         let before = Nanos(sys::monotonic_ns());
         let at = since(Nanos::ZERO, sys::realtime_ns());
-        // The clocks are told apart by readings that take some time themselves; a millisecond is
-        // three thousand times as long.
-        assert!(at + Nanos::from_millis(1) > before);
+        // The clocks are told apart by readings that take some time themselves; a second is
+        // millions of times as long.
+        assert!(at + Nanos::from_millis(1_000) > before);
         assert_eq!(since(Nanos::NEVER, sys::realtime_ns()), Nanos::ZERO);
     }
 }

@@ -104,7 +104,8 @@ pub const fn unmarked(word: u128) -> u128 {
 pub const NEXT: u128 = 1 << 48;
 
 /// The header as one number, for telling at a glance whether it is the one expected: it is equal if
-/// and only if tag, flow, sequence, mark and intended time are. `None` where the payload is shorter.
+/// and only if tag, flow, sequence, mark and intended time are. `None` where the payload is
+/// shorter.
 #[inline]
 #[must_use]
 pub fn word(payload: &[u8]) -> Option<u128> {

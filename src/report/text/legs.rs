@@ -1,7 +1,7 @@
 //! The latency in legs: a line that adds up.
 
-use super::ink::{glue, grouped};
-use super::notes::named;
+use super::ink::{GLUE, counted, glue, grouped};
+use super::notes::{NAMED, named};
 use super::rows::Figure;
 use crate::report::document::{Cell, Host, Leg, Legs, Report};
 use crate::unit::show_nanos;
@@ -9,15 +9,20 @@ use crate::unit::show_nanos;
 /// Up to this mean, legs are told in tenths of a µs, above in tenths of a ms; arbitrary.
 const FINE_UP_TO_NS: u64 = 10_000_000;
 
-/// How the latency of each cell adds up; `None` where no cell has legs.
-pub(super) fn legs(report: &Report) -> Option<String> {
-    let known = measured(report).filter_map(|cell| Some((cell.id.as_str(), cell.legs.as_ref()?)));
-    let known: Vec<_> = known.collect();
+/// How the latency of each cell adds up, the first few of those that have legs; each a note.
+pub(super) fn legs(report: &Report) -> Vec<String> {
     let alone = measured(report).count() == 1;
-    named(&known, |(id, legs)| match alone {
+    let known = measured(report).filter_map(|cell| Some((&cell.id, cell.legs.as_ref()?)));
+    let known: Vec<_> = known.collect();
+    let line = |(id, legs): &(&String, &Legs)| match alone {
         true => sum(legs),
-        false => format!("{} {}", glue(id), sum(legs)),
-    })
+        false => format!("{}{GLUE}{}", glue(id), sum(legs)),
+    };
+    let mut lines: Vec<_> = known.iter().take(NAMED).map(line).collect();
+    if let Some(more) = known.len().checked_sub(NAMED).filter(|&more| more > 0) {
+        lines.push(format!("and {}", counted(more as u64, "more cell")));
+    }
+    lines
 }
 
 /// Which cells have no legs although the kernel's timestamps were asked for and came on arrival,
@@ -123,7 +128,7 @@ mod tests {
         let shown = sum(&of([150, 2_140, 1_340, 3_940])).replace('\u{a0}', " ");
         assert_eq!(
             shown,
-            "lag 0.2 + system call 2.1 + path 1.3 + socket 4.0 = 7.6 µs (means of 1,000 samples; \
+            "lag 0.2 + system call 2.2 + path 1.3 + socket 3.9 = 7.6 µs (means of 1,000 samples; \
              p99 300 ns, 4.28 µs, 2.68 µs, 7.88 µs, of all 15.1 µs)"
         );
         let mut far = of([0, 3_000, 24_000_000, 7_000]);
@@ -142,7 +147,7 @@ mod tests {
     fn cells_without_legs_are_named_with_the_reason() {
         let mut cell = fixture::cell("plain", 64, "50k", 50e3);
         let mut report = fixture::report_of(vec![cell.clone()]);
-        assert_eq!((legs(&report), missing(&report)), (None, None));
+        assert_eq!((legs(&report).len(), missing(&report)), (0, None));
         cell.in_socket = cell.latency.clone();
         report.cells = vec![cell.clone()];
         report.host.capabilities = vec![Capability {
@@ -157,8 +162,12 @@ mod tests {
         cell.legs = Some(of([1, 2, 3, 4]));
         report.cells = vec![cell.clone()];
         assert_eq!(missing(&report), None);
-        assert!(legs(&report).unwrap().starts_with("lag"));
-        report.cells.push(cell);
-        assert!(legs(&report).unwrap().starts_with("plain/64/50k lag"));
+        assert!(legs(&report)[0].starts_with("lag"));
+        report.cells.extend([cell.clone(), cell]);
+        let lines = legs(&report);
+        assert!(lines.len() == 3 && lines[2].starts_with("plain/64/50k\u{a0}lag"), "{lines:?}");
+        let three = report.cells.clone();
+        report.cells.extend(three);
+        assert_eq!(legs(&report)[NAMED..], ["and 2 more cells"]);
     }
 }

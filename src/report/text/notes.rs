@@ -13,7 +13,7 @@ use crate::unit::{show_nanos, show_pps};
 const LATE_NS: u64 = 50_000;
 
 /// How many cells a note names before it only counts them; arbitrary, about two lines.
-const NAMED: usize = 4;
+pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
 pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
@@ -27,7 +27,6 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
-        ("latency", legs::legs(report)),
         ("latency", legs::missing(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
@@ -35,6 +34,7 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
     ] {
         notes.extend(text.map(|text| note(ink, label, &text, width)));
     }
+    notes.extend(legs::legs(report).iter().map(|text| note(ink, "latency", text, width)));
     notes.join("\n")
 }
 

@@ -181,8 +181,8 @@ pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
     set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
-/// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`]. What waits in the socket
-/// already stays as it came.
+/// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`]. What
+/// waits in the socket already stays as it came.
 ///
 /// # Errors
 /// What setsockopt(2) says, except where the kernel does not know offload, which then is off.

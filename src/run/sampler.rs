@@ -13,7 +13,7 @@ use crate::unit::Nanos;
 use crate::wire;
 
 /// The shortest time between two samples. Arbitrary: a thousand a second, each of which costs its
-/// sender four system calls and its batch a stamp a packet.
+/// sender five system calls and its batch a stamp a packet.
 const EVERY: Nanos = Nanos::from_millis(1);
 
 /// How long a stamp is waited for. Arbitrary: longer than a queue below the socket holds datagrams.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KernelDelta, Kernels, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
+use super::{
+    KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf, TxTally,
+};
 use crate::unit::Nanos;
 
 /// How punctual the senders were. Absent where there is no schedule.
@@ -132,6 +134,8 @@ pub struct Harvest {
     pub sockets: Sockets,
     /// Latency.
     pub latency: OneWay,
+    /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
+    pub legs: Option<Box<Legs>>,
     /// Punctuality; `None` flat out.
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
@@ -193,6 +197,7 @@ impl Harvest {
             tx_cpu: tx.cpu,
             rx_cpu: rx.cpu,
             sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
+            legs: Legs::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
             latency: rx.latency,
             timing: tx.timing,
             jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),

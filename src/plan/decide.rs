@@ -129,6 +129,7 @@ impl Plan {
     #[must_use]
     pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
         let of = usize::from(self.scenario.threads);
+        let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..of)
             .map(|worker| {
                 let mut common = self.common(cell, worker, self.tx_cores[worker]);
@@ -141,6 +142,7 @@ impl Plan {
                     load,
                     seed: self.scenario.seed,
                     heeds_unreachable: self.scenario.route == Route::Alone,
+                    stamps,
                 }
             })
             .collect()

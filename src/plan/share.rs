@@ -83,6 +83,8 @@ pub struct TxShare {
     /// Gives up where the network keeps saying that nobody is there: no other sign of the receiver
     /// will come.
     pub heeds_unreachable: bool,
+    /// Whether the kernel is to say when a datagram left, of a sample.
+    pub stamps: bool,
 }
 
 /// What a receiver needs beyond that.

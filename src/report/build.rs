@@ -11,6 +11,7 @@ use super::document::{
     Cell, Choice, Engine, Failed, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread,
     StallSum, Stalls, Tried,
 };
+use super::legs::legs;
 use crate::measure::{self, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
@@ -78,6 +79,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         from_send,
         to_socket: stamped(&harvest.latency.to_socket, "schedule", harvest, ledger.lost),
         in_socket: stamped(&harvest.latency.in_socket, "kernel", harvest, ledger.lost),
+        legs: harvest.legs.as_deref().and_then(legs),
         schedule: harvest.timing.as_ref().map(schedule),
         jitter_ns: harvest.jitter.map(|jitter| jitter.0),
         stalls: Stalls {

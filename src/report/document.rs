@@ -4,6 +4,7 @@
 mod across;
 mod host;
 mod ledger;
+mod legs;
 mod packets;
 mod sink;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use host::{Capability, Host};
 pub use ledger::{Ledger, LostAt, Refused};
+pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 
@@ -128,6 +130,8 @@ pub struct Cell {
     pub to_socket: Option<Latency>,
     /// The rest: from there to the application's read.
     pub in_socket: Option<Latency>,
+    /// The whole way of a sample in legs, by timestamps of both kernels; `null` without such.
+    pub legs: Option<Legs>,
     /// How punctual the senders were; `null` for `max`.
     pub schedule: Option<Schedule>,
     /// Interarrival jitter (RFC 3550), mean over flows.

@@ -159,6 +159,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         latency: Some(latency),
         to_socket: None,
         in_socket: None,
+        legs: None,
         schedule: paced.then(|| Schedule {
             scheduled: received,
             missed: 0,

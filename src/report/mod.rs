@@ -11,6 +11,7 @@ mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hdr;
+mod legs;
 mod schema;
 mod sink;
 pub mod text;

@@ -1,6 +1,7 @@
 //! The send loop: what is due, stamped, pushed and counted.
 
 use super::control::Control;
+use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
 use crate::net::engine::{Push, Tx};
@@ -56,6 +57,8 @@ pub struct SendJob {
     pub unreachable: Option<(Nanos, Nanos)>,
     /// Whether it gave up.
     pub stuck: bool,
+    /// What is timed leg by leg.
+    pub sampler: Sampler,
 }
 
 /// Sends until the pace is over or the run is stopped; returns when, since the phase began.
@@ -85,7 +88,11 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         let slots = tx.lease(due);
         let leased = slots.len() / stride;
         job.stamp(slots, stride, flow, now);
-        let push = tx.push(flow, first, leased);
+        let push = if now < job.sampler.at {
+            tx.push(flow, first, leased)
+        } else {
+            job.push_sampled(tx, flow, leased, now)
+        };
         job.note(&push, flow, now);
         if push.error == Some(SendError::Unreachable) {
             control.sender_unreachable();
@@ -117,6 +124,13 @@ impl SendJob {
             encode(Header { tag, flow, sequence, intended_ns }, slot);
             encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
         }
+    }
+
+    /// Pushes a batch that may be timed leg by leg.
+    fn push_sampled<T: Tx>(&mut self, tx: &mut T, flow: usize, count: usize, now: Nanos) -> Push {
+        let next_flow = if flow + 1 == self.next.len() { 0 } else { flow + 1 };
+        let (first, intended) = (self.next[flow], self.pace.intended(0, now));
+        self.sampler.push(tx, &Batch { flow, next_flow, first, count, intended, now })
     }
 
     /// Counts what a push did. A refused datagram gives its sequence number back.

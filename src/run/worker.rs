@@ -9,6 +9,7 @@ use mio::Interest;
 use super::control::Control;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
+use super::sampler::Sampler;
 use super::send::{SendJob, send};
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
@@ -126,6 +127,7 @@ pub(crate) fn send_phases<T: Tx>(
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
         let whole = !job.stuck && !stopped;
         let end = if whole { last.max(planned_end) } else { last };
@@ -156,6 +158,7 @@ pub(crate) fn send_phases<T: Tx>(
         stalls: job.stall.stalls(),
         timing: job.timing.filter(|_| paced),
         flows: job.next,
+        samples: job.sampler.into_samples(),
         ..half
     })
 }
@@ -188,11 +191,12 @@ pub(crate) fn receive_phases<R: Rx>(
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
-    let across = share.across;
+    let RxShare { across, stamps, .. } = *share;
     let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
     let probe = Probe::new(share.flows.start, share.flows.len(), share.size);
-    let mut probe = if across { probe.across() } else { probe };
+    let probe = if across { probe.across() } else { probe };
+    let mut probe = if stamps { probe.sampling() } else { probe };
     let mut job = ReceiveJob {
         clock: Clock::Monotonic,
         epoch: Nanos::ZERO,
@@ -231,6 +235,7 @@ pub(crate) fn receive_phases<R: Rx>(
         flows: probe.received_by_flow(),
         workers: vec![probe.tally.received],
         latency: probe.latency,
+        samples: probe.samples,
         takes_super_packets: rx.takes_super_packets(),
         ..half
     })
@@ -263,6 +268,7 @@ impl SendJob {
             refused_since: None,
             unreachable: None,
             stuck: false,
+            sampler: Sampler::new(share.stamps, share.common.flows.start),
         }
     }
 
@@ -285,12 +291,14 @@ impl SendJob {
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
         self.unreachable = None;
-        match (phase.limit, phase.load.mean_pps()) {
+        let planned_end = match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.
             (Limit::Count(count), Some(pps)) => Nanos((count as f64 * 1e9 / pps) as u64),
             (Limit::Count(_), None) => Nanos::ZERO,
-        }
+        };
+        self.sampler.start(phase.epoch, planned_end);
+        planned_end
     }
 }
 

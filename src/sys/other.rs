@@ -1,9 +1,13 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+mod stamps;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 
 use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
 

@@ -80,7 +80,11 @@ pub struct CellArgs {
     #[arg(long, value_name = "N")]
     pub batch: Option<u16>,
 
-    /// Who says when a datagram arrived: user (when read) · kernel (also when it left the device)
+    /// Who says when a datagram left and arrived: user (we do) · kernel (its stamps beside ours)
+    ///
+    /// kernel splits the latency of every datagram where the receiver's kernel took it from the
+    /// device, and tells the whole way of a sample in legs that add up: schedule lag, system call,
+    /// path, wait in the socket. A thousand datagrams a second and sender are sampled at most.
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
     pub timestamps: Timestamps,
 

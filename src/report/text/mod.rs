@@ -6,6 +6,7 @@ mod doubts;
 mod head;
 mod ink;
 mod ledger;
+mod legs;
 mod matrix;
 mod notes;
 mod rows;

@@ -1,6 +1,7 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
+use super::legs;
 use super::rows::{Figure, Sheet, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK};
 use super::{across, ledger};
@@ -13,7 +14,7 @@ use crate::unit::{show_nanos, show_pps};
 const LATE_NS: u64 = 50_000;
 
 /// How many cells a note names before it only counts them; arbitrary, about two lines.
-const NAMED: usize = 4;
+pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
 pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
@@ -31,12 +32,14 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
+        ("latency", legs::missing(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
         ("rate max", unscheduled(sheet)),
     ] {
         notes.extend(text.map(|text| note(ink, label, &text, width)));
     }
+    notes.extend(legs::legs(report).iter().map(|text| note(ink, "latency", text, width)));
     notes.join("\n")
 }
 
@@ -206,7 +209,7 @@ fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// The first few in words, and how many more there are.
-fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
     if all.is_empty() {
         return None;
     }

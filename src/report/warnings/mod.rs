@@ -281,6 +281,7 @@ pub(crate) mod tests {
             from_send: None,
             to_socket: None,
             in_socket: None,
+            legs: None,
             schedule: None,
             jitter_ns: None,
             stalls: Default::default(),

@@ -257,6 +257,7 @@ impl Blast {
 fn set_right(mut rx: RxHalf, by_ns: i64, bound: Nanos) -> RxHalf {
     if by_ns != 0 || bound > Nanos::ZERO {
         rx.latency = OneWay::shifted(&rx.latency, by_ns, bound);
+        rx.samples.iter_mut().for_each(|sample| *sample = sample.shifted(by_ns));
     }
     rx
 }

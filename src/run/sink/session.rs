@@ -274,6 +274,10 @@ impl Session {
                 load: cell.spec.load,
                 seed: cell.spec.seed,
                 heeds_unreachable: false,
+                // A stamp is one of a socket, which must be this sender's alone.
+                stamps: cell.spec.stamps
+                    && !cell.spec.ways.forward
+                    && of <= cell.slot.sockets.len(),
             };
             cell.crew.add_sender(share, target.unwrap_or(self.from), given?)?;
         }

@@ -6,6 +6,7 @@ pub mod host;
 mod mmsg;
 mod qdisc;
 mod socket;
+mod stamps;
 mod steer;
 mod thread;
 
@@ -18,6 +19,7 @@ pub use socket::{
     refuses_offload, report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class,
     set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal,
 };
+pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
     affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,

@@ -200,7 +200,7 @@ fn what_is_taken_and_given_back_leaves_others_alone() {
                 assert_eq!(numbers.len(), taken.len());
                 drop(taken);
                 most = most.max(numbers.len());
-                numbers.into_iter().for_each(|number| group.give_back(number));
+                numbers.into_iter().for_each(|number| group.give_back(number, 0));
                 rounds += 1;
             }
             assert!(rounds > 0);
@@ -226,12 +226,15 @@ fn a_slot_that_is_taken_again_is_empty_and_as_new() {
     sys::set_udp_segment(&source, 8).unwrap();
     (0..10).for_each(|_| _ = source.send(&sent.repeat(5)).unwrap());
     drop(slot);
-    group.give_back(number);
-    group.give_back(number);
-    group.give_back(0);
-    group.give_back(99);
-    // Whoever still sends finds little room.
-    (0..100).for_each(|_| _ = source.send(&sent.repeat(5)).unwrap());
+    group.give_back(number, 0);
+    group.give_back(number, 0);
+    group.give_back(0, 0);
+    group.give_back(99, 0);
+    // Whoever still sends to a slot that nobody has is a stranger, and the listener's.
+    source.send(&sent.repeat(5)).unwrap();
+    let listener = &group.listeners().unwrap()[0];
+    let strangers = (0..LOOKS).filter(|_| listener.recv(&mut [0; 64]).is_ok()).count();
+    assert_eq!(strangers, 5);
     let slot = group.take_slot(1 << 18).unwrap();
     assert_eq!((slot.number, slot.sockets[0].receive_buffer), (number, granted));
     let ears = Ears::new(&group, vec![slot]);
@@ -311,7 +314,7 @@ fn slots_end_with_an_error_that_says_so() {
     }
     let error = group.take_slot(4_096).unwrap_err();
     assert!(matches!(error, SocketError::Slots { slots: MOST_SLOTS, .. }), "{error}");
-    group.give_back(77);
+    group.give_back(77, 0);
     assert_eq!(group.take_slot(4_096).unwrap().number, 77);
 }
 
@@ -343,7 +346,7 @@ fn without_steering_each_slot_has_a_port_of_its_own() {
             other.send_to(&sent, SocketAddr::new(ip, port)).unwrap()
         });
         assert_eq!(ears.hear(&sent), 2);
-        group.give_back(1);
+        group.give_back(1, 0);
         assert_eq!(group.take_slot(4_096).unwrap().number, 1);
         assert_eq!(group.take_slot(4_096).unwrap().number, 3);
     }

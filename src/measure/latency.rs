@@ -220,7 +220,8 @@ impl Latency {
             // nothing is taken for negative where the minimum is not.
             let highest = bucket.value_iterated_to().min(HIGHEST_NS);
             let top = self.histogram.equivalent(highest, HIGHEST_NS);
-            let count = bucket.count_at_value() - if top { self.clamped } else { 0 };
+            let clamped = if top { self.clamped } else { 0 };
+            let count = bucket.count_at_value().saturating_sub(clamped);
             let to = i128::from(highest) + by;
             if to < 0 {
                 let lowest = i128::from(self.histogram.lowest_equivalent(highest));

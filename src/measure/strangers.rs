@@ -36,6 +36,8 @@ pub struct Served {
 pub struct SinkTally {
     /// Its clients, in the order they left.
     pub served: Vec<Served>,
+    /// Clients beyond those that there is room for.
+    pub served_more: u64,
     /// All else that arrived.
     pub strangers: Strangers,
     /// When it began and ended to serve, on the monotonic clock.

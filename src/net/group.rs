@@ -47,6 +47,8 @@ pub struct GroupOptions {
 pub struct Slot {
     /// Its number, which the tags of its datagrams carry.
     pub number: u16,
+    /// The phase that its next datagrams are to carry: late ones of former phases have others.
+    pub phase: u16,
     /// Its port; `None`: that of the group. Where the system cannot steer, a slot has one socket at
     /// a port of its own, however many were asked for.
     pub port: Option<u16>,
@@ -67,6 +69,10 @@ pub struct Group {
     numbered: u16,
     /// Numbers that were given back, the longest free one first.
     free: VecDeque<u16>,
+    /// The next phase of each slot, by its number less one.
+    phases: Vec<u16>,
+    /// Slots that the system steers to: up to the highest one that somebody has.
+    attached: usize,
 }
 
 impl Group {
@@ -92,6 +98,8 @@ impl Group {
             slots: Vec::new(),
             numbered: 0,
             free: VecDeque::new(),
+            phases: Vec::new(),
+            attached: 0,
         };
         group.share()?;
         Ok(group)
@@ -110,7 +118,7 @@ impl Group {
             // A port must have two sockets before it takes a program.
             self.slots = vec![self.join_slot()?];
         }
-        self.steers = self.attach().is_ok();
+        self.steers = self.attach(0).is_ok();
         if self.steers {
             self.numbered = self.slots.len() as u16;
             self.free.extend(1..=self.numbered);
@@ -151,6 +159,12 @@ impl Group {
     /// [`SocketError`]; [`SocketError::Slots`] where all are taken.
     pub fn take_slot(&mut self, buffer: usize) -> Result<Slot, SocketError> {
         let number = self.free_number()?;
+        self.phases.resize(usize::from(self.numbered), 0);
+        let steered = self.steer_to(self.attached.max(number.into()));
+        if let Err(source) = steered {
+            self.free.push_front(number);
+            return Err(SocketError::Join { addr: self.local, source });
+        }
         let slot =
             if self.steers { self.pooled(number, buffer) } else { self.apart(number, buffer) };
         if slot.is_err() {
@@ -159,9 +173,9 @@ impl Group {
         slot
     }
 
-    /// Takes a slot back, after its sockets were closed. An unknown number and one that is free
-    /// already are ignored.
-    pub fn give_back(&mut self, number: u16) {
+    /// Takes a slot back, after its sockets were closed, with the phase that comes next. An unknown
+    /// number and one that is free already are ignored.
+    pub fn give_back(&mut self, number: u16, phase: u16) {
         if number == 0 || number > self.numbered || self.free.contains(&number) {
             return;
         }
@@ -173,6 +187,22 @@ impl Group {
             drain(socket, most);
         }
         self.free.push_back(number);
+        if let Some(next) = self.phases.get_mut(usize::from(number) - 1) {
+            *next = phase;
+        }
+        // What still comes for slots that nobody has is a stranger's, and goes to the listeners.
+        // Where that fails, it is thrown away instead.
+        let taken = (1..=self.numbered).rev().find(|number| !self.free.contains(number));
+        let _ = self.steer_to(taken.unwrap_or(0).into());
+    }
+
+    /// Has the system steer to so many slots.
+    fn steer_to(&mut self, slots: usize) -> io::Result<()> {
+        if self.steers && slots != self.attached {
+            self.attach(slots)?;
+            self.attached = slots;
+        }
+        Ok(())
     }
 
     /// The number of a slot to take, its sockets added where there are none yet.
@@ -186,11 +216,6 @@ impl Group {
         if self.steers {
             let slot = self.join_slot()?;
             self.slots.push(slot);
-            if let Err(source) = self.attach() {
-                // The last ones to come are the first to go: that leaves no gap.
-                self.slots.pop();
-                return Err(SocketError::Join { addr: self.local, source });
-            }
         }
         self.numbered += 1;
         Ok(self.numbered)
@@ -207,7 +232,8 @@ impl Group {
             let _ = socket.set_recv_buffer_size(buffer);
             self.duplicate(socket)
         });
-        Ok(Slot { number, port: None, sockets: sockets.collect::<Result<_, _>>()? })
+        let phase = self.phases[usize::from(number) - 1];
+        Ok(Slot { number, phase, port: None, sockets: sockets.collect::<Result<_, _>>()? })
     }
 
     /// A slot at a port of its own.
@@ -215,7 +241,8 @@ impl Group {
         let mut options = Options { buffer, join: None, ..self.options.socket.clone() };
         options.bind.set_port(0);
         let socket = Udp::open(&options)?;
-        Ok(Slot { number, port: Some(socket.local.port()), sockets: vec![socket] })
+        let phase = self.phases[usize::from(number) - 1];
+        Ok(Slot { number, phase, port: Some(socket.local.port()), sockets: vec![socket] })
     }
 
     /// Another socket of the port.
@@ -235,13 +262,13 @@ impl Group {
         (0..self.options.per_slot).map(|_| self.join(IDLE_BUFFER)).collect()
     }
 
-    /// Has the system steer by the sockets that there are.
-    fn attach(&self) -> io::Result<()> {
+    /// Has the system steer by the sockets of so many slots.
+    fn attach(&self, slots: usize) -> io::Result<()> {
         let layout = Layout {
             ipv6: self.local.is_ipv6(),
             listeners: self.options.listeners as u32,
             per_slot: self.options.per_slot as u32,
-            slots: self.slots.len() as u32,
+            slots: slots as u32,
         };
         sys::attach_steering(&self.listeners[0], &program(&layout))
     }

@@ -18,6 +18,18 @@ pub const MOST_SLOTS: u16 = u16::MAX >> SLOT_SHIFT;
 /// The bit of a tag that has a slot's datagrams spread by their source rather than by flow.
 pub const BY_SOURCE: u16 = 0x20;
 
+/// The bits of a tag that count the phases of a slot.
+pub const PHASES: u16 = 0x1F;
+
+/// The phase that no measurement has: what shows where a socket is carries it.
+pub const SHOWN: u16 = PHASES;
+
+/// The phase that follows this one, of a tag or by itself.
+#[must_use]
+pub const fn next_phase(tag: u16) -> u16 {
+    (tag & !PHASES) | ((tag & PHASES) + 1) % SHOWN
+}
+
 /// The tag of control messages, which all go to the first listener.
 pub const CONTROL_TAG: u16 = 1;
 

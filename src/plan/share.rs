@@ -27,6 +27,15 @@ pub enum Load {
 }
 
 impl Load {
+    /// The highest rate of all workers together; `None` flat out.
+    #[must_use]
+    pub fn peak_pps(&self) -> Option<f64> {
+        match self {
+            Self::Ramp(from, to, _) => Some(from.pps().max(to.pps())),
+            other => other.mean_pps(),
+        }
+    }
+
     /// The mean rate of all workers together; `None` flat out.
     #[must_use]
     pub fn mean_pps(&self) -> Option<f64> {

@@ -22,6 +22,7 @@ pub fn sink(tally: &SinkTally) -> SinkDocument {
         host: Host::default(),
         elapsed_ns: ended.since(began).0,
         clients: tally.served.iter().map(|served| client(served, began)).collect(),
+        more_clients: tally.served_more,
         others: others(&tally.strangers, began),
     }
 }

@@ -32,13 +32,15 @@ pub struct Control {
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
     ended: AtomicBool,
-    /// How much later the senders' clock has been found to be than was believed when the phase
-    /// began; 0 on one host.
+    /// How much further ahead the receivers' clock has been found to be of the senders' than was
+    /// believed when the phase began; 0 on one host.
     shift_ns: AtomicI64,
     /// Whether a sender was told that nobody is there.
     unreachable: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
+    /// How much earlier than their senders receivers count time.
+    bias: Nanos,
     /// End of each sender's latest stall, since the start of the phase.
     stall_ended_ns: Vec<AtomicU64>,
     /// Final counts of the senders, by worker: what the receiver of that number should get.
@@ -58,15 +60,22 @@ impl Control {
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
             quiet: QUIET,
+            bias: Nanos::ZERO,
             stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
     /// For receivers whose senders are on another host. `window_end`: when those mean to end;
-    /// [`Nanos::NEVER`] where a count decides.
+    /// [`Nanos::NEVER`] where a count decides. `bias`: how much earlier than those the receivers
+    /// begin to count time.
     #[must_use]
-    pub fn across(stop: Arc<AtomicBool>, receivers: usize, window_end: Nanos) -> Arc<Self> {
+    pub fn across(
+        stop: Arc<AtomicBool>,
+        receivers: usize,
+        window_end: Nanos,
+        bias: Nanos,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stop,
             window_end_ns: AtomicU64::new(window_end.0),
@@ -76,6 +85,7 @@ impl Control {
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
             quiet: QUIET_ACROSS,
+            bias,
             stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
         })
@@ -91,8 +101,8 @@ impl Control {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Corrects the senders' clock, which is this much later than was believed when the phase
-    /// began.
+    /// The receivers' clock is this much further ahead of the senders' than was believed when the
+    /// phase began.
     pub fn shift(&self, by_ns: i64) {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
     }
@@ -110,6 +120,12 @@ impl Control {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// How much earlier than their senders receivers count time: a latency is that much longer.
+    #[must_use]
+    pub fn bias(&self) -> Nanos {
+        self.bias
     }
 
     /// The shortest silence that is an end.

@@ -203,7 +203,9 @@ impl Crew {
     /// Ends all workers and takes what they have, each side added up; `None`: there is nobody on
     /// that side.
     pub(crate) fn collect(self, id: &str) -> Result<(Option<TxHalf>, Option<RxHalf>), RunError> {
-        let (tx, rx) = (join(self.senders, id)?, join(self.receivers, id)?);
+        // All are waited for, also where one failed: their sockets are closed then.
+        let (tx, rx) = (join(self.senders, id), join(self.receivers, id));
+        let (tx, rx) = (tx?, rx?);
         let tx = tx.into_iter().reduce(|mut sum, half| {
             sum.merge(half);
             sum
@@ -225,7 +227,8 @@ fn join<Y>(workers: Vec<Worker<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
             Err(_) => Err(RunError::Panicked { id: id.to_owned() }),
         }
     };
-    workers.into_iter().map(end).collect()
+    let ended: Vec<_> = workers.into_iter().map(end).collect();
+    ended.into_iter().collect()
 }
 
 /// Starts a worker thread, which reports where it cannot be set up.

@@ -79,6 +79,8 @@ pub struct Probe {
     size: PayloadSize,
     /// How far ahead of our clock a departure may lie.
     slack_ns: u64,
+    /// How much earlier than its senders it counts time.
+    bias: Nanos,
     /// Whether there is a schedule, so that departures differ from it.
     paced: bool,
     window_closed: bool,
@@ -111,6 +113,7 @@ impl Probe {
             flows: (0..flows).map(|_| RxFlow::default()).collect(),
             size,
             slack_ns: CLOCK_SLACK_NS,
+            bias: Nanos::ZERO,
             paced: false,
             window_closed: false,
             last_arrival: Nanos::ZERO,
@@ -140,6 +143,11 @@ impl Probe {
         self.samples = vec![RxSample::default(); RX_SAMPLES];
         self.samples.clear();
         self
+    }
+
+    /// Counts time from so much earlier than its senders in the phase to come.
+    pub const fn set_bias(&mut self, bias: Nanos) {
+        self.bias = bias;
     }
 
     /// Begins a phase, forgetting the one before.
@@ -285,11 +293,11 @@ impl Probe {
             self.latency.to_socket.record_n(transit_ns.saturating_sub(waited.0), count);
         }
         // Due before a stall of either end was over: it overlapped, however short its way was.
-        let overlapped =
-            intended_ns < self.stall.ended().0 || intended_ns < self.sender_stall_ended.0;
+        let overlapped = intended_ns + self.bias.0 < self.stall.ended().0
+            || intended_ns < self.sender_stall_ended.0;
         if overlapped {
             self.latency.in_stall.record_n(transit_ns, count);
-        } else if transit_ns > STALL_THRESHOLD.0 {
+        } else if transit_ns > STALL_THRESHOLD.0 + self.bias.0 {
             self.slow_ones(intended_ns, transit_ns, count);
         }
     }

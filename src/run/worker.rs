@@ -212,6 +212,7 @@ pub(crate) fn receive_phases<R: Rx>(
         job.epoch = phase.epoch;
         rx.restart();
         waiter.restart();
+        probe.set_bias(phase.control.bias());
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         sys::sleep_until_ns((phase.epoch - EARLY).0);
         let cpu = sys::thread_cpu_ns();

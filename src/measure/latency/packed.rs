@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Latency;
+use super::{HIGHEST_NS, Latency};
 
 /// The parts of a [`Latency`].
 #[derive(Serialize, Deserialize)]
@@ -44,6 +44,10 @@ impl<'de> Deserialize<'de> for Latency {
             .map_err(|error| D::Error::custom(error.to_string()))?;
         // Its bounds are the sender's: added up, they become ours.
         latency.histogram.add(counts).map_err(|error| D::Error::custom(error.to_string()))?;
+        let highest = latency.histogram.count_at(HIGHEST_NS);
+        if packed.clamped > highest || packed.min_ns > packed.max_ns || latency.count() == 0 {
+            return Err(D::Error::custom("figures that contradict the histogram"));
+        }
         let Packed { min_ns, max_ns, sum_ns, sum_of_squares, clamped, .. } = packed;
         (latency.min_ns, latency.max_ns) = (min_ns, max_ns);
         (latency.sum_ns, latency.sum_of_squares) = (sum_ns, sum_of_squares);
@@ -75,6 +79,12 @@ mod tests {
     #[test]
     fn what_is_no_histogram_is_refused() {
         let mut bytes = postcard::to_stdvec(&Latency::default()).unwrap();
+        assert!(postcard::from_bytes::<Latency>(&bytes).is_ok());
+        let mut wrong = Latency::default();
+        wrong.record(5);
+        wrong.clamped = 1;
+        let wrong = postcard::to_stdvec(&wrong).unwrap();
+        assert!(postcard::from_bytes::<Latency>(&wrong).is_err());
         bytes[0] = 3;
         bytes.splice(1..1, [1, 2, 3]);
         assert!(postcard::from_bytes::<Latency>(&bytes).is_err());

@@ -24,6 +24,8 @@ pub struct SinkDocument {
     pub elapsed_ns: u64,
     /// Clients, in the order they left. Their cells are in their own reports.
     pub clients: Vec<SinkClient>,
+    /// Clients beyond those that there is room for.
+    pub more_clients: u64,
     /// What belonged to no client.
     pub others: SinkOthers,
 }

@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::link::Link;
+use super::link::{Link, printable};
 use super::spec::{Ask, CellSpec, Halves, PeerFacts, Ready, Told, Ways};
-use super::stage::{PHASES, Stage};
+use super::stage::Stage;
+
 use crate::clock::Offset;
 use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
+use crate::net::steer::SHOWN;
 use crate::net::{Options, Udp};
 use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, TimestampKind};
 use crate::run::RunError;
@@ -76,6 +78,11 @@ impl Blast {
             return Err(RunError::Damaged { target });
         };
         let PeerFacts { version, facts, missing, clock, network, receivers } = *told;
+        let missing = missing.into_iter().map(|Missing { engine, why }| Missing {
+            engine: printable(&engine),
+            why: printable(&why),
+        });
+        let (version, facts, missing) = (printable(&version), clean(facts), missing.collect());
         link.compare();
         if clock.is_some() && clock == sys::clock_identity() {
             link.trust_same_clock();
@@ -128,7 +135,7 @@ impl Blast {
             for (worker, socket) in sockets.iter().enumerate() {
                 let mut payload = [0; 32];
                 let header =
-                    Header { tag: ready.tag | PHASES, flow: worker as u16, ..Header::default() };
+                    Header { tag: ready.tag | SHOWN, flow: worker as u16, ..Header::default() };
                 encode(header, &mut payload);
                 payload[16..].copy_from_slice(&ready.secret);
                 // What does not get through is sent again.
@@ -155,6 +162,25 @@ impl Blast {
             (false, false) => Ends::Across,
         }
     }
+}
+
+/// What a host says of itself, fit to be printed.
+fn clean(mut facts: HostFacts) -> HostFacts {
+    let texts = [
+        &mut facts.hostname,
+        &mut facts.kernel,
+        &mut facts.cpu_model,
+        &mut facts.governor,
+        &mut facts.clocksource,
+        &mut facts.virtualization,
+        &mut facts.container,
+    ];
+    texts.into_iter().flatten().for_each(|text| *text = printable(text));
+    for capability in &mut facts.capabilities {
+        capability.name = printable(&capability.name);
+        capability.detail = printable(&capability.detail);
+    }
+    facts
 }
 
 fn net(error: crate::net::SocketError) -> RunError {
@@ -184,7 +210,6 @@ fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
         batch: scenario.batch,
         stamps: scenario.timestamps == TimestampKind::Kernel,
         socket_buffer: scenario.socket_buffer as u64,
-        ip: crate::plan::IpOptions { dev: None, ..scenario.ip.clone() },
         seed: scenario.seed,
         by_hash: scenario.by_hash,
     }

@@ -39,6 +39,10 @@ const BURST_WAIT: Nanos = Nanos::from_millis(100);
 /// How long a burst takes at most, however many got lost; arbitrary.
 const BURST_MOST: Nanos = Nanos::from_millis(300);
 
+/// How many of the latest corrections an answer may belong to: as many as the session keeps open.
+/// Arbitrary.
+const CONFIRMABLE: usize = 32;
+
 /// How long an answer is looked for without sleeping: what a path between neighbours takes, so
 /// that the wake-up does not count as its delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(500);
@@ -81,8 +85,19 @@ pub(super) struct Follow {
     pub(super) offset_ns: i64,
     /// The receivers here, whose senders are there.
     pub(super) receivers: Option<Arc<Control>>,
-    /// When what correction was in force, on the client's clock.
-    pub(super) shifts: Vec<(u64, i64)>,
+    /// The corrections that were sent.
+    pub(super) shifts: Vec<Shift>,
+}
+
+/// A correction between the clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shift {
+    /// When it was sent, on the client's clock.
+    pub(super) at_ns: u64,
+    /// How much further ahead the sink's clock is than was believed.
+    pub(super) shift_ns: i64,
+    /// Whether an answer says that it arrived.
+    pub(super) confirmed: bool,
 }
 
 /// What the thread tells without being asked, and is told without an order.
@@ -121,6 +136,8 @@ pub(super) struct Line {
     buffer: Vec<u8>,
     /// When the sink was heard last, once a session is open.
     heard_at: Nanos,
+    /// Exchanges that have succeeded.
+    synced: u64,
     failure: Option<Failure>,
     over: bool,
 }
@@ -150,6 +167,7 @@ impl Line {
             out: Vec::new(),
             buffer: vec![0; LARGEST],
             heard_at: Nanos::NEVER,
+            synced: 0,
             failure: None,
             over: false,
         };
@@ -256,6 +274,11 @@ impl Line {
             Some(Heard::Synced { t1, t2, t3, t4 }) => {
                 let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
                 let _ = self.shared.clocks().push(sample);
+                self.synced += 1;
+                let shifts = self.follow.iter_mut().flat_map(|follow| &mut follow.shifts);
+                shifts.rev().take(CONFIRMABLE).for_each(|shift| {
+                    shift.confirmed |= shift.at_ns == sample.t1_ns;
+                });
             }
             Some(Heard::Opened { .. }) => self.sync_at = now(),
             None => {}
@@ -292,7 +315,7 @@ impl Line {
             .zip(estimate)
             .map_or(0, |(believed, known)| known.at(now.0).saturating_sub(believed));
         if let Some(follow) = &mut self.follow {
-            follow.shifts.push((now.0, shift_ns));
+            follow.shifts.push(Shift { at_ns: now.0, shift_ns, confirmed: false });
             if let Some(receivers) = &follow.receivers {
                 receivers.shift(-shift_ns);
             }
@@ -307,14 +330,14 @@ impl Line {
     fn burst(&mut self) {
         let end = now() + BURST_MOST;
         for _ in 0..BURST {
-            let before = self.samples();
+            let before = self.synced;
             let began = now();
             if began > end {
                 return;
             }
             self.sync(began);
             self.send();
-            while self.samples() == before && now().since(began) < BURST_WAIT && !self.over {
+            while self.synced == before && now().since(began) < BURST_WAIT && !self.over {
                 self.read();
                 self.send();
                 if now().since(began) > SPIN {
@@ -322,10 +345,6 @@ impl Line {
                 }
             }
         }
-    }
-
-    fn samples(&self) -> usize {
-        self.shared.clocks().estimate().map_or(0, |offset| offset.samples)
     }
 
     fn say_goodbye(&mut self) {

@@ -66,7 +66,7 @@ impl Link {
             }
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            Told::Refused(why) => Err(RunError::Refused { target, why }),
+            Told::Refused(why) => Err(RunError::Refused { target, why: printable(&why) }),
             told => Ok(told),
         }
     }
@@ -140,4 +140,9 @@ impl Drop for Link {
             let _ = thread.join();
         }
     }
+}
+
+/// Text of another host without what a terminal would obey.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{HostFacts, RxHalf, TxHalf};
-use crate::plan::{EnginePair, IpOptions, LONGEST, Limit, Load, MAX_BATCH, Missing};
+use crate::plan::{EnginePair, LONGEST, Limit, Load, MAX_BATCH, Missing};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
 /// What the client asks.
@@ -93,7 +93,6 @@ pub(crate) struct CellSpec {
     pub(crate) batch: Option<u16>,
     pub(crate) stamps: bool,
     pub(crate) socket_buffer: u64,
-    pub(crate) ip: IpOptions,
     pub(crate) seed: u64,
     /// Whether flows go to receivers by a hash of where they come from, as SO_REUSEPORT has it,
     /// instead of in turn.
@@ -103,11 +102,16 @@ pub(crate) struct CellSpec {
 /// The most senders that a client may ask for. Arbitrary: more than any host has cores to give.
 const MOST_THREADS: u16 = 256;
 
+/// The most flows that a client may ask for: their windows take 128 MiB in each receiver where all
+/// come out of order. Arbitrary.
+const MOST_STREAMS: u16 = 16_384;
+
 /// The largest burst; as the words of the command line have it.
 const MOST_BURST: u32 = 65_536;
 
-/// How far ahead a phase may begin: longer than any client's patience with its orders. Arbitrary.
-const MOST_AHEAD: Nanos = Nanos::from_millis(60_000);
+/// How far ahead a phase may begin, which is also how long its workers cannot be stopped before:
+/// a little more than the longest lead that a client tries. Arbitrary.
+const MOST_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
     /// What no sink would do, whoever asks: what comes over the network has passed no plan.
@@ -125,6 +129,8 @@ impl CellSpec {
         let null = EnginePair::NULL;
         if self.threads == 0 || self.streams < self.threads {
             Some("each thread needs a stream; ask for more by --streams")
+        } else if self.streams > MOST_STREAMS {
+            Some("16,384 streams are the most between hosts; ask for fewer")
         } else if self.threads > MOST_THREADS {
             Some("256 threads are the most; ask for fewer")
         } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
@@ -144,7 +150,7 @@ impl PhaseSpec {
     pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
         let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
         let far = self.epoch.since(now) > MOST_AHEAD || self.rx_epoch > self.epoch;
-        (long || far).then_some("a phase begins within a minute and takes a day at most")
+        (long || far).then_some("a phase begins within 15 s and takes a day at most")
     }
 }
 
@@ -218,7 +224,6 @@ mod tests {
             batch: None,
             stamps: false,
             socket_buffer: 65_536,
-            ip: IpOptions::default(),
             seed: 1,
             by_hash: false,
         }
@@ -235,6 +240,7 @@ mod tests {
         let wrong = [
             CellSpec { threads: 0, ..sound() },
             CellSpec { streams: 1, ..sound() },
+            CellSpec { streams: 16_385, ..sound() },
             CellSpec { threads: 257, streams: 257, ..sound() },
             CellSpec { engine: EnginePair::NULL, ..sound() },
             CellSpec { size: PayloadSize::Fixed(15), ..sound() },

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::blast::{ASK_EVERY, Blast};
-use super::line::Follow;
+use super::line::{Follow, Shift};
 use super::spec::{Ask, CellSpec, Ended, PhaseSpec, Told};
 use crate::clock::Offset;
+use crate::net::steer::next_phase;
 use crate::plan::{Limit, Load};
 use crate::run::RunError;
 use crate::run::control::Control;
@@ -85,7 +86,8 @@ impl Stage<'_> {
             };
             let halt = Arc::new(AtomicBool::new(stop.load(Ordering::Relaxed)));
             let tx = Control::new(Arc::clone(&halt), self.crew.senders());
-            let rx = Control::across(Arc::clone(stop), self.crew.receivers(), window_end);
+            let receivers = self.crew.receivers();
+            let rx = Control::across(Arc::clone(stop), receivers, window_end, bias);
             let (tag, load) = (self.tag, self.load);
             self.tag = next_phase(tag);
             let phase = Phase { epoch, tag, limit, load, control: Arc::clone(&tx) };
@@ -190,36 +192,36 @@ impl Stage<'_> {
             return (0, Nanos::ZERO);
         }
         let Some(offset) = link.offset() else {
-            return (begun.bias.0 as i64, Nanos::NEVER);
+            return (0, Nanos::NEVER);
         };
         // What was believed and corrected meanwhile against what is known now, at every moment
-        // that the correction changed and just before.
+        // that a correction was sent and just before. One that was never confirmed may have arrived
+        // or not: until the next one that was, both it and what was before may be in force.
         let shifts = follow.map(|follow| follow.shifts).unwrap_or_default();
-        let mut in_force = 0;
         let (mut least, mut most) = (i64::MAX, i64::MIN);
-        let mut look = |at_ns: u64, shift_ns: i64| {
-            let error = offset.at(at_ns).saturating_sub(begun.offset_ns.saturating_add(shift_ns));
-            (least, most) = (least.min(error), most.max(error));
+        let mut look = |at_ns: u64, in_force: &[i64]| {
+            for shift_ns in in_force {
+                let believed = begun.offset_ns.saturating_add(*shift_ns);
+                let error = offset.at(at_ns).saturating_sub(believed);
+                (least, most) = (least.min(error), most.max(error));
+            }
         };
-        look(begun.epoch.0, 0);
-        for (at_ns, shift_ns) in shifts {
-            look(at_ns, in_force);
-            look(at_ns, shift_ns);
-            in_force = shift_ns;
+        let mut in_force = vec![0];
+        look(begun.epoch.0, &in_force);
+        for Shift { at_ns, shift_ns, confirmed } in shifts {
+            look(at_ns, &in_force);
+            in_force.push(shift_ns);
+            look(at_ns, &in_force);
+            if confirmed {
+                in_force = vec![shift_ns];
+            }
         }
+        look(sys::monotonic_ns(), &in_force);
         let middle = least.midpoint(most);
         let spread = Nanos(most.abs_diff(least).div_ceil(2));
         (middle, Nanos(offset.bound_ns) + spread)
     }
 }
-
-/// The tag of the next phase of a cell: the five low bits count phases.
-const fn next_phase(tag: u16) -> u16 {
-    (tag & !PHASES) | (tag.wrapping_add(1) & PHASES)
-}
-
-/// The bits of a tag that count phases; see `net/steer.rs`.
-pub(super) const PHASES: u16 = 0x1F;
 
 /// Sleeps until a moment, showing progress, or until something else is over.
 fn wait_until(at: Nanos, over: impl Fn() -> bool, tick: &mut dyn FnMut()) {

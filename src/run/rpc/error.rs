@@ -13,7 +13,8 @@ pub enum CallError {
     /// Nothing came back at all.
     #[error(
         "no answer within {patience}; is `udperf sink` running there, and does every firewall on \
-         the way let this UDP port through?"
+         the way let this UDP port through? On a host with several addresses, name the one that is \
+         called by its --bind"
     )]
     NoSink {
         /// How long it was waited for.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::net::Slot;
+use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;
@@ -23,12 +24,9 @@ const MARGIN: Nanos = Nanos::from_micros(200);
 /// shorter than the client's first retry would be on most paths.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The bits of a tag that count phases, and the one that spreads by hash; see `net/steer.rs`.
-pub(super) const PHASES: u16 = 0x1F;
-pub(super) const BY_HASH: u16 = 0x20;
-
-/// The bits below the number of a slot; see `net/steer.rs`.
-pub(super) const SLOT_SHIFT: u16 = 6;
+/// The largest correction between two clocks, in ns. 1 s; 200 ppm, which is more than clocks drift,
+/// take more than an hour for it. Arbitrary.
+const MOST_SHIFT_NS: u64 = 1_000_000_000;
 
 /// A cell that is set up.
 pub(super) struct Cell {
@@ -56,15 +54,16 @@ impl Cell {
     pub(super) fn abandon(&mut self) {
         if let Some(mut under) = self.phase.take() {
             under.halt.store(true, Ordering::Relaxed);
+            under.rx.shift(0);
             under.rx.senders_done(Nanos::ZERO, &vec![0; self.crew.receivers()]);
             // A worker that failed is noticed when it is collected.
             let _ = self.crew.await_end(&mut under.running, &mut || {});
         }
     }
 
-    /// Corrects the clock of the client's senders.
+    /// Corrects the client's clock. What no pair of clocks does within a phase is ignored.
     pub(super) fn shift(&self, by_ns: i64) {
-        if let Some(under) = &self.phase {
+        if let Some(under) = self.phase.as_ref().filter(|_| by_ns.unsigned_abs() <= MOST_SHIFT_NS) {
             under.rx.shift(by_ns);
         }
     }
@@ -79,19 +78,28 @@ impl Cell {
     /// Begins a phase, unless its moment is too near.
     pub(super) fn start(&mut self, order: PhaseSpec) -> Told {
         self.abandon();
+        if order.tag & PHASES == SHOWN {
+            return Told::Refused("that phase is for sockets that show themselves".into());
+        }
+        // Read first: it takes a while.
+        let watch = Watch::begin();
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
             return Told::TooLate;
         }
         let halt = Arc::new(AtomicBool::new(false));
         let tx = Control::new(Arc::clone(&halt), self.crew.senders());
-        let rx = Control::across(Arc::clone(&halt), self.crew.receivers(), order.window_end);
+        let receivers = self.crew.receivers();
+        let bias = order.epoch - order.rx_epoch;
+        let rx = Control::across(Arc::clone(&halt), receivers, order.window_end, bias);
         let PhaseSpec { tag, limit, .. } = order;
         // The slot is this session's, whatever it asks for.
-        let own = (self.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_HASH));
+        let own = (self.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_SOURCE));
+        // Whoever has the slot next, or this client's next cell, must not take a late datagram of
+        // this phase for its own.
+        self.slot.phase = next_phase(own & PHASES);
         let load = self.spec.load;
         let phase = Phase { epoch: order.epoch, tag: own, limit, load, control: Arc::clone(&tx) };
         let rx_phase = Phase { epoch: order.rx_epoch, control: Arc::clone(&rx), ..phase.clone() };
-        let watch = Watch::begin();
         let running = self.crew.running();
         self.crew.begin_receivers(&rx_phase);
         self.crew.begin_senders(&phase);

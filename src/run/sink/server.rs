@@ -20,10 +20,10 @@ use crate::measure::{HostFacts, Served, SinkTally, Strangers};
 use crate::net::{Group, GroupOptions, NetError};
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
-use crate::run::rpc::{Answerer, Event, Limits, Took};
+use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
 use crate::sys;
 use crate::unit::Nanos;
-use crate::wire::control::CloseReason;
+use crate::wire::control::{CloseReason, Tagger};
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -40,6 +40,10 @@ pub(super) const LARGEST: usize = 65_535;
 
 /// How often threads that should end are looked at; arbitrary.
 const SHORT: Duration = Duration::from_millis(1);
+
+/// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
+/// whoever comes.
+const MOST_SERVED: usize = 4_096;
 
 /// How many events one poll takes; arbitrary, what is not taken stays for the next.
 const EVENTS: usize = 64;
@@ -95,6 +99,8 @@ struct Server {
     /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
     leaving: Vec<(Client, CloseReason)>,
     served: Vec<Served>,
+    /// Clients that no room was left for.
+    served_more: u64,
     buffer: Vec<u8>,
     heard_at: Nanos,
     control_at: Nanos,
@@ -122,6 +128,7 @@ impl Server {
             others: Others::default(),
             leaving: Vec::new(),
             served: Vec::new(),
+            served_more: 0,
             buffer: vec![0; LARGEST],
             heard_at: now(),
             control_at: Nanos::ZERO,
@@ -241,9 +248,14 @@ impl Server {
     ) -> Result<(), RunError> {
         match event {
             Event::Opened { session, from } => {
-                let client = self.start(group, session, from)?;
-                self.clients.insert(session, client);
-                watch(SinkEvent::Opened(from));
+                match self.start(group, session, from) {
+                    Ok(client) => {
+                        self.clients.insert(session, client);
+                        watch(SinkEvent::Opened(from));
+                    }
+                    // No thread to be had: the others go on.
+                    Err(_) => self.fail(session),
+                }
             }
             Event::Requested { session, number, body } => {
                 self.command(session, Command::Ask(number, body));
@@ -255,21 +267,32 @@ impl Server {
                 }
             }
             Event::Closed { session, why } => {
-                if let Some(mut client) = self.clients.remove(&session) {
-                    // Without anybody to give commands, the thread ends.
-                    client.commands = None;
-                    self.leaving.push((client, why));
-                }
+                self.part(session, why);
             }
         }
         Ok(())
     }
 
-    /// Tells a session something. A thread that died is noticed when its client's patience ends.
-    fn command(&self, session: u64, command: Command) {
+    /// Tells a session something. One whose thread has died is over.
+    fn command(&mut self, session: u64, command: Command) {
         let client = self.clients.get(&session);
-        if let Some(commands) = client.and_then(|client| client.commands.as_ref()) {
-            let _ = commands.send(command);
+        let commands = client.and_then(|client| client.commands.as_ref());
+        if commands.is_some_and(|commands| commands.send(command).is_err()) {
+            self.fail(session);
+        }
+    }
+
+    /// Ends a session that cannot go on.
+    fn fail(&mut self, session: u64) {
+        self.answerer.close(session, CloseReason::Failed, now(), &mut self.out);
+        self.part(session, CloseReason::Failed);
+    }
+
+    /// Lets a session's thread end by itself: nobody will give it commands any more.
+    fn part(&mut self, session: u64, why: CloseReason) {
+        if let Some(mut client) = self.clients.remove(&session) {
+            client.commands = None;
+            self.leaving.push((client, why));
         }
     }
 
@@ -277,9 +300,8 @@ impl Server {
     fn start(&self, group: usize, id: u64, from: SocketAddr) -> Result<Client, RunError> {
         let (commands, inbox) = mpsc::channel();
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
-        let mut secret = [0; 16];
-        secret[..8].copy_from_slice(&id.to_be_bytes());
-        secret[8..].copy_from_slice(&self.house.options.secret[..8]);
+        let shown = Tagger::new(&self.house.options.secret);
+        let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
         let session = Session {
             house: Arc::clone(&self.house),
             group: Arc::clone(&self.groups[group]),
@@ -303,8 +325,11 @@ impl Server {
     /// Passes on what sessions have answered.
     fn reply(&mut self) {
         while let Ok((session, number, body)) = self.replies.1.try_recv() {
-            // A client that left meanwhile gets no answer.
-            let _ = self.answerer.answer(session, number, body, &mut self.out);
+            let answered = self.answerer.answer(session, number, body, &mut self.out);
+            // A client that left meanwhile gets no answer; one that would wait for ever is told.
+            if matches!(answered, Err(AnswerError::TooLong { .. })) {
+                self.fail(session);
+            }
         }
     }
 
@@ -328,7 +353,11 @@ impl Server {
             let (time, why) = ((came, now()), why.to_string());
             let served = Served { from, time, cells, received, sent, why };
             watch(SinkEvent::Closed(&served));
-            self.served.push(served);
+            if self.served.len() < MOST_SERVED {
+                self.served.push(served);
+            } else {
+                self.served_more += 1;
+            }
         }
     }
 
@@ -358,7 +387,12 @@ impl Server {
         }
         let mut strangers = self.strangers;
         strangers.merge(self.others.end());
-        SinkTally { served: self.served, strangers, time: (began, now()) }
+        SinkTally {
+            served: self.served,
+            served_more: self.served_more,
+            strangers,
+            time: (began, now()),
+        }
     }
 }
 

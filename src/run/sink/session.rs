@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cell::{BY_HASH, Cell, PHASES, SLOT_SHIFT};
+use super::cell::Cell;
 use super::options::SinkOptions;
 use crate::measure::HostFacts;
+use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::net::{Group, Slot, Udp};
-use crate::plan::{Limit, RxShare, Share, TxShare, WaitKind};
+use crate::plan::{IpOptions, Limit, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{Ask, CellSpec, Ended, Halves, PeerFacts, PhaseSpec, Ready, Told};
 use crate::run::crew::Crew;
@@ -136,7 +137,7 @@ impl Session {
     /// What of a cell this sink does not do.
     fn objection(&self, spec: &CellSpec) -> Option<String> {
         let options = &self.house.options;
-        let rate = spec.load.mean_pps();
+        let rate = spec.load.peak_pps();
         if let Some(most) = options.max_rate
             && rate.is_none_or(|rate| rate > most.pps())
         {
@@ -174,13 +175,15 @@ impl Session {
                     .map_err(net)
                     .and_then(|socket| crew.add_receiver(share, Some(socket)));
                 if let Err(error) = added {
-                    self.house.busy.fetch_sub(workers, Ordering::Relaxed);
-                    self.group().give_back(slot.number);
+                    // Their sockets are closed before anybody else gets the slot.
+                    let _ = crew.collect("sink");
+                    self.give_back(&slot);
                     return Err(error);
                 }
             }
         }
-        let tag = (slot.number << SLOT_SHIFT) | if spec.by_hash { BY_HASH } else { 0 };
+        let spread = if spec.by_hash { BY_SOURCE } else { 0 };
+        let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ready = Ready { tag, ports: slot.port.into_iter().collect(), secret: self.secret };
         self.cell = Some(Cell { spec, crew, slot, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
@@ -217,7 +220,7 @@ impl Session {
             flows,
             bind: self.group().local(),
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
-            ip: spec.ip.clone(),
+            ip: IpOptions::default(),
             broadcast: false,
             netns: None,
         }
@@ -230,8 +233,8 @@ impl Session {
             return Ok(Told::Refused("there is no cell".into()));
         };
         let mut payload = [0; 64];
-        let expected = (cell.slot.number << SLOT_SHIFT) | PHASES;
-        let tags = [expected, expected | BY_HASH];
+        let expected = (cell.slot.number << SLOT_SHIFT) | SHOWN;
+        let tags = [expected, expected | BY_SOURCE];
         for socket in &cell.slot.sockets {
             for _ in 0..MOST_SHOWN {
                 let (len, from) = match socket.socket.recv_from(&mut payload) {
@@ -251,10 +254,10 @@ impl Session {
             }
         }
         let all = cell.targets.iter().all(Option::is_some);
-        if all && cell.crew.senders() == 0 {
-            self.add_senders(&mut cell)?;
-        }
+        let wanted = all && cell.crew.senders() == 0;
+        let added = if wanted { self.add_senders(&mut cell) } else { Ok(()) };
         self.cell = Some(cell);
+        added?;
         Ok(Told::Reached(all))
     }
 
@@ -288,7 +291,7 @@ impl Session {
         let max_time = self.house.options.max_time;
         let too_long = match order.limit {
             Limit::Time(time) => max_time.is_some_and(|most| time > most),
-            Limit::Count(_) => false,
+            Limit::Count(_) => max_time.is_some(),
         };
         if too_long {
             return Told::Refused("that is longer than its --max-time".into());
@@ -342,7 +345,7 @@ impl Session {
 
     fn give_back(&self, slot: &Slot) {
         self.house.busy.fetch_sub(slot.sockets.len(), Ordering::Relaxed);
-        self.group().give_back(slot.number);
+        self.group().give_back(slot.number, slot.phase);
     }
 }
 

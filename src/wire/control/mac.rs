@@ -103,12 +103,6 @@ impl Seal {
             None => Self { tagger: Tagger::new(PUBLIC_KEY), keyed: false },
         }
     }
-
-    /// Whether there is a key that others do not know.
-    #[must_use]
-    pub const fn is_keyed(&self) -> bool {
-        self.keyed
-    }
 }
 
 #[cfg(test)]

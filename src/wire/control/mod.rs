@@ -25,12 +25,8 @@ pub use envelope::{Fault, Peek, decode, encode, peek};
 pub use mac::{Key, KeyError, MAC_LEN, Seal, Tagger};
 pub use reason::{CloseReason, Refusal};
 
-/// The tag of every control message. Tags below [`FIRST_DATA_TAG`] are never drawn for data.
-/// Arbitrary.
+/// The tag of every control message: of no slot, and so of no data. Arbitrary.
 pub const CONTROL_TAG: u16 = 0x0001;
-
-/// The first tag that a session may draw for its data. Arbitrary: leaves some for what is to come.
-pub const FIRST_DATA_TAG: u16 = 64;
 
 /// The version of this protocol. Changes when an older end would misread a newer one.
 pub const VERSION: u8 = 1;

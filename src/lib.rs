@@ -21,7 +21,7 @@
 //! | [`wire`] | the 16-byte header of our datagrams |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
 //! | [`measure`] | tallies, sequence window, latency, jitter, stalls, the ledger |
-//! | [`net`] | sockets, waiting, pinning, and `engine/`: one file an engine |
+//! | [`net`] | sockets of UDP and AF_UNIX, waiting, pinning, and `engine/`: one file an engine |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
 //! | [`run`] | workers and phases; `send.rs` and `receive.rs` are the hot loops |
 //! | [`report`] | the document, and the faces that show it |

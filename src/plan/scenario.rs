@@ -77,8 +77,10 @@ pub struct Scenario {
     pub socket_buffer: usize,
     /// Whether senders connect their sockets.
     pub connect: bool,
-    /// Local address of both ends.
+    /// Local address of both ends; without meaning where `unix` says it.
     pub bind: IpAddr,
+    /// What AF_UNIX receivers are named by, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
+    pub unix: Option<String>,
     /// Port of the first receiver; 0: any.
     pub port: u16,
     /// IP options.
@@ -115,6 +117,7 @@ impl Default for Scenario {
             socket_buffer: 4 << 20,
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
+            unix: None,
             port: 0,
             ip: IpOptions::default(),
             ports: None,

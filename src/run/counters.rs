@@ -7,7 +7,8 @@ use crate::unit::Nanos;
 /// What was read when a phase began.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    counters: KernelCounters,
+    /// `None`: what is measured passes none of them.
+    counters: Option<KernelCounters>,
     stolen_ns: Option<u64>,
 }
 
@@ -21,12 +22,19 @@ pub(crate) struct Seen {
 impl Watch {
     /// Reads all counters.
     pub(crate) fn begin() -> Self {
-        Self { counters: read(), stolen_ns: sys::stolen_ns() }
+        Self { counters: Some(read()), stolen_ns: sys::stolen_ns() }
+    }
+
+    /// Of datagrams that never see IP, and so none of its counters: whatever those count meanwhile
+    /// is somebody else's.
+    pub(crate) fn begin_beside_ip() -> Self {
+        Self { counters: None, stolen_ns: sys::stolen_ns() }
     }
 
     /// Reads them again.
     pub(crate) fn end(&self) -> Seen {
-        let kernel = read().since(&self.counters, None);
+        let since = |counters: &KernelCounters| read().since(counters, None);
+        let kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
         Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }

@@ -6,15 +6,30 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{Line, receive_phases, send_phases, set_up};
+use super::worker::{Line, open, place, receive_phases, send_phases};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
-use crate::net::{NetError, Udp};
+use crate::net::{Datagram, NetError, Udp, Unix, UnixName};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};
+
+/// A receiver's socket that somebody else has opened.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// Of UDP.
+    Udp(Udp),
+    /// Of AF_UNIX.
+    Unix(Unix),
+}
+
+impl From<Udp> for Given {
+    fn from(udp: Udp) -> Self {
+        Self::Udp(udp)
+    }
+}
 
 /// Runs a sender to its end.
 pub(crate) fn run_sender(
@@ -24,14 +39,23 @@ pub(crate) fn run_sender(
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxHalf, NetError> {
-    let Share { size, batch, .. } = share.common;
-    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     if share.engine == TxKind::Null {
-        set_up(&share.common, 0)?;
-        let tx = NullTx::new(Arc::clone(link), usize::from(share.common.flows.start), size);
+        place(&share.common)?;
+        let first = usize::from(share.common.flows.start);
+        let tx = NullTx::new(Arc::clone(link), first, share.common.size);
         return send_phases(tx, share, None, line);
     }
-    let Flows { sockets, to, buffer } = open_flows(share, to, given)?;
+    match &share.common.unix {
+        Some(name) => send_on(connect_flows(share, name)?, share, line),
+        None => send_on(open_flows(share, to, given)?, share, line),
+    }
+}
+
+/// Sends on these sockets.
+fn send_on<S: Datagram>(flows: Flows<S>, share: &TxShare, line: &Line) -> Result<TxHalf, NetError> {
+    let Share { size, batch, .. } = share.common;
+    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
+    let Flows { sockets, to, buffer } = flows;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
@@ -53,19 +77,37 @@ pub(crate) fn run_sender(
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
     share: &RxShare,
-    given: Option<Udp>,
+    given: Option<Given>,
     link: &Arc<NullLink>,
+    line: &Line,
+) -> Result<RxHalf, NetError> {
+    place(&share.common)?;
+    if share.engine == RxKind::Null {
+        let (first, flows) = (share.common.flows.start, share.common.flows.len());
+        let rx = NullRx::new(Arc::clone(link), first.into(), flows, share.common.size, stamp);
+        return receive_phases(rx, share, Some(share.common.bind), None, line);
+    }
+    let udp = match given {
+        // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
+        Some(Given::Unix(unix)) => return receive_on(unix.socket, share, None, None, line),
+        Some(Given::Udp(udp)) => udp,
+        None => open(&share.common)?,
+    };
+    let Udp { socket, local, receive_buffer, .. } = udp;
+    let buffer = receive_buffer.map(|bytes| bytes as u64);
+    receive_on(socket, share, Some(local), buffer, line)
+}
+
+/// Receives on this socket.
+fn receive_on<S: Datagram>(
+    socket: S,
+    share: &RxShare,
+    local: Option<SocketAddr>,
+    buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
     let Share { size, batch, .. } = share.common;
     let stamps = share.stamps;
-    if share.engine == RxKind::Null {
-        set_up(&share.common, 0)?;
-        let (first, flows) = (share.common.flows.start, share.common.flows.len());
-        let rx = NullRx::new(Arc::clone(link), first.into(), flows, size, stamp);
-        return receive_phases(rx, share, share.common.bind, None, line);
-    }
-    let (socket, local, buffer) = open_one(&share.common, given)?;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         RxKind::Plain if stamps => {
@@ -102,20 +144,26 @@ fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
 pub(crate) const NULL_TAG: u16 = 0x4E75;
 
 /// A sender's sockets.
-struct Flows {
+struct Flows<S: Datagram> {
     /// One a flow.
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<S>,
     /// Where to send; `None`: they are connected.
-    to: Option<SocketAddr>,
+    to: Option<S::Address>,
     /// The smallest SO_SNDBUF granted.
     buffer: Option<u64>,
 }
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(share: &TxShare, to: SocketAddr, given: Vec<Udp>) -> Result<Flows, NetError> {
+fn open_flows(
+    share: &TxShare,
+    to: SocketAddr,
+    given: Vec<Udp>,
+) -> Result<Flows<UdpSocket>, NetError> {
+    place(&share.common)?;
     let missing = share.common.flows.len() - given.len().min(share.common.flows.len());
-    let mut udps = set_up(&share.common, missing)?;
+    let mut udps =
+        (0..missing).map(|_| open(&share.common)).collect::<Result<Vec<_>, NetError>>()?;
     udps.extend(given);
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
@@ -125,13 +173,13 @@ fn open_flows(share: &TxShare, to: SocketAddr, given: Vec<Udp>) -> Result<Flows,
     Ok(Flows { sockets, to: (!share.connect).then_some(to), buffer })
 }
 
-/// Opens a receiver's socket, or takes the one that was given.
-fn open_one(
-    share: &Share,
-    given: Option<Udp>,
-) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
-    let mut udps = set_up(share, usize::from(given.is_none()))?;
-    udps.extend(given);
-    let Udp { socket, local, receive_buffer, .. } = udps.remove(0);
-    Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
+/// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
+fn connect_flows(share: &TxShare, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
+    place(&share.common)?;
+    let name = UnixName::new(name);
+    let connect = |_| Unix::connect(&name, share.common.socket_buffer);
+    let all = share.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let buffer = all.iter().filter_map(|unix| unix.send_buffer).min().map(|bytes| bytes as u64);
+    let sockets = all.into_iter().map(|unix| unix.socket).collect();
+    Ok(Flows { sockets, to: None, buffer })
 }

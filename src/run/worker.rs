@@ -44,7 +44,7 @@ pub struct Phase {
 /// What a worker says.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Set up; a receiver says where.
+    /// Set up; a receiver of UDP says where.
     Ready(Option<SocketAddr>),
     /// Through a phase: datagrams sent, or received.
     Done(Done),
@@ -69,11 +69,13 @@ pub(crate) struct Line {
     pub(crate) events: Sender<Event>,
 }
 
-/// Places the thread, then opens its sockets: one, or one a flow.
-pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError> {
-    if let Some(core) = share.core {
-        pin_to(core)?;
-    }
+/// Places the thread; before it opens sockets and takes memory, which are near it then.
+pub(crate) fn place(share: &Share) -> Result<(), NetError> {
+    share.core.map_or(Ok(()), |core| Ok(pin_to(core)?))
+}
+
+/// Opens a UDP socket.
+pub(crate) fn open(share: &Share) -> Result<Udp, NetError> {
     let options = Options {
         bind: share.bind,
         buffer: share.socket_buffer,
@@ -83,7 +85,7 @@ pub(crate) fn set_up(share: &Share, sockets: usize) -> Result<Vec<Udp>, NetError
         dev: share.ip.dev.clone(),
         ..Options::default()
     };
-    (0..sockets).map(|_| Ok(Udp::open(&options)?)).collect()
+    Ok(Udp::open(&options)?)
 }
 
 /// The event loop of a worker.
@@ -93,7 +95,7 @@ pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetErr
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
     };
-    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { addr: share.bind, source })
+    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { source })
 }
 
 /// Leads a sender through its phases.
@@ -180,7 +182,7 @@ impl Drop for SenderDone<'_> {
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
     share: &RxShare,
-    local: SocketAddr,
+    local: Option<SocketAddr>,
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
@@ -199,7 +201,7 @@ pub(crate) fn receive_phases<R: Rx>(
     let mut half = RxHalf::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
     job.drops.restart(&mut rx);
-    let _ = line.events.send(Event::Ready(Some(local)));
+    let _ = line.events.send(Event::Ready(local));
     while let Ok(phase) = line.orders.recv() {
         job.epoch = phase.epoch;
         rx.restart();

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// Anything: nothing here looks into it.
+pub use std::marker::Sized as Handle;
+
 use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.

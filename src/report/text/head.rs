@@ -64,6 +64,9 @@ fn planned(scenario: &Value) -> Option<u64> {
 }
 
 fn path(report: &Report) -> Option<String> {
+    if let Some(name) = text(&report.scenario, "unix") {
+        return Some(format!("unix {name}"));
+    }
     let bind = text(&report.scenario, "bind")?;
     let address: Option<IpAddr> = bind.parse().ok();
     Some(match address {

@@ -52,6 +52,8 @@ pub struct CellContext<'a> {
     pub pinned: bool,
     /// Whether a sender and a receiver had the same one.
     pub shared_core: bool,
+    /// Whether datagrams went by AF_UNIX.
+    pub unix: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
     pub buffer_doubled: bool,
 }
@@ -68,6 +70,7 @@ impl<'a> CellContext<'a> {
             cut_short: harvest.cut_short.map(reason),
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
+            unix: plan.scenario.unix.is_some(),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
             buffer_doubled: host
                 .kernel

@@ -79,16 +79,16 @@ fn threads_have_sockets_of_their_own_and_every_wait_wakes_up() {
 #[test]
 fn a_full_queue_refuses_and_loses_nothing() {
     // On one core the receiver does not run until the sender waits, and its queue is short.
-    let Ok(queue) = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen") else {
+    let Some(queue) = udperf::sys::host::max_dgram_qlen() else {
         return eprintln!("SKIPPED: the system does not say how long the queue is");
     };
-    let queue: u64 = queue.trim().parse().unwrap();
     if queue > 1_000 {
         return eprintln!("SKIPPED: a queue of {queue} holds all that this sends");
     }
     let one_core = common::one_core();
     let report =
         bench(&format!("-B unix: -e plain,batch -l 64 -r max -n 20000 --wait epoll {one_core}"));
+    assert_eq!(report["host"]["max_dgram_qlen"], queue);
     for cell in cells(&report) {
         check_whole(cell, 20_000);
         assert!(number(cell, "ledger.refused.would_block") > 0, "{}", cell["id"]);
@@ -207,7 +207,12 @@ fn what_only_ip_has_is_refused() {
         let said = stderr(&output);
         assert!(said.starts_with(&format!("udperf: {name}")) && said.contains("AF_UNIX"), "{said}");
     }
-    let output = run("blast 127.0.0.1:9 --no-peer -r 1k -B unix:");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("--bind unix:"), "{}", stderr(&output));
+    for words in
+        ["blast 127.0.0.1:9 --no-peer -r 1k -B unix:", "blast unix:/tmp/a", "sink -B unix:/tmp/a"]
+    {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        let said = stderr(&output);
+        assert!(said.contains("bench") && said.contains("unix:"), "{said}");
+    }
 }

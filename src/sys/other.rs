@@ -355,17 +355,8 @@ pub mod host {
         None
     }
 
-    /// Unknown here.
-    #[must_use]
-    pub fn wmem_max() -> Option<u64> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn netdev_max_backlog() -> Option<u64> {
-        None
-    }
+    pub use self::rmem_max as wmem_max;
+    pub use self::{rmem_max as max_dgram_qlen, rmem_max as netdev_max_backlog};
 
     /// Unknown here.
     #[must_use]

@@ -32,22 +32,18 @@ impl Unix {
     /// Not possible here.
     ///
     /// # Errors
-    /// Always [`UnixError::Create`].
+    /// Always [`UnixError::Absent`].
     pub fn bind(_name: &UnixName, _buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
-        Err(absent())
+        Err(UnixError::Absent)
     }
 
     /// Not possible here.
     ///
     /// # Errors
-    /// Always [`UnixError::Create`].
+    /// Always [`UnixError::Absent`].
     pub fn connect(_name: &UnixName, _buffer: usize) -> Result<Self, UnixError> {
-        Err(absent())
+        Err(UnixError::Absent)
     }
-}
-
-fn absent() -> UnixError {
-    UnixError::Create { source: io::ErrorKind::Unsupported.into() }
 }
 
 impl Source for NoSocket {

@@ -24,6 +24,9 @@ pub enum UnixError {
         /// What the system says.
         source: io::Error,
     },
+    /// There are none on this system.
+    #[error("--bind unix: this system has no AF_UNIX datagram sockets; leave it away")]
+    Absent,
     /// Somebody has bound the name.
     #[error(
         "cannot bind unix:{name}: a living socket has that name; choose another path or stop the \

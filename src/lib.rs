@@ -17,13 +17,13 @@
 //! | --- | --- |
 //! | [`unit`](mod@unit) | nanoseconds, rates, payload sizes; how they are written and read |
 //! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
-//! | [`clock`] | the monotonic clock, and one turned by hand for tests |
-//! | [`wire`] | the 16-byte header of our datagrams |
+//! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
+//! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
-//! | [`measure`] | tallies, sequence window, latency, jitter, stalls, the ledger |
-//! | [`net`] | sockets of UDP and AF_UNIX, waiting, pinning, and `engine/`: one file an engine |
+//! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
+//! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers and phases; `send.rs` and `receive.rs` are the hot loops |
+//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`; two hosts: `across`, `sink` |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!
@@ -32,6 +32,16 @@
 //! and pushes it. `run/receive.rs` pulls it, and `run/probe.rs` gives it its fate by the window in
 //! `measure`. `measure/ledger.rs` settles all fates with the counters of the kernel, and `report`
 //! shows it.
+//!
+//! # Between two hosts
+//! A cell has two halves, `TxHalf` and `RxHalf`, and each is measured by the same workers whether
+//! the other half is in this process or on another host. `run/crew.rs` leads the workers of one
+//! host; `run/cell.rs` has one crew for both halves, `run/across/` is the client's end of two, and
+//! `run/sink/` the other. They talk by `run/rpc/`: requests that are executed once and answered
+//! whole, over datagrams of `wire/control/`, on the port that data use, too. `net/group.rs` has
+//! the kernel steer by the tag that every datagram begins with: control and strangers to the
+//! listeners, data to the sockets of their session, which are served by the same engines as
+//! everywhere.
 //!
 //! # What is not here on purpose
 //! No async runtime and no logger; in the loops no `dyn`, no lock, no allocation, no counter that

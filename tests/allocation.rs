@@ -12,7 +12,7 @@ use udperf::clock::Clock;
 use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
 use udperf::plan::{
-    EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, WaitKind,
+    EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, TimestampKind, WaitKind,
 };
 use udperf::run::{self, Control, Depth, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -79,8 +79,12 @@ fn scenario(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> Scena
 }
 
 /// Allocations of all workers in a run of so many datagrams.
-fn allocations(engine: EnginePair, rate: Rate, wait: WaitKind, count: u64) -> u64 {
-    let plan = Plan::new(scenario(engine, rate, wait, count), &Machine::default()).unwrap();
+fn allocations(scenario: Scenario) -> u64 {
+    let count = match scenario.limit {
+        Limit::Count(count) => count,
+        Limit::Time(_) => unreachable!("these runs have a count"),
+    };
+    let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let outcome =
         run::run(&plan, &mut run::OneHost::default(), &Arc::new(AtomicBool::new(false)), &mut ());
@@ -110,12 +114,18 @@ fn nothing_is_allocated_between_barrier_and_stop() {
             eprintln!("SKIPPED: {missing:?}");
             continue;
         }
-        let (few, many) =
-            (allocations(engine, rate, wait, 100), allocations(engine, rate, wait, 50_000));
-        assert!(few > 0, "the counter counts workers");
-        // Outside the loops, a worker that has to wait for its orders allocates twice. What was
-        // allocated a datagram, or only a batch, would show as thousands.
-        assert!(many < few + 10, "{engine:?} {rate} {wait:?}: {few}, then {many}");
+        for timestamps in [TimestampKind::User, TimestampKind::Kernel] {
+            let run = |count| {
+                let scenario = scenario(engine, rate, wait, count);
+                allocations(Scenario { timestamps, ..scenario })
+            };
+            let (few, many) = (run(100), run(50_000));
+            assert!(few > 0, "the counter counts workers");
+            // Outside the loops, a worker that has to wait for its orders allocates twice. What was
+            // allocated a datagram, a batch, or only a sample, would show as hundreds.
+            let case = format!("{engine:?} {rate} {wait:?} {timestamps:?}");
+            assert!(many < few + 10, "{case}: {few}, then {many}");
+        }
     }
     the_send_loop_allocates_nothing();
     the_receive_loop_allocates_nothing();

@@ -142,6 +142,49 @@ fn kernel_timestamps_split_the_latency_of_every_datagram() {
     assert!(cells(&bench("-e plain -l 64 -n 50 -r max"))[0]["in_socket"].is_null());
 }
 
+/// The legs of a cell add up, and are those of datagrams that were received.
+#[track_caller]
+fn check_legs(cell: &Value) {
+    let n = |path: &str| number(cell, &format!("legs.{path}"));
+    let id = &cell["id"];
+    assert!(n("samples") > 0 && n("samples") <= number(cell, "ledger.received"), "{id}");
+    let legs = ["lag", "system_call", "path", "in_socket"];
+    let sum_of = |figure: &str| legs.iter().map(|leg| n(&format!("{leg}.{figure}"))).sum::<u64>();
+    // Of five means, each is off by half a nanosecond at most.
+    assert!(n("total.mean_ns").abs_diff(sum_of("mean_ns")) <= 2, "{id}: {}", cell["legs"]);
+    // The longest of all is no longer than the longest of each together.
+    assert!(n("total.max_ns") <= sum_of("max_ns") && n("total.min_ns") >= sum_of("min_ns"), "{id}");
+    // One clock, and the same datagrams: they are among those of the whole distribution.
+    assert_eq!(n("bound_ns"), 0);
+    assert!(n("total.max_ns") <= number(cell, "latency.max_ns"), "{id}");
+    assert!(n("total.min_ns") >= number(cell, "latency.min_ns"), "{id}");
+    assert!(n("in_socket.max_ns") <= number(cell, "in_socket.max_ns"), "{id}");
+    // The system call has to be entered at least.
+    assert!(n("system_call.mean_ns") > 0, "{id}");
+}
+
+#[test]
+fn stamps_of_both_kernels_tell_the_way_in_legs_that_add_up() {
+    let report = bench("-e all -l 64 -n 500 -r 10k --timestamps kernel");
+    if !(has(&report, "rx_timestamps") && has(&report, "tx_timestamps")) {
+        return;
+    }
+    for cell in cells(&report) {
+        match cell["engine"]["tx"].as_str() {
+            Some("null") => assert!(cell["legs"].is_null()),
+            _ => check_legs(cell),
+        }
+    }
+    // Flat out nothing is late; several flows and sizes have one sample at a time too.
+    for words in ["-e plain,gso/batch,uring -l 64 -n 30k -r max", "-l imix -P 7 -n 1k -r 20k"] {
+        for cell in cells(&bench(&format!("{words} --timestamps kernel"))) {
+            check_legs(cell);
+            assert!(cell["pace"].is_string() || number(cell, "legs.lag.max_ns") == 0);
+        }
+    }
+    assert!(cells(&bench("-e plain -l 64 -n 50 -r max"))[0]["legs"].is_null());
+}
+
 #[test]
 fn a_missing_engine_is_an_error_only_where_it_was_named() {
     // Without io_uring in the build or the kernel, `uring` is the one that can be missing here.

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use udperf::measure::{
-    Fate, KernelDelta, Latency, Ledger, Refused, RxTally, TxTally, UdpCounters, WINDOW, Window,
+    Ends, Fate, KernelDelta, Kernels, Latency, Ledger, Refused, RxTally, TxTally, UdpCounters,
+    WINDOW, Window,
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{EngineWord, PaceKind, Pinning};
@@ -69,28 +70,41 @@ proptest! {
         refused in 0_u64..1 << 50,
         received in 0_u64..1 << 50,
         extra in prop::array::uniform4(0_u64..1 << 40),
-        kernel in prop::array::uniform5(prop::option::of(0_u64..1 << 51)),
+        kernel in prop::array::uniform7(prop::option::of(0_u64..1 << 51)),
+        sender in prop::option::of(prop::array::uniform3(prop::option::of(0_u64..1 << 51))),
+        (ends, taken_whole, packets) in (0..3_usize, any::<bool>(), 1_u64..1 << 50),
     ) {
         let received = received.min(sent);
         let [duplicate, late, foreign, corrupt] = extra;
-        let [sockets, no_ports, in_csum_errors, backlog, device] = kernel;
+        let [sockets, no_ports, in_csum_errors, backlog, device, tx_device, qdisc] = kernel;
         let tx = TxTally {
-            packets: sent,
+            packets: packets.min(sent),
             sent,
-            refused: Refused { would_block: refused, ..Refused::default() },
+            refused: Refused { no_buffers: refused, ..Refused::default() },
             ..TxTally::default()
         };
         let arrived = received + duplicate + late + foreign + corrupt;
-        let rx = RxTally { arrived, received, duplicate, late, foreign, corrupt, ..RxTally::default() };
+        let rx = RxTally { arrived, received, duplicate, late, foreign, corrupt, packets, ..RxTally::default() };
         let udp = no_ports.zip(in_csum_errors).map(|(no_ports, in_csum_errors)| UdpCounters {
             no_ports,
             in_csum_errors,
             ..UdpCounters::default()
         });
-        let ledger = Ledger::settle(&tx, &rx, &KernelDelta { sockets, udp, backlog, device }, false);
+        let kernels = Kernels {
+            rx: KernelDelta { sockets, udp, backlog, device, tx_device, qdisc },
+            tx: sender.map(|[backlog, tx_device, qdisc]| KernelDelta {
+                backlog, tx_device, qdisc, ..KernelDelta::default()
+            }),
+            ends: [Ends::Together, Ends::Apart, Ends::Across][ends],
+        };
+        let ledger = Ledger::settle(&tx, &rx, &kernels, taken_whole);
         prop_assert_eq!(ledger.broken_identity(), None);
         prop_assert_eq!(ledger.lost, sent - received);
         prop_assert!(ledger.unaccounted <= ledger.lost);
+        let sender = kernels.at_senders();
+        let known = |here: Option<u64>, there: Option<u64>| here.is_none() || there.is_some();
+        prop_assert!(known(sender.qdisc, ledger.lost_at.qdisc));
+        prop_assert!(known(sender.tx_device, ledger.lost_at.tx_device));
     }
 
     #[test]

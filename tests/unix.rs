@@ -135,6 +135,7 @@ fn the_kernel_stamps_these_too() {
     for cell in cells(&report) {
         check_whole(cell, 300);
         assert_eq!(number(cell, "in_socket.count"), 300, "{}", cell["id"]);
+        assert!(cell["legs"].is_null(), "there are no stamps on departure");
     }
 }
 

@@ -1,7 +1,10 @@
 //! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::BlastArgs;
@@ -9,10 +12,10 @@ use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::lower;
 use super::target::{Family, is_near, resolve};
-use crate::net::Options;
-use crate::plan::{Machine, Missing, Route, Scenario};
-use crate::report;
-use crate::run::{self, Alone, Bed, Blast, Depth};
+use crate::net::{NetError, Options, Udp};
+use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
+use crate::report::{self, document::Clock};
+use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
 use crate::unit::Rate;
 use crate::wire::control::Key;
 
@@ -38,6 +41,7 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let kind = "blast";
     let left_out = Vec::new();
     if scenario.route == Route::Alone {
+        reach(&scenario, target)?;
         let mut bed = Alone::new(target, nonce as u16);
         let bed: &mut dyn Bed = &mut bed;
         let job =
@@ -49,15 +53,74 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         dev: scenario.ip.dev.clone(),
         ..Options::default()
     };
-    let mut blast = Blast::open(target, &options, key, nonce)?;
-    let peer = blast.peer();
-    lack(&mut machine, peer.missing);
-    let bed: &mut dyn Bed = &mut blast;
+    let blast = RefCell::new(Blast::open(target, &options, key, nonce)?);
+    lack(&mut machine, blast.borrow().peer().missing);
+    let asked = scenario.clone();
+    let bed: &mut dyn Bed = &mut Shared(&blast);
     let job =
         Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
     cells::run(job, |report| {
+        // By now, clocks have been compared all through the run.
+        let peer = blast.borrow().peer();
         report.host.peer = Some(Box::new(report::host(&peer.facts)));
+        report.clock = clock(&peer);
+        let of_sink = report::sink_warnings(&peer.facts, &asked);
+        let here = std::mem::take(&mut report.warnings);
+        // Of one host, each thing is said once.
+        let said = |warning: &report::Warning| {
+            let code = warning.code.trim_start_matches("sink_");
+            peer.same_clock && here.iter().any(|here| here.code == code)
+        };
+        let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
+        report.warnings = here.into_iter().chain(of_sink).collect();
     })
+}
+
+/// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
+/// with the flag that mends it, before workers start.
+fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+    let options = Options {
+        bind: SocketAddr::new(scenario.bind, 0),
+        buffer: 0,
+        dev: scenario.ip.dev.clone(),
+        multicast: target.ip().is_multicast(),
+        broadcast: scenario.broadcast,
+        ..Options::default()
+    };
+    let reached = Udp::open(&options).and_then(|socket| socket.connect(target));
+    reached.map_err(|error| RunError::Net(NetError::from(error)).into())
+}
+
+/// The other end's clock in the document.
+fn clock(peer: &Peer) -> Option<Clock> {
+    if peer.same_clock {
+        return Some(Clock::same());
+    }
+    let offset = peer.offset?;
+    Some(Clock {
+        same: false,
+        offset_ns: offset.offset_ns,
+        drift_ppb: offset.drift_ppb,
+        bound_ns: offset.bound_ns,
+        min_rtt_ns: Some(offset.min_rtt_ns),
+        samples: offset.samples as u64,
+    })
+}
+
+/// A bed that can be asked about the other end when all is measured.
+struct Shared<'a>(&'a RefCell<Blast>);
+
+impl Bed for Shared<'_> {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        self.0.borrow_mut().measure(plan, cell, load, stop, tick)
+    }
 }
 
 /// Adds what the other end does not have.

@@ -112,8 +112,10 @@ fn assemble(
         started_at: humantime::format_rfc3339_millis(started_at).to_string(),
         host: report::host(facts),
         scenario,
+        clock: None,
         choice: None,
         warnings: report::left_out(&plan.left_out)
+            .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, Wants::of(plan)))
             .collect(),
         cells,

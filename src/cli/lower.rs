@@ -12,25 +12,23 @@ use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
-    let base = match &args.cells.bind {
+    let bind = match &args.cells.bind {
         Some(Local::Unix(name)) => {
             only_ip(args)?;
-            Scenario { unix: Some(name.to_string()), ..Scenario::default() }
+            let base = Scenario { unix: Some(name.to_string()), ..Scenario::default() };
+            return scenario(&args.cells, base);
         }
-        Some(Local::Ip(bind)) => {
-            Scenario { bind: loopback(&args.cells, Some(*bind))?, ..Scenario::default() }
-        }
-        None => Scenario { bind: loopback(&args.cells, None)?, ..Scenario::default() },
+        Some(Local::Ip(bind)) => Some(*bind),
+        None => None,
     };
-    scenario(&args.cells, Scenario { port: args.port, ..base })
+    let bind = local(&args.cells, bind, args.to)?;
+    let (to, to_netns) = (args.to, args.to_netns.clone());
+    let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
+    scenario(&args.cells, base)
 }
 
 /// What `blast` is to measure, from a local address of the family of `target`.
 pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
-    let any: IpAddr = match target {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
     let bind = match &args.cells.bind {
         Some(Local::Ip(bind)) => *bind,
         Some(Local::Unix(name)) => {
@@ -39,7 +37,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
             );
             return Err(CliError::Contradiction(why));
         }
-        None => any,
+        None => any(target.ip()),
     };
     if bind.is_ipv4() != target.is_ipv4() {
         let why = format!("--bind {bind} and the target {target} are of two families; leave one");
@@ -51,10 +49,17 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
         (.., true) => Route::Alone,
         _ => Route::Forward,
     };
+    let asked = [args.cells.dscp.is_some(), args.cells.ttl.is_some(), args.cells.df];
+    if matches!(route, Route::Reverse | Route::Both) && asked.contains(&true) {
+        let why = "--dscp, --ttl and --df are for what this end sends, and here the sink sends; \
+                   leave them away";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
     let by_hash = args.spread == Spread::Hash;
     let base = Scenario {
         route,
         by_hash,
+        broadcast: args.broadcast,
         bind,
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
@@ -152,11 +157,12 @@ pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
 
 /// Refuses what only IP has, where datagrams go by AF_UNIX.
 fn only_ip(args: &BenchArgs) -> Result<(), CliError> {
-    let BenchArgs { port, cells } = args;
+    let BenchArgs { port, to, to_netns: _, cells } = args;
     let flags = [
         ("-4", cells.ipv4),
         ("-6", cells.ipv6),
         ("--port", *port != 0),
+        ("--to", to.is_some()),
         ("--port-range", cells.port_range.is_some()),
         ("--dscp", cells.dscp.is_some()),
         ("--ttl", cells.ttl.is_some()),
@@ -186,26 +192,43 @@ fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     }
 }
 
-/// The address of both ends on one host, with the default filled in.
-fn loopback(args: &CellArgs, bind: Option<IpAddr>) -> Result<IpAddr, CliError> {
-    let contradiction = |flag, addr| {
-        CliError::Contradiction(format!(
-            "-{flag} and --bind {addr} contradict each other; leave one"
-        ))
-    };
+/// The address of the senders on one host, and of the receivers if they have no other, with the
+/// default filled in.
+fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
     let nobody = |addr: IpAddr| addr.is_multicast() || addr == Ipv4Addr::BROADCAST;
-    if let Some(addr) = bind.filter(|&addr| nobody(addr)) {
-        return Err(CliError::Contradiction(format!(
-            "--bind {addr} is no address of a host, and bench sends to its own host only; choose \
-             one that `ip addr` lists"
-        )));
+    let named = [("--bind", bind), ("--to", to)];
+    let named = named.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
+    for (flag, addr) in named {
+        if nobody(addr) {
+            return Err(CliError::Contradiction(format!(
+                "{flag} {addr} is no address of a host, and bench sends to its own host only; \
+                 choose one that `ip addr` lists"
+            )));
+        }
+        if args.ipv6 && addr.is_ipv4() || args.ipv4 && addr.is_ipv6() {
+            let family = if args.ipv6 { 6 } else { 4 };
+            let why = format!("-{family} and {flag} {addr} contradict each other; leave one");
+            return Err(CliError::Contradiction(why));
+        }
     }
-    match bind {
-        Some(addr) if args.ipv6 && addr.is_ipv4() => Err(contradiction(6, addr)),
-        Some(addr) if args.ipv4 && addr.is_ipv6() => Err(contradiction(4, addr)),
-        Some(addr) => Ok(addr),
-        None if args.ipv6 => Ok(Ipv6Addr::LOCALHOST.into()),
-        None => Ok(Ipv4Addr::LOCALHOST.into()),
+    match (bind, to) {
+        (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => {
+            let why = format!("--bind {bind} and --to {to} are of two families; choose one");
+            Err(CliError::Contradiction(why))
+        }
+        (Some(bind), _) => Ok(bind),
+        // Whatever address leads there.
+        (None, Some(to)) => Ok(any(to)),
+        (None, None) if args.ipv6 => Ok(Ipv6Addr::LOCALHOST.into()),
+        (None, None) => Ok(Ipv4Addr::LOCALHOST.into()),
+    }
+}
+
+/// Any address, of the family of this one.
+fn any(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -237,6 +260,22 @@ mod tests {
     }
 
     #[test]
+    fn receivers_may_have_another_address() {
+        let scenario = lowered("udperf bench --to 10.9.0.2 --to-netns lab").unwrap();
+        assert_eq!(scenario.bind.to_string(), "0.0.0.0");
+        assert_eq!(scenario.to.map(|to| to.to_string()).as_deref(), Some("10.9.0.2"));
+        assert_eq!(scenario.to_netns, Some("/run/netns/lab".into()));
+        let scenario = lowered("udperf bench -B ::1 --to ::2 --to-netns ./ns").unwrap();
+        assert_eq!(
+            (scenario.bind.to_string(), scenario.to_netns),
+            ("::1".into(), Some("./ns".into()))
+        );
+        for words in ["-B ::1 --to 10.9.0.2", "-6 --to 10.9.0.2", "--to 239.1.2.3"] {
+            assert!(lowered(&format!("udperf bench {words}")).is_err(), "{words}");
+        }
+    }
+
+    #[test]
     fn lists_lose_what_they_say_twice() {
         let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto,plain").unwrap();
         assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 2));
@@ -246,7 +285,9 @@ mod tests {
     fn what_is_only_of_ip_is_refused_by_its_name_where_there_is_none() {
         let scenario = lowered("udperf bench -B unix:/tmp/a").unwrap();
         assert_eq!(scenario.unix, Some("/tmp/a".to_owned()));
-        for flag in ["-4", "-6", "--ttl 3", "--df", "--dscp ef", "--dev lo", "--connect off"] {
+        for flag in
+            ["-4", "-6", "--to ::1", "--ttl 3", "--df", "--dscp ef", "--dev lo", "--connect off"]
+        {
             let error = lowered(&format!("udperf bench -B unix: {flag}")).unwrap_err().to_string();
             let name = if flag == "--connect off" { flag } else { flag.split(' ').next().unwrap() };
             assert!(error.starts_with(&format!("{name} means nothing")), "{error}");

@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, OutputArgs, SinkArgs,
-    Spread,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, MulticastGroup,
+    OutputArgs, SinkArgs, Spread,
 };
 pub use error::{CliError, Exit};
 

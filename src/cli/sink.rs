@@ -3,18 +3,21 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
-use super::args::SinkArgs;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{MulticastGroup, SinkArgs};
 use super::blast::key;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
 use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
+use crate::measure::Glimpse;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
 use crate::report::{self, text::Style};
 use crate::run::{self, Depth, RunError, SinkEnd, SinkEvent, SinkOptions};
-use crate::unit::Rate;
+use crate::unit::{Rate, show_bytes};
 
 /// Serves until it is stopped.
 pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
@@ -26,8 +29,9 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let machine = run::machine(&facts);
     let options = options(args, &machine)?;
     let stop = stop_on_signals()?;
-    let mut news = News { quiet: args.quiet };
+    let mut news = News::new(args.quiet);
     let (tally, end) = run::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
+    news.line.finish_and_clear();
     let document = SinkDocument {
         schema: SCHEMA.to_owned(),
         kind: "sink".to_owned(),
@@ -100,6 +104,8 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
         Some(addr) => vec![addr],
         None => any.into_iter().filter(of_family).filter(|addr| has(*addr)).collect(),
     };
+    let join = args.join.as_ref();
+    check_join(join, &addrs)?;
     let mut port = args.port;
     let mut sockets = Vec::new();
     for addr in addrs {
@@ -107,7 +113,8 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
             bind: SocketAddr::new(addr, port),
             buffer: args.socket_buffer,
             dev: args.dev.clone(),
-            join: args.join.filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join: join.map(|join| join.addr).filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join_dev: join.and_then(|join| join.dev.clone()),
             ..Options::default()
         };
         if port == 0 && args.bind.is_none() {
@@ -120,6 +127,21 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
     Ok(sockets)
 }
 
+/// Refuses a group of which nothing would arrive at these addresses.
+fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), CliError> {
+    let Some(MulticastGroup { addr: group, .. }) = join else { return Ok(()) };
+    let gets =
+        |addr: &IpAddr| addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4();
+    if addrs.iter().any(gets) {
+        return Ok(());
+    }
+    let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    Err(CliError::Contradiction(format!(
+        "--join {group}: a socket that is bound to {addrs} gets nothing of that group; leave \
+         --bind and the other family away, and name the device by --dev"
+    )))
+}
+
 /// Whether this host has addresses of the family.
 fn has(any: IpAddr) -> bool {
     let bind = SocketAddr::new(any, 0);
@@ -129,20 +151,51 @@ fn has(any: IpAddr) -> bool {
 /// News on standard error while it serves.
 struct News {
     quiet: bool,
+    /// How things stand now; on a terminal only.
+    line: ProgressBar,
 }
 
 impl News {
+    fn new(quiet: bool) -> Self {
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let line = ProgressBar::with_draw_target(None, target);
+        // The template is a constant; a faulty one would show as a plain line.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            line.set_style(style);
+        }
+        Self { quiet, line }
+    }
+}
+
+impl News {
+    /// Above the line.
+    fn say(&self, what: &str) {
+        self.line.suspend(|| complain(what));
+    }
+
     fn tell(&mut self, event: &SinkEvent<'_>) {
         match event {
             // Also when quiet: with port 0 nobody knew it before.
             SinkEvent::Listening(addr) => complain(&format!("sink on {addr}")),
             _ if self.quiet => {}
-            SinkEvent::Opened(from) => complain(&format!("{from} has come")),
-            SinkEvent::Closed(served) => complain(&format!(
+            SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
+            SinkEvent::Closed(served) => self.say(&format!(
                 "{} has left ({}): {} cells, {} datagrams received, {} sent",
                 served.from, served.why, served.cells, served.received, served.sent
             )),
-            SinkEvent::Tick(_) => {}
+            SinkEvent::Tick(clients, glimpse) => {
+                let Glimpse { datagrams, bytes, sources, most } = glimpse;
+                let most = most.map_or_else(String::new, |(from, datagrams)| {
+                    format!(", most from {from} ({datagrams})")
+                });
+                self.line.set_message(format!(
+                    "{clients} clients · beside them {datagrams} datagrams, {} from {sources} \
+                     sources{most}",
+                    show_bytes(*bytes)
+                ));
+                self.line.tick();
+            }
         }
     }
 }

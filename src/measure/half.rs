@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KernelDelta, OneWay, RxTally, Stalls, Timing, TxTally};
+use super::{KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally};
 use crate::unit::Nanos;
 
 /// What the senders of one host measured.
@@ -24,6 +24,8 @@ pub struct TxHalf {
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
     pub flows: Vec<u64>,
+    /// What they know of the datagrams that were timed leg by leg.
+    pub samples: Vec<TxSample>,
     /// Whether a count could not be reached.
     pub stuck: bool,
     /// Whether they were stopped before their end.
@@ -50,6 +52,7 @@ impl TxHalf {
             (one, another) => one.or(another),
         };
         self.flows.extend(other.flows);
+        self.samples.extend(other.samples);
         self.stuck |= other.stuck;
         self.stopped |= other.stopped;
     }
@@ -74,6 +77,8 @@ pub struct RxHalf {
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
+    /// What they know of the datagrams that were timed leg by leg.
+    pub samples: Vec<RxSample>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
     /// What the kernel of that host counted meanwhile, and what their sockets dropped.
@@ -96,6 +101,7 @@ impl RxHalf {
             self.flows.resize(other.flows.len(), 0);
         }
         self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| *sum += more);
+        self.samples.extend(other.samples);
         self.workers.extend(other.workers);
         if let Some(drops) = other.kernel.sockets {
             *self.kernel.sockets.get_or_insert(0) += drops;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KernelDelta, Latency, Ledger, RxHalf, RxTally, Stalls, TxHalf, TxTally};
+use super::{
+    KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf, TxTally,
+};
 use crate::unit::Nanos;
 
 /// How punctual the senders were. Absent where there is no schedule.
@@ -103,6 +105,8 @@ pub enum CutShort {
     Interrupted,
     /// Nothing could be sent for 2 s, and a count was to be reached.
     Stuck,
+    /// The network said for 2 s that nobody is there.
+    Unreachable,
 }
 
 /// All that was measured in one cell, merged over its workers.
@@ -120,6 +124,8 @@ pub struct Harvest {
     pub kernel: KernelDelta,
     /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
     pub tx_kernel: Option<KernelDelta>,
+    /// How the two ends stood to each other.
+    pub ends: Ends,
     /// CPU time of the senders.
     pub tx_cpu: Option<Nanos>,
     /// CPU time of the receivers.
@@ -128,6 +134,8 @@ pub struct Harvest {
     pub sockets: Sockets,
     /// Latency.
     pub latency: OneWay,
+    /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
+    pub legs: Option<Box<Legs>>,
     /// Punctuality; `None` flat out.
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
@@ -151,12 +159,15 @@ pub struct Harvest {
 }
 
 /// How the two ends of a cell stood to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ends {
-    /// One set of kernel counters covers both.
+    /// In one network namespace: one set of kernel counters covers both.
+    #[default]
     Together,
-    /// Each has its own.
+    /// On one host: each has its own counters, but for those of the whole host.
     Apart,
+    /// On two hosts, and what is between them counts for neither.
+    Across,
 }
 
 impl Harvest {
@@ -181,17 +192,19 @@ impl Harvest {
             rx: rx.tally,
             super_packets,
             kernel: rx.kernel,
-            tx_kernel: (ends == Ends::Apart || one_ended).then_some(tx.kernel),
+            tx_kernel: (ends != Ends::Together || one_ended).then_some(tx.kernel),
+            ends,
             tx_cpu: tx.cpu,
             rx_cpu: rx.cpu,
             sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
+            legs: Legs::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
             latency: rx.latency,
             timing: tx.timing,
             jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),
             tx_stalls: tx.stalls,
             rx_stalls: rx.stalls,
             stolen: match (tx.stolen, rx.stolen) {
-                (Some(a), Some(b)) if ends == Ends::Apart => Some(a + b),
+                (Some(a), Some(b)) if ends == Ends::Across => Some(a + b),
                 (one, other) => one.or(other),
             },
             warmup: (0, 0),
@@ -203,11 +216,16 @@ impl Harvest {
         }
     }
 
-    /// Datagrams received a second of the senders' window; `None` where that has no length.
+    /// Datagrams received a second of the senders' window; `None` where that has no length. Where
+    /// nothing is known of receivers, those sent.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
-        // A handful of datagrams may all arrive after the last departure.
-        let count = if self.rx.in_window > 0 { self.rx.in_window } else { self.rx.received };
+        let count = match self.rx.in_window {
+            _ if self.one_ended => self.tx.sent,
+            // A handful of datagrams may all arrive after the last departure.
+            0 => self.rx.received,
+            count => count,
+        };
         (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
     }
 
@@ -215,7 +233,13 @@ impl Harvest {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         let whole = self.super_packets.taken_whole;
-        Ledger::settle(&self.tx, &self.rx, &self.kernel, whole)
+        Ledger::settle(&self.tx, &self.rx, &self.kernels(), whole)
+    }
+
+    /// What the kernels at both ends counted.
+    #[must_use]
+    pub const fn kernels(&self) -> Kernels {
+        Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends }
     }
 }
 

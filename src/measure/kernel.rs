@@ -27,8 +27,12 @@ pub struct KernelCounters {
     pub udp: Option<UdpCounters>,
     /// Packets that found a CPU's backlog full, all CPUs, `/proc/net/softnet_stat`.
     pub backlog: Option<u64>,
-    /// Dropped by the interfaces of the namespace, `/proc/net/dev`, both directions.
+    /// Dropped by the interfaces of the namespace on their way in, `/proc/net/dev`.
     pub device: Option<u64>,
+    /// Dropped by them on their way out.
+    pub tx_device: Option<u64>,
+    /// Dropped by the queueing disciplines of the namespace, rtnetlink(7), modulo 2³².
+    pub qdisc: Option<u64>,
 }
 
 /// What the kernel counted between two readings, and what the receiving sockets dropped.
@@ -40,9 +44,16 @@ pub struct KernelDelta {
     pub udp: Option<UdpCounters>,
     /// Packets that found a CPU's backlog full.
     pub backlog: Option<u64>,
-    /// Dropped by interfaces.
+    /// Dropped by interfaces on their way in.
     pub device: Option<u64>,
+    /// Dropped by them on their way out.
+    pub tx_device: Option<u64>,
+    /// Dropped by queueing disciplines.
+    pub qdisc: Option<u64>,
 }
+
+/// The kernel's counter of a queueing discipline has so many bits (`struct gnet_stats_queue`).
+const QDISC_MASK: u64 = u32::MAX as u64;
 
 impl KernelCounters {
     /// What was counted since `earlier`; `sockets` is what our own receiving sockets dropped.
@@ -62,6 +73,26 @@ impl KernelCounters {
             udp,
             backlog: less(self.backlog, earlier.backlog),
             device: less(self.device, earlier.device),
+            tx_device: less(self.tx_device, earlier.tx_device),
+            qdisc: self.qdisc.zip(earlier.qdisc).map(|(now, then)| {
+                // Right for a sum of several as well, as long as all together dropped less.
+                now.wrapping_sub(then) & QDISC_MASK
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_went_round_is_told_by_what_it_gained() {
+        let at = |qdisc| KernelCounters { qdisc: Some(qdisc), ..KernelCounters::default() };
+        let since = |now, then| at(now).since(&at(then), None).qdisc;
+        assert_eq!(since(12, 5), Some(7));
+        // One of two went round.
+        assert_eq!(since(100 + 3, 100 + QDISC_MASK), Some(4));
+        assert_eq!(at(3).since(&KernelCounters::default(), None).qdisc, None);
     }
 }

@@ -3,26 +3,33 @@
 //! ```text
 //! attempted = sent + refused
 //! sent      = received + lost
-//! lost      = receive_buffer + backlog + device + qdisc + checksum + no_port + unaccounted
+//! lost      = receive_buffer + backlog + device + qdisc + tx_device + checksum + no_port
+//!           + unaccounted
 //! arrived   = received + duplicate + late + foreign + corrupt
 //! ```
 
+mod missing;
+
+use super::harvest::Ends;
 use super::kernel::KernelDelta;
 use super::tally::{Refused, RxTally, TxTally};
+use missing::Missing;
 
 /// Where lost datagrams were lost. `None`: this system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LostAt {
     /// The receiving socket's buffer was full.
     pub receive_buffer: Option<u64>,
-    /// A CPU's backlog was full.
+    /// A CPU's backlog was full, of either host.
     pub backlog: Option<u64>,
-    /// An interface dropped them.
+    /// An interface of the receiver dropped them.
     pub device: Option<u64>,
-    /// A queueing discipline dropped them. With `IP_RECVERR` on, such a send is refused with
-    /// ENOBUFS instead, so of our own this is 0; unknown where super-packets were sent, which one
-    /// may cut and drop in part without a word (tbf, cake).
+    /// A queueing discipline of the sender dropped them without a word: one that keeps queues
+    /// short (`fq_codel`), or cut a super-packet and dropped parts of it (tbf, cake). Where it
+    /// refuses what comes, `IP_RECVERR` turns that into ENOBUFS, and it was never sent.
     pub qdisc: Option<u64>,
+    /// An interface of the sender dropped them.
+    pub tx_device: Option<u64>,
     /// The checksum was wrong.
     pub checksum: Option<u64>,
     /// Nobody had bound the port.
@@ -33,10 +40,44 @@ impl LostAt {
     /// All that have a place.
     #[must_use]
     pub fn total(&self) -> u64 {
-        [self.receive_buffer, self.backlog, self.device, self.qdisc, self.checksum, self.no_port]
+        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port } = *self;
+        [receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port]
             .into_iter()
             .flatten()
             .sum()
+    }
+}
+
+/// What the kernels at both ends counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kernels {
+    /// That of the receivers.
+    pub rx: KernelDelta,
+    /// That of the senders; `None` where it is the same counters.
+    pub tx: Option<KernelDelta>,
+    /// How the ends stood to each other.
+    pub ends: Ends,
+}
+
+impl From<KernelDelta> for Kernels {
+    /// One set of counters for both ends.
+    fn from(rx: KernelDelta) -> Self {
+        Self { rx, ..Self::default() }
+    }
+}
+
+impl Kernels {
+    /// What was counted at the senders.
+    #[must_use]
+    pub fn at_senders(&self) -> &KernelDelta {
+        self.tx.as_ref().unwrap_or(&self.rx)
+    }
+
+    /// Drops at full backlogs, receiver's and sender's. The counter is of a whole host: where both
+    /// ends read the same one, the longer reading is all of it.
+    fn backlogs(&self) -> (Option<u64>, Option<u64>) {
+        let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
+        if self.ends == Ends::Across { (rx, tx) } else { (rx.max(tx), None) }
     }
 }
 
@@ -72,34 +113,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Settles what both ends counted with what the kernel counted. A place is charged with no
+    /// Settles what both ends counted with what their kernels counted. A place is charged with no
     /// more than is still missing, nearest to the receiver first: the socket's own counter is
     /// exact, those of the namespace may include others' datagrams.
     ///
     /// The kernel counts a super-packet as one wherever it drops it before it is cut;
     /// `taken_whole`: also at the receiving socket, which then gets it whole.
     #[must_use]
-    pub fn settle(tx: &TxTally, rx: &RxTally, kernel: &KernelDelta, taken_whole: bool) -> Self {
+    pub fn settle(tx: &TxTally, rx: &RxTally, kernels: &Kernels, taken_whole: bool) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
-        let mut missing = Missing::of(tx, rx, lost, taken_whole);
-        let udp = kernel.udp;
-        // A socket's drop counter also counts what failed its checksum.
-        let csum_errors = udp.map_or(0, |udp| udp.in_csum_errors);
-        let at_socket = kernel.sockets.map(|drops| drops.saturating_sub(csum_errors));
-        let receive_buffer = at_socket.map(|drops| {
-            if taken_whole { missing.charge(drops) } else { missing.charge_datagrams(drops) }
-        });
-        let mut charge = |count: Option<u64>| Some(missing.charge(count?));
-        let no_port = charge(udp.map(|udp| udp.no_ports));
-        let checksum = charge(udp.map(|udp| udp.in_csum_errors));
-        let backlog = charge(kernel.backlog);
-        // What a full backlog drops, the interface it came by counts again.
-        let backlog_drops = kernel.backlog.unwrap_or(0);
-        let device = charge(kernel.device.map(|drops| drops.saturating_sub(backlog_drops)));
-        // With IP_RECVERR a full queue refuses the send, unless it cuts super-packets itself: then
-        // it takes one and drops parts of it without a word.
-        let qdisc = udp.filter(|_| tx.packets == tx.sent).map(|_| 0);
-        let lost_at = LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port };
+        let mut missing = Missing::of(tx, rx, lost, taken_whole, kernels.ends);
+        let lost_at = missing.places(tx, kernels);
         Self {
             attempted: tx.sent + tx.refused.total(),
             sent: tx.sent,
@@ -134,69 +158,24 @@ impl Ledger {
     }
 }
 
-/// Datagrams that are missing, and how the kernel would count them.
-#[derive(Debug, Clone, Copy)]
-struct Missing {
-    datagrams: u64,
-    /// The packets that they left in, where packets stay whole up to the receiver.
-    packets: Option<u64>,
-    /// Datagrams sent, and in how many packets.
-    sent: (u64, u64),
-}
-
-impl Missing {
-    fn of(tx: &TxTally, rx: &RxTally, datagrams: u64, taken_whole: bool) -> Self {
-        let packets = taken_whole.then(|| tx.packets.saturating_sub(rx.packets));
-        Self { datagrams, packets, sent: (tx.sent, tx.packets) }
-    }
-
-    /// Charges so many packets with what they held. Where packets stay whole, all that are missing
-    /// hold all that is missing, and some of them their share; otherwise each counts as many
-    /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
-    /// length, and that is every flat-out one but for its last.
-    fn charge(&mut self, packets: u64) -> u64 {
-        let held = match &mut self.packets {
-            Some(missing) => {
-                let all = packets > 0 && packets >= *missing;
-                let held =
-                    if all { self.datagrams } else { scale(self.datagrams, packets, *missing) };
-                *missing = missing.saturating_sub(packets);
-                held
-            }
-            None => scale(packets, self.sent.0, self.sent.1),
-        };
-        self.charge_datagrams(held)
-    }
-
-    /// Charges so many datagrams.
-    fn charge_datagrams(&mut self, count: u64) -> u64 {
-        let charged = count.min(self.datagrams);
-        self.datagrams -= charged;
-        charged
-    }
-}
-
-/// `value` × `part` / `whole`, rounded up; 0 of nothing.
-fn scale(value: u64, part: u64, whole: u64) -> u64 {
-    if whole == 0 {
-        return 0;
-    }
-    let scaled = (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::measure::UdpCounters;
 
-    fn kernel(sockets: u64, no_ports: u64) -> KernelDelta {
+    fn counters(sockets: u64, no_ports: u64) -> KernelDelta {
         KernelDelta {
             sockets: Some(sockets),
             udp: Some(UdpCounters { no_ports, ..UdpCounters::default() }),
             backlog: Some(0),
             device: Some(0),
+            tx_device: Some(0),
+            qdisc: Some(0),
         }
+    }
+
+    fn kernel(sockets: u64, no_ports: u64) -> Kernels {
+        counters(sockets, no_ports).into()
     }
 
     #[test]
@@ -238,6 +217,59 @@ mod tests {
     }
 
     #[test]
+    fn the_senders_host_is_charged_what_the_receivers_does_not_explain() {
+        let mut tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
+        tx.refused.no_buffers = 7;
+        let rx = RxTally { arrived: 40, received: 40, ..RxTally::default() };
+        let here = KernelDelta {
+            qdisc: Some(7 + 20),
+            tx_device: Some(5),
+            backlog: Some(3),
+            ..KernelDelta::default()
+        };
+        let there = KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, 0) };
+        let settle =
+            |ends| Ledger::settle(&tx, &rx, &Kernels { rx: there, tx: Some(here), ends }, false);
+        let across = settle(Ends::Across);
+        let at = across.lost_at;
+        assert_eq!((at.receive_buffer, at.device, at.backlog), (Some(10), Some(4), Some(5)));
+        // Three of the five were the backlog's of the same host already.
+        assert_eq!((at.qdisc, at.tx_device, across.unaccounted), (Some(20), Some(2), 19));
+        assert_eq!(across.broken_identity(), None);
+        // Two readings of one counter: the longer one counts, and both interfaces count it again.
+        let apart = settle(Ends::Apart);
+        let at = apart.lost_at;
+        assert_eq!((at.backlog, at.device, at.tx_device), (Some(3), Some(3), Some(2)));
+        assert_eq!((at.qdisc, apart.unaccounted), (Some(20), 22));
+        assert_eq!(apart.broken_identity(), None);
+    }
+
+    #[test]
+    fn a_queue_that_cuts_super_packets_drops_datagrams() {
+        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
+        let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
+        let dropped = |qdisc| Kernels::from(KernelDelta { qdisc, ..counters(0, 0) });
+        let ledger = Ledger::settle(&tx, &rx, &dropped(Some(99)), false);
+        assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(99), 41));
+        let ledger = Ledger::settle(&tx, &rx, &dropped(None), false);
+        assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (None, 140));
+        let single = TxTally { packets: 640, ..tx };
+        let ledger = Ledger::settle(&single, &rx, &dropped(None), false);
+        assert_eq!(ledger.lost_at.qdisc, Some(0));
+    }
+
+    #[test]
+    fn across_hosts_packets_are_the_receivers_own() {
+        // 10 of 64 left; they came as single datagrams, and were joined by sixteens.
+        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
+        let rx = RxTally { arrived: 480, received: 480, packets: 30, ..RxTally::default() };
+        let kernels = Kernels { ends: Ends::Across, ..kernel(9, 5) };
+        let ledger = Ledger::settle(&tx, &rx, &kernels, true);
+        assert_eq!((ledger.lost_at.receive_buffer, ledger.lost_at.no_port), (Some(144), Some(5)));
+        assert_eq!((ledger.unaccounted, ledger.broken_identity()), (11, None));
+    }
+
+    #[test]
     fn foreign_drops_are_not_charged_to_us() {
         let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
@@ -250,7 +282,7 @@ mod tests {
     #[test]
     fn without_kernel_counters_all_loss_is_unaccounted() {
         let tx = TxTally { sent: 5, ..TxTally::default() };
-        let ledger = Ledger::settle(&tx, &RxTally::default(), &KernelDelta::default(), false);
+        let ledger = Ledger::settle(&tx, &RxTally::default(), &Kernels::default(), false);
         assert_eq!(ledger.unaccounted, 5);
         assert_eq!(ledger.lost_at.receive_buffer, None);
         assert_eq!(ledger.broken_identity(), None);

@@ -79,7 +79,45 @@ pub struct Strangers {
     last: Option<Nanos>,
 }
 
+/// The sum of [`Strangers`], for showing while they still come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Their payload in bytes.
+    pub bytes: u64,
+    /// Sources that are counted by themselves.
+    pub sources: usize,
+    /// The source with most datagrams, and how many.
+    pub most: Option<(SocketAddr, u64)>,
+}
+
+impl Glimpse {
+    /// Adds that of another worker.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            datagrams: self.datagrams + other.datagrams,
+            bytes: self.bytes + other.bytes,
+            sources: self.sources + other.sources,
+            most: self.most.into_iter().chain(other.most).max_by_key(|(_, datagrams)| *datagrams),
+        }
+    }
+}
+
 impl Strangers {
+    /// The sum.
+    #[must_use]
+    pub fn glimpse(&self) -> Glimpse {
+        let most = self.sources.iter().map(|(from, source)| (*from, source.datagrams));
+        Glimpse {
+            datagrams: self.datagrams,
+            bytes: self.bytes,
+            sources: self.sources.len(),
+            most: most.max_by_key(|(_, datagrams)| *datagrams),
+        }
+    }
+
     /// Counts one.
     pub fn count(&mut self, from: SocketAddr, len: usize, now: Nanos) {
         let len = len as u64;
@@ -149,6 +187,9 @@ mod tests {
         for port in 3..=u16::MAX {
             strangers.count(from(port), 1, Nanos(40));
         }
+        let glimpse = strangers.glimpse().and(Strangers::default().glimpse());
+        assert_eq!((glimpse.datagrams, glimpse.sources), (strangers.datagrams, MOST_SOURCES));
+        assert_eq!(glimpse.most, Some((from(1), 3)));
         assert_eq!(strangers.sources.len(), MOST_SOURCES);
         let counted: u64 = strangers.sources.values().map(|source| source.datagrams).sum();
         assert_eq!(counted + strangers.of_others, strangers.datagrams);

@@ -212,7 +212,7 @@ impl Group {
 
     /// A slot at a port of its own.
     fn apart(&self, number: u16, buffer: usize) -> Result<Slot, SocketError> {
-        let mut options = Options { buffer, ..self.options.socket.clone() };
+        let mut options = Options { buffer, join: None, ..self.options.socket.clone() };
         options.bind.set_port(0);
         let socket = Udp::open(&options)?;
         Ok(Slot { number, port: Some(socket.local.port()), sockets: vec![socket] })
@@ -220,7 +220,10 @@ impl Group {
 
     /// Another socket of the port.
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
-        let socket = unbound(&Options { buffer, ..self.options.socket.clone() })?;
+        let socket = unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
+        // What is sent to a multicast group comes to every socket that may have it, whatever
+        // steers: to the first one alone, so that it counts once.
+        sys::join_no_group(&socket, self.local.is_ipv6());
         let addr = self.local;
         let joined = sys::set_reuse_port(&socket).and_then(|()| socket.bind(&addr.into()));
         joined.map_err(|source| SocketError::Join { addr, source })?;

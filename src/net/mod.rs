@@ -5,6 +5,7 @@ mod datagram;
 pub mod engine;
 mod group;
 mod multicast;
+mod netns;
 mod pin;
 mod ports;
 mod socket;
@@ -14,6 +15,7 @@ mod wait;
 
 pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot};
+pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;
 pub use socket::{Options, SocketError, Udp};
@@ -33,6 +35,9 @@ pub enum NetError {
     /// A thread could not be placed.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// A network namespace could not be entered.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
     /// An engine could not be set up on its socket.
     #[error("engine {engine} cannot be set up: {source}; see what `udperf doctor` says of it")]
     Engine {

@@ -8,9 +8,9 @@ use socket2::{InterfaceIndexOrAddress, Socket};
 use super::socket::Options;
 use crate::sys;
 
-/// The number of the device asked for; 0, the system's choice, where none was.
-fn device(options: &Options) -> io::Result<u32> {
-    options.dev.as_deref().map_or(Ok(0), sys::device_index)
+/// The number of the device; 0, the system's choice, where none was asked for.
+fn number(device: Option<&String>) -> io::Result<u32> {
+    device.map_or(Ok(0), |device| sys::device_index(device))
 }
 
 /// The IPv4 address that stands for a device: ours, unless it is any or a group's.
@@ -26,7 +26,7 @@ fn device_address(options: &Options) -> Ipv4Addr {
 pub(super) fn send_multicast(socket: &Socket, options: &Options) -> io::Result<()> {
     let ttl = options.ttl.map(u32::from);
     if options.bind.is_ipv6() {
-        socket.set_multicast_if_v6(device(options)?)?;
+        socket.set_multicast_if_v6(number(options.dev.as_ref())?)?;
         socket.set_multicast_loop_v6(true)?;
         ttl.map_or(Ok(()), |ttl| socket.set_multicast_hops_v6(ttl))
     } else {
@@ -40,13 +40,14 @@ pub(super) fn send_multicast(socket: &Socket, options: &Options) -> io::Result<(
 
 /// Joins a multicast group.
 pub(super) fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
+    let dev = options.join_dev.as_ref().or(options.dev.as_ref());
     match group {
-        IpAddr::V6(group) => socket.join_multicast_v6(&group, device(options)?),
-        IpAddr::V4(group) if options.dev.is_none() => {
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, number(dev)?),
+        IpAddr::V4(group) if dev.is_none() => {
             socket.join_multicast_v4(&group, &device_address(options))
         }
         IpAddr::V4(group) => {
-            let by = InterfaceIndexOrAddress::Index(device(options)?);
+            let by = InterfaceIndexOrAddress::Index(number(dev)?);
             socket.join_multicast_v4_n(&group, &by)
         }
     }

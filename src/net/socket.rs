@@ -35,6 +35,8 @@ pub struct Options {
     /// A multicast group whose datagrams to receive: by `dev`, otherwise by the device of `bind`
     /// (IPv4), otherwise by the one that the system chooses. `bind` is that group, or any address.
     pub join: Option<IpAddr>,
+    /// The device to join by, where all else may come by any.
+    pub join_dev: Option<String>,
     /// Whether to send to multicast groups: by `dev`, otherwise by the device of `bind` (IPv4),
     /// with `ttl` as hop limit, and to receivers on this host as well.
     pub multicast: bool,
@@ -54,6 +56,7 @@ impl Default for Options {
             dev: None,
             ports: None,
             join: None,
+            join_dev: None,
             multicast: false,
             broadcast: false,
         }
@@ -111,7 +114,7 @@ pub enum SocketError {
         slots: u16,
     },
     /// connect(2) failed.
-    #[error("cannot connect {from} to {to}: {}; check the addresses", reason(.source))]
+    #[error("cannot connect {from} to {to}: {}; {}", reason(.source), connect_mend(.source))]
     Connect {
         /// Our address.
         from: SocketAddr,
@@ -149,11 +152,22 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What mends a failed connect.
+fn connect_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // What connect(2) says of broadcast addresses.
+        io::ErrorKind::PermissionDenied => {
+            "if that is a broadcast address and is meant, say --broadcast"
+        }
+        _ => "check the addresses",
+    }
+}
+
 /// What mends a failed bind.
 fn bind_mend(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
-        io::ErrorKind::AddrNotAvailable => "choose a --bind address that `ip addr` lists",
+        io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",
         io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
         _ => "choose another --bind or --port",
     }

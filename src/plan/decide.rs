@@ -1,13 +1,13 @@
 //! From what was asked to what will be.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::engines::{EnginePair, EngineWord, Kind, Missing};
 use super::error::{MAX_CELLS, PlanError};
+use super::place::{Placement, crowded, place};
 use super::scenario::{Limit, Scenario};
 use super::share::{Load, RxShare, Share, TxShare};
-use super::words::{PaceKind, PaceShape, Pinning, TimestampKind, WaitKind};
+use super::words::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold on the wire.
@@ -18,7 +18,7 @@ const SHORTEST: Nanos = Nanos::from_millis(1);
 
 /// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
 /// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
-pub(super) const MAX_BATCH: u16 = 1_024;
+pub const MAX_BATCH: u16 = 1_024;
 
 /// What the plan needs to know of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +115,11 @@ impl Plan {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
-                let common = self.common(cell, worker, self.rx_cores[worker]);
+                let mut common = self.common(cell, worker, self.rx_cores[worker]);
+                if self.scenario.route == Route::Within {
+                    common.bind.set_ip(self.scenario.to.unwrap_or(self.scenario.bind));
+                    common.netns.clone_from(&self.scenario.to_netns);
+                }
                 RxShare { common, engine: cell.engine.rx, stamps, across: false }
             })
             .collect()
@@ -125,6 +129,7 @@ impl Plan {
     #[must_use]
     pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
         let of = usize::from(self.scenario.threads);
+        let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..of)
             .map(|worker| {
                 let mut common = self.common(cell, worker, self.tx_cores[worker]);
@@ -136,6 +141,8 @@ impl Plan {
                     of,
                     load,
                     seed: self.scenario.seed,
+                    heeds_unreachable: self.scenario.route == Route::Alone,
+                    stamps,
                 }
             })
             .collect()
@@ -161,6 +168,8 @@ impl Plan {
             unix: scenario.unix.as_ref().map(|name| format!("{name}.{worker}")),
             socket_buffer: scenario.socket_buffer,
             ip: scenario.ip.clone(),
+            broadcast: scenario.broadcast,
+            netns: None,
         }
     }
 }
@@ -198,6 +207,10 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if let Some(asked) = scenario.batch.filter(|&asked| asked > MAX_BATCH) {
         return Err(PlanError::BatchTooLarge { asked });
     }
+    let is_null = |word: &EngineWord| *word == EngineWord::Pair(EnginePair::NULL);
+    if scenario.route != Route::Within && scenario.engines.iter().any(is_null) {
+        return Err(PlanError::NullAcross);
+    }
     let engines: usize = scenario.engines.iter().map(EngineWord::pairs).sum();
     let rows = scenario.sizes.len() * engines * scenario.rates.len().max(1);
     let asked = (rows as u64).saturating_mul(u64::from(trials));
@@ -209,67 +222,6 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
         return Err(PlanError::PaceWithoutRate { pace });
     }
     Ok(())
-}
-
-/// Cores by worker; `None`: not pinned.
-struct Placement {
-    tx: Vec<Option<usize>>,
-    rx: Vec<Option<usize>>,
-}
-
-/// Cores for senders and receivers.
-fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError> {
-    let workers = usize::from(scenario.threads);
-    let nowhere = Placement { tx: vec![None; workers], rx: vec![None; workers] };
-    match &scenario.pin {
-        Pinning::Off => Ok(nowhere),
-        Pinning::Cores { tx, rx } => {
-            let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
-            if let Some(&core) = unknown.filter(|_| !machine.cpus.is_empty()) {
-                let allowed =
-                    machine.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-                return Err(PlanError::NoSuchCore { core, allowed });
-            }
-            let around =
-                |cores: &[usize]| (0..workers).map(|i| Some(cores[i % cores.len()])).collect();
-            Ok(Placement { tx: around(tx), rx: around(rx) })
-        }
-        Pinning::Auto if machine.cpus.is_empty() => Ok(nowhere),
-        Pinning::Auto => {
-            let order = physical_first(machine);
-            let core = |i: usize| Some(order[i % order.len()]);
-            // Sender and receiver of one number are neighbours in the order: on distinct cores
-            // wherever there are two.
-            let (tx, rx) =
-                (0..workers).map(|worker| (core(2 * worker), core(2 * worker + 1))).unzip();
-            Ok(Placement { tx, rx })
-        }
-    }
-}
-
-/// Whether some worker has no core to itself, so that its spinning would keep another from running.
-fn crowded(
-    scenario: &Scenario,
-    tx: &[Option<usize>],
-    rx: &[Option<usize>],
-    machine: &Machine,
-) -> bool {
-    let tx = if scenario.route.sends() { tx } else { &[] };
-    let rx = if scenario.route.receives() { rx } else { &[] };
-    let cores: Vec<_> = tx.iter().chain(rx).flatten().collect();
-    let distinct: BTreeSet<_> = cores.iter().collect();
-    let cpus = machine.cpus.len();
-    distinct.len() < cores.len() || (cpus > 0 && tx.len() + rx.len() > cpus)
-}
-
-/// The CPUs, one of each physical core first.
-fn physical_first(machine: &Machine) -> Vec<usize> {
-    let second: BTreeSet<usize> =
-        machine.siblings.iter().flat_map(|group| group.iter().skip(1).copied()).collect();
-    let (mut order, rest): (Vec<_>, Vec<_>) =
-        machine.cpus.iter().copied().partition(|cpu| !second.contains(cpu));
-    order.extend(rest);
-    order
 }
 
 /// The pairs that the words stand for on this machine, each once.

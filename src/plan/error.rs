@@ -45,6 +45,12 @@ pub enum PlanError {
         /// As asked.
         pace: PaceKind,
     },
+    /// The engine without a network, between two hosts.
+    #[error(
+        "--engine null moves nothing over a network; name another one, or measure it by udperf \
+         bench"
+    )]
+    NullAcross,
     /// Fewer flows than workers.
     #[error(
         "--streams {streams} leaves some of --threads {threads} without work; ask for at least as \

@@ -4,11 +4,12 @@
 mod decide;
 mod engines;
 mod error;
+mod place;
 mod scenario;
 mod share;
 mod words;
 
-pub use decide::{Cell, CellRate, LONGEST, Machine, Plan};
+pub use decide::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
 pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
 pub use scenario::{IpOptions, Limit, Scenario};

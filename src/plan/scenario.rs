@@ -1,6 +1,7 @@
 //! What was asked, in types, before it is known whether it can be had.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -77,16 +78,22 @@ pub struct Scenario {
     pub socket_buffer: usize,
     /// Whether senders connect their sockets.
     pub connect: bool,
-    /// Local address of both ends; without meaning where `unix` says it.
+    /// Local address of both ends, or of this one; without meaning where `unix` says it.
     pub bind: IpAddr,
     /// What AF_UNIX receivers are named by, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
     pub unix: Option<String>,
+    /// Address of the receivers, where both ends are in this process; `None`: `bind`.
+    pub to: Option<IpAddr>,
+    /// File of the network namespace that these receivers are in; `None`: ours.
+    pub to_netns: Option<PathBuf>,
     /// Port of the first receiver; 0: any.
     pub port: u16,
     /// IP options.
     pub ip: IpOptions,
     /// Local ports of flows, first and last; `None`: any free ones.
     pub ports: Option<(u16, u16)>,
+    /// Whether to send to broadcast addresses.
+    pub broadcast: bool,
     /// Whether a sink gives flows to its receivers by a hash of where they come from.
     pub by_hash: bool,
     /// Seed of everything random.
@@ -118,9 +125,12 @@ impl Default for Scenario {
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
             unix: None,
+            to: None,
+            to_netns: None,
             port: 0,
             ip: IpOptions::default(),
             ports: None,
+            broadcast: false,
             by_hash: false,
             seed: 1,
         }

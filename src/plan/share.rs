@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,10 @@ pub struct Share {
     pub socket_buffer: usize,
     /// IP options.
     pub ip: IpOptions,
+    /// Whether to send to broadcast addresses.
+    pub broadcast: bool,
+    /// File of the network namespace to be in; `None`: where the process is.
+    pub netns: Option<PathBuf>,
 }
 
 /// What a sender needs beyond that.
@@ -77,6 +82,11 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
+    /// Gives up where the network keeps saying that nobody is there: no other sign of the receiver
+    /// will come.
+    pub heeds_unreachable: bool,
+    /// Whether the kernel is to say when a datagram left, of a sample.
+    pub stamps: bool,
 }
 
 /// What a receiver needs beyond that.

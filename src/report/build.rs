@@ -1,16 +1,22 @@
 //! From what was measured to a cell of the document.
 
+mod counts;
+mod flows;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Choice, Engine, Failed, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused,
-    Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tried,
+    Cell, Choice, Engine, Failed, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread,
+    StallSum, Stalls, Tried,
 };
-use crate::measure::{self, Harvest};
+use super::legs::legs;
+use crate::measure::{self, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
+use counts::{kernel, ledger_of, packets};
+use flows::flows;
 
 /// What a cell of the document is made of.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +42,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let (latency, from_send) = latencies(harvest, &ledger, load);
     let paced = load != Load::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
+    let both = !harvest.one_ended;
     Cell {
         id: match direction {
             // Of two directions, each has a name of its own.
@@ -43,12 +50,13 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
             _ => cell.id.clone(),
         },
         direction: direction.map(|direction| direction.word().to_owned()),
+        ends: (!harvest.one_ended).then(|| ends(harvest.ends).to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),
             rx: cell.engine.rx.word().to_owned(),
             tx_active: tx_active(cell.engine.tx, harvest).word().to_owned(),
-            rx_active: cell.engine.rx.word().to_owned(),
+            rx_active: both.then(|| cell.engine.rx.word().to_owned()),
         },
         size: cell.size.mean().round() as u64,
         size_mix: (cell.size == PayloadSize::Imix).then(|| cell.size.to_string()),
@@ -61,22 +69,25 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         elapsed_ns: harvest.elapsed.0,
         calibration: cell.calibration,
         cut_short: harvest.cut_short.is_some(),
-        tx: tx_side(plan, harvest),
-        rx: rx_side(plan, harvest),
+        tx: tx_side(plan, direction, harvest),
+        rx: both.then(|| rx_side(plan, direction, harvest)),
         packets: packets(harvest),
         ledger: ledger_of(&ledger, harvest),
+        flows: both.then(|| flows(&harvest.flows)).flatten(),
+        workers: both.then(|| harvest.workers.clone()),
         latency,
         from_send,
         to_socket: stamped(&harvest.latency.to_socket, "schedule", harvest, ledger.lost),
         in_socket: stamped(&harvest.latency.in_socket, "kernel", harvest, ledger.lost),
+        legs: harvest.legs.as_deref().and_then(legs),
         schedule: harvest.timing.as_ref().map(schedule),
         jitter_ns: harvest.jitter.map(|jitter| jitter.0),
         stalls: Stalls {
             tx: stall_sum(harvest.tx_stalls),
-            rx: stall_sum(harvest.rx_stalls),
+            rx: both.then(|| stall_sum(harvest.rx_stalls)),
             stolen_ns: harvest.stolen.map(|stolen| stolen.0),
         },
-        kernel: kernel(&harvest.kernel),
+        kernel: kernel(harvest),
         warnings: Vec::new(),
     }
 }
@@ -108,21 +119,9 @@ fn tx_active(asked: TxKind, harvest: &Harvest) -> TxKind {
     }
 }
 
-fn packets(harvest: &Harvest) -> Packets {
-    let Harvest { tx, rx, super_packets, .. } = harvest;
-    Packets {
-        sent: tx.packets,
-        received: rx.packets,
-        uncut: rx.uncut,
-        segments_at_first: super_packets.segments_at_first,
-        segments_at_last: super_packets.segments_at_last,
-        truncated: rx.truncated,
-        no_buffers: rx.no_buffers,
-    }
-}
-
-fn tx_side(plan: &Plan, harvest: &Harvest) -> Side {
+fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side {
     let tx = &harvest.tx;
+    let here = direction != Some(Direction::Reverse);
     Side {
         datagrams: tx.sent,
         datagrams_in_window: tx.sent,
@@ -131,13 +130,14 @@ fn tx_side(plan: &Plan, harvest: &Harvest) -> Side {
         bits_per_second: per_second(tx.bytes * 8, harvest.elapsed),
         syscalls: tx.syscalls,
         cpu_ns: harvest.tx_cpu.map(|cpu| cpu.0),
-        cores: cores(&plan.tx_cores),
+        cores: cores(here.then_some(&plan.tx_cores)),
         socket_buffer: buffer(&plan.scenario, harvest.sockets.send_buffer),
     }
 }
 
-fn rx_side(plan: &Plan, harvest: &Harvest) -> Side {
+fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side {
     let rx = &harvest.rx;
+    let here = direction != Some(Direction::Forward);
     Side {
         datagrams: rx.received,
         datagrams_in_window: rx.in_window,
@@ -146,14 +146,27 @@ fn rx_side(plan: &Plan, harvest: &Harvest) -> Side {
         bits_per_second: per_second(rx.bytes_in_window * 8, harvest.elapsed),
         syscalls: rx.syscalls,
         cpu_ns: harvest.rx_cpu.map(|cpu| cpu.0),
-        cores: cores(&plan.rx_cores),
+        cores: cores(here.then_some(&plan.rx_cores)),
         socket_buffer: buffer(&plan.scenario, harvest.sockets.receive_buffer),
     }
 }
 
-/// The cores of all workers of one side, where all are pinned.
-fn cores(of: &[Option<usize>]) -> Vec<u64> {
-    of.iter().map(|core| core.map(|core| core as u64)).collect::<Option<_>>().unwrap_or_default()
+/// The word for it in the document.
+const fn ends(ends: Ends) -> &'static str {
+    match ends {
+        Ends::Together => "together",
+        Ends::Apart => "apart",
+        Ends::Across => "across",
+    }
+}
+
+/// The cores of all workers of one side, where they are here and all are pinned.
+fn cores(of: Option<&Vec<Option<usize>>>) -> Vec<u64> {
+    of.into_iter()
+        .flatten()
+        .map(|core| core.map(|core| core as u64))
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }
 
 fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
@@ -162,39 +175,6 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
 
 fn per_second(count: u64, elapsed: Nanos) -> Option<f64> {
     (elapsed > Nanos::ZERO).then(|| count as f64 / elapsed.as_secs_f64())
-}
-
-fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
-    let (refused, at) = (ledger.refused, ledger.lost_at);
-    Ledger {
-        attempted: ledger.attempted,
-        sent: ledger.sent,
-        refused: Refused {
-            would_block: refused.would_block,
-            no_buffers: refused.no_buffers,
-            unreachable: refused.unreachable,
-            too_big: refused.too_big,
-            other: refused.other,
-        },
-        received: ledger.received,
-        lost: ledger.lost,
-        lost_at: LostAt {
-            receive_buffer: at.receive_buffer,
-            backlog: at.backlog,
-            device: at.device,
-            qdisc: at.qdisc,
-            checksum: at.checksum,
-            no_port: at.no_port,
-        },
-        unaccounted: ledger.unaccounted,
-        arrived: ledger.arrived,
-        duplicate: ledger.duplicate,
-        late: ledger.late,
-        reordered: ledger.reordered,
-        reorder_extent: harvest.rx.reorder_extent,
-        foreign: ledger.foreign,
-        corrupt: ledger.corrupt,
-    }
 }
 
 /// Latency from the schedule and from the send.
@@ -301,20 +281,6 @@ fn spread(of: &measure::Latency) -> Spread {
 
 fn stall_sum(stalls: measure::Stalls) -> StallSum {
     StallSum { count: stalls.count, total_ns: stalls.total.0, max_ns: stalls.max.0 }
-}
-
-fn kernel(delta: &measure::KernelDelta) -> Kernel {
-    Kernel {
-        socket_drops: delta.sockets,
-        in_datagrams: delta.udp.map(|udp| udp.in_datagrams),
-        out_datagrams: delta.udp.map(|udp| udp.out_datagrams),
-        rcvbuf_errors: delta.udp.map(|udp| udp.rcvbuf_errors),
-        sndbuf_errors: delta.udp.map(|udp| udp.sndbuf_errors),
-        no_ports: delta.udp.map(|udp| udp.no_ports),
-        in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
-        backlog_drops: delta.backlog,
-        device_drops: delta.device,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
-use super::document::{Cell, Latency, Report, Schedule, StallSum};
+use super::document::{Cell, Flows, Latency, Report, Schedule, Side, StallSum};
 use super::error::FaceError;
 
 /// A column: its name, and what it says of a cell. Unknown is empty.
@@ -15,7 +15,7 @@ const COLUMNS: &[Column] = &[
     ("engine_tx", |c| c.engine.tx.clone()),
     ("engine_rx", |c| c.engine.rx.clone()),
     ("engine_tx_active", |c| c.engine.tx_active.clone()),
-    ("engine_rx_active", |c| c.engine.rx_active.clone()),
+    ("engine_rx_active", |c| or_empty(c.engine.rx_active.as_ref())),
     ("size", |c| c.size.to_string()),
     ("size_mix", |c| or_empty(c.size_mix.as_ref())),
     ("streams", |c| c.streams.to_string()),
@@ -26,6 +26,8 @@ const COLUMNS: &[Column] = &[
     ("elapsed_ns", |c| c.elapsed_ns.to_string()),
     ("calibration", |c| c.calibration.to_string()),
     ("cut_short", |c| c.cut_short.to_string()),
+    ("direction", |c| or_empty(c.direction.as_ref())),
+    ("ends", |c| or_empty(c.ends.as_ref())),
     ("tx_datagrams", |c| c.tx.datagrams.to_string()),
     ("tx_bytes", |c| c.tx.bytes.to_string()),
     ("tx_pps", |c| or_empty(c.tx.pps)),
@@ -33,21 +35,21 @@ const COLUMNS: &[Column] = &[
     ("tx_syscalls", |c| c.tx.syscalls.to_string()),
     ("tx_cpu_ns", |c| or_empty(c.tx.cpu_ns)),
     ("tx_socket_buffer_granted", |c| or_empty(c.tx.socket_buffer.granted)),
-    ("rx_datagrams", |c| c.rx.datagrams.to_string()),
-    ("rx_datagrams_in_window", |c| c.rx.datagrams_in_window.to_string()),
-    ("rx_bytes", |c| c.rx.bytes.to_string()),
-    ("rx_pps", |c| or_empty(c.rx.pps)),
-    ("rx_bits_per_second", |c| or_empty(c.rx.bits_per_second)),
-    ("rx_syscalls", |c| c.rx.syscalls.to_string()),
-    ("rx_cpu_ns", |c| or_empty(c.rx.cpu_ns)),
-    ("rx_socket_buffer_granted", |c| or_empty(c.rx.socket_buffer.granted)),
+    ("rx_datagrams", |c| receiver(c, |rx| Some(rx.datagrams))),
+    ("rx_datagrams_in_window", |c| receiver(c, |rx| Some(rx.datagrams_in_window))),
+    ("rx_bytes", |c| receiver(c, |rx| Some(rx.bytes))),
+    ("rx_pps", |c| receiver(c, |rx| rx.pps)),
+    ("rx_bits_per_second", |c| receiver(c, |rx| rx.bits_per_second)),
+    ("rx_syscalls", |c| receiver(c, |rx| Some(rx.syscalls))),
+    ("rx_cpu_ns", |c| receiver(c, |rx| rx.cpu_ns)),
+    ("rx_socket_buffer_granted", |c| receiver(c, |rx| rx.socket_buffer.granted)),
     ("packets_sent", |c| c.packets.sent.to_string()),
-    ("packets_received", |c| c.packets.received.to_string()),
-    ("packets_uncut", |c| c.packets.uncut.to_string()),
+    ("packets_received", |c| or_empty(c.packets.received)),
+    ("packets_uncut", |c| or_empty(c.packets.uncut)),
     ("packets_segments_at_first", |c| or_empty(c.packets.segments_at_first)),
     ("packets_segments_at_last", |c| or_empty(c.packets.segments_at_last)),
-    ("packets_truncated", |c| c.packets.truncated.to_string()),
-    ("packets_no_buffers", |c| c.packets.no_buffers.to_string()),
+    ("packets_truncated", |c| or_empty(c.packets.truncated)),
+    ("packets_no_buffers", |c| or_empty(c.packets.no_buffers)),
     ("attempted", |c| c.ledger.attempted.to_string()),
     ("sent", |c| c.ledger.sent.to_string()),
     ("refused_would_block", |c| c.ledger.refused.would_block.to_string()),
@@ -55,22 +57,23 @@ const COLUMNS: &[Column] = &[
     ("refused_unreachable", |c| c.ledger.refused.unreachable.to_string()),
     ("refused_too_big", |c| c.ledger.refused.too_big.to_string()),
     ("refused_other", |c| c.ledger.refused.other.to_string()),
-    ("received", |c| c.ledger.received.to_string()),
-    ("lost", |c| c.ledger.lost.to_string()),
+    ("received", |c| or_empty(c.ledger.received)),
+    ("lost", |c| or_empty(c.ledger.lost)),
     ("lost_at_receive_buffer", |c| or_empty(c.ledger.lost_at.receive_buffer)),
     ("lost_at_backlog", |c| or_empty(c.ledger.lost_at.backlog)),
     ("lost_at_device", |c| or_empty(c.ledger.lost_at.device)),
     ("lost_at_qdisc", |c| or_empty(c.ledger.lost_at.qdisc)),
     ("lost_at_checksum", |c| or_empty(c.ledger.lost_at.checksum)),
     ("lost_at_no_port", |c| or_empty(c.ledger.lost_at.no_port)),
-    ("unaccounted", |c| c.ledger.unaccounted.to_string()),
-    ("arrived", |c| c.ledger.arrived.to_string()),
-    ("duplicate", |c| c.ledger.duplicate.to_string()),
-    ("late", |c| c.ledger.late.to_string()),
-    ("reordered", |c| c.ledger.reordered.to_string()),
-    ("reorder_extent", |c| c.ledger.reorder_extent.to_string()),
-    ("foreign", |c| c.ledger.foreign.to_string()),
-    ("corrupt", |c| c.ledger.corrupt.to_string()),
+    ("lost_at_tx_device", |c| or_empty(c.ledger.lost_at.tx_device)),
+    ("unaccounted", |c| or_empty(c.ledger.unaccounted)),
+    ("arrived", |c| or_empty(c.ledger.arrived)),
+    ("duplicate", |c| or_empty(c.ledger.duplicate)),
+    ("late", |c| or_empty(c.ledger.late)),
+    ("reordered", |c| or_empty(c.ledger.reordered)),
+    ("reorder_extent", |c| or_empty(c.ledger.reorder_extent)),
+    ("foreign", |c| or_empty(c.ledger.foreign)),
+    ("corrupt", |c| or_empty(c.ledger.corrupt)),
     ("latency_count", |c| latency(c, |l| Some(l.count))),
     ("latency_min_ns", |c| latency(c, |l| l.min_ns)),
     ("latency_mean_ns", |c| latency(c, |l| Some(l.mean_ns))),
@@ -99,12 +102,17 @@ const COLUMNS: &[Column] = &[
     ("gap_p50_ns", |c| schedule(c, |s| s.gap.p50_ns)),
     ("gap_p99_ns", |c| schedule(c, |s| s.gap.p99_ns)),
     ("jitter_ns", |c| or_empty(c.jitter_ns)),
-    ("stalls_tx_count", |c| stalls(&c.stalls.tx, |s| s.count)),
-    ("stalls_tx_total_ns", |c| stalls(&c.stalls.tx, |s| s.total_ns)),
-    ("stalls_tx_max_ns", |c| stalls(&c.stalls.tx, |s| s.max_ns)),
-    ("stalls_rx_count", |c| stalls(&c.stalls.rx, |s| s.count)),
-    ("stalls_rx_total_ns", |c| stalls(&c.stalls.rx, |s| s.total_ns)),
-    ("stalls_rx_max_ns", |c| stalls(&c.stalls.rx, |s| s.max_ns)),
+    ("stalls_tx_count", |c| stalls(Some(&c.stalls.tx), |s| s.count)),
+    ("stalls_tx_total_ns", |c| stalls(Some(&c.stalls.tx), |s| s.total_ns)),
+    ("stalls_tx_max_ns", |c| stalls(Some(&c.stalls.tx), |s| s.max_ns)),
+    ("stalls_rx_count", |c| stalls(c.stalls.rx.as_ref(), |s| s.count)),
+    ("stalls_rx_total_ns", |c| stalls(c.stalls.rx.as_ref(), |s| s.total_ns)),
+    ("stalls_rx_max_ns", |c| stalls(c.stalls.rx.as_ref(), |s| s.max_ns)),
+    ("flows_received_min", |c| flows(c, |f| Some(f.received.min))),
+    ("flows_received_max", |c| flows(c, |f| Some(f.received.max))),
+    ("flows_loss_max", |c| flows(c, |f| f.loss_max)),
+    ("flows_starved", |c| flows(c, |f| Some(f.starved))),
+    ("flows_fairness", |c| flows(c, |f| f.fairness)),
     ("warnings", |c| {
         let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
         codes.join(";")
@@ -138,8 +146,16 @@ fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
     or_empty(cell.schedule.as_ref().and_then(of))
 }
 
-fn stalls(stalls: &StallSum, of: fn(&StallSum) -> u64) -> String {
-    of(stalls).to_string()
+fn stalls(stalls: Option<&StallSum>, of: fn(&StallSum) -> u64) -> String {
+    or_empty(stalls.map(of))
+}
+
+fn receiver<T: ToString>(cell: &Cell, of: fn(&Side) -> Option<T>) -> String {
+    or_empty(cell.rx.as_ref().and_then(of))
+}
+
+fn flows<T: ToString>(cell: &Cell, of: fn(&Flows) -> Option<T>) -> String {
+    or_empty(cell.flows.as_ref().and_then(of))
 }
 
 #[cfg(test)]
@@ -161,9 +177,16 @@ mod tests {
         report.cells[0].latency = None;
         fixture::two_clocks(&mut report.cells[3], 12_000);
         report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
+        fixture::one_ended(&mut report.cells[6]);
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
+        let unknown = ["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"];
         let is = |at: usize, name: &str, value: &str| assert_eq!(rows[at][name], value, "{name}");
+        unknown.iter().for_each(|name| is(6, name, ""));
+        is(6, "tx_pps", "262000");
+        is(6, "direction", "forward");
+        is(0, "ends", "together");
+        is(0, "lost_at_tx_device", "");
         is(0, "id", "plain/64/max");
         is(0, "rate_pps", "");
         is(0, "rx_pps", "271000");

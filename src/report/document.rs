@@ -1,14 +1,20 @@
 //! The document: one versioned JSON object that every face reads. Counters are integers, times
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
+mod across;
 mod host;
+mod ledger;
+mod legs;
 mod packets;
 mod sink;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use host::{Capability, Host};
+pub use ledger::{Ledger, LostAt, Refused};
+pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 
@@ -20,7 +26,7 @@ pub const SCHEMA: &str = "udperf/1";
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
-    /// Which command made it: `bench`.
+    /// Which command made it: `bench` or `blast`.
     pub kind: String,
     /// The program that made it.
     pub tool: Tool,
@@ -30,6 +36,8 @@ pub struct Report {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
+    /// How the other end's clock goes; `null` where there is no other end, or nothing is known.
+    pub clock: Option<Clock>,
     /// What was asked, with all defaults filled in.
     pub scenario: serde_json::Value,
     /// What `auto` stood for; `null` where nobody asked.
@@ -69,6 +77,10 @@ pub struct Cell {
     pub id: String,
     /// `forward`: from this end to the other; `reverse`: from there; `null`: both ends were here.
     pub direction: Option<String>,
+    /// How the two ends stood to each other: `together`, in one network namespace: every datagram
+    /// is in some counter; `apart`, in two of one host; `across`, on two hosts, with a network
+    /// between them that counts for neither; `null` where nothing is known of the other end.
+    pub ends: Option<String>,
     /// Which repeat, from 0.
     pub trial: u32,
     /// How it was sent and received.
@@ -98,12 +110,17 @@ pub struct Cell {
     pub cut_short: bool,
     /// The sending side.
     pub tx: Side,
-    /// The receiving side.
-    pub rx: Side,
+    /// The receiving side; `null` where nothing is known of it, as of all that it would tell.
+    pub rx: Option<Side>,
     /// What the kernel handled as one.
     pub packets: Packets,
     /// Every datagram by fate.
     pub ledger: Ledger,
+    /// How flows fared beside each other; `null` for one flow, or where nothing is known of what
+    /// arrived.
+    pub flows: Option<Flows>,
+    /// Datagrams received by each receiver; `null` where nothing is known of them.
+    pub workers: Option<Vec<u64>>,
     /// Latency from the schedule; `null` where nothing was received.
     pub latency: Option<Latency>,
     /// Latency from the actual send; `null` where the payload has no room for its stamp (under 18
@@ -113,6 +130,8 @@ pub struct Cell {
     pub to_socket: Option<Latency>,
     /// The rest: from there to the application's read.
     pub in_socket: Option<Latency>,
+    /// The whole way of a sample in legs, by timestamps of both kernels; `null` without such.
+    pub legs: Option<Legs>,
     /// How punctual the senders were; `null` for `max`.
     pub schedule: Option<Schedule>,
     /// Interarrival jitter (RFC 3550), mean over flows.
@@ -134,8 +153,8 @@ pub struct Engine {
     pub rx: String,
     /// Sending, as it was.
     pub tx_active: String,
-    /// Receiving, as it was.
-    pub rx_active: String,
+    /// Receiving, as it was; `null` where nothing is known of the receiver.
+    pub rx_active: Option<String>,
 }
 
 /// One side of a measurement.
@@ -168,71 +187,6 @@ pub struct SocketBuffer {
     pub asked: u64,
     /// As granted, read back: Linux doubles what it grants, for its own bookkeeping.
     pub granted: Option<u64>,
-}
-
-/// Every datagram by fate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Ledger {
-    /// Offered to the system: `sent` + `refused`.
-    pub attempted: u64,
-    /// Taken by it: `received` + `lost`.
-    pub sent: u64,
-    /// Refused by it.
-    pub refused: Refused,
-    /// Sequence numbers that arrived, each once.
-    pub received: u64,
-    /// Sequence numbers that did not: `lost_at` + `unaccounted`.
-    pub lost: u64,
-    /// Where those were lost.
-    pub lost_at: LostAt,
-    /// Lost, and nobody knows where. On one host, anything but 0 is a bug of udperf.
-    pub unaccounted: u64,
-    /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
-    pub arrived: u64,
-    /// Sequence numbers that arrived again.
-    pub duplicate: u64,
-    /// Too old to tell whether new or repeated.
-    pub late: u64,
-    /// Received after a higher number (RFC 4737); part of `received`.
-    pub reordered: u64,
-    /// The largest distance of such to the highest number before.
-    pub reorder_extent: u64,
-    /// Not ours.
-    pub foreign: u64,
-    /// Ours by the tag, but not by the rest.
-    pub corrupt: u64,
-}
-
-/// Refused datagrams by reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Refused {
-    /// The socket's send buffer was full (EAGAIN).
-    pub would_block: u64,
-    /// A queue below it was full (ENOBUFS, ENOMEM).
-    pub no_buffers: u64,
-    /// No route, or an ICMP error for an earlier datagram (ECONNREFUSED and the like).
-    pub unreachable: u64,
-    /// Larger than the path takes (EMSGSIZE).
-    pub too_big: u64,
-    /// Anything else.
-    pub other: u64,
-}
-
-/// Lost datagrams by place; `null` where this system does not count.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LostAt {
-    /// The receiving socket's buffer was full.
-    pub receive_buffer: Option<u64>,
-    /// A CPU's backlog was full (`net.core.netdev_max_backlog`).
-    pub backlog: Option<u64>,
-    /// An interface dropped them.
-    pub device: Option<u64>,
-    /// A queueing discipline dropped them.
-    pub qdisc: Option<u64>,
-    /// The checksum was wrong.
-    pub checksum: Option<u64>,
-    /// Nobody had bound the port.
-    pub no_port: Option<u64>,
 }
 
 /// A latency distribution in ns, of received datagrams.
@@ -326,14 +280,15 @@ pub struct Spread {
     pub max_ns: Option<u64>,
 }
 
-/// When workers stood still: their CPU was taken away for more than 1 ms.
+/// When workers stood still for more than 1 ms: their CPU was taken away, or a system call took so
+/// long.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stalls {
     /// Of the senders.
     pub tx: StallSum,
-    /// Of the receivers.
-    pub rx: StallSum,
-    /// CPU time the hypervisor took from this host meanwhile, all CPUs.
+    /// Of the receivers; `null` where nothing is known of them.
+    pub rx: Option<StallSum>,
+    /// CPU time the hypervisor took meanwhile, all CPUs; of two hosts, from both.
     pub stolen_ns: Option<u64>,
 }
 
@@ -354,20 +309,25 @@ pub struct StallSum {
 pub struct Kernel {
     /// Dropped at our receiving sockets.
     pub socket_drops: Option<u64>,
-    /// UDP datagrams read, network namespace.
+    /// UDP datagrams read, network namespace of the receivers, as all that follows unless said.
     pub in_datagrams: Option<u64>,
-    /// UDP datagrams sent, network namespace.
+    /// UDP datagrams sent, the senders' network namespace.
     pub out_datagrams: Option<u64>,
     /// Dropped for want of receive buffer, network namespace.
     pub rcvbuf_errors: Option<u64>,
-    /// Not sent for want of buffer, network namespace.
+    /// Not sent for want of buffer, the senders' network namespace.
     pub sndbuf_errors: Option<u64>,
     /// To unbound ports, network namespace.
     pub no_ports: Option<u64>,
     /// With a wrong checksum, network namespace.
     pub in_csum_errors: Option<u64>,
-    /// Dropped at full CPU backlogs, whole host.
+    /// Dropped at full CPU backlogs, whole host; of two hosts, on both.
     pub backlog_drops: Option<u64>,
-    /// Dropped by interfaces, network namespace.
+    /// Dropped by interfaces on the way in, network namespace.
     pub device_drops: Option<u64>,
+    /// Dropped by interfaces on the way out, the senders' network namespace.
+    pub tx_device_drops: Option<u64>,
+    /// Dropped by queueing disciplines, the senders' network namespace. Sends that were refused
+    /// for that (`refused.no_buffers`) are among them.
+    pub qdisc_drops: Option<u64>,
 }

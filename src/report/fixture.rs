@@ -51,6 +51,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
             "trials": trials, "streams": 1, "threads": 1, "pin": "auto", "wait": "hybrid",
             "socket_buffer": 4 << 20, "bind": "127.0.0.1",
         }),
+        clock: None,
         choice: None,
         warnings: Vec::new(),
         cells,
@@ -106,13 +107,14 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let latency = latency(if paced { 8_320 } else { 412_000 }, received);
     Cell {
         direction: None,
+        ends: Some("together".to_owned()),
         id: format!("{engine}/{size}/{rate}"),
         trial: 0,
         engine: Engine {
             tx: tx.to_owned(),
             rx: rx.to_owned(),
             tx_active: tx.to_owned(),
-            rx_active: rx.to_owned(),
+            rx_active: Some(rx.to_owned()),
         },
         size,
         size_mix: None,
@@ -126,11 +128,11 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         calibration: false,
         cut_short: false,
         tx: side(received, size, 499_000_000, 0),
-        rx: side(received, size, 465_000_000, 1),
+        rx: Some(side(received, size, 465_000_000, 1)),
         packets: Packets {
             sent: received / per_packet,
-            received: if rx == "gro" { received / per_packet } else { received },
-            uncut: if per_packet > 1 && rx == "gro" { received } else { 0 },
+            received: Some(if rx == "gro" { received / per_packet } else { received }),
+            uncut: Some(if per_packet > 1 && rx == "gro" { received } else { 0 }),
             segments_at_first: (per_packet > 1).then_some(per_packet),
             segments_at_last: (per_packet > 1).then_some(per_packet),
             ..Packets::default()
@@ -139,15 +141,25 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             attempted: received,
             sent: received,
             refused: Refused::default(),
-            received,
+            received: Some(received),
+            lost: Some(0),
             lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
-            arrived: received,
-            ..Ledger::default()
+            unaccounted: Some(0),
+            arrived: Some(received),
+            duplicate: Some(0),
+            late: Some(0),
+            reordered: Some(0),
+            reorder_extent: Some(0),
+            foreign: Some(0),
+            corrupt: Some(0),
         },
+        flows: None,
+        workers: Some(vec![received]),
         from_send: Some(Latency { from: "send".to_owned(), ..latency.clone() }),
         latency: Some(latency),
         to_socket: None,
         in_socket: None,
+        legs: None,
         schedule: paced.then(|| Schedule {
             scheduled: received,
             missed: 0,
@@ -156,7 +168,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             gap_outside_stalls: spread(7_400),
         }),
         jitter_ns: Some(1_130),
-        stalls: Stalls { stolen_ns: Some(0), ..Stalls::default() },
+        stalls: Stalls { rx: Some(StallSum::default()), stolen_ns: Some(0), ..Stalls::default() },
         kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },
         warnings: Vec::new(),
     }
@@ -164,13 +176,38 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
 
 /// Lets so many of a cell's datagrams get lost in the receiving socket's buffer.
 pub(crate) fn lose(cell: &mut Cell, lost: u64) {
-    cell.ledger.lost = lost;
+    cell.ledger.lost = Some(lost);
     cell.ledger.lost_at.receive_buffer = Some(lost);
-    cell.ledger.received -= lost;
-    cell.ledger.arrived -= lost;
+    for count in [&mut cell.ledger.received, &mut cell.ledger.arrived] {
+        *count = Some(count.unwrap() - lost);
+    }
     if lost * 100 > cell.ledger.sent {
         cell.latency.as_mut().unwrap().p99_with_loss_ns = None;
     }
+}
+
+/// Makes a cell one that goes that way between two hosts.
+pub(crate) fn across(cell: &mut Cell, direction: &str) {
+    if direction == "reverse" {
+        cell.id.push_str("/reverse");
+        cell.tx.cores.clear();
+    } else {
+        cell.rx.as_mut().unwrap().cores.clear();
+    }
+    cell.direction = Some(direction.to_owned());
+    cell.ends = Some("across".to_owned());
+}
+
+/// Leaves of a cell only what its sender knows.
+pub(crate) fn one_ended(cell: &mut Cell) {
+    across(cell, "forward");
+    let Ledger { attempted, sent, refused, .. } = cell.ledger.clone();
+    cell.ledger = Ledger { attempted, sent, refused, ..Ledger::default() };
+    let Packets { sent, segments_at_first, segments_at_last, .. } = cell.packets;
+    cell.packets = Packets { sent, segments_at_first, segments_at_last, ..Packets::default() };
+    (cell.rx, cell.stalls.rx, cell.engine.rx_active) = (None, None, None);
+    (cell.latency, cell.from_send, cell.jitter_ns) = (None, None, None);
+    (cell.workers, cell.ends, cell.kernel.socket_drops) = (None, None, None);
 }
 
 /// Puts a stall of the sender into a cell, which then is the maximum of its latency.

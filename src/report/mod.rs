@@ -11,6 +11,7 @@ mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hdr;
+mod legs;
 mod schema;
 mod sink;
 pub mod text;
@@ -22,7 +23,7 @@ pub use doctor::render as doctor;
 pub use document::{Report, Warning};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
-pub use findings::{Finding, Grade, Wants, findings, host, host_warnings};
+pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
 pub use schema::schema;
 pub use sink::sink;
-pub use warnings::{CellContext, cell_warnings, left_out};
+pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};

@@ -25,7 +25,7 @@ pub(super) fn p99_with_loss(cell: &Cell) -> Option<WithLoss> {
         return Some(WithLoss::Infinite);
     }
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
-    let all = latency.count + cell.ledger.lost + missed;
+    let all = latency.count + cell.ledger.lost.unwrap_or(0) + missed;
     let among_lost = (all as f64 * 0.99).ceil() > latency.count as f64;
     Some(if among_lost { WithLoss::Infinite } else { WithLoss::Below(latency.bound_ns) })
 }
@@ -41,7 +41,7 @@ mod tests {
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Known(74_943)));
         fixture::two_clocks(&mut cell, 80_000);
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(80_000)));
-        cell.ledger.lost = 600;
+        cell.ledger.lost = Some(600);
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(80_000)));
         cell.schedule.as_mut().unwrap().missed = 200;
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Infinite));

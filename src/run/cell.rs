@@ -34,21 +34,30 @@ pub(crate) fn measure(
     if warmup > Nanos::ZERO {
         warmed = phase(&crew, tags[0], Limit::Time(warmup), load, stop, tick)?;
     }
+    let netns = plan.scenario.to_netns.as_deref();
+    let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns)));
     let unix = plan.scenario.unix.is_some();
     let watch = if unix { Watch::begin_beside_ip() } else { Watch::begin() };
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
+    let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
     let (tx, rx) = crew.collect(&cell.id)?;
-    let (tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    seen.into_rx(&mut rx);
-    let mut harvest = Harvest::of(tx, Some(rx), Ends::Together);
+    let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+    let ends = if seen_there.is_some() { Ends::Apart } else { Ends::Together };
+    if let Some(there) = seen_there {
+        seen.into_tx(&mut tx);
+        there.into_rx(&mut rx);
+    } else {
+        seen.into_rx(&mut rx);
+    }
+    let mut harvest = Harvest::of(tx, Some(rx), ends);
     harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
     Ok(harvest)
 }
 
 /// Starts receivers, then senders; returns with them the files that their sockets have made.
 fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<(Crew, Vec<UnixFile>), RunError> {
-    let (mut crew, mut files) = (Crew::new(plan.scenario.streams), Vec::new());
+    let (mut crew, mut files) = (Crew::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
     match start(&mut crew, &mut files, plan, cell, load) {
         Ok(()) => Ok((crew, files)),
         Err(error) => {

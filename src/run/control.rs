@@ -35,6 +35,8 @@ pub struct Control {
     /// How much later the senders' clock has been found to be than was believed when the phase
     /// began; 0 on one host.
     shift_ns: AtomicI64,
+    /// Whether a sender was told that nobody is there.
+    unreachable: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
     /// End of each sender's latest stall, since the start of the phase.
@@ -54,6 +56,7 @@ impl Control {
             running: AtomicUsize::new(senders),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
+            unreachable: AtomicBool::new(false),
             quiet: QUIET,
             stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
@@ -71,6 +74,7 @@ impl Control {
             running: AtomicUsize::new(1),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
+            unreachable: AtomicBool::new(false),
             quiet: QUIET_ACROSS,
             stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
@@ -112,6 +116,17 @@ impl Control {
     #[must_use]
     pub fn quiet(&self) -> Nanos {
         self.quiet
+    }
+
+    /// A sender was told that nobody is there.
+    pub fn sender_unreachable(&self) {
+        self.unreachable.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that happened since this was asked last.
+    #[must_use]
+    pub fn take_unreachable(&self) -> bool {
+        self.unreachable.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the run should end early.

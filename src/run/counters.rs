@@ -1,6 +1,10 @@
 //! Readings of the kernel's counters around a phase.
 
+use std::path::Path;
+use std::thread;
+
 use crate::measure::{KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
+use crate::net::enter_netns;
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -31,9 +35,23 @@ impl Watch {
         Self { counters: None, stolen_ns: sys::stolen_ns() }
     }
 
+    /// Reads those of another network namespace; CPU time is the same host's.
+    pub(crate) fn begin_in(netns: &Path) -> Self {
+        Self { counters: Some(read_in(netns)), stolen_ns: None }
+    }
+
     /// Reads them again.
     pub(crate) fn end(&self) -> Seen {
-        let since = |counters: &KernelCounters| read().since(counters, None);
+        self.seen(read)
+    }
+
+    /// Reads those of that other network namespace again.
+    pub(crate) fn end_in(&self, netns: &Path) -> Seen {
+        self.seen(|| read_in(netns))
+    }
+
+    fn seen(&self, now: impl FnOnce() -> KernelCounters) -> Seen {
+        let since = |then: &KernelCounters| now().since(then, None);
         let kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
         Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
@@ -59,6 +77,13 @@ impl Seen {
     }
 }
 
+/// All counters of another network namespace now, by a thread that enters it; none where it cannot.
+fn read_in(netns: &Path) -> KernelCounters {
+    let read = || enter_netns(netns).ok().map(|()| read());
+    // A thread that panicked has said so on standard error.
+    thread::scope(|scope| scope.spawn(read).join().ok().flatten()).unwrap_or_default()
+}
+
 /// All counters now.
 fn read() -> KernelCounters {
     let udp = sys::udp_counters().map(|snmp| UdpCounters {
@@ -69,6 +94,12 @@ fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    let device = sys::device_drops().map(sys::DeviceDrops::sum);
-    KernelCounters { udp, backlog: sys::backlog_drops(), device }
+    let devices = sys::device_drops();
+    KernelCounters {
+        udp,
+        backlog: sys::backlog_drops(),
+        device: devices.map(|drops| drops.rx),
+        tx_device: devices.map(|drops| drops.tx),
+        qdisc: sys::qdisc_drops(),
+    }
 }

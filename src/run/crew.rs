@@ -8,11 +8,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::RunError;
-use super::dispatch::{Given, run_receiver, run_sender};
+use super::dispatch::{Given, Outlet, run_receiver, run_sender};
 use super::worker::{Done, Event, Line, Phase};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::NullLink;
-use crate::net::{NetError, Udp};
+use crate::net::{NetError, Ports, Udp};
 use crate::plan::{RxShare, TxShare};
 use crate::unit::Nanos;
 
@@ -68,15 +68,17 @@ pub(crate) struct Crew {
     events: Receiver<Event>,
     link: Arc<NullLink>,
     flows: u64,
+    ports: Option<Ports>,
 }
 
 impl Crew {
-    /// Nobody yet, for so many flows.
-    pub(crate) fn new(flows: u16) -> Self {
+    /// Nobody yet, for so many flows, from local ports of this range if there is one.
+    pub(crate) fn new(flows: u16, ports: Option<(u16, u16)>) -> Self {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(flows.into());
         let (senders, receivers) = (Vec::new(), Vec::new());
-        Self { senders, receivers, event_tx, events, link, flows: flows.into() }
+        let ports = ports.map(|(first, last)| Ports::new(first..=last));
+        Self { senders, receivers, event_tx, events, link, flows: flows.into(), ports }
     }
 
     /// Starts a receiver, on the socket given or on one of its own, and waits until it is set up;
@@ -104,9 +106,15 @@ impl Crew {
     ) -> Result<(), RunError> {
         let link = Arc::clone(&self.link);
         let name = format!("udperf-tx-{}", share.common.worker);
-        let work = move |line: &Line| run_sender(&share, to, given, &link, line);
+        let outlet = Outlet { to, given, ports: self.ports() };
+        let work = move |line: &Line| run_sender(&share, outlet, &link, line);
         self.senders.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
+    }
+
+    /// Local ports of flows, whose turn all workers share.
+    pub(crate) fn ports(&self) -> Option<Ports> {
+        self.ports.clone()
     }
 
     /// How many senders there are.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{Line, open, place, receive_phases, send_phases};
+use super::worker::{Line, options, receive_phases, send_phases, settle};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
-use crate::net::{Datagram, NetError, Udp, Unix, UnixName};
+use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};
 
@@ -31,23 +31,32 @@ impl From<Udp> for Given {
     }
 }
 
+/// Where a sender sends, and from where.
+pub(crate) struct Outlet {
+    /// Where to; without meaning to AF_UNIX.
+    pub(crate) to: SocketAddr,
+    /// Sockets to use, one a flow; what is missing is opened.
+    pub(crate) given: Vec<Udp>,
+    /// Local ports for those that are opened; `None`: any free ones.
+    pub(crate) ports: Option<Ports>,
+}
+
 /// Runs a sender to its end.
 pub(crate) fn run_sender(
     share: &TxShare,
-    to: SocketAddr,
-    given: Vec<Udp>,
+    outlet: Outlet,
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxHalf, NetError> {
+    settle(&share.common)?;
     if share.engine == TxKind::Null {
-        place(&share.common)?;
         let first = usize::from(share.common.flows.start);
         let tx = NullTx::new(Arc::clone(link), first, share.common.size);
         return send_phases(tx, share, None, line);
     }
     match &share.common.unix {
         Some(name) => send_on(connect_flows(share, name)?, share, line),
-        None => send_on(open_flows(share, to, given)?, share, line),
+        None => send_on(open_flows(share, outlet)?, share, line),
     }
 }
 
@@ -81,7 +90,7 @@ pub(crate) fn run_receiver(
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
-    place(&share.common)?;
+    settle(&share.common)?;
     if share.engine == RxKind::Null {
         let (first, flows) = (share.common.flows.start, share.common.flows.len());
         let rx = NullRx::new(Arc::clone(link), first.into(), flows, share.common.size, stamp);
@@ -91,7 +100,7 @@ pub(crate) fn run_receiver(
         // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
         Some(Given::Unix(unix)) => return receive_on(unix.socket, share, None, None, line),
         Some(Given::Udp(udp)) => udp,
-        None => open(&share.common)?,
+        None => Udp::open(&options(&share.common))?,
     };
     let Udp { socket, local, receive_buffer, .. } = udp;
     let buffer = receive_buffer.map(|bytes| bytes as u64);
@@ -155,15 +164,12 @@ struct Flows<S: Datagram> {
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(
-    share: &TxShare,
-    to: SocketAddr,
-    given: Vec<Udp>,
-) -> Result<Flows<UdpSocket>, NetError> {
-    place(&share.common)?;
-    let missing = share.common.flows.len() - given.len().min(share.common.flows.len());
-    let mut udps =
-        (0..missing).map(|_| open(&share.common)).collect::<Result<Vec<_>, NetError>>()?;
+fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows<UdpSocket>, NetError> {
+    let Outlet { to, given, ports } = outlet;
+    let multicast = to.ip().is_multicast();
+    let options = Options { ports, multicast, ..options(&share.common) };
+    let missing = share.common.flows.len().saturating_sub(given.len());
+    let mut udps: Vec<Udp> = (0..missing).map(|_| Udp::open(&options)).collect::<Result<_, _>>()?;
     udps.extend(given);
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
@@ -175,7 +181,6 @@ fn open_flows(
 
 /// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
 fn connect_flows(share: &TxShare, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
-    place(&share.common)?;
     let name = UnixName::new(name);
     let connect = |_| Unix::connect(&name, share.common.socket_buffer);
     let all = share.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;

@@ -11,6 +11,7 @@ mod dispatch;
 mod probe;
 mod receive;
 pub mod rpc;
+mod sampler;
 mod send;
 mod session;
 mod sink;
@@ -23,6 +24,7 @@ pub use control::Control;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use rpc::CallError;
+pub use sampler::Sampler;
 pub use send::{SendJob, send};
 pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
 pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
@@ -54,6 +56,15 @@ pub enum RunError {
          that"
     )]
     Stuck {
+        /// The cell.
+        id: String,
+    },
+    /// A receiver that the network says is not there.
+    #[error(
+        "{id}: nobody listens at the target, says the network (ICMP unreachable) for 2 s; start \
+         the receiver, or name its port"
+    )]
+    NobodyThere {
         /// The cell.
         id: String,
     },

@@ -1,10 +1,13 @@
 //! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
 
 use super::control::Control;
-use crate::measure::{Fate, Jitter, Latency, OneWay, RxTally, STALL_THRESHOLD, StallMeter, Window};
+use crate::measure::{
+    Fate, Jitter, Latency, OneWay, RX_SAMPLES, RxSample, RxTally, STALL_THRESHOLD, StallMeter,
+    Window,
+};
 use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
-use crate::wire::{self, decode_lag, decode_own};
+use crate::wire::{self, Header, decode_lag, decode_own};
 
 /// The silence that is an end where all has come, or the kernel has said that what is missing was
 /// dropped: only repeated datagrams could still be under way. Arbitrary.
@@ -90,6 +93,8 @@ pub struct Probe {
     pub tally: RxTally,
     /// Latency of what it received.
     pub latency: OneWay,
+    /// What it knows of marked datagrams, which are timed leg by leg.
+    pub samples: Vec<RxSample>,
     /// When it stood still.
     pub stall: StallMeter,
 }
@@ -97,6 +102,7 @@ pub struct Probe {
 impl Probe {
     /// For so many flows from `first_flow` on, with this payload.
     #[must_use]
+    // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
         Self {
             tag: 0,
@@ -113,6 +119,7 @@ impl Probe {
             row: Row::default(),
             tally: RxTally::default(),
             latency: OneWay::default(),
+            samples: Vec::new(),
             stall: StallMeter::default(),
         }
     }
@@ -121,6 +128,17 @@ impl Probe {
     #[must_use]
     pub const fn across(mut self) -> Self {
         self.slack_ns = CLOCK_SLACK_ACROSS_NS;
+        self
+    }
+
+    /// The same where marked datagrams are timed leg by leg.
+    #[must_use]
+    // cold: once for each receiver, before the barrier
+    pub fn sampling(mut self) -> Self {
+        // Touched now: memory is mapped at first touch, and that would be in the middle of a
+        // measurement.
+        self.samples = vec![RxSample::default(); RX_SAMPLES];
+        self.samples.clear();
         self
     }
 
@@ -135,6 +153,7 @@ impl Probe {
             flow.received = 0;
         }
         self.tally = RxTally::default();
+        self.samples.clear();
         let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound } =
             &mut self.latency;
         *bound = Nanos::ZERO;
@@ -204,6 +223,12 @@ impl Probe {
         flow.jitter.record(transit_ns);
         flow.received += 1;
         self.last_arrival = now;
+        // The first of a batch, and so never within a row.
+        if wire::is_marked(payload)
+            && let Some(waited) = waited
+        {
+            self.sample(&header, now, waited);
+        }
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
         let intended_ns = header.intended_ns;
         let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
@@ -212,9 +237,18 @@ impl Probe {
             !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_));
         match wire::word(payload).filter(|_| goes_on) {
             Some(word) => {
-                self.row = Row { count: 1, next: word + wire::NEXT, flow: index, alike };
+                self.row =
+                    Row { count: 1, next: wire::unmarked(word) + wire::NEXT, flow: index, alike };
             }
             None => self.take(alike, 1),
+        }
+    }
+
+    /// Remembers a marked datagram, while there is room.
+    fn sample(&mut self, header: &Header, now: Nanos, waited: Nanos) {
+        if self.samples.len() < self.samples.capacity() {
+            let &Header { flow, sequence, .. } = header;
+            self.samples.push(RxSample { flow, sequence, stamp: now - waited, read: now });
         }
     }
 

@@ -1,6 +1,7 @@
 //! The send loop: what is due, stamped, pushed and counted.
 
 use super::control::Control;
+use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
 use crate::net::engine::{Push, Tx};
@@ -12,6 +13,10 @@ use crate::wire::{Header, encode, encode_lag};
 
 /// How long a sender that must reach a count tries in vain before it gives up; arbitrary.
 const STUCK: Nanos = Nanos::from_millis(2_000);
+
+/// How far apart words that nobody is there still make a row. Arbitrary; a host says so about once
+/// a second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation).
+const SAME_ROW: Nanos = Nanos::from_millis(1_500);
 
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct SendJob {
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
+    /// Gives up where the network keeps saying that nobody is there.
+    pub heeds_unreachable: bool,
     /// What it counts.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
@@ -46,8 +53,12 @@ pub struct SendJob {
     pub departed: Option<Nanos>,
     /// The first of an unbroken row of refusals, for giving up.
     pub refused_since: Option<Nanos>,
+    /// The first and the latest of a row of refusals as unreachable, for giving up.
+    pub unreachable: Option<(Nanos, Nanos)>,
     /// Whether it gave up.
     pub stuck: bool,
+    /// What is timed leg by leg.
+    pub sampler: Sampler,
 }
 
 /// Sends until the pace is over or the run is stopped; returns when, since the phase began.
@@ -77,8 +88,15 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         let slots = tx.lease(due);
         let leased = slots.len() / stride;
         job.stamp(slots, stride, flow, now);
-        let push = tx.push(flow, first, leased);
+        let push = if now < job.sampler.at {
+            tx.push(flow, first, leased)
+        } else {
+            job.push_sampled(tx, flow, leased, now)
+        };
         job.note(&push, flow, now);
+        if push.error == Some(SendError::Unreachable) {
+            control.sender_unreachable();
+        }
         tx.reclaim();
         if push.error == Some(SendError::WouldBlock) {
             if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
@@ -106,6 +124,13 @@ impl SendJob {
             encode(Header { tag, flow, sequence, intended_ns }, slot);
             encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
         }
+    }
+
+    /// Pushes a batch that may be timed leg by leg.
+    fn push_sampled<T: Tx>(&mut self, tx: &mut T, flow: usize, count: usize, now: Nanos) -> Push {
+        let next_flow = if flow + 1 == self.next.len() { 0 } else { flow + 1 };
+        let (first, intended) = (self.next[flow], self.pace.intended(0, now));
+        self.sampler.push(tx, &Batch { flow, next_flow, first, count, intended, now })
     }
 
     /// Counts what a push did. A refused datagram gives its sequence number back.
@@ -170,5 +195,12 @@ impl SendJob {
         self.tally.refused.count(refusal, refused);
         let since = *self.refused_since.get_or_insert(now);
         self.stuck = self.must_reach_count && now.since(since) > STUCK;
+        if refusal == Refusal::Unreachable && self.heeds_unreachable {
+            let (first, latest) = self.unreachable.unwrap_or((now, now));
+            // What is sent between two such words says nothing: it goes the same way.
+            let first = if now.since(latest) > SAME_ROW { now } else { first };
+            self.unreachable = Some((first, now));
+            self.stuck |= now.since(first) > STUCK;
+        }
     }
 }

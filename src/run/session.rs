@@ -138,8 +138,7 @@ pub fn run(
         let mut tick = || observer.progress(progress);
         match measure(plan, bed, cell, &max_pps, stop, &mut tick) {
             Ok((load, parts)) => {
-                let stuck =
-                    parts.iter().any(|part| part.harvest.cut_short == Some(CutShort::Stuck));
+                let cut_short = parts.iter().find_map(|part| gave_up(part, cell));
                 // Of two directions the slower one: a share of it is a rate that both can keep.
                 let delivered = parts.iter().filter_map(|part| part.harvest.delivered_pps());
                 if let (CellRate::Max, Some(delivered)) =
@@ -155,8 +154,8 @@ pub fn run(
                         outcome.measured.extend(observer.measured(measured));
                     }
                 }
-                if stuck {
-                    outcome.error = Some(RunError::Stuck { id: cell.id.clone() });
+                if cut_short.is_some() {
+                    outcome.error = cut_short;
                     break;
                 }
             }
@@ -175,6 +174,16 @@ pub fn run(
     }
     outcome.interrupted = stop.load(Ordering::Relaxed);
     outcome
+}
+
+/// Why the senders of a cell gave up, if they did.
+fn gave_up(part: &Part, cell: &Cell) -> Option<RunError> {
+    let id = cell.id.clone();
+    match part.harvest.cut_short? {
+        CutShort::Stuck => Some(RunError::Stuck { id }),
+        CutShort::Unreachable => Some(RunError::NobodyThere { id }),
+        CutShort::Interrupted => None,
+    }
 }
 
 type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;

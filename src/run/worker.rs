@@ -9,11 +9,12 @@ use mio::Interest;
 use super::control::Control;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
+use super::sampler::Sampler;
 use super::send::{SendJob, send};
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
 use crate::net::engine::{Rx, Tx};
-use crate::net::{NetError, Options, Udp, Waiter, pin_to};
+use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
 use crate::sys;
@@ -69,23 +70,25 @@ pub(crate) struct Line {
     pub(crate) events: Sender<Event>,
 }
 
-/// Places the thread; before it opens sockets and takes memory, which are near it then.
-pub(crate) fn place(share: &Share) -> Result<(), NetError> {
-    share.core.map_or(Ok(()), |core| Ok(pin_to(core)?))
-}
-
-/// Opens a UDP socket.
-pub(crate) fn open(share: &Share) -> Result<Udp, NetError> {
-    let options = Options {
+/// What a socket of this share is.
+pub(crate) fn options(share: &Share) -> Options {
+    Options {
         bind: share.bind,
         buffer: share.socket_buffer,
         dscp: share.ip.dscp,
         ttl: share.ip.ttl,
         df: share.ip.df,
         dev: share.ip.dev.clone(),
+        broadcast: share.broadcast,
         ..Options::default()
-    };
-    Ok(Udp::open(&options)?)
+    }
+}
+
+/// Places the thread: on its core, and in its network namespace.
+pub(crate) fn settle(share: &Share) -> Result<(), NetError> {
+    share.core.map_or(Ok(()), pin_to)?;
+    share.netns.as_deref().map_or(Ok(()), enter_netns)?;
+    Ok(())
 }
 
 /// The event loop of a worker.
@@ -124,6 +127,7 @@ pub(crate) fn send_phases<T: Tx>(
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
         let whole = !job.stuck && !stopped;
         let end = if whole { last.max(planned_end) } else { last };
@@ -154,6 +158,7 @@ pub(crate) fn send_phases<T: Tx>(
         stalls: job.stall.stalls(),
         timing: job.timing.filter(|_| paced),
         flows: job.next,
+        samples: job.sampler.into_samples(),
         ..half
     })
 }
@@ -186,11 +191,12 @@ pub(crate) fn receive_phases<R: Rx>(
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
-    let across = share.across;
+    let RxShare { across, stamps, .. } = *share;
     let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
     let probe = Probe::new(share.flows.start, share.flows.len(), share.size);
-    let mut probe = if across { probe.across() } else { probe };
+    let probe = if across { probe.across() } else { probe };
+    let mut probe = if stamps { probe.sampling() } else { probe };
     let mut job = ReceiveJob {
         clock: Clock::Monotonic,
         epoch: Nanos::ZERO,
@@ -229,6 +235,7 @@ pub(crate) fn receive_phases<R: Rx>(
         flows: probe.received_by_flow(),
         workers: vec![probe.tally.received],
         latency: probe.latency,
+        samples: probe.samples,
         takes_super_packets: rx.takes_super_packets(),
         ..half
     })
@@ -252,13 +259,20 @@ impl SendJob {
             next: vec![0; share.common.flows.len()],
             size: share.common.size,
             must_reach_count: false,
+            heeds_unreachable: share.heeds_unreachable,
             tally: TxTally::default(),
             timing,
             // On a schedule a batch is what is due at once, and short.
             stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
+            unreachable: None,
             stuck: false,
+            // AF_UNIX has no such stamps, and no queue of errors to tell them.
+            sampler: Sampler::new(
+                share.stamps && share.common.unix.is_none(),
+                share.common.flows.start,
+            ),
         }
     }
 
@@ -280,12 +294,15 @@ impl SendJob {
                 .for_each(crate::measure::Latency::reset);
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
-        match (phase.limit, phase.load.mean_pps()) {
+        self.unreachable = None;
+        let planned_end = match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.
             (Limit::Count(count), Some(pps)) => Nanos((count as f64 * 1e9 / pps) as u64),
             (Limit::Count(_), None) => Nanos::ZERO,
-        }
+        };
+        self.sampler.start(phase.epoch, planned_end);
+        planned_end
     }
 }
 

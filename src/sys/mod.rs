@@ -20,8 +20,11 @@
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
 //! | [`receive_plainly`] | a socket as it was before offload and timestamps |
+//! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |
 //! | [`set_reuse_port`], [`attach_steering`] | sockets that share a port, and who gets what |
 //! | [`set_timestamps`], [`realtime_ns`] | the kernel's receive timestamps, and their clock |
+//! | [`stamp_sends`], [`take_send_stamp`], [`forget_send_stamps`] | its send timestamps |
+//! | [`take_pending_refusal`] | what reading those would make it forget |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`], [`qdisc_drops`] | kernel counters |
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
@@ -44,11 +47,12 @@ use other as imp;
 
 pub use imp::{
     Handle, RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
-    clock_identity, device_drops, device_index, enter_netns, forbid_fragments, host, monotonic_ns,
-    network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
-    refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns,
-    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
-    stolen_ns, take_queued_refusal, thread_cpu_ns, udp_counters,
+    clock_identity, device_drops, device_index, enter_netns, forbid_fragments, forget_send_stamps,
+    host, join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files,
+    realtime_ns, receive_plainly, refusal_of, refuses_offload, report_queue_drops,
+    reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
+    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
+    take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns, udp_counters,
 };
 
 /// What is wanted of received datagrams beside their payload.

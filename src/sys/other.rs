@@ -1,10 +1,13 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+mod stamps;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
 
@@ -85,6 +88,9 @@ pub fn set_traffic_class<S>(_socket: &S, _class: u32) -> io::Result<()> {
 pub fn bind_device<S>(_socket: &S, _device: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Nothing to keep away here.
+pub fn join_no_group<S>(_socket: &S, _ipv6: bool) {}
 
 /// Why a send failed, as far as std tells.
 #[must_use]

@@ -24,6 +24,13 @@ pub struct PacketRate {
 }
 
 impl PacketRate {
+    /// Whether it is within the range that [`Self::from_pps`] gives: what came over a network may
+    /// not be.
+    #[must_use]
+    pub const fn is_sound(self) -> bool {
+        0 < self.milli_pps && self.milli_pps <= MAX_PPS * 1_000
+    }
+
     /// The rate nearest to so many datagrams a second.
     ///
     /// # Errors

@@ -9,7 +9,8 @@
 //! All big-endian. `tag` is drawn anew for each phase of a run, so what a former phase left behind
 //! is told from what is being measured. `intended` is nanoseconds since the phase began, the moment
 //! the schedule wanted the datagram gone; `lag` is how much later it really left, and exists where
-//! the payload has 18 bytes or more, which is the 64-byte frame of RFC 2544.
+//! the payload has 18 bytes or more, which is the 64-byte frame of RFC 2544. The highest bit of
+//! `sequence` marks a datagram whose way is timed at both ends.
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 16;
@@ -17,8 +18,14 @@ pub const HEADER_LEN: usize = 16;
 /// Bytes up to the end of the lag.
 pub const LAG_END: usize = 18;
 
-/// The last sequence number that 48 bits hold: 11 years at 800 kpps.
-pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
+/// The last sequence number that 47 bits hold, which are left beside the mark: 5 years at 800 kpps.
+pub const MAX_SEQUENCE: u64 = (1 << 47) - 1;
+
+/// The mark, in the highest byte of the sequence number.
+const MARK: u8 = 0x80;
+
+/// Where that byte is.
+const MARK_AT: usize = 4;
 
 /// The last moment in nanoseconds that 48 bits hold: 78 hours.
 pub const MAX_TIME: u64 = (1 << 48) - 1;
@@ -64,9 +71,32 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     ((high >> 48) as u16 == tag).then_some(Header {
         tag,
         flow: (high >> 32) as u16,
-        sequence: (high << 32 >> 16) | low >> 48,
+        sequence: ((high << 32 >> 16) | low >> 48) & MAX_SEQUENCE,
         intended_ns: low & MAX_TIME,
     })
+}
+
+/// Marks a datagram that [`encode`] has written its header to; the next one written there has no
+/// mark.
+#[inline]
+pub fn mark(payload: &mut [u8]) {
+    if let Some(byte) = payload.get_mut(MARK_AT) {
+        *byte |= MARK;
+    }
+}
+
+/// Whether a datagram of ours is marked.
+#[inline]
+#[must_use]
+pub fn is_marked(payload: &[u8]) -> bool {
+    payload.get(MARK_AT).is_some_and(|byte| byte & MARK != 0)
+}
+
+/// What [`word`] would be without the mark.
+#[inline]
+#[must_use]
+pub const fn unmarked(word: u128) -> u128 {
+    word & !((MARK as u128) << (u128::BITS as usize - 8 * (MARK_AT + 1)))
 }
 
 /// How much more the number of [`word`] is in the next datagram of a flow, where both were meant to
@@ -74,7 +104,8 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
 pub const NEXT: u128 = 1 << 48;
 
 /// The header as one number, for telling at a glance whether it is the one expected: it is equal if
-/// and only if tag, flow, sequence and intended time are. `None` where the payload is shorter.
+/// and only if tag, flow, sequence, mark and intended time are. `None` where the payload is
+/// shorter.
 #[inline]
 #[must_use]
 pub fn word(payload: &[u8]) -> Option<u128> {
@@ -155,6 +186,24 @@ mod tests {
         assert_eq!(decode_own(&payload, 0xBEEE), None);
         assert_eq!(decode_lag(&payload), Some(1_000));
         assert_eq!(&payload[..4], [0xBE, 0xEF, 2, 1]);
+    }
+
+    #[test]
+    fn a_mark_changes_nothing_else() {
+        let header = Header { tag: 7, flow: 9, sequence: MAX_SEQUENCE - 1, intended_ns: 11 };
+        let mut payload = [0; 18];
+        encode(header, &mut payload);
+        let plain = word(&payload).unwrap();
+        assert!(!is_marked(&payload));
+        mark(&mut payload);
+        assert!(is_marked(&payload));
+        assert_eq!(decode_own(&payload, 7), Some(header));
+        assert_ne!(word(&payload), Some(plain));
+        assert_eq!(word(&payload).map(unmarked), Some(plain));
+        assert_eq!(unmarked(plain), plain);
+        encode(Header { sequence: MAX_SEQUENCE, ..header }, &mut payload);
+        assert_eq!(word(&payload), Some(plain + NEXT));
+        assert!(!is_marked(&payload) && !is_marked(&[0xFF; 4]));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Runs the program and checks what every document must fulfil.
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod serving;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -20,6 +22,13 @@ pub fn run(words: &str) -> Output {
 /// What it said on standard error.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The codes of all warnings of a document.
+pub fn codes(report: &Value) -> Vec<String> {
+    let of = |value: &Value| value["warnings"].as_array().unwrap().clone();
+    let all = cells(report).iter().chain([report]).flat_map(of);
+    all.map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Runs a benchmark to its document, which must add up.

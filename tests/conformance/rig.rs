@@ -340,7 +340,7 @@ impl Rig {
     pub fn ledger(&mut self) -> Ledger {
         let kernel = KernelDelta { sockets: Some(self.inbox.dropped()), ..KernelDelta::default() };
         let whole = self.inbox.rx.takes_super_packets();
-        let ledger = Ledger::settle(&self.sent, &self.inbox.tally, &kernel, whole);
+        let ledger = Ledger::settle(&self.sent, &self.inbox.tally, &kernel.into(), whole);
         assert_eq!(ledger.broken_identity(), None, "{}: {ledger:?}", self.name);
         assert_eq!(ledger.unaccounted, 0, "{}: {ledger:?}", self.name);
         ledger

@@ -42,6 +42,8 @@ struct Step {
     flow: u16,
     oddity: Oddity,
     row: u64,
+    /// Whether the first of them is marked.
+    marked: bool,
     /// How long before the pull they were meant to leave; `None`: when those before were.
     ago_ns: Option<u64>,
     waited: Option<Nanos>,
@@ -68,8 +70,16 @@ fn steps() -> impl Strategy<Value = Vec<Steps>> {
     let ago = prop::option::weighted(0.4, prop_oneof![0_u64..50_000, 0_u64..4_000_000]);
     let waited =
         prop_oneof![4 => Just(None), 1 => Just(Some(Nanos(7))), 1 => Just(Some(Nanos(90)))];
-    let step = (0_u16..3, oddity, 0_u64..80, ago, waited)
-        .prop_map(|(flow, oddity, row, ago_ns, waited)| Step { flow, oddity, row, ago_ns, waited });
+    let step = (0_u16..3, oddity, 0_u64..80, any::<bool>(), ago, waited).prop_map(
+        |(flow, oddity, row, marked, ago_ns, waited)| Step {
+            flow,
+            oddity,
+            row,
+            marked,
+            ago_ns,
+            waited,
+        },
+    );
     let stalled = prop::option::weighted(0.2, 0_u64..3_000_000);
     let gap = prop_oneof![3 => 0_u64..100_000, 1 => 0_u64..5_000_000];
     prop::collection::vec((gap, stalled, prop::collection::vec(step, 0..12)), 1..24)
@@ -118,7 +128,11 @@ impl Writer {
         };
         let row = self.next[flow]..self.next[flow] + step.row;
         self.next[flow] = row.end;
+        let before = written.len();
         written.extend(row.map(|sequence| self.payload(TAGS.0, step.flow, sequence)));
+        if let Some(first) = written.get_mut(before).filter(|_| step.marked) {
+            wire::mark(first);
+        }
         written
     }
 }
@@ -132,7 +146,7 @@ fn figures(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
         [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns(), clamped]
     });
     let jitters: Vec<_> = probe.jitters().collect();
-    (probe.tally, exact, jitters, probe.stall.stalls())
+    (probe.tally, exact, jitters, probe.stall.stalls(), probe.samples.clone())
 }
 
 /// All buckets of a probe's histograms.
@@ -157,7 +171,7 @@ proptest! {
         paced in prop::bool::weighted(0.2),
         close_at in 0_usize..24,
     ) {
-        let mut probes = [(); 2].map(|()| Probe::new(0, 3, size));
+        let mut probes = [(); 2].map(|()| Probe::new(0, 3, size).sampling());
         let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
         let mut writer = Writer { size, next: [0; 3], intended_ns: 0 };
         let (mut now, mut stall_ended) = (Nanos(10_000_000), Nanos::ZERO);

@@ -24,6 +24,9 @@ pub(crate) fn header(bytes: &[u8]) {
         assert!(header.sequence <= MAX_SEQUENCE && header.intended_ns <= MAX_TIME);
         let mut again = [0; HEADER_LEN];
         udperf::wire::encode(header, &mut again);
+        if udperf::wire::is_marked(bytes) {
+            udperf::wire::mark(&mut again);
+        }
         assert_eq!(again, bytes[..HEADER_LEN]);
     }
 }

@@ -44,7 +44,7 @@ pub struct BlastArgs {
     #[arg(long)]
     pub allow_public: bool,
 
-    /// Send to a broadcast address
+    /// Send to a broadcast address; with --no-peer
     #[arg(long)]
     pub broadcast: bool,
 
@@ -129,9 +129,9 @@ pub struct SinkArgs {
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
-    /// Also receive what is sent to this multicast group
-    #[arg(long, value_name = "GROUP")]
-    pub join: Option<IpAddr>,
+    /// Also receive what is sent to this multicast group, by --dev or the device behind %
+    #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
+    pub join: Option<MulticastGroup>,
 
     /// Use this network device only
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -164,6 +164,26 @@ fn parse_ip(word: &str) -> Result<IpAddr, String> {
     word.parse().map_err(|error: AddrParseError| error.to_string())
 }
 
+/// A multicast group, and the device by which to join it where one was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MulticastGroup {
+    /// Its address.
+    pub addr: IpAddr,
+    /// The device.
+    pub dev: Option<String>,
+}
+
+/// A multicast group.
+fn parse_group(word: &str) -> Result<MulticastGroup, String> {
+    let (addr, dev) = word.split_once('%').map_or((word, None), |(addr, dev)| (addr, Some(dev)));
+    let group = addr.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
+    let dev = dev.map(str::to_owned);
+    let addr = group.filter(|_| dev.as_deref() != Some("")).ok_or_else(|| {
+        format!("'{word}' is no multicast group; write such as 239.1.2.3 or ff02::7788%eth0")
+    })?;
+    Ok(MulticastGroup { addr, dev })
+}
+
 /// Cores of receivers alone.
 fn parse_cores(word: &str) -> Result<Pinning, String> {
     match word {
@@ -186,6 +206,7 @@ Examples:
   udperf blast lab7 --bidir -r 50k             both ways at once
   udperf blast lab7 -P 10000 --port-range 20000-40000 -r 200k
   udperf blast 192.168.1.7:9 --no-peer -b 100M
+  udperf blast 239.1.2.3 --no-peer -r 1k --dev eth0 --ttl 1
 
 Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
 
@@ -195,6 +216,7 @@ Examples:
   udperf sink                                  serve clients on port 7788 until Ctrl-C
   udperf sink --once -q                        serve one client, then end
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
+  udperf sink --join 239.1.2.3 --dev eth0
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve those who know the key
 

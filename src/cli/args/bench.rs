@@ -1,5 +1,8 @@
 //! `udperf bench` and `udperf doctor`, as typed.
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::{CellArgs, ColorWhen};
@@ -16,9 +19,34 @@ pub struct BenchArgs {
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
     pub port: u16,
 
+    /// Address of the receivers [default: that of --bind]
+    ///
+    /// The senders are bound to any address then, unless --bind names one.
+    #[arg(long, value_name = "ADDR")]
+    pub to: Option<IpAddr>,
+
+    /// Put the receivers into this network namespace, by its name or path; needs root
+    ///
+    /// What is sent to them then crosses what joins the two namespaces, such as a veth pair.
+    /// Traffic between two addresses of one namespace runs over lo, whatever their devices.
+    #[arg(long, value_name = "NAME|PATH", requires = "to", value_parser = parse_netns)]
+    pub to_netns: Option<PathBuf>,
+
     /// What is measured, and how
     #[command(flatten)]
     pub cells: CellArgs,
+}
+
+/// Where `ip netns` keeps its namespaces; ip-netns(8).
+const NAMED_NETNS: &str = "/run/netns";
+
+/// The file of a network namespace, given by name or path.
+fn parse_netns(word: &str) -> Result<PathBuf, String> {
+    match word {
+        "" | "." | ".." => Err(format!("'{word}' is no name of a network namespace")),
+        path if path.contains('/') => Ok(PathBuf::from(path)),
+        name => Ok(Path::new(NAMED_NETNS).join(name)),
+    }
 }
 
 /// Arguments of `doctor`.
@@ -45,6 +73,7 @@ Examples:
   udperf bench -l rfc2544 -t 2 --trials 5   the frames of RFC 2544, medians of five
   udperf bench -l 64 -r 100k,200k -t 5      latency at fixed rates
   udperf bench -l 64 -r 50k --pace poisson  independent arrivals
+  udperf bench -B 10.9.0.1 --to 10.9.0.2 --to-netns B
   udperf bench -P 8 --threads 2 --pin 0,1:2,3
   udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json
 

@@ -46,8 +46,8 @@ pub struct CellArgs {
 
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row. With --pace
-    /// ramp, which brings its own rates: none.
+    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row. With
+    /// --pace ramp, which brings its own rates: none.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub rates: Vec<Rate>,
 
@@ -81,7 +81,11 @@ pub struct CellArgs {
     #[arg(long, value_name = "N")]
     pub batch: Option<u16>,
 
-    /// Who says when a datagram arrived: user (when read) · kernel (also when it left the device)
+    /// Who says when a datagram left and arrived: user (we do) · kernel (its stamps beside ours)
+    ///
+    /// kernel splits the latency of every datagram where the receiver's kernel took it from the
+    /// device, and tells the whole way of a sample in legs that add up: schedule lag, system call,
+    /// path, wait in the socket. A thousand datagrams a second and sender are sampled at most.
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
     pub timestamps: Timestamps,
 

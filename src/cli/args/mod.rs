@@ -5,7 +5,7 @@ mod bench;
 mod cells;
 mod output;
 
-pub use across::{BlastArgs, SinkArgs, Spread};
+pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
@@ -36,7 +36,7 @@ pub enum Command {
     /// Send to a sink, or have it send: rate, loss and latency of the path between two hosts
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count whatever else arrives
-    Sink(SinkArgs),
+    Sink(Box<SinkArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

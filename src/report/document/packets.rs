@@ -9,20 +9,21 @@ use serde::{Deserialize, Serialize};
 pub struct Packets {
     /// What it took from the senders.
     pub sent: u64,
-    /// What it handed to the receivers.
-    pub received: u64,
+    /// What it handed to the receivers; `null`, as all that receivers count, where nothing is known
+    /// of them.
+    pub received: Option<u64>,
     /// Datagrams that were received in super-packets of several: where the sender made those, they
     /// were never cut, and are no measure of what single datagrams cost.
-    pub uncut: u64,
+    pub uncut: Option<u64>,
     /// Datagrams in a super-packet of the senders, at the start; `null` where they make none.
     pub segments_at_first: Option<u64>,
     /// The same at the end: less where the kernel or a device refused as many; 1: none any more.
     pub segments_at_last: Option<u64>,
     /// Packets that were cut off for want of room, payload or control messages.
-    pub truncated: u64,
+    pub truncated: Option<u64>,
     /// How often io_uring found no buffer provided (ENOBUFS): no loss by itself, for what arrived
     /// meanwhile waited in the socket.
-    pub no_buffers: u64,
+    pub no_buffers: Option<u64>,
 }
 
 /// What `auto` came to stand for, and why.

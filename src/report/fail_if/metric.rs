@@ -63,7 +63,8 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 /// All metrics, as the errors list them. From the document's fields.
 pub(super) static METRICS: [Metric; 30] = [
     metric("loss", Kind::Share, Cells::All, |c| {
-        (c.ledger.sent > 0).then(|| c.ledger.lost as f64 / c.ledger.sent as f64)
+        let lost = c.ledger.lost?;
+        (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
     }),
     withheld("min", |c| latency(c, |l| l.min_ns)),
     time("mean", |c| latency(c, |l| Some(l.mean_ns))),
@@ -82,27 +83,27 @@ pub(super) static METRICS: [Metric; 30] = [
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
     time("in_socket_p99", |c| c.in_socket.as_ref()?.p99_ns.map(|ns| ns as f64)),
-    metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.pps),
+    metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.as_ref()?.pps),
     metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
-    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.bits_per_second),
+    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.as_ref()?.bits_per_second),
     metric("tx_bits", Kind::Bits, Cells::FlatOut, |c| c.tx.bits_per_second),
     count("sent", |c| Some(c.ledger.sent as f64)),
-    count("received", |c| Some(c.ledger.received as f64)),
-    count("lost", |c| Some(c.ledger.lost as f64)),
-    count("unaccounted", |c| Some(c.ledger.unaccounted as f64)),
+    count("received", |c| Some(c.ledger.received? as f64)),
+    count("lost", |c| Some(c.ledger.lost? as f64)),
+    count("unaccounted", |c| Some(c.ledger.unaccounted? as f64)),
     count("refused", |c| {
         let r = &c.ledger.refused;
         let all = r.would_block + r.no_buffers + r.unreachable + r.too_big + r.other;
         Some(all as f64)
     }),
-    count("duplicate", |c| Some(c.ledger.duplicate as f64)),
-    count("late", |c| Some(c.ledger.late as f64)),
-    count("reordered", |c| Some(c.ledger.reordered as f64)),
-    count("foreign", |c| Some(c.ledger.foreign as f64)),
-    count("corrupt", |c| Some(c.ledger.corrupt as f64)),
+    count("duplicate", |c| Some(c.ledger.duplicate? as f64)),
+    count("late", |c| Some(c.ledger.late? as f64)),
+    count("reordered", |c| Some(c.ledger.reordered? as f64)),
+    count("foreign", |c| Some(c.ledger.foreign? as f64)),
+    count("corrupt", |c| Some(c.ledger.corrupt? as f64)),
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
-    count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.count) as f64)),
+    count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.as_ref()?.count) as f64)),
 ];
 
 /// All names, for errors.

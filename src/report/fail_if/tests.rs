@@ -176,6 +176,14 @@ fn what_is_unknown_does_not_pass() {
     assert_eq!(failures("p99>1s", &report).len(), 1);
     assert_eq!(failures("p99_with_loss>1s", &report).len(), 1);
     assert_eq!(failures("loss>50%", &report).len(), 1);
+    fixture::one_ended(&mut report.cells[0]);
+    report.cells.truncate(1);
+    for metric in ["loss", "lost", "received", "unaccounted", "late", "rx_pps", "p99", "stalls"] {
+        let found =
+            failures(&format!("{metric}!=0{}", if metric == "p99" { "s" } else { "" }), &report);
+        assert!(found[0].contains("unknown"), "{metric}: {found:?}");
+    }
+    assert_eq!(failures("tx_pps==0", &report).len(), 0);
     report.cells.clear();
     let expected = ["run: p99 is unknown: nothing was measured (fails p99>1s)"];
     assert_eq!(failures("p99>1s", &report), expected);

@@ -16,7 +16,7 @@ pub(super) fn few_cores(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
     Some(match cpus {
         0 => finding(Grade::Note, "the system does not say which CPUs there are".to_owned())
             .because("workers run wherever the scheduler puts them, so runs differ more"),
-        1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
+        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
             "sender and receiver take turns on it, so rates are those of half a CPU and latency \
              holds the wait for the other; use a machine with two or more",
         ),
@@ -124,8 +124,9 @@ pub(super) fn busy_host(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
     let workers = wants.workers();
     if others > 0 && others + workers as u64 > online as u64 {
         let threads = if others == 1 { "thread" } else { "threads" };
+        let ours = if workers == 1 { "worker" } else { "workers" };
         let found =
-            format!("{others} other {threads} and {workers} workers of ours want {online} CPUs");
+            format!("{others} other {threads} and {workers} {ours} of ours want {online} CPUs");
         return Some(finding(Grade::Warn, found).because(
             "whoever runs beside a worker takes its CPU for ms at a time; end what else runs",
         ));

@@ -20,10 +20,13 @@
 mod clock;
 mod cpus;
 mod system;
+mod wants;
 
 use super::document::{self, Warning};
 use crate::measure::HostFacts;
-use crate::plan::{CellRate, Plan};
+use crate::plan::Scenario;
+pub use wants::Wants;
+pub(crate) use wants::cores_here;
 
 /// How a finding is to be taken, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,54 +99,6 @@ impl Finding {
     }
 }
 
-/// What a run wants of its host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wants<'a> {
-    /// Socket buffers in bytes.
-    pub socket_buffer: usize,
-    /// Senders, and receivers.
-    pub threads: usize,
-    /// Cores of the senders, as far as they are decided.
-    pub tx_cores: &'a [Option<usize>],
-    /// Cores of the receivers.
-    pub rx_cores: &'a [Option<usize>],
-    /// Whether there is a schedule to hold.
-    pub paced: bool,
-}
-
-impl<'a> Wants<'a> {
-    /// What this plan wants.
-    #[must_use]
-    pub fn of(plan: &'a Plan) -> Self {
-        Self {
-            socket_buffer: plan.scenario.socket_buffer,
-            threads: plan.scenario.threads.into(),
-            tx_cores: &plan.tx_cores,
-            rx_cores: &plan.rx_cores,
-            paced: plan.cells.iter().any(|cell| cell.rate != CellRate::Max),
-        }
-    }
-
-    /// Threads that want a CPU of their own.
-    pub(crate) const fn workers(&self) -> usize {
-        2 * self.threads
-    }
-}
-
-impl Default for Wants<'_> {
-    /// What `udperf bench` wants if it is asked for nothing in particular.
-    fn default() -> Self {
-        Self {
-            // CONTRACT: the default of --socket-buffer.
-            socket_buffer: 4 << 20,
-            threads: 1,
-            tx_cores: &[],
-            rx_cores: &[],
-            paced: true,
-        }
-    }
-}
-
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
 type Check = fn(&HostFacts, Wants<'_>) -> Option<Finding>;
 
@@ -193,6 +148,16 @@ pub fn host_warnings(host: &HostFacts, wants: Wants<'_>) -> Vec<Warning> {
         .collect()
 }
 
+/// What the sink's host does to this run: by codes and in words that say whose host it is.
+#[must_use]
+pub fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
+    let of_sink = |warning: Warning| Warning {
+        code: format!("sink_{}", warning.code),
+        message: format!("sink: {}", warning.message),
+    };
+    host_warnings(host, Wants::of_sink(scenario)).into_iter().map(of_sink).collect()
+}
+
 /// The host in the document.
 #[must_use]
 pub fn host(facts: &HostFacts) -> document::Host {
@@ -235,7 +200,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
 pub(crate) mod tests {
     use super::*;
     use crate::measure::Capability;
-    use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Scenario};
+    use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Plan, Route};
     use crate::unit::{Nanos, PayloadSize, Rate};
 
     /// A host on which nothing is to be said.
@@ -309,6 +274,24 @@ pub(crate) mod tests {
         assert_eq!((wants.socket_buffer, wants.threads, wants.paced), (65_536, 1, false));
         assert_eq!((wants.tx_cores, wants.rx_cores), (&[Some(0)][..], &[Some(1)][..]));
         assert!(Wants::of(&plan(Pinning::Off, vec![Rate::OfMax(0.5)])).paced);
+    }
+
+    #[test]
+    fn each_end_wants_what_it_has() {
+        let mut forward = plan(Pinning::Auto, vec![Rate::OfMax(0.5)]);
+        forward.scenario.route = Route::Forward;
+        let (here, there) = (Wants::of(&forward), Wants::of_sink(&forward.scenario));
+        assert_eq!((here.tx_cores, here.rx_cores), (&[Some(0)][..], &[][..]));
+        assert_eq!((here.workers(), here.paced), (1, true));
+        assert_eq!((there.workers(), there.paced), (1, false));
+        forward.scenario.route = Route::Both;
+        assert_eq!(Wants::of_sink(&forward.scenario).workers(), 2);
+        let mut host = good_host();
+        host.others_running = Some(4);
+        let found = sink_warnings(&host, &forward.scenario);
+        assert_eq!(found[0].code, "sink_busy_host");
+        assert!(found[0].message.starts_with("sink: 4 other threads and 2 workers"), "{found:?}");
+        assert_eq!(found.iter().find(|found| !found.code.starts_with("sink_")), None);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::ink::{Ink, Tone, counted, dotted, wrap};
+use super::ink::{GLUE, Ink, Tone, counted, dotted, wrap};
 use super::rows::distinct;
-use crate::report::document::{Report, SocketBuffer};
+use crate::report::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
@@ -24,7 +24,7 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
         title.push(ink.paint(Tone::Doubt, &doubt));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
-    for items in [host(report), settings(report)] {
+    for items in [host(&report.host), sink(report), settings(report)] {
         if !items.is_empty() {
             lines.extend(ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)));
         }
@@ -60,14 +60,28 @@ fn planned(scenario: &Value) -> Option<u64> {
     // A ramp brings its own rates.
     let rates = if pace.starts_with("ramp:") { 1 } else { length("rates")? };
     let trials = scenario.get("trials")?.as_u64()?;
-    Some(length("sizes")? * length("engines")? * rates * trials)
+    // Both at once, each direction is a cell.
+    let ways = if text(scenario, "route") == Some("both") { 2 } else { 1 };
+    Some(length("sizes")? * length("engines")? * rates * trials * ways)
 }
 
+/// Where datagrams went.
 fn path(report: &Report) -> Option<String> {
     if let Some(name) = text(&report.scenario, "unix") {
         return Some(format!("unix {name}"));
     }
+    let target = text(&report.scenario, "target").unwrap_or_default();
+    match text(&report.scenario, "route") {
+        Some("forward" | "alone") => return Some(format!("to {target}")),
+        Some("reverse") => return Some(format!("from {target}")),
+        Some("both") => return Some(format!("both ways with {target}")),
+        _ => {}
+    }
     let bind = text(&report.scenario, "bind")?;
+    if let Some(to) = text(&report.scenario, "to") {
+        let netns = text(&report.scenario, "to_netns").map(|netns| format!(" in {netns}"));
+        return Some(format!("{bind} to {to}{}", netns.unwrap_or_default()));
+    }
     let address: Option<IpAddr> = bind.parse().ok();
     Some(match address {
         Some(address) if address.is_loopback() => format!("loopback {bind}"),
@@ -96,8 +110,7 @@ fn trials(report: &Report) -> Option<String> {
     Some(format!("medians of {trials} trials"))
 }
 
-fn host(report: &Report) -> Vec<String> {
-    let host = &report.host;
+fn host(host: &Host) -> Vec<String> {
     let cores = host.cores.map(|cores| counted(cores, "core"));
     [&host.cpu_model, &cores, &host.kernel, &host.virtualization]
         .into_iter()
@@ -105,6 +118,18 @@ fn host(report: &Report) -> Vec<String> {
         .map(|item| item.trim().to_owned())
         .filter(|item| !item.is_empty())
         .collect()
+}
+
+/// The other end's host, by name.
+fn sink(report: &Report) -> Vec<String> {
+    let Some(peer) = &report.host.peer else { return Vec::new() };
+    let name = peer.hostname.clone().unwrap_or_default();
+    let mut items = host(peer);
+    // Beside the label, so that nothing comes between the two.
+    let first = if name.is_empty() && !items.is_empty() { items.remove(0) } else { name };
+    let labelled = format!("sink{GLUE}{GLUE}{first}");
+    items.insert(0, labelled);
+    items
 }
 
 fn settings(report: &Report) -> Vec<String> {
@@ -128,24 +153,44 @@ fn settings(report: &Report) -> Vec<String> {
 /// Where the workers ran.
 fn cores(report: &Report) -> Option<String> {
     let cell = report.cells.first()?;
-    let list = |cores: &[u64]| cores.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    Some(match (&cell.tx.cores[..], &cell.rx.cores[..]) {
-        ([], []) => "not pinned".to_owned(),
-        ([tx], [rx]) => format!("core {tx} → core {rx}"),
-        (tx, rx) => format!("cores {} → cores {}", list(tx), list(rx)),
-    })
+    let list = |cores: &[u64]| {
+        let plural = if cores.len() == 1 { "" } else { "s" };
+        let cores: Vec<_> = cores.iter().map(u64::to_string).collect();
+        format!("core{plural} {}", cores.join(", "))
+    };
+    if cell.direction.is_none() {
+        return Some(match (&cell.tx.cores[..], receiver(cell).map_or(&[][..], |rx| &rx.cores)) {
+            ([], []) => "not pinned".to_owned(),
+            (tx, rx) => format!("{} → {}", list(tx), list(rx)),
+        });
+    }
+    // Of workers elsewhere, no core is known; of two directions, each has one side here.
+    let some = |of: fn(&Cell) -> Option<&Side>| {
+        let mut sides = report.cells.iter().filter_map(of);
+        sides.find(|side| !side.cores.is_empty()).map(|side| list(&side.cores))
+    };
+    let tx = some(|cell| Some(&cell.tx)).map(|cores| format!("senders here: {cores}"));
+    let rx = some(receiver).map(|cores| format!("receivers here: {cores}"));
+    let known: Vec<_> = tx.into_iter().chain(rx).collect();
+    Some(if known.is_empty() { "not pinned".to_owned() } else { known.join(", ") })
+}
+
+fn receiver(cell: &Cell) -> Option<&Side> {
+    cell.rx.as_ref()
 }
 
 /// Socket buffers, as asked and as granted: the smallest of all cells, as that is the one to ask
 /// about.
 fn buffers(report: &Report) -> Option<String> {
-    let least = |of: fn(&crate::report::document::Cell) -> SocketBuffer| {
-        report.cells.iter().filter_map(|cell| of(cell).granted).min().map(show_bytes)
+    let least = |of: fn(&Cell) -> Option<SocketBuffer>| {
+        let granted = report.cells.iter().filter_map(|cell| of(cell)?.granted);
+        granted.min().map(show_bytes)
     };
+    let of_rx: fn(&Cell) -> _ = |cell| Some(cell.rx.as_ref()?.socket_buffer);
     let asked = number(&report.scenario, "socket_buffer")
-        .or_else(|| report.cells.first().map(|cell| cell.rx.socket_buffer.asked))?;
+        .or_else(|| report.cells.first().map(|cell| cell.tx.socket_buffer.asked))?;
     let asked = show_bytes(asked);
-    let granted = match (least(|cell| cell.tx.socket_buffer), least(|cell| cell.rx.socket_buffer)) {
+    let granted = match (least(|cell| Some(cell.tx.socket_buffer)), least(of_rx)) {
         (Some(send), Some(receive)) if send == receive => format!("{send} granted"),
         (Some(send), Some(receive)) => format!("{send} send, {receive} receive granted"),
         (Some(send), None) => format!("{send} send granted"),

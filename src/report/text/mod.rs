@@ -1,9 +1,12 @@
 //! The document as text for people: where and how it was measured, one table, where every datagram
 //! went, and what the numbers do not say.
 
+mod across;
 mod doubts;
 mod head;
 mod ink;
+mod ledger;
+mod legs;
 mod matrix;
 mod notes;
 mod rows;

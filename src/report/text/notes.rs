@@ -1,9 +1,11 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
+use super::legs;
 use super::rows::{Figure, Sheet, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK};
-use crate::report::document::{Cell, Ledger, Report};
+use super::{across, ledger};
+use crate::report::document::{Cell, Report};
 use crate::report::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps};
 
@@ -12,84 +14,33 @@ use crate::unit::{show_nanos, show_pps};
 const LATE_NS: u64 = 50_000;
 
 /// How many cells a note names before it only counts them; arbitrary, about two lines.
-const NAMED: usize = 4;
+pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
 pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
-    let mut notes = vec![note(ink, "ledger", &ledger(report, ink), width)];
+    let mut notes = vec![note(ink, "ledger", &ledger::draw(report, ink), width)];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
+        ("sent", across::one_ended(sheet)),
+        ("way", across::ways(sheet)),
+        ("flows", across::flows(report)),
         ("auto", auto(report)),
+        ("clocks", across::clocks(report)),
         ("±", spread(sheet)),
         ("±", two_clocks(sheet)),
         (UNCUT_MARK, uncut(sheet)),
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
+        ("latency", legs::missing(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
         ("rate max", unscheduled(sheet)),
     ] {
         notes.extend(text.map(|text| note(ink, label, &text, width)));
     }
+    notes.extend(legs::legs(report).iter().map(|text| note(ink, "latency", text, width)));
     notes.join("\n")
-}
-
-/// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
-fn ledger(report: &Report, ink: Ink) -> String {
-    let sum =
-        |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
-    let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
-    let parts = |parts: &[(&str, u64)]| {
-        let known: Vec<_> = parts
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| item(name, *count))
-            .collect();
-        let text = known.join(", ");
-        if text.is_empty() { text } else { format!(" ({text})") }
-    };
-    let lost_at = parts(&[
-        ("receive buffer", sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
-        ("backlog", sum(|l| l.lost_at.backlog.unwrap_or(0))),
-        ("device", sum(|l| l.lost_at.device.unwrap_or(0))),
-        ("qdisc", sum(|l| l.lost_at.qdisc.unwrap_or(0))),
-        ("checksum", sum(|l| l.lost_at.checksum.unwrap_or(0))),
-        ("no port", sum(|l| l.lost_at.no_port.unwrap_or(0))),
-    ]);
-    let reasons = [
-        ("would block", sum(|l| l.refused.would_block)),
-        ("no buffers", sum(|l| l.refused.no_buffers)),
-        ("unreachable", sum(|l| l.refused.unreachable)),
-        ("too big", sum(|l| l.refused.too_big)),
-        ("other", sum(|l| l.refused.other)),
-    ];
-    let refused: u64 = reasons.iter().map(|(_, count)| count).sum();
-    let balance = format!(
-        "{} = {} + {}{lost_at}",
-        item("sent", sum(|l| l.sent)),
-        item("received", sum(|l| l.received)),
-        item("lost", sum(|l| l.lost)),
-    );
-    let mut items = vec![balance, item("refused", refused) + &parts(&reasons)];
-    for (name, count) in [
-        ("duplicate", sum(|l| l.duplicate)),
-        ("late", sum(|l| l.late)),
-        ("reordered", sum(|l| l.reordered)),
-        ("foreign", sum(|l| l.foreign)),
-        ("corrupt", sum(|l| l.corrupt)),
-    ] {
-        if count > 0 {
-            items.push(item(name, count));
-        }
-    }
-    let unaccounted = item("unaccounted", sum(|l| l.unaccounted));
-    items.push(match sum(|l| l.unaccounted) {
-        0 => ink.paint(Tone::Good, &unaccounted),
-        // Has to be seen without colour, too.
-        _ => ink.paint(Tone::Bad, &format!("{unaccounted}{GLUE}(!)")),
-    });
-    items.join(&format!("{GLUE}· "))
 }
 
 /// What `auto` stands for, and why.
@@ -157,8 +108,8 @@ fn in_socket(report: &Report) -> Option<String> {
 
 /// What the column of that sign is.
 fn spread(sheet: &Sheet<'_>) -> Option<String> {
-    let text = "half the range of what the trials delivered, over its median";
-    sheet.trials.then(|| text.to_owned())
+    let did = if sheet.one_ended { "sent" } else { "delivered" };
+    sheet.trials.then(|| format!("half the range of what the trials {did}, over its median"))
 }
 
 /// How well one-way latency is known, where it runs between two clocks; the widest of all rows.
@@ -177,7 +128,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     }
     let cells: Vec<&Cell> = marked.iter().flat_map(|row| row.timing.iter().copied()).collect();
     let tx = add_stalls(cells.iter().map(|cell| &cell.stalls.tx));
-    let rx = add_stalls(cells.iter().map(|cell| &cell.stalls.rx));
+    let rx = add_stalls(cells.iter().filter_map(|cell| cell.stalls.rx.as_ref()));
     let both = add_stalls([&tx, &rx].into_iter());
     let stolen: u64 = cells.iter().filter_map(|cell| cell.stalls.stolen_ns).sum();
     let mut text = format!(
@@ -195,7 +146,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
         .iter()
         .map(|row| {
             let max = row.max_outside_stalls().map_or_else(|| "–".to_owned(), Figure::show);
-            glue(&format!("{} {}", ink.paint(Tone::Quiet, sheet.name(row)), max))
+            glue(&format!("{} {}", ink.paint(Tone::Quiet, &sheet.name(row)), max))
         })
         .collect();
     Some(format!("{text}. Outside stalls: {}", without.join(", ")))
@@ -204,14 +155,14 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
 /// Loss in cells whose loss has no column, because the row shows that of `max`.
 fn paced_losses(sheet: &Sheet<'_>) -> Option<String> {
     let word = sheet.merged?;
-    let mut worst: Vec<(&str, f64, &Cell)> = Vec::new();
+    let mut worst: Vec<(String, f64, &Cell)> = Vec::new();
     for row in &sheet.rows {
         let known = row.timing.iter().filter_map(|cell| Some((loss(cell)?, *cell)));
         let most = known.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share > 0.0);
         worst.extend(most.map(|(share, cell)| (sheet.name(row), share, cell)));
     }
     worst.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let show = |(name, share, cell): &(&str, f64, &Cell)| {
+    let show = |(name, share, cell): &(String, f64, &Cell)| {
         let p99 = match p99_with_loss(cell) {
             Some(WithLoss::Known(ns)) => show_nanos(ns),
             Some(WithLoss::Below(ns)) => Figure::Below(ns).show(),
@@ -258,7 +209,7 @@ fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// The first few in words, and how many more there are.
-fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
     if all.is_empty() {
         return None;
     }

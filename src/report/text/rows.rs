@@ -1,6 +1,6 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
-use crate::report::document::{Cell, Latency, Report, StallSum};
+use crate::report::document::{Cell, Latency, Report, Side, StallSum};
 use crate::report::warnings::is_uncut;
 use crate::unit::show_nanos;
 
@@ -13,6 +13,8 @@ pub(super) struct Row<'a> {
     pub(super) engine: &'a str,
     /// The rate as asked; in a merged table `max`.
     pub(super) rate: &'a str,
+    /// Which way, where both are measured: `forward` or `reverse`.
+    pub(super) way: Option<&'a str>,
     /// What rate, loss and CPU time are from, a cell a trial.
     pub(super) speed: Vec<&'a Cell>,
     /// What latency is from. In a merged table other cells than `speed`, else the same.
@@ -28,6 +30,10 @@ pub(super) struct Sheet<'a> {
     pub(super) merged: Option<&'a str>,
     /// Whether there was more than one trial.
     pub(super) trials: bool,
+    /// Whether datagrams went both ways at once.
+    pub(super) both: bool,
+    /// Whether only the sending side is known.
+    pub(super) one_ended: bool,
 }
 
 impl<'a> Sheet<'a> {
@@ -36,8 +42,11 @@ impl<'a> Sheet<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let cells: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
+        let ways = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
+        let (both, one_ended) = (ways.len() > 1, is_one_ended(report));
         let merged = match rates[..] {
-            ["max", other] | [other, "max"] => Some(other),
+            // Without latency there is nothing to join the other rate for.
+            ["max", other] | [other, "max"] if !one_ended => Some(other),
             _ => None,
         };
         let lines: Vec<(&str, &str)> = match merged {
@@ -47,24 +56,27 @@ impl<'a> Sheet<'a> {
         let mut rows = Vec::new();
         for size in distinct(cells.iter().map(|cell| size(cell))) {
             for engine in distinct(cells.iter().map(|cell| engine(cell))) {
-                let at = |rate: &str| -> Vec<&Cell> {
+                let at = |rate: &str, way: Option<&str>| -> Vec<&Cell> {
                     let fits = |cell: &&Cell| {
                         cell.rate == rate
+                            && cell.direction.as_deref() == way
                             && self::engine(cell) == engine
                             && self::size(cell) == size
                     };
                     cells.iter().copied().filter(fits).collect()
                 };
-                for &(rate, other) in &lines {
-                    let (speed, timing) = (at(rate), at(other));
+                let lines = lines.iter().flat_map(|line| ways.iter().map(move |&way| (line, way)));
+                for (&(rate, other), way) in lines {
+                    let (speed, timing) = (at(rate, way), at(other, way));
                     if !(speed.is_empty() && timing.is_empty()) {
-                        rows.push(Row { size: size.clone(), engine, rate, speed, timing });
+                        let (size, way) = (size.clone(), way.filter(|_| both));
+                        rows.push(Row { size, engine, rate, way, speed, timing });
                     }
                 }
             }
         }
         let trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
-        Self { rows, merged, trials }
+        Self { rows, merged, trials, both, one_ended }
     }
 
     /// The highest rate of all that can be compared, which fills the bar: what was never cut beside
@@ -80,12 +92,17 @@ impl<'a> Sheet<'a> {
     }
 
     /// A short name of a row: its cells' id, without the rate where rows join two.
-    pub(super) fn name(&self, row: &Row<'a>) -> &'a str {
-        let id =
-            row.timing.first().or_else(|| row.speed.first()).map_or("", |cell| cell.id.as_str());
-        match id.rsplit_once('/') {
+    pub(super) fn name(&self, row: &Row<'a>) -> String {
+        let cell = row.timing.first().or_else(|| row.speed.first());
+        let id = cell.map_or("", |cell| cell.id.as_str());
+        let id = id.strip_suffix("/reverse").unwrap_or(id);
+        let name = match id.rsplit_once('/') {
             Some((name, _)) if self.merged.is_some() => name,
             _ => id,
+        };
+        match row.way {
+            Some(way) => format!("{name} {way}"),
+            None => name.to_owned(),
         }
     }
 }
@@ -110,14 +127,14 @@ impl Row<'_> {
         self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
     }
 
-    /// Datagrams delivered a second.
+    /// Datagrams delivered a second; sent, where that is all there is.
     pub(super) fn pps(&self) -> Option<f64> {
-        median(&self.speed, |cell| cell.rx.pps)
+        median(&self.speed, |cell| far_side(cell).pps)
     }
 
     /// Half the range of that over the trials, as a share of the median.
     pub(super) fn spread(&self) -> Option<f64> {
-        let all: Vec<f64> = self.speed.iter().filter_map(|cell| cell.rx.pps).collect();
+        let all: Vec<f64> = self.speed.iter().filter_map(|cell| far_side(cell).pps).collect();
         let middle = self.pps().filter(|&pps| pps > 0.0 && all.len() > 1)?;
         let (low, high) = all
             .iter()
@@ -127,7 +144,7 @@ impl Row<'_> {
 
     /// Payload bits delivered a second.
     pub(super) fn bits(&self) -> Option<f64> {
-        median(&self.speed, |cell| cell.rx.bits_per_second)
+        median(&self.speed, |cell| far_side(cell).bits_per_second)
     }
 
     /// Share of what was sent that was lost.
@@ -147,7 +164,7 @@ impl Row<'_> {
 
     /// Share of a core that the receivers took.
     pub(super) fn rx_cpu(&self) -> Option<f64> {
-        median(&self.speed, |cell| cpu(cell.rx.cpu_ns, cell.elapsed_ns))
+        median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
     /// A figure of the latency; `of` has none where it is withheld.
@@ -218,6 +235,16 @@ impl Figure {
     }
 }
 
+/// Whether nothing is known of what became of what was sent.
+pub(super) fn is_one_ended(report: &Report) -> bool {
+    !report.cells.is_empty() && report.cells.iter().all(|cell| cell.rx.is_none())
+}
+
+/// The receiving side, or where nothing is known of it, the sending one.
+fn far_side(cell: &Cell) -> &Side {
+    cell.rx.as_ref().unwrap_or(&cell.tx)
+}
+
 /// The payload of a cell as it is called: `64`, or `imix`.
 fn size(cell: &Cell) -> String {
     cell.size_mix.clone().unwrap_or_else(|| cell.size.to_string())
@@ -231,7 +258,8 @@ fn engine(cell: &Cell) -> &str {
 /// Share of what was sent that was lost; `None` where nothing was sent.
 pub(super) fn loss(cell: &Cell) -> Option<f64> {
     let ledger = &cell.ledger;
-    (ledger.sent > 0).then(|| ledger.lost as f64 / ledger.sent as f64)
+    let lost = ledger.lost.filter(|_| ledger.sent > 0)?;
+    Some(lost as f64 / ledger.sent as f64)
 }
 
 fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {

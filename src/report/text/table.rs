@@ -31,6 +31,7 @@ enum Column {
     Size,
     Engine,
     Asked,
+    Way,
     Pps,
     Spread,
     Bar,
@@ -52,6 +53,7 @@ impl Column {
             Self::Size => "bytes",
             Self::Engine => "engine",
             Self::Asked => "asked",
+            Self::Way => "way",
             Self::Pps => "delivered",
             Self::Spread => "±",
             Self::Bar => "",
@@ -75,6 +77,14 @@ impl Column {
 
     const fn is_speed(self) -> bool {
         matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits | Self::Loss | Self::Cpu)
+    }
+
+    /// What stands above it in this sheet.
+    const fn title_in(self, sheet: &Sheet<'_>) -> &'static str {
+        match self {
+            Self::Pps if sheet.one_ended => "sent",
+            _ => self.title(),
+        }
     }
 
     /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
@@ -114,7 +124,7 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
     table.load_style(presets::NOTHING);
     table.set_header(shown.iter().map(|one| {
         let blank = if one.column == Column::Pps && marked { " " } else { "" };
-        let title = one.column.title().to_owned() + blank;
+        let title = one.column.title_in(sheet).to_owned() + blank;
         let title = if one.column.is_left() {
             format!("{title:<0$}", one.width)
         } else {
@@ -135,7 +145,10 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
             });
         }
     }
-    format!("{}\n{}", heading(&shown, sheet, ink), table.trim_fmt())
+    match heading(&shown, sheet, ink) {
+        heading if heading.is_empty() => table.trim_fmt(),
+        heading => format!("{heading}\n{}", table.trim_fmt()),
+    }
 }
 
 /// The columns that this sheet has something for.
@@ -145,16 +158,17 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
         (Column::Size, true),
         (Column::Engine, engines),
         (Column::Asked, sheet.merged.is_none()),
+        (Column::Way, sheet.both),
         (Column::Pps, true),
         (Column::Spread, sheet.trials),
         (Column::Bar, sheet.rows.len() > 1),
         (Column::Bits, true),
-        (Column::Loss, true),
+        (Column::Loss, !sheet.one_ended),
         (Column::Cpu, true),
-        (Column::P50, true),
-        (Column::P99, true),
-        (Column::P999, true),
-        (Column::Max, true),
+        (Column::P50, !sheet.one_ended),
+        (Column::P99, !sheet.one_ended),
+        (Column::P999, !sheet.one_ended),
+        (Column::Max, !sheet.one_ended),
     ]
     .into_iter()
     .filter_map(|(column, wanted)| wanted.then_some(column))
@@ -188,7 +202,7 @@ fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
     }
     let widest = cells.iter().map(|cell| columns(cell)).max().unwrap_or(0);
     let fixed = if column == Column::Bar { bar } else { column.least() };
-    Shown { column, width: widest.max(columns(column.title())).max(fixed), cells }
+    Shown { column, width: widest.max(columns(column.title_in(sheet))).max(fixed), cells }
 }
 
 fn total(shown: &[Shown]) -> usize {
@@ -205,6 +219,10 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
         Column::Size => row.size.clone(),
         Column::Engine => row.engine.to_owned(),
         Column::Asked => row.rate.to_owned(),
+        Column::Way => match row.way {
+            Some("reverse") => "←".to_owned(),
+            _ => "→".to_owned(),
+        },
         Column::Pps => or_unknown(row.pps().map(show_pps)),
         Column::Spread => {
             let spread = row.spread().map(|share| format!("{:.1}%", share * 100.0));
@@ -286,7 +304,7 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
     // What the mark takes beside a maximum is no part of the figures.
     let latency = latency.saturating_sub(STALL_MARK.len());
     let speed_title = if sheet.merged.is_some() { "flat out" } else { "" };
-    let latency_titles = latency_titles(sheet);
+    let latency_titles = if latency > 0 { latency_titles(sheet) } else { Vec::new() };
     let fits = |title: &&String| columns(title) + 4 <= latency;
     let latency_title = latency_titles.iter().find(fits).or_else(|| latency_titles.last());
     for (at, length, title) in [

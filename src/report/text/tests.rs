@@ -1,6 +1,7 @@
 //! What the text says, to the letter.
 
 use super::*;
+use crate::report::document::Clock;
 use crate::report::fixture;
 
 fn plain(report: &Report, width: usize) -> String {
@@ -176,7 +177,7 @@ fn trials_are_shown_by_their_median_and_spread() {
 fn what_is_unknown_is_not_zero() {
     let mut report = four_rates(1);
     let cell = &mut report.cells[0];
-    (cell.latency, cell.rx.pps, cell.tx.cpu_ns) = (None, None, None);
+    (cell.latency, cell.rx.as_mut().unwrap().pps, cell.tx.cpu_ns) = (None, None, None);
     cell.ledger.sent = 0;
     let text = plain(&report, 120);
     let words: Vec<_> = rows(&text)[0].split_whitespace().collect();
@@ -197,10 +198,10 @@ fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
 fn the_ledger_says_what_was_lost_where_and_shouts_what_nobody_knows() {
     let mut report = four_rates(1);
     let ledger = &mut report.cells[1].ledger;
-    (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, 10, 3);
+    (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, Some(10), Some(3));
     (ledger.lost_at.receive_buffer, ledger.lost_at.backlog) = (Some(4), Some(3));
     (ledger.refused.would_block, ledger.refused.too_big) = (5, 1);
-    (ledger.duplicate, ledger.reordered) = (2, 1_000);
+    (ledger.duplicate, ledger.reordered) = (Some(2), Some(1_000));
     let text = part(&plain(&report, 86), "ledger");
     let expected = "\
 ledger    sent 217,010 = received 217,000 + lost 10 (receive buffer 4, backlog 3) ·
@@ -258,4 +259,121 @@ What the numbers do not say
         cell.warnings.clear();
     }
     assert!(!plain(&report, 100).contains("What"));
+}
+
+#[test]
+fn what_was_only_sent_is_told_by_what_was_sent() {
+    let mut cells =
+        vec![fixture::cell("plain", 64, "max", 271e3), fixture::cell("plain", 64, "50%", 135.5e3)];
+    cells.iter_mut().for_each(fixture::one_ended);
+    let mut report = fixture::report_of(cells);
+    report.kind = "blast".to_owned();
+    report.scenario["route"] = "alone".into();
+    report.scenario["target"] = "239.1.2.3".into();
+    let expected = "\
+udperf 0.1.0 · blast · to 239.1.2.3 · engine plain · 500 ms a cell
+AMD EPYC · 2 cores · Linux 6.18.44 · KVM
+1 stream · senders here: core 0 · wait hybrid ·
+  socket buffers 4 MiB asked, 8 MiB send granted
+
+bytes  asked      sent                    Gbit/s  CPU tx/rx
+   64    max  271 kpps  ████████████████   0.139     100/–%
+         50%  136 kpps  ████████          0.0694     100/–%
+
+ledger    sent 203,250 · refused 0
+sent      only the sending side is known: what arrived, and when, its receiver may tell
+";
+    assert_eq!(plain(&report, 88), expected);
+}
+
+#[test]
+fn both_ways_have_a_row_each() {
+    let mut cells = Vec::new();
+    for trial in 0..2 {
+        for (way, pps) in [("forward", 200e3), ("reverse", 100e3)] {
+            for rate in ["max", "50%"] {
+                let mut cell = fixture::cell("plain", 64, rate, pps);
+                fixture::across(&mut cell, way);
+                cell.trial = trial;
+                cells.push(cell);
+            }
+        }
+    }
+    fixture::lose(&mut cells[3], 500);
+    cells[3].ledger.lost_at.receive_buffer = Some(0);
+    cells[3].ledger.unaccounted = Some(500);
+    let mut report = fixture::report_of(cells);
+    report.scenario["route"] = "both".into();
+    report.scenario["target"] = "lab7:9".into();
+    let text = plain(&report, 100);
+    let head: Vec<_> = text.lines().take(3).collect();
+    assert!(head[0].contains(" · both ways with lab7:9 · "), "{text}");
+    assert!(head[2].contains(" · senders here: core 0, receivers here: core 1 · "), "{text}");
+    let rows = rows(&text);
+    assert_eq!(rows.len(), 2);
+    assert!(rows[0].starts_with("   64    →   200 kpps  0.0%  "), "{text}");
+    assert!(rows[1].starts_with("         ←   100 kpps  0.0%  "), "{text}");
+    assert!(!text.contains("Partial"), "{text}");
+    let ledger = part(&text, "ledger");
+    assert!(ledger.contains("unaccounted (the network) 500\n"), "{ledger}");
+    assert!(ledger.contains("\nway       → forward, from here to the sink; ← reverse"), "{ledger}");
+    assert!(ledger.contains("also lost at 50%: plain/64 reverse 1.00% "), "{ledger}");
+}
+
+#[test]
+fn the_other_end_has_a_name_a_host_and_a_clock() {
+    let mut cell = fixture::cell("plain", 64, "max", 271e3);
+    fixture::across(&mut cell, "reverse");
+    let mut report = fixture::report_of(vec![cell]);
+    report.scenario["route"] = "reverse".into();
+    report.scenario["target"] = "192.168.1.7:7788".into();
+    let peer = crate::report::document::Host {
+        hostname: Some("lab7".to_owned()),
+        kernel: Some("Linux 6.1".to_owned()),
+        ..Default::default()
+    };
+    report.host.peer = Some(Box::new(peer));
+    report.clock = Some(Clock {
+        same: false,
+        offset_ns: 12_300_000,
+        drift_ppb: -340,
+        bound_ns: 4_100,
+        min_rtt_ns: Some(8_300),
+        samples: 64,
+    });
+    let text = plain(&report, 100);
+    assert!(text.contains(" · from 192.168.1.7:7788 · "), "{text}");
+    assert!(text.contains("\nsink  lab7 · Linux 6.1\n"), "{text}");
+    assert!(text.contains(" · receivers here: core 1 · "), "{text}");
+    let clocks = "\nclocks    the sink's is 12.3 ms ahead, known within ±4.10 µs, drift -0.3 ppm \
+                  (min RTT 8.30 µs)\n";
+    assert!(text.contains(clocks), "{text}");
+    report.clock = Some(Clock::same());
+    let text = plain(&report, 100);
+    assert!(text.contains("\nclocks    one and the same: one-way latency is exact\n"), "{text}");
+}
+
+#[test]
+fn many_flows_are_told_by_the_worst() {
+    use crate::report::document::{FlowSpread, Flows};
+    let mut report = four_rates(1);
+    let flows = |loss_max, starved, fairness| Flows {
+        count: 10_000,
+        received: FlowSpread::default(),
+        loss_max: Some(loss_max),
+        starved,
+        fairness: Some(fairness),
+        worst: Vec::new(),
+    };
+    report.cells[0].flows = Some(flows(0.021, 0, 0.9984));
+    report.cells[0].workers = Some(vec![51, 49]);
+    report.cells[1].flows = Some(flows(0.0, 0, 1.0));
+    report.cells[1].workers = Some(vec![50, 50]);
+    let text = plain(&report, 100);
+    let expected = "\nflows     10,000: worst lost 2.10%, none starved, fairness 0.998; \
+                    receivers 51/49%\n";
+    assert!(text.contains(expected), "{text}");
+    report.cells[1].flows = Some(flows(1.0, 3, 0.5));
+    let text = plain(&report, 100);
+    assert!(text.contains("worst lost 100%, 3 starved, fairness 0.500;"), "{text}");
 }

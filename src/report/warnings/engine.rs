@@ -15,15 +15,15 @@ pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
 /// GSO into GRO on one host: what looks like many datagrams was one to the kernel.
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
-    (is_uncut(cell)).then(|| {
-        let (all, each) = (cell.ledger.arrived, packets.uncut / packets.received.max(1));
+    let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
+    let each = uncut / packets.received?.max(1);
+    is_uncut(cell).then(|| {
         warning(
             "segments_never_cut",
             format!(
-                "GSO met GRO on this host: of {all} datagrams, {} came in super-packets whose \
+                "GSO met GRO on this host: of {all} datagrams, {uncut} came in super-packets whose \
                  segments were never cut, about {each} in a packet of the kernel's; that is not \
-                 what single datagrams cost it, which gso/batch or batch shows",
-                packets.uncut
+                 what single datagrams cost it, which gso/batch or batch shows"
             ),
         )
     })
@@ -31,7 +31,11 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 /// Whether most datagrams of this cell went from end to end in super-packets.
 pub(crate) fn is_uncut(cell: &Cell) -> bool {
-    cell.packets.uncut * 2 > cell.ledger.arrived && cell.packets.sent < cell.tx.datagrams
+    let most = cell.packets.uncut.zip(cell.ledger.arrived).is_some_and(|(uncut, all)| {
+        // What came in super-packets from another host was cut on the way, and joined here.
+        uncut > all / 2 && cell.ends.as_deref() != Some("across")
+    });
+    most && cell.packets.sent < cell.tx.datagrams
 }
 
 /// Bytes below which two datagrams may share a super-packet: 64 KiB less headers of IP and UDP.
@@ -76,7 +80,7 @@ pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 
 /// io_uring found no buffer: what arrived waited in the socket.
 pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let (times, received) = (cell.packets.no_buffers, cell.packets.received);
+    let (times, received) = cell.packets.no_buffers.zip(cell.packets.received)?;
     (times > 0 && times.saturating_mul(100) > received).then(|| {
         warning(
             "no_buffers",
@@ -96,7 +100,7 @@ pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning>
             format!(
                 "--timestamps kernel was asked for, and engine {} gives none: the wait in the \
                  socket is not told apart; choose another receiving engine",
-                cell.engine.rx_active
+                cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
             ),
         )
     })
@@ -104,7 +108,7 @@ pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning>
 
 /// Packets without their end.
 pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let count = cell.packets.truncated;
+    let count = cell.packets.truncated?;
     (count > 0).then(|| {
         warning(
             "truncated",
@@ -126,8 +130,8 @@ mod tests {
         let (sent, received) = (1_563, 1_563);
         cell.packets = Packets {
             sent,
-            received,
-            uncut: 100_000,
+            received: Some(received),
+            uncut: Some(100_000),
             segments_at_first: Some(64),
             segments_at_last: Some(64),
             ..Packets::default()
@@ -142,13 +146,18 @@ mod tests {
         assert_eq!(found[0].code, "segments_never_cut");
         assert!(found[0].message.contains("100000 came in super-packets"), "{}", found[0].message);
         // Datagrams sent one by one and received together were cut all the way.
-        let merged = codes(|cell| cell.packets.uncut = 100_000);
+        let merged = codes(|cell| cell.packets.uncut = Some(100_000));
         assert_eq!(merged, [""; 0]);
         let mostly_single = codes(|cell| {
             uncut(cell);
-            cell.packets.uncut = 50_000;
+            cell.packets.uncut = Some(50_000);
         });
         assert_eq!(mostly_single, [""; 0]);
+        let across = codes(|cell| {
+            uncut(cell);
+            cell.ends = Some("across".to_owned());
+        });
+        assert_eq!(across, [""; 0]);
     }
 
     #[test]
@@ -169,9 +178,9 @@ mod tests {
 
     #[test]
     fn buffers_cuts_and_stamps_are_named_when_they_matter() {
-        assert_eq!(codes(|cell| cell.packets.no_buffers = 1_000), [""; 0]);
-        assert_eq!(codes(|cell| cell.packets.no_buffers = 1_001), ["no_buffers"]);
-        assert_eq!(codes(|cell| cell.packets.truncated = 1), ["truncated"]);
+        assert_eq!(codes(|cell| cell.packets.no_buffers = Some(1_000)), [""; 0]);
+        assert_eq!(codes(|cell| cell.packets.no_buffers = Some(1_001)), ["no_buffers"]);
+        assert_eq!(codes(|cell| cell.packets.truncated = Some(1)), ["truncated"]);
         let mut cell = clean_cell();
         let stamps = CellContext { stamps: true, ..calm() };
         assert_eq!(not_stamped(&cell, &stamps), None);

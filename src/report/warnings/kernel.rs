@@ -13,7 +13,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     let (kernel, ledger) = (&cell.kernel, &cell.ledger);
     let pairs = [
         ("datagrams sent (OutDatagrams)", kernel.out_datagrams, Some(cell.packets.sent)),
-        ("datagrams read (InDatagrams)", kernel.in_datagrams, Some(cell.packets.received)),
+        ("datagrams read (InDatagrams)", kernel.in_datagrams, cell.packets.received),
         (
             "drops at a full receive buffer (RcvbufErrors; short of udp_mem it counts MemErrors)",
             kernel.rcvbuf_errors,
@@ -40,17 +40,19 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 /// Others' datagrams that are not worth a word, in all; arbitrary: name look-ups, time, telemetry.
 const OTHERS: u64 = 1_000;
 
-pub(super) fn other_traffic(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     if is_null(cell) {
         return None;
     }
     let sent = cell.packets.sent;
     let more = cell.kernel.out_datagrams?.saturating_sub(sent);
+    // In one namespace the other direction's are counted with ours.
+    let ours_too = ctx.both && cell.ends.as_deref() == Some("together");
     let drops = cell.kernel.socket_drops.unwrap_or(0);
-    let not_ours = drops.saturating_sub(cell.ledger.lost);
+    let not_ours = drops.saturating_sub(cell.ledger.lost.unwrap_or(0));
     let told = if not_ours > 0 {
         format!("{not_ours} datagrams that are not of this cell were dropped at our sockets")
-    } else if more > OTHERS && more > sent / 100 {
+    } else if more > OTHERS && more > sent / 100 && !ours_too {
         format!("other processes sent {more} datagrams beside our {sent}")
     } else {
         return None;
@@ -67,7 +69,8 @@ pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<W
         let usable = buffer.granted? / if ctx.buffer_doubled { 2 } else { 1 };
         (usable < buffer.asked).then_some((usable, buffer.asked))
     };
-    let (tx, rx) = (small(cell.tx.socket_buffer), small(cell.rx.socket_buffer));
+    let (tx, rx) =
+        (small(cell.tx.socket_buffer), cell.rx.as_ref().and_then(|rx| small(rx.socket_buffer)));
     let (_, asked) = tx.or(rx)?;
     let told = |side: &str, cut: Option<(u64, u64)>| {
         cut.map(|(usable, _)| format!("the {side} got {}", show_bytes(usable)))
@@ -140,6 +143,9 @@ mod tests {
         let out = |count| move |cell: &mut Cell| cell.kernel.out_datagrams = Some(count);
         assert_eq!(codes(out(101_000)), [""; 0]);
         assert_eq!(codes(out(101_001)), ["other_traffic"]);
+        let mut cell = clean_cell();
+        out(200_000)(&mut cell);
+        assert_eq!(other_traffic(&cell, &CellContext { both: true, ..calm() }), None);
         let few = codes(|cell| {
             cell.kernel.out_datagrams = Some(200_900);
             cell.packets.sent = 200_000;
@@ -152,7 +158,11 @@ mod tests {
 
     #[test]
     fn a_buffer_is_judged_by_what_is_usable() {
-        let granted = |bytes| move |cell: &mut Cell| cell.rx.socket_buffer.granted = Some(bytes);
+        let granted = |bytes| {
+            move |cell: &mut Cell| {
+                cell.rx.as_mut().unwrap().socket_buffer.granted = Some(bytes);
+            }
+        };
         let cut = all(granted(425_984));
         assert_eq!(cut[0].code, "buffer_not_granted");
         assert_eq!(

@@ -10,25 +10,33 @@ fn identities(ledger: &Ledger) -> [(&'static str, u128, u128); 4] {
     // Wide enough for any sum of what a document can hold.
     let sum = |parts: &[u64]| parts.iter().copied().map(u128::from).sum::<u128>();
     let Refused { would_block, no_buffers, unreachable, too_big, other } = ledger.refused;
-    let LostAt { receive_buffer, backlog, device, qdisc, checksum, no_port } = ledger.lost_at;
-    let places =
-        [receive_buffer, backlog, device, qdisc, checksum, no_port].map(Option::unwrap_or_default);
+    let LostAt { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port } =
+        ledger.lost_at;
+    let places = [receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port];
+    let known = |count: Option<u64>| count.unwrap_or_default();
+    // Where nothing is known of receivers, there is nothing to contradict.
+    let taken = ledger.received.map(|_| ledger.sent);
     [
         (
             "attempted = sent + refused",
             ledger.attempted.into(),
             sum(&[ledger.sent, would_block, no_buffers, unreachable, too_big, other]),
         ),
-        ("sent = received + lost", ledger.sent.into(), sum(&[ledger.received, ledger.lost])),
+        (
+            "sent = received + lost",
+            known(taken).into(),
+            sum(&[ledger.received, ledger.lost].map(known)),
+        ),
         (
             "lost = lost_at + unaccounted",
-            ledger.lost.into(),
-            sum(&places) + u128::from(ledger.unaccounted),
+            known(ledger.lost).into(),
+            sum(&places.map(known)) + u128::from(known(ledger.unaccounted)),
         ),
         (
             "arrived = received + duplicate + late + foreign + corrupt",
-            ledger.arrived.into(),
-            sum(&[ledger.received, ledger.duplicate, ledger.late, ledger.foreign, ledger.corrupt]),
+            known(ledger.arrived).into(),
+            sum(&[ledger.received, ledger.duplicate, ledger.late, ledger.foreign, ledger.corrupt]
+                .map(known)),
         ),
     ]
 }
@@ -52,22 +60,44 @@ pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 }
 
 pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let ledger = &cell.ledger;
-    (ledger.unaccounted > 0).then(|| {
-        let message = format!(
-            "{} of {} lost datagrams are in no counter of this host: something on the path drops \
-             without counting (a firewall, a device, another host), or udperf has a bug; look at \
-             `nft list ruleset` and `ip -s link`",
-            ledger.unaccounted, ledger.lost
-        );
-        warning("unaccounted", message)
-    })
+    let (unaccounted, lost) = nowhere(cell).filter(|_| !is_path(cell))?;
+    let message = format!(
+        "{unaccounted} of {lost} lost datagrams are in no counter of this host: something on the \
+         path drops without counting (a firewall, a device, another host), or udperf has a bug; \
+         look at `nft list ruleset` and `ip -s link`"
+    );
+    Some(warning("unaccounted", message))
+}
+
+/// What is between two ends may lose what it likes: that is what is measured.
+pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
+    let between = match cell.ends.as_deref() {
+        Some("apart") => "neither end's counters have them, so the path between them dropped them",
+        _ => "neither host dropped them, so the network between did",
+    };
+    let message = format!(
+        "{unaccounted} of {lost} lost datagrams were lost on the way ({}): {between}; see what \
+         switches, firewalls and shapers on it count",
+        percent(unaccounted, cell.ledger.sent)
+    );
+    Some(warning("lost_between", message))
+}
+
+/// Lost datagrams that are in no counter, and all lost ones; `None` where there are none.
+fn nowhere(cell: &Cell) -> Option<(u64, u64)> {
+    cell.ledger.unaccounted.filter(|&count| count > 0).zip(cell.ledger.lost)
+}
+
+/// Whether there is something between the two ends that counts for neither.
+pub(crate) fn is_path(cell: &Cell) -> bool {
+    cell.ends.as_deref().is_some_and(|ends| ends != "together")
 }
 
 pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (lost, sent) = (cell.ledger.lost_at.receive_buffer?, cell.ledger.sent);
     exceeds_permille(lost, sent).then(|| {
-        let granted = cell.rx.socket_buffer.granted;
+        let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
         let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
         let message = format!(
             "{lost} datagrams ({}) found the receiver's socket buffer{held} full: the receiver was \
@@ -190,7 +220,8 @@ pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )
 }
 
-fn odd(count: u64, code: &str, why: &str) -> Option<Warning> {
+fn odd(count: Option<u64>, code: &str, why: &str) -> Option<Warning> {
+    let count = count?;
     let were = if count == 1 {
         "1 datagram arrived that was".to_owned()
     } else {
@@ -213,9 +244,9 @@ mod tests {
     fn each_identity_is_checked() {
         let breaks: [fn(&mut Ledger); 4] = [
             |ledger| ledger.attempted += 1,
-            |ledger| (ledger.received, ledger.arrived) = (ledger.received - 1, ledger.arrived - 1),
-            |ledger| ledger.lost_at.checksum = Some(1),
-            |ledger| ledger.arrived += 1,
+            |ledger| (ledger.received, ledger.arrived) = (Some(99_999), Some(99_999)),
+            |ledger| ledger.lost_at.tx_device = Some(1),
+            |ledger| ledger.arrived = Some(100_001),
         ];
         let names = ["attempted = ", "sent = ", "lost = ", "arrived = "];
         for (breaks, name) in breaks.into_iter().zip(names) {
@@ -230,8 +261,8 @@ mod tests {
     fn absurd_numbers_do_not_overflow() {
         assert!(
             codes(|cell| {
-                cell.ledger.lost = u64::MAX;
-                cell.ledger.duplicate = u64::MAX;
+                cell.ledger.lost = Some(u64::MAX);
+                cell.ledger.duplicate = Some(u64::MAX);
                 cell.ledger.refused.other = u64::MAX;
             })
             .contains(&"broken_ledger".to_owned())
@@ -242,10 +273,40 @@ mod tests {
     fn one_unaccounted_datagram_is_enough() {
         let found = all(|cell| {
             lose(cell, 1, LostAt::default());
-            cell.ledger.unaccounted = 1;
+            cell.ledger.unaccounted = Some(1);
         });
         assert_eq!(found[0].code, "unaccounted");
         assert!(found[0].message.starts_with("1 of 1 lost datagrams"));
+    }
+
+    #[test]
+    fn between_two_ends_the_way_is_named_and_not_udperf() {
+        let lost_between = |ends: &'static str| {
+            move |cell: &mut Cell| {
+                lose(cell, 9, LostAt::default());
+                (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
+            }
+        };
+        for (ends, words) in [("across", "neither host dropped them"), ("apart", "neither end's")] {
+            let found = all(lost_between(ends));
+            assert_eq!(found[0].code, "lost_between");
+            assert_eq!(found.len(), 1);
+            let message = &found[0].message;
+            assert!(message.starts_with("9 of 9 lost datagrams were lost on the way (0.01 %)"));
+            assert!(message.contains(words) && !message.contains("bug"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_raises_no_doubt() {
+        let unknown = |cell: &mut Cell| {
+            let Ledger { attempted, sent, refused, .. } = cell.ledger.clone();
+            cell.ledger = Ledger { attempted, sent, refused, ..Ledger::default() };
+            (cell.rx, cell.stalls.rx, cell.kernel.in_datagrams) = (None, None, None);
+            (cell.packets.received, cell.packets.uncut) = (None, None);
+            (cell.kernel.socket_drops, cell.engine.rx_active) = (None, None);
+        };
+        assert_eq!(codes(unknown), [""; 0]);
     }
 
     #[test]
@@ -301,9 +362,9 @@ mod tests {
     fn odd_arrivals_are_told_by_kind() {
         let found = codes(|cell| {
             let ledger = &mut cell.ledger;
-            (ledger.foreign, ledger.corrupt) = (1, 2);
-            (ledger.duplicate, ledger.late) = (3, 4);
-            ledger.arrived += 10;
+            (ledger.foreign, ledger.corrupt) = (Some(1), Some(2));
+            (ledger.duplicate, ledger.late) = (Some(3), Some(4));
+            ledger.arrived = Some(100_010);
         });
         assert_eq!(found, ["foreign", "corrupt", "duplicate", "late"]);
     }

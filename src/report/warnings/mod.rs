@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `broken_ledger` | the document's own numbers contradict each other |
 //! | `unaccounted` | datagrams were lost and nobody knows where |
+//! | `lost_between` | datagrams were lost between the hosts: neither dropped them |
 //! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
 //! | `other_traffic` | others sent, or sent to us, meanwhile |
 //! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
@@ -22,20 +23,27 @@
 //! | `engine_fell_back`, `segments_fell` | fewer or no super-packets, other than asked |
 //! | `no_buffers` | io_uring ran out of buffers; no loss by itself |
 //! | `not_stamped` | kernel timestamps were asked for and did not come |
+//! | `flow_starved` | some flows got nothing through |
+//! | `receiver_skew` | one receiver got far more than its share |
 //! | `truncated` | packets were cut off for want of room |
 //! | `not_pinned`, `shared_core` | where the workers ran |
 
 mod engine;
+mod flows;
 mod kernel;
 mod ledger;
+mod path;
 mod timing;
 
 use super::document::{Cell, Warning};
+use super::findings::cores_here;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub(crate) use ledger::is_path;
+pub use path::over_loopback;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
-use crate::plan::{Kind, Plan, TimestampKind, TxKind};
+use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +60,10 @@ pub struct CellContext<'a> {
     pub pinned: bool,
     /// Whether a sender and a receiver had the same one.
     pub shared_core: bool,
+    /// Whether datagrams went both ways at once.
+    pub both: bool,
+    /// Whether a hash gave flows to receivers.
+    pub by_hash: bool,
     /// Whether datagrams went by AF_UNIX.
     pub unix: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
@@ -62,7 +74,7 @@ impl<'a> CellContext<'a> {
     /// Of a cell of this plan that was measured on this host.
     #[must_use]
     pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a Harvest) -> Self {
-        let (tx, rx) = (&plan.tx_cores, &plan.rx_cores);
+        let (tx, rx) = cores_here(plan);
         let (warmup_sent, warmup_lost) = harvest.warmup;
         Self {
             warmup_sent,
@@ -72,6 +84,8 @@ impl<'a> CellContext<'a> {
             pinned: tx.iter().chain(rx).all(Option::is_some),
             unix: plan.scenario.unix.is_some(),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
+            both: plan.scenario.route == Route::Both,
+            by_hash: plan.scenario.by_hash,
             buffer_doubled: host
                 .kernel
                 .as_deref()
@@ -87,6 +101,7 @@ type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 const CHECKS: &[Check] = &[
     ledger::broken_ledger,
     ledger::unaccounted,
+    ledger::lost_between,
     kernel::kernel_mismatch,
     cut_short,
     engine::never_cut,
@@ -96,6 +111,8 @@ const CHECKS: &[Check] = &[
     engine::not_stamped,
     ledger::receive_buffer_loss,
     ledger::backlog_loss,
+    flows::starved,
+    flows::skew,
     kernel::buffer_not_granted,
     timing::behind_schedule,
     ledger::refused_would_block,
@@ -148,6 +165,7 @@ const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
         CutShort::Stuck => "nothing could be sent for 2 s",
+        CutShort::Unreachable => "the target was unreachable for 2 s",
     }
 }
 
@@ -228,9 +246,10 @@ pub(crate) mod tests {
         let word = || "plain".to_owned();
         Cell {
             direction: None,
+            ends: Some("together".to_owned()),
             id: "plain/64/max".to_owned(),
             trial: 0,
-            engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: word() },
+            engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: Some(word()) },
             size: 64,
             size_mix: None,
             streams: 1,
@@ -243,20 +262,29 @@ pub(crate) mod tests {
             calibration: false,
             cut_short: false,
             tx: side.clone(),
-            rx: side,
-            packets: Packets { sent: count, received: count, ..Packets::default() },
+            rx: Some(side),
+            packets: Packets { sent: count, received: Some(count), ..Packets::default() },
             ledger: Ledger {
                 attempted: count,
                 sent: count,
-                received: count,
-                arrived: count,
+                received: Some(count),
+                lost: Some(0),
+                unaccounted: Some(0),
+                arrived: Some(count),
+                duplicate: Some(0),
+                late: Some(0),
+                foreign: Some(0),
+                corrupt: Some(0),
                 lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
                 ..Ledger::default()
             },
+            flows: None,
+            workers: None,
             latency: None,
             from_send: None,
             to_socket: None,
             in_socket: None,
+            legs: None,
             schedule: None,
             jitter_ns: None,
             stalls: Default::default(),
@@ -286,10 +314,11 @@ pub(crate) mod tests {
     /// Loses so many datagrams of a cell, and says where.
     pub(crate) fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
         let ledger = &mut cell.ledger;
-        (ledger.lost, ledger.lost_at) = (lost, lost_at);
-        ledger.received -= lost;
-        ledger.arrived -= lost;
-        cell.rx.datagrams -= lost;
+        (ledger.lost, ledger.lost_at) = (Some(lost), lost_at);
+        for count in [&mut ledger.received, &mut ledger.arrived] {
+            *count = Some(count.unwrap() - lost);
+        }
+        cell.rx.as_mut().unwrap().datagrams -= lost;
     }
 
     #[test]

@@ -12,7 +12,7 @@ const SHORTEST_NS: u64 = 100_000_000;
 const FEWEST: u64 = 1_000;
 
 pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let received = cell.rx.datagrams;
+    let received = cell.rx.as_ref()?.datagrams;
     // Nothing at all is another matter, and other warnings say why.
     let little = cell.elapsed_ns < SHORTEST_NS || received < FEWEST;
     (little && received > 0).then(|| {
@@ -48,15 +48,13 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         let (total, max) = (show_nanos(of.total_ns), show_nanos(of.max_ns));
         Some(format!("{side} {times} ({total}, longest {max})"))
     };
-    let sides: Vec<_> = [told("senders", &cell.stalls.tx), told("receivers", &cell.stalls.rx)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let receivers = cell.stalls.rx.as_ref().and_then(|of| told("receivers", of));
+    let sides: Vec<_> = told("senders", &cell.stalls.tx).into_iter().chain(receivers).collect();
     (!sides.is_empty()).then(|| {
         let message = format!(
-            "workers stood still, their CPU taken away: {}; the maximum and the last percentiles \
-             of latency hold that, outside_stalls has the rest; keep others off these CPUs \
-             (isolcpus, --pin), or repeat with --trials",
+            "workers stood still: {}; the maximum and the last percentiles of latency hold that, \
+             outside_stalls has the rest; keep others off these CPUs (isolcpus, --pin), or repeat \
+             with --trials",
             sides.join(", ")
         );
         warning("stalls", message)
@@ -146,7 +144,7 @@ mod tests {
             "{}",
             short[0].message
         );
-        let few = codes(|cell| cell.rx.datagrams = 999);
+        let few = codes(|cell| cell.rx.as_mut().unwrap().datagrams = 999);
         assert_eq!(few, ["short_run"]);
     }
 
@@ -154,11 +152,12 @@ mod tests {
     fn stalls_are_told_by_side() {
         let found = all(|cell| {
             cell.stalls.tx = StallSum { count: 1, total_ns: 4_000_000, max_ns: 4_000_000 };
-            cell.stalls.rx = StallSum { count: 3, total_ns: 12_000_000, max_ns: 8_000_000 };
+            cell.stalls.rx = Some(StallSum { count: 3, total_ns: 12_000_000, max_ns: 8_000_000 });
         });
         assert_eq!(found[0].code, "stalls");
         assert!(found[0].message.contains(
-            "senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, longest 8.00 ms)"
+            "stood still: senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, \
+             longest 8.00 ms)"
         ));
     }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::measure::{Ends, Harvest};
+use crate::measure::{CutShort, Ends, Harvest};
+use crate::net::steer::SLOT_SHIFT;
 use crate::plan::{Cell, Direction, Limit, Load, Plan};
 use crate::run::RunError;
 use crate::run::control::Control;
@@ -14,6 +15,10 @@ use crate::run::session::{Bed, Part};
 use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::Nanos;
+
+/// How many tags belong to no slot of a sink, but for 0 and that of control messages; see
+/// `net/steer.rs`.
+const OF_NO_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
 
 /// A receiver that is not ours.
 #[derive(Debug)]
@@ -37,7 +42,8 @@ impl Alone {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<(), RunError> {
-        self.tag = self.tag.wrapping_add(1).max(1);
+        // Of no slot: where the receiver is a sink after all, these are a stranger's to it.
+        self.tag = self.tag % OF_NO_SLOT + 2;
         let control = Control::new(Arc::clone(stop), crew.senders());
         let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
         crew.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
@@ -54,7 +60,7 @@ impl Bed for Alone {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<Part>, RunError> {
-        let mut crew = Crew::new(plan.scenario.streams);
+        let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
         for share in plan.tx_shares(cell, load) {
             crew.add_sender(share, self.target, Vec::new())?;
         }
@@ -67,7 +73,10 @@ impl Bed for Alone {
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
-        let harvest = Harvest::of(tx, None, Ends::Apart);
+        let mut harvest = Harvest::of(tx, None, Ends::Across);
+        if harvest.cut_short == Some(CutShort::Stuck) && harvest.tx.refused.unreachable > 0 {
+            harvest.cut_short = Some(CutShort::Unreachable);
+        }
         Ok(vec![Part { direction: Some(Direction::Forward), harvest }])
     }
 }

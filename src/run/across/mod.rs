@@ -1,12 +1,15 @@
 //! Cells between two hosts: the client's end, and what both ends say to each other.
 //!
-//! - `spec`: what is asked and told; `link`: the line to the sink, which also compares clocks
-//! - `blast`: the client's end of a cell; `alone`: sending to whoever is there
+//! - `spec`: what is asked and told; `link`: the line to the sink; `line`: its
+//!   thread, which also compares clocks
+//! - `blast`: the client's end of a cell; `stage`: its phases; `alone`: sending to whoever is there
 
 mod alone;
 mod blast;
+mod line;
 mod link;
 pub(crate) mod spec;
+mod stage;
 
 pub use alone::Alone;
 pub use blast::{Blast, Peer};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{HostFacts, RxHalf, TxHalf};
-use crate::plan::{EnginePair, IpOptions, Limit, Load, Missing};
-use crate::unit::{Nanos, PayloadSize};
+use crate::plan::{EnginePair, IpOptions, LONGEST, Limit, Load, MAX_BATCH, Missing};
+use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
 /// What the client asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -100,6 +100,54 @@ pub(crate) struct CellSpec {
     pub(crate) by_hash: bool,
 }
 
+/// The most senders that a client may ask for. Arbitrary: more than any host has cores to give.
+const MOST_THREADS: u16 = 256;
+
+/// The largest burst; as the words of the command line have it.
+const MOST_BURST: u32 = 65_536;
+
+/// How far ahead a phase may begin: longer than any client's patience with its orders. Arbitrary.
+const MOST_AHEAD: Nanos = Nanos::from_millis(60_000);
+
+impl CellSpec {
+    /// What no sink would do, whoever asks: what comes over the network has passed no plan.
+    pub(crate) fn objection(&self) -> Option<&'static str> {
+        let rates_are_sound = match self.load {
+            Load::FlatOut => true,
+            Load::Even(rate) | Load::Poisson(rate, _) => rate.is_sound(),
+            Load::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
+            Load::Ramp(from, to, over) => {
+                from.is_sound() && to.is_sound() && (Nanos(1)..=LONGEST).contains(&over)
+            }
+        };
+        let batch_is_sound = self.batch.is_none_or(|batch| (1..=MAX_BATCH).contains(&batch));
+        let size = self.size.largest();
+        let null = EnginePair::NULL;
+        if self.threads == 0 || self.streams < self.threads {
+            Some("each thread needs a stream; ask for more by --streams")
+        } else if self.threads > MOST_THREADS {
+            Some("256 threads are the most; ask for fewer")
+        } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
+            Some("the engine null has no network; name another one")
+        } else if !(MIN_PAYLOAD..=MAX_PAYLOAD).contains(&size) {
+            Some("payloads have 16 to 65,507 bytes; ask for such")
+        } else if !rates_are_sound || !batch_is_sound {
+            Some("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
+        } else {
+            None
+        }
+    }
+}
+
+impl PhaseSpec {
+    /// What is wrong with a phase that shall begin, at `now`.
+    pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
+        let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
+        let far = self.epoch.since(now) > MOST_AHEAD || self.rx_epoch > self.epoch;
+        (long || far).then_some("a phase begins within a minute and takes a day at most")
+    }
+}
+
 /// How to reach the workers of a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ready {
@@ -150,4 +198,85 @@ pub(crate) struct Halves {
 pub(crate) struct ClockNote {
     /// How much further ahead the sink's clock is than was believed when the phase began.
     pub(crate) shift_ns: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::PacketRate;
+
+    fn sound() -> CellSpec {
+        CellSpec {
+            ways: Ways { forward: true, reverse: false },
+            engine: EnginePair::PLAIN,
+            size: PayloadSize::Fixed(64),
+            load: Load::FlatOut,
+            streams: 2,
+            threads: 2,
+            neighbours: 2,
+            time: None,
+            batch: None,
+            stamps: false,
+            socket_buffer: 65_536,
+            ip: IpOptions::default(),
+            seed: 1,
+            by_hash: false,
+        }
+    }
+
+    #[test]
+    fn what_no_plan_would_let_through_is_refused() {
+        let rate = PacketRate::from_pps(1e3).unwrap();
+        assert_eq!(sound().objection(), None);
+        let paced = CellSpec { load: Load::Burst(rate, 32), ..sound() };
+        assert_eq!(paced.objection(), None);
+        // A rate of 0, as no parser gives it.
+        let zero: PacketRate = postcard::from_bytes(&[0]).unwrap();
+        let wrong = [
+            CellSpec { threads: 0, ..sound() },
+            CellSpec { streams: 1, ..sound() },
+            CellSpec { threads: 257, streams: 257, ..sound() },
+            CellSpec { engine: EnginePair::NULL, ..sound() },
+            CellSpec { size: PayloadSize::Fixed(15), ..sound() },
+            CellSpec { size: PayloadSize::Fixed(65_508), ..sound() },
+            CellSpec { batch: Some(0), ..sound() },
+            CellSpec { batch: Some(1_025), ..sound() },
+            CellSpec { load: Load::Even(zero), ..sound() },
+            CellSpec { load: Load::Burst(rate, 0), ..sound() },
+            CellSpec { load: Load::Ramp(rate, rate, Nanos::ZERO), ..sound() },
+            CellSpec { load: Load::Ramp(rate, rate, Nanos::NEVER), ..sound() },
+        ];
+        for spec in wrong {
+            assert!(spec.objection().is_some(), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn a_phase_neither_waits_nor_lasts_for_ever() {
+        let now = Nanos::from_millis(5_000);
+        let epoch = now + MOST_AHEAD;
+        let limit = Limit::Time(LONGEST);
+        let sound = PhaseSpec { tag: 64, epoch, rx_epoch: now, limit, window_end: Nanos::NEVER };
+        assert_eq!(sound.objection(now), None);
+        let wrong = [
+            PhaseSpec { epoch: epoch + Nanos(1), ..sound },
+            PhaseSpec { epoch: Nanos::NEVER, rx_epoch: Nanos::NEVER, ..sound },
+            PhaseSpec { rx_epoch: epoch + Nanos(1), ..sound },
+            PhaseSpec { limit: Limit::Time(LONGEST + Nanos(1)), ..sound },
+        ];
+        for phase in wrong {
+            assert!(phase.objection(now).is_some(), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_is_read_or_refused() {
+        let bytes = postcard::to_stdvec(&Ask::Prepare(sound())).unwrap();
+        assert!(matches!(postcard::from_bytes(&bytes), Ok(Ask::Prepare(_))));
+        for len in 0..bytes.len() {
+            assert!(postcard::from_bytes::<Ask>(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        assert!(postcard::from_bytes::<Ask>(&[255; 64]).is_err());
+        assert!(postcard::from_bytes::<Told>(&[255; 64]).is_err());
+    }
 }

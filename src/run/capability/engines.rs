@@ -48,6 +48,21 @@ pub(super) fn kernel_timestamps() -> Capability {
     capability("rx_timestamps", try_it())
 }
 
+/// Tries out the kernel's send timestamps.
+pub(super) fn send_timestamps() -> Capability {
+    let try_it = || {
+        let pair = Pair::open()?;
+        sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
+        pair.send(&[0; PAYLOAD], PAYLOAD)?;
+        // The driver of loopback has it when the call returns.
+        match sys::take_send_stamp(&pair.tx) {
+            Some(_) => Ok("SO_TIMESTAMPING: --timestamps kernel tells the way in legs".to_owned()),
+            None => Err("no timestamp comes back for what is sent".to_owned()),
+        }
+    };
+    capability("tx_timestamps", try_it())
+}
+
 fn capability(name: &'static str, found: Found) -> Capability {
     let available = found.is_ok();
     Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }

@@ -18,6 +18,7 @@ pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
     let mut found = engines::probe();
     found.extend([
         engines::kernel_timestamps(),
+        engines::send_timestamps(),
         socket_drops(socket.as_ref().ok()),
         queue_drops(socket.as_ref().ok()),
         udp_counters(),

@@ -7,25 +7,26 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::options::{SinkEnd, SinkEvent, SinkOptions};
+use super::others::Others;
 use super::session::{Command, House, Session, Tally};
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Group, GroupOptions, NetError, Options, pin_to};
-use crate::plan::WaitKind;
+use crate::net::{Group, GroupOptions, NetError};
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{Answerer, Event, Limits, Took};
 use crate::sys;
-use crate::unit::{Nanos, PacketRate};
-use crate::wire::control::{CloseReason, Key};
+use crate::unit::Nanos;
+use crate::wire::control::CloseReason;
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
-const TICK: Duration = Duration::from_millis(250);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// How long the loop looks for more after a control message before it sleeps: comparisons of
 /// clocks come in rows, and a wake-up (60 µs, measured) would count as the path's delay. Arbitrary.
@@ -35,64 +36,16 @@ const SPIN: Nanos = Nanos::from_micros(300);
 const IN_A_ROW: usize = 256;
 
 /// Bytes of the largest datagram; RFC 768.
-const LARGEST: usize = 65_535;
+pub(super) const LARGEST: usize = 65_535;
+
+/// How often threads that should end are looked at; arbitrary.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// How many events one poll takes; arbitrary, what is not taken stays for the next.
 const EVENTS: usize = 64;
 
 /// The token of whoever wakes the loop; sockets count from 0.
 const WAKE: Token = Token(usize::MAX);
-
-/// How a sink is to serve.
-#[derive(Debug, Clone)]
-pub struct SinkOptions {
-    /// Where to listen; one group of sockets each.
-    pub sockets: Vec<Options>,
-    /// Receivers that each client gets, and threads that count strangers.
-    pub threads: u16,
-    /// Clients at once at most.
-    pub sessions: usize,
-    /// The most that may be asked for in datagrams a second, either way.
-    pub max_rate: Option<PacketRate>,
-    /// The longest phase that may be asked for.
-    pub max_time: Option<Nanos>,
-    /// Whether to end with the first client.
-    pub once: bool,
-    /// Whether to end after so long without a datagram.
-    pub idle: Option<Nanos>,
-    /// How workers wait.
-    pub wait: WaitKind,
-    /// Cores for workers, in the order they are given out; empty: not pinned.
-    pub cores: Vec<usize>,
-    /// What clients must know.
-    pub key: Option<Key>,
-    /// Drawn anew for each sink; cookies and ids rest on it.
-    pub secret: [u8; 32],
-}
-
-/// What happens at a sink while it serves.
-#[derive(Debug)]
-pub enum SinkEvent<'a> {
-    /// It is bound here.
-    Listening(SocketAddr),
-    /// A client has come.
-    Opened(SocketAddr),
-    /// A client has left.
-    Closed(&'a Served),
-    /// A moment has passed; what strangers have sent to the first thread so far.
-    Tick(&'a Strangers),
-}
-
-/// Why a sink ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SinkEnd {
-    /// It was told to from outside.
-    Stopped,
-    /// Its one client has left.
-    Once,
-    /// Nobody came for as long as it was to wait.
-    Idle,
-}
 
 /// Serves until stopped, or until what the options say.
 ///
@@ -119,7 +72,7 @@ pub fn serve(
 struct Client {
     from: SocketAddr,
     came: Nanos,
-    commands: Sender<Command>,
+    commands: Option<Sender<Command>>,
     thread: JoinHandle<Tally>,
 }
 
@@ -138,8 +91,7 @@ struct Server {
     out: Vec<(SocketAddr, Vec<u8>)>,
     strangers: Strangers,
     /// Threads of the other listeners.
-    counters: Vec<JoinHandle<Strangers>>,
-    over: Arc<AtomicBool>,
+    others: Others,
     /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
     leaving: Vec<(Client, CloseReason)>,
     served: Vec<Served>,
@@ -167,8 +119,7 @@ impl Server {
             replies: mpsc::channel(),
             out: Vec::new(),
             strangers: Strangers::default(),
-            counters: Vec::new(),
-            over: Arc::default(),
+            others: Others::default(),
             leaving: Vec::new(),
             served: Vec::new(),
             buffer: vec![0; LARGEST],
@@ -187,7 +138,9 @@ impl Server {
             let mut listeners = group.listeners().map_err(NetError::from)?.into_iter();
             server.sockets.extend(listeners.next());
             for (other, listener) in listeners.enumerate() {
-                server.count_elsewhere(other + 1, listener)?;
+                let cores = &options.cores;
+                let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
+                server.others.add(other + 1, listener, core)?;
             }
             server.groups.push(Arc::new(Mutex::new(group)));
         }
@@ -196,19 +149,6 @@ impl Server {
             registered.map_err(|source| RunError::Wait { source })?;
         }
         Ok(server)
-    }
-
-    /// Starts a thread that counts what strangers send to another listener.
-    fn count_elsewhere(&mut self, worker: usize, socket: UdpSocket) -> Result<(), RunError> {
-        let cores = &self.house.options.cores;
-        let core = (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()]);
-        let over = Arc::clone(&self.over);
-        let thread = Builder::new()
-            .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, core, &over))
-            .map_err(|source| RunError::Spawn { source })?;
-        self.counters.push(thread);
-        Ok(())
     }
 
     fn run(
@@ -227,7 +167,8 @@ impl Server {
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
                 self.see_off(watch);
-                watch(SinkEvent::Tick(&self.strangers));
+                let strangers = self.strangers.glimpse().and(self.others.glimpse());
+                watch(SinkEvent::Tick(self.clients.len(), strangers));
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(SinkEnd::Stopped);
@@ -305,22 +246,31 @@ impl Server {
                 watch(SinkEvent::Opened(from));
             }
             Event::Requested { session, number, body } => {
-                if let Some(client) = self.clients.get(&session) {
-                    // A thread that died is noticed when it is joined; the client's patience ends.
-                    let _ = client.commands.send(Command::Ask(number, body));
-                }
+                self.command(session, Command::Ask(number, body));
             }
             Event::Noted { session, note } => {
                 let note = postcard::from_bytes::<ClockNote>(&note);
-                if let (Some(client), Ok(note)) = (self.clients.get(&session), note) {
-                    let _ = client.commands.send(Command::Shift(note.shift_ns));
+                if let Ok(note) = note {
+                    self.command(session, Command::Shift(note.shift_ns));
                 }
             }
             Event::Closed { session, why } => {
-                self.leaving.extend(self.clients.remove(&session).map(|client| (client, why)));
+                if let Some(mut client) = self.clients.remove(&session) {
+                    // Without anybody to give commands, the thread ends.
+                    client.commands = None;
+                    self.leaving.push((client, why));
+                }
             }
         }
         Ok(())
+    }
+
+    /// Tells a session something. A thread that died is noticed when its client's patience ends.
+    fn command(&self, session: u64, command: Command) {
+        let client = self.clients.get(&session);
+        if let Some(commands) = client.and_then(|client| client.commands.as_ref()) {
+            let _ = commands.send(command);
+        }
     }
 
     /// Starts the thread of a session.
@@ -347,7 +297,7 @@ impl Server {
             .name("udperf-session".to_owned())
             .spawn(move || session.run(&inbox, &reply))
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Client { from, came: now(), commands, thread })
+        Ok(Client { from, came: now(), commands: Some(commands), thread })
     }
 
     /// Passes on what sessions have answered.
@@ -369,10 +319,10 @@ impl Server {
 
     /// Takes leave of sessions whose threads have ended.
     fn see_off(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
-        for (client, why) in std::mem::take(&mut self.leaving) {
-            // Without anybody to give commands, the thread ends.
-            let Client { from, came, commands, thread } = client;
-            drop(commands);
+        // One that has not ended yet may still wait for workers, and nobody shall wait for it.
+        let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
+        for (client, why) in self.leaving.extract_if(.., ended).collect::<Vec<_>>() {
+            let Client { from, came, thread, .. } = client;
             // A session that panicked has said so on standard error.
             let Tally { cells, sent, received } = thread.join().unwrap_or_default();
             let (time, why) = ((came, now()), why.to_string());
@@ -398,42 +348,20 @@ impl Server {
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
         self.answerer.close_all(CloseReason::GoingDown, now(), &mut self.out);
         self.send();
-        let left = self.clients.drain().map(|(_, client)| (client, CloseReason::GoingDown));
-        self.leaving.extend(left);
-        self.see_off(watch);
-        self.over.store(true, Ordering::Relaxed);
-        let mut strangers = self.strangers;
-        for thread in self.counters {
-            strangers.merge(thread.join().unwrap_or_default());
+        for (_, mut client) in self.clients.drain() {
+            client.commands = None;
+            self.leaving.push((client, CloseReason::GoingDown));
         }
+        while !self.leaving.is_empty() {
+            self.see_off(watch);
+            thread::sleep(SHORT);
+        }
+        let mut strangers = self.strangers;
+        strangers.merge(self.others.end());
         SinkTally { served: self.served, strangers, time: (began, now()) }
     }
 }
 
-/// Counts what arrives at one socket, on its own event loop.
-fn count(mut socket: UdpSocket, core: Option<usize>, over: &AtomicBool) -> Strangers {
-    let mut strangers = Strangers::default();
-    if let Some(core) = core {
-        // Where it cannot be placed, it counts all the same.
-        let _ = pin_to(core);
-    }
-    let Ok(mut poll) = Poll::new() else { return strangers };
-    // One that cannot be watched costs short sleeps, not datagrams.
-    let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
-    let mut events = Events::with_capacity(1);
-    let mut buffer = vec![0; LARGEST];
-    while !over.load(Ordering::Relaxed) {
-        match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => strangers.count(from, len, now()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let _ = poll.poll(&mut events, Some(TICK));
-            }
-            Err(_) => {}
-        }
-    }
-    strangers
-}
-
-fn now() -> Nanos {
+pub(super) fn now() -> Nanos {
     Nanos(sys::monotonic_ns())
 }

@@ -1,40 +1,26 @@
 //! One client's cells at a sink: a thread that sets up workers, leads them through phases and hands
 //! over what they measured, one request after the other.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::server::SinkOptions;
+use super::cell::{BY_HASH, Cell, PHASES, SLOT_SHIFT};
+use super::options::SinkOptions;
 use crate::measure::HostFacts;
 use crate::net::{Group, Slot, Udp};
-use crate::plan::{Limit, Load, RxShare, Share, TxShare, WaitKind};
+use crate::plan::{Limit, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{Ask, CellSpec, Ended, Halves, PeerFacts, PhaseSpec, Ready, Told};
-use crate::run::control::Control;
-use crate::run::counters::{Seen, Watch};
-use crate::run::crew::{Crew, Running};
-use crate::run::worker::Phase;
+use crate::run::crew::Crew;
 use crate::sys;
 use crate::unit::{Nanos, show_pps};
 use crate::wire::decode_own;
 
-/// How much of the time before its start an order may use up: workers must still wake up. Arbitrary;
-/// a wake-up takes about 60 µs (measured).
-const MARGIN: Nanos = Nanos::from_micros(200);
-
-/// How long the end of a phase is waited for before the client is told to ask again. Arbitrary:
-/// shorter than the client's first retry would be on most paths.
-const LOOK: Duration = Duration::from_millis(5);
-
-/// The bits of a tag that count phases, and the one that spreads by hash; see `net/steer.rs`.
-const PHASES: u16 = 0x1F;
-const BY_HASH: u16 = 0x20;
-
-/// The bits below the number of a slot; see `net/steer.rs`.
-const SLOT_SHIFT: u16 = 6;
+/// Datagrams looked at for those that show a socket, each time. Arbitrary: no client has so many.
+const MOST_SHOWN: u32 = 65_536;
 
 /// What the thread of a session is told.
 #[derive(Debug)]
@@ -64,33 +50,19 @@ pub(super) struct Session {
     pub(super) served: Tally,
 }
 
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Sender,
+    Receiver,
+}
+
 /// What a session came to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     pub(super) cells: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
-}
-
-/// A cell that is set up.
-pub(super) struct Cell {
-    spec: CellSpec,
-    crew: Crew,
-    slot: Slot,
-    /// Where to send, by sender.
-    targets: Vec<Option<SocketAddr>>,
-    phase: Option<Under>,
-    /// What the kernel counted in the latest phase.
-    seen: Option<Seen>,
-}
-
-/// A phase that runs.
-struct Under {
-    tx: Arc<Control>,
-    rx: Arc<Control>,
-    halt: Arc<AtomicBool>,
-    running: Running,
-    watch: Watch,
 }
 
 impl Session {
@@ -113,8 +85,8 @@ impl Session {
                     reply(number, postcard::to_stdvec(&told).unwrap_or_default());
                 }
                 Command::Shift(by_ns) => {
-                    if let Some(under) = self.cell.as_ref().and_then(|cell| cell.phase.as_ref()) {
-                        under.rx.shift(by_ns);
+                    if let Some(cell) = &self.cell {
+                        cell.shift(by_ns);
                     }
                 }
             }
@@ -131,8 +103,8 @@ impl Session {
             Ask::Start(order) => Ok(self.start(order)),
             Ask::Finish(ended) => self.finish(&ended),
             Ask::Stop => {
-                if let Some(under) = self.cell.as_ref().and_then(|cell| cell.phase.as_ref()) {
-                    under.halt.store(true, Ordering::Relaxed);
+                if let Some(cell) = &self.cell {
+                    cell.halt();
                 }
                 Ok(Told::Done)
             }
@@ -178,8 +150,7 @@ impl Session {
         {
             return Some(format!("its --max-time is {most}; ask for no more, by --time"));
         }
-        let sound = spec.threads > 0 && spec.streams >= spec.threads && spec.size.largest() >= 16;
-        (!sound).then(|| "a cell without threads, streams or payload cannot be".to_owned())
+        spec.objection().map(str::to_owned)
     }
 
     fn prepare(&mut self, spec: CellSpec) -> Result<Told, RunError> {
@@ -189,13 +160,13 @@ impl Session {
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
         let slot = self.group().take_slot(buffer).map_err(net)?;
-        let mut crew = Crew::new(spec.streams);
+        let mut crew = Crew::new(spec.streams, None);
         let workers = slot.sockets.len();
         self.house.busy.fetch_add(workers, Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
         if spec.ways.forward {
             for (worker, socket) in slot.sockets.iter().enumerate() {
-                let common = self.share(&spec, worker, &slot, 0..spec.streams);
+                let common = self.share(Role::Receiver, &spec, worker, &slot, 0..spec.streams);
                 let (engine, stamps) = (spec.engine.rx, spec.stamps);
                 let share = RxShare { common, engine, stamps, across: true };
                 let added = socket
@@ -218,6 +189,7 @@ impl Session {
     /// What workers of a cell have in common.
     fn share(
         &self,
+        role: Role,
         spec: &CellSpec,
         worker: usize,
         slot: &Slot,
@@ -225,7 +197,10 @@ impl Session {
     ) -> Share {
         let options = &self.house.options;
         let cores = &options.cores;
-        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker + 1;
+        // A receiver here and a sender of the client are neighbours, as are a sender here and a
+        // receiver there: on distinct cores, where both ends are on one host.
+        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker;
+        let at = if role == Role::Receiver { at + 1 } else { at };
         let busy = self.house.busy.load(Ordering::Relaxed);
         let near = usize::from(spec.neighbours);
         // The client may be on this very host, and its threads want CPUs too.
@@ -244,6 +219,8 @@ impl Session {
             unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: spec.ip.clone(),
+            broadcast: false,
+            netns: None,
         }
     }
 
@@ -257,7 +234,13 @@ impl Session {
         let expected = (cell.slot.number << SLOT_SHIFT) | PHASES;
         let tags = [expected, expected | BY_HASH];
         for socket in &cell.slot.sockets {
-            while let Ok((len, from)) = socket.socket.recv_from(&mut payload) {
+            for _ in 0..MOST_SHOWN {
+                let (len, from) = match socket.socket.recv_from(&mut payload) {
+                    Ok(came) => came,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An ICMP error for what was sent to somebody who is gone; told, and forgotten.
+                    Err(_) => continue,
+                };
                 let shown = &payload[..len.min(payload.len())];
                 let header = tags.iter().find_map(|&tag| decode_own(shown, tag));
                 let knows = shown.get(16..32) == Some(&self.secret[..]);
@@ -285,12 +268,17 @@ impl Session {
             let given: Result<Vec<Udp>, _> =
                 flows.clone().map(|_| socket.duplicate().map_err(net)).collect();
             let share = TxShare {
-                common: self.share(&cell.spec, worker, &cell.slot, flows),
+                common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),
                 engine: cell.spec.engine.tx,
                 connect: false,
                 of,
                 load: cell.spec.load,
                 seed: cell.spec.seed,
+                heeds_unreachable: false,
+                // A stamp is one of a socket, which must be this sender's alone.
+                stamps: cell.spec.stamps
+                    && !cell.spec.ways.forward
+                    && of <= cell.slot.sockets.len(),
             };
             cell.crew.add_sender(share, target.unwrap_or(self.from), given?)?;
         }
@@ -299,10 +287,6 @@ impl Session {
 
     fn start(&mut self, order: PhaseSpec) -> Told {
         let max_time = self.house.options.max_time;
-        let Some(cell) = &mut self.cell else {
-            return Told::Refused("there is no cell to start".into());
-        };
-        cell.abandon();
         let too_long = match order.limit {
             Limit::Time(time) => max_time.is_some_and(|most| time > most),
             Limit::Count(_) => false,
@@ -310,51 +294,20 @@ impl Session {
         if too_long {
             return Told::Refused("that is longer than its --max-time".into());
         }
-        if Nanos(sys::monotonic_ns()) + cell.crew.lead() + MARGIN > order.epoch {
-            return Told::TooLate;
+        if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
+            return Told::Refused(why.to_owned());
         }
-        let halt = Arc::new(AtomicBool::new(false));
-        let tx = Control::new(Arc::clone(&halt), cell.crew.senders());
-        let rx = Control::across(Arc::clone(&halt), cell.crew.receivers(), order.window_end);
-        let PhaseSpec { tag, limit, .. } = order;
-        // The slot is this session's, whatever it asks for.
-        let own = (cell.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_HASH));
-        let load: Load = cell.spec.load;
-        let phase = Phase { epoch: order.epoch, tag: own, limit, load, control: Arc::clone(&tx) };
-        let rx_phase = Phase { epoch: order.rx_epoch, control: Arc::clone(&rx), ..phase.clone() };
-        let watch = Watch::begin();
-        let running = cell.crew.running();
-        cell.crew.begin_receivers(&rx_phase);
-        cell.crew.begin_senders(&phase);
-        cell.phase = Some(Under { tx, rx, halt, running, watch });
-        Told::Started
+        match &mut self.cell {
+            Some(cell) => cell.start(order),
+            None => Told::Refused("there is no cell to start".into()),
+        }
     }
 
     fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
-        let Some(cell) = &mut self.cell else {
-            return Ok(Told::Refused("there is no cell to finish".into()));
-        };
-        let Some(under) = &mut cell.phase else {
-            return Ok(Told::Refused("there is no phase to finish".into()));
-        };
-        if cell.spec.ways.forward {
-            under.rx.senders_done(ended.end, &ended.sent_to);
+        match &mut self.cell {
+            Some(cell) => cell.finish(ended),
+            None => Ok(Told::Refused("there is no cell to finish".into())),
         }
-        while under.running.workers > 0 {
-            if !cell.crew.look(&mut under.running, LOOK)? {
-                return Ok(Told::Running);
-            }
-        }
-        let there = Ended {
-            end: if cell.crew.senders() > 0 { under.tx.window_end() } else { Nanos::ZERO },
-            sent_to: (0..cell.crew.senders()).map(|worker| under.tx.sent_to(worker)).collect(),
-            sent: under.running.sent,
-            received: under.running.received,
-        };
-        if let Some(under) = cell.phase.take() {
-            cell.seen = Some(under.watch.end());
-        }
-        Ok(Told::Finished(there))
     }
 
     fn collect(&mut self) -> Result<Told, RunError> {
@@ -391,18 +344,6 @@ impl Session {
     fn give_back(&self, slot: &Slot) {
         self.house.busy.fetch_sub(slot.sockets.len(), Ordering::Relaxed);
         self.group().give_back(slot.number);
-    }
-}
-
-impl Cell {
-    /// Ends the phase that runs, if one does: nothing more is expected.
-    fn abandon(&mut self) {
-        if let Some(mut under) = self.phase.take() {
-            under.halt.store(true, Ordering::Relaxed);
-            under.rx.senders_done(Nanos::ZERO, &vec![0; self.crew.receivers()]);
-            // A worker that failed is noticed when it is collected.
-            let _ = self.crew.await_end(&mut under.running, &mut || {});
-        }
     }
 }
 

@@ -16,6 +16,9 @@ const SK_MEMINFO_VARS: usize = 9;
 /// `SO_MEMINFO` of `include/uapi/asm-generic/socket.h`; libc lacks it on some targets.
 const SO_MEMINFO: libc::c_int = 55;
 
+/// `IPV6_MULTICAST_ALL` of `include/uapi/linux/in6.h`; libc lacks it on some targets.
+const IPV6_MULTICAST_ALL: libc::c_int = 29;
+
 /// Datagrams that this socket's receive queue had no room for since it was made, modulo 2³²; `None`
 /// before Linux 4.12.
 #[must_use]
@@ -75,6 +78,18 @@ pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     } else {
         set_int(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
     }
+}
+
+/// Keeps what is sent to multicast groups away from this socket, unless it joins them itself
+/// (`IP_MULTICAST_ALL`, ip(7), and its like of IPv6, which kernels before 4.20 lack).
+pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
+    let fd = socket.as_fd();
+    // What does not take leaves all as it was.
+    let _ = if ipv6 {
+        set_int(fd, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+    } else {
+        set_int(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
+    };
 }
 
 /// Why a send failed.
@@ -181,8 +196,8 @@ pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
     set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
-/// Undoes [`set_udp_segment`], [`set_udp_gro`] and [`set_timestamps`]. What waits in the socket
-/// already stays as it came.
+/// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`]. What
+/// waits in the socket already stays as it came.
 ///
 /// # Errors
 /// What setsockopt(2) says, except where the kernel does not know offload, which then is off.
@@ -194,6 +209,7 @@ pub fn receive_plainly(socket: &impl AsFd) -> io::Result<()> {
             _ => {}
         }
     }
+    set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)?;
     set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)
 }
 
@@ -216,6 +232,7 @@ pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
     let mut latest = None;
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
+            Some(0) => {}
             Some(errno) => latest = Some(refusal_of(&io::Error::from_raw_os_error(errno))),
             None => break,
         }
@@ -223,7 +240,7 @@ pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
     latest
 }
 
-/// The next error number of the queue.
+/// The next error number of the queue; 0 for a send timestamp, which is no error.
 fn next_queued_error(fd: std::os::fd::RawFd) -> Option<i32> {
     /// Room for the error and the address of who sent it, aligned as `struct cmsghdr` demands.
     #[repr(C, align(8))]
@@ -245,7 +262,9 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<i32> {
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
             ) {
                 let error = libc::CMSG_DATA(found).cast::<libc::sock_extended_err>();
-                return Some(error.read_unaligned().ee_errno as i32);
+                let error = error.read_unaligned();
+                let stamp = error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING;
+                return Some(if stamp { 0 } else { error.ee_errno as i32 });
             }
             at = libc::CMSG_NXTHDR(&raw const header, found);
         }

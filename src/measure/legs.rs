@@ -1,0 +1,164 @@
+//! The way of a datagram in legs, between moments that both ends and both kernels tell of the same
+//! datagrams: a sample of them.
+//!
+//! ```text
+//! intended ─ lag ─ departure ─ system call ─ send stamp ─ path ─ receive stamp ─ socket ─ read
+//! ```
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Latency;
+use crate::unit::Nanos;
+
+/// Samples that one sender takes at most. Arbitrary: 320 KiB, and a p99.9 with eight beyond it.
+pub const TX_SAMPLES: usize = 8_192;
+
+/// Samples that one receiver takes at most. Arbitrary: those of four senders.
+pub const RX_SAMPLES: usize = 4 * TX_SAMPLES;
+
+/// What the sending end knows of a datagram; moments are since the senders' epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxSample {
+    /// Its flow.
+    pub flow: u16,
+    /// Its number in that.
+    pub sequence: u64,
+    /// When it was due.
+    pub intended: Nanos,
+    /// The clock read of its batch.
+    pub departure: Nanos,
+    /// When the driver got it.
+    pub stamp: Nanos,
+}
+
+/// What the receiving end knows of a datagram; moments are since the receivers' epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RxSample {
+    /// Its flow.
+    pub flow: u16,
+    /// Its number in that.
+    pub sequence: u64,
+    /// When the kernel took it from the device.
+    pub stamp: Nanos,
+    /// When it was read.
+    pub read: Nanos,
+}
+
+impl RxSample {
+    /// The same by a clock corrected by so many ns.
+    #[must_use]
+    pub fn shifted(self, by_ns: i64) -> Self {
+        let moved = |at: Nanos| Nanos(at.0.saturating_add_signed(by_ns));
+        Self { stamp: moved(self.stamp), read: moved(self.read), ..self }
+    }
+}
+
+/// The legs of all samples that both ends know. Of each sample, the legs add up to the total; so
+/// do their means.
+#[derive(Debug, Clone, Default)]
+pub struct Legs {
+    /// From the intended moment to the clock read of its batch.
+    pub lag: Latency,
+    /// From there to the driver: our stamping, and the system call up to there.
+    pub system_call: Latency,
+    /// From the sender's driver to the receiver's kernel.
+    pub path: Latency,
+    /// From there to the read.
+    pub in_socket: Latency,
+    /// All of it.
+    pub total: Latency,
+    /// Within ± this are path and total. Zero, exact: one clock.
+    pub bound: Nanos,
+}
+
+impl Legs {
+    /// Puts together what both ends know of the same datagrams; `None` where that is nothing.
+    ///
+    /// Stamps are taken by the calendar clock and turned into moments of the monotonic one, which
+    /// may be tens of ns off. On one clock, the send stamp gives way where it would be later than
+    /// the receive stamp; on two, a path that would be negative is 0.
+    #[must_use]
+    pub fn of(tx: &[TxSample], rx: &[RxSample], bound: Nanos) -> Option<Self> {
+        let received: HashMap<_, _> =
+            rx.iter().map(|sample| ((sample.flow, sample.sequence), sample)).collect();
+        let mut legs = Self { bound, ..Self::default() };
+        for sent in tx {
+            if let Some(received) = received.get(&(sent.flow, sent.sequence)) {
+                legs.take(sent, received);
+            }
+        }
+        (legs.total.count() > 0).then_some(legs)
+    }
+
+    /// How many datagrams.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.total.count()
+    }
+
+    fn take(&mut self, sent: &TxSample, received: &RxSample) {
+        let one_clock = self.bound == Nanos::ZERO;
+        let stamp = if one_clock { sent.stamp.min(received.stamp) } else { sent.stamp };
+        let stamp = stamp.max(sent.departure);
+        let legs = [
+            sent.departure.since(sent.intended),
+            stamp.since(sent.departure),
+            received.stamp.since(stamp),
+            received.read.since(received.stamp),
+        ];
+        let [lag, system_call, path, in_socket] = legs;
+        self.lag.record(lag.0);
+        self.system_call.record(system_call.0);
+        self.path.record(path.0);
+        self.in_socket.record(in_socket.0);
+        self.total.record(legs.into_iter().fold(Nanos::ZERO, |sum, leg| sum + leg).0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(sequence: u64, at: [u64; 3]) -> TxSample {
+        let [intended, departure, stamp] = at.map(Nanos);
+        TxSample { flow: 3, sequence, intended, departure, stamp }
+    }
+
+    fn received(sequence: u64, at: [u64; 2]) -> RxSample {
+        let [stamp, read] = at.map(Nanos);
+        RxSample { flow: 3, sequence, stamp, read }
+    }
+
+    fn means(legs: &Legs) -> [u64; 5] {
+        [&legs.lag, &legs.system_call, &legs.path, &legs.in_socket, &legs.total]
+            .map(|leg| leg.mean_ns().unwrap())
+    }
+
+    #[test]
+    fn legs_of_what_both_ends_know_add_up() {
+        let tx = [sent(1, [10, 12, 20]), sent(2, [20, 20, 30]), sent(7, [9, 99, 999])];
+        let rx = [received(2, [34, 50]), received(1, [22, 32]), received(8, [1, 2])];
+        let legs = Legs::of(&tx, &rx, Nanos::ZERO).unwrap();
+        assert_eq!(legs.samples(), 2);
+        assert_eq!(means(&legs), [1, 9, 3, 13, 26]);
+        assert!(Legs::of(&tx, &rx[2..], Nanos::ZERO).is_none());
+        // Another flow's number is another datagram's.
+        assert!(Legs::of(&[TxSample { flow: 4, ..tx[0] }], &rx, Nanos::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_off_makes_no_leg_negative() {
+        let (tx, rx) = ([sent(0, [10, 20, 35])], [received(0, [30, 40])]);
+        let legs = Legs::of(&tx, &rx, Nanos::ZERO).unwrap();
+        assert_eq!(means(&legs), [10, 10, 0, 10, 30]);
+        // What one host's clock tells of itself stands.
+        let legs = Legs::of(&tx, &rx, Nanos(8)).unwrap();
+        assert_eq!((means(&legs), legs.bound), ([10, 15, 0, 10, 35], Nanos(8)));
+        let legs = Legs::of(&tx, &rx.map(|sample| sample.shifted(7)), Nanos(8)).unwrap();
+        assert_eq!(means(&legs), [10, 15, 2, 10, 37]);
+        let legs = Legs::of(&[sent(0, [10, 20, 15])], &rx, Nanos::ZERO).unwrap();
+        assert_eq!(means(&legs), [10, 0, 10, 10, 30]);
+    }
+}

@@ -1,0 +1,64 @@
+//! Entering another network namespace.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::sys;
+
+/// A network namespace that could not be entered.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot enter the network namespace {}: {}", path.display(), reason(.source, path))]
+pub struct NetnsError {
+    /// Its file.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// Moves the calling thread, and it alone, into the network namespace of this file.
+///
+/// # Errors
+/// [`NetnsError`].
+pub fn enter_netns(path: &Path) -> Result<(), NetnsError> {
+    sys::enter_netns(path).map_err(|source| NetnsError { path: path.to_owned(), source })
+}
+
+/// What is wrong, and what mends it.
+fn reason(error: &io::Error, path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "there is none of that name; make it by `ip netns add {name}`, or give the path of \
+             another to --to-netns, such as /proc/PID/ns/net"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; run as root, or with the capability CAP_SYS_ADMIN".to_owned()
+        }
+        io::ErrorKind::InvalidInput => {
+            "that file is none; name one that `ip netns` lists".to_owned()
+        }
+        io::ErrorKind::Unsupported => "this system has none; leave --to-netns away".to_owned(),
+        _ => format!("{error}; name one that `ip netns` lists"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_what_is_missing() {
+        let error =
+            |kind: io::ErrorKind| NetnsError { path: "/run/netns/lab".into(), source: kind.into() };
+        let none = error(io::ErrorKind::NotFound).to_string();
+        assert!(none.contains("`ip netns add lab`"), "{none}");
+        let denied = error(io::ErrorKind::PermissionDenied).to_string();
+        assert!(denied.contains("run as root"), "{denied}");
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_not_entered() {
+        assert!(enter_netns(Path::new("/nonexistent/netns")).is_err());
+        assert!(enter_netns(Path::new("/dev/null")).is_err());
+    }
+}

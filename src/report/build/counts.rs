@@ -1,0 +1,102 @@
+//! Counts: the ledger, packets, and what the kernel counted.
+
+use crate::measure::{self, Ends, Harvest};
+use crate::report::document::{Kernel, Ledger, LostAt, Packets, Refused};
+
+pub(super) fn packets(harvest: &Harvest) -> Packets {
+    let Harvest { tx, rx, super_packets, .. } = harvest;
+    let known = |count: u64| (!harvest.one_ended).then_some(count);
+    Packets {
+        sent: tx.packets,
+        received: known(rx.packets),
+        uncut: known(rx.uncut),
+        segments_at_first: super_packets.segments_at_first,
+        segments_at_last: super_packets.segments_at_last,
+        truncated: known(rx.truncated),
+        no_buffers: known(rx.no_buffers),
+    }
+}
+
+pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
+    let (refused, at) = (ledger.refused, ledger.lost_at);
+    let known = |count: u64| (!harvest.one_ended).then_some(count);
+    let place = |count: Option<u64>| known(count?);
+    Ledger {
+        attempted: ledger.attempted,
+        sent: ledger.sent,
+        refused: Refused {
+            would_block: refused.would_block,
+            no_buffers: refused.no_buffers,
+            unreachable: refused.unreachable,
+            too_big: refused.too_big,
+            other: refused.other,
+        },
+        received: known(ledger.received),
+        lost: known(ledger.lost),
+        lost_at: LostAt {
+            receive_buffer: place(at.receive_buffer),
+            backlog: place(at.backlog),
+            device: place(at.device),
+            qdisc: place(at.qdisc),
+            tx_device: place(at.tx_device),
+            checksum: place(at.checksum),
+            no_port: place(at.no_port),
+        },
+        unaccounted: known(ledger.unaccounted),
+        arrived: known(ledger.arrived),
+        duplicate: known(ledger.duplicate),
+        late: known(ledger.late),
+        reordered: known(ledger.reordered),
+        reorder_extent: known(harvest.rx.reorder_extent),
+        foreign: known(ledger.foreign),
+        corrupt: known(ledger.corrupt),
+    }
+}
+
+pub(super) fn kernel(harvest: &Harvest) -> Kernel {
+    let kernels = harvest.kernels();
+    let (delta, sender) = (&kernels.rx, kernels.at_senders());
+    Kernel {
+        socket_drops: delta.sockets,
+        in_datagrams: delta.udp.map(|udp| udp.in_datagrams),
+        out_datagrams: sender.udp.map(|udp| udp.out_datagrams),
+        rcvbuf_errors: delta.udp.map(|udp| udp.rcvbuf_errors),
+        sndbuf_errors: sender.udp.map(|udp| udp.sndbuf_errors),
+        no_ports: delta.udp.map(|udp| udp.no_ports),
+        in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
+        backlog_drops: match (delta.backlog, sender.backlog) {
+            (Some(rx), Some(tx)) if kernels.ends == Ends::Across => Some(rx + tx),
+            (rx, tx) => rx.max(tx),
+        },
+        device_drops: delta.device,
+        tx_device_drops: sender.tx_device,
+        qdisc_drops: sender.qdisc,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{KernelDelta, RxHalf, TxHalf, TxTally, UdpCounters};
+
+    #[test]
+    fn what_only_receivers_know_is_unknown_without_them() {
+        let udp = UdpCounters { out_datagrams: 9, ..UdpCounters::default() };
+        let kernel = KernelDelta { udp: Some(udp), qdisc: Some(3), ..KernelDelta::default() };
+        let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };
+        let half = TxHalf { tally, kernel, ..TxHalf::default() };
+        let one = Harvest::of(half.clone(), None, Ends::Across);
+        let ledger = ledger_of(&one.ledger(), &one);
+        assert_eq!((ledger.sent, ledger.attempted), (9, 9));
+        let sender = Ledger { attempted: 9, sent: 9, ..Ledger::default() };
+        assert_eq!(ledger, sender, "all else is null");
+        assert_eq!((packets(&one).sent, packets(&one).received), (9, None));
+        let counted = super::kernel(&one);
+        assert_eq!((counted.out_datagrams, counted.qdisc_drops), (Some(9), Some(3)));
+        assert_eq!((counted.in_datagrams, counted.device_drops), (None, None));
+        let two = Harvest::of(half, Some(RxHalf::default()), Ends::Across);
+        let ledger = ledger_of(&two.ledger(), &two);
+        assert_eq!((ledger.received, ledger.lost, ledger.late), (Some(0), Some(9), Some(0)));
+        assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(3), Some(6)));
+    }
+}

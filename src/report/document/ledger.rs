@@ -1,0 +1,74 @@
+//! Every datagram by fate, in the document.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Every datagram by fate. What only the receiving side knows is `null` where nothing is known of
+/// that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ledger {
+    /// Offered to the system: `sent` + `refused`.
+    pub attempted: u64,
+    /// Taken by it: `received` + `lost`, where those are known.
+    pub sent: u64,
+    /// Refused by it.
+    pub refused: Refused,
+    /// Sequence numbers that arrived, each once.
+    pub received: Option<u64>,
+    /// Sequence numbers that did not: `lost_at` + `unaccounted`.
+    pub lost: Option<u64>,
+    /// Where those were lost.
+    pub lost_at: LostAt,
+    /// Lost, and in no counter of either host: between two, the network's. Within one network
+    /// namespace, anything but 0 is a bug of udperf.
+    pub unaccounted: Option<u64>,
+    /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
+    pub arrived: Option<u64>,
+    /// Sequence numbers that arrived again.
+    pub duplicate: Option<u64>,
+    /// Too old to tell whether new or repeated.
+    pub late: Option<u64>,
+    /// Received after a higher number (RFC 4737); part of `received`.
+    pub reordered: Option<u64>,
+    /// The largest distance of such to the highest number before.
+    pub reorder_extent: Option<u64>,
+    /// Not ours.
+    pub foreign: Option<u64>,
+    /// Ours by the tag, but not by the rest.
+    pub corrupt: Option<u64>,
+}
+
+/// Refused datagrams by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// The socket's send buffer was full (EAGAIN).
+    pub would_block: u64,
+    /// A queue below it was full (ENOBUFS, ENOMEM).
+    pub no_buffers: u64,
+    /// No route, or an ICMP error for an earlier datagram (ECONNREFUSED and the like).
+    pub unreachable: u64,
+    /// Larger than the path takes (EMSGSIZE).
+    pub too_big: u64,
+    /// Anything else.
+    pub other: u64,
+}
+
+/// Lost datagrams by place; `null` where this system does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LostAt {
+    /// The receiving socket's buffer was full.
+    pub receive_buffer: Option<u64>,
+    /// A CPU's backlog was full (`net.core.netdev_max_backlog`), of either host.
+    pub backlog: Option<u64>,
+    /// An interface of the receiver dropped them.
+    pub device: Option<u64>,
+    /// A queueing discipline of the sender dropped them.
+    pub qdisc: Option<u64>,
+    /// An interface of the sender dropped them; that of a veth(4) pair also what found no room at
+    /// its peer.
+    pub tx_device: Option<u64>,
+    /// The checksum was wrong.
+    pub checksum: Option<u64>,
+    /// Nobody had bound the port.
+    pub no_port: Option<u64>,
+}

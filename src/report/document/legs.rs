@@ -1,0 +1,46 @@
+//! The latency of a cell in legs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The way of a sample of datagrams in legs, told apart by timestamps of both kernels. Of each
+/// datagram, the legs add up to `total`, and so do their means, but for rounding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Legs {
+    /// How many datagrams: about one a millisecond and sender, the first of a batch.
+    pub samples: u64,
+    /// `path` and `total` are within ± this: how well the clocks of two hosts are known to each
+    /// other. 0, exact: one clock. Minimum and percentiles that are smaller say nothing, and are
+    /// `null`.
+    pub bound_ns: u64,
+    /// From the intended moment to the departure, which is the clock read of its batch; 0 without
+    /// a schedule.
+    pub lag: Leg,
+    /// From there to the driver of the network device, which the system call leads to.
+    pub system_call: Leg,
+    /// From there to where the receiver's kernel took it from its device.
+    pub path: Leg,
+    /// From there to the application's read.
+    pub in_socket: Leg,
+    /// All of it.
+    pub total: Leg,
+}
+
+/// One leg in ns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Leg {
+    /// Exact minimum.
+    pub min_ns: Option<u64>,
+    /// Exact mean.
+    pub mean_ns: u64,
+    /// Median, within 0.1 %, as all percentiles.
+    pub p50_ns: Option<u64>,
+    /// 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Exact maximum.
+    pub max_ns: u64,
+}

@@ -1,0 +1,81 @@
+//! What a run wants of the hosts it runs on.
+
+use crate::plan::{CellRate, Plan, Route, Scenario};
+use crate::unit::Rate;
+
+/// What a run wants of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants<'a> {
+    /// Socket buffers in bytes.
+    pub socket_buffer: usize,
+    /// Senders, and receivers.
+    pub threads: usize,
+    /// How many of these two kinds are on this host.
+    pub sides: usize,
+    /// Cores of the senders, as far as they are decided.
+    pub tx_cores: &'a [Option<usize>],
+    /// Cores of the receivers.
+    pub rx_cores: &'a [Option<usize>],
+    /// Whether there is a schedule to hold.
+    pub paced: bool,
+}
+
+impl<'a> Wants<'a> {
+    /// What this plan wants.
+    #[must_use]
+    pub fn of(plan: &'a Plan) -> Self {
+        let (tx_cores, rx_cores) = cores_here(plan);
+        let route = plan.scenario.route;
+        Self {
+            socket_buffer: plan.scenario.socket_buffer,
+            threads: plan.scenario.threads.into(),
+            sides: usize::from(route.sends()) + usize::from(route.receives()),
+            tx_cores,
+            rx_cores,
+            paced: route.sends() && plan.cells.iter().any(|cell| cell.rate != CellRate::Max),
+        }
+    }
+
+    /// What it wants of the sink's host, whose cores are the sink's affair.
+    #[must_use]
+    pub fn of_sink(scenario: &Scenario) -> Self {
+        let route = scenario.route;
+        let sends = matches!(route, Route::Reverse | Route::Both);
+        Self {
+            socket_buffer: scenario.socket_buffer,
+            threads: scenario.threads.into(),
+            sides: usize::from(sends) + usize::from(route.sends()),
+            tx_cores: &[],
+            rx_cores: &[],
+            paced: sends && scenario.rates.iter().any(|rate| *rate != Rate::Max),
+        }
+    }
+
+    /// Threads that want a CPU of their own.
+    pub(crate) const fn workers(&self) -> usize {
+        self.sides * self.threads
+    }
+}
+
+impl Default for Wants<'_> {
+    /// What `udperf bench` wants if it is asked for nothing in particular.
+    fn default() -> Self {
+        Self {
+            // CONTRACT: the default of --socket-buffer.
+            socket_buffer: 4 << 20,
+            threads: 1,
+            sides: 2,
+            tx_cores: &[],
+            rx_cores: &[],
+            paced: true,
+        }
+    }
+}
+
+/// Cores of the senders and of the receivers that this process has.
+pub(crate) fn cores_here(plan: &Plan) -> (&[Option<usize>], &[Option<usize>]) {
+    let route = plan.scenario.route;
+    let tx: &[_] = if route.sends() { &plan.tx_cores } else { &[] };
+    let rx: &[_] = if route.receives() { &plan.rx_cores } else { &[] };
+    (tx, rx)
+}

@@ -1,0 +1,81 @@
+//! The line that says where every datagram went.
+
+use super::ink::{GLUE, Ink, Tone, glue, grouped};
+use super::rows::is_one_ended;
+use crate::report::document::{Ledger, Report};
+use crate::report::warnings::is_path;
+
+/// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
+/// Of what was only sent, there is nothing to add up.
+pub(super) fn draw(report: &Report, ink: Ink) -> String {
+    let sum =
+        |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
+    let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
+    let parts = |parts: &[(&str, u64)]| {
+        let known: Vec<_> = parts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| item(name, *count))
+            .collect();
+        let text = known.join(", ");
+        if text.is_empty() { text } else { format!(" ({text})") }
+    };
+    let lost_at = parts(&[
+        ("receive buffer", sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
+        ("backlog", sum(|l| l.lost_at.backlog.unwrap_or(0))),
+        ("device", sum(|l| l.lost_at.device.unwrap_or(0))),
+        ("qdisc", sum(|l| l.lost_at.qdisc.unwrap_or(0))),
+        ("sender's device", sum(|l| l.lost_at.tx_device.unwrap_or(0))),
+        ("checksum", sum(|l| l.lost_at.checksum.unwrap_or(0))),
+        ("no port", sum(|l| l.lost_at.no_port.unwrap_or(0))),
+    ]);
+    let reasons = [
+        ("would block", sum(|l| l.refused.would_block)),
+        ("no buffers", sum(|l| l.refused.no_buffers)),
+        ("unreachable", sum(|l| l.refused.unreachable)),
+        ("too big", sum(|l| l.refused.too_big)),
+        ("other", sum(|l| l.refused.other)),
+    ];
+    let refused: u64 = reasons.iter().map(|(_, count)| count).sum();
+    let refused = item("refused", refused) + &parts(&reasons);
+    if is_one_ended(report) {
+        return format!("{}{GLUE}· {refused}", item("sent", sum(|l| l.sent)));
+    }
+    let balance = format!(
+        "{} = {} + {}{lost_at}",
+        item("sent", sum(|l| l.sent)),
+        item("received", sum(|l| l.received.unwrap_or(0))),
+        item("lost", sum(|l| l.lost.unwrap_or(0))),
+    );
+    let mut items = vec![balance, refused];
+    for (name, count) in [
+        ("duplicate", sum(|l| l.duplicate.unwrap_or(0))),
+        ("late", sum(|l| l.late.unwrap_or(0))),
+        ("reordered", sum(|l| l.reordered.unwrap_or(0))),
+        ("foreign", sum(|l| l.foreign.unwrap_or(0))),
+        ("corrupt", sum(|l| l.corrupt.unwrap_or(0))),
+    ] {
+        if count > 0 {
+            items.push(item(name, count));
+        }
+    }
+    items.push(unaccounted(report, sum(|l| l.unaccounted.unwrap_or(0)), ink));
+    items.join(&format!("{GLUE}· "))
+}
+
+/// What is in no counter. Within one host that must not be; between two it is what was measured.
+fn unaccounted(report: &Report, count: u64, ink: Ink) -> String {
+    let path = report.cells.iter().find(|cell| is_path(cell));
+    let place = match path.map(|cell| cell.ends.as_deref()) {
+        None => "",
+        Some(Some("apart")) => " (the path)",
+        Some(_) => " (the network)",
+    };
+    let known = glue(&format!("unaccounted{place} {}", grouped(count)));
+    match count {
+        0 => ink.paint(Tone::Good, &known),
+        _ if path.is_some() => ink.paint(Tone::Doubt, &known),
+        // Has to be seen without colour, too.
+        _ => ink.paint(Tone::Bad, &format!("{known}{GLUE}(!)")),
+    }
+}

@@ -1,0 +1,293 @@
+//! Which datagrams are timed leg by leg, and when the kernel says that they left.
+//!
+//! A stamp comes back by the socket's queue of errors, so not every datagram can have one: now and
+//! then the first of a batch. It is marked on the wire, and its receiver remembers it too. All that
+//! a batch without one pays is a comparison.
+
+use crate::measure::{TX_SAMPLES, TxSample};
+use crate::net::Datagram;
+use crate::net::engine::{Push, Tx};
+use crate::sys::{self, SendError};
+use crate::unit::Nanos;
+use crate::wire;
+
+/// The shortest time between two samples. Arbitrary: a thousand a second, each of which costs its
+/// sender five system calls and its batch a stamp a packet.
+const EVERY: Nanos = Nanos::from_millis(1);
+
+/// How long a stamp is waited for. Arbitrary: longer than a queue below the socket holds datagrams.
+const PATIENCE: Nanos = Nanos::from_millis(1_000);
+
+/// How often two clocks are read to tell them apart; the closest reading counts. Arbitrary: an
+/// interrupt seldom comes three times.
+const READINGS: usize = 3;
+
+/// A batch that is about to leave.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch {
+    /// Index of the flow.
+    pub(super) flow: usize,
+    /// Index of the one that is next.
+    pub(super) next_flow: usize,
+    /// The sequence number of its first datagram.
+    pub(super) first: u64,
+    /// How many there are.
+    pub(super) count: usize,
+    /// When the first was due.
+    pub(super) intended: Nanos,
+    /// The clock read.
+    pub(super) now: Nanos,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A batch that is not sampled, behind which the next one's socket is made ready: what that
+    /// costs is over when the clock is read.
+    Prepare,
+    /// The batch that is sampled, on this flow.
+    Sample(usize),
+    /// A stamp that has not come yet, of this flow.
+    Await(usize, TxSample),
+    /// A refusal that reading the queue of errors has made the kernel forget. It would have met
+    /// the next datagram, and does.
+    Owe(SendError),
+}
+
+/// The samples of one sender.
+#[derive(Debug)]
+pub struct Sampler {
+    /// From when on a batch goes through [`Sampler::push`]; never, where none is to.
+    pub(super) at: Nanos,
+    /// What was taken in this phase.
+    taken: Vec<TxSample>,
+    step: Step,
+    every: Nanos,
+    epoch: Nanos,
+    first_flow: u16,
+    /// Whether stamps are wanted at all.
+    on: bool,
+}
+
+impl Sampler {
+    /// For a sender whose flows begin with this number; `on`: whether stamps are wanted.
+    pub(super) fn new(on: bool, first_flow: u16) -> Self {
+        // Touched now: memory is mapped at first touch, and that would be in the middle of a
+        // measurement.
+        let mut taken = vec![TxSample::default(); if on { TX_SAMPLES } else { 0 }];
+        taken.clear();
+        let (at, every, epoch) = (Nanos::NEVER, EVERY, Nanos::ZERO);
+        Self { at, taken, step: Step::Prepare, every, epoch, first_flow, on }
+    }
+
+    /// Begins a phase that is meant to take so long (zero: unknown), so that its samples spread
+    /// over all of it. Where it takes longer, there are none of the rest.
+    pub(super) fn start(&mut self, epoch: Nanos, takes: Nanos) {
+        self.taken.clear();
+        self.every = EVERY.max(Nanos(takes.0 / TX_SAMPLES as u64 + 1));
+        self.at = if self.on { Nanos::ZERO } else { Nanos::NEVER };
+        (self.step, self.epoch) = (Step::Prepare, epoch);
+    }
+
+    /// Ends a phase: what has not come by now does not count.
+    pub(super) fn end(&mut self, sockets: &[impl Datagram]) {
+        if self.on {
+            sockets.iter().for_each(|socket| drop(sys::forget_send_stamps(socket)));
+        }
+        self.at = Nanos::NEVER;
+    }
+
+    /// What was taken in the latest phase.
+    pub(super) fn into_samples(self) -> Vec<TxSample> {
+        self.taken
+    }
+
+    /// Pushes a batch, in place of the engine.
+    pub(super) fn push<T: Tx>(&mut self, tx: &mut T, batch: &Batch) -> Push {
+        let &Batch { flow, first, count, now, .. } = batch;
+        match self.step {
+            Step::Prepare => {
+                let push = tx.push(flow, first, count);
+                self.prepare(tx, batch);
+                push
+            }
+            Step::Sample(ready) => {
+                wire::mark(tx.lease(count));
+                let push = tx.push(flow, first, count);
+                let complete = push.sent > 0 && push.error.is_none() && flow == ready;
+                let sample = TxSample {
+                    flow: self.first_flow + flow as u16,
+                    sequence: first,
+                    intended: batch.intended,
+                    departure: now,
+                    stamp: Nanos::ZERO,
+                };
+                if let Some(socket) = tx.sockets().get(ready) {
+                    drop(sys::stamp_sends(socket, false));
+                }
+                self.look(tx, ready, complete.then_some(sample), now);
+                push
+            }
+            Step::Await(of, sample) => {
+                let push = tx.push(flow, first, count);
+                let patient = now.since(sample.departure) < PATIENCE;
+                self.look(tx, of, Some(sample), now);
+                if !patient && matches!(self.step, Step::Await(..)) {
+                    self.rest(now);
+                }
+                push
+            }
+            Step::Owe(error) => {
+                self.rest(now);
+                // As many as the message held that would have met it.
+                let refused = tx.segments().map_or(1, |segments| segments.now).clamp(1, count);
+                Push { refused, error: Some(error), ..Push::default() }
+            }
+        }
+    }
+
+    /// Has the batch after this one stamped, where there is room for it.
+    fn prepare<T: Tx>(&mut self, tx: &mut T, batch: &Batch) {
+        let ready = self.taken.len() < self.taken.capacity()
+            && tx
+                .sockets()
+                .get(batch.next_flow)
+                .is_some_and(|socket| sys::stamp_sends(socket, true).is_ok());
+        self.step = if ready { Step::Sample(batch.next_flow) } else { Step::Prepare };
+        self.at = if ready { Nanos::ZERO } else { Nanos::NEVER };
+    }
+
+    /// Reads the queue of errors, and takes the sample if its stamp is there.
+    fn look<T: Tx>(&mut self, tx: &mut T, flow: usize, sample: Option<TxSample>, now: Nanos) {
+        let Some(socket) = tx.sockets().get(flow) else {
+            return self.rest(now);
+        };
+        let refusal = sys::take_pending_refusal(socket);
+        let stamp_ns = sys::take_send_stamp(socket);
+        self.rest(now);
+        match (sample, stamp_ns) {
+            (Some(sample), Some(stamp_ns)) => {
+                let stamp = since(self.epoch, stamp_ns);
+                if self.taken.len() < self.taken.capacity() {
+                    self.taken.push(TxSample { stamp, ..sample });
+                }
+            }
+            (Some(sample), None) => self.step = Step::Await(flow, sample),
+            (None, _) => {}
+        }
+        if let Some(refusal) = refusal {
+            (self.step, self.at) = (Step::Owe(refusal), Nanos::ZERO);
+        }
+    }
+
+    /// Leaves the batches of the next while alone.
+    fn rest(&mut self, now: Nanos) {
+        (self.step, self.at) = (Step::Prepare, now + self.every);
+    }
+}
+
+/// What the calendar clock calls this moment, on the monotonic one, since an epoch.
+fn since(epoch: Nanos, realtime_ns: u64) -> Nanos {
+    let read = || {
+        let before_ns = sys::monotonic_ns();
+        let realtime_ns = sys::realtime_ns();
+        let took_ns = sys::monotonic_ns() - before_ns;
+        (took_ns, i128::from(realtime_ns) - i128::from(before_ns + took_ns / 2))
+    };
+    let closest = (0..READINGS).map(|_| read()).min();
+    let ahead_ns = closest.map_or(0, |(_, ahead_ns)| ahead_ns);
+    let at_ns = u64::try_from(i128::from(realtime_ns) - ahead_ns).unwrap_or(0);
+    Nanos(at_ns).since(epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as Std;
+
+    use mio::net::UdpSocket;
+
+    use super::*;
+    use crate::net::engine::PlainTx;
+    use crate::unit::PayloadSize;
+    use crate::wire::Header;
+
+    /// A sender of one datagram a batch, and the socket it sends to.
+    fn pair() -> (PlainTx, Std) {
+        let (tx, rx) = (Std::bind("127.0.0.1:0").unwrap(), Std::bind("127.0.0.1:0").unwrap());
+        tx.connect(rx.local_addr().unwrap()).unwrap();
+        tx.set_nonblocking(true).unwrap();
+        sys::report_queue_drops(&tx, false).unwrap();
+        let tx = UdpSocket::from_std(tx);
+        (PlainTx::new(vec![tx], None, PayloadSize::Fixed(16), |_| {}), rx)
+    }
+
+    fn push(sampler: &mut Sampler, tx: &mut PlainTx, first: u64) -> Push {
+        let now = Nanos(sys::monotonic_ns()).since(sampler.epoch);
+        wire::encode(Header { sequence: first, ..Header::default() }, tx.lease(1));
+        let (flow, next_flow, count, intended) = (0, 0, 1, now);
+        sampler.push(tx, &Batch { flow, next_flow, first, count, intended, now })
+    }
+
+    #[test]
+    fn what_is_marked_is_what_is_sampled() {
+        let (mut tx, rx) = pair();
+        let mut sampler = Sampler::new(true, 5);
+        sampler.start(Nanos(sys::monotonic_ns()), Nanos::ZERO);
+        if sys::stamp_sends(&rx, true).is_err() {
+            eprintln!("SKIPPED: there are no send timestamps here");
+            return;
+        }
+        for first in 0..6 {
+            assert_eq!(push(&mut sampler, &mut tx, first).sent, 1);
+            let mut payload = [0; 16];
+            assert_eq!(rx.recv(&mut payload).unwrap(), 16);
+            assert_eq!(wire::is_marked(&payload), first % 2 == 1);
+        }
+        let after = Nanos(sys::monotonic_ns()).since(sampler.epoch);
+        sampler.end(tx.sockets());
+        let taken = sampler.into_samples();
+        let numbers: Vec<_> = taken.iter().map(|sample| (sample.flow, sample.sequence)).collect();
+        assert_eq!(numbers, [(5, 1), (5, 3), (5, 5)]);
+        assert!(taken.iter().all(|sample| sample.stamp > Nanos::ZERO && sample.stamp < after));
+    }
+
+    #[test]
+    fn a_refusal_that_the_queue_held_meets_the_next_batch() {
+        let (mut tx, rx) = pair();
+        let mut sampler = Sampler::new(true, 0);
+        sampler.start(Nanos::ZERO, Nanos::ZERO);
+        if sys::stamp_sends(&rx, true).is_err() {
+            eprintln!("SKIPPED: there are no send timestamps here");
+            return;
+        }
+        push(&mut sampler, &mut tx, 0);
+        drop(rx);
+        assert_eq!(push(&mut sampler, &mut tx, 1).sent, 1);
+        let refused = push(&mut sampler, &mut tx, 2);
+        let error = Some(SendError::Unreachable);
+        assert_eq!(refused, Push { refused: 1, error, ..Push::default() });
+        // Once, as the kernel would have told it.
+        assert_eq!(push(&mut sampler, &mut tx, 2).sent, 1);
+        assert_eq!(sampler.into_samples().len(), 1);
+    }
+
+    #[test]
+    fn without_stamps_no_batch_goes_this_way() {
+        let mut sampler = Sampler::new(false, 0);
+        sampler.start(Nanos(1), Nanos::from_millis(500));
+        assert_eq!(sampler.at, Nanos::NEVER);
+        let mut sampler = Sampler::new(true, 0);
+        sampler.start(Nanos(1), Nanos::from_millis(1_000_000));
+        assert!(sampler.every > Nanos::from_millis(122) && sampler.at == Nanos::ZERO);
+    }
+
+    #[test]
+    fn a_moment_is_the_same_by_both_clocks() {
+        let before = Nanos(sys::monotonic_ns());
+        let at = since(Nanos::ZERO, sys::realtime_ns());
+        // The clocks are told apart by readings that take some time themselves; a second is
+        // millions of times as long.
+        assert!(at + Nanos::from_millis(1_000) > before);
+        assert_eq!(since(Nanos::NEVER, sys::realtime_ns()), Nanos::ZERO);
+    }
+}

@@ -1,0 +1,187 @@
+//! The kernel's send timestamps (`SO_TIMESTAMPING`, Documentation/networking/timestamping.rst):
+//! when a driver got a datagram, told in the socket's queue of errors.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::check;
+use super::socket::{refusal_of, set_int};
+use crate::sys::SendError;
+
+/// What stays on once stamps were asked for: they are reported, without the datagram, and each
+/// with its number, which the kernel looks up when it reports (`__skb_complete_tx_timestamp`,
+/// net/core/skbuff.c).
+const REPORT: libc::c_uint = libc::SOF_TIMESTAMPING_SOFTWARE
+    | libc::SOF_TIMESTAMPING_OPT_TSONLY
+    | libc::SOF_TIMESTAMPING_OPT_ID;
+
+/// How many entries of the queue one call reads. Arbitrary: half a batch.
+const ENTRIES: usize = 32;
+
+/// Calls that read one queue at most. Arbitrary: more than any batch can fill.
+const CALLS: usize = 64;
+
+/// Has the kernel stamp what this socket sends from now on, numbered from 0, or not any more. What
+/// was stamped already is still reported.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn stamp_sends(socket: &impl AsFd, on: bool) -> io::Result<()> {
+    let set = |flags: libc::c_uint| {
+        let flags = flags as libc::c_int;
+        set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags)
+    };
+    if !on {
+        return set(REPORT);
+    }
+    // Numbers begin anew where they are turned on, and only there (`sock_set_timestamping`,
+    // net/core/sock.c).
+    set(REPORT & !libc::SOF_TIMESTAMPING_OPT_ID)?;
+    set(REPORT | libc::SOF_TIMESTAMPING_TX_SOFTWARE)
+}
+
+/// Undoes [`stamp_sends`].
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn forget_send_stamps(socket: &impl AsFd) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)
+}
+
+/// The error that the next call on this socket would fail with, which is told only once
+/// (`SO_ERROR`, socket(7)).
+pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
+    let mut value: libc::c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `value` is writable for `len` bytes, and the kernel writes at most `len`; the file
+    // descriptor is open for as long as `socket` is borrowed.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    check(result).ok()?;
+    (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))
+}
+
+/// Empties the queue of errors; returns when the driver got the first datagram that was sent after
+/// [`stamp_sends`], by [`super::realtime_ns`]. Whoever wants to know of a refusal that is pending
+/// asks [`take_pending_refusal`] before: emptying the queue makes the kernel forget it.
+pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
+    /// Room for a timestamp (64 bytes) and an error with an address (64), aligned as `struct
+    /// cmsghdr` demands.
+    #[derive(Clone, Copy)]
+    #[repr(C, align(8))]
+    struct Control([u8; 192]);
+    let fd = socket.as_fd().as_raw_fd();
+    let mut controls = [Control([0; 192]); ENTRIES];
+    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
+    let mut headers: [libc::mmsghdr; ENTRIES] = unsafe { std::mem::zeroed() };
+    let mut first = None;
+    for _ in 0..CALLS {
+        for (header, control) in headers.iter_mut().zip(&mut controls) {
+            header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+        let (at, most) = (headers.as_mut_ptr(), ENTRIES as libc::c_uint);
+        // SAFETY: each header points to a control buffer of its own, writable for the length given,
+        // and to nothing else; both outlive the call.
+        let read = unsafe { libc::recvmmsg(fd, at, most, flags, std::ptr::null_mut()) };
+        let read = usize::try_from(read).unwrap_or(0);
+        let stamps = headers[..read].iter().filter_map(|header| first_stamp(&header.msg_hdr));
+        first = stamps.fold(first, |first, stamp_ns| first.or(Some(stamp_ns)));
+        if read < ENTRIES {
+            break;
+        }
+    }
+    first
+}
+
+/// The stamp that an entry of the queue holds, where it is that of number 0.
+fn first_stamp(header: &libc::msghdr) -> Option<u64> {
+    let (mut stamp_ns, mut is_first) = (None, false);
+    // SAFETY: the kernel has filled the control buffer of this header and set its length; the
+    // macros stay within it, and the data is copied out as bytes, whatever its alignment.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(header);
+        while let Some(found) = at.as_ref() {
+            let data = libc::CMSG_DATA(found);
+            match (found.cmsg_level, found.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
+                    // The first of three is the kernel's own (`struct scm_timestamping`).
+                    let time: libc::timespec = data.cast::<libc::timespec>().read_unaligned();
+                    stamp_ns = Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
+                }
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    let error = data.cast::<libc::sock_extended_err>().read_unaligned();
+                    is_first =
+                        error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING && error.ee_data == 0;
+                }
+                _ => {}
+            }
+            at = libc::CMSG_NXTHDR(header, found);
+        }
+    }
+    stamp_ns.filter(|_| is_first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::sys::{realtime_ns, report_queue_drops, take_queued_refusal};
+
+    fn pair() -> (UdpSocket, UdpSocket) {
+        let (tx, rx) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        tx.connect(rx.local_addr().unwrap()).unwrap();
+        (tx, rx)
+    }
+
+    #[test]
+    fn the_first_datagram_is_stamped_each_time_it_is_asked_for() {
+        let (tx, _rx) = pair();
+        for _ in 0..3 {
+            tx.send(&[0]).unwrap();
+            stamp_sends(&tx, true).unwrap();
+            let before_ns = realtime_ns();
+            for _ in 0..70 {
+                tx.send(&[0]).unwrap();
+            }
+            let after_ns = realtime_ns();
+            stamp_sends(&tx, false).unwrap();
+            let stamp_ns = take_send_stamp(&tx).unwrap();
+            assert!((before_ns..=after_ns).contains(&stamp_ns));
+            // It was the first one's, and all others' are gone.
+            assert_eq!(take_send_stamp(&tx), None);
+            tx.send(&[0]).unwrap();
+            assert_eq!(take_send_stamp(&tx), None);
+        }
+        forget_send_stamps(&tx).unwrap();
+    }
+
+    #[test]
+    fn a_stamp_is_no_refusal_and_a_refusal_is_no_stamp() {
+        let (tx, rx) = pair();
+        report_queue_drops(&tx, false).unwrap();
+        stamp_sends(&tx, true).unwrap();
+        tx.send(&[0]).unwrap();
+        assert_eq!(take_queued_refusal(&tx), None);
+        drop(rx);
+        stamp_sends(&tx, true).unwrap();
+        tx.send(&[0]).unwrap();
+        // Over loopback, the answer is there when the call returns.
+        assert_eq!(take_pending_refusal(&tx), Some(SendError::Unreachable));
+        assert_eq!(take_pending_refusal(&tx), None);
+        assert!(take_send_stamp(&tx).is_some());
+        assert_eq!(take_queued_refusal(&tx), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! One end is killed at a moment that a seed chooses: by what the relay between them has seen, not
+//! by a clock. The other end has to notice, say so, and go on where it can.
+
+use crate::nets::Place;
+use crate::proc::{PATIENCE, Proc};
+use crate::relay::{Account, Orders, Relay, Seeded};
+use crate::rig::{NOTICED, Sink, alone, any, blast, still_serves};
+
+/// Datagrams within which everything happens: a second's worth.
+const DATA: u64 = 5_000;
+
+/// A moment of a run.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// After so many control messages, both ways; or with the last of [`DATA`], where there are
+    /// never so many.
+    Control(u64),
+    /// After so many datagrams, both ways.
+    Data(u64),
+}
+
+impl Moment {
+    /// Half of them while things are arranged, half while data flows.
+    fn any(random: &mut Seeded) -> Self {
+        match random.below(2) {
+            0 => Self::Control(1 + random.below(8)),
+            _ => Self::Data(1 + random.below(DATA)),
+        }
+    }
+
+    fn has_come(self, account: &Account) -> bool {
+        let control = account.forward.control + account.back.control;
+        let data = account.forward.came + account.back.came;
+        match self {
+            Self::Control(count) => control >= count || data >= DATA,
+            Self::Data(count) => data >= count,
+        }
+    }
+}
+
+/// A client that would run for longer than anybody waits, whose traffic passes through a relay.
+fn running(sink: &Sink, way: &str, moment: Moment) -> (Relay, Proc) {
+    let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
+    let client = blast(&Place::here(), relay.at, &format!("-e plain -t 600 -r 5k {way}"));
+    let came = relay.wait_for(PATIENCE, |account| moment.has_come(account));
+    assert!(came, "{moment:?} never came: {:?}", relay.account());
+    (relay, client)
+}
+
+/// Ways to run, by turns.
+const WAYS: [&str; 3] = ["", "--reverse", "--bidir"];
+
+#[test]
+fn a_sink_outlives_its_clients() {
+    let _alone = alone();
+    let mut sink = Sink::here("");
+    let mut random = Seeded(11);
+    for turn in 0..9 {
+        let moment = Moment::any(&mut random);
+        let (_relay, client) = running(&sink, WAYS[turn % 3], moment);
+        client.kill9();
+        let done = client.finish(PATIENCE);
+        assert_eq!(done.signal, Some(9));
+        assert!(sink.proc.is_alive(), "{moment:?}");
+        still_serves(&Place::here(), sink.at);
+    }
+    sink.end();
+}
+
+#[test]
+fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
+    let _alone = alone();
+    let sink = Sink::here("--max-clients 1");
+    let (relay, client) = running(&sink, "", Moment::Data(100));
+    client.kill9();
+    drop(client);
+    // The sink gives up its client some time after its silence: until then it is busy, and says so.
+    let end = std::time::Instant::now() + NOTICED;
+    loop {
+        let done = blast(&Place::here(), sink.at, "-e plain -n 10 -r 1k").finish(NOTICED);
+        if done.code == Some(0) {
+            break;
+        }
+        done.expect_error(&[]);
+        assert!(std::time::Instant::now() < end, "still busy with the dead: {done:?}");
+    }
+    drop(relay);
+    sink.end();
+}
+
+#[test]
+fn a_client_notices_that_its_sink_is_gone() {
+    let _alone = alone();
+    let mut random = Seeded(23);
+    for turn in 0..9 {
+        let moment = Moment::any(&mut random);
+        let way = WAYS[turn % 3];
+        let sink = Sink::here("");
+        let (_relay, client) = running(&sink, way, moment);
+        sink.proc.kill9();
+        let done = client.finish(NOTICED);
+        assert!(done.code == Some(1) && done.signal.is_none(), "{way} {moment:?}: {done:?}");
+        done.expect_error(&[]);
+        assert!(!done.stderr.contains("panicked"), "{done:?}");
+        // Whatever it has to say of what was measured so far is a whole document or nothing.
+        if !done.stdout.trim().is_empty() {
+            assert_eq!(done.document()["schema"], "udperf/1");
+        }
+        // The port is free for the next one.
+        let next = Sink::start(&Place::here(), &format!("-B 127.0.0.1 -p {}", sink.at.port()));
+        still_serves(&Place::here(), next.at);
+        next.end();
+    }
+}
+
+#[test]
+fn an_interrupted_client_reports_and_leaves_its_sink_in_peace() {
+    let _alone = alone();
+    let sink = Sink::here("");
+    for way in WAYS {
+        let (_relay, client) = running(&sink, way, Moment::Data(500));
+        client.interrupt();
+        let done = client.finish(NOTICED).expect(130);
+        let report = crate::rig::settled(&done);
+        let sent: u64 = crate::common::cells(&report)
+            .iter()
+            .map(|cell| crate::common::number(cell, "ledger.sent"))
+            .sum();
+        assert!(sent >= 500, "{way}: {sent}");
+        still_serves(&Place::here(), sink.at);
+    }
+    sink.end();
+}
+
+#[test]
+fn an_interrupted_sink_tells_its_client() {
+    let _alone = alone();
+    for way in WAYS {
+        let sink = Sink::here("");
+        let (_relay, client) = running(&sink, way, Moment::Data(500));
+        sink.end();
+        let done = client.finish(NOTICED);
+        done.expect_error(&[]);
+    }
+}

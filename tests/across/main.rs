@@ -1,0 +1,35 @@
+//! One end of udperf against another: `blast` and `sink`, over loopback, through a relay that harms
+//! datagrams by a written list, and between network namespaces whose kernels count what they drop.
+//! What a report says has to equal what was done, to the datagram.
+//!
+//! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink and what holds of each report
+//! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
+//! - `firewall`, `queues`: the kernel drops and counts
+//! - `harm`: the relay drops, repeats, reorders, and mistreats control
+//! - `crowd`: many clients, and many streams
+//! - `deaths`: one end is killed
+//! - `abuse`: a sink is sent what nobody should send
+//! - `clocks`: the two ends have different clocks
+//! - `doors`: nobody there, the wrong key
+//!
+//! What needs root or a missing program says so and does nothing.
+#![cfg(all(target_os = "linux", not(udperf_portable)))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/relay.rs"]
+mod relay;
+
+mod abuse;
+mod clocks;
+mod crowd;
+mod deaths;
+mod doors;
+mod firewall;
+mod harm;
+mod nets;
+mod proc;
+mod queues;
+mod relay_itself;
+mod rig;

@@ -1,0 +1,164 @@
+//! A sink, clients of it, and what holds of every report.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::{cells, number};
+use crate::nets::Place;
+use crate::proc::{Done, PATIENCE, Proc};
+
+/// Keeps the tests of this file's program from taking each other's cores: they count every
+/// datagram, and a machine that is too busy drops some.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine words that this machine has; says which it has not.
+pub fn engines() -> Vec<&'static str> {
+    let facts = udperf::run::survey(udperf::run::Depth::Quick);
+    let can = |name: &str| {
+        let found = facts.capabilities.iter().find(|can| can.name == name);
+        let there = found.is_some_and(|can| can.available);
+        if !there {
+            eprintln!("SKIPPED: no {name} here: {:?}", found.map(|can| &can.detail));
+        }
+        there
+    };
+    let needs: [(&str, &[&str]); 5] = [
+        ("plain", &["plain"]),
+        ("batch", &["batch"]),
+        ("offload", &["gso", "gro"]),
+        ("gso/batch", &["gso", "batch"]),
+        ("uring", &["uring"]),
+    ];
+    let has_all = |needs: &[&str]| needs.iter().all(|name| can(name));
+    needs.into_iter().filter(|(_, needs)| has_all(needs)).map(|(word, _)| word).collect()
+}
+
+/// A running sink.
+pub struct Sink {
+    pub proc: Proc,
+    pub at: SocketAddr,
+}
+
+impl Sink {
+    /// On any free port of loopback.
+    pub fn here(words: &str) -> Self {
+        Self::start(&Place::here(), &format!("-B 127.0.0.1 -p 0 {words}"))
+    }
+
+    pub fn start(place: &Place, words: &str) -> Self {
+        let mut command = place.command(env!("CARGO_BIN_EXE_udperf"));
+        command.args(["sink", "-q"]).args(words.split_whitespace());
+        let mut proc = Proc::start(command);
+        let at = proc.line("udperf: sink on ");
+        let at = at.parse().unwrap_or_else(|error| panic!("'{at}' is no address: {error}"));
+        Self { proc, at }
+    }
+
+    /// Its end by SIGINT, with a report.
+    #[track_caller]
+    pub fn end(self) -> Done {
+        self.proc.interrupt();
+        let done = self.proc.finish(PATIENCE);
+        assert!(done.signal.is_none() && done.code != Some(1), "{done:?}");
+        done
+    }
+}
+
+/// Starts a client: `-J -q -l 64 --warmup 0`, and these words.
+pub fn blast(place: &Place, target: SocketAddr, words: &str) -> Proc {
+    let mut command = place.command(env!("CARGO_BIN_EXE_udperf"));
+    command.args(["blast", &target.to_string(), "-J", "-q", "--warmup", "0"]);
+    if !words.split_whitespace().any(|word| word == "-l") {
+        command.args(["-l", "64"]);
+    }
+    command.args(words.split_whitespace());
+    Proc::start(command)
+}
+
+/// Runs a client to its document, which must settle.
+#[track_caller]
+pub fn report(place: &Place, target: SocketAddr, words: &str) -> Value {
+    let done = blast(place, target, words).finish(2 * PATIENCE).expect(0);
+    settled(&done)
+}
+
+/// The document of a client that has ended well.
+#[track_caller]
+pub fn settled(done: &Done) -> Value {
+    let report = done.document();
+    assert_eq!(report["schema"], "udperf/1", "{done:?}");
+    assert_eq!(report["kind"], "blast", "{done:?}");
+    assert!(!cells(&report).is_empty(), "{done:?}");
+    cells(&report).iter().for_each(|cell| settle(cell, &done.words));
+    report
+}
+
+/// The only cell.
+#[track_caller]
+pub fn only(report: &Value) -> &Value {
+    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
+    cell
+}
+
+/// The cell of this direction.
+#[track_caller]
+pub fn of<'a>(report: &'a Value, direction: &str) -> &'a Value {
+    cells(report).iter().find(|cell| cell["direction"] == direction).unwrap()
+}
+
+/// All numbers of an object of a cell; what is unknown is none.
+pub fn sum(cell: &Value, path: &str) -> u64 {
+    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
+    fields.values().filter_map(Value::as_u64).sum()
+}
+
+/// Lost at places that kernels count: not by what a test has done.
+pub fn located(cell: &Value) -> u64 {
+    sum(cell, "ledger.lost_at")
+}
+
+/// The identities of a ledger that both ends have part in.
+#[track_caller]
+pub fn settle(cell: &Value, context: &str) {
+    let n = |path: &str| number(cell, path);
+    let id = format!("{context}: {}: {}", cell["id"], cell["ledger"]);
+    assert_eq!(n("ledger.attempted"), n("ledger.sent") + sum(cell, "ledger.refused"), "{id}");
+    assert_eq!(n("ledger.sent"), n("ledger.received") + n("ledger.lost"), "{id}");
+    assert_eq!(n("ledger.lost"), located(cell) + n("ledger.unaccounted"), "{id}");
+    let fates = ["received", "duplicate", "late", "foreign", "corrupt"];
+    let arrived: u64 = fates.iter().map(|fate| n(&format!("ledger.{fate}"))).sum();
+    assert_eq!(n("ledger.arrived"), arrived, "{id}");
+    assert!(n("ledger.reordered") <= n("ledger.received"), "{id}");
+    assert_eq!(n("tx.datagrams"), n("ledger.sent"), "{id}");
+    assert_eq!(n("rx.datagrams"), n("ledger.received"), "{id}");
+    if n("ledger.received") > 0 {
+        assert_eq!(n("latency.count"), n("ledger.received"), "{id}");
+    }
+    if !cell["schedule"].is_null() {
+        assert_eq!(n("schedule.scheduled"), n("ledger.attempted") + n("schedule.missed"), "{id}");
+    }
+}
+
+/// A sink still serves: one more client is done with 500 datagrams, all of them received.
+#[track_caller]
+pub fn still_serves(place: &Place, target: SocketAddr) {
+    let report = report(place, target, "-e plain -n 500 -r 5k");
+    let cell = only(&report);
+    assert_eq!(number(cell, "ledger.sent"), 500);
+    assert_eq!(number(cell, "ledger.received") + located(cell), 500, "{}", cell["ledger"]);
+}
+
+/// An address of this machine with any free port.
+pub fn any(ip: &str) -> SocketAddr {
+    SocketAddr::new(ip.parse::<IpAddr>().unwrap(), 0)
+}
+
+/// Within which the other end has to notice that one has vanished. Arbitrary: thrice what the
+/// control protocol is patient for.
+pub const NOTICED: Duration = Duration::from_secs(30);

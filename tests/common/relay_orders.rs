@@ -1,0 +1,204 @@
+//! What a relay is to do, what it has done, and what a receiver must count after it.
+#![allow(missing_docs, dead_code, unreachable_pub)]
+
+use std::collections::{HashMap, HashSet};
+
+use udperf::wire;
+
+/// Which way a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From the client to the sink.
+    Forward,
+    /// From the sink to the client.
+    Back,
+}
+
+/// What is done to a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It does not go on.
+    Drop,
+    /// It goes on, and so many times more.
+    Repeat(u32),
+    /// It goes on behind so many later ones of its direction.
+    Delay(u32),
+}
+
+/// How control is mistreated, in percent of its messages, each way.
+#[derive(Debug, Clone, Copy)]
+pub struct Mistreat {
+    pub seed: u64,
+    pub drop: u64,
+    pub repeat: u64,
+    /// Held until the next control message of that direction, or a silence.
+    pub delay: u64,
+}
+
+/// The list of deeds.
+#[derive(Debug, Default)]
+pub struct Orders {
+    listed: HashMap<(Way, u64), Deed>,
+    rules: Vec<(Way, u64, u64, Deed)>,
+    pub how: Option<Mistreat>,
+}
+
+impl Orders {
+    pub fn on(mut self, way: Way, index: u64, deed: Deed) -> Self {
+        self.listed.insert((way, index), deed);
+        self
+    }
+
+    /// To `first`, `first + every`, `first + 2 * every`…; what is listed by index goes before.
+    pub fn every(mut self, way: Way, every: u64, first: u64, deed: Deed) -> Self {
+        self.rules.push((way, every, first, deed));
+        self
+    }
+
+    pub fn mistreat(mut self, how: Mistreat) -> Self {
+        self.how = Some(how);
+        self
+    }
+
+    pub fn deed(&self, way: Way, index: u64) -> Option<Deed> {
+        let ruled = self.rules.iter().find(|(of, every, first, _)| {
+            *of == way && index >= *first && (index - first).is_multiple_of(*every)
+        });
+        self.listed.get(&(way, index)).copied().or_else(|| ruled.map(|rule| rule.3))
+    }
+}
+
+/// What happened one way. `distinct` to `extent` are what a receiver must count.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// Data datagrams that came.
+    pub came: u64,
+    /// Those not passed on.
+    pub dropped: u64,
+    /// Passed on once more than came.
+    pub repeated: u64,
+    /// Held back for a while.
+    pub delayed: u64,
+    /// Sequence numbers passed on, each once.
+    pub distinct: u64,
+    /// Passed on although passed on before.
+    pub duplicate: u64,
+    /// Passed on for the first time after a higher number of their flow (RFC 4737).
+    pub reordered: u64,
+    /// The largest distance of such to the highest number before.
+    pub extent: u64,
+    /// Control messages that came.
+    pub control: u64,
+    /// Control messages not passed on.
+    pub control_dropped: u64,
+    /// Datagrams by which a socket showed itself; they are treated as control.
+    pub shown: u64,
+    /// Neither data nor control: passed on as they are.
+    pub other: u64,
+    /// Passed on in vain: the system refused them.
+    pub refused: u64,
+}
+
+/// What the relay has done.
+#[derive(Debug, Default, Clone)]
+pub struct Account {
+    pub forward: Lane,
+    pub back: Lane,
+    /// Source addresses of clients.
+    pub sources: usize,
+    /// Dropped at its own sockets: an account of a test that has any is worth nothing.
+    pub lost_by_relay: u64,
+    /// The first control messages, in the order they came.
+    pub messages: Vec<(Way, Vec<u8>)>,
+}
+
+impl Account {
+    pub fn lane(&self, way: Way) -> &Lane {
+        match way {
+            Way::Forward => &self.forward,
+            Way::Back => &self.back,
+        }
+    }
+
+    /// The account, once it is sure that the relay itself lost nothing.
+    #[track_caller]
+    pub fn sound(self) -> Self {
+        assert_eq!(self.lost_by_relay, 0, "the relay could not keep up: send more slowly");
+        assert_eq!(self.forward.refused + self.back.refused, 0, "the relay could not send");
+        self
+    }
+}
+
+/// Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+#[derive(Debug, Clone)]
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// What a receiver knows of one flow.
+#[derive(Default)]
+pub struct Flow {
+    highest: Option<u64>,
+    seen: HashSet<u64>,
+}
+
+/// Held back: until so many of its direction have gone on.
+pub struct Held {
+    pub due: u64,
+    pub source: usize,
+    pub bytes: Vec<u8>,
+}
+
+/// One direction at work.
+#[derive(Default)]
+pub struct LaneWork {
+    pub lane: Lane,
+    /// Data datagrams that went on in their turn.
+    pub passed: u64,
+    pub held: Vec<Held>,
+    pub held_control: Vec<(usize, Vec<u8>)>,
+    /// By source, tag and flow.
+    flows: HashMap<(usize, u16, u16), Flow>,
+}
+
+impl LaneWork {
+    /// What the receiver makes of it.
+    pub fn count(&mut self, source: usize, bytes: &[u8]) {
+        let tag = tag_of(bytes);
+        let Some(header) = wire::decode_own(bytes, tag) else { return };
+        let flow = self.flows.entry((source, tag, header.flow)).or_default();
+        if !flow.seen.insert(header.sequence) {
+            self.lane.duplicate += 1;
+            return;
+        }
+        self.lane.distinct += 1;
+        match flow.highest {
+            Some(highest) if highest > header.sequence => {
+                self.lane.reordered += 1;
+                self.lane.extent = self.lane.extent.max(highest - header.sequence);
+            }
+            _ => flow.highest = Some(header.sequence),
+        }
+    }
+
+    /// Those whose turn it is now, or all.
+    pub fn ripe(&mut self, all: bool) -> Vec<Held> {
+        let passed = self.passed;
+        self.held.extract_if(.., |held| all || held.due <= passed).collect()
+    }
+}
+
+pub fn tag_of(bytes: &[u8]) -> u16 {
+    bytes.first_chunk().map_or(0, |tag| u16::from_be_bytes(*tag))
+}

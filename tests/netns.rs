@@ -1,0 +1,165 @@
+//! Two network namespaces joined by a pair of devices: what really crosses a network. Needs root,
+//! `unshare` and `ip`; where something is missing, each test says so loudly and passes.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{cells, number};
+use serde_json::Value;
+
+/// Names and joins two namespaces, in a mount namespace of its own: nobody else sees them.
+const SET_UP: &str = "\
+set -e
+mkdir -p /run/netns; mount -t tmpfs none /run/netns
+ip netns add a; ip netns add b
+ip link add v0 netns a type veth peer name v1 netns b
+ip -n a addr add 10.9.0.1/24 dev v0; ip -n b addr add 10.9.0.2/24 dev v1
+ip -n a addr add fd09::1/64 dev v0 nodad; ip -n b addr add fd09::2/64 dev v1 nodad
+for n in a b; do ip -n $n link set lo up; done
+ip -n a link set v0 up; ip -n b link set v1 up
+A='ip netns exec a'; B='ip netns exec b'
+until $A grep -qx up /sys/class/net/v0/operstate; do :; done
+until $B grep -qx up /sys/class/net/v1/operstate; do :; done
+rx() { $B cat /sys/class/net/v1/statistics/rx_packets; }
+serve() {
+  $B $U sink -q -J -p 7788 \"$@\" >$T/sink 2>$T/said &
+  until grep -q 'sink on' $T/said; do :; done
+}
+";
+
+/// Runs a script there; what it printed, by lines of `====`. `None` where this cannot be had.
+fn between_two(script: &str) -> Option<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let udperf = env!("CARGO_BIN_EXE_udperf");
+    let all = format!("{SET_UP}\necho READY\n{script}");
+    let output = Command::new("unshare")
+        .args(["-rmn", "sh", "-c", &all])
+        .env("U", udperf)
+        .env("T", folder.path())
+        .output();
+    let skip = |why: String| {
+        eprintln!("SKIPPED: no two namespaces: {why}");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: {why}");
+        None
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return skip(error.to_string()),
+    };
+    let error = common::stderr(&output);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let Some((_, text)) = text.split_once("READY\n") else { return skip(error) };
+    assert!(output.status.success(), "{text}\n{error}");
+    Some(text.split("====\n").map(str::to_owned).collect())
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Whether no datagram of this one cell was lost; how many were sent.
+fn all_arrived(report: &Value) -> u64 {
+    let [cell] = cells(report) else { panic!("one cell") };
+    common::check(cell, "between two namespaces");
+    assert_eq!(number(cell, "ledger.lost"), 0);
+    assert_eq!(number(cell, "ledger.received"), number(cell, "ledger.sent"));
+    number(cell, "ledger.sent")
+}
+
+#[test]
+fn what_is_sent_to_another_namespace_crosses_the_devices() {
+    let flags = "-l 200 -e plain -n 20000 -r 20k --warmup 0 -q -J";
+    let script = format!(
+        "rx; echo ====
+         $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b {flags}; echo ====
+         rx; echo ====
+         serve --once; $A $U blast 10.9.0.2 {flags}; wait; echo ====
+         rx; echo ====
+         $A $U bench --to fd09::2 --to-netns /run/netns/b {flags}; echo ====
+         rx"
+    );
+    let Some(parts) = between_two(&script) else { return };
+    let rx = |part: usize| parts[part].trim().parse::<u64>().unwrap();
+    // One process, then two, then the other family: the same path, and the same ledger.
+    for (before, report) in [(0, 1), (2, 3), (4, 5)] {
+        let report = json(&parts[report]);
+        assert_eq!(all_arrived(&report), 20_000);
+        assert!(rx(before + 2) - rx(before) >= 20_000);
+        let kernel = &cells(&report)[0]["kernel"];
+        assert!(kernel["in_datagrams"].as_u64().unwrap() >= 20_000, "the receivers': {kernel}");
+        let codes = common::codes(&report);
+        assert!(!codes.contains(&"over_loopback".to_owned()), "{codes:?}");
+    }
+}
+
+#[test]
+fn between_two_addresses_of_one_host_nothing_crosses_a_device() {
+    let script = "rx; echo ====
+         $A $U bench -B 10.9.0.1 -l 64 -e plain -n 1000 -r 20k --warmup 0 -q -J; echo ====
+         rx";
+    let Some(parts) = between_two(script) else { return };
+    let report = json(&parts[1]);
+    assert_eq!(all_arrived(&report), 1_000);
+    assert!(common::codes(&report).contains(&"over_loopback".to_owned()));
+    let rx = |part: usize| parts[part].trim().parse::<u64>().unwrap();
+    assert!(rx(2) - rx(0) < 1_000);
+}
+
+#[test]
+fn groups_and_broadcast_reach_the_other_side() {
+    let flags = "--no-peer -r 10k -n 300 --warmup 0 -q";
+    // A link-local address of its own needs a moment that nobody announces; this one does not.
+    let script = format!(
+        "ip -n a addr add fe80::9/64 dev v0 nodad
+         serve --join ff02::4d9e%v1 --idle-timeout 3
+         $A $U blast '[ff02::4d9e%v0]' {flags} >/dev/null; wait; cat $T/sink; echo ====
+         serve --join 239.1.2.3%v1 --idle-timeout 3
+         $A $U blast 239.1.2.3 --dev v0 {flags} >/dev/null; wait; cat $T/sink; echo ====
+         serve --idle-timeout 3
+         $A $U blast 10.9.0.255 --broadcast {flags} >/dev/null
+         $A $U blast 255.255.255.255 --broadcast --dev v0 {flags} >/dev/null; wait; cat $T/sink"
+    );
+    let Some(parts) = between_two(&script) else { return };
+    for (part, expected) in parts.iter().zip([300, 300, 600]) {
+        assert_eq!(number(&json(part), "others.datagrams"), expected, "{parts:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_flows_have_a_port_each() {
+    let script = "serve --once
+         $A $U blast 10.9.0.2 -P 10000 --port-range 20000-40000 -e plain -n 20000 -r 20k \
+             --warmup 0 -q -J; wait";
+    // A process needs a file for each, and some beside them.
+    let limit = Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap();
+    let limit = String::from_utf8(limit.stdout).unwrap();
+    if limit.trim().parse::<u64>().is_ok_and(|limit| limit < 10_100) {
+        return eprintln!("SKIPPED: the hard limit of open files is {limit}");
+    }
+    let Some(parts) = between_two(script) else { return };
+    let report = json(&parts[0]);
+    let [cell] = cells(&report) else { panic!("one cell") };
+    common::check(cell, "ten thousand flows");
+    assert_eq!(number(cell, "streams"), 10_000);
+    assert_eq!(number(cell, "ledger.sent"), 20_000);
+    assert_eq!(number(cell, "ledger.foreign"), 0);
+}
+
+#[test]
+fn a_namespace_that_cannot_be_entered_is_named() {
+    let run = |netns: &str| {
+        let words = "bench --to 127.0.0.1 -e plain -l 64 -n 1 --warmup 0 -q --to-netns";
+        let output = common::run(&format!("{words} {netns}"));
+        (output.status.code(), common::stderr(&output))
+    };
+    let (code, error) = run("no-such-udperf-namespace");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("/run/netns/no-such-udperf-namespace"), "{error}");
+    assert!(error.contains("ip netns add"), "{error}");
+    let (code, error) = run("/dev/null");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cannot enter the network namespace /dev/null"), "{error}");
+}

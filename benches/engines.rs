@@ -91,7 +91,12 @@ impl Contest {
         };
         let machine = Machine { cpus: vec![tx, rx], ..Machine::default() };
         let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
-        let outcome = run::run(&plan, &mut run::OneHost::default(), &Arc::new(AtomicBool::new(false)), &mut ());
+        let outcome = run::run(
+            &plan,
+            &mut run::OneHost::default(),
+            &Arc::new(AtomicBool::new(false)),
+            &mut (),
+        );
         if let Some(error) = outcome.error {
             return Err(error.to_string());
         }

@@ -1,5 +1,6 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+pub mod host;
 mod stamps;
 
 use std::io;
@@ -301,96 +302,4 @@ pub fn device_index(_device: &str) -> io::Result<u32> {
 #[must_use]
 pub fn stolen_ns() -> Option<u64> {
     None
-}
-
-/// Facts about the machine: nothing is known here.
-pub mod host {
-    use crate::sys::{CpuTime, Load};
-
-    /// Unknown here.
-    #[must_use]
-    pub fn hostname() -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn kernel() -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn cpu_model() -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn online_cpus() -> Option<usize> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn isolated_cpus() -> Option<Vec<usize>> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn thread_siblings(_cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn smt_active() -> Option<bool> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn governor(_cpus: &[usize]) -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn rmem_max() -> Option<u64> {
-        None
-    }
-
-    pub use self::rmem_max as wmem_max;
-    pub use self::{rmem_max as max_dgram_qlen, rmem_max as netdev_max_backlog};
-
-    /// Unknown here.
-    #[must_use]
-    pub fn clocksource() -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn cpu_time() -> Option<CpuTime> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn load() -> Option<Load> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn virtualization() -> Option<String> {
-        None
-    }
-
-    /// Unknown here.
-    #[must_use]
-    pub fn container() -> Option<String> {
-        None
-    }
 }

@@ -19,7 +19,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
-    /// The sink: HOST, HOST:PORT or [v6]:PORT; port 7788 where none is given
+    /// The sink: HOST or HOST:PORT, an IPv6 address with a port in brackets; 7788 without a port
     #[arg(value_name = "TARGET")]
     pub target: String,
 

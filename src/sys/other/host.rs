@@ -1,0 +1,105 @@
+//! Facts about the machine: nothing is known here.
+
+use crate::sys::{CpuTime, Load};
+
+/// Unknown here.
+#[must_use]
+pub fn hostname() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn kernel() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn cpu_model() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn online_cpus() -> Option<usize> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn isolated_cpus() -> Option<Vec<usize>> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn thread_siblings(_cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn smt_active() -> Option<bool> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn governor(_cpus: &[usize]) -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn rmem_max() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn wmem_max() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn netdev_max_backlog() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn max_dgram_qlen() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn clocksource() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn cpu_time() -> Option<CpuTime> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn load() -> Option<Load> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn virtualization() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn container() -> Option<String> {
+    None
+}

@@ -1,4 +1,5 @@
-//! Tells the program which commit it was built from, and whether it can have the engine `uring`.
+//! Tells the program which commit it was built from, and whether it can have the engine `uring` and
+//! AF_UNIX sockets.
 
 use std::env;
 use std::process::Command;
@@ -25,8 +26,17 @@ fn uring() {
     }
 }
 
+/// Sets `cfg(udperf_unix)` where there are AF_UNIX datagram sockets.
+fn unix() {
+    let portable = env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_some();
+    if env::var_os("CARGO_CFG_UNIX").is_some() && !portable {
+        println!("cargo::rustc-cfg=udperf_unix");
+    }
+}
+
 fn main() {
     uring();
+    unix();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
     for path in ["HEAD", "index"] {

@@ -21,7 +21,7 @@
 //! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
 //! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
-//! | [`net`] | sockets, groups that share a port, waiting, pinning, `engine/`: a file an engine |
+//! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
 //! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`; two hosts: `across`, `sink` |
 //! | [`report`] | the document, and the faces that show it |

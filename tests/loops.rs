@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use mio::Interest;
+use mio::net::UdpSocket;
 use proptest::prelude::*;
 use udperf::clock::{Clock, ManualClock};
 use udperf::net::Waiter;
@@ -44,6 +45,8 @@ struct Scripted {
 }
 
 impl Tx for Scripted {
+    type Socket = UdpSocket;
+
     fn batch(&self, _paced: bool) -> usize {
         self.batch
     }
@@ -161,6 +164,8 @@ struct Delivered {
 }
 
 impl Rx for Delivered {
+    type Socket = UdpSocket;
+
     fn pull(&mut self) -> Pull {
         self.at += self.pulled;
         self.pulled = self.batch.min(self.datagrams.len() - self.at);

@@ -16,7 +16,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
-    let machine = run::machine(&facts);
+    let mut machine = run::machine(&facts);
+    lower::without_ip(&scenario, &mut machine);
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);
     let (stop, mut bed) = (stop_on_signals()?, OneHost::default());
     let bed = &mut bed;

@@ -2,17 +2,26 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::args::{BenchArgs, BlastArgs, CellArgs, Spread, Switch, Timestamps, Wait};
+use super::args::{BenchArgs, BlastArgs, CellArgs, Local, Spread, Switch, Timestamps, Wait};
 use super::error::CliError;
 use crate::plan::{
-    EnginePair, EngineWord, IpOptions, Limit, Machine, Missing, PaceShape, Route, Scenario,
-    TimestampKind, WaitKind,
+    EnginePair, EngineWord, IpOptions, Kind, Limit, Machine, Missing, PaceShape, Route, RxKind,
+    Scenario, TimestampKind, TxKind, WaitKind,
 };
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
-    let bind = local(&args.cells, args.to)?;
+    let bind = match &args.cells.bind {
+        Some(Local::Unix(name)) => {
+            only_ip(args)?;
+            let base = Scenario { unix: Some(name.to_string()), ..Scenario::default() };
+            return scenario(&args.cells, base);
+        }
+        Some(Local::Ip(bind)) => Some(*bind),
+        None => None,
+    };
+    let bind = local(&args.cells, bind, args.to)?;
     let (to, to_netns) = (args.to, args.to_netns.clone());
     let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
     scenario(&args.cells, base)
@@ -20,7 +29,16 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
 
 /// What `blast` is to measure, from a local address of the family of `target`.
 pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
-    let bind = args.cells.bind.unwrap_or_else(|| any(target.ip()));
+    let bind = match &args.cells.bind {
+        Some(Local::Ip(bind)) => *bind,
+        Some(Local::Unix(name)) => {
+            let why = format!(
+                "--bind unix:{name} is for bench: AF_UNIX reaches no other host; leave it away"
+            );
+            return Err(CliError::Contradiction(why));
+        }
+        None => any(target.ip()),
+    };
     if bind.is_ipv4() != target.is_ipv4() {
         let why = format!("--bind {bind} and the target {target} are of two families; leave one");
         return Err(CliError::Contradiction(why));
@@ -125,6 +143,42 @@ pub(crate) fn settle_for(
     left_out
 }
 
+/// What AF_UNIX does not have, whatever the host: offload is UDP's.
+pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
+    if scenario.unix.is_some() {
+        let offload = [TxKind::Gso.word(), RxKind::Gro.word()];
+        machine.missing.retain(|missing| !offload.contains(&missing.engine.as_str()));
+        machine.missing.extend(offload.map(|engine| Missing {
+            engine: engine.to_owned(),
+            why: "AF_UNIX has no super-packets: they are UDP's".to_owned(),
+        }));
+    }
+}
+
+/// Refuses what only IP has, where datagrams go by AF_UNIX.
+fn only_ip(args: &BenchArgs) -> Result<(), CliError> {
+    let BenchArgs { port, to, to_netns: _, cells } = args;
+    let flags = [
+        ("-4", cells.ipv4),
+        ("-6", cells.ipv6),
+        ("--port", *port != 0),
+        ("--to", to.is_some()),
+        ("--port-range", cells.port_range.is_some()),
+        ("--dscp", cells.dscp.is_some()),
+        ("--ttl", cells.ttl.is_some()),
+        ("--df", cells.df),
+        ("--dev", cells.dev.is_some()),
+        // Only a connected sender can wait for room in its receiver's queue.
+        ("--connect off", cells.connect == Switch::Off),
+    ];
+    match flags.into_iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(CliError::Contradiction(format!(
+            "{flag} means nothing to AF_UNIX; leave it or --bind unix: away"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The rates, with the default filled in.
 fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     let asked = once(args.rates.iter().copied().chain(args.bits).collect());
@@ -140,9 +194,9 @@ fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
 
 /// The address of the senders on one host, and of the receivers if they have no other, with the
 /// default filled in.
-fn local(args: &CellArgs, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
+fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
     let nobody = |addr: IpAddr| addr.is_multicast() || addr == Ipv4Addr::BROADCAST;
-    let named = [("--bind", args.bind), ("--to", to)];
+    let named = [("--bind", bind), ("--to", to)];
     let named = named.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
     for (flag, addr) in named {
         if nobody(addr) {
@@ -157,7 +211,7 @@ fn local(args: &CellArgs, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
             return Err(CliError::Contradiction(why));
         }
     }
-    match (args.bind, to) {
+    match (bind, to) {
         (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => {
             let why = format!("--bind {bind} and --to {to} are of two families; choose one");
             Err(CliError::Contradiction(why))
@@ -225,6 +279,27 @@ mod tests {
     fn lists_lose_what_they_say_twice() {
         let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto,plain").unwrap();
         assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 2));
+    }
+
+    #[test]
+    fn what_is_only_of_ip_is_refused_by_its_name_where_there_is_none() {
+        let scenario = lowered("udperf bench -B unix:/tmp/a").unwrap();
+        assert_eq!(scenario.unix, Some("/tmp/a".to_owned()));
+        for flag in
+            ["-4", "-6", "--to ::1", "--ttl 3", "--df", "--dscp ef", "--dev lo", "--connect off"]
+        {
+            let error = lowered(&format!("udperf bench -B unix: {flag}")).unwrap_err().to_string();
+            let name = if flag == "--connect off" { flag } else { flag.split(' ').next().unwrap() };
+            assert!(error.starts_with(&format!("{name} means nothing")), "{error}");
+        }
+        let ports = lowered("udperf bench -B unix: --port-range 1-2 -p 7").unwrap_err();
+        assert!(ports.to_string().starts_with("--port means nothing"), "{ports}");
+        let mut machine = Machine::default();
+        without_ip(&scenario, &mut machine);
+        let lacks = |pair| machine.lacks(pair).is_some();
+        assert!(
+            lacks(EnginePair::OFFLOAD) && !lacks(EnginePair::PLAIN) && !lacks(EnginePair::URING)
+        );
     }
 
     #[test]

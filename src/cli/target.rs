@@ -41,6 +41,9 @@ pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliErr
 /// Host and port.
 fn split(target: &str) -> Result<(&str, u16), CliError> {
     let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
+    if target.starts_with("unix:") {
+        return Err(bad("AF_UNIX is measured in one process; use bench --bind unix:PATH"));
+    }
     let port = |word: &str| {
         word.parse::<u16>()
             .ok()

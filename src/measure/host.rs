@@ -42,6 +42,8 @@ pub struct HostFacts {
     pub wmem_max: Option<u64>,
     /// `net.core.netdev_max_backlog` in packets.
     pub netdev_max_backlog: Option<u64>,
+    /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
+    pub max_dgram_qlen: Option<u64>,
     /// The kernel's clock source, e.g. `tsc`.
     pub clocksource: Option<String>,
     /// The hypervisor this runs under, as far as it shows.

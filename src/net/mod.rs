@@ -1,6 +1,7 @@
 //! Sockets, waiting for them, placement of threads on cores, what this host can do, and the
 //! engines that move datagrams.
 
+mod datagram;
 pub mod engine;
 mod group;
 mod multicast;
@@ -9,16 +10,17 @@ mod pin;
 mod ports;
 mod socket;
 pub mod steer;
+mod unix;
 mod wait;
 
+pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;
 pub use socket::{Options, SocketError, Udp};
+pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};
-
-use std::net::SocketAddr;
 
 /// What the network side of a worker could not do. Each variant says what was asked, what is
 /// wrong and what mends it.
@@ -27,6 +29,9 @@ pub enum NetError {
     /// A socket could not be had as asked.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// An AF_UNIX socket could not be had as asked.
+    #[error(transparent)]
+    Unix(#[from] UnixError),
     /// A thread could not be placed.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -42,10 +47,8 @@ pub enum NetError {
         source: std::io::Error,
     },
     /// The readiness queue could not be made.
-    #[error("cannot wait for socket {addr}: {source}; raise the limit of open files (ulimit -n)")]
+    #[error("cannot wait for sockets: {source}; raise the limit of open files (ulimit -n)")]
     Poll {
-        /// The socket.
-        addr: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },

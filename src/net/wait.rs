@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use mio::net::UdpSocket;
+use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::sys;
@@ -80,7 +80,7 @@ impl Waiter {
 
     /// Takes note that there was something to do at `now` with these sockets.
     #[inline]
-    pub fn busy(&mut self, now: Nanos, sockets: &mut [UdpSocket]) {
+    pub fn busy(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         self.busy_at = now;
         if self.watching {
             self.stay_or_leave(now, sockets);
@@ -114,7 +114,7 @@ impl Waiter {
     /// Waits, with nothing to do at `now`: the caller has just been told WouldBlock, as mio's edges
     /// demand. `draining`: sleeps are short, for the end may come without a datagram.
     #[inline]
-    pub fn idle(&mut self, now: Nanos, draining: bool, sockets: &mut [UdpSocket]) -> Waited {
+    pub fn idle(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
         if now.since(self.busy_at) < self.spin_for {
             std::hint::spin_loop();
             return Waited::Spun;
@@ -122,7 +122,7 @@ impl Waiter {
         self.sleep(now, draining, sockets)
     }
 
-    fn sleep(&mut self, now: Nanos, draining: bool, sockets: &mut [UdpSocket]) -> Waited {
+    fn sleep(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
         self.slept = true;
         if !self.watching {
             self.enter(sockets);
@@ -135,7 +135,7 @@ impl Waiter {
 
     /// Puts the sockets into the event queue. One that is ready already is reported at once, so
     /// nothing that came since the caller last looked is slept through.
-    fn enter(&mut self, sockets: &mut [UdpSocket]) {
+    fn enter(&mut self, sockets: &mut [impl Source]) {
         for socket in sockets {
             // One that cannot be watched costs short sleeps, not datagrams.
             let _ = self.poll.registry().register(socket, Token(0), self.interest);
@@ -144,7 +144,7 @@ impl Waiter {
     }
 
     /// Leaves the event queue once the worker has been busy for a while without a sleep.
-    fn stay_or_leave(&mut self, now: Nanos, sockets: &mut [UdpSocket]) {
+    fn stay_or_leave(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         if std::mem::take(&mut self.slept) {
             self.woke_at = now;
         }
@@ -153,7 +153,7 @@ impl Waiter {
         }
     }
 
-    fn leave(&mut self, sockets: &mut [UdpSocket]) {
+    fn leave(&mut self, sockets: &mut [impl Source]) {
         for socket in sockets {
             let _ = self.poll.registry().deregister(socket);
         }

@@ -165,6 +165,7 @@ impl Plan {
             size: cell.size,
             flows: share(worker)..share(worker + 1),
             bind: SocketAddr::new(scenario.bind, port),
+            unix: scenario.unix.as_ref().map(|name| format!("{name}.{worker}")),
             socket_buffer: scenario.socket_buffer,
             ip: scenario.ip.clone(),
             broadcast: scenario.broadcast,

@@ -78,8 +78,10 @@ pub struct Scenario {
     pub socket_buffer: usize,
     /// Whether senders connect their sockets.
     pub connect: bool,
-    /// Local address of both ends, or of this one.
+    /// Local address of both ends, or of this one; without meaning where `unix` says it.
     pub bind: IpAddr,
+    /// What AF_UNIX receivers are named by, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
+    pub unix: Option<String>,
     /// Address of the receivers, where both ends are in this process; `None`: `bind`.
     pub to: Option<IpAddr>,
     /// File of the network namespace that these receivers are in; `None`: ours.
@@ -122,6 +124,7 @@ impl Default for Scenario {
             socket_buffer: 4 << 20,
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
+            unix: None,
             to: None,
             to_netns: None,
             port: 0,

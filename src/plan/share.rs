@@ -64,6 +64,8 @@ pub struct Share {
     pub flows: Range<u16>,
     /// Where to bind.
     pub bind: SocketAddr,
+    /// In place of that, the name of the receiver of this number; `None`: UDP.
+    pub unix: Option<String>,
     /// Socket buffer to ask for, in bytes.
     pub socket_buffer: usize,
     /// IP options.

@@ -7,9 +7,10 @@ use super::RunError;
 use super::control::Control;
 use super::counters::Watch;
 use super::crew::Crew;
-use super::dispatch::NULL_TAG;
+use super::dispatch::{Given, NULL_TAG};
 use super::worker::Phase;
 use crate::measure::{Ends, Harvest};
+use crate::net::{NetError, Unix, UnixFile, UnixName};
 use crate::plan::{Cell, Limit, Load, Plan, RxKind};
 use crate::sys;
 use crate::unit::Nanos;
@@ -23,7 +24,8 @@ pub(crate) fn measure(
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
 ) -> Result<Harvest, RunError> {
-    let crew = set_up(plan, cell, load)?;
+    // To the end of the cell, however it ends.
+    let (crew, _files) = set_up(plan, cell, load)?;
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
     let null = cell.engine.rx == RxKind::Null;
@@ -34,7 +36,8 @@ pub(crate) fn measure(
     }
     let netns = plan.scenario.to_netns.as_deref();
     let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns)));
-    let watch = Watch::begin();
+    let unix = plan.scenario.unix.is_some();
+    let watch = if unix { Watch::begin_beside_ip() } else { Watch::begin() };
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
@@ -52,18 +55,45 @@ pub(crate) fn measure(
     Ok(harvest)
 }
 
-/// Starts receivers, then senders.
-fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<Crew, RunError> {
-    let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
+/// Starts receivers, then senders; returns with them the files that their sockets have made.
+fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<(Crew, Vec<UnixFile>), RunError> {
+    let (mut crew, mut files) = (Crew::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
+    match start(&mut crew, &mut files, plan, cell, load) {
+        Ok(()) => Ok((crew, files)),
+        Err(error) => {
+            // Those that were started give their names back before another cell asks for them.
+            let _ = crew.collect(&cell.id);
+            Err(error)
+        }
+    }
+}
+
+fn start(
+    crew: &mut Crew,
+    files: &mut Vec<UnixFile>,
+    plan: &Plan,
+    cell: &Cell,
+    load: Load,
+) -> Result<(), RunError> {
     let mut addrs = Vec::new();
     for share in plan.rx_shares(cell) {
-        addrs.push(crew.add_receiver(share, None)?);
+        // Here and not in the worker, so that its file outlives whatever happens to that.
+        let given = match &share.common.unix {
+            Some(name) if share.engine != RxKind::Null => {
+                let bound = Unix::bind(&UnixName::new(name), share.common.socket_buffer);
+                let (unix, file) = bound.map_err(NetError::from)?;
+                files.extend(file);
+                Some(Given::Unix(unix))
+            }
+            _ => None,
+        };
+        addrs.push(crew.add_receiver(share, given)?);
     }
     for (share, addr) in plan.tx_shares(cell, load).into_iter().zip(addrs) {
         let to = addr.unwrap_or(share.common.bind);
         crew.add_sender(share, to, Vec::new())?;
     }
-    Ok(crew)
+    Ok(())
 }
 
 /// Leads all workers through a phase; returns how many datagrams were sent and received.

@@ -11,7 +11,8 @@ use crate::unit::Nanos;
 /// What was read when a phase began.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    counters: KernelCounters,
+    /// `None`: what is measured passes none of them.
+    counters: Option<KernelCounters>,
     stolen_ns: Option<u64>,
 }
 
@@ -25,26 +26,33 @@ pub(crate) struct Seen {
 impl Watch {
     /// Reads all counters.
     pub(crate) fn begin() -> Self {
-        Self { counters: read(), stolen_ns: sys::stolen_ns() }
+        Self { counters: Some(read()), stolen_ns: sys::stolen_ns() }
+    }
+
+    /// Of datagrams that never see IP, and so none of its counters: whatever those count meanwhile
+    /// is somebody else's.
+    pub(crate) fn begin_beside_ip() -> Self {
+        Self { counters: None, stolen_ns: sys::stolen_ns() }
     }
 
     /// Reads those of another network namespace; CPU time is the same host's.
     pub(crate) fn begin_in(netns: &Path) -> Self {
-        Self { counters: read_in(netns), stolen_ns: None }
+        Self { counters: Some(read_in(netns)), stolen_ns: None }
     }
 
     /// Reads them again.
     pub(crate) fn end(&self) -> Seen {
-        self.seen(&read())
+        self.seen(read)
     }
 
     /// Reads those of that other network namespace again.
     pub(crate) fn end_in(&self, netns: &Path) -> Seen {
-        self.seen(&read_in(netns))
+        self.seen(|| read_in(netns))
     }
 
-    fn seen(&self, now: &KernelCounters) -> Seen {
-        let kernel = now.since(&self.counters, None);
+    fn seen(&self, now: impl FnOnce() -> KernelCounters) -> Seen {
+        let since = |then: &KernelCounters| now().since(then, None);
+        let kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
         Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }

@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::RunError;
-use super::dispatch::{Outlet, run_receiver, run_sender};
+use super::dispatch::{Given, Outlet, run_receiver, run_sender};
 use super::worker::{Done, Event, Line, Phase};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::NullLink;
@@ -86,9 +86,10 @@ impl Crew {
     pub(crate) fn add_receiver(
         &mut self,
         share: RxShare,
-        given: Option<Udp>,
+        given: Option<impl Into<Given>>,
     ) -> Result<Option<SocketAddr>, RunError> {
         let link = Arc::clone(&self.link);
+        let given = given.map(Into::into);
         let name = format!("udperf-rx-{}", share.common.worker);
         let work = move |line: &Line| run_receiver(&share, given, &link, line);
         self.receivers.push(spawn(name, self.event_tx.clone(), work)?);

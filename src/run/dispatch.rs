@@ -12,13 +12,28 @@ use crate::net::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
-use crate::net::{NetError, Options, Ports, Udp};
+use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};
 
+/// A receiver's socket that somebody else has opened.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// Of UDP.
+    Udp(Udp),
+    /// Of AF_UNIX.
+    Unix(Unix),
+}
+
+impl From<Udp> for Given {
+    fn from(udp: Udp) -> Self {
+        Self::Udp(udp)
+    }
+}
+
 /// Where a sender sends, and from where.
 pub(crate) struct Outlet {
-    /// Where to.
+    /// Where to; without meaning to AF_UNIX.
     pub(crate) to: SocketAddr,
     /// Sockets to use, one a flow; what is missing is opened.
     pub(crate) given: Vec<Udp>,
@@ -33,14 +48,23 @@ pub(crate) fn run_sender(
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<TxHalf, NetError> {
-    let Share { size, batch, .. } = share.common;
     settle(&share.common)?;
-    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     if share.engine == TxKind::Null {
-        let tx = NullTx::new(Arc::clone(link), usize::from(share.common.flows.start), size);
+        let first = usize::from(share.common.flows.start);
+        let tx = NullTx::new(Arc::clone(link), first, share.common.size);
         return send_phases(tx, share, None, line);
     }
-    let Flows { sockets, to, buffer } = open_flows(share, outlet)?;
+    match &share.common.unix {
+        Some(name) => send_on(connect_flows(share, name)?, share, line),
+        None => send_on(open_flows(share, outlet)?, share, line),
+    }
+}
+
+/// Sends on these sockets.
+fn send_on<S: Datagram>(flows: Flows<S>, share: &TxShare, line: &Line) -> Result<TxHalf, NetError> {
+    let Share { size, batch, .. } = share.common;
+    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
+    let Flows { sockets, to, buffer } = flows;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
@@ -62,19 +86,37 @@ pub(crate) fn run_sender(
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
     share: &RxShare,
-    given: Option<Udp>,
+    given: Option<Given>,
     link: &Arc<NullLink>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
-    let Share { size, batch, .. } = share.common;
     settle(&share.common)?;
-    let stamps = share.stamps;
     if share.engine == RxKind::Null {
         let (first, flows) = (share.common.flows.start, share.common.flows.len());
-        let rx = NullRx::new(Arc::clone(link), first.into(), flows, size, stamp);
-        return receive_phases(rx, share, share.common.bind, None, line);
+        let rx = NullRx::new(Arc::clone(link), first.into(), flows, share.common.size, stamp);
+        return receive_phases(rx, share, Some(share.common.bind), None, line);
     }
-    let (socket, local, buffer) = open_one(&share.common, given)?;
+    let udp = match given {
+        // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
+        Some(Given::Unix(unix)) => return receive_on(unix.socket, share, None, None, line),
+        Some(Given::Udp(udp)) => udp,
+        None => Udp::open(&options(&share.common))?,
+    };
+    let Udp { socket, local, receive_buffer, .. } = udp;
+    let buffer = receive_buffer.map(|bytes| bytes as u64);
+    receive_on(socket, share, Some(local), buffer, line)
+}
+
+/// Receives on this socket.
+fn receive_on<S: Datagram>(
+    socket: S,
+    share: &RxShare,
+    local: Option<SocketAddr>,
+    buffer: Option<u64>,
+    line: &Line,
+) -> Result<RxHalf, NetError> {
+    let Share { size, batch, .. } = share.common;
+    let stamps = share.stamps;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
         RxKind::Plain if stamps => {
@@ -111,18 +153,18 @@ fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
 pub(crate) const NULL_TAG: u16 = 0x4E75;
 
 /// A sender's sockets.
-struct Flows {
+struct Flows<S: Datagram> {
     /// One a flow.
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<S>,
     /// Where to send; `None`: they are connected.
-    to: Option<SocketAddr>,
+    to: Option<S::Address>,
     /// The smallest SO_SNDBUF granted.
     buffer: Option<u64>,
 }
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows, NetError> {
+fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows<UdpSocket>, NetError> {
     let Outlet { to, given, ports } = outlet;
     let multicast = to.ip().is_multicast();
     let options = Options { ports, multicast, ..options(&share.common) };
@@ -137,12 +179,12 @@ fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows, NetError> {
     Ok(Flows { sockets, to: (!share.connect).then_some(to), buffer })
 }
 
-/// Opens a receiver's socket, or takes the one that was given.
-fn open_one(
-    share: &Share,
-    given: Option<Udp>,
-) -> Result<(UdpSocket, SocketAddr, Option<u64>), NetError> {
-    let udp = given.map_or_else(|| Udp::open(&options(share)), Ok)?;
-    let Udp { socket, local, receive_buffer, .. } = udp;
-    Ok((socket, local, receive_buffer.map(|bytes| bytes as u64)))
+/// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
+fn connect_flows(share: &TxShare, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
+    let name = UnixName::new(name);
+    let connect = |_| Unix::connect(&name, share.common.socket_buffer);
+    let all = share.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let buffer = all.iter().filter_map(|unix| unix.send_buffer).min().map(|bytes| bytes as u64);
+    let sockets = all.into_iter().map(|unix| unix.socket).collect();
+    Ok(Flows { sockets, to: None, buffer })
 }

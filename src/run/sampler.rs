@@ -4,9 +4,8 @@
 //! then the first of a batch. It is marked on the wire, and its receiver remembers it too. All that
 //! a batch without one pays is a comparison.
 
-use mio::net::UdpSocket;
-
 use crate::measure::{TX_SAMPLES, TxSample};
+use crate::net::Datagram;
 use crate::net::engine::{Push, Tx};
 use crate::sys::{self, SendError};
 use crate::unit::Nanos;
@@ -91,7 +90,7 @@ impl Sampler {
     }
 
     /// Ends a phase: what has not come by now does not count.
-    pub(super) fn end(&mut self, sockets: &[UdpSocket]) {
+    pub(super) fn end(&mut self, sockets: &[impl Datagram]) {
         if self.on {
             sockets.iter().for_each(|socket| drop(sys::forget_send_stamps(socket)));
         }
@@ -204,6 +203,8 @@ fn since(epoch: Nanos, realtime_ns: u64) -> Nanos {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as Std;
+
+    use mio::net::UdpSocket;
 
     use super::*;
     use crate::net::engine::PlainTx;

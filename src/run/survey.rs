@@ -68,6 +68,7 @@ pub fn survey(depth: Depth) -> HostFacts {
         rmem_max: sys::host::rmem_max(),
         wmem_max: sys::host::wmem_max(),
         netdev_max_backlog: sys::host::netdev_max_backlog(),
+        max_dgram_qlen: sys::host::max_dgram_qlen(),
         clocksource: sys::host::clocksource(),
         virtualization: sys::host::virtualization(),
         container: sys::host::container(),

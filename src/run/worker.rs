@@ -45,7 +45,7 @@ pub struct Phase {
 /// What a worker says.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Set up; a receiver says where.
+    /// Set up; a receiver of UDP says where.
     Ready(Option<SocketAddr>),
     /// Through a phase: datagrams sent, or received.
     Done(Done),
@@ -98,7 +98,7 @@ pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetErr
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
     };
-    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { addr: share.bind, source })
+    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { source })
 }
 
 /// Leads a sender through its phases.
@@ -187,7 +187,7 @@ impl Drop for SenderDone<'_> {
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
     share: &RxShare,
-    local: SocketAddr,
+    local: Option<SocketAddr>,
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
@@ -207,7 +207,7 @@ pub(crate) fn receive_phases<R: Rx>(
     let mut half = RxHalf::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
     job.drops.restart(&mut rx);
-    let _ = line.events.send(Event::Ready(Some(local)));
+    let _ = line.events.send(Event::Ready(local));
     while let Ok(phase) = line.orders.recv() {
         job.epoch = phase.epoch;
         rx.restart();
@@ -269,7 +269,11 @@ impl SendJob {
             refused_since: None,
             unreachable: None,
             stuck: false,
-            sampler: Sampler::new(share.stamps, share.common.flows.start),
+            // AF_UNIX has no such stamps, and no queue of errors to tell them.
+            sampler: Sampler::new(
+                share.stamps && share.common.unix.is_none(),
+                share.common.flows.start,
+            ),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`affinity`] | the CPUs the calling thread may run on |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
+//! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
 //! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
@@ -45,7 +46,7 @@ mod other;
 use other as imp;
 
 pub use imp::{
-    RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
+    Handle, RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
     clock_identity, device_drops, device_index, enter_netns, forbid_fragments, forget_send_stamps,
     host, join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files,
     realtime_ns, receive_plainly, refusal_of, refuses_offload, report_queue_drops,

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
+/// Anything: nothing here looks into it.
+pub use std::marker::Sized as Handle;
 
 use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
 

@@ -22,9 +22,12 @@ pub struct Sender {
     pub make: MakeTx,
 }
 
+/// A way of sending by UDP.
+pub type Outlet = dyn Tx<Socket = UdpSocket>;
+
 /// Sockets, where to unless connected, size, batch.
 type MakeTx =
-    fn(Vec<UdpSocket>, Option<SocketAddr>, PayloadSize, Option<usize>) -> io::Result<Box<dyn Tx>>;
+    fn(Vec<UdpSocket>, Option<SocketAddr>, PayloadSize, Option<usize>) -> io::Result<Box<Outlet>>;
 
 /// A way of receiving.
 pub struct Receiver {
@@ -61,7 +64,7 @@ pub trait Inlet {
     fn sockets(&mut self) -> &mut [UdpSocket];
 }
 
-impl<R: Rx> Inlet for R {
+impl<R: Rx<Socket = UdpSocket>> Inlet for R {
     fn pull(&mut self) -> Pull {
         Rx::pull(self)
     }
@@ -90,11 +93,11 @@ fn fill(slot: &mut [u8]) {
 /// Arbitrary.
 pub const SEED: u64 = 0x5EED;
 
-fn tx(tx: impl Tx + 'static) -> io::Result<Box<dyn Tx>> {
+fn tx(tx: impl Tx<Socket = UdpSocket> + 'static) -> io::Result<Box<Outlet>> {
     Ok(Box::new(tx))
 }
 
-fn rx(rx: impl Rx + 'static) -> io::Result<Box<dyn Inlet>> {
+fn rx(rx: impl Rx<Socket = UdpSocket> + 'static) -> io::Result<Box<dyn Inlet>> {
     Ok(Box::new(rx))
 }
 

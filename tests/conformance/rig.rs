@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use udperf::measure::{KernelDelta, Ledger, Refusal, RxTally, TxTally};
-use udperf::net::engine::{Pull, Push, Tx};
+use udperf::net::engine::{Pull, Push};
 use udperf::net::{Options, Udp, pin_to};
 use udperf::sys::{self, SendError};
 use udperf::unit::{Nanos, PayloadSize};
 
-use crate::engines::{Inlet, Pair, Receiver};
+use crate::engines::{Inlet, Outlet, Pair, Receiver};
 use crate::ours::{accept, stamp};
 
 /// How long to wait for what a kernel under load has put off; only a failure takes as long.
@@ -161,7 +161,7 @@ impl Setup {
 
 /// A sender and a receiver.
 pub struct Rig {
-    pub tx: Box<dyn Tx>,
+    pub tx: Box<Outlet>,
     pub inbox: Inbox,
     pub name: String,
     /// The address of each flow.

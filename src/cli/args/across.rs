@@ -1,6 +1,6 @@
 //! `udperf blast` and `udperf sink`, as typed.
 
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -78,7 +78,7 @@ pub enum Spread {
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
     /// Local address [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR")]
+    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_ip)]
     pub bind: Option<IpAddr>,
 
     /// Local port; 0: any free one
@@ -154,6 +154,14 @@ pub struct SinkArgs {
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,
+}
+
+/// An IP address; a name of AF_UNIX gets an answer of its own.
+fn parse_ip(word: &str) -> Result<IpAddr, String> {
+    if word.starts_with("unix:") {
+        return Err("AF_UNIX is measured in one process; use bench --bind unix:PATH".to_owned());
+    }
+    word.parse().map_err(|error: AddrParseError| error.to_string())
 }
 
 /// A multicast group, and the device by which to join it where one was named.

@@ -1,11 +1,12 @@
 //! Flags of commands that measure cells.
 
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::{OutputArgs, Switch, Timestamps, Wait};
+use crate::net::UnixName;
 use crate::plan::{EngineWord, PaceKind, Pinning};
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
@@ -97,9 +98,14 @@ pub struct CellArgs {
     #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true)]
     pub connect: Switch,
 
-    /// Local address [default: any; bench: 127.0.0.1, with -6 ::1]
-    #[arg(short = 'B', long, value_name = "ADDR")]
-    pub bind: Option<IpAddr>,
+    /// Local address; bench: or unix:PATH for AF_UNIX [default: any; bench: 127.0.0.1, with -6 ::1]
+    ///
+    /// unix:PATH sends by AF_UNIX datagram sockets instead, to show what the IP stack costs.
+    /// Receivers are bound to PATH.0, PATH.1 …, which are removed at the end; unix:@NAME makes no
+    /// files, and unix: takes a name of its own. Nothing is lost there: a full queue
+    /// (net.unix.max_dgram_qlen datagrams) refuses.
+    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_local)]
+    pub bind: Option<Local>,
 
     /// Local ports to take flows' from, such as 20000-29999; any free ones otherwise
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
@@ -140,6 +146,23 @@ pub struct CellArgs {
     /// How the result is given
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// A local address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// Of this host.
+    Ip(IpAddr),
+    /// A name of AF_UNIX sockets.
+    Unix(UnixName),
+}
+
+/// An IP address, or `unix:` and a name.
+fn parse_local(word: &str) -> Result<Local, AddrParseError> {
+    match word.strip_prefix("unix:") {
+        Some(name) => Ok(Local::Unix(UnixName::new(name))),
+        None => word.parse().map(Local::Ip),
+    }
 }
 
 /// A bit rate in iperf3's spelling: the unit may be left away.
@@ -187,6 +210,13 @@ mod tests {
         for word in ["64", "cs8", "af44", "af5", "", "é"] {
             assert!(parse_dscp(word).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn a_local_address_may_be_a_name() {
+        assert_eq!(parse_local("::1"), Ok(Local::Ip("::1".parse().unwrap())));
+        assert_eq!(parse_local("unix:a:b"), Ok(Local::Unix(UnixName::new("a:b"))));
+        assert!(parse_local("localhost").is_err() && parse_local("unix").is_err());
     }
 
     #[test]

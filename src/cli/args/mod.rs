@@ -8,6 +8,7 @@ mod output;
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
+pub(crate) use cells::Local;
 pub use output::{ColorWhen, OutputArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};

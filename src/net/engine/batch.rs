@@ -1,14 +1,13 @@
 //! Many datagrams a system call: `sendmmsg` and `recvmmsg`.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
 use super::inbox::Inbox;
 use super::plain::SLACK;
-use super::{Pull, Push, Rx, Sent, Tx, send};
+use super::{Datagram, Pull, Push, Rx, Sent, Tx, send};
 use crate::sys::{self, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -19,33 +18,35 @@ const BATCH: usize = 64;
 
 /// Sends many datagrams by one call.
 #[derive(Debug)]
-pub struct BatchTx {
-    sockets: Vec<UdpSocket>,
+pub struct BatchTx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
     size: PayloadSize,
     arena: Arena,
     calls: SendBatch,
 }
 
-impl BatchTx {
+impl<S: Datagram> BatchTx<S> {
     /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once.
     #[must_use]
     // cold: set-up
     pub fn new(
-        sockets: Vec<UdpSocket>,
-        to: Option<SocketAddr>,
+        sockets: Vec<S>,
+        to: Option<S::Address>,
         size: PayloadSize,
         batch: Option<usize>,
         fill: impl Fn(&mut [u8]),
     ) -> Self {
         let mut arena = Arena::new(size.largest(), batch.unwrap_or(BATCH));
         arena.slots_mut().for_each(fill);
-        let calls = SendBatch::new(arena.len(), to);
+        let calls = SendBatch::new(arena.len(), to.map(S::ip));
         Self { sockets, size, arena, calls }
     }
 }
 
-impl Tx for BatchTx {
+impl<S: Datagram> Tx for BatchTx<S> {
+    type Socket = S;
+
     fn batch(&self, _paced: bool) -> usize {
         self.arena.len()
     }
@@ -70,19 +71,19 @@ impl Tx for BatchTx {
         Push { sent: left, packets: left as u64, refused, error, syscalls }
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         &mut self.sockets
     }
 }
 
 /// Receives many datagrams by one call, with their senders' addresses.
 #[derive(Debug)]
-pub struct BatchRx {
-    socket: UdpSocket,
+pub struct BatchRx<S: Datagram = UdpSocket> {
+    socket: S,
     inbox: Inbox,
 }
 
-impl BatchRx {
+impl<S: Datagram> BatchRx<S> {
     /// Receives on this socket datagrams of this size, `batch` a call at most; with the kernel's
     /// timestamps where those are wanted.
     ///
@@ -90,7 +91,7 @@ impl BatchRx {
     /// Where timestamps are wanted and there are none.
     // cold: set-up
     pub fn new(
-        socket: UdpSocket,
+        socket: S,
         size: PayloadSize,
         batch: Option<usize>,
         stamps: bool,
@@ -105,7 +106,9 @@ impl BatchRx {
     }
 }
 
-impl Rx for BatchRx {
+impl<S: Datagram> Rx for BatchRx<S> {
+    type Socket = S;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         self.inbox.pull(&self.socket)
@@ -118,7 +121,7 @@ impl Rx for BatchRx {
         }
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
     }
 }

@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 
 use super::arena::Arena;
 use super::inbox::Inbox;
-use super::{Pull, Rx, SEGMENTS};
+use super::{Datagram, Pull, Rx, SEGMENTS};
 use crate::sys::{self, Wants};
 use crate::unit::Nanos;
 
@@ -26,21 +26,21 @@ const PAUSES: u32 = 32;
 
 /// Receives super-packets, several by one call.
 #[derive(Debug)]
-pub struct GroRx {
-    socket: UdpSocket,
+pub struct GroRx<S: Datagram = UdpSocket> {
+    socket: S,
     inbox: Inbox,
     /// Whether the latest look found nothing.
     was_empty: bool,
 }
 
-impl GroRx {
+impl<S: Datagram> GroRx<S> {
     /// Receives on this socket; about `batch` datagrams a call at most, and always one
     /// super-packet; with the kernel's timestamps where those are wanted.
     ///
     /// # Errors
     /// Where the system knows no super-packets, or no timestamps and those are wanted.
     // cold: set-up
-    pub fn new(socket: UdpSocket, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
+    pub fn new(socket: S, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;
         if stamps {
             sys::set_timestamps(&socket)?;
@@ -52,7 +52,9 @@ impl GroRx {
     }
 }
 
-impl Rx for GroRx {
+impl<S: Datagram> Rx for GroRx<S> {
+    type Socket = S;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         if self.was_empty {
@@ -77,7 +79,7 @@ impl Rx for GroRx {
         true
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
     }
 }

@@ -2,12 +2,11 @@
 //! it can, on the device or at the receiving socket; several such a `sendmmsg`.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Push, SEGMENTS, Segments, Sent, Tx, send};
+use super::{Datagram, Push, SEGMENTS, Segments, Sent, Tx, send};
 use crate::sys::{self, SendBatch};
 use crate::unit::PayloadSize;
 
@@ -24,8 +23,8 @@ const MESSAGES: usize = 4;
 
 /// Sends super-packets, several by one call.
 #[derive(Debug)]
-pub struct GsoTx {
-    sockets: Vec<UdpSocket>,
+pub struct GsoTx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
     size: PayloadSize,
     arena: Arena,
     calls: SendBatch,
@@ -34,7 +33,7 @@ pub struct GsoTx {
     segments: Segments,
 }
 
-impl GsoTx {
+impl<S: Datagram> GsoTx<S> {
     /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once. Datagrams of mixed sizes cannot share a
     /// super-packet, and each leaves alone.
@@ -43,8 +42,8 @@ impl GsoTx {
     /// Where the system knows no super-packets.
     // cold: set-up
     pub fn new(
-        sockets: Vec<UdpSocket>,
-        to: Option<SocketAddr>,
+        sockets: Vec<S>,
+        to: Option<S::Address>,
         size: PayloadSize,
         batch: Option<usize>,
         fill: impl Fn(&mut [u8]),
@@ -67,7 +66,7 @@ impl GsoTx {
         arena.slots_mut().for_each(fill);
         let batch = arena.len();
         // Each datagram alone in the worst case: where the segments have fallen to one.
-        let calls = SendBatch::new(batch, to);
+        let calls = SendBatch::new(batch, to.map(S::ip));
         let segments = Segments { at_first: segments, now: segments };
         Ok(Self { sockets, size, arena, calls, batch, segments })
     }
@@ -85,7 +84,9 @@ impl GsoTx {
     }
 }
 
-impl Tx for GsoTx {
+impl<S: Datagram> Tx for GsoTx<S> {
+    type Socket = S;
+
     fn batch(&self, _paced: bool) -> usize {
         self.batch
     }
@@ -132,7 +133,7 @@ impl Tx for GsoTx {
         Some(self.segments)
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         &mut self.sockets
     }
 }

@@ -1,8 +1,6 @@
 //! What a `recvmmsg` brings, whoever calls it.
 
-use mio::net::UdpSocket;
-
-use super::{Pull, count, nothing};
+use super::{Datagram, Pull, count, nothing};
 use crate::sys::{self, Message, RecvBatch, Wants};
 use crate::unit::Nanos;
 
@@ -24,7 +22,7 @@ impl Inbox {
 
     /// Receives what there is, by one call.
     #[inline]
-    pub(super) fn pull(&mut self, socket: &UdpSocket) -> Pull {
+    pub(super) fn pull(&mut self, socket: &impl Datagram) -> Pull {
         let received = match self.calls.recv(socket) {
             Ok(received) => received,
             Err(error) => return nothing(&error),

@@ -27,8 +27,7 @@ pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringRx, UringTx};
 
 use std::io;
 
-use mio::net::UdpSocket;
-
+use super::Datagram;
 use crate::sys::{self, Message, SendBatch, SendError};
 use crate::unit::Nanos;
 
@@ -85,6 +84,9 @@ pub struct Segments {
 
 /// A way of sending: lease slots, stamp them, push, reclaim.
 pub trait Tx {
+    /// What it sends on.
+    type Socket: Datagram;
+
     /// The most datagrams that one push takes; `paced`: where each has a moment of its own, and
     /// those that are due at once go together.
     fn batch(&self, paced: bool) -> usize;
@@ -108,13 +110,16 @@ pub trait Tx {
     fn reclaim(&mut self) {}
 
     /// The sockets by flow, for waiting; none where there are none.
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [Self::Socket] {
         &mut []
     }
 }
 
 /// A way of receiving: pull, visit each, release.
 pub trait Rx {
+    /// What it receives on.
+    type Socket: Datagram;
+
     /// Receives what there is, up to a batch.
     fn pull(&mut self) -> Pull;
 
@@ -135,7 +140,7 @@ pub trait Rx {
     fn release(&mut self) {}
 
     /// The socket, for waiting and for its drop counter; none where there is none.
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [Self::Socket] {
         &mut []
     }
 }
@@ -158,7 +163,7 @@ struct Sent {
 #[inline]
 fn send<'a>(
     calls: &mut SendBatch,
-    socket: &UdpSocket,
+    socket: &impl Datagram,
     payloads: impl Iterator<Item = &'a [u8]> + Clone,
     count: usize,
     held: impl Fn(usize) -> usize,
@@ -178,17 +183,17 @@ fn send<'a>(
 /// came back from the network is in the socket's queue of errors; one that lasts shows when the
 /// rest is tried again. Each try either sends something or tells why it does not, so this ends.
 // cold: a refusal
-fn send_the_rest<'a>(
+fn send_the_rest<'a, S: Datagram>(
     calls: &mut SendBatch,
-    socket: &UdpSocket,
+    socket: &S,
     payloads: impl Iterator<Item = &'a [u8]> + Clone,
     left: usize,
     count: usize,
     held: impl Fn(usize) -> usize,
 ) -> Sent {
-    let (refused, error) = (held(left), Some(SendError::Untold));
+    let (refused, error) = (held(left), Some(S::untold()));
     let mut sent = Sent { left, refused, error, syscalls: 1 };
-    if let Some(error) = sys::take_queued_refusal(socket) {
+    if let Some(error) = socket.take_queued_refusal() {
         return Sent { error: Some(error), ..sent };
     }
     while sent.left < count {
@@ -214,11 +219,11 @@ fn send_the_rest<'a>(
 /// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller
 /// comes again.
 // cold: a refusal
-fn refusal(error: &io::Error, socket: &UdpSocket) -> Option<SendError> {
+fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     let error = sys::refusal_of(error);
     if matches!(error, SendError::Unreachable | SendError::TooBig) {
         // Told now; it must not be found again behind a later call.
-        sys::take_queued_refusal(socket);
+        socket.take_queued_refusal();
     }
     (error != SendError::Interrupted).then_some(error)
 }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mio::net::UdpSocket;
+
 use super::arena::Arena;
 use super::{Pull, Push, Rx, Tx};
 use crate::sys::SendError;
@@ -87,6 +89,8 @@ impl NullTx {
 }
 
 impl Tx for NullTx {
+    type Socket = UdpSocket;
+
     fn batch(&self, _paced: bool) -> usize {
         self.arena.len()
     }
@@ -153,6 +157,8 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
 }
 
 impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
+    type Socket = UdpSocket;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         let at = self.next_flow;

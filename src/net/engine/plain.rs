@@ -1,12 +1,11 @@
 //! One system call a datagram: `send` or `send_to`, and `recv_from`.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Pull, Push, Rx, Tx};
+use super::{Datagram, Pull, Push, Rx, Tx};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -26,22 +25,22 @@ pub(super) const SLACK: usize = 64;
 
 /// Sends each datagram by a call of its own.
 #[derive(Debug)]
-pub struct PlainTx {
-    sockets: Vec<UdpSocket>,
+pub struct PlainTx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
     /// Where to send; `None`: the sockets are connected.
-    to: Option<SocketAddr>,
+    to: Option<S::Address>,
     size: PayloadSize,
     arena: Arena,
 }
 
-impl PlainTx {
+impl<S: Datagram> PlainTx<S> {
     /// Sends on these sockets, one a flow; to `to`, or where they are connected. `fill` writes the
     /// payload, once.
     #[must_use]
     // cold: set-up
     pub fn new(
-        sockets: Vec<UdpSocket>,
-        to: Option<SocketAddr>,
+        sockets: Vec<S>,
+        to: Option<S::Address>,
         size: PayloadSize,
         fill: impl Fn(&mut [u8]),
     ) -> Self {
@@ -51,7 +50,9 @@ impl PlainTx {
     }
 }
 
-impl Tx for PlainTx {
+impl<S: Datagram> Tx for PlainTx<S> {
+    type Socket = S;
+
     fn batch(&self, paced: bool) -> usize {
         if paced { 1 } else { self.arena.len() }
     }
@@ -93,15 +94,15 @@ impl Tx for PlainTx {
         push
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         &mut self.sockets
     }
 }
 
 /// Receives each datagram by a call of its own, with its sender's address.
 #[derive(Debug)]
-pub struct PlainRx {
-    socket: UdpSocket,
+pub struct PlainRx<S: Datagram = UdpSocket> {
+    socket: S,
     arena: Arena,
     lens: [usize; RX_BATCH],
     pulled: usize,
@@ -110,24 +111,26 @@ pub struct PlainRx {
     limit: usize,
 }
 
-impl PlainRx {
+impl<S: Datagram> PlainRx<S> {
     /// Receives on this socket datagrams of this size.
     #[must_use]
     // cold: set-up
-    pub fn new(socket: UdpSocket, size: PayloadSize) -> Self {
+    pub fn new(socket: S, size: PayloadSize) -> Self {
         let arena = Arena::new(size.largest() + SLACK, RX_BATCH);
         Self { socket, arena, lens: [0; RX_BATCH], pulled: 0, limit: 1 }
     }
 }
 
-impl Rx for PlainRx {
+impl<S: Datagram> Rx for PlainRx<S> {
+    type Socket = S;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
         for (slot, len) in self.arena.slots_mut().take(self.limit).zip(&mut self.lens) {
             pull.syscalls += 1;
             match self.socket.recv_from(slot) {
-                Ok((received, _from)) => {
+                Ok(received) => {
                     *len = received;
                     pull.datagrams += 1;
                 }
@@ -155,7 +158,7 @@ impl Rx for PlainRx {
         }
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
     }
 }

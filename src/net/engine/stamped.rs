@@ -6,27 +6,27 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::plain::{RX_BATCH, SLACK};
-use super::{Pull, Rx, nothing, waited};
+use super::{Datagram, Pull, Rx, nothing, waited};
 use crate::sys::{self, RecvBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Receives each datagram by a call of its own, with its sender's address and its timestamp.
 #[derive(Debug)]
-pub struct StampedRx {
-    socket: UdpSocket,
+pub struct StampedRx<S: Datagram = UdpSocket> {
+    socket: S,
     calls: RecvBatch,
     read_ns: u64,
     /// Datagrams the next pull may take, as in [`super::PlainRx`].
     limit: usize,
 }
 
-impl StampedRx {
+impl<S: Datagram> StampedRx<S> {
     /// Receives on this socket datagrams of this size.
     ///
     /// # Errors
     /// Where there are no timestamps.
     // cold: set-up
-    pub fn new(socket: UdpSocket, size: PayloadSize) -> io::Result<Self> {
+    pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
         sys::set_timestamps(&socket)?;
         let wants = Wants { stamps: true, ..Wants::default() };
         let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, wants);
@@ -34,7 +34,9 @@ impl StampedRx {
     }
 }
 
-impl Rx for StampedRx {
+impl<S: Datagram> Rx for StampedRx<S> {
+    type Socket = S;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
@@ -62,7 +64,7 @@ impl Rx for StampedRx {
         }
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
     }
 }

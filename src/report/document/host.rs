@@ -30,6 +30,8 @@ pub struct Host {
     pub wmem_max: Option<u64>,
     /// `net.core.netdev_max_backlog` in packets.
     pub netdev_max_backlog: Option<u64>,
+    /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
+    pub max_dgram_qlen: Option<u64>,
     /// The kernel's clock source.
     pub clocksource: Option<String>,
     /// The hypervisor it runs under, as far as it shows.

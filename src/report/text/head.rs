@@ -67,6 +67,9 @@ fn planned(scenario: &Value) -> Option<u64> {
 
 /// Where datagrams went.
 fn path(report: &Report) -> Option<String> {
+    if let Some(name) = text(&report.scenario, "unix") {
+        return Some(format!("unix {name}"));
+    }
     let target = text(&report.scenario, "target").unwrap_or_default();
     match text(&report.scenario, "route") {
         Some("forward" | "alone") => return Some(format!("to {target}")),
@@ -143,6 +146,7 @@ fn settings(report: &Report) -> Vec<String> {
     let pace = text(scenario, "pace").filter(|&word| word != "even");
     items.extend(pace.map(|word| format!("pace {word}")));
     items.extend(buffers(report));
+    items.extend(queue(report));
     items
 }
 
@@ -194,6 +198,12 @@ fn buffers(report: &Report) -> Option<String> {
         (None, None) => return Some(format!("socket buffers {asked} asked")),
     };
     Some(format!("socket buffers {asked} asked, {granted}"))
+}
+
+/// The queue of an AF_UNIX socket, which its buffer says nothing of.
+fn queue(report: &Report) -> Option<String> {
+    text(&report.scenario, "unix")?;
+    report.host.max_dgram_qlen.map(|most| format!("queues of {}", counted(most, "datagram")))
 }
 
 fn text<'a>(scenario: &'a Value, name: &str) -> Option<&'a str> {

@@ -1,5 +1,7 @@
 //! The latency in legs: a line that adds up.
 
+use serde_json::Value;
+
 use super::ink::{GLUE, counted, glue, grouped};
 use super::notes::{NAMED, named};
 use super::rows::Figure;
@@ -40,6 +42,9 @@ fn measured(report: &Report) -> impl Iterator<Item = &Cell> {
 }
 
 fn why(report: &Report, cell: &Cell) -> String {
+    if report.scenario.get("unix").is_some_and(Value::is_string) {
+        return "AF_UNIX has no stamps on departure".to_owned();
+    }
     let there = cell.direction.as_deref() == Some("reverse");
     let host: &Host = report.host.peer.as_deref().filter(|_| there).unwrap_or(&report.host);
     let stamps = host.capabilities.iter().find(|one| one.name == "tx_timestamps");

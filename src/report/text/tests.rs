@@ -67,6 +67,17 @@ What the numbers do not say
 }
 
 #[test]
+fn a_run_without_ip_says_so() {
+    let mut report = fixture::report_of(vec![fixture::cell("plain", 64, "max", 271e3)]);
+    report.host.max_dgram_qlen = Some(10);
+    assert!(plain(&report, 100).starts_with("udperf 0.1.0 · bench · loopback 127.0.0.1"));
+    report.scenario["unix"] = "/tmp/a".into();
+    let text = plain(&report, 200);
+    assert!(text.starts_with("udperf 0.1.0 · bench · unix /tmp/a · engine plain"), "{text}");
+    assert!(text.lines().nth(2).unwrap().ends_with("queues of 10 datagrams"), "{text}");
+}
+
+#[test]
 fn what_two_clocks_leave_open_is_not_printed() {
     let mut report = fixture::report_of(vec![
         fixture::cell("plain", 64, "max", 271e3),

@@ -124,15 +124,16 @@ pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
 
 /// Flat out a full send buffer only says that the system below is slower than the sender. Where
 /// there is a schedule, what it refuses is missing from the load.
-pub(super) fn refused_would_block(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.schedule.as_ref()?;
-    refused(
-        cell,
-        cell.ledger.refused.would_block,
-        "refused_would_block",
+    let why = if ctx.unix {
+        "the receiver's queue was full (EAGAIN): the load was lower than asked for; use a lower \
+         --rate, or lengthen the queue, as root: sysctl -w net.unix.max_dgram_qlen=512"
+    } else {
         "the send buffer was full (EAGAIN): the load was lower than asked for; use a larger \
-         --socket-buffer or a lower --rate",
-    )
+         --socket-buffer or a lower --rate"
+    };
+    refused(cell, cell.ledger.refused.would_block, "refused_would_block", why)
 }
 
 pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -155,13 +156,14 @@ pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Wa
     )
 }
 
-pub(super) fn refused_too_big(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    refused(
-        cell,
-        cell.ledger.refused.too_big,
-        "refused_too_big",
-        "they are larger than the path takes (EMSGSIZE); use a smaller --size, or leave --df away",
-    )
+pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    let why = if ctx.unix {
+        "they are larger than the send buffer (EMSGSIZE); use a smaller --size, or a larger \
+         --socket-buffer"
+    } else {
+        "they are larger than the path takes (EMSGSIZE); use a smaller --size, or leave --df away"
+    };
+    refused(cell, cell.ledger.refused.too_big, "refused_too_big", why)
 }
 
 pub(super) fn refused_other(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {

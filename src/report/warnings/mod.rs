@@ -64,6 +64,8 @@ pub struct CellContext<'a> {
     pub both: bool,
     /// Whether a hash gave flows to receivers.
     pub by_hash: bool,
+    /// Whether datagrams went by AF_UNIX.
+    pub unix: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
     pub buffer_doubled: bool,
 }
@@ -80,6 +82,7 @@ impl<'a> CellContext<'a> {
             cut_short: harvest.cut_short.map(reason),
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
+            unix: plan.scenario.unix.is_some(),
             shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
             both: plan.scenario.route == Route::Both,
             by_hash: plan.scenario.by_hash,

@@ -219,6 +219,7 @@ impl Session {
             size: spec.size,
             flows,
             bind: self.group().local(),
+            unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: IpOptions::default(),
             broadcast: false,

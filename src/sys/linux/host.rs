@@ -142,6 +142,13 @@ pub fn netdev_max_backlog() -> Option<u64> {
     number("/proc/sys/net/core/netdev_max_backlog")
 }
 
+/// `net.unix.max_dgram_qlen` in datagrams: how many wait in an AF_UNIX socket before sends to it
+/// are refused.
+#[must_use]
+pub fn max_dgram_qlen() -> Option<u64> {
+    number("/proc/sys/net/unix/max_dgram_qlen")
+}
+
 /// Where the kernel's clock sources are told.
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
 

@@ -10,6 +10,8 @@ mod stamps;
 mod steer;
 mod thread;
 
+pub use std::os::fd::AsFd as Handle;
+
 pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};

@@ -70,6 +70,12 @@ pub fn netdev_max_backlog() -> Option<u64> {
 
 /// Unknown here.
 #[must_use]
+pub fn max_dgram_qlen() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
 pub fn clocksource() -> Option<String> {
     None
 }

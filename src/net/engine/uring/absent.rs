@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::marker::PhantomData;
 
 use mio::net::UdpSocket;
 
-use super::{Pull, Push, Rx, Tx};
+use super::{Datagram, Pull, Push, Rx, Tx};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Whether this build has the engine.
@@ -21,17 +21,17 @@ fn absent() -> io::Error {
 
 /// Sends by io_uring: not in this build.
 #[derive(Debug)]
-pub struct UringTx(Infallible);
+pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 
-impl UringTx {
+impl<S: Datagram> UringTx<S> {
     /// Not possible here.
     ///
     /// # Errors
     /// Always [`io::ErrorKind::Unsupported`].
     // cold: set-up
     pub fn new(
-        _sockets: Vec<UdpSocket>,
-        _to: Option<SocketAddr>,
+        _sockets: Vec<S>,
+        _to: Option<S::Address>,
         _size: PayloadSize,
         _batch: Option<usize>,
         _fill: impl Fn(&mut [u8]),
@@ -40,7 +40,9 @@ impl UringTx {
     }
 }
 
-impl Tx for UringTx {
+impl<S: Datagram> Tx for UringTx<S> {
+    type Socket = S;
+
     fn batch(&self, _paced: bool) -> usize {
         match self.0 {}
     }
@@ -60,16 +62,16 @@ impl Tx for UringTx {
 
 /// Receives by io_uring: not in this build.
 #[derive(Debug)]
-pub struct UringRx(Infallible);
+pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
 
-impl UringRx {
+impl<S: Datagram> UringRx<S> {
     /// Not possible here.
     ///
     /// # Errors
     /// Always [`io::ErrorKind::Unsupported`].
     // cold: set-up
     pub fn new(
-        _socket: UdpSocket,
+        _socket: S,
         _size: PayloadSize,
         _batch: Option<usize>,
         _stamps: bool,
@@ -78,7 +80,9 @@ impl UringRx {
     }
 }
 
-impl Rx for UringRx {
+impl<S: Datagram> Rx for UringRx<S> {
+    type Socket = S;
+
     fn pull(&mut self) -> Pull {
         match self.0 {}
     }

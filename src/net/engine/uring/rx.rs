@@ -14,7 +14,7 @@ use io_uring::{IoUring, cqueue, opcode, types};
 use mio::net::UdpSocket;
 
 use super::super::plain::SLACK;
-use super::super::{Pull, Rx, waited};
+use super::super::{Datagram, Pull, Rx, waited};
 use super::buffers::{Buffers, GROUP};
 use super::ring;
 use crate::sys;
@@ -49,10 +49,10 @@ struct Pulled {
 }
 
 /// Receives many datagrams by one call, with their senders' addresses, through a ring.
-pub struct UringRx {
+pub struct UringRx<S: Datagram = UdpSocket> {
     /// Before what it points into: fields are dropped in this order.
     ring: IoUring,
-    socket: UdpSocket,
+    socket: S,
     inbox: Inbox,
     /// Whether the multishot goes on.
     armed: bool,
@@ -73,7 +73,7 @@ struct Inbox {
     payload_at: usize,
 }
 
-impl UringRx {
+impl<S: Datagram> UringRx<S> {
     /// Receives on this socket datagrams of this size, `batch` a pull at most; with the kernel's
     /// timestamps where those are wanted. Belongs to the calling thread.
     ///
@@ -82,7 +82,7 @@ impl UringRx {
     /// wanted and there are none.
     // cold: set-up
     pub fn new(
-        socket: UdpSocket,
+        socket: S,
         size: PayloadSize,
         batch: Option<usize>,
         stamps: bool,
@@ -94,7 +94,7 @@ impl UringRx {
     /// The same with so many buffers, or the next power of two.
     // cold: set-up
     fn with_buffers(
-        socket: UdpSocket,
+        socket: S,
         size: PayloadSize,
         batch: usize,
         stamps: bool,
@@ -132,7 +132,7 @@ impl UringRx {
         let mut queue = self.ring.submission();
         if !self.armed && queue.is_empty() {
             let (socket, layout) =
-                (types::Fd(self.socket.as_raw_fd()), &raw const *self.inbox.layout);
+                (types::Fd(self.socket.as_fd().as_raw_fd()), &raw const *self.inbox.layout);
             let receive = opcode::RecvMsgMulti::new(socket, layout, GROUP).build();
             // SAFETY: the layout is on the heap and stays there for longer than the ring; the
             // buffers that it divides are lent to the kernel until it hands them back.
@@ -178,7 +178,9 @@ impl Inbox {
     }
 }
 
-impl Rx for UringRx {
+impl<S: Datagram> Rx for UringRx<S> {
+    type Socket = S;
+
     #[inline]
     fn pull(&mut self) -> Pull {
         self.release();
@@ -224,12 +226,12 @@ impl Rx for UringRx {
         }
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
     }
 }
 
-impl Drop for UringRx {
+impl<S: Datagram> Drop for UringRx<S> {
     fn drop(&mut self) {
         // A ring lets go of its sockets some time after it was closed; the next user of the port
         // should not have to wait. What is cancelled ends at the next entry.
@@ -238,7 +240,7 @@ impl Drop for UringRx {
     }
 }
 
-impl std::fmt::Debug for UringRx {
+impl<S: Datagram> std::fmt::Debug for UringRx<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringRx").field("socket", &self.socket).finish_non_exhaustive()
     }

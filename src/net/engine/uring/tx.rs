@@ -11,7 +11,6 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use io_uring::squeue::Flags;
@@ -20,7 +19,7 @@ use mio::net::UdpSocket;
 use socket2::SockAddr;
 
 use super::super::arena::Arena;
-use super::super::{Push, Tx};
+use super::super::{Datagram, Push, Tx};
 use super::{failed, ring};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
@@ -33,10 +32,10 @@ const BATCH: usize = 64;
 const BATCH_MOST: usize = 1_024;
 
 /// Sends many datagrams by one call, through a ring.
-pub struct UringTx {
+pub struct UringTx<S: Datagram = UdpSocket> {
     /// Before what it points into: fields are dropped in this order.
     ring: IoUring,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<S>,
     /// Where to send; `None`: the sockets are connected.
     to: Option<Box<SockAddr>>,
     size: PayloadSize,
@@ -45,7 +44,7 @@ pub struct UringTx {
     broken: Option<SendError>,
 }
 
-impl UringTx {
+impl<S: Datagram> UringTx<S> {
     /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once. Belongs to the calling thread.
     ///
@@ -53,8 +52,8 @@ impl UringTx {
     /// Where the system has no io_uring, or not all that is needed of it.
     // cold: set-up
     pub fn new(
-        sockets: Vec<UdpSocket>,
-        to: Option<SocketAddr>,
+        sockets: Vec<S>,
+        to: Option<S::Address>,
         size: PayloadSize,
         batch: Option<usize>,
         fill: impl Fn(&mut [u8]),
@@ -62,11 +61,11 @@ impl UringTx {
         let mut arena = Arena::new(size.largest(), batch.unwrap_or(BATCH).min(BATCH_MOST));
         arena.slots_mut().for_each(fill);
         let ring = ring(arena.len(), arena.len())?;
-        let files: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        let files: Vec<_> = sockets.iter().map(|socket| socket.as_fd().as_raw_fd()).collect();
         ring.submitter()
             .register_files(&files)
             .map_err(|error| failed("io_uring_register of sockets", &error))?;
-        let to = to.map(|to| Box::new(SockAddr::from(to)));
+        let to = to.map(|to| Box::new(SockAddr::from(S::ip(to))));
         Ok(Self { ring, sockets, to, size, arena, broken: None })
     }
 
@@ -115,7 +114,9 @@ impl UringTx {
     }
 }
 
-impl Tx for UringTx {
+impl<S: Datagram> Tx for UringTx<S> {
+    type Socket = S;
+
     fn batch(&self, _paced: bool) -> usize {
         self.arena.len()
     }
@@ -156,7 +157,7 @@ impl Tx for UringTx {
         push
     }
 
-    fn sockets(&mut self) -> &mut [UdpSocket] {
+    fn sockets(&mut self) -> &mut [S] {
         &mut self.sockets
     }
 }
@@ -168,7 +169,7 @@ fn comes_again(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
-impl Drop for UringTx {
+impl<S: Datagram> Drop for UringTx<S> {
     fn drop(&mut self) {
         // A ring lets go of its sockets some time after it was closed; the next user of the port
         // should not have to wait.
@@ -176,7 +177,7 @@ impl Drop for UringTx {
     }
 }
 
-impl std::fmt::Debug for UringTx {
+impl<S: Datagram> std::fmt::Debug for UringTx<S> {
     // cold: never in a run
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringTx").field("sockets", &self.sockets).finish_non_exhaustive()

@@ -1,0 +1,194 @@
+//! The sockets themselves, and the files that they make.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use mio::net::UnixDatagram;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::super::Datagram;
+use super::{UnixError, UnixName};
+use crate::sys::SendError;
+
+/// An AF_UNIX datagram socket, non-blocking, with what it was granted.
+#[derive(Debug)]
+pub struct Unix {
+    /// The socket, for the engine that will own it.
+    pub socket: UnixDatagram,
+    /// SO_SNDBUF as granted, in bytes; it also limits the size of a datagram.
+    pub send_buffer: Option<usize>,
+}
+
+/// The file of a bound socket, which is removed with this.
+#[derive(Debug)]
+pub struct UnixFile(PathBuf);
+
+impl Drop for UnixFile {
+    fn drop(&mut self) {
+        // One that somebody else has removed is no worse.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Unix {
+    /// A socket that receives under this name, in place of one whose process has died; and the
+    /// file, where the name is one.
+    ///
+    /// # Errors
+    /// [`UnixError`]; what it was bound to is left alone then.
+    pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
+        let socket = create(buffer)?;
+        let refused = |source| UnixError::Bind { name: name.clone(), source };
+        let path = name.path();
+        let addr = SockAddr::unix(&path).map_err(refused)?;
+        let mut bound = socket.bind(&addr);
+        if matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
+            make_room(name, &path, &addr)?;
+            bound = socket.bind(&addr);
+        }
+        bound.map_err(refused)?;
+        let file = matches!(name, UnixName::File(_)).then_some(UnixFile(path));
+        Ok((Self::of(socket), file))
+    }
+
+    /// A socket without a name that sends to the one of this name.
+    ///
+    /// # Errors
+    /// [`UnixError`].
+    pub fn connect(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
+        let socket = create(buffer)?;
+        let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
+        connected.map_err(|source| UnixError::Connect { name: name.clone(), source })?;
+        Ok(Self::of(socket))
+    }
+
+    fn of(socket: Socket) -> Self {
+        let send_buffer = socket.send_buffer_size().ok();
+        Self { socket: UnixDatagram::from_std(socket.into()), send_buffer }
+    }
+}
+
+fn create(buffer: usize) -> Result<Socket, UnixError> {
+    let create = || {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    let socket: Socket = create().map_err(|source| UnixError::Create { source })?;
+    // The kernel grants less silently; what it granted is read back.
+    let _ = socket.set_send_buffer_size(buffer);
+    Ok(socket)
+}
+
+/// Removes the file of a socket that nobody has any more; refuses to remove anything else. A name
+/// without a file ends with its socket, so who has it lives.
+fn make_room(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixError> {
+    let living = || UnixError::Living { name: name.clone() };
+    if matches!(name, UnixName::Abstract(_)) {
+        return Err(living());
+    }
+    let refused = |source| UnixError::Bind { name: name.clone(), source };
+    // connect(2) refuses other files with the same word as dead sockets.
+    if !fs::symlink_metadata(path).map_err(refused)?.file_type().is_socket() {
+        return Err(UnixError::NoSocket { name: name.clone() });
+    }
+    match create(0)?.connect(addr) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(refused)
+        }
+        // Of another type (EPROTOTYPE), it lives as well.
+        Ok(()) => Err(living()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(refused(error)),
+        Err(_) => Err(living()),
+    }
+}
+
+impl Datagram for UnixDatagram {
+    /// None: a sender is connected. One that is not could not wait for room (`unix_dgram_poll`
+    /// looks at the queue of a peer only).
+    type Address = Infallible;
+
+    /// A full queue: what else refuses does so again.
+    fn untold() -> SendError {
+        SendError::WouldBlock
+    }
+
+    fn ip(to: Infallible) -> SocketAddr {
+        match to {}
+    }
+
+    #[inline]
+    fn send(&self, payload: &[u8]) -> io::Result<usize> {
+        Self::send(self, payload)
+    }
+
+    fn send_to(&self, _payload: &[u8], to: Infallible) -> io::Result<usize> {
+        match to {}
+    }
+
+    #[inline]
+    fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize> {
+        Self::recv_from(self, slot).map(|(received, _from)| received)
+    }
+
+    /// There is no such queue: MSG_ERRQUEUE would read datagrams here.
+    fn take_queued_refusal(&self) -> Option<SendError> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUFFER: usize = 65_536;
+
+    fn named(folder: &tempfile::TempDir, name: &str) -> UnixName {
+        UnixName::File(folder.path().join(name))
+    }
+
+    #[test]
+    fn what_is_sent_arrives_and_the_file_goes_with_its_guard() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = named(&folder, "a");
+        let (receiver, file) = Unix::bind(&name, BUFFER).unwrap();
+        let sender = Unix::connect(&name, BUFFER).unwrap();
+        assert_eq!(Datagram::send(&sender.socket, b"abc").unwrap(), 3);
+        let mut slot = [0; 8];
+        assert_eq!(Datagram::recv_from(&receiver.socket, &mut slot).unwrap(), 3);
+        assert_eq!(&slot[..3], b"abc");
+        let refused = Datagram::recv_from(&receiver.socket, &mut slot).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(name.path().exists());
+        drop(file);
+        assert!(!name.path().exists());
+    }
+
+    #[test]
+    fn the_dead_make_room_and_the_living_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = named(&folder, "a");
+        let (first, file) = Unix::bind(&name, BUFFER).unwrap();
+        let error = Unix::bind(&name, BUFFER).unwrap_err();
+        assert!(matches!(error, UnixError::Living { .. }), "{error}");
+        assert!(name.path().exists(), "the living keep their name");
+        drop(first);
+        let (_second, _file) = Unix::bind(&name, BUFFER).unwrap();
+        std::mem::forget(file);
+        let other = named(&folder, "other");
+        fs::write(other.path(), "precious").unwrap();
+        let error = Unix::bind(&other, BUFFER).unwrap_err();
+        assert!(matches!(error, UnixError::NoSocket { .. }), "{error}");
+        assert_eq!(fs::read_to_string(other.path()).unwrap(), "precious");
+        let stream = named(&folder, "stream");
+        let _listener = std::os::unix::net::UnixListener::bind(stream.path()).unwrap();
+        let error = Unix::bind(&stream, BUFFER).unwrap_err();
+        assert!(matches!(error, UnixError::Living { .. }), "{error}");
+        let long = named(&folder, &"a".repeat(200));
+        assert!(matches!(Unix::bind(&long, BUFFER).unwrap_err(), UnixError::Bind { .. }));
+    }
+}

@@ -38,9 +38,6 @@ const IN_A_ROW: usize = 256;
 /// Bytes of the largest datagram; RFC 768.
 pub(super) const LARGEST: usize = 65_535;
 
-/// How often threads that should end are looked at; arbitrary.
-const SHORT: Duration = Duration::from_millis(1);
-
 /// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
 /// whoever comes.
 const MOST_SERVED: usize = 4_096;
@@ -383,7 +380,7 @@ impl Server {
         }
         while !self.leaving.is_empty() {
             self.see_off(watch);
-            thread::sleep(SHORT);
+            thread::sleep(Duration::from_millis(1));
         }
         let mut strangers = self.strangers;
         strangers.merge(self.others.end());

@@ -55,7 +55,7 @@ fn a_sink_outlives_its_clients() {
     let _alone = alone();
     let mut sink = Sink::here("");
     let mut random = Seeded(11);
-    for turn in 0..9 {
+    for turn in 0..5 {
         let moment = Moment::any(&mut random);
         let (_relay, client) = running(&sink, WAYS[turn % 3], moment);
         client.kill9();
@@ -92,7 +92,7 @@ fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
 fn a_client_notices_that_its_sink_is_gone() {
     let _alone = alone();
     let mut random = Seeded(23);
-    for turn in 0..9 {
+    for turn in 0..5 {
         let moment = Moment::any(&mut random);
         let way = WAYS[turn % 3];
         let sink = Sink::here("");

@@ -125,7 +125,7 @@ fn a_relay_in_another_namespace_is_told_as_exactly() {
 fn half_of_all_control_may_be_lost() {
     let _alone = alone();
     let sink = Sink::here("");
-    for seed in 1..=5 {
+    for seed in 1..=2 {
         for (way, flag) in [(Way::Forward, ""), (Way::Back, "--reverse")] {
             let how = Mistreat { seed, drop: 50, repeat: 15, delay: 15 };
             let orders = Orders::default().mistreat(how).every(way, 10, 5, Deed::Drop);

@@ -9,8 +9,13 @@ const UNMEASURED: Nanos = Nanos::from_millis(100);
 /// The shortest first interval. Arbitrary: a busy server's thread may wait as long for its core.
 const SHORTEST: Nanos = Nanos::from_millis(10);
 
-/// The longest interval. Arbitrary: twenty tries within the usual patience of 10 s.
-const LONGEST: Nanos = Nanos::from_millis(500);
+/// The longest interval that doubling leads to. Arbitrary: fifty tries within the usual patience of
+/// 10 s; where half of all is lost each way, one in four gets an answer, and all fifty fail once in
+/// a million times.
+const LONGEST: Nanos = Nanos::from_millis(200);
+
+/// The longest first interval, where round trips take so long. Arbitrary: five tries within 10 s.
+const LONGEST_FIRST: Nanos = Nanos::from_millis(2_000);
 
 /// How many round trips the first interval is. Arbitrary: as TCP's smoothed time plus four times
 /// its variation (RFC 6298 §2) while the variation is unknown, and some.
@@ -51,7 +56,7 @@ impl RoundTrip {
 
     fn first_gap(self) -> Nanos {
         let gap = |trip: Nanos| Nanos(trip.0.saturating_mul(ROUND_TRIPS));
-        self.0.map_or(UNMEASURED, gap).clamp(SHORTEST, LONGEST)
+        self.0.map_or(UNMEASURED, gap).clamp(SHORTEST, LONGEST_FIRST)
     }
 }
 
@@ -88,7 +93,7 @@ impl Retry {
         self.tries = self.tries.saturating_add(1);
         self.last = now;
         self.due = now + jitter.around(self.gap);
-        self.gap = Nanos(self.gap.0 * 2).min(LONGEST);
+        self.gap = Nanos(self.gap.0 * 2).min(LONGEST).max(self.gap);
         true
     }
 
@@ -108,7 +113,7 @@ mod tests {
         let mut trip = RoundTrip::default();
         trip.take(Some(Nanos::from_millis(5)));
         let mut retry = Retry::new(Nanos(7), trip);
-        for gap in [20_u64, 40, 80, 160, 320, 500, 500] {
+        for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
             let now = retry.due();
             assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut jitter));
             assert!(retry.fire(now, &mut jitter));
@@ -137,6 +142,6 @@ mod tests {
         assert_eq!(first(None), UNMEASURED);
         assert_eq!(first(Some(30)), SHORTEST);
         assert_eq!(first(Some(20_000)), Nanos::from_millis(80));
-        assert_eq!(first(Some(u64::MAX / 1_000)), LONGEST);
+        assert_eq!(first(Some(u64::MAX / 1_000)), LONGEST_FIRST);
     }
 }

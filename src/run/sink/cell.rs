@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::net::Slot;
+use crate::net::{Slot, UnixFile};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;
@@ -35,6 +35,8 @@ pub(super) struct Cell {
     pub(super) spec: CellSpec,
     pub(super) crew: Crew,
     pub(super) slot: Slot,
+    /// Goes with the cell, where its receiver has one.
+    pub(super) file: Option<UnixFile>,
     /// Where to send, by sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<Under>,
@@ -91,7 +93,8 @@ impl Cell {
         let load = self.spec.load;
         let phase = Phase { epoch: order.epoch, tag: own, limit, load, control: Arc::clone(&tx) };
         let rx_phase = Phase { epoch: order.rx_epoch, control: Arc::clone(&rx), ..phase.clone() };
-        let watch = Watch::begin();
+        let beside_ip = self.file.is_some();
+        let watch = if beside_ip { Watch::begin_beside_ip() } else { Watch::begin() };
         let running = self.crew.running();
         self.crew.begin_receivers(&rx_phase);
         self.crew.begin_senders(&phase);

@@ -11,12 +11,12 @@ use super::args::BlastArgs;
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::lower;
-use super::target::{Family, is_near, resolve};
+use super::target::{Family, is_near, place};
 use crate::net::{NetError, Options, Udp};
 use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
 use crate::report::{self, document::Clock};
 use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
-use crate::unit::Rate;
+use crate::unit::{Place, Rate};
 use crate::wire::control::Key;
 
 /// Measures the path to the target.
@@ -27,9 +27,15 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         (_, true) => Family::V6,
         _ => Family::Any,
     };
-    let target = resolve(&args.target, family)?;
-    let scenario = lower::blast(args, target)?;
-    refuse(args, &scenario, target.ip())?;
+    let target = place(&args.target, family)?;
+    let scenario = match target {
+        Place::Ip(target) => {
+            let scenario = lower::blast(args, target)?;
+            refuse(args, &scenario, target.ip())?;
+            scenario
+        }
+        Place::Unix(target) => lower::blast_unix(args, target)?,
+    };
     let output = &args.cells.output;
     let files = Files::check(output)?;
     let key = key(args.key_file.as_deref())?;
@@ -40,7 +46,7 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let nonce = nonce()?;
     let kind = "blast";
     let left_out = Vec::new();
-    if scenario.route == Route::Alone {
+    if let (Route::Alone, Place::Ip(target)) = (scenario.route, target) {
         reach(&scenario, target)?;
         let mut bed = Alone::new(target, nonce as u16);
         let bed: &mut dyn Bed = &mut bed;
@@ -48,12 +54,8 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
             Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
         return cells::run(job, |_report| {});
     }
-    let options = Options {
-        bind: SocketAddr::new(scenario.bind, args.port),
-        dev: scenario.ip.dev.clone(),
-        ..Options::default()
-    };
-    let blast = RefCell::new(Blast::open(target, &options, key, nonce)?);
+    let blast = RefCell::new(open(&scenario, target, args.port, key, nonce)?);
+    lower::without_ip(&scenario, &mut machine);
     lack(&mut machine, blast.borrow().peer().missing);
     let asked = scenario.clone();
     let bed: &mut dyn Bed = &mut Shared(&blast);
@@ -74,6 +76,27 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
         report.warnings = here.into_iter().chain(of_sink).collect();
     })
+}
+
+/// Gets in touch with the sink.
+fn open(
+    scenario: &Scenario,
+    target: Place,
+    port: u16,
+    key: Option<Key>,
+    nonce: u64,
+) -> Result<Blast, RunError> {
+    match target {
+        Place::Ip(target) => {
+            let options = Options {
+                bind: SocketAddr::new(scenario.bind, port),
+                dev: scenario.ip.dev.clone(),
+                ..Options::default()
+            };
+            Blast::open(target, &options, key, nonce)
+        }
+        Place::Unix(target) => Blast::open_unix(target, key, nonce),
+    }
 }
 
 /// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told

@@ -8,13 +8,14 @@ use crate::plan::{
     EnginePair, EngineWord, IpOptions, Kind, Limit, Machine, Missing, PaceShape, Route, RxKind,
     Scenario, TimestampKind, TxKind, WaitKind,
 };
-use crate::unit::{Nanos, PayloadSize, Rate};
+use crate::unit::{Nanos, PayloadSize, Rate, SocketName};
 
 /// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
     let bind = match &args.cells.bind {
         Some(Local::Unix(name)) => {
-            only_ip(args)?;
+            let BenchArgs { port, to, to_netns: _, cells } = args;
+            only_ip(cells, [("--port", *port != 0), ("--to", to.is_some())])?;
             let base = Scenario { unix: Some(name.to_string()), ..Scenario::default() };
             return scenario(&args.cells, base);
         }
@@ -56,11 +57,28 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
         return Err(CliError::Contradiction(why.to_owned()));
     }
     let by_hash = args.spread == Spread::Hash;
-    let base = Scenario {
-        route,
-        by_hash,
-        broadcast: args.broadcast,
-        bind,
+    let broadcast = args.broadcast;
+    scenario(&args.cells, Scenario { route, by_hash, broadcast, bind, ..to_sink(args) })
+}
+
+/// What `blast` is to measure by AF_UNIX.
+pub(crate) fn blast_unix(args: &BlastArgs, target: SocketName) -> Result<Scenario, CliError> {
+    let ways = [("--reverse", args.reverse), ("--bidir", args.bidir), ("--no-peer", args.no_peer)];
+    if let Some((flag, _)) = ways.into_iter().find(|(_, given)| *given) {
+        let why = format!("{flag}: by AF_UNIX, blast only sends, and to a sink; leave it away");
+        return Err(CliError::Contradiction(why));
+    }
+    let by_hash = args.spread == Spread::Hash;
+    let bind = args.cells.bind.is_some();
+    let more = [("--port", args.port != 0), ("--spread hash", by_hash), ("--bind", bind)];
+    only_ip(&args.cells, more)?;
+    let unix = Some(target.path().to_owned());
+    scenario(&args.cells, Scenario { route: Route::Forward, unix, ..to_sink(args) })
+}
+
+/// What there is to measure where nobody says otherwise.
+fn to_sink(args: &BlastArgs) -> Scenario {
+    Scenario {
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
         // Without anybody to say what arrives, the fastest is what a server gets most of.
@@ -73,8 +91,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
         limit: Limit::Time(TIME),
         warmup: WARMUP,
         ..Scenario::default()
-    };
-    scenario(&args.cells, base)
+    }
 }
 
 /// Payload in bytes, time and warm-up between two hosts, where nobody says otherwise. As the
@@ -156,13 +173,13 @@ pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
 }
 
 /// Refuses what only IP has, where datagrams go by AF_UNIX.
-fn only_ip(args: &BenchArgs) -> Result<(), CliError> {
-    let BenchArgs { port, to, to_netns: _, cells } = args;
+fn only_ip<const N: usize>(
+    cells: &CellArgs,
+    more: [(&'static str, bool); N],
+) -> Result<(), CliError> {
     let flags = [
         ("-4", cells.ipv4),
         ("-6", cells.ipv6),
-        ("--port", *port != 0),
-        ("--to", to.is_some()),
         ("--port-range", cells.port_range.is_some()),
         ("--dscp", cells.dscp.is_some()),
         ("--ttl", cells.ttl.is_some()),
@@ -171,9 +188,9 @@ fn only_ip(args: &BenchArgs) -> Result<(), CliError> {
         // Only a connected sender can wait for room in its receiver's queue.
         ("--connect off", cells.connect == Switch::Off),
     ];
-    match flags.into_iter().find(|(_, given)| *given) {
+    match more.into_iter().chain(flags).find(|(_, given)| *given) {
         Some((flag, _)) => Err(CliError::Contradiction(format!(
-            "{flag} means nothing to AF_UNIX; leave it or --bind unix: away"
+            "{flag} means nothing to AF_UNIX; leave it or unix: away"
         ))),
         None => Ok(()),
     }

@@ -5,14 +5,15 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{MulticastGroup, SinkArgs};
+use super::args::{Local, MulticastGroup, SinkArgs};
 use super::blast::key;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
 use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
+use super::target::file;
 use crate::measure::Glimpse;
-use crate::net::{NetError, Options, Udp};
+use crate::net::{NetError, Options, Udp, UnixName};
 use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
 use crate::report::{self, text::Style};
@@ -66,10 +67,16 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
             return Err(CliError::Contradiction(why));
         }
     };
+    let (sockets, unix) = match &args.bind {
+        Some(Local::Unix(name)) => (Vec::new(), Some(path(args, name)?)),
+        Some(Local::Ip(bind)) => (sockets(args, Some(*bind))?, None),
+        None => (sockets(args, None)?, None),
+    };
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| CliError::Random { why: error.to_string() })?;
     Ok(SinkOptions {
-        sockets: sockets(args)?,
+        sockets,
+        unix,
         threads: args.threads,
         sessions: args.max_clients.into(),
         max_rate,
@@ -92,11 +99,31 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
     })
 }
 
+/// The path to listen at by AF_UNIX.
+fn path(args: &SinkArgs, name: &UnixName) -> Result<String, CliError> {
+    let flags = [
+        ("-4", args.ipv4),
+        ("-6", args.ipv6),
+        ("--dev", args.dev.is_some()),
+        ("--join", args.join.is_some()),
+        // Nothing steers datagrams there.
+        ("--threads", args.threads > 1),
+    ];
+    if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
+        let why = format!("{flag} means nothing to AF_UNIX; leave it or --bind unix: away");
+        return Err(CliError::Contradiction(why));
+    }
+    let path = name.to_string();
+    let why = |why| CliError::Contradiction(format!("--bind unix:{path}: {why}"));
+    file(&path).map_err(why)?;
+    Ok(path)
+}
+
 /// Where to listen: at the address asked for, or at any of both families.
-fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
+fn sockets(args: &SinkArgs, bind: Option<IpAddr>) -> Result<Vec<Options>, CliError> {
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
     let of_family = |addr: &IpAddr| !(args.ipv4 && addr.is_ipv6() || args.ipv6 && addr.is_ipv4());
-    let addrs: Vec<_> = match args.bind {
+    let addrs: Vec<_> = match bind {
         Some(addr) if !of_family(&addr) => {
             let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
             return Err(CliError::Contradiction(why));
@@ -117,7 +144,7 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
             join_dev: join.and_then(|join| join.dev.clone()),
             ..Options::default()
         };
-        if port == 0 && args.bind.is_none() {
+        if port == 0 && bind.is_none() {
             // Both families at one port: the one that is free for the first.
             let probe = Udp::open(&Options { join: None, ..options.clone() });
             port = probe.map_err(|error| RunError::Net(NetError::from(error)))?.local.port();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use super::args::PORT;
 use super::error::CliError;
+use crate::unit::{Place, SocketName};
 
 /// Which family is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,24 @@ pub(crate) enum Family {
     V4,
     /// IPv6.
     V6,
+}
+
+/// The path behind `unix:`, or the first address of what [`resolve`] takes.
+pub(crate) fn place(target: &str, family: Family) -> Result<Place, CliError> {
+    match target.strip_prefix("unix:") {
+        None => resolve(target, family).map(Place::Ip),
+        Some(path) => file(path)
+            .map(Place::Unix)
+            .map_err(|why| CliError::Target { target: target.to_owned(), why }),
+    }
+}
+
+/// A path that a sink's socket can have; it has files beside it, which names without one lack.
+pub(crate) fn file(path: &str) -> Result<SocketName, String> {
+    if path.is_empty() || path.starts_with('@') {
+        return Err("a sink's name is a path; write such as unix:/tmp/udperf".to_owned());
+    }
+    SocketName::new(path).ok_or_else(|| "the path is longer than 108 bytes; shorten it".to_owned())
 }
 
 /// The first address of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family.
@@ -41,9 +60,6 @@ pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliErr
 /// Host and port.
 fn split(target: &str) -> Result<(&str, u16), CliError> {
     let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
-    if target.starts_with("unix:") {
-        return Err(bad("AF_UNIX is measured in one process; use bench --bind unix:PATH"));
-    }
     let port = |word: &str| {
         word.parse::<u16>()
             .ok()

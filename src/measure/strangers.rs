@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::Latency;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place};
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
 /// hundred KiB, whatever arrives.
@@ -17,8 +17,8 @@ const SIZE_CLASSES: usize = 17;
 /// One client, after it left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// Its address.
-    pub from: SocketAddr,
+    /// Its address, or its name.
+    pub from: Place,
     /// When it came and left, on the monotonic clock.
     pub time: (Nanos, Nanos),
     /// Cells that were handed over to it.
@@ -76,7 +76,7 @@ pub struct Strangers {
     pub gaps: Latency,
     /// By source.
     pub sources: HashMap<SocketAddr, Source>,
-    /// Datagrams of sources that no room was left for.
+    /// Datagrams of sources that no room was left for, or that have no address.
     pub of_others: u64,
     last: Option<Nanos>,
 }
@@ -123,13 +123,7 @@ impl Strangers {
     /// Counts one.
     pub fn count(&mut self, from: SocketAddr, len: usize, now: Nanos) {
         let len = len as u64;
-        self.datagrams += 1;
-        self.bytes += len;
-        let class = (u64::BITS - len.saturating_sub(1).leading_zeros()) as usize;
-        self.sizes[class.min(SIZE_CLASSES - 1)] += 1;
-        if let Some(last) = self.last.replace(now) {
-            self.gaps.record(now.since(last).0);
-        }
+        self.count_size(len, now);
         if let Some(source) = self.sources.get_mut(&from) {
             source.datagrams += 1;
             source.bytes += len;
@@ -150,6 +144,22 @@ impl Strangers {
             self.sources.insert(from, source);
         } else {
             self.of_others += 1;
+        }
+    }
+
+    /// Counts one of whom there is no address.
+    pub fn count_nameless(&mut self, len: usize, now: Nanos) {
+        self.count_size(len as u64, now);
+        self.of_others += 1;
+    }
+
+    fn count_size(&mut self, len: u64, now: Nanos) {
+        self.datagrams += 1;
+        self.bytes += len;
+        let class = (u64::BITS - len.saturating_sub(1).leading_zeros()) as usize;
+        self.sizes[class.min(SIZE_CLASSES - 1)] += 1;
+        if let Some(last) = self.last.replace(now) {
+            self.gaps.record(now.since(last).0);
         }
     }
 

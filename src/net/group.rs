@@ -56,6 +56,14 @@ pub struct Slot {
     pub sockets: Vec<Udp>,
 }
 
+impl Slot {
+    /// How many receivers it has; one where its socket is elsewhere.
+    #[must_use]
+    pub fn receivers(&self) -> usize {
+        self.sockets.len().max(1)
+    }
+}
+
 /// Sockets that share one port.
 #[derive(Debug)]
 pub struct Group {

@@ -2,6 +2,7 @@
 //! engines that move datagrams.
 
 mod datagram;
+mod door;
 pub mod engine;
 mod group;
 mod multicast;
@@ -14,6 +15,7 @@ mod unix;
 mod wait;
 
 pub use datagram::Datagram;
+pub use door::Door;
 pub use group::{Group, GroupOptions, Slot};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};

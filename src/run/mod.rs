@@ -31,10 +31,9 @@ pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
 
-use std::net::SocketAddr;
-
 use crate::net::NetError;
 use crate::plan::PlanError;
+use crate::unit::Place;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +94,7 @@ pub enum RunError {
     )]
     Link {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
         /// What the system says.
         source: std::io::Error,
     },
@@ -103,24 +102,21 @@ pub enum RunError {
     #[error("{target}: {source}")]
     Call {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
         /// Why.
         source: CallError,
     },
     /// A host says that nobody has bound the port.
-    #[error(
-        "{target}: nobody listens there, says that host (ICMP port unreachable); start `udperf \
-         sink` on it, or name its port"
-    )]
+    #[error("{target}: nobody listens there, {}", nobody(.target))]
     NoPort {
         /// Where a sink was looked for.
-        target: SocketAddr,
+        target: Box<Place>,
     },
     /// A sink cannot do what it was asked to.
     #[error("the sink at {target} refuses: {why}")]
     Refused {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
         /// Why, and what mends it.
         why: String,
     },
@@ -128,7 +124,7 @@ pub enum RunError {
     #[error("{target}: the sink's answer cannot be read; run the same udperf at both ends")]
     Damaged {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
     },
     /// What our receiving sockets sent never arrived.
     #[error(
@@ -137,13 +133,13 @@ pub enum RunError {
     )]
     NotReached {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
     },
     /// No order reached the sink before its moment.
     #[error("{target}: a start could not be agreed on: the path takes too long or loses too much")]
     NeverInTime {
         /// The sink.
-        target: SocketAddr,
+        target: Box<Place>,
     },
     /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
@@ -157,4 +153,14 @@ pub enum RunError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+/// Who says that nobody is there, and what mends it.
+const fn nobody(target: &Place) -> &'static str {
+    match target {
+        Place::Ip(_) => {
+            "says that host (ICMP port unreachable); start `udperf sink` on it, or name its port"
+        }
+        Place::Unix(_) => "says the system; start `udperf sink -B` with that name",
+    }
 }

@@ -1,11 +1,12 @@
 //! `udperf blast` and `udperf sink`, as typed.
 
-use std::net::{AddrParseError, IpAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::cells::{Local, parse_local};
 use super::{CellArgs, ColorWhen, Wait};
 use crate::plan::Pinning;
 use crate::unit::{Nanos, Rate, parse_buffer};
@@ -19,7 +20,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
-    /// The sink: HOST or HOST:PORT, an IPv6 address with a port in brackets; 7788 without a port
+    /// The sink: HOST, HOST:PORT (7788 without a port), [IPv6]:PORT; unix:PATH for AF_UNIX
     #[arg(value_name = "TARGET")]
     pub target: String,
 
@@ -77,9 +78,9 @@ pub enum Spread {
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
-    /// Local address [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_ip)]
-    pub bind: Option<IpAddr>,
+    /// Local address, or unix:PATH for AF_UNIX [default: any, of IPv4 and IPv6]
+    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_local)]
+    pub bind: Option<Local>,
 
     /// Local port; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
@@ -156,14 +157,6 @@ pub struct SinkArgs {
     pub color: ColorWhen,
 }
 
-/// An IP address; a name of AF_UNIX gets an answer of its own.
-fn parse_ip(word: &str) -> Result<IpAddr, String> {
-    if word.starts_with("unix:") {
-        return Err("AF_UNIX is measured in one process; use bench --bind unix:PATH".to_owned());
-    }
-    word.parse().map_err(|error: AddrParseError| error.to_string())
-}
-
 /// A multicast group, and the device by which to join it where one was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MulticastGroup {
@@ -217,6 +210,7 @@ Examples:
   udperf sink --once -q                        serve one client, then end
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
   udperf sink --join 239.1.2.3 --dev eth0
+  udperf sink -B unix:/tmp/udperf              serve `udperf blast unix:/tmp/udperf` on this host
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve those who know the key
 

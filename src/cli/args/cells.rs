@@ -158,7 +158,7 @@ pub enum Local {
 }
 
 /// An IP address, or `unix:` and a name.
-fn parse_local(word: &str) -> Result<Local, AddrParseError> {
+pub(super) fn parse_local(word: &str) -> Result<Local, AddrParseError> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(Local::Unix(UnixName::new(name))),
         None => word.parse().map(Local::Ip),

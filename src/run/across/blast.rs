@@ -1,7 +1,7 @@
 //! The client's end of cells between two hosts. It leads: it says what the sink's workers are to
 //! be, when a phase begins, and when it is over, and puts both halves together.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -14,7 +14,7 @@ use super::stage::Stage;
 use crate::clock::Offset;
 use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::steer::SHOWN;
-use crate::net::{Options, Udp};
+use crate::net::{Door, NetError, Options, Udp, Unix, UnixName};
 use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, TimestampKind};
 use crate::run::RunError;
 use crate::run::counters::Watch;
@@ -22,7 +22,7 @@ use crate::run::crew::Crew;
 use crate::run::session::{Bed, Part};
 use crate::run::worker::options;
 use crate::sys;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place, SocketName};
 use crate::wire::control::Key;
 use crate::wire::{Header, encode};
 
@@ -33,11 +33,15 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
 /// between, 5 s. Arbitrary.
 const SHOWS: u32 = 250;
 
+/// Bytes of the send buffer for control messages by AF_UNIX, which limits their size; arbitrary,
+/// room for the largest.
+const LETTERS: usize = 131_072;
+
 /// What the other end is.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Where.
-    pub target: SocketAddr,
+    pub target: Place,
     /// The version of the program there.
     pub version: String,
     /// What was found out about its host.
@@ -71,11 +75,26 @@ impl Blast {
         key: Option<Key>,
         nonce: u64,
     ) -> Result<Self, RunError> {
-        let socket = Udp::open(options).map_err(crate::net::NetError::from)?;
-        socket.connect(target).map_err(crate::net::NetError::from)?;
-        let mut link = Link::open(socket, target, key, nonce)?;
+        let socket = Udp::open(options).map_err(NetError::from)?;
+        socket.connect(target).map_err(NetError::from)?;
+        Self::behind(Door::Udp(socket.socket), target.into(), key, nonce)
+    }
+
+    /// Gets in touch with the sink at this path, from a socket beside it.
+    ///
+    /// # Errors
+    /// [`RunError`], after 10 s without an answer.
+    pub fn open_unix(target: SocketName, key: Option<Key>, nonce: u64) -> Result<Self, RunError> {
+        let name = UnixName::File(target.path().into());
+        let ours = UnixName::File(format!("{}.{nonce:x}", target.path()).into());
+        let (unix, file) = Unix::bind_to(&ours, &name, LETTERS).map_err(NetError::from)?;
+        Self::behind(Door::Unix(unix, file), Place::Unix(target), key, nonce)
+    }
+
+    fn behind(door: Door, target: Place, key: Option<Key>, nonce: u64) -> Result<Self, RunError> {
+        let mut link = Link::open(door, target, key, nonce)?;
         let Told::Host(told) = link.ask(&Ask::Host)? else {
-            return Err(RunError::Damaged { target });
+            return Err(RunError::Damaged { target: Box::new(target) });
         };
         let PeerFacts { version, facts, missing, clock, network, receivers } = *told;
         let missing = missing.into_iter().map(|Missing { engine, why }| Missing {
@@ -107,7 +126,13 @@ impl Blast {
         let Told::Ready(ready) = self.link.ask(&Ask::Prepare(spec.clone()))? else {
             return Err(self.damaged());
         };
-        let target = data_address(self.peer.target, &ready);
+        let (target, path) = match self.peer.target {
+            Place::Ip(target) => (data_address(target, &ready), None),
+            Place::Unix(name) => {
+                let path = data_path(name, &ready).ok_or_else(|| self.damaged())?;
+                ((Ipv4Addr::UNSPECIFIED, 0).into(), Some(path))
+            }
+        };
         let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
         if spec.ways.reverse {
             let mut shown = Vec::new();
@@ -121,7 +146,8 @@ impl Blast {
             self.show(&shown, &ready)?;
         }
         if spec.ways.forward {
-            for share in plan.tx_shares(cell, load) {
+            for mut share in plan.tx_shares(cell, load) {
+                share.common.unix.clone_from(&path);
                 crew.add_sender(share, target, Vec::new())?;
             }
         }
@@ -147,11 +173,11 @@ impl Blast {
                 _ => return Err(self.damaged()),
             }
         }
-        Err(RunError::NotReached { target: self.peer.target })
+        Err(RunError::NotReached { target: Box::new(self.peer.target) })
     }
 
     pub(super) fn damaged(&self) -> RunError {
-        RunError::Damaged { target: self.peer.target }
+        RunError::Damaged { target: Box::new(self.peer.target) }
     }
 
     /// How the ends of a cell stand to each other.
@@ -221,6 +247,15 @@ fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
     port.map_or(target, |port| SocketAddr::new(target.ip(), port))
 }
 
+/// Where data go by AF_UNIX: beside the sink's path, and nowhere else.
+fn data_path(target: SocketName, ready: &Ready) -> Option<String> {
+    let beside = |path: &&String| {
+        let rest = path.strip_prefix(target.path()).and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| !rest.contains('/'))
+    };
+    ready.paths.first().filter(beside).cloned()
+}
+
 impl Bed for Blast {
     fn measure(
         &mut self,
@@ -242,7 +277,8 @@ impl Bed for Blast {
             self.link.release();
         }
         let limit = plan.scenario.limit;
-        let watch = Watch::begin();
+        let beside_ip = matches!(self.peer.target, Place::Unix(_));
+        let watch = if beside_ip { Watch::begin_beside_ip() } else { Watch::begin() };
         let mut begun = stage.begin(limit, stop)?;
         stage.finish(&mut begun, limit, stop, tick)?;
         let seen = watch.end();

@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::spec::ClockNote;
 use crate::clock::{OffsetEstimator, Sample};
+use crate::net::Door;
 use crate::run::control::Control;
 use crate::run::rpc::{CallError, Caller, Heard};
 use crate::sys;
@@ -121,7 +121,7 @@ impl Shared {
 /// The thread's side.
 pub(super) struct Line {
     poll: Poll,
-    socket: UdpSocket,
+    socket: Door,
     caller: Caller,
     inbox: Receiver<Order>,
     /// Who waits for an answer.
@@ -145,7 +145,7 @@ pub(super) struct Line {
 impl Line {
     /// On this socket, which is connected to the sink; and what wakes it for an order.
     pub(super) fn new(
-        mut socket: UdpSocket,
+        mut socket: Door,
         key: Option<&Key>,
         nonce: u64,
         inbox: Receiver<Order>,

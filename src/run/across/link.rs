@@ -1,6 +1,5 @@
 //! The client's line to a sink: a thread of its own that asks, and that compares clocks meanwhile.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
@@ -11,10 +10,10 @@ use mio::Waker;
 use super::line::{Failure, Follow, Line, Order, PATIENCE, Shared};
 use super::spec::{Ask, Told};
 use crate::clock::Offset;
-use crate::net::Udp;
+use crate::net::Door;
 use crate::run::RunError;
 use crate::run::rpc::CallError;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place};
 use crate::wire::control::Key;
 
 /// The line to a sink.
@@ -24,21 +23,21 @@ pub(crate) struct Link {
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     same_clock: bool,
-    target: SocketAddr,
+    target: Place,
 }
 
 impl Link {
     /// Opens the line on this socket, which is connected to the sink.
     pub(crate) fn open(
-        socket: Udp,
-        target: SocketAddr,
+        socket: Door,
+        target: Place,
         key: Option<Key>,
         nonce: u64,
     ) -> Result<Self, RunError> {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(Shared::default());
-        let (line, waker) = Line::new(socket.socket, key.as_ref(), nonce, inbox, &shared)
-            .map_err(|source| RunError::Link { target, source })?;
+        let (line, waker) = Line::new(socket, key.as_ref(), nonce, inbox, &shared)
+            .map_err(|source| RunError::Link { target: Box::new(target), source })?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || line.run())
@@ -49,8 +48,8 @@ impl Link {
 
     /// Asks the sink, and waits for what it says.
     pub(crate) fn ask(&self, ask: &Ask) -> Result<Told, RunError> {
-        let target = self.target;
-        let damaged = |_| RunError::Damaged { target };
+        let target = || Box::new(self.target);
+        let damaged = |_| RunError::Damaged { target: target() };
         let body = postcard::to_stdvec(ask).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
         self.order(Order::Ask(body, sender));
@@ -58,15 +57,15 @@ impl Link {
         let gone = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| gone)?;
         let body = answer.map_err(|failure| match failure {
-            Failure::Call(source) => RunError::Call { target, source },
-            Failure::NoPort => RunError::NoPort { target },
+            Failure::Call(source) => RunError::Call { target: target(), source },
+            Failure::NoPort => RunError::NoPort { target: target() },
             Failure::Silent => {
                 let source = CallError::Silent { patience: PATIENCE };
-                RunError::Call { target, source }
+                RunError::Call { target: target(), source }
             }
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            Told::Refused(why) => Err(RunError::Refused { target, why: printable(&why) }),
+            Told::Refused(why) => Err(RunError::Refused { target: target(), why: printable(&why) }),
             told => Ok(told),
         }
     }

@@ -161,6 +161,8 @@ pub(crate) struct Ready {
     pub(crate) tag: u16,
     /// The port of each receiver; empty: all are at the sink's own.
     pub(crate) ports: Vec<u16>,
+    /// The path of each receiver, by AF_UNIX.
+    pub(crate) paths: Vec<String>,
     /// What the client's receiving sockets must show to be sent to.
     pub(crate) secret: [u8; 16],
 }

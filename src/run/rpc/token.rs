@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place};
 use crate::wire::control::{COOKIE_LEN, Tagger};
 
 /// How long a cookie is good: at least this, and at most twice this. Arbitrary: some tries of a
@@ -34,6 +34,17 @@ impl AddressBytes for SocketAddr {
         // A link-local address is another one on another link.
         if let Self::V6(address) = self {
             into.extend_from_slice(&address.scope_id().to_be_bytes());
+        }
+    }
+}
+
+impl AddressBytes for Place {
+    fn address_bytes(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::Ip(addr) => addr.address_bytes(into),
+            Self::Unix(name) => {
+                into.extend_from_slice(name.bytes());
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
+use crate::net::{Slot, UnixFile};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;
@@ -33,6 +33,8 @@ pub(super) struct Cell {
     pub(super) spec: CellSpec,
     pub(super) crew: Crew,
     pub(super) slot: Slot,
+    /// Goes with the cell, where its receiver has one.
+    pub(super) file: Option<UnixFile>,
     /// Where to send, by sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<Under>,
@@ -82,7 +84,8 @@ impl Cell {
             return Told::Refused("that phase is for sockets that show themselves".into());
         }
         // Read first: it takes a while.
-        let watch = Watch::begin();
+        let beside_ip = self.file.is_some();
+        let watch = if beside_ip { Watch::begin_beside_ip() } else { Watch::begin() };
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
             return Told::TooLate;
         }

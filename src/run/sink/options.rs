@@ -1,11 +1,9 @@
 //! How a sink is to serve, and what it tells while it does.
 
-use std::net::SocketAddr;
-
 use crate::measure::{Glimpse, Served};
 use crate::net::Options;
 use crate::plan::WaitKind;
-use crate::unit::{Nanos, PacketRate};
+use crate::unit::{Nanos, PacketRate, Place};
 use crate::wire::control::Key;
 
 /// How a sink is to serve.
@@ -13,6 +11,8 @@ use crate::wire::control::Key;
 pub struct SinkOptions {
     /// Where to listen; one group of sockets each.
     pub sockets: Vec<Options>,
+    /// The path of an AF_UNIX socket to listen at as well.
+    pub unix: Option<String>,
     /// Receivers that each client gets, and threads that count strangers.
     pub threads: u16,
     /// Clients at once at most.
@@ -39,9 +39,9 @@ pub struct SinkOptions {
 #[derive(Debug)]
 pub enum SinkEvent<'a> {
     /// It is bound here.
-    Listening(SocketAddr),
+    Listening(Place),
     /// A client has come.
-    Opened(SocketAddr),
+    Opened(Place),
     /// A client has left.
     Closed(&'a Served),
     /// A moment has passed: clients that are here, and what strangers have sent so far.

@@ -3,26 +3,25 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
 use super::session::{Command, House, Session, Tally};
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Group, GroupOptions, NetError};
+use crate::net::{Door, Group, GroupOptions, NetError, Unix, UnixName};
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
 use crate::sys;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place, SocketName};
 use crate::wire::control::{CloseReason, Tagger};
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
@@ -60,10 +59,7 @@ pub fn serve(
 ) -> Result<(SinkTally, SinkEnd), RunError> {
     sys::raise_open_files();
     let mut server = Server::open(options, facts)?;
-    for group in &server.groups {
-        let local = group.lock().map(|group| group.local());
-        local.into_iter().for_each(|local| watch(SinkEvent::Listening(local)));
-    }
+    server.locals.iter().for_each(|&local| watch(SinkEvent::Listening(local)));
     let began = now();
     let end = server.run(stop, watch)?;
     Ok((server.close(began, watch), end))
@@ -71,7 +67,7 @@ pub fn serve(
 
 /// A session, from outside.
 struct Client {
-    from: SocketAddr,
+    from: Place,
     came: Nanos,
     commands: Option<Sender<Command>>,
     thread: JoinHandle<Tally>,
@@ -81,15 +77,17 @@ type Reply = (u64, u32, Vec<u8>);
 
 struct Server {
     house: Arc<House>,
-    groups: Vec<Arc<Mutex<Group>>>,
-    /// The first listener of each group: control arrives there.
-    sockets: Vec<UdpSocket>,
+    homes: Vec<Arc<Mutex<Home>>>,
+    /// Where they listen.
+    locals: Vec<Place>,
+    /// The first listener of each: control arrives there.
+    sockets: Vec<Door>,
     poll: Poll,
     waker: Arc<Waker>,
-    answerer: Answerer<SocketAddr>,
+    answerer: Answerer<Place>,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
-    out: Vec<(SocketAddr, Vec<u8>)>,
+    out: Vec<(Place, Vec<u8>)>,
     strangers: Strangers,
     /// Threads of the other listeners.
     others: Others,
@@ -113,7 +111,8 @@ impl Server {
             House { options: options.clone(), facts: facts.clone(), busy: AtomicUsize::new(0) };
         let mut server = Self {
             house: Arc::new(house),
-            groups: Vec::new(),
+            homes: Vec::new(),
+            locals: Vec::new(),
             sockets: Vec::new(),
             poll,
             waker: Arc::new(waker),
@@ -140,13 +139,22 @@ impl Server {
             };
             let group = Group::open(&group).map_err(NetError::from)?;
             let mut listeners = group.listeners().map_err(NetError::from)?.into_iter();
-            server.sockets.extend(listeners.next());
+            server.sockets.extend(listeners.next().map(Door::Udp));
             for (other, listener) in listeners.enumerate() {
                 let cores = &options.cores;
                 let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
                 server.others.add(other + 1, listener, core)?;
             }
-            server.groups.push(Arc::new(Mutex::new(group)));
+            server.locals.push(group.local().into());
+            server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
+        }
+        if let Some(path) = &options.unix {
+            let (unix, file) =
+                Unix::bind(&UnixName::File(path.into()), LARGEST).map_err(NetError::from)?;
+            server.sockets.push(Door::Unix(unix, file));
+            server.locals.extend(SocketName::new(path).map(Place::Unix));
+            let home = Home::Unix { path: path.clone(), taken: Vec::new() };
+            server.homes.push(Arc::new(Mutex::new(home)));
         }
         for (at, socket) in server.sockets.iter_mut().enumerate() {
             let registered = server.poll.registry().register(socket, Token(at), Interest::READABLE);
@@ -201,7 +209,8 @@ impl Server {
         for at in 0..self.sockets.len() {
             for turn in 0..IN_A_ROW {
                 match self.sockets[at].recv_from(&mut self.buffer) {
-                    Ok((len, from)) => self.take(at, from, len, watch)?,
+                    Ok((len, Some(from))) => self.take(at, from, len, watch)?,
+                    Ok((len, None)) => self.strangers.count_nameless(len, now()),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // ICMP errors of what was sent; whoever waits asks again.
                     Err(_) => {}
@@ -216,7 +225,7 @@ impl Server {
     fn take(
         &mut self,
         group: usize,
-        from: SocketAddr,
+        from: Place,
         len: usize,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
@@ -225,7 +234,10 @@ impl Server {
         match self.answerer.on_datagram(from, datagram, now, &mut self.out) {
             Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
                 self.heard_at = now;
-                self.strangers.count(from, len, now);
+                match from {
+                    Place::Ip(from) => self.strangers.count(from, len, now),
+                    Place::Unix(_) => self.strangers.count_nameless(len, now),
+                }
             }
             Took::Done => (self.heard_at, self.control_at) = (now, now),
             Took::Event(event) => {
@@ -240,7 +252,7 @@ impl Server {
     fn on_event(
         &mut self,
         group: usize,
-        event: Event<SocketAddr>,
+        event: Event<Place>,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         match event {
@@ -294,14 +306,14 @@ impl Server {
     }
 
     /// Starts the thread of a session.
-    fn start(&self, group: usize, id: u64, from: SocketAddr) -> Result<Client, RunError> {
+    fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
         let (commands, inbox) = mpsc::channel();
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let shown = Tagger::new(&self.house.options.secret);
         let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
         let session = Session {
             house: Arc::clone(&self.house),
-            group: Arc::clone(&self.groups[group]),
+            home: Arc::clone(&self.homes[group]),
             from,
             secret,
             cell: None,
@@ -361,12 +373,7 @@ impl Server {
     /// Sends what is to be sent. What is refused is as good as lost: the client asks again.
     fn send(&mut self) {
         for (to, message) in self.out.drain(..) {
-            let socket = self.sockets.iter().find(|socket| {
-                socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
-            });
-            if let Some(socket) = socket {
-                let _ = socket.send_to(&message, to);
-            }
+            let _sent = self.sockets.iter().any(|socket| socket.send_to(&message, &to));
         }
     }
 

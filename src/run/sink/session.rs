@@ -2,22 +2,23 @@
 //! over what they measured, one request after the other.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cell::Cell;
+use super::home::Home;
 use super::options::SinkOptions;
 use crate::measure::HostFacts;
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
-use crate::net::{Group, Slot, Udp};
+use crate::net::{Slot, Udp, UnixFile};
 use crate::plan::{IpOptions, Limit, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{Ask, CellSpec, Ended, Halves, PeerFacts, PhaseSpec, Ready, Told};
 use crate::run::crew::Crew;
 use crate::sys;
-use crate::unit::{Nanos, show_pps};
+use crate::unit::{Nanos, Place, show_pps};
 use crate::wire::decode_own;
 
 /// Datagrams looked at for those that show a socket, each time. Arbitrary: no client has so many.
@@ -44,8 +45,8 @@ pub(super) struct House {
 /// One client.
 pub(super) struct Session {
     pub(super) house: Arc<House>,
-    pub(super) group: Arc<Mutex<Group>>,
-    pub(super) from: SocketAddr,
+    pub(super) home: Arc<Mutex<Home>>,
+    pub(super) from: Place,
     pub(super) secret: [u8; 16],
     pub(super) cell: Option<Cell>,
     pub(super) served: Tally,
@@ -126,12 +127,12 @@ impl Session {
             missing: machine.missing,
             clock: sys::clock_identity(),
             network: sys::network_identity(),
-            receivers: if self.group().can_steer() { house.options.threads } else { 1 },
+            receivers: self.home().receivers(house.options.threads),
         }
     }
 
-    fn group(&self) -> MutexGuard<'_, Group> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    fn home(&self) -> MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What of a cell this sink does not do.
@@ -160,21 +161,18 @@ impl Session {
             return Ok(Told::Refused(why));
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
-        let slot = self.group().take_slot(buffer).map_err(net)?;
+        if spec.ways.reverse && matches!(*self.home(), Home::Unix { .. }) {
+            return Ok(Told::Refused("by AF_UNIX it only receives; leave --reverse away".into()));
+        }
+        let slot = self.home().take_slot(buffer)?;
         let mut crew = Crew::new(spec.streams, None);
-        let workers = slot.sockets.len();
-        self.house.busy.fetch_add(workers, Ordering::Relaxed);
+        self.house.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
+        let mut berths = (Vec::new(), None);
         if spec.ways.forward {
-            for (worker, socket) in slot.sockets.iter().enumerate() {
-                let common = self.share(Role::Receiver, &spec, worker, &slot, 0..spec.streams);
-                let (engine, stamps) = (spec.engine.rx, spec.stamps);
-                let share = RxShare { common, engine, stamps, across: true };
-                let added = socket
-                    .duplicate()
-                    .map_err(net)
-                    .and_then(|socket| crew.add_receiver(share, Some(socket)));
-                if let Err(error) = added {
+            match self.receive(&mut crew, &spec, &slot, buffer) {
+                Ok(open) => berths = open,
+                Err(error) => {
                     // Their sockets are closed before anybody else gets the slot.
                     let _ = crew.collect("sink");
                     self.give_back(&slot);
@@ -182,11 +180,31 @@ impl Session {
                 }
             }
         }
+        let (paths, file) = berths;
         let spread = if spec.by_hash { BY_SOURCE } else { 0 };
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
-        let ready = Ready { tag, ports: slot.port.into_iter().collect(), secret: self.secret };
-        self.cell = Some(Cell { spec, crew, slot, targets, phase: None, seen: None });
+        let ports = slot.port.into_iter().collect();
+        let ready = Ready { tag, ports, paths, secret: self.secret };
+        self.cell = Some(Cell { spec, crew, slot, file, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
+    }
+
+    /// Starts the receivers of a cell; returns their names and file, where they have some.
+    fn receive(
+        &self,
+        crew: &mut Crew,
+        spec: &CellSpec,
+        slot: &Slot,
+        buffer: usize,
+    ) -> Result<(Vec<String>, Option<UnixFile>), RunError> {
+        let (given, paths, file) = self.home().open(slot, buffer)?;
+        for (worker, given) in given.into_iter().enumerate() {
+            let common = self.share(Role::Receiver, spec, worker, slot, 0..spec.streams);
+            let (engine, stamps) = (spec.engine.rx, spec.stamps);
+            let share = RxShare { common, engine, stamps, across: true };
+            crew.add_receiver(share, Some(given))?;
+        }
+        Ok((paths, file))
     }
 
     /// What workers of a cell have in common.
@@ -202,7 +220,7 @@ impl Session {
         let cores = &options.cores;
         // A receiver here and a sender of the client are neighbours, as are a sender here and a
         // receiver there: on distinct cores, where both ends are on one host.
-        let at = usize::from(slot.number - 1) * slot.sockets.len() + worker;
+        let at = usize::from(slot.number - 1) * slot.receivers() + worker;
         let at = if role == Role::Receiver { at + 1 } else { at };
         let busy = self.house.busy.load(Ordering::Relaxed);
         let near = usize::from(spec.neighbours);
@@ -218,7 +236,7 @@ impl Session {
             batch: spec.batch.map(usize::from),
             size: spec.size,
             flows,
-            bind: self.group().local(),
+            bind: self.home().local(),
             unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: IpOptions::default(),
@@ -247,7 +265,7 @@ impl Session {
                 let shown = &payload[..len.min(payload.len())];
                 let header = tags.iter().find_map(|&tag| decode_own(shown, tag));
                 let knows = shown.get(16..32) == Some(&self.secret[..]);
-                if let Some(header) = header.filter(|_| knows && from.ip() == self.from.ip())
+                if let Some(header) = header.filter(|_| knows && self.is_from(from.ip()))
                     && let Some(target) = cell.targets.get_mut(usize::from(header.flow))
                 {
                     *target = Some(from);
@@ -260,6 +278,11 @@ impl Session {
         self.cell = Some(cell);
         added?;
         Ok(Told::Reached(all))
+    }
+
+    /// Whether this is the address that was proved.
+    fn is_from(&self, ip: IpAddr) -> bool {
+        matches!(self.from, Place::Ip(from) if from.ip() == ip)
     }
 
     fn add_senders(&self, cell: &mut Cell) -> Result<(), RunError> {
@@ -283,7 +306,8 @@ impl Session {
                     && !cell.spec.ways.forward
                     && of <= cell.slot.sockets.len(),
             };
-            cell.crew.add_sender(share, target.unwrap_or(self.from), given?)?;
+            let Some(target) = target else { continue };
+            cell.crew.add_sender(share, target, given?)?;
         }
         Ok(())
     }
@@ -345,8 +369,8 @@ impl Session {
     }
 
     fn give_back(&self, slot: &Slot) {
-        self.house.busy.fetch_sub(slot.sockets.len(), Ordering::Relaxed);
-        self.group().give_back(slot.number, slot.phase);
+        self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
+        self.home().give_back(slot.number, slot.phase);
     }
 }
 

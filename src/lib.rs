@@ -15,7 +15,7 @@
 //!
 //! | room | holds |
 //! | --- | --- |
-//! | [`unit`](mod@unit) | nanoseconds, rates, payload sizes, places; how they are written and read |
+//! | [`unit`](mod@unit) | nanoseconds, rates, sizes, places; how they are written and read |
 //! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
 //! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
 //! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |

@@ -4,6 +4,7 @@
 //! - `server`: the event loop of the port; `session`: one client; `cell`: its present cell
 
 mod cell;
+mod client;
 mod home;
 mod options;
 mod others;

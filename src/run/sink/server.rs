@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::client::Client;
 use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
@@ -63,14 +64,6 @@ pub fn serve(
     let began = now();
     let end = server.run(stop, watch)?;
     Ok((server.close(began, watch), end))
-}
-
-/// A session, from outside.
-struct Client {
-    from: Place,
-    came: Nanos,
-    commands: Option<Sender<Command>>,
-    thread: JoinHandle<Tally>,
 }
 
 type Reply = (u64, u32, Vec<u8>);
@@ -356,11 +349,7 @@ impl Server {
         // One that has not ended yet may still wait for workers, and nobody shall wait for it.
         let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
         for (client, why) in self.leaving.extract_if(.., ended).collect::<Vec<_>>() {
-            let Client { from, came, thread, .. } = client;
-            // A session that panicked has said so on standard error.
-            let Tally { cells, sent, received } = thread.join().unwrap_or_default();
-            let (time, why) = ((came, now()), why.to_string());
-            let served = Served { from, time, cells, received, sent, why };
+            let served = client.served(why);
             watch(SinkEvent::Closed(&served));
             if self.served.len() < MOST_SERVED {
                 self.served.push(served);

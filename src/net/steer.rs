@@ -27,7 +27,7 @@ pub const SHOWN: u16 = PHASES;
 /// The phase that follows this one, of a tag or by itself.
 #[must_use]
 pub const fn next_phase(tag: u16) -> u16 {
-    (tag & !PHASES) | ((tag & PHASES) + 1) % SHOWN
+    (tag & !PHASES) | (((tag & PHASES) + 1) % SHOWN)
 }
 
 /// The tag of control messages, which all go to the first listener.

@@ -20,7 +20,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
-    /// The sink: HOST, HOST:PORT (7788 without a port), an IPv6 address in brackets; unix:PATH for AF_UNIX
+    /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets; unix:PATH for AF_UNIX
     #[arg(value_name = "TARGET")]
     pub target: String,
 

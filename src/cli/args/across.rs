@@ -20,7 +20,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
-    /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets; unix:PATH for AF_UNIX
+    /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
     #[arg(value_name = "TARGET")]
     pub target: String,
 

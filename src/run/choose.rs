@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use super::session::Bed;
 use super::{RunError, session};
 use crate::plan::{
-    Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, RxKind, Scenario, TxKind,
+    Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, RxKind, Scenario, TxKind,
 };
-use crate::unit::{Nanos, Rate};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// How long each is tried. Arbitrary: thousands of datagrams even of the slowest, and all trials
 /// together take less than half a second.
@@ -30,6 +30,24 @@ const CANDIDATES: [EnginePair; 5] = [
     EnginePair::PLAIN,
 ];
 
+/// The rate of trials: flat out, unless datagrams leave this process and less was asked for. Nobody
+/// outside shall get more than that.
+fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
+    let ramp = match scenario.pace {
+        PaceKind::Ramp(from, to) => vec![from, to],
+        _ => Vec::new(),
+    };
+    let pps = |rate: &Rate| {
+        let rate = rate.at_size(size.map_or(0.0, PayloadSize::mean)).ok().flatten();
+        rate.map_or(f64::INFINITY, PacketRate::pps)
+    };
+    let asked = scenario.rates.iter().chain(&ramp).copied();
+    let highest = asked.max_by(|a, b| pps(a).total_cmp(&pps(b)));
+    highest
+        .filter(|highest| scenario.route != Route::Within && pps(highest).is_finite())
+        .unwrap_or(Rate::Max)
+}
+
 /// Finds out which engines deliver most on this machine, flat out at the smallest size of the
 /// scenario, where the cost of a datagram shows most.
 ///
@@ -49,7 +67,7 @@ pub fn choose(
         let trial = Scenario {
             sizes: size.into_iter().collect(),
             engines: vec![EngineWord::Pair(engine)],
-            rates: vec![Rate::Max],
+            rates: vec![rate(scenario, size)],
             pace: PaceKind::Even,
             limit: Limit::Time(TRIAL),
             warmup: WARMUP,
@@ -76,5 +94,23 @@ pub fn choose(
             Ok(Choice { engine, size, trial: TRIAL, tried, failed: failed.collect() })
         }
         _ => Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_send_no_more_than_was_asked_for_to_others() {
+        let size = Some(PayloadSize::Fixed(100));
+        let asked = |route, rates| Scenario { route, rates, ..Scenario::default() };
+        let (low, bits): (Rate, Rate) = ("500".parse().unwrap(), "8Mbit".parse().unwrap());
+        assert_eq!(rate(&asked(Route::Forward, vec![low, bits]), size), bits);
+        assert_eq!(rate(&asked(Route::Alone, vec![low]), size), low);
+        assert_eq!(rate(&asked(Route::Reverse, vec![low, Rate::OfMax(0.5)]), size), Rate::Max);
+        assert_eq!(rate(&asked(Route::Within, vec![low]), size), Rate::Max);
+        let ramp = Scenario { pace: PaceKind::Ramp(low, bits), ..asked(Route::Both, vec![]) };
+        assert_eq!(rate(&ramp, size), bits);
     }
 }

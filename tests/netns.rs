@@ -25,8 +25,9 @@ until $A grep -qx up /sys/class/net/v0/operstate; do :; done
 until $B grep -qx up /sys/class/net/v1/operstate; do :; done
 rx() { $B cat /sys/class/net/v1/statistics/rx_packets; }
 serve() {
+  rm -f $T/said
   $B $U sink -q -J -p 7788 \"$@\" >$T/sink 2>$T/said &
-  until grep -q 'sink on' $T/said; do :; done
+  until grep -qs 'sink on' $T/said; do :; done
 }
 ";
 

@@ -159,7 +159,8 @@ pub enum RunError {
 const fn nobody(target: &Place) -> &'static str {
     match target {
         Place::Ip(_) => {
-            "says that host (ICMP port unreachable); start `udperf sink` on it, or name its port"
+            "says that host or one on the way (ICMP unreachable); check the address, start `udperf \
+             sink` there, or name its port"
         }
         Place::Unix(_) => "says the system; start `udperf sink -B` with that name",
     }

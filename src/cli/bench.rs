@@ -19,10 +19,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let mut machine = run::machine(&facts);
     lower::without_ip(&scenario, &mut machine);
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);
-    let (stop, mut bed) = (stop_on_signals()?, OneHost::default());
-    let bed = &mut bed;
+    let (stop, bed) = (stop_on_signals()?, OneHost::default());
     let kind = "bench";
     let job =
         Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-    cells::run(job, |_report| {})
+    cells::run(job, |_report, _bed| {})
 }

@@ -1,10 +1,7 @@
 //! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
 
-use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::BlastArgs;
@@ -13,9 +10,9 @@ use super::error::{CliError, Exit};
 use super::lower;
 use super::target::{Family, is_near, place};
 use crate::net::{NetError, Options, Udp};
-use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
+use crate::plan::{Machine, Missing, Route, Scenario};
 use crate::report::{self, document::Clock};
-use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
+use crate::run::{self, Alone, Blast, Depth, Peer, RunError};
 use crate::unit::{Place, Rate};
 use crate::wire::control::Key;
 
@@ -48,22 +45,20 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let left_out = Vec::new();
     if let (Route::Alone, Place::Ip(target)) = (scenario.route, target) {
         reach(&scenario, target)?;
-        let mut bed = Alone::new(target, nonce as u16);
-        let bed: &mut dyn Bed = &mut bed;
+        let bed = Alone::new(target, nonce as u16);
         let job =
             Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-        return cells::run(job, |_report| {});
+        return cells::run(job, |_report, _bed| {});
     }
-    let blast = RefCell::new(open(&scenario, target, args.port, key, nonce)?);
+    let bed = open(&scenario, target, args.port, key, nonce)?;
     lower::without_ip(&scenario, &mut machine);
-    lack(&mut machine, blast.borrow().peer().missing);
+    lack(&mut machine, bed.peer().missing);
     let asked = scenario.clone();
-    let bed: &mut dyn Bed = &mut Shared(&blast);
     let job =
         Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-    cells::run(job, |report| {
+    cells::run(job, |report, blast| {
         // By now, clocks have been compared all through the run.
-        let peer = blast.borrow().peer();
+        let peer = blast.peer();
         report.host.peer = Some(Box::new(report::host(&peer.facts)));
         report.clock = clock(&peer);
         let of_sink = report::sink_warnings(&peer.facts, &asked);
@@ -128,22 +123,6 @@ fn clock(peer: &Peer) -> Option<Clock> {
         min_rtt_ns: Some(offset.min_rtt_ns),
         samples: offset.samples as u64,
     })
-}
-
-/// A bed that can be asked about the other end when all is measured.
-struct Shared<'a>(&'a RefCell<Blast>);
-
-impl Bed for Shared<'_> {
-    fn measure(
-        &mut self,
-        plan: &Plan,
-        cell: &Cell,
-        load: Load,
-        stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
-        self.0.borrow_mut().measure(plan, cell, load, stop, tick)
-    }
 }
 
 /// Adds what the other end does not have.

@@ -18,7 +18,7 @@ use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress};
 
 /// What is to be measured, and where.
-pub(crate) struct Job<'a> {
+pub(crate) struct Job<'a, B> {
     /// The command's name.
     pub(crate) kind: &'static str,
     pub(crate) scenario: Scenario,
@@ -27,27 +27,40 @@ pub(crate) struct Job<'a> {
     /// Engines of the default that cannot be had here.
     pub(crate) left_out: Vec<Missing>,
     /// Where cells are measured.
-    pub(crate) bed: &'a mut dyn Bed,
+    pub(crate) bed: B,
     pub(crate) output: &'a OutputArgs,
     pub(crate) files: Files,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
 }
 
-/// Measures, reports, and says how to end. `complete` adds what only the command knows.
-pub(crate) fn run(job: Job<'_>, complete: impl FnOnce(&mut Report)) -> Result<Exit, CliError> {
-    let Job { kind, scenario, mut machine, facts, left_out, bed, output, files, stop, started_at } =
-        job;
+/// Measures, reports, and says how to end. `complete` adds what only the command and its bed know.
+pub(crate) fn run<B: Bed>(
+    job: Job<'_, B>,
+    complete: impl FnOnce(&mut Report, &B),
+) -> Result<Exit, CliError> {
+    let Job {
+        kind,
+        scenario,
+        mut machine,
+        facts,
+        left_out,
+        mut bed,
+        output,
+        files,
+        stop,
+        started_at,
+    } = job;
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, bed, &stop)).transpose()?;
+    let choice = auto.then(|| run::choose(&scenario, &machine, &mut bed, &stop)).transpose()?;
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     let line = progress::Line::new(output.quiet);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, cells: Vec::new() };
-    let Outcome { error, interrupted, .. } = run::run(&plan, bed, &stop, &mut recorder);
+    let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, &stop, &mut recorder);
     let Recorder { line, cells, .. } = recorder;
     line.finish();
     if cells.is_empty()
@@ -57,7 +70,7 @@ pub(crate) fn run(job: Job<'_>, complete: impl FnOnce(&mut Report)) -> Result<Ex
     }
     let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
     report.choice = choice.as_ref().map(report::choice);
-    complete(&mut report);
+    complete(&mut report, &bed);
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&report, output);
     files.write(&report)?;

@@ -9,6 +9,9 @@ use mio::{Interest, Registry, Token};
 use super::{Unix, UnixFile};
 use crate::unit::Place;
 
+/// Bytes of the largest datagram (RFC 768).
+pub const LARGEST: usize = 65_535;
+
 /// A socket for control messages.
 #[derive(Debug)]
 pub enum Door {

@@ -15,7 +15,7 @@ mod unix;
 mod wait;
 
 pub use datagram::Datagram;
-pub use door::Door;
+pub use door::{Door, LARGEST};
 pub use group::{Group, GroupOptions, Slot};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};

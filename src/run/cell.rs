@@ -37,7 +37,7 @@ pub(crate) fn measure(
     let netns = plan.scenario.to_netns.as_deref();
     let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns)));
     let unix = plan.scenario.unix.is_some();
-    let watch = if unix { Watch::begin_beside_ip() } else { Watch::begin() };
+    let watch = Watch::begin_maybe(unix);
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));

@@ -26,13 +26,13 @@ pub(crate) struct Seen {
 impl Watch {
     /// Reads all counters.
     pub(crate) fn begin() -> Self {
-        Self { counters: Some(read()), stolen_ns: sys::stolen_ns() }
+        Self::begin_maybe(false)
     }
 
-    /// Of datagrams that never see IP, and so none of its counters: whatever those count meanwhile
-    /// is somebody else's.
-    pub(crate) fn begin_beside_ip() -> Self {
-        Self { counters: None, stolen_ns: sys::stolen_ns() }
+    /// The same for datagrams that may go `beside_ip`: then they see none of its counters, and
+    /// whatever those count meanwhile is somebody else's.
+    pub(crate) fn begin_maybe(beside_ip: bool) -> Self {
+        Self { counters: (!beside_ip).then(read), stolen_ns: sys::stolen_ns() }
     }
 
     /// Reads those of another network namespace; CPU time is the same host's.

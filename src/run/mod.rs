@@ -31,7 +31,7 @@ pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 pub use survey::{Depth, machine, survey};
 pub use worker::Phase;
 
-use crate::net::NetError;
+use crate::net::{NetError, SocketError, UnixError};
 use crate::plan::PlanError;
 use crate::unit::Place;
 
@@ -153,6 +153,18 @@ pub enum RunError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl From<SocketError> for RunError {
+    fn from(error: SocketError) -> Self {
+        Self::Net(error.into())
+    }
+}
+
+impl From<UnixError> for RunError {
+    fn from(error: UnixError) -> Self {
+        Self::Net(error.into())
+    }
 }
 
 /// Who says that nobody is there, and what mends it.

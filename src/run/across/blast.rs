@@ -10,11 +10,10 @@ use std::time::Duration;
 use super::link::{Link, printable};
 use super::spec::{Ask, CellSpec, Halves, PeerFacts, Ready, Told, Ways};
 use super::stage::Stage;
-
 use crate::clock::Offset;
 use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::steer::SHOWN;
-use crate::net::{Door, NetError, Options, Udp, Unix, UnixName};
+use crate::net::{Door, Options, Udp, Unix, UnixName};
 use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, TimestampKind};
 use crate::run::RunError;
 use crate::run::counters::Watch;
@@ -75,8 +74,8 @@ impl Blast {
         key: Option<Key>,
         nonce: u64,
     ) -> Result<Self, RunError> {
-        let socket = Udp::open(options).map_err(NetError::from)?;
-        socket.connect(target).map_err(NetError::from)?;
+        let socket = Udp::open(options)?;
+        socket.connect(target)?;
         Self::behind(Door::Udp(socket.socket), target.into(), key, nonce)
     }
 
@@ -87,7 +86,7 @@ impl Blast {
     pub fn open_unix(target: SocketName, key: Option<Key>, nonce: u64) -> Result<Self, RunError> {
         let name = UnixName::File(target.path().into());
         let ours = UnixName::File(format!("{}.{nonce:x}", target.path()).into());
-        let (unix, file) = Unix::bind_to(&ours, &name, LETTERS).map_err(NetError::from)?;
+        let (unix, file) = Unix::bind_to(&ours, &name, LETTERS)?;
         Self::behind(Door::Unix(unix, file), Place::Unix(target), key, nonce)
     }
 
@@ -138,9 +137,9 @@ impl Blast {
             let mut shown = Vec::new();
             for share in plan.rx_shares(cell) {
                 let options = Options { ports: crew.ports(), ..options(&share.common) };
-                let socket = Udp::open(&options).map_err(net)?;
-                socket.connect(target).map_err(net)?;
-                shown.push(socket.duplicate().map_err(net)?);
+                let socket = Udp::open(&options)?;
+                socket.connect(target)?;
+                shown.push(socket.duplicate()?);
                 crew.add_receiver(share, Some(socket))?;
             }
             self.show(&shown, &ready)?;
@@ -209,10 +208,6 @@ fn clean(mut facts: HostFacts) -> HostFacts {
     facts
 }
 
-fn net(error: crate::net::SocketError) -> RunError {
-    RunError::Net(error.into())
-}
-
 /// What the sink has to know of a cell.
 fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
     let scenario = &plan.scenario;
@@ -277,8 +272,7 @@ impl Bed for Blast {
             self.link.release();
         }
         let limit = plan.scenario.limit;
-        let beside_ip = matches!(self.peer.target, Place::Unix(_));
-        let watch = if beside_ip { Watch::begin_beside_ip() } else { Watch::begin() };
+        let watch = Watch::begin_maybe(matches!(self.peer.target, Place::Unix(_)));
         let mut begun = stage.begin(limit, stop)?;
         stage.finish(&mut begun, limit, stop, tick)?;
         let seen = watch.end();

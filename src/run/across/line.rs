@@ -9,8 +9,8 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::spec::ClockNote;
-use crate::clock::{OffsetEstimator, Sample};
-use crate::net::Door;
+use crate::clock::{Clock, OffsetEstimator, Sample};
+use crate::net::{Door, LARGEST};
 use crate::run::control::Control;
 use crate::run::rpc::{CallError, Caller, Heard};
 use crate::sys;
@@ -46,9 +46,6 @@ const CONFIRMABLE: usize = 32;
 /// How long an answer is looked for without sleeping: what a path between neighbours takes, so
 /// that the wake-up does not count as its delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(500);
-
-/// Bytes of the largest datagram; RFC 768.
-const LARGEST: usize = 65_535;
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -179,7 +176,7 @@ impl Line {
         while !self.over {
             self.obey();
             self.step();
-            let now = now();
+            let now = Clock::Monotonic.now();
             let wake_at = self.caller.deadline().map_or(self.sync_at, |at| at.min(self.sync_at));
             let most = Duration::from_millis(wake_at.since(now).0.div_ceil(1_000_000).min(1_000));
             // Interrupted is as good as nothing ready.
@@ -195,7 +192,7 @@ impl Line {
                     self.asked = Some(answer);
                     if let Some(failure) = self.failure.clone() {
                         self.answer(Err(failure));
-                    } else if let Err(error) = self.caller.request(body, now()) {
+                    } else if let Err(error) = self.caller.request(body, Clock::Monotonic.now()) {
                         self.answer(Err(Failure::Call(error)));
                     }
                 }
@@ -205,7 +202,7 @@ impl Line {
                 }
                 Ok(Order::Follow(follow)) => {
                     self.follow = Some(follow);
-                    self.sync_at = now();
+                    self.sync_at = Clock::Monotonic.now();
                 }
                 Ok(Order::Release(back)) => {
                     let _ = back.send(self.follow.take());
@@ -219,7 +216,7 @@ impl Line {
     /// Reads what came, retries what is due, compares clocks.
     fn step(&mut self) {
         self.read();
-        let now = now();
+        let now = Clock::Monotonic.now();
         let heard = self.caller.poll(now, &mut self.out);
         self.hear(heard);
         if self.shared.port_seen_closed.load(Ordering::Relaxed) {
@@ -241,7 +238,7 @@ impl Line {
     fn read(&mut self) {
         loop {
             let result = self.socket.recv(&mut self.buffer);
-            let now = now();
+            let now = Clock::Monotonic.now();
             match result {
                 Ok(len) => {
                     let heard = self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
@@ -280,7 +277,7 @@ impl Line {
                     shift.confirmed |= shift.at_ns == sample.t1_ns;
                 });
             }
-            Some(Heard::Opened { .. }) => self.sync_at = now(),
+            Some(Heard::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
             None => {}
         }
     }
@@ -302,7 +299,7 @@ impl Line {
     fn send(&mut self) {
         for message in std::mem::take(&mut self.out) {
             if let Err(error) = self.socket.send(&message) {
-                self.note_unreachable(&error, now());
+                self.note_unreachable(&error, Clock::Monotonic.now());
             }
         }
     }
@@ -328,19 +325,22 @@ impl Line {
     /// Compares clocks several times in a row, without sleeping between question and answer where
     /// the path is short.
     fn burst(&mut self) {
-        let end = now() + BURST_MOST;
+        let end = Clock::Monotonic.now() + BURST_MOST;
         for _ in 0..BURST {
             let before = self.synced;
-            let began = now();
+            let began = Clock::Monotonic.now();
             if began > end {
                 return;
             }
             self.sync(began);
             self.send();
-            while self.synced == before && now().since(began) < BURST_WAIT && !self.over {
+            while self.synced == before
+                && Clock::Monotonic.now().since(began) < BURST_WAIT
+                && !self.over
+            {
                 self.read();
                 self.send();
-                if now().since(began) > SPIN {
+                if Clock::Monotonic.now().since(began) > SPIN {
                     let _ = self.poll.poll(&mut Events::with_capacity(4), Some(SHORT));
                 }
             }
@@ -348,11 +348,11 @@ impl Line {
     }
 
     fn say_goodbye(&mut self) {
-        let began = now();
+        let began = Clock::Monotonic.now();
         self.caller.close(began);
         let mut events = Events::with_capacity(4);
-        while !self.over && now().since(began) < GOODBYE {
-            let heard = self.caller.poll(now(), &mut self.out);
+        while !self.over && Clock::Monotonic.now().since(began) < GOODBYE {
+            let heard = self.caller.poll(Clock::Monotonic.now(), &mut self.out);
             self.hear(heard);
             self.send();
             let _ = self.poll.poll(&mut events, Some(SHORT));
@@ -367,7 +367,3 @@ const SHORT: Duration = Duration::from_millis(1);
 
 /// How long a good-bye is waited for; arbitrary. The sink notices without it, later.
 const GOODBYE: Nanos = Nanos::from_millis(300);
-
-fn now() -> Nanos {
-    Nanos(sys::monotonic_ns())
-}

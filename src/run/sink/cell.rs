@@ -84,8 +84,7 @@ impl Cell {
             return Told::Refused("that phase is for sockets that show themselves".into());
         }
         // Read first: it takes a while.
-        let beside_ip = self.file.is_some();
-        let watch = if beside_ip { Watch::begin_beside_ip() } else { Watch::begin() };
+        let watch = Watch::begin_maybe(self.file.is_some());
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
             return Told::TooLate;
         }

@@ -3,8 +3,8 @@
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use super::server::now;
 use super::session::{Command, Tally};
+use crate::clock::Clock;
 use crate::measure::Served;
 use crate::unit::{Nanos, Place};
 use crate::wire::control::CloseReason;
@@ -24,6 +24,13 @@ impl Client {
         let Self { from, came, thread, .. } = self;
         // A session that panicked has said so on standard error.
         let Tally { cells, sent, received } = thread.join().unwrap_or_default();
-        Served { from, time: (came, now()), cells, received, sent, why: why.to_string() }
+        Served {
+            from,
+            time: (came, Clock::Monotonic.now()),
+            cells,
+            received,
+            sent,
+            why: why.to_string(),
+        }
     }
 }

@@ -32,13 +32,13 @@ impl Home {
     /// Takes a slot that nobody has.
     pub(super) fn take_slot(&mut self, buffer: usize) -> Result<Slot, RunError> {
         match self {
-            Self::Ip(group) => group.take_slot(buffer).map_err(|error| RunError::Net(error.into())),
+            Self::Ip(group) => Ok(group.take_slot(buffer)?),
             Self::Unix { path, taken } => {
                 let slots = MOST_SLOTS;
                 let free = (1..=slots).find(|number| !taken.contains(number));
                 let full =
                     || UnixError::Slots { name: UnixName::File(path.as_str().into()), slots };
-                let number = free.ok_or_else(full).map_err(NetError::from)?;
+                let number = free.ok_or_else(full)?;
                 taken.push(number);
                 // A name of its own each time a socket is bound: nothing late arrives there.
                 Ok(Slot { number, phase: 0, port: None, sockets: Vec::new() })

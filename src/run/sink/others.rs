@@ -8,9 +8,10 @@ use std::thread::{Builder, JoinHandle};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::server::{LARGEST, TICK, now};
+use super::server::TICK;
+use crate::clock::Clock;
 use crate::measure::{Glimpse, Strangers};
-use crate::net::pin_to;
+use crate::net::{LARGEST, pin_to};
 use crate::run::RunError;
 use crate::unit::Nanos;
 
@@ -78,7 +79,7 @@ fn count(
     let mut buffer = vec![0; LARGEST];
     let mut show_at = Nanos::ZERO;
     while !over.load(Ordering::Relaxed) {
-        let moment = now();
+        let moment = Clock::Monotonic.now();
         if moment >= show_at {
             show_at = moment + Nanos::from(TICK);
             *glimpse.lock().unwrap_or_else(PoisonError::into_inner) = strangers.glimpse();

@@ -16,8 +16,9 @@ use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
 use super::session::{Command, House, Session, Tally};
+use crate::clock::Clock;
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Door, Group, GroupOptions, NetError, Unix, UnixName};
+use crate::net::{Door, Group, GroupOptions, LARGEST, Unix, UnixName};
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
@@ -34,9 +35,6 @@ const SPIN: Nanos = Nanos::from_micros(300);
 
 /// Datagrams read from one socket before the others get their turn; arbitrary.
 const IN_A_ROW: usize = 256;
-
-/// Bytes of the largest datagram; RFC 768.
-pub(super) const LARGEST: usize = 65_535;
 
 /// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
 /// whoever comes.
@@ -61,7 +59,7 @@ pub fn serve(
     sys::raise_open_files();
     let mut server = Server::open(options, facts)?;
     server.locals.iter().for_each(|&local| watch(SinkEvent::Listening(local)));
-    let began = now();
+    let began = Clock::Monotonic.now();
     let end = server.run(stop, watch)?;
     Ok((server.close(began, watch), end))
 }
@@ -119,7 +117,7 @@ impl Server {
             served: Vec::new(),
             served_more: 0,
             buffer: vec![0; LARGEST],
-            heard_at: now(),
+            heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };
         let threads = usize::from(options.threads);
@@ -130,8 +128,8 @@ impl Server {
                 per_slot: threads,
                 steer: true,
             };
-            let group = Group::open(&group).map_err(NetError::from)?;
-            let mut listeners = group.listeners().map_err(NetError::from)?.into_iter();
+            let group = Group::open(&group)?;
+            let mut listeners = group.listeners()?.into_iter();
             server.sockets.extend(listeners.next().map(Door::Udp));
             for (other, listener) in listeners.enumerate() {
                 let cores = &options.cores;
@@ -142,8 +140,7 @@ impl Server {
             server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
         }
         if let Some(path) = &options.unix {
-            let (unix, file) =
-                Unix::bind(&UnixName::File(path.into()), LARGEST).map_err(NetError::from)?;
+            let (unix, file) = Unix::bind(&UnixName::File(path.into()), LARGEST)?;
             server.sockets.push(Door::Unix(unix, file));
             server.locals.extend(SocketName::new(path).map(Place::Unix));
             let home = Home::Unix { path: path.clone(), taken: Vec::new() };
@@ -168,7 +165,7 @@ impl Server {
             self.reply();
             self.tick(watch);
             self.send();
-            let now = now();
+            let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
                 self.see_off(watch);
@@ -203,7 +200,7 @@ impl Server {
             for turn in 0..IN_A_ROW {
                 match self.sockets[at].recv_from(&mut self.buffer) {
                     Ok((len, Some(from))) => self.take(at, from, len, watch)?,
-                    Ok((len, None)) => self.strangers.count_nameless(len, now()),
+                    Ok((len, None)) => self.strangers.count_nameless(len, Clock::Monotonic.now()),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // ICMP errors of what was sent; whoever waits asks again.
                     Err(_) => {}
@@ -222,7 +219,7 @@ impl Server {
         len: usize,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
-        let now = now();
+        let now = Clock::Monotonic.now();
         let datagram = &self.buffer[..len];
         match self.answerer.on_datagram(from, datagram, now, &mut self.out) {
             Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
@@ -286,7 +283,7 @@ impl Server {
 
     /// Ends a session that cannot go on.
     fn fail(&mut self, session: u64) {
-        self.answerer.close(session, CloseReason::Failed, now(), &mut self.out);
+        self.answerer.close(session, CloseReason::Failed, Clock::Monotonic.now(), &mut self.out);
         self.part(session, CloseReason::Failed);
     }
 
@@ -321,7 +318,7 @@ impl Server {
             .name("udperf-session".to_owned())
             .spawn(move || session.run(&inbox, &reply))
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Client { from, came: now(), commands: Some(commands), thread })
+        Ok(Client { from, came: Clock::Monotonic.now(), commands: Some(commands), thread })
     }
 
     /// Passes on what sessions have answered.
@@ -337,7 +334,7 @@ impl Server {
 
     /// Closes sessions that have been silent for too long.
     fn tick(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
-        for event in self.answerer.tick(now(), &mut self.out) {
+        for event in self.answerer.tick(Clock::Monotonic.now(), &mut self.out) {
             // Only the end of sessions comes from here, and that starts no thread.
             let _ = self.on_event(0, event, watch);
         }
@@ -368,7 +365,7 @@ impl Server {
 
     /// Ends all that runs.
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
-        self.answerer.close_all(CloseReason::GoingDown, now(), &mut self.out);
+        self.answerer.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
         self.send();
         for (_, mut client) in self.clients.drain() {
             client.commands = None;
@@ -384,11 +381,7 @@ impl Server {
             served: self.served,
             served_more: self.served_more,
             strangers,
-            time: (began, now()),
+            time: (began, Clock::Monotonic.now()),
         }
     }
-}
-
-pub(super) fn now() -> Nanos {
-    Nanos(sys::monotonic_ns())
 }

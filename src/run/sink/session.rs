@@ -291,8 +291,7 @@ impl Session {
             let (first, end) = (streams * worker / of, streams * (worker + 1) / of);
             let flows = first as u16..end as u16;
             let socket = &cell.slot.sockets[worker % cell.slot.sockets.len()];
-            let given: Result<Vec<Udp>, _> =
-                flows.clone().map(|_| socket.duplicate().map_err(net)).collect();
+            let given: Result<Vec<Udp>, _> = flows.clone().map(|_| socket.duplicate()).collect();
             let share = TxShare {
                 common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),
                 engine: cell.spec.engine.tx,
@@ -372,8 +371,4 @@ impl Session {
         self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
         self.home().give_back(slot.number, slot.phase);
     }
-}
-
-fn net(error: crate::net::SocketError) -> RunError {
-    RunError::Net(error.into())
 }

@@ -216,6 +216,16 @@ impl Udp {
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
     }
 
+    /// Has the kernel refuse what a queueing discipline would drop in silence, as it does for all
+    /// sockets but those of a [`super::Group`]. Errors that the network sends back then fill the
+    /// socket's receive buffer until they are read.
+    ///
+    /// # Errors
+    /// [`SocketError::Option`].
+    pub fn report_queue_drops(&self) -> Result<(), SocketError> {
+        queue_drops(&self.socket, self.local)
+    }
+
     /// Fixes the peer, which spares the kernel a route look-up at each send.
     ///
     /// # Errors
@@ -259,17 +269,25 @@ pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError
     Err(SocketError::Ports { ip: addr.ip(), range: ports.range() })
 }
 
+/// Has drops of queueing disciplines refused.
+fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
+    let (option, flag, hint) = ("IP_RECVERR", "IPv6", ", or use a kernel of 2.2 or later");
+    sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
+        option,
+        flag,
+        hint,
+        addr,
+        source,
+    })
+}
+
 /// Sets what was asked beyond the buffers.
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
     let refused =
         |option, flag, hint| move |source| SocketError::Option { option, flag, hint, addr, source };
-    sys::report_queue_drops(socket, ipv6).map_err(refused(
-        "IP_RECVERR",
-        "IPv6",
-        ", or use a kernel of 2.2 or later",
-    ))?;
+    queue_drops(socket, addr)?;
     if let Some(dscp) = options.dscp {
         // The two low bits of the field are ECN's (RFC 3168).
         let tos = u32::from(dscp) << 2;

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::probe::Probe;
 use crate::clock::Clock;
 use crate::net::engine::Rx;
-use crate::net::{Waited, Waiter};
+use crate::net::{Datagram, Waited, Waiter};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -45,6 +45,11 @@ pub fn receive<R: Rx>(
         let over = now > control.window_end();
         if over && probe.close_window() {
             job.cpu_at_close_ns = sys::thread_cpu_ns();
+        }
+        if pull.errors > 0 {
+            // Those that came back for what a sender at this socket sent. Unread, they take the
+            // room of datagrams.
+            rx.sockets().iter().for_each(|socket| _ = socket.take_queued_refusal());
         }
         if pull.datagrams > 0 {
             waiter.busy(now, rx.sockets());

@@ -5,7 +5,7 @@ use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
 use crate::net::engine::{Push, Tx};
-use crate::net::{Waited, Waiter};
+use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::SendError;
 use crate::unit::{Nanos, PayloadSize};
@@ -96,6 +96,10 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         job.note(&push, flow, now);
         if push.error == Some(SendError::Unreachable) {
             control.sender_unreachable();
+            // Told now. What is left in the queue takes room of the socket's receive buffer.
+            if let Some(socket) = tx.sockets().get(flow) {
+                socket.take_queued_refusal();
+            }
         }
         tx.reclaim();
         if push.error == Some(SendError::WouldBlock) {

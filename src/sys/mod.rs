@@ -14,7 +14,7 @@
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
-//! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
+//! | [`report_queue_drops`], [`heed_no_errors`], [`forbid_fragments`] | what socket2 lacks |
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
@@ -48,11 +48,12 @@ use other as imp;
 pub use imp::{
     Handle, RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
     clock_identity, device_drops, device_index, enter_netns, forbid_fragments, forget_send_stamps,
-    host, join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files,
-    realtime_ns, receive_plainly, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
-    take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns, udp_counters,
+    heed_no_errors, host, join_no_group, monotonic_ns, network_identity, qdisc_drops,
+    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,
+    set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends,
+    stolen_ns, take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns,
+    udp_counters,
 };
 
 /// What is wanted of received datagrams beside their payload.

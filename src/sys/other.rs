@@ -60,6 +60,14 @@ pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Nothing to undo here.
+///
+/// # Errors
+/// Never.
+pub fn heed_no_errors<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Ok(())
+}
+
 /// They are not reported here.
 #[must_use]
 pub fn reports_queue_drops<S>(_socket: &S, _ipv6: bool) -> bool {

@@ -67,6 +67,38 @@ fn a_sink_outlives_its_clients() {
     sink.end();
 }
 
+/// Errors that must come back to a sink for the test below: what fills a receive buffer of 64 KiB,
+/// which the kernel doubles, several times over.
+const UNREACHABLE: u64 = 1_000;
+
+/// How often this host has told a sender that nobody is there.
+fn told_unreachable() -> u64 {
+    let snmp = std::fs::read_to_string("/proc/net/snmp").unwrap();
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut both = names.split(' ').zip(values.split(' '));
+    both.find(|(name, _)| *name == "OutDestUnreachs").unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
+    let _alone = alone();
+    let sink = Sink::here("-w 64k");
+    // The kernel gives what comes back for one client to a socket that the client's port decides.
+    for _ in 0..6 {
+        let (relay, client) = running(&sink, "--reverse", Moment::Data(10));
+        client.kill9();
+        drop((relay, client));
+        let (before, end) = (told_unreachable(), std::time::Instant::now() + PATIENCE);
+        while told_unreachable() < before + UNREACHABLE {
+            assert!(std::time::Instant::now() < end, "nothing comes back");
+            std::thread::yield_now();
+        }
+        still_serves(&Place::here(), sink.at);
+    }
+    sink.end();
+}
+
 #[test]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     let _alone = alone();

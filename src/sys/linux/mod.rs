@@ -17,9 +17,9 @@ pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};
 pub use qdisc::qdisc_drops;
 pub use socket::{
-    bind_device, device_index, forbid_fragments, join_no_group, receive_plainly, refusal_of,
-    refuses_offload, report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal,
+    bind_device, device_index, forbid_fragments, heed_no_errors, join_no_group, receive_plainly,
+    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_timestamps,
+    set_traffic_class, set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};

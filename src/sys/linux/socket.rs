@@ -48,6 +48,20 @@ pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     }
 }
 
+/// Undoes [`report_queue_drops`]: empties the socket's queue of errors, and nothing more comes into
+/// it. What comes back for a datagram then disturbs no socket that is not connected
+/// (`__udp4_lib_err`, net/ipv4/udp.c).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn heed_no_errors(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    if ipv6 {
+        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 0)
+    } else {
+        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 0)
+    }
+}
+
 /// Whether [`report_queue_drops`] took, as the kernel tells it back.
 #[must_use]
 pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {

@@ -16,10 +16,13 @@ const HOT_FILES: &[&str] = &[
     "src/measure/window.rs",
     "src/measure/latency.rs",
     "src/measure/jitter.rs",
+    "src/payload/number.rs",
+    "src/payload/patch.rs",
+    "src/payload/requests.rs",
 ];
 
 /// Folders that are hot throughout.
-const HOT_FOLDERS: &[&str] = &["src/net/engine/", "src/pace/"];
+const HOT_FOLDERS: &[&str] = &["src/net/engine/", "src/pace/", "src/payload/reply/"];
 
 /// What a hot loop must not do, as it is written: print, format, lock, allocate, ask for dynamic
 /// dispatch, or read a clock that is not ours.

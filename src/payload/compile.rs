@@ -153,6 +153,15 @@ impl Compiler {
         self.requests.id_bits = before.min(bits);
     }
 
+    /// Times of the lines in nanoseconds since the first, and what is to be said of them. Where
+    /// lines are drawn at random, their times mean nothing.
+    pub(super) fn recorded(&mut self, times: Vec<u64>, notes: Vec<String>) {
+        let first = times.first().copied().unwrap_or_default();
+        let times = times.into_iter().map(|time| time - first).collect();
+        self.requests.recorded = (self.requests.order == Order::Turns).then_some(times);
+        self.requests.notes = notes;
+    }
+
     /// All that was added.
     ///
     /// # Errors

@@ -215,6 +215,34 @@ pub enum PayloadError {
     /// DNSSEC without what carries it.
     #[error("--dnssec is a bit of EDNS; leave --no-edns away")]
     DnssecWithoutEdns,
+    /// A file that is no capture.
+    #[error(
+        "this is no capture: it begins neither like pcap nor like pcapng; unpack it if it is \
+         packed, and write it by such as tcpdump -w or dumpcap"
+    )]
+    NoCapture,
+    /// A capture with nothing to send.
+    #[error(
+        "of the {packets} packets that were captured, none is a whole datagram of UDP for that \
+         port; {elsewhere} are for other ports, see --pcap-port"
+    )]
+    NoUdp {
+        /// How many packets there are.
+        packets: u64,
+        /// How many of them are UDP to other ports.
+        elsewhere: u64,
+    },
+    /// A key that memcached does not take.
+    #[error(
+        "'{key}' is no key of memcached; it needs 1 to {most} bytes without blanks and control \
+         characters, and fields in hex, dec or alnum"
+    )]
+    Key {
+        /// As asked.
+        key: String,
+        /// Bytes at most.
+        most: usize,
+    },
     /// A size that the preset cannot have.
     #[error("{what} of {asked} bytes cannot be; choose {least} to {most}")]
     Size {

@@ -4,6 +4,7 @@
 //! A [`Spec`] says what is asked for and is compiled into [`Requests`] and [`Matching`], which a
 //! loop uses without deciding anything anew: a request is copied and patched at known places.
 
+mod capture;
 mod compile;
 mod encoding;
 mod error;
@@ -21,7 +22,7 @@ mod tests;
 pub use encoding::Encoding;
 pub use error::PayloadError;
 pub use number::Number;
-pub use preset::{Dns, Echo, Names, Preset};
+pub use preset::{Coap, Dns, Echo, Memcached, Names, Preset, Stun};
 pub use reply::Matching;
 pub use requests::{IdAt, Order, Requests};
 pub use spec::{MatchRule, Source, Spec};

@@ -55,6 +55,8 @@ impl Alphabet {
 pub(super) enum What {
     /// The id by which the reply is matched.
     Id(Number),
+    /// What of the id fits in here; replies are matched by another field.
+    PartOfId(Number),
     /// The number of the request.
     Counter(Number),
     /// A random number.
@@ -74,6 +76,7 @@ impl What {
     pub(super) const fn width(self) -> usize {
         match self {
             Self::Id(number)
+            | Self::PartOfId(number)
             | Self::Counter(number)
             | Self::Random { number, .. }
             | Self::Time { number, .. } => number.width(),
@@ -92,6 +95,7 @@ impl What {
     pub(super) const fn is_text(self) -> bool {
         match self {
             Self::Id(number)
+            | Self::PartOfId(number)
             | Self::Counter(number)
             | Self::Random { number, .. }
             | Self::Time { number, .. } => number.is_text(),
@@ -124,7 +128,7 @@ impl Patch {
         let Some((before, rest)) = request.split_at_mut_checked(offset) else { return };
         let Some(out) = rest.get_mut(..self.what.width()) else { return };
         match self.what {
-            What::Id(number) => number.write(moment.id, out),
+            What::Id(number) | What::PartOfId(number) => number.write(moment.id, out),
             What::Counter(number) => number.write(moment.n, out),
             What::Random { key, number } => number.write(random(key, moment.n), out),
             What::Characters { key, alphabet, .. } => {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::compile::{Compiler, Ids};
+use super::capture::Capture;
+use super::compile::{Compiler, Ids, Piece};
 use super::number::Number;
 use super::preset::Preset;
 use super::reply::{Matching, Protocol, Rule};
@@ -23,6 +24,13 @@ pub enum Source {
     Lines(Vec<u8>),
     /// One request, as bytes.
     File(Vec<u8>),
+    /// The datagrams in a capture, pcap or pcapng, one after the other.
+    Capture {
+        /// The file.
+        bytes: Vec<u8>,
+        /// Only those to this port.
+        port: Option<u16>,
+    },
     /// A protocol that is known.
     Preset(Preset),
 }
@@ -88,6 +96,7 @@ impl Spec {
             Source::Hex(text) => self.one(text.as_bytes(), Body::Hex, &mut to, seed),
             Source::File(bytes) => self.one(bytes, Body::Bytes, &mut to, seed),
             Source::Lines(bytes) => self.lines(bytes, &mut to, seed),
+            Source::Capture { bytes, port } => self.capture(bytes, *port, &mut to),
             Source::Preset(preset) => preset.compile(&mut to, seed),
         }?;
         let (mut requests, mut ids) = to.finish()?;
@@ -127,6 +136,36 @@ impl Spec {
             let body = Body::Text(self.encoding);
             self.one(line, body, to, seed).map_err(|error| error.in_line(number))?;
         }
+        Ok(())
+    }
+
+    fn capture(
+        &self,
+        bytes: &[u8],
+        port: Option<u16>,
+        to: &mut Compiler,
+    ) -> Result<(), PayloadError> {
+        let capture = Capture::read(bytes, port)?;
+        let mut notes = capture.notes();
+        let least = self.id_at.map_or(0, |at| at.offset.saturating_add(at.number.width()));
+        let (mut times, mut short) = (Vec::with_capacity(capture.payloads.len()), None);
+        for (time, payload) in &capture.payloads {
+            if payload.len() < least {
+                let (count, longest) = short.unwrap_or((0_u64, 0));
+                short = Some((count + 1, payload.len().max(longest)));
+                continue;
+            }
+            to.line(&[Piece::Bytes(payload.to_vec())])?;
+            times.push(*time);
+        }
+        if let (Some((count, len)), Some(at)) = (short, self.id_at) {
+            if times.is_empty() {
+                let IdAt { offset, number } = at;
+                return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
+            }
+            notes.push(format!("{count} datagrams are left away: they end before the id"));
+        }
+        to.recorded(times, notes);
         Ok(())
     }
 

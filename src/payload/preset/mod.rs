@@ -1,10 +1,19 @@
 //! Protocols that servers out there speak.
 
+mod coap;
 mod dns;
 mod echo;
+mod lines;
+mod memcached;
+mod ntp;
+mod quic;
+mod stun;
 
+pub use coap::Coap;
 pub use dns::{Dns, Names};
 pub use echo::Echo;
+pub use memcached::Memcached;
+pub use stun::Stun;
 
 use super::PayloadError;
 use super::compile::Compiler;
@@ -13,8 +22,22 @@ use super::reply::{Protocol, Rule};
 /// A protocol, and what is said in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preset {
-    /// Queries of DNS.
+    /// Queries of DNS, RFC 1035.
     Dns(Dns),
+    /// What clients of NTP ask, RFC 5905.
+    Ntp,
+    /// Binding requests of STUN, RFC 8489.
+    Stun(Stun),
+    /// Gets of memcached over UDP.
+    Memcached(Memcached),
+    /// Gets of CoAP, RFC 7252.
+    Coap(Coap),
+    /// A metric for statsd, as a template; it is not answered.
+    Statsd(String),
+    /// A message for syslog, RFC 5424, as a template; it is not answered.
+    Syslog(String),
+    /// What makes a server of QUIC tell its versions, RFC 8999.
+    QuicVn,
     /// For servers that return what they get.
     Echo(Echo),
 }
@@ -25,6 +48,13 @@ impl Preset {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Dns(_) => "dns",
+            Self::Ntp => "ntp",
+            Self::Stun(_) => "stun",
+            Self::Memcached(_) => "memcached-udp",
+            Self::Coap(_) => "coap",
+            Self::Statsd(_) => "statsd",
+            Self::Syslog(_) => "syslog",
+            Self::QuicVn => "quic-vn",
             Self::Echo(_) => "echo",
         }
     }
@@ -33,16 +63,30 @@ impl Preset {
     /// `None` where there is no such port.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
-        match self {
-            Self::Dns(_) => Some(53),
-            Self::Echo(_) => None,
-        }
+        Some(match self {
+            Self::Dns(_) => 53,
+            Self::Ntp => 123,
+            Self::Stun(_) => 3_478,
+            Self::Memcached(_) => 11_211,
+            Self::Coap(_) => 5_683,
+            Self::Statsd(_) => 8_125,
+            Self::Syslog(_) => 514,
+            Self::QuicVn => 443,
+            Self::Echo(_) => return None,
+        })
     }
 
     /// Adds all requests.
     pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
         match self {
             Self::Dns(dns) => dns.compile(to, seed),
+            Self::Ntp => ntp::compile(to),
+            Self::Stun(stun) => stun.compile(to, seed),
+            Self::Memcached(memcached) => memcached.compile(to, seed),
+            Self::Coap(coap) => coap.compile(to),
+            Self::Statsd(line) => lines::statsd(line, to, seed),
+            Self::Syslog(message) => lines::syslog(message, to, seed),
+            Self::QuicVn => quic::compile(to, seed),
             Self::Echo(echo) => echo.compile(to, seed),
         }
     }
@@ -51,6 +95,12 @@ impl Preset {
     pub(super) const fn reply(&self) -> (Protocol, Rule) {
         match self {
             Self::Dns(_) => (Protocol::Dns, Rule::Protocol),
+            Self::Ntp => (Protocol::Ntp, Rule::Protocol),
+            Self::Stun(_) => (Protocol::Stun, Rule::Protocol),
+            Self::Memcached(_) => (Protocol::Memcached, Rule::Protocol),
+            Self::Coap(_) => (Protocol::Coap, Rule::Protocol),
+            Self::QuicVn => (Protocol::Quic, Rule::Protocol),
+            Self::Statsd(_) | Self::Syslog(_) => (Protocol::Unknown, Rule::None),
             Self::Echo(_) => (Protocol::Unknown, Rule::Echo(Some(echo::ID))),
         }
     }

@@ -1,6 +1,11 @@
 //! Whether a datagram is the reply to a request, and to which. Total: no bytes make it panic.
 
+pub(super) mod coap;
 mod dns;
+pub(super) mod memcached;
+pub(super) mod ntp;
+pub(super) mod quic;
+pub(super) mod stun;
 
 use super::requests::{IdAt, Requests};
 
@@ -26,6 +31,16 @@ pub(super) enum Protocol {
     Unknown,
     /// RFC 1035.
     Dns,
+    /// RFC 5905.
+    Ntp,
+    /// RFC 8489.
+    Stun,
+    /// The text protocol of memcached in its frames.
+    Memcached,
+    /// RFC 7252.
+    Coap,
+    /// RFC 8999.
+    Quic,
 }
 
 /// How replies are matched with requests.
@@ -61,6 +76,11 @@ impl Matching {
             (Rule::Any | Rule::Echo(None), _) => Some(0),
             (Rule::Id(spot) | Rule::Echo(Some(spot)), _) => spot.number.read(reply, spot.offset),
             (Rule::Protocol, Protocol::Dns) => dns::id(reply),
+            (Rule::Protocol, Protocol::Ntp) => ntp::id(reply),
+            (Rule::Protocol, Protocol::Stun) => stun::id(reply),
+            (Rule::Protocol, Protocol::Memcached) => memcached::id(reply),
+            (Rule::Protocol, Protocol::Coap) => coap::id(reply),
+            (Rule::Protocol, Protocol::Quic) => quic::id(reply),
             (Rule::Protocol, Protocol::Unknown) => None,
         };
         Some(id? & self.id_mask)
@@ -85,6 +105,8 @@ impl Matching {
             Rule::None => return false,
             Rule::Any => return true,
             Rule::Id(_) => return self.id_of(reply) == Some(id & self.id_mask),
+            // The whole of what a reply of NTP has of its request.
+            Rule::Protocol if self.protocol == Protocol::Ntp => return ntp::id(reply) == Some(id),
             Rule::Echo(_) | Rule::Protocol => {}
         }
         if requests.largest() > scratch.len() {
@@ -95,7 +117,11 @@ impl Matching {
         match (self.rule, self.protocol) {
             (Rule::Echo(_), _) => is_echo(requests, n, request, reply),
             (_, Protocol::Dns) => dns::answers(request, reply),
-            (_, Protocol::Unknown) => false,
+            (_, Protocol::Stun) => stun::answers(request, reply),
+            (_, Protocol::Memcached) => memcached::answers(request, reply),
+            (_, Protocol::Coap) => coap::answers(request, reply),
+            (_, Protocol::Quic) => quic::answers(request, reply),
+            (_, Protocol::Unknown | Protocol::Ntp) => false,
         }
     }
 
@@ -103,8 +129,8 @@ impl Matching {
     /// neither a reply of its own nor a repetition.
     #[inline]
     #[must_use]
-    pub fn is_continuation(&self, _reply: &[u8]) -> bool {
-        false
+    pub fn is_continuation(&self, reply: &[u8]) -> bool {
+        self.protocol == Protocol::Memcached && memcached::is_continuation(reply)
     }
 
     /// The error that a reply reports in the terms of its protocol; `None` if it reports none.
@@ -112,8 +138,12 @@ impl Matching {
     #[must_use]
     pub fn code_of(&self, reply: &[u8]) -> Option<u16> {
         match self.protocol {
-            Protocol::Unknown => None,
+            Protocol::Unknown | Protocol::Quic => None,
             Protocol::Dns => dns::code(reply),
+            Protocol::Ntp => ntp::code(reply),
+            Protocol::Stun => stun::code(reply),
+            Protocol::Memcached => memcached::code(reply),
+            Protocol::Coap => coap::code(reply),
         }
     }
 
@@ -122,8 +152,12 @@ impl Matching {
     #[must_use]
     pub fn code_name(&self, code: u16) -> String {
         match self.protocol {
-            Protocol::Unknown => code.to_string(),
+            Protocol::Unknown | Protocol::Quic => code.to_string(),
             Protocol::Dns => dns::code_name(code),
+            Protocol::Ntp => ntp::code_name(code),
+            Protocol::Stun => stun::code_name(code),
+            Protocol::Memcached => memcached::code_name(code),
+            Protocol::Coap => coap::code_name(code),
         }
     }
 }

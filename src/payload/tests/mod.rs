@@ -1,7 +1,9 @@
 //! Whole ways: from what was asked for to the reply that is matched.
 
+mod capture;
 mod dns;
 mod fields;
+mod presets;
 
 use super::*;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
 use crate::run::RunError;
 use crate::unit::UnitError;
@@ -76,6 +77,19 @@ pub enum CliError {
         /// What it says.
         why: String,
     },
+    /// Requests that cannot be made as asked.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// A file that cannot be read, or is not what it should be.
+    #[error("cannot read {path} for --{flag}: {why}")]
+    Input {
+        /// The flag that names it.
+        flag: &'static str,
+        /// As asked.
+        path: PathBuf,
+        /// What is wrong, and what mends it.
+        why: String,
+    },
     /// A file that cannot be written.
     #[error("cannot write {path}: {}; choose another path for --{flag}", file_reason(.source))]
     File {
@@ -120,10 +134,12 @@ impl CliError {
             Self::Unit(_)
             | Self::Word(_)
             | Self::Plan(_)
+            | Self::Payload(_)
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
             | Self::File { .. }
+            | Self::Input { .. }
             | Self::Key { .. }
             | Self::Random { .. }
             | Self::Stdout(_)

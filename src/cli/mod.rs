@@ -9,6 +9,7 @@ mod error;
 mod lower;
 mod output;
 mod progress;
+mod requests;
 mod sink;
 mod target;
 
@@ -18,9 +19,10 @@ use clap::Parser;
 
 pub use args::{
     BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, MulticastGroup,
-    OutputArgs, SinkArgs, Spread,
+    OutputArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs, SourceArgs, Spread, Switch, Turn,
 };
 pub use error::{CliError, Exit};
+pub use requests::specs as request_specs;
 
 /// Runs the program on its arguments.
 #[must_use]

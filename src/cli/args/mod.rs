@@ -4,12 +4,14 @@ mod across;
 mod bench;
 mod cells;
 mod output;
+mod requests;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
 pub use output::{ColorWhen, OutputArgs};
+pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
 
 use clap::{Parser, Subcommand, ValueEnum};
 

@@ -78,8 +78,13 @@ pub enum CliError {
         why: String,
     },
     /// Requests that cannot be made as asked.
-    #[error(transparent)]
-    Payload(#[from] PayloadError),
+    #[error("{from}: {source}")]
+    Requests {
+        /// The flag that they come from, with its file.
+        from: String,
+        /// What is wrong, and what mends it.
+        source: PayloadError,
+    },
     /// A file that cannot be read, or is not what it should be.
     #[error("cannot read {path} for --{flag}: {why}")]
     Input {
@@ -131,10 +136,12 @@ impl CliError {
         match self {
             // Well said, but not on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
+            // A file that holds nothing to send.
+            Self::Requests { source, .. } if source.is_of_a_file() => Exit::Failed,
             Self::Unit(_)
             | Self::Word(_)
             | Self::Plan(_)
-            | Self::Payload(_)
+            | Self::Requests { .. }
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)

@@ -22,7 +22,7 @@ pub use args::{
     OutputArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs, SourceArgs, Spread, Switch, Turn,
 };
 pub use error::{CliError, Exit};
-pub use requests::specs as request_specs;
+pub use requests::{compile as compile_requests, specs as request_specs};
 
 /// Runs the program on its arguments.
 #[must_use]

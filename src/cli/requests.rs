@@ -6,10 +6,11 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::args::{PresetArgs, PresetWord, RequestArgs, Switch, Turn};
+use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn};
 use super::error::CliError;
 use crate::payload::{
-    Coap, Dns, Echo, Encoding, Memcached, Names, Order, Preset, Source, Spec, Stun,
+    Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Order, Preset, Requests, Source, Spec,
+    Stun,
 };
 use crate::unit::MAX_PAYLOAD;
 
@@ -43,6 +44,40 @@ pub fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError>
         return Ok(sizes.iter().map(echo).collect());
     }
     Ok(vec![spec(args, source(args)?)])
+}
+
+/// Makes all of [`specs`] ready to be sent. All that is random follows from `seed`.
+///
+/// # Errors
+/// Those of [`specs`], and whatever cannot be compiled, with the flag that it comes from.
+pub fn compile(
+    args: &RequestArgs,
+    sizes: &[usize],
+    seed: u64,
+) -> Result<Vec<(Spec, Requests, Matching)>, CliError> {
+    let compile = |spec: Spec| {
+        let (requests, matching) =
+            spec.compile(seed).map_err(|source| CliError::Requests { from: from(args), source })?;
+        Ok((spec, requests, matching))
+    };
+    specs(args, sizes)?.into_iter().map(compile).collect()
+}
+
+/// Where requests come from, as it was typed.
+fn from(args: &RequestArgs) -> String {
+    let SourceArgs { preset, text, hex: _, lines, file, pcap } = &args.source;
+    let file_of = |flag: &str, path: &Path| format!("{flag} {}", path.display());
+    match (preset, &args.preset.names, lines, file, pcap) {
+        (Some(word), Some(names), ..) => {
+            format!("--preset {} {}", name(*word), file_of("--names", names))
+        }
+        (Some(word), None, ..) => format!("--preset {}", name(*word)),
+        (None, _, Some(path), ..) => file_of("--lines", path),
+        (None, _, None, Some(path), _) => file_of("--file", path),
+        (None, _, None, None, Some(path)) => file_of("--pcap", path),
+        _ if text.is_some() => "--text".to_owned(),
+        _ => "--hex".to_owned(),
+    }
 }
 
 fn spec(args: &RequestArgs, source: Source) -> Spec {

@@ -277,6 +277,19 @@ impl PayloadError {
         self
     }
 
+    /// Whether it is what a file holds that is wrong, rather than what was asked.
+    #[must_use]
+    pub const fn is_of_a_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Line { .. }
+                | Self::NotText { .. }
+                | Self::Nothing
+                | Self::NoCapture
+                | Self::NoUdp { .. }
+        )
+    }
+
     /// The same, in one line of several, from 1.
     #[must_use]
     pub(super) fn in_line(self, number: usize) -> Self {

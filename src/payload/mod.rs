@@ -14,6 +14,7 @@ mod patch;
 mod preset;
 mod reply;
 mod requests;
+mod show;
 mod spec;
 mod template;
 #[cfg(test)]

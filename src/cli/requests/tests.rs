@@ -1,6 +1,7 @@
 use clap::{CommandFactory, Parser};
 
 use super::*;
+use crate::cli::Exit;
 use crate::payload::{IdAt, MatchRule, Number};
 
 #[derive(Debug, Parser)]
@@ -136,5 +137,29 @@ fn what_does_not_go_together_is_refused() {
     ] {
         let error = typed(words).unwrap_err();
         assert!(error.contains(part), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn errors_name_the_flag_and_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("requests");
+    std::fs::write(&path, b"a\n{x} y z\n").unwrap();
+    let name = path.to_str().unwrap();
+    for (words, start, exit) in [
+        (&["--lines", name][..], format!("--lines {name}: line 2: '{{x}}'"), Exit::Failed),
+        (&["--pcap", name], format!("--pcap {name}: this is no capture"), Exit::Failed),
+        (&["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
+        (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
+        (
+            &["--preset", "dns", "--names", name],
+            format!("--preset dns --names {name}: line 2: '{{x}} y z' is no question"),
+            Exit::Failed,
+        ),
+    ] {
+        let args = Alone::try_parse_from([&["load", "host:1"], words].concat()).unwrap();
+        let error = compile(&args.requests, &[], 1).unwrap_err();
+        assert!(error.to_string().starts_with(&start), "{error}");
+        assert_eq!(error.exit(), exit);
     }
 }

@@ -69,3 +69,39 @@ fn a_slot_that_is_too_short_stays_as_it_is() {
     assert_eq!(slot, [7; 4]);
     assert!(matching.answers(&requests, 0, 1, &[0, 1], &mut slot), "needs no scratch");
 }
+
+#[test]
+fn specifications_are_shown_alike_only_if_they_are() {
+    let shown = |source| Spec::of(source).to_string();
+    assert_eq!(shown(Source::Text("a\x1b{id}".to_owned())), "text \"a\\u{1b}{id}\"");
+    let (long, other) = ("x".repeat(100), "x".repeat(99) + "y");
+    assert!(shown(Source::Text(long.clone())).contains("… of 100 bytes, CRC "));
+    assert_ne!(shown(Source::Text(long)), shown(Source::Text(other)));
+    assert_eq!(shown(Source::Lines(b"a".to_vec())), "lines of 1 bytes, CRC e8b7be43");
+    assert_eq!(shown(Source::File(vec![])), "0 bytes, CRC 00000000, fields on");
+    let mut spec = Spec::of(Source::Capture { bytes: vec![], port: Some(53) });
+    spec.id_at = Some("0:u16be".parse().unwrap());
+    spec.order = Order::Random;
+    let expected = "capture of 0 bytes, CRC 00000000, port 53, id at 0:u16be, in random order";
+    assert_eq!(spec.to_string(), expected);
+    let mut dns = Dns::of("a.example");
+    dns.random_subdomain = Some(8);
+    dns.dnssec = true;
+    let expected = "dns \"a.example\" A, 8 random letters before it, EDNS 1232, DO";
+    assert_eq!(shown(Source::Preset(Preset::Dns(dns))), expected);
+    assert_eq!(shown(Source::Preset(Preset::Echo(Echo { size: 64 }))), "echo of 64 bytes");
+}
+
+#[test]
+fn rules_are_shown() {
+    for (spec, rule, shown) in [
+        (text("{id}"), MatchRule::Preset, "id at 0:dec10"),
+        (text("{id}"), MatchRule::Echo, "the whole request"),
+        (text("a"), MatchRule::Echo, "the whole request, in order"),
+        (text("a"), MatchRule::Any, "whatever comes, in order"),
+        (text("a"), MatchRule::None, "no replies"),
+        (Spec::of(Source::Preset(Preset::Ntp)), MatchRule::Preset, "origin timestamp of NTP"),
+    ] {
+        assert_eq!(compiled(&Spec { rule, ..spec }).1.to_string(), shown);
+    }
+}

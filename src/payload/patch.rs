@@ -32,6 +32,12 @@ pub(super) const fn random(key: u64, n: u64) -> u64 {
     mix(key.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN)))
 }
 
+/// The characters of [`Alphabet::Alnum`].
+const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// The characters of [`Alphabet::Letters`].
+const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
+
 /// Which characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
@@ -39,15 +45,6 @@ pub(super) enum Alphabet {
     Alnum,
     /// a to z.
     Letters,
-}
-
-impl Alphabet {
-    const fn characters(self) -> &'static [u8] {
-        match self {
-            Self::Alnum => b"abcdefghijklmnopqrstuvwxyz0123456789",
-            Self::Letters => b"abcdefghijklmnopqrstuvwxyz",
-        }
-    }
 }
 
 /// What stands at a place, in each request anew.
@@ -132,7 +129,11 @@ impl Patch {
             What::Counter(number) => number.write(moment.n, out),
             What::Random { key, number } => number.write(random(key, moment.n), out),
             What::Characters { key, alphabet, .. } => {
-                characters(random(key, moment.n), alphabet.characters(), out);
+                let seed = random(key, moment.n);
+                match alphabet {
+                    Alphabet::Alnum => characters(seed, ALNUM, out),
+                    Alphabet::Letters => characters(seed, LETTERS, out),
+                }
             }
             What::Time { unit_ns, number } => number.write(moment.now_ns / unit_ns.max(1), out),
             What::Rfc3339 => rfc3339(moment.now_ns, out),
@@ -147,13 +148,13 @@ impl Patch {
     }
 }
 
-/// Random characters of an alphabet.
+/// Random characters of an alphabet, whose length is known for the sake of the division.
 #[inline]
-fn characters(seed: u64, alphabet: &[u8], out: &mut [u8]) {
+fn characters<const COUNT: usize>(seed: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
     for (round, part) in (0..).zip(out.chunks_mut(CHARACTERS)) {
         let mut rest = if round == 0 { seed } else { random(seed, round) };
         for byte in part {
-            let count = alphabet.len() as u64;
+            let count = COUNT as u64;
             *byte = alphabet[(rest % count) as usize];
             rest /= count;
         }
@@ -236,7 +237,7 @@ mod tests {
         let mut seen = [0_u32; 256];
         for seed in 0..1_000 {
             let mut out = [0; 30];
-            characters(mix(seed), Alphabet::Letters.characters(), &mut out);
+            characters(mix(seed), LETTERS, &mut out);
             out.iter().for_each(|byte| seen[usize::from(*byte)] += 1);
         }
         let used = seen.iter().filter(|count| **count > 0).count();

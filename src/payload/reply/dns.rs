@@ -44,7 +44,9 @@ pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
             // A name that is compressed in the first question has nothing to point at. The lengths
             // of labels are below any letter, so that case does not touch them.
             let kind = request.get(end..end + 4);
-            name.eq_ignore_ascii_case(asked) && kind.is_some() && kind == reply.get(end..end + 4)
+            (name == asked || name.eq_ignore_ascii_case(asked))
+                && kind.is_some()
+                && kind == reply.get(end..end + 4)
         }
         _ => false,
     }

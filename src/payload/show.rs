@@ -1,4 +1,5 @@
-//! What was asked for and what is a reply, in words: for reports, and for telling whether two runs asked the same.
+//! What was asked for and what is a reply, in words: for reports, and for telling whether two runs
+//! asked the same.
 
 use std::fmt;
 

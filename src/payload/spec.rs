@@ -83,6 +83,16 @@ impl Spec {
         }
     }
 
+    /// The port that such servers listen on, where one is known.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match &self.source {
+            Source::Preset(preset) => preset.port(),
+            Source::Capture { port, .. } => *port,
+            _ => None,
+        }
+    }
+
     /// Makes all ready to be sent. All that is random follows from `seed`.
     ///
     /// # Errors

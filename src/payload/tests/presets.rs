@@ -212,5 +212,6 @@ fn presets_tell_their_ports() {
     ];
     for (preset, port) in ports {
         assert_eq!(preset.port(), port, "{}", preset.name());
+        assert_eq!(Spec::of(Source::Preset(preset)).port(), port);
     }
 }

@@ -1,8 +1,8 @@
 //! Protocols that servers out there speak.
 //!
 //! A new one is a file here that makes requests of pieces, a file in `reply/` that knows replies by
-//! what they repeat, and a line in each `match` that the compiler then misses; on the command line a
-//! word in `cli/args/requests.rs` and its meaning in `cli/requests.rs`.
+//! what they repeat, and a line in each `match` that the compiler then misses; on the command line,
+//! a word in `cli/args/requests.rs` and its meaning in `cli/requests.rs`.
 
 mod coap;
 mod dns;

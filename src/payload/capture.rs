@@ -190,15 +190,18 @@ impl<'a> Capture<'a> {
             ));
         }
         let reasons = [
-            (self.others, "not whole datagrams of UDP over IP"),
-            (self.cut, "cut short by whoever captured them (tcpdump -s 0 keeps all)"),
-            (self.elsewhere, "for other ports"),
+            (self.others, "no whole datagram of UDP over IP"),
+            (self.cut, "cut short in the capture (tcpdump -s 0 keeps all)"),
+            (self.elsewhere, "to other ports"),
         ];
         let reasons = reasons.iter().filter(|(count, _)| *count > 0);
-        let reasons: Vec<_> = reasons.map(|(count, why)| format!("{count} are {why}")).collect();
+        let reasons: Vec<_> = reasons.map(|(count, why)| format!("{count} {why}")).collect();
         if !reasons.is_empty() {
             let (used, packets) = (self.payloads.len(), self.packets);
-            notes.push(format!("{used} of {packets} packets are sent; {}", reasons.join(", ")));
+            notes.push(format!(
+                "{used} of {packets} packets are sent; left out: {}",
+                reasons.join(", ")
+            ));
         }
         notes
     }

@@ -173,7 +173,7 @@ impl Spec {
                 let IdAt { offset, number } = at;
                 return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
             }
-            notes.push(format!("{count} datagrams are left away: they end before the id"));
+            notes.push(format!("left out, too: {count} that end before the id"));
         }
         to.recorded(times, notes);
         Ok(())

@@ -127,7 +127,7 @@ fn times_count_from_the_first_payload() {
         assert_eq!(written(&requests, 0, 0), b"a", "without the padding of the frame");
         assert_eq!(written(&requests, 4, 0), b"bc", "and again from the first");
         let [note] = requests.notes() else { panic!("{:?}", requests.notes()) };
-        assert_eq!(note, "3 of 4 packets are sent; 1 are not whole datagrams of UDP over IP");
+        assert_eq!(note, "3 of 4 packets are sent; left out: 1 no whole datagram of UDP over IP");
     }
     let frames = [(5, ethernet(0x0800, &ip4(53, b"a"))), (77, ethernet(0x0800, &ip4(53, b"b")))];
     let mut spec = capture(&pcapng(&frames), None);
@@ -158,7 +158,7 @@ fn ports_choose() {
     let bytes = little(1, &[frame(53, b"dns"), frame(123, b"ntp")]);
     let (requests, _) = compiled(&capture(&bytes, Some(123)));
     assert_eq!((written(&requests, 0, 0), requests.variants()), (b"ntp".to_vec(), 1));
-    assert_eq!(requests.notes(), ["1 of 2 packets are sent; 1 are for other ports"]);
+    assert_eq!(requests.notes(), ["1 of 2 packets are sent; left out: 1 to other ports"]);
     let error = capture(&bytes, Some(80)).compile(SEED).unwrap_err();
     assert_eq!(error, PayloadError::NoUdp { packets: 2, elsewhere: 2 });
 }
@@ -174,8 +174,8 @@ fn what_is_not_whole_is_counted() {
     bytes.extend(&whole[..cut as usize]);
     let (requests, _) = compiled(&capture(&bytes, None));
     assert_eq!(requests.variants(), 1);
-    let note = "1 of 3 packets are sent; 1 are not whole datagrams of UDP over IP, \
-                1 are cut short by whoever captured them (tcpdump -s 0 keeps all)";
+    let note = "1 of 3 packets are sent; left out: 1 no whole datagram of UDP over IP, \
+                1 cut short in the capture (tcpdump -s 0 keeps all)";
     assert_eq!(requests.notes(), [note]);
 }
 
@@ -189,7 +189,7 @@ fn ids_are_put_into_captures() {
     assert_eq!(written(&of.0, 1, 0x3132), b"e12");
     assert!(matched(&of, 1, 0x3132, b"?12"));
     assert_eq!((of.0.id_bits(), of.0.recorded().unwrap().len()), (16, 2));
-    assert_eq!(of.0.notes(), ["1 datagrams are left away: they end before the id"]);
+    assert_eq!(of.0.notes(), ["left out, too: 1 that end before the id"]);
     spec.id_at = Some("3:u16be".parse().unwrap());
     let beyond = PayloadError::IdBeyond { offset: 3, width: 2, len: 4 };
     assert_eq!(spec.compile(SEED).unwrap_err(), beyond);

@@ -9,7 +9,7 @@
 //!  4  report/                                         pure functions of finished data
 //!  3  run/                                            threads, phases, the hot loops
 //!  2  plan/                                           what will happen, fully decided
-//!  1  clock/  wire/  pace/  measure/  net/            rooms that do not know each other
+//!  1  clock/  wire/  payload/  pace/  measure/  net/  rooms that do not know each other
 //!  0  unit/   sys/                                    numbers with units; the operating system
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
 //! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
 //! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
+//! | [`payload`] | what others' programs are sent and send: text in its encodings, and hex |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
 //! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
@@ -52,6 +53,7 @@ pub mod clock;
 pub mod measure;
 pub mod net;
 pub mod pace;
+pub mod payload;
 pub mod plan;
 pub mod report;
 pub mod run;

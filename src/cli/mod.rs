@@ -10,6 +10,7 @@ mod lower;
 mod output;
 mod progress;
 mod sink;
+mod talk;
 mod target;
 
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use clap::Parser;
 
 pub use args::{
     BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, MulticastGroup,
-    OutputArgs, SinkArgs, Spread,
+    OutputArgs, SinkArgs, Spread, TalkArgs,
 };
 pub use error::{CliError, Exit};
 
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Talk(args) => talk::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };

@@ -42,6 +42,8 @@ pub struct Options {
     pub multicast: bool,
     /// Whether to send to broadcast addresses.
     pub broadcast: bool,
+    /// Whether a socket of IPv6 leaves the same port of IPv4 to others.
+    pub only_v6: bool,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             join_dev: None,
             multicast: false,
             broadcast: false,
+            only_v6: false,
         }
     }
 }
@@ -291,6 +294,9 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
             "--dev",
             ", or name a device that `ip link` lists",
         ))?;
+    }
+    if options.only_v6 && ipv6 {
+        socket.set_only_v6(true).map_err(refused("IPV6_V6ONLY", "IPv6", ""))?;
     }
     if options.broadcast {
         socket.set_broadcast(true).map_err(refused("SO_BROADCAST", "--broadcast", ""))?;

@@ -16,6 +16,7 @@ mod send;
 mod session;
 mod sink;
 mod survey;
+pub mod talk;
 mod worker;
 
 pub use across::{Alone, Blast, Peer};
@@ -34,6 +35,7 @@ pub use worker::Phase;
 use crate::net::{NetError, SocketError, UnixError};
 use crate::plan::PlanError;
 use crate::unit::Place;
+use talk::TalkError;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +149,9 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
+    /// A conversation ended early.
+    #[error(transparent)]
+    Talk(#[from] TalkError),
     /// A thread could not be made.
     #[error("cannot start a thread: {source}; raise the limit of processes (ulimit -u)")]
     Spawn {

@@ -29,6 +29,8 @@
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
 //! | [`network_identity`] | whether two threads are in the same network namespace |
+//! | [`is_connecting`] | what connect(2) says of a socket that does not block |
+//! | `abstract_name` | the name of an AF_UNIX socket without a path |
 //! | [`device_index`] | the number of a device |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
@@ -45,14 +47,17 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
+#[cfg(udperf_unix)]
+pub use imp::abstract_name;
 pub use imp::{
     Handle, RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
     clock_identity, device_drops, device_index, enter_netns, forbid_fragments, forget_send_stamps,
-    host, join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files,
-    realtime_ns, receive_plainly, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
-    take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns, udp_counters,
+    host, is_connecting, join_no_group, monotonic_ns, network_identity, qdisc_drops,
+    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,
+    set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends,
+    stolen_ns, take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns,
+    udp_counters,
 };
 
 /// What is wanted of received datagrams beside their payload.

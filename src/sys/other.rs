@@ -303,3 +303,17 @@ pub fn device_index(_device: &str) -> io::Result<u32> {
 pub fn stolen_ns() -> Option<u64> {
     None
 }
+
+/// There are no such names here.
+#[cfg(udperf_unix)]
+#[must_use]
+pub fn abstract_name(_addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    None
+}
+
+/// Whether this is no error of connect(2) but says that a socket that does not block has begun:
+/// EINPROGRESS of Linux or of the BSDs and macOS, and what Windows says in its place.
+#[must_use]
+pub fn is_connecting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(115 | 36)) || error.kind() == io::ErrorKind::WouldBlock
+}

@@ -4,12 +4,15 @@ mod across;
 mod bench;
 mod cells;
 mod output;
+mod talk;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
 pub use output::{ColorWhen, OutputArgs};
+pub(crate) use talk::Here;
+pub use talk::TalkArgs;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -37,6 +40,8 @@ pub enum Command {
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count whatever else arrives
     Sink(Box<SinkArgs>),
+    /// Send a datagram by hand and see what comes back: UDP, TCP, Unix sockets; text, hex, files
+    Talk(Box<TalkArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

@@ -92,6 +92,12 @@ pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
     };
 }
 
+/// Whether this is no error of connect(2) but says that a socket that does not block has begun.
+#[must_use]
+pub fn is_connecting(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
 /// Why a send failed.
 #[must_use]
 pub fn refusal_of(error: &io::Error) -> SendError {

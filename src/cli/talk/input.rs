@@ -1,0 +1,96 @@
+//! Lines from standard input.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
+
+use super::commands;
+use super::manner::Manner;
+use crate::run::talk::{Inlet, TalkEnd, TalkError, TalkInput};
+
+/// Bytes of the longest line; over streams it is only the most that is taken at once. Arbitrary:
+/// more than any datagram holds, however it is written.
+const LONGEST: u64 = 1 << 20;
+
+/// Bytes of a file that are taken at once over streams. Arbitrary.
+const PIECE: usize = 64 << 10;
+
+/// Bytes of a file that is sent as one datagram, at most: what the largest holds, and one more to
+/// see that there are more (RFC 768; AF_UNIX could have more, which nobody needs).
+const ONE_DATAGRAM: u64 = 65_536;
+
+/// Reads lines that a program writes, byte for byte, until there are no more or, with `once`, one.
+pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let fail = |why| TalkInput::Fail(TalkError::Input(why));
+        match stdin.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                let _ = inlet.put(fail(format!("cannot read standard input: {error}")));
+                return;
+            }
+        }
+        let ended = line.last() == Some(&b'\n');
+        let whole = line.strip_suffix(b"\n").unwrap_or(&line);
+        let as_it_is = manner.newline && !manner.hex && manner.encoding().is_none();
+        let input = if line.len() as u64 == LONGEST && !ended && !as_it_is {
+            Err(format!("longer than {LONGEST} bytes; send it in parts, or by --file"))
+        } else {
+            manner.bytes(whole, ended)
+        };
+        let input = match input {
+            Ok(bytes) => TalkInput::Line(bytes),
+            Err(why) => fail(format!("line {number} of standard input: {why}")),
+        };
+        if !inlet.put(input) || once {
+            return;
+        }
+    }
+    let _ = inlet.put(TalkInput::End);
+}
+
+/// Reads lines that a person types, where they cannot be edited.
+pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
+    for line in io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        if !commands::line(&line, inlet, manner) {
+            return;
+        }
+    }
+    let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
+}
+
+/// Sends a file; whether the conversation still goes on.
+pub(super) fn file(path: &Path, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
+    let cannot =
+        |error: io::Error| format!("cannot read {}: {error}; check the path", path.display());
+    let mut file = File::open(path).map_err(cannot)?;
+    if !manner.newline {
+        let mut bytes = Vec::new();
+        file.take(ONE_DATAGRAM).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 == ONE_DATAGRAM {
+            let path = path.display();
+            return Err(format!(
+                "{path} is larger than a datagram can be; send it in parts, or over a stream"
+            ));
+        }
+        return Ok(inlet.put(TalkInput::Line(bytes)));
+    }
+    loop {
+        let mut piece = vec![0; PIECE];
+        let count = file.read(&mut piece).map_err(cannot)?;
+        piece.truncate(count);
+        if count == 0 || !inlet.put(TalkInput::Line(piece)) {
+            return Ok(count == 0);
+        }
+    }
+}
+
+/// Whether a person types.
+pub(super) fn is_terminal() -> bool {
+    io::stdin().is_terminal()
+}

@@ -51,7 +51,7 @@ fn command(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
             }
         },
         "hex" => TalkInput::Line(hex::parse(rest).map_err(|error| error.to_string())?),
-        "file" => return input::file(Path::new(rest), inlet, manner),
+        "file" => return input::file(Path::new(rest), inlet, manner, false),
         "encoding" => {
             let encoding = Encoding::parse(rest).map_err(|error| error.to_string())?;
             manner.set(encoding);

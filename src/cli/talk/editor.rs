@@ -54,7 +54,8 @@ impl Editor {
     /// What prints above the line.
     pub(super) fn printer(&mut self) -> Option<Printer> {
         let mut printer = self.editor.create_external_printer().ok()?;
-        Some(Box::new(move |text| printer.print(text).map_err(io::Error::other)))
+        // It fails only where the editor has just ended, and the conversation ends with it.
+        Some(Box::new(move |text| Ok(drop(printer.print(text)))))
     }
 
     /// What puts the terminal back.
@@ -82,6 +83,19 @@ impl Editor {
         drop(self.editor);
         let _ = inlet.put(TalkInput::Quit(end));
     }
+}
+
+/// Whether we may read from the terminal: a process in the background is stopped for that.
+#[cfg(unix)]
+pub(super) fn in_foreground() -> bool {
+    let group = rustix::termios::tcgetpgrp(io::stdin());
+    group.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Unknown here.
+#[cfg(not(unix))]
+pub(super) fn in_foreground() -> bool {
+    true
 }
 
 impl Drop for Restore {

@@ -64,11 +64,22 @@ pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
     let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
 }
 
-/// Sends a file; whether the conversation still goes on.
-pub(super) fn file(path: &Path, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
+/// Sends a file, over streams in pieces unless it is to be `whole`; whether the conversation still
+/// goes on.
+pub(super) fn file(
+    path: &Path,
+    inlet: &Inlet,
+    manner: &Manner,
+    whole: bool,
+) -> Result<bool, String> {
     let cannot =
         |error: io::Error| format!("cannot read {}: {error}; check the path", path.display());
     let mut file = File::open(path).map_err(cannot)?;
+    if whole && manner.newline {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(cannot)?;
+        return Ok(inlet.put(TalkInput::Line(bytes)));
+    }
     if !manner.newline {
         let mut bytes = Vec::new();
         file.take(ONE_DATAGRAM).read_to_end(&mut bytes).map_err(cannot)?;

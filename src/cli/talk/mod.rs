@@ -132,7 +132,7 @@ impl Reader {
     fn read(self) {
         let Self { source, file, once, inlet, manner } = self;
         if let Some(path) = file {
-            match input::file(&path, &inlet, &manner) {
+            match input::file(&path, &inlet, &manner, once) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(why) => {
@@ -142,6 +142,10 @@ impl Reader {
             }
         }
         match source {
+            #[cfg(feature = "line-editing")]
+            Source::Lines if input::is_terminal() && !editor::in_foreground() => {
+                let _ = inlet.put(TalkInput::End);
+            }
             Source::Nothing => {
                 let _ = inlet.put(TalkInput::End);
             }

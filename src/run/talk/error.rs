@@ -6,6 +6,9 @@ use super::Who;
 use crate::net::{NetError, SocketError, UnixError};
 use crate::unit::Nanos;
 
+/// Bytes of the largest datagram over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 791, RFC 768).
+const MOST: usize = 65_507;
+
 /// Why a conversation could not begin, or ended early. Each variant says what was asked, what is
 /// wrong and what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,7 @@ pub enum TalkError {
         source: io::Error,
     },
     /// A datagram that cannot be sent.
-    #[error("{to}: cannot send {bytes} bytes: {}", why_not(.source, *.bytes))]
+    #[error("{to}: {}", why_not(.source, *.bytes))]
     Send {
         /// Where it should go.
         to: Who,
@@ -89,29 +92,25 @@ impl From<UnixError> for TalkError {
 }
 
 /// The system's words without its number, which helps nobody.
-pub(super) fn plain(error: &io::Error) -> String {
+fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// Why a datagram of so many bytes was refused, and what mends it.
-pub(super) fn why_not(error: &io::Error, bytes: usize) -> String {
-    match error.raw_os_error() {
-        // The most that UDP over IPv4 carries: 65,535 less 20 of IP and 8 of UDP (RFC 768).
-        _ if bytes > 65_507 || error.to_string().contains("essage too long") => {
-            "larger than a datagram can be (65507 bytes over IPv4, less where the socket buffer \
-             or --df says so); send it in parts, or over a stream"
+fn why_not(error: &io::Error, bytes: usize) -> String {
+    match error.kind() {
+        _ if bytes > MOST || plain(error) == "message too long" => format!(
+            "cannot send {bytes} bytes: more than a datagram can hold there ({MOST} over IPv4, \
+             less over Unix sockets with small buffers); send them in parts, or over a stream"
+        ),
+        io::ErrorKind::ConnectionRefused => {
+            "nobody listens there, says the host (port unreachable); start the receiver, or check \
+             the port"
                 .to_owned()
         }
-        _ => match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                "nobody listens there (ICMP port unreachable, or a dead socket); start the \
-                 receiver, or check the port"
-                    .to_owned()
-            }
-            io::ErrorKind::NotFound => "there is no such socket; check the path".to_owned(),
-            _ => format!("{}; check the address", plain(error)),
-        },
+        io::ErrorKind::NotFound => "there is no such socket; check the path".to_owned(),
+        _ => format!("cannot send {bytes} bytes: {}; check the address", plain(error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Streams, over TCP and AF_UNIX.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use crate::rig::{PATIENCE, Talking, nobody, talk, text};
 
@@ -122,6 +122,26 @@ fn a_listener_serves_several_and_answers_who_spoke_last() {
     assert!(left.contains("#2 127.0.0.1:"), "{left}");
     listener.write(b"who is left\n");
     assert_eq!(read(&mut first, 12), b"who is left\n");
+}
+
+#[test]
+fn who_has_said_all_can_still_be_answered() {
+    let (mut listener, at) = Talking::listen("--tcp --bind 127.0.0.1:0 --linger 20s");
+    let mut stream = TcpStream::connect(&at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"all I say\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(listener.line(), "all I say\n");
+    while !listener.notice().contains("has closed") {}
+    listener.write(b"answer\n");
+    assert_eq!(read(&mut stream, 7), b"answer\n");
+    // And after a while, it is let go.
+    let (mut listener, at) = Talking::listen("--tcp --bind 127.0.0.1:0 --linger 10ms");
+    let mut stream = TcpStream::connect(&at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    while !listener.notice().contains("has closed") {}
 }
 
 #[test]

@@ -41,6 +41,14 @@ pub enum Command {
     /// Receive on a fixed port: serve blast, and count whatever else arrives
     Sink(Box<SinkArgs>),
     /// Send a datagram by hand and see what comes back: UDP, TCP, Unix sockets; text, hex, files
+    ///
+    /// Each line that is typed is sent; each datagram that arrives is shown with its time (UTC),
+    /// sender and size. With PEER, lines go there from a free port. Without, it waits at a port,
+    /// and answers who was heard last. What is no text is shown as hex.
+    ///
+    /// At a terminal, lines that begin with / are commands. In a pipe, all lines are data, byte for
+    /// byte; payloads that arrive go to standard output, a line each, and who sent them to standard
+    /// error. Over TCP and Unix streams, lines keep their newlines.
     Talk(Box<TalkArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),

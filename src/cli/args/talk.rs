@@ -10,15 +10,7 @@ use crate::net::UnixName;
 use crate::payload::Encoding;
 use crate::unit::Nanos;
 
-/// Send a datagram by hand and see what comes back.
-///
-/// Each line that is typed is sent; each datagram that arrives is shown with its time, sender and
-/// size. With PEER, lines go there from a free port. Without, it waits at a port, and answers who
-/// was heard last. What is no text is shown as hex.
-///
-/// At a terminal, lines that begin with / are commands (/help tells them). In a pipe, all lines are
-/// data, byte for byte: received payloads go to standard output, and who sent them to standard
-/// error.
+/// How to send a datagram by hand and see what comes back.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct TalkArgs {
@@ -82,7 +74,8 @@ pub struct TalkArgs {
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
 
-    /// Send what was not typed by hand to addresses outside loopback, private and link-local ranges
+    /// Send what was not typed by hand to addresses outside loopback, private and link-local
+    /// ranges, and answer them with it
     #[arg(long)]
     pub allow_public: bool,
 

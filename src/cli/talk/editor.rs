@@ -55,7 +55,10 @@ impl Editor {
     pub(super) fn printer(&mut self) -> Option<Printer> {
         let mut printer = self.editor.create_external_printer().ok()?;
         // It fails only where the editor has just ended, and the conversation ends with it.
-        Some(Box::new(move |text| Ok(drop(printer.print(text)))))
+        Some(Box::new(move |text| {
+            let _ = printer.print(text);
+            Ok(())
+        }))
     }
 
     /// What puts the terminal back.

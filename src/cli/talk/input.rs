@@ -55,9 +55,13 @@ pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
 
 /// Reads lines that a person types, where they cannot be edited.
 pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
-    for line in io::stdin().lock().lines() {
+    for line in io::stdin().lock().split(b'\n') {
         let Ok(line) = line else { break };
-        if !commands::line(&line, inlet, manner) {
+        let goes_on = match std::str::from_utf8(&line) {
+            Ok(line) => commands::line(line, inlet, manner),
+            Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),
+        };
+        if !goes_on {
             return;
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Book {
     home: Option<u32>,
     /// Who was heard last, and may be answered.
     last: Option<u32>,
+    /// Who says no more, but may still listen.
+    mute: Vec<u32>,
 }
 
 impl Book {
@@ -79,8 +81,18 @@ impl Book {
         }
     }
 
+    /// Somebody says no more: others come first.
+    pub(super) fn fall_silent(&mut self, number: u32) {
+        self.mute.push(number);
+        if self.last == Some(number) {
+            let others = self.peers.iter().rev().map(|peer| peer.number);
+            self.last = others.into_iter().find(|it| !self.mute.contains(it)).or(self.last);
+        }
+    }
+
     /// Somebody has left.
     pub(super) fn leave(&mut self, number: u32) {
+        self.mute.retain(|mute| *mute != number);
         self.peers.retain(|peer| peer.number != number);
         for mark in [&mut self.chosen, &mut self.home, &mut self.last] {
             *mark = mark.filter(|mark| *mark != number);
@@ -143,8 +155,12 @@ mod tests {
         assert_eq!(book.choose(Some(3)), None, "nobody has that number");
         assert_eq!(book.target(), Some(&first));
         assert_eq!(book.choose(None), Some(&second));
-        book.leave(2);
-        assert_eq!(book.target(), Some(&first), "who is still there");
+        book.fall_silent(2);
+        assert_eq!(book.target(), Some(&first), "who can still answer");
+        book.fall_silent(1);
+        assert_eq!(book.target(), Some(&first), "who can still listen");
+        book.leave(1);
+        assert_eq!(book.target(), Some(&second), "who is still there");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 
 use mio::{Interest, Registry, Token};
 
-use super::Via;
 use super::book::{Book, Peer, Who};
 use super::error::TalkError;
 use super::session::News;
+use super::{TalkOptions, Via};
 use crate::net::UnixFile;
 use crate::net::stream::{Listener, Stream, connect_local, connect_tcp, listen_local, listen_tcp};
 use crate::unit::Nanos;
@@ -40,8 +40,10 @@ struct Line {
     /// What was read and not shown, and when that was.
     held: Vec<u8>,
     read_at: Nanos,
-    /// It was closed, or broke.
+    /// The other end says no more, or the connection broke.
     over: Option<Option<io::Error>>,
+    /// When it was told that the other end says no more.
+    told_at: Option<Nanos>,
 }
 
 /// All connections.
@@ -52,15 +54,24 @@ pub(super) struct Streams {
     locals: Vec<Who>,
     lines: Vec<Line>,
     by_line: bool,
+    /// How long one that says no more can still be answered.
+    linger: Nanos,
     slot: Vec<u8>,
 }
 
 impl Streams {
     /// Connects or listens.
-    pub(super) fn open(via: &Via, by_line: bool, book: &mut Book) -> Result<Self, TalkError> {
-        let (listeners, locals) = (Vec::new(), Vec::new());
-        let slot = vec![0; READ];
-        let mut all = Self { listeners, _file: None, locals, lines: Vec::new(), by_line, slot };
+    pub(super) fn open(options: &TalkOptions, book: &mut Book) -> Result<Self, TalkError> {
+        let via = &options.via;
+        let mut all = Self {
+            listeners: Vec::new(),
+            _file: None,
+            locals: Vec::new(),
+            lines: Vec::new(),
+            by_line: options.by_line,
+            linger: if via.has_peer() { Nanos::ZERO } else { options.linger },
+            slot: vec![0; READ],
+        };
         match via {
             Via::TcpTo { from, to } => {
                 let stream = connect_tcp(*from, *to)?;
@@ -128,6 +139,7 @@ impl Streams {
             held: Vec::new(),
             read_at: Nanos::ZERO,
             over: None,
+            told_at: None,
         });
     }
 
@@ -160,15 +172,30 @@ impl Streams {
             if reading && let Some(bytes) = line.read(&mut self.slot, now, self.by_line) {
                 return Some(News::Heard(line.peer.clone(), bytes));
             }
-            if line.over.is_some() && line.held.is_empty() {
-                let Line { peer, over, out, written, .. } = self.lines.remove(at);
-                let unsent = out.len() - written;
-                let why = over.flatten();
-                book.leave(peer.number);
-                return Some(News::Left { peer, why, unsent });
+            if line.held.is_empty()
+                && let Some(news) = self.over(at, book, now)
+            {
+                return Some(news);
             }
         }
         None
+    }
+
+    /// Of a connection that is over: that it is, once; and forgets it when nobody can be listening
+    /// any more.
+    fn over(&mut self, at: usize, book: &mut Book, now: Nanos) -> Option<News> {
+        let line = self.lines.get_mut(at)?;
+        let broken = line.over.as_ref()?.is_some();
+        let first = line.told_at.is_none();
+        let told_at = *line.told_at.get_or_insert(now);
+        if broken || now.since(told_at) >= self.linger {
+            let Line { peer, over, out, written, .. } = self.lines.remove(at);
+            book.leave(peer.number);
+            let unsent = out.len() - written;
+            return first.then_some(News::Left { peer, why: over.flatten(), unsent });
+        }
+        book.fall_silent(line.peer.number);
+        first.then(|| News::Left { peer: line.peer.clone(), why: None, unsent: 0 })
     }
 
     fn accept(&mut self, book: &mut Book, registry: &Registry) -> Option<News> {
@@ -199,7 +226,7 @@ impl Streams {
 
     /// Whether there is more to write, or a connection to be made.
     pub(super) fn busy(&self) -> bool {
-        let busy = |line: &Line| line.over.is_none() && (!line.connected || line.unsent());
+        let busy = |line: &Line| !line.broken() && (!line.connected || line.unsent());
         self.lines.iter().any(busy)
     }
 
@@ -215,12 +242,16 @@ impl Line {
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
+    fn broken(&self) -> bool {
+        matches!(self.over, Some(Some(_)))
+    }
+
     fn unsent(&self) -> bool {
         self.written < self.out.len()
     }
 
     fn flush(&mut self) {
-        while self.unsent() && self.over.is_none() {
+        while self.unsent() && !self.broken() {
             match self.stream.write(self.out.get(self.written..).unwrap_or_default()) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

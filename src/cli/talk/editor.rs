@@ -42,7 +42,8 @@ impl Editor {
         if matches!(std::env::var("TERM").as_deref(), Ok("dumb" | "cons25" | "emacs")) {
             return None;
         }
-        let config = Config::builder().auto_add_history(true).build();
+        // Each line is sent by itself, pasted or not.
+        let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
         let editor = DefaultEditor::with_config(config).ok()?;
         Some(Self {
             editor,

@@ -8,7 +8,7 @@ mod lower;
 mod manner;
 mod show;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 use std::thread;
 
@@ -104,7 +104,7 @@ impl Source {
 /// Lets a person edit lines where the terminal can do that, and shows everything above them.
 #[cfg(feature = "line-editing")]
 fn edited(source: Source, args: &TalkArgs) -> (Source, Option<Printer>, Option<editor::Restore>) {
-    if !matches!(source, Source::Typed) || args.raw || !io::stdout().is_terminal() {
+    if !matches!(source, Source::Typed) || args.raw || !io::IsTerminal::is_terminal(&io::stdout()) {
         return (source, None, None);
     }
     let Some(mut editor) = editor::Editor::new() else { return (source, None, None) };

@@ -189,6 +189,36 @@ fn a_refused_port_is_a_notice_and_no_end() {
 }
 
 #[test]
+fn many_refusals_are_one_notice() {
+    let at = nobody();
+    let output = talk(&format!("{at} --linger 100ms"), &b"x\n".repeat(50));
+    let (code, _, error) = text(&output);
+    assert_eq!(code, 0);
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_found_before_anybody_comes() {
+    let output = talk("--bind 127.0.0.1:0 --file /no/such/file", b"");
+    assert_eq!(text(&output).0, 1);
+    let error = "udperf: cannot read /no/such/file: no such file or directory; check the path\n";
+    assert_eq!(text(&output).2, error);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_in_the_abstract_namespace_are_names_too() {
+    let name = format!("unix:@udperf-test-{}", std::process::id());
+    let (mut listener, at) = Talking::listen(&format!("--bind {name}"));
+    assert_eq!(at, name);
+    let mut client = Talking::start(&name);
+    client.write(b"hello\n");
+    assert_eq!(listener.line(), "hello\n");
+    listener.write(b"back\n");
+    assert_eq!(client.line(), "back\n");
+}
+
+#[test]
 fn the_largest_datagram_leaves_and_a_larger_one_is_named() {
     let server = Plain::new();
     let words = format!("{} --linger 0", server.addr());

@@ -18,7 +18,8 @@ pub struct TalkArgs {
     #[arg(value_name = "PEER")]
     pub peer: Option<String>,
 
-    /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address]
+    /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address; unix: a name of
+    /// its own]
     #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_here)]
     pub bind: Option<Here>,
 
@@ -75,7 +76,7 @@ pub struct TalkArgs {
     pub file: Option<PathBuf>,
 
     /// Send what was not typed by hand to addresses outside loopback, private and link-local
-    /// ranges, and answer them with it
+    /// ranges, and answer them with it: 50 lines a second at most
     #[arg(long)]
     pub allow_public: bool,
 

@@ -76,8 +76,7 @@ pub(super) fn file(
     manner: &Manner,
     whole: bool,
 ) -> Result<bool, String> {
-    let cannot =
-        |error: io::Error| format!("cannot read {}: {error}; check the path", path.display());
+    let cannot = |error: io::Error| cannot_read(path, &error);
     let mut file = File::open(path).map_err(cannot)?;
     if whole && manner.newline {
         let mut bytes = Vec::new();
@@ -103,6 +102,13 @@ pub(super) fn file(
             return Ok(count == 0);
         }
     }
+}
+
+/// Why a file cannot be sent.
+pub(super) fn cannot_read(path: &Path, error: &io::Error) -> String {
+    let text = error.to_string();
+    let why = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+    format!("cannot read {}: {why}; check the path", path.display())
 }
 
 /// Whether a person types.

@@ -20,6 +20,11 @@ use super::error::{CliError, Exit};
 use super::target::is_near;
 use crate::run::RunError;
 use crate::run::talk::{Hasty, Inlet, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions};
+use crate::unit::Nanos;
+
+/// How far apart lines that nobody types go where they may go to strangers. Arbitrary: fast enough
+/// to talk, too slow to flood.
+const PAUSE: Nanos = Nanos::from_millis(20);
 
 /// Converses until one side ends it.
 pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
@@ -29,10 +34,16 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let via = lower::via(args, by_hand && args.file.is_none())?;
     let manner = Manner::new(args.encoding, args.hex, via.is_stream());
     let public = by_hand || args.allow_public;
+    // Found out before anybody waits for it.
+    if let Some(path) = &args.file {
+        let cannot = |error| TalkError::Input(input::cannot_read(path, &error));
+        std::fs::File::open(path).map_err(|error| RunError::from(cannot(error)))?;
+    }
     let options = TalkOptions {
         via: via.clone(),
         once: args.once,
         linger: args.linger,
+        pause: if args.allow_public && !by_hand { PAUSE } else { Nanos::ZERO },
         by_line: !args.raw && !args.hex && one_byte_newline(args),
         unattended: !commands,
         answers: if public { |_| true } else { is_near },

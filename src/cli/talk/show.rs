@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::manner::Manner;
 use crate::cli::args::TalkArgs;
@@ -13,6 +13,9 @@ use crate::unit::show_bytes;
 
 /// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
 const SHORT: usize = 16;
+
+/// How soon the same refusal is no news: each datagram of many is refused by itself. Arbitrary.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What keeps clear of the line that is being typed.
 pub(super) type Printer = Box<dyn FnMut(String) -> io::Result<()>>;
@@ -29,6 +32,8 @@ pub(super) struct Show {
     stream: bool,
     has_peer: bool,
     printer: Option<Printer>,
+    /// The latest refusal, and when it came.
+    refused: Option<(String, Instant)>,
 }
 
 impl Show {
@@ -48,6 +53,7 @@ impl Show {
             stream: via.is_stream(),
             has_peer: via.has_peer(),
             printer,
+            refused: None,
         }
     }
 
@@ -77,7 +83,14 @@ impl Show {
             TalkEvent::Stranger(peer) => {
                 format!("a datagram of {}, who was not asked, was left aside", peer.who)
             }
-            TalkEvent::Refused(error) => error.to_string(),
+            TalkEvent::Refused(error) => {
+                let text = error.to_string();
+                let again = self.refused.replace((text.clone(), Instant::now()));
+                if again.is_some_and(|(old, at)| old == text && at.elapsed() < AGAIN) {
+                    return Ok(());
+                }
+                text
+            }
         };
         if self.quiet { Ok(()) } else { self.notice(&text) }
     }

@@ -91,6 +91,9 @@ pub struct TalkOptions {
     /// How long to wait for answers, after the last line and after the last answer; with `once`
     /// for the answer, or for the line to answer with.
     pub linger: Nanos,
+    /// How far apart lines are sent at least: what a program writes to hosts of others shall not
+    /// flood them.
+    pub pause: Nanos,
     /// Whether streams are shown by line, and not as they come.
     pub by_line: bool,
     /// Whether lines wait until there is somebody to send them to, and what cannot be sent ends the

@@ -98,6 +98,8 @@ pub struct Talk {
     stage: Stage,
     /// When something was sent or came.
     active_at: Nanos,
+    /// When the latest line was sent.
+    sent_at: Nanos,
 }
 
 /// Why the loop ends.
@@ -141,8 +143,10 @@ impl Talk {
             (true, true) => Stage::Ask,
             (true, false) => Stage::Listen,
         };
-        let (waiting, active_at) = (VecDeque::new(), Nanos::ZERO);
-        let talk = Self { options, poll, carrier, book, inputs, waiting, stage, active_at };
+        let waiting = VecDeque::new();
+        let (active_at, sent_at) = (Nanos::ZERO, Nanos::ZERO);
+        let talk =
+            Self { options, poll, carrier, book, inputs, waiting, stage, active_at, sent_at };
         Ok((talk, inlet))
     }
 

@@ -16,6 +16,10 @@ use crate::unit::Nanos;
 /// none. Arbitrary: people do not notice it, and what is under way has arrived.
 const PATIENCE: Nanos = Nanos::from_millis(100);
 
+/// How long connecting may take. Arbitrary: the system would try for minutes (tcp_syn_retries,
+/// tcp(7)), and who is there answers within one retry or two.
+const CONNECTING: Nanos = Nanos::from_millis(10_000);
+
 /// Bytes of a line that is shown in pieces. Arbitrary.
 const LONGEST_LINE: usize = 64 << 10;
 
@@ -32,6 +36,8 @@ struct Line {
     peer: Peer,
     stream: Box<dyn Stream>,
     connected: bool,
+    /// When connecting began.
+    began: Nanos,
     /// What is to be written, from `written` on.
     out: Vec<u8>,
     written: usize,
@@ -133,6 +139,7 @@ impl Streams {
             peer,
             stream,
             connected,
+            began: Nanos::ZERO,
             out: Vec::new(),
             written: 0,
             ending: false,
@@ -157,8 +164,15 @@ impl Streams {
         for at in 0..self.lines.len() {
             let line = self.lines.get_mut(at)?;
             if !line.connected {
+                if line.began == Nanos::ZERO {
+                    line.began = now;
+                }
                 match line.stream.connected() {
-                    Ok(false) => continue,
+                    Ok(false) if now.since(line.began) < CONNECTING => continue,
+                    Ok(false) => {
+                        let (to, source) = (line.peer.who.clone(), io::ErrorKind::TimedOut.into());
+                        return Some(News::Failed(TalkError::Connect { to, source }));
+                    }
                     Ok(true) => {
                         line.connected = true;
                         return Some(News::Came(line.peer.clone()));

@@ -10,7 +10,8 @@ impl Talk {
     pub(super) fn take(&mut self, now: Nanos, tell: Tell<'_>) -> Result<Step, TalkError> {
         let held = self.options.unattended && (self.busy() || self.book.target().is_none());
         let at_a_stage = matches!(self.stage, Stage::Free | Stage::Ask | Stage::Reply(_));
-        if held || !at_a_stage {
+        let soon = now.since(self.sent_at) < self.options.pause;
+        if held || soon || !at_a_stage {
             return Ok(Step::Nothing);
         }
         let Ok(input) = self.inputs.try_recv() else { return Ok(Step::Nothing) };
@@ -73,6 +74,7 @@ impl Talk {
             return tell(TalkEvent::Nobody).map_err(TalkError::Output);
         };
         self.active_at = now;
+        self.sent_at = now;
         match &mut self.carrier {
             Carrier::Datagrams(_) => self.waiting.push_back((peer.who, bytes)),
             Carrier::Streams(streams) => {

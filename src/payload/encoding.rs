@@ -149,6 +149,27 @@ mod tests {
         assert_eq!(Encoding::UTF_8.decode(b"").unwrap(), "");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_arrives_is_text_or_not(bytes: Vec<u8>, text: String) {
+            // Of these, each character has bytes of its own; of others, a few share theirs.
+            let exact = ["utf-8", "utf-16le", "koi8-r"];
+            let shared = ["gbk", "gb18030", "big5", "iso-2022-jp", "euc-kr"];
+            for label in exact.iter().chain(&shared) {
+                let encoding = Encoding::parse(label).unwrap();
+                if let Some(text) = encoding.decode(&bytes) {
+                    assert!(text.len() <= bytes.len() * 4, "{label}");
+                }
+                if let Ok(bytes) = encoding.encode(&text)
+                    && let Some(arrived) = encoding.decode(&bytes)
+                    && exact.contains(label)
+                {
+                    assert_eq!(arrived, text, "{label}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn unknown_labels_are_errors() {
         for label in ["", "utf-9", "hz-gb-2312", "replacement"] {

@@ -111,6 +111,22 @@ mod tests {
         assert_eq!(show(&[0, 0xAB]), "00 ab");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn reading_ends_well_or_names_a_place(text in "[0-9a-fxX:, .\u{e9}]{0,40}") {
+            let characters = text.chars().count();
+            match parse(&text) {
+                Ok(bytes) => assert_eq!(parse(&show(&bytes)), Ok(bytes)),
+                Err(PayloadError::HexDigit { found, position })
+                | Err(PayloadError::HexHalf { found, position }) => {
+                    assert!((1..=characters).contains(&position));
+                    assert_eq!(text.chars().nth(position - 1), Some(found));
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
     #[test]
     fn a_dump_has_offsets_and_characters() {
         let text = dump(b"hello, datagram!\x00\x01");

@@ -6,6 +6,7 @@
 mod common;
 mod datagrams;
 mod once;
+mod pause;
 mod rig;
 mod streams;
 #[cfg(unix)]

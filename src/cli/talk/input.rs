@@ -22,35 +22,46 @@ const ONE_DATAGRAM: u64 = 65_536;
 /// Reads lines that a program writes, byte for byte, until there are no more or, with `once`, one.
 pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
     let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
+    let as_it_is = manner.newline && !manner.hex && manner.encoding().is_none();
     for number in 1_u64.. {
-        line.clear();
-        let fail = |why| TalkInput::Fail(TalkError::Input(why));
-        match stdin.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) => {
-                let _ = inlet.put(fail(format!("cannot read standard input: {error}")));
-                return;
-            }
-        }
-        let ended = line.last() == Some(&b'\n');
-        let whole = line.strip_suffix(b"\n").unwrap_or(&line);
-        let as_it_is = manner.newline && !manner.hex && manner.encoding().is_none();
-        let input = if line.len() as u64 == LONGEST && !ended && !as_it_is {
-            Err(format!("longer than {LONGEST} bytes; send it in parts, or by --file"))
-        } else {
-            manner.bytes(whole, ended)
+        let read = if as_it_is && !once { piece(&mut stdin) } else { line(&mut stdin) };
+        let input = match read {
+            Err(error) => Err(format!("cannot read standard input: {error}")),
+            Ok(read) if read.is_empty() => break,
+            Ok(read) if as_it_is => Ok(read),
+            Ok(read) => in_bytes(&read, manner)
+                .map_err(|why| format!("line {number} of standard input: {why}")),
         };
-        let input = match input {
-            Ok(bytes) => TalkInput::Line(bytes),
-            Err(why) => fail(format!("line {number} of standard input: {why}")),
-        };
-        if !inlet.put(input) || once {
+        let failed = input.is_err();
+        let input =
+            input.map_or_else(|why| TalkInput::Fail(TalkError::Input(why)), TalkInput::Line);
+        if !inlet.put(input) || once || failed {
             return;
         }
     }
     let _ = inlet.put(TalkInput::End);
+}
+
+/// What there is now, or nothing at the end: over a stream, ends of lines mean nothing.
+fn piece(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let piece = stdin.fill_buf()?.to_vec();
+    stdin.consume(piece.len());
+    Ok(piece)
+}
+
+/// A line with its newline, where it has one, or nothing at the end.
+fn line(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    stdin.take(LONGEST).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
+    let ended = line.last() == Some(&b'\n');
+    if line.len() as u64 == LONGEST && !ended {
+        return Err(format!("longer than {LONGEST} bytes; send it in parts, or by --file"));
+    }
+    manner.bytes(line.strip_suffix(b"\n").unwrap_or(line), ended)
 }
 
 /// Reads lines that a person types, where they cannot be edited.

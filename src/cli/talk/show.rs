@@ -34,6 +34,8 @@ pub(super) struct Show {
     printer: Option<Printer>,
     /// The latest refusal, and when it came.
     refused: Option<(String, Instant)>,
+    /// Who was heard last.
+    speaker: Option<u32>,
 }
 
 impl Show {
@@ -54,6 +56,7 @@ impl Show {
             has_peer: via.has_peer(),
             printer,
             refused: None,
+            speaker: None,
         }
     }
 
@@ -140,12 +143,19 @@ impl Show {
 
     /// Says of whom it is, where standard output has the payload alone.
     fn about(&mut self, from: &Peer, bytes: &[u8], how: &str) -> io::Result<()> {
-        // One who has the only connection is known.
-        if self.quiet || self.stream && self.has_peer && how.is_empty() {
+        if self.quiet {
             return Ok(());
         }
-        let size = show_bytes(bytes.len() as u64);
-        self.notice(&format!("{} {size} from {}{how}", time(), self.name(from)))
+        let (name, size) = (self.name(from), show_bytes(bytes.len() as u64));
+        if !self.stream {
+            return self.notice(&format!("{} {size} from {name}{how}", time()));
+        }
+        // Of streams, it is said when another one speaks; one who has the only one is known.
+        let other = self.speaker.replace(from.number) != Some(from.number) && !self.has_peer;
+        if !other && how.is_empty() {
+            return Ok(());
+        }
+        self.notice(&format!("{} from {name}{how}", time()))
     }
 
     /// A line, or more of them, for a person. What others send cannot pass for a line of ours.

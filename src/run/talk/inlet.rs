@@ -9,7 +9,7 @@ use super::TalkInput;
 
 /// Lines that wait to be sent where a program writes them: enough to keep the socket busy, and no
 /// more memory than that. Arbitrary.
-const WAITING: usize = 16;
+const WAITING: usize = 64;
 
 /// Who writes lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

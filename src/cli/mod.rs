@@ -5,6 +5,7 @@ mod bench;
 mod blast;
 mod cells;
 mod doctor;
+mod echo;
 mod error;
 mod lower;
 mod output;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, MulticastGroup,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, MulticastGroup,
     OutputArgs, SinkArgs, Spread,
 };
 pub use error::{CliError, Exit};
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Echo(args) => echo::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };

@@ -2,6 +2,7 @@
 //! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
 //! facts of the host beside which they must be read.
 
+mod echo;
 mod half;
 mod harvest;
 mod host;
@@ -15,6 +16,7 @@ mod strangers;
 mod tally;
 mod window;
 
+pub use echo::EchoTally;
 pub use half::{RxHalf, TxHalf};
 pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
 pub use host::{Capability, HostFacts};

@@ -207,6 +207,45 @@ impl Udp {
         Self { socket, local, send_buffer, receive_buffer }
     }
 
+    /// Opens so many sockets that share one address and port, and among which the kernel spreads
+    /// what arrives by a hash of its source and destination (SO_REUSEPORT, socket(7)). Nobody else
+    /// may have the port already, even if he would share it. `dual`: an IPv6 socket of any address
+    /// takes IPv4, too; otherwise it takes IPv6 alone.
+    ///
+    /// # Errors
+    /// [`SocketError`].
+    pub fn open_shared(
+        options: &Options,
+        count: usize,
+        dual: bool,
+    ) -> Result<Vec<Self>, SocketError> {
+        let one = |options: &Options| {
+            let socket = prepare(options)?;
+            if options.bind.is_ipv6() {
+                let source = |source| SocketError::Create { source };
+                socket.set_only_v6(!dual).map_err(source)?;
+            }
+            Ok(socket)
+        };
+        let first = one(options)?;
+        bind(&first, options)?;
+        let addr = first.local_addr().ok().and_then(|local| local.as_socket());
+        let addr = addr.unwrap_or(options.bind);
+        let joined = |source| SocketError::Join { addr, source };
+        if count > 1 {
+            // Only now: so the first one shares with nobody before it.
+            sys::set_reuse_port(&first).map_err(joined)?;
+        }
+        let mut all = vec![Self::of(first, addr)];
+        for _ in 1..count {
+            let next = one(options)?;
+            let bound = sys::set_reuse_port(&next).and_then(|()| next.bind(&addr.into()));
+            bound.map_err(joined)?;
+            all.push(Self::of(next, addr));
+        }
+        Ok(all)
+    }
+
     /// Another handle of the same socket.
     ///
     /// # Errors

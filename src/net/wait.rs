@@ -26,6 +26,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 /// The longest sleep while draining; arbitrary, the shortest that mio knows.
 const DRAIN_SLEEP: Duration = Duration::from_millis(1);
 
+/// The shortest sleep on sockets: mio's unit.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
 /// How long before its moment a paced sender stops sleeping and spins, under hybrid waiting: more
 /// than the median oversleep of a pinned thread (about 60 µs on the reference machine, measured).
 const SLEEP_MARGIN: Nanos = Nanos::from_micros(100);
@@ -119,15 +122,33 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        self.sleep(now, draining, sockets)
+        let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
+        self.sleep(now, most, sockets)
     }
 
-    fn sleep(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
+    /// As [`Self::idle`], and ready at the moment `at`. It sleeps on the sockets in whole
+    /// milliseconds, as mio does, and only as long as that ends well before `at`; what is left, it
+    /// spins, so that what arrives meanwhile is seen at once. Whoever shall never spin sleeps
+    /// instead, and sees that only then.
+    #[inline]
+    pub fn idle_until(&mut self, at: Nanos, now: Nanos, sockets: &mut [impl Source]) -> Waited {
+        let left = at.since(now + SLEEP_MARGIN).0 / Nanos::from(SHORTEST_SLEEP).0;
+        if left > 0 && now.since(self.busy_at) >= self.spin_for {
+            let most = LONGEST_SLEEP.min(SHORTEST_SLEEP * left.min(u64::from(u32::MAX)) as u32);
+            return self.sleep(now, most, sockets);
+        }
+        if self.spin_for == Self::EPOLL {
+            return self.until(at, now);
+        }
+        std::hint::spin_loop();
+        Waited::Spun
+    }
+
+    fn sleep(&mut self, now: Nanos, most: Duration, sockets: &mut [impl Source]) -> Waited {
         self.slept = true;
         if !self.watching {
             self.enter(sockets);
         }
-        let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
         // Interrupted is as good as nothing ready: the caller looks for itself.
         let _ = self.poll.poll(&mut self.events, Some(most));
         Waited::Slept(now + Nanos::from(most))

@@ -1,7 +1,7 @@
 //! What a plan cannot be.
 
 use super::decide::MAX_BATCH;
-use super::engines::{EnginePair, Missing};
+use super::engines::{EnginePair, EngineWord, Missing};
 use super::words::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -94,6 +94,12 @@ pub enum PlanError {
         asked: EnginePair,
         /// What is missing of it.
         missing: Missing,
+    },
+    /// An engine that an echo server has not.
+    #[error("--engine {asked}: echo has plain, batch, offload; name one of them, or auto")]
+    NoEcho {
+        /// As asked.
+        asked: EngineWord,
     },
     /// More datagrams a system call than the system takes.
     #[error("--batch {asked} is more than a system call takes; give at most {MAX_BATCH}")]

@@ -24,6 +24,12 @@ pub enum WordError {
         /// As typed.
         asked: String,
     },
+    /// Not a rule of what is not answered.
+    #[error("--drop '{asked}' is no rule; write a share such as 1%, or 1/N for every Nth")]
+    Drop {
+        /// As typed.
+        asked: String,
+    },
 }
 
 /// How datagrams follow each other at a given rate.

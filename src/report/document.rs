@@ -2,6 +2,7 @@
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
 mod across;
+mod echo;
 mod host;
 mod ledger;
 mod legs;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
+pub use echo::{EchoDocument, EchoLateness};
 pub use host::{Capability, Host};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};

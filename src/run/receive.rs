@@ -10,7 +10,7 @@ use crate::unit::Nanos;
 
 /// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
 /// million drops a second.
-const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
+pub(super) const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
 #[derive(Debug)]
@@ -82,13 +82,23 @@ pub struct Drops {
 impl Drops {
     /// Counts from now on.
     pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.last = rx.sockets().first().and_then(sys::socket_drops);
+        self.restart_at(rx.sockets());
+    }
+
+    /// The same, where no engine owns the socket.
+    pub(crate) fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
+        self.last = sockets.first().and_then(sys::socket_drops);
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        let now = rx.sockets().first().and_then(sys::socket_drops);
+        self.sample_at(rx.sockets())
+    }
+
+    /// The same, where no engine owns the socket.
+    pub(crate) fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
+        let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

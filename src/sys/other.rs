@@ -1,6 +1,7 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
 pub mod host;
+mod reply;
 mod stamps;
 
 use std::io;
@@ -8,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use reply::ReplyBatch;
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
 
-use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
+use super::{DeviceDrops, Instruction, Message, Request, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -58,6 +60,14 @@ pub fn socket_drops<S>(_socket: &S) -> Option<u32> {
 /// Never.
 pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
     Ok(())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn tell_local<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// They are not reported here.
@@ -237,6 +247,17 @@ impl RecvBatch {
     /// Nothing was received.
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         std::iter::empty()
+    }
+
+    /// Nothing was received.
+    pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
+        std::iter::empty()
+    }
+
+    /// Nothing was received.
+    #[must_use]
+    pub const fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
+        &[]
     }
 }
 

@@ -178,7 +178,7 @@ fn parse_group(word: &str) -> Result<MulticastGroup, String> {
 }
 
 /// Cores of receivers alone.
-fn parse_cores(word: &str) -> Result<Pinning, String> {
+pub(super) fn parse_cores(word: &str) -> Result<Pinning, String> {
     match word {
         "auto" => Ok(Pinning::Auto),
         "off" => Ok(Pinning::Off),

@@ -3,12 +3,14 @@
 mod across;
 mod bench;
 mod cells;
+mod echo;
 mod output;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
+pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -37,6 +39,8 @@ pub enum Command {
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count whatever else arrives
     Sink(Box<SinkArgs>),
+    /// Return each datagram to its sender: what ping and load need at the other end
+    Echo(Box<EchoArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

@@ -47,7 +47,8 @@ impl<S: Datagram> GroRx<S> {
         }
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
-        let inbox = Inbox::new(slots, SLOT_LEN, Wants { segments: true, stamps });
+        let inbox =
+            Inbox::new(slots, SLOT_LEN, Wants { segments: true, stamps, ..Wants::default() });
         Ok(Self { socket, inbox, was_empty: false })
     }
 }

@@ -5,6 +5,7 @@
 
 mod arena;
 mod batch;
+pub mod echo;
 mod gro;
 mod gso;
 mod inbox;

@@ -3,6 +3,7 @@
 
 mod across;
 mod doubts;
+mod echo;
 mod head;
 mod ink;
 mod ledger;
@@ -15,6 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use echo::echo;
 pub use sink::sink;
 
 use super::document::Report;

@@ -5,6 +5,7 @@ mod counters;
 pub mod host;
 mod mmsg;
 mod qdisc;
+mod reply;
 mod socket;
 mod stamps;
 mod steer;
@@ -16,10 +17,11 @@ pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch};
 pub use qdisc::qdisc_drops;
+pub use reply::ReplyBatch;
 pub use socket::{
     bind_device, device_index, forbid_fragments, join_no_group, receive_plainly, refusal_of,
     refuses_offload, report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal,
+    set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal, tell_local,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};

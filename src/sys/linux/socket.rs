@@ -92,6 +92,19 @@ pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
     };
 }
 
+/// Has each datagram come with the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
+/// `IPV6_RECVPKTINFO`, ipv6(7)), on an IPv6 socket for both families.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn tell_local(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    let fd = socket.as_fd();
+    if ipv6 {
+        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    }
+    set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+}
+
 /// Why a send failed.
 #[must_use]
 pub fn refusal_of(error: &io::Error) -> SendError {

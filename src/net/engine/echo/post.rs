@@ -1,0 +1,104 @@
+//! Sending answers, and what becomes of those that the system does not take.
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::Moved;
+use crate::sys::{self, Reply, ReplyBatch, SendError};
+
+/// What to do after a send that failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The same again: it was not its own failure.
+    Again,
+    /// In single datagrams: the system does not cut it.
+    Cut,
+    /// The next one: this one was refused.
+    Pass,
+    /// None of those that are left: there is no room.
+    Stop,
+}
+
+/// What to do after this failure of `reply`. `fresh`: whether it was tried for the first time.
+///
+/// An error that came back for an earlier answer fails the next call, whatever it sends; it is in
+/// the socket's queue of errors then.
+// cold: a refusal
+pub(super) fn weigh(
+    error: &io::Error,
+    socket: &UdpSocket,
+    reply: &Reply<'_>,
+    fresh: &mut bool,
+    moved: &mut Moved,
+) -> Next {
+    let error = sys::refusal_of(error);
+    match error {
+        SendError::Interrupted => return Next::Again,
+        SendError::WouldBlock => {
+            moved.refuse(error, reply);
+            return Next::Stop;
+        }
+        SendError::NoBuffers => {}
+        _ => {
+            let queued = sys::take_queued_refusal(socket).is_some();
+            if queued && std::mem::take(fresh) {
+                moved.told += 1;
+                return Next::Again;
+            }
+            if reply.datagrams() > 1 && sys::refuses_offload(error) {
+                moved.cut += 1;
+                return Next::Cut;
+            }
+        }
+    }
+    moved.refuse(error, reply);
+    Next::Pass
+}
+
+/// Sends them all, many by one call.
+#[inline]
+pub(super) fn post<'a>(
+    calls: &mut ReplyBatch,
+    socket: &UdpSocket,
+    mut replies: impl Iterator<Item = Reply<'a>> + Clone,
+    moved: &mut Moved,
+) {
+    let mut fresh = true;
+    while replies.clone().next().is_some() {
+        moved.syscalls += 1;
+        match calls.send(socket, replies.clone()) {
+            Ok((laid, sent)) => {
+                replies.by_ref().take(sent).for_each(|reply| moved.went(&reply));
+                if sent < laid {
+                    // The system has kept the reason to itself: what came back from the network is
+                    // in the queue of errors, and what lasts shows at the next try.
+                    moved.told += u64::from(sys::take_queued_refusal(socket).is_some());
+                }
+                fresh = true;
+            }
+            Err(error) => {
+                let Some(reply) = replies.clone().next() else { return };
+                match weigh(&error, socket, &reply, &mut fresh, moved) {
+                    Next::Again => continue,
+                    Next::Cut => cut(calls, socket, reply, moved),
+                    Next::Pass => {}
+                    Next::Stop => {
+                        let would_block = SendError::WouldBlock;
+                        replies.skip(1).for_each(|reply| moved.refuse(would_block, &reply));
+                        return;
+                    }
+                }
+                replies.next();
+                fresh = true;
+            }
+        }
+    }
+}
+
+/// Sends a super-packet in single datagrams.
+// cold: a device that cannot cut
+fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, moved: &mut Moved) {
+    let single = |payload| Reply { payload, ..reply };
+    post(calls, socket, reply.payload.chunks(reply.segment).map(single), moved);
+}

@@ -23,7 +23,7 @@
 //! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`; two hosts: `across`, `sink` |
+//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`, `echo`; two hosts: `across`… |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!

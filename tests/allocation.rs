@@ -4,17 +4,20 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Interest;
 use udperf::clock::Clock;
-use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
+use udperf::net::{Options, Waiter};
 use udperf::plan::{
-    EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, TimestampKind, WaitKind,
+    DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario,
+    TimestampKind, WaitKind,
 };
 use udperf::run::{self, Control, Depth, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -127,8 +130,58 @@ fn nothing_is_allocated_between_barrier_and_stop() {
             assert!(many < few + 10, "{case}: {few}, then {many}");
         }
     }
+    the_echo_loop_allocates_nothing();
     the_send_loop_allocates_nothing();
     the_receive_loop_allocates_nothing();
+}
+
+/// Allocations of the worker of an echo server that returns so many datagrams.
+fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
+    let options = EchoOptions {
+        socket: Options::default(),
+        dual: false,
+        engine,
+        threads: 1,
+        cores: Vec::new(),
+        wait: WaitKind::Epoll,
+        delay,
+        drop: Some(DropRule::Every(2)),
+        seed: 1,
+        count: Some(count),
+        time: None,
+        idle: None,
+    };
+    let before = BY_WORKERS.load(Ordering::Relaxed);
+    let mut client = None;
+    let (tally, end) = run::echo(&options, &AtomicBool::new(false), &mut |event| {
+        let EchoEvent::Listening(at, _) = event else { return };
+        client = Some(std::thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(("127.0.0.1", at.port())).unwrap();
+            for _ in 0..count / 2 {
+                socket.send(&[0; 64]).unwrap();
+                socket.send(&[0; 64]).unwrap();
+                assert_eq!(socket.recv(&mut [0; 64]).unwrap(), 64);
+            }
+        }));
+    })
+    .unwrap();
+    client.unwrap().join().unwrap();
+    assert_eq!((tally.received, tally.returned, end), (count, count / 2, EchoEnd::Count));
+    BY_WORKERS.load(Ordering::Relaxed) - before
+}
+
+fn the_echo_loop_allocates_nothing() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("SKIPPED: echo has no batch and no offload here");
+    }
+    for engine in EchoKind::ALL {
+        for delay in [None, Some(Nanos(1_000))] {
+            let [few, many] = [100, 4_000].map(|count| echo_allocations(engine, delay, count));
+            assert!(few > 0, "the counter counts workers");
+            assert!(many < few + 10, "{engine:?} {delay:?}: {few}, then {many}");
+        }
+    }
 }
 
 fn the_send_loop_allocates_nothing() {

@@ -224,6 +224,10 @@ impl Udp {
             if options.bind.is_ipv6() {
                 let source = |source| SocketError::Create { source };
                 socket.set_only_v6(!dual).map_err(source)?;
+                if dual {
+                    // Each family has a switch of its own for what comes back from the network.
+                    let _ = sys::report_queue_drops(&socket, false);
+                }
             }
             Ok(socket)
         };

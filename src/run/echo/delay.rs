@@ -54,6 +54,7 @@ impl Queue {
         Self::with_room(delay, BYTES, PACKETS)
     }
 
+    // cold: set-up
     fn with_room(delay: Nanos, bytes: usize, packets: usize) -> Self {
         let nothing = Parcel {
             due: Nanos::NEVER,
@@ -150,5 +151,83 @@ impl Queue {
             (0..self.waiting).map(|index| self.parcels[(self.first + index) % self.parcels.len()]);
         let each = |parcel: Parcel| parcel.len.div_ceil(parcel.segment).max(1) as u64;
         parcels.map(each).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::net::engine::echo::Judge;
+
+    /// Keeps what it is to send.
+    #[derive(Default)]
+    struct Kept(VecDeque<Vec<u8>>);
+
+    impl Responder for Kept {
+        fn turn(&mut self, _judge: &mut impl Judge, _moved: &mut Moved) -> bool {
+            true
+        }
+
+        fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, _: &mut Moved) {
+            self.0.extend(replies.map(|reply| reply.payload.to_vec()));
+        }
+
+        fn sockets(&mut self) -> &mut [mio::net::UdpSocket] {
+            &mut []
+        }
+    }
+
+    fn push(queue: &mut Queue, payload: &mut [u8], now: u64) -> bool {
+        let len = payload.len();
+        let from = Some(SocketAddr::from(([192, 0, 2, 1], 5)));
+        let request = Request { payload, segment: len.max(1), truncated: false, from, local: None };
+        queue.push(&request, len, Nanos(now))
+    }
+
+    #[test]
+    fn nothing_leaves_before_its_moment_and_all_in_order() {
+        let mut queue = Queue::with_room(Nanos(10), 1_000, 8);
+        let (mut kept, mut moved) = (Kept::default(), Moved::default());
+        assert_eq!(queue.due(), None);
+        for at in 0..5 {
+            assert!(push(&mut queue, &mut [at; 3], at.into()));
+        }
+        assert_eq!((queue.due(), queue.datagrams()), (Some(Nanos(10)), 5));
+        assert!(!queue.release(Nanos(9), &mut kept, &mut moved));
+        assert!(queue.release(Nanos(12), &mut kept, &mut moved));
+        assert!(kept.0.iter().eq([[0; 3], [1; 3], [2; 3]].iter()));
+        assert_eq!((queue.due(), queue.datagrams()), (Some(Nanos(13)), 2));
+        assert_eq!((queue.lateness.count(), queue.lateness.max_ns()), (3, Some(2)));
+    }
+
+    #[test]
+    fn what_has_no_room_is_told_and_what_has_stays_whole() {
+        let mut queue = Queue::with_room(Nanos(0), 100, 7);
+        let (mut kept, mut moved) = (Kept::default(), Moved::default());
+        let (mut expected, mut full, mut random) = (VecDeque::new(), 0, 1_u64);
+        for step in 0..20_000_u64 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);
+            let len = (random >> 33) as usize % 60;
+            let mut payload: Vec<u8> = (0..len).map(|at| (step as usize + at) as u8).collect();
+            if push(&mut queue, &mut payload, step) {
+                expected.push_back(payload);
+            } else {
+                full += 1;
+            }
+            assert_eq!(queue.datagrams(), expected.len() as u64);
+            if random >> 62 == 0 {
+                // Some of them: those that are due.
+                queue.release(Nanos(step - step % 3), &mut kept, &mut moved);
+                for sent in kept.0.drain(..) {
+                    assert_eq!(Some(sent), expected.pop_front());
+                }
+            }
+        }
+        assert!(full > 1_000 && full < 19_000, "{full}");
+        let mut one = Queue::with_room(Nanos(0), 100, 7);
+        assert!(!push(&mut one, &mut [0; 101], 0) && push(&mut one, &mut [0; 100], 0));
+        assert!(!push(&mut one, &mut [0; 1], 0) && push(&mut one, &mut [], 0));
     }
 }

@@ -45,8 +45,8 @@ impl Desk {
         }
     }
 
-    /// Whether somebody at this port gets an answer. Not our own port either: that may be ourselves,
-    /// under whatever address, or another one like us.
+    /// Whether somebody at this port gets an answer. Not at our own port either: that may be
+    /// ourselves, under whatever address, or another one like us.
     #[inline]
     fn answers(&self, port: u16) -> bool {
         port != 0 && port != self.port && !ANSWERING.contains(&port)
@@ -149,5 +149,51 @@ impl Dropper {
             kept += to - from;
         }
         (kept > 0).then_some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn request(payload: &mut [u8], segment: usize, port: u16) -> Request<'_> {
+        let from = Some(SocketAddr::from(([192, 0, 2, 1], port)));
+        Request { payload, segment, truncated: false, from, local: None }
+    }
+
+    #[test]
+    fn ports_that_might_answer_get_no_answer() {
+        let mut desk = Desk::new(7_788, None, None);
+        for port in [0, 7, 13, 17, 19, 37, 7_788] {
+            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
+        }
+        assert_eq!(desk.unanswered, 7 * 3);
+        for port in [1, 53, 7_787, 65_535] {
+            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), Some(10), "{port}");
+        }
+        assert_eq!(desk.judge(&mut request(&mut [], 1, 9)), Some(0), "an empty one, too");
+        let mut one = [1];
+        let mut nameless = Request { from: None, ..request(&mut one, 1, 9) };
+        assert_eq!(desk.judge(&mut nameless), None);
+    }
+
+    #[test]
+    fn segments_are_taken_out_from_between_the_others() {
+        let mut desk = Desk::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
+        let mut bytes = *b"aabbccddeef";
+        assert_eq!(desk.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
+        assert_eq!((&bytes[..8], desk.dropped), (&b"aabbddee"[..], 2));
+    }
+
+    #[test]
+    fn a_share_is_about_that_share_and_all_is_all() {
+        let dropped = |share: f64| {
+            let mut dropper = Dropper::new(DropRule::Share(share), 1);
+            (0..100_000).filter(|_| dropper.drops()).count()
+        };
+        assert_eq!((dropped(0.0), dropped(1.0)), (0, 100_000));
+        // Ten standard deviations (√(n·p·q) = 95).
+        assert!(dropped(0.1).abs_diff(10_000) < 950, "{}", dropped(0.1));
     }
 }

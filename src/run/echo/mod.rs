@@ -113,7 +113,7 @@ pub fn echo(
     }
     drop(ready);
     for result in set_up.iter() {
-        failed = failed.or(result.err().map(RunError::Net));
+        failed = failed.or_else(|| result.err().map(RunError::Net));
     }
     let began = Clock::Monotonic.now();
     let mut end = EchoEnd::Stopped;
@@ -127,7 +127,9 @@ pub fn echo(
     for thread in threads {
         match thread.join() {
             Ok(one) => tally.merge(one),
-            Err(_) => failed = failed.or(Some(RunError::Panicked { id: "echo".to_owned() })),
+            Err(_) => {
+                failed = failed.or_else(|| Some(RunError::Panicked { id: "echo".to_owned() }));
+            }
         }
     }
     tally.time = (began, Clock::Monotonic.now());

@@ -1,5 +1,5 @@
-//! Many datagrams a system call: `recvmmsg`, and `sendmmsg` from the same buffers; with super-packets
-//! (`UDP_GRO`), each is returned as one, which the kernel cuts again (`UDP_SEGMENT`).
+//! Many datagrams a system call: `recvmmsg`, and `sendmmsg` from the same buffers; with
+//! super-packets (`UDP_GRO`), each is returned as one, which the kernel cuts again (`UDP_SEGMENT`).
 
 use std::io;
 use std::net::SocketAddr;

@@ -17,12 +17,17 @@ pub enum EchoKind {
     Batch,
     /// Super-packets, each returned as one.
     Offload,
+    /// A ring shared with the kernel.
+    Uring,
 }
 
 impl EchoKind {
-    /// All, fastest first where a client sends super-packets, and none much slower than the next
-    /// where it sends single datagrams.
-    pub const ALL: [Self; 3] = [Self::Offload, Self::Batch, Self::Plain];
+    /// All, in order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Batch, Self::Offload, Self::Uring];
+
+    /// What `auto` stands for: the first of these that is here. Fastest first where a client sends
+    /// super-packets, and none much slower than the next where it sends single datagrams.
+    pub const AUTO: [Self; 3] = [Self::Offload, Self::Batch, Self::Plain];
 
     /// The word for it.
     #[must_use]
@@ -31,6 +36,7 @@ impl EchoKind {
             Self::Plain => "plain",
             Self::Batch => "batch",
             Self::Offload => "offload",
+            Self::Uring => "uring",
         }
     }
 
@@ -41,6 +47,7 @@ impl EchoKind {
             Self::Plain => EnginePair::PLAIN,
             Self::Batch => EnginePair::BATCH,
             Self::Offload => EnginePair::OFFLOAD,
+            Self::Uring => EnginePair::URING,
         }
     }
 
@@ -51,7 +58,7 @@ impl EchoKind {
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {
-                let here = Self::ALL.into_iter().find(|kind| machine.lacks(kind.pair()).is_none());
+                let here = Self::AUTO.into_iter().find(|kind| machine.lacks(kind.pair()).is_none());
                 // Where not even a socket can be tried, opening one tells why.
                 Ok(here.unwrap_or(Self::Plain))
             }
@@ -139,9 +146,10 @@ mod tests {
         assert_eq!(choose("auto", &["gro", "batch"]), Ok(EchoKind::Plain));
         assert_eq!(choose("plain", &["gro"]), Ok(EchoKind::Plain));
         assert!(matches!(choose("offload", &["gro"]), Err(PlanError::NoEngine { .. })));
-        for word in ["uring", "null", "all", "gso/batch"] {
+        assert_eq!(choose("uring", &[]), Ok(EchoKind::Uring));
+        for word in ["null", "all", "gso/batch"] {
             let error = choose(word, &[]).unwrap_err();
-            assert!(error.to_string().contains("plain, batch, offload"), "{error}");
+            assert!(error.to_string().contains("plain, batch, offload, uring"), "{error}");
         }
     }
 }

@@ -96,7 +96,7 @@ pub enum PlanError {
         missing: Missing,
     },
     /// An engine that an echo server has not.
-    #[error("--engine {asked}: echo has plain, batch, offload; name one of them, or auto")]
+    #[error("--engine {asked}: echo has plain, batch, offload, uring; name one of them, or auto")]
     NoEcho {
         /// As asked.
         asked: EngineWord,

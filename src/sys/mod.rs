@@ -18,7 +18,7 @@
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
-//! | [`ReplyBatch`], [`tell_local`] | answers to whoever sent, from where they were sent to |
+//! | [`ReplyBatch`], [`tell_local`], [`envelope`] | answers to whoever sent, from where they were sent to |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
 //! | [`receive_plainly`] | a socket as it was before offload and timestamps |
 //! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |
@@ -50,7 +50,7 @@ use other as imp;
 
 pub use imp::{
     Handle, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering, backlog_drops,
-    bind_device, boot_id, clock_identity, device_drops, device_index, enter_netns,
+    bind_device, boot_id, clock_identity, device_drops, device_index, enter_netns, envelope,
     forbid_fragments, forget_send_stamps, host, join_no_group, monotonic_ns, network_identity,
     qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
     report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,

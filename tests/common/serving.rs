@@ -36,12 +36,17 @@ impl Serving {
         Self { child: Some(child), port, _stderr: stderr }
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Ends it once it has read all that arrived; its document.
     pub fn end(self) -> Value {
         while self.waiting() > 0 {
             std::thread::yield_now();
         }
-        let id = self.child.as_ref().unwrap().id().to_string();
+        let id = self.process().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         self.ended(130)
     }

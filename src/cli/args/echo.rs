@@ -36,7 +36,8 @@ pub struct EchoArgs {
     #[arg(short = '6')]
     pub ipv6: bool,
 
-    /// How to receive and send: plain · batch · offload · auto (the last of these that is here)
+    /// How to receive and send: plain · batch · offload · uring · auto (offload, batch or plain: the
+    /// first that is here)
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
     pub engine: EngineWord,
 

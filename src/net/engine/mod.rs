@@ -24,7 +24,7 @@ pub use gso::GsoTx;
 pub use null::{NullLink, NullRx, NullTx};
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
-pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringRx, UringTx};
+pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
 

@@ -21,7 +21,7 @@ pub struct EchoDocument {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
-    /// How it answered: `plain`, `batch` or `offload`.
+    /// How it answered: `plain`, `batch`, `offload` or `uring`.
     pub engine: String,
     /// Workers, each with a socket of its own.
     pub threads: u64,

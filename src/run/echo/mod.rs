@@ -25,6 +25,7 @@ use super::RunError;
 use super::worker::TIMER_SLACK_NS;
 use crate::clock::Clock;
 use crate::measure::{EchoTally, Refused};
+use crate::net::engine::UringEcho;
 use crate::net::engine::echo::{ManyEcho, Moved, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::plan::{DropRule, EchoKind, WaitKind};
@@ -196,6 +197,7 @@ fn work(
         EchoKind::Plain => seat.take(Ok(PlainEcho::new(socket))),
         EchoKind::Batch => seat.take(ManyEcho::batch(socket, ipv6, anywhere)),
         EchoKind::Offload => seat.take(ManyEcho::offload(socket, ipv6, anywhere)),
+        EchoKind::Uring => seat.take(UringEcho::new(socket, ipv6, anywhere)),
     }
 }
 

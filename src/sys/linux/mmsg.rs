@@ -267,6 +267,29 @@ fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
+/// Who sent a message, and where an answer should leave from, by the name and the control messages
+/// that the kernel has written; those must be aligned as `struct cmsghdr` is.
+#[inline]
+#[must_use]
+pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+    // SAFETY: plain old data, for which zeroes are a valid value.
+    let (mut storage, mut header): (libc::sockaddr_storage, libc::msghdr) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    let len = name.len().min(size_of_val(&storage));
+    // SAFETY: both are at least `len` bytes long, and any bytes are a valid storage.
+    unsafe {
+        std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut storage).cast::<u8>(), len);
+    }
+    let mut found =
+        Message { payload: &[], segment: 1, truncated: false, stamp_ns: None, local: None };
+    if !control.is_empty() {
+        header.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_controllen = control.len() as _;
+        read_control(&header, &mut found);
+    }
+    (address_of(&storage), found.local)
+}
+
 /// Where an answer may leave from: not from the address of a multicast group, and by a certain
 /// device only where the address means nothing without.
 fn local_v6(info: &libc::in6_pktinfo) -> Option<Local> {

@@ -15,7 +15,7 @@ pub use std::os::fd::AsFd as Handle;
 
 pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
-pub use mmsg::{RecvBatch, SendBatch};
+pub use mmsg::{RecvBatch, SendBatch, envelope};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{

@@ -82,9 +82,17 @@ impl ReplyBatch {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// The header of this number, as [`Self::lay`] has left it: its payload must still be there when
+    /// the kernel reads it.
+    #[inline]
+    #[must_use]
+    pub fn header(&self, number: usize) -> *const libc::msghdr {
+        &raw const self.messages[number].msg_hdr
+    }
+
     /// Writes the headers; returns how many.
     #[inline]
-    fn lay<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>>) -> usize {
+    pub fn lay<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>>) -> usize {
         let mut count = 0;
         let parts = self.pieces.iter_mut().zip(&mut self.names).zip(&mut self.controls);
         for ((message, ((piece, name), control)), reply) in

@@ -1,8 +1,15 @@
 //! Answers to many: not possible here.
 
 use std::io;
+use std::net::SocketAddr;
 
-use crate::sys::Reply;
+use crate::sys::{Local, Reply};
+
+/// Nothing is known here.
+#[must_use]
+pub const fn envelope(_name: &[u8], _control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+    (None, None)
+}
 
 /// Many answers a call: not possible here.
 #[derive(Debug)]

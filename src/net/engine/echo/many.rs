@@ -2,14 +2,13 @@
 //! super-packets (`UDP_GRO`), each is returned as one, which the kernel cuts again (`UDP_SEGMENT`).
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
 use super::plain::failed;
 use super::post::post;
-use super::{Judge, Moved, Responder, SLOT_LEN};
-use crate::sys::{self, Local, RecvBatch, Reply, ReplyBatch, Wants};
+use super::{Judge, Kept, Moved, Responder, SLOT_LEN};
+use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Wants};
 
 /// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
 /// has.
@@ -23,16 +22,6 @@ const PACKETS: usize = 32;
 /// their beginnings, which small datagrams use alone, would all fall into one set of the cache. As
 /// long as a datagram of an Ethernet frame, in lines of 64 bytes.
 const STAGGER: usize = 1_536;
-
-/// A packet that is to be returned.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    message: usize,
-    len: usize,
-    segment: usize,
-    to: SocketAddr,
-    local: Option<Local>,
-}
 
 /// Returns many datagrams by two calls.
 #[derive(Debug)]
@@ -72,14 +61,7 @@ impl ManyEcho {
             sys::tell_local(&socket, ipv6)?;
         }
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
-        let nothing = Kept {
-            message: 0,
-            len: 0,
-            segment: 1,
-            to: SocketAddr::from(([0, 0, 0, 0], 0)),
-            local: None,
-        };
-        let kept = vec![nothing; batch].into_boxed_slice();
+        let kept = Kept::room(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), kept })
     }
 }
@@ -110,12 +92,8 @@ impl Responder for ManyEcho {
             }
         }
         let inbox = &self.inbox;
-        let replies = self.kept[..count].iter().map(|kept| Reply {
-            payload: inbox.bytes(kept.message, kept.len),
-            segment: kept.segment,
-            to: kept.to,
-            local: kept.local,
-        });
+        let replies =
+            self.kept[..count].iter().map(|kept| kept.reply(inbox.bytes(kept.message, kept.len)));
         post(&mut self.outbox, &self.socket, replies, moved);
         received < self.inbox.slots()
     }

@@ -6,18 +6,20 @@
 //! routing chooses.
 
 mod many;
-mod plain;
-mod post;
+pub(super) mod plain;
+pub(super) mod post;
 
 pub use many::ManyEcho;
 pub use plain::{PlainEcho, PlainEchoAnywhere};
 
+use std::net::SocketAddr;
+
 use mio::net::UdpSocket;
 
-use crate::sys::{Reply, Request, SendError};
+use crate::sys::{Local, Reply, Request, SendError};
 
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes.
-const SLOT_LEN: usize = 65_536;
+pub(super) const SLOT_LEN: usize = 65_536;
 
 /// Datagrams of one turn where the queue does not run empty, so that the loop gets to look at its
 /// clock; as many as share a clock read in the receiving engine of that name.
@@ -81,7 +83,7 @@ pub struct Refusals {
 impl Moved {
     /// Counts a packet that came.
     #[inline]
-    fn came(&mut self, request: &Request<'_>) {
+    pub(super) fn came(&mut self, request: &Request<'_>) {
         let len = request.payload.len();
         self.received +=
             if len > request.segment { len.div_ceil(request.segment) as u64 } else { 1 };
@@ -92,13 +94,13 @@ impl Moved {
 
     /// Counts a packet that went.
     #[inline]
-    fn went(&mut self, reply: &Reply<'_>) {
+    pub(super) fn went(&mut self, reply: &Reply<'_>) {
         self.returned += reply.datagrams() as u64;
         self.returned_bytes += reply.payload.len() as u64;
     }
 
     // cold: a refusal
-    fn refuse(&mut self, error: SendError, reply: &Reply<'_>) {
+    pub(super) fn refuse(&mut self, error: SendError, reply: &Reply<'_>) {
         let refused = &mut self.refused;
         let counter = match error {
             SendError::WouldBlock => &mut refused.would_block,
@@ -122,4 +124,33 @@ pub trait Responder {
 
     /// The socket, for waiting and for its drop counter.
     fn sockets(&mut self) -> &mut [UdpSocket];
+}
+
+/// A packet of a batch that is to be returned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// Its number in the batch.
+    pub(super) message: usize,
+    /// How much of it.
+    pub(super) len: usize,
+    /// Bytes of a datagram.
+    pub(super) segment: usize,
+    pub(super) to: SocketAddr,
+    pub(super) local: Option<Local>,
+}
+
+impl Kept {
+    /// Room for as many as a batch has.
+    // cold: set-up
+    pub(super) fn room(batch: usize) -> Box<[Self]> {
+        let to = SocketAddr::from(([0, 0, 0, 0], 0));
+        let nothing = Self { message: 0, len: 0, segment: 1, to, local: None };
+        vec![nothing; batch].into_boxed_slice()
+    }
+
+    /// The answer, with this payload.
+    #[inline]
+    pub(super) const fn reply<'a>(&self, payload: &'a [u8]) -> Reply<'a> {
+        Reply { payload, segment: self.segment, to: self.to, local: self.local }
+    }
 }

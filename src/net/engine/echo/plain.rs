@@ -154,7 +154,7 @@ pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut Moved) {
 
 /// Sends one; whether there is room for more.
 #[inline]
-fn each(
+pub(in crate::net::engine) fn each(
     socket: &UdpSocket,
     reply: Reply<'_>,
     moved: &mut Moved,
@@ -176,7 +176,7 @@ fn each(
 }
 
 /// Sends all, until there is no room.
-fn one_by_one<'a>(
+pub(in crate::net::engine) fn one_by_one<'a>(
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>>,
     moved: &mut Moved,

@@ -9,7 +9,7 @@ use crate::sys::{self, Reply, ReplyBatch, SendError};
 
 /// What to do after a send that failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(in crate::net::engine) enum Next {
     /// The same again: it was not its own failure.
     Again,
     /// In single datagrams: the system does not cut it.
@@ -25,7 +25,7 @@ pub(super) enum Next {
 /// An error that came back for an earlier answer fails the next call, whatever it sends; it is in
 /// the socket's queue of errors then.
 // cold: a refusal
-pub(super) fn weigh(
+pub(in crate::net::engine) fn weigh(
     error: &io::Error,
     socket: &UdpSocket,
     reply: &Reply<'_>,
@@ -58,7 +58,7 @@ pub(super) fn weigh(
 
 /// Sends them all, many by one call.
 #[inline]
-pub(super) fn post<'a>(
+pub(in crate::net::engine) fn post<'a>(
     calls: &mut ReplyBatch,
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>> + Clone,

@@ -18,7 +18,8 @@
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
-//! | [`ReplyBatch`], [`tell_local`], [`envelope`] | answers to whoever sent, from where they were sent to |
+//! | [`ReplyBatch`], [`tell_local`] | answers to whoever sent, from where they were sent to |
+//! | [`envelope`] | who sent a message, read from what the kernel has written beside it |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
 //! | [`receive_plainly`] | a socket as it was before offload and timestamps |
 //! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |

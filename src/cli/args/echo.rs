@@ -12,11 +12,6 @@ use crate::plan::{DropRule, EngineWord, Pinning};
 use crate::unit::{Nanos, parse_buffer, parse_count};
 
 /// Return each datagram to its sender, for tests of clients.
-///
-/// Each answer has the bytes of its request and leaves from the address that the request was sent
-/// to. Datagrams from port 0, from the same port number as ours, and from services that answer
-/// everything (ports 7, 13, 17, 19, 37) get none, for two echo servers would answer each other for
-/// ever. Do not leave it running where strangers can reach it.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct EchoArgs {
@@ -36,8 +31,8 @@ pub struct EchoArgs {
     #[arg(short = '6')]
     pub ipv6: bool,
 
-    /// How to receive and send: plain · batch · offload · uring · auto (offload, batch or plain: the
-    /// first that is here)
+    /// How to receive and send: plain · batch · offload · uring · auto (the first that is here of
+    /// offload, batch, plain)
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
     pub engine: EngineWord,
 
@@ -111,5 +106,11 @@ Examples:
   udperf echo --delay 20ms --drop 1%           a worse path than there is
   udperf echo --threads 4 --wait spin -q       as fast as it gets
   udperf echo -n 1000 -J                       a thousand datagrams, then the document
+
+Each answer has the bytes of its request, and leaves from the address that the request was sent to.
+Two servers that answer everything would answer each other for ever (RFC 862 has no remedy), so
+datagrams from port 0, from the same port number as ours, and from the ports of echo, daytime, qotd,
+chargen and time (7, 13, 17, 19, 37) get no answer, and are counted. A server of another kind at
+another port still would: do not leave it running where strangers can reach it.
 
 Exit codes: 0 well · 1 could not run · 2 usage · 130 interrupted";

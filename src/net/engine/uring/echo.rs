@@ -115,6 +115,7 @@ impl UringEcho {
     #[inline]
     fn settle(&mut self, count: usize, moved: &mut Moved) {
         let Self { rx, outbox, kept, results, .. } = self;
+        let mut earlier = None;
         for (kept, result) in kept[..count].iter().zip(results) {
             let reply = kept.reply(rx.bytes(kept.message, kept.len));
             let again = match std::mem::replace(result, NOT_TRIED) {
@@ -124,8 +125,13 @@ impl UringEcho {
                 }
                 NOT_TRIED => true,
                 code => {
+                    // All results are in by now, so the queue is looked at once for all of them.
+                    let earlier = *earlier
+                        .get_or_insert_with(|| sys::take_queued_refusal(rx.socket()).is_some());
+                    let earlier = earlier && !matches!(-code, libc::EAGAIN | libc::ENOBUFS);
+                    moved.told += u64::from(earlier);
                     let error = io::Error::from_raw_os_error(-code);
-                    weigh(&error, rx.socket(), &reply, &mut true, moved) == Next::Again
+                    earlier || weigh(&error, rx.socket(), &reply, &mut true, moved) == Next::Again
                 }
             };
             if again {

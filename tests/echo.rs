@@ -1,6 +1,6 @@
 //! The echo server, as its clients see it: every datagram comes back once with its bytes, or has
 //! another fate that the document tells.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -8,6 +8,7 @@ mod common;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::serving::Serving;
@@ -44,9 +45,16 @@ fn client(to: &str, port: u16) -> UdpSocket {
 /// The next answer.
 fn answer(socket: &UdpSocket) -> Vec<u8> {
     let mut buffer = vec![0; 65_536];
-    let len = socket.recv(&mut buffer).unwrap();
-    buffer.truncate(len);
-    buffer
+    loop {
+        match socket.recv(&mut buffer) {
+            // A child of another test has ended.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => {
+                buffer.truncate(received.unwrap());
+                return buffer;
+            }
+        }
+    }
 }
 
 /// A payload that no other of the same length is like.
@@ -413,6 +421,23 @@ fn it_ends_when_it_was_told_to() {
     // What was held back is returned before the end.
     let document = adds_up(echo.ended(0));
     assert_eq!((number(&document, "returned"), number(&document, "waiting")), (10, 0));
+    // Nor is there a never-ending end where more and more comes.
+    let echo = Serving::of("echo", "-B 127.0.0.1 -n 10 --delay 30ms");
+    let port = echo.port;
+    let ended = AtomicBool::new(false);
+    let document = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            while !ended.load(Ordering::Relaxed) {
+                let _ = client.send_to(b"more", ("127.0.0.1", port));
+                std::thread::yield_now();
+            }
+        });
+        let document = adds_up(echo.ended(0));
+        ended.store(true, Ordering::Relaxed);
+        document
+    });
+    assert!(number(&document, "returned") >= 10 && number(&document, "waiting") == 0);
     for words in ["-t 50ms", "--idle-timeout 50ms"] {
         let document = adds_up(Serving::of("echo", words).ended(0));
         assert_eq!(number(&document, "received"), 0);
@@ -422,6 +447,15 @@ fn it_ends_when_it_was_told_to() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("received      0 datagrams"), "{text}");
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_what_is_held_back() {
+    let echo = Serving::of("echo", "-B 127.0.0.1 -n 1 --delay 1h");
+    let client = client("127.0.0.1", echo.port);
+    client.send(b"for an hour").unwrap();
+    let document = adds_up(echo.end());
+    assert_eq!((number(&document, "waiting"), number(&document, "returned")), (1, 0));
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub struct EchoTally {
     pub waiting: u64,
     /// How much later than their moment delayed datagrams left.
     pub lateness: Latency,
-    /// How often the network told that an answer had not arrived (ICMP). Those count as returned.
+    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
+    /// room for that. Those count as returned.
     pub told: u64,
     /// Super-packets that the system did not take whole.
     pub cut: u64,

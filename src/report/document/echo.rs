@@ -61,7 +61,8 @@ pub struct EchoDocument {
     pub waiting: u64,
     /// How much later than their moment delayed datagrams left.
     pub lateness: Option<EchoLateness>,
-    /// How often the network told that an answer had not arrived (ICMP). Those count as returned.
+    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
+    /// room for that. Those count as returned.
     pub told_unreachable: u64,
     /// Super-packets that the system did not take whole, and that went in single datagrams.
     pub cut: u64,

@@ -35,6 +35,9 @@ use crate::unit::Nanos;
 /// How often it is looked whether all should end; arbitrary, unnoticeable to people.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How often it is looked whether all have ended; arbitrary.
+const LAST_TICK: Duration = Duration::from_millis(1);
+
 /// How to answer.
 #[derive(Debug, Clone)]
 pub struct EchoOptions {
@@ -124,6 +127,13 @@ pub fn echo(
         end = watch_over(options, stop, &shared, alive, watch);
     }
     shared.end(end == EchoEnd::Stopped);
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        if stop.load(Ordering::Relaxed) {
+            end = EchoEnd::Stopped;
+            shared.end(true);
+        }
+        std::thread::sleep(LAST_TICK);
+    }
     let mut tally = EchoTally::default();
     for thread in threads {
         match thread.join() {

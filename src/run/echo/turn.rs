@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use super::delay::Queue;
 use super::desk::Desk;
 use crate::clock::Clock;
 use crate::net::Waiter;
@@ -77,17 +78,22 @@ pub(super) fn respond(
         let queue = desk.queue.as_mut();
         let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut done.moved));
         let before = done.moved.received;
-        let drained = responder.turn(desk, &mut done.moved);
+        let order = shared.order.load(Ordering::Relaxed);
+        // Whoever is to end takes no more, or he might never have done.
+        let drained = order != RUN || responder.turn(desk, &mut done.moved);
         let came = done.moved.received > before;
         if came {
             waiter.busy(now, responder.sockets());
             done.active = Some((done.active.map_or(now, |(first, _)| first), now));
             shared.received[worker].0.store(done.moved.received, Ordering::Relaxed);
         }
-        let due = desk.queue.as_ref().and_then(super::delay::Queue::due);
-        match shared.order.load(Ordering::Relaxed) {
-            RUN => {}
-            DRAIN if due.is_some() => {}
+        let due = desk.queue.as_ref().and_then(Queue::due);
+        match (order, due) {
+            (RUN, _) => {}
+            (DRAIN, Some(at)) => {
+                waiter.until(at, now);
+                continue;
+            }
             _ => break,
         }
         if now > sample_at {

@@ -52,7 +52,8 @@ pub struct Moved {
     pub returned_bytes: u64,
     /// Datagrams that the system did not take back.
     pub refused: Refusals,
-    /// How often the network told that an answer had not arrived (ICMP). Those count as returned.
+    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
+    /// room for that. Those count as returned.
     pub told: u64,
     /// Super-packets that the system did not take whole, and that were returned in single
     /// datagrams.

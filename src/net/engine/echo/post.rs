@@ -42,8 +42,9 @@ pub(in crate::net::engine) fn weigh(
         SendError::NoBuffers => {}
         _ => {
             let queued = sys::take_queued_refusal(socket).is_some();
-            if queued && std::mem::take(fresh) {
-                moved.told += 1;
+            // Where what is to be received fills the socket, the queue of errors has no room.
+            if std::mem::take(fresh) && (queued || error == SendError::Unreachable) {
+                moved.told += u64::from(queued);
                 return Next::Again;
             }
             if reply.datagrams() > 1 && sys::refuses_offload(error) {

@@ -1,6 +1,6 @@
 //! What an echo server counts.
 
-use super::{Latency, Refused};
+use super::{Clients, Latency, Refused};
 use crate::unit::Nanos;
 
 /// What an echo server came to. Each datagram that was received has one fate: `received` =
@@ -48,6 +48,8 @@ pub struct EchoTally {
     pub active: Option<(Nanos, Nanos)>,
     /// CPU time of all workers, where it is known.
     pub cpu: Option<Nanos>,
+    /// Who sent all this.
+    pub clients: Clients,
     /// Datagrams received by each worker.
     pub by_worker: Vec<u64>,
     /// When it began and ended to serve, on the monotonic clock.
@@ -83,6 +85,7 @@ impl EchoTally {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (one, another) => one.or(another),
         };
+        self.clients.merge(&other.clients);
         self.by_worker.push(other.received);
     }
 }

@@ -2,6 +2,7 @@
 //! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
 //! facts of the host beside which they must be read.
 
+mod clients;
 mod echo;
 mod half;
 mod harvest;
@@ -16,6 +17,7 @@ mod strangers;
 mod tally;
 mod window;
 
+pub use clients::Clients;
 pub use echo::EchoTally;
 pub use half::{RxHalf, TxHalf};
 pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};

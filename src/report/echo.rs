@@ -73,6 +73,8 @@ pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
         empty_calls: tally.empty,
         errors: tally.errors,
         cpu_ns: tally.cpu.map(|cpu| cpu.0),
+        clients: tally.clients.count(),
+        more_clients: tally.clients.more(),
         by_worker: tally.by_worker.clone(),
     }
 }

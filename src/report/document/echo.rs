@@ -76,6 +76,10 @@ pub struct EchoDocument {
     pub errors: u64,
     /// CPU time of all workers in ns; `null` where it is not known.
     pub cpu_ns: Option<u64>,
+    /// Addresses that datagrams came from, as far as there is room to count them.
+    pub clients: u64,
+    /// Whether there were more.
+    pub more_clients: bool,
     /// Datagrams received by each worker.
     pub by_worker: Vec<u64>,
 }

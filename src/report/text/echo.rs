@@ -62,6 +62,10 @@ fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
     tell("cut", document.cut, " super-packets that the system did not take whole");
     tell("errors", document.errors, " calls to receive that failed");
     tell("socket drops", document.socket_drops.unwrap_or(0), " that the socket had no room for");
+    if document.received > 0 {
+        let least = if document.more_clients { "at least " } else { "" };
+        lines.push(("clients", format!("{least}{}", count(document.clients))));
+    }
     if document.threads > 1 {
         let each: Vec<_> = document.by_worker.iter().map(|&many| count(many)).collect();
         lines.push(("by thread", each.join(" · ")));

@@ -2,6 +2,7 @@
 
 use super::delay::Queue;
 use crate::clock::Clock;
+use crate::measure::Clients;
 use crate::net::engine::echo::Judge;
 use crate::plan::DropRule;
 use crate::sys::Request;
@@ -28,6 +29,8 @@ pub(super) struct Desk {
     pub(super) unanswered: u64,
     /// Datagrams that no room was left for.
     pub(super) overflow: u64,
+    /// Who sent all this.
+    pub(super) clients: Clients,
 }
 
 impl Desk {
@@ -42,6 +45,7 @@ impl Desk {
             dropped: 0,
             unanswered: 0,
             overflow: 0,
+            clients: Clients::default(),
         }
     }
 
@@ -63,6 +67,9 @@ impl Judge for Desk {
 
     #[inline]
     fn judge(&mut self, request: &mut Request<'_>) -> Option<usize> {
+        if let Some(from) = request.from {
+            self.clients.note(from);
+        }
         if !request.from.is_some_and(|from| self.answers(from.port())) {
             self.unanswered += datagrams(request.payload.len(), request.segment);
             return None;

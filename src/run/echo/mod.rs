@@ -287,6 +287,7 @@ fn tally(done: &Done, desk: Desk) -> EchoTally {
         errors: done.moved.errors,
         socket_drops: done.drops.known_total(),
         active: done.active,
+        clients: desk.clients,
         lateness: desk.queue.map(|queue| queue.lateness).unwrap_or_default(),
         ..EchoTally::default()
     }

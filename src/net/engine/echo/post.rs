@@ -103,3 +103,50 @@ fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, moved: &mut
     let single = |payload| Reply { payload, ..reply };
     post(calls, socket, reply.payload.chunks(reply.segment).map(single), moved);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_does_not_cut_goes_in_single_datagrams() {
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        if let Err(error) = sys::set_udp_segment(&socket, 0) {
+            return eprintln!("SKIPPED: no super-packets: {error}");
+        }
+        // More segments than any kernel takes (`UDP_MAX_SEGMENTS`), between two that it does take.
+        let bytes: Vec<u8> = (0..200).collect();
+        let to = peer.local_addr().unwrap();
+        let reply =
+            |len: usize, segment| Reply { payload: &bytes[..len], segment, to, local: None };
+        let replies = [reply(20, 10), reply(200, 1), reply(7, 7)];
+        let mut moved = Moved::default();
+        post(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut moved);
+        assert_eq!((moved.returned, moved.returned_bytes, moved.cut), (2 + 200 + 1, 227, 1));
+        assert_eq!(moved.refused, super::super::Refusals::default());
+        let (mut lens, mut buffer) = (Vec::new(), [0; 300]);
+        while let Ok(len) = peer.recv(&mut buffer) {
+            lens.push(len);
+        }
+        let expected = [10, 10].into_iter().chain([1; 200]).chain([7]);
+        assert!(lens.iter().copied().eq(expected), "{lens:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_and_the_rest_is_sent() {
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        if sys::set_udp_segment(&socket, 0).is_err() {
+            return eprintln!("SKIPPED: no batches here");
+        }
+        let long = vec![0; 65_508];
+        let to = peer.local_addr().unwrap();
+        let reply = |len: usize| Reply { payload: &long[..len], segment: len, to, local: None };
+        let mut moved = Moved::default();
+        let replies = [5, 65_508, 65_507, 65_508].map(reply);
+        post(&mut ReplyBatch::new(2), &socket, replies.into_iter(), &mut moved);
+        assert_eq!((moved.returned, moved.refused.too_big, moved.told), (2, 2, 0));
+    }
+}

@@ -9,7 +9,7 @@
 //!  4  report/                                         pure functions of finished data
 //!  3  run/                                            threads, phases, the hot loops
 //!  2  plan/                                           what will happen, fully decided
-//!  1  clock/  wire/  pace/  measure/  net/            rooms that do not know each other
+//!  1  clock/  wire/  payload/  pace/  measure/  net/  rooms that do not know each other
 //!  0  unit/   sys/                                    numbers with units; the operating system
 //! ```
 //!
@@ -19,11 +19,12 @@
 //! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
 //! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
 //! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
+//! | [`payload`] | what others' servers are sent: templates, protocols; which reply is to which |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
 //! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`; two hosts: `across`, `sink` |
+//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`, `echo`; two hosts: `across`… |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!
@@ -52,6 +53,7 @@ pub mod clock;
 pub mod measure;
 pub mod net;
 pub mod pace;
+pub mod payload;
 pub mod plan;
 pub mod report;
 pub mod run;

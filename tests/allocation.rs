@@ -4,17 +4,22 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Interest;
 use udperf::clock::Clock;
-use udperf::net::Waiter;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
+use udperf::net::{Options, Waiter};
+use udperf::payload::{Echo, Preset, Source, Spec};
 use udperf::plan::{
-    EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario, TimestampKind, WaitKind,
+    Asking, DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Route,
+    RxKind, Scenario, TimestampKind, TxKind, WaitKind,
 };
 use udperf::run::{self, Control, Depth, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{Dialogue, Exchanger};
+use udperf::run::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -127,8 +132,128 @@ fn nothing_is_allocated_between_barrier_and_stop() {
             assert!(many < few + 10, "{case}: {few}, then {many}");
         }
     }
+    the_echo_loop_allocates_nothing();
+    the_exchange_loop_allocates_nothing();
     the_send_loop_allocates_nothing();
     the_receive_loop_allocates_nothing();
+}
+
+/// Allocations of the worker of an echo server that returns so many datagrams.
+fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
+    let options = EchoOptions {
+        socket: Options::default(),
+        dual: false,
+        engine,
+        threads: 1,
+        cores: Vec::new(),
+        wait: WaitKind::Epoll,
+        delay,
+        drop: Some(DropRule::Every(2)),
+        seed: 1,
+        count: Some(count),
+        time: None,
+        idle: None,
+    };
+    let before = BY_WORKERS.load(Ordering::Relaxed);
+    let mut client = None;
+    let (tally, end) = run::echo(&options, &AtomicBool::new(false), &mut |event| {
+        let EchoEvent::Listening(at, _) = event else { return };
+        client = Some(std::thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(("127.0.0.1", at.port())).unwrap();
+            for _ in 0..count / 2 {
+                socket.send(&[0; 64]).unwrap();
+                socket.send(&[0; 64]).unwrap();
+                assert_eq!(socket.recv(&mut [0; 64]).unwrap(), 64);
+            }
+        }));
+    })
+    .unwrap();
+    client.unwrap().join().unwrap();
+    assert_eq!((tally.received, tally.returned, end), (count, count / 2, EchoEnd::Count));
+    BY_WORKERS.load(Ordering::Relaxed) - before
+}
+
+fn the_echo_loop_allocates_nothing() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("SKIPPED: echo has no batch and no offload here");
+    }
+    let machine = run::machine(&run::survey(Depth::Quick));
+    for engine in EchoKind::ALL {
+        if let Some(missing) = machine.lacks(engine.pair()) {
+            eprintln!("SKIPPED: {missing:?}");
+            continue;
+        }
+        for delay in [None, Some(Nanos(1_000))] {
+            let [few, many] = [100, 4_000].map(|count| echo_allocations(engine, delay, count));
+            assert!(few > 0, "the counter counts workers");
+            assert!(many < few + 10, "{engine:?} {delay:?}: {few}, then {many}");
+        }
+    }
+}
+
+/// Allocations of the worker that asks an echo server so often.
+fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64) -> u64 {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = server.local_addr().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    let timeout = std::time::Duration::from_millis(50);
+    server.set_read_timeout(Some(timeout)).unwrap();
+    let echo = std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while !ended.load(Ordering::Relaxed) {
+            if let Ok((len, from)) = server.recv_from(&mut buffer) {
+                server.send_to(&buffer[..len], from).unwrap();
+            }
+        }
+    });
+    let preset = Preset::Echo(Echo { size: 64 });
+    let (requests, matching) = Spec::of(Source::Preset(preset)).compile(1).unwrap();
+    let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
+    let asking = Asking {
+        requests: String::new(),
+        replies: String::new(),
+        timeout: Nanos::from_millis(500),
+        outstanding,
+        recorded: None,
+        id_bits: 64,
+    };
+    let slow = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
+    let rate = if outstanding.is_some() { Rate::Max } else { slow };
+    let scenario = Scenario {
+        route: Route::Ask,
+        bind: [0, 0, 0, 0].into(),
+        asking: Some(asking),
+        ..scenario(engine, rate, WaitKind::Hybrid, count)
+    };
+    let plan = Plan::new(scenario, &Machine::default()).unwrap();
+    let before = BY_WORKERS.load(Ordering::Relaxed);
+    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue)], true);
+    let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let harvest = &outcome.measured[0].harvest;
+    let timeouts = harvest.exchange.unwrap().timeouts;
+    assert_eq!((harvest.tx.sent, harvest.rx.received + timeouts), (count, count));
+    over.store(true, Ordering::Relaxed);
+    echo.join().unwrap();
+    BY_WORKERS.load(Ordering::Relaxed) - before
+}
+
+fn the_exchange_loop_allocates_nothing() {
+    let machine = run::machine(&run::survey(Depth::Quick));
+    let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
+    for engine in [EnginePair::PLAIN, EnginePair::BATCH, gso] {
+        if let Some(missing) = machine.lacks(engine) {
+            eprintln!("SKIPPED: {missing:?}");
+            continue;
+        }
+        for outstanding in [None, Some(10)] {
+            let [few, many] = [100, 10_000].map(|n| exchange_allocations(engine, outstanding, n));
+            assert!(few > 0, "the counter counts workers");
+            assert!(many < few + 10, "{engine:?} {outstanding:?}: {few}, then {many}");
+        }
+    }
 }
 
 fn the_send_loop_allocates_nothing() {

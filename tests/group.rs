@@ -351,3 +351,38 @@ fn without_steering_each_slot_has_a_port_of_its_own() {
         assert_eq!(group.take_slot(4_096).unwrap().number, 3);
     }
 }
+
+/// Ports that are closed. Arbitrary: among a few sockets, hardly one would be spared what comes
+/// back from so many.
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+const CLOSED: usize = 300;
+
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+#[test]
+fn what_comes_back_for_one_slots_datagrams_disturbs_no_other() {
+    for ip in LOOPBACKS {
+        let Some(mut group) = group(ip, 2, 2) else { continue };
+        let slots: Vec<_> = (0..2).map(|_| group.take_slot(1 << 16).unwrap()).collect();
+        let sender = slots[0].sockets[0].duplicate().unwrap();
+        sender.report_queue_drops().unwrap();
+        for _ in 0..CLOSED {
+            let closed = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap().local_addr().unwrap();
+            // What came back for an earlier one may be told instead.
+            let _ = sender.socket.send_to(&[0; 8], closed);
+        }
+        // The kernel has the last word on who is told: some of it comes to the sender.
+        let told = (0..LOOKS).find_map(|_| sys::take_queued_refusal(&sender.socket));
+        assert_eq!(told, Some(sys::SendError::Unreachable), "{ip}");
+        let of_slots = slots.iter().flat_map(|slot| &slot.sockets).map(|udp| &udp.socket).skip(1);
+        let listeners = group.listeners().unwrap();
+        for (at, other) in listeners.iter().chain(of_slots).enumerate() {
+            assert_eq!(sys::take_queued_refusal(other), None, "{ip}: {at}");
+            assert!(other.take_error().unwrap().is_none(), "{ip}: {at}");
+        }
+        // Whoever has the slot next is as deaf as if it were new.
+        drop(slots);
+        group.give_back(1, 0);
+        assert!(!sys::reports_queue_drops(&sender.socket, ip.is_ipv6()));
+        assert_eq!(sys::take_queued_refusal(&sender.socket), None);
+    }
+}

@@ -2,12 +2,16 @@
 //! the inert twins of `sys`; without it, the same must hold with the live ones.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use udperf::measure::Harvest;
-use udperf::plan::{EnginePair, EngineWord, Limit, Plan, PlanError, Scenario, WaitKind};
-use udperf::run::{self, Depth};
+use udperf::net::Options;
+use udperf::plan::{
+    DropRule, EchoKind, EnginePair, EngineWord, Limit, Plan, PlanError, Scenario, WaitKind,
+};
+use udperf::run::{self, Depth, EchoEnd, EchoEvent, EchoOptions};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
@@ -79,4 +83,39 @@ fn what_a_system_has_not_is_missing_by_name() {
     }
     assert_eq!(machine.lacks(EnginePair::PLAIN), None);
     assert!(!cfg!(udperf_portable) || machine.lacks(EnginePair::BATCH).is_some());
+}
+
+#[test]
+fn an_echo_server_answers_on_every_system() {
+    let mut client = None;
+    let machine = run::machine(&run::survey(Depth::Quick));
+    for (word, delay) in [("auto", None), ("plain", None), ("plain", Some(Nanos(2_000_000)))] {
+        let options = EchoOptions {
+            socket: Options { bind: "127.0.0.1:0".parse().unwrap(), ..Options::default() },
+            dual: false,
+            engine: EchoKind::choose(word.parse().unwrap(), &machine).unwrap(),
+            threads: 1,
+            cores: Vec::new(),
+            wait: WaitKind::Hybrid,
+            delay,
+            drop: Some(DropRule::Every(3)),
+            seed: 1,
+            count: Some(30),
+            time: None,
+            idle: None,
+        };
+        let (tally, end) = run::echo(&options, &AtomicBool::new(false), &mut |event| {
+            let EchoEvent::Listening(at, _) = event else { return };
+            client = Some(std::thread::spawn(move || {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.connect(at).unwrap();
+                (0..30).for_each(|number| assert_eq!(socket.send(&[number; 9]).unwrap(), 9));
+                (0..20).map(|_| socket.recv(&mut [0; 16]).unwrap()).sum::<usize>()
+            }));
+        })
+        .unwrap();
+        assert_eq!(client.take().unwrap().join().unwrap(), 20 * 9, "{word}");
+        assert_eq!((tally.received, tally.returned, end), (30, 20, EchoEnd::Count), "{word}");
+        assert_eq!((tally.dropped, tally.waiting, tally.refused.total()), (10, 0, 0));
+    }
 }

@@ -1,14 +1,14 @@
 //! Properties that hold under any input: the window and the ledger under any order, loss and
 //! repetition; schedules that are never early and never drift; parsers and the header that take
-//! any bytes.
+//! any bytes; requests in flight, against a simple model.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use udperf::measure::{
-    Ends, Fate, KernelDelta, Kernels, Latency, Ledger, Refused, RxTally, TxTally, UdpCounters,
-    WINDOW, Window,
+    Ends, Fate, Flight, Flights, KernelDelta, Kernels, Landing, Lanes, Latency, Ledger, Refused,
+    RxTally, TxTally, UdpCounters, WINDOW, Window,
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{EngineWord, PaceKind, Pinning};
@@ -273,5 +273,178 @@ proptest! {
         let _ = word.parse::<Rate>();
         let _ = parse_sizes(&word);
         let _ = parse_buffer(&word);
+    }
+}
+
+/// One thing that happens to a table of requests.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    /// So many leave, a little later, as far as there is room.
+    Depart(u64, u64),
+    /// So many are written, and none of them leaves.
+    Refused(u64),
+    /// A reply to one so far back.
+    Land(u64),
+    /// A reply with this id by this port.
+    Reply(usize, u64),
+    /// What left so long ago is given up, and so much room is made.
+    Expire(Option<u64>, u64),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        4 => (1_u64..40, 0_u64..50).prop_map(|(count, later)| Move::Depart(count, later)),
+        1 => (1_u64..8).prop_map(Move::Refused),
+        4 => (0_u64..300).prop_map(Move::Land),
+        3 => (0_usize..8, any::<u64>()).prop_map(|(stream, id)| Move::Reply(stream, id)),
+        2 => (prop::option::of(0_u64..500), 0_u64..80)
+            .prop_map(|(ago, spare)| Move::Expire(ago, spare)),
+    ];
+    prop::collection::vec(one, 1..200)
+}
+
+/// What a model knows of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Answered,
+    TimedOut,
+}
+
+/// A table and its model, which remembers every request there ever was.
+struct Modelled {
+    flights: Flights,
+    id_bits: u32,
+    requests: BTreeMap<u64, (Flight, State)>,
+    /// Whose places in the table were taken by requests that never left.
+    gone: BTreeSet<u64>,
+    head: u64,
+    tail: u64,
+    now: u64,
+}
+
+impl Modelled {
+    fn make(&mut self, step: Move) -> Result<(), TestCaseError> {
+        match step {
+            Move::Depart(count, later) => {
+                self.now += later;
+                for _ in 0..count.min(self.flights.room()) {
+                    let flight = Flight { intended: Nanos(self.now / 2), sent: Nanos(self.now) };
+                    self.flights.depart(self.head, flight);
+                    self.requests.insert(self.head, (flight, State::Open));
+                    self.head += 1;
+                }
+                self.flights.set_head(self.head);
+            }
+            Move::Refused(count) => {
+                let count = count.min(self.flights.room());
+                for number in self.head..self.head + count {
+                    let flight = Flight { intended: Nanos(7), sent: Nanos(self.now) };
+                    self.flights.depart(number, flight);
+                    self.flights.set_head(number + 1);
+                    // Its place was another's.
+                    self.gone.extend(number.checked_sub(self.flights.capacity()));
+                }
+                self.flights.withdraw(self.head, count);
+            }
+            Move::Land(back) => {
+                if let Some(number) = self.head.checked_sub(back + 1) {
+                    self.land(number)?;
+                }
+            }
+            Move::Reply(stream, id) => self.reply(stream, id)?,
+            Move::Expire(ago, spare) => self.expire(ago, spare)?,
+        }
+        prop_assert_eq!(self.flights.head(), self.head);
+        prop_assert_eq!(self.flights.room(), self.flights.capacity() - (self.head - self.tail));
+        prop_assert_eq!(self.flights.is_empty(), self.head == self.tail);
+        prop_assert!(self.tail <= self.head);
+        for (number, (_, state)) in self.requests.range(self.tail..) {
+            prop_assert_eq!(self.flights.is_open(*number), *state == State::Open);
+        }
+        let forgotten = self.requests.range(..self.tail).find(|(_, one)| one.1 == State::Open);
+        prop_assert_eq!(forgotten, None);
+        Ok(())
+    }
+
+    fn land(&mut self, number: u64) -> Result<(), TestCaseError> {
+        let landing = self.flights.land(number, self.head);
+        let (flight, state) = self.requests.get_mut(&number).unwrap();
+        // Its place in the table may be another's, whose fate it must not touch.
+        let is_gone = self.head - number > self.flights.capacity() || self.gone.contains(&number);
+        let expected = match state {
+            _ if is_gone => Landing::Late,
+            State::Open => Landing::Answer(*flight),
+            State::Answered => Landing::Duplicate,
+            State::TimedOut => Landing::Late,
+        };
+        prop_assert_eq!(landing, expected);
+        if *state == State::Open {
+            *state = State::Answered;
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, stream: usize, id: u64) -> Result<(), TestCaseError> {
+        let lanes = self.flights.lanes();
+        // No port beyond those there are.
+        let streams = (0..self.head.max(1)).map(|number| lanes.stream(number)).max().unwrap() + 1;
+        let stream = stream % streams;
+        let mask = u64::MAX >> (u64::BITS - self.id_bits);
+        let found = self.flights.find(stream, id & mask, self.id_bits, self.head);
+        // The latest of its port whose place ends so.
+        let is_it = |number: &u64| {
+            lanes.stream(*number) == stream && lanes.place(*number) & mask == id & mask
+        };
+        prop_assert_eq!(found, (0..self.head).rev().find(is_it));
+        found.map_or(Ok(()), |number| self.land(number))
+    }
+
+    fn expire(&mut self, ago: Option<u64>, spare: u64) -> Result<(), TestCaseError> {
+        let spare = spare.min(self.flights.capacity());
+        let before = ago.and_then(|ago| self.now.checked_sub(ago)).map(Nanos);
+        let (mut given_up, mut early) = (0, 0);
+        while self.tail < self.head {
+            let room = self.flights.capacity() - (self.head - self.tail);
+            let (flight, state) = self.requests.get_mut(&self.tail).unwrap();
+            let is_due = before.is_some_and(|before| flight.sent <= before);
+            if *state == State::Open {
+                if !is_due && room >= spare {
+                    break;
+                }
+                *state = State::TimedOut;
+                given_up += 1;
+                early += u64::from(!is_due);
+            }
+            self.tail += 1;
+        }
+        prop_assert_eq!(self.flights.expire(before, spare), (given_up, early));
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn requests_in_flight_have_the_fates_of_a_simple_model(
+        (streams, block) in (1_usize..8, 0_u32..7),
+        (wanted, id_bits) in (1_u64..200, prop_oneof![1_u32..12, Just(16), Just(32), Just(64)]),
+        moves in moves(),
+    ) {
+        let lanes = Lanes::new(streams, 1 << block);
+        let flights = Flights::new(lanes, wanted, id_bits);
+        let capacity = flights.capacity();
+        prop_assert!(capacity.is_power_of_two());
+        let mut model = Modelled {
+            flights, id_bits, requests: BTreeMap::new(), gone: BTreeSet::new(), head: 0, tail: 0, now: 0,
+        };
+        for step in moves {
+            model.make(step)?;
+            // Whatever has a place in the table is found by what it carries.
+            let mask = u64::MAX >> (u64::BITS - id_bits);
+            for number in model.head.saturating_sub(capacity)..model.head {
+                let (stream, id) = (lanes.stream(number), lanes.place(number) & mask);
+                prop_assert_eq!(model.flights.find(stream, id, id_bits, model.head), Some(number));
+            }
+        }
     }
 }

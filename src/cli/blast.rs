@@ -8,8 +8,8 @@ use super::args::BlastArgs;
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::lower;
-use super::target::{Family, is_near, place};
-use crate::net::{NetError, Options, Udp};
+use super::target::{Family, is_near, place, reach};
+use crate::net::Options;
 use crate::plan::{Machine, Missing, Route, Scenario};
 use crate::report::{self, document::Clock};
 use crate::run::{self, Alone, Blast, Depth, Peer, RunError};
@@ -19,11 +19,7 @@ use crate::wire::control::Key;
 /// Measures the path to the target.
 pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let family = match (args.cells.ipv4, args.cells.ipv6) {
-        (true, _) => Family::V4,
-        (_, true) => Family::V6,
-        _ => Family::Any,
-    };
+    let family = Family::of(args.cells.ipv4, args.cells.ipv6);
     let target = place(&args.target, family)?;
     let scenario = match target {
         Place::Ip(target) => {
@@ -92,21 +88,6 @@ fn open(
         }
         Place::Unix(target) => Blast::open_unix(target, key, nonce),
     }
-}
-
-/// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
-/// with the flag that mends it, before workers start.
-fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
-    let options = Options {
-        bind: SocketAddr::new(scenario.bind, 0),
-        buffer: 0,
-        dev: scenario.ip.dev.clone(),
-        multicast: target.ip().is_multicast(),
-        broadcast: scenario.broadcast,
-        ..Options::default()
-    };
-    let reached = Udp::open(&options).and_then(|socket| socket.connect(target));
-    reached.map_err(|error| RunError::Net(NetError::from(error)).into())
 }
 
 /// The other end's clock in the document.

@@ -14,7 +14,7 @@ use crate::measure::HostFacts;
 use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
-use crate::report::{self, CellContext, CellFacts, Wants, text::Style};
+use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress};
 
 /// What is to be measured, and where.
@@ -39,6 +39,15 @@ pub(crate) fn run<B: Bed>(
     job: Job<'_, B>,
     complete: impl FnOnce(&mut Report, &B),
 ) -> Result<Exit, CliError> {
+    run_named(job, None, complete)
+}
+
+/// The same where replies carry codes of a protocol, which `code_name` gives their names.
+pub(crate) fn run_named<B: Bed>(
+    job: Job<'_, B>,
+    code_name: Option<CodeName<'_>>,
+    complete: impl FnOnce(&mut Report, &B),
+) -> Result<Exit, CliError> {
     let Job {
         kind,
         scenario,
@@ -59,7 +68,7 @@ pub(crate) fn run<B: Bed>(
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     let line = progress::Line::new(output.quiet);
-    let mut recorder = Recorder { line, plan: &plan, facts: &facts, cells: Vec::new() };
+    let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells: Vec::new() };
     let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, &stop, &mut recorder);
     let Recorder { line, cells, .. } = recorder;
     line.finish();
@@ -87,6 +96,7 @@ struct Recorder<'a> {
     line: progress::Line,
     plan: &'a Plan,
     facts: &'a HostFacts,
+    code_name: Option<CodeName<'a>>,
     cells: Vec<Cell>,
 }
 
@@ -98,7 +108,8 @@ impl Observer for Recorder<'_> {
     fn measured(&mut self, measured: Measured) -> Option<Measured> {
         let (plan, Measured { cell, load, direction, harvest }) = (self.plan, measured);
         let (cell, harvest) = (&cell, &harvest);
-        let facts = CellFacts { plan, cell, load, direction, harvest };
+        let code_name = self.code_name;
+        let facts = CellFacts { plan, cell, load, direction, harvest, code_name };
         let mut document = report::cell(facts);
         let context = CellContext::of(plan, self.facts, harvest);
         document.warnings = report::cell_warnings(&document, &context);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
 use crate::run::RunError;
 use crate::unit::UnitError;
@@ -76,6 +77,24 @@ pub enum CliError {
         /// What it says.
         why: String,
     },
+    /// Requests that cannot be made as asked.
+    #[error("{from}: {source}")]
+    Requests {
+        /// The flag that they come from, with its file.
+        from: String,
+        /// What is wrong, and what mends it.
+        source: PayloadError,
+    },
+    /// A file that cannot be read, or is not what it should be.
+    #[error("cannot read {path} for --{flag}: {why}")]
+    Input {
+        /// The flag that names it.
+        flag: &'static str,
+        /// As asked.
+        path: PathBuf,
+        /// What is wrong, and what mends it.
+        why: String,
+    },
     /// A file that cannot be written.
     #[error("cannot write {path}: {}; choose another path for --{flag}", file_reason(.source))]
     File {
@@ -117,13 +136,17 @@ impl CliError {
         match self {
             // Well said, but not on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
+            // A file that holds nothing to send.
+            Self::Requests { source, .. } if source.is_of_a_file() => Exit::Failed,
             Self::Unit(_)
             | Self::Word(_)
             | Self::Plan(_)
+            | Self::Requests { .. }
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
             | Self::File { .. }
+            | Self::Input { .. }
             | Self::Key { .. }
             | Self::Random { .. }
             | Self::Stdout(_)

@@ -30,20 +30,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
 
 /// What `blast` is to measure, from a local address of the family of `target`.
 pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
-    let bind = match &args.cells.bind {
-        Some(Local::Ip(bind)) => *bind,
-        Some(Local::Unix(name)) => {
-            let why = format!(
-                "--bind unix:{name} is for bench: AF_UNIX reaches no other host; leave it away"
-            );
-            return Err(CliError::Contradiction(why));
-        }
-        None => any(target.ip()),
-    };
-    if bind.is_ipv4() != target.is_ipv4() {
-        let why = format!("--bind {bind} and the target {target} are of two families; leave one");
-        return Err(CliError::Contradiction(why));
-    }
+    let bind = bind_for(&args.cells, target)?;
     let route = match (args.reverse, args.bidir, args.no_peer) {
         (true, ..) => Route::Reverse,
         (_, true, _) => Route::Both,
@@ -59,6 +46,25 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     let by_hash = args.spread == Spread::Hash;
     let broadcast = args.broadcast;
     scenario(&args.cells, Scenario { route, by_hash, broadcast, bind, ..to_sink(args) })
+}
+
+/// The local address for datagrams to this target.
+pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, CliError> {
+    let bind = match &cells.bind {
+        Some(Local::Ip(bind)) => *bind,
+        Some(Local::Unix(name)) => {
+            let why = format!(
+                "--bind unix:{name} is for bench: AF_UNIX reaches no other host; leave it away"
+            );
+            return Err(CliError::Contradiction(why));
+        }
+        None => any(target.ip()),
+    };
+    if bind.is_ipv4() != target.is_ipv4() {
+        let why = format!("--bind {bind} and the target {target} are of two families; leave one");
+        return Err(CliError::Contradiction(why));
+    }
+    Ok(bind)
 }
 
 /// What `blast` is to measure by AF_UNIX.
@@ -88,20 +94,23 @@ fn to_sink(args: &BlastArgs) -> Scenario {
             EngineWord::Auto
         }],
         rates: vec![Rate::Max],
-        limit: Limit::Time(TIME),
-        warmup: WARMUP,
-        ..Scenario::default()
+        ..elsewhere()
     }
+}
+
+/// What all have in common whose other end is elsewhere.
+pub(crate) fn elsewhere() -> Scenario {
+    Scenario { limit: Limit::Time(TIME), warmup: WARMUP, ..Scenario::default() }
 }
 
 /// Payload in bytes, time and warm-up between two hosts, where nobody says otherwise. As the
 /// contract of the command line has it; arbitrary.
-const SIZE: u16 = 64;
+pub(crate) const SIZE: u16 = 64;
 const TIME: Nanos = Nanos::from_millis(10_000);
 const WARMUP: Nanos = Nanos::from_millis(200);
 
 /// `base`, with what was asked for.
-fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliError> {
+pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliError> {
     let sizes = once(args.sizes.concat());
     let engines = once(args.engines.clone());
     let time = args.time.map_or(base.limit, Limit::Time);

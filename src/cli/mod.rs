@@ -1,15 +1,19 @@
 //! Words in, exit code out: what is typed becomes a scenario, a run becomes a report and a verdict.
 
 mod args;
+mod ask;
 mod bench;
 mod blast;
 mod cells;
 mod doctor;
+mod echo;
 mod error;
 mod lower;
 mod output;
 mod progress;
+mod requests;
 mod sink;
+mod talk;
 mod target;
 
 use std::process::ExitCode;
@@ -17,8 +21,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, MulticastGroup,
-    OutputArgs, SinkArgs, Spread,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, LoadArgs,
+    MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs,
+    SourceArgs, Spread, TalkArgs, Turn,
 };
 pub use error::{CliError, Exit};
 
@@ -30,6 +35,10 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Load(args) => ask::load(args),
+        Command::Ping(args) => ask::ping(args),
+        Command::Talk(args) => talk::run(args),
+        Command::Echo(args) => echo::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };

@@ -170,7 +170,7 @@ fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), Cli
 }
 
 /// Whether this host has addresses of the family.
-fn has(any: IpAddr) -> bool {
+pub(crate) fn has(any: IpAddr) -> bool {
     let bind = SocketAddr::new(any, 0);
     any.is_ipv4() || Udp::open(&Options { bind, buffer: 0, ..Options::default() }).is_ok()
 }

@@ -1,9 +1,12 @@
 //! The other end: a name and a port become an address, and strangers are left alone.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use super::args::PORT;
 use super::error::CliError;
+use crate::net::{NetError, Options, Udp};
+use crate::plan::Scenario;
+use crate::run::RunError;
 use crate::unit::{Place, SocketName};
 
 /// Which family is wanted.
@@ -15,6 +18,17 @@ pub(crate) enum Family {
     V4,
     /// IPv6.
     V6,
+}
+
+impl Family {
+    /// As the flags -4 and -6 have it.
+    pub(crate) const fn of(ipv4: bool, ipv6: bool) -> Self {
+        match (ipv4, ipv6) {
+            (true, _) => Self::V4,
+            (_, true) => Self::V6,
+            _ => Self::Any,
+        }
+    }
 }
 
 /// The path behind `unix:`, or the first address of what [`resolve`] takes.
@@ -82,6 +96,29 @@ fn split(target: &str) -> Result<(&str, u16), CliError> {
         None if target.is_empty() => Err(bad("the host is missing; write HOST or HOST:PORT")),
         None => Ok((target, PORT)),
     }
+}
+
+/// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
+/// with the flag that mends it, before workers start.
+pub(crate) fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+    let options = Options {
+        bind: SocketAddr::new(scenario.bind, 0),
+        buffer: 0,
+        dev: scenario.ip.dev.clone(),
+        multicast: target.ip().is_multicast(),
+        broadcast: scenario.broadcast,
+        ..Options::default()
+    };
+    let reached = Udp::open(&options).and_then(|socket| socket.connect(target));
+    reached.map_err(|error| RunError::Net(NetError::from(error)).into())
+}
+
+/// Our own address on the way to this target; `None` where there is no way.
+pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
+    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Whether traffic to this address stays with those who can be expected to want it: loopback,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally};
+use super::{Exchange, KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally};
 use crate::unit::Nanos;
 
 /// What the senders of one host measured.
@@ -79,6 +79,8 @@ pub struct RxHalf {
     pub flows: Vec<u64>,
     /// What they know of the datagrams that were timed leg by leg.
     pub samples: Vec<RxSample>,
+    /// What became of requests, where datagrams were such.
+    pub exchange: Option<Exchange>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
     /// What the kernel of that host counted meanwhile, and what their sockets dropped.
@@ -103,6 +105,9 @@ impl RxHalf {
         self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| *sum += more);
         self.samples.extend(other.samples);
         self.workers.extend(other.workers);
+        if let Some(exchange) = &other.exchange {
+            self.exchange.get_or_insert_default().merge(exchange);
+        }
         if let Some(drops) = other.kernel.sockets {
             *self.kernel.sockets.get_or_insert(0) += drops;
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf, TxTally,
+    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf, TxTally,
 };
 use crate::unit::Nanos;
 
@@ -150,6 +150,8 @@ pub struct Harvest {
     pub flows: Vec<(u64, u64)>,
     /// Datagrams received by each receiver.
     pub workers: Vec<u64>,
+    /// What became of requests, where datagrams were such: received is matched, foreign unmatched.
+    pub exchange: Option<Exchange>,
     /// Whether nothing is known of the receiving end, and so of what became of what was sent.
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
@@ -175,6 +177,12 @@ impl Harvest {
     #[must_use]
     pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
         let one_ended = rx.is_none();
+        // Whose receivers are ours knows of them otherwise.
+        let refused = tx.tally.refused.unreachable;
+        let unreachable = match &rx {
+            None => refused,
+            Some(rx) => rx.exchange.map_or(0, |asked| asked.unreachable + refused),
+        };
         let rx = rx.unwrap_or_default();
         let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
         let (segments_at_first, segments_at_last) = tx.segments.unzip();
@@ -187,6 +195,7 @@ impl Harvest {
             elapsed: tx.end,
             flows: tx.flows.iter().copied().zip(received).collect(),
             workers: rx.workers,
+            exchange: rx.exchange,
             one_ended,
             tx: tx.tally,
             rx: rx.tally,
@@ -209,6 +218,7 @@ impl Harvest {
             },
             warmup: (0, 0),
             cut_short: match (tx.stuck, tx.stopped) {
+                (true, _) if unreachable > 0 => Some(CutShort::Unreachable),
                 (true, _) => Some(CutShort::Stuck),
                 (_, true) => Some(CutShort::Interrupted),
                 _ => None,

@@ -1,7 +1,11 @@
 //! What is counted and how: tallies a worker keeps, latency histograms, the sequence window,
-//! jitter, stalls, the kernel's counters as values, the ledger that settles them all, and the
-//! facts of the host beside which they must be read.
+//! jitter, stalls, requests in flight, the kernel's counters as values, the ledger that settles
+//! them all, and the facts of the host beside which they must be read.
 
+mod clients;
+mod echo;
+mod exchange;
+mod flights;
 mod half;
 mod harvest;
 mod host;
@@ -15,6 +19,10 @@ mod strangers;
 mod tally;
 mod window;
 
+pub use clients::Clients;
+pub use echo::EchoTally;
+pub use exchange::{Codes, Exchange};
+pub use flights::{Flight, Flights, Landing, Lanes};
 pub use half::{RxHalf, TxHalf};
 pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
 pub use host::{Capability, HostFacts};

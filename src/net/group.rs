@@ -8,6 +8,13 @@
 //! None of these sockets may be connected: the kernel gives what the peer of a connected socket
 //! sends to that socket, past the program. Nor may one be left in an event queue that lives on:
 //! what is handed out are duplicates, and closing one does not take it out of the queue.
+//!
+//! What a network sends back for a datagram of one of them (ICMP) has nothing for the program to
+//! steer by: the kernel gives it to the socket of the port that its hash says (`__udp4_lib_err`,
+//! net/ipv4/udp.c). One that heeds such errors keeps them in its receive buffer until they are read
+//! ([`Options`] ask for that, as queue drops are told the same way): it would fill up with what
+//! others caused, until nothing else finds room. So these heed none, except where a slot's sender
+//! asks for it ([`Udp::report_queue_drops`]) and reads them while the slot is taken.
 
 use std::collections::VecDeque;
 use std::io;
@@ -190,6 +197,7 @@ impl Group {
         for socket in self.slots.get(usize::from(number) - 1).into_iter().flatten() {
             // What does not take is tried again when the slot is taken.
             let _ = sys::receive_plainly(socket);
+            let _ = sys::heed_no_errors(socket, self.local.is_ipv6());
             let most = granted(socket);
             let _ = socket.set_recv_buffer_size(IDLE_BUFFER);
             drain(socket, most);
@@ -233,7 +241,9 @@ impl Group {
     fn pooled(&self, number: u16, buffer: usize) -> Result<Slot, SocketError> {
         let sockets = self.slots.get(usize::from(number) - 1).into_iter().flatten();
         let sockets = sockets.map(|socket| {
-            sys::receive_plainly(socket).map_err(|source| SocketError::Create { source })?;
+            let plain = sys::receive_plainly(socket)
+                .and_then(|()| sys::heed_no_errors(socket, self.local.is_ipv6()));
+            plain.map_err(|source| SocketError::Create { source })?;
             drain(socket, granted(socket));
             // The kernel grants less silently; what it granted is read back.
             let _ = socket.set_send_buffer_size(buffer);
@@ -287,9 +297,11 @@ impl Group {
     }
 }
 
-/// A socket that is not bound yet, of its family alone.
+/// A socket that is not bound yet, of its family alone, and heeds no errors that come back.
 fn unbound(options: &Options) -> Result<Socket, SocketError> {
     let socket = prepare(options)?;
+    sys::heed_no_errors(&socket, options.bind.is_ipv6())
+        .map_err(|source| SocketError::Create { source })?;
     if options.bind.is_ipv6() {
         socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
     }

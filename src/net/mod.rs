@@ -11,6 +11,7 @@ mod pin;
 mod ports;
 mod socket;
 pub mod steer;
+pub mod stream;
 mod unix;
 mod wait;
 

@@ -1,8 +1,11 @@
 //! UDP sockets with what was asked of them and what was granted.
 
+mod error;
+
+pub use error::SocketError;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -42,6 +45,8 @@ pub struct Options {
     pub multicast: bool,
     /// Whether to send to broadcast addresses.
     pub broadcast: bool,
+    /// Whether a socket of IPv6 leaves the same port of IPv4 to others.
+    pub only_v6: bool,
 }
 
 impl Default for Options {
@@ -59,117 +64,8 @@ impl Default for Options {
             join_dev: None,
             multicast: false,
             broadcast: false,
+            only_v6: false,
         }
-    }
-}
-
-/// A socket that could not be had as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// socket(2) failed.
-    #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
-    Create {
-        /// What the system says.
-        source: io::Error,
-    },
-    /// bind(2) failed.
-    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_mend(.source))]
-    Bind {
-        /// As asked.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No port of a range is free.
-    #[error(
-        "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
-        range.start(), range.end()
-    )]
-    Ports {
-        /// The local address.
-        ip: IpAddr,
-        /// As asked.
-        range: RangeInclusive<u16>,
-    },
-    /// Another socket could not share the port of a group.
-    #[error(
-        "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
-         --threads", reason(.source)
-    )]
-    Join {
-        /// The group's.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Every slot of a group is taken.
-    #[error(
-        "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
-         another server at another --port"
-    )]
-    Slots {
-        /// The group's.
-        addr: SocketAddr,
-        /// How many there are.
-        slots: u16,
-    },
-    /// connect(2) failed.
-    #[error("cannot connect {from} to {to}: {}; {}", reason(.source), connect_mend(.source))]
-    Connect {
-        /// Our address.
-        from: SocketAddr,
-        /// The peer's.
-        to: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An option was refused.
-    #[error("cannot set {option} on {addr}: {}; leave {flag} away{hint}", reason(.source))]
-    Option {
-        /// What was set.
-        option: &'static str,
-        /// The flag that asked for it.
-        flag: &'static str,
-        /// What else helps.
-        hint: &'static str,
-        /// The socket.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-}
-
-/// The system's words without its number, which helps nobody.
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "address in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
-        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-        }
-    }
-}
-
-/// What mends a failed connect.
-fn connect_mend(error: &io::Error) -> &'static str {
-    match error.kind() {
-        // What connect(2) says of broadcast addresses.
-        io::ErrorKind::PermissionDenied => {
-            "if that is a broadcast address and is meant, say --broadcast"
-        }
-        _ => "check the addresses",
-    }
-}
-
-/// What mends a failed bind.
-fn bind_mend(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
-        io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",
-        io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
-        _ => "choose another --bind or --port",
     }
 }
 
@@ -207,6 +103,49 @@ impl Udp {
         Self { socket, local, send_buffer, receive_buffer }
     }
 
+    /// Opens so many sockets that share one address and port, and among which the kernel spreads
+    /// what arrives by a hash of its source and destination (SO_REUSEPORT, socket(7)). Nobody else
+    /// may have the port already, even if he would share it. `dual`: an IPv6 socket of any address
+    /// takes IPv4, too; otherwise it takes IPv6 alone.
+    ///
+    /// # Errors
+    /// [`SocketError`].
+    pub fn open_shared(
+        options: &Options,
+        count: usize,
+        dual: bool,
+    ) -> Result<Vec<Self>, SocketError> {
+        let one = |options: &Options| {
+            let socket = prepare(options)?;
+            if options.bind.is_ipv6() {
+                let source = |source| SocketError::Create { source };
+                socket.set_only_v6(!dual).map_err(source)?;
+                if dual {
+                    // Each family has a switch of its own for what comes back from the network.
+                    let _ = sys::report_queue_drops(&socket, false);
+                }
+            }
+            Ok(socket)
+        };
+        let first = one(options)?;
+        bind(&first, options)?;
+        let addr = first.local_addr().ok().and_then(|local| local.as_socket());
+        let addr = addr.unwrap_or(options.bind);
+        let joined = |source| SocketError::Join { addr, source };
+        if count > 1 {
+            // Only now: so the first one shares with nobody before it.
+            sys::set_reuse_port(&first).map_err(joined)?;
+        }
+        let mut all = vec![Self::of(first, addr)];
+        for _ in 1..count {
+            let next = one(options)?;
+            let bound = sys::set_reuse_port(&next).and_then(|()| next.bind(&addr.into()));
+            bound.map_err(joined)?;
+            all.push(Self::of(next, addr));
+        }
+        Ok(all)
+    }
+
     /// Another handle of the same socket.
     ///
     /// # Errors
@@ -214,6 +153,16 @@ impl Udp {
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
+    }
+
+    /// Has the kernel refuse what a queueing discipline would drop in silence, as it does for all
+    /// sockets but those of a [`super::Group`]. Errors that the network sends back then fill the
+    /// socket's receive buffer until they are read.
+    ///
+    /// # Errors
+    /// [`SocketError::Option`].
+    pub fn report_queue_drops(&self) -> Result<(), SocketError> {
+        queue_drops(&self.socket, self.local)
     }
 
     /// Fixes the peer, which spares the kernel a route look-up at each send.
@@ -259,17 +208,25 @@ pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError
     Err(SocketError::Ports { ip: addr.ip(), range: ports.range() })
 }
 
+/// Has drops of queueing disciplines refused.
+fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
+    let (option, flag, hint) = ("IP_RECVERR", "IPv6", ", or use a kernel of 2.2 or later");
+    sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
+        option,
+        flag,
+        hint,
+        addr,
+        source,
+    })
+}
+
 /// Sets what was asked beyond the buffers.
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
     let refused =
         |option, flag, hint| move |source| SocketError::Option { option, flag, hint, addr, source };
-    sys::report_queue_drops(socket, ipv6).map_err(refused(
-        "IP_RECVERR",
-        "IPv6",
-        ", or use a kernel of 2.2 or later",
-    ))?;
+    queue_drops(socket, addr)?;
     if let Some(dscp) = options.dscp {
         // The two low bits of the field are ECN's (RFC 3168).
         let tos = u32::from(dscp) << 2;
@@ -291,6 +248,9 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
             "--dev",
             ", or name a device that `ip link` lists",
         ))?;
+    }
+    if options.only_v6 && ipv6 {
+        socket.set_only_v6(true).map_err(refused("IPV6_V6ONLY", "IPv6", ""))?;
     }
     if options.broadcast {
         socket.set_broadcast(true).map_err(refused("SO_BROADCAST", "--broadcast", ""))?;

@@ -26,6 +26,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 /// The longest sleep while draining; arbitrary, the shortest that mio knows.
 const DRAIN_SLEEP: Duration = Duration::from_millis(1);
 
+/// The shortest sleep on sockets: mio's unit.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
 /// How long before its moment a paced sender stops sleeping and spins, under hybrid waiting: more
 /// than the median oversleep of a pinned thread (about 60 µs on the reference machine, measured).
 const SLEEP_MARGIN: Nanos = Nanos::from_micros(100);
@@ -56,6 +59,8 @@ pub struct Waiter {
     slept: bool,
     /// Whether the sockets are in the event queue.
     watching: bool,
+    /// Whether they are to stay there.
+    stays: bool,
 }
 
 impl Waiter {
@@ -74,8 +79,8 @@ impl Waiter {
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
         let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);
-        let (slept, watching) = (false, false);
-        Ok(Self { poll, events, interest, spin_for, busy_at, woke_at, slept, watching })
+        let (slept, watching, stays) = (false, false, false);
+        Ok(Self { poll, events, interest, spin_for, busy_at, woke_at, slept, watching, stays })
     }
 
     /// Takes note that there was something to do at `now` with these sockets.
@@ -119,15 +124,33 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        self.sleep(now, draining, sockets)
+        let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
+        self.sleep(now, most, sockets)
     }
 
-    fn sleep(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
+    /// As [`Self::idle`], and ready at the moment `at`. It sleeps on the sockets in whole
+    /// milliseconds, as mio does, and only as long as that ends well before `at`; what is left, it
+    /// spins, so that what arrives meanwhile is seen at once. Whoever shall never spin sleeps
+    /// instead, and sees that only then.
+    #[inline]
+    pub fn idle_until(&mut self, at: Nanos, now: Nanos, sockets: &mut [impl Source]) -> Waited {
+        let left = at.since(now + SLEEP_MARGIN).0 / Nanos::from(SHORTEST_SLEEP).0;
+        if left > 0 && now.since(self.busy_at) >= self.spin_for {
+            let most = LONGEST_SLEEP.min(SHORTEST_SLEEP * left.min(u64::from(u32::MAX)) as u32);
+            return self.sleep(now, most, sockets);
+        }
+        if self.spin_for == Self::EPOLL {
+            return self.until(at, now);
+        }
+        std::hint::spin_loop();
+        Waited::Spun
+    }
+
+    fn sleep(&mut self, now: Nanos, most: Duration, sockets: &mut [impl Source]) -> Waited {
         self.slept = true;
         if !self.watching {
             self.enter(sockets);
         }
-        let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
         // Interrupted is as good as nothing ready: the caller looks for itself.
         let _ = self.poll.poll(&mut self.events, Some(most));
         Waited::Slept(now + Nanos::from(most))
@@ -136,11 +159,58 @@ impl Waiter {
     /// Puts the sockets into the event queue. One that is ready already is reported at once, so
     /// nothing that came since the caller last looked is slept through.
     fn enter(&mut self, sockets: &mut [impl Source]) {
-        for socket in sockets {
+        for (at, socket) in sockets.iter_mut().enumerate() {
             // One that cannot be watched costs short sleeps, not datagrams.
-            let _ = self.poll.registry().register(socket, Token(0), self.interest);
+            let _ = self.poll.registry().register(socket, Token(at), self.interest);
         }
         self.watching = true;
+    }
+
+    /// Watches these sockets from now on, however busy they are: where there are many, the event
+    /// queue says which of them to look at.
+    pub fn watch(&mut self, sockets: &mut [impl Source]) {
+        if !self.watching {
+            self.enter(sockets);
+        }
+        self.stays = true;
+    }
+
+    /// Waits, with nothing to do at `now`, for a socket or for the moment `at`, whichever is first;
+    /// `mark` gets the index of each socket that is ready. Times are on the clock of `busy`. The
+    /// caller has just been told WouldBlock by every socket, as mio's edges demand.
+    #[inline]
+    pub fn either(
+        &mut self,
+        now: Nanos,
+        at: Nanos,
+        sockets: &mut [impl Source],
+        mark: impl FnMut(usize),
+    ) -> Waited {
+        let margin = if self.spin_for == Self::EPOLL { Nanos::ZERO } else { SLEEP_MARGIN };
+        if now.since(self.busy_at) < self.spin_for || at.since(now) <= margin {
+            if self.watching {
+                self.look(Nanos::ZERO, mark);
+            }
+            std::hint::spin_loop();
+            return Waited::Spun;
+        }
+        self.slept = true;
+        if !self.watching {
+            self.enter(sockets);
+        }
+        let most = (at - margin).since(now).min(Nanos::from(LONGEST_SLEEP));
+        self.look(most, mark);
+        Waited::Slept(now + most)
+    }
+
+    /// Waits so long for a socket that is ready, to the nanosecond, which mio does not.
+    fn look(&mut self, most: Nanos, mut mark: impl FnMut(usize)) {
+        if most > Nanos::ZERO {
+            sys::wait_readable(&self.poll, most.0);
+        }
+        // Interrupted is as good as nothing ready: the caller looks for itself.
+        let _ = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        self.events.iter().for_each(|event| mark(event.token().0));
     }
 
     /// Leaves the event queue once the worker has been busy for a while without a sleep.
@@ -148,7 +218,7 @@ impl Waiter {
         if std::mem::take(&mut self.slept) {
             self.woke_at = now;
         }
-        if self.spin_for > Self::EPOLL && now.since(self.woke_at) > LEAVE_AFTER {
+        if self.spin_for > Self::EPOLL && !self.stays && now.since(self.woke_at) > LEAVE_AFTER {
             self.leave(sockets);
         }
     }

@@ -17,6 +17,8 @@ pub enum Arrivals {
     Poisson(PacketRate, u64),
     /// From one rate to another, linearly, over so many nanoseconds, then on at the last one.
     Ramp(PacketRate, PacketRate, u64),
+    /// At these moments in nanoseconds, which never decrease; then the same again.
+    Recorded(&'static [u64]),
 }
 
 /// Which part of a common schedule one worker takes: every `of`-th slot from `index` on. Workers
@@ -38,6 +40,8 @@ pub enum Slots {
     Poisson(Poisson),
     /// Growing or shrinking gaps.
     Ramp(Ramp),
+    /// Gaps that somebody else has made.
+    Recorded(Recorded),
 }
 
 impl Slots {
@@ -49,6 +53,7 @@ impl Slots {
             Arrivals::Burst(rate, size) => Self::Grid(Grid::new(rate, size.max(1), part)),
             Arrivals::Poisson(rate, seed) => Self::Poisson(Poisson::new(rate, seed, part)),
             Arrivals::Ramp(from, to, over_ns) => Self::Ramp(Ramp::new(from, to, over_ns, part)),
+            Arrivals::Recorded(moments_ns) => Self::Recorded(Recorded::new(moments_ns, part)),
         }
     }
 
@@ -59,6 +64,7 @@ impl Slots {
             Self::Grid(grid) => grid.next_ns(),
             Self::Poisson(poisson) => poisson.next_ns(),
             Self::Ramp(ramp) => ramp.next_ns(),
+            Self::Recorded(recorded) => recorded.next_ns(),
         }
     }
 }
@@ -156,6 +162,36 @@ const fn scramble(state: u64) -> u64 {
 /// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
 const SPLITMIX_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The moments of a capture, over and over; each round begins a mean gap behind the last moment of
+/// the one before.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    moments_ns: &'static [u64],
+    slot: u64,
+    stride: u64,
+    period_ns: u64,
+}
+
+impl Recorded {
+    fn new(moments_ns: &'static [u64], part: Part) -> Self {
+        let last_ns = moments_ns.last().copied().unwrap_or_default();
+        let gaps = (moments_ns.len() as u64).saturating_sub(1);
+        // A single moment has no gap; arbitrary.
+        let gap_ns = last_ns.checked_div(gaps).unwrap_or(1_000_000_000);
+        let period_ns = last_ns.saturating_add(gap_ns);
+        Self { moments_ns, slot: part.index, stride: part.of, period_ns }
+    }
+
+    #[inline]
+    fn next_ns(&mut self) -> u64 {
+        let len = (self.moments_ns.len() as u64).max(1);
+        let (round, at) = (self.slot / len, (self.slot % len) as usize);
+        self.slot += self.stride;
+        let in_round_ns = self.moments_ns.get(at).copied().unwrap_or_default();
+        round.saturating_mul(self.period_ns).saturating_add(in_round_ns)
+    }
+}
+
 /// A linearly changing rate: after t, from·t + (to − from)·t²/2T datagrams should have left.
 #[derive(Debug, Clone)]
 pub struct Ramp {
@@ -207,6 +243,14 @@ mod tests {
     }
 
     const ALONE: Part = Part { index: 0, of: 1 };
+
+    #[test]
+    fn what_was_recorded_is_played_again_in_parts() {
+        let arrivals = Arrivals::Recorded(&[0, 5, 100]);
+        assert_eq!(slots(arrivals, ALONE, 7), [0, 5, 100, 150, 155, 250, 300]);
+        assert_eq!(slots(arrivals, Part { index: 1, of: 2 }, 3), [5, 150, 250]);
+        assert_eq!(slots(Arrivals::Recorded(&[7]), ALONE, 2), [7, 1_000_000_014]);
+    }
 
     #[test]
     fn even_slots_are_exact() {

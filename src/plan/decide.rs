@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use super::engines::{EnginePair, EngineWord, Kind, Missing};
 use super::error::{MAX_CELLS, PlanError};
 use super::place::{Placement, crowded, place};
-use super::scenario::{Limit, Scenario};
-use super::share::{Load, RxShare, Share, TxShare};
+use super::scenario::{Asking, Limit, Scenario};
+use super::share::{Load, PairShare, RxShare, Share, TxShare};
 use super::words::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
-use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
+use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold on the wire.
 pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
@@ -141,11 +141,26 @@ impl Plan {
                     of,
                     load,
                     seed: self.scenario.seed,
-                    heeds_unreachable: self.scenario.route == Route::Alone,
+                    heeds_unreachable: matches!(self.scenario.route, Route::Alone | Route::Ask),
                     stamps,
                 }
             })
             .collect()
+    }
+
+    /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
+    /// is asked.
+    #[must_use]
+    pub fn pair_shares(&self, cell: &Cell, load: Load) -> Vec<PairShare> {
+        let of = u64::from(self.scenario.threads);
+        let pair = |(tx, asking): (TxShare, &Asking)| {
+            let worker = tx.common.worker as u64;
+            let part = |all: u64| all / of + u64::from(worker < all % of);
+            let window = asking.outstanding.map(|all| part(all.into()));
+            PairShare { tx, rx: cell.engine.rx, asking: asking.clone(), window }
+        };
+        let shares = self.tx_shares(cell, load).into_iter();
+        shares.filter_map(|share| Some(pair((share, self.scenario.asking.as_ref()?)))).collect()
     }
 
     fn common(&self, cell: &Cell, worker: usize, core: Option<usize>) -> Share {
@@ -318,6 +333,7 @@ fn load(
         (PaceKind::Even, Some(rate)) => Load::Even(rate),
         (PaceKind::Burst(size), Some(rate)) => Load::Burst(rate, size),
         (PaceKind::Poisson, Some(rate)) => Load::Poisson(rate, scenario.seed),
+        (PaceKind::Recorded, _) => recorded(scenario)?,
         (_, None) => Load::FlatOut,
     };
     if let (Limit::Count(count), Some(pps)) = (scenario.limit, load.mean_pps()) {
@@ -327,6 +343,16 @@ fn load(
         }
     }
     Ok(load)
+}
+
+/// The load of the capture that requests come from.
+fn recorded(scenario: &Scenario) -> Result<Load, PlanError> {
+    let moments_ns = scenario.asking.as_ref().and_then(|asking| asking.recorded);
+    let moments_ns = moments_ns.ok_or(PlanError::NotRecorded)?;
+    let seconds = moments_ns.last().map_or(1.0, |&ns| (ns as f64 / 1e9).max(1e-6));
+    let mean = PacketRate::from_pps((moments_ns.len() as f64 / seconds).min(MAX_PPS as f64));
+    // At least one in a day, and no more than the most there is.
+    Ok(Load::Recorded(mean.unwrap_or(PacketRate::KILO), moments_ns))
 }
 
 impl Scenario {

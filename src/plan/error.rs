@@ -1,7 +1,7 @@
 //! What a plan cannot be.
 
 use super::decide::MAX_BATCH;
-use super::engines::{EnginePair, Missing};
+use super::engines::{EnginePair, EngineWord, Missing};
 use super::words::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -39,6 +39,9 @@ pub enum PlanError {
         /// As asked.
         pace: PaceKind,
     },
+    /// No capture, and so no times of one.
+    #[error("--pace recorded follows the times of a capture; name one by --pcap, in `udperf load`")]
+    NotRecorded,
     /// A ramp and a rate.
     #[error("--pace {pace} brings its own rates; leave --rate away")]
     RampWithRate {
@@ -94,6 +97,12 @@ pub enum PlanError {
         asked: EnginePair,
         /// What is missing of it.
         missing: Missing,
+    },
+    /// An engine that an echo server has not.
+    #[error("--engine {asked}: echo has plain, batch, offload, uring; name one of them, or auto")]
+    NoEcho {
+        /// As asked.
+        asked: EngineWord,
     },
     /// More datagrams a system call than the system takes.
     #[error("--batch {asked} is more than a system call takes; give at most {MAX_BATCH}")]

@@ -2,6 +2,7 @@
 //! [`Plan`] what will be, [`TxShare`] and [`RxShare`] one worker's part of it.
 
 mod decide;
+mod echo;
 mod engines;
 mod error;
 mod place;
@@ -10,10 +11,11 @@ mod share;
 mod words;
 
 pub use decide::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
+pub use echo::{DropRule, EchoKind};
 pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
-pub use scenario::{IpOptions, Limit, Scenario};
-pub use share::{Load, RxShare, Share, TxShare};
+pub use scenario::{Asking, IpOptions, Limit, Scenario};
+pub use share::{Load, PairShare, RxShare, Share, TxShare};
 pub use words::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };

@@ -31,6 +31,25 @@ pub struct IpOptions {
     pub dev: Option<String>,
 }
 
+/// What is asked of a server, and how its replies are waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asking {
+    /// The requests, in words.
+    pub requests: String,
+    /// How replies are matched, in words.
+    pub replies: String,
+    /// How long a reply is waited for.
+    #[serde(rename = "timeout_ns", serialize_with = "nanos")]
+    pub timeout: Nanos,
+    /// Requests in flight at most, all workers together: a closed loop; `None`: an open one.
+    pub outstanding: Option<u32>,
+    /// When the requests of a capture were sent, in nanoseconds since the first; never decreasing.
+    #[serde(skip)]
+    pub recorded: Option<&'static [u64]>,
+    /// Bits of the id that tells requests of one port apart.
+    pub id_bits: u32,
+}
+
 /// A benchmark as asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
@@ -96,6 +115,8 @@ pub struct Scenario {
     pub broadcast: bool,
     /// Whether a sink gives flows to its receivers by a hash of where they come from.
     pub by_hash: bool,
+    /// What is asked, where datagrams are requests; `None`: they are not.
+    pub asking: Option<Asking>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -132,6 +153,7 @@ impl Default for Scenario {
             ports: None,
             broadcast: false,
             by_hash: false,
+            asking: None,
             seed: 1,
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::engines::{RxKind, TxKind};
-use super::scenario::IpOptions;
+use super::scenario::{Asking, IpOptions};
 use super::words::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 
@@ -24,6 +24,9 @@ pub enum Load {
     Poisson(PacketRate, u64),
     /// From one rate to the other over this time.
     Ramp(PacketRate, PacketRate, Nanos),
+    /// At these moments in nanoseconds, then the same again; their mean rate.
+    #[serde(skip)]
+    Recorded(PacketRate, &'static [u64]),
 }
 
 impl Load {
@@ -41,7 +44,10 @@ impl Load {
     pub fn mean_pps(&self) -> Option<f64> {
         match self {
             Self::FlatOut => None,
-            Self::Even(rate) | Self::Burst(rate, _) | Self::Poisson(rate, _) => Some(rate.pps()),
+            Self::Even(rate)
+            | Self::Burst(rate, _)
+            | Self::Poisson(rate, _)
+            | Self::Recorded(rate, _) => Some(rate.pps()),
             Self::Ramp(from, to, _) => Some(f64::midpoint(from.pps(), to.pps())),
         }
     }
@@ -109,4 +115,17 @@ pub struct RxShare {
     pub stamps: bool,
     /// Whether the senders are on another host, with another clock.
     pub across: bool,
+}
+
+/// What a worker needs that asks, and hears at the same ports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairShare {
+    /// Its asking half.
+    pub tx: TxShare,
+    /// How to receive.
+    pub rx: RxKind,
+    /// How replies are waited for.
+    pub asking: Asking,
+    /// Requests of this worker in flight at most, in a closed loop.
+    pub window: Option<u64>,
 }

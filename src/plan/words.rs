@@ -11,7 +11,10 @@ use crate::unit::Rate;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
     /// Not a pace.
-    #[error("pace '{asked}' is unknown; write even, burst:N, poisson or ramp:FROM..TO (rates)")]
+    #[error(
+        "pace '{asked}' is unknown; write even, burst:N, poisson, ramp:FROM..TO (rates), or for \
+         load with --pcap, recorded"
+    )]
     Pace {
         /// As typed.
         asked: String,
@@ -21,6 +24,12 @@ pub enum WordError {
         "--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3"
     )]
     Pin {
+        /// As typed.
+        asked: String,
+    },
+    /// Not a rule of what is not answered.
+    #[error("--drop '{asked}' is no rule; write a share such as 1%, or 1/N for every Nth")]
+    Drop {
         /// As typed.
         asked: String,
     },
@@ -37,6 +46,8 @@ pub enum PaceKind {
     Poisson,
     /// From one rate to another over the time of the cell.
     Ramp(Rate, Rate),
+    /// As in the capture that requests come from.
+    Recorded,
 }
 
 /// A pace without its numbers, for those who only ask which.
@@ -56,7 +67,7 @@ impl PaceKind {
     #[must_use]
     pub const fn shape(self) -> PaceShape {
         match self {
-            Self::Ramp(..) => PaceShape::OwnRates,
+            Self::Ramp(..) | Self::Recorded => PaceShape::OwnRates,
             _ => PaceShape::AtRate,
         }
     }
@@ -73,6 +84,7 @@ impl FromStr for PaceKind {
         match word.split_once(':') {
             None if word == "even" => Ok(Self::Even),
             None if word == "poisson" => Ok(Self::Poisson),
+            None if word == "recorded" => Ok(Self::Recorded),
             Some(("burst", size)) => size
                 .parse()
                 .ok()
@@ -96,6 +108,7 @@ impl fmt::Display for PaceKind {
             Self::Burst(size) => write!(f, "burst:{size}"),
             Self::Poisson => f.write_str("poisson"),
             Self::Ramp(from, to) => write!(f, "ramp:{from}..{to}"),
+            Self::Recorded => f.write_str("recorded"),
         }
     }
 }
@@ -159,6 +172,8 @@ pub enum Route {
     Both,
     /// From here to whoever is there, who says nothing of what arrives.
     Alone,
+    /// Requests from here, and replies from whoever is there, by the same ports.
+    Ask,
 }
 
 impl Route {
@@ -171,6 +186,7 @@ impl Route {
             Self::Reverse => "reverse",
             Self::Both => "both",
             Self::Alone => "alone",
+            Self::Ask => "ask",
         }
     }
 
@@ -180,7 +196,7 @@ impl Route {
         !matches!(self, Self::Reverse)
     }
 
-    /// Whether there are receivers in this process.
+    /// Whether there are receivers in this process, apart from its senders.
     #[must_use]
     pub const fn receives(self) -> bool {
         matches!(self, Self::Within | Self::Reverse | Self::Both)

@@ -1,6 +1,7 @@
 //! From what was measured to a cell of the document.
 
 mod counts;
+mod exchange;
 mod flows;
 
 use base64::Engine as _;
@@ -16,10 +17,12 @@ use crate::measure::{self, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Load, Plan, Scenario, TxKind};
 use crate::unit::{Nanos, PayloadSize};
 use counts::{kernel, ledger_of, packets};
+pub use exchange::CodeName;
+use exchange::exchange;
 use flows::flows;
 
 /// What a cell of the document is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct CellFacts<'a> {
     /// What was decided for all cells.
     pub plan: &'a Plan,
@@ -31,12 +34,14 @@ pub struct CellFacts<'a> {
     pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: &'a Harvest,
+    /// What error codes of the protocol are called, where there is one.
+    pub code_name: Option<CodeName<'a>>,
 }
 
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts { plan, cell, load, direction, harvest } = facts;
+    let CellFacts { plan, cell, load, direction, harvest, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = harvest.ledger();
     let (latency, from_send) = latencies(harvest, &ledger, load);
@@ -59,7 +64,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
             rx_active: both.then(|| cell.engine.rx.word().to_owned()),
         },
         size: cell.size.mean().round() as u64,
-        size_mix: (cell.size == PayloadSize::Imix).then(|| cell.size.to_string()),
+        size_mix: (!matches!(cell.size, PayloadSize::Fixed(_))).then(|| cell.size.to_string()),
         streams: scenario.streams.into(),
         threads: scenario.threads.into(),
         rate: rate.to_owned(),
@@ -88,6 +93,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
             stolen_ns: harvest.stolen.map(|stolen| stolen.0),
         },
         kernel: kernel(harvest),
+        exchange: exchange(scenario.asking.as_ref(), harvest, code_name),
         warnings: Vec::new(),
     }
 }
@@ -138,6 +144,8 @@ fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
 fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side {
     let rx = &harvest.rx;
     let here = direction != Some(Direction::Forward);
+    // One that asks hears on the same core.
+    let apart = plan.scenario.asking.is_none();
     Side {
         datagrams: rx.received,
         datagrams_in_window: rx.in_window,
@@ -146,7 +154,7 @@ fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
         bits_per_second: per_second(rx.bytes_in_window * 8, harvest.elapsed),
         syscalls: rx.syscalls,
         cpu_ns: harvest.rx_cpu.map(|cpu| cpu.0),
-        cores: cores(here.then_some(&plan.rx_cores)),
+        cores: cores((here && apart).then_some(&plan.rx_cores)),
         socket_buffer: buffer(&plan.scenario, harvest.sockets.receive_buffer),
     }
 }
@@ -215,7 +223,7 @@ fn latency(
     // Flat out, a batch shares the clock read of its departure too.
     let batched = batch_max > 1 || harvest.timing.is_none();
     Some(Latency {
-        kind: "one_way".to_owned(),
+        kind: if harvest.exchange.is_some() { "round_trip" } else { "one_way" }.to_owned(),
         from: word.to_owned(),
         timestamp: if batched { "per_batch" } else { "per_datagram" }.to_owned(),
         batch_max,

@@ -1,6 +1,6 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
-use super::document::{Cell, Flows, Latency, Report, Schedule, Side, StallSum};
+use super::document::{Cell, Exchange, Flows, Latency, Report, Schedule, Side, StallSum};
 use super::error::FaceError;
 
 /// A column: its name, and what it says of a cell. Unknown is empty.
@@ -113,6 +113,23 @@ const COLUMNS: &[Column] = &[
     ("flows_loss_max", |c| flows(c, |f| f.loss_max)),
     ("flows_starved", |c| flows(c, |f| Some(f.starved))),
     ("flows_fairness", |c| flows(c, |f| f.fairness)),
+    ("exchange_requests", |c| exchange(c, |e| Some(e.requests))),
+    ("exchange_replies", |c| exchange(c, |e| Some(e.replies))),
+    ("exchange_matched", |c| exchange(c, |e| Some(e.matched))),
+    ("exchange_unmatched", |c| exchange(c, |e| Some(e.unmatched))),
+    ("exchange_duplicate", |c| exchange(c, |e| Some(e.duplicate))),
+    ("exchange_late", |c| exchange(c, |e| Some(e.late))),
+    ("exchange_continued", |c| exchange(c, |e| Some(e.continued))),
+    ("exchange_timeouts", |c| exchange(c, |e| Some(e.timeouts))),
+    ("exchange_given_up", |c| exchange(c, |e| Some(e.given_up))),
+    ("exchange_errors", |c| exchange(c, |e| Some(e.errors.values().sum()))),
+    ("exchange_unreachable", |c| exchange(c, |e| Some(e.unreachable))),
+    ("exchange_in_flight_max", |c| exchange(c, |e| Some(e.in_flight_max))),
+    ("exchange_own_drops", |c| exchange(c, |e| e.own_drops)),
+    ("exchange_elsewhere", |c| exchange(c, |e| e.elsewhere)),
+    ("exchange_idle_ns", |c| exchange(c, |e| Some(e.idle_ns))),
+    ("exchange_outstanding", |c| exchange(c, |e| e.outstanding)),
+    ("exchange_timeout_ns", |c| exchange(c, |e| Some(e.timeout_ns))),
     ("warnings", |c| {
         let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
         codes.join(";")
@@ -144,6 +161,10 @@ fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> String {
 
 fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
     or_empty(cell.schedule.as_ref().and_then(of))
+}
+
+fn exchange(cell: &Cell, of: fn(&Exchange) -> Option<u64>) -> String {
+    or_empty(cell.exchange.as_ref().and_then(of))
 }
 
 fn stalls(stalls: Option<&StallSum>, of: fn(&StallSum) -> u64) -> String {

@@ -2,6 +2,8 @@
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
 mod across;
+mod echo;
+mod exchange;
 mod host;
 mod ledger;
 mod legs;
@@ -12,6 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
+pub use echo::{EchoDocument, EchoLateness};
+pub use exchange::Exchange;
 pub use host::{Capability, Host};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
@@ -26,7 +30,7 @@ pub const SCHEMA: &str = "udperf/1";
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
-    /// Which command made it: `bench` or `blast`.
+    /// Which command made it: `bench`, `blast`, `load` or `ping`.
     pub kind: String,
     /// The program that made it.
     pub tool: Tool,
@@ -140,6 +144,8 @@ pub struct Cell {
     pub stalls: Stalls,
     /// What the kernel counted meanwhile.
     pub kernel: Kernel,
+    /// What became of requests; `null` where datagrams are none.
+    pub exchange: Option<Exchange>,
     /// What makes this cell unfit to trust.
     pub warnings: Vec<Warning>,
 }
@@ -192,7 +198,7 @@ pub struct SocketBuffer {
 /// A latency distribution in ns, of received datagrams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
-    /// `one_way`.
+    /// `one_way`, or `round_trip`, which is never halved.
     pub kind: String,
     /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
     pub from: String,

@@ -170,6 +170,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         jitter_ns: Some(1_130),
         stalls: Stalls { rx: Some(StallSum::default()), stolen_ns: Some(0), ..Stalls::default() },
         kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },
+        exchange: None,
         warnings: Vec::new(),
     }
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{Given, Outlet, run_receiver, run_sender};
+use super::exchange::{Dialogue, PairHalves, run_pair};
 use super::worker::{Done, Event, Line, Phase};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::NullLink;
 use crate::net::{NetError, Ports, Udp};
-use crate::plan::{RxShare, TxShare};
+use crate::plan::{PairShare, RxShare, TxShare};
 use crate::unit::Nanos;
 
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
@@ -64,6 +65,7 @@ impl Running {
 pub(crate) struct Crew {
     senders: Vec<Worker<TxHalf>>,
     receivers: Vec<Worker<RxHalf>>,
+    pairs: Vec<Worker<PairHalves>>,
     event_tx: Sender<Event>,
     events: Receiver<Event>,
     link: Arc<NullLink>,
@@ -76,9 +78,9 @@ impl Crew {
     pub(crate) fn new(flows: u16, ports: Option<(u16, u16)>) -> Self {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(flows.into());
-        let (senders, receivers) = (Vec::new(), Vec::new());
+        let (senders, receivers, pairs) = (Vec::new(), Vec::new(), Vec::new());
         let ports = ports.map(|(first, last)| Ports::new(first..=last));
-        Self { senders, receivers, event_tx, events, link, flows: flows.into(), ports }
+        Self { senders, receivers, pairs, event_tx, events, link, flows: flows.into(), ports }
     }
 
     /// Starts a receiver, on the socket given or on one of its own, and waits until it is set up;
@@ -110,6 +112,40 @@ impl Crew {
         let work = move |line: &Line| run_sender(&share, outlet, &link, line);
         self.senders.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
+    }
+
+    /// Starts a worker that asks at this address and hears there, and waits until it is set up.
+    pub(crate) fn add_pair(
+        &mut self,
+        share: PairShare,
+        to: SocketAddr,
+        dialogue: Dialogue,
+    ) -> Result<(), RunError> {
+        let ports = self.ports();
+        let name = format!("udperf-ask-{}", share.tx.common.worker);
+        let work = move |line: &Line| run_pair(&share, to, ports, dialogue, line);
+        self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
+        self.await_ready().map(|_| ())
+    }
+
+    /// How many pairs there are.
+    pub(crate) fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Orders all pairs to begin a phase.
+    pub(crate) fn begin_pairs(&self, phase: &Phase) {
+        self.pairs.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+    }
+
+    /// Ends all pairs and takes what they have, each half added up.
+    pub(crate) fn collect_pairs(self, id: &str) -> Result<PairHalves, RunError> {
+        let sum = |(mut tx, mut rx): PairHalves, (more_tx, more_rx): PairHalves| {
+            tx.merge(more_tx);
+            rx.merge(more_rx);
+            (tx, rx)
+        };
+        Ok(join(self.pairs, id)?.into_iter().reduce(sum).unwrap_or_default())
     }
 
     /// Local ports of flows, whose turn all workers share.
@@ -187,6 +223,7 @@ impl Crew {
     fn anyone_ended(&self) -> bool {
         self.senders.iter().any(|worker| worker.thread.is_finished())
             || self.receivers.iter().any(|worker| worker.thread.is_finished())
+            || self.pairs.iter().any(|worker| worker.thread.is_finished())
     }
 
     /// How many receivers there are.
@@ -197,7 +234,7 @@ impl Crew {
     /// All of them, before a phase.
     pub(crate) fn running(&self) -> Running {
         let flows = usize::try_from(self.flows).unwrap_or_default();
-        let workers = self.senders.len() + self.receivers.len();
+        let workers = self.senders.len() + self.receivers.len() + self.pairs.len();
         Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
     }
 

@@ -8,6 +8,8 @@ mod control;
 mod counters;
 mod crew;
 mod dispatch;
+mod echo;
+mod exchange;
 mod probe;
 mod receive;
 pub mod rpc;
@@ -16,11 +18,14 @@ mod send;
 mod session;
 mod sink;
 mod survey;
+pub mod talk;
 mod worker;
 
 pub use across::{Alone, Blast, Peer};
 pub use choose::choose;
 pub use control::Control;
+pub use echo::{EchoEnd, EchoEvent, EchoOptions, echo};
+pub use exchange::{Dialogue, Exchanger};
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use rpc::CallError;
@@ -34,6 +39,7 @@ pub use worker::Phase;
 use crate::net::{NetError, SocketError, UnixError};
 use crate::plan::PlanError;
 use crate::unit::Place;
+use talk::TalkError;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +67,7 @@ pub enum RunError {
     /// A receiver that the network says is not there.
     #[error(
         "{id}: nobody listens at the target, says the network (ICMP unreachable) for 2 s; start \
-         the receiver, or name its port"
+         it, or name its port"
     )]
     NobodyThere {
         /// The cell.
@@ -147,6 +153,9 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
+    /// A conversation ended early.
+    #[error(transparent)]
+    Talk(#[from] TalkError),
     /// A thread could not be made.
     #[error("cannot start a thread: {source}; raise the limit of processes (ulimit -u)")]
     Spawn {

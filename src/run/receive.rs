@@ -4,13 +4,13 @@ use super::control::Control;
 use super::probe::Probe;
 use crate::clock::Clock;
 use crate::net::engine::Rx;
-use crate::net::{Waited, Waiter};
+use crate::net::{Datagram, Waited, Waiter};
 use crate::sys;
 use crate::unit::Nanos;
 
 /// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
 /// million drops a second.
-const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
+pub(super) const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ pub fn receive<R: Rx>(
         let over = now > control.window_end();
         if over && probe.close_window() {
             job.cpu_at_close_ns = sys::thread_cpu_ns();
+        }
+        if pull.errors > 0 {
+            // Those that came back for what a sender at this socket sent. Unread, they take the
+            // room of datagrams.
+            rx.sockets().iter().for_each(|socket| _ = socket.take_queued_refusal());
         }
         if pull.datagrams > 0 {
             waiter.busy(now, rx.sockets());
@@ -82,13 +87,23 @@ pub struct Drops {
 impl Drops {
     /// Counts from now on.
     pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.last = rx.sockets().first().and_then(sys::socket_drops);
+        self.restart_at(rx.sockets());
+    }
+
+    /// The same, where no engine owns the socket.
+    pub(crate) fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
+        self.last = sockets.first().and_then(sys::socket_drops);
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        let now = rx.sockets().first().and_then(sys::socket_drops);
+        self.sample_at(rx.sockets())
+    }
+
+    /// The same, where no engine owns the socket.
+    pub(crate) fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
+        let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

@@ -5,7 +5,7 @@ use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
 use crate::net::engine::{Push, Tx};
-use crate::net::{Waited, Waiter};
+use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::SendError;
 use crate::unit::{Nanos, PayloadSize};
@@ -61,9 +61,52 @@ pub struct SendJob {
     pub sampler: Sampler,
 }
 
+/// What a batch carries, and on which flow it leaves.
+pub(super) trait Stamp {
+    /// The flow that is next, and how many of so many that are due it takes.
+    fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize);
+
+    /// Leases slots for so many and writes them; returns how many there were.
+    fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize;
+
+    /// So many of those have left, the first ones; as a refused one gives its number back, the rest
+    /// are as if they had never been.
+    fn left(&mut self, job: &mut SendJob, sent: usize);
+}
+
+/// A batch to be stamped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leaving {
+    /// Index of its flow.
+    pub(super) flow: usize,
+    /// How many are due.
+    pub(super) count: usize,
+    /// The clock read that it shares.
+    pub(super) now: Nanos,
+}
+
+/// Our own header: who, which and when. Flows take turns.
+#[derive(Debug, Default)]
+struct Headers {
+    flow: usize,
+}
+
+/// What a step of sending came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A batch was pushed.
+    Pushed,
+    /// A batch was pushed, and the socket's buffer is full.
+    Full,
+    /// Nothing is due before this moment.
+    At(Nanos),
+    /// The pace is over.
+    Over,
+}
+
 /// Sends until the pace is over or the run is stopped; returns when, since the phase began.
 pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: &Control) -> Nanos {
-    let mut flow = 0;
+    let mut headers = Headers::default();
     loop {
         // The one clock read of this batch.
         let now = job.clock.now() - job.epoch;
@@ -73,59 +116,89 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         if control.stopped() || job.stuck {
             return now;
         }
-        let due = match job.pace.due(now, job.batch) {
-            Due::Now(count) => count,
-            Due::At(at) => {
+        match step(tx, job, &mut headers, control, now, job.batch) {
+            Step::Pushed => waiter.busy(now, tx.sockets()),
+            Step::Full => {
+                if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
+                    job.stall.excuse(until);
+                }
+            }
+            Step::At(at) => {
                 if let Waited::Slept(until) = waiter.until(job.epoch + at, job.epoch + now) {
                     job.stall.excuse(until - job.epoch);
                 }
-                continue;
             }
-            Due::Over => return now,
-        };
-        let first = job.next[flow];
-        let stride = tx.stride();
-        let slots = tx.lease(due);
-        let leased = slots.len() / stride;
-        job.stamp(slots, stride, flow, now);
-        let push = if now < job.sampler.at {
-            tx.push(flow, first, leased)
-        } else {
-            job.push_sampled(tx, flow, leased, now)
-        };
-        job.note(&push, flow, now);
-        if push.error == Some(SendError::Unreachable) {
-            control.sender_unreachable();
-        }
-        tx.reclaim();
-        if push.error == Some(SendError::WouldBlock) {
-            if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
-                job.stall.excuse(until);
-            }
-        } else {
-            waiter.busy(now, tx.sockets());
-        }
-        flow += 1;
-        if flow == job.next.len() {
-            flow = 0;
+            Step::Over => return now,
         }
     }
 }
 
-impl SendJob {
-    /// Writes who, which and when into each slot.
-    #[inline]
-    fn stamp(&self, slots: &mut [u8], stride: usize, flow: usize, now: Nanos) {
-        let (tag, first) = (self.tag, self.next[flow]);
-        let flow = self.first_flow + flow as u16;
-        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
-            let intended = self.pace.intended(i, now);
-            let (sequence, intended_ns) = (first + i as u64, intended.0);
-            encode(Header { tag, flow, sequence, intended_ns }, slot);
-            encode_lag(now.since(intended).0, &mut slot[..self.size.at(sequence)]);
+/// Stamps, pushes and counts what is due at `now`, `most` at most. In line at each of its places:
+/// each has a stamp of its own.
+#[inline(always)]
+pub(super) fn step<T: Tx, S: Stamp>(
+    tx: &mut T,
+    job: &mut SendJob,
+    stamp: &mut S,
+    control: &Control,
+    now: Nanos,
+    most: usize,
+) -> Step {
+    let due = match job.pace.due(now, most) {
+        Due::Now(count) => count,
+        Due::At(at) => return Step::At(at),
+        Due::Over => return Step::Over,
+    };
+    let (flow, count) = stamp.turn(job, due);
+    let first = job.next[flow];
+    let leased = stamp.stamp(job, tx, Leaving { flow, count, now });
+    let push = if now < job.sampler.at {
+        tx.push(flow, first, leased)
+    } else {
+        job.push_sampled(tx, flow, leased, now)
+    };
+    job.note(&push, flow, now);
+    stamp.left(job, push.sent);
+    if push.error == Some(SendError::Unreachable) {
+        control.sender_unreachable();
+        // Told now. What is left in the queue takes room of the socket's receive buffer.
+        if let Some(socket) = tx.sockets().get(flow) {
+            socket.take_queued_refusal();
         }
     }
+    tx.reclaim();
+    if push.error == Some(SendError::WouldBlock) { Step::Full } else { Step::Pushed }
+}
 
+impl Stamp for Headers {
+    #[inline(always)]
+    fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize) {
+        let flow = self.flow;
+        self.flow = if flow + 1 == job.next.len() { 0 } else { flow + 1 };
+        (flow, due)
+    }
+
+    #[inline(always)]
+    fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize {
+        let Leaving { flow, count, now } = batch;
+        let (tag, first) = (job.tag, job.next[flow]);
+        let flow = job.first_flow + flow as u16;
+        let stride = tx.stride();
+        let slots = tx.lease(count);
+        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
+            let intended = job.pace.intended(i, now);
+            let (sequence, intended_ns) = (first + i as u64, intended.0);
+            encode(Header { tag, flow, sequence, intended_ns }, slot);
+            encode_lag(now.since(intended).0, &mut slot[..job.size.at(sequence)]);
+        }
+        slots.len() / stride
+    }
+
+    #[inline(always)]
+    fn left(&mut self, _job: &mut SendJob, _sent: usize) {}
+}
+
+impl SendJob {
     /// Pushes a batch that may be timed leg by leg.
     fn push_sampled<T: Tx>(&mut self, tx: &mut T, flow: usize, count: usize, now: Nanos) -> Push {
         let next_flow = if flow + 1 == self.next.len() { 0 } else { flow + 1 };
@@ -180,6 +253,17 @@ impl SendJob {
         }
     }
 
+    /// The network says that nobody is there.
+    pub(super) fn note_unreachable(&mut self, now: Nanos) {
+        if self.heeds_unreachable {
+            let (first, latest) = self.unreachable.unwrap_or((now, now));
+            // What is sent between two such words says nothing: it goes the same way.
+            let first = if now.since(latest) > SAME_ROW { now } else { first };
+            self.unreachable = Some((first, now));
+            self.stuck |= now.since(first) > STUCK;
+        }
+    }
+
     fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos) {
         let refusal = match error {
             SendError::WouldBlock => Refusal::WouldBlock,
@@ -195,12 +279,8 @@ impl SendJob {
         self.tally.refused.count(refusal, refused);
         let since = *self.refused_since.get_or_insert(now);
         self.stuck = self.must_reach_count && now.since(since) > STUCK;
-        if refusal == Refusal::Unreachable && self.heeds_unreachable {
-            let (first, latest) = self.unreachable.unwrap_or((now, now));
-            // What is sent between two such words says nothing: it goes the same way.
-            let first = if now.since(latest) > SAME_ROW { now } else { first };
-            self.unreachable = Some((first, now));
-            self.stuck |= now.since(first) > STUCK;
+        if refusal == Refusal::Unreachable {
+            self.note_unreachable(now);
         }
     }
 }

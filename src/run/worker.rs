@@ -119,59 +119,37 @@ pub(crate) fn send_phases<T: Tx>(
         waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
         let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
-        sys::sleep_until_ns((phase.epoch - EARLY).0);
-        while job.clock.now() < phase.epoch {
-            std::hint::spin_loop();
-        }
+        job.await_epoch();
         let cpu = sys::thread_cpu_ns();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
-        let whole = !job.stuck && !stopped;
-        let end = if whole { last.max(planned_end) } else { last };
         done.sent = job.tally.sent;
-        done.publish(end);
-        if let (Some(timing), Some(scheduled)) = (&mut job.timing, job.pace.scheduled()) {
-            (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
-        }
+        half = job.half(last, planned_end, stopped);
+        done.publish(half.end);
         let segments = tx.segments().zip(segments_at_first);
-        half = TxHalf {
-            end,
-            cpu,
-            buffer,
-            segments: segments.map(|(last, at_first)| (at_first as u64, last.now as u64)),
-            stuck: job.stuck,
-            stopped,
-            ..TxHalf::default()
-        };
+        half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
+        (half.cpu, half.buffer) = (cpu, buffer);
         let _ = line.events.send(Event::Done(Done {
             sent: job.tally.sent,
             received: 0,
             flows: (job.first_flow, job.next.clone()),
         }));
     }
-    let paced = job.pace.scheduled().is_some();
-    Ok(TxHalf {
-        tally: job.tally,
-        stalls: job.stall.stalls(),
-        timing: job.timing.filter(|_| paced),
-        flows: job.next,
-        samples: job.sampler.into_samples(),
-        ..half
-    })
+    Ok(job.into_half(half))
 }
 
 /// Publishes a sender's end, at the latest when it goes out of scope.
-struct SenderDone<'a> {
-    control: &'a Control,
-    worker: usize,
-    sent: u64,
+pub(super) struct SenderDone<'a> {
+    pub(super) control: &'a Control,
+    pub(super) worker: usize,
+    pub(super) sent: u64,
 }
 
 impl SenderDone<'_> {
-    fn publish(self, end: Nanos) {
+    pub(super) fn publish(self, end: Nanos) {
         self.control.sender_done(self.worker, end, self.sent);
         std::mem::forget(self);
     }
@@ -277,6 +255,38 @@ impl SendJob {
         }
     }
 
+    /// Returns at the moment the phase begins.
+    pub(super) fn await_epoch(&self) {
+        sys::sleep_until_ns((self.epoch - EARLY).0);
+        while self.clock.now() < self.epoch {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
+    /// end at `planned_end`.
+    pub(super) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxHalf {
+        let whole = !self.stuck && !stopped;
+        if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
+            (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
+        }
+        let end = if whole { last.max(planned_end) } else { last };
+        TxHalf { end, stuck: self.stuck, stopped, ..TxHalf::default() }
+    }
+
+    /// All that was counted and timed in the latest phase, put to what is known of its end.
+    pub(super) fn into_half(self, half: TxHalf) -> TxHalf {
+        let paced = self.pace.scheduled().is_some();
+        TxHalf {
+            tally: self.tally,
+            stalls: self.stall.stalls(),
+            timing: self.timing.filter(|_| paced),
+            flows: self.next,
+            samples: self.sampler.into_samples(),
+            ..half
+        }
+    }
+
     /// Begins a phase, forgetting the one before; returns when its window is meant to end.
     pub fn start(&mut self, share: &TxShare, phase: &Phase) -> Nanos {
         let (worker, of) = (share.common.worker as u64, share.of as u64);
@@ -315,6 +325,7 @@ fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Burst(rate, size) => Arrivals::Burst(rate, size),
         Load::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
+        Load::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
     let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
     let mean_gap = load.mean_pps().map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);

@@ -9,15 +9,18 @@
 //! | [`monotonic_ns`] | the monotonic clock |
 //! | [`thread_cpu_ns`] | CPU time of the calling thread |
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
+//! | [`wait_readable`] | sleeping until there is something to read, or a moment |
 //! | [`affinity`] | the CPUs the calling thread may run on |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
-//! | [`report_queue_drops`], [`forbid_fragments`] | socket options that socket2 lacks |
+//! | [`report_queue_drops`], [`heed_no_errors`], [`forbid_fragments`] | what socket2 lacks |
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
+//! | [`ReplyBatch`], [`tell_local`] | answers to whoever sent, from where they were sent to |
+//! | [`envelope`] | who sent a message, read from what the kernel has written beside it |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
 //! | [`receive_plainly`] | a socket as it was before offload and timestamps |
 //! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |
@@ -29,11 +32,15 @@
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
 //! | [`network_identity`] | whether two threads are in the same network namespace |
+//! | [`is_connecting`] | what connect(2) says of a socket that does not block |
+//! | `abstract_name` | the name of an AF_UNIX socket without a path |
 //! | [`device_index`] | the number of a device |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
 //!
 //! `--cfg udperf_portable` selects the inert twins everywhere, so that they are built and tested.
+
+use std::net::{IpAddr, SocketAddr};
 
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
 mod linux;
@@ -45,14 +52,17 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
+#[cfg(udperf_unix)]
+pub use imp::abstract_name;
 pub use imp::{
-    Handle, RecvBatch, SendBatch, affinity, attach_steering, backlog_drops, bind_device, boot_id,
-    clock_identity, device_drops, device_index, enter_netns, forbid_fragments, forget_send_stamps,
-    host, join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files,
-    realtime_ns, receive_plainly, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
-    take_pending_refusal, take_queued_refusal, take_send_stamp, thread_cpu_ns, udp_counters,
+    Handle, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering, backlog_drops,
+    bind_device, boot_id, clock_identity, device_drops, device_index, enter_netns, envelope,
+    forbid_fragments, forget_send_stamps, heed_no_errors, host, is_connecting, join_no_group,
+    monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
+    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port,
+    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
+    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
+    take_queued_refusal, take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -62,6 +72,8 @@ pub struct Wants {
     pub segments: bool,
     /// When the kernel took it from the device ([`set_timestamps`]).
     pub stamps: bool,
+    /// Which address of this host it was sent to ([`tell_local`]).
+    pub local: bool,
 }
 
 /// One received message.
@@ -75,6 +87,56 @@ pub struct Message<'a> {
     pub truncated: bool,
     /// When the kernel took it from the device, by [`realtime_ns`].
     pub stamp_ns: Option<u64>,
+    /// Where an answer should leave from, where the socket is bound to any address.
+    pub local: Option<Local>,
+}
+
+/// The address of this host that a datagram was sent to, and that its answer should leave from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The address.
+    pub ip: IpAddr,
+    /// The number of the device, where the address means nothing without; otherwise 0.
+    pub device: u32,
+}
+
+/// One received message, to be answered.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its bytes: one datagram, or several of `segment` bytes each, the last one maybe shorter.
+    pub payload: &'a mut [u8],
+    /// Bytes of a datagram; at least 1.
+    pub segment: usize,
+    /// Whether the payload was cut off for want of room.
+    pub truncated: bool,
+    /// Who sent it; `None` where it is of a family that we do not know.
+    pub from: Option<SocketAddr>,
+    /// Where the answer should leave from; `None`: from where the socket is bound.
+    pub local: Option<Local>,
+}
+
+/// One message to an address of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// Its bytes: one datagram, or several of `segment` bytes each, the last one maybe shorter,
+    /// which the kernel is to cut.
+    pub payload: &'a [u8],
+    /// Bytes of a datagram; at least 1.
+    pub segment: usize,
+    /// Where to.
+    pub to: SocketAddr,
+    /// Where from; `None`: from where the socket is bound.
+    pub local: Option<Local>,
+}
+
+impl Reply<'_> {
+    /// How many datagrams it is.
+    #[inline]
+    #[must_use]
+    pub const fn datagrams(&self) -> usize {
+        let len = self.payload.len();
+        if len > self.segment { len.div_ceil(self.segment) } else { 1 }
+    }
 }
 
 /// One instruction of a classic BPF program, as `struct sock_filter` of

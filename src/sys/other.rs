@@ -1,6 +1,7 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
 pub mod host;
+mod reply;
 mod stamps;
 
 use std::io;
@@ -8,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use reply::{ReplyBatch, envelope};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
 
-use super::{DeviceDrops, Instruction, Message, SendError, UdpSnmp, Wants};
+use super::{DeviceDrops, Instruction, Message, Request, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -32,6 +34,11 @@ pub fn thread_cpu_ns() -> Option<u64> {
 /// Sleeps until [`monotonic_ns`] has reached `at_ns`, as exactly as std does.
 pub fn sleep_until_ns(at_ns: u64) {
     std::thread::sleep(Duration::from_nanos(at_ns.saturating_sub(monotonic_ns())));
+}
+
+/// Sleeps for so long, a millisecond at most: whatever was waited for is seen then.
+pub fn wait_readable<S>(_of: &S, most_ns: u64) {
+    std::thread::sleep(std::time::Duration::from_nanos(most_ns.min(1_000_000)));
 }
 
 /// Does nothing.
@@ -57,6 +64,22 @@ pub fn socket_drops<S>(_socket: &S) -> Option<u32> {
 /// # Errors
 /// Never.
 pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn tell_local<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nothing to undo here.
+///
+/// # Errors
+/// Never.
+pub fn heed_no_errors<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
@@ -238,6 +261,17 @@ impl RecvBatch {
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         std::iter::empty()
     }
+
+    /// Nothing was received.
+    pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
+        std::iter::empty()
+    }
+
+    /// Nothing was received.
+    #[must_use]
+    pub const fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
+        &[]
+    }
 }
 
 /// Unknown here.
@@ -302,4 +336,18 @@ pub fn device_index(_device: &str) -> io::Result<u32> {
 #[must_use]
 pub fn stolen_ns() -> Option<u64> {
     None
+}
+
+/// There are no such names here.
+#[cfg(udperf_unix)]
+#[must_use]
+pub fn abstract_name(_addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    None
+}
+
+/// Whether this is no error of connect(2) but says that a socket that does not block has begun:
+/// EINPROGRESS of Linux or of the BSDs and macOS, and what Windows says in its place.
+#[must_use]
+pub fn is_connecting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(115 | 36)) || error.kind() == io::ErrorKind::WouldBlock
 }

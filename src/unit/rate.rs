@@ -53,6 +53,9 @@ impl PacketRate {
         self.milli_pps
     }
 
+    /// A thousand datagrams a second.
+    pub const KILO: Self = Self { milli_pps: 1_000_000 };
+
     /// Datagrams a second.
     #[must_use]
     pub fn pps(self) -> f64 {

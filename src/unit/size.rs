@@ -31,6 +31,13 @@ pub enum PayloadSize {
     Fixed(u16),
     /// The simple IMIX, 7:4:1 of 18, 548 and 1472 bytes.
     Imix,
+    /// Each as long as whoever writes it says. Not a word that can be asked for.
+    Varied {
+        /// The mean in bytes, rounded.
+        mean: u16,
+        /// The largest in bytes.
+        largest: u16,
+    },
 }
 
 impl PayloadSize {
@@ -53,6 +60,7 @@ impl PayloadSize {
         match self {
             Self::Fixed(size) => size as usize,
             Self::Imix => IMIX_CYCLE[(sequence % IMIX_CYCLE.len() as u64) as usize] as usize,
+            Self::Varied { largest, .. } => largest as usize,
         }
     }
 
@@ -62,6 +70,7 @@ impl PayloadSize {
         match self {
             Self::Fixed(size) => size as usize,
             Self::Imix => 1_472,
+            Self::Varied { largest, .. } => largest as usize,
         }
     }
 
@@ -69,7 +78,7 @@ impl PayloadSize {
     #[must_use]
     pub fn mean(self) -> f64 {
         match self {
-            Self::Fixed(size) => f64::from(size),
+            Self::Fixed(size) | Self::Varied { mean: size, .. } => f64::from(size),
             Self::Imix => {
                 let sum: u32 = IMIX_CYCLE.iter().map(|&size| u32::from(size)).sum();
                 f64::from(sum) / IMIX_CYCLE.len() as f64
@@ -83,6 +92,7 @@ impl fmt::Display for PayloadSize {
         match self {
             Self::Fixed(size) => f.pad(&size.to_string()),
             Self::Imix => f.pad("imix"),
+            Self::Varied { .. } => f.pad("varied"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One end is killed at a moment that a seed chooses: by what the relay between them has seen, not
 //! by a clock. The other end has to notice, say so, and go on where it can.
 
+use std::time::Instant;
+
 use crate::nets::Place;
 use crate::proc::{PATIENCE, Proc};
 use crate::relay::{Account, Orders, Relay, Seeded};
@@ -67,6 +69,38 @@ fn a_sink_outlives_its_clients() {
     sink.end();
 }
 
+/// Errors that must come back to a sink for the test below: what fills a receive buffer of 64 KiB,
+/// which the kernel doubles, several times over.
+const UNREACHABLE: u64 = 1_000;
+
+/// How often this host has told a sender that nobody is there.
+fn told_unreachable() -> u64 {
+    let snmp = std::fs::read_to_string("/proc/net/snmp").unwrap();
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut both = names.split(' ').zip(values.split(' '));
+    both.find(|(name, _)| *name == "OutDestUnreachs").unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
+    let _alone = alone();
+    let sink = Sink::here("-w 64k");
+    // The kernel gives what comes back for one client to a socket that the client's port decides.
+    for _ in 0..6 {
+        let (relay, client) = running(&sink, "--reverse", Moment::Data(10));
+        client.kill9();
+        drop((relay, client));
+        let (before, end) = (told_unreachable(), Instant::now() + PATIENCE);
+        while told_unreachable() < before + UNREACHABLE {
+            assert!(Instant::now() < end, "nothing comes back");
+            std::thread::yield_now();
+        }
+        still_serves(&Place::here(), sink.at);
+    }
+    sink.end();
+}
+
 #[test]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     let _alone = alone();
@@ -75,31 +109,48 @@ fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     client.kill9();
     drop(client);
     // The sink gives up its client some time after its silence: until then it is busy, and says so.
-    let end = std::time::Instant::now() + NOTICED;
+    let end = Instant::now() + NOTICED;
     loop {
         let done = blast(&Place::here(), sink.at, "-e plain -n 10 -r 1k").finish(NOTICED);
         if done.code == Some(0) {
             break;
         }
         done.expect_error(&[]);
-        assert!(std::time::Instant::now() < end, "still busy with the dead: {done:?}");
+        assert!(Instant::now() < end, "still busy with the dead: {done:?}");
     }
     drop(relay);
     sink.end();
+}
+
+/// Where ports are looked for that nobody has. Arbitrary: below those that the kernel gives to
+/// whoever asks for any (`ip_local_port_range`, ip(7): 32,768 and above), so that a port of a sink
+/// that is gone stays free.
+const FIXED: u16 = 20_000;
+
+/// A sink at a port that nobody gets by chance.
+fn at_fixed_port(turn: u16) -> Sink {
+    let free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+    let port = (FIXED + 100 * turn..).take(100).find(free).unwrap();
+    Sink::start(&Place::here(), &format!("-B 127.0.0.1 -p {port}"))
 }
 
 #[test]
 fn a_client_notices_that_its_sink_is_gone() {
     let _alone = alone();
     let mut random = Seeded(23);
+    let mut left = Vec::new();
     for turn in 0..5 {
         let moment = Moment::any(&mut random);
-        let way = WAYS[turn % 3];
-        let sink = Sink::here("");
-        let (_relay, client) = running(&sink, way, moment);
+        let way = WAYS[usize::from(turn) % 3];
+        let sink = at_fixed_port(turn);
+        let (relay, client) = running(&sink, way, moment);
         sink.proc.kill9();
-        let done = client.finish(NOTICED);
-        assert!(done.code == Some(1) && done.signal.is_none(), "{way} {moment:?}: {done:?}");
+        left.push((relay, client, sink.at, format!("{way} {moment:?}"), Instant::now()));
+    }
+    // They take their time, all at once.
+    for (_relay, client, at, id, killed) in left {
+        let done = client.finish(NOTICED.saturating_sub(killed.elapsed()));
+        assert!(done.code == Some(1) && done.signal.is_none(), "{id}: {done:?}");
         done.expect_error(&[]);
         assert!(!done.stderr.contains("panicked"), "{done:?}");
         // Whatever it has to say of what was measured so far is a whole document or nothing.
@@ -107,7 +158,7 @@ fn a_client_notices_that_its_sink_is_gone() {
             assert_eq!(done.document()["schema"], "udperf/1");
         }
         // The port is free for the next one.
-        let next = Sink::start(&Place::here(), &format!("-B 127.0.0.1 -p {}", sink.at.port()));
+        let next = Sink::start(&Place::here(), &format!("-B 127.0.0.1 -p {}", at.port()));
         still_serves(&Place::here(), next.at);
         next.end();
     }

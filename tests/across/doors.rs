@@ -1,18 +1,22 @@
 //! Nobody there, nobody who answers, the wrong key: a clear error, exit code 1, in bounded time.
 
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 
 use tempfile::NamedTempFile;
 
 use crate::nets::{Nets, Place, SINK, Side};
-use crate::proc::Done;
+use crate::proc::{Done, Proc};
 use crate::relay::{Orders, Relay};
 use crate::rig::{NOTICED, Sink, alone, any, blast, still_serves};
 
+fn trying(place: &Place, target: SocketAddr, words: &str) -> Proc {
+    blast(place, target, &format!("-e plain -n 500 -r 5k {words}"))
+}
+
 #[track_caller]
-fn try_to(place: &Place, target: std::net::SocketAddr, words: &str) -> Done {
-    blast(place, target, &format!("-e plain -n 500 -r 5k {words}")).finish(NOTICED)
+fn try_to(place: &Place, target: SocketAddr, words: &str) -> Done {
+    trying(place, target, words).finish(NOTICED)
 }
 
 #[test]
@@ -20,8 +24,8 @@ fn where_no_sink_listens_that_is_said() {
     let _alone = alone();
     // Bound and let go: nobody listens there.
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for way in ["", "--reverse", "--bidir"] {
-        let done = try_to(&Place::here(), closed, way);
+    let ways = ["", "--reverse", "--bidir"].map(|way| trying(&Place::here(), closed, way));
+    for done in ways.map(|client| client.finish(NOTICED)) {
         done.expect_error(&["sink", &closed.port().to_string()]);
         assert!(done.stdout.trim().is_empty(), "nothing was measured: {done:?}");
     }
@@ -31,11 +35,14 @@ fn where_no_sink_listens_that_is_said() {
 fn where_no_sink_listens_across_a_network_that_is_said() {
     let _alone = alone();
     let Some(nets) = Nets::make(&[]) else { return };
-    try_to(&nets.place(Side::B), SINK, "").expect_error(&["sink", "7788"]);
+    let trying = |target| trying(&nets.place(Side::B), target, "");
+    let no_sink = trying(SINK);
     // No such host, and no route at all.
-    for nobody in ["10.78.0.99:7788", "10.99.0.1:7788"] {
-        let done = try_to(&nets.place(Side::B), nobody.parse().unwrap(), "");
-        done.expect_error(&[nobody.split(':').next().unwrap()]);
+    let nobody = ["10.78.0.99", "10.99.0.1"];
+    let clients = nobody.map(|ip| (ip, trying(SocketAddr::new(ip.parse().unwrap(), 7_788))));
+    no_sink.finish(NOTICED).expect_error(&["sink", "7788"]);
+    for (ip, client) in clients {
+        client.finish(NOTICED).expect_error(&[ip]);
     }
 }
 

@@ -125,18 +125,22 @@ fn a_relay_in_another_namespace_is_told_as_exactly() {
 fn half_of_all_control_may_be_lost() {
     let _alone = alone();
     let sink = Sink::here("");
-    for seed in 1..=2 {
+    let mistreated = |seed, way, flag| {
+        let how = Mistreat { seed, drop: 50, repeat: 15, delay: 15 };
+        let orders = Orders::default().mistreat(how).every(way, 10, 5, Deed::Drop);
+        let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
+        let report = report(&Place::here(), relay.at, &format!("-e plain -n {COUNT} -r 5k {flag}"));
+        let account = relay.stop().sound();
+        assert!(account.forward.control_dropped + account.back.control_dropped > 0);
+        assert_eq!(account.lane(way).came, COUNT, "seed {seed}: nothing is measured twice");
+        compare(only(&report), &account, way, &format!("seed {seed} {flag}"));
+    };
+    // Both wait most of the time, for what has to be said again.
+    std::thread::scope(|scope| {
         for (way, flag) in [(Way::Forward, ""), (Way::Back, "--reverse")] {
-            let how = Mistreat { seed, drop: 50, repeat: 15, delay: 15 };
-            let orders = Orders::default().mistreat(how).every(way, 10, 5, Deed::Drop);
-            let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
-            let report =
-                report(&Place::here(), relay.at, &format!("-e plain -n {COUNT} -r 5k {flag}"));
-            let account = relay.stop().sound();
-            assert!(account.forward.control_dropped + account.back.control_dropped > 0);
-            assert_eq!(account.lane(way).came, COUNT, "seed {seed}: nothing is measured twice");
-            compare(only(&report), &account, way, &format!("seed {seed} {flag}"));
+            let mistreated = &mistreated;
+            scope.spawn(move || (1..=2).for_each(|seed| mistreated(seed, way, flag)));
         }
-    }
+    });
     sink.end();
 }

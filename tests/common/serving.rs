@@ -19,28 +19,42 @@ pub struct Serving {
 impl Serving {
     /// Starts it with these words, separated by blanks, and waits until it is bound.
     pub fn start(words: &str) -> Self {
+        Self::of("sink", words)
+    }
+
+    /// The same with another command that listens.
+    pub fn of(kind: &str, words: &str) -> Self {
         let mut command = super::udperf();
-        command.args(["sink", "-q", "-J", "-p", "0"]).args(words.split_whitespace());
+        command.args([kind, "-q", "-J", "-p", "0"]).args(words.split_whitespace());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the sink says: {line}"));
+        let port = port.unwrap_or_else(|| panic!("{kind} says: {line}"));
         Self { child: Some(child), port, _stderr: stderr }
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Ends it once it has read all that arrived; its document.
-    pub fn end(mut self) -> Value {
+    pub fn end(self) -> Value {
         while self.waiting() > 0 {
             std::thread::yield_now();
         }
-        let child = self.child.take().unwrap();
-        let id = child.id().to_string();
+        let id = self.process().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130));
+        self.ended(130)
+    }
+
+    /// Waits until it ends by itself, with this code; its document.
+    pub fn ended(mut self, code: i32) -> Value {
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod payload;
 mod targets;
 
 /// Pseudo-random and mutated inputs for each target.
@@ -61,4 +62,48 @@ fn both_ends_of_a_session() {
     let mut control = targets::Control::new();
     let samples = control.samples();
     inputs(&samples, |bytes| control.converse(bytes));
+}
+
+#[test]
+fn replies() {
+    let mut replies = payload::Replies::new();
+    let mut heard = 0;
+    inputs(&replies.samples(), |bytes| heard += usize::from(replies.hear(bytes)));
+    assert!(heard > INPUTS / 20, "{heard}");
+}
+
+/// Two pings of UDP, to port 53, in IPv4 without a link layer.
+const PCAP: &[u8] = b"\xD4\xC3\xB2\xA1\x02\0\x04\0\0\0\0\0\0\0\0\0\xFF\xFF\0\0\x65\0\0\0\
+    \x01\0\0\0\x05\0\0\0\x20\0\0\0\x20\0\0\0\
+    \x45\0\0\x20\0\0\0\0\x40\x11\0\0\x0A\0\0\x01\x0A\0\0\x02\x9C\x40\0\x35\0\x0C\0\0ping\
+    \x02\0\0\0\x05\0\0\0\x20\0\0\0\x20\0\0\0\
+    \x45\0\0\x20\0\0\0\0\x40\x11\0\0\x0A\0\0\x01\x0A\0\0\x02\x9C\x40\0\x35\0\x0C\0\0pong";
+
+/// The same in pcapng: section, interface, and one packet.
+const PCAPNG: &[u8] = b"\x0A\x0D\x0D\x0A\x1C\0\0\0\x4D\x3C\x2B\x1A\x01\0\0\0\
+    \xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x1C\0\0\0\
+    \x01\0\0\0\x14\0\0\0\x65\0\0\0\0\0\0\0\x14\0\0\0\
+    \x06\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\x20\0\0\0\x20\0\0\0\
+    \x45\0\0\x20\0\0\0\0\x40\x11\0\0\x0A\0\0\x01\x0A\0\0\x02\x9C\x40\0\x35\0\x0C\0\0ping\
+    \x40\0\0\0";
+
+#[test]
+fn captures() {
+    let mut read = 0;
+    inputs(&[PCAP.to_vec(), PCAPNG.to_vec()], |bytes| read += usize::from(payload::capture(bytes)));
+    assert!(read > INPUTS / 20, "{read}");
+}
+
+#[test]
+fn templates() {
+    let real = [
+        "a{id}b",
+        "{choice:01|0203}{counter:u8}",
+        "{random:alnum:9}\n{time:ms:hex8}{{}}",
+        "01 02{id:u16le}ff",
+    ];
+    let mut compiled = 0;
+    let real = real.map(|text| text.as_bytes().to_vec());
+    inputs(&real, |bytes| compiled += payload::template(bytes));
+    assert!(compiled > INPUTS / 20, "{compiled}");
 }

@@ -9,17 +9,28 @@ const HOT_FILES: &[&str] = &[
     "src/run/send.rs",
     "src/run/receive.rs",
     "src/run/probe.rs",
+    "src/run/exchange/mod.rs",
+    "src/run/exchange/asker.rs",
+    "src/run/exchange/hearer.rs",
+    "src/run/echo/turn.rs",
+    "src/run/echo/desk.rs",
+    "src/run/echo/delay.rs",
     "src/net/wait.rs",
     "src/measure/tally.rs",
+    "src/measure/flights.rs",
+    "src/measure/exchange.rs",
     "src/measure/stall.rs",
     "src/wire/header.rs",
     "src/measure/window.rs",
     "src/measure/latency.rs",
     "src/measure/jitter.rs",
+    "src/payload/number.rs",
+    "src/payload/patch.rs",
+    "src/payload/requests.rs",
 ];
 
 /// Folders that are hot throughout.
-const HOT_FOLDERS: &[&str] = &["src/net/engine/", "src/pace/"];
+const HOT_FOLDERS: &[&str] = &["src/net/engine/", "src/pace/", "src/payload/reply/"];
 
 /// What a hot loop must not do, as it is written: print, format, lock, allocate, ask for dynamic
 /// dispatch, or read a clock that is not ours.

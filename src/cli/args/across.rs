@@ -12,11 +12,6 @@ use crate::plan::Pinning;
 use crate::unit::{Nanos, Rate, parse_buffer};
 
 /// Send to a sink on another host, or have it send, and report from both ends.
-///
-/// All goes over one UDP port: start `udperf sink` there, and nothing else. Each lost datagram is
-/// charged to the place where it was lost, at either end; what neither end explains was lost in
-/// the network between. One-way latency is given with the bound within which the two clocks are
-/// known.
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
@@ -72,9 +67,6 @@ pub enum Spread {
 }
 
 /// Receive on a fixed port: serve any number of `udperf blast`, and count whatever else arrives.
-///
-/// It sends nothing but answers until a client has proved that it owns its address, and never to
-/// anybody else.
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
@@ -178,7 +170,7 @@ fn parse_group(word: &str) -> Result<MulticastGroup, String> {
 }
 
 /// Cores of receivers alone.
-fn parse_cores(word: &str) -> Result<Pinning, String> {
+pub(super) fn parse_cores(word: &str) -> Result<Pinning, String> {
     match word {
         "auto" => Ok(Pinning::Auto),
         "off" => Ok(Pinning::Off),

@@ -9,9 +9,6 @@ use super::{CellArgs, ColorWhen};
 use crate::unit::parse_buffer;
 
 /// Sender and receiver in one process, over loopback by default.
-///
-/// Without flags it measures four payload sizes, each flat out for rate and loss, then at half that
-/// rate for latency: flat out, latency is mostly the depth of the receive queue.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BenchArgs {

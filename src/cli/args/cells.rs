@@ -46,8 +46,9 @@ pub struct CellArgs {
 
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row. With
-    /// --pace ramp, which brings its own rates: none.
+    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row; load:
+    /// 1k, or with --outstanding max; ping: as replies come. With --pace ramp or recorded, which
+    /// bring their own rates: none.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub rates: Vec<Rate>,
 
@@ -55,7 +56,8 @@ pub struct CellArgs {
     #[arg(short = 'b', value_name = "BITS", conflicts_with = "rates", value_parser = parse_bits)]
     pub bits: Option<Rate>,
 
-    /// How datagrams follow each other at a rate: even · burst:N · poisson · ramp:FROM..TO (rates)
+    /// How datagrams follow each other: even · burst:N · poisson · ramp:FROM..TO (rates) · recorded
+    /// (load --pcap)
     #[arg(long, value_name = "PACE", default_value = "even")]
     pub pace: PaceKind,
 
@@ -63,7 +65,8 @@ pub struct CellArgs {
     #[arg(short = 'P', long, value_name = "N")]
     pub streams: Option<u16>,
 
-    /// Sender threads, and receiver threads, each with its own socket
+    /// Sender threads, and receiver threads, each with its own socket; load, ping: threads that do
+    /// both
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: u16,
 

@@ -1,15 +1,24 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `lower.rs`.
 
 mod across;
+mod ask;
 mod bench;
 mod cells;
+mod echo;
 mod output;
+mod requests;
+mod talk;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
+pub use ask::{LoadArgs, PingArgs};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
+pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
+pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub(crate) use talk::Here;
+pub use talk::TalkArgs;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -32,11 +41,46 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure the UDP send/recvfrom hot path of this host: rate, loss and latency by payload size
+    ///
+    /// Without flags it measures four payload sizes, each flat out for rate and loss, then at half
+    /// that rate for latency: flat out, latency is mostly the depth of the receive queue.
     Bench(Box<BenchArgs>),
     /// Send to a sink, or have it send: rate, loss and latency of the path between two hosts
+    ///
+    /// All goes over one UDP port: start `udperf sink` there, and nothing else. Each lost datagram
+    /// is charged to the place where it was lost, at either end; what neither end explains was lost
+    /// in the network between. One-way latency is given with the bound within which the two clocks
+    /// are known.
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count whatever else arrives
+    ///
+    /// It sends nothing but answers until a client has proved that it owns its address, and never
+    /// to anybody else.
     Sink(Box<SinkArgs>),
+    /// Ask any UDP server at a rate, and match its replies: how many, how late, and what is lost
+    ///
+    /// An open loop by default: requests leave on schedule whatever the server does, so a server
+    /// that falls behind is seen falling behind. A request without a reply within --timeout is a
+    /// timeout, and counts in p99 with loss. With --outstanding N, a closed loop as dnsperf and wrk
+    /// have it: at most N requests wait at once, and a slow server is asked less.
+    Load(Box<LoadArgs>),
+    /// Round-trip time to whoever returns what it gets
+    ///
+    /// A closed loop by default: one request at a time, as fast as replies come. With --rate an
+    /// open one, and latency from the moment each was due. Round trips are never halved.
+    Ping(Box<PingArgs>),
+    /// Send a datagram by hand and see what comes back: UDP, TCP, Unix sockets; text, hex, files
+    ///
+    /// Each line that is typed is sent; each datagram that arrives is shown with its time (UTC),
+    /// sender and size. With PEER, lines go there from a free port. Without, it waits at a port,
+    /// and answers who was heard last. What is no text is shown as hex.
+    ///
+    /// At a terminal, lines that begin with / are commands. In a pipe, all lines are data, byte for
+    /// byte; payloads that arrive go to standard output, a line each, and who sent them to standard
+    /// error. Over TCP and Unix streams, lines keep their newlines.
+    Talk(Box<TalkArgs>),
+    /// Return each datagram to its sender: what ping and load need at the other end
+    Echo(Box<EchoArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::inbox::Inbox;
 use super::plain::SLACK;
-use super::{Datagram, Pull, Push, Rx, Sent, Tx, send};
+use super::{Datagram, Pull, Push, Rx, Sent, Tx, len_at, lens, send};
 use crate::sys::{self, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -21,6 +21,7 @@ const BATCH: usize = 64;
 pub struct BatchTx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
     size: PayloadSize,
+    lens: Vec<u16>,
     arena: Arena,
     calls: SendBatch,
 }
@@ -40,7 +41,8 @@ impl<S: Datagram> BatchTx<S> {
         let mut arena = Arena::new(size.largest(), batch.unwrap_or(BATCH));
         arena.slots_mut().for_each(fill);
         let calls = SendBatch::new(arena.len(), to.map(S::ip));
-        Self { sockets, size, arena, calls }
+        let lens = lens(size, arena.len());
+        Self { sockets, size, lens, arena, calls }
     }
 }
 
@@ -62,10 +64,15 @@ impl<S: Datagram> Tx for BatchTx<S> {
     }
 
     #[inline]
+    fn lens(&mut self) -> &mut [u16] {
+        &mut self.lens
+    }
+
+    #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let (socket, size) = (&self.sockets[flow], self.size);
-        let slots = self.arena.slots().take(count).zip(first_sequence..);
-        let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
+        let (socket, size, lens) = (&self.sockets[flow], self.size, &self.lens);
+        let slots = self.arena.slots().take(count).enumerate();
+        let payloads = slots.map(|(at, slot)| &slot[..len_at(lens, at, size, first_sequence)]);
         let Sent { left, refused, error, syscalls } =
             send(&mut self.calls, socket, payloads, count, |_| 1);
         Push { sent: left, packets: left as u64, refused, error, syscalls }
@@ -79,7 +86,9 @@ impl<S: Datagram> Tx for BatchTx<S> {
 /// Receives many datagrams by one call, with their senders' addresses.
 #[derive(Debug)]
 pub struct BatchRx<S: Datagram = UdpSocket> {
-    socket: S,
+    sockets: Vec<S>,
+    /// The one that is looked at.
+    at: usize,
     inbox: Inbox,
 }
 
@@ -96,13 +105,27 @@ impl<S: Datagram> BatchRx<S> {
         batch: Option<usize>,
         stamps: bool,
     ) -> io::Result<Self> {
+        Self::many(vec![socket], size, batch, stamps)
+    }
+
+    /// The same on several sockets, one at a time.
+    ///
+    /// # Errors
+    /// Where timestamps are wanted and there are none.
+    // cold: set-up
+    pub fn many(
+        sockets: Vec<S>,
+        size: PayloadSize,
+        batch: Option<usize>,
+        stamps: bool,
+    ) -> io::Result<Self> {
         if stamps {
-            sys::set_timestamps(&socket)?;
+            sockets.iter().try_for_each(sys::set_timestamps)?;
         }
         let slot_len = size.largest() + SLACK;
         let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
         let inbox = Inbox::new(slots, slot_len, Wants { stamps, ..Wants::default() });
-        Ok(Self { socket, inbox })
+        Ok(Self { sockets, at: 0, inbox })
     }
 }
 
@@ -111,7 +134,7 @@ impl<S: Datagram> Rx for BatchRx<S> {
 
     #[inline]
     fn pull(&mut self) -> Pull {
-        self.inbox.pull(&self.socket)
+        self.inbox.pull(&self.sockets[self.at])
     }
 
     #[inline]
@@ -121,7 +144,11 @@ impl<S: Datagram> Rx for BatchRx<S> {
         }
     }
 
+    fn turn_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     fn sockets(&mut self) -> &mut [S] {
-        std::slice::from_mut(&mut self.socket)
+        &mut self.sockets
     }
 }

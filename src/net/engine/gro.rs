@@ -27,7 +27,9 @@ const PAUSES: u32 = 32;
 /// Receives super-packets, several by one call.
 #[derive(Debug)]
 pub struct GroRx<S: Datagram = UdpSocket> {
-    socket: S,
+    sockets: Vec<S>,
+    /// The one that is looked at.
+    at: usize,
     inbox: Inbox,
     /// Whether the latest look found nothing.
     was_empty: bool,
@@ -41,14 +43,24 @@ impl<S: Datagram> GroRx<S> {
     /// Where the system knows no super-packets, or no timestamps and those are wanted.
     // cold: set-up
     pub fn new(socket: S, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
-        sys::set_udp_gro(&socket)?;
+        Self::many(vec![socket], batch, stamps)
+    }
+
+    /// The same on several sockets, one at a time.
+    ///
+    /// # Errors
+    /// Where the system knows no super-packets, or no timestamps and those are wanted.
+    // cold: set-up
+    pub fn many(sockets: Vec<S>, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
+        sockets.iter().try_for_each(sys::set_udp_gro)?;
         if stamps {
-            sys::set_timestamps(&socket)?;
+            sockets.iter().try_for_each(sys::set_timestamps)?;
         }
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
-        let inbox = Inbox::new(slots, SLOT_LEN, Wants { segments: true, stamps });
-        Ok(Self { socket, inbox, was_empty: false })
+        let wants = Wants { segments: true, stamps, ..Wants::default() };
+        let inbox = Inbox::new(slots, SLOT_LEN, wants);
+        Ok(Self { sockets, at: 0, inbox, was_empty: false })
     }
 }
 
@@ -60,7 +72,7 @@ impl<S: Datagram> Rx for GroRx<S> {
         if self.was_empty {
             (0..PAUSES).for_each(|_| std::hint::spin_loop());
         }
-        let pull = self.inbox.pull(&self.socket);
+        let pull = self.inbox.pull(&self.sockets[self.at]);
         self.was_empty = pull.packets == 0;
         pull
     }
@@ -79,7 +91,11 @@ impl<S: Datagram> Rx for GroRx<S> {
         true
     }
 
+    fn turn_to(&mut self, at: usize) {
+        (self.at, self.was_empty) = (at, false);
+    }
+
     fn sockets(&mut self) -> &mut [S] {
-        std::slice::from_mut(&mut self.socket)
+        &mut self.sockets
     }
 }

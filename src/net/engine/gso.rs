@@ -52,7 +52,7 @@ impl<S: Datagram> GsoTx<S> {
             PayloadSize::Fixed(bytes) => {
                 (SEGMENTS.min(PACKET_LEN / usize::from(bytes)).max(1), bytes)
             }
-            PayloadSize::Imix => (1, 0),
+            PayloadSize::Imix | PayloadSize::Varied { .. } => (1, 0),
         };
         let batch = batch.unwrap_or(segments * MESSAGES);
         let segments = segments.min(batch);

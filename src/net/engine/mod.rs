@@ -5,6 +5,7 @@
 
 mod arena;
 mod batch;
+pub mod echo;
 mod gro;
 mod gso;
 mod inbox;
@@ -23,13 +24,13 @@ pub use gso::GsoTx;
 pub use null::{NullLink, NullRx, NullTx};
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
-pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringRx, UringTx};
+pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
 
 use super::Datagram;
 use crate::sys::{self, Message, SendBatch, SendError};
-use crate::unit::Nanos;
+use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
 /// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
@@ -69,6 +70,8 @@ pub struct Pull {
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
+    /// Of those, the ones that brought word that nobody is there (ICMP).
+    pub unreachable: u64,
     /// Whether the queue was found empty.
     pub drained: bool,
 }
@@ -96,6 +99,11 @@ pub trait Tx {
 
     /// Distance of slots in bytes.
     fn stride(&self) -> usize;
+
+    /// The length of each slot's payload, to be written with it; empty where the size decides.
+    fn lens(&mut self) -> &mut [u16] {
+        &mut []
+    }
 
     /// Sends the first `count` leased slots on `flow` (dense, from 0), the first of which has this
     /// sequence number: it decides the payload's size.
@@ -139,7 +147,11 @@ pub trait Rx {
     /// Gives the buffers of the latest pull back.
     fn release(&mut self) {}
 
-    /// The socket, for waiting and for its drop counter; none where there is none.
+    /// Pulls from the socket of this index from now on. Those that know one socket only stay
+    /// with it.
+    fn turn_to(&mut self, _at: usize) {}
+
+    /// The sockets, for waiting and for their drop counters; none where there are none.
     fn sockets(&mut self) -> &mut [Self::Socket] {
         &mut []
     }
@@ -252,10 +264,26 @@ fn nothing(error: &io::Error) -> Pull {
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
         )),
+        unreachable: u64::from(sys::refusal_of(error) == SendError::Unreachable),
         drained: error.kind() == io::ErrorKind::WouldBlock,
         syscalls: 1,
         ..Pull::default()
     }
+}
+
+/// Lengths for so many slots, where each payload has one of its own.
+// cold: set-up
+fn lens(size: PayloadSize, slots: usize) -> Vec<u16> {
+    match size {
+        PayloadSize::Varied { largest, .. } => vec![largest; slots],
+        PayloadSize::Fixed(_) | PayloadSize::Imix => Vec::new(),
+    }
+}
+
+/// The length of the payload in the slot `at`, the first of which has this sequence number.
+#[inline]
+fn len_at(lens: &[u16], at: usize, size: PayloadSize, first_sequence: u64) -> usize {
+    if lens.is_empty() { size.at(first_sequence + at as u64) } else { usize::from(lens[at]) }
 }
 
 /// How long something stamped at `stamp_ns` has waited at `now_ns`, both on the calendar clock;

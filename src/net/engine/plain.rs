@@ -5,7 +5,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Datagram, Pull, Push, Rx, Tx};
+use super::{Datagram, Pull, Push, Rx, Tx, len_at, lens, nothing};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -30,6 +30,7 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
     /// Where to send; `None`: the sockets are connected.
     to: Option<S::Address>,
     size: PayloadSize,
+    lens: Vec<u16>,
     arena: Arena,
 }
 
@@ -46,7 +47,8 @@ impl<S: Datagram> PlainTx<S> {
     ) -> Self {
         let mut arena = Arena::new(size.largest(), TX_BATCH);
         arena.slots_mut().for_each(fill);
-        Self { sockets, to, size, arena }
+        let lens = lens(size, arena.len());
+        Self { sockets, to, size, lens, arena }
     }
 }
 
@@ -68,11 +70,16 @@ impl<S: Datagram> Tx for PlainTx<S> {
     }
 
     #[inline]
+    fn lens(&mut self) -> &mut [u16] {
+        &mut self.lens
+    }
+
+    #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
         let socket = &self.sockets[flow];
         let mut push = Push::default();
-        for (slot, sequence) in self.arena.slots().take(count).zip(first_sequence..) {
-            let payload = &slot[..self.size.at(sequence)];
+        for (at, slot) in self.arena.slots().take(count).enumerate() {
+            let payload = &slot[..len_at(&self.lens, at, self.size, first_sequence)];
             let result = match self.to {
                 None => socket.send(payload),
                 Some(to) => socket.send_to(payload, to),
@@ -102,7 +109,9 @@ impl<S: Datagram> Tx for PlainTx<S> {
 /// Receives each datagram by a call of its own, with its sender's address.
 #[derive(Debug)]
 pub struct PlainRx<S: Datagram = UdpSocket> {
-    socket: S,
+    sockets: Vec<S>,
+    /// The one that is looked at.
+    at: usize,
     arena: Arena,
     lens: [usize; RX_BATCH],
     pulled: usize,
@@ -116,8 +125,15 @@ impl<S: Datagram> PlainRx<S> {
     #[must_use]
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> Self {
+        Self::many(vec![socket], size)
+    }
+
+    /// The same on several sockets, one at a time.
+    #[must_use]
+    // cold: set-up
+    pub fn many(sockets: Vec<S>, size: PayloadSize) -> Self {
         let arena = Arena::new(size.largest() + SLACK, RX_BATCH);
-        Self { socket, arena, lens: [0; RX_BATCH], pulled: 0, limit: 1 }
+        Self { sockets, at: 0, arena, lens: [0; RX_BATCH], pulled: 0, limit: 1 }
     }
 }
 
@@ -127,9 +143,10 @@ impl<S: Datagram> Rx for PlainRx<S> {
     #[inline]
     fn pull(&mut self) -> Pull {
         let mut pull = Pull::default();
+        let socket = &self.sockets[self.at];
         for (slot, len) in self.arena.slots_mut().take(self.limit).zip(&mut self.lens) {
             pull.syscalls += 1;
-            match self.socket.recv_from(slot) {
+            match socket.recv_from(slot) {
                 Ok(received) => {
                     *len = received;
                     pull.datagrams += 1;
@@ -139,7 +156,8 @@ impl<S: Datagram> Rx for PlainRx<S> {
                     break;
                 }
                 Err(error) => {
-                    pull.errors += u64::from(error.kind() != io::ErrorKind::Interrupted);
+                    let failed = nothing(&error);
+                    (pull.errors, pull.unreachable) = (failed.errors, failed.unreachable);
                     break;
                 }
             }
@@ -158,7 +176,11 @@ impl<S: Datagram> Rx for PlainRx<S> {
         }
     }
 
+    fn turn_to(&mut self, at: usize) {
+        (self.at, self.limit) = (at, 1);
+    }
+
     fn sockets(&mut self) -> &mut [S] {
-        std::slice::from_mut(&mut self.socket)
+        &mut self.sockets
     }
 }

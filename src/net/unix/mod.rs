@@ -12,6 +12,12 @@ mod socket;
 
 pub use name::UnixName;
 pub use socket::{Unix, UnixFile};
+#[cfg(udperf_unix)]
+mod stream;
+#[cfg(not(udperf_unix))]
+#[path = "no_stream.rs"]
+mod stream;
+pub(super) use stream::{connect_unix, listen_unix};
 
 use std::io;
 
@@ -64,6 +70,17 @@ pub enum UnixError {
     #[error("cannot connect to unix:{name}: {source}; start `udperf sink -B unix:{name}`")]
     NoSink {
         /// The sink's.
+        name: UnixName,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// connect(2) failed, to a listener for streams.
+    #[error(
+        "cannot connect to unix:{name}: {source}; start the server, e.g. `udperf talk --stream \
+         --bind unix:{name}`"
+    )]
+    NoListener {
+        /// The listener's.
         name: UnixName,
         /// What the system says.
         source: io::Error,

@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::super::Datagram;
 use super::{UnixError, UnixName};
-use crate::sys::SendError;
+use crate::sys::{self, SendError};
 use crate::unit::SocketName;
 
 /// An AF_UNIX datagram socket, non-blocking, with what it was granted.
@@ -43,6 +43,15 @@ impl Unix {
     /// [`UnixError`]; what it was bound to is left alone then.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         let socket = create(buffer)?;
+        let file = Self::bind_socket(&socket, name)?;
+        Ok((Self::of(socket), file))
+    }
+
+    /// Gives a socket of any type this name, in place of one whose process has died.
+    pub(super) fn bind_socket(
+        socket: &Socket,
+        name: &UnixName,
+    ) -> Result<Option<UnixFile>, UnixError> {
         let refused = |source| UnixError::Bind { name: name.clone(), source };
         let path = name.path();
         let addr = SockAddr::unix(&path).map_err(refused)?;
@@ -52,8 +61,7 @@ impl Unix {
             bound = socket.bind(&addr);
         }
         bound.map_err(refused)?;
-        let file = matches!(name, UnixName::File(_)).then_some(UnixFile(path));
-        Ok((Self::of(socket), file))
+        Ok(matches!(name, UnixName::File(_)).then_some(UnixFile(path)))
     }
 
     /// A socket without a name that sends to the one of this name.
@@ -99,6 +107,29 @@ impl Unix {
     /// What sendto(2) says.
     pub fn send_to(&self, payload: &[u8], to: &SocketName) -> io::Result<usize> {
         self.socket.send_to(payload, to.path())
+    }
+
+    /// Receives a datagram; its length, and the name of its sender, in the abstract namespace too.
+    ///
+    /// # Errors
+    /// What recvfrom(2) says.
+    pub fn hear(&self, slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
+        let (len, from) = self.socket.recv_from(slot)?;
+        let file = from.as_pathname().map(|path| UnixName::File(path.to_owned()));
+        let in_abstract = || {
+            let name = sys::abstract_name(&from)?;
+            Some(UnixName::Abstract(String::from_utf8_lossy(name).into_owned()))
+        };
+        Ok((len, file.or_else(in_abstract)))
+    }
+
+    /// Sends to the socket of this name, in the abstract namespace too.
+    ///
+    /// # Errors
+    /// What sendto(2) says.
+    pub fn say(&self, payload: &[u8], to: &UnixName) -> io::Result<usize> {
+        let addr = SockAddr::unix(to.path())?;
+        SockRef::from(&self.socket).send_to(payload, &addr)
     }
 
     fn of(socket: Socket) -> Self {

@@ -61,7 +61,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub(super) static METRICS: [Metric; 30] = [
+pub(super) static METRICS: [Metric; 33] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
@@ -101,6 +101,9 @@ pub(super) static METRICS: [Metric; 30] = [
     count("reordered", |c| Some(c.ledger.reordered? as f64)),
     count("foreign", |c| Some(c.ledger.foreign? as f64)),
     count("corrupt", |c| Some(c.ledger.corrupt? as f64)),
+    count("timeouts", |c| Some(c.exchange.as_ref()?.timeouts as f64)),
+    count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
+    count("errors", |c| Some(c.exchange.as_ref()?.errors.values().sum::<u64>() as f64)),
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.as_ref()?.count) as f64)),

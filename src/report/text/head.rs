@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::exchange;
 use super::ink::{GLUE, Ink, Tone, counted, dotted, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Host, Report, Side, SocketBuffer};
@@ -24,7 +25,7 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
         title.push(ink.paint(Tone::Doubt, &doubt));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
-    for items in [host(&report.host), sink(report), settings(report)] {
+    for items in [host(&report.host), sink(report), asking(report), settings(report)] {
         if !items.is_empty() {
             lines.extend(ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)));
         }
@@ -58,7 +59,7 @@ fn planned(scenario: &Value) -> Option<u64> {
     let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
     let pace = scenario.get("pace").and_then(Value::as_str).unwrap_or_default();
     // A ramp brings its own rates.
-    let rates = if pace.starts_with("ramp:") { 1 } else { length("rates")? };
+    let rates = if pace.starts_with("ramp:") || pace == "recorded" { 1 } else { length("rates")? };
     let trials = scenario.get("trials")?.as_u64()?;
     // Both at once, each direction is a cell.
     let ways = if text(scenario, "route") == Some("both") { 2 } else { 1 };
@@ -72,7 +73,7 @@ fn path(report: &Report) -> Option<String> {
     }
     let target = text(&report.scenario, "target").unwrap_or_default();
     match text(&report.scenario, "route") {
-        Some("forward" | "alone") => return Some(format!("to {target}")),
+        Some("forward" | "alone" | "ask") => return Some(format!("to {target}")),
         Some("reverse") => return Some(format!("from {target}")),
         Some("both") => return Some(format!("both ways with {target}")),
         _ => {}
@@ -138,6 +139,9 @@ fn settings(report: &Report) -> Vec<String> {
     items.extend(number(scenario, "streams").map(|streams| counted(streams, "stream")));
     let threads = number(scenario, "threads").filter(|&threads| threads > 1);
     items.extend(threads.map(|threads| {
+        if exchange::asks(report) {
+            return counted(threads, "thread");
+        }
         format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver"))
     }));
     items.extend(cores(report));
@@ -148,6 +152,11 @@ fn settings(report: &Report) -> Vec<String> {
     items.extend(buffers(report));
     items.extend(queue(report));
     items
+}
+
+/// What was asked, where anything was.
+fn asking(report: &Report) -> Vec<String> {
+    if exchange::asks(report) { exchange::settings(report) } else { Vec::new() }
 }
 
 /// Where the workers ran.
@@ -161,6 +170,7 @@ fn cores(report: &Report) -> Option<String> {
     if cell.direction.is_none() {
         return Some(match (&cell.tx.cores[..], receiver(cell).map_or(&[][..], |rx| &rx.cores)) {
             ([], []) => "not pinned".to_owned(),
+            (tx, []) => list(tx),
             (tx, rx) => format!("{} → {}", list(tx), list(rx)),
         });
     }

@@ -1,5 +1,6 @@
 //! The line that says where every datagram went.
 
+use super::exchange;
 use super::ink::{GLUE, Ink, Tone, glue, grouped};
 use super::rows::is_one_ended;
 use crate::report::document::{Ledger, Report};
@@ -8,6 +9,9 @@ use crate::report::warnings::is_path;
 /// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
 /// Of what was only sent, there is nothing to add up.
 pub(super) fn draw(report: &Report, ink: Ink) -> String {
+    if exchange::asks(report) {
+        return exchange::ledger(report, ink);
+    }
     let sum =
         |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
     let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));

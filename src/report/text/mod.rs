@@ -3,6 +3,8 @@
 
 mod across;
 mod doubts;
+mod echo;
+mod exchange;
 mod head;
 mod ink;
 mod ledger;
@@ -15,6 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use echo::echo;
 pub use sink::sink;
 
 use super::document::Report;
@@ -45,6 +48,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let sheet = Sheet::of(report);
     let mut parts = vec![head::draw(report, ink, width)];
     parts.extend(head::partial(report, ink, width));
+    parts.extend(exchange::generator(report, ink, width));
     if !sheet.rows.is_empty() {
         parts.extend(matrix::draw(&sheet, ink));
         parts.push(table::draw(&sheet, ink, width));

@@ -204,7 +204,12 @@ fn schedule(report: &Report) -> Option<String> {
 fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
     let mut cells = sheet.rows.iter().flat_map(|row| &row.timing);
     let any = cells.any(|cell| cell.pace.is_none() && cell.latency.is_some());
-    let text = "has no schedule: latency starts at departure, and is mostly the wait in the queue";
+    let text = if sheet.asks {
+        "has no schedule: latency starts at departure, so what a slow reply keeps from being asked \
+         shows nowhere; a --rate shows it"
+    } else {
+        "has no schedule: latency starts at departure, and is mostly the wait in the queue"
+    };
     any.then(|| text.to_owned())
 }
 

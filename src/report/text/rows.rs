@@ -1,5 +1,6 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
+use super::exchange;
 use crate::report::document::{Cell, Latency, Report, Side, StallSum};
 use crate::report::warnings::is_uncut;
 use crate::unit::show_nanos;
@@ -34,6 +35,8 @@ pub(super) struct Sheet<'a> {
     pub(super) both: bool,
     /// Whether only the sending side is known.
     pub(super) one_ended: bool,
+    /// Whether datagrams were requests.
+    pub(super) asks: bool,
 }
 
 impl<'a> Sheet<'a> {
@@ -76,7 +79,8 @@ impl<'a> Sheet<'a> {
             }
         }
         let trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
-        Self { rows, merged, trials, both, one_ended }
+        let asks = exchange::asks(report);
+        Self { rows, merged, trials, both, one_ended, asks }
     }
 
     /// The highest rate of all that can be compared, which fills the bar: what was never cut beside
@@ -120,6 +124,11 @@ impl Row<'_> {
 
     fn any(&self) -> Option<&Cell> {
         self.speed.first().or_else(|| self.timing.first()).copied()
+    }
+
+    /// Whether datagrams were requests.
+    pub(super) fn asks(&self) -> bool {
+        self.any().is_some_and(|cell| cell.exchange.is_some())
     }
 
     /// Whether super-packets went whole from end to end.

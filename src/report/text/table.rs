@@ -83,6 +83,9 @@ impl Column {
     const fn title_in(self, sheet: &Sheet<'_>) -> &'static str {
         match self {
             Self::Pps if sheet.one_ended => "sent",
+            Self::Pps if sheet.asks => "answered",
+            Self::Loss if sheet.asks => "no reply",
+            Self::Cpu if sheet.asks => "CPU",
             _ => self.title(),
         }
     }
@@ -162,7 +165,7 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
         (Column::Pps, true),
         (Column::Spread, sheet.trials),
         (Column::Bar, sheet.rows.len() > 1),
-        (Column::Bits, true),
+        (Column::Bits, !sheet.asks),
         (Column::Loss, !sheet.one_ended),
         (Column::Cpu, true),
         (Column::P50, !sheet.one_ended),
@@ -262,6 +265,9 @@ fn cpu(row: &Row<'_>) -> Option<String> {
     let side = |share: Option<f64>| {
         share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{:.0}", share * 100.0))
     };
+    if row.asks() {
+        return tx.map(|_| format!("{}%", side(tx)));
+    }
     tx.or(rx).map(|_| format!("{}/{}%", side(tx), side(rx)))
 }
 
@@ -325,12 +331,11 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
 
 /// What the latency is, from the longest way to say it to the shortest.
 fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
-    let mut known =
-        sheet.rows.iter().flat_map(|row| &row.timing).filter_map(|c| c.latency.as_ref());
-    let way = match known.next() {
-        Some(latency) if latency.kind == "round_trip" => "round trip",
-        _ => "one way",
-    };
+    let way = if sheet.asks { "round trip" } else { "one way" };
+    let scheduled = sheet.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());
+    if sheet.asks && !scheduled {
+        return vec![way.to_owned()];
+    }
     let Some(word) = sheet.merged else {
         return vec![
             format!("latency, {way} from schedule"),

@@ -1,6 +1,6 @@
 //! Doubts that the kernel raises: it counted otherwise, or granted less.
 
-use super::{CellContext, is_null, warning};
+use super::{CellContext, is_null, of_datagrams, warning};
 use crate::report::document::{Cell, SocketBuffer, Warning};
 use crate::unit::show_bytes;
 
@@ -41,6 +41,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 const OTHERS: u64 = 1_000;
 
 pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
     if is_null(cell) {
         return None;
     }

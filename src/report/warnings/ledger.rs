@@ -1,6 +1,6 @@
 //! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
 
-use super::{CellContext, exceeds_permille, percent, warning};
+use super::{CellContext, exceeds_permille, of_datagrams, percent, warning};
 use crate::report::document::{Cell, Ledger, LostAt, Refused, Warning};
 use crate::unit::show_bytes;
 
@@ -60,6 +60,7 @@ pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 }
 
 pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
     let (unaccounted, lost) = nowhere(cell).filter(|_| !is_path(cell))?;
     let message = format!(
         "{unaccounted} of {lost} lost datagrams are in no counter of this host: something on the \
@@ -71,6 +72,7 @@ pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 /// What is between two ends may lose what it likes: that is what is measured.
 pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
     let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
     let between = match cell.ends.as_deref() {
         Some("apart") => "neither end's counters have them, so the path between them dropped them",
@@ -95,6 +97,7 @@ pub(crate) fn is_path(cell: &Cell) -> bool {
 }
 
 pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
     let (lost, sent) = (cell.ledger.lost_at.receive_buffer?, cell.ledger.sent);
     exceeds_permille(lost, sent).then(|| {
         let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
@@ -186,7 +189,7 @@ fn refused(cell: &Cell, count: u64, code: &str, why: &str) -> Option<Warning> {
 
 pub(super) fn foreign(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
-        cell.ledger.foreign,
+        of_datagrams(cell)?.ledger.foreign,
         "foreign",
         "not ours: somebody else sends to this port and takes room in its buffer; choose another \
          --port or --bind, or stop the other sender",
@@ -204,7 +207,7 @@ pub(super) fn corrupt(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
-        cell.ledger.duplicate,
+        of_datagrams(cell)?.ledger.duplicate,
         "duplicate",
         "repeats: something on the path doubles them, and the load on the receiver is higher than \
          what was sent",
@@ -213,7 +216,7 @@ pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
-        cell.ledger.late,
+        of_datagrams(cell)?.ledger.late,
         "late",
         "too late to tell whether they were new: they count as lost, so loss may be overstated; a \
          longer --warmup helps if they were left over from it",

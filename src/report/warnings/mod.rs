@@ -12,6 +12,10 @@
 //! | `refused_would_block`, `refused_no_buffers` | a full buffer or queue kept datagrams back |
 //! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |
 //! | `foreign`, `corrupt`, `duplicate`, `late` | arrivals that are not once what was sent |
+//! | `generator_dropped`, `generator_limit` | the generator was the limit, not the server |
+//! | `given_up_early` | ids ran out before replies could come |
+//! | `no_reply`, `from_elsewhere` | requests were not answered, and what is known of why |
+//! | `unmatched`, `error_replies`, `late_replies`, `duplicate_replies` | what came back |
 //! | `warmup_loss` | loss before the measurement, which no figure shows |
 //! | `cut_short` | the cell ended before its end |
 //! | `short_run` | too little was measured for its percentiles |
@@ -29,6 +33,7 @@
 //! | `not_pinned`, `shared_core` | where the workers ran |
 
 mod engine;
+mod exchange;
 mod flows;
 mod kernel;
 mod ledger;
@@ -83,7 +88,8 @@ impl<'a> CellContext<'a> {
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             unix: plan.scenario.unix.is_some(),
-            shared_core: tx.iter().any(|core| core.is_some() && rx.contains(core)),
+            shared_core: plan.scenario.asking.is_none()
+                && tx.iter().any(|core| core.is_some() && rx.contains(core)),
             both: plan.scenario.route == Route::Both,
             by_hash: plan.scenario.by_hash,
             buffer_doubled: host
@@ -100,6 +106,16 @@ type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 /// All checks, worst first: what may make all figures wrong, then what explains some of them.
 const CHECKS: &[Check] = &[
     ledger::broken_ledger,
+    exchange::own_drops,
+    exchange::generator_limit,
+    timing::behind_schedule,
+    exchange::given_up,
+    exchange::no_reply,
+    exchange::elsewhere,
+    exchange::unmatched,
+    exchange::errors,
+    exchange::late,
+    exchange::duplicate,
     ledger::unaccounted,
     ledger::lost_between,
     kernel::kernel_mismatch,
@@ -114,7 +130,6 @@ const CHECKS: &[Check] = &[
     flows::starved,
     flows::skew,
     kernel::buffer_not_granted,
-    timing::behind_schedule,
     ledger::refused_would_block,
     ledger::refused_no_buffers,
     ledger::refused_unreachable,
@@ -148,6 +163,11 @@ fn warning(code: &str, message: impl Into<String>) -> Warning {
 /// Whether datagrams went through the kernel at all.
 fn is_null(cell: &Cell) -> bool {
     cell.engine.tx_active == TxKind::Null.word()
+}
+
+/// A cell whose datagrams are no requests: of those, other checks know more.
+fn of_datagrams(cell: &Cell) -> Option<&Cell> {
+    cell.exchange.is_none().then_some(cell)
 }
 
 /// `3.20 %` of a whole that is not nothing.
@@ -288,6 +308,7 @@ pub(crate) mod tests {
             schedule: None,
             jitter_ns: None,
             stalls: Default::default(),
+            exchange: None,
             kernel: Kernel {
                 socket_drops: Some(0),
                 in_datagrams: Some(count + 12),

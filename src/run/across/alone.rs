@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::measure::{CutShort, Ends, Harvest};
+use crate::measure::{Ends, Harvest};
 use crate::net::steer::SLOT_SHIFT;
 use crate::plan::{Cell, Direction, Limit, Load, Plan};
 use crate::run::RunError;
@@ -73,10 +73,7 @@ impl Bed for Alone {
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
-        let mut harvest = Harvest::of(tx, None, Ends::Across);
-        if harvest.cut_short == Some(CutShort::Stuck) && harvest.tx.refused.unreachable > 0 {
-            harvest.cut_short = Some(CutShort::Unreachable);
-        }
+        let harvest = Harvest::of(tx, None, Ends::Across);
         Ok(vec![Part { direction: Some(Direction::Forward), harvest }])
     }
 }

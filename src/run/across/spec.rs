@@ -118,6 +118,8 @@ impl CellSpec {
     pub(crate) fn objection(&self) -> Option<&'static str> {
         let rates_are_sound = match self.load {
             Load::FlatOut => true,
+            // Captures are asked with, and never sent to a sink.
+            Load::Recorded(..) => false,
             Load::Even(rate) | Load::Poisson(rate, _) => rate.is_sound(),
             Load::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
             Load::Ramp(from, to, over) => {

@@ -12,6 +12,7 @@ use super::server::TICK;
 use crate::clock::Clock;
 use crate::measure::{Glimpse, Strangers};
 use crate::net::{LARGEST, pin_to};
+use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
@@ -25,19 +26,20 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// Starts another one.
+    /// Starts another one; `answers`: it answers pings.
     pub(super) fn add(
         &mut self,
         worker: usize,
         socket: UdpSocket,
         core: Option<usize>,
+        answers: bool,
     ) -> Result<(), RunError> {
         let over = Arc::clone(&self.over);
         let glimpse = Arc::new(Mutex::new(Glimpse::default()));
         self.glimpses.push(Arc::clone(&glimpse));
         let thread = Builder::new()
             .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, core, &over, &glimpse))
+            .spawn(move || count(socket, core, answers, &over, &glimpse))
             .map_err(|source| RunError::Spawn { source })?;
         self.threads.push(thread);
         Ok(())
@@ -64,6 +66,7 @@ impl Others {
 fn count(
     mut socket: UdpSocket,
     core: Option<usize>,
+    answers: bool,
     over: &AtomicBool,
     glimpse: &Mutex<Glimpse>,
 ) -> Strangers {
@@ -85,7 +88,12 @@ fn count(
             *glimpse.lock().unwrap_or_else(PoisonError::into_inner) = strangers.glimpse();
         }
         match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => strangers.count(from, len, moment),
+            Ok((len, from)) => {
+                strangers.count(from, len, moment);
+                if answers && answer_ping(&mut buffer[..len]) {
+                    let _ = socket.send_to(&buffer[..len], from);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let _ = poll.poll(&mut events, Some(TICK));
             }

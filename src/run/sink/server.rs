@@ -19,6 +19,7 @@ use super::session::{Command, House, Session, Tally};
 use crate::clock::Clock;
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
 use crate::net::{Door, Group, GroupOptions, LARGEST, Unix, UnixName};
+use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
@@ -80,6 +81,8 @@ struct Server {
     replies: (Sender<Reply>, Receiver<Reply>),
     out: Vec<(Place, Vec<u8>)>,
     strangers: Strangers,
+    /// Whether clients have to know a key.
+    has_key: bool,
     /// Threads of the other listeners.
     others: Others,
     /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
@@ -112,6 +115,7 @@ impl Server {
             replies: mpsc::channel(),
             out: Vec::new(),
             strangers: Strangers::default(),
+            has_key: options.key.is_some(),
             others: Others::default(),
             leaving: Vec::new(),
             served: Vec::new(),
@@ -134,7 +138,7 @@ impl Server {
             for (other, listener) in listeners.enumerate() {
                 let cores = &options.cores;
                 let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
-                server.others.add(other + 1, listener, core)?;
+                server.others.add(other + 1, listener, core, !server.has_key)?;
             }
             server.locals.push(group.local().into());
             server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
@@ -224,6 +228,10 @@ impl Server {
         match self.answerer.on_datagram(from, datagram, now, &mut self.out) {
             Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
                 self.heard_at = now;
+                // No more than it got, and only to those whom the key does not keep out.
+                if !self.has_key && answer_ping(&mut self.buffer[..len]) {
+                    self.sockets[group].send_to(&self.buffer[..len], &from);
+                }
                 match from {
                     Place::Ip(from) => self.strangers.count(from, len, now),
                     Place::Unix(_) => self.strangers.count_nameless(len, now),

@@ -291,6 +291,7 @@ impl Session {
             let (first, end) = (streams * worker / of, streams * (worker + 1) / of);
             let flows = first as u16..end as u16;
             let socket = &cell.slot.sockets[worker % cell.slot.sockets.len()];
+            socket.report_queue_drops()?;
             let given: Result<Vec<Udp>, _> = flows.clone().map(|_| socket.duplicate()).collect();
             let share = TxShare {
                 common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),

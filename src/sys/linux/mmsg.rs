@@ -3,34 +3,35 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::SockAddr;
 
-use crate::sys::{Message, Wants};
+use crate::sys::{Local, Message, Request, Wants};
 
 /// `SOL_UDP` of `include/linux/socket.h`, the level of UDP's own control messages.
-const SOL_UDP: libc::c_int = 17;
+pub(super) const SOL_UDP: libc::c_int = 17;
 
-/// Room for the control messages of one datagram: a timestamp (32 bytes) and a segment size (24),
-/// aligned as `struct cmsghdr` demands.
+/// Room for the control messages of one datagram: a timestamp (32 bytes), a segment size (24) and
+/// the address it was sent to (32, and 40 of IPv6), aligned as `struct cmsghdr` demands.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_LEN]);
 
-/// `CMSG_SPACE` of a timespec (32) and of an int (24), and as much to spare as one more int takes.
-const CONTROL_LEN: usize = 80;
+/// `CMSG_SPACE` of a timespec (32), of an int (24), of in_pktinfo (32) and in6_pktinfo (40), and as
+/// much to spare as one more int takes.
+const CONTROL_LEN: usize = 152;
 
 /// A message header without anything.
-const EMPTY: libc::mmsghdr = libc::mmsghdr {
+pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
     // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces, no control.
     msg_hdr: unsafe { std::mem::zeroed() },
     msg_len: 0,
 };
 
 /// A piece of memory without any.
-const NO_PIECE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+pub(super) const NO_PIECE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
 /// The headers of one sendmmsg(2), made once.
 #[derive(Debug)]
@@ -204,6 +205,7 @@ impl RecvBatch {
                 segment: len.max(1),
                 truncated: message.msg_hdr.msg_flags & cut != 0,
                 stamp_ns: None,
+                local: None,
             };
             if message.msg_hdr.msg_controllen > 0 {
                 read_control(&message.msg_hdr, &mut found);
@@ -211,6 +213,93 @@ impl RecvBatch {
             found
         })
     }
+
+    /// What was received, in order of arrival, with what it takes to answer.
+    #[inline]
+    pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
+        let slot_len = self.slot_len;
+        let slots = self.bytes.chunks_exact_mut(slot_len).zip(&self.names);
+        self.messages[..self.received].iter().zip(slots).map(move |(message, (slot, name))| {
+            let len = (message.msg_len as usize).min(slot_len);
+            let header = &message.msg_hdr;
+            let cut = header.msg_flags & libc::MSG_TRUNC != 0;
+            let mut found = Message {
+                payload: &[],
+                segment: len.max(1),
+                truncated: cut,
+                stamp_ns: None,
+                local: None,
+            };
+            if header.msg_controllen > 0 {
+                read_control(header, &mut found);
+            }
+            let Message { segment, truncated, local, .. } = found;
+            let from = address_of(name);
+            Request { payload: &mut slot[..len], segment, truncated, from, local }
+        })
+    }
+
+    /// The first `len` bytes of the buffer of the message with this number.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, message: usize, len: usize) -> &[u8] {
+        &self.bytes[message * self.slot_len..][..len]
+    }
+}
+
+/// The address in a name that the kernel has written; `None` where it is of another family.
+#[inline]
+fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match libc::c_int::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says what it is, and the storage is large and aligned enough.
+            let v4 = unsafe { &*std::ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*std::ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let (ip, port) = (Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port));
+            Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// Who sent a message, and where an answer should leave from, by the name and the control messages
+/// that the kernel has written; those must be aligned as `struct cmsghdr` is.
+#[inline]
+#[must_use]
+pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+    // SAFETY: plain old data, for which zeroes are a valid value.
+    let (mut storage, mut header): (libc::sockaddr_storage, libc::msghdr) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    let len = name.len().min(size_of_val(&storage));
+    // SAFETY: both are at least `len` bytes long, and any bytes are a valid storage.
+    unsafe {
+        std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut storage).cast::<u8>(), len);
+    }
+    let mut found =
+        Message { payload: &[], segment: 1, truncated: false, stamp_ns: None, local: None };
+    if !control.is_empty() {
+        header.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_controllen = control.len() as _;
+        read_control(&header, &mut found);
+    }
+    (address_of(&storage), found.local)
+}
+
+/// Where an answer may leave from: not from the address of a multicast group, and by a certain
+/// device only where the address means nothing without.
+fn local_v6(info: &libc::in6_pktinfo) -> Option<Local> {
+    let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+    // Of IPv4 the other message tells more.
+    if ip.is_multicast() || ip.to_ipv4_mapped().is_some() {
+        return None;
+    }
+    let device = if ip.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+    Some(Local { ip: IpAddr::V6(ip), device })
 }
 
 /// Reads the control messages that came with a datagram.
@@ -230,6 +319,15 @@ fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
                     let time: libc::timespec = data.cast::<libc::timespec>().read_unaligned();
                     found.stamp_ns = Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+                    found.local = Some(Local { ip: IpAddr::V4(ip), device: 0 });
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    found.local = local_v6(&info).or(found.local);
                 }
                 _ => {}
             }

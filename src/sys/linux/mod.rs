@@ -5,28 +5,33 @@ mod counters;
 pub mod host;
 mod mmsg;
 mod qdisc;
+mod reply;
 mod socket;
 mod stamps;
 mod steer;
 mod thread;
+mod unix;
 
 pub use std::os::fd::AsFd as Handle;
 
 pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
-pub use mmsg::{RecvBatch, SendBatch};
+pub use mmsg::{RecvBatch, SendBatch, envelope};
 pub use qdisc::qdisc_drops;
+pub use reply::ReplyBatch;
 pub use socket::{
-    bind_device, device_index, forbid_fragments, join_no_group, receive_plainly, refusal_of,
-    refuses_offload, report_queue_drops, reports_queue_drops, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, socket_drops, take_queued_refusal,
+    bind_device, device_index, forbid_fragments, heed_no_errors, is_connecting, join_no_group,
+    receive_plainly, refusal_of, refuses_offload, report_queue_drops, reports_queue_drops,
+    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, socket_drops,
+    take_queued_refusal, tell_local,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
     affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,
-    sleep_until_ns, thread_cpu_ns,
+    sleep_until_ns, thread_cpu_ns, wait_readable,
 };
+pub use unix::abstract_name;
 
 /// Turns the -1 of a system call into the error behind it, so that no call site does.
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {

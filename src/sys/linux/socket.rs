@@ -48,6 +48,20 @@ pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     }
 }
 
+/// Undoes [`report_queue_drops`]: empties the socket's queue of errors, and nothing more comes into
+/// it. What comes back for a datagram then disturbs no socket that is not connected
+/// (`__udp4_lib_err`, net/ipv4/udp.c).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn heed_no_errors(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    if ipv6 {
+        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 0)
+    } else {
+        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 0)
+    }
+}
+
 /// Whether [`report_queue_drops`] took, as the kernel tells it back.
 #[must_use]
 pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {
@@ -90,6 +104,25 @@ pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
     } else {
         set_int(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
     };
+}
+
+/// Whether this is no error of connect(2) but says that a socket that does not block has begun.
+#[must_use]
+pub fn is_connecting(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+/// Has each datagram come with the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
+/// `IPV6_RECVPKTINFO`, ipv6(7)), on an IPv6 socket for both families.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn tell_local(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    let fd = socket.as_fd();
+    if ipv6 {
+        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    }
+    set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
 }
 
 /// Why a send failed.

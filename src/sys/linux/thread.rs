@@ -37,6 +37,18 @@ fn read_clock(clock: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// Sleeps until this file descriptor is readable, or for so long.
+pub fn wait_readable(of: &impl AsRawFd, most_ns: u64) {
+    let time = libc::timespec {
+        tv_sec: (most_ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (most_ns % 1_000_000_000) as libc::c_long,
+    };
+    let mut fd = libc::pollfd { fd: of.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one valid pollfd and a valid timespec; a null signal mask leaves the thread's own.
+    // Whatever comes of it, the caller looks for itself.
+    unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, std::ptr::null()) };
+}
+
 /// Sleeps until `CLOCK_MONOTONIC` has reached `at_ns`, or a signal comes.
 pub fn sleep_until_ns(at_ns: u64) {
     let time = libc::timespec {

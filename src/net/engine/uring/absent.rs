@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 
 use mio::net::UdpSocket;
 
+use super::echo::{Judge, Moved, Responder};
 use super::{Datagram, Pull, Push, Rx, Tx};
+use crate::sys::Reply;
 use crate::unit::{Nanos, PayloadSize};
 
 /// Whether this build has the engine.
@@ -88,6 +90,35 @@ impl<S: Datagram> Rx for UringRx<S> {
     }
 
     fn each(&self, _visit: impl FnMut(&[u8], Option<Nanos>)) {
+        match self.0 {}
+    }
+}
+
+/// Returns datagrams by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringEcho(Infallible);
+
+impl UringEcho {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl Responder for UringEcho {
+    fn turn(&mut self, _judge: &mut impl Judge, _moved: &mut Moved) -> bool {
+        match self.0 {}
+    }
+
+    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _moved: &mut Moved) {
+        match self.0 {}
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
         match self.0 {}
     }
 }

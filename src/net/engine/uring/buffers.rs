@@ -106,6 +106,13 @@ impl Buffers {
         &self.bytes[at..at + self.stride]
     }
 
+    /// The same, to be written.
+    #[inline]
+    pub(super) fn slot_mut(&mut self, id: u16) -> &mut [u8] {
+        let at = self.slot_start(id);
+        &mut self.bytes[at..at + self.stride]
+    }
+
     #[inline]
     fn slot_start(&self, id: u16) -> usize {
         self.start + usize::from(id & (self.count - 1)) * self.stride

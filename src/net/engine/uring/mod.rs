@@ -6,9 +6,11 @@
 //! besides is older: multishot `recvmsg` (6.0), rings of provided buffers (5.19).
 
 mod buffers;
+mod echo;
 mod rx;
 mod tx;
 
+pub use echo::UringEcho;
 pub use rx::UringRx;
 pub use tx::UringTx;
 

@@ -17,7 +17,7 @@ use super::super::plain::SLACK;
 use super::super::{Datagram, Pull, Rx, waited};
 use super::buffers::{Buffers, GROUP};
 use super::ring;
-use crate::sys;
+use crate::sys::{self, Request};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams a pull where nobody asks for another number: as many as `batch` has. One call brings
@@ -103,20 +103,64 @@ impl<S: Datagram> UringRx<S> {
         if stamps {
             sys::set_timestamps(&socket)?;
         }
+        let control_len = if stamps { CONTROL_LEN } else { 0 };
+        let payload_len = size.largest() + SLACK;
+        let mut rx = Self::with_layout(socket, payload_len, batch, control_len, buffers)?;
+        rx.read_ns = stamps.then_some(0);
+        Ok(rx)
+    }
+
+    /// Receives datagrams of up to so many bytes, with so many bytes of control messages.
+    // cold: set-up
+    pub(super) fn with_layout(
+        socket: S,
+        payload_len: usize,
+        batch: usize,
+        control_len: usize,
+        buffers: usize,
+    ) -> io::Result<Self> {
         // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
         let mut layout: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
-        let control_len = if stamps { CONTROL_LEN } else { 0 };
         layout.msg_namelen = NAME_LEN as libc::socklen_t;
         layout.msg_controllen = control_len as _;
         let payload_at = OUT_LEN + NAME_LEN + control_len;
-        let buffer_len = payload_at + size.largest() + SLACK;
+        let buffer_len = payload_at + payload_len;
         let count = Buffers::fitting(buffer_len, buffers);
         // Each buffer can have a result, and the end of the multishot has one more.
         let ring = ring(1, usize::from(count) + 1)?;
         let buffers = Buffers::new(&ring, count, buffer_len)?;
         let pulled = vec![Pulled::default(); batch.clamp(1, count.into())].into_boxed_slice();
         let inbox = Inbox { layout, buffers, pulled, datagrams: 0, payload_at };
-        Ok(Self { ring, socket, inbox, armed: false, read_ns: stamps.then_some(0) })
+        Ok(Self { ring, socket, inbox, armed: false, read_ns: None })
+    }
+
+    /// Shows each datagram of the latest pull by its number, in order of arrival, with what it
+    /// takes to answer.
+    #[inline]
+    pub(super) fn each_request(&mut self, mut visit: impl FnMut(usize, Request<'_>)) {
+        let inbox = &mut self.inbox;
+        for (number, &pulled) in inbox.pulled[..inbox.datagrams].iter().enumerate() {
+            let slot = inbox.buffers.slot_mut(pulled.buffer);
+            let out = RecvMsgOut::parse(slot, &inbox.layout);
+            let (from, local) =
+                out.map_or((None, None), |out| sys::envelope(out.name_data(), out.control_data()));
+            let payload = &mut slot[inbox.payload_at..][..pulled.len];
+            let segment = pulled.len.max(1);
+            visit(number, Request { payload, segment, truncated: false, from, local });
+        }
+    }
+
+    /// The first `len` bytes of the datagram of this number.
+    #[inline]
+    pub(super) fn bytes(&self, number: usize, len: usize) -> &[u8] {
+        let slot = self.inbox.buffers.slot(self.inbox.pulled[number].buffer);
+        &slot[self.inbox.payload_at..][..len]
+    }
+
+    /// The socket.
+    #[inline]
+    pub(super) const fn socket(&self) -> &S {
+        &self.socket
     }
 
     /// Whether the kernel has something to do once we enter it: to fetch what has come, or to arm

@@ -1,0 +1,85 @@
+//! `udperf load` and `udperf ping`, as typed.
+
+use clap::Args;
+
+use super::{CellArgs, RequestArgs};
+use crate::unit::Nanos;
+
+/// Ask any UDP server: requests at a rate, replies matched to them, and latency counted from the
+/// moment each request was due.
+#[derive(Debug, Args)]
+#[command(after_long_help = LOAD_EXAMPLES)]
+pub struct LoadArgs {
+    /// The server: HOST:PORT, IPv6 addresses in brackets
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// What is asked
+    #[command(flatten)]
+    pub requests: RequestArgs,
+
+    /// A closed loop: at most N requests wait for their replies at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub outstanding: Option<u32>,
+
+    /// How long a reply is waited for
+    #[arg(long, value_name = "DUR", default_value = "1s")]
+    pub timeout: Nanos,
+
+    /// Ask addresses outside loopback, private and link-local ranges; needs a rate
+    #[arg(long)]
+    pub allow_public: bool,
+
+    /// What is measured, and how
+    #[command(flatten)]
+    pub cells: CellArgs,
+}
+
+/// Round-trip time to whoever returns what it gets: `udperf echo`, `udperf sink`, or any other.
+#[derive(Debug, Args)]
+#[command(after_long_help = PING_EXAMPLES)]
+pub struct PingArgs {
+    /// Who returns it: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// Requests that wait for their replies at once, at most [default: 1; with --rate: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub outstanding: Option<u32>,
+
+    /// How long a reply is waited for
+    #[arg(long, value_name = "DUR", default_value = "1s")]
+    pub timeout: Nanos,
+
+    /// Ask addresses outside loopback, private and link-local ranges; needs a rate
+    #[arg(long)]
+    pub allow_public: bool,
+
+    /// What is measured, and how
+    #[command(flatten)]
+    pub cells: CellArgs,
+}
+
+/// Shown below the long help of load.
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  udperf load 127.0.0.1:53 --preset dns --name www.example.test -r 50k -t 5
+  udperf load ns1.lab:53 --preset dns --names queries.txt -r 10k,50k,100k
+  udperf load 127.0.0.1:53 --preset dns --name example.test --random-subdomain 8 -r max
+  udperf load 127.0.0.1:123 --preset ntp --outstanding 100
+  udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
+  udperf load game7:27015 --hex 'ffffffff54 {id:u32be}' --match id@5 -r 1k
+  udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
+  udperf load 127.0.0.1:53 --pcap queries.pcap --id-at 0:u16be --pace recorded
+
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+
+/// Shown below the long help of ping.
+const PING_EXAMPLES: &str = "\
+Examples:
+  udperf ping lab7                             one at a time for 10 s, to `udperf echo` there
+  udperf ping lab7 --wait spin -n 100000       neither end sleeps
+  udperf ping lab7 -l 64,1472 -r 1k            on schedule: no slow reply hides another
+  udperf ping 192.168.1.7:7 -t 2               a server of the echo protocol (RFC 862)
+
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";

@@ -1,0 +1,116 @@
+//! `udperf echo`, as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::across::parse_cores;
+use super::{ColorWhen, Wait};
+use crate::plan::{DropRule, EngineWord, Pinning};
+use crate::unit::{Nanos, parse_buffer, parse_count};
+
+/// Return each datagram to its sender, for tests of clients.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct EchoArgs {
+    /// Local address [default: any, of IPv4 and IPv6]
+    #[arg(short = 'B', long, value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+
+    /// Local port; 0: any free one
+    #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
+    pub port: u16,
+
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+
+    /// How to receive and send: plain · batch · offload · uring · auto (the first that is here of
+    /// offload, batch, plain)
+    #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
+    pub engine: EngineWord,
+
+    /// Threads, each with its own socket at the port, among which the kernel spreads the clients
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: u16,
+
+    /// Cores of the threads: auto · off · a list such as 1,3
+    #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
+    pub pin: Pinning,
+
+    /// How a thread waits for readiness
+    #[arg(long, value_name = "HOW", default_value = "hybrid")]
+    pub wait: Wait,
+
+    /// Hold each answer back for so long, counted from when its request was read
+    ///
+    /// Each thread has room for 65536 packets and 32 MiB; what comes beyond that is dropped, and
+    /// counted.
+    #[arg(long, value_name = "DUR")]
+    pub delay: Option<Nanos>,
+
+    /// Do not answer some: 1% (each by chance, from --seed) · 1/N (every Nth of a thread, exactly)
+    #[arg(long, value_name = "RULE")]
+    pub drop: Option<DropRule>,
+
+    /// Seed of what --drop leaves to chance
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// End after so many datagrams; what comes together with the last one is answered, too
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    pub count: Option<u64>,
+
+    /// End after so long: seconds, or 500ms, 2m
+    #[arg(short = 't', long, value_name = "DUR")]
+    pub time: Option<Nanos>,
+
+    /// End after so long without a datagram
+    #[arg(long, value_name = "DUR")]
+    pub idle_timeout: Option<Nanos>,
+
+    /// Use this network device only
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub dev: Option<String>,
+
+    /// Socket buffers to ask for; K/M = 1024
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
+    pub socket_buffer: usize,
+
+    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+
+    /// Say nothing on standard error but where it listens
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Shown below the long help of echo.
+const EXAMPLES: &str = "\
+Examples:
+  udperf echo                                  answer on port 7788 until Ctrl-C
+  udperf echo -B 127.0.0.1 -p 9999 -e plain    as most servers do it
+  udperf echo --delay 20ms --drop 1%           a worse path than there is
+  udperf echo --threads 4 --wait spin -q       as fast as it gets
+  udperf echo -n 1000 -J                       a thousand datagrams, then the document
+
+Each answer has the bytes of its request, and leaves from the address that the request was sent to.
+Two servers that answer everything would answer each other for ever (RFC 862 has no remedy), so
+datagrams from port 0, from the same port number as ours, and from the ports of echo, daytime, qotd,
+chargen and time (7, 13, 17, 19, 37) get no answer, and are counted. A server of another kind at
+another port still would: do not leave it running where strangers can reach it.
+
+Exit codes: 0 well · 1 could not run · 2 usage · 130 interrupted";

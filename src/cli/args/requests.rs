@@ -1,0 +1,184 @@
+//! What is asked of a server that is not ours, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Switch;
+use crate::payload::{Encoding, IdAt, MatchRule};
+
+/// Requests, and how replies are told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub struct RequestArgs {
+    /// Where requests come from
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// What a preset says
+    #[command(flatten)]
+    pub preset: PresetArgs,
+
+    /// How text is written as bytes: utf-8, gbk, latin1, utf-16le and other labels of the Encoding
+    /// Standard [default: utf-8]
+    #[arg(long, value_name = "LABEL", conflicts_with_all = ["preset", "hex", "file", "pcap"])]
+    pub encoding: Option<Encoding>,
+
+    /// Whether braces hold fields [default: on; --file: off]
+    ///
+    /// Fields are written anew into each request:
+    ///   {id}           the id by which the reply is matched; {id:FORMAT}
+    ///   {counter}      the number of the request, from 0; {counter:FORMAT}
+    ///   {random}       {random:FORMAT} · {random:alnum:N} · {random:letters:N}
+    ///   {time}         since 1970: {time:ns} · us · ms · s, each with :FORMAT; {time:rfc3339}
+    ///   {choice:a|b|c} one of these, as --order says
+    /// FORMAT is u8, u16be, u16le, u32be, u32le, u64be, u64le, hex1 to hex16, or dec1 to dec20; a
+    /// number that does not fit loses its highest digits. Without it {id} and {counter} are dec10
+    /// and {random} is hex8; in --hex all are u32be and times u64be. {{ and }} are braces.
+    #[arg(long, value_name = "ON|OFF", conflicts_with_all = ["preset", "pcap"])]
+    #[arg(hide_possible_values = true, verbatim_doc_comment)]
+    pub fields: Option<Switch>,
+
+    /// Order of lines, names, packets and choices: turns (one after the other) · random (by --seed)
+    #[arg(long, value_name = "HOW", default_value = "turns", hide_possible_values = true)]
+    pub order: Turn,
+
+    /// Send only the datagrams of --pcap that go to this port
+    #[arg(long, value_name = "N", requires = "pcap")]
+    pub pcap_port: Option<u16>,
+
+    /// Put an id into each request, over what stands there: OFFSET:FORMAT, such as 0:u16be for DNS
+    #[arg(long, value_name = "OFFSET:FORMAT", conflicts_with = "preset")]
+    pub id_at: Option<IdAt>,
+
+    /// How a reply is told: preset · id@OFFSET · echo (is the request) · any (whatever comes) ·
+    /// none (there are none)
+    ///
+    /// preset: as the protocol has it; without a protocol, by the id at the place where the request
+    /// has it. Where requests have no id, any datagram answers the oldest request of its socket.
+    #[arg(long = "match", value_name = "RULE", default_value = "preset")]
+    pub rule: MatchRule,
+}
+
+/// Where requests come from. `-` as a FILE is standard input.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct SourceArgs {
+    /// What a protocol's clients send: dns · ntp · stun · memcached-udp · coap · statsd · syslog ·
+    /// quic-vn · echo (any server that returns what it gets; of --size)
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub preset: Option<PresetWord>,
+
+    /// This text, with fields such as {id}; see --fields
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+
+    /// These bytes: hex digits, with fields between them, such as '01 02 {id:u32be}'
+    #[arg(long, value_name = "DIGITS")]
+    pub hex: Option<String>,
+
+    /// A request for each line of this file in UTF-8, with fields, without the end of the line;
+    /// empty lines are skipped
+    #[arg(long, value_name = "FILE")]
+    pub lines: Option<PathBuf>,
+
+    /// The bytes of this file as one request
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// The datagrams of UDP in this capture, pcap or pcapng
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+}
+
+/// Flags that belong to presets; those of another preset are refused.
+#[derive(Debug, Args)]
+pub struct PresetArgs {
+    /// dns: ask for this name
+    #[arg(long, value_name = "NAME", requires = "preset", conflicts_with = "names")]
+    pub name: Option<String>,
+
+    /// dns: ask for these names, one a line, each with its type behind it or with that of --type,
+    /// as dnsperf has it; empty lines and those that begin with ; are skipped
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    pub names: Option<PathBuf>,
+
+    /// dns: type of records: A · AAAA · TXT · … · TYPE65280 [default: A]
+    #[arg(long = "type", value_name = "TYPE", requires = "preset")]
+    pub rtype: Option<String>,
+
+    /// dns: take replies of so many bytes, by EDNS [default: 1232]
+    #[arg(long, value_name = "SIZE", requires = "preset", conflicts_with = "no_edns")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1232")]
+    #[arg(value_parser = clap::value_parser!(u16).range(512..))]
+    pub edns: Option<u16>,
+
+    /// dns: without EDNS
+    #[arg(long, requires = "preset")]
+    pub no_edns: bool,
+
+    /// dns: ask for signatures, too (the DO bit)
+    #[arg(long, requires = "preset", conflicts_with = "no_edns")]
+    pub dnssec: bool,
+
+    /// dns: do not ask the server to ask others (no RD bit), as suits authoritative servers
+    #[arg(long, requires = "preset")]
+    pub no_recursion: bool,
+
+    /// dns: put a label of N random letters before each name, so that no cache has it
+    #[arg(long, value_name = "N", requires = "preset")]
+    pub random_subdomain: Option<usize>,
+
+    /// stun: end requests by the attribute FINGERPRINT
+    #[arg(long, requires = "preset")]
+    pub fingerprint: bool,
+
+    /// memcached-udp: get this key, which may have fields: 'user{random:dec3}' [default: udperf]
+    #[arg(long, value_name = "KEY", requires = "preset")]
+    pub key: Option<String>,
+
+    /// coap: get this resource: path?query [default: .well-known/core]
+    #[arg(long, value_name = "PATH", requires = "preset")]
+    pub path: Option<String>,
+
+    /// coap: do not ask for acknowledgements (NON)
+    #[arg(long, requires = "preset")]
+    pub non_confirmable: bool,
+
+    /// statsd: the metric [default: udperf.requests:1|c]; syslog: the message [default: request
+    /// {counter}]; both with fields
+    #[arg(long, value_name = "TEXT", requires = "preset")]
+    pub message: Option<String>,
+}
+
+/// Presets by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetWord {
+    /// Queries of DNS
+    Dns,
+    /// Clients' requests of NTP
+    Ntp,
+    /// Binding requests of STUN
+    Stun,
+    /// Gets of memcached
+    MemcachedUdp,
+    /// Gets of CoAP
+    Coap,
+    /// A metric for statsd
+    Statsd,
+    /// A message for syslog
+    Syslog,
+    /// Version negotiation of QUIC
+    QuicVn,
+    /// Bytes that come back
+    Echo,
+}
+
+/// In which order several requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Turn {
+    /// One after the other
+    Turns,
+    /// Drawn
+    Random,
+}

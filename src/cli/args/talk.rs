@@ -1,0 +1,179 @@
+//! `udperf talk`, as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ColorWhen;
+use crate::net::UnixName;
+use crate::payload::Encoding;
+use crate::unit::Nanos;
+
+/// How to send a datagram by hand and see what comes back.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct TalkArgs {
+    /// Whom to talk to: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
+    #[arg(value_name = "PEER")]
+    pub peer: Option<String>,
+
+    /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address; unix: a name of
+    /// its own]
+    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_here)]
+    pub bind: Option<Here>,
+
+    /// Local port; 0: any free one [default: 0 with PEER, 7788 without]
+    #[arg(short = 'p', long, value_name = "N")]
+    pub port: Option<u16>,
+
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+
+    /// Over TCP: connect to PEER, or listen without one
+    #[arg(long)]
+    pub tcp: bool,
+
+    /// With unix:PATH: over a stream socket, not datagrams
+    #[arg(long, conflicts_with = "tcp")]
+    pub stream: bool,
+
+    /// One line each way, then end: for scripts
+    ///
+    /// With PEER: sends one line of standard input, waits for one answer, prints it and ends; no
+    /// answer is an error. Without: waits for one datagram, prints it, answers with one line of
+    /// standard input if there is one, and ends.
+    #[arg(long)]
+    pub once: bool,
+
+    /// How long to wait for answers once standard input has ended; with --once: for the answer
+    ///
+    /// It counts anew from each answer. A bound receiver without PEER stays until it is stopped.
+    #[arg(long, value_name = "DUR", default_value = "2s")]
+    pub linger: Nanos,
+
+    /// How text is written as bytes: utf-8, gbk, big5, shift_jis, latin1, utf-16le and all other
+    /// labels of the Encoding Standard [default: utf-8]
+    #[arg(long, value_name = "LABEL", conflicts_with = "hex")]
+    pub encoding: Option<Encoding>,
+
+    /// Each line is bytes in hex (0a 0b, 0x0a0b, 0a:0b), and so is what is shown
+    #[arg(long)]
+    pub hex: bool,
+
+    /// Write received payloads to standard output unchanged, with nothing between them
+    #[arg(long, conflicts_with = "hex")]
+    pub raw: bool,
+
+    /// Send this file: as one datagram, or over a stream as it is; in place of standard input
+    /// unless that is a terminal
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+
+    /// Send what was not typed by hand to addresses outside loopback, private and link-local
+    /// ranges, and answer them with it: 50 lines a second at most
+    #[arg(long)]
+    pub allow_public: bool,
+
+    /// No notices on standard error: only errors
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Where we are ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Here {
+    /// An address, any without; and a port, if one was named.
+    Ip(Option<IpAddr>, Option<u16>),
+    /// A name of AF_UNIX sockets.
+    Unix(UnixName),
+}
+
+/// `ADDR`, `ADDR:PORT`, `[v6]:PORT`, `:PORT` or `unix:PATH`.
+fn parse_here(word: &str) -> Result<Here, String> {
+    if let Some(name) = word.strip_prefix("unix:") {
+        return Ok(Here::Unix(UnixName::new(name)));
+    }
+    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
+    if let Ok(addr) = bare.parse::<IpAddr>() {
+        return Ok(Here::Ip(Some(addr), None));
+    }
+    let parts = word.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse::<u16>().ok()?;
+        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        match (host, bracketed) {
+            ("" | "*", _) => Some((None, port)),
+            (_, Some(v6)) => {
+                v6.parse::<std::net::Ipv6Addr>().ok().map(|v6| (Some(v6.into()), port))
+            }
+            (v4, None) => v4.parse::<std::net::Ipv4Addr>().ok().map(|v4| (Some(v4.into()), port)),
+        }
+    });
+    parts.map(|(addr, port)| Here::Ip(addr, Some(port))).ok_or_else(|| {
+        format!(
+            "'{word}' is no local address; write ADDR, ADDR:PORT, [v6]:PORT, :PORT or unix:PATH"
+        )
+    })
+}
+
+/// Shown below the long help.
+const EXAMPLES: &str = "\
+Examples:
+  udperf talk                                  wait on port 7788, answer whoever writes
+  udperf talk 192.168.1.7                      talk to it; Ctrl-D ends
+  udperf talk --bind 127.0.0.1:7788 --once     wait for one datagram, print it, end
+  echo hello | udperf talk 127.0.0.1 --once    send one, print the answer
+  udperf talk lab7:9 --encoding gbk            text in another encoding
+  echo 'ff ff ff ff 54' | udperf talk game:27015 --once --hex
+  udperf talk lab7:69 --file request.bin       the bytes of a file as one datagram
+  udperf talk --tcp lab7:25                    the same over TCP; without PEER: listen
+  udperf talk --bind unix:/tmp/a               Unix datagrams; with --stream: streams
+  udperf talk unix:/run/server.sock --stream
+
+At a terminal:
+  /peers                 who is there
+  /to 2   /to ADDR:PORT  send to this one from now on; /to alone: to PEER, or who was heard last
+  /hex 0a 0b ff          send these bytes
+  /file PATH             send the bytes of a file
+  /encoding LABEL        of what is sent and shown from now on
+  /help   /quit
+  //text                 sends /text
+
+Exit codes: 0 well · 1 could not talk, or with --once nobody answered · 2 usage · 130 interrupted";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_addresses_are_read_in_every_form() {
+        let v4 = Some("127.0.0.1".parse().unwrap());
+        let v6 = Some("::1".parse().unwrap());
+        for (word, here) in [
+            ("127.0.0.1", Here::Ip(v4, None)),
+            ("127.0.0.1:7788", Here::Ip(v4, Some(7_788))),
+            ("::1", Here::Ip(v6, None)),
+            ("[::1]", Here::Ip(v6, None)),
+            ("[::1]:9", Here::Ip(v6, Some(9))),
+            (":7788", Here::Ip(None, Some(7_788))),
+            (":0", Here::Ip(None, Some(0))),
+            ("unix:/tmp/a", Here::Unix(UnixName::new("/tmp/a"))),
+        ] {
+            assert_eq!(parse_here(word).unwrap(), here, "{word}");
+        }
+        for word in
+            ["", ":", "localhost:7", "127.0.0.1:", "127.0.0.1:70000", "[127.0.0.1]:7", "7788"]
+        {
+            assert!(parse_here(word).is_err(), "{word}");
+        }
+    }
+}

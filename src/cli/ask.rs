@@ -1,0 +1,258 @@
+//! `udperf load` and `udperf ping`: requests from here, replies from whoever is there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::args::{CellArgs, LoadArgs, PingArgs, RequestArgs, Switch, Timestamps};
+use super::cells::{self, Files, Job, stop_on_signals};
+use super::error::{CliError, Exit};
+use super::output::complain;
+use super::target::{Family, is_near, local_to, reach, resolve};
+use super::{lower, requests};
+use crate::payload::Requests;
+use crate::plan::{
+    Asking, EnginePair, EngineWord, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
+};
+use crate::run::{self, Depth, Dialogue, Exchanger};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
+
+/// Asks a server.
+pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
+    let how = How {
+        kind: "load",
+        requests: Some(&args.requests),
+        target: &args.target,
+        outstanding: args.outstanding,
+        timeout: args.timeout,
+        allow_public: args.allow_public,
+        cells: &args.cells,
+        // A closed loop has no rate unless it is given one.
+        rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
+    };
+    run(&how)
+}
+
+/// Asks whoever returns what it gets.
+pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
+    let open = !args.cells.rates.is_empty() || args.cells.bits.is_some();
+    let how = How {
+        kind: "ping",
+        requests: None,
+        target: &args.target,
+        outstanding: args.outstanding.or(if open { None } else { Some(1) }),
+        timeout: args.timeout,
+        allow_public: args.allow_public,
+        cells: &args.cells,
+        rate: Rate::Max,
+    };
+    run(&how)
+}
+
+/// What both commands say of an exchange.
+struct How<'a> {
+    kind: &'static str,
+    requests: Option<&'a RequestArgs>,
+    target: &'a str,
+    outstanding: Option<u32>,
+    timeout: Nanos,
+    allow_public: bool,
+    cells: &'a CellArgs,
+    /// The rate where none is named.
+    rate: Rate,
+}
+
+fn run(how: &How<'_>) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let family = Family::of(how.cells.ipv4, how.cells.ipv6);
+    let target = resolve(how.target, family)?;
+    let asked = dialogues(how)?;
+    let Some((_, first)) = asked.by_size.first() else {
+        return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
+    };
+    let output = &how.cells.output;
+    let files = Files::check(output)?;
+    // The survey asks for this thread's cores, so it comes before anything is pinned.
+    let facts = run::survey(Depth::Quick);
+    let machine = run::machine(&facts);
+    let scenario = scenario(how, target, &asked, &machine)?;
+    refuse(how, &scenario, target)?;
+    reach(&scenario, target)?;
+    for note in asked.by_size.iter().flat_map(|(_, one)| one.requests.notes()) {
+        complain(note);
+    }
+    let is_here = local_to(target).is_some_and(|local| local == target.ip());
+    let stop = stop_on_signals()?;
+    let matching = Arc::clone(&first.matching);
+    let name = |code| matching.code_name(code);
+    let bed = Exchanger::new(target, asked.by_size, is_here);
+    let (kind, left_out) = (how.kind, Vec::new());
+    let job =
+        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
+    cells::run_named(job, Some(&name), |_report, _bed| {})
+}
+
+/// What is asked.
+#[derive(Default)]
+struct Asked {
+    /// The requests, in words.
+    requests: String,
+    /// How replies are matched, in words.
+    replies: String,
+    /// By payload.
+    by_size: Vec<(PayloadSize, Dialogue)>,
+}
+
+/// What is asked, by payload.
+fn dialogues(how: &How<'_>) -> Result<Asked, CliError> {
+    let mut sizes = how.cells.sizes.concat();
+    let fixed = |size: &PayloadSize| match size {
+        PayloadSize::Fixed(size) => Ok(usize::from(*size)),
+        _ => Err(only("--size imix")),
+    };
+    let seed = how.cells.seed;
+    let compiled = match how.requests {
+        Some(args) => {
+            let sizes = sizes.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
+            requests::compile(args, &sizes, seed)?
+        }
+        None => {
+            if sizes.is_empty() {
+                sizes.push(PayloadSize::Fixed(lower::SIZE));
+            }
+            let pings = sizes.iter().map(|size| requests::ping(fixed(size)?, seed));
+            pings.collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let mut asked = Asked::default();
+    for (spec, requests, matching) in compiled {
+        let size = payload_of(&requests);
+        // Of several sizes, the first one says what is asked, and the cells say of what sizes.
+        if asked.by_size.is_empty() {
+            (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
+        }
+        let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
+        asked.by_size.push((size, dialogue));
+    }
+    Ok(asked)
+}
+
+/// The payload that these requests are.
+fn payload_of(requests: &Requests) -> PayloadSize {
+    let largest = u16::try_from(requests.largest()).unwrap_or(u16::MAX);
+    match requests.same_len() {
+        Some(_) => PayloadSize::Fixed(largest),
+        None => PayloadSize::Varied { mean: requests.mean_len().round() as u16, largest },
+    }
+}
+
+/// What is to be measured.
+fn scenario(
+    how: &How<'_>,
+    target: SocketAddr,
+    asked: &Asked,
+    machine: &Machine,
+) -> Result<Scenario, CliError> {
+    if how.cells.timestamps == Timestamps::Kernel {
+        return Err(only("--timestamps kernel"));
+    }
+    if how.cells.connect == Switch::Off {
+        return Err(only("--connect off"));
+    }
+    let recorded = asked.by_size.iter().find_map(|(_, dialogue)| dialogue.requests.recorded());
+    let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
+    let base = Scenario {
+        route: Route::Ask,
+        target: how.target.to_owned(),
+        sizes: sizes(),
+        engines: vec![EngineWord::Auto],
+        rates: vec![how.rate],
+        bind: lower::bind_for(how.cells, target)?,
+        asking: Some(Asking {
+            requests: asked.requests.clone(),
+            replies: asked.replies.clone(),
+            timeout: how.timeout,
+            outstanding: how.outstanding,
+            recorded: recorded.filter(|_| how.cells.pace == PaceKind::Recorded).map(in_order),
+            id_bits: asked.by_size.iter().map(|(_, one)| one.requests.id_bits()).min().unwrap_or(0),
+        }),
+        ..lower::elsewhere()
+    };
+    let mut scenario = lower::scenario(how.cells, base)?;
+    scenario.sizes = sizes();
+    let alike = scenario.sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
+    scenario.engines = engines(&scenario.engines, how.kind, alike, machine)?;
+    Ok(scenario)
+}
+
+/// The moments of a capture without its steps back, kept to the end of the process: a schedule
+/// reads them from wherever it is.
+fn in_order(moments_ns: &[u64]) -> &'static [u64] {
+    let mut latest = 0;
+    let never_back = moments_ns.iter().map(|&ns| {
+        latest = ns.max(latest);
+        latest
+    });
+    Box::leak(never_back.collect())
+}
+
+/// The engines, `auto` decided: without a trial, which would be traffic that nobody asked for.
+fn engines(
+    asked: &[EngineWord],
+    kind: &str,
+    alike: bool,
+    machine: &Machine,
+) -> Result<Vec<EngineWord>, CliError> {
+    let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
+    let auto = if kind == "ping" {
+        EnginePair::PLAIN
+    } else if alike && machine.lacks(gso).is_none() {
+        gso
+    } else if machine.lacks(EnginePair::BATCH).is_none() {
+        EnginePair::BATCH
+    } else {
+        EnginePair::PLAIN
+    };
+    let decide = |word: &EngineWord| match *word {
+        EngineWord::Auto => Ok(EngineWord::Pair(auto)),
+        EngineWord::Pair(pair) if pair.tx == TxKind::Gso && !alike => {
+            Err(CliError::Contradiction(format!(
+                "--engine {pair}: super-packets hold datagrams of one length, and these requests \
+                 have several; use batch"
+            )))
+        }
+        EngineWord::Pair(pair)
+            if matches!(pair.tx, TxKind::Plain | TxKind::Batch | TxKind::Gso)
+                && matches!(pair.rx, RxKind::Plain | RxKind::Batch | RxKind::Gro) =>
+        {
+            Ok(EngineWord::Pair(pair))
+        }
+        _ => Err(CliError::Contradiction(format!(
+            "--engine {word}: {kind} sends by plain, batch and gso and receives by plain, batch \
+             and gro; name one of these, or auto"
+        ))),
+    };
+    asked.iter().map(decide).collect()
+}
+
+fn only(flag: &str) -> CliError {
+    CliError::Contradiction(format!("{flag} is for bench and blast; leave it away"))
+}
+
+/// Refuses what would trouble strangers.
+fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+    let ip = target.ip();
+    let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
+    let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
+        "a group or a broadcast address is no server; name one host".to_owned()
+    } else if is_near(ip) {
+        return Ok(());
+    } else if !how.allow_public {
+        format!("{ip} is a public address; say --allow-public if it is yours, and give a rate")
+    } else if scenario.rates.iter().any(endless) {
+        "a public address gets no unlimited traffic; give a --rate".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Target { target: how.target.to_owned(), why })
+}

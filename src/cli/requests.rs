@@ -1,0 +1,239 @@
+//! What is asked of a server that is not ours: from flags and files to what is compiled.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn};
+use super::error::CliError;
+use crate::payload::{
+    Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Order, Ping, Preset, Requests, Source,
+    Spec, Stun,
+};
+use crate::unit::MAX_PAYLOAD;
+
+/// What is read of a file of requests, in bytes. Arbitrary: above it a machine with little memory
+/// is in trouble, and `editcap` or `head` make such files smaller.
+const LONGEST_FILE: u64 = 4 << 30;
+
+/// Bytes of an echo where nobody names a size; as the contract of the command line has it.
+const ECHO_SIZE: usize = 64;
+
+/// What is asked for: one specification for each of `sizes`, which only `--preset echo` takes, and
+/// one where there are none. Reads the files that are named; `-` is standard input.
+///
+/// # Errors
+/// Flags that do not go together, and files that cannot be read.
+pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError> {
+    let is_echo = args.source.preset == Some(PresetWord::Echo);
+    if !sizes.is_empty() && !is_echo {
+        let why = "--size is for --preset echo: other requests are as long as they are; leave it \
+                   away";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
+    if args.pcap_port.is_some() && args.source.pcap.is_none() {
+        let why = "--pcap-port is for --pcap FILE; leave it away";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
+    only_of(args.source.preset, &args.preset)?;
+    if is_echo {
+        let sizes = if sizes.is_empty() { &[ECHO_SIZE][..] } else { sizes };
+        let echo = |size: &usize| spec(args, Source::Preset(Preset::Echo(Echo { size: *size })));
+        return Ok(sizes.iter().map(echo).collect());
+    }
+    Ok(vec![spec(args, source(args)?)])
+}
+
+/// Makes all of [`specs`] ready to be sent. All that is random follows from `seed`.
+///
+/// # Errors
+/// Those of [`specs`], and whatever cannot be compiled, with the flag that it comes from.
+pub(super) fn compile(
+    args: &RequestArgs,
+    sizes: &[usize],
+    seed: u64,
+) -> Result<Vec<(Spec, Requests, Matching)>, CliError> {
+    let compile = |spec: Spec| {
+        let (requests, matching) =
+            spec.compile(seed).map_err(|source| CliError::Requests { from: from(args), source })?;
+        Ok((spec, requests, matching))
+    };
+    specs(args, sizes)?.into_iter().map(compile).collect()
+}
+
+/// Pings of this size, ready to be sent.
+pub(super) fn ping(size: usize, seed: u64) -> Result<(Spec, Requests, Matching), CliError> {
+    let spec = Spec::of(Source::Preset(Preset::Ping(Ping { size })));
+    let from = "--size".to_owned();
+    let compiled = spec.compile(seed).map_err(|source| CliError::Requests { from, source });
+    compiled.map(|(requests, matching)| (spec, requests, matching))
+}
+
+/// Where requests come from, as it was typed.
+fn from(args: &RequestArgs) -> String {
+    let SourceArgs { preset, text, hex: _, lines, file, pcap } = &args.source;
+    let file_of = |flag: &str, path: &Path| format!("{flag} {}", path.display());
+    match (preset, &args.preset.names, lines, file, pcap) {
+        (Some(word), Some(names), ..) => {
+            format!("--preset {} {}", name(*word), file_of("--names", names))
+        }
+        (Some(word), None, ..) => format!("--preset {}", name(*word)),
+        (None, _, Some(path), ..) => file_of("--lines", path),
+        (None, _, None, Some(path), _) => file_of("--file", path),
+        (None, _, None, None, Some(path)) => file_of("--pcap", path),
+        _ if text.is_some() => "--text".to_owned(),
+        _ => "--hex".to_owned(),
+    }
+}
+
+fn spec(args: &RequestArgs, source: Source) -> Spec {
+    let is_file = matches!(source, Source::File(_));
+    Spec {
+        source,
+        order: match args.order {
+            Turn::Turns => Order::Turns,
+            Turn::Random => Order::Random,
+        },
+        encoding: args.encoding.unwrap_or(Encoding::UTF_8),
+        fields: args.fields.map_or(!is_file, |fields| fields == Switch::On),
+        id_at: args.id_at,
+        rule: args.rule,
+    }
+}
+
+fn source(args: &RequestArgs) -> Result<Source, CliError> {
+    let from = &args.source;
+    if let Some(word) = from.preset {
+        return preset(word, &args.preset).map(Source::Preset);
+    }
+    if let Some(text) = &from.text {
+        return Ok(Source::Text(text.clone()));
+    }
+    if let Some(digits) = &from.hex {
+        return Ok(Source::Hex(digits.clone()));
+    }
+    if let Some(path) = &from.lines {
+        return Ok(Source::Lines(read("lines", path, LONGEST_FILE)?));
+    }
+    if let Some(path) = &from.file {
+        // One byte more tells that it is too long.
+        let bytes = read("file", path, MAX_PAYLOAD as u64)?;
+        return Ok(Source::File(bytes));
+    }
+    if let Some(path) = &from.pcap {
+        let bytes = read("pcap", path, LONGEST_FILE)?;
+        return Ok(Source::Capture { bytes, port: args.pcap_port });
+    }
+    let why = "there is nothing to ask; name --preset, --text, --hex, --lines, --file or --pcap";
+    Err(CliError::Contradiction(why.to_owned()))
+}
+
+fn preset(word: PresetWord, args: &PresetArgs) -> Result<Preset, CliError> {
+    let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
+    Ok(match word {
+        PresetWord::Dns => Preset::Dns(dns(args)?),
+        PresetWord::Ntp => Preset::Ntp,
+        PresetWord::Stun => Preset::Stun(Stun { fingerprint: args.fingerprint }),
+        PresetWord::MemcachedUdp => Preset::Memcached(Memcached { key: or(&args.key, "udperf") }),
+        PresetWord::Coap => Preset::Coap(Coap {
+            path: or(&args.path, ".well-known/core"),
+            confirmable: !args.non_confirmable,
+        }),
+        PresetWord::Statsd => Preset::Statsd(or(&args.message, "udperf.requests:1|c")),
+        PresetWord::Syslog => Preset::Syslog(or(&args.message, "request {counter}")),
+        PresetWord::QuicVn => Preset::QuicVn,
+        PresetWord::Echo => Preset::Echo(Echo { size: ECHO_SIZE }),
+    })
+}
+
+fn dns(args: &PresetArgs) -> Result<Dns, CliError> {
+    let names = match (&args.name, &args.names) {
+        (Some(name), _) => Names::One(name.clone()),
+        (None, Some(path)) => Names::Lines(text("names", path)?),
+        (None, None) => {
+            let why = "--preset dns needs a name to ask for; give --name NAME or --names FILE";
+            return Err(CliError::Contradiction(why.to_owned()));
+        }
+    };
+    let usual = Dns::of("");
+    Ok(Dns {
+        names,
+        rtype: args.rtype.clone().unwrap_or(usual.rtype),
+        edns: if args.no_edns { None } else { args.edns.or(usual.edns) },
+        dnssec: args.dnssec,
+        recursion: !args.no_recursion,
+        random_subdomain: args.random_subdomain,
+    })
+}
+
+/// Refuses flags of other presets.
+fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError> {
+    use PresetWord::{Coap, Dns, MemcachedUdp, Statsd, Stun, Syslog};
+    let flags = [
+        ("--name", args.name.is_some(), &[Dns][..]),
+        ("--names", args.names.is_some(), &[Dns]),
+        ("--type", args.rtype.is_some(), &[Dns]),
+        ("--edns", args.edns.is_some(), &[Dns]),
+        ("--no-edns", args.no_edns, &[Dns]),
+        ("--dnssec", args.dnssec, &[Dns]),
+        ("--no-recursion", args.no_recursion, &[Dns]),
+        ("--random-subdomain", args.random_subdomain.is_some(), &[Dns]),
+        ("--fingerprint", args.fingerprint, &[Stun]),
+        ("--key", args.key.is_some(), &[MemcachedUdp]),
+        ("--path", args.path.is_some(), &[Coap]),
+        ("--non-confirmable", args.non_confirmable, &[Coap]),
+        ("--message", args.message.is_some(), &[Statsd, Syslog]),
+    ];
+    let stray = flags
+        .iter()
+        .find(|(_, is_given, of)| *is_given && !preset.is_some_and(|preset| of.contains(&preset)));
+    let Some((flag, _, of)) = stray else { return Ok(()) };
+    let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
+    let why = format!("{flag} is for {}; leave it away, or name that preset", names.join(" and "));
+    Err(CliError::Contradiction(why))
+}
+
+fn name(word: PresetWord) -> String {
+    word.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// A file in UTF-8.
+fn text(flag: &'static str, path: &Path) -> Result<String, CliError> {
+    let bytes = read(flag, path, LONGEST_FILE)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        input(flag, path, format!("line {line} is not UTF-8; convert the file"))
+    })
+}
+
+/// A file, or standard input, of so many bytes at most.
+fn read(flag: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
+    let why = |error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            kind => kind.to_string(),
+        };
+        input(flag, path, format!("{why}; name a file that can be read"))
+    };
+    let mut bytes = Vec::new();
+    let taken = if path == Path::new("-") {
+        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).map_err(why)?.take(most + 1).read_to_end(&mut bytes)
+    };
+    if taken.map_err(why)? as u64 > most {
+        let why = format!("it has more than {most} bytes, which is the most; give a smaller file");
+        return Err(input(flag, path, why));
+    }
+    Ok(bytes)
+}
+
+fn input(flag: &'static str, path: &Path, why: String) -> CliError {
+    CliError::Input { flag, path: path.to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests;

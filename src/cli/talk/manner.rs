@@ -1,0 +1,56 @@
+//! How text becomes bytes, and bytes become text.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::payload::{Encoding, PayloadError, hex};
+
+/// How lines are sent and shown now. Both the thread that reads lines and the one that shows them
+/// look at it, as `/encoding` changes both.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    /// `None`: bytes are sent as they are, and shown as UTF-8.
+    encoding: Arc<Mutex<Option<Encoding>>>,
+    /// Lines are hex, and shown so.
+    pub(super) hex: bool,
+    /// Whether a line is sent with its newline.
+    pub(super) newline: bool,
+}
+
+impl Manner {
+    pub(super) fn new(encoding: Option<Encoding>, hex: bool, newline: bool) -> Self {
+        Self { encoding: Arc::new(Mutex::new(encoding)), hex, newline }
+    }
+
+    /// From now on.
+    pub(super) fn set(&self, encoding: Encoding) {
+        *self.encoding.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoding);
+    }
+
+    /// Which one was named, if any.
+    pub(super) fn encoding(&self) -> Option<Encoding> {
+        *self.encoding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of a line, which was read with or without a newline behind it.
+    pub(super) fn bytes(&self, line: &[u8], ended: bool) -> Result<Vec<u8>, String> {
+        let not_text = || "it is not UTF-8; leave --encoding away to send it as it is".to_owned();
+        if self.hex {
+            let text = std::str::from_utf8(line).map_err(|_| "it is not hex".to_owned())?;
+            return hex::parse(text).map_err(|error| error.to_string());
+        }
+        let end = if ended && self.newline { "\n" } else { "" };
+        match self.encoding() {
+            None => Ok([line, end.as_bytes()].concat()),
+            Some(encoding) => {
+                let text = std::str::from_utf8(line).map_err(|_| not_text())?;
+                let coded: Result<_, PayloadError> = encoding.encode(&(text.to_owned() + end));
+                coded.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Bytes as text, where they are such.
+    pub(super) fn text(&self, bytes: &[u8]) -> Option<String> {
+        if self.hex { None } else { self.encoding().unwrap_or_default().decode(bytes) }
+    }
+}

@@ -1,0 +1,219 @@
+//! What is shown of a conversation, and where.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::manner::Manner;
+use crate::cli::args::TalkArgs;
+use crate::cli::output::{color, complain};
+use crate::payload::hex;
+use crate::run::talk::{Peer, TalkEvent, Via};
+use crate::unit::show_bytes;
+
+/// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
+const SHORT: usize = 16;
+
+/// How soon the same refusal is no news: each datagram of many is refused by itself. Arbitrary.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What keeps clear of the line that is being typed.
+pub(super) type Printer = Box<dyn FnMut(String) -> io::Result<()>>;
+
+/// Shows events.
+pub(super) struct Show {
+    manner: Manner,
+    raw: bool,
+    quiet: bool,
+    once: bool,
+    color: bool,
+    /// Standard output is read by a person.
+    terminal: bool,
+    stream: bool,
+    has_peer: bool,
+    printer: Option<Printer>,
+    /// The latest refusal, and when it came.
+    refused: Option<(String, Instant)>,
+    /// Who was heard last.
+    speaker: Option<u32>,
+}
+
+impl Show {
+    pub(super) fn new(
+        args: &TalkArgs,
+        via: &Via,
+        manner: Manner,
+        printer: Option<Printer>,
+    ) -> Self {
+        Self {
+            manner,
+            raw: args.raw,
+            quiet: args.quiet,
+            once: args.once,
+            color: color(args.color),
+            terminal: io::stdout().is_terminal(),
+            stream: via.is_stream(),
+            has_peer: via.has_peer(),
+            printer,
+            refused: None,
+            speaker: None,
+        }
+    }
+
+    /// Shows one.
+    pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
+        let text = match event {
+            TalkEvent::Heard { from, bytes } => return self.heard(from, bytes),
+            TalkEvent::Complaint(text) => return self.answer(text),
+            TalkEvent::Peers(peers, target) => return self.answer(&list(peers, *target)),
+            TalkEvent::NoSuchPeer => {
+                return self.answer("nobody here has that name or number; /peers shows who is");
+            }
+            TalkEvent::Nobody => {
+                return self.answer("nobody has been heard yet; say /to ADDR:PORT, or wait");
+            }
+            TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
+            TalkEvent::Chosen(None) => "to whoever is heard next".to_owned(),
+            // Who talks to a peer by datagrams needs no such news.
+            TalkEvent::Listening(_) if self.has_peer => return Ok(()),
+            TalkEvent::Listening(at) => format!("talk on {at}"),
+            TalkEvent::Came(peer) if self.has_peer => format!("connected to {}", peer.who),
+            TalkEvent::Came(peer) => format!("{} has come", self.name(peer)),
+            TalkEvent::Left { peer, why: None } => format!("{} has closed", self.name(peer)),
+            TalkEvent::Left { peer, why: Some(why) } => {
+                format!("{} has broken off: {why}", self.name(peer))
+            }
+            TalkEvent::Stranger(peer) => {
+                format!("a datagram of {}, who was not asked, was left aside", peer.who)
+            }
+            TalkEvent::Refused(error) => {
+                let text = error.to_string();
+                let again = self.refused.replace((text.clone(), Instant::now()));
+                if again.is_some_and(|(old, at)| old == text && at.elapsed() < AGAIN) {
+                    return Ok(());
+                }
+                text
+            }
+        };
+        if self.quiet { Ok(()) } else { self.notice(&text) }
+    }
+
+    /// By what somebody is called.
+    fn name(&self, peer: &Peer) -> String {
+        if self.has_peer { peer.who.to_string() } else { format!("#{} {}", peer.number, peer.who) }
+    }
+
+    /// Something that a person has asked for.
+    fn answer(&mut self, text: &str) -> io::Result<()> {
+        if self.terminal { self.print(format!("{text}\n").as_bytes()) } else { self.notice(text) }
+    }
+
+    fn notice(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.printer {
+            Some(printer) if io::stderr().is_terminal() => printer(format!("udperf: {text}\n")),
+            _ => {
+                complain(text);
+                Ok(())
+            }
+        }
+    }
+
+    fn heard(&mut self, from: &Peer, bytes: &[u8]) -> io::Result<()> {
+        if self.raw {
+            self.about(from, bytes, "")?;
+            return self.print(bytes);
+        }
+        let text = self.manner.text(bytes);
+        if self.terminal && !self.once {
+            let shown = match &text {
+                Some(text) => self.line(from, bytes, text),
+                None => self.line(from, bytes, &hex_of(bytes)),
+            };
+            return self.print(shown.as_bytes());
+        }
+        let how = if text.is_none() && !self.manner.hex { ", no text: shown as hex" } else { "" };
+        self.about(from, bytes, how)?;
+        let ends = !self.stream || self.once || text.is_none();
+        let mut shown = text.unwrap_or_else(|| hex::show(bytes));
+        if ends && !shown.ends_with('\n') {
+            shown.push('\n');
+        }
+        self.print(shown.as_bytes())
+    }
+
+    /// Says of whom it is, where standard output has the payload alone.
+    fn about(&mut self, from: &Peer, bytes: &[u8], how: &str) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        let (name, size) = (self.name(from), show_bytes(bytes.len() as u64));
+        if !self.stream {
+            return self.notice(&format!("{} {size} from {name}{how}", time()));
+        }
+        // Of streams, it is said when another one speaks; one who has the only one is known.
+        let other = self.speaker.replace(from.number) != Some(from.number) && !self.has_peer;
+        if !other && how.is_empty() {
+            return Ok(());
+        }
+        self.notice(&format!("{} from {name}{how}", time()))
+    }
+
+    /// A line, or more of them, for a person. What others send cannot pass for a line of ours.
+    fn line(&self, from: &Peer, bytes: &[u8], text: &str) -> String {
+        let text = text.replace("\r\n", "\n");
+        let text = text.strip_suffix('\n').unwrap_or(&text).replace('\r', "\\r");
+        let about = if self.stream {
+            format!("{}  {}", time(), self.name(from))
+        } else {
+            let size = show_bytes(bytes.len() as u64);
+            format!("{}  {}  {size}", time(), self.name(from))
+        };
+        let (dim, plain) = if self.color { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        let mut shown = format!("{dim}{about}{plain}  ");
+        for (number, line) in text.split('\n').enumerate() {
+            let indent = if number > 0 { "  | " } else { "" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(shown, "{indent}{line}");
+        }
+        shown
+    }
+
+    fn print(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.printer {
+            Some(printer) => printer(String::from_utf8_lossy(bytes).into_owned()),
+            None => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+        }
+    }
+}
+
+/// Bytes that are no text, for a person.
+fn hex_of(bytes: &[u8]) -> String {
+    if bytes.len() <= SHORT {
+        format!("hex {}", hex::show(bytes))
+    } else {
+        format!("hex\n{}", hex::dump(bytes))
+    }
+}
+
+/// Who is there; the one who gets the next line has a mark.
+fn list(peers: &[Peer], target: Option<u32>) -> String {
+    if peers.is_empty() {
+        return "nobody yet".to_owned();
+    }
+    let row = |peer: &Peer| {
+        let mark = if target == Some(peer.number) { "  <- gets your lines" } else { "" };
+        format!("#{} {}{mark}", peer.number, peer.who)
+    };
+    peers.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// The time of day, UTC.
+fn time() -> String {
+    let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    // Of 2026-01-31T12:00:00.000Z, what is behind the T.
+    now.split_once('T').map_or_else(String::new, |(_, time)| time.to_owned())
+}

@@ -1,0 +1,122 @@
+//! Requests and replies, counted.
+//!
+//! ```text
+//! requests = matched + timeouts
+//! replies  = matched + duplicate + late + continued + unmatched
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::unit::Nanos;
+
+/// How many distinct error codes are told apart; what comes beyond counts as others. Arbitrary:
+/// more than any server is seen to give.
+const CODES: usize = 32;
+
+/// Error codes of a protocol, by how often they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Codes {
+    seen: [(u16, u64); CODES],
+    used: usize,
+    others: u64,
+}
+
+impl Codes {
+    /// Counts one.
+    #[inline]
+    pub fn count(&mut self, code: u16) {
+        self.add(code, 1);
+    }
+
+    fn add(&mut self, code: u16, times: u64) {
+        match self.seen[..self.used].iter_mut().find(|(seen, _)| *seen == code) {
+            Some((_, count)) => *count += times,
+            None if self.used < CODES => {
+                self.seen[self.used] = (code, times);
+                self.used += 1;
+            }
+            None => self.others += times,
+        }
+    }
+
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        other.iter().for_each(|(code, times)| self.add(code, times));
+        self.others += other.others;
+    }
+
+    /// Each code and how often it came, in order of first appearance.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.seen[..self.used].iter().copied()
+    }
+
+    /// How many came beyond the codes that are told apart.
+    #[must_use]
+    pub const fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, times)| times).sum::<u64>() + self.others
+    }
+}
+
+/// What became of requests, beside what [`super::RxTally`] counts: `received` there is matched
+/// here, and `foreign` unmatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Requests without a reply within the time they had.
+    pub timeouts: u64,
+    /// Of those, given up before their time: so many were in flight that their ids or slots were
+    /// needed for others.
+    pub given_up: u64,
+    /// Datagrams that continue a reply that was matched before.
+    pub continued: u64,
+    /// Matched replies that carry an error of the protocol.
+    pub errors: Codes,
+    /// How often the network said that nobody is there (ICMP).
+    pub unreachable: u64,
+    /// The most requests in flight at once.
+    pub in_flight_max: u64,
+    /// Replies that our own sockets dropped for want of buffer.
+    pub own_drops: Option<u64>,
+    /// Time in which there was nothing to do.
+    pub idle: Nanos,
+}
+
+impl Exchange {
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.timeouts += other.timeouts;
+        self.given_up += other.given_up;
+        self.continued += other.continued;
+        self.errors.merge(&other.errors);
+        self.unreachable += other.unreachable;
+        self.in_flight_max += other.in_flight_max;
+        self.idle += other.idle;
+        self.own_drops = match (self.own_drops, other.own_drops) {
+            (Some(a), Some(b)) => Some(a + b),
+            (one, another) => one.or(another),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_told_apart_up_to_their_number() {
+        let mut codes = Codes::default();
+        (0..CODES as u16 + 3).for_each(|code| codes.count(code));
+        codes.count(2);
+        assert_eq!(codes.iter().nth(2), Some((2, 2)));
+        assert_eq!((codes.others(), codes.total()), (3, CODES as u64 + 4));
+        let mut sum = Codes::default();
+        sum.count(7);
+        sum.merge(&codes);
+        assert_eq!((sum.iter().next(), sum.total()), (Some((7, 2)), CODES as u64 + 5));
+    }
+}

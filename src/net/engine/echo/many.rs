@@ -1,0 +1,108 @@
+//! Many datagrams a system call: `recvmmsg`, and `sendmmsg` from the same buffers; with
+//! super-packets (`UDP_GRO`), each is returned as one, which the kernel cuts again (`UDP_SEGMENT`).
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::plain::failed;
+use super::post::post;
+use super::{Judge, Kept, Moved, Responder, SLOT_LEN};
+use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Wants};
+
+/// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
+/// has.
+const BATCH: usize = 64;
+
+/// Super-packets a call. Arbitrary: as many bytes as half of the datagrams of a `batch` could have,
+/// and enough calls saved where datagrams come one by one.
+const PACKETS: usize = 32;
+
+/// How much farther apart buffers are than they are long: with a multiple of 4096 between them,
+/// their beginnings, which small datagrams use alone, would all fall into one set of the cache. As
+/// long as a datagram of an Ethernet frame, in lines of 64 bytes.
+const STAGGER: usize = 1_536;
+
+/// Returns many datagrams by two calls.
+#[derive(Debug)]
+pub struct ManyEcho {
+    socket: UdpSocket,
+    inbox: RecvBatch,
+    outbox: ReplyBatch,
+    /// What of the latest batch is to be returned; as long as a batch.
+    kept: Box<[Kept]>,
+}
+
+impl ManyEcho {
+    /// Answers on this socket, whose family is given, by single datagrams; `anywhere`: it is bound
+    /// to any address.
+    ///
+    /// # Errors
+    /// Where the system does not tell where datagrams were sent to.
+    // cold: set-up
+    pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
+        Self::new(socket, ipv6, Wants { local: anywhere, ..Wants::default() }, BATCH)
+    }
+
+    /// The same by super-packets.
+    ///
+    /// # Errors
+    /// Where the system knows none, or does not tell where datagrams were sent to.
+    // cold: set-up
+    pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
+        sys::set_udp_gro(&socket)?;
+        let wants = Wants { segments: true, local: anywhere, ..Wants::default() };
+        Self::new(socket, ipv6, wants, PACKETS)
+    }
+
+    // cold: set-up
+    fn new(socket: UdpSocket, ipv6: bool, wants: Wants, batch: usize) -> io::Result<Self> {
+        if wants.local {
+            sys::tell_local(&socket, ipv6)?;
+        }
+        let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
+        let kept = Kept::room(batch);
+        Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), kept })
+    }
+}
+
+impl Responder for ManyEcho {
+    #[inline]
+    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+        moved.syscalls += 1;
+        let received = match self.inbox.recv(&self.socket) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                moved.empty += 1;
+                return true;
+            }
+            Err(error) => {
+                failed(&error, &self.socket, moved);
+                return false;
+            }
+        };
+        judge.read();
+        let mut count = 0;
+        for (message, mut request) in self.inbox.requests().enumerate() {
+            moved.came(&request);
+            if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
+                let (segment, local) = (request.segment, request.local);
+                self.kept[count] = Kept { message, len, segment, to, local };
+                count += 1;
+            }
+        }
+        let inbox = &self.inbox;
+        let replies =
+            self.kept[..count].iter().map(|kept| kept.reply(inbox.bytes(kept.message, kept.len)));
+        post(&mut self.outbox, &self.socket, replies, moved);
+        received < self.inbox.slots()
+    }
+
+    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+        post(&mut self.outbox, &self.socket, replies, moved);
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        std::slice::from_mut(&mut self.socket)
+    }
+}

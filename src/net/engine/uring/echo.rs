@@ -1,0 +1,205 @@
+//! Returning datagrams: what one multishot has received goes back as one request a datagram, from
+//! the buffers in which it came, all by one `io_uring_enter`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use io_uring::{IoUring, opcode, types};
+use mio::net::UdpSocket;
+
+use super::super::Rx;
+use super::super::echo::plain::{each, one_by_one};
+use super::super::echo::post::{Next, post, weigh};
+use super::super::echo::{Judge, Kept, Moved, Responder, SLOT_LEN};
+use super::{UringRx, failed, ring};
+use crate::sys::{self, Reply, ReplyBatch};
+
+/// Datagrams a turn; as many as `batch` has.
+const BATCH: usize = 64;
+
+/// Buffers: as many as a pull takes and half as many again, so that one call always finds some
+/// (`MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c is 32).
+const BUFFERS: usize = BATCH + 32;
+
+/// Room for the control messages of one datagram: `CMSG_SPACE` of in_pktinfo (32) and in6_pktinfo
+/// (40), in multiples of 16 bytes.
+const CONTROL_LEN: usize = 80;
+
+/// The result of what was not tried: what the kernel says of requests that it has dropped.
+const NOT_TRIED: i32 = -libc::ECANCELED;
+
+/// Returns many datagrams by two calls, through two rings.
+pub struct UringEcho {
+    rx: UringRx<UdpSocket>,
+    /// The ring that sends.
+    ring: IoUring,
+    outbox: ReplyBatch,
+    /// What of the latest pull is to be returned; as long as a pull.
+    kept: Box<[Kept]>,
+    /// What came of sending each of those.
+    results: Box<[i32]>,
+    /// Whether the ring takes no requests any more.
+    broken: bool,
+}
+
+impl UringEcho {
+    /// Answers on this socket, whose family is given; `anywhere`: it is bound to any address.
+    /// Belongs to the calling thread.
+    ///
+    /// # Errors
+    /// Where the system has no io_uring, or not all that is needed of it; where it does not tell
+    /// where datagrams were sent to.
+    // cold: set-up
+    pub fn new(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
+        if anywhere {
+            sys::tell_local(&socket, ipv6)?;
+        }
+        let control_len = if anywhere { CONTROL_LEN } else { 0 };
+        let ring = ring(BATCH, BATCH)?;
+        ring.submitter()
+            .register_files(&[socket.as_fd().as_raw_fd()])
+            .map_err(|error| failed("io_uring_register of sockets", &error))?;
+        Ok(Self {
+            rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
+            ring,
+            outbox: ReplyBatch::new(BATCH),
+            kept: Kept::room(BATCH),
+            results: vec![NOT_TRIED; BATCH].into_boxed_slice(),
+            broken: false,
+        })
+    }
+
+    /// Sends the first `count` of those that are kept.
+    #[inline]
+    fn post(&mut self, count: usize, moved: &mut Moved) {
+        let (rx, kept) = (&self.rx, &self.kept[..count]);
+        let reply = |kept: &Kept| kept.reply(rx.bytes(kept.message, kept.len));
+        if self.broken {
+            let outbox = &mut self.outbox;
+            let send = |socket: &UdpSocket, reply: Reply<'_>| outbox.send_one(socket, reply);
+            return one_by_one(rx.socket(), kept.iter().map(reply), moved, send);
+        }
+        self.outbox.lay(kept.iter().map(reply));
+        let mut queue = self.ring.submission();
+        for number in 0..count {
+            let send = opcode::SendMsg::new(types::Fixed(0), self.outbox.header(number));
+            let send = send.flags(libc::MSG_DONTWAIT as u32).build().user_data(number as u64);
+            // SAFETY: the header and all that it points to stay where they are until the kernel has
+            // done with them, for which this waits below: the payload in buffers that were not
+            // given back yet, the rest in the outbox, which nobody writes meanwhile.
+            let queued = unsafe { queue.push(&send) };
+            debug_assert!(queued.is_ok(), "a turn leaves no requests behind");
+        }
+        drop(queue);
+        let mut results = 0;
+        // Nothing waits, so one call brings all results, unless a signal comes between.
+        while results < count {
+            moved.syscalls += 1;
+            let entered = self.ring.submit_and_wait(count - results);
+            for result in self.ring.completion() {
+                self.results[result.user_data() as usize % BATCH] = result.result();
+                results += 1;
+            }
+            if entered.is_err_and(|error| !comes_again(&error)) {
+                // What was not tried is sent without it, as all that follows.
+                self.broken = true;
+                break;
+            }
+        }
+        self.settle(count, moved);
+    }
+
+    /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
+    /// a call of its own.
+    #[inline]
+    fn settle(&mut self, count: usize, moved: &mut Moved) {
+        let Self { rx, outbox, kept, results, .. } = self;
+        let mut earlier = None;
+        for (kept, result) in kept[..count].iter().zip(results) {
+            let reply = kept.reply(rx.bytes(kept.message, kept.len));
+            let again = match std::mem::replace(result, NOT_TRIED) {
+                0.. => {
+                    moved.went(&reply);
+                    false
+                }
+                NOT_TRIED => true,
+                code => {
+                    // All results are in by now, so the queue is looked at once for all of them.
+                    let earlier = *earlier
+                        .get_or_insert_with(|| sys::take_queued_refusal(rx.socket()).is_some());
+                    let earlier = earlier && !matches!(-code, libc::EAGAIN | libc::ENOBUFS);
+                    moved.told += u64::from(earlier);
+                    let error = io::Error::from_raw_os_error(-code);
+                    earlier || weigh(&error, rx.socket(), &reply, &mut true, moved) == Next::Again
+                }
+            };
+            if again {
+                each(rx.socket(), reply, moved, |socket, reply| outbox.send_one(socket, reply));
+            }
+        }
+    }
+}
+
+impl Responder for UringEcho {
+    #[inline]
+    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+        let pull = self.rx.pull();
+        moved.syscalls += pull.syscalls;
+        moved.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
+        moved.truncated += pull.truncated;
+        if pull.errors > 0 {
+            match sys::take_queued_refusal(self.rx.socket()) {
+                Some(_) => moved.told += pull.errors,
+                None => moved.errors += pull.errors,
+            }
+        }
+        if pull.datagrams > 0 {
+            judge.read();
+            let (kept, mut count) = (&mut self.kept, 0);
+            self.rx.each_request(|message, mut request| {
+                moved.came(&request);
+                if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
+                    let (segment, local) = (request.segment, request.local);
+                    kept[count] = Kept { message, len, segment, to, local };
+                    count += 1;
+                }
+            });
+            if count > 0 {
+                self.post(count, moved);
+            }
+            self.rx.release();
+        }
+        pull.drained
+    }
+
+    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+        post(&mut self.outbox, self.rx.socket(), replies, moved);
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        self.rx.sockets()
+    }
+}
+
+impl Drop for UringEcho {
+    fn drop(&mut self) {
+        // A ring lets go of its sockets some time after it was closed; the next user of the port
+        // should not have to wait.
+        let _ = self.ring.submitter().unregister_files();
+    }
+}
+
+impl std::fmt::Debug for UringEcho {
+    // cold: never in a run
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UringEcho").field("rx", &self.rx).finish_non_exhaustive()
+    }
+}
+
+/// Whether the same call may succeed next time: a signal came, or the kernel is short of memory or
+/// of room for results.
+// cold: a failed call
+fn comes_again(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
+}

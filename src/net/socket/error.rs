@@ -1,0 +1,115 @@
+//! Why a socket could not be had as asked.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// A socket that could not be had as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// socket(2) failed.
+    #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
+    Create {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// bind(2) failed.
+    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_mend(.source))]
+    Bind {
+        /// As asked.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No port of a range is free.
+    #[error(
+        "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
+        range.start(), range.end()
+    )]
+    Ports {
+        /// The local address.
+        ip: IpAddr,
+        /// As asked.
+        range: RangeInclusive<u16>,
+    },
+    /// Another socket could not share the port of a group.
+    #[error(
+        "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
+         --threads", reason(.source)
+    )]
+    Join {
+        /// The group's.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Every slot of a group is taken.
+    #[error(
+        "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
+         another server at another --port"
+    )]
+    Slots {
+        /// The group's.
+        addr: SocketAddr,
+        /// How many there are.
+        slots: u16,
+    },
+    /// connect(2) failed.
+    #[error("cannot connect {from} to {to}: {}; {}", reason(.source), connect_mend(.source))]
+    Connect {
+        /// Our address.
+        from: SocketAddr,
+        /// The peer's.
+        to: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An option was refused.
+    #[error("cannot set {option} on {addr}: {}; leave {flag} away{hint}", reason(.source))]
+    Option {
+        /// What was set.
+        option: &'static str,
+        /// The flag that asked for it.
+        flag: &'static str,
+        /// What else helps.
+        hint: &'static str,
+        /// The socket.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The system's words without its number, which helps nobody.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
+        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
+    }
+}
+
+/// What mends a failed connect.
+fn connect_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // What connect(2) says of broadcast addresses.
+        io::ErrorKind::PermissionDenied => {
+            "if that is a broadcast address and is meant, say --broadcast"
+        }
+        _ => "check the addresses",
+    }
+}
+
+/// What mends a failed bind.
+fn bind_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
+        io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",
+        io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
+        _ => "choose another --bind or --port",
+    }
+}

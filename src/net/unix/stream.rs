@@ -1,0 +1,56 @@
+//! AF_UNIX stream sockets.
+
+use std::io;
+use std::net::Shutdown;
+
+use mio::net::{UnixListener, UnixStream};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{Unix, UnixError, UnixFile, UnixName};
+use crate::net::stream::{Listener, QUEUE, Stream};
+
+impl Stream for UnixStream {
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    /// It was from the beginning.
+    fn connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Listener for UnixListener {
+    /// Clients have no names.
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<std::net::SocketAddr>)> {
+        let (stream, _from) = Self::accept(self)?;
+        Ok((Box::new(stream), None))
+    }
+}
+
+fn create() -> Result<Socket, UnixError> {
+    let create = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    create().map_err(|source: io::Error| UnixError::Create { source })
+}
+
+/// A stream to the listener of this name; connected at once, as all are on one host.
+pub(in crate::net) fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
+    let socket = create()?;
+    let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
+    connected.map_err(|source| UnixError::NoListener { name: name.clone(), source })?;
+    Ok(Box::new(UnixStream::from_std(socket.into())))
+}
+
+/// A listener of this name, in place of one whose process has died; and its file.
+pub(in crate::net) fn listen_unix(
+    name: &UnixName,
+) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
+    let socket = create()?;
+    let file = Unix::bind_socket(&socket, name)?;
+    socket.listen(QUEUE).map_err(|source| UnixError::Bind { name: name.clone(), source })?;
+    Ok((Box::new(UnixListener::from_std(socket.into())), file))
+}

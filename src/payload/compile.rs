@@ -1,0 +1,224 @@
+//! From pieces to requests: every way to choose is written out once, before anything is sent.
+
+use super::PayloadError;
+use super::patch::{Patch, What, mix};
+use super::requests::{Group, IdAt, Order, Requests, Variant};
+use crate::unit::MAX_PAYLOAD;
+
+/// Ways to choose in one line at most. Arbitrary: a few choices of a few words each; with the
+/// longest payload it keeps a line below 270 MB.
+const MAX_WAYS: usize = 4_096;
+
+/// A part of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The same in every request.
+    Bytes(Vec<u8>),
+    /// Written anew for each.
+    Field(What),
+    /// One of several, in turns.
+    Choice(Vec<Vec<u8>>),
+}
+
+/// Where ids stand in all that was compiled so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// In none.
+    None,
+    /// In all, here.
+    Here(IdAt),
+    /// In all, but not always at one place.
+    Moving(IdAt, IdAt),
+    /// In some.
+    Some,
+}
+
+/// Compiles line after line.
+#[derive(Debug)]
+pub(super) struct Compiler {
+    requests: Requests,
+    ids: Option<Ids>,
+    /// Bytes of all variants, each counted by how often its line sends it.
+    sum: f64,
+}
+
+impl Compiler {
+    pub(super) fn new(seed: u64, order: Order) -> Self {
+        let requests = Requests {
+            bytes: Vec::new(),
+            patches: Vec::new(),
+            variants: Vec::new(),
+            groups: Vec::new(),
+            order,
+            key: mix(seed),
+            id: None,
+            id_bits: 0,
+            largest: 0,
+            same_len: None,
+            mean_len: 0.0,
+            recorded: None,
+            notes: Vec::new(),
+        };
+        Self { requests, ids: None, sum: 0.0 }
+    }
+
+    /// Adds a line: one request, or one for each way to choose in it.
+    ///
+    /// # Errors
+    /// [`PayloadError::TooLong`] and [`PayloadError::TooManyWays`].
+    pub(super) fn line(&mut self, pieces: &[Piece]) -> Result<(), PayloadError> {
+        let ways = pieces.iter().try_fold(1_usize, |ways, piece| match piece {
+            Piece::Choice(words) => ways.checked_mul(words.len()),
+            _ => Some(ways),
+        });
+        let ways = ways.filter(|ways| (1..=MAX_WAYS).contains(ways));
+        let ways = ways.ok_or(PayloadError::TooManyWays { most: MAX_WAYS })?;
+        let first = index(self.requests.variants.len())?;
+        for way in 0..ways {
+            let len = self.variant(pieces, way)?;
+            self.sum += len as f64 / ways as f64;
+        }
+        self.requests.groups.push(Group { first, count: index(ways)? });
+        Ok(())
+    }
+
+    /// Adds the request that chooses by `way`, and returns its length.
+    fn variant(&mut self, pieces: &[Piece], mut way: usize) -> Result<usize, PayloadError> {
+        let requests = &mut self.requests;
+        let start = requests.bytes.len();
+        let mut patches = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => requests.bytes.extend(bytes),
+                Piece::Choice(words) => {
+                    requests.bytes.extend(&words[way % words.len()]);
+                    way /= words.len();
+                }
+                Piece::Field(what) => {
+                    let offset = index(requests.bytes.len() - start)?;
+                    patches.push(Patch { offset, what: *what });
+                    requests.bytes.resize(requests.bytes.len() + what.width(), 0);
+                }
+            }
+        }
+        let len = requests.bytes.len() - start;
+        if len > MAX_PAYLOAD {
+            return Err(PayloadError::TooLong { bytes: len });
+        }
+        self.note_ids(&patches);
+        let range = self.range_of(patches)?;
+        let requests = &mut self.requests;
+        requests.same_len = match requests.variants.is_empty() {
+            true => Some(len),
+            false => requests.same_len.filter(|same| *same == len),
+        };
+        requests.largest = requests.largest.max(len);
+        requests.variants.push(Variant { start, len: index(len)?, patches: range });
+        Ok(len)
+    }
+
+    /// Keeps patches; those of the variant before serve again where they are the same.
+    fn range_of(&mut self, patches: Vec<Patch>) -> Result<(u32, u32), PayloadError> {
+        let requests = &mut self.requests;
+        if let Some(last) = requests.variants.last() {
+            let (from, to) = last.patches;
+            if requests.patches[from as usize..to as usize] == patches[..] {
+                return Ok(last.patches);
+            }
+        }
+        let from = index(requests.patches.len())?;
+        requests.patches.extend(patches);
+        Ok((from, index(requests.patches.len())?))
+    }
+
+    fn note_ids(&mut self, patches: &[Patch]) {
+        let mut here = None;
+        let mut bits = u32::MAX;
+        for patch in patches {
+            if let What::Id(number) = patch.what {
+                here = here.or(Some(IdAt { offset: patch.offset as usize, number }));
+                bits = bits.min(number.bits());
+            }
+        }
+        let is_first = self.ids.is_none();
+        self.ids = Some(match (self.ids, here) {
+            (None | Some(Ids::None), None) => Ids::None,
+            (None, Some(here)) => Ids::Here(here),
+            (Some(Ids::Here(there)), Some(here)) if there != here => Ids::Moving(there, here),
+            (Some(as_before @ (Ids::Here(_) | Ids::Moving(..))), Some(_)) => as_before,
+            _ => Ids::Some,
+        });
+        let bits = if here.is_some() { bits } else { 0 };
+        let before = if is_first { bits } else { self.requests.id_bits };
+        self.requests.id_bits = before.min(bits);
+    }
+
+    /// Times of the lines in nanoseconds since the first, and what is to be said of them. Where
+    /// lines are drawn at random, their times mean nothing.
+    pub(super) fn recorded(&mut self, times: Vec<u64>, notes: Vec<String>) {
+        let first = times.first().copied().unwrap_or_default();
+        let times = times.into_iter().map(|time| time - first).collect();
+        self.requests.recorded = (self.requests.order == Order::Turns).then_some(times);
+        self.requests.notes = notes;
+    }
+
+    /// All that was added.
+    ///
+    /// # Errors
+    /// [`PayloadError::Nothing`] where that is nothing.
+    pub(super) fn finish(mut self) -> Result<(Requests, Ids), PayloadError> {
+        let ids = self.ids.ok_or(PayloadError::Nothing)?;
+        if let Ids::Here(spot) = ids {
+            self.requests.id = Some(spot);
+        }
+        self.requests.mean_len = self.sum / self.requests.groups.len() as f64;
+        Ok((self.requests, ids))
+    }
+}
+
+/// A number of bytes, patches or variants, which are counted in 32 bits to keep them small.
+fn index(count: usize) -> Result<u32, PayloadError> {
+    u32::try_from(count).map_err(|_| PayloadError::TooMuch)
+}
+
+impl Requests {
+    /// Puts an id into each request, over what stands there, last of all patches.
+    ///
+    /// # Errors
+    /// [`PayloadError::IdBeyond`] names the first request that ends before it.
+    pub(super) fn put_id(&mut self, at: IdAt) -> Result<Ids, PayloadError> {
+        let IdAt { offset, number } = at;
+        let width = number.width();
+        let short = self.variants.iter().map(|variant| variant.len as usize);
+        let mut short = short.filter(|len| offset.saturating_add(width) > *len);
+        if let Some(len) = short.next() {
+            return Err(PayloadError::IdBeyond { offset, width, len });
+        }
+        let patch = Patch { offset: index(offset)?, what: What::Id(number) };
+        // Each list of patches gets one of its own behind it; variants share lists as before.
+        let before = std::mem::take(&mut self.patches);
+        let mut shared = None;
+        for variant in &mut self.variants {
+            let (old, new) = match shared {
+                Some((old, new)) if old == variant.patches => (old, new),
+                _ => {
+                    let from = index(self.patches.len())?;
+                    let (first, last) = variant.patches;
+                    self.patches.extend(&before[first as usize..last as usize]);
+                    self.patches.push(patch);
+                    (variant.patches, (from, index(self.patches.len())?))
+                }
+            };
+            shared = Some((old, new));
+            variant.patches = new;
+        }
+        self.id = Some(at);
+        self.id_bits = number.bits();
+        Ok(Ids::Here(at))
+    }
+
+    /// Whether each request is like any other.
+    pub(super) fn are_equal(&self) -> bool {
+        self.variants.len() == 1 && self.patches.iter().all(|patch| patch.what.is_time())
+    }
+}

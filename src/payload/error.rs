@@ -1,0 +1,298 @@
+//! What a payload cannot be.
+
+use crate::unit::MAX_PAYLOAD;
+
+/// A payload that cannot be made as asked. Each variant says what was asked, what is wrong and
+/// what mends it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// A label that names no encoding.
+    #[error(
+        "encoding '{asked}' is unknown; write a label of the Encoding Standard such as utf-8, \
+         gbk, big5, shift_jis, euc-kr, koi8-r or latin1"
+    )]
+    Encoding {
+        /// As typed.
+        asked: String,
+    },
+    /// A character that the encoding does not have.
+    #[error(
+        "'{character}' (U+{:04X}), character {position}, cannot be written in {encoding}; leave \
+         it away, or choose utf-8", u32::from(*.character)
+    )]
+    Unmappable {
+        /// The character.
+        character: char,
+        /// Which of the text it is, in characters from 1.
+        position: usize,
+        /// The name of the encoding.
+        encoding: &'static str,
+    },
+    /// Something in hex that is no digit.
+    #[error(
+        "'{found}', character {position}, is no hex digit; write two of 0-9 a-f for each byte, \
+         such as 0a 0b or 0x0a0b"
+    )]
+    HexDigit {
+        /// What stands there.
+        found: char,
+        /// Where it stands, in characters from 1.
+        position: usize,
+    },
+    /// A byte in hex with one digit.
+    #[error(
+        "the hex digit '{found}', character {position}, is half a byte; write two digits for \
+         each byte, such as 0{found}"
+    )]
+    HexHalf {
+        /// The digit.
+        found: char,
+        /// Where it stands, in characters from 1.
+        position: usize,
+    },
+    /// Something in braces that is no field.
+    #[error("'{{{field}}}', character {column}, is no field; {FIELDS}, and {BRACES}")]
+    Field {
+        /// What stands between the braces.
+        field: String,
+        /// Where it begins, in characters from 1.
+        column: usize,
+    },
+    /// A field with a format that it does not have.
+    #[error(
+        "'{{{field}}}', character {column}, has no such format; numbers are u8, u16be, u16le, \
+         u32be, u32le, u64be, u64le, hex1 to hex16 or dec1 to dec20; {FIELDS}"
+    )]
+    Format {
+        /// What stands between the braces.
+        field: String,
+        /// Where it begins, in characters from 1.
+        column: usize,
+    },
+    /// A brace that is never closed.
+    #[error(
+        "the brace at character {column} begins a field that has no end; close it by }}, and \
+        {BRACES}; {FIELDS}"
+    )]
+    Unclosed {
+        /// Where it stands, in characters from 1.
+        column: usize,
+    },
+    /// A closing brace without an opening one.
+    #[error("the brace at character {column} ends a field that never began; {BRACES}")]
+    Unopened {
+        /// Where it stands, in characters from 1.
+        column: usize,
+    },
+    /// A choice without anything to choose from.
+    #[error("'{{choice}}', character {column}, has nothing to choose from; write {{choice:a|b|c}}")]
+    EmptyChoice {
+        /// Where it begins, in characters from 1.
+        column: usize,
+    },
+    /// A field of ASCII characters amid text whose characters are others.
+    #[error(
+        "'{{{field}}}', character {column}, is written in ASCII, which {encoding} does not \
+         continue; choose utf-8, or give the field a binary format such as u32be"
+    )]
+    FieldEncoding {
+        /// What stands between the braces.
+        field: String,
+        /// Where it begins, in characters from 1.
+        column: usize,
+        /// The name of the encoding.
+        encoding: &'static str,
+    },
+    /// Something wrong in one line of several.
+    #[error("line {number}: {source}")]
+    Line {
+        /// Which, from 1.
+        number: usize,
+        /// What is wrong.
+        source: Box<Self>,
+    },
+    /// Text that is none.
+    #[error(
+        "line {number} is not UTF-8; convert the file, and name the encoding to send by --encoding"
+    )]
+    NotText {
+        /// Which, from 1.
+        number: usize,
+    },
+    /// A request that no datagram holds.
+    #[error("a request of {bytes} bytes is too long; a datagram holds {MAX_PAYLOAD} at most")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Choices that multiply beyond measure.
+    #[error("there are more than {most} ways to choose in one request; leave some choices away")]
+    TooManyWays {
+        /// How many there may be.
+        most: usize,
+    },
+    /// Requests beyond what is kept in memory.
+    #[error("there are more requests than 32 bits count; give fewer")]
+    TooMuch,
+    /// No request at all.
+    #[error("there is no request: all lines are empty; give at least one that is not")]
+    Nothing,
+    /// An id asked for twice.
+    #[error("the requests have an {{id}} of their own; leave --id-at away")]
+    TwoIds,
+    /// An id beyond the end.
+    #[error(
+        "an id of {width} bytes at offset {offset} is beyond the end of a request of {len} bytes; \
+         choose a smaller offset"
+    )]
+    IdBeyond {
+        /// Where it should begin.
+        offset: usize,
+        /// Its bytes.
+        width: usize,
+        /// Bytes of the request.
+        len: usize,
+    },
+    /// Ids that are not where the reply is expected to have them.
+    #[error(
+        "{{id}} is not at one place in all requests: once at offset {here} as {format}, once at \
+         {there} as {other}; give it a fixed place before what differs in length, or choose \
+         --match any"
+    )]
+    MovingId {
+        /// Where it was first.
+        here: usize,
+        /// What it was.
+        format: String,
+        /// Where it was then.
+        there: usize,
+        /// What it was.
+        other: String,
+    },
+    /// Ids in some requests.
+    #[error(
+        "some requests have an {{id}} and some have none; give it to all, or choose --match any"
+    )]
+    SomeIds,
+    /// A rule that needs an id.
+    #[error("--match {rule} needs an id in the requests; write {{id}} into them, or give --id-at")]
+    NoId {
+        /// As asked.
+        rule: String,
+    },
+    /// A rule that is none.
+    #[error("'{asked}' is no rule of matching; known are preset, id@OFFSET, echo, any and none")]
+    Rule {
+        /// As asked.
+        asked: String,
+    },
+    /// A place that is none.
+    #[error("'{asked}' is no place of an id; write OFFSET:FORMAT such as 0:u16be")]
+    Place {
+        /// As asked.
+        asked: String,
+    },
+    /// A name that DNS cannot have.
+    #[error("'{name}' is no name of DNS: {why}; labels have 63 bytes and names 255 at most")]
+    Name {
+        /// As asked.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A type of record that is none.
+    #[error("'{asked}' is no type of record; write such as A, AAAA, MX, TXT, ANY or TYPE65280")]
+    RecordType {
+        /// As asked.
+        asked: String,
+    },
+    /// Words that are no question.
+    #[error("'{line}' is no question; write a name, and a type behind it if not that of --type")]
+    Question {
+        /// As it stands in the file.
+        line: String,
+    },
+    /// DNSSEC without what carries it.
+    #[error("--dnssec is a bit of EDNS; leave --no-edns away")]
+    DnssecWithoutEdns,
+    /// A file that is no capture.
+    #[error(
+        "this is no capture: it begins neither like pcap nor like pcapng; unpack it if it is \
+         packed, and write it by such as tcpdump -w or dumpcap"
+    )]
+    NoCapture,
+    /// A capture with nothing to send.
+    #[error(
+        "of the {packets} packets that were captured, none is a whole datagram of UDP for that \
+         port; {elsewhere} are for other ports, see --pcap-port"
+    )]
+    NoUdp {
+        /// How many packets there are.
+        packets: u64,
+        /// How many of them are UDP to other ports.
+        elsewhere: u64,
+    },
+    /// A key that memcached does not take.
+    #[error(
+        "'{key}' is no key of memcached; it needs 1 to {most} bytes without blanks and control \
+         characters, and fields in hex, dec or alnum"
+    )]
+    Key {
+        /// As asked.
+        key: String,
+        /// Bytes at most.
+        most: usize,
+    },
+    /// A size that the preset cannot have.
+    #[error("{what} of {asked} bytes cannot be; choose {least} to {most}")]
+    Size {
+        /// What has that size.
+        what: &'static str,
+        /// As asked.
+        asked: usize,
+        /// The smallest.
+        least: usize,
+        /// The largest.
+        most: usize,
+    },
+}
+
+/// Fields, in messages.
+const FIELDS: &str = "fields are {id}, {counter}, {random}, {random:alnum:N}, {random:letters:N}, \
+    {time:ns} (us, ms, s, rfc3339) and {choice:a|b}, the first three with :FORMAT such as :u32be";
+
+/// How braces are written that begin no field, in messages.
+const BRACES: &str = "{{ and }} stand for braces themselves";
+
+impl PayloadError {
+    /// The same, seen from `count` characters earlier.
+    #[must_use]
+    pub(super) fn moved_by(mut self, count: usize) -> Self {
+        match &mut self {
+            Self::Unmappable { position, .. }
+            | Self::HexDigit { position, .. }
+            | Self::HexHalf { position, .. } => *position += count,
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether it is what a file holds that is wrong, rather than what was asked.
+    #[must_use]
+    pub const fn is_of_a_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Line { .. }
+                | Self::NotText { .. }
+                | Self::Nothing
+                | Self::NoCapture
+                | Self::NoUdp { .. }
+        )
+    }
+
+    /// The same, in one line of several, from 1.
+    #[must_use]
+    pub(super) fn in_line(self, number: usize) -> Self {
+        Self::Line { number, source: Box::new(self) }
+    }
+}

@@ -1,0 +1,44 @@
+//! What programs that are not ours are sent and send: text in any encoding, bytes as hex, requests
+//! to servers of many protocols, and how their replies are told.
+//!
+//! A [`Spec`] says what is asked for and is compiled into [`Requests`] and [`Matching`], which a
+//! loop uses without deciding anything anew: a request is copied and patched at known places.
+//!
+//! ```
+//! use udperf::payload::{Dns, Preset, Source, Spec};
+//!
+//! let spec = Spec::of(Source::Preset(Preset::Dns(Dns::of("example.com"))));
+//! let (requests, matching) = spec.compile(1)?;
+//! let (mut slot, mut scratch) = (vec![0; requests.largest()], vec![0; requests.largest()]);
+//! let (n, id, now_ns) = (0, 7, 0);
+//! let len = requests.write(n, id, now_ns, &mut slot);
+//! // What a server answers at least: the same, with the bit QR.
+//! slot[2] |= 0x80;
+//! assert_eq!(matching.id_of(&slot[..len]), Some(id));
+//! assert!(matching.answers(&requests, n, id, &slot[..len], &mut scratch));
+//! # Ok::<(), udperf::payload::PayloadError>(())
+//! ```
+
+mod capture;
+mod compile;
+mod encoding;
+mod error;
+pub mod hex;
+mod number;
+mod patch;
+mod preset;
+mod reply;
+mod requests;
+mod show;
+mod spec;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use encoding::Encoding;
+pub use error::PayloadError;
+pub use number::Number;
+pub use preset::{Coap, Dns, Echo, Memcached, Names, Ping, Preset, Stun, answer_ping};
+pub use reply::Matching;
+pub use requests::{IdAt, Order, Requests};
+pub use spec::{MatchRule, Source, Spec};

@@ -1,0 +1,210 @@
+//! How a number stands in a request: always at the same width, so that it is written in place.
+
+use std::fmt;
+
+/// Digits of 2⁶⁴ - 1 in base 10.
+const LONGEST_DEC: u8 = 20;
+
+/// Digits of 2⁶⁴ - 1 in base 16.
+const LONGEST_HEX: u8 = 16;
+
+/// A fixed width of bytes that hold a number. A number that is too large for it loses its highest
+/// digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// So many bytes, the highest one first: `u8`, `u16be`, `u32be`, `u64be`.
+    Be(u8),
+    /// So many bytes, the lowest one first: `u16le`, `u32le`, `u64le`.
+    Le(u8),
+    /// So many hexadecimal digits in lower case: `hex1` to `hex16`.
+    Hex(u8),
+    /// So many decimal digits: `dec1` to `dec20`.
+    Dec(u8),
+}
+
+impl Number {
+    /// Reads `u16be`, `hex8`, `dec10` and the like; `None` for anything else.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let digits = |prefix: &str, longest: u8| {
+            let count = word.strip_prefix(prefix)?;
+            let count = count.parse::<u8>().ok().filter(|_| !count.starts_with('+'))?;
+            (1..=longest).contains(&count).then_some(count)
+        };
+        Some(match word {
+            "u8" => Self::Be(1),
+            "u16be" => Self::Be(2),
+            "u32be" => Self::Be(4),
+            "u64be" => Self::Be(8),
+            "u16le" => Self::Le(2),
+            "u32le" => Self::Le(4),
+            "u64le" => Self::Le(8),
+            _ => match digits("hex", LONGEST_HEX) {
+                Some(count) => Self::Hex(count),
+                None => Self::Dec(digits("dec", LONGEST_DEC)?),
+            },
+        })
+    }
+
+    /// Bytes it takes.
+    #[must_use]
+    pub const fn width(self) -> usize {
+        match self {
+            Self::Be(count) | Self::Le(count) | Self::Hex(count) | Self::Dec(count) => {
+                count as usize
+            }
+        }
+    }
+
+    /// How many bits of a number survive in any case, 1 to 64.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Be(count) | Self::Le(count) => 8 * count as u32,
+            Self::Hex(count) => 4 * count as u32,
+            Self::Dec(count) if count >= LONGEST_DEC => u64::BITS,
+            Self::Dec(count) => 10_u64.pow(count as u32).ilog2(),
+        }
+    }
+
+    /// Whether it is written in ASCII characters.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Hex(_) | Self::Dec(_))
+    }
+
+    /// Writes a number over the whole of `out`, which is as long as [`Self::width`]; what is longer
+    /// or shorter is filled as far as it goes.
+    #[inline]
+    pub fn write(self, mut value: u64, out: &mut [u8]) {
+        match self {
+            // Lengths that are known make single stores.
+            Self::Be(_) => match out {
+                [a] => *a = value as u8,
+                [a, b] => [*a, *b] = (value as u16).to_be_bytes(),
+                [a, b, c, d] => [*a, *b, *c, *d] = (value as u32).to_be_bytes(),
+                [a, b, c, d, e, f, g, h] => {
+                    [*a, *b, *c, *d, *e, *f, *g, *h] = value.to_be_bytes();
+                }
+                _ => {
+                    for (byte, of) in out.iter_mut().rev().zip(value.to_le_bytes()) {
+                        *byte = of;
+                    }
+                }
+            },
+            Self::Le(_) => {
+                for (byte, of) in out.iter_mut().zip(value.to_le_bytes()) {
+                    *byte = of;
+                }
+            }
+            Self::Hex(_) => {
+                for byte in out.iter_mut().rev() {
+                    let digit = (value & 0xF) as u8;
+                    *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+                    value >>= 4;
+                }
+            }
+            Self::Dec(_) => {
+                // Two at a time: half as many divisions that wait for each other.
+                for pair in out.rchunks_mut(2) {
+                    let low = (value % 100) as u8;
+                    value /= 100;
+                    if let [tens, ones] = pair {
+                        (*tens, *ones) = (b'0' + low / 10, b'0' + low % 10);
+                    } else if let [ones] = pair {
+                        *ones = b'0' + low % 10;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what stands at `offset`; `None` where the bytes end before, or are no such number.
+    #[inline]
+    #[must_use]
+    pub fn read(self, bytes: &[u8], offset: usize) -> Option<u64> {
+        let bytes = bytes.get(offset..)?.get(..self.width())?;
+        match self {
+            Self::Be(_) => Some(match *bytes {
+                [a, b] => u16::from_be_bytes([a, b]).into(),
+                [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+                _ => bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+            }),
+            Self::Le(_) => {
+                Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+            }
+            Self::Hex(_) => bytes.iter().try_fold(0, |sum: u64, byte| {
+                Some(sum << 4 | u64::from(char::from(*byte).to_digit(16)?))
+            }),
+            Self::Dec(_) => bytes.iter().try_fold(0, |sum: u64, byte| {
+                let digit = char::from(*byte).to_digit(10)?;
+                sum.checked_mul(10)?.checked_add(digit.into())
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Be(1) | Self::Le(1) => f.write_str("u8"),
+            Self::Be(count) => write!(f, "u{}be", 8 * u32::from(*count)),
+            Self::Le(count) => write!(f, "u{}le", 8 * u32::from(*count)),
+            Self::Hex(count) => write!(f, "hex{count}"),
+            Self::Dec(count) => write!(f, "dec{count}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(word: &str, value: u64) -> Vec<u8> {
+        let number = Number::parse(word).unwrap();
+        let mut out = vec![0; number.width()];
+        number.write(value, &mut out);
+        assert_eq!(number.to_string(), word);
+        out
+    }
+
+    #[test]
+    fn numbers_are_written_at_their_width() {
+        assert_eq!(written("u8", 0x102), [2]);
+        assert_eq!(written("u16be", 0x102), [1, 2]);
+        assert_eq!(written("u16le", 0x102), [2, 1]);
+        assert_eq!(written("u32be", 0x102), [0, 0, 1, 2]);
+        assert_eq!(written("u64le", u64::MAX - 1), [0xFE, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(written("hex8", 0xBEEF), *b"0000beef");
+        assert_eq!(written("hex2", 0xBEEF), *b"ef");
+        assert_eq!(written("dec3", 1_042), *b"042");
+        assert_eq!(written("dec20", u64::MAX), *b"18446744073709551615");
+    }
+
+    #[test]
+    fn what_is_written_reads_back_in_as_many_bits_as_promised() {
+        for word in
+            ["u8", "u16be", "u32le", "u64be", "u64le", "hex1", "hex16", "dec1", "dec19", "dec20"]
+        {
+            let number = Number::parse(word).unwrap();
+            let mask = u64::MAX >> (u64::BITS - number.bits());
+            for value in [0, 1, 0x0123_4567_89AB_CDEF, u64::MAX] {
+                let bytes = written(word, value & mask);
+                assert_eq!(number.read(&bytes, 0), Some(value & mask), "{word}");
+                assert_eq!(number.read(&bytes, 1), None, "{word}");
+                assert_eq!(number.read(&bytes, usize::MAX), None, "{word}");
+            }
+        }
+        assert_eq!(Number::Dec(3).bits(), 9, "512 <= 1000 < 1024");
+    }
+
+    #[test]
+    fn what_is_no_number_is_told() {
+        assert_eq!(Number::Dec(3).read(b"1x3", 0), None);
+        assert_eq!(Number::Dec(20).read(b"99999999999999999999", 0), None, "beyond 64 bits");
+        assert_eq!(Number::Hex(2).read(b"BE", 0), Some(0xBE), "in either case");
+        for word in ["", "u24be", "hex0", "hex17", "dec21", "dec", "hex+4", "u16", "DEC3"] {
+            assert_eq!(Number::parse(word), None, "{word}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What differs between two requests: a few bytes at known offsets.
+
+use super::number::Number;
+
+/// The odd constant of splitmix64 (public domain): 2⁶⁴ by the golden ratio.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Characters that one random number of 64 bits is worth: 36¹² < 2⁶³.
+const CHARACTERS: usize = 12;
+
+/// Bytes of [`What::Rfc3339`]: `2026-11-23T01:51:16.123456Z`.
+pub(super) const RFC3339_LEN: usize = 27;
+
+/// Bytes of STUN's attribute FINGERPRINT, header and all; RFC 8489 §14.7.
+pub(super) const FINGERPRINT_LEN: usize = 8;
+
+/// The mask of STUN's attribute FINGERPRINT; RFC 8489 §14.7.
+const FINGERPRINT_MASK: u32 = 0x5354_554E;
+
+/// The output function of splitmix64 (public domain): every bit of the input moves half of the
+/// output.
+#[inline]
+pub(super) const fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+/// Random number `n` of the sequence `key`: the same whenever it is asked for.
+#[inline]
+pub(super) const fn random(key: u64, n: u64) -> u64 {
+    mix(key.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN)))
+}
+
+/// The characters of [`Alphabet::Alnum`].
+const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// The characters of [`Alphabet::Letters`].
+const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
+
+/// Which characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    /// a to z, 0 to 9.
+    Alnum,
+    /// a to z.
+    Letters,
+}
+
+/// What stands at a place, in each request anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The id by which the reply is matched.
+    Id(Number),
+    /// What of the id fits in here; replies are matched by another field.
+    PartOfId(Number),
+    /// The number of the request.
+    Counter(Number),
+    /// A random number.
+    Random { key: u64, number: Number },
+    /// Random characters.
+    Characters { key: u64, alphabet: Alphabet, count: u16 },
+    /// Time since 1970 in a unit of so many nanoseconds.
+    Time { unit_ns: u64, number: Number },
+    /// Date and time of RFC 3339, in microseconds.
+    Rfc3339,
+    /// STUN's attribute FINGERPRINT over all that stands before it.
+    Fingerprint,
+}
+
+impl What {
+    /// Bytes it takes.
+    pub(super) const fn width(self) -> usize {
+        match self {
+            Self::Id(number)
+            | Self::PartOfId(number)
+            | Self::Counter(number)
+            | Self::Random { number, .. }
+            | Self::Time { number, .. } => number.width(),
+            Self::Characters { count, .. } => count as usize,
+            Self::Rfc3339 => RFC3339_LEN,
+            Self::Fingerprint => FINGERPRINT_LEN,
+        }
+    }
+
+    /// Whether it depends on when it is written.
+    pub(super) const fn is_time(self) -> bool {
+        matches!(self, Self::Time { .. } | Self::Rfc3339)
+    }
+
+    /// Whether it is written in ASCII characters.
+    pub(super) const fn is_text(self) -> bool {
+        match self {
+            Self::Id(number)
+            | Self::PartOfId(number)
+            | Self::Counter(number)
+            | Self::Random { number, .. }
+            | Self::Time { number, .. } => number.is_text(),
+            Self::Characters { .. } | Self::Rfc3339 => true,
+            Self::Fingerprint => false,
+        }
+    }
+}
+
+/// Something at its offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patch {
+    pub(super) offset: u32,
+    pub(super) what: What,
+}
+
+/// What a request is made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) n: u64,
+    pub(super) id: u64,
+    pub(super) now_ns: u64,
+}
+
+impl Patch {
+    /// Writes it into the request, which is long enough.
+    #[inline]
+    pub(super) fn apply(self, moment: Moment, request: &mut [u8]) {
+        let offset = self.offset as usize;
+        let Some((before, rest)) = request.split_at_mut_checked(offset) else { return };
+        let Some(out) = rest.get_mut(..self.what.width()) else { return };
+        match self.what {
+            What::Id(number) | What::PartOfId(number) => number.write(moment.id, out),
+            What::Counter(number) => number.write(moment.n, out),
+            What::Random { key, number } => number.write(random(key, moment.n), out),
+            What::Characters { key, alphabet, .. } => {
+                let seed = random(key, moment.n);
+                match alphabet {
+                    Alphabet::Alnum => characters(seed, ALNUM, out),
+                    Alphabet::Letters => characters(seed, LETTERS, out),
+                }
+            }
+            What::Time { unit_ns, number } => number.write(moment.now_ns / unit_ns.max(1), out),
+            What::Rfc3339 => rfc3339(moment.now_ns, out),
+            What::Fingerprint => fingerprint(before, out),
+        }
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub(super) const fn place(self) -> std::ops::Range<usize> {
+        self.offset as usize..self.offset as usize + self.what.width()
+    }
+}
+
+/// Random characters of an alphabet, whose length is known for the sake of the division.
+#[inline]
+fn characters<const COUNT: usize>(seed: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
+    for (round, part) in (0..).zip(out.chunks_mut(CHARACTERS)) {
+        let mut rest = if round == 0 { seed } else { random(seed, round) };
+        for byte in part {
+            let count = COUNT as u64;
+            *byte = alphabet[(rest % count) as usize];
+            rest /= count;
+        }
+    }
+}
+
+/// Days of 400 years, after which the Gregorian calendar repeats.
+const DAYS_OF_ERA: u64 = 146_097;
+
+/// Days from 1 March of year 0 to 1 January 1970.
+const DAYS_TO_1970: u64 = 719_468;
+
+/// Writes `2026-11-23T01:51:16.123456Z`; the calendar is counted in years that begin with March, so
+/// that leap days come last.
+fn rfc3339(now_ns: u64, out: &mut [u8]) {
+    let (seconds, micros) = (now_ns / 1_000_000_000, now_ns / 1_000 % 1_000_000);
+    let days = seconds / 86_400 + DAYS_TO_1970;
+    let day = days % DAYS_OF_ERA;
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let fields = [
+        (0, 4, days / DAYS_OF_ERA * 400 + year + u64::from(month >= 10)),
+        (5, 2, if month < 10 { month + 3 } else { month - 9 }),
+        (8, 2, day - (153 * month + 2) / 5 + 1),
+        (11, 2, seconds % 86_400 / 3_600),
+        (14, 2, seconds % 3_600 / 60),
+        (17, 2, seconds % 60),
+        (20, 6, micros),
+    ];
+    out.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
+    for (at, width, value) in fields {
+        Number::Dec(width).write(value, &mut out[at..at + usize::from(width)]);
+    }
+}
+
+/// The attribute FINGERPRINT; RFC 8489 §14.7.
+fn fingerprint(before: &[u8], out: &mut [u8]) {
+    let sum = crc32fast::hash(before) ^ FINGERPRINT_MASK;
+    let [a, b, c, d] = sum.to_be_bytes();
+    out.copy_from_slice(&[0x80, 0x28, 0, 4, a, b, c, d]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(seconds: u64) -> String {
+        let mut out = [0; RFC3339_LEN];
+        rfc3339(seconds * 1_000_000_000 + 123_456_789, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for seconds in [
+            0,
+            951_782_400,   // 29 February 2000
+            951_868_800,   // 1 March 2000
+            1_709_251_199, // the last second of 29 February 2024
+            1_735_689_599, // the last second of 2024
+            4_107_542_400, // 1 March 2100, which has no leap day
+            16_725_225_600,
+        ] {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 123_456_000);
+            assert_eq!(date(seconds), humantime::format_rfc3339_micros(time).to_string());
+        }
+        rfc3339(u64::MAX, &mut [0; RFC3339_LEN]);
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_splitmix64() {
+        // The first outputs of the generator for the state 1234567.
+        assert_eq!(random(1_234_567, 0), 6_457_827_717_110_365_317);
+        assert_eq!(random(1_234_567, 1), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn random_characters_use_the_whole_alphabet() {
+        let mut seen = [0_u32; 256];
+        for seed in 0..1_000 {
+            let mut out = [0; 30];
+            characters(mix(seed), LETTERS, &mut out);
+            out.iter().for_each(|byte| seen[usize::from(*byte)] += 1);
+        }
+        let used = seen.iter().filter(|count| **count > 0).count();
+        assert_eq!(used, 26);
+        assert!(seen[usize::from(b'a')] > 500, "30,000 characters by 26 are 1,154 each");
+    }
+
+    #[test]
+    fn a_patch_outside_the_request_changes_nothing() {
+        let patch = Patch { offset: 3, what: What::Id(Number::Be(2)) };
+        let mut request = [7; 4];
+        patch.apply(Moment { n: 0, id: 0, now_ns: 0 }, &mut request);
+        assert_eq!(request, [7; 4]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Whether a datagram is the reply to a request, and to which. Total: no bytes make it panic.
+
+pub(super) mod coap;
+mod dns;
+pub(super) mod memcached;
+pub(super) mod ntp;
+pub(super) mod quic;
+pub(super) mod stun;
+
+use super::preset::{TURNED, is_turned};
+use super::requests::{IdAt, Requests};
+
+/// How a reply is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// There is none.
+    None,
+    /// Whatever comes.
+    Any,
+    /// It has the id, here.
+    Id(IdAt),
+    /// It is the request, which may have an id.
+    Echo(Option<IdAt>),
+    /// As the protocol has it.
+    Protocol,
+}
+
+/// What both ends speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Nobody knows.
+    Unknown,
+    /// RFC 1035.
+    Dns,
+    /// RFC 5905.
+    Ntp,
+    /// RFC 8489.
+    Stun,
+    /// The text protocol of memcached in its frames.
+    Memcached,
+    /// RFC 7252.
+    Coap,
+    /// RFC 8999.
+    Quic,
+    /// Ours.
+    Ping,
+}
+
+/// How replies are matched with requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    pub(super) rule: Rule,
+    pub(super) protocol: Protocol,
+    /// As many as the requests carry.
+    pub(super) id_mask: u64,
+}
+
+impl Matching {
+    /// Whether the server answers at all.
+    #[must_use]
+    pub const fn expects_reply(&self) -> bool {
+        !matches!(self.rule, Rule::None)
+    }
+
+    /// Whether replies have no id, so that whatever comes answers the oldest request of its socket
+    /// that is still open. [`Self::answers`] may yet deny it.
+    #[must_use]
+    pub const fn by_order(&self) -> bool {
+        matches!(self.rule, Rule::Any | Rule::Echo(None))
+    }
+
+    /// The id that a reply carries, in as many bits as requests have of it; `None` if it cannot be
+    /// a reply. Where replies are matched by order, 0.
+    #[inline]
+    #[must_use]
+    pub fn id_of(&self, reply: &[u8]) -> Option<u64> {
+        let id = match (self.rule, self.protocol) {
+            (Rule::None, _) => None,
+            (Rule::Any | Rule::Echo(None), _) => Some(0),
+            (Rule::Id(spot) | Rule::Echo(Some(spot)), _) => spot.number.read(reply, spot.offset),
+            (Rule::Protocol, Protocol::Dns) => dns::id(reply),
+            (Rule::Protocol, Protocol::Ntp) => ntp::id(reply),
+            (Rule::Protocol, Protocol::Stun) => stun::id(reply),
+            (Rule::Protocol, Protocol::Memcached) => memcached::id(reply),
+            (Rule::Protocol, Protocol::Coap) => coap::id(reply),
+            (Rule::Protocol, Protocol::Quic) => quic::id(reply),
+            (Rule::Protocol, Protocol::Unknown | Protocol::Ping) => None,
+        };
+        Some(id? & self.id_mask)
+    }
+
+    /// Whether this is a reply to request number `n`, which had this id. `scratch` is overwritten;
+    /// it has to have room for [`Requests::largest`] bytes, or the answer is no.
+    ///
+    /// An echo has to be the whole request but for fields that hold the time; a reply of DNS has to
+    /// repeat the question, in upper or lower case (RFC 4343).
+    #[inline]
+    #[must_use]
+    pub fn answers(
+        &self,
+        requests: &Requests,
+        n: u64,
+        id: u64,
+        reply: &[u8],
+        scratch: &mut [u8],
+    ) -> bool {
+        match self.rule {
+            Rule::None => return false,
+            Rule::Any => return true,
+            Rule::Id(_) => return self.id_of(reply) == Some(id & self.id_mask),
+            // The whole of what a reply of NTP has of its request.
+            Rule::Protocol if self.protocol == Protocol::Ntp => return ntp::id(reply) == Some(id),
+            Rule::Echo(_) | Rule::Protocol => {}
+        }
+        if requests.largest() > scratch.len() {
+            return false;
+        }
+        let len = requests.write(n, id, 0, scratch);
+        let request = &mut scratch[..len];
+        match (self.rule, self.protocol) {
+            (Rule::Echo(_), Protocol::Ping) => {
+                let turned = reply.get(TURNED).copied().filter(|byte| is_turned(*byte));
+                if let Some((ours, theirs)) = request.get_mut(TURNED).zip(turned) {
+                    *ours = theirs;
+                }
+                is_echo(requests, n, request, reply)
+            }
+            (Rule::Echo(_), _) => is_echo(requests, n, request, reply),
+            (_, Protocol::Dns) => dns::answers(request, reply),
+            (_, Protocol::Stun) => stun::answers(request, reply),
+            (_, Protocol::Memcached) => memcached::answers(request, reply),
+            (_, Protocol::Coap) => coap::answers(request, reply),
+            (_, Protocol::Quic) => quic::answers(request, reply),
+            (_, Protocol::Unknown | Protocol::Ping | Protocol::Ntp) => false,
+        }
+    }
+
+    /// Whether this belongs to a reply whose first datagram has been matched or will be: it is
+    /// neither a reply of its own nor a repetition.
+    #[inline]
+    #[must_use]
+    pub fn is_continuation(&self, reply: &[u8]) -> bool {
+        self.protocol == Protocol::Memcached && memcached::is_continuation(reply)
+    }
+
+    /// The error that a reply reports in the terms of its protocol; `None` if it reports none.
+    #[inline]
+    #[must_use]
+    pub fn code_of(&self, reply: &[u8]) -> Option<u16> {
+        match self.protocol {
+            Protocol::Unknown | Protocol::Quic | Protocol::Ping => None,
+            Protocol::Dns => dns::code(reply),
+            Protocol::Ntp => ntp::code(reply),
+            Protocol::Stun => stun::code(reply),
+            Protocol::Memcached => memcached::code(reply),
+            Protocol::Coap => coap::code(reply),
+        }
+    }
+
+    /// What people call a code of [`Self::code_of`]: `NXDOMAIN`, `4.04`.
+    // cold: for reports
+    #[must_use]
+    pub fn code_name(&self, code: u16) -> String {
+        match self.protocol {
+            Protocol::Unknown | Protocol::Quic | Protocol::Ping => code.to_string(),
+            Protocol::Dns => dns::code_name(code),
+            Protocol::Ntp => ntp::code_name(code),
+            Protocol::Stun => stun::code_name(code),
+            Protocol::Memcached => memcached::code_name(code),
+            Protocol::Coap => coap::code_name(code),
+        }
+    }
+}
+
+/// Whether a reply is the request as far as the request is known: what it holds of the time is not.
+#[inline]
+fn is_echo(requests: &Requests, n: u64, request: &mut [u8], reply: &[u8]) -> bool {
+    if request.len() != reply.len() {
+        return false;
+    }
+    for place in requests.times(n) {
+        if let (Some(ours), Some(theirs)) = (request.get_mut(place.clone()), reply.get(place)) {
+            ours.copy_from_slice(theirs);
+        }
+    }
+    request == reply
+}

@@ -1,0 +1,161 @@
+//! Requests, compiled: bytes to copy and places to patch.
+
+use std::ops::Range;
+
+use super::number::Number;
+use super::patch::{Moment, Patch, random};
+
+/// In which order the lines of a file, the questions and the alternatives of a choice are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// One after the other, then from the first again.
+    #[default]
+    Turns,
+    /// Each as likely as another, drawn by the seed.
+    Random,
+}
+
+/// The bytes of a request before they are patched, and its patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) start: usize,
+    pub(super) len: u32,
+    /// Of the patches of all variants.
+    pub(super) patches: (u32, u32),
+}
+
+/// Variants that one line or one question has; together they get as many turns as another line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) first: u32,
+    /// At least one.
+    pub(super) count: u32,
+}
+
+/// Where an id stands in a request or in a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdAt {
+    /// Its first byte, from 0.
+    pub offset: usize,
+    /// How it is written.
+    pub number: Number,
+}
+
+/// What is sent. Request number `n` is a function of `n` and its id alone, except for fields that
+/// hold the time.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    pub(super) bytes: Vec<u8>,
+    pub(super) patches: Vec<Patch>,
+    pub(super) variants: Vec<Variant>,
+    pub(super) groups: Vec<Group>,
+    pub(super) order: Order,
+    pub(super) key: u64,
+    /// Where the id stands, if at the same place in all.
+    pub(super) id: Option<IdAt>,
+    /// How many bits of it every request has.
+    pub(super) id_bits: u32,
+    pub(super) largest: usize,
+    pub(super) same_len: Option<usize>,
+    pub(super) mean_len: f64,
+    pub(super) recorded: Option<Vec<u64>>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Requests {
+    /// Bytes of the longest request; what [`Self::write`] needs room for.
+    #[must_use]
+    pub const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    /// Bytes of each request, where all are of one length.
+    #[must_use]
+    pub const fn same_len(&self) -> Option<usize> {
+        self.same_len
+    }
+
+    /// Bytes of a request on average.
+    #[must_use]
+    pub const fn mean_len(&self) -> f64 {
+        self.mean_len
+    }
+
+    /// How many bits of an id each request carries; 0 where requests carry none.
+    #[must_use]
+    pub const fn id_bits(&self) -> u32 {
+        self.id_bits
+    }
+
+    /// When the packets of a capture were seen, one for each request, in nanoseconds since the
+    /// first of them; `None` where there is no capture.
+    #[must_use]
+    pub fn recorded(&self) -> Option<&[u64]> {
+        self.recorded.as_deref()
+    }
+
+    /// How many different requests there are before fields are filled in: lines, questions,
+    /// packets of a capture, each with all its choices.
+    #[must_use]
+    pub fn variants(&self) -> usize {
+        self.variants.len()
+    }
+
+    /// What the user should know of how these came to be, one sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Writes request number `n` into `slot` and returns its length in bytes. `now_ns` is the
+    /// calendar's time in nanoseconds since 1970, for fields that hold it. A slot that is too short
+    /// stays as it is, and the length is 0.
+    #[inline]
+    pub fn write(&self, n: u64, id: u64, now_ns: u64, slot: &mut [u8]) -> usize {
+        let variant = self.variant(n);
+        let Some(bytes) = self.bytes.get(variant.start..variant.start + variant.len as usize)
+        else {
+            return 0;
+        };
+        let Some(request) = slot.get_mut(..bytes.len()) else { return 0 };
+        request.copy_from_slice(bytes);
+        let moment = Moment { n, id, now_ns };
+        for patch in self.patches_of(variant) {
+            patch.apply(moment, request);
+        }
+        bytes.len()
+    }
+
+    /// Places of request number `n` that depend on when it was written.
+    #[inline]
+    pub(super) fn times(&self, n: u64) -> impl Iterator<Item = Range<usize>> {
+        let patches = self.patches_of(self.variant(n)).iter();
+        patches.filter(|patch| patch.what.is_time()).map(|patch| patch.place())
+    }
+
+    #[inline]
+    fn patches_of(&self, variant: &Variant) -> &[Patch] {
+        let (from, to) = variant.patches;
+        self.patches.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    /// What request number `n` is made from.
+    #[inline]
+    fn variant(&self, n: u64) -> &Variant {
+        // A compiler of requests makes at least one group, and each has at least one variant.
+        if let [only] = &self.variants[..] {
+            return only;
+        }
+        let count = self.groups.len() as u64;
+        let (line, round) = match self.order {
+            Order::Turns => (n % count, n / count),
+            Order::Random => {
+                let drawn = random(self.key, n);
+                (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
+            }
+        };
+        let group = self.groups[line as usize];
+        let choice = (round % u64::from(group.count)) as u32;
+        &self.variants[(group.first + choice) as usize]
+    }
+}

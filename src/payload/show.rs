@@ -1,0 +1,131 @@
+//! What was asked for and what is a reply, in words: for reports, and for telling whether two runs
+//! asked the same.
+
+use std::fmt;
+
+use super::preset::{Dns, Names, Preset};
+use super::reply::{Matching, Protocol, Rule};
+use super::requests::Order;
+use super::spec::{Source, Spec};
+
+/// Characters of a text that are shown. Arbitrary: with what else is said, a line.
+const SHOWN: usize = 48;
+
+/// Two specifications are shown alike only if they ask the same: what is too long to be shown is
+/// known by its length and its CRC-32.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = |on: bool| if self.fields == on { "" } else { ", fields off" };
+        match &self.source {
+            Source::Text(text) => write!(f, "text {}{}", Short(text), fields(true))?,
+            Source::Hex(text) => write!(f, "hex {}{}", Short(text), fields(true))?,
+            Source::Lines(bytes) => write!(f, "lines of {}{}", Sum(bytes), fields(true))?,
+            Source::File(bytes) => {
+                write!(f, "{}{}", Sum(bytes), if self.fields { ", fields on" } else { "" })?;
+            }
+            Source::Capture { bytes, port } => {
+                write!(f, "capture of {}", Sum(bytes))?;
+                if let Some(port) = port {
+                    write!(f, ", port {port}")?;
+                }
+            }
+            Source::Preset(preset) => self.preset(preset, f)?,
+        }
+        if self.encoding.name() != "UTF-8" {
+            write!(f, ", {}", self.encoding)?;
+        }
+        if let Some(at) = self.id_at {
+            write!(f, ", id at {}:{}", at.offset, at.number)?;
+        }
+        match self.order {
+            Order::Turns => Ok(()),
+            Order::Random => f.write_str(", in random order"),
+        }
+    }
+}
+
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Unknown | Protocol::Ping => "nothing",
+            Protocol::Dns => "id and question of DNS",
+            Protocol::Ntp => "origin timestamp of NTP",
+            Protocol::Stun => "transaction id of STUN",
+            Protocol::Memcached => "request id and key of memcached",
+            Protocol::Coap => "token of CoAP",
+            Protocol::Quic => "connection ids of QUIC",
+        };
+        match self.rule {
+            Rule::None => f.write_str("no replies"),
+            Rule::Any => f.write_str("whatever comes, in order"),
+            Rule::Id(at) => write!(f, "id at {}:{}", at.offset, at.number),
+            Rule::Echo(Some(_)) => f.write_str("the whole request"),
+            Rule::Echo(None) => f.write_str("the whole request, in order"),
+            Rule::Protocol => f.write_str(protocol),
+        }
+    }
+}
+
+impl Spec {
+    fn preset(&self, preset: &Preset, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(preset.name())?;
+        match preset {
+            Preset::Dns(dns) => write!(f, " {dns}"),
+            Preset::Ntp | Preset::QuicVn => Ok(()),
+            Preset::Stun(stun) if stun.fingerprint => f.write_str(" with FINGERPRINT"),
+            Preset::Stun(_) => Ok(()),
+            Preset::Memcached(memcached) => write!(f, " get {}", Short(&memcached.key)),
+            Preset::Coap(coap) => {
+                let kind = if coap.confirmable { "CON" } else { "NON" };
+                write!(f, " {kind} get {}", Short(&coap.path))
+            }
+            Preset::Statsd(line) | Preset::Syslog(line) => write!(f, " {}", Short(line)),
+            Preset::Echo(echo) => write!(f, " of {} bytes", echo.size),
+            Preset::Ping(ping) => write!(f, " of {} bytes", ping.size),
+        }
+    }
+}
+
+impl fmt::Display for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.names {
+            Names::One(name) => write!(f, "{} {}", Short(name), self.rtype.escape_debug())?,
+            Names::Lines(text) => {
+                write!(f, "names of {}, {}", Sum(text.as_bytes()), self.rtype.escape_debug())?;
+            }
+        }
+        if let Some(count) = self.random_subdomain {
+            write!(f, ", {count} random letters before it")?;
+        }
+        match self.edns {
+            Some(size) => write!(f, ", EDNS {size}")?,
+            None => f.write_str(", no EDNS")?,
+        }
+        f.write_str(if self.dnssec { ", DO" } else { "" })?;
+        f.write_str(if self.recursion { "" } else { ", no RD" })
+    }
+}
+
+/// A text, or its beginning, in quotes.
+struct Short<'a>(&'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHOWN) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => {
+                let (start, whole) = (self.0.get(..end).unwrap_or_default(), self.0.as_bytes());
+                write!(f, "{start:?}… of {}", Sum(whole))
+            }
+        }
+    }
+}
+
+/// Bytes, as far as they tell themselves from others.
+struct Sum<'a>(&'a [u8]);
+
+impl fmt::Display for Sum<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, CRC {:08x}", self.0.len(), crc32fast::hash(self.0))
+    }
+}

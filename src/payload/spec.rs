@@ -1,0 +1,266 @@
+//! What was asked for, before it is compiled.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::capture::Capture;
+use super::compile::{Compiler, Ids, Piece};
+use super::number::Number;
+use super::preset::Preset;
+use super::reply::{Matching, Protocol, Rule};
+use super::requests::{IdAt, Order, Requests};
+use super::template::{self, Body};
+use super::{Encoding, PayloadError};
+
+/// Where requests come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// One request, as text.
+    Text(String),
+    /// One request, as hex digits.
+    Hex(String),
+    /// A request a line, as text in UTF-8; empty lines are skipped, and a CR before the end of a
+    /// line is none of it.
+    Lines(Vec<u8>),
+    /// One request, as bytes.
+    File(Vec<u8>),
+    /// The datagrams in a capture, pcap or pcapng, one after the other.
+    Capture {
+        /// The file.
+        bytes: Vec<u8>,
+        /// Only those to this port.
+        port: Option<u16>,
+    },
+    /// A protocol that is known.
+    Preset(Preset),
+}
+
+/// How replies are to be matched, as the user has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MatchRule {
+    /// As the protocol has it; where requests are the user's own, by the id at the place where the
+    /// request has it, and without an id by order.
+    #[default]
+    Preset,
+    /// By the id, at this offset of the reply, in the format it has in the request.
+    IdAt(usize),
+    /// The reply is the request.
+    Echo,
+    /// Whatever comes answers the oldest request.
+    Any,
+    /// There are no replies.
+    None,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Where requests come from.
+    pub source: Source,
+    /// In which order those of several lines are sent.
+    pub order: Order,
+    /// How text is sent.
+    pub encoding: Encoding,
+    /// Whether braces hold fields, in sources other than presets; otherwise they are text.
+    pub fields: bool,
+    /// Put an id here, over what stands there.
+    pub id_at: Option<IdAt>,
+    /// How replies are matched.
+    pub rule: MatchRule,
+}
+
+impl Spec {
+    /// Requests from there, in turns, with fields, in UTF-8, matched as suits them.
+    #[must_use]
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            order: Order::Turns,
+            encoding: Encoding::UTF_8,
+            fields: true,
+            id_at: None,
+            rule: MatchRule::Preset,
+        }
+    }
+
+    /// The port that such servers listen on, where one is known.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match &self.source {
+            Source::Preset(preset) => preset.port(),
+            Source::Capture { port, .. } => *port,
+            _ => None,
+        }
+    }
+
+    /// Makes all ready to be sent. All that is random follows from `seed`.
+    ///
+    /// # Errors
+    /// Whatever cannot be, and where.
+    pub fn compile(&self, seed: u64) -> Result<(Requests, Matching), PayloadError> {
+        let mut to = Compiler::new(seed, self.order);
+        match &self.source {
+            Source::Text(text) => {
+                self.one(text.as_bytes(), Body::Text(self.encoding), &mut to, seed)
+            }
+            Source::Hex(text) => self.one(text.as_bytes(), Body::Hex, &mut to, seed),
+            Source::File(bytes) => self.one(bytes, Body::Bytes, &mut to, seed),
+            Source::Lines(bytes) => self.lines(bytes, &mut to, seed),
+            Source::Capture { bytes, port } => self.capture(bytes, *port, &mut to),
+            Source::Preset(preset) => preset.compile(&mut to, seed),
+        }?;
+        let (mut requests, mut ids) = to.finish()?;
+        if let Some(at) = self.id_at {
+            if ids != Ids::None {
+                return Err(PayloadError::TwoIds);
+            }
+            ids = requests.put_id(at)?;
+        }
+        let matching = self.matching(&requests, ids)?;
+        Ok((requests, matching))
+    }
+
+    fn one(
+        &self,
+        source: &[u8],
+        body: Body,
+        to: &mut Compiler,
+        seed: u64,
+    ) -> Result<(), PayloadError> {
+        let pieces = match self.fields {
+            true => template::parse(source, body, seed)?,
+            false => template::plain(source, body)?,
+        };
+        to.line(&pieces)
+    }
+
+    fn lines(&self, bytes: &[u8], to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
+        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                continue;
+            }
+            if std::str::from_utf8(line).is_err() {
+                return Err(PayloadError::NotText { number });
+            }
+            let body = Body::Text(self.encoding);
+            self.one(line, body, to, seed).map_err(|error| error.in_line(number))?;
+        }
+        Ok(())
+    }
+
+    fn capture(
+        &self,
+        bytes: &[u8],
+        port: Option<u16>,
+        to: &mut Compiler,
+    ) -> Result<(), PayloadError> {
+        let capture = Capture::read(bytes, port)?;
+        let mut notes = capture.notes();
+        let least = self.id_at.map_or(0, |at| at.offset.saturating_add(at.number.width()));
+        let (mut times, mut short) = (Vec::with_capacity(capture.payloads.len()), None);
+        for (time, payload) in &capture.payloads {
+            if payload.len() < least {
+                let (count, longest) = short.unwrap_or((0_u64, 0));
+                short = Some((count + 1, payload.len().max(longest)));
+                continue;
+            }
+            to.line(&[Piece::Bytes(payload.to_vec())])?;
+            times.push(*time);
+        }
+        if let (Some((count, len)), Some(at)) = (short, self.id_at) {
+            if times.is_empty() {
+                let IdAt { offset, number } = at;
+                return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
+            }
+            notes.push(format!("left out, too: {count} that end before the id"));
+        }
+        to.recorded(times, notes);
+        Ok(())
+    }
+
+    fn matching(&self, requests: &Requests, ids: Ids) -> Result<Matching, PayloadError> {
+        let (protocol, usual) = match &self.source {
+            Source::Preset(preset) => {
+                let (protocol, rule) = preset.reply();
+                (protocol, Some(rule))
+            }
+            _ => (Protocol::Unknown, None),
+        };
+        let rule = match (self.rule, usual) {
+            (MatchRule::None, _) => Rule::None,
+            (MatchRule::Any, _) => Rule::Any,
+            (MatchRule::Preset, Some(rule)) => rule,
+            (MatchRule::Preset, None) => spot(ids)?.map_or(Rule::Any, Rule::Id),
+            (MatchRule::IdAt(offset), _) => match spot(ids)? {
+                Some(IdAt { number, .. }) => Rule::Id(IdAt { offset, number }),
+                None => return Err(PayloadError::NoId { rule: self.rule.to_string() }),
+            },
+            (MatchRule::Echo, _) => match spot(ids)? {
+                Some(spot) => Rule::Echo(Some(spot)),
+                None if requests.are_equal() => Rule::Echo(None),
+                None => return Err(PayloadError::NoId { rule: self.rule.to_string() }),
+            },
+        };
+        let id_mask = u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default();
+        Ok(Matching { rule, protocol, id_mask })
+    }
+}
+
+/// The one place of the id.
+fn spot(ids: Ids) -> Result<Option<IdAt>, PayloadError> {
+    match ids {
+        Ids::None => Ok(None),
+        Ids::Here(spot) => Ok(Some(spot)),
+        Ids::Some => Err(PayloadError::SomeIds),
+        Ids::Moving(here, there) => Err(PayloadError::MovingId {
+            here: here.offset,
+            format: here.number.to_string(),
+            there: there.offset,
+            other: there.number.to_string(),
+        }),
+    }
+}
+
+impl fmt::Display for MatchRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preset => f.write_str("preset"),
+            Self::IdAt(offset) => write!(f, "id@{offset}"),
+            Self::Echo => f.write_str("echo"),
+            Self::Any => f.write_str("any"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl FromStr for MatchRule {
+    type Err = PayloadError;
+
+    fn from_str(word: &str) -> Result<Self, PayloadError> {
+        Ok(match word {
+            "preset" => Self::Preset,
+            "echo" => Self::Echo,
+            "any" => Self::Any,
+            "none" => Self::None,
+            _ => {
+                let offset = word.strip_prefix("id@").and_then(|offset| offset.parse().ok());
+                let wrong = || PayloadError::Rule { asked: word.to_owned() };
+                Self::IdAt(offset.ok_or_else(wrong)?)
+            }
+        })
+    }
+}
+
+impl FromStr for IdAt {
+    type Err = PayloadError;
+
+    /// `0:u16be`: offset and format.
+    fn from_str(word: &str) -> Result<Self, PayloadError> {
+        let parts = word.split_once(':');
+        let parsed = parts.and_then(|(offset, format)| {
+            Some(Self { offset: offset.parse().ok()?, number: Number::parse(format)? })
+        });
+        parsed.ok_or_else(|| PayloadError::Place { asked: word.to_owned() })
+    }
+}

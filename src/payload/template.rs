@@ -1,0 +1,202 @@
+//! Requests as users write them: text, hex digits or bytes, with fields in braces.
+
+use super::compile::Piece;
+use super::number::Number;
+use super::patch::{Alphabet, What, mix};
+use super::{Encoding, PayloadError, hex};
+
+/// Random characters that one field has at most: what a datagram holds.
+const MAX_CHARACTERS: u16 = 65_507;
+
+/// What stands between the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Text, which is encoded.
+    Text(Encoding),
+    /// Hex digits.
+    Hex,
+    /// Bytes, as they are.
+    Bytes,
+}
+
+/// Reads a request. `{{` and `}}` stand for braces.
+///
+/// # Errors
+/// Names the place, and for fields those that there are.
+pub(super) fn parse(source: &[u8], body: Body, seed: u64) -> Result<Vec<Piece>, PayloadError> {
+    let mut reader = Reader { source, body, seed, pieces: Vec::new(), fields: 0 };
+    let (mut at, mut literal) = (0, 0);
+    while let Some(&byte) = source.get(at) {
+        let doubled = source.get(at + 1) == Some(&byte);
+        match byte {
+            b'{' | b'}' if doubled => {
+                reader.literal(literal, at + 1)?;
+                at += 2;
+                literal = at;
+            }
+            b'{' => {
+                reader.literal(literal, at)?;
+                at = reader.field(at)?;
+                literal = at;
+            }
+            b'}' => return Err(PayloadError::Unopened { column: reader.column(at) }),
+            _ => at += 1,
+        }
+    }
+    reader.literal(literal, source.len())?;
+    Ok(reader.pieces)
+}
+
+/// Text, hex or bytes without fields.
+///
+/// # Errors
+/// As [`parse`], without fields.
+pub(super) fn plain(source: &[u8], body: Body) -> Result<Vec<Piece>, PayloadError> {
+    let mut reader = Reader { source, body, seed: 0, pieces: Vec::new(), fields: 0 };
+    reader.literal(0, source.len())?;
+    Ok(reader.pieces)
+}
+
+struct Reader<'a> {
+    source: &'a [u8],
+    body: Body,
+    seed: u64,
+    pieces: Vec<Piece>,
+    fields: u64,
+}
+
+impl Reader<'_> {
+    /// Which character of the source this is, from 1.
+    fn column(&self, at: usize) -> usize {
+        let before = self.source.get(..at).unwrap_or_default();
+        String::from_utf8_lossy(before).chars().count() + 1
+    }
+
+    /// What stands between two fields.
+    fn literal(&mut self, from: usize, to: usize) -> Result<(), PayloadError> {
+        if from >= to {
+            return Ok(());
+        }
+        let bytes = self.bytes(&self.source[from..to]).map_err(|error| {
+            let before = self.column(from) - 1;
+            error.moved_by(before)
+        })?;
+        self.pieces.push(Piece::Bytes(bytes));
+        Ok(())
+    }
+
+    fn bytes(&self, part: &[u8]) -> Result<Vec<u8>, PayloadError> {
+        let text = || String::from_utf8_lossy(part);
+        match self.body {
+            Body::Text(encoding) => encoding.encode(&text()),
+            Body::Hex => hex::parse(&text()),
+            Body::Bytes => Ok(part.to_vec()),
+        }
+    }
+
+    /// Reads the field that begins here, and returns where it ends.
+    fn field(&mut self, at: usize) -> Result<usize, PayloadError> {
+        let column = self.column(at);
+        let rest = self.source.get(at + 1..).unwrap_or_default();
+        let close = rest.iter().position(|byte| matches!(byte, b'{' | b'}'));
+        let close = close.filter(|close| rest[*close] == b'}');
+        let close = close.ok_or(PayloadError::Unclosed { column })?;
+        let word = String::from_utf8_lossy(&rest[..close]).into_owned();
+        self.fields += 1;
+        let piece = match word.strip_prefix("choice").filter(|rest| is_end(rest)) {
+            Some(words) => self.choice(words.strip_prefix(':').unwrap_or_default(), column)?,
+            None => Piece::Field(self.what(&word, column)?),
+        };
+        let is_text = matches!(&piece, Piece::Field(what) if what.is_text());
+        if let Body::Text(encoding) = self.body
+            && is_text
+            && encoding.encode("0")? != b"0"
+        {
+            let encoding = encoding.name();
+            return Err(PayloadError::FieldEncoding { field: word, column, encoding });
+        }
+        self.pieces.push(piece);
+        Ok(at + 1 + close + 1)
+    }
+
+    fn choice(&self, words: &str, column: usize) -> Result<Piece, PayloadError> {
+        if words.is_empty() {
+            return Err(PayloadError::EmptyChoice { column });
+        }
+        // Behind `{choice:`, which has eight characters.
+        let mut before = column + 7;
+        let mut list = Vec::new();
+        for word in words.split('|') {
+            list.push(self.bytes(word.as_bytes()).map_err(|error| error.moved_by(before))?);
+            before += word.chars().count() + 1;
+        }
+        Ok(Piece::Choice(list))
+    }
+
+    /// What a field other than a choice writes.
+    fn what(&self, word: &str, column: usize) -> Result<What, PayloadError> {
+        let (name, format) = match word.split_once(':') {
+            Some((name, format)) => (name, Some(format)),
+            None => (word, None),
+        };
+        let bad = || PayloadError::Format { field: word.to_owned(), column };
+        let by_body = |text, hex| if self.body == Body::Hex { hex } else { text };
+        let number = |text| match format {
+            Some(format) => Number::parse(format).ok_or_else(bad),
+            None => Ok(by_body(text, Number::Be(4))),
+        };
+        let key = mix(self.seed ^ mix(self.fields));
+        match name {
+            "id" => Ok(What::Id(number(Number::Dec(10))?)),
+            "counter" => Ok(What::Counter(number(Number::Dec(10))?)),
+            "random" => match format.and_then(|format| characters(format, key)) {
+                Some(what) => Ok(what),
+                None => Ok(What::Random { key, number: number(Number::Hex(8))? }),
+            },
+            "time" => time(format.unwrap_or("ns"), self.body == Body::Hex).ok_or_else(bad),
+            _ => Err(PayloadError::Field { field: word.to_owned(), column }),
+        }
+    }
+}
+
+/// Whether the name of a field ends here.
+fn is_end(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(':')
+}
+
+/// `alnum:N` and `letters:N`.
+fn characters(format: &str, key: u64) -> Option<What> {
+    let (alphabet, count) = format.split_once(':')?;
+    let alphabet = match alphabet {
+        "alnum" => Alphabet::Alnum,
+        "letters" => Alphabet::Letters,
+        _ => return None,
+    };
+    let count = count.parse().ok().filter(|count| (1..=MAX_CHARACTERS).contains(count))?;
+    Some(What::Characters { key, alphabet, count })
+}
+
+/// `ns`, `us`, `ms` and `s`, each alone or with the format of a number behind it; a number alone,
+/// of nanoseconds; or `rfc3339`.
+fn time(format: &str, is_hex: bool) -> Option<What> {
+    if format == "rfc3339" {
+        return Some(What::Rfc3339);
+    }
+    let (unit, number) = match format.split_once(':') {
+        Some((unit, number)) => (unit, Some(Number::parse(number)?)),
+        None => match Number::parse(format) {
+            Some(number) => ("ns", Some(number)),
+            None => (format, None),
+        },
+    };
+    // The digits are enough until the year 2286.
+    let (unit_ns, digits) = match unit {
+        "ns" => (1, 19),
+        "us" => (1_000, 16),
+        "ms" => (1_000_000, 13),
+        "s" => (1_000_000_000, 10),
+        _ => return None,
+    };
+    let default = if is_hex { Number::Be(8) } else { Number::Dec(digits) };
+    Some(What::Time { unit_ns, number: number.unwrap_or(default) })
+}

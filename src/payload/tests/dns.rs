@@ -1,0 +1,172 @@
+//! Queries, read by another library, and their replies.
+
+use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, TYPE};
+
+use super::*;
+
+fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
+    let mut dns = Dns::of("www.example.com");
+    change(&mut dns);
+    Spec::of(Source::Preset(Preset::Dns(dns)))
+}
+
+fn reply_to(query: &[u8]) -> Vec<u8> {
+    let mut reply = Packet::parse(query).unwrap().into_reply();
+    reply.set_flags(PacketFlag::RESPONSE);
+    reply.build_bytes_vec().unwrap()
+}
+
+#[test]
+fn queries_are_read_by_others_as_they_were_meant() {
+    let of = compiled(&dns(|dns| {
+        dns.rtype = "aaaa".to_owned();
+        dns.dnssec = true;
+        dns.edns = Some(4_096);
+    }));
+    assert_eq!((of.0.id_bits(), of.0.same_len()), (16, Some(12 + 17 + 4 + 11)));
+    let query = written(&of.0, 3, 0xABCD);
+    let packet = Packet::parse(&query).unwrap();
+    assert_eq!(packet.id(), 0xABCD);
+    assert!(packet.has_flags(PacketFlag::RECURSION_DESIRED));
+    assert!(!packet.has_flags(PacketFlag::RESPONSE));
+    assert_eq!(packet.questions.len(), 1);
+    assert_eq!(packet.questions[0].qname.to_string(), "www.example.com");
+    assert_eq!(packet.questions[0].qtype, QTYPE::TYPE(TYPE::AAAA));
+    assert_eq!(packet.opt().unwrap().udp_packet_size, 4_096);
+    // Root, OPT, size; RCODE and version are 0, DO is set, and there are no options.
+    let opt = [0, 0, 41, 0x10, 0, 0, 0, 0x80, 0, 0, 0];
+    assert_eq!(query[query.len() - 11..], opt, "RFC 6891 §6.1.2 and §6.1.3");
+}
+
+#[test]
+fn without_edns_a_query_is_a_header_and_a_question() {
+    let (requests, _) = compiled(&dns(|dns| {
+        dns.edns = None;
+        dns.recursion = false;
+        dns.rtype = "TYPE65280".to_owned();
+    }));
+    let mut expected = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    expected.extend(b"\x03www\x07example\x03com\x00\xFF\x00\x00\x01");
+    assert_eq!(written(&requests, 0, 1), expected, "RFC 1035 §4.1");
+}
+
+#[test]
+fn types_are_named_as_everywhere() {
+    for (word, number) in [("A", 1), ("aaaa", 28), ("HTTPS", 65), ("ANY", 255), ("TYPE257", 257)] {
+        let (requests, _) = compiled(&dns(|dns| dns.rtype = word.to_owned()));
+        let query = written(&requests, 0, 0);
+        assert_eq!(query[29..31], u16::to_be_bytes(number), "{word}");
+    }
+}
+
+#[test]
+fn a_reply_needs_id_bit_and_question() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 0x1234);
+    let reply = reply_to(&query);
+    assert_eq!(of.1.id_of(&reply), Some(0x1234));
+    assert!(matched(&of, 0, 0x1234, &reply));
+    assert!(!matched(&of, 0, 0x1235, &reply), "another id");
+    assert_eq!(of.1.id_of(&query), None, "a query is no reply");
+    assert!(!matched(&of, 0, 0x1234, &query));
+    let question = 12..12 + 17 + 4;
+    for (at, bit) in question.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut other = reply.clone();
+        other[at] ^= 1 << bit;
+        let only_case = other[at].is_ascii_alphabetic() && bit == 5 && at < 29;
+        assert_eq!(matched(&of, 0, 0x1234, &other), only_case, "byte {at}, bit {bit}");
+    }
+    for len in 0..33 {
+        assert!(!matched(&of, 0, 0x1234, &reply[..len]), "{len} bytes");
+    }
+}
+
+#[test]
+fn a_server_that_could_not_read_may_leave_the_question_away() {
+    let of = compiled(&dns(|_| {}));
+    let reply = [0x12, 0x34, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(matched(&of, 0, 0x1234, &reply));
+    assert_eq!(of.1.code_of(&reply), Some(1));
+    assert_eq!(of.1.code_name(1), "FORMERR");
+    let silent = [0x12, 0x34, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(!matched(&of, 0, 0x1234, &silent), "nothing was wrong, so where is the question?");
+}
+
+#[test]
+fn errors_of_the_protocol_have_their_names() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let mut packet = Packet::parse(&query).unwrap().into_reply();
+    *packet.rcode_mut() = RCODE::NameError;
+    let reply = packet.build_bytes_vec().unwrap();
+    let code = of.1.code_of(&reply).unwrap();
+    assert_eq!((code, of.1.code_name(code)), (3, "NXDOMAIN".to_owned()));
+    let mut reply = reply_to(&query);
+    assert_eq!(of.1.code_of(&reply), None);
+    reply[2] |= 2;
+    assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), "TRUNCATED");
+    assert_eq!(of.1.code_name(2), "SERVFAIL");
+    assert_eq!(of.1.code_name(12), "12");
+}
+
+#[test]
+fn files_of_names_are_those_of_dnsperf() {
+    let lines = "; comment\nexample.com A\n\nexample.org MX\r\n  example.net\n";
+    let of = compiled(&dns(|dns| {
+        dns.names = Names::Lines(lines.to_owned());
+        dns.rtype = "TXT".to_owned();
+    }));
+    let asked = |n| {
+        let query = written(&of.0, n, 0);
+        let packet = Packet::parse(&query).unwrap();
+        format!("{} {:?}", packet.questions[0].qname, packet.questions[0].qtype)
+    };
+    assert_eq!(asked(0), "example.com TYPE(A)");
+    assert_eq!(asked(1), "example.org TYPE(MX)");
+    assert_eq!(asked(2), "example.net TYPE(TXT)");
+    assert_eq!(asked(3), asked(0));
+    let reply = reply_to(&written(&of.0, 1, 5));
+    assert!(matched(&of, 1, 5, &reply) && !matched(&of, 2, 5, &reply));
+}
+
+#[test]
+fn random_labels_are_patched_in() {
+    let of = compiled(&dns(|dns| dns.random_subdomain = Some(8)));
+    let name = |n| Packet::parse(&written(&of.0, n, 0)).unwrap().questions[0].qname.to_string();
+    let (first, second) = (name(0), name(1));
+    assert_ne!(first, second);
+    let label = first.strip_suffix(".www.example.com").unwrap();
+    assert!(label.len() == 8 && label.bytes().all(|byte| byte.is_ascii_lowercase()), "{first}");
+    let reply = reply_to(&written(&of.0, 0, 7));
+    assert!(matched(&of, 0, 7, &reply) && !matched(&of, 1, 7, &reply));
+    let root = compiled(&dns(|dns| {
+        dns.names = Names::One(".".to_owned());
+        dns.random_subdomain = Some(63);
+    }));
+    assert_eq!(
+        Packet::parse(&written(&root.0, 0, 0)).unwrap().questions[0].qname.to_string().len(),
+        63
+    );
+}
+
+#[test]
+fn what_dns_cannot_ask_is_told() {
+    let error = |change: fn(&mut Dns)| dns(change).compile(SEED).unwrap_err().to_string();
+    let said = error(|dns| dns.names = Names::One("a..b".to_owned()));
+    assert!(said.starts_with("'a..b' is no name of DNS: "), "{said}");
+    let said = error(|dns| dns.names = Names::One("bücher.example".to_owned()));
+    assert!(said.contains("Punycode"), "{said}");
+    let said = error(|dns| dns.rtype = "NONSENSE".to_owned());
+    assert!(said.contains("TYPE65280"), "{said}");
+    let said = error(|dns| dns.names = Names::Lines("a A\nb A c\n".to_owned()));
+    assert!(said.starts_with("line 2: 'b A c' is no question"), "{said}");
+    let said = error(|dns| {
+        dns.dnssec = true;
+        dns.edns = None;
+    });
+    assert!(said.contains("--no-edns"), "{said}");
+    for count in [0, 64] {
+        let spec = dns(|dns| dns.random_subdomain = Some(count));
+        assert!(matches!(spec.compile(SEED), Err(PayloadError::Size { .. })));
+    }
+}

@@ -1,0 +1,155 @@
+//! How an echo server answers: by which engine, and which datagrams it does not.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::decide::Machine;
+use super::engines::{EnginePair, EngineWord};
+use super::error::PlanError;
+use super::words::WordError;
+
+/// One way of returning datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EchoKind {
+    /// Two system calls a datagram.
+    Plain,
+    /// Many datagrams by two system calls.
+    Batch,
+    /// Super-packets, each returned as one.
+    Offload,
+    /// A ring shared with the kernel.
+    Uring,
+}
+
+impl EchoKind {
+    /// All, in order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Batch, Self::Offload, Self::Uring];
+
+    /// What `auto` stands for: the first of these that is here. Fastest first where a client sends
+    /// super-packets, and none much slower than the next where it sends single datagrams.
+    pub const AUTO: [Self; 3] = [Self::Offload, Self::Batch, Self::Plain];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Batch => "batch",
+            Self::Offload => "offload",
+            Self::Uring => "uring",
+        }
+    }
+
+    /// The engines that it is made of.
+    #[must_use]
+    pub const fn pair(self) -> EnginePair {
+        match self {
+            Self::Plain => EnginePair::PLAIN,
+            Self::Batch => EnginePair::BATCH,
+            Self::Offload => EnginePair::OFFLOAD,
+            Self::Uring => EnginePair::URING,
+        }
+    }
+
+    /// The one that a word stands for on this machine.
+    ///
+    /// # Errors
+    /// [`PlanError`], where it is none of an echo server, or cannot be had here.
+    pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
+        match asked {
+            EngineWord::Auto => {
+                let here = Self::AUTO.into_iter().find(|kind| machine.lacks(kind.pair()).is_none());
+                // Where not even a socket can be tried, opening one tells why.
+                Ok(here.unwrap_or(Self::Plain))
+            }
+            EngineWord::Pair(pair) => {
+                let found = Self::ALL.into_iter().find(|kind| kind.pair() == pair);
+                let kind = found.ok_or(PlanError::NoEcho { asked })?;
+                match machine.lacks(pair) {
+                    None => Ok(kind),
+                    Some(missing) => {
+                        Err(PlanError::NoEngine { asked: pair, missing: missing.clone() })
+                    }
+                }
+            }
+            EngineWord::All => Err(PlanError::NoEcho { asked }),
+        }
+    }
+}
+
+/// Which datagrams are not returned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DropRule {
+    /// This share of all, from 0 to 1, each by chance.
+    Share(f64),
+    /// Every one whose number, counted from 1, is a multiple of this.
+    Every(u64),
+}
+
+impl FromStr for DropRule {
+    type Err = WordError;
+
+    fn from_str(word: &str) -> Result<Self, WordError> {
+        let share = |word: &str| {
+            let percent: f64 = word.trim().parse().ok()?;
+            (0.0..=100.0).contains(&percent).then_some(Self::Share(percent / 100.0))
+        };
+        let every = |(one, every): (&str, &str)| {
+            let every = every.trim().parse().ok().filter(|&every| every > 0);
+            every.filter(|_| one.trim() == "1").map(Self::Every)
+        };
+        let found = match word.strip_suffix('%') {
+            Some(percent) => share(percent),
+            None => word.split_once('/').and_then(every),
+        };
+        found.ok_or_else(|| WordError::Drop { asked: word.to_owned() })
+    }
+}
+
+impl fmt::Display for DropRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::Every(every) => write!(f, "1/{every}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Missing;
+
+    #[test]
+    fn drops_are_a_share_or_every_so_many() {
+        assert_eq!("1%".parse(), Ok(DropRule::Share(0.01)));
+        assert_eq!("100%".parse(), Ok(DropRule::Share(1.0)));
+        assert_eq!("1/8".parse(), Ok(DropRule::Every(8)));
+        assert_eq!(DropRule::Every(8).to_string(), "1/8");
+        assert_eq!("0.5%".parse::<DropRule>().unwrap().to_string(), "0.5%");
+        for word in ["", "1", "%", "-1%", "101%", "NaN%", "2/8", "1/0", "1/x", "/8"] {
+            assert!(word.parse::<DropRule>().is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn auto_is_the_first_that_is_here() {
+        let missing = |engine: &str| Missing { engine: engine.to_owned(), why: "old".to_owned() };
+        let machine = |words: &[&str]| Machine {
+            missing: words.iter().map(|word| missing(word)).collect(),
+            ..Machine::default()
+        };
+        let choose =
+            |word: &str, lacks: &[&str]| EchoKind::choose(word.parse().unwrap(), &machine(lacks));
+        assert_eq!(choose("auto", &[]), Ok(EchoKind::Offload));
+        assert_eq!(choose("auto", &["gso"]), Ok(EchoKind::Batch));
+        assert_eq!(choose("auto", &["gro", "batch"]), Ok(EchoKind::Plain));
+        assert_eq!(choose("plain", &["gro"]), Ok(EchoKind::Plain));
+        assert!(matches!(choose("offload", &["gro"]), Err(PlanError::NoEngine { .. })));
+        assert_eq!(choose("uring", &[]), Ok(EchoKind::Uring));
+        for word in ["null", "all", "gso/batch"] {
+            let error = choose(word, &[]).unwrap_err();
+            assert!(error.to_string().contains("plain, batch, offload, uring"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Requests and replies, from what was measured.
+
+use std::collections::BTreeMap;
+
+use crate::measure::{Codes, Harvest};
+use crate::plan::Asking;
+use crate::report::document::Exchange;
+
+/// Gives an error code of the protocol its name.
+pub type CodeName<'a> = &'a dyn Fn(u16) -> String;
+
+/// What became of requests; `None` where datagrams were none.
+pub(super) fn exchange(
+    asking: Option<&Asking>,
+    harvest: &Harvest,
+    name: Option<CodeName<'_>>,
+) -> Option<Exchange> {
+    let (asking, exchange) = (asking?, harvest.exchange.as_ref()?);
+    let rx = &harvest.rx;
+    let elsewhere = harvest.kernel.udp.map(|udp| udp.no_ports);
+    Some(Exchange {
+        closed_or_open: if asking.outstanding.is_some() { "closed" } else { "open" }.to_owned(),
+        outstanding: asking.outstanding.map(u64::from),
+        timeout_ns: asking.timeout.0,
+        requests: harvest.tx.sent,
+        replies: rx.arrived + exchange.continued,
+        matched: rx.received,
+        unmatched: rx.foreign,
+        duplicate: rx.duplicate,
+        late: rx.late,
+        continued: exchange.continued,
+        timeouts: exchange.timeouts,
+        given_up: exchange.given_up,
+        errors: errors(&exchange.errors, name),
+        unreachable: exchange.unreachable + harvest.tx.refused.unreachable,
+        in_flight_max: exchange.in_flight_max,
+        own_drops: exchange.own_drops,
+        elsewhere,
+        idle_ns: exchange.idle.0,
+    })
+}
+
+/// Errors by name.
+fn errors(codes: &Codes, name: Option<CodeName<'_>>) -> BTreeMap<String, u64> {
+    let mut errors = BTreeMap::new();
+    for (code, count) in codes.iter() {
+        let name = name.map_or_else(|| code.to_string(), |name| name(code));
+        *errors.entry(name).or_insert(0) += count;
+    }
+    if codes.others() > 0 {
+        errors.insert("other".to_owned(), codes.others());
+    }
+    errors
+}

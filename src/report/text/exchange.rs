@@ -1,0 +1,104 @@
+//! Requests and replies as text.
+
+use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
+use super::rows::distinct;
+use crate::report::document::{Cell, Exchange, Report};
+
+/// Whether datagrams were requests.
+pub(super) fn asks(report: &Report) -> bool {
+    report.cells.iter().any(|cell| cell.exchange.is_some())
+}
+
+/// Whether anything was to come back.
+fn hears(cell: &Cell) -> bool {
+    cell.rx.is_some()
+}
+
+/// All requests and replies of the run, each by its fate.
+pub(super) fn ledger(report: &Report, ink: Ink) -> String {
+    let all: Vec<_> = report.cells.iter().filter_map(|cell| cell.exchange.as_ref()).collect();
+    let sum = |of: fn(&Exchange) -> u64| all.iter().map(|exchange| of(exchange)).sum::<u64>();
+    let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
+    let refused = |cell: &Cell| {
+        let ledger = &cell.ledger;
+        ledger.attempted - ledger.sent.min(ledger.attempted)
+    };
+    let refused = item("refused", report.cells.iter().map(refused).sum());
+    let requests = item("requests", sum(|exchange| exchange.requests));
+    if !report.cells.iter().any(hears) {
+        return format!("{requests} (no reply is expected){GLUE}· {refused}");
+    }
+    let timeouts = sum(|exchange| exchange.timeouts);
+    let tone = if timeouts == 0 { Tone::Good } else { Tone::Doubt };
+    let mut items = vec![
+        format!(
+            "{requests} = {} + {}",
+            item("answered", sum(|exchange| exchange.matched)),
+            ink.paint(tone, &item("timeouts", timeouts))
+        ),
+        refused,
+    ];
+    for (name, count) in [
+        ("late", sum(|exchange| exchange.late)),
+        ("duplicate", sum(|exchange| exchange.duplicate)),
+        ("continued", sum(|exchange| exchange.continued)),
+        ("unmatched", sum(|exchange| exchange.unmatched)),
+        ("unreachable", sum(|exchange| exchange.unreachable)),
+        ("dropped by us", sum(|exchange| exchange.own_drops.unwrap_or(0))),
+        ("errors", sum(|exchange| exchange.errors.values().sum())),
+    ] {
+        if count > 0 {
+            items.push(item(name, count));
+        }
+    }
+    items.join(&format!("{GLUE}· "))
+}
+
+/// Warnings that say the generator was the limit, and not the server.
+const GENERATOR: [&str; 3] = ["generator_dropped", "generator_limit", "behind_schedule"];
+
+/// A generator that asks fewer than this of what it should in a thousand cases has to be told of
+/// before anything else. Arbitrary.
+const MISSED_PERMILLE: u64 = 10;
+
+/// Where the generator was the limit: nothing below says what the server can do.
+pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<String> {
+    let is_limit = |cell: &&Cell| {
+        let missed = cell.schedule.as_ref().is_some_and(|schedule| {
+            schedule.missed.saturating_mul(1_000) > schedule.scheduled * MISSED_PERMILLE
+        });
+        cell.exchange.is_some()
+            && cell.warnings.iter().any(|warning| match warning.code.as_str() {
+                "behind_schedule" => missed,
+                code => GENERATOR.contains(&code),
+            })
+    };
+    let limited = distinct(report.cells.iter().filter(is_limit).map(|cell| cell.id.as_str()));
+    if limited.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "The generator was the limit, not the server, in {}: see below why. What it did not ask is \
+         not in these figures.",
+        limited.join(", ")
+    );
+    Some(ink.paint_lines(Tone::Doubt, wrap(&text, width, 2)).join("\n"))
+}
+
+/// How requests and replies were paired, for the lines above the table.
+pub(super) fn settings(report: &Report) -> Vec<String> {
+    let asking = &report.scenario["asking"];
+    let word = |name: &str| asking[name].as_str().filter(|word| !word.is_empty());
+    let mut items = Vec::new();
+    items.extend(word("requests").map(str::to_owned));
+    items.extend(word("replies").map(|replies| format!("matched by {replies}")));
+    if let Some(exchange) = report.cells.iter().find_map(|cell| cell.exchange.as_ref()) {
+        items.push(match exchange.outstanding {
+            Some(most) => format!("closed loop, {} outstanding", grouped(most)),
+            None => "open loop".to_owned(),
+        });
+        let timeout = crate::unit::show_nanos(exchange.timeout_ns);
+        items.push(format!("timeout {timeout}"));
+    }
+    items
+}

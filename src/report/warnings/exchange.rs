@@ -1,0 +1,175 @@
+//! Doubts about requests and replies: first whether the generator was the limit, and not the
+//! server; then what the server did.
+
+use super::{CellContext, exceeds_permille, percent, warning};
+use crate::report::document::{Cell, Exchange, Warning};
+use crate::unit::{show_bytes, show_nanos};
+
+/// A generator that has nothing to do for less than this share of the time is the limit itself.
+/// Arbitrary.
+const IDLE_PERCENT: u64 = 5;
+
+/// Replies that our own sockets dropped.
+pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
+    let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
+    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+    Some(warning(
+        "generator_dropped",
+        format!(
+            "{dropped} replies ({} of the requests) found udperf's own socket buffer{held} full \
+             and count as timeouts: the generator was the limit, not the server; use more \
+             --threads, a larger --socket-buffer or a lower --rate",
+            percent(dropped, exchange.requests)
+        ),
+    ))
+}
+
+/// A generator that went as fast as it could, and the server kept up.
+pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let no_rate = cell.schedule.is_none();
+    let busy = exchange.idle_ns * 100 < cell.elapsed_ns * cell.threads * IDLE_PERCENT;
+    let kept_up =
+        exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
+    (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
+        warning(
+            "generator_limit",
+            "the generator was the limit, not the server: it had something to do all the time, \
+             and the server kept up; use more --threads, or run it on a host of its own",
+        )
+    })
+}
+
+/// Requests that were given up before their time.
+pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    // Flat out, what is dropped on the way is all that is given up, unless replies came after all.
+    let matters = cell.schedule.is_some() || exchange.late > 0;
+    (exchange.given_up > 0 && matters).then(|| {
+        warning(
+            "given_up_early",
+            format!(
+                "{} requests ({}) were given up before their {} were over: so many were in flight \
+                 that their ids were needed again; use more --streams, a shorter --timeout or a \
+                 lower --rate",
+                exchange.given_up,
+                percent(exchange.given_up, exchange.requests),
+                show_nanos(exchange.timeout_ns)
+            ),
+        )
+    })
+}
+
+/// Requests without a reply, and where they were lost as far as this host knows.
+pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
+    let Exchange { timeouts, requests, .. } = exchange;
+    let known = cell.kernel.rcvbuf_errors.zip(exchange.own_drops);
+    let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(*timeouts);
+    let here = cell.ends.as_deref() == Some("together");
+    let why = if here && at_server * 2 > *timeouts {
+        format!(
+            "{at_server} of them found a receive buffer on this host full that is not ours, so \
+             the server's: it cannot take so many at once; lower the --rate, or give it a larger \
+             SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
+        )
+    } else if exchange.unreachable > 0 {
+        "the network says that nobody listens there (ICMP unreachable); check the address and \
+         the port, and that the server runs"
+            .to_owned()
+    } else if exchange.matched == 0 {
+        "nothing came back at all: check the address, the port, a firewall on the way, and \
+         whether the server answers such requests"
+            .to_owned()
+    } else if here {
+        "no counter of this host has them: the server read them and did not answer".to_owned()
+    } else {
+        "the server did not answer, or the network lost them: see what the server's host counts \
+         (nstat -az UdpRcvbufErrors), or lower the --rate"
+            .to_owned()
+    };
+    Some(warning(
+        "no_reply",
+        format!(
+            "{timeouts} of {requests} requests ({}) had no reply within {}: {why}",
+            percent(*timeouts, *requests),
+            show_nanos(exchange.timeout_ns)
+        ),
+    ))
+}
+
+/// Datagrams that went to ports nobody reads, while replies were missing.
+pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let count = exchange.elsewhere.filter(|&count| count > 0)?;
+    // Fewer may be anybody's.
+    let share = count.saturating_mul(100) >= exchange.timeouts;
+    (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
+        warning(
+            "from_elsewhere",
+            format!(
+                "{count} datagrams came to this host for ports that nobody reads: a server that \
+                 answers from another address or port than it was asked at looks like that; ask \
+                 it at the address it answers from"
+            ),
+        )
+    })
+}
+
+/// Errors of the protocol.
+pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
+    let list: Vec<_> =
+        exchange.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let total: u64 = exchange.errors.values().sum();
+    Some(warning(
+        "error_replies",
+        format!(
+            "{total} of {} replies say that something is wrong ({}): their latency counts with \
+             that of all others; see whether the requests are what the server serves",
+            exchange.matched,
+            list.join(", ")
+        ),
+    ))
+}
+
+/// Replies to nothing.
+pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
+    Some(warning(
+        "unmatched",
+        format!(
+            "{} of {} datagrams that came back answer no request of ours: another format than \
+             expected, or damaged; see them with `udperf talk`, or match otherwise with --match",
+            exchange.unmatched, exchange.replies
+        ),
+    ))
+}
+
+/// Replies that came twice.
+pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
+    Some(warning(
+        "duplicate_replies",
+        format!(
+            "{} replies came again: the server answers twice, or the network doubles them",
+            exchange.duplicate
+        ),
+    ))
+}
+
+/// Replies that came after their time.
+pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
+    Some(warning(
+        "late_replies",
+        format!(
+            "{} replies came after their requests had been given up, and those count as \
+             timeouts; with a longer --timeout than {} they would count as slow",
+            exchange.late,
+            show_nanos(exchange.timeout_ns)
+        ),
+    ))
+}

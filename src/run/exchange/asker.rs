@@ -1,0 +1,125 @@
+//! What the sending half of a pair writes: requests, each entered as in flight before it leaves.
+
+use std::sync::Arc;
+
+use crate::measure::{Flight, Flights};
+use crate::net::engine::Tx;
+use crate::payload::Requests;
+use crate::run::send::{Leaving, SendJob, Stamp};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Writes requests.
+#[derive(Debug)]
+pub(super) struct Asker {
+    requests: Arc<Requests>,
+    /// `None`: no reply is expected, and nothing is in flight.
+    flights: Option<Arc<Flights>>,
+    /// The next request of this worker.
+    next: u64,
+    /// Number of this worker, and of how many: requests are numbered over all of them.
+    worker: u64,
+    of: u64,
+    /// The calendar when the phase began, in ns since 1970.
+    calendar_ns: u64,
+    /// Lengths of the latest batch, where requests differ.
+    lens: Vec<u16>,
+    /// How many the latest batch has.
+    leased: usize,
+    lanes: crate::measure::Lanes,
+}
+
+impl Asker {
+    /// For this worker of so many, in batches of `batch` at most.
+    // cold: set-up
+    pub(super) fn new(
+        requests: Arc<Requests>,
+        flights: &Arc<Flights>,
+        expects_reply: bool,
+        (worker, of): (usize, usize),
+        batch: usize,
+    ) -> Self {
+        let lens = vec![0; if requests.same_len().is_some() { 0 } else { batch }];
+        Self {
+            requests,
+            flights: expects_reply.then(|| Arc::clone(flights)),
+            next: flights.head(),
+            worker: worker as u64,
+            of: of as u64,
+            calendar_ns: 0,
+            lens,
+            leased: 0,
+            lanes: flights.lanes(),
+        }
+    }
+
+    /// Begins a phase. Requests go on being numbered, so that a late reply to one of the phase
+    /// before is known for what it is.
+    pub(super) const fn start(&mut self, calendar_ns: u64) {
+        self.calendar_ns = calendar_ns;
+    }
+}
+
+impl Asker {
+    /// The number behind that of the latest request.
+    #[inline]
+    pub(super) const fn head(&self) -> u64 {
+        self.next
+    }
+}
+
+impl Stamp for Asker {
+    #[inline]
+    fn turn(&mut self, _job: &SendJob, due: usize) -> (usize, usize) {
+        let row = usize::try_from(self.lanes.in_row(self.next)).unwrap_or(usize::MAX);
+        (self.lanes.stream(self.next), due.min(row))
+    }
+
+    #[inline]
+    fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize {
+        let Leaving { count, now, .. } = batch;
+        let stride = tx.stride();
+        let slots = tx.lease(count);
+        let leased = slots.len() / stride;
+        // All of one row, and so one place after another.
+        let place = self.lanes.place(self.next);
+        let calendar_ns = self.calendar_ns + now.0;
+        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
+            let number = self.next + i as u64;
+            let asked = number * self.of + self.worker;
+            let len = self.requests.write(asked, place + i as u64, calendar_ns, slot);
+            if let Some(at) = self.lens.get_mut(i) {
+                *at = len as u16;
+            }
+            if let Some(flights) = &self.flights {
+                let intended = job.pace.intended(i, now);
+                flights.depart(number, Flight { intended, sent: now });
+            }
+        }
+        if let Some(flights) = &self.flights {
+            flights.set_head(self.next + leased as u64);
+        }
+        if !self.lens.is_empty() {
+            tx.lens()[..leased].copy_from_slice(&self.lens[..leased]);
+        }
+        self.leased = leased;
+        leased
+    }
+
+    #[inline]
+    fn left(&mut self, job: &mut SendJob, sent: usize) {
+        self.next += sent as u64;
+        if let Some(flights) = &self.flights
+            && sent < self.leased
+        {
+            flights.withdraw(self.next, (self.leased - sent) as u64);
+        }
+        if matches!(job.size, PayloadSize::Varied { .. }) {
+            job.tally.bytes += self.lens.iter().take(sent).map(|&len| u64::from(len)).sum::<u64>();
+        }
+    }
+}
+
+/// The calendar at a moment of the monotonic clock, in ns since 1970.
+pub(super) fn calendar_at(epoch: Nanos, now: Nanos, realtime_ns: u64) -> u64 {
+    (realtime_ns + epoch.0).saturating_sub(now.0)
+}

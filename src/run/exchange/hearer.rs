@@ -1,0 +1,249 @@
+//! What the receiving half of a pair does with a reply: finds its request, makes sure that it is
+//! the answer to that, takes its time.
+
+use std::sync::Arc;
+
+use crate::measure::{Exchange, Flights, Landing, Latency, OneWay, RxTally};
+use crate::net::engine::Pull;
+use crate::payload::{Matching, Requests};
+use crate::unit::Nanos;
+
+/// The shortest silence behind the last reply after which no other is waited for: one that repeats
+/// another comes close behind it. Arbitrary.
+const QUIET: Nanos = Nanos::from_millis(2);
+
+/// The longest such silence, however slow replies were; arbitrary.
+const QUIET_MOST: Nanos = Nanos::from_millis(250);
+
+/// What a pair asks, and what it takes for an answer.
+#[derive(Debug, Clone)]
+pub struct Dialogue {
+    /// What is sent.
+    pub requests: Arc<Requests>,
+    /// What comes back.
+    pub matching: Arc<Matching>,
+}
+
+/// Gives replies their fate.
+#[derive(Debug)]
+pub(super) struct Hearer {
+    dialogue: Dialogue,
+    flights: Arc<Flights>,
+    /// How long a reply is waited for.
+    timeout: Nanos,
+    /// Slots that must be free whenever a batch is to leave.
+    spare: u64,
+    worker: u64,
+    of: u64,
+    id_bits: u32,
+    /// Whether there is a schedule, so that departures differ from it.
+    paced: bool,
+    /// Requests that are no longer waited for, of all phases.
+    settled: u64,
+    /// Where replies answer in order: the oldest of each port that may still be open, by place.
+    oldest: Vec<u64>,
+    /// Answered requests by port.
+    answered: Vec<u64>,
+    /// Room to write a request again.
+    scratch: Vec<u8>,
+    last_arrival: Nanos,
+    window_closed: bool,
+    /// When this worker's latest stall ended.
+    stall_ended: Nanos,
+    /// What it counts.
+    pub(super) tally: RxTally,
+    /// What it times.
+    pub(super) latency: OneWay,
+    /// What became of requests.
+    pub(super) exchange: Exchange,
+}
+
+impl Hearer {
+    /// For replies within `timeout` to what this worker of so many asks; `spare` slots are kept
+    /// free.
+    // cold: set-up
+    pub(super) fn new(
+        dialogue: Dialogue,
+        flights: Arc<Flights>,
+        timeout: Nanos,
+        spare: usize,
+        (worker, of): (usize, usize),
+        streams: usize,
+    ) -> Self {
+        let by_order = dialogue.matching.by_order();
+        let oldest = vec![0; if by_order { streams } else { 0 }];
+        let scratch = vec![0; dialogue.requests.largest()];
+        Self {
+            id_bits: dialogue.requests.id_bits(),
+            dialogue,
+            spare: (spare as u64).min(flights.capacity()),
+            flights,
+            timeout,
+            worker: worker as u64,
+            of: of as u64,
+            paced: false,
+            settled: 0,
+            oldest,
+            answered: vec![0; streams],
+            scratch,
+            last_arrival: Nanos::ZERO,
+            window_closed: false,
+            stall_ended: Nanos::ZERO,
+            tally: RxTally::default(),
+            latency: OneWay::default(),
+            exchange: Exchange::default(),
+        }
+    }
+
+    /// Begins a phase, forgetting the one before.
+    pub(super) fn start(&mut self, paced: bool) {
+        (self.paced, self.window_closed) = (paced, false);
+        (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
+        self.answered.fill(0);
+        (self.tally, self.exchange) = (RxTally::default(), Exchange::default());
+        let OneWay { from_schedule, from_send, in_stall, .. } = &mut self.latency;
+        [from_schedule, from_send, in_stall].into_iter().for_each(Latency::reset);
+    }
+
+    /// How many requests are waited for.
+    #[inline]
+    pub(super) fn in_flight(&self) -> u64 {
+        self.flights.head() - self.settled
+    }
+
+    /// How many more may be in flight, of `most`, where a closed loop says so.
+    #[inline]
+    pub(super) fn room(&self, most: Option<u64>) -> u64 {
+        let in_flight = self.in_flight();
+        most.map_or(u64::MAX, |most| most.saturating_sub(in_flight)).min(self.flights.room())
+    }
+
+    /// Takes note of what is in flight now.
+    #[inline]
+    pub(super) fn note_in_flight(&mut self) {
+        self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
+    }
+
+    /// Gives up what has waited for too long, and the oldest where there is no room.
+    #[inline]
+    pub(super) fn expire(&mut self, now: Nanos) {
+        let before = (now > self.timeout).then(|| now - self.timeout);
+        let (given_up, early) = self.flights.expire(before, self.spare);
+        self.settled += given_up;
+        self.exchange.timeouts += given_up;
+        self.exchange.given_up += early;
+    }
+
+    /// Takes note of a pull.
+    #[inline]
+    pub(super) fn pulled(&mut self, pull: &Pull, now: Nanos, stall_ended: Nanos) {
+        self.stall_ended = stall_ended;
+        self.tally.syscalls += pull.syscalls;
+        self.tally.errors += pull.errors - pull.unreachable;
+        self.exchange.unreachable += pull.unreachable;
+        if pull.datagrams > 0 {
+            self.last_arrival = now;
+            self.tally.arrived += pull.datagrams as u64;
+            self.tally.packets += pull.packets;
+            self.tally.uncut += pull.uncut;
+            self.tally.truncated += pull.truncated;
+            self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
+        }
+    }
+
+    /// Gives one datagram its fate; `head` as it was when it was read.
+    #[inline]
+    pub(super) fn datagram(&mut self, stream: usize, reply: &[u8], now: Nanos, head: u64) {
+        let matching = &self.dialogue.matching;
+        let number = if matching.by_order() {
+            self.oldest_open(stream, head)
+        } else {
+            matching.id_of(reply).and_then(|id| self.flights.find(stream, id, self.id_bits, head))
+        };
+        let Some(number) = number else {
+            self.tally.foreign += 1;
+            return;
+        };
+        let matching = &self.dialogue.matching;
+        if matching.is_continuation(reply) {
+            self.tally.arrived -= 1;
+            self.exchange.continued += 1;
+            return;
+        }
+        let asked = number * self.of + self.worker;
+        let place = self.flights.lanes().place(number);
+        let requests = &self.dialogue.requests;
+        if !matching.answers(requests, asked, place, reply, &mut self.scratch) {
+            self.tally.foreign += 1;
+            return;
+        }
+        match self.flights.land(number, head) {
+            Landing::Answer(flight) => {
+                if let Some(code) = matching.code_of(reply) {
+                    self.exchange.errors.count(code);
+                }
+                self.settled += 1;
+                self.answered[stream] += 1;
+                self.tally.received += 1;
+                self.tally.bytes += reply.len() as u64;
+                self.time(flight.intended, flight.sent, now);
+            }
+            Landing::Duplicate => self.tally.duplicate += 1,
+            Landing::Late => self.tally.late += 1,
+        }
+    }
+
+    /// Takes the time of an answer.
+    #[inline]
+    fn time(&mut self, intended: Nanos, sent: Nanos, now: Nanos) {
+        let took = now.since(intended);
+        self.latency.from_schedule.record(took.0);
+        if self.paced {
+            self.latency.from_send.record(now.since(sent).0);
+        }
+        // Due before a stall was over: it overlapped.
+        if intended < self.stall_ended {
+            self.latency.in_stall.record(took.0);
+        }
+    }
+
+    /// The oldest request of this port that waits for its reply.
+    fn oldest_open(&mut self, stream: usize, head: u64) -> Option<u64> {
+        let lanes = self.flights.lanes();
+        let last = lanes.places(stream, head);
+        let oldest = &mut self.oldest[stream];
+        // What left the table has been given up.
+        let first = lanes.places(stream, head.saturating_sub(self.flights.capacity()));
+        *oldest = (*oldest).max(first);
+        while *oldest < last {
+            let number = lanes.number(stream, *oldest);
+            if self.flights.is_open(number) {
+                return Some(number);
+            }
+            *oldest += 1;
+        }
+        None
+    }
+
+    /// Answered requests by port, in order of their numbers from 0 on, where ours begin with
+    /// `first`.
+    pub(super) fn answered(&self, first: u16) -> Vec<u64> {
+        std::iter::repeat_n(0, first.into()).chain(self.answered.iter().copied()).collect()
+    }
+
+    /// The window is over: what comes from now on does not count for the rate.
+    pub(super) const fn close_window(&mut self) {
+        if !self.window_closed {
+            self.window_closed = true;
+            self.tally.in_window = self.tally.received;
+            self.tally.bytes_in_window = self.tally.bytes;
+        }
+    }
+
+    /// Whether, the window having ended at `end`, nothing more is to come.
+    pub(super) fn finished(&self, end: Nanos, now: Nanos) -> bool {
+        let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
+        let quiet = Nanos(slowest.saturating_mul(4)).clamp(QUIET, QUIET_MOST);
+        self.flights.is_empty() && now.since(self.last_arrival.max(end)) > quiet
+    }
+}

@@ -1,0 +1,203 @@
+//! Requests and replies: one worker asks and hears at the same ports, so that a reply meets the
+//! request that it answers without a word between threads.
+
+mod asker;
+mod bed;
+mod hearer;
+mod phases;
+
+pub use bed::Exchanger;
+pub use hearer::Dialogue;
+pub(crate) use phases::{PairHalves, run_pair};
+
+use asker::Asker;
+use hearer::Hearer;
+
+use super::control::Control;
+use super::send::{SendJob, Step, step};
+use crate::net::engine::{Rx, Tx};
+use crate::net::{Datagram, Waited, Waiter};
+use crate::unit::Nanos;
+
+/// Pulls between two looks at the schedule, at most. Arbitrary: as many replies as the engines'
+/// batches are requests, a few times over, so that neither side starves the other.
+const PULLS: usize = 4;
+
+/// How often one that is draining looks whether it is done; arbitrary.
+const DRAIN_LOOK: Nanos = Nanos::from_millis(1);
+
+/// One worker that asks and hears.
+#[derive(Debug)]
+struct Pair {
+    job: SendJob,
+    asker: Asker,
+    hearer: Hearer,
+    ready: Ready,
+    /// Requests in flight at most, in a closed loop.
+    window: Option<u64>,
+}
+
+/// The sockets that may have something to read.
+#[derive(Debug)]
+struct Ready {
+    /// Their indices, each once.
+    queue: Vec<usize>,
+    is_in: Vec<bool>,
+    /// The one that is looked at.
+    at: usize,
+}
+
+impl Ready {
+    /// Of so many sockets. A single one always may.
+    // cold: set-up
+    fn new(sockets: usize) -> Self {
+        let mut ready =
+            Self { queue: Vec::with_capacity(sockets), is_in: vec![false; sockets], at: 0 };
+        if sockets == 1 {
+            ready.mark(0);
+        }
+        ready
+    }
+
+    #[inline]
+    fn mark(&mut self, at: usize) {
+        if let Some(is_in) = self.is_in.get_mut(at)
+            && !std::mem::replace(is_in, true)
+        {
+            self.queue.push(at);
+        }
+    }
+
+    /// The latest one was found empty.
+    #[inline]
+    fn drained(&mut self) {
+        if self.is_in.len() > 1
+            && let Some(at) = self.queue.pop()
+        {
+            self.is_in[at] = false;
+        }
+    }
+}
+
+/// Asks and hears until the pace is over and every request has its fate, or the run is stopped;
+/// returns when asking ended, since the phase began.
+fn exchange<T: Tx, R: Rx>(
+    tx: &mut T,
+    rx: &mut R,
+    pair: &mut Pair,
+    waiter: &mut Waiter,
+    control: &Control,
+) -> Nanos {
+    let (mut end, mut idle_since) = (None, None);
+    loop {
+        let now = pair.job.clock.now() - pair.job.epoch;
+        if let Some(since) = idle_since.take()
+            && end.is_none()
+        {
+            pair.hearer.exchange.idle += now.since(since);
+        }
+        if pair.job.stall.observe(now) {
+            control.sender_stalled(pair.job.worker, now);
+        }
+        pair.hearer.expire(now);
+        let mut next = now + DRAIN_LOOK;
+        let mut busy = false;
+        if end.is_none() {
+            match pair.ask(tx, control, now) {
+                Step::Pushed => busy = true,
+                // Room comes within a few of the device's or the queue's datagrams.
+                Step::Full => next = now,
+                Step::At(at) => next = at,
+                Step::Over => {
+                    pair.hearer.close_window();
+                    end = Some(now);
+                }
+            }
+        }
+        busy |= pair.hear(rx);
+        if busy {
+            waiter.busy(now, rx.sockets());
+        }
+        if let Some(end) = end
+            && pair.hearer.finished(end, now)
+        {
+            return end;
+        }
+        if !busy {
+            idle_since = Some(now);
+        }
+        if !busy || pair.ready.queue.is_empty() {
+            pair.wait(rx, waiter, now, if busy { now } else { next });
+        }
+    }
+}
+
+impl Pair {
+    /// Asks what is due, if it may.
+    #[inline]
+    fn ask<T: Tx>(&mut self, tx: &mut T, control: &Control, now: Nanos) -> Step {
+        if control.stopped() || self.job.stuck {
+            return Step::Over;
+        }
+        let room = self.hearer.room(self.window);
+        if room == 0 {
+            // A schedule goes on meanwhile, and what it cannot send is missed.
+            return match self.job.pace.due(now, 0) {
+                crate::pace::Due::Over => Step::Over,
+                _ => Step::At(Nanos::NEVER),
+            };
+        }
+        let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.job.batch);
+        let step = step(tx, &mut self.job, &mut self.asker, control, now, most);
+        self.hearer.note_in_flight();
+        step
+    }
+
+    /// Hears what has come, up to some pulls; whether anything has.
+    #[inline]
+    fn hear<R: Rx>(&mut self, rx: &mut R) -> bool {
+        let mut any = false;
+        for _ in 0..PULLS {
+            let Some(&at) = self.ready.queue.last() else { break };
+            if at != self.ready.at {
+                self.ready.at = at;
+                rx.turn_to(at);
+            }
+            let pull = rx.pull();
+            let now = self.job.clock.now() - self.job.epoch;
+            self.job.stall.observe(now);
+            self.hearer.pulled(&pull, now, self.job.stall.ended());
+            if pull.errors > 0 {
+                // Unread, they take the room of replies.
+                if let Some(socket) = rx.sockets().get(at) {
+                    socket.take_queued_refusal();
+                }
+            }
+            if pull.unreachable > 0 {
+                self.job.note_unreachable(now);
+            }
+            if pull.datagrams > 0 {
+                any = true;
+                let (hearer, head) = (&mut self.hearer, self.asker.head());
+                rx.each(|reply, _waited| hearer.datagram(at, reply, now, head));
+                rx.release();
+            }
+            if pull.drained {
+                self.ready.drained();
+                if self.ready.is_in.len() == 1 {
+                    break;
+                }
+            }
+        }
+        any
+    }
+
+    /// Waits for a reply, or for the moment `next`.
+    #[inline]
+    fn wait<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos, next: Nanos) {
+        let ready = &mut self.ready;
+        if let Waited::Slept(until) = waiter.either(now, next, rx.sockets(), |at| ready.mark(at)) {
+            self.job.stall.excuse(until);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the one who converses wants, and how it leaves.
+
+use super::{Carrier, Stage, Step, Talk, Tell};
+use crate::run::talk::datagrams::Said;
+use crate::run::talk::{TalkError, TalkEvent, TalkInput};
+use crate::unit::Nanos;
+
+impl Talk {
+    /// Takes the next line, if it can be sent.
+    pub(super) fn take(&mut self, now: Nanos, tell: Tell<'_>) -> Result<Step, TalkError> {
+        let held = self.options.unattended && (self.busy() || self.book.target().is_none());
+        let at_a_stage = matches!(self.stage, Stage::Free | Stage::Ask | Stage::Reply(_));
+        let soon = now.since(self.sent_at) < self.options.pause;
+        if held || soon || !at_a_stage {
+            return Ok(Step::Nothing);
+        }
+        let Ok(input) = self.inputs.try_recv() else { return Ok(Step::Nothing) };
+        match input {
+            TalkInput::Line(bytes) => self.line(bytes, now, tell)?,
+            TalkInput::Quit(end) => return Ok(Step::End(end)),
+            TalkInput::Fail(error) => return Err(error),
+            TalkInput::End => return self.no_more(now),
+            TalkInput::Complain(text) => {
+                tell(TalkEvent::Complaint(&text)).map_err(TalkError::Output)?;
+            }
+            TalkInput::Peers => {
+                let target = self.book.target().map(|peer| peer.number);
+                let peers = TalkEvent::Peers(self.book.peers(), target);
+                tell(peers).map_err(TalkError::Output)?;
+            }
+            TalkInput::Choose(number) => {
+                let known = self.book.choose(number);
+                let event = match (known, number) {
+                    (None, Some(_)) => TalkEvent::NoSuchPeer,
+                    (known, _) => TalkEvent::Chosen(known),
+                };
+                tell(event).map_err(TalkError::Output)?;
+            }
+            TalkInput::ChoosePlace(_) if self.options.via.is_stream() => {
+                tell(TalkEvent::NoSuchPeer).map_err(TalkError::Output)?;
+            }
+            TalkInput::ChoosePlace(who) => {
+                let number = self.book.meet(who).number;
+                let chosen = TalkEvent::Chosen(self.book.choose(Some(number)));
+                tell(chosen).map_err(TalkError::Output)?;
+            }
+        }
+        Ok(Step::Something)
+    }
+
+    /// Standard input has ended.
+    fn no_more(&mut self, now: Nanos) -> Result<Step, TalkError> {
+        match self.stage {
+            Stage::Ask => return Err(TalkError::NoLine),
+            Stage::Reply(_) => self.stage = Stage::Last,
+            // Whoever waits for others has all the time in the world.
+            _ if !self.options.via.has_peer() => {}
+            _ => {
+                self.stage = Stage::Lingering;
+                self.active_at = now;
+            }
+        }
+        if matches!(self.stage, Stage::Lingering | Stage::Last)
+            && let Carrier::Streams(streams) = &mut self.carrier
+        {
+            streams.end();
+        }
+        Ok(Step::Something)
+    }
+
+    /// Sends a line.
+    fn line(&mut self, bytes: Vec<u8>, now: Nanos, tell: Tell<'_>) -> Result<(), TalkError> {
+        let Some(peer) = self.book.target().cloned() else {
+            return tell(TalkEvent::Nobody).map_err(TalkError::Output);
+        };
+        self.active_at = now;
+        self.sent_at = now;
+        match &mut self.carrier {
+            Carrier::Datagrams(_) => self.waiting.push_back((peer.who, bytes)),
+            Carrier::Streams(streams) => {
+                streams.say(&peer, &bytes);
+            }
+        }
+        match self.stage {
+            Stage::Ask => self.stage = Stage::Await(now + self.options.linger),
+            Stage::Reply(_) => {
+                self.stage = Stage::Last;
+                if let Carrier::Streams(streams) = &mut self.carrier {
+                    streams.end();
+                }
+            }
+            _ => {}
+        }
+        self.flush(tell)
+    }
+
+    /// Writes what was kept.
+    pub(super) fn flush(&mut self, tell: Tell<'_>) -> Result<(), TalkError> {
+        let datagrams = match &mut self.carrier {
+            Carrier::Streams(streams) => {
+                streams.flush();
+                return Ok(());
+            }
+            Carrier::Datagrams(datagrams) => datagrams,
+        };
+        while let Some((to, bytes)) = self.waiting.front() {
+            match datagrams.say(to, bytes) {
+                Said::Later => return Ok(()),
+                Said::Done => {}
+                Said::Refused(error) => {
+                    let absent = error.is_absence();
+                    if self.options.once || self.options.unattended && !absent {
+                        return Err(error);
+                    }
+                    tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
+                }
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+}

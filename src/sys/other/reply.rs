@@ -1,0 +1,44 @@
+//! Answers to many: not possible here.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::sys::{Local, Reply};
+
+/// Nothing is known here.
+#[must_use]
+pub const fn envelope(_name: &[u8], _control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+    (None, None)
+}
+
+/// Many answers a call: not possible here.
+#[derive(Debug)]
+pub struct ReplyBatch;
+
+impl ReplyBatch {
+    /// For nothing.
+    #[must_use]
+    pub fn new(_messages: usize) -> Self {
+        Self
+    }
+
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn send<'a, S>(
+        &mut self,
+        _socket: &S,
+        _replies: impl Iterator<Item = Reply<'a>>,
+    ) -> io::Result<(usize, usize)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn send_one<S>(&mut self, _socket: &S, _reply: Reply<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

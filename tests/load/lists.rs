@@ -1,0 +1,202 @@
+//! Each kind of misbehaviour, counted exactly.
+
+use serde_json::Value;
+
+use crate::common::number;
+use crate::deeds::{Counts, Deed, follows, list};
+use crate::rig::{alone, counts, engines, load, only};
+use crate::shim::{Orders, Shim};
+use crate::speech::{Speech, TRUNCATED};
+
+use Deed::{
+    Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion, Parts,
+    Silent, Times,
+};
+
+/// How long replies are waited for, in ms. Arbitrary: many times what this machine's cores are
+/// taken away for.
+const TIMEOUT_MS: usize = 200;
+
+/// Requests a second in open loops. Arbitrary: what is in flight fits any socket's buffer.
+const RATE: usize = 1_000;
+
+/// A late reply comes behind what is sent in so much time: twice the timeout.
+const LATE: usize = RATE * TIMEOUT_MS * 2 / 1_000;
+
+/// Requests behind the last that is mistreated, so that late ones are followed by enough.
+const TAIL: usize = LATE + 20;
+
+/// What suits each kind of server, and the words that ask it.
+fn kinds() -> [(Speech, &'static str, &'static [Deed]); 4] {
+    let dns = &[
+        Silent,
+        Times(2),
+        Late,
+        Garbage,
+        Cut,
+        OtherId,
+        OtherQuestion,
+        OtherPort,
+        OtherCase,
+        Error(3),
+        Times(5),
+        Error(2),
+        Error(TRUNCATED),
+        GarbageFirst,
+        Error(5),
+    ];
+    let echo = &[Silent, Times(3), Late, Garbage, Cut, OtherId, OtherQuestion, OtherPort];
+    let text = &[Silent, Times(2), Late, Garbage, Cut, OtherId, OtherPort, GarbageFirst];
+    let memcached =
+        &[Silent, Times(2), Parts(1), Late, Error(0), Parts(4), OtherQuestion, OtherId, Cut];
+    [
+        (Speech::Dns, "--preset dns --name www.example.test", dns),
+        (Speech::Echo, "--preset echo", echo),
+        (Speech::Text, "--text x{id}text", text),
+        (Speech::Memcached, "--preset memcached-udp", memcached),
+    ]
+}
+
+/// What the program counts against a shim that does this, by these words.
+#[track_caller]
+fn against(orders: &Orders, words: &str) -> (Value, Counts) {
+    let shim = Shim::start(orders.clone());
+    let report = load(shim.at, &format!("{words} -n {}", orders.list.len()));
+    let account = shim.end();
+    assert_eq!((account.came, account.never_left), (orders.list.len(), 0), "{words}");
+    let cell = only(&report).clone();
+    let elsewhere = orders.list.iter().filter(|deed| **deed == OtherPort).count() as u64;
+    assert!(number(&cell, "exchange.elsewhere") >= elsewhere, "{words}");
+    assert_eq!(number(&cell, "exchange.given_up"), 0, "{words}");
+    let counted = counts(&cell);
+    (cell, counted)
+}
+
+/// An open loop over `ports` ports: the counts must follow from the list.
+#[track_caller]
+fn open_loop(kind: usize, words: &str, ports: usize) {
+    let (speech, asks, deeds) = kinds()[kind];
+    let list = list(300 + TAIL, TAIL, 7, deeds);
+    let behind = LATE.div_ceil(ports);
+    let orders = Orders { behind, ..Orders::new(speech, &list) };
+    let words = format!("{asks} --timeout {TIMEOUT_MS}ms -r {RATE} -P {ports} {words}");
+    let (cell, counted) = against(&orders, &words);
+    assert_eq!(counted, follows(&list, speech), "{words}");
+    assert_eq!(cell["exchange"]["loop"], "open", "{words}");
+}
+
+#[test]
+fn dns_is_counted_by_every_engine() {
+    let _alone = alone();
+    engines().into_iter().for_each(|engine| open_loop(0, &format!("-e {engine}"), 1));
+}
+
+#[test]
+fn echo_is_counted_by_every_engine() {
+    let _alone = alone();
+    engines().into_iter().for_each(|engine| open_loop(1, &format!("-e {engine}"), 1));
+}
+
+#[test]
+fn text_is_counted_by_every_engine() {
+    let _alone = alone();
+    engines().into_iter().for_each(|engine| open_loop(2, &format!("-e {engine}"), 1));
+}
+
+#[test]
+fn replies_in_parts_are_counted_by_every_engine() {
+    let _alone = alone();
+    engines().into_iter().for_each(|engine| open_loop(3, &format!("-e {engine}"), 1));
+}
+
+#[test]
+fn several_ports_and_threads_count_together() {
+    let _alone = alone();
+    for engine in engines() {
+        open_loop(0, &format!("-e {engine} --threads 2"), 4);
+    }
+    open_loop(0, "", 4);
+    open_loop(1, "--threads 2", 2);
+    open_loop(3, "", 4);
+}
+
+/// What may be done to requests of which several wait: nothing proves here that one is over.
+fn at_once(deeds: &[Deed]) -> Vec<Deed> {
+    deeds.iter().copied().filter(|deed| *deed != Late).collect()
+}
+
+#[test]
+fn closed_loops_count_the_same() {
+    let _alone = alone();
+    for (speech, asks, deeds) in kinds() {
+        for (engine, words) in engines().into_iter().zip(["", "-P 3", "-P 4 --threads 2"]) {
+            let list = list(400, 20, 23, &at_once(deeds));
+            let orders = Orders::new(speech, &list);
+            let words =
+                format!("{asks} --timeout {TIMEOUT_MS}ms --outstanding 8 -e {engine} {words}");
+            let (cell, counted) = against(&orders, &words);
+            assert_eq!(counted, follows(&list, speech), "{words}");
+            assert_eq!(cell["exchange"]["loop"], "closed", "{words}");
+            assert_eq!(number(&cell, "exchange.outstanding"), 8, "{words}");
+            let in_flight = number(&cell, "exchange.in_flight_max");
+            assert!((1..=8).contains(&in_flight), "{words}: {in_flight}");
+        }
+    }
+}
+
+#[test]
+fn one_at_a_time_proves_each_late_reply() {
+    let _alone = alone();
+    for engine in engines() {
+        // The next request leaves when the one before is over.
+        let list = list(120, 20, 25, &[Late, Times(2), Silent]);
+        let orders = Orders::new(Speech::Dns, &list);
+        let words = format!(
+            "--preset dns --name www.example.test --timeout 100ms --outstanding 1 -e {engine}"
+        );
+        let (cell, counted) = against(&orders, &words);
+        assert_eq!(counted, follows(&list, Speech::Dns), "{words}");
+        assert_eq!(number(&cell, "exchange.in_flight_max"), 1, "{words}");
+    }
+}
+
+#[test]
+fn whatever_comes_answers_the_oldest() {
+    let _alone = alone();
+    for engine in engines() {
+        for words in ["--outstanding 1", "-r 1000", "-r 1000 -P 4 --threads 2"] {
+            // Nothing is missing, so that each answer meets its own request; one too many answers
+            // the next.
+            let list = list(300, 20, 10, &[Garbage, Deed::Answer]);
+            let shim = Shim::start(Orders::new(Speech::Text, &list));
+            let words = format!("--text hello --match any -e {engine} -n 300 {words}");
+            let report = load(shim.at, &words);
+            assert_eq!(shim.end().came, 300, "{words}");
+            let expected =
+                Counts { requests: 300, replies: 300, matched: 300, ..Counts::default() };
+            assert_eq!(counts(only(&report)), expected, "{words}");
+        }
+    }
+}
+
+#[test]
+fn without_replies_there_is_one_end() {
+    let _alone = alone();
+    for engine in engines() {
+        for asks in ["--preset statsd", "--preset syslog", "--text x{counter} --match none"] {
+            let list = vec![Silent; 300];
+            let shim = Shim::start(Orders::new(Speech::Text, &list));
+            let words = format!("{asks} -e {engine} -n 300 -r 5k");
+            if engine.starts_with("gso") && asks.contains("syslog") {
+                // Requests of several lengths, perhaps.
+                continue;
+            }
+            let report = load(shim.at, &words);
+            assert_eq!(shim.end().came, 300, "{words}");
+            let cell = only(&report);
+            assert_eq!(number(cell, "exchange.requests"), 300, "{words}");
+            assert_eq!(number(cell, "exchange.timeouts"), 0, "{words}");
+            assert!(cell["rx"].is_null() && cell["latency"].is_null(), "{words}: {cell}");
+        }
+    }
+}

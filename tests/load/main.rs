@@ -1,0 +1,31 @@
+//! `udperf load` and `udperf ping` against servers whose every deed is known: what a document says
+//! has to equal what was done, to the datagram.
+//!
+//! - `shim`, `speech`, `deeds`: a server that misbehaves by a written list, and what follows from it
+//! - `rig`: runs of the program, and what holds of every document
+//! - `lists`: each kind of misbehaviour, by every engine, in either loop
+//! - `omission`: a server that stands still is seen standing still
+//! - `pings`: closed and open loops against who returns what it gets
+//! - `doors`: nobody there, nothing to ask, strangers, interrupts
+//! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
+//!
+//! What needs root or a missing program says so and does nothing.
+#![cfg(all(target_os = "linux", not(udperf_portable)))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[allow(dead_code)]
+#[path = "../across/proc.rs"]
+mod proc;
+
+mod daemons;
+mod deeds;
+mod doors;
+mod lists;
+mod omission;
+mod pings;
+mod rig;
+mod servers;
+mod shim;
+mod speech;

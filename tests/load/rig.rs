@@ -1,0 +1,141 @@
+//! Runs of the program, and what holds of every document.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::common::{cells, number};
+use crate::deeds::Counts;
+use crate::proc::{Done, PATIENCE, Proc};
+
+/// Keeps the tests of this program from taking each other's cores: they count every datagram.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine words that this machine has; says which it has not.
+pub fn engines() -> Vec<&'static str> {
+    let facts = udperf::run::survey(udperf::run::Depth::Quick);
+    let can = |name: &&str| {
+        let found = facts.capabilities.iter().find(|can| can.name == *name);
+        let there = found.is_some_and(|can| can.available);
+        if !there {
+            skip(&format!("no {name} here: {:?}", found.map(|can| &can.detail)));
+        }
+        there
+    };
+    let needs: [(&str, &[&str]); 3] =
+        [("plain", &["plain"]), ("batch", &["batch"]), ("gso/batch", &["gso", "batch"])];
+    needs.into_iter().filter(|(_, needs)| needs.iter().all(can)).map(|(word, _)| word).collect()
+}
+
+/// Says that a test does not run, and why; CI has to have what tests need.
+pub fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: {why}");
+}
+
+/// Starts a client: `COMMAND TARGET -J -q --warmup 0`, and these words.
+pub fn start(kind: &str, target: &str, words: &str) -> Proc {
+    let mut command = crate::common::udperf();
+    command.args([kind, target, "-J", "-q", "--warmup", "0"]).args(words.split_whitespace());
+    Proc::start(command)
+}
+
+/// Runs a client to its end, whatever that is.
+#[track_caller]
+pub fn run(kind: &str, target: &str, words: &str) -> Done {
+    start(kind, target, words).finish(PATIENCE)
+}
+
+/// Runs `udperf load` to its document, which must add up.
+#[track_caller]
+pub fn load(target: SocketAddr, words: &str) -> Value {
+    adds_up(&run("load", &target.to_string(), words).expect(0), "load")
+}
+
+/// Runs `udperf ping` to its document, which must add up.
+#[track_caller]
+pub fn ping(target: SocketAddr, words: &str) -> Value {
+    adds_up(&run("ping", &target.to_string(), words).expect(0), "ping")
+}
+
+/// The document of a client that has ended.
+#[track_caller]
+pub fn adds_up(done: &Done, kind: &str) -> Value {
+    let report = done.document();
+    assert_eq!(report["schema"], "udperf/1", "{done:?}");
+    assert_eq!(report["kind"], kind, "{done:?}");
+    assert!(!cells(&report).is_empty(), "{done:?}");
+    cells(&report).iter().for_each(|cell| settle(cell, &done.words));
+    report
+}
+
+/// The only cell.
+#[track_caller]
+pub fn only(report: &Value) -> &Value {
+    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
+    cell
+}
+
+/// All numbers of an object of a cell; what is unknown is none.
+fn sum(cell: &Value, path: &str) -> u64 {
+    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
+    fields.values().filter_map(Value::as_u64).sum()
+}
+
+/// The identities of a cell of requests and replies.
+#[track_caller]
+pub fn settle(cell: &Value, context: &str) {
+    let n = |path: &str| number(cell, path);
+    let id = format!("{context}: {}: {} {}", cell["id"], cell["exchange"], cell["ledger"]);
+    assert_eq!(n("ledger.attempted"), n("ledger.sent") + sum(cell, "ledger.refused"), "{id}");
+    assert_eq!(n("ledger.sent"), n("exchange.requests"), "{id}");
+    assert_eq!(n("tx.datagrams"), n("ledger.sent"), "{id}");
+    if !cell["schedule"].is_null() {
+        assert_eq!(n("schedule.scheduled"), n("ledger.attempted") + n("schedule.missed"), "{id}");
+    }
+    if cell["rx"].is_null() {
+        return;
+    }
+    assert_eq!(n("exchange.requests"), n("exchange.matched") + n("exchange.timeouts"), "{id}");
+    let fates = ["matched", "duplicate", "late", "continued", "unmatched"];
+    let replies: u64 = fates.iter().map(|fate| n(&format!("exchange.{fate}"))).sum();
+    assert_eq!(n("exchange.replies"), replies, "{id}");
+    assert!(sum(cell, "exchange.errors") <= n("exchange.matched"), "{id}");
+    assert!(n("exchange.given_up") <= n("exchange.timeouts"), "{id}");
+    assert_eq!(n("ledger.received"), n("exchange.matched"), "{id}");
+    assert_eq!(n("rx.datagrams"), n("exchange.matched"), "{id}");
+    assert_eq!(n("ledger.sent"), n("ledger.received") + n("ledger.lost"), "{id}");
+    assert_eq!(n("ledger.lost"), sum(cell, "ledger.lost_at") + n("ledger.unaccounted"), "{id}");
+    let fates = ["received", "duplicate", "late", "foreign", "corrupt"];
+    let arrived: u64 = fates.iter().map(|fate| n(&format!("ledger.{fate}"))).sum();
+    assert_eq!(n("ledger.arrived"), arrived, "{id}");
+    assert_eq!(n("ledger.arrived") + n("exchange.continued"), n("exchange.replies"), "{id}");
+    if n("exchange.matched") > 0 {
+        assert_eq!(cell["latency"]["kind"], "round_trip", "{id}");
+        assert_eq!(n("latency.count"), n("exchange.matched"), "{id}");
+    }
+}
+
+/// What a cell counts.
+pub fn counts(cell: &Value) -> Counts {
+    let n = |name: &str| number(cell, &format!("exchange.{name}"));
+    let errors = cell["exchange"]["errors"].as_object().unwrap();
+    let errors: BTreeMap<_, _> =
+        errors.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect();
+    Counts {
+        requests: n("requests"),
+        replies: n("replies"),
+        matched: n("matched"),
+        unmatched: n("unmatched"),
+        duplicate: n("duplicate"),
+        late: n("late"),
+        continued: n("continued"),
+        timeouts: n("timeouts"),
+        errors,
+    }
+}

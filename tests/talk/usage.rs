@@ -1,0 +1,34 @@
+//! What cannot be, and what it says.
+
+use crate::rig::{talk, text};
+
+#[test]
+fn what_cannot_be_names_what_mends_it() {
+    for (words, code, says) in [
+        ("--bind nowhere", 2, "write ADDR, ADDR:PORT, [v6]:PORT, :PORT or unix:PATH"),
+        ("--bind :1 -p 2", 2, "leave one of them away"),
+        ("--encoding utf-9", 2, "such as utf-8, gbk"),
+        ("--encoding gbk --hex", 2, "cannot be used with"),
+        ("-4 -6", 2, "cannot be used with"),
+        ("--tcp --stream", 2, "cannot be used with"),
+        ("--stream", 2, "--stream is for unix:PATH"),
+        ("--stream unix:/a --bind unix:/b", 2, "leave --bind away"),
+        ("--tcp unix:/a", 2, "streams are --stream"),
+        ("-p 7 unix:/a", 2, "--port means nothing to AF_UNIX"),
+        ("unix:", 2, "names nobody"),
+        ("127.0.0.1 --bind unix:/a", 2, "means nothing to AF_UNIX"),
+        ("127.0.0.1 -6", 2, "no address of that family"),
+        ("[::1] --bind 127.0.0.1", 2, "no address of that family"),
+        ("--bind 127.0.0.1 -6", 2, "not of the family asked for"),
+        ("127.0.0.1:0", 2, "write 1 to 65535"),
+        ("192.0.2.1", 2, "--allow-public"),
+        ("--tcp 192.0.2.1 --once", 2, "--allow-public"),
+        ("--bind 192.0.2.1:0", 1, "not an address of this host"),
+        ("--linger never", 2, "never"),
+    ] {
+        let output = talk(words, b"");
+        let (got, out, error) = text(&output);
+        assert_eq!((got, out), (code, ""), "{words}: {error}");
+        assert!(error.contains(says), "{words}: {error}");
+    }
+}

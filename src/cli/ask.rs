@@ -243,6 +243,9 @@ fn only(flag: &str) -> CliError {
 fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
     let ip = target.ip();
     let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
+    let cells = how.cells;
+    let own_rate = matches!(cells.pace, PaceKind::Ramp { .. } | PaceKind::Recorded);
+    let is_rated = !cells.rates.is_empty() || cells.bits.is_some() || own_rate;
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
         "a group or a broadcast address is no server; name one host".to_owned()
     } else if is_near(ip) {
@@ -251,6 +254,8 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
         format!("{ip} is a public address; say --allow-public if it is yours, and give a rate")
     } else if scenario.rates.iter().any(endless) {
         "a public address gets no unlimited traffic; give a --rate".to_owned()
+    } else if !is_rated {
+        "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
     } else {
         return Ok(());
     };

@@ -69,6 +69,7 @@ fn what_cannot_be_asked_is_refused() {
     for (target, words, code, says) in [
         ("nosuch.invalid:53", "--preset echo", 2, "nosuch.invalid"),
         ("192.0.2.1:9", "--preset echo -n 1", 2, "--allow-public"),
+        ("192.0.2.1:9", "--preset echo -n 1 --allow-public", 2, "give a --rate"),
         ("192.0.2.1:9", "--preset echo -n 1 --allow-public -r max", 2, "give a --rate"),
         ("192.0.2.1:9", "--preset echo -n 1 --allow-public --outstanding 1", 2, "give a --rate"),
         ("[2001:db8::1]:9", "--preset echo -n 1", 2, "--allow-public"),
@@ -116,7 +117,7 @@ fn strangers_get_nothing_that_was_not_allowed() {
          $UDPERF echo -q -J -B 192.0.2.1 -p 7788 2>said >echo.json & \
          exec 3<said; read -r line <&3; \
          ask() {{ $UDPERF load 192.0.2.1:7788 --preset echo --warmup 0 -n 5 -q -J \"$@\" || true; }}; \
-         ask >&2; ask -r 1k >&2; ask --allow-public -r max >&2; \
+         ask >&2; ask -r 1k >&2; ask --allow-public >&2; ask --allow-public -r max >&2; \
          ask --allow-public --outstanding 1 >&2; \
          ask --allow-public -r 1k; \
          kill -INT $!; wait $! || true; cat echo.json",

@@ -86,3 +86,14 @@ fn a_closed_loop_asks_one_meanwhile() {
         assert_eq!(asked, 5, "{engine}: all that may wait");
     }
 }
+
+#[test]
+fn what_a_closed_loop_omits_from_its_schedule_is_told() {
+    let _alone = alone();
+    let (cell, asked) = held(&format!("plain --outstanding 1 -r {RATE}"));
+    assert_eq!(asked, 1);
+    // All that was due meanwhile, but the last of it, which is not missed before the next is due.
+    let due = HOLD.as_millis() as u64 * RATE / 1_000;
+    let missed = number(&cell, "schedule.missed");
+    assert!(missed >= due - 2, "{missed} of {due}");
+}

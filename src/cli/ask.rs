@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::args::{CellArgs, LoadArgs, PingArgs, RequestArgs, Switch, Timestamps};
+use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::output::complain;
-use super::target::{Family, is_near, local_to, reach, resolve};
+use super::target::{Family, is_near, local_to, reach, resolve_at};
 use super::{lower, requests};
 use crate::payload::Requests;
 use crate::plan::{
@@ -65,8 +65,12 @@ struct How<'a> {
 fn run(how: &How<'_>) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(how.cells.ipv4, how.cells.ipv6);
-    let target = resolve(how.target, family)?;
+    if how.target.starts_with("unix:") {
+        let why = format!("AF_UNIX has no servers that {} knows; name HOST:PORT", how.kind);
+        return Err(CliError::Target { target: how.target.to_owned(), why });
+    }
     let asked = dialogues(how)?;
+    let target = resolve_at(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
@@ -81,7 +85,8 @@ fn run(how: &How<'_>) -> Result<Exit, CliError> {
     for note in asked.by_size.iter().flat_map(|(_, one)| one.requests.notes()) {
         complain(note);
     }
-    let is_here = local_to(target).is_some_and(|local| local == target.ip());
+    let is_here =
+        target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
     let stop = stop_on_signals()?;
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
@@ -99,6 +104,8 @@ struct Asked {
     requests: String,
     /// How replies are matched, in words.
     replies: String,
+    /// The port that such servers have.
+    port: Option<u16>,
     /// By payload.
     by_size: Vec<(PayloadSize, Dialogue)>,
 }
@@ -127,14 +134,24 @@ fn dialogues(how: &How<'_>) -> Result<Asked, CliError> {
     let mut asked = Asked::default();
     for (spec, requests, matching) in compiled {
         let size = payload_of(&requests);
+        if asked.by_size.iter().any(|(other, _)| *other == size) {
+            continue;
+        }
         // Of several sizes, the first one says what is asked, and the cells say of what sizes.
         if asked.by_size.is_empty() {
             (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
+            asked.port = spec.port();
         }
         let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
         asked.by_size.push((size, dialogue));
     }
     Ok(asked)
+}
+
+/// Bits that tell requests of one port apart; as many as there are where order does.
+fn id_bits(dialogue: &Dialogue) -> u32 {
+    let by_id = dialogue.matching.expects_reply() && !dialogue.matching.by_order();
+    if by_id { dialogue.requests.id_bits() } else { u64::BITS }
 }
 
 /// The payload that these requests are.
@@ -159,6 +176,15 @@ fn scenario(
     if how.cells.connect == Switch::Off {
         return Err(only("--connect off"));
     }
+    if how.timeout == Nanos::ZERO {
+        let why = "--timeout 0 gives no reply time to come; give such as 1s or 50ms";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
+    let hears = |(_, one): &(PayloadSize, Dialogue)| one.matching.expects_reply();
+    if how.outstanding.is_some() && !asked.by_size.iter().any(hears) {
+        let why = "--outstanding waits for replies, and none are expected; use --rate";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
     let recorded = asked.by_size.iter().find_map(|(_, dialogue)| dialogue.requests.recorded());
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
     let base = Scenario {
@@ -174,7 +200,7 @@ fn scenario(
             timeout: how.timeout,
             outstanding: how.outstanding,
             recorded: recorded.filter(|_| how.cells.pace == PaceKind::Recorded).map(in_order),
-            id_bits: asked.by_size.iter().map(|(_, one)| one.requests.id_bits()).min().unwrap_or(0),
+            id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
         }),
         ..lower::elsewhere()
     };
@@ -241,7 +267,8 @@ fn only(flag: &str) -> CliError {
 
 /// Refuses what would trouble strangers.
 fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
-    let ip = target.ip();
+    // An IPv4 group behind an IPv6 address is a group.
+    let ip = target.ip().to_canonical();
     let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     let cells = how.cells;
     let own_rate = matches!(cells.pace, PaceKind::Ramp { .. } | PaceKind::Recorded);

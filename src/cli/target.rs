@@ -51,7 +51,12 @@ pub(crate) fn file(path: &str) -> Result<SocketName, String> {
 
 /// The first address of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family.
 pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliError> {
-    let (host, port) = split(target)?;
+    resolve_at(target, PORT, family)
+}
+
+/// The same, at this port where the target names none.
+pub(crate) fn resolve_at(target: &str, port: u16, family: Family) -> Result<SocketAddr, CliError> {
+    let (host, port) = split(target, port)?;
     let wanted = |addr: &SocketAddr| match family {
         Family::Any => true,
         Family::V4 => addr.is_ipv4(),
@@ -72,7 +77,7 @@ pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliErr
 }
 
 /// Host and port.
-fn split(target: &str) -> Result<(&str, u16), CliError> {
+fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
     let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
     let port = |word: &str| {
         word.parse::<u16>()
@@ -84,17 +89,17 @@ fn split(target: &str) -> Result<(&str, u16), CliError> {
         let (host, rest) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;
         return match rest.strip_prefix(':') {
             Some(word) => Ok((host, port(word)?)),
-            None if rest.is_empty() => Ok((host, PORT)),
+            None if rest.is_empty() => Ok((host, usual)),
             None => Err(bad("write [address]:port")),
         };
     }
     match target.rsplit_once(':') {
         // More than one colon, and no brackets: an IPv6 address alone.
-        Some((host, _)) if host.contains(':') => Ok((target, PORT)),
+        Some((host, _)) if host.contains(':') => Ok((target, usual)),
         Some(("", _)) => Err(bad("the host is missing; write HOST:PORT")),
         Some((host, word)) => Ok((host, port(word)?)),
         None if target.is_empty() => Err(bad("the host is missing; write HOST or HOST:PORT")),
-        None => Ok((target, PORT)),
+        None => Ok((target, usual)),
     }
 }
 
@@ -166,10 +171,10 @@ mod tests {
             ("[::1]", "::1", 7_788),
             ("[fe80::1%2]:80", "fe80::1%2", 80),
         ] {
-            assert_eq!(split(word).unwrap(), (host, port), "{word}");
+            assert_eq!(split(word, PORT).unwrap(), (host, port), "{word}");
         }
         for word in ["", ":9", "lab7:", "lab7:0", "lab7:65536", "lab7:x", "[::1", "[::1]9"] {
-            assert!(split(word).is_err(), "{word}");
+            assert!(split(word, PORT).is_err(), "{word}");
         }
         assert_eq!(resolve("127.0.0.1", Family::V4).unwrap().to_string(), "127.0.0.1:7788");
         assert!(resolve("127.0.0.1", Family::V6).is_err());

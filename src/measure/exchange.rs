@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requests = matched + timeouts
-//! replies  = matched + duplicate + late + continued + unmatched
+//! replies  = matched + duplicate + late + continued + stale + unmatched
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -74,12 +74,16 @@ pub struct Exchange {
     pub given_up: u64,
     /// Datagrams that continue a reply that was matched before.
     pub continued: u64,
+    /// Replies to requests of the phase before, which are no matter of this one.
+    pub stale: u64,
     /// Matched replies that carry an error of the protocol.
     pub errors: Codes,
     /// How often the network said that nobody is there (ICMP).
     pub unreachable: u64,
-    /// The most requests in flight at once.
+    /// The most requests in flight at once, each worker's added up.
     pub in_flight_max: u64,
+    /// Requests that there are ids and places for at once.
+    pub room: u64,
     /// Replies that our own sockets dropped for want of buffer.
     pub own_drops: Option<u64>,
     /// Time in which there was nothing to do.
@@ -92,9 +96,11 @@ impl Exchange {
         self.timeouts += other.timeouts;
         self.given_up += other.given_up;
         self.continued += other.continued;
+        self.stale += other.stale;
         self.errors.merge(&other.errors);
         self.unreachable += other.unreachable;
         self.in_flight_max += other.in_flight_max;
+        self.room = self.room.saturating_add(other.room);
         self.idle += other.idle;
         self.own_drops = match (self.own_drops, other.own_drops) {
             (Some(a), Some(b)) => Some(a + b),

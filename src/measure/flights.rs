@@ -28,13 +28,16 @@ impl Lanes {
     #[inline]
     #[must_use]
     pub const fn stream(&self, number: u64) -> usize {
-        ((number / self.block) % self.streams) as usize
+        if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
     }
 
     /// The how-manieth of its port a request is, from 0.
     #[inline]
     #[must_use]
     pub const fn place(&self, number: u64) -> u64 {
+        if self.streams == 1 {
+            return number;
+        }
         number / (self.block * self.streams) * self.block + number % self.block
     }
 
@@ -42,6 +45,9 @@ impl Lanes {
     #[inline]
     #[must_use]
     pub const fn number(&self, stream: usize, place: u64) -> u64 {
+        if self.streams == 1 {
+            return place;
+        }
         place / self.block * self.block * self.streams
             + stream as u64 * self.block
             + place % self.block
@@ -58,6 +64,9 @@ impl Lanes {
     #[inline]
     #[must_use]
     pub fn places(&self, stream: usize, count: u64) -> u64 {
+        if self.streams == 1 {
+            return count;
+        }
         let round = self.block * self.streams;
         let rest = (count % round).saturating_sub(stream as u64 * self.block);
         count / round * self.block + rest.min(self.block)
@@ -87,6 +96,10 @@ const TIMED_OUT: u64 = 3;
 const STATE_BITS: u32 = 2;
 const STATE: u64 = (1 << STATE_BITS) - 1;
 
+/// The most requests that one call gives up or passes over: under 0.1 ms of work, so that it is not
+/// taken for a stall. Arbitrary within that.
+const WALK_MOST: u64 = 8_192;
+
 /// One request.
 #[derive(Debug, Default)]
 struct Slot {
@@ -94,6 +107,8 @@ struct Slot {
     word: AtomicU64,
     /// When it left.
     sent: AtomicU64,
+    /// What it asks.
+    asked: AtomicU64,
 }
 
 /// A request's two moments.
@@ -140,7 +155,9 @@ impl Flights {
         let slots = wanted.next_power_of_two().min(most);
         // Written now: memory is mapped at first touch, and that would be in the middle of a
         // measurement.
-        let slots = (0..slots).map(|_| Slot { word: FREE.into(), sent: u64::MAX.into() }).collect();
+        let slots = (0..slots)
+            .map(|_| Slot { word: FREE.into(), sent: u64::MAX.into(), asked: u64::MAX.into() })
+            .collect();
         Self { slots, lanes, head: AtomicU64::new(0), tail: AtomicU64::new(0) }
     }
 
@@ -182,6 +199,29 @@ impl Flights {
         let slot = self.slot(number);
         slot.sent.store(flight.sent.0, Ordering::Relaxed);
         slot.word.store(flight.intended.0 << STATE_BITS | OPEN, Ordering::Relaxed);
+    }
+
+    /// What a request asks, for whoever has to write it again.
+    #[inline]
+    pub fn set_asked(&self, number: u64, asked: u64) {
+        self.slot(number).asked.store(asked, Ordering::Relaxed);
+    }
+
+    /// What this request asks; `None` where its place is another's by now.
+    #[inline]
+    #[must_use]
+    pub fn asked(&self, number: u64, head: u64) -> Option<u64> {
+        let is_here = head - number <= self.capacity();
+        is_here.then(|| self.slot(number).asked.load(Ordering::Relaxed))
+    }
+
+    /// The oldest request that is waited for left at this moment; `None` where none may be.
+    #[inline]
+    #[must_use]
+    pub fn oldest_sent(&self) -> Option<Nanos> {
+        let tail = self.tail.load(Ordering::Relaxed);
+        let sent = || Nanos(self.slot(tail).sent.load(Ordering::Relaxed));
+        (tail < self.head.load(Ordering::Relaxed)).then(sent)
     }
 
     /// All below this number have left, or are about to; what is from it on has not.
@@ -242,7 +282,7 @@ impl Flights {
     pub fn expire(&self, before: Option<Nanos>, spare: u64) -> (u64, u64) {
         let (head, first) = (self.head.load(Ordering::Acquire), self.tail.load(Ordering::Relaxed));
         let (mut tail, mut given_up, mut early) = (first, 0, 0);
-        while tail < head {
+        while tail < head && tail - first < WALK_MOST {
             let slot = self.slot(tail);
             let word = slot.word.load(Ordering::Relaxed);
             if word & STATE == OPEN {

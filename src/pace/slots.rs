@@ -162,6 +162,10 @@ const fn scramble(state: u64) -> u64 {
 /// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
 const SPLITMIX_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The mean gap of a capture at least, in ns: a million a second. Arbitrary, beyond what captures
+/// of anything but floods have.
+const LEAST_GAP_NS: u64 = 1_000;
+
 /// The moments of a capture, over and over; each round begins a mean gap behind the last moment of
 /// the one before.
 #[derive(Debug, Clone)]
@@ -178,7 +182,9 @@ impl Recorded {
         let gaps = (moments_ns.len() as u64).saturating_sub(1);
         // A single moment has no gap; arbitrary.
         let gap_ns = last_ns.checked_div(gaps).unwrap_or(1_000_000_000);
-        let period_ns = last_ns.saturating_add(gap_ns);
+        // Where all have one moment, a round still takes time.
+        let least_ns = (moments_ns.len() as u64).saturating_mul(LEAST_GAP_NS);
+        let period_ns = last_ns.saturating_add(gap_ns).max(least_ns);
         Self { moments_ns, slot: part.index, stride: part.of, period_ns }
     }
 

@@ -213,6 +213,19 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if streams < threads {
         return Err(PlanError::IdleThreads { streams, threads });
     }
+    if let Some(outstanding) = scenario.asking.as_ref().and_then(|asking| asking.outstanding)
+        && outstanding < u32::from(threads)
+    {
+        return Err(PlanError::IdleWindow { outstanding, threads });
+    }
+    if let Some(Asking { outstanding: Some(outstanding), id_bits, .. }) = scenario.asking {
+        let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
+        let ids = ids.saturating_mul(streams.into());
+        // The other half is for those that wait to be given up.
+        if u64::from(outstanding) > ids / 2 {
+            return Err(PlanError::FewIds { outstanding, ids, streams });
+        }
+    }
     if port != 0 && port.checked_add(threads - 1).is_none() {
         return Err(PlanError::PortRange { port, threads });
     }

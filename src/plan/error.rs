@@ -65,6 +65,30 @@ pub enum PlanError {
         /// As asked.
         threads: u16,
     },
+    /// Workers that may never ask.
+    #[error(
+        "--outstanding {outstanding} on --threads {threads} leaves threads without a request; ask for \
+         at least as many requests as threads"
+    )]
+    IdleWindow {
+        /// As asked.
+        outstanding: u32,
+        /// As asked.
+        threads: u16,
+    },
+    /// More requests at once than their ids tell apart.
+    #[error(
+        "--outstanding {outstanding} is more than half of the {ids} ids that these requests have on \
+         {streams} streams; use more --streams, or fewer at once"
+    )]
+    FewIds {
+        /// As asked.
+        outstanding: u32,
+        /// All of them.
+        ids: u64,
+        /// As asked.
+        streams: u16,
+    },
     /// Zero of something that must exist.
     #[error("--{flag} 0 leaves nothing to run; give at least 1")]
     Zero {

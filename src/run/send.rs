@@ -214,6 +214,8 @@ impl SendJob {
         self.tally.packets += push.packets;
         self.tally.bytes += match self.size {
             PayloadSize::Fixed(size) => sent * u64::from(size),
+            // Whoever writes them says so.
+            PayloadSize::Varied { .. } => 0,
             mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
         };
         self.tally.syscalls += push.syscalls;

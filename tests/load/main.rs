@@ -6,6 +6,7 @@
 //! - `lists`: each kind of misbehaviour, by every engine, in either loop
 //! - `omission`: a server that stands still is seen standing still
 //! - `pings`: closed and open loops against who returns what it gets
+//! - `edges`: ids that come round, requests that are empty or large, captures without gaps
 //! - `doors`: nobody there, nothing to ask, strangers, interrupts
 //! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
 //!
@@ -22,6 +23,7 @@ mod proc;
 mod daemons;
 mod deeds;
 mod doors;
+mod edges;
 mod lists;
 mod omission;
 mod pings;

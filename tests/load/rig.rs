@@ -102,7 +102,7 @@ pub fn settle(cell: &Value, context: &str) {
         return;
     }
     assert_eq!(n("exchange.requests"), n("exchange.matched") + n("exchange.timeouts"), "{id}");
-    let fates = ["matched", "duplicate", "late", "continued", "unmatched"];
+    let fates = ["matched", "duplicate", "late", "continued", "stale", "unmatched"];
     let replies: u64 = fates.iter().map(|fate| n(&format!("exchange.{fate}"))).sum();
     assert_eq!(n("exchange.replies"), replies, "{id}");
     assert!(sum(cell, "exchange.errors") <= n("exchange.matched"), "{id}");
@@ -114,7 +114,8 @@ pub fn settle(cell: &Value, context: &str) {
     let fates = ["received", "duplicate", "late", "foreign", "corrupt"];
     let arrived: u64 = fates.iter().map(|fate| n(&format!("ledger.{fate}"))).sum();
     assert_eq!(n("ledger.arrived"), arrived, "{id}");
-    assert_eq!(n("ledger.arrived") + n("exchange.continued"), n("exchange.replies"), "{id}");
+    let beside = n("exchange.continued") + n("exchange.stale");
+    assert_eq!(n("ledger.arrived") + beside, n("exchange.replies"), "{id}");
     if n("exchange.matched") > 0 {
         assert_eq!(cell["latency"]["kind"], "round_trip", "{id}");
         assert_eq!(n("latency.count"), n("exchange.matched"), "{id}");

@@ -5,12 +5,15 @@ use clap::Args;
 use super::{CellArgs, RequestArgs};
 use crate::unit::Nanos;
 
+/// The most requests that may wait at once: a quarter of the largest table. Arbitrary.
+const MOST: i64 = 1_000_000;
+
 /// Ask any UDP server: requests at a rate, replies matched to them, and latency counted from the
 /// moment each request was due.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOAD_EXAMPLES)]
 pub struct LoadArgs {
-    /// The server: HOST:PORT, IPv6 addresses in brackets
+    /// The server: HOST:PORT, IPv6 addresses in brackets; with --preset, HOST for its usual port
     #[arg(value_name = "TARGET")]
     pub target: String,
 
@@ -19,7 +22,7 @@ pub struct LoadArgs {
     pub requests: RequestArgs,
 
     /// A closed loop: at most N requests wait for their replies at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
     /// How long a reply is waited for
@@ -44,7 +47,7 @@ pub struct PingArgs {
     pub target: String,
 
     /// Requests that wait for their replies at once, at most [default: 1; with --rate: any number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
     /// How long a reply is waited for

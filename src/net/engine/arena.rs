@@ -27,7 +27,8 @@ impl Arena {
     /// As many slots of `slot_len` bytes as are wanted, or fit the cache; at least one.
     // cold: set-up
     pub(super) fn new(slot_len: usize, wanted: usize) -> Self {
-        let stride = slot_len.next_multiple_of(CACHE_LINE);
+        // A datagram may be empty.
+        let stride = slot_len.next_multiple_of(CACHE_LINE).max(CACHE_LINE);
         let slots = Self::fitting(stride, wanted);
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
         Self { bytes: vec![0xFF; stride * slots], stride }

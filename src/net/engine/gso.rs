@@ -49,10 +49,10 @@ impl<S: Datagram> GsoTx<S> {
         fill: impl Fn(&mut [u8]),
     ) -> io::Result<Self> {
         let (segments, bytes) = match size {
+            PayloadSize::Fixed(0) | PayloadSize::Imix | PayloadSize::Varied { .. } => (1, 0),
             PayloadSize::Fixed(bytes) => {
                 (SEGMENTS.min(PACKET_LEN / usize::from(bytes)).max(1), bytes)
             }
-            PayloadSize::Imix | PayloadSize::Varied { .. } => (1, 0),
         };
         let batch = batch.unwrap_or(segments * MESSAGES);
         let segments = segments.min(batch);

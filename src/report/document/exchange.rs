@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// What became of requests, and what came back.
 ///
-/// `requests = matched + timeouts`; `replies = matched + duplicate + late + continued + unmatched`.
+/// `requests = matched + timeouts`; `replies = matched + duplicate + late +
+/// continued + stale + unmatched`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
     /// `open`: requests leave on schedule, or flat out, whatever comes back; `closed`: at most
@@ -32,6 +33,8 @@ pub struct Exchange {
     pub late: u64,
     /// Datagrams that continue a reply which took more than one.
     pub continued: u64,
+    /// Replies to requests of the warm-up.
+    pub stale: u64,
     /// Requests without a reply in time.
     pub timeouts: u64,
     /// Of those, given up before their time, because so many were in flight that their ids, or
@@ -41,8 +44,10 @@ pub struct Exchange {
     pub errors: BTreeMap<String, u64>,
     /// How often the network said that nobody is there (ICMP).
     pub unreachable: u64,
-    /// The most requests in flight at once.
+    /// The most requests in flight at once; of several threads, each one's most added up.
     pub in_flight_max: u64,
+    /// Requests that there are ids and places for at once: one beyond takes the id of the oldest.
+    pub room: u64,
     /// Replies that our own sockets dropped for want of buffer: the generator was too slow.
     pub own_drops: Option<u64>,
     /// Datagrams to ports of this host that nobody reads, meanwhile: what a server answers from

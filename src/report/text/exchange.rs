@@ -41,6 +41,7 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
     for (name, count) in [
         ("late", sum(|exchange| exchange.late)),
         ("duplicate", sum(|exchange| exchange.duplicate)),
+        ("of the warm-up", sum(|exchange| exchange.stale)),
         ("continued", sum(|exchange| exchange.continued)),
         ("unmatched", sum(|exchange| exchange.unmatched)),
         ("unreachable", sum(|exchange| exchange.unreachable)),
@@ -55,7 +56,8 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
 }
 
 /// Warnings that say the generator was the limit, and not the server.
-const GENERATOR: [&str; 3] = ["generator_dropped", "generator_limit", "behind_schedule"];
+const GENERATOR: [&str; 4] =
+    ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
 
 /// A generator that asks fewer than this of what it should in a thousand cases has to be told of
 /// before anything else. Arbitrary.

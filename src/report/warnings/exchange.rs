@@ -45,14 +45,20 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 /// Requests that were given up before their time.
 pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
-    // Flat out, what is dropped on the way is all that is given up, unless replies came after all.
-    let matters = cell.schedule.is_some() || exchange.late > 0;
+    // Flat out, what was dropped on the way may be all that is given up: unless replies took so long
+    // that the id of theirs was another's meanwhile.
+    let longest_ns = cell.latency.as_ref().map_or(0, |latency| latency.max_ns);
+    let asked_meanwhile =
+        u128::from(longest_ns) * u128::from(exchange.requests) / u128::from(cell.elapsed_ns.max(1));
+    let no_rate = cell.schedule.is_none() && exchange.outstanding.is_none();
+    let matters = !no_rate || exchange.late > 0 || asked_meanwhile >= u128::from(exchange.room);
     (exchange.given_up > 0 && matters).then(|| {
         warning(
             "given_up_early",
             format!(
                 "{} requests ({}) were given up before their {} were over: so many were in flight \
-                 that their ids were needed again; use more --streams, a shorter --timeout or a \
+                 that their ids or places were needed again, and a late reply to one may have been \
+                 taken for another's; use more --streams, a shorter --timeout or a \
                  lower --rate",
                 exchange.given_up,
                 percent(exchange.given_up, exchange.requests),
@@ -67,12 +73,14 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
     let known = cell.kernel.rcvbuf_errors.zip(exchange.own_drops);
-    let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(*timeouts);
+    // The counter is of the whole namespace, and what came back was not lost.
+    let silent = requests.saturating_sub(exchange.replies);
+    let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(silent);
     let here = cell.ends.as_deref() == Some("together");
     let why = if here && at_server * 2 > *timeouts {
         format!(
-            "{at_server} of them found a receive buffer on this host full that is not ours, so \
-             the server's: it cannot take so many at once; lower the --rate, or give it a larger \
+            "as many as {at_server} of them found a receive buffer on this host full that is not \
+             ours, so the server's: it cannot take so many at once; lower the --rate, or give it a larger \
              SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
         )
     } else if exchange.unreachable > 0 {
@@ -105,7 +113,7 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let count = exchange.elsewhere.filter(|&count| count > 0)?;
     // Fewer may be anybody's.
-    let share = count.saturating_mul(100) >= exchange.timeouts;
+    let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
         warning(
             "from_elsewhere",

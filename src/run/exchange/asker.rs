@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::measure::{Flight, Flights};
+use crate::measure::{Flight, Flights, Lanes};
 use crate::net::engine::Tx;
+use crate::pace::Scheduled;
 use crate::payload::Requests;
 use crate::run::send::{Leaving, SendJob, Stamp};
 use crate::unit::{Nanos, PayloadSize};
@@ -14,8 +15,13 @@ pub(super) struct Asker {
     requests: Arc<Requests>,
     /// `None`: no reply is expected, and nothing is in flight.
     flights: Option<Arc<Flights>>,
-    /// The next request of this worker.
+    /// The next request of this worker, and the first one of this phase.
     next: u64,
+    first: u64,
+    /// Bits of the id that requests carry.
+    id_mask: u64,
+    /// Whether requests belong to moments of a capture, so that one that is missed is left out.
+    by_slot: bool,
     /// Number of this worker, and of how many: requests are numbered over all of them.
     worker: u64,
     of: u64,
@@ -25,7 +31,7 @@ pub(super) struct Asker {
     lens: Vec<u16>,
     /// How many the latest batch has.
     leased: usize,
-    lanes: crate::measure::Lanes,
+    lanes: Lanes,
 }
 
 impl Asker {
@@ -38,11 +44,15 @@ impl Asker {
         (worker, of): (usize, usize),
         batch: usize,
     ) -> Self {
+        let id_mask = low_bits(requests.id_bits());
         let lens = vec![0; if requests.same_len().is_some() { 0 } else { batch }];
         Self {
             requests,
             flights: expects_reply.then(|| Arc::clone(flights)),
             next: flights.head(),
+            first: flights.head(),
+            id_mask,
+            by_slot: false,
             worker: worker as u64,
             of: of as u64,
             calendar_ns: 0,
@@ -53,13 +63,11 @@ impl Asker {
     }
 
     /// Begins a phase. Requests go on being numbered, so that a late reply to one of the phase
-    /// before is known for what it is.
-    pub(super) const fn start(&mut self, calendar_ns: u64) {
-        self.calendar_ns = calendar_ns;
+    /// before is known for what it is; what they ask begins anew.
+    pub(super) const fn start(&mut self, calendar_ns: u64, by_slot: bool) {
+        (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
     }
-}
 
-impl Asker {
     /// The number behind that of the latest request.
     #[inline]
     pub(super) const fn head(&self) -> u64 {
@@ -83,16 +91,20 @@ impl Stamp for Asker {
         // All of one row, and so one place after another.
         let place = self.lanes.place(self.next);
         let calendar_ns = self.calendar_ns + now.0;
+        let slot = job.pace.scheduled().filter(|_| self.by_slot);
+        let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;
-            let asked = number * self.of + self.worker;
-            let len = self.requests.write(asked, place + i as u64, calendar_ns, slot);
+            let asked = (in_phase + i as u64) * self.of + self.worker;
+            let id = (place + i as u64) & self.id_mask;
+            let len = self.requests.write(asked, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;
             }
             if let Some(flights) = &self.flights {
                 let intended = job.pace.intended(i, now);
                 flights.depart(number, Flight { intended, sent: now });
+                flights.set_asked(number, asked);
             }
         }
         if let Some(flights) = &self.flights {
@@ -116,6 +128,14 @@ impl Stamp for Asker {
         if matches!(job.size, PayloadSize::Varied { .. }) {
             job.tally.bytes += self.lens.iter().take(sent).map(|&len| u64::from(len)).sum::<u64>();
         }
+    }
+}
+
+/// All ones in so many of the lowest bits.
+pub(super) const fn low_bits(bits: u32) -> u64 {
+    match 1_u64.checked_shl(bits) {
+        Some(above) => above - 1,
+        None => u64::MAX,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::measure::{Exchange, Flights, Landing, Latency, OneWay, RxTally};
 use crate::net::engine::Pull;
 use crate::payload::{Matching, Requests};
+use crate::run::exchange::asker::low_bits;
 use crate::unit::Nanos;
 
 /// The shortest silence behind the last reply after which no other is waited for: one that repeats
@@ -33,9 +34,11 @@ pub(super) struct Hearer {
     timeout: Nanos,
     /// Slots that must be free whenever a batch is to leave.
     spare: u64,
-    worker: u64,
-    of: u64,
     id_bits: u32,
+    /// The first request of this phase: replies to earlier ones are the former phase's.
+    first: u64,
+    /// Bytes of a reply that are read; a longer one is cut.
+    most: usize,
     /// Whether there is a schedule, so that departures differ from it.
     paced: bool,
     /// Requests that are no longer waited for, of all phases.
@@ -66,8 +69,8 @@ impl Hearer {
         dialogue: Dialogue,
         flights: Arc<Flights>,
         timeout: Nanos,
-        spare: usize,
-        (worker, of): (usize, usize),
+        spare: u64,
+        most: usize,
         streams: usize,
     ) -> Self {
         let by_order = dialogue.matching.by_order();
@@ -76,11 +79,11 @@ impl Hearer {
         Self {
             id_bits: dialogue.requests.id_bits(),
             dialogue,
-            spare: (spare as u64).min(flights.capacity()),
+            spare: spare.min(flights.capacity() / 2),
+            first: 0,
+            most,
             flights,
             timeout,
-            worker: worker as u64,
-            of: of as u64,
             paced: false,
             settled: 0,
             oldest,
@@ -98,6 +101,7 @@ impl Hearer {
     /// Begins a phase, forgetting the one before.
     pub(super) fn start(&mut self, paced: bool) {
         (self.paced, self.window_closed) = (paced, false);
+        self.first = self.flights.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
         self.answered.fill(0);
         (self.tally, self.exchange) = (RxTally::default(), Exchange::default());
@@ -134,6 +138,33 @@ impl Hearer {
         self.exchange.given_up += early;
     }
 
+    /// When the oldest request will have waited for too long.
+    #[inline]
+    pub(super) fn next_timeout(&self) -> Nanos {
+        self.flights.oldest_sent().map_or(Nanos::NEVER, |sent| sent + self.timeout)
+    }
+
+    /// Requests that there is room for.
+    pub(super) fn capacity(&self) -> u64 {
+        self.flights.capacity()
+    }
+
+    /// Whether room for another batch has to be made.
+    #[inline]
+    pub(super) fn is_short_of_room(&self) -> bool {
+        self.flights.room() < self.spare
+    }
+
+    /// The run was stopped at `stopped`: what is open is given up once nothing more is to come.
+    pub(super) fn abandon(&mut self, stopped: Nanos, now: Nanos) {
+        if now.since(self.last_arrival.max(stopped)) > QUIET_MOST {
+            let (given_up, _) = self.flights.expire(Some(Nanos::NEVER), 0);
+            self.settled += given_up;
+            self.exchange.timeouts += given_up;
+            self.exchange.given_up += given_up;
+        }
+    }
+
     /// Takes note of a pull.
     #[inline]
     pub(super) fn pulled(&mut self, pull: &Pull, now: Nanos, stall_ended: Nanos) {
@@ -154,6 +185,7 @@ impl Hearer {
     /// Gives one datagram its fate; `head` as it was when it was read.
     #[inline]
     pub(super) fn datagram(&mut self, stream: usize, reply: &[u8], now: Nanos, head: u64) {
+        self.tally.truncated += u64::from(reply.len() > self.most);
         let matching = &self.dialogue.matching;
         let number = if matching.by_order() {
             self.oldest_open(stream, head)
@@ -170,10 +202,19 @@ impl Hearer {
             self.exchange.continued += 1;
             return;
         }
-        let asked = number * self.of + self.worker;
-        let place = self.flights.lanes().place(number);
+        if number < self.first {
+            // Of the phase before, and nothing to this one.
+            self.tally.arrived -= 1;
+            self.exchange.stale += 1;
+            return;
+        }
+        let Some(asked) = self.flights.asked(number, head) else {
+            self.tally.late += 1;
+            return;
+        };
+        let id = self.flights.lanes().place(number) & low_bits(self.dialogue.requests.id_bits());
         let requests = &self.dialogue.requests;
-        if !matching.answers(requests, asked, place, reply, &mut self.scratch) {
+        if !matching.answers(requests, asked, id, reply, &mut self.scratch) {
             self.tally.foreign += 1;
             return;
         }

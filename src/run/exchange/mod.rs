@@ -23,6 +23,9 @@ use crate::unit::Nanos;
 /// batches are requests, a few times over, so that neither side starves the other.
 const PULLS: usize = 4;
 
+/// How soon a full send buffer is tried again: about what a few datagrams take to leave. Arbitrary.
+const ROOM_WITHIN: Nanos = Nanos::from_micros(20);
+
 /// How often one that is draining looks whether it is done; arbitrary.
 const DRAIN_LOOK: Nanos = Nanos::from_millis(1);
 
@@ -35,6 +38,29 @@ struct Pair {
     ready: Ready,
     /// Requests in flight at most, in a closed loop.
     window: Option<u64>,
+    /// Until when the socket's buffer is taken to be full.
+    held_until: Nanos,
+}
+
+/// What a look at the sockets came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// There was nothing.
+    Nothing,
+    /// All that there was.
+    All,
+    /// There may be more.
+    SomeOfIt,
+}
+
+impl Heard {
+    const fn of(any: bool, drained: bool) -> Self {
+        match (any, drained) {
+            (_, false) => Self::SomeOfIt,
+            (true, true) => Self::All,
+            (false, true) => Self::Nothing,
+        }
+    }
 }
 
 /// The sockets that may have something to read.
@@ -99,34 +125,44 @@ fn exchange<T: Tx, R: Rx>(
         if pair.job.stall.observe(now) {
             control.sender_stalled(pair.job.worker, now);
         }
-        pair.hearer.expire(now);
         let mut next = now + DRAIN_LOOK;
         let mut busy = false;
         if end.is_none() {
             match pair.ask(tx, control, now) {
                 Step::Pushed => busy = true,
-                // Room comes within a few of the device's or the queue's datagrams.
-                Step::Full => next = now,
-                Step::At(at) => next = at,
+                Step::Full => {
+                    pair.held_until = now + ROOM_WITHIN;
+                    next = pair.held_until;
+                }
+                Step::At(at) => next = at.min(pair.hearer.next_timeout()),
                 Step::Over => {
                     pair.hearer.close_window();
                     end = Some(now);
                 }
             }
         }
-        busy |= pair.hear(rx);
+        let heard = pair.hear(rx);
+        busy |= heard != Heard::Nothing;
+        // What lies in a socket by now has come in time, and is read before it is given up.
+        if heard != Heard::SomeOfIt || pair.hearer.is_short_of_room() {
+            pair.hearer.expire(now);
+        }
         if busy {
             waiter.busy(now, rx.sockets());
         }
-        if let Some(end) = end
-            && pair.hearer.finished(end, now)
-        {
-            return end;
+        if let Some(end) = end {
+            if control.stopped() || pair.job.stuck {
+                pair.hearer.abandon(end, now);
+            }
+            if pair.hearer.finished(end, now) {
+                return end;
+            }
         }
-        if !busy {
+        if !busy && now >= pair.held_until {
             idle_since = Some(now);
         }
-        if !busy || pair.ready.queue.is_empty() {
+        // Of several sockets, those in the queue have no edge to come.
+        if pair.ready.queue.is_empty() || (!busy && pair.ready.is_in.len() == 1) {
             pair.wait(rx, waiter, now, if busy { now } else { next });
         }
     }
@@ -138,6 +174,9 @@ impl Pair {
     fn ask<T: Tx>(&mut self, tx: &mut T, control: &Control, now: Nanos) -> Step {
         if control.stopped() || self.job.stuck {
             return Step::Over;
+        }
+        if now < self.held_until {
+            return Step::At(self.held_until);
         }
         let room = self.hearer.room(self.window);
         if room == 0 {
@@ -153,12 +192,16 @@ impl Pair {
         step
     }
 
-    /// Hears what has come, up to some pulls; whether anything has.
+    /// Hears what has come, up to some pulls.
     #[inline]
-    fn hear<R: Rx>(&mut self, rx: &mut R) -> bool {
-        let mut any = false;
+    fn hear<R: Rx>(&mut self, rx: &mut R) -> Heard {
+        let (mut any, mut drained) = (false, false);
+        let answered = self.hearer.tally.received;
         for _ in 0..PULLS {
-            let Some(&at) = self.ready.queue.last() else { break };
+            let Some(&at) = self.ready.queue.last() else {
+                drained = true;
+                break;
+            };
             if at != self.ready.at {
                 self.ready.at = at;
                 rx.turn_to(at);
@@ -185,11 +228,16 @@ impl Pair {
             if pull.drained {
                 self.ready.drained();
                 if self.ready.is_in.len() == 1 {
+                    drained = true;
                     break;
                 }
             }
         }
-        any
+        // Who answers is there, whatever the network says of others.
+        if self.hearer.tally.received > answered {
+            self.job.unreachable = None;
+        }
+        Heard::of(any, drained)
     }
 
     /// Waits for a reply, or for the moment `next`.

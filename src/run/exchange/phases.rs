@@ -30,12 +30,15 @@ const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 /// often; arbitrary.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
-/// Bytes of a reply that are read: all that a datagram holds.
-const REPLY: PayloadSize = PayloadSize::Varied { mean: REPLY_LEN, largest: REPLY_LEN };
-
-/// What fits a datagram of 1500 bytes' MTU, and the responses that DNS servers give at most
-/// (RFC 9715 section 3.1 recommends 1400; EDNS allows 4096): longer ones are cut, and told.
+/// Bytes of a reply that are read, where its request is no longer: what EDNS servers give at most by
+/// default (4096, RFC 6891 section 6.2.5). Longer ones are cut, and told.
 const REPLY_LEN: u16 = 4_096;
+
+/// The room for a reply: as much as for its request, which it may repeat.
+fn reply_of(dialogue: &Dialogue) -> PayloadSize {
+    let largest = u16::try_from(dialogue.requests.largest()).unwrap_or(u16::MAX).max(REPLY_LEN);
+    PayloadSize::Varied { mean: largest, largest }
+}
 
 /// What one worker measured.
 pub(crate) type PairHalves = (TxHalf, RxHalf);
@@ -107,9 +110,10 @@ fn hear_on<T: Tx>(tx: T, ears: Vec<UdpSocket>, setup: &Setup<'_>) -> Result<Pair
     let engine = setup.share.rx;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
-        RxKind::Plain => pair_phases(tx, PlainRx::many(ears, REPLY), setup),
+        RxKind::Plain => pair_phases(tx, PlainRx::many(ears, reply_of(&setup.dialogue)), setup),
         RxKind::Batch => {
-            let rx = BatchRx::many(ears, REPLY, setup.batch(), false).map_err(failed)?;
+            let rx = BatchRx::many(ears, reply_of(&setup.dialogue), setup.batch(), false)
+                .map_err(failed)?;
             pair_phases(tx, rx, setup)
         }
         RxKind::Gro => {
@@ -138,7 +142,10 @@ fn pair_phases<T: Tx, R: Rx>(
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = pair.job.start(&share.tx, &phase);
-        pair.asker.start(calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns()));
+        let by_slot = matches!(phase.load, Load::Recorded(..));
+        let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
+        pair.asker.start(calendar_ns, by_slot);
+        pair.held_until = Nanos::ZERO;
         pair.hearer.start(phase.load != Load::FlatOut);
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -157,6 +164,7 @@ fn pair_phases<T: Tx, R: Rx>(
         (tx_half.cpu, tx_half.buffer) = (cpu, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         pair.hearer.exchange.own_drops = drops;
+        pair.hearer.exchange.room = pair.hearer.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
         rx_half = RxHalf { kernel, buffer: receive_buffer, ..RxHalf::default() };
         let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
@@ -190,7 +198,8 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let lanes = Lanes::new(streams, (block + 1).next_power_of_two() / 2);
     // A quarter more, for what waits to be given up.
     let waiting = |pps: f64| (pps * asking.timeout.as_secs_f64() * 1.25) as u64;
-    let wanted = pps.map_or(1 << 18, waiting) + 2 * job.batch as u64;
+    let window = share.window.unwrap_or(0).saturating_mul(4).max(1 << 18);
+    let wanted = pps.map_or(window, waiting) + 2 * job.batch as u64;
     let wanted = wanted.clamp(*FLIGHTS.start(), *FLIGHTS.end());
     let expects_reply = dialogue.matching.expects_reply();
     // What is told by its order, or not at all, needs no id to be told apart by.
@@ -200,8 +209,10 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let place = (asks.common.worker, asks.of);
     let (requests, timeout) = (Arc::clone(&dialogue.requests), asking.timeout);
     let asker = Asker::new(requests, &flights, expects_reply, place, job.batch);
-    let hearer = Hearer::new(dialogue.clone(), flights, timeout, job.batch, place, streams);
-    Pair { job, asker, hearer, ready: Ready::new(streams), window: share.window }
+    let most = reply_of(dialogue).largest();
+    let hearer = Hearer::new(dialogue.clone(), flights, timeout, job.batch as u64, most, streams);
+    let (window, held_until) = (share.window, Nanos::ZERO);
+    Pair { job, asker, hearer, ready: Ready::new(streams), window, held_until }
 }
 
 /// What our sockets have dropped so far, modulo 2³².

@@ -81,8 +81,8 @@ struct Server {
     replies: (Sender<Reply>, Receiver<Reply>),
     out: Vec<(Place, Vec<u8>)>,
     strangers: Strangers,
-    /// Whether clients have to know a key.
-    has_key: bool,
+    /// Whether pings are answered: not to those whom a key keeps out, and not by a whole group.
+    answers_pings: bool,
     /// Threads of the other listeners.
     others: Others,
     /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
@@ -115,7 +115,8 @@ impl Server {
             replies: mpsc::channel(),
             out: Vec::new(),
             strangers: Strangers::default(),
-            has_key: options.key.is_some(),
+            answers_pings: options.key.is_none()
+                && options.sockets.iter().all(|socket| socket.join.is_none()),
             others: Others::default(),
             leaving: Vec::new(),
             served: Vec::new(),
@@ -138,7 +139,7 @@ impl Server {
             for (other, listener) in listeners.enumerate() {
                 let cores = &options.cores;
                 let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
-                server.others.add(other + 1, listener, core, !server.has_key)?;
+                server.others.add(other + 1, listener, core, server.answers_pings)?;
             }
             server.locals.push(group.local().into());
             server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
@@ -228,8 +229,8 @@ impl Server {
         match self.answerer.on_datagram(from, datagram, now, &mut self.out) {
             Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
                 self.heard_at = now;
-                // No more than it got, and only to those whom the key does not keep out.
-                if !self.has_key && answer_ping(&mut self.buffer[..len]) {
+                // No more than it got.
+                if self.answers_pings && answer_ping(&mut self.buffer[..len]) {
                     self.sockets[group].send_to(&self.buffer[..len], &from);
                 }
                 match from {

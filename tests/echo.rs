@@ -414,6 +414,20 @@ fn a_client_that_is_gone_harms_no_other() {
 }
 
 #[test]
+fn the_last_one_has_no_more_after_it_than_a_batch() {
+    for engine in engines() {
+        let echo = Serving::of("echo", &format!("-e {engine} -B 127.0.0.1 -n 10"));
+        let client = client("127.0.0.1", echo.port);
+        stop(echo.process(), true);
+        (0..500).for_each(|_| assert_eq!(client.send(b"more").unwrap(), 4));
+        stop(echo.process(), false);
+        let received = number(&adds_up(echo.ended(0)), "received");
+        // The largest batch of an engine is 64, and nine fill none.
+        assert!((10..10 + 64).contains(&received), "{engine}: {received}");
+    }
+}
+
+#[test]
 fn it_ends_when_it_was_told_to() {
     let echo = Serving::of("echo", "-B 127.0.0.1 -n 10 --delay 30ms");
     let client = client("127.0.0.1", echo.port);

@@ -145,6 +145,44 @@ fn who_has_said_all_can_still_be_answered() {
 }
 
 #[test]
+fn who_ends_with_the_question_gets_the_answer() {
+    let (mut listener, at) = Talking::listen("--tcp --bind 127.0.0.1:0 --once");
+    let mut asker = TcpStream::connect(at).unwrap();
+    asker.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Without a newline, so that the end of the line is that of the stream.
+    asker.write_all(b"question").unwrap();
+    asker.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(listener.line(), "question\n");
+    let output = listener.finish(b"answer\n");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut got = String::new();
+    asker.read_to_string(&mut got).unwrap();
+    assert_eq!(got, "answer\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_says_no_more_gets_all_that_was_under_way() {
+    // More than the buffers of a Unix stream hold, in one line.
+    const LINE: usize = 1_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let words = format!("--stream --bind unix:{} --linger 0s --encoding utf-8", path.display());
+    let (mut listener, _) = Talking::listen(&words);
+    let mut reader = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    reader.set_read_timeout(Some(PATIENCE)).unwrap();
+    listener.write(&[vec![b'x'; LINE - 1], vec![b'\n']].concat());
+    assert_eq!(read(&mut reader, 1), b"x");
+    reader.shutdown(Shutdown::Write).unwrap();
+    while !listener.notice().ends_with("has closed") {}
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), LINE - 1);
+    listener.signal("INT");
+    listener.finish(b"");
+}
+
+#[test]
 fn failures_of_connections_are_errors() {
     for once in ["", "--once"] {
         let output = talk(&format!("--tcp {} {once}", nobody()), b"x\n");

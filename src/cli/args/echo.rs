@@ -110,7 +110,7 @@ Examples:
 Each answer has the bytes of its request, and leaves from the address that the request was sent to.
 Two servers that answer everything would answer each other for ever (RFC 862 has no remedy), so
 datagrams from port 0, from the same port number as ours, and from the ports of echo, daytime, qotd,
-chargen and time (7, 13, 17, 19, 37) get no answer, and are counted. A server of another kind at
-another port still would: do not leave it running where strangers can reach it.
+chargen and time (7, 13, 17, 19, 37) get no answer, and are counted. Servers at other ports
+still would, udperf's too: do not leave it running where strangers can reach it.
 
 Exit codes: 0 well · 1 could not run · 2 usage · 130 interrupted";

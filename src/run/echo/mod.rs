@@ -2,8 +2,8 @@
 //!
 //! Two servers that answer whatever they get may answer each other for ever, once a datagram with a
 //! forged source has set them off (RFC 862 says nothing of it). This one never answers its own
-//! port number, port 0, or those of the services that inetd(8) had. What remains is a server of
-//! another kind on another port: an echo server does not belong where strangers can reach it.
+//! port number, port 0, or those of the services that inetd(8) had. What remains is a server on
+//! another port, one of these too: an echo server does not belong where strangers can reach it.
 
 mod delay;
 mod desk;
@@ -101,7 +101,7 @@ pub fn echo(
     let workers = usize::from(options.threads.max(1));
     let sockets = Udp::open_shared(&options.socket, workers, options.dual)?;
     let local = sockets.first().map_or(options.socket.bind, |udp| udp.local);
-    let shared = Arc::new(Shared::new(workers));
+    let shared = Arc::new(Shared::new(workers, options.count));
     let (ready, set_up) = mpsc::channel();
     let mut threads = Vec::new();
     let mut failed = None;
@@ -158,7 +158,9 @@ fn watch_over(
     let began = Clock::Monotonic.now();
     let (mut received, mut heard_at) = (0, began);
     loop {
-        if stop.load(Ordering::Relaxed) || !alive() {
+        // Before their counters: those who end by themselves have received enough.
+        let alive = alive();
+        if stop.load(Ordering::Relaxed) {
             return EchoEnd::Stopped;
         }
         let (now, all) = (Clock::Monotonic.now(), shared.received());
@@ -167,6 +169,9 @@ fn watch_over(
         }
         if options.count.is_some_and(|count| received >= count) {
             return EchoEnd::Count;
+        }
+        if !alive {
+            return EchoEnd::Stopped;
         }
         if options.time.is_some_and(|time| now.since(began) >= time) {
             return EchoEnd::Time;

@@ -17,6 +17,8 @@ pub(super) struct Shared {
     order: AtomicU8,
     /// Datagrams that each worker has received.
     received: Vec<Counter>,
+    /// After how many of them all end.
+    count: Option<u64>,
 }
 
 /// The order to go on. As the other orders: arbitrary.
@@ -34,15 +36,23 @@ const STOP: u8 = 2;
 struct Counter(AtomicU64);
 
 impl Shared {
-    /// For so many workers.
-    pub(super) fn new(workers: usize) -> Self {
+    /// For so many workers, which end after so many datagrams.
+    pub(super) fn new(workers: usize, count: Option<u64>) -> Self {
         let received = (0..workers).map(|_| Counter::default()).collect();
-        Self { order: AtomicU8::new(RUN), received }
+        Self { order: AtomicU8::new(RUN), received, count }
     }
 
     /// Datagrams that all have received.
     pub(super) fn received(&self) -> u64 {
         self.received.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends all once they have received enough; whoever was told to end at once still is.
+    #[inline]
+    fn end_when_enough(&self) {
+        if self.count.is_some_and(|count| self.received() >= count) {
+            let _ = self.order.compare_exchange(RUN, DRAIN, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Ends all; `at_once`: whatever still waits for its moment.
@@ -86,6 +96,7 @@ pub(super) fn respond(
             waiter.busy(now, responder.sockets());
             done.active = Some((done.active.map_or(now, |(first, _)| first), now));
             shared.received[worker].0.store(done.moved.received, Ordering::Relaxed);
+            shared.end_when_enough();
         }
         let due = desk.queue.as_ref().and_then(Queue::due);
         match (order, due) {

@@ -124,6 +124,11 @@ impl Book {
         self.target()
     }
 
+    /// Whether somebody was chosen, and is still there.
+    pub(super) const fn has_chosen(&self) -> bool {
+        self.chosen.is_some()
+    }
+
     /// Who gets the next line.
     pub(super) fn target(&self) -> Option<&Peer> {
         let number = self.chosen.or(self.home).or(self.last)?;

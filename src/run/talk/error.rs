@@ -42,7 +42,7 @@ pub enum TalkError {
         source: io::Error,
     },
     /// A datagram that cannot be sent.
-    #[error("{to}: {}", why_not(.source, *.bytes))]
+    #[error("{to}: {}", why_not(.to, .source, *.bytes))]
     Send {
         /// Where it should go.
         to: Who,
@@ -98,12 +98,18 @@ fn plain(error: &io::Error) -> String {
 }
 
 /// Why a datagram of so many bytes was refused, and what mends it.
-fn why_not(error: &io::Error, bytes: usize) -> String {
+fn why_not(to: &Who, error: &io::Error, bytes: usize) -> String {
     match error.kind() {
         _ if bytes > MOST || plain(error) == "message too long" => format!(
             "cannot send {bytes} bytes: more than a datagram can hold there ({MOST} over IPv4, \
              less over Unix sockets with small buffers); send them in parts, or over a stream"
         ),
+        io::ErrorKind::ConnectionRefused if !matches!(to, Who::Ip(_)) => {
+            "nobody listens there; start the receiver, or check the name".to_owned()
+        }
+        _ if *to == Who::Nameless => {
+            format!("{}; have the sender bind a name of its own", plain(error))
+        }
         io::ErrorKind::ConnectionRefused => {
             "nobody listens there, says the host (port unreachable); start the receiver, or check \
              the port"

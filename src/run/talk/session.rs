@@ -302,8 +302,10 @@ impl Talk {
         let with = peer.who.clone();
         if !self.options.via.has_peer() {
             tell(TalkEvent::Left { peer: &peer, why }).map_err(TalkError::Output)?;
-            // The line of the one who was heard, or the answer to it, is all there was to say.
-            let over = matches!(self.stage, Stage::Reply(_) | Stage::Last);
+            // The line of the one who was heard, or the answer to it, is all there was to say; who
+            // only says no more can still be answered.
+            let replying = matches!(self.stage, Stage::Reply(_) | Stage::Last);
+            let over = replying && !self.book.has_chosen();
             return Ok(if over { Step::End(TalkEnd::Done) } else { Step::Something });
         }
         match why {

@@ -48,7 +48,8 @@ struct Line {
     read_at: Nanos,
     /// The other end says no more, or the connection broke.
     over: Option<Option<io::Error>>,
-    /// When it was told that the other end says no more.
+    /// When it was told that the other end says no more, or when there was still something to
+    /// write after that.
     told_at: Option<Nanos>,
 }
 
@@ -200,16 +201,24 @@ impl Streams {
     fn over(&mut self, at: usize, book: &mut Book, now: Nanos) -> Option<News> {
         let line = self.lines.get_mut(at)?;
         let broken = line.over.as_ref()?.is_some();
+        // Whoever still reads is not left in the middle, however slow.
+        let draining = !broken && line.unsent() && !self.listeners.is_empty();
         let first = line.told_at.is_none();
+        if draining {
+            line.told_at = Some(now);
+        }
         let told_at = *line.told_at.get_or_insert(now);
-        if broken || now.since(told_at) >= self.linger {
+        if broken || !draining && now.since(told_at) >= self.linger {
             let Line { peer, over, out, written, .. } = self.lines.remove(at);
             book.leave(peer.number);
             let unsent = out.len() - written;
             return first.then_some(News::Left { peer, why: over.flatten(), unsent });
         }
+        if !first {
+            return None;
+        }
         book.fall_silent(line.peer.number);
-        first.then(|| News::Left { peer: line.peer.clone(), why: None, unsent: 0 })
+        Some(News::Left { peer: line.peer.clone(), why: None, unsent: 0 })
     }
 
     fn accept(&mut self, book: &mut Book, registry: &Registry) -> Option<News> {

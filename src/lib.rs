@@ -20,11 +20,11 @@
 //! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
 //! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
 //! | [`payload`] | what others' servers are sent: templates, protocols; which reply is to which |
-//! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp |
-//! | [`measure`] | tallies, sequence window, latency, stalls, the halves of a cell, the ledger |
+//! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp, recorded |
+//! | [`measure`] | tallies, windows, requests in flight, latency, stalls, halves, the ledger |
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers, phases; hot loops `send.rs`, `receive.rs`, `echo`; two hosts: `across`… |
+//! | [`run`] | workers, phases; loops `send.rs`, `receive.rs`, `exchange`, `echo`; `across`, `talk` |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!
@@ -43,6 +43,13 @@
 //! the kernel steer by the tag that every datagram begins with: control and strangers to the
 //! listeners, data to the sockets of their session, which are served by the same engines as
 //! everywhere.
+//!
+//! # Requests and replies
+//! `payload` compiles what is asked into bytes and places to patch. One worker asks and hears at
+//! the same ports (`run/exchange/`): its `asker` writes a request into a leased slot and enters it
+//! in `measure/flights.rs`, a table of fixed slots, before it leaves; its `hearer` finds it there
+//! by the id of the reply, has `payload` make sure that the one answers the other, and takes its
+//! time. What nobody answers leaves the table after its timeout.
 //!
 //! # What is not here on purpose
 //! No async runtime and no logger; in the loops no `dyn`, no lock, no allocation, no counter that

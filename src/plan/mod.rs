@@ -1,5 +1,5 @@
 //! What will happen, fully decided before anything does: [`Scenario`] is what was asked,
-//! [`Plan`] what will be, [`TxShare`] and [`RxShare`] one worker's part of it.
+//! [`Plan`] what will be, [`TxShare`], [`RxShare`] and [`PairShare`] one worker's part of it.
 
 mod decide;
 mod echo;

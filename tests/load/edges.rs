@@ -136,8 +136,7 @@ fn what_a_warm_up_leaves_behind_is_no_reply_of_the_cell() {
     let (mut held, mut late): (Vec<Vec<u8>>, u64) = (Vec::new(), 0);
     server.set_read_timeout(Some(crate::proc::PATIENCE)).unwrap();
     // 5 in the warm-up, 15 measured; a stall may miss some of them, and the rest ends the loop.
-    loop {
-        let Ok((len, from)) = server.recv_from(&mut slot) else { break };
+    while let Ok((len, from)) = server.recv_from(&mut slot) {
         held.push(slot[..len].to_vec());
         let number: u64 = std::str::from_utf8(&slot[..len]).unwrap().parse().unwrap();
         if number >= 12 {

@@ -24,7 +24,7 @@
 //! | [`measure`] | tallies, windows, requests in flight, latency, stalls, halves, the ledger |
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers, phases; loops `send.rs`, `receive.rs`, `exchange`, `echo`; `across`, `talk` |
+//! | [`run`] | workers, phases; loops: `send`, `receive`, `exchange`, `echo`; `across`, `talk` |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`cli`] | command line, progress, exit codes |
 //!

@@ -67,8 +67,8 @@ pub enum PlanError {
     },
     /// Workers that may never ask.
     #[error(
-        "--outstanding {outstanding} on --threads {threads} leaves threads without a request; ask for \
-         at least as many requests as threads"
+        "--outstanding {outstanding} on --threads {threads} leaves threads without a request; \
+         ask for at least as many requests as threads"
     )]
     IdleWindow {
         /// As asked.
@@ -78,8 +78,8 @@ pub enum PlanError {
     },
     /// More requests at once than their ids tell apart.
     #[error(
-        "--outstanding {outstanding} is more than half of the {ids} ids that these requests have on \
-         {streams} streams; use more --streams, or fewer at once"
+        "--outstanding {outstanding} is more than half of the {ids} ids that these requests have \
+         on {streams} streams; use more --streams, or fewer at once"
     )]
     FewIds {
         /// As asked.

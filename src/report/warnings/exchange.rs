@@ -45,8 +45,8 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 /// Requests that were given up before their time.
 pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
-    // Flat out, what was dropped on the way may be all that is given up: unless replies took so long
-    // that the id of theirs was another's meanwhile.
+    // Flat out, what was dropped on the way may be all that is given up: unless replies took so
+    // long that the id of theirs was another's meanwhile.
     let longest_ns = cell.latency.as_ref().map_or(0, |latency| latency.max_ns);
     let asked_meanwhile =
         u128::from(longest_ns) * u128::from(exchange.requests) / u128::from(cell.elapsed_ns.max(1));
@@ -80,8 +80,8 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let why = if here && at_server * 2 > *timeouts {
         format!(
             "as many as {at_server} of them found a receive buffer on this host full that is not \
-             ours, so the server's: it cannot take so many at once; lower the --rate, or give it a larger \
-             SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
+             ours, so the server's: it cannot take so many at once; lower the --rate, or \
+             give it a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
         )
     } else if exchange.unreachable > 0 {
         "the network says that nobody listens there (ICMP unreachable); check the address and \

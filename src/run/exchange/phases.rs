@@ -30,8 +30,8 @@ const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 /// often; arbitrary.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
-/// Bytes of a reply that are read, where its request is no longer: what EDNS servers give at most by
-/// default (4096, RFC 6891 section 6.2.5). Longer ones are cut, and told.
+/// Bytes of a reply that are read, where its request is no longer: what EDNS servers give at most
+/// by default (4096, RFC 6891 section 6.2.5). Longer ones are cut, and told.
 const REPLY_LEN: u16 = 4_096;
 
 /// The room for a reply: as much as for its request, which it may repeat.

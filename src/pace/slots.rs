@@ -252,10 +252,13 @@ mod tests {
 
     #[test]
     fn what_was_recorded_is_played_again_in_parts() {
-        let arrivals = Arrivals::Recorded(&[0, 5, 100]);
-        assert_eq!(slots(arrivals, ALONE, 7), [0, 5, 100, 150, 155, 250, 300]);
-        assert_eq!(slots(arrivals, Part { index: 1, of: 2 }, 3), [5, 150, 250]);
+        let arrivals = Arrivals::Recorded(&[0, 5_000, 100_000]);
+        let expected = [0, 5_000, 100_000, 150_000, 155_000, 250_000, 300_000];
+        assert_eq!(slots(arrivals, ALONE, 7), expected);
+        assert_eq!(slots(arrivals, Part { index: 1, of: 2 }, 3), [5_000, 150_000, 250_000]);
         assert_eq!(slots(Arrivals::Recorded(&[7]), ALONE, 2), [7, 1_000_000_014]);
+        // All at one moment: a round takes a microsecond each all the same.
+        assert_eq!(slots(Arrivals::Recorded(&[0; 2]), ALONE, 5), [0, 0, 2_000, 2_000, 4_000]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,10 @@ impl Daemon {
         make: impl FnOnce(&Path, u16) -> (String, Vec<(&'static str, String)>),
         probe: &[u8],
     ) -> Option<Self> {
-        let found = FOLDERS.iter().map(|folder| Path::new(folder).join(program));
-        let Some(path) = found.into_iter().find(|path| path.exists()) else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = FOLDERS.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
+        let mut found = folders.map(|folder| folder.join(program));
+        let Some(path) = found.find(|path| path.exists()) else {
             skip(&format!("no {program}"));
             return None;
         };

@@ -204,7 +204,7 @@ impl Talk {
                 }
                 self.flush(tell)?;
             }
-            if let Some(ending) = self.overdue(now) {
+            if let Some(ending) = self.overdue(now, tell) {
                 return ending;
             }
         }
@@ -338,7 +338,7 @@ impl Talk {
     }
 
     /// The end, where its time has come.
-    fn overdue(&mut self, now: Nanos) -> Option<Ending> {
+    fn overdue(&mut self, now: Nanos, tell: Tell<'_>) -> Option<Ending> {
         match self.stage {
             // Nobody can answer what has not left yet: connecting has the system's patience.
             Stage::Await(_) if self.busy() => {
@@ -346,6 +346,13 @@ impl Talk {
                 None
             }
             Stage::Await(until) if now >= until => {
+                if let Carrier::Streams(streams) = &mut self.carrier
+                    && let Some((peer, bytes)) = streams.rest()
+                {
+                    // Better than nothing.
+                    let told = tell(TalkEvent::Heard { from: &peer, bytes: &bytes });
+                    return Some(told.map(|()| TalkEnd::Done).map_err(TalkError::Output));
+                }
                 let from = self.book.target().map_or(Who::Nameless, |peer| peer.who.clone());
                 Some(Err(TalkError::Silent { from, waited: self.options.linger }))
             }

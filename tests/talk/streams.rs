@@ -235,6 +235,24 @@ fn an_answer_is_waited_for_until_its_line_ends() {
 }
 
 #[test]
+fn long_lines_are_text_and_a_bad_line_is_alone() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The cuts after 64 KiB fall into characters.
+    let long = format!("a{}\n", "你".repeat(100_000));
+    for (sent, shown) in [
+        (long.as_bytes(), long.as_str()),
+        (b"one\n\xFF\xFE\ntwo\n", "one\nff fe 0a\ntwo\n"),
+        ("cut 你".as_bytes().split_last().unwrap().1, "cut e4 bd\n"),
+    ] {
+        let client = Talking::start(&format!("--tcp -q {}", server.local_addr().unwrap()));
+        let mut stream = accept(&server);
+        stream.write_all(sent).unwrap();
+        drop(stream);
+        assert_eq!(text(&client.finish(b"")), (0, shown, ""));
+    }
+}
+
+#[test]
 fn who_only_says_no_more_is_told_all_the_same() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = Talking::start(&format!("--tcp {}", server.local_addr().unwrap()));

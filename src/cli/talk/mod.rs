@@ -6,6 +6,7 @@ mod editor;
 mod input;
 mod lower;
 mod manner;
+mod pieces;
 mod show;
 
 use std::io;
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         once: args.once,
         linger: args.linger,
         pause: if args.allow_public && !by_hand { PAUSE } else { Nanos::ZERO },
-        by_line: !args.raw && !args.hex && one_byte_newline(args),
+        by_line: !args.raw && !args.hex && manner.one_byte_newline(),
         unattended: !commands,
         answers: if public { |_| true } else { is_near },
     };
@@ -72,17 +73,20 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         }
     };
     let end = talk.run(&stop, &mut tell);
+    let shown = show.finish();
     #[cfg(feature = "line-editing")]
     drop(restore);
-    Ok(match end.map_err(RunError::from)? {
+    let end = end.map_err(RunError::from)?;
+    match shown {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(RunError::from(TalkError::Output(error)).into());
+        }
+        _ => {}
+    }
+    Ok(match end {
         TalkEnd::Done => Exit::Well,
         TalkEnd::Interrupted => Exit::Interrupted,
     })
-}
-
-/// Whether a newline is one byte, and that byte nothing else: not so in UTF-16.
-fn one_byte_newline(args: &TalkArgs) -> bool {
-    args.encoding.is_none_or(|encoding| !encoding.name().starts_with("UTF-16"))
 }
 
 fn other(error: CliError) -> io::Error {

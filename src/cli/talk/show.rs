@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::manner::Manner;
+use super::pieces::{Piece, Pieces};
 use crate::cli::args::TalkArgs;
 use crate::cli::output::{color, complain};
 use crate::payload::hex;
@@ -36,6 +37,9 @@ pub(super) struct Show {
     refused: Option<(String, Instant)>,
     /// Who was heard last.
     speaker: Option<u32>,
+    pieces: Pieces,
+    /// Those of whom a character has begun.
+    begun: Vec<Peer>,
 }
 
 impl Show {
@@ -57,11 +61,16 @@ impl Show {
             printer,
             refused: None,
             speaker: None,
+            pieces: Pieces::default(),
+            begun: Vec::new(),
         }
     }
 
     /// Shows one.
     pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
+        if let TalkEvent::Left { peer, .. } = event {
+            self.end(peer)?;
+        }
         let text = match event {
             TalkEvent::Heard { from, bytes } => return self.heard(from, bytes),
             TalkEvent::Complaint(text) => return self.answer(text),
@@ -123,9 +132,32 @@ impl Show {
             self.about(from, bytes, "")?;
             return self.print(bytes);
         }
-        let text = self.manner.text(bytes);
+        if !self.stream {
+            let text = self.manner.text(bytes);
+            return self.piece(from, &Piece { bytes: bytes.to_vec(), text });
+        }
+        let pieces = self.pieces.next(from.number, bytes, &self.manner);
+        self.begun.retain(|begun| begun.number != from.number);
+        if self.pieces.holds(from.number) {
+            self.begun.push(from.clone());
+        }
+        pieces.iter().try_for_each(|piece| self.piece(from, piece))
+    }
+
+    /// Shows what is held back of one who says no more.
+    fn end(&mut self, peer: &Peer) -> io::Result<()> {
+        let pieces = self.pieces.rest(peer.number, &self.manner);
+        pieces.iter().try_for_each(|piece| self.piece(peer, piece))
+    }
+
+    /// Shows what is held back of all.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        std::mem::take(&mut self.begun).iter().try_for_each(|peer| self.end(peer))
+    }
+
+    fn piece(&mut self, from: &Peer, Piece { bytes, text }: &Piece) -> io::Result<()> {
         if self.terminal && !self.once {
-            let shown = match &text {
+            let shown = match text {
                 Some(text) => self.line(from, bytes, text),
                 None => self.line(from, bytes, &hex_of(bytes)),
             };
@@ -134,7 +166,7 @@ impl Show {
         let how = if text.is_none() && !self.manner.hex { ", no text: shown as hex" } else { "" };
         self.about(from, bytes, how)?;
         let ends = !self.stream || self.once || text.is_none();
-        let mut shown = text.unwrap_or_else(|| hex::show(bytes));
+        let mut shown = text.clone().unwrap_or_else(|| hex::show(bytes));
         if ends && !shown.ends_with('\n') {
             shown.push('\n');
         }

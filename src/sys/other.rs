@@ -190,6 +190,11 @@ pub fn take_queued_refusal<S>(_socket: &S) -> Option<SendError> {
     None
 }
 
+/// Nothing is queued here.
+pub fn take_queued_refusals<S>(_socket: &S) -> (u64, Option<SendError>) {
+    (0, None)
+}
+
 /// Nanoseconds of the system's calendar clock.
 #[must_use]
 pub fn realtime_ns() -> u64 {

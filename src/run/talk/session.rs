@@ -115,7 +115,7 @@ impl Talk {
         let poll = Poll::new().map_err(wait)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(wait)?;
         let (inlet, inputs) = Inlet::new(hasty, waker);
-        let mut book = Book::default();
+        let mut book = Book::answering(options.answers);
         let mut carrier = match &options.via {
             Via::Udp { sockets, .. } => Carrier::Datagrams(Datagrams::udp(sockets)?),
             Via::UnixDatagrams { name, .. } => {
@@ -235,7 +235,7 @@ impl Talk {
             Some(News::Came(peer)) => {
                 self.active_at = now;
                 if self.book.target().is_none() {
-                    self.book.heard(peer.number);
+                    self.book.heard(&peer);
                 }
                 tell(TalkEvent::Came(&peer)).map_err(TalkError::Output)?;
             }
@@ -267,13 +267,7 @@ impl Talk {
             _ => bytes,
         };
         self.active_at = now;
-        let answerable = match &peer.who {
-            Who::Ip(addr) => (self.options.answers)(addr.ip()),
-            Who::Unix(_) | Who::Nameless => true,
-        };
-        if answerable {
-            self.book.heard(peer.number);
-        }
+        let answerable = self.book.heard(peer);
         tell(TalkEvent::Heard { from: peer, bytes }).map_err(TalkError::Output)?;
         match self.stage {
             Stage::Await(_) => return Ok(Step::End(TalkEnd::Done)),

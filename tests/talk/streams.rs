@@ -252,6 +252,20 @@ fn long_lines_are_text_and_a_bad_line_is_alone() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_it_also_where_nobody_reads() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Talking::start(&format!("--tcp -q {}", server.local_addr().unwrap()));
+    let mut stream = accept(&server);
+    stream.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    let line = [&[b'x'; 9_999][..], b"\n"].concat();
+    // Until it takes no more.
+    while stream.write_all(&line).is_ok() {}
+    client.signal("INT");
+    assert_eq!(client.ends_unread(), Some(130));
+}
+
 #[test]
 fn who_only_says_no_more_is_told_all_the_same() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,6 +11,7 @@ mod show;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use self::manner::Manner;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let (source, printer, restore) = edited(source, args);
     #[cfg(not(feature = "line-editing"))]
     let printer: Option<Printer> = None;
-    let mut show = Show::new(args, &via, manner.clone(), printer);
+    let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
     let reader = Reader { source, file: args.file.clone(), once: args.once, inlet, manner };
     // Who waits for others reads an answer once there is something to answer.
     let later = args.once && !via.has_peer();
@@ -77,8 +78,9 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     #[cfg(feature = "line-editing")]
     drop(restore);
     let end = end.map_err(RunError::from)?;
+    use io::ErrorKind::{BrokenPipe, Interrupted};
     match shown {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if !matches!(error.kind(), BrokenPipe | Interrupted) => {
             return Err(RunError::from(TalkError::Output(error)).into());
         }
         _ => {}

@@ -16,8 +16,8 @@ const PATIENCE: Nanos = Nanos::from_millis(100);
 /// Bytes of a line that is shown in pieces. Arbitrary.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// Bytes of a line that is all there is to show. Arbitrary: whoever never ends it shall not fill the
-/// memory.
+/// Bytes of a line that is all there is to show. Arbitrary: whoever never ends it shall not fill
+/// the memory.
 const LONGEST_ANSWER: usize = 4 << 20;
 
 /// Where what was read is cut into pieces to show.

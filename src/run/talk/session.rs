@@ -160,6 +160,9 @@ impl Talk {
             Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ok(TalkEnd::Done)
             }
+            Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                Ok(TalkEnd::Interrupted)
+            }
             ending => ending,
         }
     }

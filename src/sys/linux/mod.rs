@@ -29,7 +29,7 @@ pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_sen
 pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
     affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,
-    sleep_until_ns, thread_cpu_ns, wait_readable,
+    sleep_until_ns, thread_cpu_ns, wait_readable, wait_writable,
 };
 pub use unix::abstract_name;
 

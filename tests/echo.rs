@@ -484,6 +484,8 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("--drop 1", 2, "1/N"),
         ("--drop 101%", 2, "1/N"),
         ("--delay soon", 2, "not a duration"),
+        ("--delay 99999999999h", 2, "or less"),
+        ("--delay 3601s", 2, "or less"),
         ("--pin x", 2, "off"),
         ("-B 192.0.2.1 -p 0", 1, "ip addr"),
         ("--dev no-such-device -p 0", 1, "ip link"),

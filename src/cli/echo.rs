@@ -16,6 +16,11 @@ use crate::plan::{EchoKind, Machine, Pinning, PlanError, WaitKind};
 use crate::report::document::{EchoDocument, SCHEMA};
 use crate::report::{self, EchoFacts, text::Style};
 use crate::run::{self, Depth, EchoEnd, EchoEvent, EchoOptions};
+use crate::unit::Nanos;
+
+/// How long an answer can be held back. Arbitrary: longer than anybody waits for one, and far from
+/// where the clock ends.
+const LONGEST_DELAY: Nanos = Nanos::from_millis(3_600_000);
 
 /// Answers until it is stopped.
 pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
@@ -71,6 +76,11 @@ fn listening(addr: SocketAddr, dual: bool) -> String {
 fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> {
     if args.threads == 0 {
         return Err(PlanError::Zero { flag: "threads" }.into());
+    }
+    if let Some(delay) = args.delay.filter(|delay| *delay > LONGEST_DELAY) {
+        return Err(CliError::Contradiction(format!(
+            "--delay {delay}: longer than any answer is waited for; give {LONGEST_DELAY} or less"
+        )));
     }
     let (addr, dual) = place(args)?;
     let cores = match &args.pin {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use encoding_rs::{EncoderResult, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{DecoderResult, EncoderResult, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::PayloadError;
 
@@ -66,6 +66,36 @@ impl Encoding {
                 }
             }
         }
+    }
+
+    /// How many bytes at the end begin a character without ending it: 0 to 3. Of bytes that are
+    /// malformed otherwise, none.
+    #[must_use]
+    pub fn begun(self, bytes: &[u8]) -> usize {
+        /// The longest beginning, in bytes: of the four that UTF-8, GB 18030 and UTF-16 have.
+        const LONGEST: usize = 3;
+        let whole = |kept: usize| {
+            let text = bytes.get(..bytes.len().saturating_sub(kept)).unwrap_or_default();
+            self.0.decode_without_bom_handling_and_without_replacement(text).is_some()
+        };
+        if whole(0) {
+            return 0;
+        }
+        // It ends in a beginning where something can follow that makes it well-formed.
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len());
+        let mut text = String::with_capacity(room.unwrap_or_default());
+        let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut text, false);
+        if result != DecoderResult::InputEmpty {
+            return 0;
+        }
+        (1..=LONGEST.min(bytes.len())).find(|kept| whole(*kept)).unwrap_or(0)
+    }
+
+    /// Whether a newline is one byte, and that byte nothing else: not so in UTF-16.
+    #[must_use]
+    pub fn one_byte_newline(self) -> bool {
+        self.0 != UTF_16LE && self.0 != UTF_16BE
     }
 
     /// Bytes as text; `None` where they are none: malformed in this encoding, or with control

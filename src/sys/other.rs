@@ -41,6 +41,11 @@ pub fn wait_readable<S>(_of: &S, most_ns: u64) {
     std::thread::sleep(std::time::Duration::from_nanos(most_ns.min(1_000_000)));
 }
 
+/// Unknown here, so there is room.
+pub fn wait_writable<S>(_of: &S, _most_ns: u64) -> bool {
+    true
+}
+
 /// Does nothing.
 pub fn set_timer_slack_ns(_ns: u64) {}
 
@@ -188,6 +193,11 @@ pub const fn refuses_offload(_error: SendError) -> bool {
 /// Nothing is queued here.
 pub fn take_queued_refusal<S>(_socket: &S) -> Option<SendError> {
     None
+}
+
+/// Nothing is queued here.
+pub fn take_queued_refusals<S>(_socket: &S) -> (u64, Option<SendError>) {
+    (0, None)
 }
 
 /// Nanoseconds of the system's calendar clock.

@@ -205,7 +205,7 @@ fn failures_of_connections_are_errors() {
 fn one_answer_is_one_line() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     for (sent, shown) in [("one\ntwo\n", "one\n"), ("no newline", "no newline\n")] {
-        let words = format!("--tcp -q {} --once", server.local_addr().unwrap());
+        let words = format!("--tcp -q {} --once --linger 200ms", server.local_addr().unwrap());
         let mut client = Talking::start(&words);
         client.write(b"x\n");
         let mut stream = accept(&server);
@@ -213,6 +213,88 @@ fn one_answer_is_one_line() {
         stream.write_all(sent.as_bytes()).unwrap();
         assert_eq!(text(&client.end()), (0, shown, ""));
     }
+}
+
+#[test]
+fn an_answer_is_waited_for_until_its_line_ends() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = server.local_addr().unwrap();
+    // A listener shows the beginning when it has waited for the rest, by which time an answer that
+    // is cut would have been shown.
+    let (mut witness, at) = Talking::listen("--tcp --bind 127.0.0.1:0");
+    let mut asker = Talking::start(&format!("--tcp -q {addr} --once --linger 20s"));
+    asker.write(b"x\n");
+    let mut stream = accept(&server);
+    assert_eq!(read(&mut stream, 2), b"x\n");
+    stream.write_all(b"the first half").unwrap();
+    TcpStream::connect(at).unwrap().write_all(b"half").unwrap();
+    let mut shown = [0; 4];
+    witness.stdout.read_exact(&mut shown).unwrap();
+    stream.write_all(b", the second\n").unwrap();
+    assert_eq!(text(&asker.end()), (0, "the first half, the second\n", ""));
+}
+
+#[test]
+fn long_lines_are_text_and_a_bad_line_is_alone() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The cuts after 64 KiB fall into characters.
+    let long = format!("a{}\n", "你".repeat(100_000));
+    for (sent, shown) in [
+        (long.as_bytes(), long.as_str()),
+        (b"one\n\xFF\xFE\ntwo\n", "one\nff fe 0a\ntwo\n"),
+        ("cut 你".as_bytes().split_last().unwrap().1, "cut e4 bd\n"),
+    ] {
+        let client = Talking::start(&format!("--tcp -q {}", server.local_addr().unwrap()));
+        let mut stream = accept(&server);
+        stream.write_all(sent).unwrap();
+        drop(stream);
+        assert_eq!(text(&client.finish(b"")), (0, shown, ""));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_it_also_where_nobody_reads() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Talking::start(&format!("--tcp -q {}", server.local_addr().unwrap()));
+    let mut stream = accept(&server);
+    stream.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    let line = [&[b'x'; 9_999][..], b"\n"].concat();
+    // Until it takes no more.
+    while stream.write_all(&line).is_ok() {}
+    client.signal("INT");
+    assert_eq!(client.ends_unread(), Some(130));
+}
+
+#[test]
+fn who_only_says_no_more_is_told_all_the_same() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Talking::start(&format!("--tcp {}", server.local_addr().unwrap()));
+    let mut stream = accept(&server);
+    stream.write_all(b"bye\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.line(), "bye\n");
+    let much = vec![b'x'; 3_000_000];
+    let expected = much.len();
+    let reader = std::thread::spawn(move || {
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        got.len()
+    });
+    let output = client.finish(&much);
+    assert_eq!(reader.join().unwrap(), expected);
+    assert_eq!(text(&output).0, 0, "{output:?}");
+}
+
+#[test]
+fn who_goes_before_all_was_sent_is_an_error() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Talking::start(&format!("--tcp {}", server.local_addr().unwrap()));
+    drop(accept(&server));
+    // More than all buffers between hold.
+    let output = client.finish(&vec![b'x'; 30_000_000]);
+    assert_eq!(text(&output).0, 1, "{output:?}");
+    assert!(text(&output).2.contains(" broke: "), "{output:?}");
 }
 
 #[cfg(udperf_unix)]

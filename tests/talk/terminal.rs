@@ -50,6 +50,8 @@ fn lines_are_sent_and_answers_shown_with_their_sender() {
         session.exp_string("  | more").unwrap();
         server.send(b"\x1b[2Jx", from);
         session.exp_string("5 B  hex 1b 5b 32 4a 78").unwrap();
+        server.send("a\u{202E}b\u{2028}c\rd".as_bytes(), from);
+        session.exp_string("a\\u{202e}b\\u{2028}c\\rd").unwrap();
         server.send(&[0; 40], from);
         session.exp_string("  | 0020  00 00 00 00 00 00 00 00").unwrap();
         say(&mut session, "//slash");
@@ -194,8 +196,8 @@ fn one_line_is_data_at_a_terminal_too() {
     say(&mut session, "/quit");
     let (line, from) = server.recv();
     assert_eq!(line, b"/quit");
-    server.send(b"answer", from);
-    session.exp_string("6 B from").unwrap();
-    session.exp_string("answer").unwrap();
+    server.send("an\rswer\u{202E}".as_bytes(), from);
+    session.exp_string("B from").unwrap();
+    session.exp_string("an\\rswer\\u{202e}").unwrap();
     assert_eq!(code(&mut session), 0);
 }

@@ -67,7 +67,14 @@ fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
 /// Reads lines that a person types, where they cannot be edited.
 pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
     for line in io::stdin().lock().split(b'\n') {
-        let Ok(line) = line else { break };
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                let why = format!("cannot read standard input: {error}");
+                let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
+                return;
+            }
+        };
         let goes_on = match std::str::from_utf8(&line) {
             Ok(line) => commands::line(line, inlet, manner),
             Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),

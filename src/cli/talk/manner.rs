@@ -53,4 +53,24 @@ impl Manner {
     pub(super) fn text(&self, bytes: &[u8]) -> Option<String> {
         if self.hex { None } else { self.encoding().unwrap_or_default().decode(bytes) }
     }
+
+    /// How many bytes at the end are the beginning of a character. Lines before the last one do not
+    /// matter, malformed or not.
+    pub(super) fn begun(&self, bytes: &[u8]) -> usize {
+        if self.hex {
+            return 0;
+        }
+        let encoding = self.encoding().unwrap_or_default();
+        let line = if encoding.one_byte_newline() {
+            bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
+        } else {
+            bytes
+        };
+        encoding.begun(line)
+    }
+
+    /// Whether lines can be told apart before they are text.
+    pub(super) fn one_byte_newline(&self) -> bool {
+        self.encoding().unwrap_or_default().one_byte_newline()
+    }
 }

@@ -6,10 +6,12 @@ mod editor;
 mod input;
 mod lower;
 mod manner;
+mod pieces;
 mod show;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use self::manner::Manner;
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         once: args.once,
         linger: args.linger,
         pause: if args.allow_public && !by_hand { PAUSE } else { Nanos::ZERO },
-        by_line: !args.raw && !args.hex && one_byte_newline(args),
+        by_line: !args.raw && !args.hex && manner.one_byte_newline(),
         unattended: !commands,
         answers: if public { |_| true } else { is_near },
     };
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let (source, printer, restore) = edited(source, args);
     #[cfg(not(feature = "line-editing"))]
     let printer: Option<Printer> = None;
-    let mut show = Show::new(args, &via, manner.clone(), printer);
+    let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
     let reader = Reader { source, file: args.file.clone(), once: args.once, inlet, manner };
     // Who waits for others reads an answer once there is something to answer.
     let later = args.once && !via.has_peer();
@@ -72,17 +74,21 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         }
     };
     let end = talk.run(&stop, &mut tell);
+    let shown = show.finish();
     #[cfg(feature = "line-editing")]
     drop(restore);
-    Ok(match end.map_err(RunError::from)? {
+    let end = end.map_err(RunError::from)?;
+    use io::ErrorKind::{BrokenPipe, Interrupted};
+    match shown {
+        Err(error) if !matches!(error.kind(), BrokenPipe | Interrupted) => {
+            return Err(RunError::from(TalkError::Output(error)).into());
+        }
+        _ => {}
+    }
+    Ok(match end {
         TalkEnd::Done => Exit::Well,
         TalkEnd::Interrupted => Exit::Interrupted,
     })
-}
-
-/// Whether a newline is one byte, and that byte nothing else: not so in UTF-16.
-fn one_byte_newline(args: &TalkArgs) -> bool {
-    args.encoding.is_none_or(|encoding| !encoding.name().starts_with("UTF-16"))
 }
 
 fn other(error: CliError) -> io::Error {

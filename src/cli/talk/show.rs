@@ -2,20 +2,30 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::manner::Manner;
+use super::pieces::{Piece, Pieces};
 use crate::cli::args::TalkArgs;
 use crate::cli::output::{color, complain};
 use crate::payload::hex;
 use crate::run::talk::{Peer, TalkEvent, Via};
-use crate::unit::show_bytes;
+use crate::sys;
+use crate::unit::{Nanos, show_bytes};
 
 /// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
 const SHORT: usize = 16;
 
 /// How soon the same refusal is no news: each datagram of many is refused by itself. Arbitrary.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Bytes for which there is room in a pipe that has any: `PIPE_BUF` of Linux (pipe(7)).
+const AT_ONCE: usize = 4_096;
+
+/// How often it is looked for signals while nobody reads. Arbitrary: unnoticeable to people.
+const TICK: Nanos = Nanos::from_millis(20);
 
 /// What keeps clear of the line that is being typed.
 pub(super) type Printer = Box<dyn FnMut(String) -> io::Result<()>>;
@@ -36,6 +46,10 @@ pub(super) struct Show {
     refused: Option<(String, Instant)>,
     /// Who was heard last.
     speaker: Option<u32>,
+    pieces: Pieces,
+    /// Those of whom a character has begun.
+    begun: Vec<Peer>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Show {
@@ -44,6 +58,7 @@ impl Show {
         via: &Via,
         manner: Manner,
         printer: Option<Printer>,
+        stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
             manner,
@@ -57,11 +72,17 @@ impl Show {
             printer,
             refused: None,
             speaker: None,
+            pieces: Pieces::default(),
+            begun: Vec::new(),
+            stop,
         }
     }
 
     /// Shows one.
     pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
+        if let TalkEvent::Left { peer, .. } = event {
+            self.end(peer)?;
+        }
         let text = match event {
             TalkEvent::Heard { from, bytes } => return self.heard(from, bytes),
             TalkEvent::Complaint(text) => return self.answer(text),
@@ -123,9 +144,32 @@ impl Show {
             self.about(from, bytes, "")?;
             return self.print(bytes);
         }
-        let text = self.manner.text(bytes);
+        if !self.stream {
+            let text = self.manner.text(bytes);
+            return self.piece(from, &Piece { bytes: bytes.to_vec(), text });
+        }
+        let pieces = self.pieces.next(from.number, bytes, &self.manner);
+        self.begun.retain(|begun| begun.number != from.number);
+        if self.pieces.holds(from.number) {
+            self.begun.push(from.clone());
+        }
+        pieces.iter().try_for_each(|piece| self.piece(from, piece))
+    }
+
+    /// Shows what is held back of one who says no more.
+    fn end(&mut self, peer: &Peer) -> io::Result<()> {
+        let pieces = self.pieces.rest(peer.number, &self.manner);
+        pieces.iter().try_for_each(|piece| self.piece(peer, piece))
+    }
+
+    /// Shows what is held back of all.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        std::mem::take(&mut self.begun).iter().try_for_each(|peer| self.end(peer))
+    }
+
+    fn piece(&mut self, from: &Peer, Piece { bytes, text }: &Piece) -> io::Result<()> {
         if self.terminal && !self.once {
-            let shown = match &text {
+            let shown = match text {
                 Some(text) => self.line(from, bytes, text),
                 None => self.line(from, bytes, &hex_of(bytes)),
             };
@@ -134,7 +178,11 @@ impl Show {
         let how = if text.is_none() && !self.manner.hex { ", no text: shown as hex" } else { "" };
         self.about(from, bytes, how)?;
         let ends = !self.stream || self.once || text.is_none();
-        let mut shown = text.unwrap_or_else(|| hex::show(bytes));
+        let mut shown = match text {
+            Some(text) if self.terminal => clean(text),
+            Some(text) => text.clone(),
+            None => hex::show(bytes),
+        };
         if ends && !shown.ends_with('\n') {
             shown.push('\n');
         }
@@ -160,8 +208,8 @@ impl Show {
 
     /// A line, or more of them, for a person. What others send cannot pass for a line of ours.
     fn line(&self, from: &Peer, bytes: &[u8], text: &str) -> String {
-        let text = text.replace("\r\n", "\n");
-        let text = text.strip_suffix('\n').unwrap_or(&text).replace('\r', "\\r");
+        let text = clean(text);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
         let about = if self.stream {
             format!("{}  {}", time(), self.name(from))
         } else {
@@ -183,11 +231,38 @@ impl Show {
             Some(printer) => printer(String::from_utf8_lossy(bytes).into_owned()),
             None => {
                 let mut out = io::stdout().lock();
-                out.write_all(bytes)?;
-                out.flush()
+                bytes.chunks(AT_ONCE).try_for_each(|chunk| {
+                    // A signal shall end it also where nobody reads what it shows.
+                    while !sys::wait_writable(&out, TICK.0) {
+                        if self.stop.load(Ordering::Relaxed) {
+                            return Err(io::ErrorKind::Interrupted.into());
+                        }
+                    }
+                    out.write_all(chunk)?;
+                    out.flush()
+                })
             }
         }
     }
+}
+
+/// Text for a terminal, with what would change the order or the place of other text made visible:
+/// carriage returns within lines, the separators of lines and paragraphs, and the marks of
+/// direction (`Bidi_Control` of the Unicode Character Database).
+fn clean(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.replace("\r\n", "\n").chars() {
+        match character {
+            '\r' => shown.push_str("\\r"),
+            '\u{61C}'
+            | '\u{200E}'
+            | '\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2066}'..='\u{2069}' => shown.extend(character.escape_unicode()),
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// Bytes that are no text, for a person.

@@ -1,7 +1,7 @@
 //! Who takes part in a conversation, and who gets the next line.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::net::UnixName;
 
@@ -52,9 +52,24 @@ pub(super) struct Book {
     last: Option<u32>,
     /// Who says no more, but may still listen.
     mute: Vec<u32>,
+    /// Whom lines may go to without being chosen; `None`: anybody.
+    answers: Option<fn(IpAddr) -> bool>,
 }
 
 impl Book {
+    /// Of a conversation that sends lines to these alone unless others are chosen.
+    pub(super) fn answering(answers: fn(IpAddr) -> bool) -> Self {
+        Self { answers: Some(answers), ..Self::default() }
+    }
+
+    /// Whether lines may go there without its being chosen.
+    pub(super) fn answers(&self, who: &Who) -> bool {
+        match who {
+            Who::Ip(addr) => self.answers.is_none_or(|answers| answers(addr.ip())),
+            Who::Unix(_) | Who::Nameless => true,
+        }
+    }
+
     /// Everybody, in the order in which they came.
     pub(super) fn peers(&self) -> &[Peer] {
         &self.peers
@@ -85,8 +100,9 @@ impl Book {
     pub(super) fn fall_silent(&mut self, number: u32) {
         self.mute.push(number);
         if self.last == Some(number) {
-            let others = self.peers.iter().rev().map(|peer| peer.number);
-            self.last = others.into_iter().find(|it| !self.mute.contains(it)).or(self.last);
+            let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
+            let other = others.find(|peer| !self.mute.contains(&peer.number));
+            self.last = other.map(|peer| peer.number).or(self.last);
         }
     }
 
@@ -98,7 +114,8 @@ impl Book {
             *mark = mark.filter(|mark| *mark != number);
         }
         // Over streams, whoever is still there is better than nobody.
-        self.last = self.last.or_else(|| self.peers.last().map(|peer| peer.number));
+        let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
+        self.last = self.last.or_else(|| others.next().map(|peer| peer.number));
     }
 
     /// This one gets all lines unless another one is chosen.
@@ -106,9 +123,13 @@ impl Book {
         self.home = Some(number);
     }
 
-    /// This one was heard last.
-    pub(super) fn heard(&mut self, number: u32) {
-        self.last = Some(number);
+    /// This one was heard last; whether it may be answered.
+    pub(super) fn heard(&mut self, peer: &Peer) -> bool {
+        let answers = self.answers(&peer.who);
+        if answers {
+            self.last = Some(peer.number);
+        }
+        answers
     }
 
     /// This one gets all lines from now on; `None`: who was named in the beginning, or otherwise
@@ -151,11 +172,10 @@ mod tests {
         let (first, second) = (book.meet(at(1)), book.meet(at(2)));
         assert_eq!((first.number, second.number), (1, 2));
         assert_eq!(book.meet(at(1)), first);
-        book.heard(1);
-        book.heard(2);
+        assert!(book.heard(&first) && book.heard(&second));
         assert_eq!(book.target(), Some(&second));
         assert_eq!(book.choose(Some(1)), Some(&first));
-        book.heard(2);
+        book.heard(&second);
         assert_eq!(book.target(), Some(&first));
         assert_eq!(book.choose(Some(3)), None, "nobody has that number");
         assert_eq!(book.target(), Some(&first));
@@ -166,6 +186,21 @@ mod tests {
         assert_eq!(book.target(), Some(&first), "who can still listen");
         book.leave(1);
         assert_eq!(book.target(), Some(&second), "who is still there");
+    }
+
+    #[test]
+    fn strangers_get_nothing_unless_they_are_chosen() {
+        let mut book = Book::answering(|ip| ip.is_loopback());
+        let stranger = book.enter(Who::Ip(SocketAddr::from(([192, 0, 2, 1], 1))));
+        assert!(!book.heard(&stranger));
+        assert_eq!(book.target(), None);
+        let near = book.enter(at(2));
+        assert!(book.heard(&near));
+        book.fall_silent(near.number);
+        assert_eq!(book.target(), Some(&near), "who can still listen");
+        book.leave(near.number);
+        assert_eq!(book.target(), None, "the stranger is still there");
+        assert_eq!(book.choose(Some(stranger.number)), Some(&stranger));
     }
 
     #[test]

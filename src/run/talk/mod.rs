@@ -7,6 +7,7 @@ mod book;
 mod datagrams;
 mod error;
 mod inlet;
+mod line;
 mod session;
 mod streams;
 

@@ -115,7 +115,7 @@ impl Talk {
         let poll = Poll::new().map_err(wait)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(wait)?;
         let (inlet, inputs) = Inlet::new(hasty, waker);
-        let mut book = Book::default();
+        let mut book = Book::answering(options.answers);
         let mut carrier = match &options.via {
             Via::Udp { sockets, .. } => Carrier::Datagrams(Datagrams::udp(sockets)?),
             Via::UnixDatagrams { name, .. } => {
@@ -159,6 +159,9 @@ impl Talk {
         match ending {
             Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ok(TalkEnd::Done)
+            }
+            Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                Ok(TalkEnd::Interrupted)
             }
             ending => ending,
         }
@@ -204,7 +207,7 @@ impl Talk {
                 }
                 self.flush(tell)?;
             }
-            if let Some(ending) = self.overdue(now) {
+            if let Some(ending) = self.overdue(now, tell) {
                 return ending;
             }
         }
@@ -235,7 +238,7 @@ impl Talk {
             Some(News::Came(peer)) => {
                 self.active_at = now;
                 if self.book.target().is_none() {
-                    self.book.heard(peer.number);
+                    self.book.heard(&peer);
                 }
                 tell(TalkEvent::Came(&peer)).map_err(TalkError::Output)?;
             }
@@ -267,13 +270,7 @@ impl Talk {
             _ => bytes,
         };
         self.active_at = now;
-        let answerable = match &peer.who {
-            Who::Ip(addr) => (self.options.answers)(addr.ip()),
-            Who::Unix(_) | Who::Nameless => true,
-        };
-        if answerable {
-            self.book.heard(peer.number);
-        }
+        let answerable = self.book.heard(peer);
         tell(TalkEvent::Heard { from: peer, bytes }).map_err(TalkError::Output)?;
         match self.stage {
             Stage::Await(_) => return Ok(Step::End(TalkEnd::Done)),
@@ -338,7 +335,7 @@ impl Talk {
     }
 
     /// The end, where its time has come.
-    fn overdue(&mut self, now: Nanos) -> Option<Ending> {
+    fn overdue(&mut self, now: Nanos, tell: Tell<'_>) -> Option<Ending> {
         match self.stage {
             // Nobody can answer what has not left yet: connecting has the system's patience.
             Stage::Await(_) if self.busy() => {
@@ -346,6 +343,13 @@ impl Talk {
                 None
             }
             Stage::Await(until) if now >= until => {
+                if let Carrier::Streams(streams) = &mut self.carrier
+                    && let Some((peer, bytes)) = streams.rest()
+                {
+                    // Better than nothing.
+                    let told = tell(TalkEvent::Heard { from: &peer, bytes: &bytes });
+                    return Some(told.map(|()| TalkEnd::Done).map_err(TalkError::Output));
+                }
                 let from = self.book.target().map_or(Who::Nameless, |peer| peer.who.clone());
                 Some(Err(TalkError::Silent { from, waited: self.options.linger }))
             }

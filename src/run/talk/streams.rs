@@ -1,27 +1,21 @@
 //! Connections of a conversation, over TCP and AF_UNIX.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use mio::{Interest, Registry, Token};
 
 use super::book::{Book, Peer, Who};
 use super::error::TalkError;
+use super::line::{Cut, Line};
 use super::session::News;
 use super::{TalkOptions, Via};
 use crate::net::UnixFile;
 use crate::net::stream::{Listener, Stream, connect_local, connect_tcp, listen_local, listen_tcp};
 use crate::unit::Nanos;
 
-/// How long the beginning of a line waits for its end before it is shown without: a prompt has
-/// none. Arbitrary: people do not notice it, and what is under way has arrived.
-const PATIENCE: Nanos = Nanos::from_millis(100);
-
 /// How long connecting may take. Arbitrary: the system would try for minutes (tcp_syn_retries,
 /// tcp(7)), and who is there answers within one retry or two.
 const CONNECTING: Nanos = Nanos::from_millis(10_000);
-
-/// Bytes of a line that is shown in pieces. Arbitrary.
-const LONGEST_LINE: usize = 64 << 10;
 
 /// Bytes that are read at once. Arbitrary.
 const READ: usize = 64 << 10;
@@ -30,29 +24,6 @@ const READ: usize = 64 << 10;
 /// from 1. Arbitrary.
 const LISTENERS: usize = usize::MAX / 2;
 
-/// A connection.
-#[derive(Debug)]
-struct Line {
-    peer: Peer,
-    stream: Box<dyn Stream>,
-    connected: bool,
-    /// When connecting began.
-    began: Nanos,
-    /// What is to be written, from `written` on.
-    out: Vec<u8>,
-    written: usize,
-    /// No more will be.
-    ending: bool,
-    /// What was read and not shown, and when that was.
-    held: Vec<u8>,
-    read_at: Nanos,
-    /// The other end says no more, or the connection broke.
-    over: Option<Option<io::Error>>,
-    /// When it was told that the other end says no more, or when there was still something to
-    /// write after that.
-    told_at: Option<Nanos>,
-}
-
 /// All connections.
 #[derive(Debug)]
 pub(super) struct Streams {
@@ -60,7 +31,11 @@ pub(super) struct Streams {
     _file: Option<UnixFile>,
     locals: Vec<Who>,
     lines: Vec<Line>,
-    by_line: bool,
+    cut: Cut,
+    /// Whether one that says no more is sent all that is still to come.
+    faithful: bool,
+    /// No line will come any more.
+    ended: bool,
     /// How long one that says no more can still be answered.
     linger: Nanos,
     slot: Vec<u8>,
@@ -75,7 +50,9 @@ impl Streams {
             _file: None,
             locals: Vec::new(),
             lines: Vec::new(),
-            by_line: options.by_line,
+            cut: Cut::new(options),
+            faithful: options.unattended && !options.once && via.has_peer(),
+            ended: false,
             linger: if via.has_peer() { Nanos::ZERO } else { options.linger },
             slot: vec![0; READ],
         };
@@ -184,7 +161,7 @@ impl Streams {
                     }
                 }
             }
-            if reading && let Some(bytes) = line.read(&mut self.slot, now, self.by_line) {
+            if reading && let Some(bytes) = line.read(&mut self.slot, now, self.cut) {
                 return Some(News::Heard(line.peer.clone(), bytes));
             }
             if line.held.is_empty()
@@ -203,6 +180,9 @@ impl Streams {
         let broken = line.over.as_ref()?.is_some();
         // Whoever still reads is not left in the middle, however slow.
         let draining = !broken && line.unsent() && !self.listeners.is_empty();
+        if !broken && self.faithful && (line.unsent() || !self.ended) {
+            return None;
+        }
         let first = line.told_at.is_none();
         if draining {
             line.told_at = Some(now);
@@ -242,6 +222,11 @@ impl Streams {
         line.map(|line| line.out.extend_from_slice(bytes)).is_some()
     }
 
+    /// What was read of a line whose end has not come, and whose.
+    pub(super) fn rest(&mut self) -> Option<(Peer, Vec<u8>)> {
+        self.lines.iter_mut().find_map(|line| Some((line.peer.clone(), line.rest()?)))
+    }
+
     /// Writes what was kept.
     pub(super) fn flush(&mut self) {
         self.lines.iter_mut().filter(|line| line.connected).for_each(Line::flush);
@@ -255,80 +240,7 @@ impl Streams {
 
     /// Tells the other ends that no more will come, once all has been written.
     pub(super) fn end(&mut self) {
+        self.ended = true;
         self.lines.iter_mut().for_each(|line| line.ending = true);
-    }
-}
-
-impl Line {
-    fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        let token = Token(self.peer.number as usize);
-        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
-    }
-
-    fn broken(&self) -> bool {
-        matches!(self.over, Some(Some(_)))
-    }
-
-    fn unsent(&self) -> bool {
-        self.written < self.out.len()
-    }
-
-    fn flush(&mut self) {
-        while self.unsent() && !self.broken() {
-            match self.stream.write(self.out.get(self.written..).unwrap_or_default()) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What the other end said before is still to be read.
-                Err(error) => self.over = Some(Some(error)),
-            }
-        }
-        if !self.unsent() {
-            self.out.clear();
-            self.written = 0;
-            if std::mem::take(&mut self.ending) {
-                // One that is closed already needs no telling.
-                let _ = self.stream.end();
-            }
-        }
-    }
-
-    /// The next piece to show, if there is one.
-    fn read(&mut self, slot: &mut [u8], now: Nanos, by_line: bool) -> Option<Vec<u8>> {
-        loop {
-            if by_line && let Some(end) = self.held.iter().rposition(|byte| *byte == b'\n') {
-                return Some(self.held.drain(..=end).collect());
-            }
-            let finished = !matches!(self.over, None | Some(Some(_)));
-            let result = if finished { Ok(0) } else { self.stream.read(slot) };
-            match result {
-                Ok(0) => {
-                    self.over.get_or_insert(None);
-                    return self.rest();
-                }
-                Ok(count) => {
-                    self.held.extend_from_slice(slot.get(..count).unwrap_or_default());
-                    self.read_at = now;
-                    if !by_line || self.held.len() > LONGEST_LINE {
-                        return self.rest();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let waited = now.since(self.read_at) >= PATIENCE || self.over.is_some();
-                    return if waited { self.rest() } else { None };
-                }
-                Err(error) => {
-                    self.over.get_or_insert(Some(error));
-                    return self.rest();
-                }
-            }
-        }
-    }
-
-    /// All that is held, if anything.
-    fn rest(&mut self) -> Option<Vec<u8>> {
-        let held = std::mem::take(&mut self.held);
-        (!held.is_empty()).then_some(held)
     }
 }

@@ -23,13 +23,13 @@ pub use socket::{
     bind_device, device_index, forbid_fragments, heed_no_errors, is_connecting, join_no_group,
     receive_plainly, refusal_of, refuses_offload, report_queue_drops, reports_queue_drops,
     set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, socket_drops,
-    take_queued_refusal, tell_local,
+    take_queued_refusal, take_queued_refusals, tell_local,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
     affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,
-    sleep_until_ns, thread_cpu_ns, wait_readable,
+    sleep_until_ns, thread_cpu_ns, wait_readable, wait_writable,
 };
 pub use unix::abstract_name;
 

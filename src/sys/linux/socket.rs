@@ -261,16 +261,24 @@ const QUEUED_MOST: usize = 1_024;
 /// turned on; returns the latest. A batch call that fails after its first message swallows the
 /// error, and this is where it can still be read.
 pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
+    take_queued_refusals(socket).1
+}
+
+/// The same; also tells how many there were.
+pub fn take_queued_refusals(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let fd = socket.as_fd().as_raw_fd();
-    let mut latest = None;
+    let (mut count, mut latest) = (0, None);
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
             Some(0) => {}
-            Some(errno) => latest = Some(refusal_of(&io::Error::from_raw_os_error(errno))),
+            Some(errno) => {
+                count += 1;
+                latest = Some(refusal_of(&io::Error::from_raw_os_error(errno)));
+            }
             None => break,
         }
     }
-    latest
+    (count, latest)
 }
 
 /// The next error number of the queue; 0 for a send timestamp, which is no error.

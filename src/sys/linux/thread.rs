@@ -39,14 +39,24 @@ fn read_clock(clock: libc::clockid_t) -> u64 {
 
 /// Sleeps until this file descriptor is readable, or for so long.
 pub fn wait_readable(of: &impl AsRawFd, most_ns: u64) {
+    wait_for(of, libc::POLLIN, most_ns);
+}
+
+/// Sleeps until this file descriptor takes what is written, or has failed, or for so long; whether
+/// it does.
+pub fn wait_writable(of: &impl AsRawFd, most_ns: u64) -> bool {
+    wait_for(of, libc::POLLOUT, most_ns)
+}
+
+fn wait_for(of: &impl AsRawFd, events: libc::c_short, most_ns: u64) -> bool {
     let time = libc::timespec {
         tv_sec: (most_ns / 1_000_000_000) as libc::time_t,
         tv_nsec: (most_ns % 1_000_000_000) as libc::c_long,
     };
-    let mut fd = libc::pollfd { fd: of.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut fd = libc::pollfd { fd: of.as_raw_fd(), events, revents: 0 };
     // SAFETY: one valid pollfd and a valid timespec; a null signal mask leaves the thread's own.
     // Whatever comes of it, the caller looks for itself.
-    unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, std::ptr::null()) };
+    unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, std::ptr::null()) > 0 }
 }
 
 /// Sleeps until `CLOCK_MONOTONIC` has reached `at_ns`, or a signal comes.

@@ -146,10 +146,13 @@ pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut Moved) {
     if error.kind() == io::ErrorKind::Interrupted {
         return;
     }
-    let queued = sys::take_queued_refusal(socket).is_some();
-    // Where what is to be received fills the socket, the queue of errors has no room.
-    let told = queued || sys::refusal_of(error) == SendError::Unreachable;
-    *(if told { &mut moved.told } else { &mut moved.errors }) += 1;
+    let (queued, _) = sys::take_queued_refusals(socket);
+    moved.told += queued;
+    if queued == 0 {
+        // Where what is to be received fills the socket, the queue of errors has no room.
+        let told = sys::refusal_of(error) == SendError::Unreachable;
+        *(if told { &mut moved.told } else { &mut moved.errors }) += 1;
+    }
 }
 
 /// Sends one; whether there is room for more.

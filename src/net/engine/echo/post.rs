@@ -41,10 +41,10 @@ pub(in crate::net::engine) fn weigh(
         }
         SendError::NoBuffers => {}
         _ => {
-            let queued = sys::take_queued_refusal(socket).is_some();
+            let (queued, _) = sys::take_queued_refusals(socket);
+            moved.told += queued;
             // Where what is to be received fills the socket, the queue of errors has no room.
-            if std::mem::take(fresh) && (queued || error == SendError::Unreachable) {
-                moved.told += u64::from(queued);
+            if std::mem::take(fresh) && (queued > 0 || error == SendError::Unreachable) {
                 return Next::Again;
             }
             if reply.datagrams() > 1 && sys::refuses_offload(error) {
@@ -74,7 +74,7 @@ pub(in crate::net::engine) fn post<'a>(
                 if sent < laid {
                     // The system has kept the reason to itself: what came back from the network is
                     // in the queue of errors, and what lasts shows at the next try.
-                    moved.told += u64::from(sys::take_queued_refusal(socket).is_some());
+                    moved.told += sys::take_queued_refusals(socket).0;
                 }
                 fresh = true;
             }
@@ -132,6 +132,27 @@ mod tests {
         }
         let expected = [10, 10].into_iter().chain([1; 200]).chain([7]);
         assert!(lens.iter().copied().eq(expected), "{lens:?}");
+    }
+
+    #[test]
+    fn each_answer_that_came_back_is_counted() {
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        if sys::report_queue_drops(&socket, false).is_err() {
+            return eprintln!("SKIPPED: no queue of errors here");
+        }
+        // Every other one fails for the one before, and stays here.
+        let sent = (0..5).filter(|_| socket.send_to(b"x", nobody).is_ok()).count() as u64;
+        assert!(sent > 1, "{sent}");
+        let to = peer.local_addr().unwrap();
+        let reply = Reply { payload: b"answer", segment: 6, to, local: None };
+        let mut moved = Moved::default();
+        for _ in 0..2 {
+            post(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut moved);
+        }
+        let refused = super::super::Refusals::default();
+        assert_eq!((moved.returned, moved.told, moved.refused), (2, sent, refused));
     }
 
     #[test]

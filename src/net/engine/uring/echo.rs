@@ -18,9 +18,8 @@ use crate::sys::{self, Reply, ReplyBatch};
 /// Datagrams a turn; as many as `batch` has.
 const BATCH: usize = 64;
 
-/// Buffers: as many as a pull takes and half as many again, so that one call always finds some
-/// (`MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c is 32).
-const BUFFERS: usize = BATCH + 32;
+/// Buffers: as many as a pull takes. What finds none left waits in the socket for the next pull.
+const BUFFERS: usize = BATCH;
 
 /// Room for the control messages of one datagram: `CMSG_SPACE` of in_pktinfo (32) and in6_pktinfo
 /// (40), in multiples of 16 bytes.
@@ -82,6 +81,7 @@ impl UringEcho {
         }
         self.outbox.lay(kept.iter().map(reply));
         let mut queue = self.ring.submission();
+        let mut pushed = 0;
         for number in 0..count {
             let send = opcode::SendMsg::new(types::Fixed(0), self.outbox.header(number));
             let send = send.flags(libc::MSG_DONTWAIT as u32).build().user_data(number as u64);
@@ -90,13 +90,18 @@ impl UringEcho {
             // given back yet, the rest in the outbox, which nobody writes meanwhile.
             let queued = unsafe { queue.push(&send) };
             debug_assert!(queued.is_ok(), "a turn leaves no requests behind");
+            // Where there is no room after all, what is left counts as not tried.
+            if queued.is_err() {
+                break;
+            }
+            pushed += 1;
         }
         drop(queue);
         let mut results = 0;
         // Nothing waits, so one call brings all results, unless a signal comes between.
-        while results < count {
+        while results < pushed {
             moved.syscalls += 1;
-            let entered = self.ring.submit_and_wait(count - results);
+            let entered = self.ring.submit_and_wait(pushed - results);
             for result in self.ring.completion() {
                 self.results[result.user_data() as usize % BATCH] = result.result();
                 results += 1;
@@ -126,10 +131,12 @@ impl UringEcho {
                 NOT_TRIED => true,
                 code => {
                     // All results are in by now, so the queue is looked at once for all of them.
-                    let earlier = *earlier
-                        .get_or_insert_with(|| sys::take_queued_refusal(rx.socket()).is_some());
+                    let earlier = *earlier.get_or_insert_with(|| {
+                        let (queued, _) = sys::take_queued_refusals(rx.socket());
+                        moved.told += queued;
+                        queued > 0
+                    });
                     let earlier = earlier && !matches!(-code, libc::EAGAIN | libc::ENOBUFS);
-                    moved.told += u64::from(earlier);
                     let error = io::Error::from_raw_os_error(-code);
                     earlier || weigh(&error, rx.socket(), &reply, &mut true, moved) == Next::Again
                 }
@@ -149,9 +156,9 @@ impl Responder for UringEcho {
         moved.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
         moved.truncated += pull.truncated;
         if pull.errors > 0 {
-            match sys::take_queued_refusal(self.rx.socket()) {
-                Some(_) => moved.told += pull.errors,
-                None => moved.errors += pull.errors,
+            match sys::take_queued_refusals(self.rx.socket()) {
+                (0, _) => moved.errors += pull.errors,
+                (queued, _) => moved.told += queued,
             }
         }
         if pull.datagrams > 0 {

@@ -1,5 +1,7 @@
 //! What the one who converses wants, and how it leaves.
 
+use std::io;
+
 use super::{Carrier, Stage, Step, Talk, Tell};
 use crate::run::talk::datagrams::Said;
 use crate::run::talk::{TalkError, TalkEvent, TalkInput};
@@ -78,7 +80,13 @@ impl Talk {
         match &mut self.carrier {
             Carrier::Datagrams(_) => self.waiting.push_back((peer.who, bytes)),
             Carrier::Streams(streams) => {
-                streams.say(&peer, &bytes);
+                if !streams.say(&peer, &bytes) {
+                    if !self.options.unattended {
+                        return tell(TalkEvent::NoSuchPeer).map_err(TalkError::Output);
+                    }
+                    let (with, source) = (peer.who, io::ErrorKind::NotConnected.into());
+                    return Err(TalkError::Broken { with, source });
+                }
             }
         }
         match self.stage {

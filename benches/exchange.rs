@@ -156,6 +156,7 @@ fn ask(
         timeout: Nanos::from_millis(1_000),
         outstanding: Some(outstanding),
         recorded: None,
+        in_order: false,
         id_bits: 64,
     };
     let scenario = Scenario {

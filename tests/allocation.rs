@@ -217,6 +217,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
         timeout: Nanos::from_millis(500),
         outstanding,
         recorded: None,
+        in_order: false,
         id_bits: 64,
     };
     let slow = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());

@@ -12,7 +12,7 @@ use super::target::{Family, is_near, local_to, reach, resolve_at};
 use super::{lower, requests};
 use crate::payload::Requests;
 use crate::plan::{
-    Asking, EnginePair, EngineWord, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
+    Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
 };
 use crate::run::{self, Depth, Dialogue, Exchanger};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -141,6 +141,9 @@ fn dialogues(how: &How<'_>) -> Result<Asked, CliError> {
         if asked.by_size.is_empty() {
             (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
             asked.port = spec.port();
+        } else if let Some((what, _)) = asked.requests.split_once(" of ") {
+            // Of several sizes; the cells say of which.
+            asked.requests = what.to_owned();
         }
         let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
         asked.by_size.push((size, dialogue));
@@ -189,7 +192,7 @@ fn scenario(
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
     let base = Scenario {
         route: Route::Ask,
-        target: how.target.to_owned(),
+        target: named(how.target, target),
         sizes: sizes(),
         engines: vec![EngineWord::Auto],
         rates: vec![how.rate],
@@ -199,16 +202,28 @@ fn scenario(
             replies: asked.replies.clone(),
             timeout: how.timeout,
             outstanding: how.outstanding,
+            in_order: asked.by_size.iter().any(|(_, one)| one.matching.by_order()),
             recorded: recorded.filter(|_| how.cells.pace == PaceKind::Recorded).map(in_order),
             id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
         }),
         ..lower::elsewhere()
     };
+    // A capture is asked once through, unless somebody says otherwise.
+    let base = match &base.asking {
+        Some(Asking { recorded: Some(moments), .. }) => {
+            Scenario { limit: Limit::Count(moments.len() as u64), ..base }
+        }
+        _ => base,
+    };
     let mut scenario = lower::scenario(how.cells, base)?;
     scenario.sizes = sizes();
-    let alike = scenario.sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
-    scenario.engines = engines(&scenario.engines, how.kind, alike, machine)?;
+    scenario.engines = engines(&scenario.engines, how.kind, &scenario.sizes, machine)?;
     Ok(scenario)
+}
+
+/// The target as typed, with its address where that is not the same.
+fn named(typed: &str, target: SocketAddr) -> String {
+    if typed.parse() == Ok(target) { typed.to_owned() } else { format!("{typed} ({target})") }
 }
 
 /// The moments of a capture without its steps back, kept to the end of the process: a schedule
@@ -226,13 +241,16 @@ fn in_order(moments_ns: &[u64]) -> &'static [u64] {
 fn engines(
     asked: &[EngineWord],
     kind: &str,
-    alike: bool,
+    sizes: &[PayloadSize],
     machine: &Machine,
 ) -> Result<Vec<EngineWord>, CliError> {
+    let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
+    // Of nothing, no super-packet can be made.
+    let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
     let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     let auto = if kind == "ping" {
         EnginePair::PLAIN
-    } else if alike && machine.lacks(gso).is_none() {
+    } else if cuttable && machine.lacks(gso).is_none() {
         gso
     } else if machine.lacks(EnginePair::BATCH).is_none() {
         EnginePair::BATCH

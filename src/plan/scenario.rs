@@ -46,6 +46,8 @@ pub struct Asking {
     /// When the requests of a capture were sent, in nanoseconds since the first; never decreasing.
     #[serde(skip)]
     pub recorded: Option<&'static [u64]>,
+    /// Whether replies carry no id, and each answers the oldest request of its port.
+    pub in_order: bool,
     /// Bits of the id that tells requests of one port apart.
     pub id_bits: u32,
 }

@@ -21,6 +21,7 @@ pub(super) fn exchange(
     Some(Exchange {
         closed_or_open: if asking.outstanding.is_some() { "closed" } else { "open" }.to_owned(),
         outstanding: asking.outstanding.map(u64::from),
+        in_order: asking.in_order,
         timeout_ns: asking.timeout.0,
         requests: harvest.tx.sent,
         replies: rx.arrived + exchange.continued + exchange.stale,

@@ -17,6 +17,9 @@ pub struct Exchange {
     pub closed_or_open: String,
     /// Requests that may wait at once; `null` in an open loop.
     pub outstanding: Option<u64>,
+    /// Whether replies carry no id, so that each answers the oldest request of its port: where one
+    /// is missing, those behind it are taken for their neighbours.
+    pub in_order: bool,
     /// How long a reply was waited for, in ns.
     pub timeout_ns: u64,
     /// Requests that left.

@@ -3,7 +3,7 @@
 
 use super::ink::{Ink, Tone, glue, wrap};
 use super::rows::distinct;
-use crate::report::document::{Report, Warning};
+use crate::report::document::{Cell, Report, Warning};
 
 /// How many cells a warning names before it only counts them; arbitrary, about a line.
 const NAMED: usize = 3;
@@ -11,7 +11,9 @@ const NAMED: usize = 3;
 /// Warnings of the run, then those of cells, in order of first appearance; `None` without any.
 pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
-    let of_cells = report.cells.iter().flat_map(|cell| {
+    // What was asked only to learn what max is, has no row, and no figure to doubt.
+    let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
+    let of_cells = report.cells.iter().filter(shown).flat_map(|cell| {
         cell.warnings.iter().map(move |warning| (warning, Some(cell.id.as_str())))
     });
     let said: Vec<(&Warning, Option<&str>)> = whole_run.chain(of_cells).collect();

@@ -2,7 +2,7 @@
 
 use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
 use super::rows::distinct;
-use crate::report::document::{Cell, Exchange, Report};
+use crate::report::document::{Cell, Exchange, Report, Side};
 
 /// Whether datagrams were requests.
 pub(super) fn asks(report: &Report) -> bool {
@@ -16,14 +16,15 @@ fn hears(cell: &Cell) -> bool {
 
 /// All requests and replies of the run, each by its fate.
 pub(super) fn ledger(report: &Report, ink: Ink) -> String {
-    let all: Vec<_> = report.cells.iter().filter_map(|cell| cell.exchange.as_ref()).collect();
+    let cells = || report.cells.iter().filter(|cell| !cell.calibration);
+    let all: Vec<_> = cells().filter_map(|cell| cell.exchange.as_ref()).collect();
     let sum = |of: fn(&Exchange) -> u64| all.iter().map(|exchange| of(exchange)).sum::<u64>();
     let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
     let refused = |cell: &Cell| {
         let ledger = &cell.ledger;
         ledger.attempted - ledger.sent.min(ledger.attempted)
     };
-    let refused = item("refused", report.cells.iter().map(refused).sum());
+    let refused = item("refused", cells().map(refused).sum());
     let requests = item("requests", sum(|exchange| exchange.requests));
     if !report.cells.iter().any(hears) {
         return format!("{requests} (no reply is expected){GLUE}· {refused}");
@@ -68,6 +69,8 @@ pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<Strin
     let is_limit = |cell: &&Cell| {
         let missed = cell.schedule.as_ref().is_some_and(|schedule| {
             schedule.missed.saturating_mul(1_000) > schedule.scheduled * MISSED_PERMILLE
+                // What is missing on the other side is more.
+                && schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
         });
         cell.exchange.is_some()
             && cell.warnings.iter().any(|warning| match warning.code.as_str() {
@@ -85,6 +88,23 @@ pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<Strin
         limited.join(", ")
     );
     Some(ink.paint_lines(Tone::Doubt, wrap(&text, width, 2)).join("\n"))
+}
+
+/// Answers that came after the last request, where they are worth a word: more than one in a
+/// hundred; arbitrary.
+pub(super) fn behind_the_window(report: &Report) -> Option<String> {
+    let sides = || report.cells.iter().filter(|cell| !cell.calibration && cell.exchange.is_some());
+    let sum =
+        |of: fn(&Side) -> u64| sides().filter_map(|cell| cell.rx.as_ref()).map(of).sum::<u64>();
+    let (all, within) = (sum(|rx| rx.datagrams), sum(|rx| rx.datagrams_in_window));
+    let behind = all.saturating_sub(within);
+    (behind * 100 > all).then(|| {
+        format!(
+            "a second: replies that came while requests left; {} of {} came behind the last one",
+            grouped(behind),
+            grouped(all)
+        )
+    })
 }
 
 /// How requests and replies were paired, for the lines above the table.

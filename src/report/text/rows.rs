@@ -47,9 +47,10 @@ impl<'a> Sheet<'a> {
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
         let ways = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
         let (both, one_ended) = (ways.len() > 1, is_one_ended(report));
+        let asks = exchange::asks(report);
         let merged = match rates[..] {
             // Without latency there is nothing to join the other rate for.
-            ["max", other] | [other, "max"] if !one_ended => Some(other),
+            ["max", other] | [other, "max"] if !one_ended && !asks => Some(other),
             _ => None,
         };
         let lines: Vec<(&str, &str)> = match merged {
@@ -79,7 +80,6 @@ impl<'a> Sheet<'a> {
             }
         }
         let trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
-        let asks = exchange::asks(report);
         Self { rows, merged, trials, both, one_ended, asks }
     }
 

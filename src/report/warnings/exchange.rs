@@ -42,9 +42,45 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     })
 }
 
+/// Replies without an id, some of which are missing: those behind are taken for their neighbours.
+pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
+    (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
+        warning(
+            "order_lost",
+            format!(
+                "replies carry no id here, and {} are missing: from the first one on, each reply \
+                 was taken for that to an older request, so latency is too long and timeouts may \
+                 be others'; put an {{id}} into the request, or --id-at, if the server returns it",
+                exchange.timeouts
+            ),
+        )
+    })
+}
+
+/// A closed loop that had a rate, and no room to keep it.
+pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
+    (schedule.missed > 0).then(|| {
+        warning(
+            "window_full",
+            format!(
+                "{} of {} slots ({}) were missed: with {most} requests outstanding there was no \
+                 room for more, or the generator was late; without --outstanding all are asked on \
+                 schedule",
+                schedule.missed,
+                schedule.scheduled,
+                percent(schedule.missed, schedule.scheduled)
+            ),
+        )
+    })
+}
+
 /// Requests that were given up before their time.
 pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
+    // Whoever ended it early gave them up.
+    let exchange = cell.exchange.as_ref().filter(|_| !cell.cut_short)?;
     // Flat out, what was dropped on the way may be all that is given up: unless replies took so
     // long that the id of theirs was another's meanwhile.
     let longest_ns = cell.latency.as_ref().map_or(0, |latency| latency.max_ns);
@@ -76,6 +112,8 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // The counter is of the whole namespace, and what came back was not lost.
     let silent = requests.saturating_sub(exchange.replies);
     let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(silent);
+    let packets = known.map_or(0, |(all, own)| all.saturating_sub(own));
+    let own = exchange.own_drops.unwrap_or(0);
     let here = cell.ends.as_deref() == Some("together");
     let why = if here && at_server * 2 > *timeouts {
         format!(
@@ -87,10 +125,20 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         "the network says that nobody listens there (ICMP unreachable); check the address and \
          the port, and that the server runs"
             .to_owned()
+    } else if exchange.matched == 0 && exchange.replies > 0 {
+        "what came back was late, or answered nothing that was asked: see the other notes"
+            .to_owned()
     } else if exchange.matched == 0 {
         "nothing came back at all: check the address, the port, a firewall on the way, and \
          whether the server answers such requests"
             .to_owned()
+    } else if here && packets > 0 {
+        format!(
+            "{packets} packets found a receive buffer on this host full that is not ours, so the \
+             server's, and where it takes super-packets each of them held many; lower the --rate"
+        )
+    } else if here && own > 0 {
+        "udperf's own socket dropped replies, and no other counter of this host has them".to_owned()
     } else if here {
         "no counter of this host has them: the server read them and did not answer".to_owned()
     } else {
@@ -101,9 +149,10 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     Some(warning(
         "no_reply",
         format!(
-            "{timeouts} of {requests} requests ({}) had no reply within {}: {why}",
+            "{timeouts} of {requests} requests ({}) had no reply within {}{}: {why}",
             percent(*timeouts, *requests),
-            show_nanos(exchange.timeout_ns)
+            show_nanos(exchange.timeout_ns),
+            if cell.cut_short { ", or before the run was ended" } else { "" }
         ),
     ))
 }

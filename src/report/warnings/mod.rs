@@ -13,6 +13,8 @@
 //! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |
 //! | `foreign`, `corrupt`, `duplicate`, `late` | arrivals that are not once what was sent |
 //! | `generator_dropped`, `generator_limit` | the generator was the limit, not the server |
+//! | `order_lost` | replies without an id, some of them missing |
+//! | `window_full` | a closed loop could not keep its rate |
 //! | `given_up_early` | ids ran out before replies could come |
 //! | `no_reply`, `from_elsewhere` | requests were not answered, and what is known of why |
 //! | `unmatched`, `error_replies`, `late_replies`, `duplicate_replies` | what came back |
@@ -106,9 +108,11 @@ type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 /// All checks, worst first: what may make all figures wrong, then what explains some of them.
 const CHECKS: &[Check] = &[
     ledger::broken_ledger,
+    exchange::out_of_order,
     exchange::own_drops,
     exchange::generator_limit,
     timing::behind_schedule,
+    exchange::window_full,
     exchange::given_up,
     exchange::no_reply,
     exchange::elsewhere,

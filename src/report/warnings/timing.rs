@@ -83,6 +83,10 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 const LAG_LEAST_NS: u64 = 50_000;
 
 pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    // In a closed loop the window says more.
+    if cell.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some()) {
+        return None;
+    }
     let schedule = cell.schedule.as_ref()?;
     let late = schedule.lag.p99_ns.zip(lag_most_ns(cell)).filter(|(lag, most)| lag > most);
     let missed = exceeds_permille(schedule.missed, schedule.scheduled);

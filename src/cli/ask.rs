@@ -8,7 +8,7 @@ use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Times
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::output::complain;
-use super::target::{Family, is_near, local_to, reach, resolve_at};
+use super::target::{Family, is_near, local_to, reach, resolve_at, stranger};
 use super::{lower, requests};
 use crate::payload::Requests;
 use crate::plan::{
@@ -24,9 +24,9 @@ pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
         requests: Some(&args.requests),
         target: &args.target,
         outstanding: args.outstanding,
-        timeout: args.timeout,
-        allow_public: args.allow_public,
-        cells: &args.cells,
+        timeout: args.exchange.timeout,
+        allow_public: args.exchange.allow_public,
+        cells: &args.exchange.cells,
         // A closed loop has no rate unless it is given one.
         rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
     };
@@ -35,15 +35,15 @@ pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
 
 /// Asks whoever returns what it gets.
 pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
-    let open = !args.cells.rates.is_empty() || args.cells.bits.is_some();
+    let open = !args.exchange.cells.rates.is_empty() || args.exchange.cells.bits.is_some();
     let how = How {
         kind: "ping",
         requests: None,
         target: &args.target,
         outstanding: args.outstanding.or(if open { None } else { Some(1) }),
-        timeout: args.timeout,
-        allow_public: args.allow_public,
-        cells: &args.cells,
+        timeout: args.exchange.timeout,
+        allow_public: args.exchange.allow_public,
+        cells: &args.exchange.cells,
         rate: Rate::Max,
     };
     run(&how)
@@ -287,19 +287,14 @@ fn only(flag: &str) -> CliError {
 fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
     // An IPv4 group behind an IPv6 address is a group.
     let ip = target.ip().to_canonical();
-    let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     let cells = how.cells;
     let own_rate = matches!(cells.pace, PaceKind::Ramp { .. } | PaceKind::Recorded);
     let is_rated = !cells.rates.is_empty() || cells.bits.is_some() || own_rate;
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
         "a group or a broadcast address is no server; name one host".to_owned()
-    } else if is_near(ip) {
-        return Ok(());
-    } else if !how.allow_public {
-        format!("{ip} is a public address; say --allow-public if it is yours, and give a rate")
-    } else if scenario.rates.iter().any(endless) {
-        "a public address gets no unlimited traffic; give a --rate".to_owned()
-    } else if !is_rated {
+    } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
+        why
+    } else if !is_near(ip) && !is_rated {
         "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
     } else {
         return Ok(());

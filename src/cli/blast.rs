@@ -8,12 +8,12 @@ use super::args::BlastArgs;
 use super::cells::{self, Files, Job, stop_on_signals};
 use super::error::{CliError, Exit};
 use super::lower;
-use super::target::{Family, is_near, place, reach};
+use super::target::{Family, place, reach, stranger};
 use crate::net::Options;
 use crate::plan::{Machine, Missing, Route, Scenario};
 use crate::report::{self, document::Clock};
 use crate::run::{self, Alone, Blast, Depth, Peer, RunError};
-use crate::unit::{Place, Rate};
+use crate::unit::Place;
 use crate::wire::control::Key;
 
 /// Measures the path to the target.
@@ -122,12 +122,8 @@ fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), C
     } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
         "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
             .to_owned()
-    } else if is_near(target) {
-        return Ok(());
-    } else if !args.allow_public {
-        format!("{target} is a public address; say --allow-public if it is yours, and give a rate")
-    } else if scenario.rates.iter().any(|rate| matches!(rate, Rate::Max | Rate::OfMax(_))) {
-        "a public address gets no unlimited traffic; give a --rate".to_owned()
+    } else if let Some(why) = stranger(target, args.allow_public, &scenario.rates) {
+        why
     } else {
         return Ok(());
     };

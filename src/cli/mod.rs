@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, LoadArgs,
-    MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, ExchangeArgs,
+    LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs,
     SourceArgs, Spread, TalkArgs, Turn,
 };
 pub use error::{CliError, Exit};

@@ -7,7 +7,7 @@ use super::error::CliError;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::Scenario;
 use crate::run::RunError;
-use crate::unit::{Place, SocketName};
+use crate::unit::{Place, Rate, SocketName};
 
 /// Which family is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,21 @@ pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// Why strangers at this address are left alone: they get what they are meant to get, and no more
+/// than somebody chose; `None` where nothing speaks against it.
+pub(crate) fn stranger(addr: IpAddr, allow_public: bool, rates: &[Rate]) -> Option<String> {
+    let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
+    if is_near(addr) {
+        None
+    } else if !allow_public {
+        let why = "is a public address; say --allow-public if it is yours, and give a rate";
+        Some(format!("{addr} {why}"))
+    } else {
+        let why = "a public address gets no unlimited traffic; give a --rate";
+        rates.iter().any(endless).then(|| why.to_owned())
+    }
 }
 
 /// Whether traffic to this address stays with those who can be expected to want it: loopback,

@@ -283,7 +283,8 @@ fn schedule(timing: &measure::Timing) -> Schedule {
     }
 }
 
-fn spread(of: &measure::Latency) -> Spread {
+/// Three points of a distribution.
+pub(super) fn spread(of: &measure::Latency) -> Spread {
     Spread { p50_ns: of.quantile_ns(0.5), p99_ns: of.quantile_ns(0.99), max_ns: of.max_ns() }
 }
 

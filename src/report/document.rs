@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
-pub use echo::{EchoDocument, EchoLateness};
+pub use echo::EchoDocument;
 pub use exchange::Exchange;
 pub use host::{Capability, Host};
 pub use ledger::{Ledger, LostAt, Refused};

@@ -1,6 +1,7 @@
 //! From what an echo server counted to its document.
 
-use super::document::{EchoDocument, EchoLateness, Host, Refused, Tool};
+use super::build::spread;
+use super::document::{EchoDocument, Host, Tool};
 use crate::measure::EchoTally;
 use crate::plan::{DropRule, EchoKind, WaitKind};
 use crate::unit::Nanos;
@@ -50,22 +51,12 @@ pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
         returned: tally.returned,
         returned_bytes: tally.returned_bytes,
         pps: active_ns.filter(|&ns| ns > 0).map(|ns| tally.returned as f64 * 1e9 / ns as f64),
-        refused: Refused {
-            would_block: refused.would_block,
-            no_buffers: refused.no_buffers,
-            unreachable: refused.unreachable,
-            too_big: refused.too_big,
-            other: refused.other,
-        },
+        refused: refused.into(),
         dropped: tally.dropped,
         unanswered: tally.unanswered,
         overflow: tally.overflow,
         waiting: tally.waiting,
-        lateness: facts.delay.map(|_| EchoLateness {
-            p50_ns: lateness.quantile_ns(0.5),
-            p99_ns: lateness.quantile_ns(0.99),
-            max_ns: lateness.max_ns(),
-        }),
+        lateness: facts.delay.map(|_| spread(lateness)),
         told_unreachable: tally.told,
         cut: tally.cut,
         socket_drops: tally.socket_drops,

@@ -25,17 +25,9 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
-    /// How long a reply is waited for
-    #[arg(long, value_name = "DUR", default_value = "1s")]
-    pub timeout: Nanos,
-
-    /// Ask addresses outside loopback, private and link-local ranges; needs a rate
-    #[arg(long)]
-    pub allow_public: bool,
-
-    /// What is measured, and how
+    /// What holds of every exchange
     #[command(flatten)]
-    pub cells: CellArgs,
+    pub exchange: ExchangeArgs,
 }
 
 /// Round-trip time to whoever returns what it gets: `udperf echo`, `udperf sink`, or any other.
@@ -50,6 +42,14 @@ pub struct PingArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
+    /// What holds of every exchange
+    #[command(flatten)]
+    pub exchange: ExchangeArgs,
+}
+
+/// What holds of every exchange, whoever is asked.
+#[derive(Debug, Args)]
+pub struct ExchangeArgs {
     /// How long a reply is waited for
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub timeout: Nanos,

@@ -10,7 +10,7 @@ mod requests;
 mod talk;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
-pub use ask::{LoadArgs, PingArgs};
+pub use ask::{ExchangeArgs, LoadArgs, PingArgs};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;

@@ -1,7 +1,7 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
 use crate::measure::{self, Ends, Harvest};
-use crate::report::document::{Kernel, Ledger, LostAt, Packets, Refused};
+use crate::report::document::{Kernel, Ledger, LostAt, Packets};
 
 pub(super) fn packets(harvest: &Harvest) -> Packets {
     let Harvest { tx, rx, super_packets, .. } = harvest;
@@ -24,13 +24,7 @@ pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
     Ledger {
         attempted: ledger.attempted,
         sent: ledger.sent,
-        refused: Refused {
-            would_block: refused.would_block,
-            no_buffers: refused.no_buffers,
-            unreachable: refused.unreachable,
-            too_big: refused.too_big,
-            other: refused.other,
-        },
+        refused: refused.into(),
         received: known(ledger.received),
         lost: known(ledger.lost),
         lost_at: LostAt {

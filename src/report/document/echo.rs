@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Refused, Tool};
+use super::{Host, Refused, Spread, Tool};
 
 /// What an echo server returned, `kind` `echo`. Each datagram has one fate: `received` = `returned`
 /// + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
@@ -60,7 +60,7 @@ pub struct EchoDocument {
     /// Datagrams that were still waiting for their moment at the end.
     pub waiting: u64,
     /// How much later than their moment delayed datagrams left.
-    pub lateness: Option<EchoLateness>,
+    pub lateness: Option<Spread>,
     /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
     /// room for that. Those count as returned.
     pub told_unreachable: u64,
@@ -82,15 +82,4 @@ pub struct EchoDocument {
     pub more_clients: bool,
     /// Datagrams received by each worker.
     pub by_worker: Vec<u64>,
-}
-
-/// How much later than their moment delayed datagrams left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EchoLateness {
-    /// Median.
-    pub p50_ns: Option<u64>,
-    /// 99th percentile.
-    pub p99_ns: Option<u64>,
-    /// The latest one.
-    pub max_ns: Option<u64>,
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure;
+
 /// Every datagram by fate. What only the receiving side knows is `null` where nothing is known of
 /// that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +53,13 @@ pub struct Refused {
     pub too_big: u64,
     /// Anything else.
     pub other: u64,
+}
+
+impl From<measure::Refused> for Refused {
+    fn from(refused: measure::Refused) -> Self {
+        let measure::Refused { would_block, no_buffers, unreachable, too_big, other } = refused;
+        Self { would_block, no_buffers, unreachable, too_big, other }
+    }
 }
 
 /// Lost datagrams by place; `null` where this system does not count.

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
-use super::cells::{self, Files, Job, stop_on_signals};
+use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::output::complain;
 use super::target::{Family, is_near, local_to, reach, resolve_at, stranger};
@@ -14,11 +15,17 @@ use crate::payload::Requests;
 use crate::plan::{
     Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
 };
+use crate::report;
 use crate::run::{self, Depth, Dialogue, Exchanger};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
-/// Asks a server.
+/// Asks a server, and says what there is.
 pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
+    cells::run(&args.exchange.cells.output, |stop| measure_load(args, stop))
+}
+
+/// Asks a server.
+pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let how = How {
         kind: "load",
         requests: Some(&args.requests),
@@ -30,7 +37,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
         // A closed loop has no rate unless it is given one.
         rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
     };
-    run(&how)
+    measure(&how, stop)
 }
 
 /// Asks whoever returns what it gets.
@@ -46,7 +53,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
         cells: &args.exchange.cells,
         rate: Rate::Max,
     };
-    run(&how)
+    cells::run(&how.cells.output, |stop| measure(&how, stop))
 }
 
 /// What both commands say of an exchange.
@@ -62,7 +69,7 @@ struct How<'a> {
     rate: Rate,
 }
 
-fn run(how: &How<'_>) -> Result<Exit, CliError> {
+fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(how.cells.ipv4, how.cells.ipv6);
     if how.target.starts_with("unix:") {
@@ -74,8 +81,6 @@ fn run(how: &How<'_>) -> Result<Exit, CliError> {
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
-    let output = &how.cells.output;
-    let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
@@ -87,14 +92,14 @@ fn run(how: &How<'_>) -> Result<Exit, CliError> {
     }
     let is_here =
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
-    let stop = stop_on_signals()?;
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
     let bed = Exchanger::new(target, asked.by_size, is_here);
-    let (kind, left_out) = (how.kind, Vec::new());
+    let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
+    let code_name: Option<report::CodeName<'_>> = Some(&name);
     let job =
-        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-    cells::run_named(job, Some(&name), |_report, _bed| {})
+        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    cells::measure(job, |_report, _bed| {})
 }
 
 /// What is asked.

@@ -1,27 +1,32 @@
 //! `udperf bench`: both ends in this process.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::BenchArgs;
-use super::cells::{self, Files, Job, stop_on_signals};
+use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::lower;
 use crate::run::{self, Depth, OneHost};
 
-/// Measures this host.
+/// Measures this host, and says what there is.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
+    cells::run(&args.cells.output, |stop| measure(args, stop))
+}
+
+/// Measures this host.
+pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let mut scenario = lower::bench(args)?;
-    let output = &args.cells.output;
-    let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
     let mut machine = run::machine(&facts);
     lower::without_ip(&scenario, &mut machine);
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);
-    let (stop, bed) = (stop_on_signals()?, OneHost::default());
-    let kind = "bench";
+    let (kind, bed, code_name, quiet) =
+        ("bench", OneHost::default(), None, args.cells.output.quiet);
     let job =
-        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-    cells::run(job, |_report, _bed| {})
+        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    cells::measure(job, |_report, _bed| {})
 }

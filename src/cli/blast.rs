@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::args::BlastArgs;
-use super::cells::{self, Files, Job, stop_on_signals};
+use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::lower;
 use super::target::{Family, place, reach, stranger};
@@ -16,8 +18,13 @@ use crate::run::{self, Alone, Blast, Depth, Peer, RunError};
 use crate::unit::Place;
 use crate::wire::control::Key;
 
-/// Measures the path to the target.
+/// Measures the path to the target, and says what there is.
 pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
+    cells::run(&args.cells.output, |stop| measure(args, stop))
+}
+
+/// Measures the path to the target.
+pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
     let target = place(&args.target, family)?;
@@ -29,30 +36,37 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
         }
         Place::Unix(target) => lower::blast_unix(args, target)?,
     };
-    let output = &args.cells.output;
-    let files = Files::check(output)?;
     let key = key(args.key_file.as_deref())?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let facts = run::survey(Depth::Quick);
     let mut machine = run::machine(&facts);
-    let stop = stop_on_signals()?;
     let nonce = nonce()?;
     let kind = "blast";
-    let left_out = Vec::new();
+    let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
     if let (Route::Alone, Place::Ip(target)) = (scenario.route, target) {
         reach(&scenario, target)?;
         let bed = Alone::new(target, nonce as u16);
-        let job =
-            Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-        return cells::run(job, |_report, _bed| {});
+        let job = Job {
+            kind,
+            scenario,
+            machine,
+            facts,
+            left_out,
+            bed,
+            code_name,
+            quiet,
+            stop,
+            started_at,
+        };
+        return cells::measure(job, |_report, _bed| {});
     }
     let bed = open(&scenario, target, args.port, key, nonce)?;
     lower::without_ip(&scenario, &mut machine);
     lack(&mut machine, bed.peer().missing);
     let asked = scenario.clone();
     let job =
-        Job { kind, scenario, machine, facts, left_out, bed, output, files, stop, started_at };
-    cells::run(job, |report, blast| {
+        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    cells::measure(job, |report, blast| {
         // By now, clocks have been compared all through the run.
         let peer = blast.peer();
         report.host.peer = Some(Box::new(report::host(&peer.facts)));

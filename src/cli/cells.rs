@@ -15,7 +15,7 @@ use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
-use crate::run::{self, Bed, Measured, Observer, Outcome, Progress};
+use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
 
 /// What is to be measured, and where.
 pub(crate) struct Job<'a, B> {
@@ -28,26 +28,47 @@ pub(crate) struct Job<'a, B> {
     pub(crate) left_out: Vec<Missing>,
     /// Where cells are measured.
     pub(crate) bed: B,
-    pub(crate) output: &'a OutputArgs,
-    pub(crate) files: Files,
-    pub(crate) stop: Arc<AtomicBool>,
+    /// What codes of the protocol are called, where replies carry such.
+    pub(crate) code_name: Option<CodeName<'a>>,
+    /// Whether progress is not to be shown.
+    pub(crate) quiet: bool,
+    pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
 }
 
-/// Measures, reports, and says how to end. `complete` adds what only the command and its bed know.
-pub(crate) fn run<B: Bed>(
-    job: Job<'_, B>,
-    complete: impl FnOnce(&mut Report, &B),
-) -> Result<Exit, CliError> {
-    run_named(job, None, complete)
+/// What was measured, well or not.
+pub(crate) struct Taken {
+    pub(crate) report: Report,
+    /// What ended the run early.
+    pub(crate) error: Option<RunError>,
+    /// Whether it was stopped from outside.
+    pub(crate) interrupted: bool,
 }
 
-/// The same where replies carry codes of a protocol, which `code_name` gives their names.
-pub(crate) fn run_named<B: Bed>(
-    job: Job<'_, B>,
-    code_name: Option<CodeName<'_>>,
-    complete: impl FnOnce(&mut Report, &B),
+/// Runs a command that measures: its files are found writable first, then it measures, and what
+/// there is is shown, written and judged.
+pub(crate) fn run(
+    output: &OutputArgs,
+    measure: impl FnOnce(&Arc<AtomicBool>) -> Result<Taken, CliError>,
 ) -> Result<Exit, CliError> {
+    let files = Files::check(output)?;
+    let taken = measure(&stop_on_signals()?)?;
+    // A file that fails takes neither the result on standard output nor the other files along.
+    let shown = show(&taken.report, output);
+    files.write(&taken.report)?;
+    shown?;
+    match taken {
+        Taken { error: Some(error), .. } => Err(error.into()),
+        Taken { interrupted: true, .. } => Ok(Exit::Interrupted),
+        Taken { report, .. } => Ok(judge(&report, output)),
+    }
+}
+
+/// Measures. `complete` adds what only the command and its bed know.
+pub(crate) fn measure<B: Bed>(
+    job: Job<'_, B>,
+    complete: impl FnOnce(&mut Report, &B),
+) -> Result<Taken, CliError> {
     let Job {
         kind,
         scenario,
@@ -55,21 +76,21 @@ pub(crate) fn run_named<B: Bed>(
         facts,
         left_out,
         mut bed,
-        output,
-        files,
+        code_name,
+        quiet,
         stop,
         started_at,
     } = job;
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, &mut bed, &stop)).transpose()?;
+    let choice = auto.then(|| run::choose(&scenario, &machine, &mut bed, stop)).transpose()?;
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let line = progress::Line::new(output.quiet);
+    let line = progress::Line::new(quiet);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells: Vec::new() };
-    let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, &stop, &mut recorder);
+    let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
     let Recorder { line, cells, .. } = recorder;
     line.finish();
     if cells.is_empty()
@@ -80,14 +101,7 @@ pub(crate) fn run_named<B: Bed>(
     let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
     report.choice = choice.as_ref().map(report::choice);
     complete(&mut report, &bed);
-    // A file that fails takes neither the result on standard output nor the other files along.
-    let shown = show(&report, output);
-    files.write(&report)?;
-    shown?;
-    if let Some(error) = error {
-        return Err(error.into());
-    }
-    if interrupted { Ok(Exit::Interrupted) } else { Ok(judge(&report, output)) }
+    Ok(Taken { report, error, interrupted })
 }
 
 /// Shows progress, and turns each cell into its part of the document as soon as it was measured:

@@ -150,6 +150,14 @@ pub struct Cell {
     pub warnings: Vec<Warning>,
 }
 
+impl Cell {
+    /// Whether it asked for more only where answers came: then its latency is not that of a queue.
+    #[must_use]
+    pub fn is_closed_loop(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some())
+    }
+}
+
 /// Engines, asked for and really used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Engine {

@@ -13,6 +13,8 @@ mod findings;
 pub(crate) mod fixture;
 pub mod hdr;
 mod legs;
+pub mod metric;
+pub mod read;
 mod schema;
 mod sink;
 pub mod text;

@@ -1,6 +1,6 @@
 //! Conditions under which a run counts as failed: `loss>0.1%`, `p99>200us`, `rx_pps<200k`.
 
-mod metric;
+mod field;
 #[cfg(test)]
 mod tests;
 
@@ -8,14 +8,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::document::{Cell, Report};
-use metric::{Cells, Kind, METRICS, Metric};
+use super::metric::{self, Cells, Kind, Metric};
+use field::Field;
 
 /// A condition that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// Not a metric, a comparison and a value.
     #[error(
-        "--fail-if '{asked}' is no condition; write a metric, one of > >= < <= == !=, and a value, \
+        "'{asked}' is no condition; write a metric, one of > >= < <= == !=, and a value, \
          such as loss>0.1% or p99>200us"
     )]
     Shape {
@@ -23,7 +24,11 @@ pub enum ConditionError {
         asked: String,
     },
     /// A metric that does not exist.
-    #[error("--fail-if '{asked}': there is no metric '{metric}'; there are {}", metric::list())]
+    #[error(
+        "'{asked}': there is no metric '{metric}'; there are {}, and the number fields of a cell by \
+         their path, such as latency.p99_9_ns",
+        metric::list()
+    )]
     Metric {
         /// As typed.
         asked: String,
@@ -31,7 +36,7 @@ pub enum ConditionError {
         metric: String,
     },
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
-    #[error("--fail-if '{asked}': {value} of what? write {value}us, {value}ms or {value}s")]
+    #[error("'{asked}': {value} of what? write {value}us, {value}ms or {value}s")]
     NoUnit {
         /// As typed.
         asked: String,
@@ -39,12 +44,12 @@ pub enum ConditionError {
         value: String,
     },
     /// A value that this metric cannot be compared with.
-    #[error("--fail-if '{asked}': {metric} cannot be compared with '{value}'; write {takes}")]
+    #[error("'{asked}': {metric} cannot be compared with '{value}'; write {takes}")]
     Value {
         /// As typed.
         asked: String,
         /// The metric.
-        metric: &'static str,
+        metric: String,
         /// The part that was to be a value.
         value: String,
         /// What would do.
@@ -88,6 +93,42 @@ impl Comparison {
     }
 }
 
+/// What a condition is about.
+#[derive(Debug, Clone)]
+enum Figure {
+    /// It has a name.
+    Named(&'static Metric),
+    /// It has a place in the document.
+    Field(Field),
+}
+
+impl Figure {
+    fn named(name: &str) -> Option<Self> {
+        Metric::named(name).map(Self::Named).or_else(|| Field::at(name).map(Self::Field))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Named(metric) => metric.name,
+            Self::Field(field) => &field.path,
+        }
+    }
+
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Named(metric) => metric.kind,
+            Self::Field(field) => field.kind,
+        }
+    }
+
+    fn of(&self, cell: &Cell) -> Option<f64> {
+        match self {
+            Self::Named(metric) => (metric.of)(cell),
+            Self::Field(field) => field.of(cell),
+        }
+    }
+}
+
 /// A condition under which a run counts as failed.
 ///
 /// It is looked at cell by cell; what was measured only to learn what `max` is, never counts.
@@ -96,14 +137,14 @@ impl Comparison {
 ///   out, latency is mostly the queue, and there is no schedule.
 /// - Rates (`rx_pps`, `tx_pps`, `rx_bits`, `tx_bits`): the cells at `max` where there are any, else
 ///   all.
-/// - `loss` and all other counts: every cell.
+/// - `loss`, all other counts, and fields by their path: every cell.
 ///
 /// A figure that is not known fails: a check that cannot be made must not pass in silence. Where
 /// `p99_with_loss` falls among the lost datagrams, it is infinite.
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,
-    metric: &'static Metric,
+    figure: Figure,
     comparison: Comparison,
     limit: f64,
 }
@@ -116,7 +157,7 @@ pub struct Failure {
     /// Its trial.
     pub trial: u32,
     /// The metric.
-    pub metric: &'static str,
+    pub metric: String,
     /// The condition as typed.
     pub condition: String,
     /// What was measured, with its unit, in all digits that the comparison saw.
@@ -132,10 +173,10 @@ impl Condition {
             return vec![self.failure("run", 0, "unknown: nothing was measured".to_owned())];
         }
         let check = |cell: &&Cell| {
-            let actual = match (self.metric.of)(cell) {
+            let actual = match self.figure.of(cell) {
                 None => self.unknown(cell),
                 Some(actual) if self.comparison.holds(actual, self.limit) => {
-                    self.metric.kind.show(actual)
+                    self.figure.kind().show(actual)
                 }
                 Some(_) => return None,
             };
@@ -144,11 +185,23 @@ impl Condition {
         cells.iter().filter_map(check).collect()
     }
 
+    /// Whether it holds in this cell; `None` where its figure is not known.
+    #[must_use]
+    pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
+        Some(self.comparison.holds(self.figure.of(cell)?, self.limit))
+    }
+
+    /// Its figure in this cell, as people read it; `None` where it is not known.
+    #[must_use]
+    pub fn shown_in(&self, cell: &Cell) -> Option<String> {
+        self.figure.of(cell).map(|actual| self.figure.kind().show(actual))
+    }
+
     /// Why there is no figure.
     fn unknown(&self, cell: &Cell) -> String {
         match &cell.latency {
-            Some(latency) if self.metric.withheld => {
-                let within = self.metric.kind.show(latency.bound_ns as f64);
+            Some(latency) if matches!(&self.figure, Figure::Named(metric) if metric.withheld) => {
+                let within = self.figure.kind().show(latency.bound_ns as f64);
                 format!("unknown: below {within}, within which latency is known")
             }
             _ => "unknown: it could not be measured".to_owned(),
@@ -159,7 +212,7 @@ impl Condition {
         Failure {
             cell: cell.to_owned(),
             trial,
-            metric: self.metric.name,
+            metric: self.figure.name().to_owned(),
             condition: self.text.clone(),
             actual,
         }
@@ -168,10 +221,14 @@ impl Condition {
     /// The cells that the metric is looked for in.
     fn cells<'a>(&self, report: &'a Report) -> Vec<&'a Cell> {
         let all = || report.cells.iter().filter(|cell| !cell.calibration);
-        let some: Vec<_> = match self.metric.cells {
-            Cells::Paced => all().filter(|cell| cell.pace.is_some()).collect(),
-            Cells::FlatOut => all().filter(|cell| cell.pace.is_none()).collect(),
-            Cells::All => Vec::new(),
+        let some: Vec<_> = match &self.figure {
+            Figure::Named(Metric { cells: Cells::Paced, .. }) => {
+                all().filter(|cell| cell.pace.is_some()).collect()
+            }
+            Figure::Named(Metric { cells: Cells::FlatOut, .. }) => {
+                all().filter(|cell| cell.pace.is_none()).collect()
+            }
+            Figure::Named(_) | Figure::Field(_) => Vec::new(),
         };
         if some.is_empty() { all().collect() } else { some }
     }
@@ -193,23 +250,23 @@ impl FromStr for Condition {
         };
         let (name, comparison, value) =
             split(text).ok_or_else(|| ConditionError::Shape { asked: asked() })?;
-        let Some(metric) = METRICS.iter().find(|metric| metric.name == name) else {
+        let Some(figure) = Figure::named(&name) else {
             return Err(ConditionError::Metric { asked: asked(), metric: name });
         };
-        let Some(limit) = metric.kind.read(&value) else {
+        let Some(limit) = figure.kind().read(&value) else {
             let bare = value.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.is_finite());
-            return Err(if metric.kind == Kind::Time && bare {
+            return Err(if figure.kind() == Kind::Time && bare {
                 ConditionError::NoUnit { asked: asked(), value }
             } else {
                 ConditionError::Value {
                     asked: asked(),
-                    metric: metric.name,
+                    takes: figure.kind().takes(),
+                    metric: name,
                     value,
-                    takes: metric.kind.takes(),
                 }
             });
         };
-        Ok(Self { text: asked(), metric, comparison, limit })
+        Ok(Self { text: asked(), figure, comparison, limit })
     }
 }
 

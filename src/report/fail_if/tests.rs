@@ -45,30 +45,30 @@ fn conditions_read_back_as_typed() {
 
 #[test]
 fn every_metric_is_read() {
-    for metric in &METRICS {
+    for metric in &metric::METRICS {
         let value = match metric.kind {
             Kind::Share => "1%",
             Kind::Time => "1us",
             Kind::Packets => "1k",
             Kind::Bits => "1Mbit",
-            Kind::Count => "1",
+            Kind::Count | Kind::Number => "1",
         };
         let text = format!("{}>{value}", metric.name);
-        assert_eq!(condition(&text).metric.name, metric.name);
+        assert_eq!(condition(&text).figure.name(), metric.name);
     }
 }
 
 #[test]
 fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
-    assert_eq!(error("p99>200"), "--fail-if 'p99>200': 200 of what? write 200us, 200ms or 200s");
+    assert_eq!(error("p99>200"), "'p99>200': 200 of what? write 200us, 200ms or 200s");
     assert_eq!(
         error("loss=1%"),
-        "--fail-if 'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
+        "'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
          value, such as loss>0.1% or p99>200us"
     );
     assert_eq!(
         error("loss>5"),
-        "--fail-if 'loss>5': loss cannot be compared with '5'; write a percentage such as 0.1%, \
+        "'loss>5': loss cannot be compared with '5'; write a percentage such as 0.1%, \
          or a share below 1 such as 0.001"
     );
     let error = error("p98>1ms");

@@ -1,42 +1,83 @@
-//! What a condition can be about: names, units, and where each figure is in a cell.
+//! The figures of a cell that have a name: their units, where each is in the document, and which
+//! way is better.
 
-use crate::report::document::{Cell, Latency, Schedule};
-use crate::report::with_loss::{WithLoss, p99_with_loss};
+use super::document::{Cell, Latency, Schedule};
+use super::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{Nanos, Rate, parse_count};
 
 /// What kind of number a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// 0 to 1.
     Share,
     /// In ns.
     Time,
-    /// A second.
+    /// Datagrams a second.
     Packets,
-    /// A second.
+    /// Bits of payload a second.
     Bits,
+    /// A whole number.
     Count,
+    /// Any other number.
+    Number,
+}
+
+/// Which way a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+    /// It says how it was, not how good.
+    Neither,
 }
 
 /// Which cells a metric is looked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cells {
+pub enum Cells {
     /// Those with a rate, or all.
     Paced,
     /// Those at `max`, or all.
     FlatOut,
+    /// All.
     All,
 }
 
 /// A figure of a cell that has a name.
 #[derive(Debug)]
-pub(super) struct Metric {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) cells: Cells,
+pub struct Metric {
+    /// As users write it.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// Which cells it is looked for in.
+    pub cells: Cells,
+    /// Which way it is better.
+    pub better: Better,
     /// `None` where it is not known.
-    pub(super) of: fn(&Cell) -> Option<f64>,
+    pub of: fn(&Cell) -> Option<f64>,
     /// Whether it is withheld below the bound that latency is known within.
-    pub(super) withheld: bool,
+    pub withheld: bool,
+}
+
+impl Metric {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        METRICS.iter().find(|metric| metric.name == name)
+    }
+
+    /// Whether it says something of this cell: flat out, latency is mostly the queue, and at a
+    /// rate that was asked for, what is delivered is that rate.
+    #[must_use]
+    pub fn suits(&self, cell: &Cell) -> bool {
+        match self.cells {
+            Cells::Paced => cell.pace.is_some() || cell.is_closed_loop(),
+            Cells::FlatOut => cell.pace.is_none(),
+            Cells::All => true,
+        }
+    }
 }
 
 const fn metric(
@@ -45,7 +86,17 @@ const fn metric(
     cells: Cells,
     of: fn(&Cell) -> Option<f64>,
 ) -> Metric {
-    Metric { name, kind, cells, of, withheld: false }
+    Metric { name, kind, cells, better: Better::Lower, of, withheld: false }
+}
+
+/// A rate: more is better.
+const fn rate(name: &'static str, kind: Kind, of: fn(&Cell) -> Option<f64>) -> Metric {
+    Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
+}
+
+/// How much there was: neither good nor bad.
+const fn amount(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    Metric { better: Better::Neither, ..count(name, of) }
 }
 
 const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
@@ -61,7 +112,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub(super) static METRICS: [Metric; 33] = [
+pub static METRICS: [Metric; 33] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
@@ -83,12 +134,12 @@ pub(super) static METRICS: [Metric; 33] = [
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
     time("in_socket_p99", |c| c.in_socket.as_ref()?.p99_ns.map(|ns| ns as f64)),
-    metric("rx_pps", Kind::Packets, Cells::FlatOut, |c| c.rx.as_ref()?.pps),
-    metric("tx_pps", Kind::Packets, Cells::FlatOut, |c| c.tx.pps),
-    metric("rx_bits", Kind::Bits, Cells::FlatOut, |c| c.rx.as_ref()?.bits_per_second),
-    metric("tx_bits", Kind::Bits, Cells::FlatOut, |c| c.tx.bits_per_second),
-    count("sent", |c| Some(c.ledger.sent as f64)),
-    count("received", |c| Some(c.ledger.received? as f64)),
+    rate("rx_pps", Kind::Packets, |c| c.rx.as_ref()?.pps),
+    rate("tx_pps", Kind::Packets, |c| c.tx.pps),
+    rate("rx_bits", Kind::Bits, |c| c.rx.as_ref()?.bits_per_second),
+    rate("tx_bits", Kind::Bits, |c| c.tx.bits_per_second),
+    amount("sent", |c| Some(c.ledger.sent as f64)),
+    amount("received", |c| Some(c.ledger.received? as f64)),
     count("lost", |c| Some(c.ledger.lost? as f64)),
     count("unaccounted", |c| Some(c.ledger.unaccounted? as f64)),
     count("refused", |c| {
@@ -110,7 +161,8 @@ pub(super) static METRICS: [Metric; 33] = [
 ];
 
 /// All names, for errors.
-pub(super) fn list() -> String {
+#[must_use]
+pub fn list() -> String {
     let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
     names.join(", ")
 }
@@ -125,7 +177,8 @@ fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
 
 impl Kind {
     /// Reads a limit of this kind; `None` where it is none.
-    pub(super) fn read(self, value: &str) -> Option<f64> {
+    #[must_use]
+    pub fn read(self, value: &str) -> Option<f64> {
         let number: Option<f64> = value.parse().ok();
         match self {
             Self::Share => match value.strip_suffix('%') {
@@ -152,23 +205,30 @@ impl Kind {
                 _ => None,
             },
             Self::Count => parse_count(value).ok().map(|count| count as f64),
+            Self::Number => {
+                let count = || parse_count(value).ok().map(|count| count as f64);
+                number.filter(|number| number.is_finite()).or_else(count)
+            }
         }
     }
 
     /// What a limit of this kind looks like, for errors.
-    pub(super) const fn takes(self) -> &'static str {
+    #[must_use]
+    pub const fn takes(self) -> &'static str {
         match self {
             Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
             Self::Time => "a duration with its unit, such as 200us or 1.5ms",
             Self::Packets => "datagrams a second, such as 200k (K = 1000)",
             Self::Bits => "bits of payload a second, such as 1Gbit (G = 1000³)",
             Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
+            Self::Number => "a number, such as 0, 1.5 or 10k (K = 1000)",
         }
     }
 
     /// A figure of this kind in as many digits as tell it from a limit beside it: whoever reads
     /// `200 µs` where 200.4 failed against 200, finds no fault.
-    pub(super) fn show(self, value: f64) -> String {
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
         if value.is_infinite() {
             return "infinite: it falls among the lost".to_owned();
         }
@@ -183,6 +243,7 @@ impl Kind {
             Self::Packets => format!("{} pps", significant(value)),
             Self::Bits => format!("{} bit/s", significant(value)),
             Self::Count => format!("{value}"),
+            Self::Number => format!("{}", significant(value)),
         }
     }
 }

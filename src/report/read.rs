@@ -1,0 +1,226 @@
+//! Stored documents, read again: what is not one of ours, not whole, or no longer true to itself,
+//! is refused by name.
+
+use serde::Deserialize;
+
+use super::document::{Cell, Report, SCHEMA};
+
+/// A text that is no document to go on with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It ends in the middle.
+    #[error("it ends in the middle ({reason}): it was not written whole; take another copy")]
+    Truncated {
+        /// What the parser says.
+        reason: String,
+    },
+    /// No JSON at all.
+    #[error("it is no JSON ({reason}); give a document as -J writes it")]
+    NotJson {
+        /// What the parser says.
+        reason: String,
+    },
+    /// JSON of something else.
+    #[error(
+        "it is no document of udperf: it has no \"schema\": \"{SCHEMA}\"; give one that -J wrote"
+    )]
+    Foreign,
+    /// Of a udperf to come.
+    #[error(
+        "it is of schema {found}, and this udperf reads {SCHEMA}; use the udperf that wrote it"
+    )]
+    OtherSchema {
+        /// What it says of itself.
+        found: String,
+    },
+    /// Ours, but without cells.
+    #[error("it is of kind '{kind}', which has no cells; give one of bench, blast, load or ping")]
+    NoCells {
+        /// What it says of itself.
+        kind: String,
+    },
+    /// A field is missing, or of another type.
+    #[error("it is damaged ({reason}); take it as udperf wrote it")]
+    Damaged {
+        /// What the parser says.
+        reason: String,
+    },
+    /// Figures that cannot be of one run.
+    #[error("cell {cell} (trial {trial}): {rule} does not hold; take it as udperf wrote it")]
+    Inconsistent {
+        /// The cell's id.
+        cell: String,
+        /// Its trial.
+        trial: u32,
+        /// What should.
+        rule: &'static str,
+    },
+}
+
+impl ReadError {
+    /// Whether the text is none of ours, rather than one of ours that is spoilt.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign | Self::NoCells { .. })
+    }
+}
+
+/// What says which document it is.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<String>,
+    kind: Option<String>,
+}
+
+/// Kinds of documents that have cells.
+const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
+
+/// Reads a document of cells.
+///
+/// # Errors
+/// [`ReadError`]; which says whether the text is none of ours.
+pub fn read(text: &str) -> Result<Report, ReadError> {
+    let head: Head = serde_json::from_str(text).map_err(|error| {
+        let reason = error.to_string();
+        match error.classify() {
+            serde_json::error::Category::Eof if text.trim().is_empty() => {
+                ReadError::NotJson { reason: "it is empty".to_owned() }
+            }
+            serde_json::error::Category::Eof => ReadError::Truncated { reason },
+            serde_json::error::Category::Data => ReadError::Foreign,
+            _ => ReadError::NotJson { reason },
+        }
+    })?;
+    let found = head.schema.ok_or(ReadError::Foreign)?;
+    if found != SCHEMA {
+        let ours = found.starts_with("udperf/");
+        return Err(if ours { ReadError::OtherSchema { found } } else { ReadError::Foreign });
+    }
+    let kind = head.kind.unwrap_or_default();
+    if !WITH_CELLS.contains(&kind.as_str()) {
+        return Err(ReadError::NoCells { kind });
+    }
+    let report: Report = serde_json::from_str(text)
+        .map_err(|error| ReadError::Damaged { reason: error.to_string() })?;
+    report.cells.iter().try_for_each(check)?;
+    Ok(report)
+}
+
+/// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.
+fn check(cell: &Cell) -> Result<(), ReadError> {
+    let ledger = &cell.ledger;
+    let sum = |parts: &[u64]| parts.iter().try_fold(0_u64, |sum, &part| sum.checked_add(part));
+    let refused = &ledger.refused;
+    let refused = [
+        refused.would_block,
+        refused.no_buffers,
+        refused.unreachable,
+        refused.too_big,
+        refused.other,
+    ];
+    let attempted = sum(&refused).and_then(|refused| refused.checked_add(ledger.sent));
+    let sent = match (ledger.received, ledger.lost) {
+        (Some(received), Some(lost)) => sum(&[received, lost]),
+        _ => Some(ledger.sent),
+    };
+    let arrived = match (ledger.received, ledger.duplicate, ledger.late) {
+        (Some(received), Some(duplicate), Some(late)) => sum(&[
+            received,
+            duplicate,
+            late,
+            ledger.foreign.unwrap_or_default(),
+            ledger.corrupt.unwrap_or_default(),
+        ]),
+        _ => ledger.arrived,
+    };
+    let asked = cell.exchange.as_ref().map(|exchange| {
+        let sum = sum(&[exchange.matched, exchange.timeouts]);
+        (Some(exchange.requests), sum)
+    });
+    let side = |side: &super::document::Side| {
+        let seconds = cell.elapsed_ns as f64 / 1e9;
+        let agrees = |pps: f64| {
+            // Written with all its digits, so that only rounding is between the two.
+            (pps * seconds - side.datagrams_in_window as f64).abs() <= 1.0 + pps * seconds * 1e-6
+        };
+        side.pps.is_none_or(|pps| pps.is_finite() && pps >= 0.0 && agrees(pps))
+    };
+    let rules = [
+        (attempted == Some(ledger.attempted), "attempted = sent + refused"),
+        (sent == Some(ledger.sent), "sent = received + lost"),
+        (arrived == ledger.arrived, "arrived = received + duplicate + late + foreign + corrupt"),
+        (asked.is_none_or(|(all, sum)| all == sum), "requests = matched + timeouts"),
+        (side(&cell.tx), "tx.pps = tx.datagrams_in_window / elapsed_ns"),
+        (cell.rx.as_ref().is_none_or(side), "rx.pps = rx.datagrams_in_window / elapsed_ns"),
+    ];
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => {
+            Err(ReadError::Inconsistent { cell: cell.id.clone(), trial: cell.trial, rule })
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use serde_json::{Value, json};
+
+    fn document() -> Value {
+        serde_json::to_value(fixture::default_run()).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let report = fixture::default_run();
+        assert_eq!(read(&serde_json::to_string(&report).unwrap()), Ok(report));
+    }
+
+    #[test]
+    fn spoilt_documents_are_told_apart() {
+        let whole = document().to_string();
+        let kind = |text: &str| read(text).unwrap_err();
+        assert!(matches!(kind(&whole[..whole.len() / 2]), ReadError::Truncated { .. }));
+        assert!(matches!(kind(""), ReadError::NotJson { .. }));
+        assert!(matches!(kind("{'a': 1}"), ReadError::NotJson { .. }));
+        for foreign in ["{}", "[1]", "7", "{\"schema\": \"iperf/3\"}", "{\"schema\": 3}"] {
+            assert_eq!(kind(foreign), ReadError::Foreign, "{foreign}");
+            assert!(kind(foreign).is_foreign());
+        }
+        let mut newer = document();
+        newer["schema"] = json!("udperf/2");
+        let found = "udperf/2".to_owned();
+        assert_eq!(kind(&newer.to_string()), ReadError::OtherSchema { found });
+        let mut sink = document();
+        sink["kind"] = json!("sink");
+        assert_eq!(kind(&sink.to_string()), ReadError::NoCells { kind: "sink".to_owned() });
+        let mut damaged = document();
+        damaged["cells"][0]["ledger"]["sent"] = json!(-3);
+        assert!(matches!(kind(&damaged.to_string()), ReadError::Damaged { .. }));
+    }
+
+    #[test]
+    fn figures_that_contradict_each_other_are_refused() {
+        let edits: [(&[&str], Value, &str); 5] = [
+            (&["ledger", "attempted"], json!(1), "attempted = sent + refused"),
+            (&["ledger", "received"], json!(1), "sent = received + lost"),
+            (&["ledger", "lost"], json!(u64::MAX), "sent = received + lost"),
+            (&["rx", "pps"], json!(9e9), "rx.pps = rx.datagrams_in_window / elapsed_ns"),
+            (&["tx", "datagrams_in_window"], json!(1), "tx.pps"),
+        ];
+        for (path, value, expected) in edits {
+            let mut edited = document();
+            let mut place = &mut edited["cells"][0];
+            for step in path {
+                place = &mut place[*step];
+            }
+            *place = value;
+            let ReadError::Inconsistent { rule, .. } = read(&edited.to_string()).unwrap_err()
+            else {
+                panic!("{path:?}");
+            };
+            assert!(rule.starts_with(expected), "{path:?}: {rule}");
+        }
+    }
+}

@@ -147,7 +147,7 @@ fn assemble(
         kind: kind.to_owned(),
         tool: tool(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        started_at: now(started_at),
         host: report::host(facts),
         scenario,
         clock: None,
@@ -158,6 +158,11 @@ fn assemble(
             .collect(),
         cells,
     })
+}
+
+/// A time as documents have it.
+pub(crate) fn now(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// This program, exactly.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::compare::{CompareError, store::StoreError};
 use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
 use crate::run::RunError;
@@ -18,8 +19,10 @@ pub enum Exit {
     Failed,
     /// Not understood.
     Usage,
-    /// A `--fail-if` held.
+    /// A `--fail-if` held, no rate met the goal of a search, or something was found to be worse.
     ConditionHeld,
+    /// Runs did not tell, and that was not to pass.
+    Undecided,
     /// Interrupted, after the partial report.
     Interrupted,
 }
@@ -31,6 +34,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::ConditionHeld => 3,
+            Exit::Undecided => 4,
             // 128 + SIGINT, as shells say it.
             Exit::Interrupted => 130,
         })
@@ -49,6 +53,12 @@ pub enum CliError {
     /// The whole cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Runs that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// Stored runs that cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The run ended early.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -145,6 +155,8 @@ impl CliError {
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
+            | Self::Compare(_)
+            | Self::Store(_)
             | Self::File { .. }
             | Self::Input { .. }
             | Self::Key { .. }

@@ -5,10 +5,12 @@ mod ask;
 mod bench;
 mod blast;
 mod cells;
+mod compare;
 mod doctor;
 mod echo;
 mod error;
 mod lower;
+mod noise;
 mod output;
 mod progress;
 mod requests;
@@ -21,9 +23,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, ExchangeArgs,
-    LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs,
-    SourceArgs, Spread, TalkArgs, Turn,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, DoctorArgs, EchoArgs,
+    ExchangeArgs, LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord,
+    RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Ping(args) => ask::ping(args),
         Command::Talk(args) => talk::run(args),
         Command::Echo(args) => echo::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
     };

@@ -112,7 +112,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub static METRICS: [Metric; 33] = [
+pub static METRICS: [Metric; 34] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
@@ -152,6 +152,10 @@ pub static METRICS: [Metric; 33] = [
     count("reordered", |c| Some(c.ledger.reordered? as f64)),
     count("foreign", |c| Some(c.ledger.foreign? as f64)),
     count("corrupt", |c| Some(c.ledger.corrupt? as f64)),
+    metric("no_reply", Kind::Share, Cells::All, |c| {
+        let exchange = c.exchange.as_ref()?;
+        (exchange.requests > 0).then(|| exchange.timeouts as f64 / exchange.requests as f64)
+    }),
     count("timeouts", |c| Some(c.exchange.as_ref()?.timeouts as f64)),
     count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
     count("errors", |c| Some(c.exchange.as_ref()?.errors.values().sum::<u64>() as f64)),

@@ -4,6 +4,7 @@ mod across;
 mod ask;
 mod bench;
 mod cells;
+mod compare;
 mod echo;
 mod output;
 mod requests;
@@ -14,6 +15,7 @@ pub use ask::{ExchangeArgs, LoadArgs, PingArgs};
 pub use bench::{BenchArgs, DoctorArgs};
 pub use cells::CellArgs;
 pub(crate) use cells::Local;
+pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
 pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
@@ -81,6 +83,13 @@ pub enum Command {
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: what ping and load need at the other end
     Echo(Box<EchoArgs>),
+    /// Verdict between stored runs: better, same, worse, or undecided
+    ///
+    /// Each run of a cell counts once, never its datagrams. A verdict takes a test (Mann and
+    /// Whitney, corrected for all comparisons) and an interval of the effect that agree, beyond
+    /// what you tolerate and what this machine makes of runs that are all alike. Runs of different
+    /// scenarios are not compared; what differs between their hosts and programs is listed.
+    Compare(Box<CompareArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

@@ -6,11 +6,11 @@ use crate::unit::{Rate, show_bits, show_pps};
 
 /// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
 /// what is copied from a terminal pastes as it looks.
-pub(super) const GLUE: char = '\u{a0}';
+pub(crate) const GLUE: char = '\u{a0}';
 
 /// What a piece of text is, from which its colour follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// The first thing to read.
     Title,
     /// There for whoever looks for it.
@@ -27,13 +27,13 @@ pub(super) enum Tone {
 
 /// A pen that leaves colour away where none is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ink {
-    pub(super) color: bool,
+pub(crate) struct Ink {
+    pub(crate) color: bool,
 }
 
 impl Ink {
     /// The text in that tone.
-    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         if !self.color || text.is_empty() {
             return text.to_owned();
         }
@@ -49,13 +49,13 @@ impl Ink {
     }
 
     /// Each line in that tone: a terminal would carry an open colour over the margin.
-    pub(super) fn paint_lines(self, tone: Tone, lines: Vec<String>) -> Vec<String> {
+    pub(crate) fn paint_lines(self, tone: Tone, lines: Vec<String>) -> Vec<String> {
         let paint = |line: String| self.paint(tone, &line);
         lines.into_iter().map(paint).collect()
     }
 
     /// A number, with its unit in the background: the last word of `8.32 µs`.
-    pub(super) fn figure(self, text: &str) -> String {
+    pub(crate) fn figure(self, text: &str) -> String {
         match text.rsplit_once(' ') {
             Some((number, unit)) => format!("{number} {}", self.paint(Tone::Quiet, unit)),
             None => text.to_owned(),
@@ -64,12 +64,12 @@ impl Ink {
 }
 
 /// Columns that the text takes on a terminal, colours left out.
-pub(super) fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
 }
 
 /// The words in lines of at most `width`, all but the first indented.
-pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     let mut used = 0;
@@ -94,18 +94,18 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// The same text, not to be broken.
-pub(super) fn glue(text: &str) -> String {
+pub(crate) fn glue(text: &str) -> String {
     text.replace(' ', &GLUE.to_string())
 }
 
 /// Some things in a row, dots between them; lines break after a dot.
-pub(super) fn dotted(items: &[String]) -> String {
+pub(crate) fn dotted(items: &[String]) -> String {
     let items: Vec<_> = items.iter().map(|item| glue(item)).collect();
     items.join(&format!("{GLUE}· "))
 }
 
 /// A note under the table: a quiet label, and text beside it.
-pub(super) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
+pub(crate) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest label, and a gap.
     const LABEL: usize = 10;
     let mut lines = wrap(text, width.saturating_sub(LABEL), 0);
@@ -118,7 +118,7 @@ pub(super) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
 }
 
 /// A count in full, digits in groups: a ledger has to add up.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -131,14 +131,14 @@ pub(super) fn grouped(count: u64) -> String {
 }
 
 /// A count and what is counted: `1 stream`, `4 streams`.
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(count))
 }
 
 /// A share in percent, written as it is typed: never 0% where there is something, never 100% where
 /// something is missing.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p <= 0.0 => "0%".to_owned(),
         p if p >= 100.0 => "100%".to_owned(),
@@ -152,7 +152,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A rate as asked, for people: `50%`, `100 kpps`, `1.00 Gbit/s`; words of other kinds as they are.
-pub(super) fn rate_asked(word: &str) -> String {
+pub(crate) fn rate_asked(word: &str) -> String {
     match word.parse() {
         Ok(Rate::Pps(rate)) => show_pps(rate.pps()),
         Ok(Rate::Bits(bits)) => show_bits(bits),

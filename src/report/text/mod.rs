@@ -6,7 +6,7 @@ mod doubts;
 mod echo;
 mod exchange;
 mod head;
-mod ink;
+pub(crate) mod ink;
 mod ledger;
 mod legs;
 mod matrix;

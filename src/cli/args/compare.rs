@@ -1,0 +1,110 @@
+//! Flags of commands that give verdicts.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::ColorWhen;
+
+/// Verdict between stored runs.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct CompareArgs {
+    /// Runs to compare with: documents that -J wrote, or folders of such
+    #[arg(value_name = "BASE")]
+    pub base: PathBuf,
+
+    /// Runs to judge
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+
+    /// Compare although something else was asked of them
+    #[arg(long)]
+    pub any_scenario: bool,
+
+    /// What counts as a difference
+    #[command(flatten)]
+    pub verdict: VerdictArgs,
+
+    /// How the verdict is given
+    #[command(flatten)]
+    pub output: VerdictOutput,
+}
+
+/// What counts as a difference.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Verdict")]
+pub struct VerdictArgs {
+    /// Changes up to this do not matter: 2%, or a share such as 0.02
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
+    pub tolerance: f64,
+
+    /// Changes of loss up to this do not matter, however sure they are
+    #[arg(long, value_name = "SHARE", default_value = "0.01%", value_parser = parse_share)]
+    pub loss_floor: f64,
+
+    /// Compare these alone; repeatable, or a list: rx_pps, loss, no_reply, p50, p99, and all others
+    /// that --fail-if takes [default: those, and costs a datagram: system calls, context switches,
+    /// CPU time, instructions]
+    ///
+    /// Latency is compared in the paced cells, rates in the flat-out ones, the rest in all.
+    #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
+    pub metrics: Vec<String>,
+
+    /// End with exit code 4 where runs do not tell
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Where the noise of this machine is kept, or none [default: udperf/noise.json in
+    /// $XDG_STATE_HOME or ~/.local/state]
+    ///
+    /// udperf ab without --a and --b learns it: runs that are all alike show what this machine
+    /// makes of nothing. Smaller changes than that are none.
+    #[arg(long, value_name = "FILE|none")]
+    pub noise: Option<PathBuf>,
+}
+
+/// How a verdict is given.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct VerdictOutput {
+    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+
+    /// No progress, and no warnings on standard error
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+impl VerdictOutput {
+    /// Whether standard output gets the document instead of text.
+    #[must_use]
+    pub fn json_to_stdout(&self) -> bool {
+        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+/// A percentage, or a share below 1.
+fn parse_share(word: &str) -> Result<f64, String> {
+    crate::report::metric::Kind::Share
+        .read(word)
+        .ok_or_else(|| format!("'{word}' is no share; write 2%, or 0.02"))
+}
+
+/// Shown below the long help.
+const EXAMPLES: &str = "\
+Examples:
+  udperf bench --trials 10 -J > before.json      ten runs of each cell
+  udperf bench --trials 10 -J > after.json       the same, after the change
+  udperf compare before.json after.json          better, same, worse, or undecided
+  udperf compare --strict --tolerance 5% main/ pr/
+
+What changes with time counts as the effect here; udperf ab takes turns.
+
+Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided, with --strict";

@@ -1,0 +1,129 @@
+//! `udperf compare`: from stored runs to a verdict.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::args::{CompareArgs, VerdictArgs, VerdictOutput};
+use super::cells::{now, tool};
+use super::error::{CliError, Exit};
+use super::noise;
+use super::output::{Target, color, complain, pretty, print, width};
+use crate::compare::{self, Comparison, METRICS, Rules, Side, Verdict, store};
+use crate::report::document::{Host, Report};
+use crate::report::metric::Metric;
+use crate::report::text::Style;
+use crate::run::{self, Depth};
+
+/// Compares.
+pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let faces = Faces::check(&args.output)?;
+    let metrics = metrics(&args.verdict)?;
+    let (base, new) = (load(&args.base, &args.output)?, load(&args.new, &args.output)?);
+    let noise = noise::read(args.verdict.noise.as_deref())?;
+    let shown = |path: &Path| path.display().to_string();
+    let (base_from, new_from) = (shown(&args.base), shown(&args.new));
+    let (base, new): (Vec<&Report>, Vec<&Report>) = (base.iter().collect(), new.iter().collect());
+    let comparison = compare::compare(compare::Facts {
+        kind: "compare",
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: now(started_at),
+        host: host(),
+        base: Side { from: &base_from, reports: &base },
+        new: Side { from: &new_from, reports: &new },
+        rules: &rules(&args.verdict),
+        metrics: &metrics,
+        any_scenario: args.any_scenario,
+        noise: noise.as_ref().map(|(book, from)| (book, from.as_str())),
+    })?;
+    faces.show(&comparison, &args.output)?;
+    Ok(exit(&comparison, &args.verdict))
+}
+
+/// This host, for the document.
+pub(crate) fn host() -> Host {
+    crate::report::host(&run::survey(Depth::Quick))
+}
+
+/// All runs there; what is skipped is said.
+fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
+    let store::Loaded { runs, skipped } = store::load(path)?;
+    if !output.quiet {
+        for (path, why) in skipped {
+            complain(&format!("skipped {}: {why}", path.display()));
+        }
+    }
+    Ok(runs.into_iter().map(|stored| stored.report).collect())
+}
+
+/// What is compared.
+pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliError> {
+    let named = |name: &str| {
+        Metric::named(name.trim()).ok_or_else(|| {
+            let list = crate::report::metric::list();
+            CliError::Contradiction(format!("--metric '{name}': there is none; there are {list}"))
+        })
+    };
+    if args.metrics.is_empty() {
+        return Ok(METRICS.into_iter().filter_map(Metric::named).collect());
+    }
+    let mut metrics: Vec<&'static Metric> = Vec::new();
+    for name in &args.metrics {
+        let metric = named(name)?;
+        if metric.better == crate::report::metric::Better::Neither {
+            let why = format!("--metric {name} is neither better nor worse; choose another");
+            return Err(CliError::Contradiction(why));
+        }
+        if !metrics.iter().any(|known| known.name == metric.name) {
+            metrics.push(metric);
+        }
+    }
+    Ok(metrics)
+}
+
+/// What counts as a difference.
+pub(crate) fn rules(args: &VerdictArgs) -> Rules {
+    Rules { tolerance: args.tolerance, share_floor: args.loss_floor, ..Rules::default() }
+}
+
+/// How to end.
+pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
+    match comparison.verdict {
+        Verdict::Worse => Exit::ConditionHeld,
+        Verdict::Undecided if args.strict => Exit::Undecided,
+        _ => Exit::Well,
+    }
+}
+
+/// The files that a verdict was asked to be written to.
+pub(crate) struct Faces {
+    json: Option<Target>,
+}
+
+impl Faces {
+    /// Finds out whether all can be written, before anything is measured or read.
+    pub(crate) fn check(output: &VerdictOutput) -> Result<Self, CliError> {
+        let json: Option<PathBuf> = output.json.clone().filter(|_| !output.json_to_stdout());
+        let json = json.as_deref().map(|path| Target::check("json", path)).transpose()?;
+        Ok(Self { json })
+    }
+
+    /// Shows the verdict, and writes the files.
+    pub(crate) fn show(
+        &self,
+        comparison: &Comparison,
+        output: &VerdictOutput,
+    ) -> Result<(), CliError> {
+        let shown = if output.json_to_stdout() {
+            print(&pretty(comparison))
+        } else {
+            let style = Style { color: color(output.color), width: width() };
+            print(&compare::text::render(comparison, style))
+        };
+        if let Some(json) = &self.json {
+            json.write(&pretty(comparison))?;
+        }
+        shown.map(|_| ())
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the noise of machines is kept between comparisons.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use super::output::{Target, pretty};
+use crate::compare::noise::{NoiseBook, SCHEMA};
+
+/// Says that none is to be used.
+const NONE: &str = "none";
+
+/// The book, and where it is; `None` where there is none, or none is wanted.
+pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, CliError> {
+    let Some(path) = place(asked) else { return Ok(None) };
+    let input = |why: String| CliError::Input { flag: "noise", path: path.clone(), why };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        // Nothing was learned yet, unless somebody says so.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && asked.is_none() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(input(format!("{}; learn it by udperf ab", error.kind()))),
+    };
+    let book: NoiseBook = serde_json::from_str(&text)
+        .map_err(|error| input(format!("it is no noise of udperf ({error}); remove it")))?;
+    if book.schema != SCHEMA {
+        return Err(input(format!("it is of {}, not of {SCHEMA}; remove it", book.schema)));
+    }
+    Ok(Some((book, path.display().to_string())))
+}
+
+/// Puts the book to its place; `None` where none is wanted or there is no place.
+pub(crate) fn write(asked: Option<&Path>, book: &NoiseBook) -> Result<Option<String>, CliError> {
+    let Some(path) = place(asked) else { return Ok(None) };
+    if let (None, Some(folder)) = (asked, path.parent()) {
+        std::fs::create_dir_all(folder).map_err(|source| CliError::File {
+            flag: "noise",
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Target::check("noise", &path)?.write(&pretty(book))?;
+    Ok(Some(path.display().to_string()))
+}
+
+/// The file; `None`: none is wanted, or nobody knows where.
+fn place(asked: Option<&Path>) -> Option<PathBuf> {
+    match asked {
+        Some(path) if path.as_os_str() == NONE => None,
+        Some(path) => Some(path.to_owned()),
+        None => {
+            let folder = |name: &str| {
+                std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+            };
+            // The XDG Base Directory Specification, 0.8.
+            let state =
+                folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+            Some(state.join("udperf/noise.json"))
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! From the runs of two sides to the document of their comparison.
+
+use super::differences::{of_hosts, of_scenarios};
+use super::document::{Applied, ComparedCell, Comparison, Difference, Judgement, Runs, Verdict};
+use super::error::CompareError;
+use super::judge::{Pair, Rules, judge};
+use super::noise::NoiseBook;
+use super::pairs::{Group, Paired, pair};
+use super::stats::{RESAMPLES, runs_needed};
+use crate::report::document::{Cell, Host, Report, SCHEMA, Tool, Warning};
+use crate::report::metric::{Better, Metric};
+
+/// The confidence of intervals; what is customary.
+const CONFIDENCE: f64 = 0.95;
+
+/// The runs of one side.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// As asked for: a path, or flags.
+    pub from: &'a str,
+    /// In the order they ran.
+    pub reports: &'a [&'a Report],
+}
+
+/// What a comparison is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// `compare` or `ab`.
+    pub kind: &'static str,
+    /// The program.
+    pub tool: Tool,
+    /// Its arguments.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// The host it runs on.
+    pub host: Host,
+    /// What is compared with.
+    pub base: Side<'a>,
+    /// What is judged.
+    pub new: Side<'a>,
+    /// What counts as a difference.
+    pub rules: &'a Rules,
+    /// What is compared.
+    pub metrics: &'a [&'static Metric],
+    /// Whether scenarios may differ.
+    pub any_scenario: bool,
+    /// What machines make of nothing, and where that is kept.
+    pub noise: Option<(&'a NoiseBook, &'a str)>,
+}
+
+/// Compares.
+///
+/// # Errors
+/// [`CompareError`]: scenarios that differ although they must not, or nothing in common.
+pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
+    let (base, new) = (facts.base.reports, facts.new.reports);
+    let asked = of_scenarios(base, new);
+    if !facts.any_scenario {
+        refuse_scenarios(&facts, &asked)?;
+    }
+    let paired = pair(base, new);
+    if paired.both.is_empty() {
+        let list = |ids: &[&str]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+        let (base, new) = (list(&paired.only_base), list(&paired.only_new));
+        return Err(CompareError::NothingInCommon { base, new });
+    }
+    let (cells, family, noise_used) = cells(&facts, &paired)?;
+    let mut differences = of_hosts(base, new);
+    differences.extend(asked);
+    let fewest = |(base, new): &(Group<'_>, Group<'_>)| base.runs.len().min(new.runs.len());
+    let fewest = paired.both.iter().map(fewest).min().unwrap_or(0);
+    let interleaved = interleaved(base, new);
+    let needed = runs_needed(family, facts.rules.alpha);
+    let doubts = Doubts { fewest, needed, interleaved, noise_used };
+    Ok(Comparison {
+        schema: SCHEMA.to_owned(),
+        kind: facts.kind.to_owned(),
+        verdict: Verdict::of(cells.iter().map(|cell| cell.verdict)),
+        rules: Applied {
+            alpha: facts.rules.alpha,
+            confidence: CONFIDENCE,
+            tolerance: facts.rules.tolerance,
+            share_floor: facts.rules.share_floor,
+            resamples: RESAMPLES as u64,
+            family: family as u64,
+            runs_needed: needed as u64,
+            noise_from: noise_used.then(|| facts.noise.map(|(_, from)| from.to_owned())).flatten(),
+        },
+        base: runs(facts.base),
+        new: runs(facts.new),
+        interleaved,
+        warnings: warnings(&facts, &paired, &differences, doubts),
+        differences,
+        cells,
+        only_base: paired.only_base.iter().map(|id| (*id).to_owned()).collect(),
+        only_new: paired.only_new.iter().map(|id| (*id).to_owned()).collect(),
+        tool: facts.tool,
+        command: facts.command,
+        started_at: facts.started_at,
+        host: facts.host,
+    })
+}
+
+/// Refuses runs of several scenarios, within a side or between the two.
+fn refuse_scenarios(facts: &Facts<'_>, between: &[Difference]) -> Result<(), CompareError> {
+    for side in [facts.base, facts.new] {
+        let Some((first, rest)) = side.reports.split_first() else { continue };
+        let differ = rest.iter().map(|other| of_scenarios(&[first], &[other]));
+        if let Some(differ) = differ.into_iter().find(|differ| !differ.is_empty()) {
+            let between = format!("the runs of {}", side.from);
+            return Err(CompareError::Scenarios { between, differ: in_words(&differ) });
+        }
+    }
+    if between.is_empty() {
+        return Ok(());
+    }
+    let names = format!("{} and {}", facts.base.from, facts.new.from);
+    Err(CompareError::Scenarios { between: names, differ: in_words(between) })
+}
+
+/// `batch 8 → 16, wait spin → hybrid`.
+fn in_words(differences: &[Difference]) -> String {
+    let values = |values: &[String]| match values {
+        [] => "–".to_owned(),
+        values => values.join(" "),
+    };
+    let one = |found: &Difference| {
+        let what = found.what.trim_start_matches("scenario.");
+        format!("{what} {} → {}", values(&found.base), values(&found.new))
+    };
+    differences.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// All cells judged, how many comparisons that took, and whether the machine's noise was known.
+fn cells(
+    facts: &Facts<'_>,
+    paired: &Paired<'_>,
+) -> Result<(Vec<ComparedCell>, usize, bool), CompareError> {
+    let mut pairs = Vec::new();
+    let mut of_cell = Vec::new();
+    for (at, (base, new)) in paired.both.iter().enumerate() {
+        for metric in facts.metrics.iter().copied() {
+            let known = figures(metric, base).zip(figures(metric, new));
+            let Some((base_runs, new_runs)) = known else { continue };
+            let noise = noise(facts, metric, base, new);
+            pairs.push(Pair { metric, base: base_runs, new: new_runs, noise });
+            of_cell.push(at);
+        }
+    }
+    if pairs.is_empty() {
+        let names: Vec<_> = facts.metrics.iter().map(|metric| metric.name).collect();
+        return Err(CompareError::NothingKnown { asked: names.join(", ") });
+    }
+    let noise_used = pairs.iter().any(|pair| pair.noise.is_some());
+    let mut judged: Vec<Vec<Judgement>> = paired.both.iter().map(|_| Vec::new()).collect();
+    for (at, judgement) in of_cell.iter().zip(judge(&pairs, facts.rules)) {
+        judged[*at].push(judgement);
+    }
+    let cell = |((base, new), metrics): (&(Group<'_>, Group<'_>), Vec<Judgement>)| ComparedCell {
+        id: new.id.to_owned(),
+        base_id: base.id.to_owned(),
+        verdict: Verdict::of(metrics.iter().map(|judgement| judgement.verdict)),
+        metrics,
+    };
+    let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty()).map(cell);
+    Ok((cells.collect(), pairs.len(), noise_used))
+}
+
+/// The figure of each run in which it is known; `None` where it is known of none, or says nothing
+/// of such cells.
+fn figures(metric: &Metric, group: &Group<'_>) -> Option<Vec<f64>> {
+    if metric.better == Better::Neither || !group.runs.iter().any(|cell| metric.suits(cell)) {
+        return None;
+    }
+    let known = |cell: &&Cell| (metric.of)(cell).filter(|figure| figure.is_finite());
+    let figures: Vec<f64> = group.runs.iter().filter_map(known).collect();
+    (!figures.is_empty()).then_some(figures)
+}
+
+/// What the machine makes of nothing, in either cell.
+fn noise(
+    facts: &Facts<'_>,
+    metric: &Metric,
+    base: &Group<'_>,
+    new: &Group<'_>,
+) -> Option<(super::document::EffectKind, f64)> {
+    let (book, _) = facts.noise?;
+    let of = |side: Side<'_>, id: &str| {
+        let floor = book.of(side.reports.first()?, id, metric.name)?;
+        Some((floor.kind, floor.noise))
+    };
+    let known = [of(facts.base, base.id), of(facts.new, new.id)];
+    known.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn runs(side: Side<'_>) -> Runs {
+    let mut git: Vec<String> =
+        side.reports.iter().filter_map(|report| report.tool.git.clone()).collect();
+    git.sort_unstable();
+    git.dedup();
+    let times = || side.reports.iter().map(|report| report.started_at.clone());
+    Runs {
+        from: side.from.to_owned(),
+        documents: side.reports.len() as u64,
+        git,
+        first: times().min(),
+        last: times().max(),
+    }
+}
+
+/// Whether both sides took turns, rather than one after the other: then nearly each run of the one
+/// has one of the other beside it.
+fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
+    let times = |reports: &[&Report], is_new| -> Vec<(String, bool)> {
+        reports.iter().map(|report| (report.started_at.clone(), is_new)).collect()
+    };
+    let mut all = times(base, false);
+    all.extend(times(new, true));
+    // RFC 3339 in UTC sorts as it reads.
+    all.sort();
+    let turns = all.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    turns > 1 && turns >= base.len().min(new.len()) / 2
+}
+
+/// What was found out on the way.
+#[derive(Debug, Clone, Copy)]
+struct Doubts {
+    fewest: usize,
+    needed: usize,
+    interleaved: bool,
+    noise_used: bool,
+}
+
+/// What makes a comparison unfit to trust.
+fn warnings(
+    facts: &Facts<'_>,
+    paired: &Paired<'_>,
+    differences: &[Difference],
+    doubts: Doubts,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String| {
+        warnings.push(Warning { code: code.to_owned(), message });
+    };
+    let Doubts { fewest, needed, interleaved, noise_used } = doubts;
+    if fewest < needed {
+        let message = format!(
+            "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
+             with --trials {needed} or more"
+        );
+        warn("too_few_runs", message);
+    }
+    if !interleaved && fewest >= needed {
+        let message = "all runs of the one were made before those of the other, so whatever \
+                       changed in between counts as the effect; udperf ab takes turns";
+        warn("not_interleaved", message.to_owned());
+    }
+    if !noise_used && fewest >= needed {
+        let message = "what this machine makes of runs that are all alike is not known, so only \
+                       the tolerance counts; udperf ab without --a and --b learns it";
+        warn("noise_unknown", message.to_owned());
+    }
+    if differences.iter().any(|found| found.what == "tool.profile") {
+        let message = "one of the two was built without optimisation; build both alike";
+        warn("debug_build", message.to_owned());
+    }
+    for (code, cells) in new_warnings(paired) {
+        let ids = cells.join(", ");
+        warn("new_warning", format!("{code} is said of the new runs alone, of {ids}"));
+    }
+    if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
+        warn("uneven", "the last round was not finished".to_owned());
+    }
+    warnings
+}
+
+/// Warnings of most new runs of a cell and of no run of the base, with the cells.
+fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
+    for (base, new) in &paired.both {
+        let mut codes: Vec<&str> = new
+            .runs
+            .iter()
+            .flat_map(|cell| cell.warnings.iter().map(|warning| warning.code.as_str()))
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        for code in codes {
+            let count = new.runs.iter().filter(|cell| has(cell, code)).count();
+            if count * 2 <= new.runs.len() || base.runs.iter().any(|cell| has(cell, code)) {
+                continue;
+            }
+            match found.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, cells)) => cells.push(new.id),
+                None => found.push((code, vec![new.id])),
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,146 @@
+//! What differs between two sides beside their figures: what may be the reason for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::document::Difference;
+use crate::report::document::Report;
+
+/// What is measured anew in each run, or names it, rather than being a property of the host.
+const MEASURED: [&str; 8] = [
+    "host.load_average",
+    "host.others_running",
+    "host.steal_share",
+    "host.clock_cost_ns",
+    "host.clock_step_ns",
+    "host.sleep_error_p50_ns",
+    "host.sleep_error_max_ns",
+    "host.siblings",
+];
+
+/// What does not make another scenario: how often it was measured, and by what numbers that mean
+/// nothing.
+const NOT_OF_THE_SCENARIO: [&str; 4] =
+    ["scenario.trials", "scenario.seed", "scenario.port", "scenario.ports"];
+
+/// Values by where they stand; several where runs differ.
+type Facts = BTreeMap<String, BTreeSet<String>>;
+
+/// What differs in host and program.
+pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
+    let facts = |reports: &[&Report]| {
+        let mut facts = Facts::new();
+        for report in reports {
+            let whole = serde_json::json!({ "host": report.host, "tool": report.tool });
+            flatten("", &whole, &mut facts);
+        }
+        facts.retain(|what, _| !is_measured(what));
+        facts
+    };
+    differences(&facts(base), &facts(new))
+}
+
+/// What differs in what was asked.
+pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
+    let facts = |reports: &[&Report]| {
+        let mut facts = Facts::new();
+        for report in reports {
+            let whole = serde_json::json!({ "kind": report.kind, "scenario": report.scenario });
+            flatten("", &whole, &mut facts);
+        }
+        facts.retain(|what, _| !NOT_OF_THE_SCENARIO.contains(&what.as_str()));
+        facts
+    };
+    differences(&facts(base), &facts(new))
+}
+
+/// `host.peer` is a host of its own.
+fn is_measured(what: &str) -> bool {
+    MEASURED.contains(&what.replacen("host.peer.", "host.", 1).as_str())
+}
+
+fn differences(base: &Facts, new: &Facts) -> Vec<Difference> {
+    let names: BTreeSet<&String> = base.keys().chain(new.keys()).collect();
+    let values = |facts: &Facts, name: &str| -> Vec<String> {
+        facts.get(name).into_iter().flatten().cloned().collect()
+    };
+    let all = names.into_iter().map(|name| Difference {
+        what: name.clone(),
+        base: values(base, name),
+        new: values(new, name),
+    });
+    all.filter(|found| found.base != found.new).collect()
+}
+
+/// All values of a tree by their paths. What is unknown or empty is left out: documents of an
+/// older udperf do not have all that newer ones have.
+fn flatten(path: &str, value: &Value, facts: &mut Facts) {
+    let mut note = |text: String| {
+        facts.entry(path.to_owned()).or_default().insert(text);
+    };
+    match value {
+        Value::Null | Value::Bool(false) => {}
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                flatten(&format!("{path}{dot}{name}"), value, facts);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        // Things with a name, such as capabilities.
+        Value::Array(items) if items.iter().all(|item| item["name"].is_string()) => {
+            for item in items {
+                let name = item["name"].as_str().unwrap_or_default();
+                let mut rest = item.clone();
+                rest.as_object_mut().map(|fields| fields.remove("name"));
+                flatten(&format!("{path}.{name}"), &rest, facts);
+            }
+        }
+        Value::String(text) if text.is_empty() => {}
+        Value::String(text) => note(text.clone()),
+        other => note(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn what_changed_is_named() {
+        let base = fixture::default_run();
+        let mut new = base.clone();
+        new.host.kernel = Some("Linux 7.0".to_owned());
+        new.host.load_average = Some(7.0);
+        new.tool.git = Some("abc".to_owned());
+        new.scenario["batch"] = 8.into();
+        new.scenario["trials"] = 9.into();
+        let what = |found: Vec<Difference>| -> Vec<String> {
+            found.into_iter().map(|difference| difference.what).collect()
+        };
+        assert_eq!(what(of_hosts(&[&base], &[&new])), ["host.kernel", "tool.git"]);
+        assert_eq!(what(of_scenarios(&[&base], &[&new])), ["scenario.batch"]);
+        assert_eq!(of_hosts(&[&base], &[&base]), []);
+    }
+
+    #[test]
+    fn runs_that_differ_themselves_have_several_values() {
+        let base = fixture::default_run();
+        let mut new = base.clone();
+        new.tool.git = Some("abc".to_owned());
+        let found = of_hosts(&[&base], &[&base, &new]);
+        assert!(found.iter().all(|found| found.what == "tool.git"));
+        assert_eq!(found[0].new.len(), found[0].base.len() + 1);
+    }
+
+    #[test]
+    fn things_with_a_name_stand_under_it() {
+        let mut facts = Facts::new();
+        let value = serde_json::json!({"a": [{"name": "gso", "available": true}], "b": [1, 2]});
+        flatten("", &value, &mut facts);
+        let paths: Vec<_> = facts.keys().cloned().collect();
+        assert_eq!(paths, ["a.gso.available", "b"]);
+    }
+}

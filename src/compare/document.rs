@@ -1,0 +1,217 @@
+//! The document of a comparison.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::report::document::{Host, Tool, Warning};
+
+/// What comparing runs came to, `kind` `compare` or `ab`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Comparison {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// `compare`: of stored runs; `ab`: of runs that were made for it.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+    /// What all of it comes to: worse where any cell is; else undecided where any is; else better
+    /// where any is; else the same.
+    pub verdict: Verdict,
+    /// By what rules.
+    pub rules: Applied,
+    /// What is compared with: BASE, or A.
+    pub base: Runs,
+    /// What is judged: NEW, or B.
+    pub new: Runs,
+    /// Whether runs of both took turns, so that what changes with time met both alike.
+    pub interleaved: bool,
+    /// What differs between the two beside the figures.
+    pub differences: Vec<Difference>,
+    /// One a cell that both have.
+    pub cells: Vec<ComparedCell>,
+    /// Cells of the base alone.
+    pub only_base: Vec<String>,
+    /// Cells of the new runs alone.
+    pub only_new: Vec<String>,
+    /// What makes the whole comparison unfit to trust.
+    pub warnings: Vec<Warning>,
+}
+
+/// What runs were made by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Runs {
+    /// As asked for: files and folders, or flags.
+    pub from: String,
+    /// Documents read or made.
+    pub documents: u64,
+    /// Commits of the programs that made them.
+    pub git: Vec<String>,
+    /// When the first one began.
+    pub first: Option<String>,
+    /// When the last one began.
+    pub last: Option<String>,
+}
+
+/// The rules that were applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// What is significant, over all comparisons together.
+    pub alpha: f64,
+    /// The confidence of intervals.
+    pub confidence: f64,
+    /// Changes up to this share do not matter to the user.
+    pub tolerance: f64,
+    /// Changes of shares, such as loss, up to this do not matter either.
+    pub share_floor: f64,
+    /// How often intervals were resampled.
+    pub resamples: u64,
+    /// How many comparisons p was corrected for.
+    pub family: u64,
+    /// How many runs a side it takes to tell anything in a family of that size.
+    pub runs_needed: u64,
+    /// Where the noise of this machine was learned; `null`: nowhere.
+    pub noise_from: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The new one is better.
+    Better,
+    /// The two are the same, within the threshold.
+    Same,
+    /// The new one is worse.
+    Worse,
+    /// These runs do not tell.
+    Undecided,
+}
+
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Same => "same",
+            Self::Worse => "worse",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    /// What several come to.
+    #[must_use]
+    pub fn of(all: impl IntoIterator<Item = Self>) -> Self {
+        /// From what matters most.
+        const ORDER: [Verdict; 3] = [Verdict::Worse, Verdict::Undecided, Verdict::Better];
+        let all: Vec<_> = all.into_iter().collect();
+        ORDER.into_iter().find(|verdict| all.contains(verdict)).unwrap_or(Self::Same)
+    }
+}
+
+/// Something that differs between the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
+    pub what: String,
+    /// How it was in the base; several values where its runs differ themselves.
+    pub base: Vec<String>,
+    /// How it was in the new runs.
+    pub new: Vec<String>,
+}
+
+/// A cell that both have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ComparedCell {
+    /// Its id; where the two differ in what is compared, that of the new runs.
+    pub id: String,
+    /// Its id in the base.
+    pub base_id: String,
+    /// What its metrics come to.
+    pub verdict: Verdict,
+    /// One a metric.
+    pub metrics: Vec<Judgement>,
+}
+
+/// One figure of one cell, compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgement {
+    /// Which: a name that `--fail-if` takes, too.
+    pub metric: String,
+    /// `ns`, `pps`, `share` (0 to 1) or `number`.
+    pub unit: String,
+    /// `higher` or `lower`: which way is better.
+    pub better: String,
+    /// The base's runs.
+    pub base: Sample,
+    /// The new runs.
+    pub new: Sample,
+    /// How they differ; `null` where there is nothing to compare.
+    pub effect: Option<Effect>,
+    /// Probability of such a difference, or a larger one, between runs that are all alike (Mann and
+    /// Whitney, two-sided).
+    pub p: Option<f64>,
+    /// The same, corrected for all comparisons (Holm).
+    pub p_corrected: Option<f64>,
+    /// What the effect has to be beyond.
+    pub threshold: f64,
+    /// What this machine makes of runs that are all alike; `null` where that is not known.
+    pub noise: Option<f64>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Why there is no other one; empty where there is.
+    pub why: String,
+}
+
+/// One figure in all runs of one side.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Each run's, in the order they ran.
+    pub runs: Vec<f64>,
+    /// Their median; of shares, their mean, which sees what only some runs have.
+    pub center: Option<f64>,
+}
+
+/// How far apart two samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Effect {
+    /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
+    /// the base.
+    pub kind: EffectKind,
+    /// From the runs as they are.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// What an effect is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectKind {
+    /// Of medians.
+    Ratio,
+    /// Of means: of shares, and where there was nothing to divide by.
+    Difference,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Better, Same, Undecided, Worse};
+    use super::*;
+
+    #[test]
+    fn the_worst_of_several_counts() {
+        assert_eq!(Verdict::of([Better, Worse, Undecided]), Worse);
+        assert_eq!(Verdict::of([Better, Undecided, Same]), Undecided);
+        assert_eq!(Verdict::of([Same, Better]), Better);
+        assert_eq!(Verdict::of([Same, Same]), Same);
+    }
+}

@@ -1,0 +1,25 @@
+//! Verdicts between runs. The replicate is a run, never a packet: each run of a cell gives one
+//! figure a metric, and what is concluded rests on those.
+//!
+//! A figure is *worse* (or *better*) where two things agree: Mann and Whitney's test finds that the
+//! runs differ, corrected for all comparisons that are made (Holm), and the whole interval of the
+//! effect lies beyond the threshold. It is the *same* where the whole interval lies within it.
+//! Anything else is *undecided*. The threshold is the larger of what the user tolerates and what
+//! this machine was seen to make of runs that are all alike.
+
+mod build;
+mod differences;
+pub mod document;
+mod error;
+mod judge;
+pub mod noise;
+mod pairs;
+pub mod show;
+pub mod stats;
+pub mod store;
+pub mod text;
+
+pub use build::{Facts, Side, compare};
+pub use document::{Comparison, Verdict};
+pub use error::CompareError;
+pub use judge::{METRICS, Rules};

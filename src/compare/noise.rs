@@ -1,0 +1,168 @@
+//! What a machine makes of runs that are all alike: no change below that is worth a word.
+
+use serde::{Deserialize, Serialize};
+
+use super::document::EffectKind;
+use super::judge::effect;
+use super::pairs::groups;
+use super::stats::split_noise;
+use crate::report::document::{Host, Report};
+use crate::report::metric::Metric;
+
+/// Name and version of the form that noise is kept in.
+pub const SCHEMA: &str = "udperf-noise/1";
+
+/// The noise of machines, as it is kept between comparisons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseBook {
+    /// Always `udperf-noise/1`.
+    pub schema: String,
+    /// One a host, scenario, cell and metric.
+    pub floors: Vec<Floor>,
+}
+
+/// What two halves of runs that are all alike differed by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The machine.
+    pub host: String,
+    /// What was asked, as a checksum.
+    pub scenario: String,
+    /// The cell's id.
+    pub cell: String,
+    /// The metric.
+    pub metric: String,
+    /// What effects are measured by here.
+    pub kind: EffectKind,
+    /// 95th percentile of the effect between random halves, as a distance from no effect.
+    pub noise: f64,
+    /// How many runs it was learned from.
+    pub runs: u64,
+    /// When, RFC 3339.
+    pub learned_at: String,
+}
+
+impl Default for NoiseBook {
+    fn default() -> Self {
+        Self { schema: SCHEMA.to_owned(), floors: Vec::new() }
+    }
+}
+
+impl NoiseBook {
+    /// Learns from runs that are all alike, in place of what was known of them.
+    pub fn learn(&mut self, reports: &[&Report], metrics: &[&'static Metric], now: &str) {
+        let Some(first) = reports.first() else { return };
+        let (host, scenario) = (host_key(&first.host), scenario_key(first));
+        for group in groups(reports) {
+            for metric in metrics.iter().filter(|metric| metric.suits(group.runs[0])) {
+                let runs: Vec<f64> =
+                    group.runs.iter().filter_map(|cell| (metric.of)(cell)).collect();
+                let known = |floor: &Floor| {
+                    floor.host == host
+                        && floor.scenario == scenario
+                        && floor.cell == group.id
+                        && floor.metric == metric.name
+                };
+                let Some((kind, noise)) = noise(metric, &runs) else { continue };
+                self.floors.retain(|floor| !known(floor));
+                self.floors.push(Floor {
+                    host: host.clone(),
+                    scenario: scenario.clone(),
+                    cell: group.id.to_owned(),
+                    metric: metric.name.to_owned(),
+                    kind,
+                    noise,
+                    runs: runs.len() as u64,
+                    learned_at: now.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// What is known of this cell, where both sides ran on that machine and were asked that.
+    pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&Floor> {
+        let (host, scenario) = (host_key(&report.host), scenario_key(report));
+        self.floors.iter().find(|floor| {
+            floor.host == host
+                && floor.scenario == scenario
+                && floor.cell == cell
+                && floor.metric == metric
+        })
+    }
+}
+
+/// How far two random halves come to lie from each other; `None` of too few runs to halve.
+fn noise(metric: &Metric, runs: &[f64]) -> Option<(EffectKind, f64)> {
+    /// Two runs a half. Arbitrary: fewer have no middle.
+    const FEWEST: usize = 4;
+    if runs.len() < FEWEST {
+        return None;
+    }
+    let kind = effect(metric.kind, runs, runs)?.kind;
+    let distance = |a: &[f64], b: &[f64]| super::judge::distance(kind, a, b);
+    split_noise(runs, distance).map(|noise| (kind, noise))
+}
+
+/// The same machine has the same name, CPUs, and number of these.
+fn host_key(host: &Host) -> String {
+    let word = |text: &Option<String>| text.clone().unwrap_or_default();
+    let cpus = host.online_cpus.unwrap_or_default();
+    format!("{} · {} · {cpus} CPUs", word(&host.hostname), word(&host.cpu_model))
+}
+
+/// What was asked, but for what cells are named by, and how often. A checksum: these are long.
+fn scenario_key(report: &Report) -> String {
+    let mut scenario = report.scenario.clone();
+    if let Some(fields) = scenario.as_object_mut() {
+        for name in ["sizes", "engines", "rates", "trials", "seed", "port", "ports"] {
+            fields.remove(name);
+        }
+    }
+    // Maps are sorted by name, so that equal ones are written alike.
+    format!("{} {:08x}", report.kind, crc32fast::hash(scenario.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn reports(pps: &[f64]) -> Vec<Report> {
+        let of = |&pps: &f64| {
+            let mut report = fixture::default_run();
+            report.cells.truncate(1);
+            report.cells[0].rx.as_mut().unwrap().pps = Some(pps);
+            report
+        };
+        pps.iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_is_learned_is_known_of_that_machine_alone() {
+        let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0]);
+        let all: Vec<&Report> = runs.iter().collect();
+        let metrics = [Metric::named("rx_pps").unwrap()];
+        let mut book = NoiseBook::default();
+        book.learn(&all, &metrics, "2026-07-18T12:00:00Z");
+        book.learn(&all, &metrics, "2026-07-19T12:00:00Z");
+        assert_eq!(book.floors.len(), 1);
+        let floor = book.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
+        assert_eq!((floor.runs, floor.kind), (6, EffectKind::Ratio));
+        assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
+        let mut other = runs[0].clone();
+        other.host.hostname = Some("another".to_owned());
+        assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+        let mut other = runs[0].clone();
+        other.scenario["streams"] = 9.into();
+        assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+    }
+
+    #[test]
+    fn too_few_runs_teach_nothing() {
+        let runs = reports(&[100.0, 104.0, 98.0]);
+        let all: Vec<&Report> = runs.iter().collect();
+        let mut book = NoiseBook::default();
+        book.learn(&all, &[Metric::named("rx_pps").unwrap()], "");
+        assert!(book.floors.is_empty());
+    }
+}

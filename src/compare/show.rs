@@ -1,0 +1,158 @@
+//! How figures of a comparison are written, in every face alike.
+
+use super::document::{Comparison, Effect, EffectKind, Judgement};
+use crate::report::text::ink::percent;
+use crate::unit::{show_bits, show_nanos, show_pps};
+
+/// A figure with its unit.
+#[must_use]
+pub fn value(unit: &str, value: f64) -> String {
+    match unit {
+        "share" => percent(value),
+        "ns" => show_nanos(value.round() as u64),
+        "pps" => show_pps(value),
+        "bits_per_second" => show_bits(value),
+        _ => digits(value),
+    }
+}
+
+/// The middle of a side; a dash where there is none.
+#[must_use]
+pub fn center(judgement: &Judgement, center: Option<f64>) -> String {
+    center.map_or_else(|| "–".to_owned(), |center| value(&judgement.unit, center))
+}
+
+/// The effect: `-10.0%`, in points of a percent for shares, in units for what began at nothing.
+#[must_use]
+pub fn change(judgement: &Judgement) -> String {
+    judgement.effect.map_or_else(String::new, |effect| one(judgement, effect, effect.value))
+}
+
+/// The interval: `-12.1 … -8.0%`.
+#[must_use]
+pub fn interval(judgement: &Judgement) -> String {
+    let Some(effect) = judgement.effect else { return String::new() };
+    if effect.low == effect.high {
+        return String::new();
+    }
+    let (low, high) = (one(judgement, effect, effect.low), one(judgement, effect, effect.high));
+    let unit: String = high.chars().skip_while(|&c| !c.is_alphabetic() && c != '%').collect();
+    format!("{} … {high}", low.trim_end_matches(&unit).trim_end())
+}
+
+/// The corrected p, in as many digits as say something.
+#[must_use]
+pub fn p(judgement: &Judgement) -> String {
+    match judgement.p_corrected {
+        None => String::new(),
+        Some(p) if p < 0.0001 => "<0.0001".to_owned(),
+        Some(p) if p < 0.01 => format!("{p:.4}"),
+        Some(p) => format!("{p:.2}"),
+    }
+}
+
+/// What all of it comes to, in a sentence.
+#[must_use]
+pub fn summary(comparison: &Comparison) -> String {
+    use super::document::Verdict;
+    let all = comparison.cells.len();
+    let word = comparison.verdict.word();
+    let counts = [Verdict::Worse, Verdict::Undecided, Verdict::Better, Verdict::Same].map(|of| {
+        let count = comparison.cells.iter().filter(|cell| cell.verdict == of).count();
+        (of.word(), count)
+    });
+    let counts: Vec<_> =
+        counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
+    let cells = if all == 1 { "1 cell".to_owned() } else { format!("{all} cells") };
+    if counts.len() < 2 {
+        return format!("{word}, {cells}");
+    }
+    format!("{word}: of {cells} {}", counts.join(", "))
+}
+
+fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
+    match (effect.kind, judgement.unit.as_str()) {
+        // Beyond a tenfold, percent say little.
+        (EffectKind::Ratio, _) if value >= 10.0 => format!("×{}", digits(value)),
+        (EffectKind::Ratio, _) => signed(&format!("{:+.1}", (value - 1.0) * 100.0), "%"),
+        (EffectKind::Difference, "share") => {
+            let points = value * 100.0;
+            let shown = if points.abs() >= 0.095 || points == 0.0 {
+                format!("{points:+.1}")
+            } else {
+                format!("{points:+.3}")
+            };
+            signed(&shown, " points")
+        }
+        (EffectKind::Difference, unit) => {
+            let sign = if value < 0.0 { "-" } else { "+" };
+            format!("{sign}{}", self::value(unit, value.abs()))
+        }
+    }
+}
+
+/// `+0.0` is nothing, and `-0.0` is nothing either.
+fn signed(number: &str, unit: &str) -> String {
+    let nothing = number.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
+    if nothing { "0".to_owned() + unit } else { format!("{number}{unit}") }
+}
+
+/// Three digits that count.
+fn digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judgement(unit: &str, kind: EffectKind, value: f64, low: f64, high: f64) -> Judgement {
+        let sample = super::super::document::Sample { runs: vec![1.0], center: Some(1.0) };
+        Judgement {
+            metric: "x".to_owned(),
+            unit: unit.to_owned(),
+            better: "lower".to_owned(),
+            base: sample.clone(),
+            new: sample,
+            effect: Some(Effect { kind, value, low, high }),
+            p: Some(0.5),
+            p_corrected: Some(0.00123),
+            threshold: 0.02,
+            noise: None,
+            verdict: super::super::Verdict::Same,
+            why: String::new(),
+        }
+    }
+
+    #[test]
+    fn effects_are_written_by_their_kind() {
+        let of = |unit, kind, value, low, high| {
+            let judgement = judgement(unit, kind, value, low, high);
+            (change(&judgement), interval(&judgement))
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        use EffectKind::{Difference, Ratio};
+        assert_eq!(of("ns", Ratio, 0.9, 0.88, 0.92), pair("-10.0%", "-12.0 … -8.0%"));
+        assert_eq!(of("ns", Ratio, 1.0, 1.0, 1.0), pair("0%", ""));
+        assert_eq!(of("ns", Ratio, 25.0, 9.0, 30.0), pair("×25.0", "+800.0% … ×30.0"));
+        assert_eq!(
+            of("share", Difference, 0.02, 0.01, 0.03),
+            pair("+2.0 points", "+1.0 … +3.0 points")
+        );
+        assert_eq!(of("number", Difference, 3.0, 2.0, 4.0), pair("+3.00", "+2.00 … +4.00"));
+        assert_eq!(p(&judgement("ns", Ratio, 1.0, 1.0, 1.0)), "0.0012");
+    }
+
+    #[test]
+    fn figures_have_their_units() {
+        assert_eq!(value("share", 0.0123), "1.23%");
+        assert_eq!(value("ns", 3810.0), "3.81 µs");
+        assert_eq!(value("number", 0.0), "0");
+        assert_eq!(value("number", 1.234), "1.23");
+        assert_eq!(value("number", 12345.0), "12345");
+    }
+}

@@ -1,0 +1,207 @@
+//! A comparison as text for people: the verdict last, where a terminal leaves the eye.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::document::{Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
+use super::show;
+use crate::report::text::Style;
+use crate::report::text::ink::{Ink, Tone, counted, dotted, note, percent, wrap};
+
+/// Narrower than this the text does not get. Arbitrary: what the table takes.
+const NARROWEST: usize = 60;
+
+/// So many differences are named. Arbitrary: a screen holds them beside the table.
+const NAMED: usize = 12;
+
+/// The text, ending in a line break.
+#[must_use]
+pub fn render(comparison: &Comparison, style: Style) -> String {
+    let ink = Ink { color: style.color };
+    let width = style.width.max(NARROWEST);
+    let parts = [
+        head(comparison, ink, width),
+        table(comparison, ink),
+        notes(comparison, ink, width),
+        verdict(comparison, ink, width),
+    ];
+    parts.join("\n\n") + "\n"
+}
+
+fn head(comparison: &Comparison, ink: Ink, width: usize) -> String {
+    let (base, new) = names(comparison);
+    let title = [
+        ink.paint(Tone::Title, &format!("udperf {}", comparison.tool.version)),
+        comparison.kind.clone(),
+        if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
+    ];
+    let mut lines = wrap(&dotted(&title), width, 2);
+    for (name, side) in [(base, &comparison.base), (new, &comparison.new)] {
+        let line = format!("{name:<5}{}", runs(side));
+        lines.extend(ink.paint_lines(Tone::Quiet, wrap_hanging(&line, width)));
+    }
+    lines.join("\n")
+}
+
+fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
+    // Two blanks in a row are part of the layout, which wrapping would lose.
+    if line.chars().count() <= width { vec![line.to_owned()] } else { wrap(line, width, 5) }
+}
+
+/// What the two sides are called.
+fn names(comparison: &Comparison) -> (&'static str, &'static str) {
+    if comparison.kind == "ab" { ("A", "B") } else { ("base", "new") }
+}
+
+/// `flags -e plain · 10 runs · git abc`.
+fn runs(side: &Runs) -> String {
+    let mut items = vec![side.from.clone(), counted(side.documents, "document")];
+    if !side.git.is_empty() {
+        items.push(format!("git {}", side.git.join(" ")));
+    }
+    items.extend(side.first.clone());
+    dotted(&items).replace('\u{a0}', " ")
+}
+
+fn table(comparison: &Comparison, ink: Ink) -> String {
+    let (base, new) = names(comparison);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
+    table.set_header(titles.map(|title| ink.paint(Tone::Quiet, title)));
+    for cell in &comparison.cells {
+        let id = if cell.id == cell.base_id {
+            cell.id.clone()
+        } else {
+            format!("{} → {}", cell.base_id, cell.id)
+        };
+        for (at, judgement) in cell.metrics.iter().enumerate() {
+            let id = if at == 0 { id.clone() } else { String::new() };
+            table.add_row(row(id, judgement, ink));
+        }
+    }
+    let last = titles.len() - 1;
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { 2 }));
+        if (2..last).contains(&at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn row(id: String, judgement: &Judgement, ink: Ink) -> [String; 8] {
+    [
+        id,
+        judgement.metric.clone(),
+        ink.figure(&show::center(judgement, judgement.base.center)),
+        ink.figure(&show::center(judgement, judgement.new.center)),
+        show::change(judgement),
+        ink.paint(Tone::Quiet, &show::interval(judgement)),
+        show::p(judgement),
+        ink.paint(tone(judgement.verdict), judgement.verdict.word()),
+    ]
+}
+
+const fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Better => Tone::Good,
+        Verdict::Same => Tone::Quiet,
+        Verdict::Worse => Tone::Bad,
+        Verdict::Undecided => Tone::Doubt,
+    }
+}
+
+fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
+    let mut notes = vec![note(ink, "rules", &rules(comparison), width)];
+    if !comparison.differences.is_empty() {
+        let named: Vec<_> = comparison.differences.iter().take(NAMED).map(difference).collect();
+        let more = comparison.differences.len().saturating_sub(NAMED);
+        let mut text = dotted(&named);
+        if more > 0 {
+            text.push_str(&format!(" · {more} more in the document"));
+        }
+        notes.push(note(ink, "differs", &text, width));
+    }
+    let (base, new) = names(comparison);
+    for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
+        if !ids.is_empty() {
+            let text = format!("{} in {name} alone", ids.join(", "));
+            notes.push(note(ink, "cells", &text, width));
+        }
+    }
+    for warning in &comparison.warnings {
+        notes.push(note(ink, "doubt", &warning.message, width));
+    }
+    notes.extend(undecided(comparison).map(|text| note(ink, "undecided", &text, width)));
+    notes.join("\n")
+}
+
+/// What counted as a difference.
+fn rules(comparison: &Comparison) -> String {
+    let rules = &comparison.rules;
+    let noise = match &rules.noise_from {
+        Some(from) => format!(", or by more than this machine makes of nothing ({from})"),
+        None => String::new(),
+    };
+    format!(
+        "a verdict takes p < {} over all {} (Mann-Whitney, Holm) and a {:.0}% interval that lies \
+         wholly beyond {}{noise}; {} for loss",
+        rules.alpha,
+        counted(rules.family, "comparison"),
+        rules.confidence * 100.0,
+        percent(rules.tolerance),
+        percent(rules.share_floor),
+    )
+}
+
+/// `host.kernel 6.1 → 6.2`.
+fn difference(found: &Difference) -> String {
+    let values = |values: &[String]| match values {
+        [] => "–".to_owned(),
+        values => values.join(", "),
+    };
+    format!("{} {} → {}", found.what, values(&found.base), values(&found.new))
+}
+
+/// Why there are figures without an answer, each reason once.
+fn undecided(comparison: &Comparison) -> Option<String> {
+    let mut reasons: Vec<(&str, u64)> = Vec::new();
+    let judged = comparison.cells.iter().flat_map(|cell| &cell.metrics);
+    for judgement in judged.filter(|judgement| judgement.verdict == Verdict::Undecided) {
+        match reasons.iter_mut().find(|(why, _)| *why == judgement.why) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((&judgement.why, 1)),
+        }
+    }
+    let said: Vec<_> = reasons
+        .iter()
+        .map(|(why, count)| format!("{}: {why}", counted(*count, "figure")))
+        .collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// The last line.
+fn verdict(comparison: &Comparison, ink: Ink, width: usize) -> String {
+    let (_, new) = names(comparison);
+    let which = |of: Verdict| -> Vec<String> {
+        let mut found = Vec::new();
+        for cell in &comparison.cells {
+            let judged = cell.metrics.iter().filter(|judgement| judgement.verdict == of);
+            found.extend(judged.map(|judgement| {
+                let beyond = match judgement.effect.map(|effect| effect.kind) {
+                    Some(EffectKind::Ratio | EffectKind::Difference) => show::change(judgement),
+                    None => String::new(),
+                };
+                format!("{} {} {beyond}", cell.id, judgement.metric)
+            }));
+        }
+        found
+    };
+    let mut text = format!("{new} is {}", show::summary(comparison));
+    if matches!(comparison.verdict, Verdict::Worse | Verdict::Better) {
+        text.push_str(&format!(" ({})", which(comparison.verdict).join("; ")));
+    }
+    let lines = wrap(&text, width, 2);
+    ink.paint_lines(tone(comparison.verdict), lines).join("\n")
+}

@@ -59,6 +59,36 @@ pub enum CliError {
     /// Stored runs that cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// One of many runs failed.
+    #[error("run {number} of {side}: {why}")]
+    Arm {
+        /// `A` or `B`.
+        side: &'static str,
+        /// Which, from 1.
+        number: usize,
+        /// What it said.
+        why: String,
+    },
+    /// What was to be set up could not be.
+    #[error("the setup of {side}, '{command}', failed: {why}")]
+    Setup {
+        /// `A` or `B`.
+        side: &'static str,
+        /// As typed.
+        command: String,
+        /// What it said.
+        why: String,
+    },
+    /// What was set up could not be undone.
+    #[error("the setup of {side} is still there: '{command}' failed ({why}); do it by hand")]
+    Undo {
+        /// `A` or `B`.
+        side: &'static str,
+        /// What undoes it.
+        command: String,
+        /// What it said.
+        why: String,
+    },
     /// The run ended early.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -157,6 +187,9 @@ impl CliError {
             Self::Run(_)
             | Self::Compare(_)
             | Self::Store(_)
+            | Self::Arm { .. }
+            | Self::Setup { .. }
+            | Self::Undo { .. }
             | Self::File { .. }
             | Self::Input { .. }
             | Self::Key { .. }

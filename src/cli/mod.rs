@@ -1,5 +1,6 @@
 //! Words in, exit code out: what is typed becomes a scenario, a run becomes a report and a verdict.
 
+mod ab;
 mod args;
 mod ask;
 mod bench;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, DoctorArgs, EchoArgs,
-    ExchangeArgs, LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord,
+    AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, DoctorArgs,
+    EchoArgs, ExchangeArgs, LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord,
     RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Ping(args) => ask::ping(args),
         Command::Talk(args) => talk::run(args),
         Command::Echo(args) => echo::run(args),
+        Command::Ab(args) => ab::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),

@@ -93,6 +93,7 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
         warnings: warnings(&facts, &paired, &differences, doubts),
         differences,
         cells,
+        learned: None,
         only_base: paired.only_base.iter().map(|id| (*id).to_owned()).collect(),
         only_new: paired.only_new.iter().map(|id| (*id).to_owned()).collect(),
         tool: facts.tool,

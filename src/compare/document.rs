@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::noise::Floor;
 use crate::report::document::{Host, Tool, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
@@ -39,8 +40,19 @@ pub struct Comparison {
     pub only_base: Vec<String>,
     /// Cells of the new runs alone.
     pub only_new: Vec<String>,
+    /// What was learned of this machine, where both sides were alike; `null` otherwise.
+    pub learned: Option<Learned>,
     /// What makes the whole comparison unfit to trust.
     pub warnings: Vec<Warning>,
+}
+
+/// What a machine makes of runs that are all alike, as it was found out now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Learned {
+    /// The file that keeps it; `null`: none.
+    pub kept_in: Option<String>,
+    /// One a cell and metric.
+    pub floors: Vec<Floor>,
 }
 
 /// What runs were made by.

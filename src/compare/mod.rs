@@ -13,6 +13,7 @@ pub mod document;
 mod error;
 mod judge;
 pub mod noise;
+pub mod order;
 mod pairs;
 pub mod show;
 pub mod stats;
@@ -20,6 +21,6 @@ pub mod store;
 pub mod text;
 
 pub use build::{Facts, Side, compare};
-pub use document::{Comparison, Verdict};
+pub use document::{Comparison, Learned, Verdict};
 pub use error::CompareError;
 pub use judge::{METRICS, Rules};

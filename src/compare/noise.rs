@@ -1,5 +1,6 @@
 //! What a machine makes of runs that are all alike: no change below that is worth a word.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::EffectKind;
@@ -22,7 +23,7 @@ pub struct NoiseBook {
 }
 
 /// What two halves of runs that are all alike differed by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
     /// The machine.
     pub host: String,
@@ -49,9 +50,15 @@ impl Default for NoiseBook {
 }
 
 impl NoiseBook {
-    /// Learns from runs that are all alike, in place of what was known of them.
-    pub fn learn(&mut self, reports: &[&Report], metrics: &[&'static Metric], now: &str) {
-        let Some(first) = reports.first() else { return };
+    /// Learns from runs that are all alike, in place of what was known of them; what it learned.
+    pub fn learn(
+        &mut self,
+        reports: &[&Report],
+        metrics: &[&'static Metric],
+        now: &str,
+    ) -> Vec<Floor> {
+        let Some(first) = reports.first() else { return Vec::new() };
+        let mut learned = Vec::new();
         let (host, scenario) = (host_key(&first.host), scenario_key(first));
         for group in groups(reports) {
             for metric in metrics.iter().filter(|metric| metric.suits(group.runs[0])) {
@@ -65,7 +72,7 @@ impl NoiseBook {
                 };
                 let Some((kind, noise)) = noise(metric, &runs) else { continue };
                 self.floors.retain(|floor| !known(floor));
-                self.floors.push(Floor {
+                learned.push(Floor {
                     host: host.clone(),
                     scenario: scenario.clone(),
                     cell: group.id.to_owned(),
@@ -77,6 +84,8 @@ impl NoiseBook {
                 });
             }
         }
+        self.floors.extend(learned.iter().cloned());
+        learned
     }
 
     /// What is known of this cell, where both sides ran on that machine and were asked that.

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::document::{Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
+use super::noise::Floor;
 use super::show;
 use crate::report::text::Style;
 use crate::report::text::ink::{Ink, Tone, counted, dotted, note, percent, wrap};
@@ -123,6 +124,7 @@ fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
         }
         notes.push(note(ink, "differs", &text, width));
     }
+    notes.extend(learned(comparison).map(|text| note(ink, "learned", &text, width)));
     let (base, new) = names(comparison);
     for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
         if !ids.is_empty() {
@@ -135,6 +137,25 @@ fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
     }
     notes.extend(undecided(comparison).map(|text| note(ink, "undecided", &text, width)));
     notes.join("\n")
+}
+
+/// What this machine makes of runs that are all alike.
+fn learned(comparison: &Comparison) -> Option<String> {
+    let learned = comparison.learned.as_ref()?;
+    let floor = |floor: &Floor| {
+        let unit = if floor.kind == EffectKind::Ratio { "share" } else { "number" };
+        let noise = show::value(unit, floor.noise);
+        format!("{} {} ±{noise}", floor.cell, floor.metric)
+    };
+    let floors: Vec<_> = learned.floors.iter().map(floor).collect();
+    let kept = match &learned.kept_in {
+        Some(path) => format!("kept in {path}"),
+        None => "not kept".to_owned(),
+    };
+    Some(format!(
+        "A and B are alike, so this is what the machine makes of nothing, {kept}: {}",
+        dotted(&floors)
+    ))
 }
 
 /// What counted as a difference.

@@ -1,5 +1,6 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `lower.rs`.
 
+mod ab;
 mod across;
 mod ask;
 mod bench;
@@ -10,6 +11,7 @@ mod output;
 mod requests;
 mod talk;
 
+pub use ab::AbArgs;
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use ask::{ExchangeArgs, LoadArgs, PingArgs};
 pub use bench::{BenchArgs, DoctorArgs};
@@ -83,6 +85,11 @@ pub enum Command {
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: what ping and load need at the other end
     Echo(Box<EchoArgs>),
+    /// Two settings, measured in turns, then compared: flags, programs, or what is set up before
+    ///
+    /// Runs the command once with either set of flags, in random order within pairs, as many times
+    /// as --trials says, each in a process of its own; then judges B by A as udperf compare does.
+    Ab(Box<AbArgs>),
     /// Verdict between stored runs: better, same, worse, or undecided
     ///
     /// Each run of a cell counts once, never its datagrams. A verdict takes a test (Mann and

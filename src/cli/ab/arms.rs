@@ -1,0 +1,130 @@
+//! What A is and what B is: programs, their arguments, and what is set up for them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use super::setup::Setup;
+use crate::cli::args::{AbArgs, Cli, Command};
+use crate::cli::error::CliError;
+use crate::compare::order::Arm;
+
+/// One of the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Side {
+    /// `A` or `B`.
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    /// Whether that is not this one.
+    is_other: bool,
+    /// The command with its flags.
+    pub(super) args: Vec<String>,
+    /// What distinguishes it, as typed.
+    flags: String,
+    setup: Option<(String, Option<String>)>,
+}
+
+/// Commands whose documents have cells.
+const COMMANDS: [&str; 4] = ["bench", "blast", "load", "ping"];
+
+/// Flags that the runs' own documents, or the number of runs, hang on.
+const OWN: &str = "-J, --csv, --hdr, --fail-if and --trials are for a run by itself; leave them \
+                   away, and give ab its own --trials and -J";
+
+/// Both.
+pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
+    let own = std::env::current_exe()
+        .map_err(|error| CliError::Contradiction(format!("cannot find this program: {error}")))?;
+    let word = args.command.first().map_or("", String::as_str);
+    if !COMMANDS.contains(&word) {
+        let why = format!("ab cannot run '{word}'; name one of {} after --", COMMANDS.join(", "));
+        return Err(CliError::Contradiction(why));
+    }
+    let side = |arm: Arm| -> Result<Side, CliError> {
+        let (name, flags, program, setup, undo) = match arm {
+            Arm::A => ("A", &args.a, &args.bin_a, &args.setup_a, &args.undo_a),
+            Arm::B => ("B", &args.b, &args.bin_b, &args.setup_b, &args.undo_b),
+        };
+        let lower = name.to_ascii_lowercase();
+        let words = shlex::split(flags).ok_or_else(|| {
+            let why = format!("--{lower} '{flags}' has a quote that does not end; close it");
+            CliError::Contradiction(why)
+        })?;
+        let side = Side {
+            name,
+            is_other: program.is_some(),
+            program: absolute(program.as_deref().unwrap_or(&own))?,
+            args: args.command.iter().cloned().chain(words).collect(),
+            flags: flags.clone(),
+            setup: setup.clone().map(|setup| (setup, undo.clone())),
+        };
+        side.check()?;
+        Ok(side)
+    };
+    Ok([side(Arm::A)?, side(Arm::B)?])
+}
+
+/// The same file wherever children run; a bare name would be looked for in PATH.
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::fs::canonicalize(path).map_err(|error| {
+        let why = format!("cannot run {}: {}; name a udperf", path.display(), error.kind());
+        CliError::Contradiction(why)
+    })
+}
+
+impl Side {
+    /// Whether both do the same: then only noise is between them.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.program == other.program && self.args == other.args && self.setup == other.setup
+    }
+
+    /// What distinguishes it, for people.
+    pub(super) fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.is_other {
+            words.push(self.program.display().to_string());
+        }
+        words.extend((!self.flags.is_empty()).then(|| self.flags.clone()));
+        words.extend(self.setup.as_ref().map(|(setup, _)| format!("after '{setup}'")));
+        if words.is_empty() { "as it is".to_owned() } else { words.join(" ") }
+    }
+
+    /// What is set up for it, ready to be undone.
+    pub(super) fn setup(&self) -> Result<Option<Setup>, CliError> {
+        let Some((command, undo)) = &self.setup else { return Ok(None) };
+        Setup::new(self.name, command, undo.as_deref()).map(Some)
+    }
+
+    /// Finds what this program would not understand, before anything runs. Another one may
+    /// understand more.
+    fn check(&self) -> Result<(), CliError> {
+        if self.is_other {
+            return Ok(());
+        }
+        let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
+        let cli = Cli::try_parse_from(words).map_err(|error| {
+            let text = error.to_string();
+            let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+            CliError::Contradiction(format!(
+                "{}: {text}; see udperf {} --help",
+                self.name, self.args[0]
+            ))
+        })?;
+        let cells = match &cli.command {
+            Command::Bench(args) => &args.cells,
+            Command::Blast(args) => &args.cells,
+            Command::Load(args) => &args.exchange.cells,
+            Command::Ping(args) => &args.exchange.cells,
+            _ => return Ok(()),
+        };
+        let output = &cells.output;
+        let files = [&output.json, &output.csv, &output.hdr];
+        if files.iter().any(|file| file.is_some())
+            || !output.fail_if.is_empty()
+            || cells.trials != 1
+        {
+            return Err(CliError::Contradiction(OWN.to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! Commands before each run, and what undoes them: always, whatever happens in between.
+
+use std::process::{Command, Stdio};
+
+use crate::cli::error::CliError;
+use crate::cli::output::complain;
+
+/// What is set up for one side.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// Whose.
+    side: &'static str,
+    command: String,
+    undo: String,
+}
+
+/// Something that has been set up. Dropped, it is undone: errors and panics on the way lead here,
+/// too.
+#[derive(Debug)]
+pub(super) struct Standing<'a> {
+    setup: &'a Setup,
+    is_undone: bool,
+}
+
+impl Setup {
+    /// Finds out what will undo this command, before it ever runs.
+    pub(super) fn new(
+        side: &'static str,
+        command: &str,
+        undo: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let undo = match undo {
+            Some(undo) => undo.to_owned(),
+            None => undo_of_sysctl(side, command)?,
+        };
+        Ok(Self { side, command: command.to_owned(), undo })
+    }
+
+    /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
+    pub(super) fn apply(&self) -> Result<Standing<'_>, CliError> {
+        let standing = Standing { setup: self, is_undone: false };
+        match shell(&self.command) {
+            Ok(()) => Ok(standing),
+            Err(why) => {
+                let undone = standing.undo();
+                let also = match undone {
+                    Ok(()) => "it was undone".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                let (side, command) = (self.side, self.command.clone());
+                Err(CliError::Setup { side, command, why: format!("{why}; {also}") })
+            }
+        }
+    }
+}
+
+impl Standing<'_> {
+    /// Undoes it.
+    pub(super) fn undo(mut self) -> Result<(), CliError> {
+        self.is_undone = true;
+        shell(&self.setup.undo).map_err(|why| CliError::Undo {
+            side: self.setup.side,
+            command: self.setup.undo.clone(),
+            why,
+        })
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        if !self.is_undone
+            && let Err(why) = shell(&self.setup.undo)
+        {
+            complain(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
+        }
+    }
+}
+
+/// Runs it by sh(1); what it prints is kept out of the result.
+fn shell(command: &str) -> Result<(), String> {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("sh cannot be run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.trim().lines().last().unwrap_or_default();
+    Err(if last.is_empty() {
+        output.status.to_string()
+    } else {
+        format!("{}: {last}", output.status)
+    })
+}
+
+/// What puts back what `sysctl -w a.b=c` sets, from how it is now.
+fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
+    let lower = side.to_ascii_lowercase();
+    let unknown = || {
+        CliError::Contradiction(format!(
+            "--setup-{lower} '{command}': only sysctl is undone by itself; add --undo-{lower} \
+             with the command that undoes it, or --undo-{lower} true where nothing has to be"
+        ))
+    };
+    let settings = sysctls(command).ok_or_else(unknown)?;
+    let mut undo = vec!["sysctl".to_owned(), "-q".to_owned(), "-w".to_owned()];
+    for name in settings {
+        let output = Command::new("sysctl").args(["-n", &name]).stdin(Stdio::null()).output();
+        let fails = |why: String| {
+            CliError::Contradiction(format!(
+                "--setup-{lower} '{command}': what {name} is now cannot be read ({why}), so it \
+                 could not be put back"
+            ))
+        };
+        let output = output.map_err(|error| fails(format!("sysctl: {error}")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(fails(said));
+        }
+        let value = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        undo.push(format!("{name}={value}"));
+    }
+    shlex::try_join(undo.iter().map(String::as_str)).map_err(|_| unknown())
+}
+
+/// The names that a command of nothing but `sysctl` sets; `None` where it is another one.
+fn sysctls(command: &str) -> Option<Vec<String>> {
+    // A second command behind the first would not be undone.
+    if command.contains([';', '&', '|', '\n', '`', '$', '>', '<', '(']) {
+        return None;
+    }
+    let mut words = shlex::split(command)?.into_iter();
+    let program = words.next()?;
+    if program != "sysctl" && !program.ends_with("/sysctl") {
+        return None;
+    }
+    let mut names = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "-w" | "-q" | "-qw" | "-wq" | "--write" | "--quiet" => {}
+            word => {
+                let (name, _) = word.split_once('=').filter(|_| !word.starts_with('-'))?;
+                names.push(name.trim().to_owned());
+            }
+        }
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sysctl_alone_is_known_to_be_undone() {
+        let names = |command: &str| sysctls(command);
+        assert_eq!(
+            names("sysctl -w net.core.rmem_max=1 net.ipv4.udp_mem='1 2 3'"),
+            Some(vec!["net.core.rmem_max".to_owned(), "net.ipv4.udp_mem".to_owned()])
+        );
+        assert_eq!(names("/sbin/sysctl -qw a.b=1"), Some(vec!["a.b".to_owned()]));
+        for other in [
+            "ethtool -K eth0 gro off",
+            "sysctl -p",
+            "sysctl -w a.b=1; reboot",
+            "sysctl -w a.b=1 && true",
+            "sysctl",
+            "sysctl -w a.b=$(cat x)",
+            "",
+        ] {
+            assert_eq!(names(other), None, "{other}");
+        }
+        let error = undo_of_sysctl("B", "ethtool -K eth0 gro off").unwrap_err().to_string();
+        assert!(error.contains("add --undo-b"), "{error}");
+    }
+
+    #[test]
+    fn what_stands_is_undone_once_and_always() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let say = |word: &str| format!("echo {word} >> {}", log.display());
+        let read = || std::fs::read_to_string(&log).unwrap();
+        let setup = Setup::new("A", &say("up"), Some(&say("down"))).unwrap();
+        setup.apply().unwrap().undo().unwrap();
+        assert_eq!(read(), "up\ndown\n");
+        drop(setup.apply().unwrap());
+        assert_eq!(read(), "up\ndown\nup\ndown\n");
+        // Half way is undone, too.
+        let half =
+            Setup::new("A", &format!("{}; exit 7", say("half")), Some(&say("down"))).unwrap();
+        let error = half.apply().unwrap_err().to_string();
+        assert!(error.contains("7") && error.contains("it was undone"), "{error}");
+        assert_eq!(read(), "up\ndown\nup\ndown\nhalf\ndown\n");
+    }
+}

@@ -1,0 +1,94 @@
+//! `udperf ab`, as typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{VerdictArgs, VerdictOutput};
+
+/// Two settings, measured in turns and compared.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct AbArgs {
+    /// Flags of A, beside those of the command: --a '--engine plain'
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    #[arg(hide_default_value = true)]
+    pub a: String,
+
+    /// Flags of B, which is judged
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    #[arg(hide_default_value = true)]
+    pub b: String,
+
+    /// The udperf that runs A [default: this one]
+    #[arg(long, value_name = "PATH")]
+    pub bin_a: Option<PathBuf>,
+
+    /// The udperf that runs B
+    #[arg(long, value_name = "PATH")]
+    pub bin_b: Option<PathBuf>,
+
+    /// A command for sh(1) before each run of A; undone behind each
+    ///
+    /// What sysctl sets is put back by itself, to what it was before the first run. Any other
+    /// command needs --undo-a.
+    #[arg(long, value_name = "COMMAND")]
+    pub setup_a: Option<String>,
+
+    /// The same for B
+    #[arg(long, value_name = "COMMAND")]
+    pub setup_b: Option<String>,
+
+    /// What undoes --setup-a; true(1) where nothing has to be
+    #[arg(long, value_name = "COMMAND", requires = "setup_a")]
+    pub undo_a: Option<String>,
+
+    /// What undoes --setup-b
+    #[arg(long, value_name = "COMMAND", requires = "setup_b")]
+    pub undo_b: Option<String>,
+
+    /// Runs of A, and of B
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub trials: u32,
+
+    /// Runs of each before those, which do not count
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub warm: u32,
+
+    /// Seed of the order of runs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Keep all documents: DIR/a/001.json, DIR/b/001.json and so on
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+
+    /// What counts as a difference
+    #[command(flatten)]
+    pub verdict: VerdictArgs,
+
+    /// How the verdict is given
+    #[command(flatten)]
+    pub output: VerdictOutput,
+
+    /// The command that both run: bench, blast, load or ping, and its flags
+    #[arg(last = true, required = true, value_name = "COMMAND", allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Shown below the long help.
+const EXAMPLES: &str = "\
+Examples:
+  udperf ab --a '-e plain' --b '-e batch' -- bench -l 64 -r max -t 300ms
+  udperf ab --b '-w 64K' -- bench -l 1472 -e plain
+  udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns
+  udperf ab --bin-a ./old/udperf --bin-b ./new/udperf -- bench -l 64 -e plain
+  udperf ab --trials 20 -- bench -l 64 -e plain      nothing differs: the noise of this machine
+
+Nothing but the flags, programs and commands named differs between A and B. Where nothing is named,
+both are alike, and what they seem to differ by is learned and kept: smaller changes do not count
+from then on, in compare and in ab, on this machine and of these cells.
+
+Exit codes: 0 well · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided, with --strict
+· 130 interrupted, after the verdict on what there is";

@@ -16,6 +16,8 @@ pub mod noise;
 pub mod order;
 mod pairs;
 pub mod show;
+#[cfg(test)]
+mod simulations;
 pub mod stats;
 pub mod store;
 pub mod text;

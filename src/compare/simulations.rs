@@ -1,0 +1,143 @@
+//! What the rules come to over many comparisons of made-up runs whose truth is known, and the
+//! statistics beside those of another library.
+
+use fastrand::Rng;
+use statrs::stats_tests::Alternative;
+use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
+
+use super::document::Verdict;
+use super::judge::{Pair, Rules, judge};
+use super::stats::mann_whitney;
+use crate::report::metric::Metric;
+
+/// How many comparisons are made up.
+const TRIALS: u64 = 1_000;
+
+/// Runs a side.
+const RUNS: usize = 10;
+
+/// A number from the normal distribution (G. Box, M. Muller, 1958).
+fn normal(rng: &mut Rng) -> f64 {
+    let (u, v) = (1.0 - rng.f64(), rng.f64());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// How often each verdict comes out, over so many comparisons of runs that `make` makes of side
+/// (0 or 1) and chance.
+fn verdicts(name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
+    let metric = Metric::named(name).unwrap();
+    let mut counts = [0; 4];
+    for trial in 0..TRIALS {
+        let mut rng = Rng::with_seed(trial);
+        let mut side = |side| (0..RUNS).map(|_| make(side, &mut rng)).collect();
+        let pair = Pair { metric, base: side(0), new: side(1), noise: None };
+        let at = match judge(&[pair], &Rules::default())[0].verdict {
+            Verdict::Better => 0,
+            Verdict::Same => 1,
+            Verdict::Worse => 2,
+            Verdict::Undecided => 3,
+        };
+        counts[at] += 1;
+    }
+    counts
+}
+
+#[test]
+fn runs_that_are_alike_are_seldom_called_worse() {
+    for noise in [0.005, 0.03, 0.2] {
+        let [better, _, worse, _] =
+            verdicts("rx_pps", |_, rng| 250e3 * (1.0 + noise * normal(rng)));
+        assert!(worse <= TRIALS / 20 && better <= TRIALS / 20, "{noise}: {better} {worse}");
+    }
+    // Nothing but a few slow runs now and then, as a stolen CPU makes them.
+    let [better, _, worse, _] = verdicts("p99", |_, rng| {
+        let slow = if rng.f64() < 0.2 { 10.0 } else { 1.0 };
+        40e3 * slow * (1.0 + 0.1 * normal(rng)).abs()
+    });
+    assert!(worse <= TRIALS / 20 && better <= TRIALS / 20, "{better} {worse}");
+}
+
+#[test]
+fn a_tenth_less_is_found() {
+    let slower = |side: usize| if side == 1 { 0.9 } else { 1.0 };
+    let [_, _, worse, _] =
+        verdicts("rx_pps", |side, rng| 250e3 * slower(side) * (1.0 + 0.03 * normal(rng)));
+    assert!(worse >= TRIALS * 95 / 100, "{worse}");
+    let [better, ..] = verdicts("p50", |side, rng| 4e3 * slower(side) * (1.0 + 0.03 * normal(rng)));
+    assert!(better >= TRIALS * 95 / 100, "{better}");
+}
+
+#[test]
+fn quiet_machines_get_to_say_the_same() {
+    let [_, same, worse, _] = verdicts("rx_pps", |_, rng| 250e3 * (1.0 + 0.005 * normal(rng)));
+    assert!(same >= TRIALS * 95 / 100 && worse == 0, "{same} {worse}");
+}
+
+#[test]
+fn loss_now_and_then_is_no_regression() {
+    // Three runs of ten lose a little, on either side.
+    let some = |rng: &mut Rng| if rng.f64() < 0.3 { 0.02 * rng.f64() } else { 0.0 };
+    let [better, _, worse, _] = verdicts("loss", |_, rng| some(rng));
+    assert!(worse <= TRIALS / 20 && better <= TRIALS / 20, "{better} {worse}");
+    // All new runs lose a little more than that.
+    let [_, _, worse, _] =
+        verdicts("loss", |side, rng| some(rng) + if side == 1 { 0.02 } else { 0.0 });
+    assert!(worse >= TRIALS * 95 / 100, "{worse}");
+}
+
+#[test]
+fn of_many_cells_few_are_flagged_by_chance() {
+    // 40 cells, all alike: in at most one of twenty comparisons is any of them flagged.
+    let metric = Metric::named("rx_pps").unwrap();
+    let flagged = |trial: u64| {
+        let mut rng = Rng::with_seed(trial);
+        let mut runs = || (0..RUNS).map(|_| 250e3 * (1.0 + 0.05 * normal(&mut rng))).collect();
+        let pairs: Vec<Pair> =
+            (0..40).map(|_| Pair { metric, base: runs(), new: runs(), noise: None }).collect();
+        let judged = judge(&pairs, &Rules::default());
+        judged.iter().any(|one| matches!(one.verdict, Verdict::Worse | Verdict::Better))
+    };
+    // 100 trials of 40 cells.
+    let count = (0..100).filter(|&trial| flagged(trial)).count();
+    assert!(count <= 5, "{count}");
+}
+
+#[test]
+fn p_is_what_another_library_finds() {
+    for seed in 0..200 {
+        let mut rng = Rng::with_seed(seed);
+        // statrs 0.19 takes the wrong tail where its first sample is not the larger one.
+        let count_b = rng.usize(3..11);
+        let count_a = rng.usize(count_b + 1..12);
+        let shift = rng.f64();
+        let a: Vec<f64> = (0..count_a).map(|_| normal(&mut rng)).collect();
+        let b: Vec<f64> = (0..count_b).map(|_| normal(&mut rng) + shift).collect();
+        let exact = MannWhitneyUMethod::Exact;
+        let (_, theirs) = mannwhitneyu(&a, &b, exact, Alternative::TwoSided).unwrap();
+        let ours = mann_whitney(&a, &b).unwrap();
+        assert!((ours - theirs).abs() < 1e-9, "{seed}: {ours} {theirs}");
+    }
+}
+
+/// The example of scipy.stats.mannwhitneyu: U = 17, p = 1/9.
+#[test]
+fn p_is_what_scipy_finds() {
+    let (males, females) = ([19.0, 22.0, 16.0, 29.0, 24.0], [20.0, 11.0, 17.0, 12.0]);
+    let p = mann_whitney(&males, &females).unwrap();
+    assert!((p - 0.111_111_111_111_111_1).abs() < 1e-12, "{p}");
+}
+
+#[test]
+fn p_of_large_and_tied_samples_is_what_another_library_finds() {
+    for seed in 0..50 {
+        let mut rng = Rng::with_seed(seed);
+        let mut some = |count: usize| -> Vec<f64> {
+            (0..count).map(|_| (normal(&mut rng) * 5.0).round()).collect()
+        };
+        let (a, b) = (some(50), some(60));
+        let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
+        let (_, theirs) = mannwhitneyu(&a, &b, method, Alternative::TwoSided).unwrap();
+        let ours = mann_whitney(&a, &b).unwrap();
+        assert!((ours - theirs).abs() < 1e-6, "{seed}: {ours} {theirs}");
+    }
+}

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  5  main.rs  cli/                                   words in, exit code out
-//!  4  report/                                         pure functions of finished data
+//!  4  report/  compare/                               pure functions of finished data
 //!  3  run/                                            threads, phases, the hot loops
 //!  2  plan/                                           what will happen, fully decided
 //!  1  clock/  wire/  payload/  pace/  measure/  net/  rooms that do not know each other
@@ -26,6 +26,7 @@
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
 //! | [`run`] | workers, phases; loops: `send`, `receive`, `exchange`, `echo`; `across`, `talk` |
 //! | [`report`] | the document, and the faces that show it |
+//! | [`compare`] | runs that were kept: read again, and one beside the other |
 //! | [`cli`] | command line, progress, exit codes |
 //!
 //! # The way of a datagram
@@ -57,6 +58,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod measure;
 pub mod net;
 pub mod pace;

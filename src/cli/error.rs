@@ -4,8 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::compare::store::StoreError;
 use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
+use crate::report::FaceError;
 use crate::run::RunError;
 use crate::unit::UnitError;
 
@@ -52,6 +54,20 @@ pub enum CliError {
     /// The run ended early.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Kept runs that cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A kept run that cannot be shown as asked.
+    #[error("cannot show {path}: {source}")]
+    Kept {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong, and what mends it.
+        source: FaceError,
+    },
+    /// Runs that have nothing of what was asked for.
+    #[error("{0}")]
+    NothingToShow(String),
     /// Two flags that exclude each other by their values.
     #[error("{0}")]
     Contradiction(String),
@@ -145,6 +161,9 @@ impl CliError {
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
+            | Self::Store(_)
+            | Self::Kept { .. }
+            | Self::NothingToShow(_)
             | Self::File { .. }
             | Self::Input { .. }
             | Self::Key { .. }

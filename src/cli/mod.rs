@@ -11,7 +11,9 @@ mod error;
 mod lower;
 mod output;
 mod progress;
+mod report;
 mod requests;
+mod shell;
 mod sink;
 mod talk;
 mod target;
@@ -21,9 +23,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, DoctorArgs, EchoArgs, ExchangeArgs,
-    LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord, RequestArgs, SinkArgs,
-    SourceArgs, Spread, TalkArgs, Turn,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompletionsArgs, DoctorArgs, EchoArgs,
+    ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord,
+    ReportArgs, RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn,
 };
 pub use error::{CliError, Exit};
 
@@ -39,8 +41,11 @@ pub fn main() -> ExitCode {
         Command::Ping(args) => ask::ping(args),
         Command::Talk(args) => talk::run(args),
         Command::Echo(args) => echo::run(args),
+        Command::Report(args) => report::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -6,7 +6,9 @@ mod bench;
 mod cells;
 mod echo;
 mod output;
+mod report;
 mod requests;
+mod shell;
 mod talk;
 
 pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
@@ -16,7 +18,9 @@ pub use cells::CellArgs;
 pub(crate) use cells::Local;
 pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
+pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub use shell::{CompletionsArgs, ManArgs};
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
 
@@ -81,10 +85,16 @@ pub enum Command {
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: what ping and load need at the other end
     Echo(Box<EchoArgs>),
+    /// Show runs that were kept: as text, Markdown, a page, CSV; and how their cells moved over time
+    Report(ReportArgs),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema,
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
 }
 
 /// On or off.

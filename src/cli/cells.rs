@@ -1,5 +1,6 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -55,7 +56,7 @@ pub(crate) fn run(
     let taken = measure(&stop_on_signals()?)?;
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&taken.report, output);
-    files.write(&taken.report)?;
+    files.write(|form| draw(&taken.report, form))?;
     shown?;
     match taken {
         Taken { error: Some(error), .. } => Err(error.into()),
@@ -176,7 +177,7 @@ pub(crate) fn tool() -> Tool {
 }
 
 /// Shows the report on standard output, and where that is JSON, its warnings beside it.
-fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
+pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
     if output.json_to_stdout() {
         let printed = print(&pretty(report)).map(|_| ());
         if !output.quiet {
@@ -191,12 +192,15 @@ fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
         }
         return printed;
     }
+    if output.markdown_to_stdout() {
+        return print(&report::markdown::render(report)).map(|_| ());
+    }
     let style = Style { color: color(output.color), width: width() };
     print(&report::text::render(report, style)).map(|_| ())
 }
 
 /// Whether a condition held.
-fn judge(report: &Report, output: &OutputArgs) -> Exit {
+pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
         complain(&format!("--fail-if {failure}"));
@@ -205,21 +209,41 @@ fn judge(report: &Report, output: &OutputArgs) -> Exit {
     exit
 }
 
-/// The files a run was asked for.
-pub(crate) struct Files {
-    json: Option<Target>,
-    csv: Option<Target>,
-    hdr: Option<Target>,
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The document.
+    Json,
+    /// A row a cell.
+    Csv,
+    /// A histogram a cell.
+    Hdr,
+    /// The text, for a merge request.
+    Markdown,
+    /// A page.
+    Html,
 }
+
+/// The files a run was asked for.
+pub(crate) struct Files(Vec<(Form, Target)>);
 
 impl Files {
     /// Finds out whether all can be written, before anything is measured.
     pub(crate) fn check(output: &OutputArgs) -> Result<Self, CliError> {
-        let check = |flag, path: &Option<std::path::PathBuf>| {
-            path.as_deref().map(|path| Target::check(flag, path)).transpose()
-        };
-        let json = output.json.clone().filter(|_| !output.json_to_stdout());
-        let paths: Vec<_> = [&json, &output.csv, &output.hdr].into_iter().flatten().collect();
+        if output.json_to_stdout() && output.markdown_to_stdout() {
+            let why = "--json and --markdown cannot both go to standard output; give one =FILE";
+            return Err(CliError::Contradiction(why.to_owned()));
+        }
+        let json = output.json.as_ref().filter(|_| !output.json_to_stdout());
+        let markdown = output.markdown.as_ref().filter(|_| !output.markdown_to_stdout());
+        let asked = [
+            (Form::Json, "json", json),
+            (Form::Csv, "csv", output.csv.as_ref()),
+            (Form::Hdr, "hdr", output.hdr.as_ref()),
+            (Form::Markdown, "markdown", markdown),
+            (Form::Html, "html", output.html.as_ref()),
+        ];
+        let paths: Vec<_> = asked.iter().filter_map(|(_, _, path)| *path).collect();
         if let Some(path) = paths
             .iter()
             .enumerate()
@@ -228,27 +252,37 @@ impl Files {
             let why = format!("two results cannot both go to {path}; name two files");
             return Err(CliError::Contradiction(why));
         }
-        Ok(Self {
-            json: check("json", &json)?,
-            csv: check("csv", &output.csv)?,
-            hdr: check("hdr", &output.hdr)?,
-        })
+        let check = |(form, flag, path): (Form, &'static str, Option<&PathBuf>)| {
+            Some(Target::check(flag, path?).map(|target| (form, target)))
+        };
+        asked.into_iter().filter_map(check).collect::<Result<_, _>>().map(Self)
     }
 
-    fn write(&self, report: &Report) -> Result<(), CliError> {
-        let json = || Ok(pretty(report));
-        let csv = || report::csv::render(report).map_err(|error| face("CSV", &error));
-        let hdr = || report::hdr::render(report).map_err(|error| face("HDR log", &error));
-        let write = |target: &Option<Target>, text: &dyn Fn() -> Result<String, CliError>| {
-            target.as_ref().map_or(Ok(()), |target| target.write(&text()?))
-        };
+    /// Writes all that were asked for.
+    pub(crate) fn write(
+        &self,
+        draw: impl Fn(Form) -> Result<String, CliError>,
+    ) -> Result<(), CliError> {
+        let write = |(form, target): &(Form, Target)| target.write(&draw(*form)?);
         // All are tried; the first that failed is told.
-        let results = [write(&self.json, &json), write(&self.csv, &csv), write(&self.hdr, &hdr)];
+        let results: Vec<_> = self.0.iter().map(write).collect();
         results.into_iter().collect()
     }
 }
 
-fn face(face: &'static str, error: &impl ToString) -> CliError {
+/// A report in that form.
+pub(crate) fn draw(report: &Report, form: Form) -> Result<String, CliError> {
+    match form {
+        Form::Json => Ok(pretty(report)),
+        Form::Csv => report::csv::render(report).map_err(|error| face("CSV", &error)),
+        Form::Hdr => report::hdr::render(report).map_err(|error| face("HDR log", &error)),
+        Form::Markdown => Ok(report::markdown::render(report)),
+        Form::Html => report::html::render(&[("", report)]).map_err(|error| face("page", &error)),
+    }
+}
+
+/// A face that failed, which is a bug.
+pub(crate) fn face(face: &'static str, error: &impl ToString) -> CliError {
     CliError::Face { face, reason: error.to_string() }
 }
 

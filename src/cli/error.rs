@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::compare::{CompareError, store::StoreError};
 use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
+use crate::report::FaceError;
 use crate::run::RunError;
 use crate::unit::UnitError;
 
@@ -92,6 +93,17 @@ pub enum CliError {
     /// The run ended early.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A kept run that cannot be shown as asked.
+    #[error("cannot show {path}: {source}")]
+    Kept {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong, and what mends it.
+        source: FaceError,
+    },
+    /// Runs that have nothing of what was asked for.
+    #[error("{0}")]
+    NothingToShow(String),
     /// Two flags that exclude each other by their values.
     #[error("{0}")]
     Contradiction(String),
@@ -190,6 +202,8 @@ impl CliError {
             | Self::Arm { .. }
             | Self::Setup { .. }
             | Self::Undo { .. }
+            | Self::Kept { .. }
+            | Self::NothingToShow(_)
             | Self::File { .. }
             | Self::Input { .. }
             | Self::Key { .. }

@@ -14,7 +14,9 @@ mod lower;
 mod noise;
 mod output;
 mod progress;
+mod report;
 mod requests;
+mod shell;
 mod sink;
 mod talk;
 mod target;
@@ -24,9 +26,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, DoctorArgs,
-    EchoArgs, ExchangeArgs, LoadArgs, MulticastGroup, OutputArgs, PingArgs, PresetArgs, PresetWord,
-    RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
+    DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
+    PresetArgs, PresetWord, ReportArgs, RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn,
+    VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 
@@ -44,8 +47,11 @@ pub fn main() -> ExitCode {
         Command::Echo(args) => echo::run(args),
         Command::Ab(args) => ab::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema => output::print(&output::pretty(&crate::report::schema())),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -6,11 +6,15 @@
 //! effect lies beyond the threshold. It is the *same* where the whole interval lies within it.
 //! Anything else is *undecided*. The threshold is the larger of what the user tolerates and what
 //! this machine was seen to make of runs that are all alike.
+//!
+//! Runs that were kept are read from files and folders (`store`), and followed over time
+//! (`history`).
 
 mod build;
 mod differences;
 pub mod document;
 mod error;
+pub mod history;
 mod judge;
 pub mod noise;
 pub mod order;

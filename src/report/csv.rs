@@ -148,6 +148,28 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
     for cell in &report.cells {
         writer.write_record(COLUMNS.iter().map(|(_, of)| of(cell)))?;
     }
+    finish(writer)
+}
+
+/// The cells of several documents, two columns before those of one: `file`, what the document is
+/// called here, and `started_at`.
+///
+/// # Errors
+/// [`FaceError::Csv`], which would be a bug.
+pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let names = COLUMNS.iter().map(|(name, _)| *name);
+    writer.write_record(["file", "started_at"].into_iter().chain(names))?;
+    for (file, report) in reports {
+        for cell in &report.cells {
+            let run = [file.clone(), report.started_at.clone()];
+            writer.write_record(run.into_iter().chain(COLUMNS.iter().map(|(_, of)| of(cell))))?;
+        }
+    }
+    finish(writer)
+}
+
+fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, FaceError> {
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())

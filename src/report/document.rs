@@ -219,7 +219,9 @@ pub struct Latency {
     pub count: u64,
     /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
     /// two hosts are known to each other. 0, exact: one clock. Minimum and percentiles that are
-    /// smaller say nothing, and are `null`; the histogram holds them still.
+    /// smaller say nothing, and are `null`; the histogram holds them still. Documents of before
+    /// there were two hosts are without it, and exact.
+    #[serde(default)]
     pub bound_ns: u64,
     /// Exact minimum; `null` below `bound_ns`, as all percentiles.
     pub min_ns: Option<u64>,

@@ -17,8 +17,8 @@ pub enum FaceError {
     },
     /// A histogram that cannot be read.
     #[error(
-        "cannot write a histogram log: the histogram of {cell} is damaged ({reason}); it has to \
-         be HdrHistogram V2, deflated, base64: take the document as udperf wrote it"
+        "the histogram of {cell} is damaged ({reason}); it has to be HdrHistogram V2, deflated, \
+         base64: take the document as udperf wrote it"
     )]
     Histogram {
         /// The cell's id.
@@ -26,6 +26,9 @@ pub enum FaceError {
         /// What the decoder says.
         reason: String,
     },
+    /// The template engine failed.
+    #[error("cannot write a page: {0}; please report this")]
+    Page(#[from] minijinja::Error),
     /// The log writer failed.
     #[error("cannot write a histogram log: {reason}; please report this")]
     Log {

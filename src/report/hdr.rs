@@ -58,7 +58,8 @@ fn known_within(report: &Report) -> String {
     }
 }
 
-fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
+/// The histogram of a latency.
+pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
     let damaged = |reason: String| FaceError::Histogram { cell: cell.id.clone(), reason };
     let bytes = STANDARD.decode(&latency.histogram).map_err(|error| damaged(error.to_string()))?;
     Deserializer::new()

@@ -12,7 +12,9 @@ mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hdr;
+pub mod html;
 mod legs;
+pub mod markdown;
 pub mod metric;
 pub mod read;
 mod schema;

@@ -8,7 +8,9 @@ mod cells;
 mod compare;
 mod echo;
 mod output;
+mod report;
 mod requests;
+mod shell;
 mod talk;
 
 pub use ab::AbArgs;
@@ -20,7 +22,9 @@ pub(crate) use cells::Local;
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
 pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
+pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub use shell::{CompletionsArgs, ManArgs};
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
 
@@ -97,10 +101,16 @@ pub enum Command {
     /// what you tolerate and what this machine makes of runs that are all alike. Runs of different
     /// scenarios are not compared; what differs between their hosts and programs is listed.
     Compare(Box<CompareArgs>),
+    /// Show runs that were kept: as text, Markdown, a page, CSV; and how their cells moved over time
+    Report(ReportArgs),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema,
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
 }
 
 /// On or off.

@@ -34,6 +34,15 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub hdr: Option<PathBuf>,
 
+    /// The text as Markdown: to standard output instead of it, or with =FILE beside it
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub markdown: Option<PathBuf>,
+
+    /// A page with latency curves, one file without scripts, to a file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
     /// End with exit code 3 if this holds in any cell: 'loss>0.1%' 'p99>200us' 'rx_pps<200k'
     ///
     /// Repeatable. Latency is judged in the paced cells, and rates in the flat-out ones, where the
@@ -54,6 +63,16 @@ impl OutputArgs {
     /// Whether standard output gets the document instead of text.
     #[must_use]
     pub fn json_to_stdout(&self) -> bool {
-        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+        is_stdout(self.json.as_ref())
     }
+
+    /// Whether standard output gets Markdown instead of text.
+    #[must_use]
+    pub fn markdown_to_stdout(&self) -> bool {
+        is_stdout(self.markdown.as_ref())
+    }
+}
+
+fn is_stdout(path: Option<&PathBuf>) -> bool {
+    path.is_some_and(|path| path.as_os_str() == "-")
 }

@@ -19,6 +19,8 @@ pub struct Exchange {
     pub outstanding: Option<u64>,
     /// Whether replies carry no id, so that each answers the oldest request of its port: where one
     /// is missing, those behind it are taken for their neighbours.
+    /// Documents of before it was told apart are without it.
+    #[serde(default)]
     pub in_order: bool,
     /// How long a reply was waited for, in ns.
     pub timeout_ns: u64,

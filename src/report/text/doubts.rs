@@ -10,6 +10,15 @@ const NAMED: usize = 3;
 
 /// Warnings of the run, then those of cells, in order of first appearance; `None` without any.
 pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
+    let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
+    for (message, about) in list(report) {
+        lines.extend(bullet(ink, width, &message, &about));
+    }
+    (lines.len() > 1).then(|| lines.join("\n"))
+}
+
+/// The same without its drawing: what is said, and which cells it is about.
+pub(super) fn list(report: &Report) -> Vec<(String, String)> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
     // What was asked only to learn what max is, has no row, and no figure to doubt.
     let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
@@ -18,7 +27,7 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
     });
     let said: Vec<(&Warning, Option<&str>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
-    let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
+    let mut list = Vec::new();
     for code in distinct(said.iter().map(|(warning, _)| warning.code.as_str())) {
         let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
         let Some((first, _)) = alike.first() else { continue };
@@ -32,9 +41,9 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
             1 => about += ", 1 more cell",
             more => about += &format!(", {more} more cells"),
         }
-        lines.extend(bullet(ink, width, &first.message, &about));
+        list.push((first.message.trim().to_owned(), about));
     }
-    (lines.len() > 1).then(|| lines.join("\n"))
+    list
 }
 
 /// Which cells a warning is about.

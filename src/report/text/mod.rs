@@ -11,6 +11,7 @@ mod ledger;
 mod legs;
 mod matrix;
 mod notes;
+mod outline;
 mod rows;
 mod sink;
 mod table;
@@ -18,7 +19,9 @@ mod table;
 mod tests;
 
 pub use echo::echo;
+pub(super) use outline::{Outline, outline};
 pub use sink::sink;
+pub(super) use table::{Grid, Title};
 
 use super::document::Report;
 use ink::Ink;

@@ -18,7 +18,14 @@ pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
 pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
-    let mut notes = vec![note(ink, "ledger", &ledger::draw(report, ink), width)];
+    let notes = list(report, sheet, ink);
+    let drawn: Vec<_> = notes.iter().map(|(label, text)| note(ink, label, text, width)).collect();
+    drawn.join("\n")
+}
+
+/// All notes there is a reason for: a label, and text.
+pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String, String)> {
+    let mut notes = vec![("ledger".to_owned(), ledger::draw(report, ink))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
         ("sent", across::one_ended(sheet)),
@@ -38,10 +45,10 @@ pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -
         ("answered", exchange::behind_the_window(report)),
         ("rate max", unscheduled(sheet)),
     ] {
-        notes.extend(text.map(|text| note(ink, label, &text, width)));
+        notes.extend(text.map(|text| (label.to_owned(), text)));
     }
-    notes.extend(legs::legs(report).iter().map(|text| note(ink, "latency", text, width)));
-    notes.join("\n")
+    notes.extend(legs::legs(report).into_iter().map(|text| ("latency".to_owned(), text)));
+    notes
 }
 
 /// What `auto` stands for, and why.

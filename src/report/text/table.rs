@@ -1,11 +1,16 @@
 //! The table: columns, what they show, and which of them give way on a narrow terminal.
 
+mod grid;
+
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, Tone, columns, percent, rate_asked};
 use super::rows::{Figure, Row, Sheet};
 use crate::report::document::Latency;
 use crate::unit::show_pps;
+
+pub(super) use grid::grid;
+pub(in crate::report) use grid::{Grid, Title};
 
 /// Between two columns; arbitrary, one blank would run figures and units together.
 pub(super) const GAP: usize = 2;

@@ -1,0 +1,42 @@
+//! `udperf completions` and `udperf man`, as typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::Shell;
+
+/// Prints completions.
+#[derive(Debug, Args)]
+#[command(after_long_help = COMPLETIONS)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Prints manual pages.
+#[derive(Debug, Args)]
+#[command(after_long_help = MAN)]
+pub struct ManArgs {
+    /// The page of this command; without, that of udperf
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+
+    /// Write the pages of all commands into this folder: udperf.1, udperf-bench.1 …
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Shown below the long help; folders from the manuals of the shells.
+const COMPLETIONS: &str = "\
+Examples:
+  udperf completions bash > ~/.local/share/bash-completion/completions/udperf
+  udperf completions zsh > \"${fpath[1]}/_udperf\"
+  udperf completions fish > ~/.config/fish/completions/udperf.fish";
+
+/// Shown below the long help.
+const MAN: &str = "\
+Examples:
+  udperf man | man -l -
+  udperf man bench | man -l -
+  udperf man --dir ~/.local/share/man/man1";

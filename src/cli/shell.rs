@@ -1,0 +1,56 @@
+//! `udperf completions` and `udperf man`: both are made from the command line itself, so that they
+//! are never out of date.
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::args::{Cli, CompletionsArgs, ManArgs};
+use super::error::{CliError, Exit};
+use super::output::{Target, print};
+
+/// Prints what a shell needs.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "udperf", &mut text);
+    print(&String::from_utf8_lossy(&text))
+}
+
+/// Prints a page, or writes all.
+pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    // Gives commands the names that they have as pages: udperf-bench.
+    program.build();
+    if let Some(folder) = &args.dir {
+        let pages = std::iter::once(&program).chain(program.get_subcommands());
+        let pages: Vec<(Target, String)> = pages
+            .map(|command| {
+                let path = folder.join(format!("{}.1", name(command)));
+                Ok((Target::check("dir", &path)?, page(command)?))
+            })
+            .collect::<Result<_, CliError>>()?;
+        pages.iter().try_for_each(|(target, text)| target.write(text))?;
+        return Ok(Exit::Well);
+    }
+    let Some(asked) = &args.command else { return print(&page(&program)?) };
+    match program.find_subcommand(asked) {
+        Some(command) => print(&page(command)?),
+        None => {
+            let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
+            let why = format!("there is no command '{asked}'; there are {}", names.join(", "));
+            Err(CliError::Contradiction(why))
+        }
+    }
+}
+
+/// What the page of a command is called.
+fn name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+fn page(command: &Command) -> Result<String, CliError> {
+    let mut text = Vec::new();
+    let failed =
+        |error: std::io::Error| CliError::Face { face: "manual page", reason: error.to_string() };
+    Man::new(command.clone()).render(&mut text).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

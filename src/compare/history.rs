@@ -1,0 +1,357 @@
+//! How cells moved from run to run: a series for each cell, metric, way of measuring and host.
+
+mod faces;
+mod key;
+
+use std::path::PathBuf;
+
+pub use faces::{csv, html, markdown, text};
+
+use super::store::Stored;
+use crate::report::document::{Cell, Host, Report};
+use crate::report::metric::Metric;
+
+/// What is looked at where nobody says: what was delivered flat out, and latency at a rate.
+const USUAL: [&str; 3] = ["rx_pps", "p50", "p99"];
+
+/// What stands for `rx_pps` where nothing is known of the receiver.
+const ONE_ENDED: &str = "tx_pps";
+
+/// Kept runs as series.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// In the order in which the runs bring up their cells.
+    pub series: Vec<Series>,
+}
+
+/// One figure of one cell, measured in one way on one host.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// The cell's id.
+    pub cell: String,
+    /// The figure.
+    pub metric: &'static Metric,
+    /// How it was measured, as far as that is not in the cell's id: kind, settings, and the host
+    /// of the other end. Ports, seeds, warm-up and trials are not part of it.
+    pub scenario: String,
+    /// Host name, CPU model and CPUs, dots between them.
+    pub host: String,
+    /// A point a run, oldest first.
+    pub points: Vec<Point>,
+}
+
+/// A run in a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// RFC 3339, as the run has it.
+    pub started_at: String,
+    /// Where the run is kept.
+    pub path: PathBuf,
+    /// The commit of the udperf that measured.
+    pub git: Option<String>,
+    /// Median over the trials that know it; between two, their mean.
+    pub value: f64,
+    /// How many trials that were.
+    pub trials: usize,
+    /// Distinct codes of what casts doubt on this cell, in this run.
+    pub doubts: Vec<String>,
+    /// What is not as it was in the run before.
+    pub changes: Vec<Change>,
+}
+
+/// Something that is not as it was in the run before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What: `git`, `version`, `kernel`, `governor` or `engine`.
+    pub what: &'static str,
+    /// As it was; `?` where that is unknown.
+    pub from: String,
+    /// As it is.
+    pub to: String,
+}
+
+/// Which series are wanted.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Figures; none: those that suit each cell.
+    pub metrics: Vec<&'static Metric>,
+    /// Cells, by a part of their id, or, with `*` or `?`, by all of it; none: all.
+    pub cells: Vec<String>,
+}
+
+impl Filter {
+    fn takes(&self, cell: &Cell) -> bool {
+        let fits = |pattern: &String| match pattern.contains(['*', '?']) {
+            true => wildmatch::WildMatch::new(pattern).matches(&cell.id),
+            false => cell.id.contains(pattern.as_str()),
+        };
+        self.cells.is_empty() || self.cells.iter().any(fits)
+    }
+
+    /// The figures of a cell that are wanted.
+    fn of(&self, cell: &Cell) -> Vec<&'static Metric> {
+        if !self.metrics.is_empty() {
+            return self.metrics.clone();
+        }
+        let usual = USUAL.iter().map(|&name| match name {
+            "rx_pps" if cell.rx.is_none() => ONE_ENDED,
+            name => name,
+        });
+        usual.filter_map(Metric::named).filter(|metric| metric.suits(cell)).collect()
+    }
+}
+
+/// What a series is told by.
+type Key = (String, &'static str, String, String);
+
+/// The series of these runs, which have to be in the order of time. What was measured only to
+/// learn what `max` is, or was cut short, is no part of any; nor are figures that are not known.
+#[must_use]
+pub fn history(runs: &[Stored], filter: &Filter) -> History {
+    let mut history = History::default();
+    // Where the last point of each series was measured, to tell what changed.
+    let mut places: Vec<(Key, Place)> = Vec::new();
+    for Stored { path, report } in runs {
+        let (scenario, host) = (key::scenario(report), key::host(&report.host));
+        for trials in by_id(report, filter) {
+            let first = trials[0];
+            for metric in filter.of(first) {
+                let known = trials.iter().filter_map(|cell| (metric.of)(cell)).collect::<Vec<_>>();
+                let (count, Some(value)) = (known.len(), median(known)) else { continue };
+                let key = (first.id.clone(), metric.name, scenario.clone(), host.clone());
+                let place = Place::of(report, first);
+                let at = places.iter().position(|(known, _)| *known == key);
+                let changes = at.map_or_else(Vec::new, |at| places[at].1.changes(&place));
+                let at = at.unwrap_or_else(|| {
+                    let (cell, _, scenario, host) = key.clone();
+                    let points = Vec::new();
+                    history.series.push(Series { cell, metric, scenario, host, points });
+                    places.push((key, place.clone()));
+                    places.len() - 1
+                });
+                places[at].1 = place;
+                history.series[at].points.push(Point {
+                    started_at: report.started_at.clone(),
+                    path: path.clone(),
+                    git: report.tool.git.clone(),
+                    value,
+                    trials: count,
+                    doubts: doubts(&trials),
+                    changes,
+                });
+            }
+        }
+    }
+    history
+}
+
+/// The cells of a run that are wanted, those of one id together.
+fn by_id<'a>(report: &'a Report, filter: &Filter) -> Vec<Vec<&'a Cell>> {
+    let mut groups: Vec<Vec<&Cell>> = Vec::new();
+    let whole = report.cells.iter().filter(|cell| !cell.calibration && !cell.cut_short);
+    for cell in whole.filter(|cell| filter.takes(cell)) {
+        match groups.iter_mut().find(|group| group[0].id == cell.id) {
+            Some(group) => group.push(cell),
+            None => groups.push(vec![cell]),
+        }
+    }
+    groups
+}
+
+fn doubts(trials: &[&Cell]) -> Vec<String> {
+    let mut codes: Vec<String> = Vec::new();
+    for warning in trials.iter().flat_map(|cell| &cell.warnings) {
+        if !codes.contains(&warning.code) {
+            codes.push(warning.code.clone());
+        }
+    }
+    codes
+}
+
+/// What may change under a series.
+#[derive(Debug, Clone)]
+struct Place {
+    facts: [(&'static str, Option<String>); 5],
+}
+
+impl Place {
+    fn of(report: &Report, cell: &Cell) -> Self {
+        let Host { kernel, governor, .. } = &report.host;
+        let engine = &cell.engine;
+        let active = match &engine.rx_active {
+            Some(rx) if *rx != engine.tx_active => format!("{}/{rx}", engine.tx_active),
+            _ => engine.tx_active.clone(),
+        };
+        Self {
+            facts: [
+                ("git", report.tool.git.clone()),
+                ("version", Some(report.tool.version.clone())),
+                ("kernel", kernel.clone()),
+                ("governor", governor.clone()),
+                ("engine", Some(active)),
+            ],
+        }
+    }
+
+    fn changes(&self, new: &Self) -> Vec<Change> {
+        let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "?".to_owned());
+        let pairs = self.facts.iter().zip(&new.facts);
+        pairs
+            .filter(|((_, from), (_, to))| from != to)
+            .map(|((what, from), (_, to))| Change { what, from: unknown(from), to: unknown(to) })
+            .collect()
+    }
+}
+
+impl Series {
+    /// How much a point is more than the one before, as a share of that; `None` for the first, and
+    /// where there is no such share.
+    #[must_use]
+    pub fn step(&self, at: usize) -> Option<f64> {
+        let before = self.points.get(at.checked_sub(1)?)?.value;
+        let step = self.points.get(at)?.value / before - 1.0;
+        step.is_finite().then_some(step)
+    }
+
+    /// The largest value that is one.
+    #[must_use]
+    pub fn highest(&self) -> f64 {
+        let values = self.points.iter().map(|point| point.value);
+        values.filter(|value| value.is_finite()).fold(0.0, f64::max)
+    }
+}
+
+fn median(mut known: Vec<f64>) -> Option<f64> {
+    known.sort_by(f64::total_cmp);
+    let middle = known.len() / 2;
+    match known.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(known[middle]),
+        _ => Some(f64::midpoint(known[middle - 1], known[middle])),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::fixture;
+
+    /// Three runs of two cells, the second on another kernel, the third of another commit.
+    pub(crate) fn runs() -> Vec<Stored> {
+        let run = |day: u32, pps: [f64; 3], kernel: &str, git: &str| {
+            let mut cells = Vec::new();
+            for (trial, pps) in (0..).zip(pps) {
+                cells.push(fixture::cell("plain", 64, "max", pps));
+                cells.push(fixture::cell("plain", 64, "50%", pps / 2.0));
+                cells.iter_mut().rev().take(2).for_each(|cell| cell.trial = trial);
+            }
+            let mut report = fixture::report_of(cells);
+            report.started_at = format!("2026-07-{day}T12:00:00Z");
+            report.host.kernel = Some(kernel.to_owned());
+            report.host.hostname = Some("bench-1".to_owned());
+            report.tool.git = Some(git.to_owned());
+            Stored { path: PathBuf::from(format!("{day}/report.json")), report }
+        };
+        vec![
+            run(18, [200e3, 210e3, 190e3], "Linux 6.18.44", "aaaaaaa"),
+            run(19, [220e3, 400e3, 210e3], "Linux 6.19.1", "aaaaaaa"),
+            run(20, [110e3, 110e3, 110e3], "Linux 6.19.1", "bbbbbbb"),
+        ]
+    }
+
+    fn named(history: &History, cell: &str, metric: &str) -> Vec<Series> {
+        let fits = |one: &&Series| one.cell == cell && one.metric.name == metric;
+        history.series.iter().filter(fits).cloned().collect()
+    }
+
+    #[test]
+    fn a_point_is_the_median_of_its_trials() {
+        let history = history(&runs(), &Filter::default());
+        let names: Vec<_> =
+            history.series.iter().map(|one| (one.cell.as_str(), one.metric.name)).collect();
+        let expected =
+            [("plain/64/max", "rx_pps"), ("plain/64/50%", "p50"), ("plain/64/50%", "p99")];
+        assert_eq!(names, expected);
+        let flat_out = &history.series[0];
+        let values: Vec<_> = flat_out.points.iter().map(|point| point.value).collect();
+        assert_eq!(values, [200e3, 220e3, 110e3]);
+        assert!(flat_out.points.iter().all(|point| point.trials == 3));
+        assert_eq!((flat_out.step(0), flat_out.step(2)), (None, Some(-0.5)));
+        assert_eq!(flat_out.highest(), 220e3);
+        assert_eq!(flat_out.host, "bench-1 · AMD EPYC · 2 CPUs");
+    }
+
+    #[test]
+    fn what_changed_is_beside_the_run_that_shows_it_first() {
+        let history = history(&runs(), &Filter::default());
+        let changes: Vec<Vec<_>> = history.series[0]
+            .points
+            .iter()
+            .map(|point| {
+                let change = |c: &Change| (c.what, c.from.clone(), c.to.clone());
+                point.changes.iter().map(change).collect()
+            })
+            .collect();
+        let owned = |what, from: &str, to: &str| (what, from.to_owned(), to.to_owned());
+        assert_eq!(changes[0], []);
+        assert_eq!(changes[1], [owned("kernel", "Linux 6.18.44", "Linux 6.19.1")]);
+        assert_eq!(changes[2], [owned("git", "aaaaaaa", "bbbbbbb")]);
+    }
+
+    #[test]
+    fn what_does_not_compare_is_not_in_one_series() {
+        let edits: [fn(&mut Report); 5] = [
+            |report| report.host.hostname = Some("bench-2".to_owned()),
+            |report| report.host.cores = Some(4),
+            |report| report.scenario["streams"] = json!(8),
+            |report| report.tool.profile = "debug".to_owned(),
+            |report| report.kind = "blast".to_owned(),
+        ];
+        for (at, edit) in edits.into_iter().enumerate() {
+            let mut runs = runs();
+            edit(&mut runs[1].report);
+            let history = history(&runs, &Filter::default());
+            let lengths: Vec<_> = named(&history, "plain/64/max", "rx_pps")
+                .iter()
+                .map(|one| one.points.len())
+                .collect();
+            assert_eq!(lengths, [2, 1], "{at}");
+        }
+        let mut runs = runs();
+        runs[1].report.scenario["seed"] = json!(7);
+        runs[1].report.scenario["trials"] = json!(9);
+        assert_eq!(history(&runs, &Filter::default()).series[0].points.len(), 3);
+    }
+
+    #[test]
+    fn figures_and_cells_can_be_chosen() {
+        let chosen = |cells: &[&str], metrics: &[&str]| {
+            let filter = Filter {
+                cells: cells.iter().map(|&cell| cell.to_owned()).collect(),
+                metrics: metrics.iter().map(|name| Metric::named(name).unwrap()).collect(),
+            };
+            let history = history(&runs(), &filter);
+            let name = |one: &Series| format!("{} {}", one.cell, one.metric.name);
+            history.series.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(&["max"], &[]), ["plain/64/max rx_pps"]);
+        assert_eq!(chosen(&["plain/*/50%"], &["loss"]), ["plain/64/50% loss"]);
+        assert!(chosen(&["lain/*"], &[]).is_empty(), "a pattern is of the whole id");
+        assert!(chosen(&[], &["timeouts"]).is_empty(), "nobody knows it");
+    }
+
+    #[test]
+    fn what_does_not_count_is_left_out() {
+        let mut runs = runs();
+        for cell in &mut runs[0].report.cells {
+            cell.calibration = cell.trial == 0;
+            cell.cut_short = cell.trial == 1;
+        }
+        fixture::one_ended(&mut runs[2].report.cells[0]);
+        let history = history(&runs, &Filter::default());
+        assert_eq!(history.series[0].points[0].trials, 1);
+        assert_eq!(history.series[0].points[0].value, 190e3);
+    }
+}

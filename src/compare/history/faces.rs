@@ -1,0 +1,323 @@
+//! How a history is shown: as text, CSV, Markdown, and a page.
+
+use serde::Serialize;
+
+use super::{Change, History, Point, Series};
+use crate::report::html::{Chart, Frame, page};
+use crate::report::metric::{Better, Kind, Metric};
+use crate::report::text::Style;
+use crate::report::{FaceError, markdown as md};
+use crate::unit::{show_bits, show_nanos, show_pps};
+
+/// The page of a history.
+const PAGE: &str = include_str!("page.html");
+
+/// Width of the bar. Arbitrary: what a line has left beside everything else.
+const BAR: usize = 12;
+
+/// Between two columns, and before the first; as in the table of cells.
+const GAP: &str = "  ";
+
+/// A history as text: a table for each way of measuring and each metric, a line a run, newest
+/// last. What changed from run to run stands beside its line, or below it where there is no room.
+#[must_use]
+pub fn text(history: &History, style: Style) -> String {
+    let mut out = String::new();
+    for (scenario, host) in ways(history) {
+        let title = format!("{scenario} · {host}");
+        out += &if style.color { format!("\u{1b}[1m{title}\u{1b}[0m\n") } else { title + "\n" };
+        for (metric, series) in by_metric(history, &scenario, &host) {
+            out += &format!("\n{}\n", heading(metric));
+            out += &table(&series, style.width);
+        }
+        out.push('\n');
+    }
+    // One line break at the end, as all faces have it.
+    out.trim_end().to_owned() + "\n"
+}
+
+/// A history as Markdown: the same tables.
+#[must_use]
+pub fn markdown(history: &History) -> String {
+    let titles = ["cell", "run", "git", "value", "change", "trials", "doubts", "what changed"];
+    let left = [true, true, true, false, false, false, true, true];
+    let mut parts = Vec::new();
+    for (scenario, host) in ways(history) {
+        parts.push(format!("### {} · {}", md::escape(&scenario), md::escape(&host)));
+        for (metric, series) in by_metric(history, &scenario, &host) {
+            parts.push(format!("**{}**", md::escape(&heading(metric))));
+            let rows: Vec<Vec<String>> = lines(&series).map(|line| line.to_row()).collect();
+            parts.push(md::table(&titles, &left, &rows));
+        }
+    }
+    parts.join("\n\n") + "\n"
+}
+
+/// A history as CSV in long form, a row a point: times in ns, rates in numbers a second, loss as a
+/// share of 1.
+///
+/// # Errors
+/// [`FaceError::Csv`], which would be a bug.
+pub fn csv(history: &History) -> Result<String, FaceError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let names =
+        ["started_at", "git", "host", "cell", "metric", "value", "n", "scenario", "doubts", "file"];
+    writer.write_record(names)?;
+    for series in &history.series {
+        for point in &series.points {
+            writer.write_record([
+                point.started_at.as_str(),
+                point.git.as_deref().unwrap_or_default(),
+                &series.host,
+                &series.cell,
+                series.metric.name,
+                &point.value.to_string(),
+                &point.trials.to_string(),
+                &series.scenario,
+                &point.doubts.join(";"),
+                &point.path.to_string_lossy(),
+            ])?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
+    // Made of strings and their separators only.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The page, as the template wants it.
+#[derive(Serialize)]
+struct Page {
+    title: &'static str,
+    version: &'static str,
+    ways: Vec<Way>,
+}
+
+/// A way of measuring, and a host.
+#[derive(Serialize)]
+struct Way {
+    scenario: String,
+    host: String,
+    parts: Vec<Part>,
+}
+
+/// A metric.
+#[derive(Serialize)]
+struct Part {
+    heading: String,
+    charts: Vec<Chart>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A history as a page: a chart a series, and the tables.
+///
+/// # Errors
+/// [`FaceError::Page`], which would be a bug.
+pub fn html(history: &History) -> Result<String, FaceError> {
+    let ways: Vec<Way> = ways(history)
+        .into_iter()
+        .map(|(scenario, host)| {
+            let parts = by_metric(history, &scenario, &host).into_iter().map(|(metric, series)| {
+                let charts = series.iter().map(|series| chart(series)).collect();
+                let rows = lines(&series).map(|line| line.to_row()).collect();
+                Part { heading: heading(metric), charts, rows }
+            });
+            Way { parts: parts.collect(), scenario, host }
+        })
+        .collect();
+    let (title, version) = ("udperf · history", env!("CARGO_PKG_VERSION"));
+    page(PAGE, &Page { title, version, ways })
+}
+
+/// Ways of measuring, in the order in which they come up.
+fn ways(history: &History) -> Vec<(String, String)> {
+    let mut ways = Vec::new();
+    for series in &history.series {
+        let way = (series.scenario.clone(), series.host.clone());
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways
+}
+
+/// The series of a way, by metric.
+fn by_metric<'a>(
+    history: &'a History,
+    scenario: &str,
+    host: &str,
+) -> Vec<(&'static Metric, Vec<&'a Series>)> {
+    let mut groups: Vec<(&'static Metric, Vec<&Series>)> = Vec::new();
+    let of_way = |series: &&Series| series.scenario == scenario && series.host == host;
+    for series in history.series.iter().filter(of_way) {
+        match groups.iter_mut().find(|(metric, _)| metric.name == series.metric.name) {
+            Some((_, group)) => group.push(series),
+            None => groups.push((series.metric, vec![series])),
+        }
+    }
+    groups
+}
+
+fn heading(metric: &Metric) -> String {
+    match metric.better {
+        Better::Higher => format!("{}, higher is better", metric.name),
+        Better::Lower => format!("{}, lower is better", metric.name),
+        Better::Neither => metric.name.to_owned(),
+    }
+}
+
+/// A line of a table.
+struct Line<'a> {
+    series: &'a Series,
+    at: usize,
+    point: &'a Point,
+}
+
+fn lines<'a>(series: &[&'a Series]) -> impl Iterator<Item = Line<'a>> {
+    series.iter().flat_map(|&series| {
+        series.points.iter().enumerate().map(move |(at, point)| Line { series, at, point })
+    })
+}
+
+impl Line<'_> {
+    /// Down to the minute, where it is a time.
+    fn date(&self) -> String {
+        let text = &self.point.started_at;
+        match humantime::parse_rfc3339(text) {
+            Ok(_) => {
+                text.chars().take("2026-07-18T12:00".len()).collect::<String>().replace('T', " ")
+            }
+            Err(_) => text.clone(),
+        }
+    }
+
+    fn git(&self) -> String {
+        self.point.git.clone().unwrap_or_else(|| "–".to_owned())
+    }
+
+    fn value(&self) -> String {
+        show(self.series.metric.kind, self.point.value)
+    }
+
+    /// To the run before.
+    fn change(&self) -> String {
+        self.series.step(self.at).map_or_else(String::new, |step| format!("{:+.1}%", step * 100.0))
+    }
+
+    fn bar(&self) -> String {
+        let highest = self.series.highest();
+        let share = self.point.value / highest;
+        match share.is_finite() && share > 0.0 {
+            // Whatever is not nothing shows.
+            true => "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR)),
+            false => String::new(),
+        }
+    }
+
+    fn changes(&self) -> String {
+        let change = |Change { what, from, to }: &Change| format!("{what} {from} → {to}");
+        self.point.changes.iter().map(change).collect::<Vec<_>>().join(", ")
+    }
+
+    fn to_row(&self) -> Vec<String> {
+        vec![
+            self.series.cell.clone(),
+            self.date(),
+            self.git(),
+            self.value(),
+            self.change(),
+            self.point.trials.to_string(),
+            self.point.doubts.join(", "),
+            self.changes(),
+        ]
+    }
+}
+
+/// The lines of a metric, columns aligned.
+fn table(series: &[&Series], width: usize) -> String {
+    let mut cell = "";
+    let rows: Vec<([String; 6], String)> = lines(series)
+        .map(|line| {
+            // Said once for all runs of it.
+            let name =
+                if line.at == 0 || cell != line.series.cell { &line.series.cell } else { "" };
+            cell = &line.series.cell;
+            let columns =
+                [name.to_owned(), line.date(), line.git(), line.value(), line.change(), line.bar()];
+            (columns, line.changes())
+        })
+        .collect();
+    let widest = |at: usize| rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(widest);
+    let mut out = String::new();
+    for (row, changes) in &rows {
+        let padded = row.iter().zip(widths).enumerate().map(|(at, (text, width))| match at {
+            // Numbers.
+            3 | 4 => format!("{GAP}{text:>width$}"),
+            _ => format!("{GAP}{text:<width$}"),
+        });
+        let mut line: String = padded.collect();
+        if line.chars().count() + GAP.len() + changes.chars().count() > width {
+            line.truncate(line.trim_end().len());
+            line += &format!("\n{}{changes}", " ".repeat(2 * GAP.len() + widths[0]));
+        } else {
+            line += &format!("{GAP}{changes}");
+        }
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// A figure in three digits.
+fn show(kind: Kind, value: f64) -> String {
+    if value.is_infinite() {
+        return "infinite".to_owned();
+    }
+    match kind {
+        Kind::Share => format!("{:.3}%", value * 100.0),
+        Kind::Time => show_nanos(value.round() as u64),
+        Kind::Packets => show_pps(value),
+        Kind::Bits => show_bits(value),
+        Kind::Count | Kind::Number => format!("{value}"),
+    }
+}
+
+/// The values of a series in the order of time, evenly spaced, from 0 up; a mark where something
+/// else changed.
+fn chart(series: &Series) -> Chart {
+    let highest = series.highest();
+    let top = if highest > 0.0 { highest } else { 1.0 };
+    let last = series.points.len().saturating_sub(1).max(1) as f64;
+    // A line that touches the edge is hard to see. Arbitrary: a tenth, a twentieth of the room.
+    let frame = Frame { x: (-last / 20.0, last * 1.05), y: (0.0, top * 1.1) };
+    let all = series.points.iter().enumerate();
+    let line = |at: usize| Line { series, at, point: &series.points[at] };
+    let shown = all.clone().filter(|(_, point)| point.value.is_finite());
+    let day = |at: usize| line(at).date().chars().take("2026-07-18".len()).collect();
+    let mut days: Vec<(f64, String)> = vec![(0.0, day(0))];
+    if series.points.len() > 1 {
+        days.push((last, day(series.points.len() - 1)));
+    }
+    let ticks = [0.0, top / 2.0, top].map(|value| (value, show(series.metric.kind, value)));
+    let newest = line(series.points.len() - 1);
+    let caption = [newest.value(), newest.change()].join(" ");
+    Chart::new(series.cell.clone(), caption.trim().to_owned())
+        .y_ticks(frame, ticks.into_iter())
+        .x_ticks(frame, days.into_iter())
+        .events(
+            frame,
+            all.filter(|(_, point)| !point.changes.is_empty())
+                .map(|(at, _)| (at as f64, line(at).changes())),
+        )
+        .line(frame, shown.clone().map(|(at, point)| (at as f64, point.value)))
+        .dots(
+            frame,
+            shown.map(|(at, point)| {
+                let line = line(at);
+                (at as f64, point.value, [line.date(), line.git(), line.value()].join(" · "))
+            }),
+        )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What tells series apart beside the cell: how it was measured, and on what.
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::report::document::Host;
+use crate::unit::{Nanos, show_bytes, show_nanos};
+
+/// The socket buffer that needs no word: 4 MiB. The default of all commands, from the contract of
+/// the command line.
+const USUAL_BUFFER: u64 = 4 << 20;
+
+/// A host by what does not change without making it another one. Its kernel does.
+pub(super) fn host(host: &Host) -> String {
+    let name = host.hostname.clone().unwrap_or_else(|| "unnamed host".to_owned());
+    let cores = host.cores.map(|cores| format!("{cores} CPU{}", if cores == 1 { "" } else { "s" }));
+    let parts = [Some(name), host.cpu_model.clone(), cores];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// How a run was measured, in words: all that tells its figures from those of another run of the
+/// same cells. What is as it is without a flag has no word.
+pub(super) fn scenario(report: &Report) -> String {
+    let scenario = &report.scenario;
+    let mut words = vec![report.kind.clone()];
+    words.extend(other_end(report));
+    let asking = &scenario["asking"];
+    words.extend(asking["requests"].as_str().map(str::to_owned));
+    words.extend(asking["outstanding"].as_u64().map(|most| format!("{most} outstanding")));
+    words.extend(asking["timeout_ns"].as_u64().map(|ns| format!("timeout {}", show_nanos(ns))));
+    words.extend(limit(&scenario["limit"]));
+    let number = |name: &str, usual: u64| scenario[name].as_u64().filter(|&is| is != usual);
+    words.extend(number("streams", 1).map(|streams| format!("{streams} streams")));
+    words.extend(number("threads", 1).map(|threads| format!("{threads} threads")));
+    words.extend(number("batch", 0).map(|batch| format!("batches of {batch}")));
+    let buffer = number("socket_buffer", USUAL_BUFFER);
+    words.extend(buffer.map(|bytes| format!("socket buffers {}", show_bytes(bytes))));
+    let word = |name: &str, usual: &str| scenario[name].as_str().filter(|&is| is != usual);
+    words.extend(word("pace", "even").map(|pace| format!("pace {pace}")));
+    words.extend(word("wait", "hybrid").map(|wait| format!("wait {wait}")));
+    words.extend(word("pin", "auto").map(|pin| format!("pin {pin}")));
+    words.extend(word("timestamps", "user").map(|by| format!("{by} timestamps")));
+    if scenario["connect"].as_bool() == Some(false) {
+        words.push("unconnected".to_owned());
+    }
+    for name in ["dev", "dscp", "ttl", "df"] {
+        match &scenario["ip"][name] {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => words.push(name.to_owned()),
+            Value::String(value) => words.push(format!("{name} {value}")),
+            value => words.push(format!("{name} {value}")),
+        }
+    }
+    if report.tool.profile != "release" {
+        words.push(format!("{} build", report.tool.profile));
+    }
+    words.join(", ")
+}
+
+/// Where datagrams went, without ports, as those are free ones often enough.
+fn other_end(report: &Report) -> Vec<String> {
+    let text = |name: &str| report.scenario[name].as_str().filter(|text| !text.is_empty());
+    let mut words = Vec::new();
+    words.extend(text("route").filter(|&route| !matches!(route, "within" | "ask")));
+    let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    match text("unix") {
+        Some(_) => words.push("unix".to_owned()),
+        None => {
+            words.extend(text("target").map(|target| format!("to {}", without_port(target))));
+            // Where both ends are here, addresses say which way it goes.
+            let within = text("target").is_none();
+            let bind = text("bind").filter(|&bind| within && bind != "127.0.0.1");
+            words.extend(bind.map(|bind| format!("from {bind}")));
+            words.extend(text("to").map(|to| format!("to {to}")));
+            words.extend(text("to_netns").map(|netns| format!("in {netns}")));
+        }
+    }
+    words
+}
+
+/// `HOST:PORT` and `[v6]:PORT` without the port; anything else as it is.
+fn without_port(target: &str) -> &str {
+    match target.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            // A bare IPv6 address ends in what could be a port.
+            if host.contains(':') && bare == host { target } else { bare }
+        }
+        _ => target,
+    }
+}
+
+/// How long a cell was measured: `500ms` or a number of datagrams.
+fn limit(limit: &Value) -> Option<String> {
+    let text = limit.as_str()?;
+    let time = text.parse::<Nanos>().ok();
+    Some(time.map_or_else(|| text.to_owned(), |time| show_nanos(time.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn what_is_as_usual_has_no_word() {
+        let mut report = fixture::report_of(Vec::new());
+        assert_eq!(scenario(&report), "bench, 500 ms");
+        report.scenario["ip"] = json!({"dscp": 46, "df": true, "ttl": null, "dev": "eth0"});
+        report.scenario["connect"] = json!(false);
+        report.scenario["streams"] = json!(8);
+        report.scenario["limit"] = json!("1000 datagrams");
+        report.scenario["socket_buffer"] = json!(212_992);
+        assert_eq!(
+            scenario(&report),
+            "bench, 1000 datagrams, 8 streams, socket buffers 208 KiB, unconnected, dev eth0, \
+             dscp 46, df"
+        );
+    }
+
+    #[test]
+    fn servers_are_told_by_their_host() {
+        let mut report = fixture::report_of(Vec::new());
+        report.kind = "load".to_owned();
+        report.scenario["route"] = json!("ask");
+        report.scenario["bind"] = json!("0.0.0.0");
+        report.scenario["asking"] = json!({"requests": "ntp", "timeout_ns": 1_000_000_000});
+        report.scenario["target"] = json!("127.0.0.1:26436");
+        let words = "load, to 127.0.0.1, ntp, timeout 1.00 s, 500 ms";
+        assert_eq!(scenario(&report), words);
+        report.scenario["target"] = json!("127.0.0.1:4000");
+        assert_eq!(scenario(&report), words);
+        for (target, host) in
+            [("[::1]:53", "::1"), ("::1", "::1"), ("ns.test", "ns.test"), ("ns:53", "ns")]
+        {
+            assert_eq!(without_port(target), host);
+        }
+    }
+
+    #[test]
+    fn an_empty_document_does_no_harm() {
+        let mut report = fixture::report_of(Vec::new());
+        report.scenario = Value::Null;
+        assert_eq!(scenario(&report), "bench");
+        assert_eq!(host(&Host::default()), "unnamed host");
+    }
+}

@@ -87,8 +87,8 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
             runs_needed: needed as u64,
             noise_from: noise_used.then(|| facts.noise.map(|(_, from)| from.to_owned())).flatten(),
         },
-        base: runs(facts.base),
-        new: runs(facts.new),
+        base: runs(facts.base, paired.both.iter().map(|(base, _)| base)),
+        new: runs(facts.new, paired.both.iter().map(|(_, new)| new)),
         interleaved,
         warnings: warnings(&facts, &paired, &differences, doubts),
         differences,
@@ -155,7 +155,8 @@ fn cells(
     }
     let noise_used = pairs.iter().any(|pair| pair.noise.is_some());
     let mut judged: Vec<Vec<Judgement>> = paired.both.iter().map(|_| Vec::new()).collect();
-    for (at, judgement) in of_cell.iter().zip(judge(&pairs, facts.rules)) {
+    let (all, family) = judge(&pairs, facts.rules);
+    for (at, judgement) in of_cell.iter().zip(all) {
         judged[*at].push(judgement);
     }
     let cell = |((base, new), metrics): (&(Group<'_>, Group<'_>), Vec<Judgement>)| ComparedCell {
@@ -165,7 +166,7 @@ fn cells(
         metrics,
     };
     let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty()).map(cell);
-    Ok((cells.collect(), pairs.len(), noise_used))
+    Ok((cells.collect(), family, noise_used))
 }
 
 /// The figure of each run in which it is known; `None` where it is known of none, or says nothing
@@ -195,7 +196,7 @@ fn noise(
     known.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn runs(side: Side<'_>) -> Runs {
+fn runs<'a>(side: Side<'_>, groups: impl Iterator<Item = &'a Group<'a>>) -> Runs {
     let mut git: Vec<String> =
         side.reports.iter().filter_map(|report| report.tool.git.clone()).collect();
     git.sort_unstable();
@@ -204,6 +205,7 @@ fn runs(side: Side<'_>) -> Runs {
     Runs {
         from: side.from.to_owned(),
         documents: side.reports.len() as u64,
+        runs: groups.map(|group| group.runs.len() as u64).max().unwrap_or(0),
         git,
         first: times().min(),
         last: times().max(),
@@ -244,6 +246,7 @@ fn warnings(
     let mut warn = |code: &str, message: String| {
         warnings.push(Warning { code: code.to_owned(), message });
     };
+    let differs = |name: &str| differences.iter().any(|found| found.what == name);
     let Doubts { fewest, needed, interleaved, noise_used } = doubts;
     if fewest < needed {
         let message = format!(
@@ -262,7 +265,11 @@ fn warnings(
                        the tolerance counts; udperf ab without --a and --b learns it";
         warn("noise_unknown", message.to_owned());
     }
-    if differences.iter().any(|found| found.what == "tool.profile") {
+    if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
+        let message = "the two are of different machines, which may be all that differs";
+        warn("two_machines", message.to_owned());
+    }
+    if differs("tool.profile") {
         let message = "one of the two was built without optimisation; build both alike";
         warn("debug_build", message.to_owned());
     }

@@ -62,6 +62,8 @@ pub struct Runs {
     pub from: String,
     /// Documents read or made.
     pub documents: u64,
+    /// Runs of each cell in those; of the cell that has most.
+    pub runs: u64,
     /// Commits of the programs that made them.
     pub git: Vec<String>,
     /// When the first one began.

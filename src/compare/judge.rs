@@ -50,17 +50,21 @@ pub(super) struct Pair {
     pub(super) noise: Option<(EffectKind, f64)>,
 }
 
-/// Judges all figures of a comparison, each as one of them all.
-pub(super) fn judge(pairs: &[Pair], rules: &Rules) -> Vec<Judgement> {
+/// Judges all figures of a comparison, each as one of them all; and how many of them chance could
+/// have moved.
+pub(super) fn judge(pairs: &[Pair], rules: &Rules) -> (Vec<Judgement>, usize) {
     let p: Vec<_> = pairs.iter().map(|pair| mann_whitney(&pair.base, &pair.new)).collect();
-    let known: Vec<f64> = p.iter().copied().flatten().collect();
+    // Where all runs of both sides agree, there is nothing that chance could do.
+    let moves = |pair: &Pair| pair.base.iter().chain(&pair.new).any(|run| *run != pair.base[0]);
+    let tested = |pair: &Pair, p: Option<f64>| p.filter(|_| moves(pair));
+    let known: Vec<f64> = pairs.iter().zip(&p).filter_map(|(pair, p)| tested(pair, *p)).collect();
     let mut corrected = holm(&known).into_iter();
-    let family = known.len();
+    let family = known.len().max(1);
     let one = |(pair, p): (&Pair, Option<f64>)| {
-        let p_corrected = p.and_then(|_| corrected.next());
+        let p_corrected = tested(pair, p).and_then(|_| corrected.next()).or(p);
         judge_one(pair, p, p_corrected, family, rules)
     };
-    pairs.iter().zip(p).map(one).collect()
+    (pairs.iter().zip(p).map(one).collect(), family)
 }
 
 fn judge_one(
@@ -203,7 +207,7 @@ mod tests {
     }
 
     fn verdict(pair: Pair) -> (Verdict, String) {
-        let judged = judge(&[pair], &Rules::default()).remove(0);
+        let judged = judge(&[pair], &Rules::default()).0.remove(0);
         (judged.verdict, judged.why)
     }
 

@@ -31,7 +31,7 @@ fn verdicts(name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
         let mut rng = Rng::with_seed(trial);
         let mut side = |side| (0..RUNS).map(|_| make(side, &mut rng)).collect();
         let pair = Pair { metric, base: side(0), new: side(1), noise: None };
-        let at = match judge(&[pair], &Rules::default())[0].verdict {
+        let at = match judge(&[pair], &Rules::default()).0[0].verdict {
             Verdict::Better => 0,
             Verdict::Same => 1,
             Verdict::Worse => 2,
@@ -94,7 +94,7 @@ fn of_many_cells_few_are_flagged_by_chance() {
         let mut runs = || (0..RUNS).map(|_| 250e3 * (1.0 + 0.05 * normal(&mut rng))).collect();
         let pairs: Vec<Pair> =
             (0..40).map(|_| Pair { metric, base: runs(), new: runs(), noise: None }).collect();
-        let judged = judge(&pairs, &Rules::default());
+        let (judged, _) = judge(&pairs, &Rules::default());
         judged.iter().any(|one| matches!(one.verdict, Verdict::Worse | Verdict::Better))
     };
     // 100 trials of 40 cells.

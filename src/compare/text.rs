@@ -55,7 +55,7 @@ fn names(comparison: &Comparison) -> (&'static str, &'static str) {
 
 /// `flags -e plain · 10 runs · git abc`.
 fn runs(side: &Runs) -> String {
-    let mut items = vec![side.from.clone(), counted(side.documents, "document")];
+    let mut items = vec![side.from.clone(), format!("{} of each cell", counted(side.runs, "run"))];
     if !side.git.is_empty() {
         items.push(format!("git {}", side.git.join(" ")));
     }

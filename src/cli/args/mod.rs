@@ -101,7 +101,7 @@ pub enum Command {
     /// what you tolerate and what this machine makes of runs that are all alike. Runs of different
     /// scenarios are not compared; what differs between their hosts and programs is listed.
     Compare(Box<CompareArgs>),
-    /// Show runs that were kept: as text, Markdown, a page, CSV; and how their cells moved over time
+    /// Show kept runs: as text, Markdown, a page, CSV; and how their cells moved over time
     Report(ReportArgs),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),

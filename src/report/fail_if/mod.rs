@@ -25,8 +25,8 @@ pub enum ConditionError {
     },
     /// A metric that does not exist.
     #[error(
-        "'{asked}': there is no metric '{metric}'; there are {}, and the number fields of a cell by \
-         their path, such as latency.p99_9_ns",
+        "'{asked}': there is no metric '{metric}'; there are {}, and the number fields of a \
+         cell by their path, such as latency.p99_9_ns",
         metric::list()
     )]
     Metric {

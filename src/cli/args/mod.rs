@@ -85,7 +85,7 @@ pub enum Command {
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: what ping and load need at the other end
     Echo(Box<EchoArgs>),
-    /// Show runs that were kept: as text, Markdown, a page, CSV; and how their cells moved over time
+    /// Show runs that were kept: as text, Markdown, CSV, a page; and how cells moved over time
     Report(ReportArgs),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),

@@ -324,7 +324,8 @@ fn chart(series: &Series) -> Chart {
     if series.points.len() > 1 {
         days.push((last, day(series.points.len() - 1)));
     }
-    let ticks = [0.0, top / 2.0, top].map(|value| (value, show(series.metric.kind, value)));
+    let tick = |value| (value, show(series.metric.kind, value));
+    let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
     let newest = line(series.points.len() - 1);
     let caption = [newest.value(), newest.change()].join(" ");
     Chart::new(series.cell.clone(), caption.trim().to_owned())

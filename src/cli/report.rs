@@ -160,15 +160,15 @@ fn follow(history: &History, form: Form) -> Result<String, CliError> {
 
 /// Why there is no series.
 fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
-    let runs = match runs.len() {
-        1 => "the one run".to_owned(),
-        count => format!("any of {count} runs"),
+    let has = match runs.len() {
+        1 => "the run has no cell".to_owned(),
+        count => format!("none of {count} runs has a cell"),
     };
     match &args.cell[..] {
-        [] => format!("no cell of {runs} knows such a figure; choose another --metric"),
+        [] => format!("{has} that knows the figure; choose another --metric"),
         cells => format!(
-            "no cell of {runs} fits --cell {} and knows the figures; see the ids with udperf report \
-             --csv, or choose another --metric",
+            "{has} that fits --cell {} and knows the figure; leave --cell away to see all, or \
+             choose another --metric",
             cells.join(" ")
         ),
     }

@@ -8,6 +8,9 @@ use super::args::{Cli, CompletionsArgs, ManArgs};
 use super::error::{CliError, Exit};
 use super::output::{Target, print};
 
+/// What pages are of.
+const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
+
 /// Prints what a shell needs.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut text = Vec::new();
@@ -51,6 +54,10 @@ fn page(command: &Command) -> Result<String, CliError> {
     let mut text = Vec::new();
     let failed =
         |error: std::io::Error| CliError::Face { face: "manual page", reason: error.to_string() };
-    Man::new(command.clone()).render(&mut text).map_err(failed)?;
+    Man::new(command.clone())
+        .source(SOURCE)
+        .manual("udperf manual")
+        .render(&mut text)
+        .map_err(failed)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -95,7 +95,9 @@ pub fn page(template: &str, context: &impl Serialize) -> Result<String, FaceErro
     environment.add_template("chart.html", CHART)?;
     // By this ending it is one of those that escape.
     environment.add_template("page.html", template)?;
-    Ok(environment.get_template("page.html")?.render(Value::from(Serde(context)))? + "\n")
+    let page = environment.get_template("page.html")?.render(Value::from(Serde(context)))?;
+    // What no page may hold, whatever was in a document (WHATWG HTML, 13.1: control characters).
+    Ok(page.replace(|c: char| c.is_control() && c != '\n', " ") + "\n")
 }
 
 /// Neighbours of one group as one.
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_document_is_markup() {
-        let hostile = "</title></style><script>alert(1)</script>\"'><img src=x onerror=y>";
+        let hostile = "</title></style><script>alert(1)</script>\"'><img src=x onerror=y>\u{1b}[2J";
         let mut report = fixture::default_run();
         let host = &mut report.host;
         for place in [&mut host.hostname, &mut host.kernel, &mut host.cpu_model] {

@@ -15,6 +15,9 @@ const PAGE: &str = include_str!("page.html");
 /// Width of the bar. Arbitrary: what a line has left beside everything else.
 const BAR: usize = 12;
 
+/// Marks a value that a warning is about, as in the text of a report.
+const DOUBT: char = '!';
+
 /// Between two columns, and before the first; as in the table of cells.
 const GAP: &str = "  ";
 
@@ -198,6 +201,12 @@ impl Line<'_> {
         show(self.series.metric.kind, self.point.value)
     }
 
+    /// The value, and a mark where something casts doubt on it.
+    fn marked(&self) -> String {
+        let mark = if self.point.doubts.is_empty() { ' ' } else { DOUBT };
+        format!("{}{mark}", self.value())
+    }
+
     /// To the run before.
     fn change(&self) -> String {
         self.series.step(self.at).map_or_else(String::new, |step| format!("{:+.1}%", step * 100.0))
@@ -206,7 +215,8 @@ impl Line<'_> {
     fn bar(&self) -> String {
         let highest = self.series.highest();
         let share = self.point.value / highest;
-        match share.is_finite() && share > 0.0 {
+        // A run alone is all there is.
+        match self.series.points.len() > 1 && share.is_finite() && share > 0.0 {
             // Whatever is not nothing shows.
             true => "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR)),
             false => String::new(),
@@ -241,8 +251,14 @@ fn table(series: &[&Series], width: usize) -> String {
             let name =
                 if line.at == 0 || cell != line.series.cell { &line.series.cell } else { "" };
             cell = &line.series.cell;
-            let columns =
-                [name.to_owned(), line.date(), line.git(), line.value(), line.change(), line.bar()];
+            let columns = [
+                name.to_owned(),
+                line.date(),
+                line.git(),
+                line.marked(),
+                line.change(),
+                line.bar(),
+            ];
             (columns, line.changes())
         })
         .collect();
@@ -250,7 +266,8 @@ fn table(series: &[&Series], width: usize) -> String {
     let widths: [usize; 6] = std::array::from_fn(widest);
     let mut out = String::new();
     for (row, changes) in &rows {
-        let padded = row.iter().zip(widths).enumerate().map(|(at, (text, width))| match at {
+        let shown = row.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0);
+        let padded = shown.map(|(at, (text, width))| match at {
             // Numbers.
             3 | 4 => format!("{GAP}{text:>width$}"),
             _ => format!("{GAP}{text:<width$}"),
@@ -265,7 +282,16 @@ fn table(series: &[&Series], width: usize) -> String {
         out += line.trim_end();
         out.push('\n');
     }
-    out
+    let mut codes: Vec<&str> = Vec::new();
+    for code in lines(series).flat_map(|line| &line.point.doubts) {
+        if !codes.contains(&code.as_str()) {
+            codes.push(code);
+        }
+    }
+    match codes.is_empty() {
+        true => out,
+        false => format!("{out}{GAP}{DOUBT} doubted in the run: {}\n", codes.join(", ")),
+    }
 }
 
 /// A figure in three digits.
@@ -298,7 +324,8 @@ fn chart(series: &Series) -> Chart {
     if series.points.len() > 1 {
         days.push((last, day(series.points.len() - 1)));
     }
-    let ticks = [0.0, top / 2.0, top].map(|value| (value, show(series.metric.kind, value)));
+    let tick = |value| (value, show(series.metric.kind, value));
+    let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
     let newest = line(series.points.len() - 1);
     let caption = [newest.value(), newest.change()].join(" ");
     Chart::new(series.cell.clone(), caption.trim().to_owned())

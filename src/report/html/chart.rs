@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 /// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: room for
-/// ticks such as `100 ms` at the left, and three charts in a row of a page.
+/// ticks such as `100 ms` at the left and `99.9999` at the right, and three charts in a row of a
+/// page.
 const SIZE: (f64, f64) = (340.0, 190.0);
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
 
@@ -137,6 +138,6 @@ mod tests {
         let frame = Frame { x: (0.0, 2.0), y: (0.0, 10.0) };
         let points = [(0.0, 0.0), (1.0, 5.0), (2.0, 10.0), (3.0, 99.0), (f64::NAN, 1.0)];
         let chart = Chart::new(String::new(), String::new()).line(frame, points.into_iter());
-        assert_eq!(chart.line, "56.0,168.0 192.0,89.0 328.0,10.0 328.0,10.0 56.0,152.2");
+        assert_eq!(chart.line, "56.0,168.0 186.0,89.0 316.0,10.0 316.0,10.0 56.0,152.2");
     }
 }

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::{Chart, Frame};
+use crate::measure;
 use crate::report::document::{Cell, Report};
 use crate::report::error::FaceError;
 use crate::report::hdr::decode;
@@ -41,12 +42,14 @@ fn curves(report: &Report) -> Result<Vec<Curve<'_>>, FaceError> {
     let mut curves: Vec<Curve<'_>> = Vec::new();
     for cell in report.cells.iter().filter(|cell| !cell.calibration) {
         let Some(latency) = &cell.latency else { continue };
-        let mut histogram = decode(cell, latency)?;
-        let Some(curve) = curves.iter_mut().find(|curve| curve.cell.id == cell.id) else {
-            histogram.auto(true);
-            curves.push(Curve { cell, histogram, bound_ns: latency.bound_ns });
-            continue;
-        };
+        let histogram = decode(cell, latency)?;
+        let at = curves.iter().position(|curve| curve.cell.id == cell.id).unwrap_or_else(|| {
+            // Within our own bounds: those of a document could be anything, and take as much room.
+            let own = measure::Latency::default().histogram().clone();
+            curves.push(Curve { cell, histogram: own, bound_ns: 0 });
+            curves.len() - 1
+        });
+        let curve = &mut curves[at];
         curve.bound_ns = curve.bound_ns.max(latency.bound_ns);
         curve.histogram.add(&histogram).map_err(|error| FaceError::Histogram {
             cell: cell.id.clone(),
@@ -106,6 +109,10 @@ fn percentile(nines: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
     use super::*;
     use crate::report::fixture;
 
@@ -128,6 +135,12 @@ mod tests {
                 ("plain/64/50%", "one way from schedule, 2000 datagrams"),
             ]
         );
+        let mut wide = Histogram::<u64>::new_with_bounds(1, u64::MAX / 2, 1).unwrap();
+        wide.record(u64::MAX / 2).unwrap();
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&wide, &mut bytes).unwrap();
+        report.cells[0].latency.as_mut().unwrap().histogram = STANDARD.encode(bytes);
+        assert!(super::charts(&report).is_err(), "centuries are no latency");
         report.cells.iter_mut().for_each(|cell| cell.latency = None);
         assert!(super::charts(&report).unwrap().is_empty());
     }

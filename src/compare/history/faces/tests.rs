@@ -3,9 +3,12 @@
 use super::*;
 use crate::compare::history::tests::runs;
 use crate::compare::history::{Filter, history};
+use crate::report::fixture;
 
 fn flat_out() -> History {
-    history(&runs(), &Filter { cells: vec!["max".to_owned()], ..Filter::default() })
+    let mut runs = runs();
+    runs[2].report.cells[0].warnings.push(fixture::warning("steal", "the CPU was taken away"));
+    history(&runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() })
 }
 
 #[test]
@@ -14,26 +17,34 @@ fn a_line_a_run_newest_last() {
 bench, 500 ms · bench-1 · AMD EPYC · 2 CPUs
 
 rx_pps, higher is better
-  plain/64/max  2026-07-18 12:00  aaaaaaa  200 kpps          ███████████
-                2026-07-19 12:00  aaaaaaa  220 kpps  +10.0%  ████████████
+  plain/64/max  2026-07-18 12:00  aaaaaaa  200 kpps           ███████████
+                2026-07-19 12:00  aaaaaaa  220 kpps   +10.0%  ████████████
                 kernel Linux 6.18.44 → Linux 6.19.1
-                2026-07-20 12:00  bbbbbbb  110 kpps  -50.0%  ██████        git aaaaaaa → bbbbbbb
+                2026-07-20 12:00  bbbbbbb  110 kpps!  -50.0%  ██████        git aaaaaaa → bbbbbbb
+  ! doubted in the run: steal
 ";
     let style = |width| Style { color: false, width };
     assert_eq!(text(&flat_out(), style(100)), expected);
     let wide = text(&flat_out(), style(200));
     assert!(wide.contains("████████████  kernel Linux 6.18.44 → Linux 6.19.1\n"), "{wide}");
-    assert_eq!(wide.lines().count(), 6);
+    assert_eq!(wide.lines().count(), 7);
 }
 
 #[test]
 fn a_row_a_point() {
-    let expected = "\
-started_at,git,host,cell,metric,value,n,scenario,doubts,file
-2026-07-18T12:00:00Z,aaaaaaa,bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,200000,3,\"bench, 500 ms\",,18/report.json
-2026-07-19T12:00:00Z,aaaaaaa,bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,220000,3,\"bench, 500 ms\",,19/report.json
-2026-07-20T12:00:00Z,bbbbbbb,bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,110000,3,\"bench, 500 ms\",,20/report.json
-";
+    let row = |day: u32, git: &str, pps: u32, doubts: &str| {
+        format!(
+            "2026-07-{day}T12:00:00Z,{git},bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,{pps},3,\
+             \"bench, 500 ms\",{doubts},{day}/report.json\n"
+        )
+    };
+    let expected = [
+        "started_at,git,host,cell,metric,value,n,scenario,doubts,file\n".to_owned(),
+        row(18, "aaaaaaa", 200_000, ""),
+        row(19, "aaaaaaa", 220_000, ""),
+        row(20, "bbbbbbb", 110_000, "steal"),
+    ]
+    .concat();
     assert_eq!(csv(&flat_out()).unwrap(), expected);
 }
 
@@ -41,7 +52,7 @@ started_at,git,host,cell,metric,value,n,scenario,doubts,file
 fn the_same_as_markdown() {
     let text = markdown(&flat_out());
     assert!(text.starts_with("### bench, 500 ms · bench-1 · AMD EPYC · 2 CPUs\n\n**rx\\_pps, "));
-    let last = "| plain/64/max | 2026-07-20 12:00 | bbbbbbb | 110 kpps | -50.0% | 3 |  | \
+    let last = "| plain/64/max | 2026-07-20 12:00 | bbbbbbb | 110 kpps | -50.0% | 3 | steal | \
                 git aaaaaaa → bbbbbbb |\n";
     assert!(text.ends_with(last), "{text}");
 }

@@ -57,6 +57,9 @@ fn what_is_alike_is_the_same_and_teaches_the_noise() {
         (found["base"]["documents"].as_u64(), found["interleaved"].as_bool()),
         (Some(5), Some(true))
     );
+    let schema = in_folder(&folder).args(["schema", "comparison"]).output().unwrap();
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&found));
     let cell = &found["cells"][0];
     assert_eq!(cell["metrics"].as_array().unwrap().len(), 2);
     for metric in cell["metrics"].as_array().unwrap() {

@@ -28,8 +28,8 @@ use clap::Parser;
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
-    PresetArgs, PresetWord, ReportArgs, RequestArgs, SinkArgs, SourceArgs, Spread, TalkArgs, Turn,
-    VerdictArgs, VerdictOutput,
+    PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SinkArgs, SourceArgs,
+    Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 
@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Schema => output::print(&output::pretty(&crate::report::schema())),
+        Command::Schema(args) => shell::schema(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     };

@@ -1,15 +1,28 @@
-//! `udperf completions` and `udperf man`: both are made from the command line itself, so that they
-//! are never out of date.
+//! `udperf completions`, `udperf man` and `udperf schema`: all are made from the program itself, so
+//! that they are never out of date.
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use super::args::{Cli, CompletionsArgs, ManArgs};
+use super::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 use super::error::{CliError, Exit};
-use super::output::{Target, print};
+use super::output::{Target, pretty, print};
+use crate::compare::Comparison;
+use crate::report::document::{EchoDocument, SinkDocument};
+use crate::report::schema_of;
 
 /// What pages are of.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
+
+/// Prints the form of a document.
+pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
+    print(&pretty(&match args.of {
+        SchemaOf::Run => crate::report::schema(),
+        SchemaOf::Comparison => schema_of::<Comparison>("udperf comparison"),
+        SchemaOf::Sink => schema_of::<SinkDocument>("udperf sink"),
+        SchemaOf::Echo => schema_of::<EchoDocument>("udperf echo"),
+    }))
+}
 
 /// Prints what a shell needs.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {

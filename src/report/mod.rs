@@ -30,6 +30,6 @@ pub use echo::{EchoFacts, echo};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
-pub use schema::schema;
+pub use schema::{schema, schema_of};
 pub use sink::sink;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};

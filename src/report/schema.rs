@@ -1,5 +1,6 @@
 //! The document's form, for programs that read it.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -9,10 +10,16 @@ use super::document::{Report, SCHEMA};
 /// there, and `null`.
 #[must_use]
 pub fn schema() -> Value {
+    schema_of::<Report>("udperf report")
+}
+
+/// The same of another document.
+#[must_use]
+pub fn schema_of<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<Report>();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("$id".to_owned(), SCHEMA.into());
-    schema.insert("title".to_owned(), "udperf report".into());
+    schema.insert("title".to_owned(), title.into());
     schema.to_value()
 }
 

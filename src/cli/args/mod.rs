@@ -24,7 +24,7 @@ pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
-pub use shell::{CompletionsArgs, ManArgs};
+pub use shell::{CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
 
@@ -106,7 +106,7 @@ pub enum Command {
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives
-    Schema,
+    Schema(SchemaArgs),
     /// Print what a shell needs to complete commands and flags
     Completions(CompletionsArgs),
     /// Print a manual page

@@ -1,9 +1,30 @@
-//! `udperf completions` and `udperf man`, as typed.
+//! `udperf completions`, `udperf man` and `udperf schema`, as typed.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::Shell;
+
+/// Prints a schema.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which document
+    #[arg(value_name = "OF", default_value = "run")]
+    pub of: SchemaOf,
+}
+
+/// A form of document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// What bench, blast, load and ping give
+    Run,
+    /// What compare and ab give
+    Comparison,
+    /// What a sink gives
+    Sink,
+    /// What an echo gives
+    Echo,
+}
 
 /// Prints completions.
 #[derive(Debug, Args)]

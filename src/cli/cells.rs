@@ -1,6 +1,5 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -9,12 +8,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::OutputArgs;
 use super::error::{CliError, Exit};
-use super::output::{Target, color, complain, pretty, print, width};
+use super::output::{Targets, color, complain, pretty, print, width};
 use super::progress;
 use crate::measure::HostFacts;
 use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
+use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
 
@@ -56,7 +56,7 @@ pub(crate) fn run(
     let taken = measure(&stop_on_signals()?)?;
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&taken.report, output);
-    files.write(|form| draw(&taken.report, form))?;
+    files.write(|form| draw(&taken.report, form, output))?;
     shown?;
     match taken {
         Taken { error: Some(error), .. } => Err(error.into()),
@@ -222,10 +222,12 @@ pub(crate) enum Form {
     Markdown,
     /// A page.
     Html,
+    /// What the conditions came to.
+    Junit,
 }
 
 /// The files a run was asked for.
-pub(crate) struct Files(Vec<(Form, Target)>);
+pub(crate) struct Files(Targets<Form>);
 
 impl Files {
     /// Finds out whether all can be written, before anything is measured.
@@ -234,28 +236,17 @@ impl Files {
             let why = "--json and --markdown cannot both go to standard output; give one =FILE";
             return Err(CliError::Contradiction(why.to_owned()));
         }
-        let json = output.json.as_ref().filter(|_| !output.json_to_stdout());
-        let markdown = output.markdown.as_ref().filter(|_| !output.markdown_to_stdout());
+        let json = output.json.as_deref().filter(|_| !output.json_to_stdout());
+        let markdown = output.markdown.as_deref().filter(|_| !output.markdown_to_stdout());
         let asked = [
             (Form::Json, "json", json),
-            (Form::Csv, "csv", output.csv.as_ref()),
-            (Form::Hdr, "hdr", output.hdr.as_ref()),
+            (Form::Csv, "csv", output.csv.as_deref()),
+            (Form::Hdr, "hdr", output.hdr.as_deref()),
             (Form::Markdown, "markdown", markdown),
-            (Form::Html, "html", output.html.as_ref()),
+            (Form::Html, "html", output.html.as_deref()),
+            (Form::Junit, "junit", output.junit.as_deref()),
         ];
-        let paths: Vec<_> = asked.iter().filter_map(|(_, _, path)| *path).collect();
-        if let Some(path) = paths
-            .iter()
-            .enumerate()
-            .find_map(|(at, path)| paths[..at].contains(path).then(|| path.display()))
-        {
-            let why = format!("two results cannot both go to {path}; name two files");
-            return Err(CliError::Contradiction(why));
-        }
-        let check = |(form, flag, path): (Form, &'static str, Option<&PathBuf>)| {
-            Some(Target::check(flag, path?).map(|target| (form, target)))
-        };
-        asked.into_iter().filter_map(check).collect::<Result<_, _>>().map(Self)
+        Targets::check(&asked).map(Self)
     }
 
     /// Writes all that were asked for.
@@ -263,22 +254,26 @@ impl Files {
         &self,
         draw: impl Fn(Form) -> Result<String, CliError>,
     ) -> Result<(), CliError> {
-        let write = |(form, target): &(Form, Target)| target.write(&draw(*form)?);
-        // All are tried; the first that failed is told.
-        let results: Vec<_> = self.0.iter().map(write).collect();
-        results.into_iter().collect()
+        self.0.write(|form| draw(form).map(Some))
     }
 }
 
 /// A report in that form.
-pub(crate) fn draw(report: &Report, form: Form) -> Result<String, CliError> {
+pub(crate) fn draw(report: &Report, form: Form, output: &OutputArgs) -> Result<String, CliError> {
     match form {
         Form::Json => Ok(pretty(report)),
         Form::Csv => report::csv::render(report).map_err(|error| face("CSV", &error)),
         Form::Hdr => report::hdr::render(report).map_err(|error| face("HDR log", &error)),
         Form::Markdown => Ok(report::markdown::render(report)),
         Form::Html => report::html::render(&[("", report)]).map_err(|error| face("page", &error)),
+        Form::Junit => junit(&report.kind, report::junit::conditions(report, &output.fail_if)),
     }
+}
+
+/// What conditions came to, as JUnit.
+pub(crate) fn junit(kind: &str, suites: Vec<Suite>) -> Result<String, CliError> {
+    let name = format!("udperf {kind}");
+    report::junit::render(&name, &suites).map_err(|error| face("JUnit", &error))
 }
 
 /// A face that failed, which is a bug.

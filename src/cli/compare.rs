@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::args::{CompareArgs, VerdictArgs, VerdictOutput};
-use super::cells::{now, tool};
+use super::cells::{face, now, tool};
 use super::error::{CliError, Exit};
 use super::noise;
-use super::output::{Target, color, complain, pretty, print, width};
-use crate::compare::{self, Comparison, METRICS, Rules, Side, Verdict, store};
+use super::output::{Targets, color, complain, pretty, print, tame, width};
+use crate::compare::faces::benchmark::Direction;
+use crate::compare::{self, Comparison, METRICS, Rules, Side, Verdict, faces, store};
 use crate::report::document::{Host, Report};
 use crate::report::metric::Metric;
 use crate::report::text::Style;
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
         any_scenario: args.any_scenario,
         noise: noise.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;
-    faces.show(&comparison, &args.output)?;
+    faces.show(&comparison, &args.output, &args.verdict)?;
     Ok(exit(&comparison, &args.verdict))
 }
 
@@ -96,17 +97,50 @@ pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
     }
 }
 
-/// The files that a verdict was asked to be written to.
-pub(crate) struct Faces {
-    json: Option<Target>,
+/// What a file holds.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// The document.
+    Json,
+    /// The verdict, for a merge request.
+    Markdown,
+    /// The verdict, for a CI server.
+    Junit,
+    /// The new figures, for github-action-benchmark.
+    Benchmark(Direction),
+    /// The new figures, for Bencher.
+    Bmf,
 }
+
+/// The files that a verdict was asked to be written to.
+pub(crate) struct Faces(Targets<Form>);
 
 impl Faces {
     /// Finds out whether all can be written, before anything is measured or read.
     pub(crate) fn check(output: &VerdictOutput) -> Result<Self, CliError> {
-        let json: Option<PathBuf> = output.json.clone().filter(|_| !output.json_to_stdout());
-        let json = json.as_deref().map(|path| Target::check("json", path)).transpose()?;
-        Ok(Self { json })
+        if output.json_to_stdout() && output.markdown_to_stdout() {
+            let why = "--json and --markdown cannot both go to standard output; give one =FILE";
+            return Err(CliError::Contradiction(why.to_owned()));
+        }
+        let json = output.json.as_deref().filter(|_| !output.json_to_stdout());
+        let markdown = output.markdown.as_deref().filter(|_| !output.markdown_to_stdout());
+        let [bigger, smaller] = [Direction::Bigger, Direction::Smaller].map(|direction| {
+            let path = output.benchmark.as_ref().map(|prefix| {
+                let mut path = prefix.clone().into_os_string();
+                path.push(format!("-{}.json", direction.word()));
+                PathBuf::from(path)
+            });
+            (direction, path)
+        });
+        let asked = [
+            (Form::Json, "json", json),
+            (Form::Markdown, "markdown", markdown),
+            (Form::Junit, "junit", output.junit.as_deref()),
+            (Form::Benchmark(bigger.0), "benchmark", bigger.1.as_deref()),
+            (Form::Benchmark(smaller.0), "benchmark", smaller.1.as_deref()),
+            (Form::Bmf, "bmf", output.bmf.as_deref()),
+        ];
+        Targets::check(&asked).map(Self)
     }
 
     /// Shows the verdict, and writes the files.
@@ -114,16 +148,28 @@ impl Faces {
         &self,
         comparison: &Comparison,
         output: &VerdictOutput,
+        verdict: &VerdictArgs,
     ) -> Result<(), CliError> {
         let shown = if output.json_to_stdout() {
             print(&pretty(comparison))
+        } else if output.markdown_to_stdout() {
+            print(&faces::markdown::render(comparison))
         } else {
             let style = Style { color: color(output.color), width: width() };
-            print(&compare::text::render(comparison, style))
+            print(&tame(&compare::text::render(comparison, style)))
         };
-        if let Some(json) = &self.json {
-            json.write(&pretty(comparison))?;
-        }
+        self.0.write(|form| {
+            Ok(match form {
+                Form::Json => Some(pretty(comparison)),
+                Form::Markdown => Some(faces::markdown::render(comparison)),
+                Form::Junit => {
+                    let junit = faces::junit::render(comparison, verdict.strict);
+                    Some(junit.map_err(|error| face("JUnit", &error))?)
+                }
+                Form::Benchmark(direction) => faces::benchmark::render(comparison, direction),
+                Form::Bmf => Some(faces::bmf::render(comparison)),
+            })
+        })?;
         shown.map(|_| ())
     }
 }

@@ -160,6 +160,41 @@ impl Target {
     }
 }
 
+/// Files that were asked for, each with what it is to hold.
+pub(crate) struct Targets<F>(Vec<(F, Target)>);
+
+impl<F: Copy> Targets<F> {
+    /// Finds out whether all can be written, and no two are one. Each is given with its flag, as
+    /// far as it was asked for.
+    pub(crate) fn check(asked: &[(F, &'static str, Option<&Path>)]) -> Result<Self, CliError> {
+        let paths: Vec<&Path> = asked.iter().filter_map(|(.., path)| *path).collect();
+        let twice = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path));
+        if let Some((_, path)) = twice {
+            let path = path.display();
+            let why = format!("two results cannot both go to {path}; name two files");
+            return Err(CliError::Contradiction(why));
+        }
+        let check = |&(form, flag, path): &(F, &'static str, Option<&Path>)| {
+            Some(Target::check(flag, path?).map(|target| (form, target)))
+        };
+        asked.iter().filter_map(check).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Writes all that were asked for and hold something.
+    pub(crate) fn write(
+        &self,
+        draw: impl Fn(F) -> Result<Option<String>, CliError>,
+    ) -> Result<(), CliError> {
+        let write = |(form, target): &(F, Target)| match draw(*form)? {
+            Some(text) => target.write(&text),
+            None => Ok(()),
+        };
+        // All are tried; the first that failed is told.
+        let results: Vec<_> = self.0.iter().map(write).collect();
+        results.into_iter().collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

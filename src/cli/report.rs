@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
             } else {
                 print(&tame(&report::text::render(&run.report, style(output))))?;
             }
-            files.write(|form| one(run, form))?;
+            files.write(|form| one(run, form, output))?;
             Ok(cells::judge(&run.report, output))
         }
         runs => several(runs, output, &files),
@@ -59,9 +59,9 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
 }
 
 /// One run as a file.
-fn one(run: &Stored, form: Form) -> Result<String, CliError> {
+fn one(run: &Stored, form: Form, output: &OutputArgs) -> Result<String, CliError> {
     match form {
-        Form::Json | Form::Markdown => cells::draw(&run.report, form),
+        Form::Json | Form::Markdown | Form::Junit => cells::draw(&run.report, form, output),
         Form::Csv => report::csv::render(&run.report).map_err(|source| kept(run, source)),
         Form::Hdr => report::hdr::render(&run.report).map_err(|source| kept(run, source)),
         Form::Html => {
@@ -96,6 +96,7 @@ fn several(runs: &[Stored], output: &OutputArgs, files: &Files) -> Result<Exit, 
         Form::Csv => csv(runs),
         Form::Markdown => Ok(markdown(runs)),
         Form::Html => page(runs),
+        Form::Junit => junit(runs, output),
     })?;
     let mut exit = Exit::Well;
     for run in runs {
@@ -119,6 +120,18 @@ fn csv(runs: &[Stored]) -> Result<String, CliError> {
     let named: Vec<_> =
         runs.iter().map(|run| (run.path.display().to_string(), &run.report)).collect();
     report::csv::render_all(&named).map_err(|error| cells::face("CSV", &error))
+}
+
+/// The suites of all runs, each with its run's path.
+fn junit(runs: &[Stored], output: &OutputArgs) -> Result<String, CliError> {
+    let mut all = Vec::new();
+    for run in runs {
+        for mut suite in report::junit::conditions(&run.report, &output.fail_if) {
+            suite.name = format!("{} {}", run.path.display(), suite.name);
+            all.push(suite);
+        }
+    }
+    cells::junit("report", all)
 }
 
 fn page(runs: &[Stored]) -> Result<String, CliError> {
@@ -151,7 +164,7 @@ fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, 
 fn follow(history: &History, form: Form) -> Result<String, CliError> {
     match form {
         // Not with --history: the command line sees to it.
-        Form::Json | Form::Hdr => Ok(String::new()),
+        Form::Json | Form::Hdr | Form::Junit => Ok(String::new()),
         Form::Csv => history::csv(history).map_err(|error| cells::face("CSV", &error)),
         Form::Markdown => Ok(history::markdown(history)),
         Form::Html => history::html(history).map_err(|error| cells::face("page", &error)),

@@ -14,6 +14,9 @@ mod build;
 mod differences;
 pub mod document;
 mod error;
+pub mod faces;
+#[cfg(test)]
+mod fixture;
 pub mod history;
 mod judge;
 pub mod noise;

@@ -51,6 +51,46 @@ pub fn p(judgement: &Judgement) -> String {
     }
 }
 
+/// What the effect had to be beyond: `2%`, or as differences are written where it is one.
+#[must_use]
+pub fn threshold(judgement: &Judgement) -> String {
+    match judgement.effect {
+        Some(effect) if effect.kind == EffectKind::Difference => {
+            one(judgement, effect, judgement.threshold).trim_start_matches('+').to_owned()
+        }
+        // Rounded, since 0.07 of 1 is not 7 of 100 in binary.
+        _ => format!("{}%", (judgement.threshold * 1e4).round() / 1e2),
+    }
+}
+
+/// One figure in a line: `rx_pps 281 kpps → 253 kpps, -10.0% (-12.1 … -8.0%), p 0.0002, beyond
+/// 2%`.
+#[must_use]
+pub fn sentence(judgement: &Judgement) -> String {
+    use super::document::Verdict;
+    let (base, new) = (&judgement.base, &judgement.new);
+    let (base, new) = (center(judgement, base.center), center(judgement, new.center));
+    let mut parts = vec![format!("{} {base} → {new}", judgement.metric)];
+    let mut effect = change(judgement);
+    let interval = interval(judgement);
+    if !interval.is_empty() {
+        effect.push_str(&format!(" ({interval})"));
+    }
+    parts.push(effect);
+    let p = p(judgement);
+    if !p.is_empty() {
+        parts.push(format!("p {p}"));
+    }
+    let threshold = threshold(judgement);
+    parts.push(match judgement.verdict {
+        Verdict::Worse | Verdict::Better => format!("beyond {threshold}"),
+        Verdict::Same => format!("within {threshold}"),
+        Verdict::Undecided => judgement.why.clone(),
+    });
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
+
 /// What all of it comes to, in a sentence.
 #[must_use]
 pub fn summary(comparison: &Comparison) -> String {
@@ -98,7 +138,7 @@ fn signed(number: &str, unit: &str) -> String {
 }
 
 /// Three digits that count.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::document::{Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
+use super::document::{ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
 use super::noise::Floor;
 use super::show;
 use crate::report::text::Style;
@@ -49,12 +49,12 @@ fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
 }
 
 /// What the two sides are called.
-fn names(comparison: &Comparison) -> (&'static str, &'static str) {
+pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
     if comparison.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
 /// `flags -e plain · 10 runs · git abc`.
-fn runs(side: &Runs) -> String {
+pub(super) fn runs(side: &Runs) -> String {
     let mut items = vec![side.from.clone(), format!("{} of each cell", counted(side.runs, "run"))];
     if !side.git.is_empty() {
         items.push(format!("git {}", side.git.join(" ")));
@@ -70,11 +70,7 @@ fn table(comparison: &Comparison, ink: Ink) -> String {
     let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
     table.set_header(titles.map(|title| ink.paint(Tone::Quiet, title)));
     for cell in &comparison.cells {
-        let id = if cell.id == cell.base_id {
-            cell.id.clone()
-        } else {
-            format!("{} → {}", cell.base_id, cell.id)
-        };
+        let id = id(cell);
         for (at, judgement) in cell.metrics.iter().enumerate() {
             let id = if at == 0 { id.clone() } else { String::new() };
             table.add_row(row(id, judgement, ink));
@@ -89,6 +85,15 @@ fn table(comparison: &Comparison, ink: Ink) -> String {
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Its id; both, where they differ.
+pub(super) fn id(cell: &ComparedCell) -> String {
+    if cell.id == cell.base_id {
+        cell.id.clone()
+    } else {
+        format!("{} → {}", cell.base_id, cell.id)
+    }
 }
 
 fn row(id: String, judgement: &Judgement, ink: Ink) -> [String; 8] {
@@ -140,7 +145,7 @@ fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
 }
 
 /// What this machine makes of runs that are all alike.
-fn learned(comparison: &Comparison) -> Option<String> {
+pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     let learned = comparison.learned.as_ref()?;
     let floor = |floor: &Floor| {
         let unit = if floor.kind == EffectKind::Ratio { "share" } else { "number" };
@@ -159,7 +164,7 @@ fn learned(comparison: &Comparison) -> Option<String> {
 }
 
 /// What counted as a difference.
-fn rules(comparison: &Comparison) -> String {
+pub(super) fn rules(comparison: &Comparison) -> String {
     let rules = &comparison.rules;
     let noise = match &rules.noise_from {
         Some(from) => format!(", or by more than this machine makes of nothing ({from})"),
@@ -177,7 +182,7 @@ fn rules(comparison: &Comparison) -> String {
 }
 
 /// `host.kernel 6.1 → 6.2`.
-fn difference(found: &Difference) -> String {
+pub(super) fn difference(found: &Difference) -> String {
     let values = |values: &[String]| match values {
         [] => "–".to_owned(),
         values => values.join(", "),
@@ -186,7 +191,7 @@ fn difference(found: &Difference) -> String {
 }
 
 /// Why there are figures without an answer, each reason once.
-fn undecided(comparison: &Comparison) -> Option<String> {
+pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
     let mut reasons: Vec<(&str, u64)> = Vec::new();
     let judged = comparison.cells.iter().flat_map(|cell| &cell.metrics);
     for judgement in judged.filter(|judgement| judgement.verdict == Verdict::Undecided) {

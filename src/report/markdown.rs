@@ -78,8 +78,13 @@ pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
+            // GitHub would call whoever has that name.
+            '@' if rest.peek().is_some_and(|next| next.is_alphanumeric()) => {
+                out.push_str("@\u{200b}");
+            }
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),

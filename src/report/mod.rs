@@ -13,6 +13,7 @@ mod findings;
 pub(crate) mod fixture;
 pub mod hdr;
 pub mod html;
+pub mod junit;
 mod legs;
 pub mod markdown;
 pub mod metric;

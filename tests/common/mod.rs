@@ -1,6 +1,7 @@
 //! Runs the program and checks what every document must fulfil.
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod kept;
 pub mod serving;
 
 use std::process::{Command, Output};

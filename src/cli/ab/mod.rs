@@ -63,7 +63,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         let book = known.map(|(book, _)| book).unwrap_or_default();
         learn(&mut comparison, book, &all, &metrics, args)?;
     }
-    faces.show(&comparison, &args.output)?;
+    faces.show(&comparison, &args.output, &args.verdict)?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
 }
 

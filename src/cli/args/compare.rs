@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::ColorWhen;
+use super::output::is_stdout;
 
 /// Verdict between stored runs.
 #[derive(Debug, Args)]
@@ -73,6 +74,31 @@ pub struct VerdictOutput {
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,
 
+    /// The verdict as Markdown, for a merge request: to standard output instead of text, or with
+    /// =FILE beside it
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-")]
+    pub markdown: Option<PathBuf>,
+
+    /// The verdict as JUnit, to a file: a suite a cell, a case a figure
+    ///
+    /// Worse is a failure. Undecided is skipped, with the reason; with --strict it is a failure,
+    /// too.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// What NEW, or B, came to, for github-action-benchmark: PREFIX-bigger.json and
+    /// PREFIX-smaller.json
+    ///
+    /// The one for its tool customBiggerIsBetter, the other for customSmallerIsBetter. One that
+    /// would be empty, which it takes for an error, is not written.
+    #[arg(long, value_name = "PREFIX")]
+    pub benchmark: Option<PathBuf>,
+
+    /// What NEW, or B, came to, in the Bencher Metric Format, to a file
+    #[arg(long, value_name = "FILE")]
+    pub bmf: Option<PathBuf>,
+
     /// No progress, and no warnings on standard error
     #[arg(short = 'q', long)]
     pub quiet: bool,
@@ -86,7 +112,13 @@ impl VerdictOutput {
     /// Whether standard output gets the document instead of text.
     #[must_use]
     pub fn json_to_stdout(&self) -> bool {
-        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+        is_stdout(self.json.as_ref())
+    }
+
+    /// Whether standard output gets Markdown instead of text.
+    #[must_use]
+    pub fn markdown_to_stdout(&self) -> bool {
+        is_stdout(self.markdown.as_ref())
     }
 }
 

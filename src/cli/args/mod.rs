@@ -102,7 +102,7 @@ pub enum Command {
     /// scenarios are not compared; what differs between their hosts and programs is listed.
     Compare(Box<CompareArgs>),
     /// Show kept runs: as text, Markdown, a page, CSV; and how their cells moved over time
-    Report(ReportArgs),
+    Report(Box<ReportArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives

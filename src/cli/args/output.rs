@@ -50,6 +50,10 @@ pub struct OutputArgs {
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
     pub fail_if: Vec<Condition>,
 
+    /// What each --fail-if came to, as JUnit, to a file: a suite a cell, a case a condition
+    #[arg(long, value_name = "FILE", requires = "fail_if")]
+    pub junit: Option<PathBuf>,
+
     /// No progress, and no warnings on standard error
     #[arg(short = 'q', long)]
     pub quiet: bool,
@@ -73,6 +77,6 @@ impl OutputArgs {
     }
 }
 
-fn is_stdout(path: Option<&PathBuf>) -> bool {
+pub(super) fn is_stdout(path: Option<&PathBuf>) -> bool {
     path.is_some_and(|path| path.as_os_str() == "-")
 }

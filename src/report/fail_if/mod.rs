@@ -168,11 +168,19 @@ impl Condition {
     /// All cells in which the condition holds, or cannot be checked.
     #[must_use]
     pub fn check(&self, report: &Report) -> Vec<Failure> {
+        self.verdicts(report).into_iter().filter_map(|(_, failure)| failure).collect()
+    }
+
+    /// All cells that it looks at, and whether it failed there; a failure without a cell where
+    /// there is none at all.
+    #[must_use]
+    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<Failure>)> {
         let cells = self.cells(report);
         if cells.is_empty() {
-            return vec![self.failure("run", 0, "unknown: nothing was measured".to_owned())];
+            let failure = self.failure("run", 0, "unknown: nothing was measured".to_owned());
+            return vec![(None, Some(failure))];
         }
-        let check = |cell: &&Cell| {
+        let check = |cell: &Cell| {
             let actual = match self.figure.of(cell) {
                 None => self.unknown(cell),
                 Some(actual) if self.comparison.holds(actual, self.limit) => {
@@ -182,7 +190,7 @@ impl Condition {
             };
             Some(self.failure(&cell.id, cell.trial, actual))
         };
-        cells.iter().filter_map(check).collect()
+        cells.into_iter().map(|cell| (Some(cell), check(cell))).collect()
     }
 
     /// Whether it holds in this cell; `None` where its figure is not known.

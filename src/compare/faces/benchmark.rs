@@ -1,0 +1,137 @@
+//! What the new runs came to, as github-action-benchmark reads it: an array of name, unit and
+//! value. Which way is better belongs to the file there, so there are two.
+
+use serde::Serialize;
+
+use crate::compare::document::{Comparison, Judgement};
+use crate::compare::show;
+
+/// Which way figures of a file are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// `customBiggerIsBetter`.
+    Bigger,
+    /// `customSmallerIsBetter`.
+    Smaller,
+}
+
+impl Direction {
+    /// As the file's name says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bigger => "bigger",
+            Self::Smaller => "smaller",
+        }
+    }
+
+    fn is_of(self, judgement: &Judgement) -> bool {
+        (judgement.better == "higher") == (self == Self::Bigger)
+    }
+}
+
+/// One figure. Its name is its identity over time, so neither host nor date is in it.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    unit: String,
+    value: f64,
+    range: String,
+    extra: String,
+}
+
+/// The file, or `None` where there is no such figure: that tool takes an empty array for an error.
+#[must_use]
+pub fn render(comparison: &Comparison, direction: Direction) -> Option<String> {
+    let extra = extra(comparison);
+    let mut entries = Vec::new();
+    for cell in &comparison.cells {
+        for judgement in cell.metrics.iter().filter(|judgement| direction.is_of(judgement)) {
+            entries.extend(entry(&cell.id, judgement, &extra));
+        }
+    }
+    if entries.is_empty() {
+        return None;
+    }
+    // Strings and finite numbers cannot fail to serialise.
+    serde_json::to_string_pretty(&entries).ok().map(|text| text + "\n")
+}
+
+fn entry(id: &str, judgement: &Judgement, git: &str) -> Option<Entry> {
+    let new = &judgement.new;
+    let value = new.center.filter(|center| center.is_finite())?;
+    let (low, high) = super::ends(&new.runs)?;
+    let count = new.runs.len();
+    let runs = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+    Some(Entry {
+        name: format!("{id} {}", judgement.metric),
+        unit: judgement.unit.clone(),
+        value,
+        range: format!("± {}", show::digits((high - low) / 2.0)),
+        extra: format!("{runs}{git}"),
+    })
+}
+
+/// What made the runs.
+fn extra(comparison: &Comparison) -> String {
+    match &comparison.new.git[..] {
+        [] => String::new(),
+        git => format!("\ngit {}", git.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::fixture;
+    use serde_json::{Value, json};
+
+    fn read(comparison: &Comparison, direction: Direction) -> Value {
+        serde_json::from_str(&render(comparison, direction).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn figures_go_by_their_direction() {
+        let comparison = fixture::comparison();
+        let expected = json!([{
+            "name": "plain/64/max rx_pps", "unit": "pps", "value": 253e3,
+            "range": "± 2000", "extra": "10 runs\ngit bbb",
+        }]);
+        assert_eq!(read(&comparison, Direction::Bigger), expected);
+        let smaller = read(&comparison, Direction::Smaller);
+        let names: Vec<_> =
+            smaller.as_array().unwrap().iter().map(|entry| entry["name"].as_str()).collect();
+        let expected = ["plain/64/max loss", "plain/64/50% p50", "plain/64/50% p99"].map(Some);
+        assert_eq!(names, expected);
+        for entry in smaller.as_array().unwrap() {
+            assert!(entry["value"].is_number() && entry["unit"].is_string(), "{entry}");
+            assert!(entry["range"].is_string() && entry["extra"].is_string(), "{entry}");
+        }
+    }
+
+    #[test]
+    fn names_tell_neither_host_nor_date() {
+        let mut comparison = fixture::comparison();
+        comparison.host.hostname = Some("secret-host".to_owned());
+        let text = render(&comparison, Direction::Smaller).unwrap();
+        assert!(!text.contains("secret-host") && !text.contains("2026"), "{text}");
+    }
+
+    #[test]
+    fn there_is_no_empty_file_and_no_number_that_is_none() {
+        let mut comparison = fixture::comparison();
+        comparison.cells[0].metrics[0].new.center = None;
+        assert_eq!(render(&comparison, Direction::Bigger), None);
+        comparison.cells[0].metrics[0].new.center = Some(f64::INFINITY);
+        assert_eq!(render(&comparison, Direction::Bigger), None);
+    }
+
+    #[test]
+    fn hostile_ids_stay_text() {
+        let mut comparison = fixture::comparison();
+        let hostile = "\"}], \u{1b} \\ \n<";
+        comparison.cells[0].id = hostile.to_owned();
+        let name = format!("{hostile} rx_pps");
+        assert_eq!(read(&comparison, Direction::Bigger)[0]["name"], json!(name));
+    }
+}

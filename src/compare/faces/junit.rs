@@ -1,0 +1,98 @@
+//! A comparison as JUnit: a suite a cell, a case a figure.
+
+use crate::compare::document::{ComparedCell, Comparison, Judgement, Verdict};
+use crate::compare::show;
+use crate::report::FaceError;
+use crate::report::junit::{self, Case, Outcome, Suite};
+
+/// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
+/// otherwise. Cells that only one side has are skipped, too: they must not vanish in silence.
+///
+/// # Errors
+/// [`FaceError::Junit`], which has no reason to happen.
+pub fn render(comparison: &Comparison, strict: bool) -> Result<String, FaceError> {
+    let mut suites: Vec<Suite> =
+        comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
+    for (ids, where_) in
+        [(&comparison.only_base, "the base"), (&comparison.only_new, "the new runs")]
+    {
+        suites.extend(ids.iter().map(|id| alone(id, where_)));
+    }
+    junit::render(&format!("udperf {}", comparison.kind), &suites)
+}
+
+fn compared(cell: &ComparedCell, strict: bool) -> Suite {
+    let case = |judgement: &Judgement| Case {
+        name: judgement.metric.clone(),
+        said: show::sentence(judgement),
+        outcome: match judgement.verdict {
+            Verdict::Worse => Outcome::Failed("worse"),
+            Verdict::Undecided if strict => Outcome::Failed("undecided"),
+            Verdict::Undecided => Outcome::Skipped,
+            Verdict::Better | Verdict::Same => Outcome::Passed,
+        },
+    };
+    Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
+}
+
+fn alone(id: &str, where_: &str) -> Suite {
+    let said = format!("the cell is in {where_} alone, so there is nothing to compare");
+    let case = Case { name: "cell".to_owned(), said, outcome: Outcome::Skipped };
+    Suite { name: id.to_owned(), cases: vec![case] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::fixture;
+
+    /// Suite, case, tag of what is in it, and its words.
+    fn cases(xml: &str) -> Vec<[String; 4]> {
+        let document = roxmltree::Document::parse(xml).unwrap();
+        let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+        let one = |case: roxmltree::Node<'_, '_>| {
+            let of = |node: &roxmltree::Node<'_, '_>, name| {
+                node.attribute(name).unwrap_or_default().to_owned()
+            };
+            let inner = case.first_element_child().unwrap();
+            let words = match inner.attribute("message") {
+                Some(message) => message.to_owned(),
+                None => inner.text().unwrap_or_default().to_owned(),
+            };
+            let suite = of(&case.parent_element().unwrap(), "name");
+            [suite, of(&case, "name"), inner.tag_name().name().to_owned(), words]
+        };
+        cases.map(one).collect()
+    }
+
+    #[test]
+    fn worse_fails_and_doubt_is_skipped() {
+        let comparison = fixture::comparison();
+        let found = cases(&render(&comparison, false).unwrap());
+        let brief: Vec<_> = found
+            .iter()
+            .map(|[suite, case, tag, _]| [suite, case, tag].map(String::as_str))
+            .collect();
+        let expected = [
+            ["plain/64/max", "rx_pps", "failure"],
+            ["plain/64/max", "loss", "system-out"],
+            ["plain/64/50%", "p50", "system-out"],
+            ["plain/64/50%", "p99", "skipped"],
+            ["plain/512/max", "cell", "skipped"],
+        ];
+        assert_eq!(brief, expected);
+        assert_eq!(
+            found[0][3],
+            "rx_pps 281 kpps → 253 kpps, -10.0% (-12.1 … -8.0%), p 0.0002, beyond 2%"
+        );
+        assert!(found[3][3].ends_with("the runs differ too much among themselves"), "{found:?}");
+    }
+
+    #[test]
+    fn strictly_doubt_fails_but_a_cell_alone_does_not() {
+        let comparison = fixture::comparison();
+        let found = cases(&render(&comparison, true).unwrap());
+        let tags: Vec<_> = found.iter().map(|case| case[2].as_str()).collect();
+        assert_eq!(tags, ["failure", "system-out", "system-out", "failure", "skipped"]);
+    }
+}

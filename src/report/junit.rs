@@ -1,0 +1,228 @@
+//! JUnit, which CI servers show beside the tests of a change: its XML, and what `--fail-if` comes
+//! to in it.
+//!
+//! There is no standard. This is what the readers of Jenkins, GitLab and GitHub's actions have in
+//! common: `testsuites`, `testsuite` with counts, `testcase` with `failure`, `skipped` and
+//! `system-out`.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use super::document::{Cell, Report};
+use super::error::FaceError;
+use super::fail_if::Condition;
+
+/// Cases that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// What they have in common, such as the id of a cell.
+    pub name: String,
+    /// All of them.
+    pub cases: Vec<Case>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Which; its identity over time, together with the suite.
+    pub name: String,
+    /// What came out, in words.
+    pub said: String,
+    /// What it comes to.
+    pub outcome: Outcome,
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should be.
+    Passed,
+    /// Nobody can tell.
+    Skipped,
+    /// Not as it should be; a word for why.
+    Failed(&'static str),
+}
+
+/// Spaces an inner element stands further in. Arbitrary.
+const INDENT: usize = 2;
+
+/// The file, ending in a line break.
+///
+/// # Errors
+/// [`FaceError::Junit`] where the writer fails, which it has no reason to.
+pub fn render(name: &str, suites: &[Suite]) -> Result<String, FaceError> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', INDENT);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let all: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+    let whole = writer.create_element("testsuites").with_attribute(("name", text(name).as_str()));
+    with_counts(whole, &all)
+        .write_inner_content(|writer| suites.iter().try_for_each(|suite| put(writer, suite)))?;
+    // Made of strings only.
+    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned() + "\n")
+}
+
+type Element<'a> = quick_xml::writer::ElementWriter<'a, Vec<u8>>;
+
+fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
+    let count = |of: fn(&Outcome) -> bool| {
+        cases.iter().filter(|case| of(&case.outcome)).count().to_string()
+    };
+    let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let skipped = count(|outcome| *outcome == Outcome::Skipped);
+    element.with_attributes([
+        ("tests", cases.len().to_string().as_str()),
+        ("failures", failures.as_str()),
+        ("errors", "0"),
+        ("skipped", skipped.as_str()),
+    ])
+}
+
+fn put(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> io::Result<()> {
+    let name = text(&suite.name);
+    let element = writer.create_element("testsuite").with_attribute(("name", name.as_str()));
+    let cases: Vec<&Case> = suite.cases.iter().collect();
+    with_counts(element, &cases).write_inner_content(|writer| {
+        suite.cases.iter().try_for_each(|case| put_case(writer, case, &name))
+    })?;
+    Ok(())
+}
+
+fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Result<()> {
+    let (name, said) = (text(&case.name), text(&case.said));
+    let attributes = [("name", name.as_str()), ("classname", class)];
+    let element = writer.create_element("testcase").with_attributes(attributes);
+    element.write_inner_content(|writer| {
+        let content = BytesText::new(&said);
+        match case.outcome {
+            Outcome::Passed => {
+                writer.create_element("system-out").write_text_content(content)?;
+            }
+            Outcome::Skipped => {
+                let skipped = writer.create_element("skipped");
+                skipped.with_attribute(("message", said.as_str())).write_empty()?;
+            }
+            Outcome::Failed(word) => {
+                let attributes = [("message", said.as_str()), ("type", word)];
+                let failure = writer.create_element("failure").with_attributes(attributes);
+                failure.write_text_content(content)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Text as XML 1.0 can hold it (section 2.2): without control characters, nor the two that are
+/// none in Unicode. Escaping is left to the writer.
+fn text(text: &str) -> String {
+    let legal = |c: char| match c {
+        '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().map(legal).collect()
+}
+
+/// What conditions came to in a run: a suite a cell, a case a condition that looks at it.
+#[must_use]
+pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
+    let mut suites: Vec<Suite> = Vec::new();
+    for condition in conditions {
+        for (cell, failure) in condition.verdicts(report) {
+            let case = Case {
+                name: condition.to_string(),
+                said: match &failure {
+                    Some(failure) => failure.to_string(),
+                    None => passed(condition, cell),
+                },
+                outcome: failure.map_or(Outcome::Passed, |_| Outcome::Failed("fail-if")),
+            };
+            let name = cell.map_or_else(|| "run".to_owned(), named);
+            match suites.iter_mut().find(|suite| suite.name == name) {
+                Some(suite) => suite.cases.push(case),
+                None => suites.push(Suite { name, cases: vec![case] }),
+            }
+        }
+    }
+    suites
+}
+
+/// A cell; trials after the first are named.
+fn named(cell: &Cell) -> String {
+    match cell.trial {
+        0 => cell.id.clone(),
+        trial => format!("{} (trial {trial})", cell.id),
+    }
+}
+
+fn passed(condition: &Condition, cell: Option<&Cell>) -> String {
+    cell.and_then(|cell| condition.shown_in(cell)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn case(name: &str, said: &str, outcome: Outcome) -> Case {
+        Case { name: name.to_owned(), said: said.to_owned(), outcome }
+    }
+
+    #[test]
+    fn anything_comes_back_as_it_was_but_what_xml_cannot_hold() {
+        let hostile = "]]></testcase><!-- & \" ' > \u{1b}[31m \u{0} \u{fffe} é 漢 \u{1f980}";
+        let cases = vec![
+            case(hostile, hostile, Outcome::Failed("worse")),
+            case("b", hostile, Outcome::Skipped),
+            case("c", hostile, Outcome::Passed),
+        ];
+        let suites = [Suite { name: hostile.to_owned(), cases }];
+        let xml = render(hostile, &suites).unwrap();
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let tamed = hostile.replace(['\u{1b}', '\u{0}'], " ").replace('\u{fffe}', "\u{fffd}");
+        let one = |tag: &str| document.descendants().find(|node| node.has_tag_name(tag)).unwrap();
+        for (tag, attribute) in [
+            ("testsuites", "name"),
+            ("testsuite", "name"),
+            ("testcase", "name"),
+            ("testcase", "classname"),
+            ("failure", "message"),
+            ("skipped", "message"),
+        ] {
+            assert_eq!(one(tag).attribute(attribute), Some(tamed.as_str()), "{tag} {attribute}");
+        }
+        assert_eq!(one("failure").text(), Some(tamed.as_str()));
+        assert_eq!(one("system-out").text(), Some(tamed.as_str()));
+        for tag in ["testsuites", "testsuite"] {
+            let count = |name| one(tag).attribute(name).unwrap().to_owned();
+            let counts = ["tests", "failures", "errors", "skipped"].map(count);
+            assert_eq!(counts, ["3", "1", "0", "1"], "{tag}");
+        }
+    }
+
+    #[test]
+    fn each_condition_is_a_case_in_the_cells_that_it_looks_at() {
+        let report = fixture::default_run();
+        let of = |words: &[&str]| {
+            let all: Vec<Condition> = words.iter().map(|word| word.parse().unwrap()).collect();
+            conditions(&report, &all)
+        };
+        let cells = report.cells.iter().filter(|cell| !cell.calibration).count();
+        let paced = report.cells.iter().filter(|cell| cell.pace.is_some()).count();
+        let suites = of(&["sent>=0", "p50>60s"]);
+        assert_eq!(suites.len(), cells);
+        let all = || suites.iter().flat_map(|suite| &suite.cases);
+        assert_eq!(all().count(), cells + paced);
+        let failed = |case: &&Case| case.outcome == Outcome::Failed("fail-if");
+        assert_eq!(all().filter(failed).count(), cells);
+        let case = &suites[0].cases[0];
+        assert!(case.said.contains("(fails sent>=0)"), "{case:?}");
+        let mut nothing = report.clone();
+        nothing.cells.clear();
+        let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);
+        assert_eq!((suites[0].name.as_str(), suites[0].cases.len()), ("run", 1));
+        assert_eq!(suites[0].cases[0].outcome, Outcome::Failed("fail-if"));
+    }
+}

@@ -1,0 +1,361 @@
+//! Every exit code that scripts rely on, by the program itself, in one place.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use common::kept::{at_rate, fresh, put};
+use common::{stderr, udperf};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A run that takes neither system calls nor time.
+const QUICK: [&str; 10] =
+    ["bench", "-e", "null", "-l", "64", "-n", "2000", "-r", "max", "--warmup=0"];
+
+/// So many runs a side tell a tenth from nothing.
+const ENOUGH: usize = 10;
+
+/// Delivered a second, as made up.
+const RATE: u64 = 1_000_000;
+
+/// Stored runs, and a place of its own for what the program learns.
+struct Rig {
+    folder: TempDir,
+    fresh: Value,
+}
+
+impl Rig {
+    fn new(trials: usize) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), fresh: fresh(trials) }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A document of runs that delivered so much.
+    fn at(&self, pps: u64) -> String {
+        put(self.path(), &format!("{pps}.json"), &at_rate(&self.fresh, pps))
+    }
+
+    /// One that was changed by hand.
+    fn edited(&self, name: &str, edit: impl FnOnce(&mut Value)) -> String {
+        let mut document = at_rate(&self.fresh, RATE);
+        edit(&mut document);
+        put(self.path(), name, &document)
+    }
+
+    fn udperf(&self) -> Command {
+        let mut command = udperf();
+        command.env("XDG_STATE_HOME", self.path());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.udperf().args(words).output().unwrap()
+    }
+
+    fn compare(&self, base: &str, new: &str, flags: &[&str]) -> Output {
+        self.run(&[&["compare", "--metric", "rx_pps", base, new], flags].concat())
+    }
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn zero_is_all_well() {
+    let rig = Rig::new(ENOUGH);
+    for words in [&["schema"][..], &["--help"], &["--version"], &["doctor"], &QUICK] {
+        let output = rig.run(words);
+        assert_eq!(code(&output), Some(0), "{words:?}: {}", stderr(&output));
+        assert!(!output.stdout.is_empty(), "{words:?}");
+    }
+    let base = rig.at(RATE);
+    for (new, verdict) in [(rig.at(RATE), "same"), (rig.at(RATE * 11 / 10), "better")] {
+        for flags in [&[][..], &["--strict"]] {
+            let output = rig.compare(&base, &new, flags);
+            assert_eq!(code(&output), Some(0), "{verdict}: {}", stderr(&output));
+            assert!(stdout(&output).contains(&format!("new is {verdict}")), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn one_is_could_not_run() {
+    let rig = Rig::new(1);
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let cases: [(&[&str], &str); 5] = [
+        (&["sink", "-B", "127.0.0.1", "-p", &port], "choose another --port"),
+        (&["echo", "-B", "127.0.0.1", "-p", &port], "choose another --port"),
+        (&["bench", "-B", "192.0.2.1"], "192.0.2.1"),
+        (&["bench", "--json=/no/such/folder/file"], "choose another path"),
+        (&["report", "/no/such/file.json"], "/no/such/file.json"),
+    ];
+    for (words, says) in cases {
+        let output = rig.run(words);
+        assert_eq!(code(&output), Some(1), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{words:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+    let failing = ["ab", "--trials", "2", "--bin-b", "/bin/false", "--"];
+    let output = rig.run(&[&failing[..], &QUICK].concat());
+    assert_eq!(code(&output), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("udperf: run 1 of B: "), "{}", stderr(&output));
+}
+
+#[test]
+fn one_is_could_not_read_what_it_was_given() {
+    let rig = Rig::new(ENOUGH);
+    let good = rig.at(RATE);
+    let write = |name: &str, text: &str| {
+        let path = rig.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let whole = std::fs::read_to_string(&good).unwrap();
+    let empty = rig.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let cases = [
+        (rig.path().join("none.json").to_str().unwrap().to_owned(), "none.json"),
+        (empty.to_str().unwrap().to_owned(), "empty"),
+        (write("half.json", &whole[..whole.len() / 2]), "ends in the middle"),
+        (write("nothing.json", ""), "it is empty"),
+        (write("text.json", "sent 100 = received 100"), "no JSON"),
+        (write("iperf.json", r#"{"start": {}, "end": {}}"#), "no document of udperf"),
+        (rig.edited("newer.json", |it| it["schema"] = json!("udperf/2")), "udperf/2"),
+        (rig.edited("sink.json", |it| it["kind"] = json!("sink")), "has no cells"),
+        (
+            rig.edited("sums.json", |it| it["cells"][7]["ledger"]["received"] = json!(1)),
+            "cell null/64/max (trial 7): sent = received + lost does not hold",
+        ),
+        (
+            rig.edited("rate.json", |it| it["cells"][0]["rx"]["pps"] = json!(9e9)),
+            "rx.pps = rx.datagrams_in_window / elapsed_ns does not hold",
+        ),
+        (rig.edited("type.json", |it| it["cells"][0]["id"] = json!(3)), "it is damaged"),
+        (
+            rig.edited("other.json", |it| it["scenario"]["batch"] = json!(8)),
+            "are of different scenarios",
+        ),
+    ];
+    for (bad, says) in &cases {
+        for (base, new) in [(&good, bad), (bad, &good)] {
+            let output = rig.compare(base, new, &[]);
+            assert_eq!(code(&output), Some(1), "{bad}: {}", stderr(&output));
+            assert!(stderr(&output).contains(says), "{bad}: {}", stderr(&output));
+            assert!(output.stdout.is_empty(), "{bad}");
+        }
+    }
+}
+
+#[test]
+fn two_is_not_understood() {
+    let rig = Rig::new(ENOUGH);
+    let good = rig.at(RATE);
+    let both = ["-J", "--markdown"];
+    let cases: [(&[&str], &str); 12] = [
+        (&["no-such-command"], "unrecognized subcommand"),
+        (&["bench", "--no-such-flag"], "unexpected argument"),
+        (&["bench", "--fail-if", "speed>9"], "no metric 'speed'"),
+        (&["bench", "--junit", "x.xml"], "--fail-if"),
+        (&["compare", &good], "NEW"),
+        (&["compare", &good, &good, "--tolerance", "much"], "is no share"),
+        (&["compare", &good, &good, "--metric", "speed"], "there is none"),
+        (&["compare", &good, &good, "--junit=x", "--bmf=x"], "two results cannot both go to x"),
+        (
+            &["compare", &good, &good, "--benchmark=x", "--bmf=x-bigger.json"],
+            "cannot both go to x-bigger.json",
+        ),
+        (&["ab", "--trials", "2"], "COMMAND"),
+        (&["ab", "--trials", "2", "--", "sink"], "ab cannot run 'sink'"),
+        (&["compare", &good, &good, both[0], both[1]], "cannot both go to standard output"),
+    ];
+    for (words, says) in cases {
+        let output = rig.udperf().args(words).current_dir(rig.path()).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{words:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+    assert!(!rig.path().join("x").exists());
+    let output = rig.run(&[]);
+    assert_eq!(code(&output), Some(2), "words alone say nothing to do");
+}
+
+#[test]
+fn three_is_a_condition_that_held() {
+    let rig = Rig::new(ENOUGH);
+    let output = rig.run(&[&QUICK[..], &["--fail-if", "sent>=2000"]].concat());
+    assert_eq!(code(&output), Some(3));
+    assert!(stderr(&output).contains("(fails sent>=2000)"), "{}", stderr(&output));
+    let kept = rig.at(RATE);
+    assert_eq!(code(&rig.run(&["report", &kept, "--fail-if", "rx_pps<2M"])), Some(3));
+    assert_eq!(code(&rig.run(&["report", &kept, "--fail-if", "rx_pps<500k"])), Some(0));
+}
+
+#[test]
+fn three_is_worse_in_any_cell() {
+    let rig = Rig::new(ENOUGH);
+    let (base, new) = (rig.at(RATE), rig.at(RATE * 9 / 10));
+    for flags in [&[][..], &["--strict"], &["-J", "-q"]] {
+        let output = rig.compare(&base, &new, flags);
+        assert_eq!(code(&output), Some(3), "{}", stderr(&output));
+        assert!(!output.stdout.is_empty(), "the verdict is printed all the same");
+    }
+    let text = stdout(&rig.compare(&base, &new, &[]));
+    assert!(text.contains("new is worse"), "{text}");
+    // What is tolerated is not worse.
+    let output = rig.compare(&base, &new, &["--tolerance", "20%"]);
+    assert_eq!(code(&output), Some(0), "{}", stdout(&output));
+    // One cell among others.
+    let mut two = at_rate(&rig.fresh, RATE);
+    let mut cells = two["cells"].as_array().unwrap().clone();
+    for cell in &mut cells {
+        cell["id"] = json!("null/512/max");
+    }
+    two["cells"].as_array_mut().unwrap().extend(cells);
+    let base = put(rig.path(), "two-before.json", &two);
+    let slower = at_rate(&rig.fresh, RATE * 9 / 10)["cells"].as_array().unwrap().clone();
+    two["cells"].as_array_mut().unwrap().splice(..ENOUGH, slower);
+    let new = put(rig.path(), "two-after.json", &two);
+    let output = rig.compare(&base, &new, &[]);
+    assert_eq!(code(&output), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("of 2 cells 1 worse, 1 same"), "{}", stdout(&output));
+}
+
+#[test]
+fn four_is_undecided_where_that_is_not_to_pass() {
+    let rig = Rig::new(ENOUGH);
+    // Just at the tolerance: the interval lies on both sides of it.
+    let (base, new) = (rig.at(RATE), rig.at(RATE * 98 / 100));
+    let strict = rig.compare(&base, &new, &["--strict"]);
+    assert_eq!(code(&strict), Some(4), "{}", stdout(&strict));
+    assert!(stdout(&strict).contains("new is undecided"), "{}", stdout(&strict));
+    let lenient = rig.compare(&base, &new, &[]);
+    assert_eq!(code(&lenient), Some(0), "{}", stderr(&lenient));
+    assert!(stdout(&lenient).contains("new is undecided"), "{}", stdout(&lenient));
+}
+
+#[test]
+fn too_few_runs_name_the_number_needed() {
+    let rig = Rig::new(3);
+    // Halved: nobody could doubt it but for the number of runs.
+    let (base, new) = (rig.at(RATE), rig.at(RATE / 2));
+    let says =
+        "3 runs a side are too few for any verdict here: it takes 4; measure with --trials 4";
+    for (flags, expected) in [(&[][..], 0), (&["--strict"], 4)] {
+        let output = rig.compare(&base, &new, flags);
+        assert_eq!(code(&output), Some(expected), "{}", stderr(&output));
+        assert!(stdout(&output).contains(says), "{}", stdout(&output));
+    }
+    // With as many as were named, there is a verdict.
+    let rig = Rig::new(4);
+    let (base, new) = (rig.at(RATE), rig.at(RATE / 2));
+    assert_eq!(code(&rig.compare(&base, &new, &[])), Some(3));
+}
+
+/// A program that gives a stored document whatever it is asked to measure.
+#[cfg(unix)]
+fn player(rig: &Rig, name: &str, document: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = rig.path().join(name);
+    std::fs::write(&path, format!("#!/bin/sh\nexec cat '{document}'\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+#[cfg(unix)]
+fn runs_in_turns_end_by_the_same_codes() {
+    let rig = Rig::new(1);
+    let [before, same, slower] = [RATE, RATE, RATE * 9 / 10].map(|pps| rig.at(pps));
+    let before = player(&rig, "before", &before);
+    let ab = |new: &Path, trials: &str, flags: &[&str]| {
+        let mut command = rig.udperf();
+        command.args(["ab", "--trials", trials, "--warm", "0", "--metric", "rx_pps"]);
+        command.arg("--bin-a").arg(&before).arg("--bin-b").arg(new).args(flags).arg("--");
+        code(&command.args(QUICK).output().unwrap())
+    };
+    let same = player(&rig, "same", &same);
+    let slower = player(&rig, "slower", &slower);
+    assert_eq!(ab(&same, "10", &["--strict"]), Some(0));
+    assert_eq!(ab(&slower, "10", &[]), Some(3));
+    assert_eq!(ab(&slower, "2", &[]), Some(0), "too few to tell");
+    assert_eq!(ab(&slower, "2", &["--strict"]), Some(4));
+}
+
+#[cfg(target_os = "linux")]
+mod interrupted {
+    use super::*;
+
+    fn interrupt(child: std::process::Child) -> Output {
+        let words = ["-INT".to_owned(), child.id().to_string()];
+        assert!(Command::new("kill").args(words).status().unwrap().success());
+        child.wait_with_output().unwrap()
+    }
+
+    /// CPU time of the sending thread, in clock ticks; 0 before there is one.
+    fn sender_ticks(process: u32) -> u64 {
+        let of = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            let (name, rest) = stat.split_once(") ")?;
+            // Fields 14 and 15 of proc(5); the rest begins with the third.
+            let ticks = rest.split(' ').skip(11).take(2).filter_map(|it| it.parse::<u64>().ok());
+            name.contains("udperf-tx").then(|| ticks.sum::<u64>())
+        };
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        tasks.flatten().filter_map(of).sum()
+    }
+
+    #[test]
+    fn one_hundred_and_thirty_is_interrupted_with_what_there_is() {
+        let rig = Rig::new(1);
+        let keep = rig.path().join("kept");
+        let child = rig
+            .udperf()
+            .args(["ab", "-J", "-q", "--warm", "0", "--trials", "10000", "--metric", "loss"])
+            .arg("--keep")
+            .arg(&keep)
+            .arg("--")
+            .args(QUICK)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !["a", "b"].iter().all(|side| keep.join(side).join("001.json").exists()) {
+            std::thread::yield_now();
+        }
+        let output = interrupt(child);
+        assert_eq!(code(&output), Some(130), "{}", stderr(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["kind"], "ab");
+        assert!(found["base"]["documents"].as_u64() >= Some(1));
+    }
+
+    #[test]
+    fn a_run_that_is_interrupted_reports_what_there_is() {
+        let child = udperf()
+            .args(["bench", "-J", "-q", "-e", "plain", "-l", "64", "-r", "max", "-t", "1h"])
+            .args(["--warmup", "0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while sender_ticks(child.id()) < 3 {
+            std::thread::yield_now();
+        }
+        let output = interrupt(child);
+        assert_eq!(code(&output), Some(130), "{}", stderr(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["cells"][0]["cut_short"], true);
+    }
+}

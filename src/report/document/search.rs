@@ -139,6 +139,19 @@ pub enum Verdict {
     Disturbed,
 }
 
+impl Verdict {
+    /// Its word in the document.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::GeneratorLimited => "generator_limited",
+            Self::Disturbed => "disturbed",
+        }
+    }
+}
+
 /// A trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialDocument {

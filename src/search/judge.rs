@@ -1,5 +1,6 @@
 //! What a cell says of its goals, and whether it may say so.
 
+use super::excuse::fails_by_itself;
 use super::{Counts, Outcome};
 use crate::report::Condition;
 use crate::report::document::{Cell, TrialFigures, Verdict};
@@ -11,7 +12,8 @@ const LEAST_SENT: f64 = 0.98;
 /// Slots that may be missed, as a share. Arbitrary: what one stall of a virtual machine costs.
 const MOST_MISSED: f64 = 0.01;
 
-/// The part of a trial in which workers may stand still. Arbitrary; as that of missed slots.
+/// The part of a trial in which workers may stand still, and of its datagrams that may have been
+/// under way meanwhile. Arbitrary; as that of missed slots, and what makes a 99th percentile.
 const MOST_STALLED: f64 = 0.01;
 
 /// Replies that our own sockets may have dropped, and sends that the path may have refused before
@@ -35,6 +37,7 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
     Outcome {
         held,
         unknown: unknown.map(ToString::to_string),
+        by_itself: held == Some(false) && (nothing_came || fails_by_itself(cell, rate_pps, goals)),
         short_of: short_of(cell, rate_pps),
         stalled: stalled(cell),
         sent_pps: if seconds > 0.0 { cell.ledger.attempted as f64 / seconds } else { 0.0 },
@@ -78,13 +81,17 @@ fn stalled(cell: &Cell) -> bool {
     let total = |sum: &crate::report::document::StallSum| sum.total_ns;
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
+    let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
+    let under_way = outside.and_then(|one| share(Some(one.overlapped), one.overlapped + one.count));
     stalled as f64 > time as f64 * MOST_STALLED
+        || under_way.is_some_and(|share| share > MOST_STALLED)
 }
 
 /// What a trial is, of which so many alike were disturbed before; and what it counts as.
 pub(super) fn judge(outcome: &Outcome, disturbed: usize) -> (Verdict, Option<Counts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.short_of, outcome.stalled) {
+        (false, ..) if outcome.by_itself => (Verdict::Fail, Some(Counts::Failed)),
         (true, false, _) => (Verdict::Pass, Some(Counts::Held)),
         (false, false, false) => (Verdict::Fail, Some(Counts::Failed)),
         (true, true, false) => (Verdict::GeneratorLimited, Some(Counts::Limited)),
@@ -96,9 +103,9 @@ pub(super) fn judge(outcome: &Outcome, disturbed: usize) -> (Verdict, Option<Cou
     }
 }
 
-/// How often a disturbed trial is repeated before it counts. Arbitrary: one more than a bad moment
+/// How often a disturbed trial is repeated before it counts. Arbitrary: more than a bad moment
 /// takes.
-const MOST_DISTURBED: usize = 3;
+const MOST_DISTURBED: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -170,11 +177,13 @@ mod tests {
         stalled.stalls.tx = StallSum { count: 1, total_ns: 6_000_000, max_ns: 6_000_000 };
         let goals = goals(&["p99<=1us"]);
         let told = outcome(&stalled, 100e3, &goals);
-        assert!(told.stalled);
+        assert!(told.stalled && told.by_itself);
+        assert_eq!(judge(&told, 0), (Verdict::Fail, Some(Counts::Failed)));
+        let told = Outcome { by_itself: false, ..told };
         assert_eq!(judge(&told, 0), (Verdict::Disturbed, None));
-        assert_eq!(judge(&told, 3), (Verdict::Disturbed, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 4), (Verdict::Disturbed, Some(Counts::Failed)));
         let limited = Outcome { short_of: true, ..told.clone() };
-        assert_eq!(judge(&limited, 3).1, Some(Counts::Limited));
+        assert_eq!(judge(&limited, 4).1, Some(Counts::Limited));
         let held = Outcome { held: Some(true), ..told };
         assert_eq!(judge(&held, 0), (Verdict::Pass, Some(Counts::Held)));
         let limited = Outcome { short_of: true, stalled: false, ..held };

@@ -3,6 +3,7 @@
 use super::bounds::{Rates, Standing};
 use super::judge::judge;
 use super::{Ask, Outcome, Probe, Purpose, SearchError, Settings, Trial};
+use crate::report::document::Verdict;
 use crate::unit::MAX_PPS;
 
 /// Trials of one search at most, those of the curve left out. Arbitrary: three times what a target
@@ -26,6 +27,10 @@ const VERIFIED_AT: f64 = 0.9;
 
 /// How often the search goes on below a rate that did not hold after all. Arbitrary.
 const MOST_RETREATS: u32 = 3;
+
+/// Rates in a row that only failed because workers stood still: then it is the machine that is
+/// asked, and not the target. Arbitrary: each of them was asked several times.
+const MOST_MUDDY: usize = 3;
 
 /// Rates of the curve, as shares of the result; at [`VERIFIED_AT`] there are longer trials.
 /// Arbitrary: closer where latency bends.
@@ -177,7 +182,7 @@ impl Search {
         if self.settled {
             return self.draw();
         }
-        if self.trials.len() >= MOST_TRIALS {
+        if self.trials.len() >= MOST_TRIALS || self.is_muddy() {
             return None;
         }
         loop {
@@ -209,6 +214,16 @@ impl Search {
         }
         self.settled = true;
         self.draw()
+    }
+
+    /// Whether the last rates only failed because workers stood still.
+    fn is_muddy(&self) -> bool {
+        let counted = self.trials.iter().rev().filter(|trial| trial.counts.is_some());
+        let muddy = counted
+            .take_while(|trial| trial.verdict == Verdict::Disturbed && trial.outcome.stalled);
+        let mut rates: Vec<f64> = muddy.map(|trial| trial.ask.rate_pps).collect();
+        rates.dedup();
+        rates.len() >= MOST_MUDDY
     }
 
     /// What this stage asks for.

@@ -12,6 +12,7 @@
 
 mod bounds;
 mod error;
+mod excuse;
 mod found;
 mod judge;
 mod machine;
@@ -142,6 +143,8 @@ pub struct Outcome {
     pub held: Option<bool>,
     /// The first goal of which it is not known, as typed.
     pub unknown: Option<String>,
+    /// Whether a goal failed by more than whatever disturbed the trial explains.
+    pub by_itself: bool,
     /// Whether the generator sent less than it was asked for, or lost what came back.
     pub short_of: bool,
     /// Whether workers stood still for long enough to matter.

@@ -248,6 +248,20 @@ fn what_never_settles_ends_and_says_so() {
 }
 
 #[test]
+fn a_machine_that_stands_still_is_not_taken_for_a_target() {
+    let mut trials = 0;
+    let search = run(settings(), probe(100e3), |ask| {
+        trials += 1;
+        let stalled = trials > 12;
+        Outcome { stalled, short_of: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
+    });
+    let found = result(&search);
+    assert_eq!(found.limited_by, LimitedBy::NotSettled);
+    assert!(found.low_pps.is_none_or(|low| low >= 89e3), "{found:?}");
+    assert!(found.trials.len() <= 40, "{}", found.trials.len());
+}
+
+#[test]
 fn the_curve_rises_to_the_result() {
     let search = run(settings(), probe(100e3), |ask| said(ask.rate_pps <= 80e3, ask));
     let found = result(&search);

@@ -193,7 +193,9 @@ impl<'a> Hunt<'a> {
             return Ok(None);
         }
         let outcome = outcome(&cell, ask.rate_pps, &self.args.goals);
-        if let Some(report) = self.report.as_mut().filter(|_| ask.purpose.is_final()) {
+        // As many cells as trials of full length, in the same order.
+        let is_kept = ask.purpose.is_final() && outcome.held.is_some();
+        if let Some(report) = self.report.as_mut().filter(|_| is_kept) {
             cell.trial = report.cells.iter().filter(|other| other.id == cell.id).count() as u32;
             report.cells.push(cell);
         }

@@ -10,7 +10,7 @@ use super::Report;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchDocument {
     /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
-    /// of full length, each named by its rate.
+    /// of full length (`final` and `verify`), in their order.
     #[serde(flatten)]
     pub report: Report,
     /// The inner command: `bench`, `blast`, `load` or `ping`.

@@ -82,8 +82,8 @@ fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
                 .to_owned(),
         ),
         (LimitedBy::NotSettled, _) => notes.push(
-            "The search ended before its trials agreed: take longer ones (--time), more of them \
-             (--repeat), or goals that do not depend on chance."
+            "The search ended before its trials agreed: keep others off this machine, or take longer \
+             trials (--time) or more of them (--repeat)."
                 .to_owned(),
         ),
         _ => {}
@@ -144,21 +144,15 @@ fn row(point: &CurvePoint) -> [String; 6] {
     ]
 }
 
-/// The report with the cells of rates that passed alone: what fails raises doubts by design.
+/// The report with the cells of trials that passed alone: what fails raises doubts by design.
 fn passing(document: &SearchDocument) -> Report {
-    let passed = |id: &str| {
-        document.searches.iter().any(|found| {
-            let below = id.strip_prefix(&found.id).is_some_and(|rest| rest.starts_with('/'));
-            below && found.low_pps.is_some()
-        })
-    };
-    let held = |at: f64| {
-        let trials = || document.searches.iter().flat_map(|found| &found.trials);
-        trials().any(|one| (one.rate_pps - at).abs() < 1e-3 && one.verdict == Verdict::Pass)
-    };
-    let mut report = document.report.clone();
-    report.cells.retain(|cell| passed(&cell.id) && cell.rate_pps.is_some_and(held));
-    report
+    let trials = document.searches.iter().flat_map(|found| &found.trials);
+    // Those that have cells, in the order of the cells.
+    let decided = trials.filter(|trial| matches!(trial.purpose.as_str(), "final" | "verify"));
+    let cells = document.report.cells.iter().zip(decided);
+    let passed = cells.filter(|(_, trial)| trial.verdict == Verdict::Pass);
+    let cells = passed.map(|(cell, _)| cell.clone()).collect();
+    Report { cells, ..document.report.clone() }
 }
 
 /// A rate in as many digits as tell one bound from the other: `243.1 kpps`.

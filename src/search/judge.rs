@@ -27,7 +27,8 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
     let seconds = cell.elapsed_ns as f64 / 1e9;
     let nothing_came = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
     // Of datagrams that did not come, there is no latency: whatever it was to be, it is not.
-    let holds = |goal: &Condition| goal.holds_in(cell).or(nothing_came.then_some(false));
+    let otherwise = nothing_came.then_some(false);
+    let holds = |goal: &Condition| goal.holds_in(cell).or(otherwise);
     let all: Vec<_> = goals.iter().map(holds).collect();
     let unknown = all.iter().position(Option::is_none);
     let held =

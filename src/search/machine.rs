@@ -30,7 +30,7 @@ const MOST_RETREATS: u32 = 3;
 
 /// Rates in a row that only failed because workers stood still: then it is the machine that is
 /// asked, and not the target. Arbitrary: each of them was asked several times.
-const MOST_MUDDY: usize = 3;
+const MOST_MUDDY: usize = 4;
 
 /// Rates of the curve, as shares of the result; at [`VERIFIED_AT`] there are longer trials.
 /// Arbitrary: closer where latency bends.

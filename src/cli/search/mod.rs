@@ -89,6 +89,9 @@ struct Hunt<'a> {
     settings: Settings,
     stop: Arc<AtomicBool>,
     line: Line,
+    /// As typed, or the default.
+    sizes: Vec<PayloadSize>,
+    engines: Vec<EngineWord>,
     /// What all trials have in common, and the cells of those that decided.
     report: Option<Report>,
     searches: Vec<Found>,
@@ -98,22 +101,22 @@ struct Hunt<'a> {
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
         let line = Line::of_search(args.quiet);
+        let (sizes, engines) = (inner.cells().sizes.concat(), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
-        Self { args, inner, settings, stop, line, report, searches, interrupted }
+        Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
     }
 
     /// Searches for each size and engine.
     fn all(&mut self) -> Result<(), CliError> {
-        let sizes = self.inner.cells().sizes.concat();
-        let sizes: Vec<Option<PayloadSize>> = match sizes.is_empty() {
+        // Requests are as long as they are, unless sizes are named.
+        let sizes: Vec<Option<PayloadSize>> = match self.sizes.is_empty() {
             true => vec![None],
-            false => sizes.into_iter().map(Some).collect(),
+            false => self.sizes.iter().copied().map(Some).collect(),
         };
-        let engines = self.inner.cells().engines.clone();
         for size in sizes {
             let cells = self.inner.cells_mut();
             cells.sizes = size.map(|size| vec![size]).into_iter().collect();
-            cells.engines.clone_from(&engines);
+            cells.engines.clone_from(&self.engines);
             for cell in self.probe()? {
                 if self.interrupted {
                     return Ok(());
@@ -208,8 +211,12 @@ impl<'a> Hunt<'a> {
         let mut report = self.report?;
         report.kind = "search".to_owned();
         if let Some(scenario) = report.scenario.as_object_mut() {
-            // Of the probe's, and no trial's.
+            // The first probe had one size of these, and a rate of its own.
             scenario.remove("rates");
+            if !self.sizes.is_empty() {
+                let sizes: Vec<_> = self.sizes.iter().map(ToString::to_string).collect();
+                scenario.insert("sizes".to_owned(), sizes.into());
+            }
             scenario.insert("limit".to_owned(), format!("{}ns", self.settings.time.0).into());
         }
         Some(SearchDocument {

@@ -52,6 +52,7 @@ fn result(found: &Found, ink: Ink, width: usize) -> Vec<String> {
             let low = ink.paint(Tone::Good, &rate(low));
             format!("{low} passed{}", tried(found.passed))
         }
+        None if found.limited_by == LimitedBy::NotSettled => "no rate found".to_owned(),
         None => ink.paint(Tone::Bad, "no rate passed"),
     }];
     items
@@ -81,11 +82,14 @@ fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
             "The generator was late or lost replies above it, so the target may take more."
                 .to_owned(),
         ),
-        (LimitedBy::NotSettled, _) => notes.push(
-            "The search ended before its trials agreed: keep others off this machine, or take longer \
-             trials (--time) or more of them (--repeat)."
-                .to_owned(),
-        ),
+        (LimitedBy::NotSettled, _) => notes.push(format!(
+            "The search ended before its trials agreed: {}.",
+            if found.disturbed * 2 > found.trials.len() as u64 {
+                "keep others off this machine"
+            } else {
+                "take longer trials (--time), or more of them (--repeat)"
+            }
+        )),
         _ => {}
     }
     if let Some(verified) = found.verified {
@@ -260,7 +264,7 @@ mod tests {
         let found = &mut document.searches[0];
         (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
         let told = text(&document);
-        assert!(told.contains("no rate passed") && told.contains("not settled"), "{told}");
+        assert!(told.contains("no rate found · 245.0 kpps failed"), "{told}");
         document.searches.clear();
         assert!(text(&document).contains("Partial"));
     }

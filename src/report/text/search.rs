@@ -275,6 +275,9 @@ mod tests {
         let text = serde_json::to_string(&document).unwrap();
         let read: SearchDocument = serde_json::from_str(&text).unwrap();
         assert_eq!(read, document);
+        // All that every report has, is there.
+        let validator = jsonschema::validator_for(&crate::report::schema()).unwrap();
+        assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
         let csv = crate::report::csv::trials(&document).unwrap();
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), 3);

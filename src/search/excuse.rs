@@ -4,8 +4,8 @@
 use crate::report::Condition;
 use crate::report::document::{Cell, Latency, OutsideStalls};
 
-/// Figures that can be told from what a disturbance made of them.
-const EXCUSABLE: [&str; 5] = ["loss", "lost", "p50", "p99", "p99.9"];
+/// Figures that can be told from what a disturbance made of them: names of `report::metric`.
+const EXCUSABLE: [&str; 7] = ["loss", "lost", "no_reply", "timeouts", "p50", "p99", "p99.9"];
 
 /// How many datagrams a stall may cost, in what comes due while it lasts: those, and as many that
 /// come in a burst after it. Arbitrary.
@@ -31,6 +31,9 @@ fn excused(cell: &Cell, rate_pps: f64) -> Cell {
     let dropped = cell.exchange.as_ref().and_then(|one| one.own_drops).unwrap_or(0);
     let mut excused = cell.clone();
     excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(in_stalls + dropped));
+    if let Some(exchange) = &mut excused.exchange {
+        exchange.timeouts = exchange.timeouts.saturating_sub(in_stalls + dropped);
+    }
     // From the departure on, no lag of the generator is in it.
     let latency = cell.from_send.as_ref().or(cell.latency.as_ref());
     excused.latency = latency.cloned().map(|latency| match latency.outside_stalls.clone() {

@@ -5,7 +5,10 @@ use crate::report::Condition;
 use crate::report::document::{Cell, Latency, OutsideStalls};
 
 /// Figures that can be told from what a disturbance made of them: names of `report::metric`.
-const EXCUSABLE: [&str; 7] = ["loss", "lost", "no_reply", "timeouts", "p50", "p99", "p99.9"];
+const EXCUSABLE: [&str; 7] = ["p50", "p99", "p99.9", "loss", "lost", "no_reply", "timeouts"];
+
+/// Those of them that are latency; as above.
+const LATENCIES: [&str; 3] = ["p50", "p99", "p99.9"];
 
 /// How many datagrams a stall may cost, in what comes due while it lasts: those, and as many that
 /// come in a burst after it. Arbitrary.
@@ -15,12 +18,25 @@ const COST_OF_STALLS: f64 = 2.0;
 /// that it lost can explain.
 pub(super) fn fails_by_itself(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
     let excused = excused(cell, rate_pps);
-    let named = |goal: &Condition| {
-        let text = goal.to_string();
-        let name = text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim().to_owned();
-        EXCUSABLE.contains(&name.as_str())
+    let mut named = goals.iter().filter(|goal| EXCUSABLE.contains(&name(goal).as_str()));
+    named.any(|goal| goal.holds_in(&excused) == Some(false))
+}
+
+/// Whether nothing fails but latency, and that only because datagrams left late, or workers stood
+/// still.
+pub(super) fn fails_by_lag(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
+    let excused = excused(cell, rate_pps);
+    let mut failed = goals.iter().filter(|goal| goal.holds_in(cell) == Some(false)).peekable();
+    let by_lag = |goal: &Condition| {
+        LATENCIES.contains(&name(goal).as_str()) && goal.holds_in(&excused) == Some(true)
     };
-    goals.iter().filter(|goal| named(goal)).any(|goal| goal.holds_in(&excused) == Some(false))
+    failed.peek().is_some() && failed.all(by_lag)
+}
+
+/// The figure that a goal is about.
+fn name(goal: &Condition) -> String {
+    let text = goal.to_string();
+    text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim().to_owned()
 }
 
 /// The cell without what may be the fault of a disturbance.
@@ -53,6 +69,22 @@ mod tests {
 
     fn fails(cell: &Cell, goal: &str) -> bool {
         fails_by_itself(cell, 100e3, &[goal.parse().unwrap()])
+    }
+
+    #[test]
+    fn what_left_late_is_not_the_targets_latency() {
+        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+        let by_lag = |cell: &Cell, goals: &[&str]| {
+            let goals: Vec<Condition> = goals.iter().map(|goal| goal.parse().unwrap()).collect();
+            fails_by_lag(cell, 100e3, &goals)
+        };
+        cell.from_send = cell.latency.clone();
+        cell.latency.as_mut().unwrap().p99_ns = Some(900_000);
+        assert!(by_lag(&cell, &["p99<=200us", "loss<=0"]));
+        assert!(!by_lag(&cell, &["p99<=1ms"]));
+        assert!(!by_lag(&cell, &["p99<=1us"]));
+        fixture::lose(&mut cell, 5_000);
+        assert!(!by_lag(&cell, &["p99<=200us", "loss<=0"]));
     }
 
     #[test]

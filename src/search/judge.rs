@@ -1,6 +1,6 @@
 //! What a cell says of its goals, and whether it may say so.
 
-use super::excuse::fails_by_itself;
+use super::excuse::{fails_by_itself, fails_by_lag};
 use super::{Counts, Outcome};
 use crate::report::Condition;
 use crate::report::document::{Cell, TrialFigures, Verdict};
@@ -39,7 +39,7 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
         held,
         unknown: unknown.map(ToString::to_string),
         by_itself: held == Some(false) && (nothing_came || fails_by_itself(cell, rate_pps, goals)),
-        short_of: short_of(cell, rate_pps),
+        short_of: short_of(cell, rate_pps) || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
         sent_pps: if seconds > 0.0 { cell.ledger.attempted as f64 / seconds } else { 0.0 },
         figures: TrialFigures {

@@ -1,14 +1,19 @@
 //! `udperf search` against servers whose capacity is known, and what it refuses.
+#![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code)]
+#[path = "../across/proc.rs"]
+mod proc;
 mod shim;
 
 use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{cells, stderr, udperf};
+use proc::{PATIENCE as END, Proc};
 use serde_json::Value;
 use shim::{Load, REQUESTS, Shim};
 
@@ -228,4 +233,22 @@ fn a_goal_that_nobody_knows_is_an_error() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("goal 'exchange.timeouts<=0': its figure is not known"), "{said}");
+}
+
+#[test]
+fn an_interrupted_search_tells_what_there_is() {
+    let _alone = alone();
+    let shim = Shim::start(Load::Silent);
+    let mut command = udperf();
+    let words = "search loss<=1% -t 60 --start 1k -J -q -- load --preset echo --timeout 20ms";
+    command.args(words.split_whitespace()).arg(shim.at.to_string());
+    let search = Proc::start(command);
+    shim.until_asked();
+    search.interrupt();
+    let done = search.finish(END).expect(130);
+    let document = done.document();
+    adds_up(&document);
+    assert_eq!(document["kind"], "search");
+    let searches = document["searches"].as_array().unwrap();
+    assert!(searches.iter().all(|found| found["limited_by"] == "not_settled"), "{document}");
 }

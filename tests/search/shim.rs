@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub enum Load {
 pub struct Shim {
     pub at: SocketAddr,
     stop: Arc<AtomicBool>,
+    /// Of a silent one: told when the first request has come.
+    came: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,14 +57,18 @@ impl Shim {
         let at = socket.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&stop);
+        let (tell, came) = channel();
         let thread = std::thread::spawn(move || match load {
             Load::Bucket(rate) => bucket(&socket, rate, &ends),
             Load::Step(rate) => step(&socket, rate, &ends),
-            Load::Silent => {
-                while heard(&socket, LOOK, &mut [0; 2_048]).is_some() || !is_over(&ends) {}
-            }
+            Load::Silent => silent(&socket, &tell, &ends),
         });
-        Self { at, stop, thread: Some(thread) }
+        Self { at, stop, came, thread: Some(thread) }
+    }
+
+    /// Waits until a silent one has been asked.
+    pub fn until_asked(&self) {
+        self.came.recv_timeout(Duration::from_secs(60)).unwrap();
     }
 }
 
@@ -88,6 +95,15 @@ fn heard(socket: &UdpSocket, wait: Duration, slot: &mut [u8]) -> Option<(usize, 
             // A client that has ended answers with ICMP.
             assert!(quiet.contains(&kind) || kind == ErrorKind::ConnectionRefused, "{error}");
             None
+        }
+    }
+}
+
+fn silent(socket: &UdpSocket, tell: &Sender<()>, stop: &AtomicBool) {
+    let mut is_told = false;
+    while !is_over(stop) {
+        if heard(socket, LOOK, &mut [0; 2_048]).is_some() && !is_told {
+            is_told = tell.send(()).is_ok();
         }
     }
 }

@@ -8,6 +8,7 @@ mod host;
 mod ledger;
 mod legs;
 mod packets;
+mod search;
 mod sink;
 
 use schemars::JsonSchema;
@@ -20,6 +21,10 @@ pub use host::{Capability, Host};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
+pub use search::{
+    CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
+    TrialFigures, Verdict, Verified,
+};
 pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
 
 /// Name and version of the document's form.
@@ -30,7 +35,7 @@ pub const SCHEMA: &str = "udperf/1";
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
-    /// Which command made it: `bench`, `blast`, `load` or `ping`.
+    /// Which command made it: `bench`, `blast`, `load`, `ping` or `search`.
     pub kind: String,
     /// The program that made it.
     pub tool: Tool,

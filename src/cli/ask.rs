@@ -77,9 +77,10 @@ fn run(how: &How<'_>) -> Result<Exit, CliError> {
     let output = &how.cells.output;
     let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
     let scenario = scenario(how, target, &asked, &machine)?;
+    facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     refuse(how, &scenario, target)?;
     reach(&scenario, target)?;
     for note in asked.by_size.iter().flat_map(|(_, one)| one.requests.notes()) {

@@ -1,5 +1,6 @@
 //! `udperf bench`: both ends in this process.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::args::BenchArgs;
@@ -15,7 +16,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     let output = &args.cells.output;
     let files = Files::check(output)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
+    let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
+    let way = || run::device_towards(to, scenario.bind, scenario.ip.dev.as_deref());
+    facts.device = if scenario.unix.is_none() { way() } else { None };
     let mut machine = run::machine(&facts);
     lower::without_ip(&scenario, &mut machine);
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);

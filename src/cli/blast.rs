@@ -33,7 +33,10 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     let files = Files::check(output)?;
     let key = key(args.key_file.as_deref())?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
+    if let Place::Ip(target) = target {
+        facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+    }
     let mut machine = run::machine(&facts);
     let stop = stop_on_signals()?;
     let nonce = nonce()?;

@@ -15,6 +15,7 @@ pub(super) enum Kind {
     /// A second.
     Bits,
     Count,
+    Number,
 }
 
 /// Which cells a metric is looked for in.
@@ -61,7 +62,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub(super) static METRICS: [Metric; 33] = [
+pub(super) static METRICS: [Metric; 37] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
@@ -107,6 +108,12 @@ pub(super) static METRICS: [Metric; 33] = [
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.as_ref()?.count) as f64)),
+    metric("syscalls_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.syscalls),
+    metric("context_switches_per_datagram", Kind::Number, Cells::All, |c| {
+        c.per_datagram.context_switches
+    }),
+    metric("cpu_ns_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
+    metric("instructions_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.instructions),
 ];
 
 /// All names, for errors.
@@ -151,6 +158,7 @@ impl Kind {
                 Ok(Rate::Bits(bits)) => Some(bits),
                 _ => None,
             },
+            Self::Number => number.filter(|number| number.is_finite() && *number >= 0.0),
             Self::Count => parse_count(value).ok().map(|count| count as f64),
         }
     }
@@ -162,6 +170,7 @@ impl Kind {
             Self::Time => "a duration with its unit, such as 200us or 1.5ms",
             Self::Packets => "datagrams a second, such as 200k (K = 1000)",
             Self::Bits => "bits of payload a second, such as 1Gbit (G = 1000³)",
+            Self::Number => "a number, such as 0.5 or 1200",
             Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
         }
     }
@@ -182,6 +191,7 @@ impl Kind {
             },
             Self::Packets => format!("{} pps", significant(value)),
             Self::Bits => format!("{} bit/s", significant(value)),
+            Self::Number => format!("{}", significant(value)),
             Self::Count => format!("{value}"),
         }
     }

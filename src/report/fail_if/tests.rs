@@ -52,6 +52,7 @@ fn every_metric_is_read() {
             Kind::Packets => "1k",
             Kind::Bits => "1Mbit",
             Kind::Count => "1",
+            Kind::Number => "0.5",
         };
         let text = format!("{}>{value}", metric.name);
         assert_eq!(condition(&text).metric.name, metric.name);

@@ -10,7 +10,13 @@ use super::{cpu_list, number, read};
 /// The command line that the kernel was started with.
 #[must_use]
 pub fn kernel_command_line() -> Option<String> {
-    read("/proc/cmdline")
+    read("/proc/cmdline").map(|line| of_kernel(&line).to_owned())
+}
+
+/// The part of it that is the kernel's: what follows `--` is for the first process
+/// (`Documentation/admin-guide/kernel-parameters.rst`), tunes nothing, and is nobody's business.
+fn of_kernel(line: &str) -> &str {
+    line.split_once(" -- ").map_or(line, |(kernel, _)| kernel)
 }
 
 /// The known flaws of the CPU, and what is done about each, as the kernel words it
@@ -85,6 +91,12 @@ fn spaced(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_meant_for_the_first_process_is_left_out() {
+        assert_eq!(of_kernel("quiet mitigations=off -- --token x"), "quiet mitigations=off");
+        assert_eq!(of_kernel("quiet a--b"), "quiet a--b");
+    }
 
     #[test]
     fn a_folder_of_states_becomes_a_map() {

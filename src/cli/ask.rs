@@ -87,9 +87,10 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
     let scenario = scenario(how, target, &asked, &machine)?;
+    facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     refuse(how, &scenario, target)?;
     reach(&scenario, target)?;
     let notes = asked.by_size.iter().flat_map(|(_, one)| one.requests.notes());

@@ -138,6 +138,10 @@ const COLUMNS: &[Column] = &[
         let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
         codes.join(";")
     }),
+    ("per_datagram_syscalls", |c| or_empty(c.per_datagram.syscalls)),
+    ("per_datagram_context_switches", |c| or_empty(c.per_datagram.context_switches)),
+    ("per_datagram_cpu_ns", |c| or_empty(c.per_datagram.cpu_ns)),
+    ("per_datagram_instructions", |c| or_empty(c.per_datagram.instructions)),
 ];
 
 /// The cells of a document, calibration included, below a row of names.
@@ -287,6 +291,8 @@ mod tests {
         is(0, "lost_at_receive_buffer", "0");
         is(0, "lost_at_qdisc", "");
         is(0, "warnings", "");
+        is(0, "per_datagram_syscalls", "2");
+        is(0, "per_datagram_instructions", "");
         is(1, "rate", "50%");
         is(1, "rate_pps", "135500");
         is(1, "stalls_tx_count", "1");

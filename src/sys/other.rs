@@ -1,8 +1,10 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+pub mod device;
 pub mod host;
 mod reply;
 mod stamps;
+mod usage;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ pub use reply::{ReplyBatch, envelope};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
+pub use usage::{InstructionCounter, context_switches};
 
 use super::{DeviceDrops, Instruction, Message, Request, SendError, UdpSnmp, Wants};
 

@@ -41,7 +41,7 @@ pub fn sleep_until_ns(at_ns: u64) {
 
 /// Sleeps for so long, a millisecond at most: whatever was waited for is seen then.
 pub fn wait_readable<S>(_of: &S, most_ns: u64) {
-    std::thread::sleep(std::time::Duration::from_nanos(most_ns.min(1_000_000)));
+    std::thread::sleep(Duration::from_nanos(most_ns.min(1_000_000)));
 }
 
 /// Unknown here, so there is room.

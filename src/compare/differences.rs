@@ -8,7 +8,7 @@ use super::document::Difference;
 use crate::report::document::Report;
 
 /// What is measured anew in each run, or names it, rather than being a property of the host.
-const MEASURED: [&str; 8] = [
+const MEASURED: [&str; 9] = [
     "host.load_average",
     "host.others_running",
     "host.steal_share",
@@ -17,6 +17,8 @@ const MEASURED: [&str; 8] = [
     "host.sleep_error_p50_ns",
     "host.sleep_error_max_ns",
     "host.siblings",
+    // How many came as one in a trial.
+    "host.capabilities.gro.detail",
 ];
 
 /// What does not make another scenario: how often it was measured, and by what numbers that mean

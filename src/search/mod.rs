@@ -145,8 +145,8 @@ pub struct Outcome {
     pub unknown: Option<String>,
     /// Whether a goal failed by more than whatever disturbed the trial explains.
     pub by_itself: bool,
-    /// Whether the generator sent less than it was asked for, or so late that only this made latency
-    /// fail, or lost what came back.
+    /// Whether the generator sent less than it was asked for, or so late that only this made
+    /// latency fail, or lost what came back.
     pub short_of: bool,
     /// Whether workers stood still for long enough to matter.
     pub stalled: bool,

@@ -95,8 +95,8 @@ fn a_server_that_drops_is_found_where_it_drops_as_much_as_allowed() {
     let _alone = alone();
     let shim = Shim::start(Load::Bucket(20e3));
     let Some(document) = of_target(&format!(
-        "loss<=1% -t 250ms --start 15k --no-curve -J -q -- load {} {REQUESTS} --timeout \
-         50ms --warmup 20ms",
+        "loss<=1% -t 300ms --start 15k --no-curve -J -q -- load {} {REQUESTS} --timeout \
+         50ms --warmup 0",
         shim.at
     )) else {
         return;
@@ -113,8 +113,8 @@ fn a_server_that_slows_down_is_found_where_it_does() {
     let _alone = alone();
     let shim = Shim::start(Load::Step(8e3));
     let Some(document) = of_target(&format!(
-        "p50<=5ms loss<=5% -t 250ms --max-rate 30k -J -q -- load {} {REQUESTS} \
-         --timeout 100ms --warmup 20ms",
+        "p50<=5ms loss<=5% -t 300ms --max-rate 30k -J -q -- load {} {REQUESTS} \
+         --timeout 100ms --warmup 0",
         shim.at
     )) else {
         return;

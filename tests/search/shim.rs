@@ -37,7 +37,8 @@ pub const REQUESTS: &str = "--hex {id:u32be}{time:us:u64be} --match echo";
 /// its core, so that such a pause loses nothing.
 const DEPTH: f64 = 0.05;
 
-/// A pause after which a bucket is empty again: what came before was another trial.
+/// A pause after which a bucket is empty again: what came before was another trial. Trials without
+/// a warm-up have no shorter one, in which it would fill, before them.
 const PAUSE: f64 = 0.03;
 
 /// Requests that a rate is measured over.

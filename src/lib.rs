@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  5  main.rs  cli/                                   words in, exit code out
-//!  4  report/  compare/                               pure functions of finished data
+//!  4  report/  compare/  search/                      pure functions of finished data
 //!  3  run/                                            threads, phases, the hot loops
 //!  2  plan/                                           what will happen, fully decided
 //!  1  clock/  wire/  payload/  pace/  measure/  net/  rooms that do not know each other
@@ -27,6 +27,7 @@
 //! | [`run`] | workers, phases; loops: `send`, `receive`, `exchange`, `echo`; `across`, `talk` |
 //! | [`report`] | the document, and the faces that show it |
 //! | [`compare`] | verdicts between runs: statistics, rules, what a machine makes of nothing |
+//! | [`search`] | where the next trial is, and what all say; pure functions of finished trials |
 //! | [`cli`] | command line, progress, exit codes |
 //!
 //! # The way of a datagram
@@ -66,6 +67,7 @@ pub mod payload;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod search;
 pub mod sys;
 pub mod unit;
 pub mod wire;

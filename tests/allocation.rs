@@ -17,7 +17,9 @@ use udperf::plan::{
     Asking, DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Route,
     RxKind, Scenario, TimestampKind, TxKind, WaitKind,
 };
-use udperf::run::{self, Control, Depth, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{
+    self, Control, Depth, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, receive, send,
+};
 use udperf::run::{Dialogue, Exchanger};
 use udperf::run::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -297,7 +299,8 @@ fn the_receive_loop_allocates_nothing() {
         probe.start(1, paced, Nanos::ZERO);
         let (clock, epoch) = (Clock::Monotonic, Clock::Monotonic.now());
         let drops = Drops::default();
-        let mut job = ReceiveJob { clock, epoch, worker: 0, drops, cpu_at_close_ns: None };
+        let mut job =
+            ReceiveJob { clock, epoch, worker: 0, drops, meter: Meter::default(), at_close: None };
         let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
         control.sender_done(0, Nanos(1), COUNT);
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();

@@ -12,7 +12,7 @@ use udperf::clock::{Clock, ManualClock};
 use udperf::net::Waiter;
 use udperf::net::engine::{Pull, Push, Rx, Tx};
 use udperf::plan::{Limit, Load, Machine, Pinning, Plan, Scenario, TxShare, WaitKind};
-use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{Control, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::sys::SendError;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header, decode_lag, decode_own};
@@ -197,7 +197,8 @@ fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -
         epoch: Nanos::ZERO,
         worker: 0,
         drops: Drops::default(),
-        cpu_at_close_ns: None,
+        meter: Meter::default(),
+        at_close: None,
     };
     let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
     control.sender_done(0, Nanos(1), sent);

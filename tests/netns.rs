@@ -150,6 +150,44 @@ fn ten_thousand_flows_have_a_port_each() {
 }
 
 #[test]
+fn the_device_on_the_way_is_told_at_both_ends() {
+    let flags = "-l 200 -e plain -n 100 -r 20k --warmup 0 -q -J";
+    let script = format!(
+        "ip -n a link set v0 mtu 1400; ip -n b link set v1 mtu 1400
+         $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b {flags}; echo ====
+         serve --once; $A $U blast 10.9.0.2 {flags}; wait; echo ====
+         cat $T/sink; echo ====
+         serve --once -B 10.9.0.2; $A $U blast 10.9.0.2 {flags} >/dev/null; wait; cat $T/sink
+         echo ====
+         $A $U bench -B 10.9.0.1 {flags}; echo ====
+         ip netns exec a tc qdisc show dev v0 2>/dev/null || true"
+    );
+    let Some(parts) = between_two(&script) else { return };
+    let is = |device: &Value, name: &str| {
+        assert_eq!(device["name"], name, "{device}");
+        assert_eq!((&device["mtu"], &device["driver"]), (&1_400.into(), &"veth".into()));
+        assert!(device["qdisc"].is_string(), "{device}");
+        assert!(device["rx_queues"].as_u64() >= Some(1) && device["tx_queues"].as_u64() >= Some(1));
+        let masks = device["rps_cpus"].as_array().unwrap().len();
+        assert_eq!(Some(masks as u64), device["rx_queues"].as_u64());
+        assert!(device["offloads"]["tx-udp-segmentation"].is_boolean(), "{device}");
+    };
+    is(&json(&parts[0])["host"]["device"], "v0");
+    let blast = json(&parts[1]);
+    is(&blast["host"]["device"], "v0");
+    // Bound to any address, a sink knows the way to each client, and no device of its own.
+    is(&blast["host"]["peer"]["device"], "v1");
+    assert!(json(&parts[2])["host"]["device"].is_null());
+    is(&json(&parts[3])["host"]["device"], "v1");
+    // What a host sends to itself passes none but loopback.
+    assert_eq!(json(&parts[4])["host"]["device"]["name"], "lo");
+    if let Some(rest) = parts[5].strip_prefix("qdisc ") {
+        let kind = rest.split_whitespace().next().unwrap();
+        assert_eq!(blast["host"]["device"]["qdisc"], kind);
+    }
+}
+
+#[test]
 fn a_namespace_that_cannot_be_entered_is_named() {
     let run = |netns: &str| {
         let words = "bench --to 127.0.0.1 -e plain -l 64 -n 1 --warmup 0 -q --to-netns";

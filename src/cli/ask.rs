@@ -40,8 +40,13 @@ pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<Ta
     measure(&how, stop)
 }
 
-/// Asks whoever returns what it gets.
+/// Asks whoever returns what it gets, and says what there is.
 pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
+    cells::run(&args.exchange.cells.output, |stop| measure_ping(args, stop))
+}
+
+/// Asks whoever returns what it gets.
+pub(crate) fn measure_ping(args: &PingArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let open = !args.exchange.cells.rates.is_empty() || args.exchange.cells.bits.is_some();
     let how = How {
         kind: "ping",
@@ -53,7 +58,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
         cells: &args.exchange.cells,
         rate: Rate::Max,
     };
-    cells::run(&how.cells.output, |stop| measure(&how, stop))
+    measure(&how, stop)
 }
 
 /// What both commands say of an exchange.
@@ -82,12 +87,14 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
     let scenario = scenario(how, target, &asked, &machine)?;
+    facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     refuse(how, &scenario, target)?;
     reach(&scenario, target)?;
-    for note in asked.by_size.iter().flat_map(|(_, one)| one.requests.notes()) {
+    let notes = asked.by_size.iter().flat_map(|(_, one)| one.requests.notes());
+    for note in notes.filter(|_| !how.cells.output.quiet) {
         complain(note);
     }
     let is_here =

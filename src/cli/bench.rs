@@ -1,5 +1,6 @@
 //! `udperf bench`: both ends in this process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -20,7 +21,10 @@ pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     let started_at = SystemTime::now();
     let mut scenario = lower::bench(args)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
+    let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
+    let way = || run::device_towards(to, scenario.bind, scenario.ip.dev.as_deref());
+    facts.device = if scenario.unix.is_none() { way() } else { None };
     let mut machine = run::machine(&facts);
     lower::without_ip(&scenario, &mut machine);
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);

@@ -38,7 +38,10 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     };
     let key = key(args.key_file.as_deref())?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
+    if let Place::Ip(target) = target {
+        facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+    }
     let mut machine = run::machine(&facts);
     let nonce = nonce()?;
     let kind = "blast";

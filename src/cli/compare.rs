@@ -67,7 +67,7 @@ pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliErr
         })
     };
     if args.metrics.is_empty() {
-        return Ok(METRICS.into_iter().filter_map(Metric::named).collect());
+        return METRICS.into_iter().map(named).collect();
     }
     let mut metrics: Vec<&'static Metric> = Vec::new();
     for name in &args.metrics {

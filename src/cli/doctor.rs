@@ -8,7 +8,8 @@ use crate::run::{self, Depth};
 
 /// Examines the host and shows what was found.
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
-    let facts = run::survey(Depth::Full);
+    let mut facts = run::survey(Depth::Full);
+    facts.device = run::default_device();
     let wants = Wants {
         socket_buffer: args.socket_buffer,
         threads: usize::from(args.threads),

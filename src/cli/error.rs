@@ -9,6 +9,7 @@ use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
 use crate::report::FaceError;
 use crate::run::RunError;
+use crate::search::SearchError;
 use crate::unit::UnitError;
 
 /// Exit codes that users and scripts rely on.
@@ -104,6 +105,9 @@ pub enum CliError {
     /// Runs that have nothing of what was asked for.
     #[error("{0}")]
     NothingToShow(String),
+    /// A search cannot go on.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// Two flags that exclude each other by their values.
     #[error("{0}")]
     Contradiction(String),
@@ -204,6 +208,7 @@ impl CliError {
             | Self::Undo { .. }
             | Self::Kept { .. }
             | Self::NothingToShow(_)
+            | Self::Search(_)
             | Self::File { .. }
             | Self::Input { .. }
             | Self::Key { .. }

@@ -16,6 +16,7 @@ mod output;
 mod progress;
 mod report;
 mod requests;
+mod search;
 mod shell;
 mod sink;
 mod talk;
@@ -28,8 +29,8 @@ use clap::Parser;
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
-    PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SinkArgs, SourceArgs,
-    Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs, SinkArgs,
+    SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Sink(args) => sink::run(args),
         Command::Load(args) => ask::load(args),
         Command::Ping(args) => ask::ping(args),
+        Command::Search(args) => search::run(args),
         Command::Talk(args) => talk::run(args),
         Command::Echo(args) => echo::run(args),
         Command::Ab(args) => ab::run(args),

@@ -30,6 +30,21 @@ impl Line {
         Self { bar, cell_began: None }
     }
 
+    /// A line for what nobody knows the end of.
+    pub(crate) fn of_search(quiet: bool) -> Self {
+        let line = Self::new(quiet);
+        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
+            line.bar.set_style(style);
+        }
+        line
+    }
+
+    /// Says what comes next.
+    pub(crate) fn say(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+        self.bar.tick();
+    }
+
     /// Removes the line.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();

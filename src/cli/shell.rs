@@ -8,7 +8,7 @@ use super::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 use super::error::{CliError, Exit};
 use super::output::{Target, pretty, print};
 use crate::compare::Comparison;
-use crate::report::document::{EchoDocument, SinkDocument};
+use crate::report::document::{EchoDocument, SearchDocument, SinkDocument};
 use crate::report::schema_of;
 
 /// What pages are of.
@@ -19,6 +19,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
     print(&pretty(&match args.of {
         SchemaOf::Run => crate::report::schema(),
         SchemaOf::Comparison => schema_of::<Comparison>("udperf comparison"),
+        SchemaOf::Search => schema_of::<SearchDocument>("udperf search"),
         SchemaOf::Sink => schema_of::<SinkDocument>("udperf sink"),
         SchemaOf::Echo => schema_of::<EchoDocument>("udperf echo"),
     }))

@@ -26,9 +26,13 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let json = args.json.as_deref();
     let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
     let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
-    let facts = run::survey(Depth::Quick);
+    let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
     let options = options(args, &machine)?;
+    facts.device = options
+        .sockets
+        .first()
+        .and_then(|socket| run::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
     let mut news = News::new(args.quiet);
     let (tally, end) = run::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;

@@ -8,7 +8,7 @@ use super::document::Difference;
 use crate::report::document::Report;
 
 /// What is measured anew in each run, or names it, rather than being a property of the host.
-const MEASURED: [&str; 8] = [
+const MEASURED: [&str; 9] = [
     "host.load_average",
     "host.others_running",
     "host.steal_share",
@@ -17,6 +17,8 @@ const MEASURED: [&str; 8] = [
     "host.sleep_error_p50_ns",
     "host.sleep_error_max_ns",
     "host.siblings",
+    // How many came as one in a trial.
+    "host.capabilities.gro.detail",
 ];
 
 /// What does not make another scenario: how often it was measured, and by what numbers that mean
@@ -97,6 +99,13 @@ fn flatten(path: &str, value: &Value, facts: &mut Facts) {
                 flatten(&format!("{path}.{name}"), &rest, facts);
             }
         }
+        // Lists of words and numbers, as people write them.
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            let word = |item: &Value| {
+                item.as_str().map_or_else(|| item.to_string(), |word| word.to_owned())
+            };
+            note(items.iter().map(word).collect::<Vec<_>>().join(","));
+        }
         Value::String(text) if text.is_empty() => {}
         Value::String(text) => note(text.clone()),
         other => note(other.to_string()),
@@ -140,7 +149,8 @@ mod tests {
         let mut facts = Facts::new();
         let value = serde_json::json!({"a": [{"name": "gso", "available": true}], "b": [1, 2]});
         flatten("", &value, &mut facts);
-        let paths: Vec<_> = facts.keys().cloned().collect();
-        assert_eq!(paths, ["a.gso.available", "b"]);
+        let found: Vec<_> = facts.iter().map(|(path, values)| (path.as_str(), values)).collect();
+        let of = |word: &str| BTreeSet::from([word.to_owned()]);
+        assert_eq!(found, [("a.gso.available", &of("true")), ("b", &of("1,2"))]);
     }
 }

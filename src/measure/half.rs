@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally};
+use super::{
+    Exchange, KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally, Usage,
+};
 use crate::unit::Nanos;
 
 /// What the senders of one host measured.
@@ -16,8 +18,8 @@ pub struct TxHalf {
     pub timing: Option<Timing>,
     /// When they stood still.
     pub stalls: Stalls,
-    /// Their CPU time.
-    pub cpu: Option<Nanos>,
+    /// What they cost, up to their last departure; of workers that hear replies too, all they did.
+    pub usage: Usage,
     /// The smallest SO_SNDBUF granted, in bytes.
     pub buffer: Option<u64>,
     /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
@@ -45,7 +47,7 @@ impl TxHalf {
             self.timing.get_or_insert_default().merge(timing);
         }
         self.stalls.merge(&other.stalls);
-        self.cpu = add(self.cpu, other.cpu);
+        self.usage = self.usage.plus(other.usage);
         self.buffer = least(self.buffer, other.buffer);
         self.segments = match (self.segments, other.segments) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.min(b.1))),
@@ -67,8 +69,9 @@ pub struct RxHalf {
     pub latency: OneWay,
     /// When they stood still.
     pub stalls: Stalls,
-    /// Their CPU time up to the end of the senders' window.
-    pub cpu: Option<Nanos>,
+    /// What they cost up to the end of the senders' window; nothing where the senders are the same
+    /// threads.
+    pub usage: Usage,
     /// Whether their sockets take super-packets whole.
     pub takes_super_packets: bool,
     /// Sum of the jitter of all flows that have one, and how many have.
@@ -95,7 +98,7 @@ impl RxHalf {
         self.tally.merge(&other.tally);
         self.latency.merge(&other.latency);
         self.stalls.merge(&other.stalls);
-        self.cpu = add(self.cpu, other.cpu);
+        self.usage = self.usage.plus(other.usage);
         self.takes_super_packets |= other.takes_super_packets;
         self.jitter = (self.jitter.0 + other.jitter.0, self.jitter.1 + other.jitter.1);
         self.buffer = least(self.buffer, other.buffer);
@@ -111,14 +114,6 @@ impl RxHalf {
         if let Some(drops) = other.kernel.sockets {
             *self.kernel.sockets.get_or_insert(0) += drops;
         }
-    }
-}
-
-/// The sum, of those that are known.
-fn add(sum: Option<Nanos>, part: Option<Nanos>) -> Option<Nanos> {
-    match (sum, part) {
-        (Some(sum), Some(part)) => Some(sum + part),
-        (one, other) => one.or(other),
     }
 }
 

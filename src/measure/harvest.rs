@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf, TxTally,
+    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Stalls, TxHalf,
+    TxTally, Usage,
 };
 use crate::unit::Nanos;
 
@@ -126,10 +127,10 @@ pub struct Harvest {
     pub tx_kernel: Option<KernelDelta>,
     /// How the two ends stood to each other.
     pub ends: Ends,
-    /// CPU time of the senders.
-    pub tx_cpu: Option<Nanos>,
-    /// CPU time of the receivers.
-    pub rx_cpu: Option<Nanos>,
+    /// What the senders cost; of requests, what those did who sent them and heard the replies.
+    pub tx_usage: Usage,
+    /// What the receivers cost, of whom nothing is known where senders are receivers too.
+    pub rx_usage: Usage,
     /// Socket buffers.
     pub sockets: Sockets,
     /// Latency.
@@ -203,8 +204,8 @@ impl Harvest {
             kernel: rx.kernel,
             tx_kernel: (ends != Ends::Together || one_ended).then_some(tx.kernel),
             ends,
-            tx_cpu: tx.cpu,
-            rx_cpu: rx.cpu,
+            tx_usage: tx.usage,
+            rx_usage: rx.usage,
             sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
             legs: Legs::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
             latency: rx.latency,
@@ -237,6 +238,15 @@ impl Harvest {
             count => count,
         };
         (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
+    }
+
+    /// What both sides cost together, as far as it is known of all who had a part in it here: a
+    /// sender whose receivers are strangers pays for itself alone, and one that hears replies has
+    /// paid for both.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let alone = self.one_ended || self.exchange.is_some();
+        if alone { self.tx_usage } else { self.tx_usage.plus(self.rx_usage) }
     }
 
     /// Every datagram by fate.

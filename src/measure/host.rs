@@ -1,6 +1,10 @@
 //! Facts about the host that decide what a measurement on it is worth.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use super::Device;
 
 /// One thing this host can or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,18 @@ pub struct Capability {
     pub detail: String,
 }
 
+/// What the control groups of this process allow it, as version 2 of them words it: `max` is no
+/// limit. Of nested groups the nearest limit counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupLimits {
+    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
+    pub cpu_max: Option<String>,
+    /// Bytes of memory.
+    pub memory_max: Option<String>,
+    /// CPUs it may run on, such as `0-3,8`.
+    pub cpus: Option<String>,
+}
+
 /// What was found out about the host. What this system does not tell is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {
@@ -20,8 +36,12 @@ pub struct HostFacts {
     pub hostname: Option<String>,
     /// Kernel name and release, e.g. `Linux 6.18.44`.
     pub kernel: Option<String>,
+    /// The command line that the kernel was started with, without what it hands on.
+    pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,
+    /// Known flaws of the CPU, and what the kernel does about each, in its words.
+    pub mitigations: Option<BTreeMap<String, String>>,
     /// CPUs this process may run on.
     pub allowed_cpus: Vec<usize>,
     /// The same by physical core, a group each; empty where the system does not say.
@@ -32,8 +52,15 @@ pub struct HostFacts {
     pub cpu_limit: Option<usize>,
     /// CPUs that the scheduler leaves alone.
     pub isolated_cpus: Option<Vec<usize>>,
+    /// CPUs without a timer tick while they run one thread (`nohz_full=`).
+    pub nohz_full_cpus: Option<Vec<usize>>,
+    /// What control groups allow this process.
+    pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
+    /// Whether the CPUs may clock above their nominal frequency; `None` where that is not the
+    /// kernel's to say.
+    pub turbo: Option<bool>,
     /// Frequency governor of the allowed CPUs; `None` where there is no frequency scaling.
     pub governor: Option<String>,
     /// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
@@ -44,6 +71,10 @@ pub struct HostFacts {
     pub netdev_max_backlog: Option<u64>,
     /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
     pub max_dgram_qlen: Option<u64>,
+    /// Other settings of the network by name, e.g. `net.core.busy_poll`, as far as there are.
+    pub sysctls: BTreeMap<String, String>,
+    /// The network device that datagrams pass; `None` where they pass none, or that is not known.
+    pub device: Option<Device>,
     /// The kernel's clock source, e.g. `tsc`.
     pub clocksource: Option<String>,
     /// The hypervisor this runs under, as far as it shows.

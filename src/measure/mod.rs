@@ -3,6 +3,7 @@
 //! them all, and the facts of the host beside which they must be read.
 
 mod clients;
+mod device;
 mod echo;
 mod exchange;
 mod flights;
@@ -17,15 +18,17 @@ mod legs;
 mod stall;
 mod strangers;
 mod tally;
+mod usage;
 mod window;
 
 pub use clients::Clients;
+pub use device::{Device, Irq};
 pub use echo::EchoTally;
 pub use exchange::{Codes, Exchange};
 pub use flights::{Flight, Flights, Landing, Lanes};
 pub use half::{RxHalf, TxHalf};
 pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
-pub use host::{Capability, HostFacts};
+pub use host::{Capability, CgroupLimits, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
@@ -34,4 +37,5 @@ pub use legs::{Legs, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
 pub use strangers::{Glimpse, Served, SinkTally, Source, Strangers};
 pub use tally::{Refusal, Refused, RxTally, TxTally};
+pub use usage::{ContextSwitches, Instructions, Usage};
 pub use window::{Fate, WINDOW, Window};

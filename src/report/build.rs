@@ -3,6 +3,7 @@
 mod counts;
 mod exchange;
 mod flows;
+mod usage;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +21,7 @@ use counts::{kernel, ledger_of, packets};
 pub use exchange::CodeName;
 use exchange::exchange;
 use flows::flows;
+use usage::{kind, per_datagram, switches};
 
 /// What a cell of the document is made of.
 #[derive(Clone, Copy)]
@@ -76,6 +78,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         cut_short: harvest.cut_short.is_some(),
         tx: tx_side(plan, direction, harvest),
         rx: both.then(|| rx_side(plan, direction, harvest)),
+        per_datagram: per_datagram(harvest),
         packets: packets(harvest),
         ledger: ledger_of(&ledger, harvest),
         flows: both.then(|| flows(&harvest.flows)).flatten(),
@@ -135,7 +138,10 @@ fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
         pps: per_second(tx.sent, harvest.elapsed),
         bits_per_second: per_second(tx.bytes * 8, harvest.elapsed),
         syscalls: tx.syscalls,
-        cpu_ns: harvest.tx_cpu.map(|cpu| cpu.0),
+        cpu_ns: harvest.tx_usage.cpu.map(|cpu| cpu.0),
+        context_switches: switches(harvest.tx_usage),
+        instructions: harvest.tx_usage.instructions.map(|all| all.count),
+        instructions_kind: kind(harvest.tx_usage),
         cores: cores(here.then_some(&plan.tx_cores)),
         socket_buffer: buffer(&plan.scenario, harvest.sockets.send_buffer),
     }
@@ -153,7 +159,10 @@ fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
         pps: per_second(rx.in_window, harvest.elapsed),
         bits_per_second: per_second(rx.bytes_in_window * 8, harvest.elapsed),
         syscalls: rx.syscalls,
-        cpu_ns: harvest.rx_cpu.map(|cpu| cpu.0),
+        cpu_ns: harvest.rx_usage.cpu.map(|cpu| cpu.0),
+        context_switches: switches(harvest.rx_usage),
+        instructions: harvest.rx_usage.instructions.map(|all| all.count),
+        instructions_kind: kind(harvest.rx_usage),
         cores: cores((here && apart).then_some(&plan.rx_cores)),
         socket_buffer: buffer(&plan.scenario, harvest.sockets.receive_buffer),
     }

@@ -1,6 +1,8 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
-use super::document::{Cell, Exchange, Flows, Latency, Report, Schedule, Side, StallSum};
+use super::document::{
+    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum,
+};
 use super::error::FaceError;
 
 /// A column: its name, and what it says of a cell. Unknown is empty.
@@ -136,6 +138,10 @@ const COLUMNS: &[Column] = &[
         let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
         codes.join(";")
     }),
+    ("per_datagram_syscalls", |c| or_empty(c.per_datagram.syscalls)),
+    ("per_datagram_context_switches", |c| or_empty(c.per_datagram.context_switches)),
+    ("per_datagram_cpu_ns", |c| or_empty(c.per_datagram.cpu_ns)),
+    ("per_datagram_instructions", |c| or_empty(c.per_datagram.instructions)),
 ];
 
 /// The cells of a document, calibration included, below a row of names.
@@ -170,6 +176,51 @@ pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
 }
 
 fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, FaceError> {
+    let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
+    // Made of strings and their separators only.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Columns of the trials of a search.
+const OF_TRIALS: [&str; 10] = [
+    "search",
+    "rate_pps",
+    "time_ns",
+    "purpose",
+    "sent_pps",
+    "delivered_pps",
+    "loss",
+    "p50_ns",
+    "p99_ns",
+    "verdict",
+];
+
+/// All trials of a search, below a row of names.
+///
+/// # Errors
+/// [`FaceError::Csv`], which would be a bug.
+pub fn trials(document: &SearchDocument) -> Result<String, FaceError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(OF_TRIALS)?;
+    for (id, trial) in document
+        .searches
+        .iter()
+        .flat_map(|found| found.trials.iter().map(move |trial| (&found.id, trial)))
+    {
+        let figures = &trial.figures;
+        writer.write_record([
+            id.clone(),
+            trial.rate_pps.to_string(),
+            trial.time_ns.to_string(),
+            trial.purpose.clone(),
+            trial.sent_pps.to_string(),
+            or_empty(figures.delivered_pps),
+            or_empty(figures.loss),
+            or_empty(figures.p50_ns),
+            or_empty(figures.p99_ns),
+            trial.verdict.word().to_owned(),
+        ])?;
+    }
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -240,6 +291,8 @@ mod tests {
         is(0, "lost_at_receive_buffer", "0");
         is(0, "lost_at_qdisc", "");
         is(0, "warnings", "");
+        is(0, "per_datagram_syscalls", "2");
+        is(0, "per_datagram_instructions", "");
         is(1, "rate", "50%");
         is(1, "rate_pps", "135500");
         is(1, "stalls_tx_count", "1");

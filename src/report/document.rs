@@ -8,7 +8,9 @@ mod host;
 mod ledger;
 mod legs;
 mod packets;
+mod search;
 mod sink;
+mod usage;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,11 +18,16 @@ use serde::{Deserialize, Serialize};
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use echo::EchoDocument;
 pub use exchange::Exchange;
-pub use host::{Capability, Host};
+pub use host::{Capability, CgroupLimits, Device, Host, Irq};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
+pub use search::{
+    CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
+    TrialFigures, Verdict, Verified,
+};
 pub use sink::{SinkClient, SinkDocument, SinkOthers, SinkSource};
+pub use usage::{ContextSwitches, PerDatagram};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";
@@ -30,7 +37,7 @@ pub const SCHEMA: &str = "udperf/1";
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
-    /// Which command made it: `bench`, `blast`, `load` or `ping`.
+    /// Which command made it: `bench`, `blast`, `load`, `ping` or `search`.
     pub kind: String,
     /// The program that made it.
     pub tool: Tool,
@@ -116,6 +123,9 @@ pub struct Cell {
     pub tx: Side,
     /// The receiving side; `null` where nothing is known of it, as of all that it would tell.
     pub rx: Option<Side>,
+    /// What a datagram cost, both sides together.
+    #[serde(default)]
+    pub per_datagram: PerDatagram,
     /// What the kernel handled as one.
     pub packets: Packets,
     /// Every datagram by fate.
@@ -188,6 +198,12 @@ pub struct Side {
     pub syscalls: u64,
     /// CPU time of the workers in ns.
     pub cpu_ns: Option<u64>,
+    /// How often they left their CPUs. Of requests, the sending side has all of this.
+    pub context_switches: Option<ContextSwitches>,
+    /// Instructions they retired; `null` where the CPU has no counter, or nobody may read it.
+    pub instructions: Option<u64>,
+    /// Which ones: `user+kernel`, or `user` where those in the kernel are kept back.
+    pub instructions_kind: Option<String>,
     /// Cores the workers were pinned to, by worker; empty where they were not.
     pub cores: Vec<u64>,
     /// Socket buffer.

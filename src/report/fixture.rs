@@ -7,8 +7,9 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde_json::json;
 
 use super::document::{
-    Cell, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets, Refused, Report,
-    SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool, Warning,
+    Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
+    PerDatagram, Refused, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls,
+    Tool, Warning,
 };
 use crate::measure;
 
@@ -129,6 +130,12 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         cut_short: false,
         tx: side(received, size, 499_000_000, 0),
         rx: Some(side(received, size, 465_000_000, 1)),
+        per_datagram: PerDatagram {
+            syscalls: Some(2.0),
+            context_switches: Some(84.0 / received as f64),
+            cpu_ns: Some(964e6 / received as f64),
+            instructions: None,
+        },
         packets: Packets {
             sent: received / per_packet,
             received: Some(if rx == "gro" { received / per_packet } else { received }),
@@ -254,6 +261,9 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
         bits_per_second: Some(pps * size as f64 * 8.0),
         syscalls: datagrams,
         cpu_ns: Some(cpu_ns),
+        context_switches: Some(ContextSwitches { voluntary: 40, involuntary: 2 }),
+        instructions: None,
+        instructions_kind: None,
         cores: vec![core],
         socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
     }

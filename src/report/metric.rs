@@ -112,7 +112,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 /// All metrics, as the errors list them. From the document's fields.
-pub static METRICS: [Metric; 34] = [
+pub static METRICS: [Metric; 38] = [
     metric("loss", Kind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
@@ -162,6 +162,12 @@ pub static METRICS: [Metric; 34] = [
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.as_ref()?.count) as f64)),
+    metric("syscalls_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.syscalls),
+    metric("context_switches_per_datagram", Kind::Number, Cells::All, |c| {
+        c.per_datagram.context_switches
+    }),
+    metric("cpu_ns_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
+    metric("instructions_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.instructions),
 ];
 
 /// All names, for errors.

@@ -33,8 +33,8 @@ pub enum ReadError {
         /// What it says of itself.
         found: String,
     },
-    /// Ours, but without cells.
-    #[error("it is of kind '{kind}', which has no cells; give one of bench, blast, load or ping")]
+    /// Ours, but without cells that could be put beside others.
+    #[error("it is of kind '{kind}'; give one of bench, blast, load or ping")]
     NoCells {
         /// What it says of itself.
         kind: String,
@@ -72,7 +72,7 @@ struct Head {
     kind: Option<String>,
 }
 
-/// Kinds of documents that have cells.
+/// Kinds of documents whose cells are what was asked for; those of a search are its steps.
 const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Reads a document of cells.

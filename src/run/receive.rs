@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::probe::Probe;
+use super::usage::{Meter, Reading};
 use crate::clock::Clock;
 use crate::net::engine::Rx;
 use crate::net::{Datagram, Waited, Waiter};
@@ -23,8 +24,10 @@ pub struct ReceiveJob {
     pub worker: usize,
     /// What the socket has dropped.
     pub drops: Drops,
-    /// CPU time of the thread in ns when the senders' window closed: the drain does not count.
-    pub cpu_at_close_ns: Option<u64>,
+    /// Reads what the thread costs.
+    pub meter: Meter,
+    /// What that was when the senders' window closed: the drain does not count.
+    pub at_close: Option<Reading>,
 }
 
 /// Receives until all has come, or nothing more does.
@@ -44,7 +47,7 @@ pub fn receive<R: Rx>(
         probe.pulled(&pull, now, control.stall_ended(job.worker));
         let over = now > control.window_end();
         if over && probe.close_window() {
-            job.cpu_at_close_ns = sys::thread_cpu_ns();
+            job.at_close = Some(job.meter.read());
         }
         if pull.errors > 0 {
             // Those that came back for what a sender at this socket sent. Unread, they take the

@@ -6,7 +6,7 @@ use std::thread::Builder;
 
 use super::capability;
 use super::worker::TIMER_SLACK_NS;
-use crate::measure::HostFacts;
+use crate::measure::{CgroupLimits, HostFacts};
 use crate::plan::{Machine, Missing};
 use crate::sys;
 
@@ -58,17 +58,29 @@ pub fn survey(depth: Depth) -> HostFacts {
     HostFacts {
         hostname: sys::host::hostname(),
         kernel: sys::host::kernel(),
+        kernel_command_line: sys::host::kernel_command_line(),
         cpu_model: sys::host::cpu_model(),
+        mitigations: sys::host::mitigations(),
         siblings: sys::host::thread_siblings(&allowed_cpus).unwrap_or_default(),
         online_cpus: sys::host::online_cpus(),
         cpu_limit: std::thread::available_parallelism().ok().map(Into::into),
         isolated_cpus: sys::host::isolated_cpus(),
+        nohz_full_cpus: sys::host::nohz_full_cpus(),
+        cgroup: sys::host::cgroup_limits().map(|limits| CgroupLimits {
+            cpu_max: limits.cpu_max,
+            memory_max: limits.memory_max,
+            cpus: limits.cpus,
+        }),
         smt_active: sys::host::smt_active(),
+        turbo: sys::host::turbo(),
         governor: sys::host::governor(&allowed_cpus),
         rmem_max: sys::host::rmem_max(),
         wmem_max: sys::host::wmem_max(),
         netdev_max_backlog: sys::host::netdev_max_backlog(),
         max_dgram_qlen: sys::host::max_dgram_qlen(),
+        sysctls: sys::host::sysctls(),
+        // Which one it is, depends on where to.
+        device: None,
         clocksource: sys::host::clocksource(),
         virtualization: sys::host::virtualization(),
         container: sys::host::container(),

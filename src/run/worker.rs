@@ -11,6 +11,7 @@ use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
 use super::send::{SendJob, send};
+use super::usage::Meter;
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
 use crate::net::engine::{Rx, Tx};
@@ -111,6 +112,7 @@ pub(crate) fn send_phases<T: Tx>(
     let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
     let mut job = SendJob::new(share, &tx);
     let mut half = TxHalf::default();
+    let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
@@ -120,10 +122,10 @@ pub(crate) fn send_phases<T: Tx>(
         // The window ends for the receivers even if this thread dies of a bug.
         let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
         job.await_epoch();
-        let cpu = sys::thread_cpu_ns();
+        let before = meter.read();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
-        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        let usage = meter.between(before, meter.read());
         job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
         done.sent = job.tally.sent;
@@ -131,7 +133,7 @@ pub(crate) fn send_phases<T: Tx>(
         done.publish(half.end);
         let segments = tx.segments().zip(segments_at_first);
         half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (half.cpu, half.buffer) = (cpu, buffer);
+        (half.usage, half.buffer) = (usage, buffer);
         let _ = line.events.send(Event::Done(Done {
             sent: job.tally.sent,
             received: 0,
@@ -180,7 +182,8 @@ pub(crate) fn receive_phases<R: Rx>(
         epoch: Nanos::ZERO,
         worker: share.worker,
         drops: Drops::default(),
-        cpu_at_close_ns: None,
+        meter: Meter::of_this_thread(),
+        at_close: None,
     };
     let mut half = RxHalf::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
@@ -193,13 +196,14 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.set_bias(phase.control.bias());
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         sys::sleep_until_ns((phase.epoch - EARLY).0);
-        let cpu = sys::thread_cpu_ns();
+        job.at_close = None;
+        let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
-        let cpu = job.cpu_at_close_ns.zip(cpu).map(|(now, then)| Nanos(now - then));
+        let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
         probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
-        half = RxHalf { cpu, buffer, kernel, ..RxHalf::default() };
+        half = RxHalf { usage, buffer, kernel, ..RxHalf::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
         job.drops.restart(&mut rx);
         let _ = line

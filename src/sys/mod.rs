@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`monotonic_ns`] | the monotonic clock |
 //! | [`thread_cpu_ns`] | CPU time of the calling thread |
+//! | [`context_switches`], [`InstructionCounter`] | what else it costs |
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`wait_readable`], [`wait_writable`] | sleeping until there is something to do, or a moment |
 //! | [`affinity`] | the CPUs the calling thread may run on |
@@ -38,6 +39,7 @@
 //! | [`device_index`] | the number of a device |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
+//! | [`device`] | facts about network devices: addresses, queues, interrupts, offloads |
 //!
 //! `--cfg udperf_portable` selects the inert twins everywhere, so that they are built and tested.
 
@@ -56,15 +58,15 @@ use other as imp;
 #[cfg(udperf_unix)]
 pub use imp::abstract_name;
 pub use imp::{
-    Handle, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering, backlog_drops,
-    bind_device, boot_id, clock_identity, device_drops, device_index, enter_netns, envelope,
-    forbid_fragments, forget_send_stamps, heed_no_errors, host, is_connecting, join_no_group,
-    monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
-    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port,
-    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, take_queued_refusals, take_send_stamp, tell_local, thread_cpu_ns,
-    udp_counters, wait_readable, wait_writable,
+    Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
+    backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
+    device_index, enter_netns, envelope, forbid_fragments, forget_send_stamps, heed_no_errors,
+    host, is_connecting, join_no_group, monotonic_ns, network_identity, qdisc_drops,
+    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,
+    set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends,
+    stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals, take_send_stamp,
+    tell_local, thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -215,6 +217,48 @@ pub struct CpuTime {
     pub total_ns: u64,
     /// What the hypervisor gave to others although we had work.
     pub stolen_ns: u64,
+}
+
+/// How often a thread left its CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContextSwitches {
+    /// To wait for something.
+    pub voluntary: u64,
+    /// Because others wanted it, or its time was up.
+    pub involuntary: u64,
+}
+
+/// What the control groups of a process allow it, as version 2 of them words it: `max` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CgroupLimits {
+    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
+    pub cpu_max: Option<String>,
+    /// Bytes of memory.
+    pub memory_max: Option<String>,
+    /// CPUs it may run on, such as `0-3,8`.
+    pub cpus: Option<String>,
+}
+
+/// An address of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The device's name.
+    pub device: String,
+    /// The address.
+    pub ip: IpAddr,
+    /// The number of the device, where the address means nothing without; otherwise 0.
+    pub scope: u32,
+}
+
+/// An interrupt of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Irq {
+    /// Its number.
+    pub number: u32,
+    /// What the driver calls it.
+    pub name: Option<String>,
+    /// The CPUs that may take it, such as `0-3,8`.
+    pub cpus: String,
 }
 
 /// How busy a machine is, all CPUs and everybody's processes.

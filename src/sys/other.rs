@@ -1,8 +1,10 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+pub mod device;
 pub mod host;
 mod reply;
 mod stamps;
+mod usage;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ pub use reply::{ReplyBatch, envelope};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
+pub use usage::{InstructionCounter, context_switches};
 
 use super::{DeviceDrops, Instruction, Message, Request, SendError, UdpSnmp, Wants};
 
@@ -38,7 +41,7 @@ pub fn sleep_until_ns(at_ns: u64) {
 
 /// Sleeps for so long, a millisecond at most: whatever was waited for is seen then.
 pub fn wait_readable<S>(_of: &S, most_ns: u64) {
-    std::thread::sleep(std::time::Duration::from_nanos(most_ns.min(1_000_000)));
+    std::thread::sleep(Duration::from_nanos(most_ns.min(1_000_000)));
 }
 
 /// Unknown here, so there is room.

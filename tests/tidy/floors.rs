@@ -34,6 +34,7 @@ const HOUSE: &[Room] = &[
     row(3, "run", ALL_BELOW),
     row(4, "report", &["unit", "measure", "plan"]),
     row(4, "compare", &["unit", "report"]),
+    row(4, "search", &["unit", "report"]),
     row(5, "cli", ALL_BELOW),
     row(6, "main", ALL_BELOW),
 ];

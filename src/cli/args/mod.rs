@@ -10,6 +10,7 @@ mod echo;
 mod output;
 mod report;
 mod requests;
+mod search;
 mod shell;
 mod talk;
 
@@ -24,6 +25,7 @@ pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub use search::SearchArgs;
 pub use shell::{CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
@@ -77,6 +79,11 @@ pub enum Command {
     /// A closed loop by default: one request at a time, as fast as replies come. With --rate an
     /// open one, and latency from the moment each was due. Round trips are never halved.
     Ping(Box<PingArgs>),
+    /// Find the highest rate at which goals hold, around bench, blast, load or ping
+    ///
+    /// For each size and engine by itself. What it says is between a rate that passed and one that
+    /// failed, each by several trials; and whether the target was the limit, or the generator.
+    Search(Box<SearchArgs>),
     /// Send a datagram by hand and see what comes back: UDP, TCP, Unix sockets; text, hex, files
     ///
     /// Each line that is typed is sent; each datagram that arrives is shown with its time (UTC),

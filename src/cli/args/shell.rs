@@ -20,6 +20,8 @@ pub enum SchemaOf {
     Run,
     /// What compare and ab give
     Comparison,
+    /// What search gives
+    Search,
     /// What a sink gives
     Sink,
     /// What an echo gives

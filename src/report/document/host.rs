@@ -1,5 +1,7 @@
 //! The host in the document.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +12,12 @@ pub struct Host {
     pub hostname: Option<String>,
     /// Kernel name and release.
     pub kernel: Option<String>,
+    /// The command line that the kernel was started with, without what it hands on.
+    pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,
+    /// Known flaws of the CPU, and what the kernel does about each, in its words.
+    pub mitigations: Option<BTreeMap<String, String>>,
     /// CPUs this process may run on.
     pub cores: Option<u64>,
     /// The same by physical core, a group each; empty where the system does not say.
@@ -22,6 +28,15 @@ pub struct Host {
     pub cpu_limit: Option<u64>,
     /// CPUs that the scheduler leaves alone.
     pub isolated_cpus: Option<Vec<usize>>,
+    /// CPUs without a timer tick while they run one thread (`nohz_full=`).
+    pub nohz_full_cpus: Option<Vec<usize>>,
+    /// What control groups allow this process.
+    pub cgroup: Option<CgroupLimits>,
+    /// Whether physical cores run two threads at once.
+    pub smt_active: Option<bool>,
+    /// Whether the CPUs may clock above their nominal frequency; `null` where that is not the
+    /// kernel's to say.
+    pub turbo: Option<bool>,
     /// Frequency governor; `null` where there is no frequency scaling.
     pub governor: Option<String>,
     /// `net.core.rmem_max` in bytes.
@@ -32,6 +47,12 @@ pub struct Host {
     pub netdev_max_backlog: Option<u64>,
     /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
     pub max_dgram_qlen: Option<u64>,
+    /// Other settings of the network by name, e.g. `net.core.busy_poll`, as far as there are.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// The network device that datagrams pass: of a measurement, on the way to the other end; of a
+    /// sink, the one of its address. `null` where they pass none, or that is not known.
+    pub device: Option<Device>,
     /// The kernel's clock source.
     pub clocksource: Option<String>,
     /// The hypervisor it runs under, as far as it shows.
@@ -56,6 +77,65 @@ pub struct Host {
     pub capabilities: Vec<Capability>,
     /// The other end's host, where there is one.
     pub peer: Option<Box<Self>>,
+}
+
+/// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
+/// groups the nearest limit counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CgroupLimits {
+    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
+    pub cpu_max: Option<String>,
+    /// Bytes of memory.
+    pub memory_max: Option<String>,
+    /// CPUs it may run on, such as `0-3,8`.
+    pub cpus: Option<String>,
+}
+
+/// A network device. What it, or the system, does not tell is `null`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its driver; of a virtual one what makes it, e.g. `veth`.
+    pub driver: Option<String>,
+    /// The largest IP packet it takes whole, in bytes.
+    pub mtu: Option<u64>,
+    /// Speed of its link in Mbit/s.
+    pub speed_mbit: Option<u64>,
+    /// Its root queueing discipline; `mq` has one more for each queue.
+    pub qdisc: Option<String>,
+    /// Receive queues in use.
+    pub rx_queues: Option<u64>,
+    /// Send queues in use.
+    pub tx_queues: Option<u64>,
+    /// CPUs that each receive queue spreads its packets over (RPS), by queue, as the kernel writes
+    /// masks; of zeroes: it does not.
+    pub rps_cpus: Option<Vec<String>>,
+    /// CPUs that each send queue is for (XPS), in the same way.
+    pub xps_cpus: Option<Vec<String>>,
+    /// Its interrupts.
+    pub irqs: Option<Vec<Irq>>,
+    /// What it takes off the CPU's hands, by the kernel's names, and whether that is on.
+    pub offloads: Option<BTreeMap<String, bool>>,
+    /// Lengths of its rings in packets: `rx`, `tx`, and the most that each can be: `rx_max`,
+    /// `tx_max`.
+    pub rings: Option<BTreeMap<String, u64>>,
+    /// How long it holds interrupts back: `rx_usecs`, `rx_frames`, `tx_usecs`, `tx_frames`, and
+    /// whether it adapts that to the load, 1, or not, 0: `adaptive_rx`, `adaptive_tx`.
+    pub coalescing: Option<BTreeMap<String, u64>>,
+    /// Its channels, `rx`, `tx` and `combined`, and the most it can have: `rx_max` and so on.
+    pub channels: Option<BTreeMap<String, u64>>,
+}
+
+/// An interrupt of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Irq {
+    /// Its number.
+    pub number: u32,
+    /// What the driver calls it.
+    pub name: Option<String>,
+    /// The CPUs that may take it, such as `0-3,8`.
+    pub cpus: String,
 }
 
 /// One thing a host can or cannot do.

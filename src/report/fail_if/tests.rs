@@ -51,7 +51,8 @@ fn every_metric_is_read() {
             Kind::Time => "1us",
             Kind::Packets => "1k",
             Kind::Bits => "1Mbit",
-            Kind::Count | Kind::Number => "1",
+            Kind::Count => "1",
+            Kind::Number => "0.5",
         };
         let text = format!("{}>{value}", metric.name);
         assert_eq!(condition(&text).figure.name(), metric.name);

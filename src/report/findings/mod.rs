@@ -9,16 +9,20 @@
 //! | `cpu_quota` | a limit of CPU time below what the workers use |
 //! | `busy_host` | others who want the same CPUs |
 //! | `governor` | whether the CPU's frequency follows the load |
+//! | `turbo` | whether it may rise above the nominal one |
+//! | `mitigations` | what the kernel does about flaws of the CPU |
 //! | `virtual_machine` | a hypervisor, and how much it takes |
 //! | `container` | a container |
 //! | `rmem_max`, `wmem_max` | the most that a socket buffer gets |
 //! | `netdev_max_backlog` | the queue that loopback, veth and RPS pass through |
+//! | `device_offload` | whether the device lets super-packets through |
 //! | `clocksource`, `clock_cost`, `clock_step` | what a stamp costs and how fine it is |
 //! | `sleep_error` | how late a paced sender wakes up |
 //! | `missing_capability` | what engines and the ledger rely on and this host has not |
 
 mod clock;
 mod cpus;
+mod device;
 mod system;
 mod wants;
 
@@ -111,11 +115,14 @@ const CHECKS: &[Check] = &[
     cpus::cpu_quota,
     cpus::busy_host,
     cpus::governor,
+    device::turbo,
+    device::mitigations,
     system::virtual_machine,
     system::container,
     system::rmem_max,
     system::wmem_max,
     system::netdev_max_backlog,
+    device::offload,
     clock::clocksource,
     clock::clock_cost,
     clock::clock_step,
@@ -170,17 +177,25 @@ pub fn host(facts: &HostFacts) -> document::Host {
     document::Host {
         hostname: facts.hostname.clone(),
         kernel: facts.kernel.clone(),
+        kernel_command_line: facts.kernel_command_line.clone(),
         cpu_model: facts.cpu_model.clone(),
+        mitigations: facts.mitigations.clone(),
         cores: (!facts.allowed_cpus.is_empty()).then(|| count(facts.allowed_cpus.len())),
         siblings: facts.siblings.clone(),
         online_cpus: facts.online_cpus.map(count),
         cpu_limit: facts.cpu_limit.map(count),
         isolated_cpus: facts.isolated_cpus.clone(),
+        nohz_full_cpus: facts.nohz_full_cpus.clone(),
+        cgroup: facts.cgroup.as_ref().map(device::cgroup),
+        smt_active: facts.smt_active,
+        turbo: facts.turbo,
         governor: facts.governor.clone(),
         rmem_max: facts.rmem_max,
         wmem_max: facts.wmem_max,
         netdev_max_backlog: facts.netdev_max_backlog,
         max_dgram_qlen: facts.max_dgram_qlen,
+        sysctls: facts.sysctls.clone(),
+        device: facts.device.as_ref().map(device::device),
         clocksource: facts.clocksource.clone(),
         virtualization: facts.virtualization.clone(),
         container: facts.container.clone(),
@@ -208,18 +223,25 @@ pub(crate) mod tests {
         HostFacts {
             hostname: Some("bench".into()),
             kernel: Some("Linux 6.18.44".into()),
+            kernel_command_line: Some("quiet".into()),
             cpu_model: Some("AMD EPYC".into()),
+            mitigations: Some([("meltdown".into(), "Not affected".into())].into()),
             allowed_cpus: vec![0, 1, 2, 3],
             siblings: vec![vec![0], vec![1], vec![2], vec![3]],
             online_cpus: Some(4),
             cpu_limit: Some(4),
             isolated_cpus: Some(Vec::new()),
+            nohz_full_cpus: Some(Vec::new()),
+            cgroup: None,
             smt_active: Some(false),
+            turbo: Some(false),
             governor: Some("performance".into()),
             rmem_max: Some(16 << 20),
             wmem_max: Some(16 << 20),
             netdev_max_backlog: Some(1_000),
             max_dgram_qlen: Some(512),
+            sysctls: [("net.core.busy_poll".into(), "0".into())].into(),
+            device: None,
             clocksource: Some("tsc".into()),
             virtualization: None,
             container: None,

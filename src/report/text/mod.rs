@@ -13,6 +13,7 @@ mod matrix;
 mod notes;
 mod outline;
 mod rows;
+mod search;
 mod sink;
 mod table;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 
 pub use echo::echo;
 pub(super) use outline::{Outline, outline};
+pub use search::search;
 pub use sink::sink;
 pub(super) use table::{Grid, Title};
 

@@ -287,6 +287,7 @@ pub(crate) mod tests {
             cut_short: false,
             tx: side.clone(),
             rx: Some(side),
+            per_datagram: Default::default(),
             packets: Packets { sent: count, received: Some(count), ..Packets::default() },
             ledger: Ledger {
                 attempted: count,

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
+use super::clean::clean;
 use super::link::{Link, printable};
 use super::spec::{Ask, CellSpec, Halves, PeerFacts, Ready, Told, Ways};
 use super::stage::Stage;
@@ -187,25 +188,6 @@ impl Blast {
             (false, false) => Ends::Across,
         }
     }
-}
-
-/// What a host says of itself, fit to be printed.
-fn clean(mut facts: HostFacts) -> HostFacts {
-    let texts = [
-        &mut facts.hostname,
-        &mut facts.kernel,
-        &mut facts.cpu_model,
-        &mut facts.governor,
-        &mut facts.clocksource,
-        &mut facts.virtualization,
-        &mut facts.container,
-    ];
-    texts.into_iter().flatten().for_each(|text| *text = printable(text));
-    for capability in &mut facts.capabilities {
-        capability.name = printable(&capability.name);
-        capability.detail = printable(&capability.detail);
-    }
-    facts
 }
 
 /// What the sink has to know of a cell.

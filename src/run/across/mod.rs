@@ -3,9 +3,11 @@
 //! - `spec`: what is asked and told; `link`: the line to the sink; `line`: its
 //!   thread, which also compares clocks
 //! - `blast`: the client's end of a cell; `stage`: its phases; `alone`: sending to whoever is there
+//! - `clean`: what the other end says of itself, fit to be printed
 
 mod alone;
 mod blast;
+mod clean;
 mod line;
 mod link;
 pub(crate) mod spec;

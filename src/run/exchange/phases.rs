@@ -14,6 +14,7 @@ use crate::net::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, T
 use crate::net::{NetError, Options, Ports, Udp};
 use crate::plan::{Kind, Load, PairShare, RxKind, Share, TxKind};
 use crate::run::send::SendJob;
+use crate::run::usage::Meter;
 use crate::run::worker::{Done, Event, Line, SenderDone, TIMER_SLACK_NS, options, settle, waiter};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
@@ -138,6 +139,7 @@ fn pair_phases<T: Tx, R: Rx>(
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
     }
+    let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
@@ -153,15 +155,15 @@ fn pair_phases<T: Tx, R: Rx>(
         let done = SenderDone { control, worker, sent: 0 };
         let drops = dropped(&mut rx);
         pair.job.await_epoch();
-        let cpu = sys::thread_cpu_ns();
+        let before = meter.read();
         pair.job.stall.start(Nanos::ZERO);
         let last = exchange(&mut tx, &mut rx, &mut pair, &mut waiter, control);
-        let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
+        let usage = meter.between(before, meter.read());
         tx_half = pair.job.half(last, planned_end, control.stopped());
         done.publish(tx_half.end);
         let segments = tx.segments().zip(segments_at_first);
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (tx_half.cpu, tx_half.buffer) = (cpu, send_buffer);
+        (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         pair.hearer.exchange.own_drops = drops;
         pair.hearer.exchange.room = pair.hearer.capacity();

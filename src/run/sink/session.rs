@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::cell::Cell;
 use super::home::Home;
 use super::options::SinkOptions;
-use crate::measure::HostFacts;
+use crate::measure::{Device, HostFacts};
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::net::{Slot, Udp, UnixFile};
 use crate::plan::{IpOptions, Limit, RxShare, Share, TxShare, WaitKind};
@@ -123,12 +123,24 @@ impl Session {
         let machine = crate::run::machine(&house.facts);
         PeerFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            facts: house.facts.clone(),
+            facts: HostFacts { device: self.device(), ..house.facts.clone() },
             missing: machine.missing,
             clock: sys::clock_identity(),
             network: sys::network_identity(),
             receivers: self.home().receivers(house.options.threads),
         }
+    }
+
+    /// The device of the address that we listen at; bound to any, that on the way to the client.
+    fn device(&self) -> Option<Device> {
+        let towards = || match self.from {
+            Place::Ip(client) => {
+                let bind = self.home().local().ip();
+                crate::run::device_towards(client, bind, None)
+            }
+            Place::Unix(_) => None,
+        };
+        self.house.facts.device.clone().or_else(towards)
     }
 
     fn home(&self) -> MutexGuard<'_, Home> {

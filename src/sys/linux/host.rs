@@ -1,8 +1,14 @@
 //! Facts about the machine, from /proc and /sys. In a container any of these files may be missing
 //! or masked; then the fact is unknown, never 0.
 
+mod cgroup;
+mod tuning;
+
 use std::fs;
 use std::path::Path;
+
+pub use cgroup::cgroup_limits;
+pub use tuning::{kernel_command_line, mitigations, nohz_full_cpus, sysctls, turbo};
 
 use procfs::{Current, CurrentSI};
 

@@ -2,6 +2,8 @@
 
 mod clocks;
 mod counters;
+pub mod device;
+mod ethtool;
 pub mod host;
 mod mmsg;
 mod qdisc;
@@ -11,6 +13,7 @@ mod stamps;
 mod steer;
 mod thread;
 mod unix;
+mod usage;
 
 pub use std::os::fd::AsFd as Handle;
 
@@ -32,6 +35,7 @@ pub use thread::{
     sleep_until_ns, thread_cpu_ns, wait_readable, wait_writable,
 };
 pub use unix::abstract_name;
+pub use usage::{InstructionCounter, context_switches};
 
 /// Turns the -1 of a system call into the error behind it, so that no call site does.
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {

@@ -1,4 +1,4 @@
-//! What queueing disciplines dropped, asked of the kernel by rtnetlink(7).
+//! What queueing disciplines there are and what they dropped, asked of the kernel by rtnetlink(7).
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -10,8 +10,31 @@ use netlink_sys::{Socket, SocketAddr};
 /// were made, each modulo 2³²; what a class drops, its root counts too.
 #[must_use]
 pub fn qdisc_drops() -> Option<u64> {
-    let socket = ask()?;
     let mut drops = 0;
+    each(|qdisc| drops += root_drops(qdisc))?;
+    Some(drops)
+}
+
+/// The root queueing discipline of a device of this thread's network namespace, e.g. `fq_codel`.
+#[must_use]
+pub(super) fn root_qdisc(device: u32) -> Option<String> {
+    let mut found = None;
+    each(|qdisc| {
+        let here = u32::try_from(qdisc.header.index) == Ok(device);
+        if here && qdisc.header.parent == TcHandle::ROOT {
+            found = qdisc.attributes.iter().find_map(|attribute| match attribute {
+                TcAttribute::Kind(kind) => Some(kind.clone()),
+                _ => None,
+            });
+        }
+    })?;
+    found
+}
+
+/// Shows all queueing disciplines of this thread's network namespace; `None` where the kernel does
+/// not tell them all.
+fn each(mut show: impl FnMut(&TcMessage)) -> Option<()> {
+    let socket = ask()?;
     loop {
         let (bytes, _) = socket.recv_from_full().ok()?;
         let mut rest = bytes.as_slice();
@@ -20,9 +43,9 @@ pub fn qdisc_drops() -> Option<u64> {
             let len = (message.header.length as usize).next_multiple_of(NLMSG_ALIGN);
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(qdisc)) => {
-                    drops += root_drops(&qdisc);
+                    show(&qdisc);
                 }
-                NetlinkPayload::Done(_) => return Some(drops),
+                NetlinkPayload::Done(_) => return Some(()),
                 _ => return None,
             }
             rest = rest.get(len..).unwrap_or_default();

@@ -1,6 +1,44 @@
 //! Facts about the machine: nothing is known here.
 
-use crate::sys::{CpuTime, Load};
+use std::collections::BTreeMap;
+
+use crate::sys::{CgroupLimits, CpuTime, Load};
+
+/// Unknown here.
+#[must_use]
+pub fn kernel_command_line() -> Option<String> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn mitigations() -> Option<BTreeMap<String, String>> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn turbo() -> Option<bool> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn nohz_full_cpus() -> Option<Vec<usize>> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn cgroup_limits() -> Option<CgroupLimits> {
+    None
+}
+
+/// None are known here.
+#[must_use]
+pub fn sysctls() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
 
 /// Unknown here.
 #[must_use]

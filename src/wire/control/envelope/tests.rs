@@ -55,7 +55,7 @@ fn the_layout_is_the_one_of_the_docs() {
     let message = Message { session: 0x1122_3344_5566_7788, number: 5, body: Body::Hello };
     let bytes = encode(&message, &public);
     assert_eq!(bytes.len(), HELLO_LEN);
-    let head = [0, 1, b'u', b'd', b'p', b'C', 1, 1, 0];
+    let head = [0, 1, b'u', b'd', b'p', b'C', VERSION, 1, 0];
     assert_eq!(&bytes[..9], head);
     assert_eq!(&bytes[9..17], [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]);
     assert_eq!(&bytes[17..21], [0, 0, 0, 5]);

@@ -1,0 +1,137 @@
+//! `udperf search`, as typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ColorWhen;
+use crate::report::Condition;
+use crate::report::metric::Kind;
+use crate::unit::{Nanos, PacketRate, Rate};
+
+/// Find the highest rate at which goals hold, around `bench`, `blast`, `load` or `ping`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct SearchArgs {
+    /// What has to hold for a rate to pass, all of them: 'loss<=0.1%' 'p99<=200us'
+    ///
+    /// As --fail-if of other commands has it, but true where all is well: a metric or a number
+    /// field of a cell by its path, a comparison, and a value.
+    #[arg(value_name = "GOAL", required = true, value_delimiter = ',')]
+    pub goals: Vec<Condition>,
+
+    /// Length of the trials that decide; earlier ones are shorter
+    #[arg(short = 't', long, value_name = "DUR", default_value = "2s")]
+    pub time: Nanos,
+
+    /// How close together the highest passing and the lowest failing rate are at the end
+    #[arg(long, value_name = "PCT", default_value = "1%", value_parser = parse_precision)]
+    pub precision: f64,
+
+    /// A rate passes if the goals hold in K of N trials, and fails once they cannot
+    #[arg(long, value_name = "K/N", default_value = "2/3", value_parser = parse_repeat)]
+    pub repeat: (u32, u32),
+
+    /// Begin at this rate, and ask nothing without one [default: what a trial at max delivers]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub start: Option<PacketRate>,
+
+    /// Never ask for more than this
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub max_rate: Option<PacketRate>,
+
+    /// Leave away the trials below the result that show how latency rises
+    #[arg(long)]
+    pub no_curve: bool,
+
+    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "-", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+
+    /// A row a trial, to a file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub csv: Option<PathBuf>,
+
+    /// No progress, and no warnings on standard error
+    #[arg(short = 'q', long, help_heading = "Output")]
+    pub quiet: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    pub color: ColorWhen,
+
+    /// What makes a trial: bench, blast, load or ping with its flags, but for those of rates,
+    /// times, trials and output; bench: 64 bytes by engine auto, unless it says otherwise
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// The widest interval that can be asked for, as a share. Arbitrary: beyond it a probe says as
+/// much.
+const WIDEST: f64 = 0.5;
+
+/// The narrowest, as a share. Arbitrary: nothing repeats within it, and rates are told apart by as
+/// much.
+const NARROWEST: f64 = 0.0005;
+
+/// The most trials of a rate that can be asked for. Arbitrary: more than a search has.
+const MOST_REPEATS: u32 = 25;
+
+fn parse_precision(word: &str) -> Result<f64, String> {
+    let share = Kind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
+    share.ok_or_else(|| format!("'{word}' is no such width; write 0.05% to 50%, such as 1%"))
+}
+
+fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
+    let parts = word.split_once('/');
+    let parts = parts.and_then(|(k, n)| Some((k.trim().parse().ok()?, n.trim().parse().ok()?)));
+    parts
+        .filter(|&(k, n): &(u32, u32)| 1 <= k && k <= n && n <= MOST_REPEATS)
+        .ok_or_else(|| format!("'{word}' is no share of trials; write K/N up to 25, such as 2/3"))
+}
+
+fn parse_rate(word: &str) -> Result<PacketRate, String> {
+    match word.parse() {
+        Ok(Rate::Pps(rate)) => Ok(rate),
+        Ok(_) => Err(format!("'{word}' is no number of datagrams a second; write such as 100k")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Shown below the long help.
+const EXAMPLES: &str = "\
+Short trials narrow the interval first, longer ones later; a rate counts only by several trials of
+full length, and one a tenth below the result has to hold, too. Rates go down to ten datagrams a
+short trial. A generator that cannot send what it is asked for, bounds the search and is named.
+Each trial of blast is a client of its own: a sink with --once ends after the first.
+
+Examples:
+  udperf search 'loss<=0.1%' 'p99<=200us' -- load 127.0.0.1:53 --preset dns --name example.test
+  udperf search 'loss<=0' -- bench -l 64,1472 -e plain,gso/batch
+  udperf search 'loss<=0.5%' --max-rate 500k -J=found.json -- blast lab7 -l rfc2544
+  udperf search 'p99.9<=1ms,loss<=0' -t 10 --repeat 3/5 -- ping lab7 -l 64 --wait spin
+
+Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 130 interrupted";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_read() {
+        assert_eq!(parse_precision("1%"), Ok(0.01));
+        assert_eq!(parse_repeat("2/3"), Ok((2, 3)));
+        assert_eq!(parse_rate("100k").map(PacketRate::pps), Ok(100e3));
+        for word in ["0%", "51%", "2", "x"] {
+            assert!(parse_precision(word).is_err(), "{word}");
+        }
+        for word in ["3/2", "0/1", "1", "1/26", "a/b"] {
+            assert!(parse_repeat(word).is_err(), "{word}");
+        }
+        for word in ["max", "50%", "1Gbit", "0"] {
+            assert!(parse_rate(word).is_err(), "{word}");
+        }
+    }
+}

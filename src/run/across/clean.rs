@@ -1,0 +1,110 @@
+//! What a host says of itself, fit to be printed: whatever comes over the network may end up on a
+//! terminal.
+
+use std::collections::BTreeMap;
+
+use super::link::printable;
+use crate::measure::{CgroupLimits, Device, HostFacts};
+
+/// The same facts without control characters.
+pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
+    let texts = [
+        &mut facts.hostname,
+        &mut facts.kernel,
+        &mut facts.kernel_command_line,
+        &mut facts.cpu_model,
+        &mut facts.governor,
+        &mut facts.clocksource,
+        &mut facts.virtualization,
+        &mut facts.container,
+    ];
+    texts.into_iter().for_each(text);
+    for capability in &mut facts.capabilities {
+        capability.name = printable(&capability.name);
+        capability.detail = printable(&capability.detail);
+    }
+    facts.mitigations = facts.mitigations.map(texts_by_name);
+    facts.sysctls = texts_by_name(facts.sysctls);
+    if let Some(CgroupLimits { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
+        [cpu_max, memory_max, cpus].into_iter().for_each(text);
+    }
+    facts.device = facts.device.map(device);
+    facts
+}
+
+fn device(device: Device) -> Device {
+    let masks = |masks: Vec<String>| masks.iter().map(|mask| printable(mask)).collect();
+    let mut device = Device {
+        name: printable(&device.name),
+        rps_cpus: device.rps_cpus.map(masks),
+        xps_cpus: device.xps_cpus.map(masks),
+        offloads: device.offloads.map(by_name),
+        rings: device.rings.map(by_name),
+        coalescing: device.coalescing.map(by_name),
+        channels: device.channels.map(by_name),
+        ..device
+    };
+    [&mut device.driver, &mut device.qdisc].into_iter().for_each(text);
+    for irq in device.irqs.iter_mut().flatten() {
+        text(&mut irq.name);
+        irq.cpus = printable(&irq.cpus);
+    }
+    device
+}
+
+fn text(text: &mut Option<String>) {
+    *text = text.as_deref().map(printable);
+}
+
+fn by_name<V>(map: BTreeMap<String, V>) -> BTreeMap<String, V> {
+    map.into_iter().map(|(name, value)| (printable(&name), value)).collect()
+}
+
+fn texts_by_name(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    by_name(map).into_iter().map(|(name, value)| (name, printable(&value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Irq;
+
+    /// Text that clears a terminal.
+    fn wicked() -> String {
+        "\u{1b}[2J".to_owned()
+    }
+
+    #[test]
+    fn nothing_that_a_host_says_moves_the_cursor() {
+        let map = || BTreeMap::from([(wicked(), wicked())]);
+        let numbers = || Some(BTreeMap::from([(wicked(), 1)]));
+        let facts = HostFacts {
+            hostname: Some(wicked()),
+            kernel_command_line: Some(wicked()),
+            mitigations: Some(map()),
+            sysctls: map(),
+            cgroup: Some(CgroupLimits {
+                cpu_max: Some(wicked()),
+                memory_max: Some(wicked()),
+                cpus: Some(wicked()),
+            }),
+            device: Some(Device {
+                name: wicked(),
+                driver: Some(wicked()),
+                qdisc: Some(wicked()),
+                rps_cpus: Some(vec![wicked()]),
+                xps_cpus: Some(vec![wicked()]),
+                irqs: Some(vec![Irq { number: 1, name: Some(wicked()), cpus: wicked() }]),
+                offloads: Some(BTreeMap::from([(wicked(), true)])),
+                rings: numbers(),
+                coalescing: numbers(),
+                channels: numbers(),
+                ..Device::default()
+            }),
+            ..HostFacts::default()
+        };
+        let count = |facts: &HostFacts| format!("{facts:?}").matches("\\u{1b}").count();
+        assert_eq!(count(&facts), 20);
+        assert_eq!(count(&clean(facts)), 0);
+    }
+}

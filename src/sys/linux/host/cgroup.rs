@@ -1,0 +1,138 @@
+//! What the control groups of this process allow it (cgroups(7)), of either version.
+
+use std::fs;
+use std::path::Path;
+
+use super::read;
+use crate::sys::CgroupLimits;
+
+/// Where control groups are mounted: by convention, which all distributions keep.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// No limit, as version 2 writes it.
+const MAX: &str = "max";
+
+/// Version 1 writes the largest multiple of a page below 2⁶³ where there is no limit; arbitrary,
+/// half of that is more than anybody has.
+const UNLIMITED: u64 = 1 << 62;
+
+/// What this process may use; `None` where nobody says.
+#[must_use]
+pub fn cgroup_limits() -> Option<CgroupLimits> {
+    limits(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(MOUNT))
+}
+
+/// The limits of these groups, mounted here: each from whichever version has its controller.
+fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
+    let v2 = |file: &'static str| nearest(groups, "", mount, |folder| read(folder.join(file)));
+    let v1 = |controller, of: fn(&Path) -> Option<String>| {
+        nearest(groups, controller, &mount.join(controller), of)
+    };
+    let found = CgroupLimits {
+        cpu_max: v2("cpu.max").or_else(|| v1("cpu", quota)),
+        memory_max: v2("memory.max").or_else(|| v1("memory", memory)),
+        cpus: v2("cpuset.cpus.effective")
+            .or_else(|| v1("cpuset", |folder| read(folder.join("cpuset.effective_cpus")))),
+    };
+    (found != CgroupLimits::default()).then_some(found)
+}
+
+/// The nearest limit that is one, of the group with this controller or of those around it; `max`
+/// where none of them is limited. Version 2 has the empty name.
+fn nearest(
+    groups: &str,
+    controller: &str,
+    mount: &Path,
+    limit: impl Fn(&Path) -> Option<String>,
+) -> Option<String> {
+    let group = group(groups, controller)?;
+    // Of a group outside our namespace of groups (`/../…`) nothing is to be seen.
+    let group = group.strip_prefix('/').filter(|group| !group.starts_with(".."))?;
+    let folders = Path::new(group).ancestors().map(|group| mount.join(group));
+    let mut found = folders.filter_map(|folder| limit(&folder));
+    let first = found.next()?;
+    let is_one = |limit: &String| limit != MAX && !limit.starts_with("max ");
+    Some(if is_one(&first) { first } else { found.find(is_one).unwrap_or(first) })
+}
+
+/// The path of our group with this controller, of `/proc/self/cgroup`: lines of
+/// `number:controllers:path`.
+fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
+    groups.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        controllers.split(',').any(|found| found == controller).then_some(path)
+    })
+}
+
+/// Quota and period of version 1, written as version 2 does.
+fn quota(folder: &Path) -> Option<String> {
+    let quota = read(folder.join("cpu.cfs_quota_us"))?;
+    let period = read(folder.join("cpu.cfs_period_us"))?;
+    Some(if quota.starts_with('-') {
+        format!("{MAX} {period}")
+    } else {
+        format!("{quota} {period}")
+    })
+}
+
+/// The limit of memory of version 1, written as version 2 does.
+fn memory(folder: &Path) -> Option<String> {
+    let bytes = read(folder.join("memory.limit_in_bytes"))?;
+    let unlimited = bytes.parse::<u64>().ok()? >= UNLIMITED;
+    Some(if unlimited { MAX.to_owned() } else { bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let mount = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = mount.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{text}\n")).unwrap();
+        }
+        mount
+    }
+
+    #[test]
+    fn the_nearest_limit_counts() {
+        let mount = tree(&[
+            ("cpuset.cpus.effective", "0-7"),
+            ("ci.slice/cpu.max", "200000 100000"),
+            ("ci.slice/memory.max", "max"),
+            ("ci.slice/job/cpu.max", "max 100000"),
+            ("ci.slice/job/memory.max", "1073741824"),
+        ]);
+        let found = limits("0::/ci.slice/job\n", mount.path()).unwrap();
+        assert_eq!(found.cpu_max.as_deref(), Some("200000 100000"));
+        assert_eq!(found.memory_max.as_deref(), Some("1073741824"));
+        assert_eq!(found.cpus.as_deref(), Some("0-7"));
+    }
+
+    #[test]
+    fn version_1_is_told_in_the_words_of_version_2() {
+        let mount = tree(&[
+            ("cpu/a/cpu.cfs_quota_us", "-1"),
+            ("cpu/a/cpu.cfs_period_us", "100000"),
+            ("memory/b/memory.limit_in_bytes", "9223372036854771712"),
+            ("cpuset/cpuset.effective_cpus", "0-1"),
+        ]);
+        let groups = "4:memory:/b\n3:cpuset:/\n2:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/\n";
+        let found = limits(groups, mount.path()).unwrap();
+        assert_eq!(found.cpu_max.as_deref(), Some("max 100000"));
+        assert_eq!(found.memory_max.as_deref(), Some("max"));
+        assert_eq!(found.cpus.as_deref(), Some("0-1"));
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_made_up() {
+        let mount = tree(&[]);
+        assert_eq!(limits("0::/\n", mount.path()), None);
+        assert_eq!(limits("", mount.path()), None);
+        let outside = tree(&[("cpu.max", "1 2")]);
+        assert_eq!(limits("0::/../other\n", outside.path()), None);
+    }
+}

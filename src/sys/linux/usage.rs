@@ -1,0 +1,177 @@
+//! What a thread costs beside time: how often it gave its CPU away, and the instructions it took.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::FromRawFd;
+
+use super::check;
+use crate::sys::ContextSwitches;
+
+/// How often the calling thread has left its CPU so far: to wait, and because others wanted it
+/// (getrusage(2)).
+#[must_use]
+pub fn context_switches() -> Option<ContextSwitches> {
+    // SAFETY: rusage is made of integers only: all zeroes is a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a valid, writable rusage for the whole call.
+    check(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }).ok()?;
+    Some(ContextSwitches {
+        voluntary: u64::try_from(usage.ru_nvcsw).ok()?,
+        involuntary: u64::try_from(usage.ru_nivcsw).ok()?,
+    })
+}
+
+/// What perf_event_open(2) is asked, as `struct perf_event_attr` of
+/// `include/uapi/linux/perf_event.h` was first published (`PERF_ATTR_SIZE_VER0`): every kernel
+/// takes that.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Question {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    breakpoint_type: u32,
+    breakpoint_address: u64,
+}
+
+/// `PERF_TYPE_HARDWARE`.
+const HARDWARE: u32 = 0;
+
+/// `PERF_COUNT_HW_INSTRUCTIONS`.
+const INSTRUCTIONS: u64 = 1;
+
+/// `PERF_FORMAT_TOTAL_TIME_ENABLED` and `PERF_FORMAT_TOTAL_TIME_RUNNING`: how long it was asked to
+/// count, and how long it did.
+const TIMES: u64 = 1 | 2;
+
+/// The bits `exclude_kernel` and `exclude_hv`, counted from the first one.
+const EXCLUDE_KERNEL: u32 = 5;
+const EXCLUDE_HYPERVISOR: u32 = 6;
+
+/// `PERF_FLAG_FD_CLOEXEC`.
+const CLOSE_ON_EXEC: libc::c_ulong = 1 << 3;
+
+/// A bit field's bit: the first one is the lowest where memory begins with the lowest byte.
+const fn flag(bit: u32) -> u64 {
+    if cfg!(target_endian = "little") { 1 << bit } else { 1 << (u64::BITS - 1 - bit) }
+}
+
+/// Counts the instructions that one thread takes, by a counter of the CPU.
+#[derive(Debug)]
+pub struct InstructionCounter {
+    file: File,
+    with_kernel: bool,
+}
+
+impl InstructionCounter {
+    /// Counts those of the calling thread from now on; `None` where the CPU has no counter, as in
+    /// most virtual machines, or nobody may read it. Those in the kernel too, unless
+    /// `kernel.perf_event_paranoid` or a policy keeps them back.
+    #[must_use]
+    pub fn of_this_thread() -> Option<Self> {
+        Self::open(true).or_else(|| Self::open(false))
+    }
+
+    fn open(with_kernel: bool) -> Option<Self> {
+        let kernel = if with_kernel { 0 } else { flag(EXCLUDE_KERNEL) };
+        let question = Question {
+            kind: HARDWARE,
+            size: size_of::<Question>() as u32,
+            config: INSTRUCTIONS,
+            read_format: TIMES,
+            flags: kernel | flag(EXCLUDE_HYPERVISOR),
+            ..Question::default()
+        };
+        let (this_thread, any_cpu, no_group) = (0, -1, -1);
+        // SAFETY: `question` is a perf_event_attr of the size it names, which outlives the call.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_perf_event_open,
+                &raw const question,
+                this_thread,
+                any_cpu,
+                no_group,
+                CLOSE_ON_EXEC,
+            )
+        };
+        let fd = check(libc::c_int::try_from(fd).ok()?).ok()?;
+        // SAFETY: a file descriptor that was just opened, and that nobody else closes.
+        Some(Self { file: unsafe { File::from_raw_fd(fd) }, with_kernel })
+    }
+
+    /// Whether those in the kernel are counted too.
+    #[must_use]
+    pub const fn with_kernel(&self) -> bool {
+        self.with_kernel
+    }
+
+    /// Instructions so far; `None` where the counter was lent to others for a while, so that some
+    /// were missed.
+    #[must_use]
+    pub fn read(&self) -> Option<u64> {
+        let mut bytes = [0; 24];
+        let len = (&self.file).read(&mut bytes).ok()?;
+        (len == bytes.len()).then(|| counted(bytes)).flatten()
+    }
+}
+
+/// The count, where it counted all the time: three numbers, the count first.
+fn counted(bytes: [u8; 24]) -> Option<u64> {
+    let number = |at: usize| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+    let (count, enabled, running) = (number(0)?, number(8)?, number(16)?);
+    (running == enabled && running > 0).then_some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_gives_its_cpu_away() {
+        let before = context_switches().unwrap();
+        let (to, from) = std::sync::mpsc::channel();
+        let (back, answer) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            // Answers only once it was asked, so that one of both has waited each time.
+            while from.recv().is_ok() && back.send(()).is_ok() {}
+        });
+        for _ in 0..100 {
+            to.send(()).unwrap();
+            answer.recv().unwrap();
+        }
+        drop(to);
+        other.join().unwrap();
+        let after = context_switches().unwrap();
+        assert!(after.voluntary >= before.voluntary && after.involuntary >= before.involuntary);
+        let all = |switches: ContextSwitches| switches.voluntary + switches.involuntary;
+        assert!(all(after) > all(before));
+    }
+
+    #[test]
+    fn a_counter_that_was_lent_to_others_says_nothing() {
+        let bytes = |numbers: [u64; 3]| {
+            let mut bytes = [0; 24];
+            let places = bytes.chunks_mut(8);
+            places.zip(numbers).for_each(|(place, n)| place.copy_from_slice(&n.to_ne_bytes()));
+            bytes
+        };
+        assert_eq!(counted(bytes([12_345, 900, 900])), Some(12_345));
+        assert_eq!(counted(bytes([12_345, 900, 450])), None);
+        assert_eq!(counted(bytes([0, 0, 0])), None);
+    }
+
+    #[test]
+    fn instructions_are_counted_or_not_known() {
+        let Some(counter) = InstructionCounter::of_this_thread() else {
+            return eprintln!("SKIPPED: this CPU has no counter of instructions for us");
+        };
+        let Some(before) = counter.read() else { return eprintln!("SKIPPED: it is lent out") };
+        assert!(counter.read().is_none_or(|after| after > before));
+    }
+}

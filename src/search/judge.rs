@@ -16,6 +16,11 @@ const MOST_MISSED: f64 = 0.01;
 /// under way meanwhile. Arbitrary; as that of missed slots, and what makes a 99th percentile.
 const MOST_STALLED: f64 = 0.01;
 
+/// The share of a trial's time that stalls may take of what was to be sent, before nothing can be
+/// said of that rate. Arbitrary: as little as that changes nothing of what the target had to bear
+/// in the rest.
+const MOST_EXCUSED: f64 = 0.1;
+
 /// Replies that our own sockets may have dropped, and sends that the path may have refused before
 /// the path is what holds the generator back, as shares. Arbitrary: the contract's example of a
 /// loss that is too much.
@@ -56,7 +61,8 @@ fn share(part: Option<u64>, of: u64) -> Option<f64> {
     part.filter(|_| of > 0).map(|part| part as f64 / of as f64)
 }
 
-/// Whether the generator did less than it was asked for, and nothing below it kept it from that.
+/// Whether the generator did less than it was asked for, and neither what is below it nor a stall
+/// kept it from that.
 fn short_of(cell: &Cell, rate_pps: f64) -> bool {
     let attempted = cell.ledger.attempted;
     let refused = &cell.ledger.refused;
@@ -64,16 +70,20 @@ fn short_of(cell: &Cell, rate_pps: f64) -> bool {
     if held_back.is_some_and(|share| share > BAD_SHARE) {
         return false;
     }
+    let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
+    let stood_still = share(Some(cell.stalls.tx.total_ns), time).unwrap_or(0.0).min(MOST_EXCUSED);
     let schedule = cell.schedule.as_ref();
     let missed = schedule.and_then(|one| share(Some(one.missed), one.scheduled));
     let due = rate_pps * cell.elapsed_ns as f64 / 1e9;
     // Other paces do not send the same number each time. Of few, one more or less is none.
     let even = cell.pace.as_deref() == Some("even");
-    let fewer = even && (attempted as f64) < due * LEAST_SENT && due - attempted as f64 > 2.0;
+    let fewer = even
+        && (attempted as f64) < due * (LEAST_SENT - stood_still)
+        && due - attempted as f64 > 2.0;
     let exchange = cell.exchange.as_ref();
     let dropped = exchange.and_then(|one| share(one.own_drops, one.requests));
     fewer
-        || missed.is_some_and(|share| share > MOST_MISSED)
+        || missed.is_some_and(|share| share > MOST_MISSED + stood_still)
         || dropped.is_some_and(|share| share > BAD_SHARE)
 }
 
@@ -156,6 +166,14 @@ mod tests {
         assert!(!short_of(|_| {}));
         assert!(short_of(|cell| cell.ledger.attempted = 48_000));
         assert!(!short_of(|cell| cell.ledger.attempted = 49_500));
+        // 10 ms of half a second are 2 %, and explain no more than that.
+        let stall = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
+        let stalled = |attempted| {
+            let mut cell = cell();
+            (cell.ledger.attempted, cell.stalls.tx) = (attempted, stall.clone());
+            outcome(&cell, 100e3, &[]).short_of
+        };
+        assert!(!stalled(48_100) && stalled(47_900));
         assert!(!short_of(|cell| {
             (cell.ledger.attempted, cell.pace) = (48_000, Some("poisson".to_owned()));
         }));

@@ -133,7 +133,7 @@ fn one_is_could_not_read_what_it_was_given() {
         (write("text.json", "sent 100 = received 100"), "no JSON"),
         (write("iperf.json", r#"{"start": {}, "end": {}}"#), "no document of udperf"),
         (rig.edited("newer.json", |it| it["schema"] = json!("udperf/2")), "udperf/2"),
-        (rig.edited("sink.json", |it| it["kind"] = json!("sink")), "has no cells"),
+        (rig.edited("sink.json", |it| it["kind"] = json!("sink")), "it is of kind 'sink'"),
         (
             rig.edited("sums.json", |it| it["cells"][7]["ledger"]["received"] = json!(1)),
             "cell null/64/max (trial 7): sent = received + lost does not hold",

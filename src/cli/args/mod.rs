@@ -96,10 +96,11 @@ pub enum Command {
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: what ping and load need at the other end
     Echo(Box<EchoArgs>),
-    /// Two settings, measured in turns, then compared: flags, programs, or what is set up before
+    /// Measure two settings in turns, and judge the one by the other
     ///
-    /// Runs the command once with either set of flags, in random order within pairs, as many times
-    /// as --trials says, each in a process of its own; then judges B by A as udperf compare does.
+    /// Settings are flags, programs, or commands that are run before. Runs the command with either,
+    /// in random order within pairs, as many times as --trials says, each in a process of its own;
+    /// then judges B by A as udperf compare does.
     Ab(Box<AbArgs>),
     /// Verdict between stored runs: better, same, worse, or undecided
     ///

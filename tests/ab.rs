@@ -85,6 +85,12 @@ fn what_is_alike_is_the_same_and_teaches_the_noise() {
         (Some("compare"), Some("same"))
     );
     assert_eq!(found["cells"][0]["metrics"][0]["noise"], 0.0);
+    // A book of its own is begun where there is none.
+    let book = folder.path().join("book.json");
+    let named = ["--trials", "5", "--metric", "loss", "-J", "--noise", book.to_str().unwrap()];
+    let output = ab(&folder, &named, &QUICK);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert_eq!(document(&output)["learned"]["kept_in"].as_str(), book.to_str());
     // Runs of another time do not mix with these.
     let output = ab(&folder, &flags, &QUICK);
     assert_eq!(code(&output), Some(2));
@@ -183,7 +189,7 @@ fn a_run_that_fails_is_named_and_what_was_set_up_is_undone() {
 #[test]
 fn what_cannot_be_is_refused_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &[&str], &str); 8] = [
+    let cases: [(&[&str], &[&str], &str); 9] = [
         (&[], &["sink"], "ab cannot run 'sink'"),
         (&["--b", "--no-such-flag"], &QUICK, "B: unexpected argument '--no-such-flag'"),
         (&["--b", "-w 'x"], &QUICK, "quote that does not end"),
@@ -191,13 +197,17 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         (&["--b", "-J"], &["bench"], "give ab its own --trials"),
         (&["--setup-b", "ethtool -K eth0 gro off"], &QUICK, "add --undo-b"),
         (&["--metric", "sent"], &QUICK, "neither better nor worse"),
-        (&["--bin-b", "/no/such/udperf"], &QUICK, "cannot run /no/such/udperf"),
+        (&[], &["bench", "--html", "x.html"], "give ab its own --trials"),
+        (&["--bin-b", "/bin/true", "--b", "-q"], &QUICK, "give ab its own --trials"),
     ];
     for (flags, command, expected) in cases {
         let output = ab(&folder, flags, command);
         assert_eq!(code(&output), Some(2), "{flags:?}");
         assert!(stderr(&output).contains(expected), "{flags:?}: {}", stderr(&output));
     }
+    let output = ab(&folder, &["--bin-b", "/no/such/udperf"], &QUICK);
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("cannot run /no/such/udperf"), "{}", stderr(&output));
     assert!(!folder.path().join("udperf").exists());
 }
 

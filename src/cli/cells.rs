@@ -281,6 +281,20 @@ pub(crate) fn face(face: &'static str, error: &impl ToString) -> CliError {
     CliError::Face { face, reason: error.to_string() }
 }
 
+/// A flag that any signal to end sets, and nothing else: where something has to be put back, the
+/// program ends in its own time, which is short.
+pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    let all = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGQUIT];
+    #[cfg(not(unix))]
+    let all = [SIGINT, SIGTERM];
+    for signal in all {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signals)?;
+    }
+    Ok(stop)
+}
+
 /// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once.
 pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));

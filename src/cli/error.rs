@@ -71,6 +71,24 @@ pub enum CliError {
         /// What it said.
         why: String,
     },
+    /// A setting that could not be put back, as it cannot be read.
+    #[error(
+        "what {name} is now cannot be read ({why}), so it could not be put back; see sysctl -a"
+    )]
+    Sysctl {
+        /// Its name.
+        name: String,
+        /// What was said.
+        why: String,
+    },
+    /// A program that is not there.
+    #[error("cannot run {path}: {why}; name a udperf")]
+    Program {
+        /// As asked.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
     /// What was to be set up could not be.
     #[error("the setup of {side}, '{command}', failed: {why}")]
     Setup {
@@ -204,6 +222,8 @@ impl CliError {
             | Self::Compare(_)
             | Self::Store(_)
             | Self::Arm { .. }
+            | Self::Sysctl { .. }
+            | Self::Program { .. }
             | Self::Setup { .. }
             | Self::Undo { .. }
             | Self::Kept { .. }

@@ -30,8 +30,28 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, 
     Ok(Some((book, path.display().to_string())))
 }
 
+/// The same where it is to be learned: a file that is not there yet is an empty book.
+pub(crate) fn read_or_begin(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, CliError> {
+    match place(asked) {
+        Some(path) if asked.is_some() && !path.exists() => Ok(None),
+        _ => read(asked),
+    }
+}
+
+/// Finds out whether the book can be written, before anything is measured.
+pub(crate) fn check(asked: Option<&Path>) -> Result<(), CliError> {
+    target(asked).map(|_| ())
+}
+
 /// Puts the book to its place; `None` where none is wanted or there is no place.
 pub(crate) fn write(asked: Option<&Path>, book: &NoiseBook) -> Result<Option<String>, CliError> {
+    let Some((target, path)) = target(asked)? else { return Ok(None) };
+    target.write(&pretty(book))?;
+    Ok(Some(path.display().to_string()))
+}
+
+/// The file, which can be written; its folder is made where nobody named another one.
+fn target(asked: Option<&Path>) -> Result<Option<(Target, PathBuf)>, CliError> {
     let Some(path) = place(asked) else { return Ok(None) };
     if let (None, Some(folder)) = (asked, path.parent()) {
         std::fs::create_dir_all(folder).map_err(|source| CliError::File {
@@ -40,8 +60,7 @@ pub(crate) fn write(asked: Option<&Path>, book: &NoiseBook) -> Result<Option<Str
             source,
         })?;
     }
-    Target::check("noise", &path)?.write(&pretty(book))?;
-    Ok(Some(path.display().to_string()))
+    Ok(Some((Target::check("noise", &path)?, path)))
 }
 
 /// The file; `None`: none is wanted, or nobody knows where.

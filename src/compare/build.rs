@@ -1,14 +1,18 @@
 //! From the runs of two sides to the document of their comparison.
 
+use std::collections::BTreeSet;
+
 use super::differences::{of_hosts, of_scenarios};
-use super::document::{Applied, ComparedCell, Comparison, Difference, Judgement, Runs, Verdict};
+use super::document::{
+    Applied, ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict,
+};
 use super::error::CompareError;
 use super::judge::{Pair, Rules, judge};
 use super::noise::NoiseBook;
 use super::pairs::{Group, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use crate::report::document::{Cell, Host, Report, SCHEMA, Tool, Warning};
-use crate::report::metric::{Better, Metric};
+use crate::report::metric::{Better, Kind, Metric};
 
 /// The confidence of intervals; what is customary.
 const CONFIDENCE: f64 = 0.95;
@@ -65,18 +69,23 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
         let (base, new) = (list(&paired.only_base), list(&paired.only_new));
         return Err(CompareError::NothingInCommon { base, new });
     }
-    let (cells, family, noise_used) = cells(&facts, &paired)?;
+    let Judged { cells, family, noise_known, left_out } = cells(&facts, &paired)?;
+    let noise_used = noise_known.0 > 0;
     let mut differences = of_hosts(base, new);
     differences.extend(asked);
     let fewest = |(base, new): &(Group<'_>, Group<'_>)| base.runs.len().min(new.runs.len());
     let fewest = paired.both.iter().map(fewest).min().unwrap_or(0);
-    let interleaved = interleaved(base, new);
+    let interleaved = facts.kind == "ab" || interleaved(base, new);
     let needed = runs_needed(family, facts.rules.alpha);
-    let doubts = Doubts { fewest, needed, interleaved, noise_used };
+    let doubts = Doubts { fewest, needed, interleaved, noise_known, left_out };
     Ok(Comparison {
         schema: SCHEMA.to_owned(),
         kind: facts.kind.to_owned(),
-        verdict: Verdict::of(cells.iter().map(|cell| cell.verdict)),
+        verdict: {
+            // A cell that is missing may have been worse.
+            let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
+            Verdict::of(cells.iter().map(|cell| cell.verdict).chain(missing))
+        },
         rules: Applied {
             alpha: facts.rules.alpha,
             confidence: CONFIDENCE,
@@ -133,17 +142,41 @@ fn in_words(differences: &[Difference]) -> String {
     differences.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// All cells judged, how many comparisons that took, and whether the machine's noise was known.
-fn cells(
-    facts: &Facts<'_>,
-    paired: &Paired<'_>,
-) -> Result<(Vec<ComparedCell>, usize, bool), CompareError> {
+/// All cells, judged.
+struct Judged {
+    cells: Vec<ComparedCell>,
+    /// How many comparisons chance could have moved.
+    family: usize,
+    /// How many of all had the noise of the machine to go by, and how many there are.
+    noise_known: (usize, usize),
+    /// Metrics that could not be compared at all, and why.
+    left_out: Vec<(&'static str, &'static str)>,
+}
+
+fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError> {
     let mut pairs = Vec::new();
     let mut of_cell = Vec::new();
-    for (at, (base, new)) in paired.both.iter().enumerate() {
-        for metric in facts.metrics.iter().copied() {
-            let known = figures(metric, base).zip(figures(metric, new));
-            let Some((base_runs, new_runs)) = known else { continue };
+    let mut left_out = Vec::new();
+    for metric in facts.metrics.iter().copied().filter(|one| one.better != Better::Neither) {
+        let all = known(metric, paired);
+        let of_any = |side: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| {
+            all.iter().any(|(_, runs)| !side(runs).is_empty())
+        };
+        let (of_base, of_new) = (of_any(|(base, _)| base), of_any(|(_, new)| new));
+        if metric.kind == Kind::Number && of_base != of_new {
+            let side = if of_base { "the base" } else { "the new runs" };
+            left_out.push((metric.name, side));
+            continue;
+        }
+        if metric.name == INSTRUCTIONS && instructions_kinds(paired).len() > 1 {
+            left_out.push((
+                metric.name,
+                "runs of user and of user+kernel instructions, but not of either",
+            ));
+            continue;
+        }
+        for (at, (base_runs, new_runs)) in all {
+            let (base, new) = &paired.both[at];
             let noise = noise(facts, metric, base, new);
             pairs.push(Pair { metric, base: base_runs, new: new_runs, noise });
             of_cell.push(at);
@@ -153,7 +186,8 @@ fn cells(
         let names: Vec<_> = facts.metrics.iter().map(|metric| metric.name).collect();
         return Err(CompareError::NothingKnown { asked: names.join(", ") });
     }
-    let noise_used = pairs.iter().any(|pair| pair.noise.is_some());
+    let with_noise = pairs.iter().filter(|pair| !pair.noise.is_empty()).count();
+    let noise_known = (with_noise, pairs.len());
     let mut judged: Vec<Vec<Judgement>> = paired.both.iter().map(|_| Vec::new()).collect();
     let (all, family) = judge(&pairs, facts.rules);
     for (at, judgement) in of_cell.iter().zip(all) {
@@ -166,18 +200,31 @@ fn cells(
         metrics,
     };
     let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty()).map(cell);
-    Ok((cells.collect(), family, noise_used))
+    Ok(Judged { cells: cells.collect(), family, noise_known, left_out })
 }
 
-/// The figure of each run in which it is known; `None` where it is known of none, or says nothing
-/// of such cells.
-fn figures(metric: &Metric, group: &Group<'_>) -> Option<Vec<f64>> {
-    if metric.better == Better::Neither || !group.runs.iter().any(|cell| metric.suits(cell)) {
-        return None;
-    }
-    let known = |cell: &&Cell| (metric.of)(cell).filter(|figure| figure.is_finite());
-    let figures: Vec<f64> = group.runs.iter().filter_map(known).collect();
-    (!figures.is_empty()).then_some(figures)
+/// The figures of both sides in all cells that the metric says something of, or, as with
+/// `--fail-if`, in all where there is no such; without cells in which neither side knows any.
+fn known(metric: &Metric, paired: &Paired<'_>) -> Vec<(usize, (Vec<f64>, Vec<f64>))> {
+    let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
+    let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);
+    let any = paired.both.iter().any(suited);
+    let figures = |group: &Group<'_>| -> Vec<f64> {
+        group.runs.iter().filter_map(|cell| (metric.of)(cell)).filter(|run| !run.is_nan()).collect()
+    };
+    let all = paired.both.iter().enumerate().filter(|(_, pair)| !any || suited(pair));
+    let all = all.map(|(at, (base, new))| (at, (figures(base), figures(new))));
+    all.filter(|(_, (base, new))| !base.is_empty() || !new.is_empty()).collect()
+}
+
+/// The metric of which there are two kinds: a name of `report::metric`.
+const INSTRUCTIONS: &str = "instructions_per_datagram";
+
+/// What was counted as instructions, in all runs.
+fn instructions_kinds<'a>(paired: &'a Paired<'_>) -> BTreeSet<&'a str> {
+    let groups = paired.both.iter().flat_map(|(base, new)| [base, new]);
+    let cells = groups.flat_map(|group| &group.runs);
+    cells.filter_map(|cell| cell.tx.instructions_kind.as_deref()).collect()
 }
 
 /// What the machine makes of nothing, in either cell.
@@ -186,14 +233,13 @@ fn noise(
     metric: &Metric,
     base: &Group<'_>,
     new: &Group<'_>,
-) -> Option<(super::document::EffectKind, f64)> {
-    let (book, _) = facts.noise?;
+) -> Vec<(EffectKind, f64)> {
+    let Some((book, _)) = facts.noise else { return Vec::new() };
     let of = |side: Side<'_>, id: &str| {
         let floor = book.of(side.reports.first()?, id, metric.name)?;
         Some((floor.kind, floor.noise))
     };
-    let known = [of(facts.base, base.id), of(facts.new, new.id)];
-    known.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
+    [of(facts.base, base.id), of(facts.new, new.id)].into_iter().flatten().collect()
 }
 
 fn runs<'a>(side: Side<'_>, groups: impl Iterator<Item = &'a Group<'a>>) -> Runs {
@@ -223,16 +269,18 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
     // RFC 3339 in UTC sorts as it reads.
     all.sort();
     let turns = all.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
-    turns > 1 && turns >= base.len().min(new.len()) / 2
+    let fewer = base.len().min(new.len());
+    fewer > 1 && turns >= fewer
 }
 
 /// What was found out on the way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Doubts {
     fewest: usize,
     needed: usize,
     interleaved: bool,
-    noise_used: bool,
+    noise_known: (usize, usize),
+    left_out: Vec<(&'static str, &'static str)>,
 }
 
 /// What makes a comparison unfit to trust.
@@ -247,7 +295,7 @@ fn warnings(
         warnings.push(Warning { code: code.to_owned(), message });
     };
     let differs = |name: &str| differences.iter().any(|found| found.what == name);
-    let Doubts { fewest, needed, interleaved, noise_used } = doubts;
+    let Doubts { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } = doubts;
     if fewest < needed {
         let message = format!(
             "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
@@ -260,10 +308,25 @@ fn warnings(
                        changed in between counts as the effect; udperf ab takes turns";
         warn("not_interleaved", message.to_owned());
     }
-    if !noise_used && fewest >= needed {
-        let message = "what this machine makes of runs that are all alike is not known, so only \
-                       the tolerance counts; udperf ab without --a and --b learns it";
-        warn("noise_unknown", message.to_owned());
+    if with_noise < all && fewest >= needed {
+        let of = if with_noise == 0 {
+            "".to_owned()
+        } else {
+            format!(" of {} of {all} figures", all - with_noise)
+        };
+        let message = format!(
+            "what this machine makes of runs that are all alike is not known{of}, so only the \
+             tolerance counts there; udperf ab without --a and --b learns it"
+        );
+        warn("noise_unknown", message);
+    }
+    for (metric, side) in left_out {
+        warn("left_out", format!("{metric} is not compared: it is known of {side} alone"));
+    }
+    if !paired.only_base.is_empty() {
+        let message = "cells of the base are missing in the new runs, which leaves the whole \
+                       undecided; measure them, too";
+        warn("missing_cells", message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
         let message = "the two are of different machines, which may be all that differs";

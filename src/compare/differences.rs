@@ -27,7 +27,7 @@ const NOT_OF_THE_SCENARIO: [&str; 4] =
     ["scenario.trials", "scenario.seed", "scenario.port", "scenario.ports"];
 
 /// Values by where they stand; several where runs differ.
-type Facts = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// What differs in host and program.
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
@@ -51,10 +51,15 @@ pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference>
             let whole = serde_json::json!({ "kind": report.kind, "scenario": report.scenario });
             flatten("", &whole, &mut facts);
         }
-        facts.retain(|what, _| !NOT_OF_THE_SCENARIO.contains(&what.as_str()));
+        facts.retain(|what, _| is_of_the_scenario(what));
         facts
     };
     differences(&facts(base), &facts(new))
+}
+
+/// Whether another value makes another scenario.
+pub(super) fn is_of_the_scenario(what: &str) -> bool {
+    !NOT_OF_THE_SCENARIO.contains(&what)
 }
 
 /// `host.peer` is a host of its own.
@@ -77,7 +82,7 @@ fn differences(base: &Facts, new: &Facts) -> Vec<Difference> {
 
 /// All values of a tree by their paths. What is unknown or empty is left out: documents of an
 /// older udperf do not have all that newer ones have.
-fn flatten(path: &str, value: &Value, facts: &mut Facts) {
+pub(super) fn flatten(path: &str, value: &Value, facts: &mut Facts) {
     let mut note = |text: String| {
         facts.entry(path.to_owned()).or_default().insert(text);
     };

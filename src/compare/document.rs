@@ -89,7 +89,7 @@ pub struct Applied {
     pub family: u64,
     /// How many runs a side it takes to tell anything in a family of that size.
     pub runs_needed: u64,
-    /// Where the noise of this machine was learned; `null`: nowhere.
+    /// Where the noise of this machine is kept, if any of it was used; `null`: none was.
     pub noise_from: Option<String>,
 }
 
@@ -166,7 +166,7 @@ pub struct Judgement {
     pub base: Sample,
     /// The new runs.
     pub new: Sample,
-    /// How they differ; `null` where there is nothing to compare.
+    /// How they differ; `null` where one side has no figure, or one beyond all measure.
     pub effect: Option<Effect>,
     /// Probability of such a difference, or a larger one, between runs that are all alike (Mann and
     /// Whitney, two-sided).
@@ -186,8 +186,9 @@ pub struct Judgement {
 /// One figure in all runs of one side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
-    /// Each run's, in the order they ran.
-    pub runs: Vec<f64>,
+    /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
+    /// that falls among what was lost.
+    pub runs: Vec<Option<f64>>,
     /// Their median; of shares, their mean, which sees what only some runs have.
     pub center: Option<f64>,
 }

@@ -10,7 +10,7 @@ use crate::report::document::{Host, SCHEMA, Tool, Warning};
 /// Ten runs around this, a little apart from each other.
 fn runs(around: f64, apart: f64) -> Sample {
     let runs = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
-    Sample { runs: runs.map(|step| around + step * apart).to_vec(), center: Some(around) }
+    Sample { runs: runs.map(|step| Some(around + step * apart)).to_vec(), center: Some(around) }
 }
 
 /// A metric's name, its unit and which way it is better.

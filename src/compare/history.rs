@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 pub use faces::{csv, html, markdown, text};
 
+use super::stats;
 use super::store::Stored;
 use crate::report::document::{Cell, Host, Report};
 use crate::report::metric::Metric;
@@ -223,12 +224,7 @@ impl Series {
 
 fn median(mut known: Vec<f64>) -> Option<f64> {
     known.sort_by(f64::total_cmp);
-    let middle = known.len() / 2;
-    match known.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(known[middle]),
-        _ => Some(f64::midpoint(known[middle - 1], known[middle])),
-    }
+    stats::median(&known)
 }
 
 #[cfg(test)]

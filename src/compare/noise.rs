@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::differences::{Facts, flatten, is_of_the_scenario};
 use super::document::EffectKind;
 use super::judge::effect;
 use super::pairs::groups;
@@ -71,6 +72,11 @@ impl NoiseBook {
                         && floor.metric == metric.name
                 };
                 let Some((kind, noise)) = noise(metric, &runs) else { continue };
+                // What was learned from more runs is known better.
+                let more = |floor: &&Floor| known(floor) && floor.runs > runs.len() as u64;
+                if self.floors.iter().any(|floor| more(&floor)) {
+                    continue;
+                }
                 self.floors.retain(|floor| !known(floor));
                 learned.push(Floor {
                     host: host.clone(),
@@ -88,7 +94,7 @@ impl NoiseBook {
         learned
     }
 
-    /// What is known of this cell, where both sides ran on that machine and were asked that.
+    /// What is known of this cell on the machine of this report, where it was asked that.
     pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&Floor> {
         let (host, scenario) = (host_key(&report.host), scenario_key(report));
         self.floors.iter().find(|floor| {
@@ -102,14 +108,16 @@ impl NoiseBook {
 
 /// How far two random halves come to lie from each other; `None` of too few runs to halve.
 fn noise(metric: &Metric, runs: &[f64]) -> Option<(EffectKind, f64)> {
-    /// Two runs a half. Arbitrary: fewer have no middle.
-    const FEWEST: usize = 4;
-    if runs.len() < FEWEST {
+    /// Four runs a half: what it takes at least to tell anything (`runs_needed`). Arbitrary: fewer
+    /// have too few halves to say how far they come to lie apart.
+    const FEWEST: usize = 8;
+    if runs.len() < FEWEST || runs.iter().any(|run| !run.is_finite()) {
         return None;
     }
     let kind = effect(metric.kind, runs, runs)?.kind;
     let distance = |a: &[f64], b: &[f64]| super::judge::distance(kind, a, b);
-    split_noise(runs, distance).map(|noise| (kind, noise))
+    let noise = split_noise(runs, distance).filter(|noise| noise.is_finite());
+    noise.map(|noise| (kind, noise))
 }
 
 /// The same machine has the same name, CPUs, and number of these.
@@ -121,14 +129,13 @@ fn host_key(host: &Host) -> String {
 
 /// What was asked, but for what cells are named by, and how often. A checksum: these are long.
 fn scenario_key(report: &Report) -> String {
-    let mut scenario = report.scenario.clone();
-    if let Some(fields) = scenario.as_object_mut() {
-        for name in ["sizes", "engines", "rates", "trials", "seed", "port", "ports"] {
-            fields.remove(name);
-        }
-    }
-    // Maps are sorted by name, so that equal ones are written alike.
-    format!("{} {:08x}", report.kind, crc32fast::hash(scenario.to_string().as_bytes()))
+    let mut facts = Facts::new();
+    flatten("scenario", &report.scenario, &mut facts);
+    let of_cells = ["scenario.sizes", "scenario.engines", "scenario.rates"];
+    facts.retain(|what, _| !of_cells.contains(&what.as_str()) && is_of_the_scenario(what));
+    // Sorted by name, and without what is unknown or empty: a field that a later udperf adds makes
+    // no other scenario.
+    format!("{} {:08x}", report.kind, crc32fast::hash(format!("{facts:?}").as_bytes()))
 }
 
 #[cfg(test)]
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_learned_is_known_of_that_machine_alone() {
-        let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0]);
+        let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0, 100.0, 102.0]);
         let all: Vec<&Report> = runs.iter().collect();
         let metrics = [Metric::named("rx_pps").unwrap()];
         let mut book = NoiseBook::default();
@@ -156,8 +163,12 @@ mod tests {
         book.learn(&all, &metrics, "2026-07-19T12:00:00Z");
         assert_eq!(book.floors.len(), 1);
         let floor = book.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
-        assert_eq!((floor.runs, floor.kind), (6, EffectKind::Ratio));
+        assert_eq!((floor.runs, floor.kind), (8, EffectKind::Ratio));
         assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
+        // Fewer runs know it less well.
+        let mut more = book.clone();
+        more.floors[0].runs = 9;
+        assert!(more.learn(&all, &metrics, "").is_empty() && more.floors.len() == 1);
         let mut other = runs[0].clone();
         other.host.hostname = Some("another".to_owned());
         assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
@@ -168,7 +179,7 @@ mod tests {
 
     #[test]
     fn too_few_runs_teach_nothing() {
-        let runs = reports(&[100.0, 104.0, 98.0]);
+        let runs = reports(&[100.0, 104.0, 98.0, 99.0, 101.0, 103.0, 98.0]);
         let all: Vec<&Report> = runs.iter().collect();
         let mut book = NoiseBook::default();
         book.learn(&all, &[Metric::named("rx_pps").unwrap()], "");

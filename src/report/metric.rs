@@ -158,10 +158,18 @@ pub static METRICS: [Metric; 38] = [
     }),
     count("timeouts", |c| Some(c.exchange.as_ref()?.timeouts as f64)),
     count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
-    count("errors", |c| Some(c.exchange.as_ref()?.errors.values().sum::<u64>() as f64)),
+    count("errors", |c| {
+        Some(
+            c.exchange
+                .as_ref()?
+                .errors
+                .values()
+                .fold(0, |sum: u64, count| sum.saturating_add(*count)) as f64,
+        )
+    }),
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
-    count("stalls", |c| Some((c.stalls.tx.count + c.stalls.rx.as_ref()?.count) as f64)),
+    count("stalls", |c| Some(c.stalls.tx.count.saturating_add(c.stalls.rx.as_ref()?.count) as f64)),
     metric("syscalls_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.syscalls),
     metric("context_switches_per_datagram", Kind::Number, Cells::All, |c| {
         c.per_datagram.context_switches

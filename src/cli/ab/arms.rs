@@ -28,13 +28,13 @@ pub(super) struct Side {
 const COMMANDS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Flags that the runs' own documents, or the number of runs, hang on.
-const OWN: &str = "-J, --csv, --hdr, --fail-if and --trials are for a run by itself; leave them \
-                   away, and give ab its own --trials and -J";
+const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; leave them \
+                   away, and give ab its own --trials, -q and -J";
 
 /// Both.
 pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
     let own = std::env::current_exe()
-        .map_err(|error| CliError::Contradiction(format!("cannot find this program: {error}")))?;
+        .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
     let word = args.command.first().map_or("", String::as_str);
     if !COMMANDS.contains(&word) {
         let why = format!("ab cannot run '{word}'; name one of {} after --", COMMANDS.join(", "));
@@ -66,10 +66,8 @@ pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
 
 /// The same file wherever children run; a bare name would be looked for in PATH.
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    std::fs::canonicalize(path).map_err(|error| {
-        let why = format!("cannot run {}: {}; name a udperf", path.display(), error.kind());
-        CliError::Contradiction(why)
-    })
+    std::fs::canonicalize(path)
+        .map_err(|error| CliError::Program { path: path.to_owned(), why: error.kind().to_string() })
 }
 
 impl Side {
@@ -98,11 +96,12 @@ impl Side {
     /// Finds what this program would not understand, before anything runs. Another one may
     /// understand more.
     fn check(&self) -> Result<(), CliError> {
-        if self.is_other {
+        let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
+        let parsed = Cli::try_parse_from(words);
+        if self.is_other && parsed.is_err() {
             return Ok(());
         }
-        let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
-        let cli = Cli::try_parse_from(words).map_err(|error| {
+        let cli = parsed.map_err(|error| {
             let text = error.to_string();
             let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
             CliError::Contradiction(format!(
@@ -118,9 +117,11 @@ impl Side {
             _ => return Ok(()),
         };
         let output = &cells.output;
-        let files = [&output.json, &output.csv, &output.hdr];
+        let files =
+            [&output.json, &output.csv, &output.hdr, &output.markdown, &output.html, &output.junit];
         if files.iter().any(|file| file.is_some())
             || !output.fail_if.is_empty()
+            || output.quiet
             || cells.trials != 1
         {
             return Err(CliError::Contradiction(OWN.to_owned()));

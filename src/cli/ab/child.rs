@@ -52,9 +52,11 @@ pub(super) fn run(
             Ok(Some(report))
         }
         _ => {
-            let last = stderr.trim().lines().last().unwrap_or_default();
-            let last = last.trim_start_matches("udperf: ").trim_start_matches("error: ");
-            Err(fails(if last.is_empty() { status.to_string() } else { last.to_owned() }))
+            // Usage errors go on with advice; what is wrong comes first.
+            let said = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
+            let why = said("error: ").or_else(|| said("udperf: "));
+            let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
+            Err(fails(if why.is_empty() { status.to_string() } else { why.to_owned() }))
         }
     }
 }

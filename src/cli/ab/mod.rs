@@ -9,16 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::args::AbArgs;
-use super::cells::{now, stop_on_signals, tool};
+use super::cells::{now, stop_gently, tool};
 use super::compare::{Faces, exit, host, metrics, rules};
 use super::error::{CliError, Exit};
 use super::output::{complain, pretty};
 use super::{noise, progress};
-use crate::compare::noise::NoiseBook;
 use crate::compare::order::{Arm, order};
-use crate::compare::{self, Comparison, Learned};
+use crate::compare::{self, Learned};
 use crate::report::document::Report;
-use crate::report::metric::Metric;
 use crate::run::{Observer, Progress};
 use arms::{Side, sides};
 use setup::Setup;
@@ -30,8 +28,12 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     let metrics = metrics(&args.verdict)?;
     let faces = Faces::check(&args.output)?;
     let keep = args.keep.as_deref().map(Keep::new).transpose()?;
-    let known = noise::read(args.verdict.noise.as_deref())?;
-    let stop = stop_on_signals()?;
+    let known = noise::read_or_begin(args.verdict.noise.as_deref())?;
+    let is_alike = sides[0].is_like(&sides[1]);
+    if is_alike {
+        noise::check(args.verdict.noise.as_deref())?;
+    }
+    let stop = stop_gently()?;
     let host = host();
     let mut bench = Bench {
         setups: [sides[0].setup()?, sides[1].setup()?],
@@ -58,27 +60,19 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         any_scenario: true,
         noise: known.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;
-    if is_complete && bench.sides[0].is_like(&bench.sides[1]) {
+    let mut kept = Ok(None);
+    if is_complete && is_alike {
         let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
-        let book = known.map(|(book, _)| book).unwrap_or_default();
-        learn(&mut comparison, book, &all, &metrics, args)?;
+        let mut book = known.map(|(book, _)| book).unwrap_or_default();
+        let floors = book.learn(&all, &metrics, &comparison.started_at);
+        kept = noise::write(args.verdict.noise.as_deref(), &book);
+        let kept_in = kept.as_ref().ok().cloned().flatten();
+        comparison.learned = Some(Learned { kept_in, floors });
     }
     faces.show(&comparison, &args.output, &args.verdict)?;
+    // A book that cannot be written does not take the verdict along.
+    kept?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
-}
-
-/// Keeps what this machine makes of runs that are all alike.
-fn learn(
-    comparison: &mut Comparison,
-    mut book: NoiseBook,
-    all: &[&Report],
-    metrics: &[&'static Metric],
-    args: &AbArgs,
-) -> Result<(), CliError> {
-    let floors = book.learn(all, metrics, &comparison.started_at);
-    let kept_in = noise::write(args.verdict.noise.as_deref(), &book)?;
-    comparison.learned = Some(Learned { kept_in, floors });
-    Ok(())
 }
 
 /// All that is measured.
@@ -121,7 +115,7 @@ impl Bench {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let standing = self.setups[at].as_ref().map(Setup::apply).transpose()?;
+        let standing = self.setups[at].as_ref().map(|setup| setup.apply(stop)).transpose()?;
         let report = child::run(&self.sides[at], self.runs[at].len() + 1, stop);
         let undone = standing.map_or(Ok(()), setup::Standing::undo);
         if let (Err(_), Err(also)) = (&report, &undone) {

@@ -1,9 +1,20 @@
 //! Commands before each run, and what undoes them: always, whatever happens in between.
 
-use std::process::{Command, Stdio};
+use std::io::{self, Read, Seek};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::cli::error::CliError;
 use crate::cli::output::complain;
+
+/// How often a command is looked after. Arbitrary: nobody notices.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Whatever interrupts the program shall not interrupt what puts things back: a shell hands what it
+/// ignores on to the commands that it runs (POSIX, sh, trap).
+const IN_PEACE: &str = "trap '' HUP INT QUIT TERM\n";
 
 /// What is set up for one side.
 #[derive(Debug)]
@@ -36,16 +47,21 @@ impl Setup {
         Ok(Self { side, command: command.to_owned(), undo })
     }
 
+    /// Undoes what the command did, whatever interrupts the program meanwhile.
+    fn put_back(&self) -> Result<(), String> {
+        shell(&format!("{IN_PEACE}{}", self.undo), None)
+    }
+
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
-    pub(super) fn apply(&self) -> Result<Standing<'_>, CliError> {
+    pub(super) fn apply(&self, stop: &AtomicBool) -> Result<Standing<'_>, CliError> {
         let standing = Standing { setup: self, is_undone: false };
-        match shell(&self.command) {
+        match shell(&self.command, Some(stop)) {
             Ok(()) => Ok(standing),
             Err(why) => {
-                let undone = standing.undo();
-                let also = match undone {
+                let undo = self.undo.clone();
+                let also = match standing.undo() {
                     Ok(()) => "it was undone".to_owned(),
-                    Err(error) => error.to_string(),
+                    Err(_) => format!("undoing it failed, too ('{undo}'): see what is left of it"),
                 };
                 let (side, command) = (self.side, self.command.clone());
                 Err(CliError::Setup { side, command, why: format!("{why}; {also}") })
@@ -58,7 +74,7 @@ impl Standing<'_> {
     /// Undoes it.
     pub(super) fn undo(mut self) -> Result<(), CliError> {
         self.is_undone = true;
-        shell(&self.setup.undo).map_err(|why| CliError::Undo {
+        self.setup.put_back().map_err(|why| CliError::Undo {
             side: self.setup.side,
             command: self.setup.undo.clone(),
             why,
@@ -69,30 +85,49 @@ impl Standing<'_> {
 impl Drop for Standing<'_> {
     fn drop(&mut self) {
         if !self.is_undone
-            && let Err(why) = shell(&self.setup.undo)
+            && let Err(why) = self.setup.put_back()
         {
             complain(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
         }
     }
 }
 
-/// Runs it by sh(1); what it prints is kept out of the result.
-fn shell(command: &str) -> Result<(), String> {
-    let output = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("sh cannot be run: {error}"))?;
-    if output.status.success() {
+/// Runs it by sh(1), until it ends or is interrupted. What it prints is kept out of the result, and
+/// in no pipe: a server that it starts would keep that open.
+fn shell(command: &str, stop: Option<&AtomicBool>) -> Result<(), String> {
+    let (status, said) =
+        run(command, stop).map_err(|error| format!("sh cannot be run: {error}"))?;
+    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) && !status.success() {
+        return Err("interrupted".to_owned());
+    }
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
     let last = said.trim().lines().last().unwrap_or_default();
-    Err(if last.is_empty() {
-        output.status.to_string()
-    } else {
-        format!("{}: {last}", output.status)
-    })
+    Err(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
+}
+
+fn run(command: &str, stop: Option<&AtomicBool>) -> io::Result<(ExitStatus, String)> {
+    let mut said = tempfile::tempfile()?;
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.try_clone()?)
+        .spawn()?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            child.kill()?;
+        }
+        thread::sleep(LOOK);
+    };
+    let mut bytes = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut bytes)?;
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What puts back what `sysctl -w a.b=c` sets, from how it is now.
@@ -108,12 +143,7 @@ fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
     let mut undo = vec!["sysctl".to_owned(), "-q".to_owned(), "-w".to_owned()];
     for name in settings {
         let output = Command::new("sysctl").args(["-n", &name]).stdin(Stdio::null()).output();
-        let fails = |why: String| {
-            CliError::Contradiction(format!(
-                "--setup-{lower} '{command}': what {name} is now cannot be read ({why}), so it \
-                 could not be put back"
-            ))
-        };
+        let fails = |why: String| CliError::Sysctl { name: name.clone(), why };
         let output = output.map_err(|error| fails(format!("sysctl: {error}")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -142,6 +172,10 @@ fn sysctls(command: &str) -> Option<Vec<String>> {
             "-w" | "-q" | "-qw" | "-wq" | "--write" | "--quiet" => {}
             word => {
                 let (name, _) = word.split_once('=').filter(|_| !word.starts_with('-'))?;
+                // These set more than what they read.
+                if name.contains('*') || name.split(['.', '/']).any(|part| part == "all") {
+                    return None;
+                }
                 names.push(name.trim().to_owned());
             }
         }
@@ -168,6 +202,8 @@ mod tests {
             "sysctl -w a.b=1 && true",
             "sysctl",
             "sysctl -w a.b=$(cat x)",
+            "sysctl -w net.ipv4.conf.all.rp_filter=0",
+            "sysctl -w net.ipv4.conf.*.rp_filter=0",
             "",
         ] {
             assert_eq!(names(other), None, "{other}");
@@ -183,15 +219,33 @@ mod tests {
         let say = |word: &str| format!("echo {word} >> {}", log.display());
         let read = || std::fs::read_to_string(&log).unwrap();
         let setup = Setup::new("A", &say("up"), Some(&say("down"))).unwrap();
-        setup.apply().unwrap().undo().unwrap();
+        let stop = AtomicBool::new(false);
+        setup.apply(&stop).unwrap().undo().unwrap();
         assert_eq!(read(), "up\ndown\n");
-        drop(setup.apply().unwrap());
+        drop(setup.apply(&stop).unwrap());
         assert_eq!(read(), "up\ndown\nup\ndown\n");
         // Half way is undone, too.
         let half =
             Setup::new("A", &format!("{}; exit 7", say("half")), Some(&say("down"))).unwrap();
-        let error = half.apply().unwrap_err().to_string();
+        let error = half.apply(&stop).unwrap_err().to_string();
         assert!(error.contains("7") && error.contains("it was undone"), "{error}");
         assert_eq!(read(), "up\ndown\nup\ndown\nhalf\ndown\n");
+        // Nor does an interrupted one stay, or keep anybody waiting.
+        stop.store(true, Ordering::Relaxed);
+        let long = Setup::new("A", &format!("{}; sleep 600", say("long")), Some(&say("down")));
+        let error = long.unwrap().apply(&stop).unwrap_err().to_string();
+        assert!(error.contains("interrupted"), "{error}");
+        assert!(read().ends_with("down\n"), "{}", read());
+    }
+
+    #[test]
+    fn what_a_setup_starts_may_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let start = format!("sleep 600 & echo $! > {}", pid.display());
+        let kill = format!("kill $(cat {})", pid.display());
+        let setup = Setup::new("A", &start, Some(&kill)).unwrap();
+        // Held by what was started, a pipe would keep this waiting for ten minutes.
+        setup.apply(&AtomicBool::new(false)).unwrap().undo().unwrap();
     }
 }

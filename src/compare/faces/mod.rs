@@ -6,9 +6,8 @@ pub mod junit;
 pub mod markdown;
 
 /// The least and the largest run; `None` where there is none, or one that is no number.
-fn ends(runs: &[f64]) -> Option<(f64, f64)> {
-    let finite = !runs.is_empty() && runs.iter().all(|run| run.is_finite());
-    let low = runs.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = runs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    finite.then_some((low, high))
+fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
+    let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
+    let low = runs.iter().copied().min_by(f64::total_cmp)?;
+    Some((low, runs.iter().copied().max_by(f64::total_cmp)?))
 }

@@ -25,7 +25,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Median of `b` over that of `a`; `None` where there is nothing to divide, or to divide by.
+/// Median of `b` over that of `a`; `None` where there is nothing to divide, or to divide by. If that
+/// is so in some resamples only, leaving those out would narrow the interval.
 #[must_use]
 pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     let (a, b) = (super::sorted(a.to_vec()), super::sorted(b.to_vec()));
@@ -36,7 +37,7 @@ pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
         let a = resampled_median(&a, &mut counts, &mut rng);
         ratio(a, resampled_median(&b, &mut counts, &mut rng))
     };
-    interval(value, (0..RESAMPLES).filter_map(resample).collect())
+    interval(value, (0..RESAMPLES).map(resample).collect::<Option<_>>()?)
 }
 
 /// Mean of `b` less that of `a`; `None` where one of them is empty.
@@ -116,6 +117,9 @@ mod tests {
         assert_eq!((found.value, found.low, found.high), (0.9, 0.9, 0.9));
         assert_eq!(ratio_of_medians(&[0.0], &[1.0]), None);
         assert_eq!(ratio_of_medians(&[], &[1.0]), None);
+        // In some resamples, the median of these is 0.
+        let some = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        assert_eq!(ratio_of_medians(&some, &[1.0; 9]), None);
         assert_eq!(split_noise(&[7.0; 10], |a, b| Some(mean(a)? - mean(b)?)), Some(0.0));
     }
 

@@ -57,9 +57,9 @@ impl About {
         };
         if LATENCIES.contains(&name) || within(&"latency") {
             Self::Latency
-        } else if FROM_SCHEDULE.iter().any(|place| within(&place)) {
+        } else if FROM_SCHEDULE.iter().any(within) {
             Self::FromSchedule
-        } else if GENERATORS.contains(&name) || OF_GENERATORS.iter().any(|place| within(&place)) {
+        } else if GENERATORS.contains(&name) || OF_GENERATORS.iter().any(within) {
             Self::Generator
         } else if EXCUSABLE.contains(&name) {
             Self::Loss
@@ -98,13 +98,18 @@ fn is_mostly_lag(cell: &Cell) -> bool {
     matches!((lag, whole), (Some(lag), Some(all)) if lag as f64 > all as f64 * MOST_OF_IT)
 }
 
-/// The cell without what may be the fault of a disturbance.
-fn excused(cell: &Cell, rate_pps: f64) -> Cell {
+/// How many datagrams stalls may have cost at that rate.
+pub(super) fn cost_of_stalls(cell: &Cell, rate_pps: f64) -> f64 {
     let stalls = &cell.stalls;
     let stalled_ns = stalls.tx.total_ns + stalls.rx.as_ref().map_or(0, |rx| rx.total_ns);
     // A worker that stands still takes only its own share of the rate along.
     let stalled_ns = stalled_ns / cell.threads.max(1);
-    let in_stalls = (stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS) as u64;
+    stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS
+}
+
+/// The cell without what may be the fault of a disturbance.
+fn excused(cell: &Cell, rate_pps: f64) -> Cell {
+    let in_stalls = cost_of_stalls(cell, rate_pps) as u64;
     let dropped = cell.exchange.as_ref().and_then(|one| one.own_drops).unwrap_or(0);
     let mut excused = cell.clone();
     excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(in_stalls + dropped));

@@ -1,6 +1,6 @@
 //! What a cell says of its goals, and whether it may say so.
 
-use super::excuse::{fails_by_itself, fails_by_lag};
+use super::excuse::{cost_of_stalls, fails_by_itself, fails_by_lag};
 use super::{Counts, Outcome};
 use crate::report::Condition;
 use crate::report::document::{Cell, TrialFigures, Verdict};
@@ -41,9 +41,11 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
     let latency = cell.latency.as_ref();
     // Whatever the goals say of the rest: that rate did not get through.
     let held_back = held_back(cell, rate_pps);
-    let held = if held_back { Some(false) } else { held };
+    let held = if held_back.is_some() { Some(false) } else { held };
     let unknown = unknown.filter(|_| held.is_none());
-    let by_itself = || nothing_came || held_back || fails_by_itself(cell, rate_pps, goals);
+    // A receiver that stands still pushes back as well.
+    let by_path = held_back.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
+    let by_itself = || nothing_came || by_path || fails_by_itself(cell, rate_pps, goals);
     Outcome {
         held,
         unknown: unknown.map(ToString::to_string),
@@ -72,12 +74,15 @@ fn is_pushed_back(cell: &Cell) -> bool {
     pushed_back.is_some_and(|share| share > BAD_SHARE)
 }
 
-/// Whether the path took less than was asked for: it pushed back, and too little was sent.
-fn held_back(cell: &Cell, rate_pps: f64) -> bool {
+/// How many datagrams the path did not take of those that were due; `None` where it did not push
+/// back, or enough were sent.
+fn held_back(cell: &Cell, rate_pps: f64) -> Option<f64> {
     // Other paces do not send the same number each time: what came up is what was due.
     let came_up = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
     let due = due_evenly(cell, rate_pps).or(came_up);
-    is_pushed_back(cell) && (fewer(cell, cell.ledger.sent, due) || missed(cell))
+    let sent = cell.ledger.sent;
+    let is_less = is_pushed_back(cell) && (fewer(cell, sent, due) || missed(cell));
+    due.filter(|_| is_less).map(|due| (due - sent as f64).max(0.0))
 }
 
 /// Whether the generator did less than it was asked for, and neither what is below it nor a stall
@@ -232,6 +237,13 @@ mod tests {
         assert_eq!((refused.held, refused.by_itself, refused.short_of), (Some(false), true, false));
         assert_eq!(judge(&refused, 0), (Verdict::Fail, Some(Counts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
+        // A receiver that stood still pushed back: that is asked again.
+        let mut still = cell();
+        (still.ledger.sent, still.ledger.refused.would_block) = (48_000, 2_000);
+        still.stalls.rx = Some(StallSum { count: 1, total_ns: 12_000_000, max_ns: 12_000_000 });
+        let disturbed = outcome(&still, 100e3, &goals(&["loss<=0"]));
+        assert_eq!((disturbed.held, disturbed.by_itself), (Some(false), false));
+        assert_eq!(judge(&disturbed, 0), (Verdict::Disturbed, None));
         // Refused now and then, and sent all the same.
         assert_eq!(told(49_900, 100).held, Some(true));
         // The path held it back until slots were gone.

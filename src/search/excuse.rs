@@ -1,64 +1,173 @@
 //! What of a failure a disturbance explains: the rest is the target's, however disturbed the trial
 //! was.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+
 use crate::report::Condition;
 use crate::report::document::{Cell, Latency, OutsideStalls};
 
-/// Figures that can be told from what a disturbance made of them: names of `report::metric`.
-const EXCUSABLE: [&str; 7] = ["p50", "p99", "p99.9", "loss", "lost", "no_reply", "timeouts"];
+/// Figures that can be told from what a disturbance made of them, latency left out: names of
+/// `report::metric`.
+const EXCUSABLE: [&str; 4] = ["loss", "lost", "no_reply", "timeouts"];
 
-/// Those of them that are latency; as above.
-const LATENCIES: [&str; 3] = ["p50", "p99", "p99.9"];
+/// Those of latency that have a counterpart from the send, or outside of stalls; as above.
+const LATENCIES: [&str; 9] =
+    ["min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "p99_with_loss"];
+
+/// Those of a generator alone: no target makes them longer. As above.
+const GENERATORS: [&str; 3] = ["lag_p99", "gap_p99", "missed"];
+
+/// Where in a cell they are.
+const OF_GENERATORS: [&str; 2] = ["schedule", "legs.lag"];
+
+/// Latencies in a cell that begin with the schedule, and have no counterpart from the send.
+const FROM_SCHEDULE: [&str; 2] = ["to_socket", "legs.total"];
+
+/// The share of latency that lag has to be, to be what such a one fails by. Arbitrary: most of it.
+const MOST_OF_IT: f64 = 0.5;
 
 /// How many datagrams a stall may cost, in what comes due while it lasts: those, and as many that
 /// come in a burst after it. Arbitrary.
 const COST_OF_STALLS: f64 = 2.0;
 
+/// What a goal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A latency whose part that is no disturbance's is known.
+    Latency,
+    /// A latency with the lag of the generator in it, which cannot be taken out.
+    FromSchedule,
+    /// How punctual the generator was.
+    Generator,
+    /// Loss, of which a stall has its part.
+    Loss,
+    /// Anything else.
+    Other,
+}
+
+impl About {
+    fn of(goal: &Condition) -> Self {
+        let text = goal.to_string();
+        let name = text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
+        let within = |place: &&str| {
+            name.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if LATENCIES.contains(&name) || within(&"latency") {
+            Self::Latency
+        } else if FROM_SCHEDULE.iter().any(within) {
+            Self::FromSchedule
+        } else if GENERATORS.contains(&name) || OF_GENERATORS.iter().any(within) {
+            Self::Generator
+        } else if EXCUSABLE.contains(&name) {
+            Self::Loss
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// Whether one of these goals fails in the cell by more than stalls, a late generator and replies
 /// that it lost can explain.
 pub(super) fn fails_by_itself(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
     let excused = excused(cell, rate_pps);
-    let mut named = goals.iter().filter(|goal| EXCUSABLE.contains(&name(goal).as_str()));
-    named.any(|goal| goal.holds_in(&excused) == Some(false))
+    let told = |goal: &&Condition| matches!(About::of(goal), About::Latency | About::Loss);
+    goals.iter().filter(told).any(|goal| goal.holds_in(&excused) == Some(false))
 }
 
 /// Whether nothing fails but latency, and that only because datagrams left late, or workers stood
-/// still.
+/// still; or the generator's own punctuality.
 pub(super) fn fails_by_lag(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
     let excused = excused(cell, rate_pps);
     let mut failed = goals.iter().filter(|goal| goal.holds_in(cell) == Some(false)).peekable();
-    let by_lag = |goal: &Condition| {
-        LATENCIES.contains(&name(goal).as_str()) && goal.holds_in(&excused) == Some(true)
+    let by_lag = |goal: &Condition| match About::of(goal) {
+        About::Latency => goal.holds_in(&excused) == Some(true),
+        About::FromSchedule => is_mostly_lag(cell),
+        About::Generator => true,
+        About::Loss | About::Other => false,
     };
     failed.peek().is_some() && failed.all(by_lag)
 }
 
-/// The figure that a goal is about.
-fn name(goal: &Condition) -> String {
-    let text = goal.to_string();
-    text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim().to_owned()
+/// Whether what the slowest waited for was mostly the generator.
+fn is_mostly_lag(cell: &Cell) -> bool {
+    let lag = cell.schedule.as_ref().and_then(|schedule| schedule.lag.p99_ns);
+    let whole = cell.latency.as_ref().and_then(|latency| latency.p99_ns);
+    matches!((lag, whole), (Some(lag), Some(all)) if lag as f64 > all as f64 * MOST_OF_IT)
+}
+
+/// How many datagrams stalls may have cost at that rate.
+pub(super) fn cost_of_stalls(cell: &Cell, rate_pps: f64) -> f64 {
+    let stalls = &cell.stalls;
+    let stalled_ns = stalls.tx.total_ns + stalls.rx.as_ref().map_or(0, |rx| rx.total_ns);
+    // A worker that stands still takes only its own share of the rate along.
+    let stalled_ns = stalled_ns / cell.threads.max(1);
+    stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS
 }
 
 /// The cell without what may be the fault of a disturbance.
 fn excused(cell: &Cell, rate_pps: f64) -> Cell {
-    let stalls = &cell.stalls;
-    let stalled_ns = stalls.tx.total_ns + stalls.rx.as_ref().map_or(0, |rx| rx.total_ns);
-    let in_stalls = (stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS) as u64;
+    let in_stalls = cost_of_stalls(cell, rate_pps) as u64;
     let dropped = cell.exchange.as_ref().and_then(|one| one.own_drops).unwrap_or(0);
     let mut excused = cell.clone();
     excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(in_stalls + dropped));
     if let Some(exchange) = &mut excused.exchange {
         exchange.timeouts = exchange.timeouts.saturating_sub(in_stalls + dropped);
     }
-    // From the departure on, no lag of the generator is in it.
-    let latency = cell.from_send.as_ref().or(cell.latency.as_ref());
-    excused.latency = latency.cloned().map(|latency| match latency.outside_stalls.clone() {
-        Some(OutsideStalls { p50_ns, p99_ns, p99_9_ns, .. }) => {
-            Latency { p50_ns, p99_ns, p99_9_ns, ..latency }
+    // From the departure on, no lag of the generator is in it, nor what it never sent.
+    if let Some(from_send) = &cell.from_send {
+        excused.latency = Some(from_send.clone());
+        if let Some(schedule) = &mut excused.schedule {
+            schedule.missed = 0;
         }
-        None => latency,
-    });
+    }
+    let lost = excused.ledger.lost.unwrap_or(0);
+    let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
+    if let (Some(outside), Some(latency)) = (outside, &mut excused.latency) {
+        without_stalls(latency, outside, lost);
+    }
     excused
+}
+
+/// Leaves of each figure no more than there is outside of stalls; of those that are not known
+/// there, no more than they are at least.
+fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
+    let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, max_ns } = *outside;
+    // Whatever those in stalls are: of the rest, at least so many of a share are no slower than
+    // they would be if those were the slowest of all.
+    let all = (count + overlapped).max(1) as f64;
+    let histogram = decode(latency);
+    let bound_ns = latency.bound_ns;
+    let at_least = |share: f64, of: u64| {
+        let quantile = (share * of as f64).ceil() / all;
+        let within = histogram.as_ref().filter(|_| quantile <= 1.0)?;
+        Some(within.value_at_quantile(quantile)).filter(|ns| *ns >= bound_ns)
+    };
+    // Nothing is what two clocks cannot tell from 0.
+    let least = |figure: &mut Option<u64>, other: Option<u64>| {
+        *figure = figure.and_then(|ns| Some(ns.min(other?)));
+    };
+    least(&mut latency.p50_ns, p50_ns);
+    least(&mut latency.p99_ns, p99_ns);
+    least(&mut latency.p99_9_ns, p99_9_ns);
+    if histogram.is_some() {
+        least(&mut latency.p90_ns, at_least(0.9, count));
+        least(&mut latency.p99_99_ns, at_least(0.9999, count));
+        latency.p99_with_loss_ns = at_least(0.99, count + lost);
+    }
+    // Each of those in stalls took the maximum at most.
+    let sum = u128::from(latency.mean_ns) * u128::from(count + overlapped);
+    let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(latency.max_ns));
+    latency.mean_ns = latency.mean_ns.min((rest / u128::from(count.max(1))) as u64);
+    latency.max_ns = latency.max_ns.min(max_ns.unwrap_or(u64::MAX));
+}
+
+/// All of a latency; `None` where the document does not have it.
+fn decode(latency: &Latency) -> Option<Histogram<u64>> {
+    let bytes = STANDARD.decode(&latency.histogram).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
 }
 
 #[cfg(test)]
@@ -109,5 +218,89 @@ mod tests {
         latency.p99_ns = Some(9_000_000);
         cell.from_send = None;
         assert!(!fails(&cell, "p99<=2ms") && fails(&cell, "p99<=900us"));
+    }
+
+    /// A cell in which the generator was late, and nothing else.
+    fn late() -> Cell {
+        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+        let latency = cell.latency.as_mut().unwrap();
+        let Latency { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, .. } = latency;
+        for figure in [min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns] {
+            *figure = Some(9_000_000);
+        }
+        (latency.mean_ns, latency.max_ns) = (9_000_000, 9_000_000);
+        latency.p99_with_loss_ns = None;
+        let schedule = cell.schedule.as_mut().unwrap();
+        (schedule.missed, schedule.lag.p99_ns) = (600, Some(8_900_000));
+        cell.to_socket = cell.latency.clone();
+        cell
+    }
+
+    #[test]
+    fn whatever_latency_a_goal_is_about_lag_is_not_the_targets() {
+        for figure in [
+            "min",
+            "mean",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "p99.99",
+            "max",
+            "p99_with_loss",
+            "latency.p99_ns",
+            "latency.mean_ns",
+            "to_socket.p99_ns",
+            "lag_p99",
+            "schedule.missed",
+        ] {
+            let limit = if figure == "schedule.missed" { "0" } else { "1ms" };
+            let goal: Condition = format!("{figure}<={limit}").parse().unwrap();
+            assert_eq!(goal.holds_in(&late()), Some(false), "{figure}");
+            assert!(fails_by_lag(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
+            assert!(!fails_by_itself(&late(), 100e3, &[goal]), "{figure}");
+        }
+        // From the send it is too much as well.
+        for figure in ["mean", "p90", "p99.99", "max", "p99_with_loss", "latency.p99_ns"] {
+            let goal: Condition = format!("{figure}<=2us").parse().unwrap();
+            assert!(fails_by_itself(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
+            assert!(!fails_by_lag(&late(), 100e3, &[goal]), "{figure}");
+        }
+        // Long by itself, and not by lag.
+        let mut far = late();
+        far.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
+        assert!(!fails_by_lag(&far, 100e3, &["to_socket.p99_ns<=1ms".parse().unwrap()]));
+    }
+
+    #[test]
+    fn a_stall_excuses_a_latency_by_what_it_overlapped() {
+        // One in a hundred waited, and where all those were the slowest, nobody else did.
+        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+        let mut stalled = |overlapped: u64| {
+            fixture::stall(&mut cell, 2_000_000);
+            for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
+                latency.max_ns = 2_000_000;
+                latency.p99_99_ns = Some(2_000_000);
+            }
+            let outside = cell.latency.as_mut().unwrap().outside_stalls.as_mut().unwrap();
+            (outside.count, outside.overlapped) = (50_000 - overlapped, overlapped);
+            cell.clone()
+        };
+        let few = stalled(1_000);
+        assert!(!fails(&few, "p99.99<=1ms") && !fails(&few, "max<=1ms"));
+        assert!(!fails(&few, "p99_with_loss<=50us") && fails(&few, "p99_with_loss<=10us"));
+        // Nine tenths of them were slower than a few of them can explain.
+        assert!(fails(&few, "p90<=10us") && fails(&stalled(10), "mean<=1us"));
+        assert!(!fails(&stalled(30_000), "p90<=10us"));
+    }
+
+    #[test]
+    fn a_stall_of_one_thread_excuses_its_share() {
+        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+        cell.stalls.tx = StallSum { count: 1, total_ns: 2_000_000, max_ns: 2_000_000 };
+        fixture::lose(&mut cell, 300);
+        assert!(!fails(&cell, "loss<=0"));
+        cell.threads = 4;
+        assert!(fails(&cell, "loss<=0"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a search found, for the document.
 
-use super::{Search, Trial};
+use super::bounds::Standing;
+use super::{Counts, Search, Trial};
 use crate::report::document::{
     CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, Verdict, Verified,
 };
@@ -17,7 +18,9 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
     let verified = low.and_then(|low| {
         let rate_pps = search.verified_at(low);
         let TrialCount { k: passed, n: of } = tried(rate_pps);
-        (of > 0).then_some(Verified { rate_pps, passed, of })
+        // At the lowest rate of all, there is none below.
+        let is_known = rate_pps < low && rates.standing(rate_pps) != Standing::Open;
+        is_known.then_some(Verified { rate_pps, passed, of })
     });
     let at_low = |trial: &&Trial| {
         trial.ask.purpose.is_final() && Some(trial.ask.rate_pps) == low && trial.counts.is_some()
@@ -39,7 +42,8 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
         verified,
         generator_pps: trials
             .iter()
-            .filter(|one| one.verdict == Verdict::GeneratorLimited)
+            .filter(|one| one.ask.purpose.is_final() && Some(one.ask.rate_pps) == high)
+            .filter(|one| one.counts == Some(Counts::Limited))
             .map(|one| one.outcome.sent_pps)
             .max_by(f64::total_cmp),
         disturbed: trials.iter().filter(|one| one.verdict == Verdict::Disturbed).count() as u64,
@@ -85,7 +89,13 @@ fn curve(trials: &[Trial]) -> Vec<CurvePoint> {
     alike.map(point).collect()
 }
 
+/// Of the trials at one rate, those that count; where all were disturbed, they are what there is.
 fn point(trials: &[&Trial]) -> CurvePoint {
+    let mut counted = trials.to_vec();
+    if counted.iter().any(|one| one.counts.is_some()) {
+        counted.retain(|one| one.counts.is_some());
+    }
+    let trials = counted.as_slice();
     let figures = || trials.iter().map(|one| &one.outcome.figures);
     CurvePoint {
         rate_pps: trials.first().map_or(0.0, |one| one.ask.rate_pps),

@@ -6,9 +6,13 @@ use super::{Ask, Outcome, Probe, Purpose, SearchError, Settings, Trial};
 use crate::report::document::Verdict;
 use crate::unit::MAX_PPS;
 
-/// Trials of one search at most, those of the curve left out. Arbitrary: three times what a target
-/// takes that answers the same question alike.
-const MOST_TRIALS: usize = 90;
+/// Trials of one search at most, for each of the repeats that decide; those of the curve left out.
+/// Arbitrary: three times what a target takes that answers the same question alike.
+const MOST_TRIALS: usize = 30;
+
+/// The repeats that are counted at least. Arbitrary: what comes before them takes as many trials,
+/// however few of them there are.
+const LEAST_REPEATS: u32 = 3;
 
 /// Width of the first step away from where the search begins, as a share; each further step is
 /// twice as wide. Arbitrary: what is delivered under overload is seldom farther from the capacity.
@@ -52,6 +56,8 @@ pub struct Search {
     step: f64,
     unknown: u32,
     settled: bool,
+    /// Rates of the curve at which a goal was not known.
+    undrawn: Vec<f64>,
     next: Option<Ask>,
 }
 
@@ -75,6 +81,7 @@ impl Search {
             step: FIRST_STEP,
             unknown: 0,
             settled: false,
+            undrawn: Vec::new(),
             next: None,
         };
         search.next = search.decide();
@@ -91,11 +98,17 @@ impl Search {
     ///
     /// # Errors
     /// [`SearchError::Unknown`] where it is not known whether a goal held, for the second time in a
-    /// row.
+    /// row; never for the curve, before which the result stands.
     pub fn record(&mut self, outcome: Outcome) -> Result<(), SearchError> {
         let Some(ask) = self.next else { return Ok(()) };
         if outcome.held.is_none() {
             self.unknown += 1;
+            if self.unknown >= MOST_UNKNOWN && ask.purpose == Purpose::Curve {
+                self.unknown = 0;
+                self.undrawn.push(ask.rate_pps);
+                self.next = self.decide();
+                return Ok(());
+            }
             if self.unknown >= MOST_UNKNOWN {
                 self.next = None;
                 return Err(SearchError::Unknown { goal: outcome.unknown.unwrap_or_default() });
@@ -178,11 +191,17 @@ impl Search {
         Ask { rate_pps, time, purpose }
     }
 
+    /// Trials at most.
+    fn most_trials(&self) -> usize {
+        let (_, repeats) = self.settings.repeat;
+        MOST_TRIALS.saturating_mul(repeats.max(LEAST_REPEATS) as usize)
+    }
+
     fn decide(&mut self) -> Option<Ask> {
         if self.settled {
             return self.draw();
         }
-        if self.trials.len() >= MOST_TRIALS || self.is_muddy() {
+        if self.trials.len() >= self.most_trials() || self.is_muddy() {
             return None;
         }
         loop {
@@ -292,7 +311,7 @@ impl Search {
         let rates = CURVE.iter().map(|share| tidy(low * share));
         let drawn = |rate: f64| {
             let mut drawn = self.trials.iter().filter(|one| one.ask.purpose == Purpose::Curve);
-            drawn.any(|one| one.ask.rate_pps == rate)
+            self.undrawn.contains(&rate) || drawn.any(|one| one.ask.rate_pps == rate)
         };
         let floor = self.floor();
         let rate = rates.into_iter().find(|rate| *rate >= floor && !drawn(*rate))?;

@@ -139,7 +139,8 @@ pub struct Ask {
 /// What a trial said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
-    /// Whether all goals held; `None` where that is not known.
+    /// Whether all goals held, and the path took what was asked for; `None` where that is not
+    /// known.
     pub held: Option<bool>,
     /// The first goal of which it is not known, as typed.
     pub unknown: Option<String>,
@@ -150,7 +151,7 @@ pub struct Outcome {
     pub short_of: bool,
     /// Whether workers stood still for long enough to matter.
     pub stalled: bool,
-    /// Datagrams offered a second.
+    /// Datagrams sent a second.
     pub sent_pps: f64,
     /// What the document says of it.
     pub figures: TrialFigures,

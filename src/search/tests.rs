@@ -1,7 +1,7 @@
 //! Searches against targets that are made up: what is found holds the truth.
 
 use super::*;
-use crate::report::document::{Found, LimitedBy};
+use crate::report::document::{Found, LimitedBy, TrialCount};
 
 /// Numbers that look random, the same each time: splitmix64 (Steele et al., 2014).
 struct Random(u64);
@@ -280,4 +280,67 @@ fn the_curve_rises_to_the_result() {
         said(ask.rate_pps <= 80e3, ask)
     });
     assert!(search.trials().iter().all(|trial| trial.ask.purpose != Purpose::Curve));
+}
+
+#[test]
+fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
+    let unknown = |ask: Ask| {
+        let is_low = ask.purpose == Purpose::Curve && ask.rate_pps < 30e3;
+        let unknown = is_low.then(|| "p99<=1ms".to_owned());
+        let held = (!is_low).then_some(ask.rate_pps <= 80e3);
+        Outcome { held, unknown, ..said(true, ask) }
+    };
+    let search = run(settings(), probe(100e3), unknown);
+    assert!(search.is_settled());
+    let drawn = search.trials().iter().filter(|trial| trial.ask.purpose == Purpose::Curve);
+    // At half, three quarters and 95 % of it.
+    assert_eq!(drawn.count(), 3);
+}
+
+#[test]
+fn as_many_trials_are_made_as_repeats_take() {
+    let settings = Settings { repeat: (25, 25), ..settings() };
+    let search = run(settings, probe(100e3), |ask| said(ask.rate_pps <= 80e3, ask));
+    assert!(search.is_settled());
+    let found = result(&search);
+    assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
+    assert_eq!(found.verified.unwrap().of, 25);
+}
+
+#[test]
+fn the_lowest_rate_has_none_below_to_verify_it() {
+    let search = run(settings(), probe(50.0), |ask| said(ask.rate_pps <= 40.0, ask));
+    let found = result(&search);
+    assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
+}
+
+#[test]
+fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
+    let mut hiccups = 0;
+    let search = run(settings(), probe(100e3), |ask| {
+        let hiccup = ask.purpose == Purpose::Short && hiccups == 0;
+        hiccups += 1;
+        let sent_pps = if hiccup { 90e3 } else { ask.rate_pps };
+        Outcome { short_of: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
+    });
+    let found = result(&search);
+    assert!(found.trials.iter().any(|trial| trial.verdict == Verdict::GeneratorLimited));
+    assert_eq!((found.limited_by, found.generator_pps), (LimitedBy::Target, None));
+}
+
+#[test]
+fn the_curve_is_of_trials_that_count() {
+    let mut at = 0;
+    let search = run(settings(), probe(100e3), |ask| {
+        at += 1;
+        let stalled = ask.purpose.is_final() && at % 2 == 0;
+        let figures =
+            TrialFigures { p99_ns: Some(if stalled { 9 } else { 1 }), ..Default::default() };
+        Outcome { stalled, figures, ..said(!stalled && ask.rate_pps <= 80e3, ask) }
+    });
+    let found = result(&search);
+    assert!(found.disturbed > 0);
+    assert!(found.curve.iter().all(|point| point.p99_ns == Some(1)), "{:?}", found.curve);
+    let at_low = found.curve.iter().find(|point| Some(point.rate_pps) == found.low_pps).unwrap();
+    assert_eq!((at_low.passed, at_low.trials), (2, 2));
 }

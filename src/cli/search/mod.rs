@@ -4,7 +4,7 @@ mod inner;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::inner::{Inner, Parsed};
 use super::args::SearchArgs;
@@ -13,7 +13,7 @@ use super::error::{CliError, Exit};
 use super::output::{Target, color, complain, pretty, print, width};
 use super::progress::Line;
 use crate::plan::{EnginePair, EngineWord};
-use crate::report::document::{Cell, Found, Report, SearchDocument, Warning};
+use crate::report::document::{Cell, Choice, Found, Report, SearchDocument, Warning};
 use crate::report::{self, text::Style};
 use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
@@ -101,7 +101,7 @@ struct Hunt<'a> {
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
         let line = Line::of_search(args.quiet);
-        let (sizes, engines) = (inner.cells().sizes.concat(), inner.cells().engines.clone());
+        let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
         Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
     }
@@ -114,10 +114,21 @@ impl<'a> Hunt<'a> {
             false => self.sizes.iter().copied().map(Some).collect(),
         };
         for size in sizes {
+            if self.interrupted {
+                return Ok(());
+            }
             let cells = self.inner.cells_mut();
             cells.sizes = size.map(|size| vec![size]).into_iter().collect();
             cells.engines.clone_from(&self.engines);
-            for cell in self.probe()? {
+            let probed = match self.probe() {
+                // Whatever it could not do: it was told to end.
+                Err(_) if self.stop.load(Ordering::Relaxed) => {
+                    self.interrupted = true;
+                    return Ok(());
+                }
+                probed => probed?,
+            };
+            for cell in probed {
                 if self.interrupted {
                     return Ok(());
                 }
@@ -135,6 +146,13 @@ impl<'a> Hunt<'a> {
         // Only once: what it says of requests is the same each time.
         let quiet = self.args.quiet || self.report.is_some();
         let cells = self.measure(rate, self.settings.short(), quiet)?;
+        if let (Some(pps), Some(report)) = (at, &mut self.report)
+            && !matches!(self.inner, Inner::Bench(_))
+        {
+            let known = report.warnings.iter().any(|one| one.code == ENGINE_AT_RATE);
+            let doubt = doubt_of_choice(report.choice.as_ref(), pps).filter(|_| !known);
+            report.warnings.extend(doubt);
+        }
         Ok(cells.into_iter().filter(|cell| !cell.calibration).collect())
     }
 
@@ -228,6 +246,31 @@ impl<'a> Hunt<'a> {
     }
 }
 
+/// Each once, as typed first.
+fn once(sizes: Vec<PayloadSize>) -> Vec<PayloadSize> {
+    sizes.into_iter().fold(Vec::new(), |mut unique, size| {
+        if !unique.contains(&size) {
+            unique.push(size);
+        }
+        unique
+    })
+}
+
+/// The code of that warning.
+const ENGINE_AT_RATE: &str = "engine_at_rate";
+
+/// What is wrong with an engine that `auto` chose at a rate, where datagrams go to others.
+fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
+    let choice = choice.filter(|choice| choice.trials.len() > 1)?;
+    let message = format!(
+        "auto tried its engines at {}, where all that can keep up deliver alike, so chance may \
+         have chosen {}; name one by -e of the inner command",
+        show_pps(pps),
+        choice.engine
+    );
+    Some(Warning { code: ENGINE_AT_RATE.to_owned(), message })
+}
+
 /// The engine of a cell, as a word.
 fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
     let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
@@ -282,5 +325,36 @@ impl Files {
         };
         let json = self.json.as_ref().map_or(Ok(()), |target| target.write(&pretty(document)));
         json.and(csv)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::document::Tried;
+
+    #[test]
+    fn a_size_is_searched_once() {
+        let sizes = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect();
+        assert_eq!(once(sizes(&["64", "128", "64"])), sizes(&["64", "128"]) as Vec<PayloadSize>);
+    }
+
+    #[test]
+    fn an_engine_that_was_chosen_at_a_rate_is_doubted() {
+        let tried = |engine: &str| Tried { engine: engine.to_owned(), pps: 5e3 };
+        let mut choice = Choice {
+            asked: "auto".to_owned(),
+            engine: "gso/batch".to_owned(),
+            size: 64,
+            trial_ns: 20_000_000,
+            trials: vec![tried("gso/batch"), tried("plain/plain")],
+            failed: Vec::new(),
+        };
+        let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();
+        assert_eq!(doubt.code, ENGINE_AT_RATE);
+        assert!(doubt.message.contains("chosen gso/batch; name one by -e"), "{}", doubt.message);
+        choice.trials.pop();
+        assert_eq!(doubt_of_choice(Some(&choice), 5e3), None);
+        assert_eq!(doubt_of_choice(None, 5e3), None);
     }
 }

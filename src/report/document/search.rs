@@ -47,10 +47,11 @@ pub struct Found {
     pub precision: f64,
     /// The 99th percentile of latency at `low_pps` in ns, median of its trials of full length.
     pub p99_ns: Option<u64>,
-    /// The rate below that had to hold, too; `null` where it was not tried.
+    /// The rate below that had to hold, too; `null` where it was not decided on, or there is none
+    /// below.
     pub verified: Option<Verified>,
-    /// The most that the generator sent in a second, in trials in which it was the limit; `null`
-    /// where it never was.
+    /// The most that the generator sent in a second at `high_pps`, in trials that count and in
+    /// which it was the limit; `null` where there are none.
     pub generator_pps: Option<f64>,
     /// Trials that were disturbed: repeated, or counted as failed after several.
     pub disturbed: u64,
@@ -66,7 +67,7 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
-    /// Goals fail above it.
+    /// Goals fail above it, or what is below the generator takes no more.
     Target,
     /// The generator cannot send faster: the target may well take more.
     Generator,
@@ -110,7 +111,7 @@ pub struct ProbeFigures {
 pub struct CurvePoint {
     /// Datagrams a second as asked; medians of its trials follow.
     pub rate_pps: f64,
-    /// Trials.
+    /// Trials that count; where all were disturbed, those.
     pub trials: u64,
     /// Delivered, or answered, a second.
     pub delivered_pps: Option<f64>,
@@ -130,7 +131,7 @@ pub struct CurvePoint {
 pub enum Verdict {
     /// All goals held.
     Pass,
-    /// One did not.
+    /// One did not, or the path took less than was asked for.
     Fail,
     /// All held, but of less than was asked for: the generator could not send that.
     GeneratorLimited,
@@ -161,7 +162,7 @@ pub struct TrialDocument {
     pub time_ns: u64,
     /// `short`, `middle`, `final`, `verify` or `curve`.
     pub purpose: String,
-    /// Datagrams offered a second.
+    /// Datagrams sent a second.
     pub sent_pps: f64,
     /// What it was found to be.
     pub verdict: Verdict,

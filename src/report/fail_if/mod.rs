@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::document::{Cell, Report};
 use super::metric::{self, Cells, Kind, Metric};
+use super::with_loss::{WithLoss, p99_with_loss};
 use field::Field;
 
 /// A condition that cannot be understood.
@@ -55,6 +56,17 @@ pub enum ConditionError {
         /// What would do.
         takes: &'static str,
     },
+}
+
+/// Fields of a latency that are withheld below its bound: names of the document.
+const WITHHELD: [&str; 6] = ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns"];
+
+/// What the 99th percentile with loss is below; `None` where it is known, or falls among the lost.
+fn below_with_loss(cell: &Cell) -> Option<f64> {
+    match p99_with_loss(cell)? {
+        WithLoss::Below(bound_ns) => Some(bound_ns as f64).filter(|bound| *bound > 0.0),
+        WithLoss::Known(_) | WithLoss::Infinite => None,
+    }
 }
 
 /// How a figure and a limit are compared.
@@ -127,6 +139,24 @@ impl Figure {
             Self::Field(field) => field.of(cell),
         }
     }
+
+    /// What it is below where it is withheld, in ns; `None` where it is not known for another
+    /// reason.
+    fn below(&self, cell: &Cell) -> Option<f64> {
+        let latency = match self {
+            Self::Named(metric) if !metric.withheld => None,
+            Self::Named(Metric { name: "p99_with_loss", .. }) => return below_with_loss(cell),
+            Self::Named(_) => cell.latency.as_ref(),
+            Self::Field(field) => match field.path.split_once('.')? {
+                ("latency", "p99_with_loss_ns") => return below_with_loss(cell),
+                (_, name) if !WITHHELD.contains(&name) => None,
+                ("latency", _) => cell.latency.as_ref(),
+                ("from_send", _) => cell.from_send.as_ref(),
+                _ => None,
+            },
+        };
+        latency.map(|latency| latency.bound_ns as f64).filter(|bound| *bound > 0.0)
+    }
 }
 
 /// A condition under which a run counts as failed.
@@ -193,10 +223,18 @@ impl Condition {
         cells.into_iter().map(|cell| (Some(cell), check(cell))).collect()
     }
 
-    /// Whether it holds in this cell; `None` where its figure is not known.
+    /// Whether it holds in this cell; `None` where its figure is not known. One that is withheld
+    /// is below the bound that latency is known within, which may be all there is to know.
     #[must_use]
     pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
-        Some(self.comparison.holds(self.figure.of(cell)?, self.limit))
+        match self.figure.of(cell) {
+            Some(actual) => Some(self.comparison.holds(actual, self.limit)),
+            None => {
+                let bound = self.figure.below(cell)?;
+                // Whatever it is, it is on this side of the limit.
+                (bound <= self.limit).then(|| self.comparison.holds(f64::NEG_INFINITY, self.limit))
+            }
+        }
     }
 
     /// Its figure in this cell, as people read it; `None` where it is not known.

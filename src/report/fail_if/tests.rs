@@ -189,3 +189,32 @@ fn what_is_unknown_does_not_pass() {
     let expected = ["run: p99 is unknown: nothing was measured (fails p99>1s)"];
     assert_eq!(failures("p99>1s", &report), expected);
 }
+
+#[test]
+fn what_is_withheld_is_below_a_limit_beyond_its_bound() {
+    let mut far = fixture::cell("plain", 64, "50%", 135e3);
+    fixture::two_clocks(&mut far, 80_000);
+    let holds = |text: &str| condition(text).holds_in(&far);
+    for (text, told) in [
+        ("p99<=80us", Some(true)),
+        ("p99<1ms", Some(true)),
+        ("p99!=1ms", Some(true)),
+        ("p99>80us", Some(false)),
+        ("p99>=1ms", Some(false)),
+        ("p99==1ms", Some(false)),
+        ("p99<=79us", None),
+        ("latency.p99_9_ns<=1ms", Some(true)),
+        ("latency.p99_with_loss_ns<=1ms", Some(true)),
+        ("in_socket.p99_ns<=1ms", None),
+        ("p99_with_loss<=1ms", Some(true)),
+    ] {
+        assert_eq!(holds(text), told, "{text}");
+    }
+    // It is not known for another reason.
+    far.latency = None;
+    assert_eq!(condition("p99<=1ms").holds_in(&far), None);
+    // One clock: nothing is withheld.
+    let mut near = fixture::cell("plain", 64, "50%", 135e3);
+    near.latency.as_mut().unwrap().p99_ns = None;
+    assert_eq!(condition("p99<=1ms").holds_in(&near), None);
+}

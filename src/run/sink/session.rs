@@ -155,7 +155,7 @@ impl Session {
             && rate.is_none_or(|rate| rate > most.pps())
         {
             return Some(format!(
-                "its --max-rate is {}; ask for no more, by --rate",
+                "its --max-rate is {}; ask for no more, by --rate, or by --max-rate of a search",
                 show_pps(most.pps())
             ));
         }

@@ -12,7 +12,7 @@ pub struct Host {
     pub hostname: Option<String>,
     /// Kernel name and release.
     pub kernel: Option<String>,
-    /// The command line that the kernel was started with, without what it hands on.
+    /// What tunes the kernel, of the command line that it was started with.
     pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,

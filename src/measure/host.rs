@@ -18,7 +18,7 @@ pub struct Capability {
 }
 
 /// What the control groups of this process allow it, as version 2 of them words it: `max` is no
-/// limit. Of nested groups the nearest limit counts.
+/// limit. Of nested groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.

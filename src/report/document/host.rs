@@ -80,7 +80,7 @@ pub struct Host {
 }
 
 /// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
-/// groups the nearest limit counts.
+/// groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.

@@ -9,7 +9,8 @@ use super::{cpu_list, number, read};
 
 /// What of the kernel's command line decides what a datagram costs, as far as its words are for
 /// that (`Documentation/admin-guide/kernel-parameters.txt`): scheduling and ticks, idling and clock
-/// rate, memory pages, clocks, DMA, and what is done about flaws of the CPU. Ascending, `_` for `-`.
+/// rate, memory pages, clocks, DMA, and what is done about flaws of the CPU. Ascending, with `_`
+/// for `-`.
 const TUNES: &[&str] = &[
     "amd_iommu",
     "amd_prefcore",

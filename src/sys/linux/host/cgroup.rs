@@ -73,7 +73,7 @@ fn tightest(
     let found: Vec<String> = folders.filter_map(|folder| limit(&folder)).collect();
     let limited = found.iter().filter_map(|limit| Some((room(limit)?, limit)));
     let least = limited.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, limit)| limit);
-    least.or(found.first()).cloned()
+    least.or_else(|| found.first()).cloned()
 }
 
 /// The path of our group with this controller, of `/proc/self/cgroup`: lines of

@@ -247,4 +247,7 @@ fn the_window_of_the_rate_closes_with_the_senders() {
     // The first pull is at moment 0, within the senders' window of 1 ns; all others come after it.
     let probe = run_receive((0..50).map(|sequence| datagram(0, sequence)).collect(), 1, 4, 50);
     assert_eq!((probe.tally.received, probe.tally.in_window), (50, 4));
+    // So are its calls.
+    assert_eq!(probe.tally.syscalls_in_window, 1);
+    assert!(probe.tally.syscalls >= 13, "{}", probe.tally.syscalls);
 }

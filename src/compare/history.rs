@@ -2,6 +2,7 @@
 
 mod faces;
 mod key;
+mod place;
 
 use std::path::PathBuf;
 
@@ -9,8 +10,9 @@ pub use faces::{csv, html, markdown, text};
 
 use super::stats;
 use super::store::Stored;
-use crate::report::document::{Cell, Host, Report};
+use crate::report::document::{Cell, Report};
 use crate::report::metric::Metric;
+use place::Place;
 
 /// What is looked at where nobody says: what was delivered flat out, and latency at a rate.
 const USUAL: [&str; 3] = ["rx_pps", "p50", "p99"];
@@ -63,7 +65,8 @@ pub struct Point {
 /// Something that is not as it was in the run before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What: `git`, `version`, `kernel`, `governor` or `engine`.
+    /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
+    /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
     pub what: &'static str,
     /// As it was; `?` where that is unknown.
     pub from: String,
@@ -167,41 +170,6 @@ fn doubts(trials: &[&Cell]) -> Vec<String> {
         }
     }
     codes
-}
-
-/// What may change under a series.
-#[derive(Debug, Clone)]
-struct Place {
-    facts: [(&'static str, Option<String>); 5],
-}
-
-impl Place {
-    fn of(report: &Report, cell: &Cell) -> Self {
-        let Host { kernel, governor, .. } = &report.host;
-        let engine = &cell.engine;
-        let active = match &engine.rx_active {
-            Some(rx) if *rx != engine.tx_active => format!("{}/{rx}", engine.tx_active),
-            _ => engine.tx_active.clone(),
-        };
-        Self {
-            facts: [
-                ("git", report.tool.git.clone()),
-                ("version", Some(report.tool.version.clone())),
-                ("kernel", kernel.clone()),
-                ("governor", governor.clone()),
-                ("engine", Some(active)),
-            ],
-        }
-    }
-
-    fn changes(&self, new: &Self) -> Vec<Change> {
-        let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "?".to_owned());
-        let pairs = self.facts.iter().zip(&new.facts);
-        pairs
-            .filter(|((_, from), (_, to))| from != to)
-            .map(|((what, from), (_, to))| Change { what, from: unknown(from), to: unknown(to) })
-            .collect()
-    }
 }
 
 impl Series {

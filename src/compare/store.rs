@@ -1,6 +1,7 @@
 //! Kept runs: a file holds one, a folder as many as there are documents in it, at any depth.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -94,7 +95,8 @@ pub enum StoreError {
 }
 
 /// Reads the run in a file, or all in a folder and below it: each `*.json`, in the order of their
-/// names. Links to files are followed, links to folders are not.
+/// names. Links to files are followed, links to folders are not; a file that several names lead to
+/// is read once, by its own.
 ///
 /// In a folder, what is none of ours, or ours without cells, is skipped and named.
 ///
@@ -104,8 +106,7 @@ pub enum StoreError {
 pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     if path.is_dir() {
-        for found in files(path) {
-            let found = found?;
+        for found in distinct(files(path).collect::<Result<_, _>>()?) {
             let text = text(&found)?;
             match parse(&text) {
                 Ok(report) => loaded.runs.push(Stored { path: found, report }),
@@ -170,6 +171,18 @@ fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
     })
 }
 
+/// The same without links to files that are among them anyhow, or that a link before leads to.
+fn distinct(found: Vec<PathBuf>) -> Vec<PathBuf> {
+    let is_link: Vec<bool> = found.iter().map(|path| path.is_symlink()).collect();
+    let end = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let own = found.iter().zip(&is_link).filter(|(_, is_link)| !**is_link);
+    let mut known: BTreeSet<PathBuf> = own.map(|(path, _)| end(path)).collect();
+    let found = found.into_iter().zip(is_link);
+    found
+        .filter_map(|(path, is_link)| (!is_link || known.insert(end(&path))).then_some(path))
+        .collect()
+}
+
 /// What is in a file, or comes out of a pipe.
 fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut text = Vec::new();
@@ -197,8 +210,6 @@ fn reason(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::report::fixture;
 
@@ -304,7 +315,20 @@ mod tests {
         write(folder.path(), "kept/run.json", &run("2026-07-18T12:00:00Z"));
         std::os::unix::fs::symlink(folder.path(), folder.path().join("kept/loop")).unwrap();
         std::os::unix::fs::symlink("kept/run.json", folder.path().join("newest.json")).unwrap();
-        assert_eq!(load(folder.path()).unwrap().runs.len(), 2);
+        let kept = |folder: &Path| -> Vec<PathBuf> {
+            load(folder).unwrap().runs.into_iter().map(|run| run.path).collect()
+        };
+        assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
+        // Though its name comes before.
+        std::os::unix::fs::symlink("kept/run.json", folder.path().join("again.json")).unwrap();
+        assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
+        // What lies elsewhere is read by the first link to it.
+        let links = tempfile::tempdir().unwrap();
+        for name in ["b.json", "a.json"] {
+            let run = folder.path().join("kept/run.json");
+            std::os::unix::fs::symlink(run, links.path().join(name)).unwrap();
+        }
+        assert_eq!(kept(links.path()), [links.path().join("a.json")]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub struct TxHalf {
     pub timing: Option<Timing>,
     /// When they stood still.
     pub stalls: Stalls,
-    /// What they cost, up to their last departure; of workers that hear replies too, all they did.
+    /// What they cost, up to their last departure; of workers that hear replies too, hearing
+    /// included.
     pub usage: Usage,
     /// The smallest SO_SNDBUF granted, in bytes.
     pub buffer: Option<u64>,

@@ -240,15 +240,6 @@ impl Harvest {
         (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
     }
 
-    /// What both sides cost together, as far as it is known of all who had a part in it here: a
-    /// sender whose receivers are strangers pays for itself alone, and one that hears replies has
-    /// paid for both.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        let alone = self.one_ended || self.exchange.is_some();
-        if alone { self.tx_usage } else { self.tx_usage.plus(self.rx_usage) }
-    }
-
     /// Every datagram by fate.
     #[must_use]
     pub fn ledger(&self) -> Ledger {

@@ -18,7 +18,7 @@ pub struct Capability {
 }
 
 /// What the control groups of this process allow it, as version 2 of them words it: `max` is no
-/// limit. Of nested groups the nearest limit counts.
+/// limit. Of nested groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
@@ -36,7 +36,7 @@ pub struct HostFacts {
     pub hostname: Option<String>,
     /// Kernel name and release, e.g. `Linux 6.18.44`.
     pub kernel: Option<String>,
-    /// The command line that the kernel was started with, without what it hands on.
+    /// What tunes the kernel, of the command line that it was started with.
     pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,

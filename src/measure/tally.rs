@@ -127,6 +127,8 @@ pub struct RxTally {
     pub corrupt: u64,
     /// System calls that received, or tried to.
     pub syscalls: u64,
+    /// Of those, the ones up to the end of the senders' window.
+    pub syscalls_in_window: u64,
     /// Receive calls that failed for another reason than an empty queue.
     pub errors: u64,
     /// Most datagrams that shared one read time.
@@ -152,6 +154,7 @@ impl RxTally {
         self.foreign += other.foreign;
         self.corrupt += other.corrupt;
         self.syscalls += other.syscalls;
+        self.syscalls_in_window += other.syscalls_in_window;
         self.errors += other.errors;
         self.batch_max = self.batch_max.max(other.batch_max);
     }

@@ -24,11 +24,11 @@ pub struct Instructions {
 
 impl Instructions {
     /// Both together; `None` where one is with the kernel's and the other without, which make no
-    /// sum.
+    /// sum, or where the sum is too large to be true.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
-        let sum = Self { count: self.count + other.count, ..self };
-        (self.with_kernel == other.with_kernel).then_some(sum)
+        let count = self.count.checked_add(other.count)?;
+        (self.with_kernel == other.with_kernel).then_some(Self { count, ..self })
     }
 }
 
@@ -44,18 +44,33 @@ pub struct Usage {
     pub instructions: Option<Instructions>,
 }
 
+impl ContextSwitches {
+    /// Both together; `None` where the sum is too large to be true.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            voluntary: self.voluntary.checked_add(other.voluntary)?,
+            involuntary: self.involuntary.checked_add(other.involuntary)?,
+        })
+    }
+
+    /// Of either kind; `None` where the sum is too large to be true.
+    #[must_use]
+    pub const fn all(self) -> Option<u64> {
+        self.voluntary.checked_add(self.involuntary)
+    }
+}
+
 impl Usage {
-    /// That of both together, where both are known.
+    /// That of both together, where both are known. What another host says may be anything, and
+    /// what makes no sum is not known.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let switches = self.context_switches.zip(other.context_switches);
         let instructions = self.instructions.zip(other.instructions);
         Self {
-            cpu: self.cpu.zip(other.cpu).map(|(a, b)| a + b),
-            context_switches: switches.map(|(a, b)| ContextSwitches {
-                voluntary: a.voluntary + b.voluntary,
-                involuntary: a.involuntary + b.involuntary,
-            }),
+            cpu: self.cpu.zip(other.cpu).and_then(|(a, b)| a.0.checked_add(b.0)).map(Nanos),
+            context_switches: switches.and_then(|(a, b)| a.plus(b)),
             instructions: instructions.and_then(|(a, b)| a.plus(b)),
         }
     }
@@ -88,5 +103,14 @@ mod tests {
         let sum = usage(100, 4, true).plus(usage(50, 1, false));
         assert_eq!(sum.instructions, None, "with the kernel's and without make no sum");
         assert_eq!(sum.cpu, Some(Nanos(150)));
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_true_is_not_known() {
+        let mut wild = usage(1, u64::MAX, true);
+        wild.cpu = Some(Nanos(u64::MAX));
+        wild.instructions = Some(Instructions { count: u64::MAX, with_kernel: true });
+        assert_eq!(usage(100, 4, true).plus(wild), Usage::default());
+        assert_eq!(wild.context_switches.unwrap().all(), None);
     }
 }

@@ -341,6 +341,7 @@ impl Probe {
             self.window_closed = true;
             self.tally.in_window = self.tally.received;
             self.tally.bytes_in_window = self.tally.bytes;
+            self.tally.syscalls_in_window = self.tally.syscalls;
         }
         closes
     }

@@ -44,11 +44,12 @@ pub fn receive<R: Rx>(
         let pull = rx.pull();
         // The one clock read of this batch.
         let now = control.corrected(job.clock.now() - job.epoch);
-        probe.pulled(&pull, now, control.stall_ended(job.worker));
         let over = now > control.window_end();
+        // Before this pull is counted: what it brings has come too late.
         if over && probe.close_window() {
             job.at_close = Some(job.meter.read());
         }
+        probe.pulled(&pull, now, control.stall_ended(job.worker));
         if pull.errors > 0 {
             // Those that came back for what a sender at this socket sent. Unread, they take the
             // room of datagrams.

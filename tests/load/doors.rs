@@ -9,7 +9,7 @@ use crate::common::{codes, number};
 use crate::daemons::free;
 use crate::deeds::{Counts, Deed};
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{adds_up, alone, counts, engines, load, only, run, skip, start};
+use crate::rig::{adds_up, alone, counts, engines, load, only, run, run_aloud, skip, start};
 use crate::shim::{Orders, Shim, heard};
 use crate::speech::Speech;
 
@@ -193,7 +193,7 @@ fn a_capture_cut_short_is_told_and_what_is_whole_is_sent() {
         file.write_all(&whole[..whole.len() - cut]).unwrap();
         let shim = Shim::start(Orders::new(Speech::Text, &[Deed::Silent; 6]));
         let words = format!("--pcap {} --match none -n 6 -r 1k", file.path().display());
-        let done = run("load", &shim.at.to_string(), &words).expect(0);
+        let done = run_aloud("load", &shim.at.to_string(), &words).expect(0);
         let told: Vec<_> = done.stderr.lines().filter(|line| line.contains("capture")).collect();
         assert_eq!(told.len(), usize::from(notice.is_some()), "{done:?}");
         assert!(notice.is_none_or(|notice| told[0].contains(notice)), "{done:?}");

@@ -45,6 +45,14 @@ pub fn start(kind: &str, target: &str, words: &str) -> Proc {
     Proc::start(command)
 }
 
+/// Runs a client that says what it has to say on standard error, too.
+#[track_caller]
+pub fn run_aloud(kind: &str, target: &str, words: &str) -> Done {
+    let mut command = crate::common::udperf();
+    command.args([kind, target, "-J", "--warmup", "0"]).args(words.split_whitespace());
+    Proc::start(command).finish(PATIENCE)
+}
+
 /// Runs a client to its end, whatever that is.
 #[track_caller]
 pub fn run(kind: &str, target: &str, words: &str) -> Done {

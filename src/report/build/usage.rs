@@ -16,22 +16,66 @@ pub(super) fn kind(usage: Usage) -> Option<String> {
     Some(if instructions.with_kernel { "user+kernel" } else { "user" }.to_owned())
 }
 
-/// What a datagram cost, both sides together. Of requests, what was received is what was answered.
+/// How many datagrams the costs of the two sides are shared by. Costs are read when the senders'
+/// window closes, so what the receiver paid is for what it had by then.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    tx: u64,
+    /// `None`: there is no receiver, or it is the sender, who has paid for both.
+    rx: Option<u64>,
+}
+
+impl Shares {
+    fn of(harvest: &Harvest) -> Self {
+        let rx = &harvest.rx;
+        match (harvest.one_ended, harvest.exchange.is_some()) {
+            (true, _) => Self { tx: harvest.tx.sent, rx: None },
+            // Of requests, what was received is what was answered.
+            (_, true) => Self { tx: rx.in_window, rx: None },
+            _ => Self { tx: rx.received, rx: Some(rx.in_window) },
+        }
+    }
+
+    /// What a datagram cost of something that is known of both sides, as far as both pay.
+    fn each(self, tx: Option<u64>, rx: Option<u64>) -> Option<f64> {
+        let share = |count: u64, of: u64| (of > 0).then(|| count as f64 / of as f64);
+        let alone = share(tx?, self.tx)?;
+        self.rx.map_or(Some(alone), |of| Some(alone + share(rx?, of)?))
+    }
+}
+
+/// What a datagram cost, both sides together.
 pub(super) fn per_datagram(harvest: &Harvest) -> PerDatagram {
-    let datagrams = if harvest.one_ended { harvest.tx.sent } else { harvest.rx.received };
-    if datagrams == 0 {
-        return PerDatagram::default();
-    }
-    let each = |count: u64| count as f64 / datagrams as f64;
-    let usage = harvest.usage();
-    // Of a receiver that nothing is known of, this is 0.
-    let syscalls = harvest.tx.syscalls + harvest.rx.syscalls;
+    let shares = Shares::of(harvest);
+    let each =
+        |of: fn(Usage) -> Option<u64>| shares.each(of(harvest.tx_usage), of(harvest.rx_usage));
+    let (tx, rx) = (harvest.tx_usage.instructions, harvest.rx_usage.instructions);
+    // With the kernel's and without make no sum.
+    let alike =
+        shares.rx.is_none() || tx.zip(rx).is_some_and(|(tx, rx)| tx.with_kernel == rx.with_kernel);
     PerDatagram {
-        syscalls: Some(each(syscalls)),
-        context_switches: usage.context_switches.map(|all| each(all.voluntary + all.involuntary)),
-        cpu_ns: usage.cpu.map(|cpu| each(cpu.0)),
-        instructions: usage.instructions.map(|all| each(all.count)),
+        syscalls: syscalls(harvest, shares),
+        context_switches: each(|usage| usage.context_switches?.all()),
+        cpu_ns: each(|usage| Some(usage.cpu?.0)),
+        instructions: each(|usage| Some(usage.instructions?.count)).filter(|_| alike),
     }
+}
+
+/// System calls for each datagram. Of a handful that all arrive after the last departure these are
+/// known nevertheless: they are counted to the end.
+fn syscalls(harvest: &Harvest, shares: Shares) -> Option<f64> {
+    let (tx, rx) = (&harvest.tx, &harvest.rx);
+    let (calls, shares) = match shares {
+        _ if harvest.one_ended || rx.in_window > 0 => (rx.syscalls_in_window, shares),
+        Shares { rx: None, .. } => (rx.syscalls, Shares { tx: rx.received, rx: None }),
+        _ => (rx.syscalls, Shares { tx: rx.received, rx: Some(rx.received) }),
+    };
+    // Who asks also hears, and pays for both as one.
+    let sent = match shares.rx {
+        None => tx.syscalls.checked_add(calls),
+        Some(_) => Some(tx.syscalls),
+    };
+    shares.each(sent, Some(calls))
 }
 
 #[cfg(test)]
@@ -48,7 +92,7 @@ mod tests {
         }
     }
 
-    /// 100 sent, 50 received, at the price of 300 and 200 ns.
+    /// 100 sent, 50 received, 40 of them in the window, at the price of 300 and 200 ns.
     fn harvest() -> Harvest {
         let mut harvest = Harvest {
             tx_usage: usage(300, true),
@@ -56,15 +100,17 @@ mod tests {
             ..Harvest::default()
         };
         (harvest.tx.sent, harvest.tx.syscalls) = (100, 100);
-        (harvest.rx.received, harvest.rx.syscalls) = (50, 25);
+        (harvest.rx.received, harvest.rx.syscalls) = (50, 90);
+        (harvest.rx.in_window, harvest.rx.syscalls_in_window) = (40, 20);
         harvest
     }
 
     #[test]
     fn both_sides_pay_for_what_arrived() {
+        // 100 / 50 + 20 / 40; 5 / 50 + 5 / 40; 300 / 50 + 200 / 40; 600 / 50 + 400 / 40
         let found = per_datagram(&harvest());
-        assert_eq!((found.syscalls, found.context_switches), (Some(2.5), Some(0.2)));
-        assert_eq!((found.cpu_ns, found.instructions), (Some(10.0), Some(20.0)));
+        assert_eq!((found.syscalls, found.context_switches), (Some(2.5), Some(0.225)));
+        assert_eq!((found.cpu_ns, found.instructions), (Some(11.0), Some(22.0)));
     }
 
     #[test]
@@ -81,19 +127,43 @@ mod tests {
         let asked = Exchange::default();
         let pair = Harvest { exchange: Some(asked), rx_usage: Usage::default(), ..harvest() };
         let found = per_datagram(&pair);
-        assert_eq!((found.syscalls, found.cpu_ns), (Some(2.5), Some(6.0)));
+        // 120 / 40; 300 / 40
+        assert_eq!((found.syscalls, found.cpu_ns), (Some(3.0), Some(7.5)));
     }
 
     #[test]
     fn what_one_side_does_not_tell_is_not_made_up() {
         let half = Harvest { rx_usage: usage(200, false), ..harvest() };
         let found = per_datagram(&half);
-        assert_eq!((found.cpu_ns, found.instructions), (Some(10.0), None));
+        assert_eq!((found.cpu_ns, found.instructions), (Some(11.0), None));
         let silent = Harvest { rx_usage: Usage::default(), ..harvest() };
         let found = per_datagram(&silent);
         assert_eq!((found.syscalls, found.cpu_ns, found.context_switches), (Some(2.5), None, None));
         let mut nothing = harvest();
-        nothing.rx.received = 0;
+        (nothing.rx.received, nothing.rx.in_window) = (0, 0);
         assert_eq!(per_datagram(&nothing), PerDatagram::default());
+    }
+
+    #[test]
+    fn what_all_comes_after_the_window_has_no_cost_in_it() {
+        let mut late = harvest();
+        (late.rx.in_window, late.rx.syscalls_in_window) = (0, 7);
+        // (100 + 90) / 50
+        let calls_alone = PerDatagram { syscalls: Some(3.8), ..PerDatagram::default() };
+        assert_eq!(per_datagram(&late), calls_alone);
+        late.exchange = Some(Exchange::default());
+        assert_eq!(per_datagram(&late), calls_alone);
+    }
+
+    #[test]
+    fn what_another_host_makes_up_is_neither_a_panic_nor_cheap() {
+        let mut wild = harvest();
+        wild.rx_usage.cpu = Some(Nanos(u64::MAX));
+        wild.rx_usage.context_switches =
+            Some(measure::ContextSwitches { voluntary: u64::MAX, involuntary: 1 });
+        wild.rx.syscalls_in_window = u64::MAX;
+        let found = per_datagram(&wild);
+        assert!(found.cpu_ns.unwrap() > 1e17 && found.syscalls.unwrap() > 1e17);
+        assert_eq!(found.context_switches, None);
     }
 }

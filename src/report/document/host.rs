@@ -12,7 +12,7 @@ pub struct Host {
     pub hostname: Option<String>,
     /// Kernel name and release.
     pub kernel: Option<String>,
-    /// The command line that the kernel was started with, without what it hands on.
+    /// What tunes the kernel, of the command line that it was started with.
     pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,
@@ -80,7 +80,7 @@ pub struct Host {
 }
 
 /// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
-/// groups the nearest limit counts.
+/// groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.

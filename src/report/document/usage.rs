@@ -15,7 +15,8 @@ pub struct ContextSwitches {
 /// What a datagram cost, both sides together: figures that hold on a machine shared with others,
 /// where rates do not. For each datagram that was received, counted once; of requests, for each
 /// that was answered; where nothing is known of the receiver, of the sender alone, for each that
-/// was sent. `null` where one of the sides does not tell, or there was no such datagram.
+/// was sent. What the receiver did up to the end of the senders' window counts, for each datagram
+/// that it had by then. `null` where one of the sides does not tell, or there was no such datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PerDatagram {
     /// System calls that moved, or tried to move, datagrams.

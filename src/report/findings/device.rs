@@ -20,15 +20,21 @@ pub(super) fn turbo(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 pub(super) fn mitigations(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
     let states = host.mitigations.as_ref()?;
     let finding = |grade, found| Finding::new("mitigations", "mitigations", grade, found);
+    let why = "system calls cost less than on hosts where they are on; compare only alike ones";
     let line = host.kernel_command_line.as_deref().unwrap_or_default();
     if line.split_whitespace().any(|word| word == "mitigations=off") {
-        let why = "system calls cost less than on hosts where they are on; compare only alike ones";
         let found = "flaws of the CPU are not mitigated (mitigations=off)".to_owned();
         return Some(finding(Grade::Note, found).because(why));
     }
     // The words of `Documentation/ABI/testing/sysfs-devices-system-cpu`.
-    let mitigated = states.values().filter(|state| state.starts_with("Mitigation"));
-    Some(finding(Grade::Good, format!("on for {} of {} flaws", mitigated.count(), states.len())))
+    let count = |word| states.values().filter(|state| state.starts_with(word)).count();
+    let (mitigated, vulnerable) = (count("Mitigation"), count("Vulnerable"));
+    let found = format!("on for {mitigated} of {} flaws", states.len());
+    Some(if mitigated == 0 && vulnerable > 0 {
+        finding(Grade::Note, format!("{found}; vulnerable by {vulnerable}")).because(why)
+    } else {
+        finding(Grade::Good, found)
+    })
 }
 
 /// What lets a super-packet pass a device, by the kernel's names.
@@ -114,6 +120,21 @@ mod tests {
             host.kernel_command_line = Some("mitigations=auto,nosmt".into());
         });
         assert_eq!(auto.grade, Grade::Good);
+    }
+
+    #[test]
+    fn who_mitigates_nothing_in_other_words_is_told_too() {
+        let of = |states: &[&str]| {
+            let states = states.iter().enumerate();
+            let states = states.map(|(at, &state)| (at.to_string(), state.to_owned())).collect();
+            let found = found("mitigations", Wants::default(), |host| {
+                host.mitigations = Some(states);
+            });
+            (found.grade, found.found.to_string())
+        };
+        let bare = of(&["Vulnerable", "Vulnerable: no microcode", "Not affected"]);
+        assert_eq!(bare, (Grade::Note, "on for 0 of 3 flaws; vulnerable by 2".into()));
+        assert_eq!(of(&["Not affected"]), (Grade::Good, "on for 0 of 1 flaws".into()));
     }
 
     #[test]

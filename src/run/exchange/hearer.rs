@@ -278,6 +278,7 @@ impl Hearer {
             self.window_closed = true;
             self.tally.in_window = self.tally.received;
             self.tally.bytes_in_window = self.tally.bytes;
+            self.tally.syscalls_in_window = self.tally.syscalls;
         }
     }
 

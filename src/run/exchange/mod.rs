@@ -15,6 +15,7 @@ use hearer::Hearer;
 
 use super::control::Control;
 use super::send::{SendJob, Step, step};
+use super::usage::{Meter, Reading};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::unit::Nanos;
@@ -40,6 +41,10 @@ struct Pair {
     window: Option<u64>,
     /// Until when the socket's buffer is taken to be full.
     held_until: Nanos,
+    /// Reads what the thread costs.
+    meter: Meter,
+    /// What that was when asking ended: waiting for the last replies does not count.
+    at_close: Option<Reading>,
 }
 
 /// What a look at the sockets came to.
@@ -137,6 +142,7 @@ fn exchange<T: Tx, R: Rx>(
                 Step::At(at) => next = at.min(pair.hearer.next_timeout()),
                 Step::Over => {
                     pair.hearer.close_window();
+                    pair.at_close = Some(pair.meter.read());
                     end = Some(now);
                 }
             }

@@ -139,7 +139,6 @@ fn pair_phases<T: Tx, R: Rx>(
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
     }
-    let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
@@ -155,10 +154,11 @@ fn pair_phases<T: Tx, R: Rx>(
         let done = SenderDone { control, worker, sent: 0 };
         let drops = dropped(&mut rx);
         pair.job.await_epoch();
-        let before = meter.read();
+        pair.at_close = None;
+        let before = pair.meter.read();
         pair.job.stall.start(Nanos::ZERO);
         let last = exchange(&mut tx, &mut rx, &mut pair, &mut waiter, control);
-        let usage = meter.between(before, meter.read());
+        let usage = pair.at_close.map(|now| pair.meter.between(before, now)).unwrap_or_default();
         tx_half = pair.job.half(last, planned_end, control.stopped());
         done.publish(tx_half.end);
         let segments = tx.segments().zip(segments_at_first);
@@ -214,7 +214,8 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let most = reply_of(dialogue).largest();
     let hearer = Hearer::new(dialogue.clone(), flights, timeout, job.batch as u64, most, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);
-    Pair { job, asker, hearer, ready: Ready::new(streams), window, held_until }
+    let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
+    Pair { job, asker, hearer, ready, window, held_until, meter, at_close: None }
 }
 
 /// What our sockets have dropped so far, modulo 2³².

@@ -316,6 +316,7 @@ impl Server {
             from,
             secret,
             cell: None,
+            way: Default::default(),
             served: Tally::default(),
         };
         let reply = move |number, body| {

@@ -1,6 +1,7 @@
 //! One client's cells at a sink: a thread that sets up workers, leads them through phases and hands
 //! over what they measured, one request after the other.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,8 @@ pub(super) struct Session {
     pub(super) from: Place,
     pub(super) secret: [u8; 16],
     pub(super) cell: Option<Cell>,
+    /// The device on the way to the client, looked for once: others may be measuring.
+    pub(super) way: OnceCell<Option<Device>>,
     pub(super) served: Tally,
 }
 
@@ -140,7 +143,7 @@ impl Session {
             }
             Place::Unix(_) => None,
         };
-        self.house.facts.device.clone().or_else(towards)
+        self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }
 
     fn home(&self) -> MutexGuard<'_, Home> {

@@ -129,12 +129,10 @@ pub fn irqs(device: &str) -> Option<Vec<Irq>> {
     let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
     let table = fs::read_to_string("/proc/interrupts").unwrap_or_default();
     let names = irq_names(&table);
-    // A virtio device is the only one of the PCI device that has its interrupts.
-    let listed = [Some(bus.as_path()), bus.parent()].into_iter().flatten();
-    let mut numbers = listed.map(msi_irqs).find(|found| !found.is_empty());
+    let sits_on = bus.file_name().and_then(|name| name.to_str()).unwrap_or(device);
+    let mut numbers = message_irqs(&bus, sits_on);
     if numbers.is_none() {
         // Without message-signalled ones there are names, of the device or of what it sits on.
-        let sits_on = bus.file_name().and_then(|name| name.to_str()).unwrap_or(device);
         let ours = |name: &str| [device, sits_on].iter().any(|of| is_of(name, of));
         let named = names.iter().filter(|(_, name)| ours(name)).map(|(number, _)| *number);
         numbers = Some(named.collect());
@@ -146,6 +144,15 @@ pub fn irqs(device: &str) -> Option<Vec<Irq>> {
     };
     let irqs: Vec<_> = numbers.into_iter().flatten().filter_map(irq).collect();
     (!irqs.is_empty()).then_some(irqs)
+}
+
+/// The message-signalled interrupts of what a device sits on; `None` where it has none. A virtio
+/// device is the only one of the PCI device that has its interrupts; what is around others is a
+/// bridge, whose interrupts are its own.
+fn message_irqs(bus: &Path, sits_on: &str) -> Option<Vec<u32>> {
+    let around = bus.parent().filter(|_| sits_on.starts_with("virtio"));
+    let listed = [Some(bus), around].into_iter().flatten();
+    listed.map(msi_irqs).find(|found| !found.is_empty())
 }
 
 /// The message-signalled interrupts of a PCI device, ascending.
@@ -209,6 +216,25 @@ NMI:          0          0   Non-maskable interrupts\n";
         assert_eq!(names[&53], "virtio3-input.0");
         assert!(is_of(&names[&53], "virtio3") && !is_of(&names[&53], "virtio30"));
         assert!(is_of(&names[&61], "eth1") && !is_of("eth10-TxRx-0", "eth1"));
+    }
+
+    #[test]
+    fn interrupts_of_a_bridge_are_not_those_of_a_device_behind_it() {
+        let port = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = port.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "msix\n").unwrap();
+        };
+        write("msi_irqs/24");
+        write("0000:00:04.0/msi_irqs/53");
+        write("0000:00:04.0/msi_irqs/52");
+        write("0000:00:05.0/irq");
+        write("virtio3/uevent");
+        let found = |name: &str| message_irqs(&port.path().join(name), name);
+        assert_eq!(found("0000:00:04.0"), Some(vec![52, 53]));
+        assert_eq!(found("0000:00:05.0"), None);
+        assert_eq!(found("virtio3"), Some(vec![24]));
     }
 
     #[test]

@@ -24,35 +24,56 @@ pub fn cgroup_limits() -> Option<CgroupLimits> {
 
 /// The limits of these groups, mounted here: each from whichever version has its controller.
 fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
-    let v2 = |file: &'static str| nearest(groups, "", mount, |folder| read(folder.join(file)));
-    let v1 = |controller, of: fn(&Path) -> Option<String>| {
-        nearest(groups, controller, &mount.join(controller), of)
+    let v2 = |file: &'static str, room| {
+        tightest(groups, "", mount, |folder| read(folder.join(file)), room)
     };
+    let v1 = |controller, of: fn(&Path) -> Option<String>, room| {
+        tightest(groups, controller, &mount.join(controller), of, room)
+    };
+    let cpus = |folder: &Path| read(folder.join("cpuset.effective_cpus"));
+    // Those of a group are what is left of those around it.
+    let nearest: Room = |_| None;
     let found = CgroupLimits {
-        cpu_max: v2("cpu.max").or_else(|| v1("cpu", quota)),
-        memory_max: v2("memory.max").or_else(|| v1("memory", memory)),
-        cpus: v2("cpuset.cpus.effective")
-            .or_else(|| v1("cpuset", |folder| read(folder.join("cpuset.effective_cpus")))),
+        cpu_max: v2("cpu.max", share).or_else(|| v1("cpu", quota, share)),
+        memory_max: v2("memory.max", bytes).or_else(|| v1("memory", memory, bytes)),
+        cpus: v2("cpuset.cpus.effective", nearest).or_else(|| v1("cpuset", cpus, nearest)),
     };
     (found != CgroupLimits::default()).then_some(found)
 }
 
-/// The nearest limit that is one, of the group with this controller or of those around it; `max`
-/// where none of them is limited. Version 2 has the empty name.
-fn nearest(
+/// How much a limit leaves, to tell which is smaller; `None` where it is none.
+type Room = fn(&str) -> Option<f64>;
+
+/// CPUs' worth of time.
+fn share(cpu_max: &str) -> Option<f64> {
+    let (quota, period) = cpu_max.split_once(' ')?;
+    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
+    (period > 0.0).then(|| quota / period)
+}
+
+/// Bytes of memory.
+fn bytes(memory_max: &str) -> Option<f64> {
+    memory_max.parse::<u64>().ok().map(|bytes| bytes as f64)
+}
+
+/// The smallest limit, of the group with this controller and of those around it, for each of them
+/// binds; the nearest of equal ones, and `max` where none of them is limited. Version 2 has the
+/// empty name.
+fn tightest(
     groups: &str,
     controller: &str,
     mount: &Path,
     limit: impl Fn(&Path) -> Option<String>,
+    room: Room,
 ) -> Option<String> {
     let group = group(groups, controller)?;
     // Of a group outside our namespace of groups (`/../…`) nothing is to be seen.
     let group = group.strip_prefix('/').filter(|group| !group.starts_with(".."))?;
     let folders = Path::new(group).ancestors().map(|group| mount.join(group));
-    let mut found = folders.filter_map(|folder| limit(&folder));
-    let first = found.next()?;
-    let is_one = |limit: &String| limit != MAX && !limit.starts_with("max ");
-    Some(if is_one(&first) { first } else { found.find(is_one).unwrap_or(first) })
+    let found: Vec<String> = folders.filter_map(|folder| limit(&folder)).collect();
+    let limited = found.iter().filter_map(|limit| Some((room(limit)?, limit)));
+    let least = limited.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, limit)| limit);
+    least.or_else(|| found.first()).cloned()
 }
 
 /// The path of our group with this controller, of `/proc/self/cgroup`: lines of
@@ -98,7 +119,25 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_limit_counts() {
+    fn the_smallest_limit_binds() {
+        let mount = tree(&[
+            ("ci.slice/cpu.max", "50000 50000"),
+            ("ci.slice/memory.max", "4096"),
+            ("ci.slice/job/cpu.max", "400000 100000"),
+            ("ci.slice/job/memory.max", "1073741824"),
+            ("ci.slice/job/step/cpu.max", "100000 100000"),
+        ]);
+        let found = |group: &str| {
+            let found = limits(&format!("0::/{group}\n"), mount.path()).unwrap();
+            (found.cpu_max.unwrap(), found.memory_max.unwrap())
+        };
+        assert_eq!(found("ci.slice/job"), ("50000 50000".into(), "4096".into()));
+        // Of equal ones the nearest.
+        assert_eq!(found("ci.slice/job/step"), ("100000 100000".into(), "4096".into()));
+    }
+
+    #[test]
+    fn no_limit_is_looked_past() {
         let mount = tree(&[
             ("cpuset.cpus.effective", "0-7"),
             ("ci.slice/cpu.max", "200000 100000"),

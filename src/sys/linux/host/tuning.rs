@@ -7,16 +7,128 @@ use std::path::Path;
 
 use super::{cpu_list, number, read};
 
-/// The command line that the kernel was started with.
+/// What of the kernel's command line decides what a datagram costs, as far as its words are for
+/// that (`Documentation/admin-guide/kernel-parameters.txt`): scheduling and ticks, idling and clock
+/// rate, memory pages, clocks, DMA, and what is done about flaws of the CPU. Ascending, with `_`
+/// for `-`.
+const TUNES: &[&str] = &[
+    "amd_iommu",
+    "amd_prefcore",
+    "amd_pstate",
+    "clocksource",
+    "default_hugepagesz",
+    "gather_data_sampling",
+    "highres",
+    "hpet",
+    "hugepages",
+    "hugepagesz",
+    "idle",
+    "indirect_target_selection",
+    "init_on_alloc",
+    "init_on_free",
+    "intel_iommu",
+    "intel_pstate",
+    "iommu",
+    "irqaffinity",
+    "isolcpus",
+    "kpti",
+    "kthread_cpus",
+    "l1d_flush",
+    "l1tf",
+    "maxcpus",
+    "mds",
+    "mitigations",
+    "mmio_stale_data",
+    "nested_pvm",
+    "nmi_watchdog",
+    "nohz",
+    "nohz_full",
+    "nopti",
+    "nosmt",
+    "nosoftlockup",
+    "nospec_store_bypass_disable",
+    "nospectre_bhb",
+    "nospectre_v1",
+    "nospectre_v2",
+    "nowatchdog",
+    "nr_cpus",
+    "numa",
+    "numa_balancing",
+    "pcie_aspm",
+    "possible_cpus",
+    "preempt",
+    "psi",
+    "pti",
+    "randomize_kstack_offset",
+    "rcu_nocb_poll",
+    "rcu_nocbs",
+    "reg_file_data_sampling",
+    "retbleed",
+    "skew_tick",
+    "spec_rstack_overflow",
+    "spec_store_bypass_disable",
+    "spectre_bhi",
+    "spectre_v2",
+    "spectre_v2_user",
+    "srbds",
+    "ssbd",
+    "swiotlb",
+    "threadirqs",
+    "transparent_hugepage",
+    "tsa",
+    "tsc",
+    "tsx",
+    "tsx_async_abort",
+    "vmscape",
+];
+
+/// Parts of the kernel all of whose parameters do. From the same list.
+const TUNED_PARTS: &[&str] = &[
+    "cpufreq",
+    "cpuidle",
+    "cpuidle_haltpoll",
+    "haltpoll",
+    "intel_idle",
+    "iommu",
+    "processor",
+    "rcutree",
+    "workqueue",
+];
+
+/// What of the command line that the kernel was started with tunes it; empty where nothing does.
+/// All else stays here: there are tokens and passwords among it on some hosts, and what is told
+/// goes to whoever asks a sink, and into documents that are passed on.
 #[must_use]
 pub fn kernel_command_line() -> Option<String> {
-    read("/proc/cmdline").map(|line| of_kernel(&line).to_owned())
+    read("/proc/cmdline").map(|line| tuning(&line))
 }
 
-/// The part of it that is the kernel's: what follows `--` is for the first process
-/// (`Documentation/admin-guide/kernel-parameters.rst`), tunes nothing, and is nobody's business.
-fn of_kernel(line: &str) -> &str {
-    line.split_once(" -- ").map_or(line, |(kernel, _)| kernel)
+/// Its words that tune, with one blank between them.
+fn tuning(line: &str) -> String {
+    // What follows is for the first process
+    // (`Documentation/admin-guide/kernel-parameters.rst`).
+    let words = words(line).into_iter().take_while(|&word| word != "--");
+    words.filter(|word| tunes(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Its words: what stands in quotes is part of one, blanks and all, as `next_arg` of the kernel's
+/// `lib/cmdline.c` reads it.
+fn words(line: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let ends = |c: char| {
+        quoted ^= c == '"';
+        c.is_whitespace() && !quoted
+    };
+    line.split(ends).filter(|word| !word.is_empty()).collect()
+}
+
+/// Whether this is one of them. To the kernel `-` and `_` are the same in names.
+fn tunes(word: &str) -> bool {
+    let name = word.split_once('=').map_or(word, |(name, _)| name).replace('-', "_");
+    match name.split_once('.') {
+        Some((part, _)) => TUNED_PARTS.contains(&part),
+        None => TUNES.contains(&name.as_str()),
+    }
 }
 
 /// The known flaws of the CPU, and what is done about each, as the kernel words it
@@ -93,9 +205,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_for_the_first_process_is_left_out() {
-        assert_eq!(of_kernel("quiet mitigations=off -- --token x"), "quiet mitigations=off");
-        assert_eq!(of_kernel("quiet a--b"), "quiet a--b");
+    fn of_the_command_line_only_what_tunes_is_told() {
+        let line = "BOOT_IMAGE=/vmlinuz root=UUID=1f quiet mitigations=off nohz-full=1-3 nosmt \
+            talos.config=https://host/?token=t ds=nocloud;s=http://user:pw@host/ \
+            processor.max_cstate=1 systemd.set_credential=a:b ip=10.0.0.2::10.0.0.1 \
+            -- isolcpus=1 --token x";
+        assert_eq!(tuning(line), "mitigations=off nohz-full=1-3 nosmt processor.max_cstate=1");
+        assert_eq!(tuning("quiet  idle=poll"), "idle=poll");
+        assert_eq!(tuning("quiet splash"), "");
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_no_word_of_its_own() {
+        assert_eq!(tuning("secret=\"a tsc=b\" tsc=reliable"), "tsc=reliable");
+        assert_eq!(tuning("\"secret=a idle=b\" nopti"), "nopti");
+        assert_eq!(tuning("secret=\"a nosmt"), "");
+    }
+
+    #[test]
+    fn words_that_tune_are_listed_as_they_are_compared() {
+        for list in [TUNES, TUNED_PARTS] {
+            assert!(list.is_sorted());
+            assert!(list.iter().all(|name| !name.contains(['-', '=', '.'])));
+        }
     }
 
     #[test]

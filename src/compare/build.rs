@@ -159,10 +159,8 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
     let mut left_out = Vec::new();
     for metric in facts.metrics.iter().copied().filter(|one| one.better != Better::Neither) {
         let all = known(metric, paired);
-        let of_any = |side: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| {
-            all.iter().any(|(_, runs)| !side(runs).is_empty())
-        };
-        let (of_base, of_new) = (of_any(|(base, _)| base), of_any(|(_, new)| new));
+        let of_base = all.iter().any(|known| !known.base.is_empty());
+        let of_new = all.iter().any(|known| !known.new.is_empty());
         if metric.kind == Kind::Number && of_base != of_new {
             let side = if of_base { "the base" } else { "the new runs" };
             left_out.push((metric.name, side));
@@ -175,10 +173,10 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
             ));
             continue;
         }
-        for (at, (base_runs, new_runs)) in all {
-            let (base, new) = &paired.both[at];
-            let noise = noise(facts, metric, base, new);
-            pairs.push(Pair { metric, base: base_runs, new: new_runs, noise });
+        for Known { at, base, new } in all {
+            let (base_group, new_group) = &paired.both[at];
+            let noise = noise(facts, metric, base_group, new_group);
+            pairs.push(Pair { metric, base, new, noise });
             of_cell.push(at);
         }
     }
@@ -203,9 +201,17 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
     Ok(Judged { cells: cells.collect(), family, noise_known, left_out })
 }
 
+/// What is known of one cell.
+struct Known {
+    /// Its place among the pairs.
+    at: usize,
+    base: Vec<f64>,
+    new: Vec<f64>,
+}
+
 /// The figures of both sides in all cells that the metric says something of, or, as with
 /// `--fail-if`, in all where there is no such; without cells in which neither side knows any.
-fn known(metric: &Metric, paired: &Paired<'_>) -> Vec<(usize, (Vec<f64>, Vec<f64>))> {
+fn known(metric: &Metric, paired: &Paired<'_>) -> Vec<Known> {
     let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
     let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);
     let any = paired.both.iter().any(suited);
@@ -213,8 +219,8 @@ fn known(metric: &Metric, paired: &Paired<'_>) -> Vec<(usize, (Vec<f64>, Vec<f64
         group.runs.iter().filter_map(|cell| (metric.of)(cell)).filter(|run| !run.is_nan()).collect()
     };
     let all = paired.both.iter().enumerate().filter(|(_, pair)| !any || suited(pair));
-    let all = all.map(|(at, (base, new))| (at, (figures(base), figures(new))));
-    all.filter(|(_, (base, new))| !base.is_empty() || !new.is_empty()).collect()
+    let all = all.map(|(at, (base, new))| Known { at, base: figures(base), new: figures(new) });
+    all.filter(|known| !known.base.is_empty() || !known.new.is_empty()).collect()
 }
 
 /// The metric of which there are two kinds: a name of `report::metric`.

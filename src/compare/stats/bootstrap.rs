@@ -25,8 +25,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Median of `b` over that of `a`; `None` where there is nothing to divide, or to divide by. If that
-/// is so in some resamples only, leaving those out would narrow the interval.
+/// Median of `b` over that of `a`; `None` where there is nothing to divide, or to divide by. If
+/// that is so in some resamples only, leaving those out would narrow the interval.
 #[must_use]
 pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     let (a, b) = (super::sorted(a.to_vec()), super::sorted(b.to_vec()));

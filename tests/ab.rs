@@ -189,7 +189,7 @@ fn a_run_that_fails_is_named_and_what_was_set_up_is_undone() {
 #[test]
 fn what_cannot_be_is_refused_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &[&str], &str); 9] = [
+    let cases: [(&[&str], &[&str], &str); 10] = [
         (&[], &["sink"], "ab cannot run 'sink'"),
         (&["--b", "--no-such-flag"], &QUICK, "B: unexpected argument '--no-such-flag'"),
         (&["--b", "-w 'x"], &QUICK, "quote that does not end"),
@@ -198,6 +198,7 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         (&["--setup-b", "ethtool -K eth0 gro off"], &QUICK, "add --undo-b"),
         (&["--metric", "sent"], &QUICK, "neither better nor worse"),
         (&[], &["bench", "--html", "x.html"], "give ab its own --trials"),
+        (&["--b", "--size=128"], &QUICK, "--size=128 is in the command and in --b"),
         (&["--bin-b", "/bin/true", "--b", "-q"], &QUICK, "give ab its own --trials"),
     ];
     for (flags, command, expected) in cases {

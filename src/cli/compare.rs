@@ -55,7 +55,16 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
             complain(&format!("skipped {}: {why}", path.display()));
         }
     }
-    Ok(runs.into_iter().map(|stored| stored.report).collect())
+    let mut reports: Vec<Report> = Vec::new();
+    for store::Stored { path, report } in runs {
+        // A copy is no other run.
+        if reports.contains(&report) {
+            complain(&format!("{} is a copy of another run, and is not counted", path.display()));
+        } else {
+            reports.push(report);
+        }
+    }
+    Ok(reports)
 }
 
 /// What is compared.

@@ -38,6 +38,11 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
     // Gives commands the names that they have as pages: udperf-bench.
     program.build();
     if let Some(folder) = &args.dir {
+        std::fs::create_dir_all(folder).map_err(|source| CliError::File {
+            flag: "dir",
+            path: folder.clone(),
+            source,
+        })?;
         let pages = std::iter::once(&program).chain(program.get_subcommands());
         let pages: Vec<(Target, String)> = pages
             .map(|command| {

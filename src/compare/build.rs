@@ -69,6 +69,7 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
         let (base, new) = (list(&paired.only_base), list(&paired.only_new));
         return Err(CompareError::NothingInCommon { base, new });
     }
+    refuse_silence(&paired)?;
     let Judged { cells, family, noise_known, left_out } = cells(&facts, &paired)?;
     let noise_used = noise_known.0 > 0;
     let mut differences = of_hosts(base, new);
@@ -127,6 +128,19 @@ fn refuse_scenarios(facts: &Facts<'_>, between: &[Difference]) -> Result<(), Com
     }
     let names = format!("{} and {}", facts.base.from, facts.new.from);
     Err(CompareError::Scenarios { between: names, differ: in_words(between) })
+}
+
+/// Refuses cells in which nothing ever came: two that are not there are not the same.
+fn refuse_silence(paired: &Paired<'_>) -> Result<(), CompareError> {
+    let silent = |cell: &&Cell| cell.ledger.received == Some(0);
+    let is_silent = |(base, new): &&(Group<'_>, Group<'_>)| {
+        base.runs.iter().all(silent) && new.runs.iter().all(silent)
+    };
+    let ids: Vec<_> = paired.both.iter().filter(is_silent).map(|(_, new)| new.id).collect();
+    match ids.as_slice() {
+        [] => Ok(()),
+        ids => Err(CompareError::NothingCame { cells: ids.join(", ") }),
+    }
 }
 
 /// `batch 8 → 16, wait spin → hybrid`.
@@ -341,6 +355,10 @@ fn warnings(
     if differs("tool.profile") {
         let message = "one of the two was built without optimisation; build both alike";
         warn("debug_build", message.to_owned());
+    }
+    let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
+    if twice > 0 {
+        warn("same_runs", format!("{twice} of the runs are on both sides"));
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");

@@ -86,7 +86,8 @@ fn judge_one(
         None => undecided("it is known of the base alone"),
         Some(_) if smallest_p(fewest, fewest) * family as f64 >= rules.alpha => {
             let needed = runs_needed(family, rules.alpha);
-            undecided(&format!("{fewest} runs a side tell nothing here: it takes {needed}"))
+            let runs = if fewest == 1 { "run" } else { "runs" };
+            undecided(&format!("{fewest} {runs} a side tell nothing here: it takes {needed}"))
         }
         Some(p) => match effect {
             Some(effect) => decide(metric.better, effect, p, (tolerated, threshold), rules),
@@ -286,7 +287,7 @@ mod tests {
         // Many on the one side do not make up for few on the other.
         let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
         assert_eq!(found, Verdict::Undecided);
-        assert_eq!(why, "1 runs a side tell nothing here: it takes 4");
+        assert_eq!(why, "1 run a side tell nothing here: it takes 4");
     }
 
     #[test]

@@ -153,6 +153,11 @@ pub(super) fn learned(comparison: &Comparison) -> Option<String> {
         format!("{} {} ±{noise}", floor.cell, floor.metric)
     };
     let floors: Vec<_> = learned.floors.iter().map(floor).collect();
+    if floors.is_empty() {
+        let why = "A and B are alike, but nothing new was learned of that: it takes 8 runs in all, \
+                   and more than were learned from before";
+        return Some(why.to_owned());
+    }
     let kept = match &learned.kept_in {
         Some(path) => format!("kept in {path}"),
         None => "not kept".to_owned(),
@@ -171,10 +176,10 @@ pub(super) fn rules(comparison: &Comparison) -> String {
         None => String::new(),
     };
     format!(
-        "a verdict takes p < {} over all {} (Mann-Whitney, Holm) and a {:.0}% interval that lies \
-         wholly beyond {}{noise}; {} for loss",
+        "a verdict takes p < {} over all {} that moved (Mann-Whitney, Holm) and a {:.0}% interval \
+         that lies wholly beyond {}{noise}; {} for loss",
         rules.alpha,
-        counted(rules.family, "comparison"),
+        counted(rules.family, "figure"),
         rules.confidence * 100.0,
         percent(rules.tolerance),
         percent(rules.share_floor),

@@ -1,6 +1,8 @@
 //! Stored documents, read again: what is not one of ours, not whole, or no longer true to itself,
 //! is refused by name.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 
 use super::document::{Cell, Report, SCHEMA};
@@ -103,6 +105,15 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
     let report: Report = serde_json::from_str(text)
         .map_err(|error| ReadError::Damaged { reason: error.to_string() })?;
     report.cells.iter().try_for_each(check)?;
+    let mut seen = HashSet::new();
+    for cell in &report.cells {
+        // With --bidir, both directions are measured at once, and what max is comes on top.
+        if !seen.insert((&cell.id, cell.trial, &cell.direction, cell.calibration)) {
+            let (cell, trial) = (cell.id.clone(), cell.trial);
+            let rule = "each cell has each trial once: that";
+            return Err(ReadError::Inconsistent { cell, trial, rule });
+        }
+    }
     Ok(report)
 }
 
@@ -145,7 +156,23 @@ fn check(cell: &Cell) -> Result<(), ReadError> {
         };
         side.pps.is_none_or(|pps| pps.is_finite() && pps >= 0.0 && agrees(pps))
     };
+    let ascends = cell.latency.as_ref().is_none_or(|latency| {
+        let points = [
+            latency.min_ns,
+            latency.p50_ns,
+            latency.p90_ns,
+            latency.p99_ns,
+            latency.p99_9_ns,
+            latency.p99_99_ns,
+        ];
+        // Percentiles are within 0.1 % (the histogram), minimum and maximum exact.
+        let most = latency.max_ns as f64 * 1.002 + 1.0;
+        let known: Vec<f64> = points.into_iter().flatten().map(|ns| ns as f64).collect();
+        known.windows(2).all(|pair| pair[0] <= pair[1] * 1.002 + 1.0)
+            && known.iter().all(|ns| *ns <= most)
+    });
     let rules = [
+        (ascends, "latency ascends from min to max: that"),
         (attempted == Some(ledger.attempted), "attempted = sent + refused"),
         (sent == Some(ledger.sent), "sent = received + lost"),
         (arrived == ledger.arrived, "arrived = received + duplicate + late + foreign + corrupt"),

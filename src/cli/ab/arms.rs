@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::setup::Setup;
 use crate::cli::args::{AbArgs, Cli, Command};
@@ -59,15 +59,45 @@ pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
             setup: setup.clone().map(|setup| (setup, undo.clone())),
         };
         side.check()?;
+        if let Some(flag) = twice(&args.command, &side.args[args.command.len()..]) {
+            let why = format!(
+                "{flag} is in the command and in --{lower}: it would have both values; leave it \
+                 away after --, and name it in --a and --b"
+            );
+            return Err(CliError::Contradiction(why));
+        }
         Ok(side)
     };
     Ok([side(Arm::A)?, side(Arm::B)?])
 }
 
+/// A flag of the command that the flags of one side name again: a list would grow, instead of being
+/// another one.
+fn twice(command: &[String], side: &[String]) -> Option<String> {
+    let program = Cli::command();
+    let known = program.find_subcommand(command.first()?)?;
+    let flag = |word: &String| {
+        let matches = |arg: &&clap::Arg| match word.strip_prefix("--") {
+            Some(long) => arg.get_long() == long.split('=').next(),
+            None => word.strip_prefix('-').and_then(|rest| rest.chars().next()) == arg.get_short(),
+        };
+        let of_flags = |arg: &&clap::Arg| arg.get_long().is_some() || arg.get_short().is_some();
+        let mut args = known.get_arguments().filter(of_flags);
+        word.starts_with('-').then(|| args.find(matches))?.map(|arg| arg.get_id().clone())
+    };
+    let of_command: Vec<_> = command.iter().filter_map(flag).collect();
+    side.iter().find(|word| flag(word).is_some_and(|id| of_command.contains(&id))).cloned()
+}
+
 /// The same file wherever children run; a bare name would be looked for in PATH.
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    std::fs::canonicalize(path)
-        .map_err(|error| CliError::Program { path: path.to_owned(), why: error.kind().to_string() })
+    std::fs::canonicalize(path).map_err(|error| CliError::Program {
+        path: path.to_owned(),
+        why: match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            kind => kind.to_string(),
+        },
+    })
 }
 
 impl Side {

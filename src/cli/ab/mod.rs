@@ -16,7 +16,7 @@ use super::output::{complain, pretty};
 use super::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
-use crate::report::document::Report;
+use crate::report::document::{Report, Warning};
 use crate::run::{Observer, Progress};
 use arms::{Side, sides};
 use setup::Setup;
@@ -60,6 +60,15 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         any_scenario: true,
         noise: known.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;
+    if !is_complete {
+        let message = format!(
+            "interrupted after {} of {} runs of A and {} of B; nothing was learned of them",
+            a.len(),
+            args.trials,
+            b.len(),
+        );
+        comparison.warnings.insert(0, Warning { code: "interrupted".to_owned(), message });
+    }
     let mut kept = Ok(None);
     if is_complete && is_alike {
         let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
@@ -68,6 +77,8 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         kept = noise::write(args.verdict.noise.as_deref(), &book);
         let kept_in = kept.as_ref().ok().cloned().flatten();
         comparison.learned = Some(Learned { kept_in, floors });
+        // It is known now.
+        comparison.warnings.retain(|warning| warning.code != "noise_unknown");
     }
     faces.show(&comparison, &args.output, &args.verdict)?;
     // A book that cannot be written does not take the verdict along.
@@ -115,7 +126,11 @@ impl Bench {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let standing = self.setups[at].as_ref().map(|setup| setup.apply(stop)).transpose()?;
+        let standing = self.setups[at].as_ref().map(|setup| setup.apply(stop)).transpose();
+        let standing = match standing {
+            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+            standing => standing?,
+        };
         let report = child::run(&self.sides[at], self.runs[at].len() + 1, stop);
         let undone = standing.map_or(Ok(()), setup::Standing::undo);
         if let (Err(_), Err(also)) = (&report, &undone) {

@@ -60,7 +60,7 @@ impl Setup {
             Err(why) => {
                 let undo = self.undo.clone();
                 let also = match standing.undo() {
-                    Ok(()) => "it was undone".to_owned(),
+                    Ok(()) => format!("it was undone ('{undo}')"),
                     Err(_) => format!("undoing it failed, too ('{undo}'): see what is left of it"),
                 };
                 let (side, command) = (self.side, self.command.clone());

@@ -163,6 +163,11 @@ impl<'a> Hunt<'a> {
         cells.output.quiet = quiet;
         let Taken { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
         self.interrupted |= interrupted;
+        if interrupted {
+            let message = "interrupted: what had not been searched by then is missing";
+            let (code, message) = ("interrupted".to_owned(), message.to_owned());
+            report.warnings.push(Warning { code, message });
+        }
         let cells = std::mem::take(&mut report.cells);
         match &mut self.report {
             Some(known) => {

@@ -35,6 +35,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
         new: Side { from: &new_from, reports: &new },
         rules: &rules(&args.verdict),
         metrics: &metrics,
+        named: !args.verdict.metrics.is_empty(),
         any_scenario: args.any_scenario,
         noise: noise.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;

@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     pub rules: &'a Rules,
     /// What is compared.
     pub metrics: &'a [&'static Metric],
+    /// Whether somebody named those: then they are looked for in all cells, where they suit none.
+    pub named: bool,
     /// Whether scenarios may differ.
     pub any_scenario: bool,
     /// What machines make of nothing, and where that is kept.
@@ -172,7 +174,7 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
     let mut of_cell = Vec::new();
     let mut left_out = Vec::new();
     for metric in facts.metrics.iter().copied().filter(|one| one.better != Better::Neither) {
-        let all = known(metric, paired);
+        let all = known(metric, paired, facts.named);
         let of_base = all.iter().any(|known| !known.base.is_empty());
         let of_new = all.iter().any(|known| !known.new.is_empty());
         if metric.kind == Kind::Number && of_base != of_new {
@@ -223,16 +225,16 @@ struct Known {
     new: Vec<f64>,
 }
 
-/// The figures of both sides in all cells that the metric says something of, or, as with
-/// `--fail-if`, in all where there is no such; without cells in which neither side knows any.
-fn known(metric: &Metric, paired: &Paired<'_>) -> Vec<Known> {
+/// The figures of both sides in all cells that the metric says something of; where there is no
+/// such, in all if it was named, as with `--fail-if`. Without cells in which neither side knows any.
+fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
     let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);
     let any = paired.both.iter().any(suited);
     let figures = |group: &Group<'_>| -> Vec<f64> {
         group.runs.iter().filter_map(|cell| (metric.of)(cell)).filter(|run| !run.is_nan()).collect()
     };
-    let all = paired.both.iter().enumerate().filter(|(_, pair)| !any || suited(pair));
+    let all = paired.both.iter().enumerate().filter(|(_, pair)| suited(pair) || (named && !any));
     let all = all.map(|(at, (base, new))| Known { at, base: figures(base), new: figures(new) });
     all.filter(|known| !known.base.is_empty() || !known.new.is_empty()).collect()
 }

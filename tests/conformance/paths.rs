@@ -6,7 +6,7 @@ use std::process::Command;
 use udperf::sys::SendError;
 use udperf::unit::PayloadSize;
 
-use crate::engines::Pair;
+use crate::engines::{Pair, has};
 use crate::rig::{Rig, Setup};
 
 /// Set in processes that run in a namespace of their own.
@@ -168,17 +168,39 @@ fn a_path_that_becomes_narrow_costs_super_packets_and_no_datagram() {
     }
 }
 
+/// Puts a token bucket (tc-tbf(8)) before loopback; says so where this cannot be had.
+fn queue(options: &str) -> bool {
+    let tbf = format!("qdisc add dev lo root tbf {options}");
+    let status = Command::new("tc").args(tbf.split(' ')).status();
+    let is_there = status.is_ok_and(|status| status.success());
+    if !is_there {
+        eprintln!("SKIPPED: all behind a queue: no tc, or no tbf");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have tc and tbf");
+    }
+    is_there
+}
+
+#[test]
+fn a_queue_that_takes_super_packets_apart_is_no_lack_of_gro() {
+    if !in_namespace("paths::a_queue_that_takes_super_packets_apart_is_no_lack_of_gro") {
+        return;
+    }
+    // Of 128 datagrams of a byte, with their headers, more than its burst takes whole; so fast that
+    // datagrams of them are there at once.
+    if !queue("rate 10gbit burst 5kb limit 10mb") {
+        return;
+    }
+    assert!(has("a queue that takes super-packets apart", &["gro"]));
+}
+
 #[test]
 fn a_full_send_buffer_would_block_and_loses_nothing() {
     if !in_namespace("paths::a_full_send_buffer_would_block_and_loses_nothing") {
         return;
     }
     // A slow queue, and room in it for all that is sent: it is the socket's buffer that is full.
-    let queue = "qdisc add dev lo root tbf rate 8mbit burst 5kb limit 10mb";
-    let status = Command::new("tc").args(queue.split(' ')).status();
-    if !status.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "CI has to have tc and tbf");
-        return eprintln!("SKIPPED: a full send buffer: no tc, or no tbf");
+    if !queue("rate 8mbit burst 5kb limit 10mb") {
+        return;
     }
     for pair in Pair::all() {
         let mut rig = Rig::new(pair, &Setup { send_buffer: Some(8_192), ..Setup::fixed(64) });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document::Difference;
 use crate::report::document::Report;
@@ -31,30 +31,32 @@ pub(super) type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// What differs in host and program.
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
-    let facts = |reports: &[&Report]| {
-        let mut facts = Facts::new();
-        for report in reports {
-            let whole = serde_json::json!({ "host": report.host, "tool": report.tool });
-            flatten("", &whole, &mut facts);
-        }
-        facts.retain(|what, _| !is_measured(what));
-        facts
+    let facts = |reports| {
+        let whole = |report: &Report| json!({ "host": report.host, "tool": report.tool });
+        facts_of(reports, whole, |what| !is_measured(what))
     };
     differences(&facts(base), &facts(new))
 }
 
 /// What differs in what was asked.
 pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
-    let facts = |reports: &[&Report]| {
-        let mut facts = Facts::new();
-        for report in reports {
-            let whole = serde_json::json!({ "kind": report.kind, "scenario": report.scenario });
-            flatten("", &whole, &mut facts);
-        }
-        facts.retain(|what, _| is_of_the_scenario(what));
-        facts
+    let facts = |reports| {
+        let whole = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
+        facts_of(reports, whole, is_of_the_scenario)
     };
     differences(&facts(base), &facts(new))
+}
+
+/// What these parts of all runs say, as far as it counts.
+fn facts_of(
+    reports: &[&Report],
+    part: impl Fn(&Report) -> Value,
+    counts: impl Fn(&str) -> bool,
+) -> Facts {
+    let mut facts = Facts::new();
+    reports.iter().for_each(|report| flatten("", &part(report), &mut facts));
+    facts.retain(|what, _| counts(what));
+    facts
 }
 
 /// Whether another value makes another scenario.

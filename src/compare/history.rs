@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 pub use faces::{csv, html, markdown, text};
 
+use super::pairs::{Group, groups};
 use super::stats;
 use super::store::Stored;
-use crate::report::document::{Cell, Report};
+use crate::report::document::Cell;
 use crate::report::metric::Metric;
 use place::Place;
 
@@ -117,11 +118,15 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut places: Vec<(Key, Place)> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
-        for trials in by_id(report, filter) {
+        for Group { runs: trials, .. } in groups(&[report]) {
             let first = trials[0];
+            if !filter.takes(first) {
+                continue;
+            }
             for metric in filter.of(first) {
                 let known = trials.iter().filter_map(|cell| (metric.of)(cell)).collect::<Vec<_>>();
-                let (count, Some(value)) = (known.len(), median(known)) else { continue };
+                let count = known.len();
+                let Some(value) = stats::median(&stats::sorted(known)) else { continue };
                 let key = (first.id.clone(), metric.name, scenario.clone(), host.clone());
                 let place = Place::of(report, first);
                 let at = places.iter().position(|(known, _)| *known == key);
@@ -147,19 +152,6 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
         }
     }
     history
-}
-
-/// The cells of a run that are wanted, those of one id together.
-fn by_id<'a>(report: &'a Report, filter: &Filter) -> Vec<Vec<&'a Cell>> {
-    let mut groups: Vec<Vec<&Cell>> = Vec::new();
-    let whole = report.cells.iter().filter(|cell| !cell.calibration && !cell.cut_short);
-    for cell in whole.filter(|cell| filter.takes(cell)) {
-        match groups.iter_mut().find(|group| group[0].id == cell.id) {
-            Some(group) => group.push(cell),
-            None => groups.push(vec![cell]),
-        }
-    }
-    groups
 }
 
 fn doubts(trials: &[&Cell]) -> Vec<String> {
@@ -190,16 +182,12 @@ impl Series {
     }
 }
 
-fn median(mut known: Vec<f64>) -> Option<f64> {
-    known.sort_by(f64::total_cmp);
-    stats::median(&known)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::document::Report;
     use crate::report::fixture;
 
     /// Three runs of two cells, the second on another kernel, the third of another commit.

@@ -220,11 +220,7 @@ fn verdict(comparison: &Comparison, ink: Ink, width: usize) -> String {
         for cell in &comparison.cells {
             let judged = cell.metrics.iter().filter(|judgement| judgement.verdict == of);
             found.extend(judged.map(|judgement| {
-                let beyond = match judgement.effect.map(|effect| effect.kind) {
-                    Some(EffectKind::Ratio | EffectKind::Difference) => show::change(judgement),
-                    None => String::new(),
-                };
-                format!("{} {} {beyond}", cell.id, judgement.metric)
+                format!("{} {} {}", cell.id, judgement.metric, show::change(judgement))
             }));
         }
         found

@@ -40,7 +40,7 @@ pub(super) fn run(
         child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());
-    let status = wait(&mut child, stop).map_err(|error| fails(error.to_string()))?;
+    let status = wait(&mut child, stop, GRACE).map_err(|error| fails(error.to_string()))?;
     let join = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
     let (stdout, stderr) = (join(stdout), join(stderr));
     if stop.load(Ordering::Relaxed) {
@@ -74,14 +74,18 @@ fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String
 }
 
 /// Waits for its end; an interrupted one is given some time, then killed.
-fn wait(child: &mut Child, stop: &AtomicBool) -> std::io::Result<std::process::ExitStatus> {
+pub(super) fn wait(
+    child: &mut Child,
+    stop: &AtomicBool,
+    grace: Duration,
+) -> std::io::Result<std::process::ExitStatus> {
     let mut until: Option<Instant> = None;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
         if stop.load(Ordering::Relaxed) {
-            let until = *until.get_or_insert_with(|| Instant::now() + GRACE);
+            let until = *until.get_or_insert_with(|| Instant::now() + grace);
             if Instant::now() >= until {
                 child.kill()?;
             }

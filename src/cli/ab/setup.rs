@@ -3,14 +3,11 @@
 use std::io::{self, Read, Seek};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
+use super::child;
 use crate::cli::error::CliError;
 use crate::cli::output::complain;
-
-/// How often a command is looked after. Arbitrary: nobody notices.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// Whatever interrupts the program shall not interrupt what puts things back: a shell hands what it
 /// ignores on to the commands that it runs (POSIX, sh, trap).
@@ -49,13 +46,13 @@ impl Setup {
 
     /// Undoes what the command did, whatever interrupts the program meanwhile.
     fn put_back(&self) -> Result<(), String> {
-        shell(&format!("{IN_PEACE}{}", self.undo), None)
+        shell(&format!("{IN_PEACE}{}", self.undo), &AtomicBool::new(false))
     }
 
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
     pub(super) fn apply(&self, stop: &AtomicBool) -> Result<Standing<'_>, CliError> {
         let standing = Standing { setup: self, is_undone: false };
-        match shell(&self.command, Some(stop)) {
+        match shell(&self.command, stop) {
             Ok(()) => Ok(standing),
             Err(why) => {
                 let undo = self.undo.clone();
@@ -94,10 +91,10 @@ impl Drop for Standing<'_> {
 
 /// Runs it by sh(1), until it ends or is interrupted. What it prints is kept out of the result, and
 /// in no pipe: a server that it starts would keep that open.
-fn shell(command: &str, stop: Option<&AtomicBool>) -> Result<(), String> {
+fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
     let (status, said) =
         run(command, stop).map_err(|error| format!("sh cannot be run: {error}"))?;
-    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) && !status.success() {
+    if stop.load(Ordering::Relaxed) && !status.success() {
         return Err("interrupted".to_owned());
     }
     if status.success() {
@@ -107,7 +104,7 @@ fn shell(command: &str, stop: Option<&AtomicBool>) -> Result<(), String> {
     Err(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
 }
 
-fn run(command: &str, stop: Option<&AtomicBool>) -> io::Result<(ExitStatus, String)> {
+fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
     let mut said = tempfile::tempfile()?;
     let mut child = Command::new("sh")
         .args(["-c", command])
@@ -115,15 +112,7 @@ fn run(command: &str, stop: Option<&AtomicBool>) -> io::Result<(ExitStatus, Stri
         .stdout(Stdio::null())
         .stderr(said.try_clone()?)
         .spawn()?;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-            child.kill()?;
-        }
-        thread::sleep(LOOK);
-    };
+    let status = child::wait(&mut child, stop, Duration::ZERO)?;
     let mut bytes = Vec::new();
     said.rewind()?;
     said.read_to_end(&mut bytes)?;

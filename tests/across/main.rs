@@ -9,6 +9,7 @@
 //! - `crowd`: many clients, and many streams
 //! - `deaths`: one end is killed
 //! - `abuse`: a sink is sent what nobody should send
+//! - `called`: a sink at every address answers from the one that was called
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
 //!
@@ -22,6 +23,7 @@ mod common;
 mod relay;
 
 mod abuse;
+mod called;
 mod clocks;
 mod crowd;
 mod deaths;

@@ -6,6 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use common::signals::ended_by;
 use common::{stderr, udperf};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -244,22 +245,20 @@ fn signalled(signal: &str) -> (Output, String) {
         said()
     };
     until("up");
-    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
+    let output = ended_by(child, signal);
     (output, until("down"))
 }
 
 #[test]
 fn an_interrupted_one_undoes_what_was_set_up() {
-    let (output, log) = signalled("-INT");
+    let (output, log) = signalled("INT");
     assert_eq!(code(&output), Some(130), "{}", stderr(&output));
     assert_eq!(log, "up\ndown\n");
 }
 
 #[test]
 fn what_was_set_up_is_undone_although_the_program_was_killed() {
-    let (output, log) = signalled("-KILL");
+    let (output, log) = signalled("KILL");
     assert_eq!(code(&output), None, "{}", stderr(&output));
     assert_eq!(log, "up\ndown\n");
 }

@@ -75,8 +75,9 @@ struct Head {
     kind: Option<String>,
 }
 
-/// Kinds of documents whose cells are what was asked for; those of a search are its steps.
-const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
+/// Kinds of documents whose cells are what was asked for, which are the commands that give them;
+/// those of a search are its steps.
+pub const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Reads a document of cells.
 ///

@@ -200,7 +200,8 @@ impl Session {
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ports = slot.port.into_iter().collect();
         let ready = Ready { tag, ports, paths, secret: self.secret };
-        self.cell = Some(Cell { spec, crew, slot, file, targets, phase: None, seen: None });
+        let device = self.device().map(|device| device.name);
+        self.cell = Some(Cell { spec, crew, slot, file, device, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
     }
 

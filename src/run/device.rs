@@ -195,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn what_leaves_us_is_not_ours() {
+        let ours = |target: &str| is_ours(target.parse().unwrap());
+        assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
+        assert!(!ours("192.0.2.1:7788"), "nobody has it");
+    }
+
+    #[test]
     fn a_receiver_is_at_the_device_of_its_address() {
         if sys::device::addresses().is_empty() {
             return eprintln!("SKIPPED: this system does not tell its addresses");

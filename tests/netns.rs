@@ -140,6 +140,39 @@ fn one_process_and_two_agree_on_what_a_firewall_drops() {
 }
 
 #[test]
+fn what_a_narrow_queue_drops_is_refused_or_lost_there() {
+    let has_tc = Command::new("tc").arg("-V").output().is_ok_and(|run| run.status.success());
+    if !has_tc {
+        eprintln!("SKIPPED: no tc");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: tc");
+        return;
+    }
+    for engine in ["plain", "batch", "gso/batch"] {
+        // Nothing else is on that wire: no neighbours are asked for, and none of IPv6.
+        let script = format!(
+            "$A sh -c 'echo 1 > /proc/sys/net/ipv6/conf/v0/disable_ipv6'
+             ip -n a neigh replace 10.9.0.2 dev v0 nud permanent \
+               lladdr $($B cat /sys/class/net/v1/address)
+             $A tc qdisc add dev v0 root tbf rate 20mbit burst 16k limit 40k
+             $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b -l 777 -e {engine} -n 2000 \
+               -r max --warmup 0 -q -J; echo ====
+             $A tc -s qdisc show dev v0"
+        );
+        let Some(parts) = between_two(&script) else { return };
+        let report = json(&parts[0]);
+        let [cell] = cells(&report) else { panic!("one cell") };
+        common::check(cell, engine);
+        let rest = parts[1].split_once("dropped ").unwrap().1;
+        let dropped: u64 = rest.split(',').next().unwrap().parse().unwrap();
+        let id = format!("{engine}: {dropped} dropped, {}", cell["ledger"]);
+        let refused = number(cell, "ledger.refused.no_buffers");
+        assert!(dropped > 0, "{id}");
+        assert_eq!(refused + number(cell, "ledger.lost_at.qdisc"), dropped, "{id}");
+        assert_eq!(cell["ledger"]["shared"], Value::Array(Vec::new()), "{id}");
+    }
+}
+
+#[test]
 fn between_two_addresses_of_one_host_nothing_crosses_a_device() {
     let script = "rx; echo ====
          $A $U bench -B 10.9.0.1 -l 64 -e plain -n 1000 -r 20k --warmup 0 -q -J; echo ====

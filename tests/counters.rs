@@ -58,7 +58,7 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
     let path = format!("/proc/{}/ns/net", namespace.0.id());
     let inside = std::thread::spawn(move || {
         sys::enter_netns(path.as_ref()).unwrap();
-        assert_eq!(sys::qdisc_drops(), Some(0));
+        assert_eq!(sys::qdisc_drops(None), Some(0));
         let before = sys::udp_counters().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -67,14 +67,17 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
         for _ in 0..500 {
             assert_eq!(socket.send(&[0; 1_000]).unwrap(), 1_000);
         }
-        let dropped = sys::qdisc_drops().unwrap();
+        let dropped = sys::qdisc_drops(None).unwrap();
         assert_eq!(dropped, dropped_by_tc());
+        let lo = sys::device_stack("lo").unwrap();
+        assert_eq!(sys::qdisc_drops(Some(&lo)), Some(dropped));
+        assert_eq!(sys::qdisc_drops(Some(&[])), Some(0), "it was of lo alone");
         assert!(dropped > 0);
         let after = sys::udp_counters().unwrap();
         assert_eq!(after.sndbuf_errors - before.sndbuf_errors, dropped);
         assert_eq!(after.out_datagrams - before.out_datagrams + dropped, 500, "nobody else sends");
         assert_eq!(sys::device_index("lo").unwrap(), 1);
-        (std::fs::read_link("/proc/thread-self/ns/net").unwrap(), sys::device_drops().unwrap())
+        (std::fs::read_link("/proc/thread-self/ns/net").unwrap(), sys::device_drops(None).unwrap())
     });
     let (link, drops) = inside.join().unwrap();
     assert_ne!(link, std::fs::read_link("/proc/thread-self/ns/net").unwrap());

@@ -96,6 +96,82 @@ fn what_is_sent_to_another_namespace_crosses_the_devices() {
     }
 }
 
+/// What a ledger says of datagrams that have a fate.
+fn fates(report: &Value) -> Vec<(&'static str, Value)> {
+    let [cell] = cells(report) else { panic!("one cell") };
+    let names = ["attempted", "sent", "refused", "received", "lost", "lost_at", "unaccounted"];
+    names.map(|name| (name, cell["ledger"][name].clone())).to_vec()
+}
+
+#[test]
+fn one_process_and_two_agree_on_what_a_firewall_drops() {
+    // Data have a length of their own: 777 bytes and the headers of UDP and IPv4.
+    let drop = "$B nft flush ruleset
+         $B nft 'table ip t { chain c { type filter hook prerouting priority -300; \
+           udp dport 7788 meta length 805 numgen inc mod 10 == 0 counter drop; }; }'";
+    let has_nft =
+        Command::new("nft").arg("--version").output().is_ok_and(|run| run.status.success());
+    if !has_nft {
+        eprintln!("SKIPPED: no nft");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: nft");
+        return;
+    }
+    for engine in ["plain", "batch", "gso/batch"] {
+        let flags = format!("-l 777 -e {engine} -n 4000 -r 4k --warmup 0 -q -J");
+        // Cut before they are on the wire, so that the firewall sees datagrams.
+        let script = format!(
+            "ip -n a link set v0 gso_max_segs 1
+             {drop}
+             $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b -p 7788 {flags}; echo ====
+             $B nft list table ip t; echo ====
+             {drop}
+             serve --once; $A $U blast 10.9.0.2 {flags}; wait; echo ====
+             $B nft list table ip t"
+        );
+        let Some(parts) = between_two(&script) else { return };
+        for listed in [&parts[1], &parts[3]] {
+            assert!(listed.contains("counter packets 400 "), "{engine}: {listed}");
+        }
+        let (bench, blast) = (fates(&json(&parts[0])), fates(&json(&parts[2])));
+        assert_eq!(bench, blast, "{engine}");
+        assert!(bench.contains(&("unaccounted", 400.into())), "{engine}: {bench:?}");
+        assert!(bench.contains(&("sent", 4_000.into())), "{engine}: {bench:?}");
+    }
+}
+
+#[test]
+fn what_a_narrow_queue_drops_is_refused_or_lost_there() {
+    let has_tc = Command::new("tc").arg("-V").output().is_ok_and(|run| run.status.success());
+    if !has_tc {
+        eprintln!("SKIPPED: no tc");
+        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: tc");
+        return;
+    }
+    for engine in ["plain", "batch", "gso/batch"] {
+        // Nothing else is on that wire: no neighbours are asked for, and none of IPv6.
+        let script = format!(
+            "$A sh -c 'echo 1 > /proc/sys/net/ipv6/conf/v0/disable_ipv6'
+             ip -n a neigh replace 10.9.0.2 dev v0 nud permanent \
+               lladdr $($B cat /sys/class/net/v1/address)
+             $A tc qdisc add dev v0 root tbf rate 20mbit burst 16k limit 40k
+             $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b -l 777 -e {engine} -n 2000 \
+               -r max --warmup 0 -q -J; echo ====
+             $A tc -s qdisc show dev v0"
+        );
+        let Some(parts) = between_two(&script) else { return };
+        let report = json(&parts[0]);
+        let [cell] = cells(&report) else { panic!("one cell") };
+        common::check(cell, engine);
+        let rest = parts[1].split_once("dropped ").unwrap().1;
+        let dropped: u64 = rest.split(',').next().unwrap().parse().unwrap();
+        let id = format!("{engine}: {dropped} dropped, {}", cell["ledger"]);
+        let refused = number(cell, "ledger.refused.no_buffers");
+        assert!(dropped > 0, "{id}");
+        assert_eq!(refused + number(cell, "ledger.lost_at.qdisc"), dropped, "{id}");
+        assert_eq!(cell["ledger"]["shared"], Value::Array(Vec::new()), "{id}");
+    }
+}
+
 #[test]
 fn between_two_addresses_of_one_host_nothing_crosses_a_device() {
     let script = "rx; echo ====

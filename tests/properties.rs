@@ -71,6 +71,7 @@ proptest! {
         received in 0_u64..1 << 50,
         extra in prop::array::uniform4(0_u64..1 << 40),
         kernel in prop::array::uniform7(prop::option::of(0_u64..1 << 51)),
+        rcvbuf_errors in 0_u64..1 << 51,
         sender in prop::option::of(prop::array::uniform3(prop::option::of(0_u64..1 << 51))),
         (ends, taken_whole, packets) in (0..3_usize, any::<bool>(), 1_u64..1 << 50),
     ) {
@@ -88,6 +89,7 @@ proptest! {
         let udp = no_ports.zip(in_csum_errors).map(|(no_ports, in_csum_errors)| UdpCounters {
             no_ports,
             in_csum_errors,
+            rcvbuf_errors,
             ..UdpCounters::default()
         });
         let kernels = Kernels {
@@ -105,6 +107,16 @@ proptest! {
         let known = |here: Option<u64>, there: Option<u64>| here.is_none() || there.is_some();
         prop_assert!(known(sender.qdisc, ledger.lost_at.qdisc));
         prop_assert!(known(sender.tx_device, ledger.lost_at.tx_device));
+        // What our own sockets dropped is ours, whatever others' counters say.
+        if let (Some(sockets), Some(at)) = (sockets, ledger.lost_at.receive_buffer)
+            && !taken_whole
+        {
+            let sure = if udp.is_some() { sockets.min(rcvbuf_errors) } else { sockets };
+            prop_assert!(at >= sure.min(ledger.lost));
+        }
+        // Nothing is doubted where nothing was lost, and a datagram by itself is never estimated.
+        prop_assert!(ledger.lost > 0 || ledger.shared.is_empty() && ledger.estimated.is_empty());
+        prop_assert!(taken_whole || tx.packets != tx.sent || ledger.estimated.is_empty());
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub struct KernelCounters {
     pub udp: Option<UdpCounters>,
     /// Packets that found a CPU's backlog full, all CPUs, `/proc/net/softnet_stat`.
     pub backlog: Option<u64>,
-    /// Dropped by the interfaces of the namespace on their way in, `/proc/net/dev`.
+    /// Dropped by the interfaces on the way, or, where those are not known, by all of the
+    /// namespace, on their way in, `/proc/net/dev`.
     pub device: Option<u64>,
     /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
-    /// Dropped by the queueing disciplines of the namespace, rtnetlink(7), modulo 2³².
+    /// Dropped by their queueing disciplines, rtnetlink(7), modulo 2³².
     pub qdisc: Option<u64>,
 }
 

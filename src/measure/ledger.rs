@@ -9,11 +9,13 @@
 //! ```
 
 mod missing;
+mod places;
 
 use super::harvest::Ends;
 use super::kernel::KernelDelta;
 use super::tally::{Refused, RxTally, TxTally};
 use missing::Missing;
+pub use places::{LossPlace, LossPlaces};
 
 /// Where lost datagrams were lost. `None`: this system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,10 +76,18 @@ impl Kernels {
     }
 
     /// Drops at full backlogs, receiver's and sender's. The counter is of a whole host: where both
-    /// ends read the same one, the longer reading is all of it.
+    /// ends read the same one, the longer reading is all of it. What an interface on the way had
+    /// dropped there, it counts as well (kernel: `enqueue_to_backlog`; a veth(4) also what its peer
+    /// had), so whatever goes beyond those came by another.
     fn backlogs(&self) -> (Option<u64>, Option<u64>) {
         let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
-        if self.ends == Ends::Across { (rx, tx) } else { (rx.max(tx), None) }
+        let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));
+        if self.ends == Ends::Across {
+            return (rx.map(|drops| ours(drops, self.rx.device)), tx);
+        }
+        let leaving = self.at_senders().tx_device.unwrap_or(0);
+        let by = self.rx.device.map(|device| device.saturating_add(leaving));
+        (rx.max(tx).map(|drops| ours(drops, by)), None)
     }
 }
 
@@ -98,6 +108,11 @@ pub struct Ledger {
     pub lost_at: LostAt,
     /// Lost, and nobody knows where.
     pub unaccounted: u64,
+    /// Places whose figure is reckoned from packets that held several datagrams, not counted.
+    pub estimated: LossPlaces,
+    /// Places charged from counters that count others' datagrams too, where such counters counted
+    /// more than was missing: how much of it is ours, nobody knows.
+    pub shared: LossPlaces,
     /// Datagrams read, whatever they were.
     pub arrived: u64,
     /// Sequence numbers that arrived again.
@@ -132,6 +147,8 @@ impl Ledger {
             lost,
             lost_at,
             unaccounted: missing.datagrams,
+            estimated: missing.estimated,
+            shared: missing.shared,
             arrived: rx.arrived,
             duplicate: rx.duplicate,
             late: rx.late,

@@ -32,7 +32,7 @@ pub use host::{Capability, CgroupLimits, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
-pub use ledger::{Kernels, Ledger, LostAt};
+pub use ledger::{Kernels, Ledger, LossPlace, LossPlaces, LostAt};
 pub use legs::{Legs, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
 pub use strangers::{Glimpse, Served, SinkTally, Source, Strangers};

@@ -355,11 +355,12 @@ pub struct Kernel {
     pub in_csum_errors: Option<u64>,
     /// Dropped at full CPU backlogs, whole host; of two hosts, on both.
     pub backlog_drops: Option<u64>,
-    /// Dropped by interfaces on the way in, network namespace.
+    /// Dropped by interfaces on the way in: by that to the other end and what it sits on, or, where
+    /// that is not known, by all of the network namespace.
     pub device_drops: Option<u64>,
-    /// Dropped by interfaces on the way out, the senders' network namespace.
+    /// Dropped by interfaces on the way out, in the same way, at the senders.
     pub tx_device_drops: Option<u64>,
-    /// Dropped by queueing disciplines, the senders' network namespace. Sends that were refused
+    /// Dropped by queueing disciplines of those, at the senders. Sends that were refused
     /// for that (`refused.no_buffers`) are among them.
     pub qdisc_drops: Option<u64>,
 }

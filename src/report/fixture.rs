@@ -152,6 +152,8 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             lost: Some(0),
             lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
             unaccounted: Some(0),
+            estimated: Some(Vec::new()),
+            shared: Some(Vec::new()),
             arrived: Some(received),
             duplicate: Some(0),
             late: Some(0),

@@ -1,5 +1,6 @@
 //! One cell on one host: warmed up, drained, measured, drained, collected.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -7,11 +8,12 @@ use super::RunError;
 use super::control::Control;
 use super::counters::Watch;
 use super::crew::Crew;
+use super::device::name_towards;
 use super::dispatch::{Given, NULL_TAG};
 use super::worker::Phase;
 use crate::measure::{Ends, Harvest};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
-use crate::plan::{Cell, Limit, Load, Plan, RxKind};
+use crate::plan::{Cell, Limit, Load, Plan, RxKind, Scenario};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -34,10 +36,12 @@ pub(crate) fn measure(
     if warmup > Nanos::ZERO {
         warmed = phase(&crew, tags[0], Limit::Time(warmup), load, stop, tick)?;
     }
-    let netns = plan.scenario.to_netns.as_deref();
-    let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns)));
-    let unix = plan.scenario.unix.is_some();
-    let watch = Watch::begin_maybe(unix);
+    let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
+    let netns = to_netns.as_deref();
+    let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns, *to)));
+    let target = SocketAddr::new(to.unwrap_or(*bind), *port);
+    let device = name_towards(target, *bind, ip.dev.as_deref());
+    let watch = Watch::begin_maybe(unix.is_some(), device.as_deref());
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));

@@ -1,11 +1,13 @@
 //! Readings of the kernel's counters around a phase.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 
+use super::device::name_at;
 use crate::measure::{KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
 use crate::net::enter_netns;
-use crate::sys;
+use crate::sys::{self, Link};
 use crate::unit::Nanos;
 
 /// What was read when a phase began.
@@ -13,6 +15,8 @@ use crate::unit::Nanos;
 pub(crate) struct Watch {
     /// `None`: what is measured passes none of them.
     counters: Option<KernelCounters>,
+    /// The devices on the way; `None`: not known, so all count.
+    way: Option<Vec<Link>>,
     stolen_ns: Option<u64>,
 }
 
@@ -24,30 +28,34 @@ pub(crate) struct Seen {
 }
 
 impl Watch {
-    /// Reads all counters.
-    pub(crate) fn begin() -> Self {
-        Self::begin_maybe(false)
+    /// Reads all counters; those of devices by the one that datagrams pass, where it is known.
+    pub(crate) fn begin(device: Option<&str>) -> Self {
+        Self::begin_maybe(false, device)
     }
 
     /// The same for datagrams that may go `beside_ip`: then they see none of its counters, and
     /// whatever those count meanwhile is somebody else's.
-    pub(crate) fn begin_maybe(beside_ip: bool) -> Self {
-        Self { counters: (!beside_ip).then(read), stolen_ns: sys::stolen_ns() }
+    pub(crate) fn begin_maybe(beside_ip: bool, device: Option<&str>) -> Self {
+        let way = device.filter(|_| !beside_ip).and_then(sys::device_stack);
+        let counters = (!beside_ip).then(|| read(way.as_deref()));
+        Self { counters, way, stolen_ns: sys::stolen_ns() }
     }
 
-    /// Reads those of another network namespace; CPU time is the same host's.
-    pub(crate) fn begin_in(netns: &Path) -> Self {
-        Self { counters: Some(read_in(netns)), stolen_ns: None }
+    /// Reads those of another network namespace, by the device that has this address there; CPU
+    /// time is the same host's.
+    pub(crate) fn begin_in(netns: &Path, at: Option<IpAddr>) -> Self {
+        let way = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
+        Self { counters: Some(read_in(netns, way.as_deref())), way, stolen_ns: None }
     }
 
     /// Reads them again.
     pub(crate) fn end(&self) -> Seen {
-        self.seen(read)
+        self.seen(|| read(self.way.as_deref()))
     }
 
     /// Reads those of that other network namespace again.
     pub(crate) fn end_in(&self, netns: &Path) -> Seen {
-        self.seen(|| read_in(netns))
+        self.seen(|| read_in(netns, self.way.as_deref()))
     }
 
     fn seen(&self, now: impl FnOnce() -> KernelCounters) -> Seen {
@@ -77,15 +85,20 @@ impl Seen {
     }
 }
 
-/// All counters of another network namespace now, by a thread that enters it; none where it cannot.
-fn read_in(netns: &Path) -> KernelCounters {
-    let read = || enter_netns(netns).ok().map(|()| read());
+/// All counters of another network namespace now; none where it cannot be entered.
+fn read_in(netns: &Path, way: Option<&[Link]>) -> KernelCounters {
+    within(netns, || read(way)).unwrap_or_default()
+}
+
+/// What a thread finds that enters this network namespace; `None` where it cannot.
+fn within<T: Send>(netns: &Path, look: impl FnOnce() -> T + Send) -> Option<T> {
+    let look = || enter_netns(netns).ok().map(|()| look());
     // A thread that panicked has said so on standard error.
-    thread::scope(|scope| scope.spawn(read).join().ok().flatten()).unwrap_or_default()
+    thread::scope(|scope| scope.spawn(look).join().ok().flatten())
 }
 
 /// All counters now.
-fn read() -> KernelCounters {
+fn read(way: Option<&[Link]>) -> KernelCounters {
     let udp = sys::udp_counters().map(|snmp| UdpCounters {
         in_datagrams: snmp.in_datagrams,
         no_ports: snmp.no_ports,
@@ -94,12 +107,12 @@ fn read() -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
-    let devices = sys::device_drops();
+    let devices = sys::device_drops(way);
     KernelCounters {
         udp,
         backlog: sys::backlog_drops(),
         device: devices.map(|drops| drops.rx),
         tx_device: devices.map(|drops| drops.tx),
-        qdisc: sys::qdisc_drops(),
+        qdisc: sys::qdisc_drops(way),
     }
 }

@@ -20,13 +20,18 @@ const DISCARD: u16 = 9;
 /// chooses with it is one of the device. Of an address that several devices have, none is said.
 #[must_use]
 pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+    named(&name_towards(target, bind, dev)?)
+}
+
+/// The name of that device.
+pub(super) fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<String> {
     if let Some(dev) = dev {
-        return named(dev);
+        return Some(dev.to_owned());
     }
     let addresses = sys::device::addresses();
     let way =
         way(&addresses, target, || local(bind, target).or_else(|| local(any(target), target)));
-    named(way?)
+    way.map(str::to_owned)
 }
 
 /// The address that datagrams from `bind` to `target` leave from, in the network namespace of the
@@ -40,10 +45,23 @@ pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
 /// datagrams reach by any device.
 #[must_use]
 pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+    match dev {
+        Some(dev) => named(dev),
+        None => named(&name_at(bind)?),
+    }
+}
+
+/// The name of the device that has this address.
+pub(super) fn name_at(bind: IpAddr) -> Option<String> {
     let addresses = sys::device::addresses();
-    let bound =
-        || owner(&addresses, SocketAddr::new(bind, 0)).or_else(|| loopback(&addresses, bind));
-    named(dev.or_else(bound)?)
+    let bound = owner(&addresses, SocketAddr::new(bind, 0)).or_else(|| loopback(&addresses, bind));
+    bound.map(str::to_owned)
+}
+
+/// Whether what is sent to this address never leaves the network namespace of the calling thread:
+/// then our own address on the way is the same one.
+pub(super) fn is_ours(target: SocketAddr) -> bool {
+    local(any(target), target).is_some_and(|local| local.ip() == target.ip())
 }
 
 /// The device of the default route.
@@ -181,6 +199,13 @@ mod tests {
         assert_eq!(towards("10.2.0.9:1", "10.2.0.1:5"), None, "two devices have it");
         assert_eq!(towards("192.0.2.9:1", "203.0.113.7:5"), None, "loopback leads nowhere");
         assert_eq!(towards("192.0.2.9:1", "10.9.9.9:5"), None, "nobody has it");
+    }
+
+    #[test]
+    fn what_leaves_us_is_not_ours() {
+        let ours = |target: &str| is_ours(target.parse().unwrap());
+        assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
+        assert!(!ours("192.0.2.1:7788"), "nobody has it");
     }
 
     #[test]

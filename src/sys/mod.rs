@@ -32,6 +32,7 @@
 //! | [`stamp_sends`], [`take_send_stamp`], [`forget_send_stamps`] | its send timestamps |
 //! | [`take_pending_refusal`] | what reading those would make it forget |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`], [`qdisc_drops`] | kernel counters |
+//! | [`device_stack`] | the devices whose counters are about what passes this one |
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
 //! | [`network_identity`] | whether two threads are in the same network namespace |
@@ -61,13 +62,14 @@ pub use imp::abstract_name;
 pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
-    device_index, end_with_parent, enter_netns, envelope, forbid_fragments, forget_send_stamps,
-    heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group, monotonic_ns,
-    network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
-    refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns,
-    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
-    stamp_sends, stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals,
-    take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable, wait_writable,
+    device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
+    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group,
+    monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
+    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port,
+    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
+    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
+    take_queued_refusal, take_queued_refusals, take_send_stamp, tell_local, thread_cpu_ns,
+    udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -199,7 +201,16 @@ pub struct UdpSnmp {
     pub sndbuf_errors: u64,
 }
 
-/// Packets that devices dropped since they were made, all of a network namespace added up.
+/// A network device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in its network namespace.
+    pub index: u32,
+    /// Its name there.
+    pub name: String,
+}
+
+/// Packets that devices dropped since they were made, added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeviceDrops {
     /// Received ones.

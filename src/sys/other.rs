@@ -17,7 +17,7 @@ pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_sen
 pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
-use super::{DeviceDrops, Instruction, Message, Request, SendError, UdpSnmp, Wants};
+use super::{DeviceDrops, Instruction, Link, Message, Request, SendError, UdpSnmp, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -311,13 +311,19 @@ pub fn backlog_drops() -> Option<u64> {
 
 /// Unknown here.
 #[must_use]
-pub fn device_drops() -> Option<DeviceDrops> {
+pub fn device_drops(_of: Option<&[Link]>) -> Option<DeviceDrops> {
     None
 }
 
 /// Unknown here.
 #[must_use]
-pub fn qdisc_drops() -> Option<u64> {
+pub fn qdisc_drops(_of: Option<&[Link]>) -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn device_stack(_device: &str) -> Option<Vec<Link>> {
     None
 }
 

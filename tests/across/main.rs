@@ -4,7 +4,7 @@
 //!
 //! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink and what holds of each report
 //! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
-//! - `firewall`, `queues`: the kernel drops and counts
+//! - `firewall`, `queues`, `places`: the kernel drops and counts
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
 //! - `crowd`: many clients, and many streams
 //! - `deaths`: one end is killed
@@ -31,6 +31,7 @@ mod doors;
 mod firewall;
 mod harm;
 mod nets;
+mod places;
 mod proc;
 mod queues;
 mod relay_itself;

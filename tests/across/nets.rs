@@ -145,7 +145,7 @@ impl Nets {
         }
     }
 
-    fn name(&self, side: Side) -> &str {
+    pub fn name(&self, side: Side) -> &str {
         match side {
             Side::A => &self.a,
             Side::B => &self.b,

@@ -1,6 +1,7 @@
 //! Charging what is missing to those who counted drops.
 
-use super::{Kernels, LostAt};
+use super::{Kernels, LossPlace, LossPlaces, LostAt};
+use crate::measure::UdpCounters;
 use crate::measure::harvest::Ends;
 use crate::measure::tally::{RxTally, TxTally};
 
@@ -8,10 +9,22 @@ use crate::measure::tally::{RxTally, TxTally};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
     pub(super) datagrams: u64,
+    /// Charged places whose figure is reckoned from packets that held several, not counted.
+    pub(super) estimated: LossPlaces,
+    /// Charged places whose counters others have, where those counted more than was missing.
+    pub(super) shared: LossPlaces,
     /// How a drop that hits a packet is to be counted.
     packet: Packet,
     /// What one drop at the receiving socket is.
     at_socket: Packet,
+    /// Whether packets of several datagrams pass the receiver's backlog on another host.
+    joined: bool,
+    /// Whether packets of several datagrams left.
+    left_joined: bool,
+    /// Whether counters that others have counted more than was missing.
+    overfull: bool,
+    /// Places charged from such counters.
+    from_shared: LossPlaces,
 }
 
 /// What a dropped packet held.
@@ -44,45 +57,67 @@ impl Missing {
             }
             (_, false) => (Packet::Mean(tx.sent, tx.packets), Packet::Single),
         };
-        Self { datagrams, packet, at_socket }
+        Self {
+            datagrams,
+            estimated: LossPlaces::default(),
+            shared: LossPlaces::default(),
+            packet,
+            at_socket,
+            joined: ends == Ends::Across && taken_whole && rx.arrived != rx.packets,
+            left_joined: tx.packets != tx.sent,
+            overfull: false,
+            from_shared: LossPlaces::default(),
+        }
     }
 
     /// Charges every place in turn.
     pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> LostAt {
         let (kernel, sender) = (&kernels.rx, kernels.at_senders());
         let udp = kernel.udp;
-        // A socket's drop counter also counts what failed its checksum.
-        let csum_errors = udp.map_or(0, |udp| udp.in_csum_errors);
-        let receive_buffer = kernel.sockets.map(|drops| {
-            let drops = drops.saturating_sub(csum_errors);
-            self.charge_at_socket(drops)
-        });
-        let mut charge = |count: Option<u64>| Some(self.charge(count?));
-        let no_port = charge(udp.map(|udp| udp.no_ports));
-        let checksum = charge(udp.map(|udp| udp.in_csum_errors));
-        let (backlog_drops, tx_backlog_drops) = kernels.backlogs();
-        let backlog = charge(backlog_drops);
-        // What a full backlog drops, the interface it came by counts again.
-        let again = backlog_drops.unwrap_or(0);
-        let device = charge(kernel.device.map(|drops| drops.saturating_sub(again)));
-        // The sender's host comes last: whatever the receiver's explains is explained.
-        let tx_backlog = charge(tx_backlog_drops);
+        let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
+        let receive_buffer = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
+        let bad_here = self.charge_datagrams(bad);
+        let no_port = udp.map(|udp| self.charge(LossPlace::NoPort, udp.no_ports));
+        let elsewhere = udp.map(|udp| udp.in_csum_errors - bad);
+        let elsewhere = elsewhere.map(|errors| self.charge(LossPlace::Checksum, errors));
+        let checksum = elsewhere.map(|elsewhere| bad_here + elsewhere);
         // Refused sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers;
+        let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
+        // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.
+        let by_peer = match sender.tx_device {
+            Some(drops) if kernels.ends != Ends::Across => drops.min(beside_queue),
+            _ => 0,
+        };
+        let (backlog_drops, tx_backlog_drops) = kernels.backlogs();
+        let backlog = backlog_drops.map(|drops| drops.saturating_sub(by_peer));
+        let backlog = backlog.map(|drops| self.charge(LossPlace::Backlog, drops));
+        self.mark_estimate(LossPlace::Backlog, self.joined && backlog > Some(0));
+        // What a full backlog drops, the interface it came by counts again.
+        let again = backlog_drops.unwrap_or(0).max(by_peer);
+        let device = kernel.device.map(|drops| drops.saturating_sub(again));
+        let device = device.map(|drops| self.charge(LossPlace::Device, drops));
+        // The sender's host comes last: whatever the receiver's explains is explained.
+        let tx_backlog =
+            tx_backlog_drops.map(|drops| self.charge_leaving(LossPlace::Backlog, drops, 0));
         let drops = sender.qdisc.map(|drops| drops.saturating_sub(refused));
         // Without a counter, what is refused is all there is, unless super-packets are cut.
-        let unknown = sender.udp.filter(|_| tx.packets == tx.sent).map(|_| 0);
+        let unknown = sender.udp.filter(|_| !self.left_joined).map(|_| 0);
         // One that cuts super-packets counts what it dropped of them one by one.
-        let qdisc = drops.map(|drops| self.charge_datagrams(drops)).or(unknown);
-        let refused = refused.saturating_sub(sender.qdisc.unwrap_or(0));
+        let qdisc = drops.map(|drops| self.charge_cut(LossPlace::Qdisc, drops)).or(unknown);
         // A veth counts as its own what its peer's backlog dropped, which is on its own host.
         let again = again_at_sender(kernels);
-        let drops = sender.tx_device.map(|drops| drops.saturating_sub(again + refused));
-        let tx_device = drops.map(|drops| self.charge(drops));
+        let drops = sender.tx_device.map(|drops| drops.saturating_sub(again + beside_queue));
+        // And what its peer itself dropped, which other devices do not count.
+        let twice = if kernels.ends == Ends::Across { 0 } else { kernel.device.unwrap_or(0) };
+        let tx_device = drops.map(|drops| self.charge_leaving(LossPlace::TxDevice, drops, twice));
         let backlog = match (backlog, tx_backlog) {
             (Some(rx), Some(tx)) => Some(rx + tx),
             (rx, tx) => rx.or(tx),
         };
+        if self.overfull {
+            self.shared = self.from_shared;
+        }
         LostAt { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port }
     }
 
@@ -90,30 +125,87 @@ impl Missing {
     /// hold all that is missing, and some of them their share; otherwise each counts as many
     /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
     /// length, and that is every flat-out one but for its last.
-    fn charge(&mut self, packets: u64) -> u64 {
+    fn charge(&mut self, place: LossPlace, packets: u64) -> u64 {
         let held = match &mut self.packet {
             Packet::Single => packets,
             Packet::Mean(datagrams, of) => scale(packets, *datagrams, *of),
             Packet::Whole(missing) => {
-                let all = packets > 0 && packets >= *missing;
-                let held =
-                    if all { self.datagrams } else { scale(self.datagrams, packets, *missing) };
+                let (all, uneven) = (packets >= *missing, !self.datagrams.is_multiple_of(*missing));
+                let held = match packets {
+                    0 => 0,
+                    _ if all => self.datagrams,
+                    _ => scale(self.datagrams, packets, *missing),
+                };
+                // More than all are more than ours.
+                let beyond = packets.saturating_sub(*missing);
                 *missing = missing.saturating_sub(packets);
-                held
+                let charged = self.charge_shared(place, held, beyond > 0);
+                self.mark_estimate(place, !all && uneven && charged > 0);
+                return charged;
             }
         };
-        self.charge_datagrams(held)
+        let (longest, uneven) = match self.packet {
+            Packet::Mean(datagrams, of) if of > 0 => {
+                (datagrams.div_ceil(of), !datagrams.is_multiple_of(of))
+            }
+            _ => (1, false),
+        };
+        // One packet more is how far a mean may be off.
+        let beyond = held.saturating_sub(self.datagrams) >= longest;
+        let charged = self.charge_shared(place, held, beyond);
+        self.mark_estimate(place, uneven && charged > 0);
+        charged
     }
 
-    /// Charges so many drops at the receiving socket.
-    fn charge_at_socket(&mut self, drops: u64) -> u64 {
-        match self.at_socket {
-            Packet::Whole(_) => self.charge(drops),
-            Packet::Mean(datagrams, of) if of > 0 => {
-                self.charge_datagrams(scale(drops, datagrams, of))
-            }
-            _ => self.charge_datagrams(drops),
+    /// The same at the sender's end, of which so many may have been counted `twice`; on another
+    /// host, which of its packets were cut by then is not known.
+    fn charge_leaving(&mut self, place: LossPlace, packets: u64, twice: u64) -> u64 {
+        let (room, overfull) = (self.datagrams, self.overfull);
+        let charged = self.charge(place, packets);
+        if twice > 0 && packets.saturating_sub(twice) <= room {
+            self.overfull = overfull;
         }
+        let unsure = self.packet == Packet::Single && self.left_joined;
+        self.mark_estimate(place, unsure && charged > 0 && self.datagrams > 0);
+        charged
+    }
+
+    /// Charges so many datagrams that a queue counted, one by one where it cut what it dropped.
+    fn charge_cut(&mut self, place: LossPlace, datagrams: u64) -> u64 {
+        let charged = self.charge_shared(place, datagrams, datagrams > self.datagrams);
+        self.mark_estimate(place, self.left_joined && charged > 0 && self.datagrams > 0);
+        charged
+    }
+
+    /// Charges so many drops at the receiving socket, whose counter nobody else has.
+    fn charge_at_socket(&mut self, drops: u64) -> u64 {
+        let place = LossPlace::ReceiveBuffer;
+        match self.at_socket {
+            Packet::Whole(_) => {
+                let charged = self.charge(place, drops);
+                // What our sockets dropped beyond what we lost says nothing of other counters.
+                (self.overfull, self.from_shared) = (false, LossPlaces::default());
+                charged
+            }
+            Packet::Mean(datagrams, of) => {
+                let drops = if of > 0 { scale(drops, datagrams, of) } else { drops };
+                let charged = self.charge_datagrams(drops);
+                self.mark_estimate(place, charged > 0 && (datagrams != of || of == 0));
+                charged
+            }
+            Packet::Single => self.charge_datagrams(drops),
+        }
+    }
+
+    /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
+    /// be ours.
+    fn charge_shared(&mut self, place: LossPlace, datagrams: u64, beyond: bool) -> u64 {
+        let charged = self.charge_datagrams(datagrams);
+        if charged > 0 {
+            self.from_shared.add(place);
+        }
+        self.overfull |= beyond;
+        charged
     }
 
     /// Charges so many datagrams.
@@ -122,6 +214,19 @@ impl Missing {
         self.datagrams -= charged;
         charged
     }
+
+    fn mark_estimate(&mut self, place: LossPlace, is_one: bool) {
+        if is_one {
+            self.estimated.add(place);
+        }
+    }
+}
+
+/// Of what our sockets dropped, what failed its checksum: their counter has both, and those of the
+/// namespace have others' as well. What the namespace counts as dropped at full buffers explains
+/// our drops first, so errors of others take nothing from them.
+fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
+    udp.in_csum_errors.min(drops.saturating_sub(udp.rcvbuf_errors))
 }
 
 /// Drops at a full backlog of the sender's host, which the interface they left by counts again.
@@ -139,3 +244,6 @@ fn scale(value: u64, part: u64, whole: u64) -> u64 {
     let scaled = (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole));
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
-use crate::measure::{self, Ends, Harvest};
+use crate::measure::{self, Ends, Harvest, LossPlaces};
 use crate::report::document::{Kernel, Ledger, LostAt, Packets};
 
 pub(super) fn packets(harvest: &Harvest) -> Packets {
@@ -21,6 +21,9 @@ pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
     let (refused, at) = (ledger.refused, ledger.lost_at);
     let known = |count: u64| (!harvest.one_ended).then_some(count);
     let place = |count: Option<u64>| known(count?);
+    let words = |places: LossPlaces| {
+        (!harvest.one_ended).then(|| places.words().map(str::to_owned).collect())
+    };
     Ledger {
         attempted: ledger.attempted,
         sent: ledger.sent,
@@ -37,6 +40,8 @@ pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
             no_port: place(at.no_port),
         },
         unaccounted: known(ledger.unaccounted),
+        estimated: words(ledger.estimated),
+        shared: words(ledger.shared),
         arrived: known(ledger.arrived),
         duplicate: known(ledger.duplicate),
         late: known(ledger.late),

@@ -24,6 +24,15 @@ pub struct Ledger {
     /// Lost, and in no counter of either host: between two, the network's. Within one network
     /// namespace, anything but 0 is a bug of udperf.
     pub unaccounted: Option<u64>,
+    /// Places of `lost_at` whose figure is an estimate: the kernel counted packets there, which
+    /// held several datagrams, and not always as many.
+    /// Documents of before it was told are without it, as without `shared`.
+    #[serde(default)]
+    pub estimated: Option<Vec<String>>,
+    /// Places of `lost_at` whose figure may be others': their counters are of a whole device,
+    /// network namespace or host, and counted more than was missing here.
+    #[serde(default)]
+    pub shared: Option<Vec<String>>,
     /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
     pub arrived: Option<u64>,
     /// Sequence numbers that arrived again.

@@ -3,6 +3,7 @@
 use super::exchange;
 use super::ink::{GLUE, Ink, Tone, glue, grouped};
 use super::rows::is_one_ended;
+use crate::measure::LossPlace;
 use crate::report::document::{Ledger, Report};
 use crate::report::warnings::is_path;
 
@@ -12,26 +13,25 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
     if exchange::asks(report) {
         return exchange::ledger(report, ink);
     }
+    use LossPlace::{Backlog, Checksum, Device, NoPort, Qdisc, ReceiveBuffer, TxDevice};
     let sum =
         |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
-    let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
-    let parts = |parts: &[(&str, u64)]| {
-        let known: Vec<_> = parts
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| item(name, *count))
-            .collect();
-        let text = known.join(", ");
-        if text.is_empty() { text } else { format!(" ({text})") }
+    let places = |places: &[(&str, LossPlace, u64)]| {
+        let known = places.iter().filter(|(.., count)| *count > 0);
+        let about = |place| if is_estimated(report, place) { "~" } else { "" };
+        let item = |(name, place, count): &(&str, LossPlace, u64)| {
+            glue(&format!("{name} {}{}", about(*place), grouped(*count)))
+        };
+        in_brackets(&known.map(item).collect::<Vec<_>>())
     };
-    let lost_at = parts(&[
-        ("receive buffer", sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
-        ("backlog", sum(|l| l.lost_at.backlog.unwrap_or(0))),
-        ("device", sum(|l| l.lost_at.device.unwrap_or(0))),
-        ("qdisc", sum(|l| l.lost_at.qdisc.unwrap_or(0))),
-        ("sender's device", sum(|l| l.lost_at.tx_device.unwrap_or(0))),
-        ("checksum", sum(|l| l.lost_at.checksum.unwrap_or(0))),
-        ("no port", sum(|l| l.lost_at.no_port.unwrap_or(0))),
+    let lost_at = places(&[
+        ("receive buffer", ReceiveBuffer, sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
+        ("backlog", Backlog, sum(|l| l.lost_at.backlog.unwrap_or(0))),
+        ("device", Device, sum(|l| l.lost_at.device.unwrap_or(0))),
+        ("qdisc", Qdisc, sum(|l| l.lost_at.qdisc.unwrap_or(0))),
+        ("sender's device", TxDevice, sum(|l| l.lost_at.tx_device.unwrap_or(0))),
+        ("checksum", Checksum, sum(|l| l.lost_at.checksum.unwrap_or(0))),
+        ("no port", NoPort, sum(|l| l.lost_at.no_port.unwrap_or(0))),
     ]);
     let reasons = [
         ("would block", sum(|l| l.refused.would_block)),
@@ -41,7 +41,9 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
         ("other", sum(|l| l.refused.other)),
     ];
     let refused: u64 = reasons.iter().map(|(_, count)| count).sum();
-    let refused = item("refused", refused) + &parts(&reasons);
+    let known = reasons.iter().filter(|(_, count)| *count > 0);
+    let known: Vec<_> = known.map(|(name, count)| item(name, *count)).collect();
+    let refused = item("refused", refused) + &in_brackets(&known);
     if is_one_ended(report) {
         return format!("{}{GLUE}· {refused}", item("sent", sum(|l| l.sent)));
     }
@@ -65,6 +67,21 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
     }
     items.push(unaccounted(report, sum(|l| l.unaccounted.unwrap_or(0)), ink));
     items.join(&format!("{GLUE}· "))
+}
+
+fn item(name: &str, count: u64) -> String {
+    glue(&format!("{name} {}", grouped(count)))
+}
+
+/// Of nothing, no brackets.
+fn in_brackets(parts: &[String]) -> String {
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// Whether any cell has but an estimate of what was lost there.
+fn is_estimated(report: &Report, place: LossPlace) -> bool {
+    let mut all = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter().flatten());
+    all.any(|word| word == place.word())
 }
 
 /// What is in no counter. Within one host that must not be; between two it is what was measured.

@@ -208,6 +208,10 @@ ledger    sent 217,010 = received 217,000 + lost 10 (receive buffer 4, backlog 3
           refused 6 (would block 5, too big 1) · duplicate 2 · reordered 1,000 ·
           unaccounted 3 (!)";
     assert!(text.starts_with(expected), "{text}");
+    // What is reckoned is marked.
+    report.cells[0].ledger.estimated = Some(vec!["backlog".to_owned()]);
+    let text = part(&plain(&report, 86), "ledger");
+    assert!(text.contains("(receive buffer 4, backlog ~3)"), "{text}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 }
 
 /// Others' datagrams that are not worth a word, in all; arbitrary: name look-ups, time, telemetry.
-const OTHERS: u64 = 1_000;
+pub(super) const OTHERS: u64 = 1_000;
 
 pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;

@@ -5,6 +5,8 @@
 //! | `broken_ledger` | the document's own numbers contradict each other |
 //! | `unaccounted` | datagrams were lost and nobody knows where |
 //! | `lost_between` | datagrams were lost between the hosts: neither dropped them |
+//! | `shared_counters` | what was lost somewhere was counted where others are counted, too |
+//! | `estimated_places` | what was lost somewhere is reckoned from packets, not counted |
 //! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
 //! | `other_traffic` | others sent, or sent to us, meanwhile |
 //! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
@@ -34,12 +36,14 @@
 //! | `truncated` | packets were cut off for want of room |
 //! | `not_pinned`, `shared_core` | where the workers ran |
 
+mod cores;
 mod engine;
 mod exchange;
 mod flows;
 mod kernel;
 mod ledger;
 mod path;
+mod places;
 mod timing;
 
 use super::document::{Cell, Warning};
@@ -122,6 +126,8 @@ const CHECKS: &[Check] = &[
     exchange::duplicate,
     ledger::unaccounted,
     ledger::lost_between,
+    places::shared_counters,
+    places::estimated_places,
     kernel::kernel_mismatch,
     cut_short,
     engine::never_cut,
@@ -150,8 +156,8 @@ const CHECKS: &[Check] = &[
     timing::short_run,
     timing::clamped,
     warmup_loss,
-    shared_core,
-    not_pinned,
+    cores::shared_core,
+    cores::not_pinned,
 ];
 
 /// All doubts about a finished cell.
@@ -216,27 +222,6 @@ fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
                  cell shows; with --warmup 0 the start is measured too",
                 percent(lost, sent)
             ),
-        )
-    })
-}
-
-fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    (!ctx.pinned).then(|| {
-        warning(
-            "not_pinned",
-            "workers were not pinned: the scheduler may move them or put both ends on one core, so \
-             runs differ more than they need to; use --pin auto, or name cores with --pin TX:RX",
-        )
-    })
-}
-
-fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    ctx.shared_core.then(|| {
-        warning(
-            "shared_core",
-            "a sender and a receiver ran on the same core: they took turns, so rates are too low \
-             and latency holds the wait for the other; name different cores with --pin TX:RX or \
-             ask for fewer --threads",
         )
     })
 }

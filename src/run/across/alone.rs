@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use crate::measure::{Ends, Harvest};
 use crate::net::steer::SLOT_SHIFT;
-use crate::plan::{Cell, Direction, Limit, Load, Plan};
+use crate::plan::{Cell, Direction, Limit, Load, Plan, Scenario};
 use crate::run::RunError;
 use crate::run::control::Control;
 use crate::run::counters::Watch;
 use crate::run::crew::Crew;
+use crate::run::device::name_towards;
 use crate::run::session::{Bed, Part};
 use crate::run::worker::Phase;
 use crate::sys;
@@ -67,7 +68,9 @@ impl Bed for Alone {
         if plan.scenario.warmup > Nanos::ZERO {
             self.phase(&crew, Limit::Time(plan.scenario.warmup), load, stop, tick)?;
         }
-        let watch = Watch::begin();
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        let device = name_towards(self.target, *bind, ip.dev.as_deref());
+        let watch = Watch::begin(device.as_deref());
         self.phase(&crew, plan.scenario.limit, load, stop, tick)?;
         let seen = watch.end();
         let (tx, _) = crew.collect(&cell.id)?;

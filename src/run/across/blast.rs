@@ -15,10 +15,11 @@ use crate::clock::Offset;
 use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::steer::SHOWN;
 use crate::net::{Door, Options, Udp, Unix, UnixName};
-use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, TimestampKind};
+use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, Scenario, TimestampKind};
 use crate::run::RunError;
 use crate::run::counters::Watch;
 use crate::run::crew::Crew;
+use crate::run::device::{is_ours, name_towards};
 use crate::run::session::{Bed, Part};
 use crate::run::worker::options;
 use crate::sys;
@@ -107,7 +108,8 @@ impl Blast {
             link.trust_same_clock();
         }
         let same_clock = link.same_clock();
-        let same_network = network.is_some() && network == sys::network_identity();
+        let same_network =
+            network.is_some() && network == sys::network_identity() && may_be_here(target);
         let offset = link.offset();
         let peer =
             Peer { target, version, facts, missing, receivers, same_clock, same_network, offset };
@@ -180,6 +182,15 @@ impl Blast {
         RunError::Damaged { target: Box::new(self.peer.target) }
     }
 
+    /// Reads the counters of this end.
+    fn watch(&self, scenario: &Scenario) -> Watch {
+        let device = match self.peer.target {
+            Place::Ip(target) => name_towards(target, scenario.bind, scenario.ip.dev.as_deref()),
+            Place::Unix(_) => return Watch::begin_maybe(true, None),
+        };
+        Watch::begin(device.as_deref())
+    }
+
     /// How the ends of a cell stand to each other.
     fn ends(&self) -> Ends {
         match (self.peer.same_network, self.peer.same_clock) {
@@ -187,6 +198,16 @@ impl Blast {
             (false, true) => Ends::Apart,
             (false, false) => Ends::Across,
         }
+    }
+}
+
+/// Whether this target can be in our own network namespace: what it is sent does not leave it.
+/// Virtual machines that were started from one snapshot have the names of all else in common.
+fn may_be_here(target: Place) -> bool {
+    match target {
+        Place::Ip(target) => is_ours(target),
+        // A socket's file leads to no other kernel.
+        Place::Unix(_) => true,
     }
 }
 
@@ -265,7 +286,7 @@ impl Bed for Blast {
             self.link.release();
         }
         let limit = plan.scenario.limit;
-        let watch = Watch::begin_maybe(matches!(self.peer.target, Place::Unix(_)));
+        let watch = self.watch(&plan.scenario);
         let mut begun = stage.begin(limit, stop)?;
         stage.finish(&mut begun, limit, stop, tick)?;
         let seen = watch.end();

@@ -82,7 +82,7 @@ fn backlog_drops() -> Capability {
 fn device_drops() -> Capability {
     either(
         "device_drops",
-        sys::device_drops().is_some(),
+        sys::device_drops(None).is_some(),
         "/proc/net/dev: what interfaces drop is counted",
         "no /proc/net/dev: what interfaces drop stays unaccounted",
     )

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use super::Dialogue;
 use crate::measure::{Ends, Harvest, RxHalf, TxHalf};
-use crate::plan::{Cell, Limit, Load, Plan};
+use crate::plan::{Cell, Limit, Load, Plan, Scenario};
 use crate::run::RunError;
 use crate::run::control::Control;
 use crate::run::counters::Watch;
 use crate::run::crew::Crew;
+use crate::run::device::name_towards;
 use crate::run::session::{Bed, Part};
 use crate::run::worker::Phase;
 use crate::sys;
@@ -64,7 +65,9 @@ impl Bed for Exchanger {
         };
         let warmup = plan.scenario.warmup;
         let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
-        let watch = Watch::begin();
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        let device = name_towards(self.target, *bind, ip.dev.as_deref());
+        let watch = Watch::begin(device.as_deref());
         run(plan.scenario.limit, tick)?;
         let seen = watch.end();
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;

@@ -35,6 +35,8 @@ pub(super) struct Cell {
     pub(super) slot: Slot,
     /// Goes with the cell, where its receiver has one.
     pub(super) file: Option<UnixFile>,
+    /// The device on the way to the client, where it is known.
+    pub(super) device: Option<String>,
     /// Where to send, by sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<Under>,
@@ -84,7 +86,7 @@ impl Cell {
             return Told::Refused("that phase is for sockets that show themselves".into());
         }
         // Read first: it takes a while.
-        let watch = Watch::begin_maybe(self.file.is_some());
+        let watch = Watch::begin_maybe(self.file.is_some(), self.device.as_deref());
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
             return Told::TooLate;
         }

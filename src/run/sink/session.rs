@@ -210,7 +210,8 @@ impl Session {
         let ports = slot.port.into_iter().collect();
         let source = if spec.ways.reverse { self.source() } else { None };
         let ready = Ready { tag, ports, paths, source, secret: self.secret };
-        self.cell = Some(Cell { spec, crew, slot, file, targets, phase: None, seen: None });
+        let device = self.device().map(|device| device.name);
+        self.cell = Some(Cell { spec, crew, slot, file, device, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
     }
 

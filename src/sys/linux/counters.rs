@@ -4,7 +4,7 @@
 use procfs::net::InterfaceDeviceStatus;
 use procfs::{CurrentSI, FromRead};
 
-use crate::sys::{DeviceDrops, UdpSnmp};
+use crate::sys::{DeviceDrops, Link, UdpSnmp};
 
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
 pub(super) const TICK_NS: u64 = 10_000_000;
@@ -47,11 +47,14 @@ pub fn backlog_drops() -> Option<u64> {
     text.lines().map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()).sum()
 }
 
-/// Packets dropped by the interfaces of this thread's network namespace.
+/// Packets dropped by the interfaces of this thread's network namespace: by all, or by those `of`
+/// this list.
 #[must_use]
-pub fn device_drops() -> Option<DeviceDrops> {
+pub fn device_drops(of: Option<&[Link]>) -> Option<DeviceDrops> {
     let devices = InterfaceDeviceStatus::from_file("/proc/thread-self/net/dev").ok()?;
-    Some(devices.0.values().fold(DeviceDrops::default(), |sum, device| DeviceDrops {
+    let counts = |name: &str| of.is_none_or(|of| of.iter().any(|link| link.name == name));
+    let counted = devices.0.values().filter(|device| counts(&device.name));
+    Some(counted.fold(DeviceDrops::default(), |sum, device| DeviceDrops {
         rx: sum.rx + device.recv_drop,
         tx: sum.tx + device.sent_drop,
     }))

@@ -1,0 +1,89 @@
+//! The places where datagrams are lost, and sets of them.
+
+/// A place where datagrams are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossPlace {
+    /// The receiving socket's buffer.
+    ReceiveBuffer,
+    /// A CPU's backlog, of either host.
+    Backlog,
+    /// An interface of the receiver.
+    Device,
+    /// A queueing discipline of the sender.
+    Qdisc,
+    /// An interface of the sender.
+    TxDevice,
+    /// A wrong checksum.
+    Checksum,
+    /// A port that nobody had bound.
+    NoPort,
+}
+
+impl LossPlace {
+    /// All, in the order of the document.
+    pub const ALL: [Self; 7] = [
+        Self::ReceiveBuffer,
+        Self::Backlog,
+        Self::Device,
+        Self::Qdisc,
+        Self::TxDevice,
+        Self::Checksum,
+        Self::NoPort,
+    ];
+
+    /// Its name in the document.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ReceiveBuffer => "receive_buffer",
+            Self::Backlog => "backlog",
+            Self::Device => "device",
+            Self::Qdisc => "qdisc",
+            Self::TxDevice => "tx_device",
+            Self::Checksum => "checksum",
+            Self::NoPort => "no_port",
+        }
+    }
+}
+
+/// A set of places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LossPlaces(u8);
+
+impl LossPlaces {
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it has this one.
+    #[must_use]
+    pub const fn has(self, place: LossPlace) -> bool {
+        self.0 & (1 << place as u8) != 0
+    }
+
+    /// Adds one.
+    pub const fn add(&mut self, place: LossPlace) {
+        self.0 |= 1 << place as u8;
+    }
+
+    /// Their names, in the order of the document.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        LossPlace::ALL.into_iter().filter(move |&place| self.has(place)).map(LossPlace::word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_what_was_added() {
+        let mut set = LossPlaces::default();
+        assert!(set.is_empty());
+        LossPlace::ALL.into_iter().rev().step_by(3).for_each(|place| set.add(place));
+        assert_eq!(set.words().collect::<Vec<_>>(), ["receive_buffer", "qdisc", "no_port"]);
+        assert!(!set.is_empty() && !set.has(LossPlace::Backlog));
+    }
+}

@@ -167,6 +167,15 @@ impl Group {
         self.listeners.iter().map(|listener| Ok(self.duplicate(listener)?.socket)).collect()
     }
 
+    /// Duplicates of the listeners in the same order, with what they were granted: to read their
+    /// counters by, whoever reads their datagrams.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn gauges(&self) -> Result<Vec<Udp>, SocketError> {
+        self.listeners.iter().map(|listener| self.duplicate(listener)).collect()
+    }
+
     /// A free slot, its sockets empty and as new except for their drop counters, which go on
     /// counting; `buffer`: SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
     ///

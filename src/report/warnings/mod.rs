@@ -39,6 +39,7 @@ mod exchange;
 mod flows;
 mod kernel;
 mod ledger;
+mod listeners;
 mod path;
 mod timing;
 
@@ -47,6 +48,7 @@ use super::findings::cores_here;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
 pub(crate) use ledger::is_path;
+pub(crate) use listeners::of_listeners;
 pub use path::over_loopback;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
@@ -94,12 +96,14 @@ impl<'a> CellContext<'a> {
                 && tx.iter().any(|core| core.is_some() && rx.contains(core)),
             both: plan.scenario.route == Route::Both,
             by_hash: plan.scenario.by_hash,
-            buffer_doubled: host
-                .kernel
-                .as_deref()
-                .is_some_and(|kernel| kernel.starts_with("Linux")),
+            buffer_doubled: doubles_buffers(host),
         }
     }
+}
+
+/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
+    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }
 
 /// A check: `None` where there is no doubt.

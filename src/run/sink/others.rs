@@ -1,16 +1,17 @@
 //! The listeners beside the first one: a thread each, which counts what strangers send there.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
+use super::listener::Listener;
 use super::server::TICK;
 use crate::clock::Clock;
-use crate::measure::{Glimpse, Strangers};
+use crate::measure::Glimpse;
 use crate::net::{LARGEST, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
@@ -19,10 +20,18 @@ use crate::unit::Nanos;
 /// All such threads.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    threads: Vec<JoinHandle<Strangers>>,
-    /// What each had counted a moment ago.
-    glimpses: Vec<Arc<Mutex<Glimpse>>>,
+    threads: Vec<JoinHandle<Listener>>,
+    shown: Vec<Arc<Shown>>,
     over: Arc<AtomicBool>,
+}
+
+/// What such a thread shows while it counts.
+#[derive(Debug, Default)]
+struct Shown {
+    /// What it had counted a moment ago.
+    glimpse: Mutex<Glimpse>,
+    /// When the latest datagram came, in ns on the monotonic clock; only the thread writes it.
+    heard_ns: AtomicU64,
 }
 
 impl Others {
@@ -31,15 +40,16 @@ impl Others {
         &mut self,
         worker: usize,
         socket: UdpSocket,
+        listener: Listener,
         core: Option<usize>,
         answers: bool,
     ) -> Result<(), RunError> {
         let over = Arc::clone(&self.over);
-        let glimpse = Arc::new(Mutex::new(Glimpse::default()));
-        self.glimpses.push(Arc::clone(&glimpse));
+        let shown = Arc::new(Shown::default());
+        self.shown.push(Arc::clone(&shown));
         let thread = Builder::new()
             .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, core, answers, &over, &glimpse))
+            .spawn(move || count(socket, listener, core, answers, &over, &shown))
             .map_err(|source| RunError::Spawn { source })?;
         self.threads.push(thread);
         Ok(())
@@ -47,35 +57,37 @@ impl Others {
 
     /// What all have counted a moment ago.
     pub(super) fn glimpse(&self) -> Glimpse {
-        let each = self.glimpses.iter();
-        let each = each.map(|one| *one.lock().unwrap_or_else(PoisonError::into_inner));
+        let each = self.shown.iter();
+        let each = each.map(|one| *one.glimpse.lock().unwrap_or_else(PoisonError::into_inner));
         each.fold(Glimpse::default(), Glimpse::and)
     }
 
+    /// When the latest datagram came to any of them.
+    pub(super) fn heard_at(&self) -> Nanos {
+        let each = self.shown.iter().map(|one| one.heard_ns.load(Ordering::Relaxed));
+        Nanos(each.max().unwrap_or(0))
+    }
+
     /// Ends all of them.
-    pub(super) fn end(self) -> Strangers {
+    pub(super) fn end(self) -> Vec<Listener> {
         self.over.store(true, Ordering::Relaxed);
-        let mut sum = Strangers::default();
         // One that panicked has said so on standard error.
-        self.threads.into_iter().for_each(|one| sum.merge(one.join().unwrap_or_default()));
-        sum
+        self.threads.into_iter().filter_map(|one| one.join().ok()).collect()
     }
 }
 
 /// Counts what arrives at one socket, on its own event loop.
 fn count(
     mut socket: UdpSocket,
+    mut listener: Listener,
     core: Option<usize>,
     answers: bool,
     over: &AtomicBool,
-    glimpse: &Mutex<Glimpse>,
-) -> Strangers {
-    let mut strangers = Strangers::default();
-    if let Some(core) = core {
-        // Where it cannot be placed, it counts all the same.
-        let _ = pin_to(core);
-    }
-    let Ok(mut poll) = Poll::new() else { return strangers };
+    shown: &Shown,
+) -> Listener {
+    // Where it cannot be placed, it counts all the same.
+    listener.core = core.filter(|&core| pin_to(core).is_ok());
+    let Ok(mut poll) = Poll::new() else { return listener };
     // One that cannot be watched costs short sleeps, not datagrams.
     let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
     let mut events = Events::with_capacity(1);
@@ -85,11 +97,13 @@ fn count(
         let moment = Clock::Monotonic.now();
         if moment >= show_at {
             show_at = moment + Nanos::from(TICK);
-            *glimpse.lock().unwrap_or_else(PoisonError::into_inner) = strangers.glimpse();
+            let glimpse = listener.glimpse();
+            *shown.glimpse.lock().unwrap_or_else(PoisonError::into_inner) = glimpse;
         }
         match socket.recv_from(&mut buffer) {
             Ok((len, from)) => {
-                strangers.count(from, len, moment);
+                shown.heard_ns.store(moment.0, Ordering::Relaxed);
+                listener.strangers.count(from, len, moment);
                 if answers && answer_ping(&mut buffer[..len]) {
                     let _ = socket.send_to(&buffer[..len], from);
                 }
@@ -100,5 +114,5 @@ fn count(
             Err(_) => {}
         }
     }
-    strangers
+    listener
 }

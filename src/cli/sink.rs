@@ -212,8 +212,8 @@ impl News {
             _ if self.quiet => {}
             SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
             SinkEvent::Closed(served) => self.say(&format!(
-                "{} has left ({}): {} cells, {} datagrams received, {} sent",
-                served.from, served.why, served.cells, served.received, served.sent
+                "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
+                served.from, served.why, served.cells, served.rx.received, served.lost, served.sent
             )),
             SinkEvent::Tick(clients, glimpse) => {
                 self.line.set_message(standing(*clients, glimpse));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::Latency;
+use super::{Latency, RxTally};
 use crate::unit::{Nanos, Place};
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
@@ -23,8 +23,10 @@ pub struct Served {
     pub time: (Nanos, Nanos),
     /// Cells that were handed over to it.
     pub cells: u64,
-    /// Datagrams received from it in those, each sequence number once, in the measured parts.
-    pub received: u64,
+    /// What arrived from it in those, in the measured parts.
+    pub rx: RxTally,
+    /// What it says it sent in them that was not received.
+    pub lost: u64,
     /// Datagrams sent to it, likewise.
     pub sent: u64,
     /// Why it left.

@@ -41,7 +41,13 @@ fn client(served: &Served, began: Nanos) -> SinkClient {
         came_ns: came.since(began).0,
         left_ns: left.since(began).0,
         cells: served.cells,
-        received: served.received,
+        received: served.rx.received,
+        bytes: served.rx.bytes,
+        lost: served.lost,
+        duplicate: served.rx.duplicate,
+        late: served.rx.late,
+        foreign: served.rx.foreign,
+        corrupt: served.rx.corrupt,
         sent: served.sent,
         why: served.why.clone(),
     }
@@ -92,6 +98,7 @@ fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::RxTally;
     use crate::report::text;
     use crate::unit::Place;
 
@@ -111,7 +118,10 @@ mod tests {
         };
         let listeners = vec![listener(3, Some(0)), listener(2, Some(7))];
         let time = (Nanos(0), Nanos(10_000));
-        SinkTally { strangers, listeners, time, ..SinkTally::default() }
+        let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
+        let (from, why) = (Place::Ip(from(5)), "asked".to_owned());
+        let served = vec![Served { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
+        SinkTally { served, strangers, listeners, time, ..SinkTally::default() }
     }
 
     fn shown(tally: &SinkTally) -> String {
@@ -136,6 +146,8 @@ mod tests {
     fn the_text_has_what_was_not_heard() {
         let text = shown(&tally());
         for part in [
+            "1,234  2 KiB    55     0  asked",
+            "of clients    foreign 6",
             "of no client  5 datagrams",
             "dropped       7 datagrams that socket buffers had no room for",
             "stray         3 control messages",

@@ -11,6 +11,7 @@
 //! - `abuse`: a sink is sent what nobody should send
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
+//! - `limits`: more clients, or more of one, than a sink is to take
 //!
 //! What needs root or a missing program says so and does nothing.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
@@ -28,6 +29,7 @@ mod deaths;
 mod doors;
 mod firewall;
 mod harm;
+mod limits;
 mod nets;
 mod proc;
 mod queues;

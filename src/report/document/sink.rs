@@ -68,6 +68,18 @@ pub struct SinkClient {
     pub cells: u64,
     /// Datagrams received from it in those, in the measured parts, each sequence number once.
     pub received: u64,
+    /// Their payload in bytes.
+    pub bytes: u64,
+    /// Datagrams that it says it sent in them and that were not received.
+    pub lost: u64,
+    /// Datagrams whose sequence number had been received before.
+    pub duplicate: u64,
+    /// Datagrams too old to tell whether they were.
+    pub late: u64,
+    /// Datagrams that arrived among its own and were not.
+    pub foreign: u64,
+    /// Datagrams of its own by the tag, but not by the rest.
+    pub corrupt: u64,
     /// Datagrams sent to it, likewise.
     pub sent: u64,
     /// Why it left.

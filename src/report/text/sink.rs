@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, grouped as count};
 use super::{NARROWEST, Style, doubts};
-use crate::report::document::{SinkDocument, SinkListener};
+use crate::report::document::{SinkClient, SinkDocument, SinkListener};
 use crate::unit::{show_bytes, show_nanos, show_pps};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -20,18 +20,22 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.tool.version);
     if !document.clients.is_empty() {
-        let mut table = table(style, &["client", "cells", "received", "sent", "left"]);
+        let mut table =
+            table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);
         for client in &document.clients {
             table.add_row([
                 client.from.clone(),
                 count(client.cells),
                 count(client.received),
+                show_bytes(client.bytes),
+                count(client.lost),
                 count(client.sent),
                 client.why.clone(),
             ]);
         }
-        align(&mut table, 1..4);
+        align(&mut table, 1..6);
         let _ = writeln!(out, "\n{table}");
+        odd(&mut out, &document.clients);
     }
     others(&mut out, document, style);
     let (ink, width) = (Ink { color: style.color }, style.width.max(NARROWEST));
@@ -39,6 +43,22 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
         let _ = writeln!(out, "\n{said}");
     }
     out
+}
+
+/// What came from clients and is not once what they sent, where anything is.
+fn odd(out: &mut String, clients: &[SinkClient]) {
+    let sum = |of: fn(&SinkClient) -> u64| clients.iter().map(of).sum::<u64>();
+    let fates = [
+        ("duplicate", sum(|one| one.duplicate)),
+        ("late", sum(|one| one.late)),
+        ("foreign", sum(|one| one.foreign)),
+        ("corrupt", sum(|one| one.corrupt)),
+    ];
+    let told = fates.iter().filter(|(_, many)| *many > 0);
+    let told: Vec<_> = told.map(|(fate, many)| format!("{fate} {}", count(*many))).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "of clients    {}", told.join(" · "));
+    }
 }
 
 fn others(out: &mut String, document: &SinkDocument, style: Style) {

@@ -1,6 +1,7 @@
 //! Doubts that the kernel raises: it counted otherwise, or granted less.
 
 use super::{CellContext, is_null, of_datagrams, warning};
+use crate::measure::HostFacts;
 use crate::report::document::{Cell, SocketBuffer, Warning};
 use crate::unit::show_bytes;
 
@@ -92,6 +93,11 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         mend(tx.is_some(), rx.is_some(), asked, doubled)
     );
     Some(warning("buffer_not_granted", message))
+}
+
+/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
+    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }
 
 /// What lifts the limit that cut the buffer, where it is known.

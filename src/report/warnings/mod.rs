@@ -47,6 +47,7 @@ use super::document::{Cell, Warning};
 use super::findings::cores_here;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
 pub use path::over_loopback;
@@ -99,11 +100,6 @@ impl<'a> CellContext<'a> {
             buffer_doubled: doubles_buffers(host),
         }
     }
-}
-
-/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
-pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
-    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }
 
 /// A check: `None` where there is no doubt.

@@ -3,7 +3,8 @@
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use super::session::{Command, Tally};
+use super::session::Command;
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::measure::Served;
 use crate::unit::{Nanos, Place};
@@ -23,12 +24,13 @@ impl Client {
     pub(super) fn served(self, why: CloseReason) -> Served {
         let Self { from, came, thread, .. } = self;
         // A session that panicked has said so on standard error.
-        let Tally { cells, sent, received } = thread.join().unwrap_or_default();
+        let Tally { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
         Served {
             from,
             time: (came, Clock::Monotonic.now()),
             cells,
-            received,
+            rx,
+            lost,
             sent,
             why: why.to_string(),
         }

@@ -2,7 +2,7 @@
 //! arrives.
 //!
 //! - `server`: the event loop of the port; `seat`: its core; `session`: one client; `cell`: its
-//!   present cell
+//!   present cell; `tally`: what its cells came to
 //! - `listener`: what came to one socket; `others`: those beside the first; `farewell`: who left
 
 mod cell;
@@ -15,6 +15,7 @@ mod others;
 mod seat;
 mod server;
 mod session;
+mod tally;
 
 pub use options::{SinkEnd, SinkEvent, SinkOptions};
 pub use server::serve;

@@ -9,10 +9,11 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use super::listener::Listener;
+use super::options::SinkOptions;
 use super::server::TICK;
 use crate::clock::Clock;
 use crate::measure::Glimpse;
-use crate::net::{LARGEST, pin_to};
+use crate::net::{Group, GroupOptions, LARGEST, Options, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::Nanos;
@@ -35,8 +36,35 @@ struct Shown {
 }
 
 impl Others {
+    /// Opens the listeners of one address. The first one, with its account, is for the loop that
+    /// speaks with clients; each other gets a thread. `answers`: they answer pings.
+    pub(super) fn listen(
+        &mut self,
+        socket: &Options,
+        options: &SinkOptions,
+        answers: bool,
+    ) -> Result<(Group, Option<(UdpSocket, Listener)>), RunError> {
+        let threads = usize::from(options.threads);
+        let group = GroupOptions {
+            socket: socket.clone(),
+            listeners: threads,
+            per_slot: threads,
+            steer: true,
+        };
+        let group = Group::open(&group)?;
+        let accounts = group.gauges()?.into_iter();
+        let accounts =
+            accounts.map(|gauge| Listener::new(group.local().into(), socket.buffer, Some(gauge)));
+        let mut all = group.listeners()?.into_iter().zip(accounts);
+        let first = all.next();
+        for (other, (socket, listener)) in all.enumerate() {
+            self.add(other + 1, socket, listener, options.core(other + 1), answers)?;
+        }
+        Ok((group, first))
+    }
+
     /// Starts another one; `answers`: it answers pings.
-    pub(super) fn add(
+    fn add(
         &mut self,
         worker: usize,
         socket: UdpSocket,

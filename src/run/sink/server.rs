@@ -18,10 +18,11 @@ use super::listener::{Listener, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
 use super::seat::Seat;
-use super::session::{Command, House, Session, Tally};
+use super::session::{Command, House, Session};
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::measure::{Glimpse, HostFacts, SinkTally};
-use crate::net::{Door, Group, GroupOptions, LARGEST, Unix, UnixName};
+use crate::net::{Door, LARGEST, Unix, UnixName};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
@@ -124,28 +125,13 @@ impl Server {
             heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };
-        let threads = usize::from(options.threads);
         for socket in &options.sockets {
-            let group = GroupOptions {
-                socket: socket.clone(),
-                listeners: threads,
-                per_slot: threads,
-                steer: true,
-            };
-            let group = Group::open(&group)?;
-            let at = Place::from(group.local());
-            let pairs = group.listeners()?.into_iter().zip(group.gauges()?);
-            for (worker, (receiver, gauge)) in pairs.enumerate() {
-                let listener = Listener::new(at, socket.buffer, Some(gauge));
-                if worker == 0 {
-                    server.sockets.push(Door::Udp(receiver));
-                    server.listeners.push(listener);
-                } else {
-                    let (core, answers) = (options.core(worker), server.answers_pings);
-                    server.others.add(worker, receiver, listener, core, answers)?;
-                }
+            let (group, first) = server.others.listen(socket, options, server.answers_pings)?;
+            if let Some((receiver, listener)) = first {
+                server.sockets.push(Door::Udp(receiver));
+                server.listeners.push(listener);
             }
-            server.locals.push(at);
+            server.locals.push(group.local().into());
             server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
         }
         if let Some(path) = &options.unix {
@@ -283,6 +269,9 @@ impl Server {
                 match self.start(group, session, from) {
                     Ok(client) => {
                         self.clients.insert(session, client);
+                        if self.house.options.once {
+                            self.answerer.admit_no_more();
+                        }
                         watch(SinkEvent::Opened(from));
                     }
                     // No thread to be had: the others go on.

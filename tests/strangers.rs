@@ -173,14 +173,19 @@ fn is_stopped(process: u32) -> bool {
     states.all(|stat| stat.unwrap().rsplit(") ").next().unwrap().starts_with('T'))
 }
 
+/// Keeps it from reading until it is told to go on.
+fn stop(sink: &Serving) {
+    signal("-STOP", sink.process());
+    while !is_stopped(sink.process()) {
+        yield_now();
+    }
+}
+
 #[test]
 fn what_a_full_buffer_costs_is_told_to_the_last_datagram() {
     for words in ["-w 16k", "-w 16k --threads 2"] {
         let sink = Serving::start(&format!("-B 127.0.0.1 {words}"));
-        signal("-STOP", sink.process());
-        while !is_stopped(sink.process()) {
-            yield_now();
-        }
+        stop(&sink);
         // Fewer than the backlog of a CPU holds.
         let (sources, each) = ([source_of(0), source_of(1)], 200);
         for _ in 0..each {
@@ -208,6 +213,24 @@ fn what_a_full_buffer_costs_is_told_to_the_last_datagram() {
         let message = warnings[0]["message"].as_str().unwrap();
         assert!(message.starts_with(&format!("{dropped} datagrams (")), "{message}");
     }
+}
+
+#[test]
+fn what_waits_at_the_end_is_counted() {
+    let sink = Serving::start("-B 127.0.0.1 --threads 2");
+    stop(&sink);
+    // More than a listener reads in a row, and fewer than the backlog of a CPU holds.
+    let (sources, each) = ([source_of(0), source_of(1)], 450);
+    for _ in 0..each {
+        for source in &sources {
+            source.send_to(&[7; 20], ("127.0.0.1", sink.port)).unwrap();
+        }
+    }
+    signal("-INT", sink.process());
+    signal("-CONT", sink.process());
+    let document = sink.ended(130);
+    assert_eq!(number(&document["others"], "datagrams"), 2 * each);
+    assert_eq!(list(&document, "warnings"), [] as [Value; 0]);
 }
 
 #[test]

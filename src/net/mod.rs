@@ -17,7 +17,7 @@ mod wait;
 
 pub use datagram::Datagram;
 pub use door::{Door, LARGEST};
-pub use group::{Group, GroupOptions, Slot};
+pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;

@@ -3,7 +3,7 @@
 use std::slice::from_ref;
 
 use crate::measure::{Glimpse, ListenerTally, Strangers};
-use crate::net::Udp;
+use crate::net::{Udp, most_waiting};
 use crate::run::Drops;
 use crate::unit::Place;
 
@@ -29,6 +29,13 @@ impl Listener {
             drops.restart_at(from_ref(&gauge.socket));
         }
         Self { at, gauge, drops, asked, core: None, strangers: Strangers::default() }
+    }
+
+    /// Datagrams that may wait there. Whoever ends reads no more than these: they came in time, and
+    /// somebody may still send.
+    pub(super) fn waiting(&self) -> usize {
+        let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
+        most_waiting(granted.unwrap_or(self.asked))
     }
 
     /// What it came to so far.

@@ -121,7 +121,14 @@ fn count(
     let mut events = Events::with_capacity(1);
     let mut buffer = vec![0; LARGEST];
     let mut show_at = Nanos::ZERO;
-    while !over.load(Ordering::Relaxed) {
+    let mut left = listener.waiting();
+    loop {
+        // What waits when it is over came in time.
+        let ends = over.load(Ordering::Relaxed);
+        if ends && left == 0 {
+            break;
+        }
+        left -= usize::from(ends);
         let moment = Clock::Monotonic.now();
         if moment >= show_at {
             show_at = moment + Nanos::from(TICK);
@@ -137,6 +144,9 @@ fn count(
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if ends {
+                    break;
+                }
                 let _ = poll.poll(&mut events, Some(TICK));
             }
             Err(_) => {}

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -318,7 +318,6 @@ impl Server {
 
     /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
-        let (commands, inbox) = mpsc::channel();
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let shown = Tagger::new(&self.house.options.secret);
         let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
@@ -336,11 +335,7 @@ impl Server {
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
         };
-        let thread = Builder::new()
-            .name("udperf-session".to_owned())
-            .spawn(move || session.run(&inbox, &reply))
-            .map_err(|source| RunError::Spawn { source })?;
-        Ok(Client { from, came: Clock::Monotonic.now(), commands: Some(commands), thread })
+        Client::start(session, reply)
     }
 
     /// Passes on what sessions have answered.
@@ -372,6 +367,14 @@ impl Server {
 
     /// Ends all that runs.
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
+        self.answerer.admit_no_more();
+        let waiting = self.listeners.iter().map(Listener::waiting).max().unwrap_or(0);
+        for _ in 0..waiting.div_ceil(IN_A_ROW) {
+            // What failed here failed before, and was told then.
+            if !self.read(watch).unwrap_or(false) {
+                break;
+            }
+        }
         self.answerer.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
         self.send();
         for (_, client) in self.clients.drain() {

@@ -18,7 +18,7 @@ use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
 use crate::report::{self, text::Style};
 use crate::run::{self, Depth, RunError, SinkEnd, SinkEvent, SinkOptions};
-use crate::unit::{Rate, show_bytes};
+use crate::unit::{Rate, show_bytes, show_nanos};
 
 /// Serves until it is stopped.
 pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         started_at: humantime::format_rfc3339_millis(started_at).to_string(),
         host: report::host(&facts),
-        ..report::sink(&tally)
+        ..report::sink(&tally, &facts)
     };
     let shown = if to_stdout {
         print(&pretty(&document)).map(|_| ())
@@ -212,21 +212,54 @@ impl News {
             _ if self.quiet => {}
             SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
             SinkEvent::Closed(served) => self.say(&format!(
-                "{} has left ({}): {} cells, {} datagrams received, {} sent",
-                served.from, served.why, served.cells, served.received, served.sent
+                "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
+                served.from, served.why, served.cells, served.rx.received, served.lost, served.sent
             )),
             SinkEvent::Tick(clients, glimpse) => {
-                let Glimpse { datagrams, bytes, sources, most } = glimpse;
-                let most = most.map_or_else(String::new, |(from, datagrams)| {
-                    format!(", most from {from} ({datagrams})")
-                });
-                self.line.set_message(format!(
-                    "{clients} clients · beside them {datagrams} datagrams, {} from {sources} \
-                     sources{most}",
-                    show_bytes(*bytes)
-                ));
+                self.line.set_message(standing(*clients, glimpse));
                 self.line.tick();
             }
         }
+    }
+}
+
+/// How things stand, in a line.
+fn standing(clients: usize, glimpse: &Glimpse) -> String {
+    let Glimpse { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
+    let amount = show_bytes(*bytes);
+    let mut parts = vec![format!(
+        "{clients} clients · beside them {datagrams} datagrams, {amount} from {sources} sources"
+    )];
+    parts.extend(size.map(|(least, most)| match least == most {
+        true => format!("of {least} bytes"),
+        false => format!("of {least}–{most} bytes"),
+    }));
+    parts.extend(glimpse.gap_mean().map(|gap| format!("mean gap {}", show_nanos(gap.0))));
+    parts.extend(most.map(|(from, datagrams)| format!("most from {from} ({datagrams})")));
+    parts.extend((*drops > 0).then(|| format!("{drops} dropped at full buffers")));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Nanos;
+
+    #[test]
+    fn the_line_tells_sizes_gaps_and_drops_where_there_are_any() {
+        let mut glimpse = Glimpse::default();
+        let nothing = "0 clients · beside them 0 datagrams, 0 B from 0 sources";
+        assert_eq!(standing(0, &glimpse), nothing);
+        (glimpse.datagrams, glimpse.bytes, glimpse.sources) = (3, 192, 1);
+        glimpse.size = Some((64, 64));
+        glimpse.span = Some((Nanos(1_000), Nanos(5_000)));
+        glimpse.most = Some((([192, 0, 2, 1], 9).into(), 3));
+        let told = "1 clients · beside them 3 datagrams, 192 B from 1 sources, of 64 bytes, mean \
+                    gap 2.00 µs, most from 192.0.2.1:9 (3)";
+        assert_eq!(standing(1, &glimpse), told);
+        (glimpse.size, glimpse.drops) = (Some((20, 64)), 8);
+        let told = standing(1, &glimpse);
+        assert!(told.contains("of 20–64 bytes"), "{told}");
+        assert!(told.ends_with(", 8 dropped at full buffers"), "{told}");
     }
 }

@@ -35,7 +35,7 @@ pub use latency::{HIGHEST_NS, Latency};
 pub use ledger::{Kernels, Ledger, LossPlace, LossPlaces, LostAt};
 pub use legs::{Legs, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
-pub use strangers::{Glimpse, Served, SinkTally, Source, Strangers};
+pub use strangers::{Glimpse, ListenerTally, Served, SinkTally, Source, Strangers};
 pub use tally::{Refusal, Refused, RxTally, TxTally};
 pub use usage::{ContextSwitches, Instructions, Usage};
 pub use window::{Fate, WINDOW, Window};

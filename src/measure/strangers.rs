@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::Latency;
+use super::{Latency, RxTally};
 use crate::unit::{Nanos, Place};
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
@@ -23,8 +23,10 @@ pub struct Served {
     pub time: (Nanos, Nanos),
     /// Cells that were handed over to it.
     pub cells: u64,
-    /// Datagrams received from it in those, each sequence number once, in the measured parts.
-    pub received: u64,
+    /// What arrived from it in those, in the measured parts.
+    pub rx: RxTally,
+    /// What it says it sent in them that was not received.
+    pub lost: u64,
     /// Datagrams sent to it, likewise.
     pub sent: u64,
     /// Why it left.
@@ -40,6 +42,8 @@ pub struct SinkTally {
     pub served_more: u64,
     /// All else that arrived.
     pub strangers: Strangers,
+    /// The sockets that it arrived at: the first one of each address, then all others.
+    pub listeners: Vec<ListenerTally>,
     /// When it began and ended to serve, on the monotonic clock.
     pub time: (Nanos, Nanos),
 }
@@ -59,8 +63,25 @@ pub struct Source {
     pub first: Nanos,
     /// When the latest one came.
     pub last: Nanos,
-    /// The longest gap between two.
+    /// No gap between two was longer, and where all came to one listener, one was as long. Where
+    /// several heard it at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
+}
+
+impl Source {
+    /// Adds what another listener heard of the same source.
+    fn merge(&mut self, other: &Self) {
+        self.datagrams += other.datagrams;
+        self.bytes += other.bytes;
+        self.size_min = self.size_min.min(other.size_min);
+        self.size_max = self.size_max.max(other.size_max);
+        // One of the two, where one listener heard all of its datagrams before the other did;
+        // otherwise every gap lies within one of a single listener's.
+        let between = other.first.since(self.last).max(self.first.since(other.last));
+        self.gap_max = self.gap_max.max(other.gap_max).max(between);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
 }
 
 /// All that belonged to no session.
@@ -72,13 +93,37 @@ pub struct Strangers {
     pub bytes: u64,
     /// Datagrams by payload: up to 1 byte, 2, 4, … 65,536.
     pub sizes: [u64; SIZE_CLASSES],
-    /// Gaps between one datagram and the next, from whatever source.
+    /// The smallest payload and the largest one, in bytes; `None` without datagrams.
+    pub size: Option<(u64, u64)>,
+    /// Gaps between one datagram and the next at the same listener, from whatever source.
     pub gaps: Latency,
     /// By source.
     pub sources: HashMap<SocketAddr, Source>,
     /// Datagrams of sources that no room was left for, or that have no address.
     pub of_others: u64,
-    last: Option<Nanos>,
+    /// Control messages that no session had use for: late or repeated ones, such as cannot be read,
+    /// and those of clients that were refused. They are nowhere else in here.
+    pub stray_control: u64,
+    /// When the first one and the latest one came, on the monotonic clock.
+    pub span: Option<(Nanos, Nanos)>,
+}
+
+/// One socket that listens, and what came to it that belonged to no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerTally {
+    /// Where it is bound.
+    pub at: Place,
+    /// The core that its worker was pinned to while no client was there.
+    pub core: Option<usize>,
+    /// Datagrams that belonged to no session.
+    pub datagrams: u64,
+    /// Datagrams, of whomever, that its receive buffer had no room for; `None` where the system
+    /// does not count, and of AF_UNIX, where a full queue refuses.
+    pub drops: Option<u64>,
+    /// SO_RCVBUF as asked for, in bytes.
+    pub asked: u64,
+    /// As granted, read back.
+    pub granted: Option<u64>,
 }
 
 /// The sum of [`Strangers`], for showing while they still come.
@@ -88,22 +133,52 @@ pub struct Glimpse {
     pub datagrams: u64,
     /// Their payload in bytes.
     pub bytes: u64,
-    /// Sources that are counted by themselves.
+    /// The smallest payload and the largest one, in bytes.
+    pub size: Option<(u64, u64)>,
+    /// When the first one and the latest one came.
+    pub span: Option<(Nanos, Nanos)>,
+    /// Sources that are counted by themselves; one that several listeners know, as often.
     pub sources: usize,
-    /// The source with most datagrams, and how many.
+    /// The source with most datagrams at one listener, and how many.
     pub most: Option<(SocketAddr, u64)>,
+    /// Datagrams that receive buffers had no room for, as far as the system counts.
+    pub drops: u64,
 }
 
 impl Glimpse {
-    /// Adds that of another worker.
+    /// Adds that of another listener.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             datagrams: self.datagrams + other.datagrams,
             bytes: self.bytes + other.bytes,
+            size: hull(self.size, other.size),
+            span: hull(self.span, other.span),
             sources: self.sources + other.sources,
             most: self.most.into_iter().chain(other.most).max_by_key(|(_, datagrams)| *datagrams),
+            drops: self.drops + other.drops,
         }
+    }
+
+    /// The mean gap between one datagram and the next, whichever listener they came to; `None`
+    /// below two.
+    #[must_use]
+    pub fn gap_mean(&self) -> Option<Nanos> {
+        gap_mean(self.span, self.datagrams)
+    }
+}
+
+/// The mean gap: all gaps together are the time from first to last.
+fn gap_mean(span: Option<(Nanos, Nanos)>, datagrams: u64) -> Option<Nanos> {
+    let gaps = datagrams.checked_sub(1).filter(|&gaps| gaps > 0)?;
+    span.map(|(first, last)| Nanos(last.since(first).0 / gaps))
+}
+
+/// The least and the most of both.
+fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
+    match (one, other) {
+        (Some((least, most)), Some((low, high))) => Some((least.min(low), most.max(high))),
+        (one, other) => one.or(other),
     }
 }
 
@@ -115,9 +190,19 @@ impl Strangers {
         Glimpse {
             datagrams: self.datagrams,
             bytes: self.bytes,
+            size: self.size,
+            span: self.span,
             sources: self.sources.len(),
             most: most.max_by_key(|(_, datagrams)| *datagrams),
+            drops: 0,
         }
+    }
+
+    /// The mean gap between one datagram and the next, whichever listener they came to; `None`
+    /// below two.
+    #[must_use]
+    pub fn gap_mean(&self) -> Option<Nanos> {
+        gap_mean(self.span, self.datagrams)
     }
 
     /// Counts one.
@@ -158,25 +243,28 @@ impl Strangers {
         self.bytes += len;
         let class = (u64::BITS - len.saturating_sub(1).leading_zeros()) as usize;
         self.sizes[class.min(SIZE_CLASSES - 1)] += 1;
-        if let Some(last) = self.last.replace(now) {
+        self.size = hull(self.size, Some((len, len)));
+        if let Some((_, last)) = self.span {
             self.gaps.record(now.since(last).0);
         }
+        self.span = hull(self.span, Some((now, now)));
     }
 
-    /// Adds what another worker counted. Sources hash to one worker each, so none is in both.
+    /// Adds what another listener counted. A source is mostly one listener's by its hash; but what
+    /// begins as control messages do all goes to the first one, so that two may know the same.
     pub fn merge(&mut self, other: Self) {
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
         self.sizes.iter_mut().zip(other.sizes).for_each(|(sum, more)| *sum += more);
+        self.size = hull(self.size, other.size);
+        self.span = hull(self.span, other.span);
         self.gaps.merge(&other.gaps);
-        self.sources.extend(other.sources);
+        for (from, source) in other.sources {
+            let known = self.sources.entry(from);
+            known.and_modify(|known| known.merge(&source)).or_insert(source);
+        }
         self.of_others += other.of_others;
-    }
-
-    /// When the latest one came.
-    #[must_use]
-    pub const fn last(&self) -> Option<Nanos> {
-        self.last
+        self.stray_control += other.stray_control;
     }
 }
 
@@ -205,5 +293,48 @@ mod tests {
         assert_eq!(strangers.sources.len(), MOST_SOURCES);
         let counted: u64 = strangers.sources.values().map(|source| source.datagrams).sum();
         assert_eq!(counted + strangers.of_others, strangers.datagrams);
+    }
+
+    #[test]
+    fn a_source_of_two_listeners_has_one_account() {
+        let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
+        let heard = |all: &[(u16, usize, u64)]| {
+            let mut strangers = Strangers::default();
+            all.iter().for_each(|&(port, len, at)| strangers.count(from(port), len, Nanos(at)));
+            strangers
+        };
+        let mut sum = heard(&[(1, 100, 10), (2, 7, 15), (1, 60, 40)]);
+        let more = heard(&[(1, 300, 20), (3, 8, 22), (1, 90, 35)]);
+        let glimpse = sum.glimpse().and(more.glimpse());
+        sum.merge(more);
+        let shared = sum.sources[&from(1)];
+        assert_eq!((shared.datagrams, shared.bytes), (4, 550));
+        assert_eq!((shared.size_min, shared.size_max), (60, 300));
+        assert_eq!((shared.first, shared.last), (Nanos(10), Nanos(40)));
+        // 15 in truth; the first listener saw one of 30, and none was longer.
+        assert_eq!(shared.gap_max, Nanos(30));
+        let counted: u64 = sum.sources.values().map(|source| source.datagrams).sum();
+        assert_eq!((counted + sum.of_others, sum.datagrams, sum.sources.len()), (6, 6, 3));
+        assert_eq!((sum.size, sum.span), (Some((7, 300)), Some((Nanos(10), Nanos(40)))));
+        assert_eq!((sum.gap_mean(), glimpse.gap_mean()), (Some(Nanos(6)), Some(Nanos(6))));
+        assert_eq!((glimpse.datagrams, glimpse.size), (6, Some((7, 300))));
+        // One after the other, the gap between them is known.
+        sum.merge(heard(&[(1, 1, 100), (1, 1, 101)]));
+        assert_eq!(sum.sources[&from(1)].gap_max, Nanos(60));
+        let mut late = heard(&[(1, 1, 900)]);
+        late.merge(sum);
+        let shared = late.sources[&from(1)];
+        assert_eq!((shared.gap_max, shared.datagrams), (Nanos(799), 7));
+        assert_eq!((shared.first, shared.last), (Nanos(10), Nanos(900)));
+    }
+
+    #[test]
+    fn means_need_two_datagrams() {
+        let mut strangers = Strangers::default();
+        assert_eq!((strangers.gap_mean(), strangers.size), (None, None));
+        strangers.count_nameless(5, Nanos(9));
+        assert_eq!((strangers.gap_mean(), strangers.size), (None, Some((5, 5))));
+        strangers.count_nameless(6, Nanos(19));
+        assert_eq!(strangers.gap_mean(), Some(Nanos(10)));
     }
 }

@@ -35,6 +35,12 @@ const IDLE_BUFFER: usize = 1;
 /// more than it holds: a `struct sk_buff` is 232 bytes, to which its data adds more.
 const LEAST_TRUESIZE: usize = 232;
 
+/// Datagrams that a receive buffer of so many bytes, as granted, holds at most.
+#[must_use]
+pub const fn most_waiting(buffer: usize) -> usize {
+    buffer / LEAST_TRUESIZE + 1
+}
+
 /// What a group should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupOptions {
@@ -165,6 +171,15 @@ impl Group {
     /// [`SocketError::Create`], where there may be no more open files.
     pub fn listeners(&self) -> Result<Vec<UdpSocket>, SocketError> {
         self.listeners.iter().map(|listener| Ok(self.duplicate(listener)?.socket)).collect()
+    }
+
+    /// Duplicates of the listeners in the same order, with what they were granted: to read their
+    /// counters by, whoever reads their datagrams.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn gauges(&self) -> Result<Vec<Udp>, SocketError> {
+        self.listeners.iter().map(|listener| self.duplicate(listener)).collect()
     }
 
     /// A free slot, its sockets empty and as new except for their drop counters, which go on
@@ -316,8 +331,7 @@ fn granted(socket: &Socket) -> usize {
 /// Throws away what waits in a socket with a receive buffer of `buffer` bytes. Somebody may still
 /// send: no more is read than the buffer can have held.
 fn drain(socket: &Socket, buffer: usize) {
-    let most = buffer / LEAST_TRUESIZE + 1;
-    for _ in 0..most {
+    for _ in 0..most_waiting(buffer) {
         // One byte: the rest of a datagram goes with it.
         let read = SockRef::from(socket).recv(&mut [std::mem::MaybeUninit::uninit()]);
         // Other errors are those of earlier sends, and gone when told.

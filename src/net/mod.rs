@@ -1,11 +1,11 @@
 //! Sockets, waiting for them, placement of threads on cores, what this host can do, and the
 //! engines that move datagrams.
 
+mod bound;
 mod datagram;
 mod door;
 pub mod engine;
 mod group;
-mod listener;
 mod multicast;
 mod netns;
 mod pin;
@@ -16,10 +16,10 @@ pub mod stream;
 mod unix;
 mod wait;
 
+pub use bound::{Bound, Caller, LARGEST};
 pub use datagram::Datagram;
 pub use door::Door;
-pub use group::{Group, GroupOptions, Slot};
-pub use listener::{Caller, LARGEST, Listener};
+pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;

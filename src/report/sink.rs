@@ -1,12 +1,16 @@
 //! From what a sink counted to its document.
 
-use super::document::{Host, SinkClient, SinkDocument, SinkOthers, SinkSource, Tool};
-use crate::measure::{Served, SinkTally, Source, Strangers};
+use super::document::{
+    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource, SocketBuffer, Tool,
+};
+use super::warnings::{doubles_buffers, of_listeners};
+use crate::measure::{HostFacts, ListenerTally, Served, SinkTally, Source, Strangers};
 use crate::unit::Nanos;
 
-/// The document, without what only the program knows: versions, arguments, host.
+/// The document, without what only the program knows: versions, arguments, host. `host` is where it
+/// was counted.
 #[must_use]
-pub fn sink(tally: &SinkTally) -> SinkDocument {
+pub fn sink(tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     let (began, ended) = tally.time;
     SinkDocument {
         schema: String::new(),
@@ -24,6 +28,9 @@ pub fn sink(tally: &SinkTally) -> SinkDocument {
         clients: tally.served.iter().map(|served| client(served, began)).collect(),
         more_clients: tally.served_more,
         others: others(&tally.strangers, began),
+        listeners: tally.listeners.iter().map(listener).collect(),
+        stray_control: tally.strangers.stray_control,
+        warnings: of_listeners(tally, doubles_buffers(host)),
     }
 }
 
@@ -34,9 +41,25 @@ fn client(served: &Served, began: Nanos) -> SinkClient {
         came_ns: came.since(began).0,
         left_ns: left.since(began).0,
         cells: served.cells,
-        received: served.received,
+        received: served.rx.received,
+        bytes: served.rx.bytes,
+        lost: served.lost,
+        duplicate: served.rx.duplicate,
+        late: served.rx.late,
+        foreign: served.rx.foreign,
+        corrupt: served.rx.corrupt,
         sent: served.sent,
         why: served.why.clone(),
+    }
+}
+
+fn listener(listener: &ListenerTally) -> SinkListener {
+    SinkListener {
+        at: listener.at.to_string(),
+        core: listener.core.map(|core| core as u64),
+        datagrams: listener.datagrams,
+        socket_drops: listener.drops,
+        socket_buffer: SocketBuffer { asked: listener.asked, granted: listener.granted },
     }
 }
 
@@ -59,10 +82,90 @@ fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
         datagrams: strangers.datagrams,
         bytes: strangers.bytes,
         sizes: strangers.sizes.to_vec(),
+        size_min: strangers.size.map(|(least, _)| least),
+        size_max: strangers.size.map(|(_, most)| most),
+        first_ns: strangers.span.map(|(first, _)| first.since(began).0),
+        last_ns: strangers.span.map(|(_, last)| last.since(began).0),
+        gap_mean_ns: strangers.gap_mean().map(|gap| gap.0),
         gap_p50_ns: gaps.quantile_ns(0.5),
         gap_p99_ns: gaps.quantile_ns(0.99),
         gap_max_ns: gaps.max_ns(),
         sources: sources.into_iter().map(source).collect(),
         of_other_sources: strangers.of_others,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::RxTally;
+    use crate::report::text;
+    use crate::unit::Place;
+
+    fn tally() -> SinkTally {
+        let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
+        let mut strangers = Strangers { stray_control: 3, ..Strangers::default() };
+        for at in 0..5 {
+            strangers.count(from(9), 60 + at as usize, Nanos(1_000 * at));
+        }
+        let listener = |datagrams, drops| ListenerTally {
+            at: Place::Ip(from(7_788)),
+            core: Some(1),
+            datagrams,
+            drops,
+            asked: 4 << 20,
+            granted: Some(8 << 20),
+        };
+        let listeners = vec![listener(3, Some(0)), listener(2, Some(7))];
+        let time = (Nanos(0), Nanos(10_000));
+        let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
+        let (from, why) = (Place::Ip(from(5)), "asked".to_owned());
+        let served = vec![Served { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
+        SinkTally { served, strangers, listeners, time, ..SinkTally::default() }
+    }
+
+    fn shown(tally: &SinkTally) -> String {
+        let style = text::Style { color: false, width: 100 };
+        text::sink(&sink(tally, &HostFacts::default()), style)
+    }
+
+    #[test]
+    fn a_document_reads_back_and_keeps_to_its_schema() {
+        let document = sink(&tally(), &HostFacts::default());
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<SinkDocument>(&text).unwrap(), document);
+        let schema = serde_json::to_value(schemars::schema_for!(SinkDocument)).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
+        let others = &document.others;
+        assert_eq!((others.size_min, others.size_max), (Some(60), Some(64)));
+        assert_eq!(others.gap_mean_ns, Some(1_000));
+    }
+
+    #[test]
+    fn the_text_has_what_was_not_heard() {
+        let text = shown(&tally());
+        for part in [
+            "1,234  2 KiB    55     0  asked",
+            "of clients    foreign 6",
+            "of no client  5 datagrams",
+            "dropped       7 datagrams that socket buffers had no room for",
+            "stray         3 control messages",
+            "gaps          mean 1.00 µs · at each listener p50",
+            "by listener   3 · 2",
+            "! 7 datagrams (58.33 %) found the receiver's socket buffer (8 MiB) full",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        let mut clean = tally();
+        (clean.strangers.stray_control, clean.listeners[1].drops) = (0, Some(0));
+        let text = shown(&clean);
+        for none in ["dropped", "stray", "!"] {
+            assert!(!text.contains(none), "{none} is in:\n{text}");
+        }
+        clean.listeners[1].drops = None;
+        assert!(shown(&clean).contains("dropped       unknown"), "{}", shown(&clean));
+        clean.listeners[1].at = Place::Unix(crate::unit::SocketName::new("/tmp/s").unwrap());
+        assert!(!shown(&clean).contains("dropped"), "{}", shown(&clean));
     }
 }

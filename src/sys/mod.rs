@@ -11,7 +11,7 @@
 //! | [`context_switches`], [`InstructionCounter`] | what else it costs |
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`wait_readable`], [`wait_writable`] | sleeping until there is something to do, or a moment |
-//! | [`affinity`] | the CPUs the calling thread may run on |
+//! | [`affinity`], [`set_affinity`] | the CPUs the calling thread may run on |
 //! | [`end_with_parent`], [`in_group_of_its_own`] | processes that end with this one, or do not |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`Handle`] | what a socket must have for the calls below |
@@ -65,9 +65,9 @@ pub use imp::{
     device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
     forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group,
     monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
-    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port,
-    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
+    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_affinity,
+    set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro,
+    set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
     take_queued_refusal, take_queued_refusals, take_send_stamp, tell_local, thread_cpu_ns,
     udp_counters, wait_readable, wait_writable,
 };

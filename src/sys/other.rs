@@ -71,6 +71,11 @@ pub fn affinity() -> Option<Vec<usize>> {
     None
 }
 
+/// Cannot be had here.
+pub fn set_affinity(_cpus: &[usize]) -> bool {
+    false
+}
+
 /// Unknown here.
 #[must_use]
 pub fn socket_drops<S>(_socket: &S) -> Option<u32> {

@@ -12,6 +12,7 @@
 //! - `called`: a sink at every address answers from the one that was called
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
+//! - `limits`: more clients, or more of one, than a sink is to take
 //!
 //! What needs root or a missing program says so and does nothing.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
@@ -30,6 +31,7 @@ mod deaths;
 mod doors;
 mod firewall;
 mod harm;
+mod limits;
 mod nets;
 mod places;
 mod proc;

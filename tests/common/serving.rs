@@ -12,7 +12,7 @@ use super::signals::signal;
 pub struct Serving {
     /// Until it was ended.
     child: Option<Child>,
-    /// Where it listens.
+    /// Where it listens; 0 where that is a path.
     pub port: u16,
     /// Kept open: it may say more.
     _stderr: BufReader<ChildStderr>,
@@ -33,7 +33,10 @@ impl Serving {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
-        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = match line.contains(" unix:") {
+            true => Some(0),
+            false => line.trim().rsplit(':').next().and_then(|port| port.parse().ok()),
+        };
         let port = port.unwrap_or_else(|| panic!("{kind} says: {line}"));
         Self { child: Some(child), port, _stderr: stderr }
     }

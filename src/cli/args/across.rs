@@ -86,11 +86,11 @@ pub struct SinkArgs {
     #[arg(short = '6')]
     pub ipv6: bool,
 
-    /// Receiver threads of each client, each with its own socket at the port
+    /// Receiver threads of each client, and listeners, each with its own socket at the port
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: u16,
 
-    /// Cores of the receivers: auto · off · a list such as 1,3
+    /// Cores of listeners and receivers: auto · off · a list such as 1,3
     #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
     pub pin: Pinning,
 
@@ -98,7 +98,7 @@ pub struct SinkArgs {
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
     pub wait: Wait,
 
-    /// End when the first client has left
+    /// Serve one client alone, and end when it has left
     #[arg(long)]
     pub once: bool,
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Tool};
+use super::{Host, SocketBuffer, Tool, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,31 @@ pub struct SinkDocument {
     pub more_clients: u64,
     /// What belonged to no client.
     pub others: SinkOthers,
+    /// The sockets that listen for that, and for control messages: the first one of each address,
+    /// then all others.
+    pub listeners: Vec<SinkListener>,
+    /// Control messages that no client's session had use for: late or repeated ones, such as cannot
+    /// be read, and those of clients that were refused. They are counted nowhere else.
+    pub stray_control: u64,
+    /// What makes these figures unfit to trust.
+    pub warnings: Vec<Warning>,
+}
+
+/// One socket that listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SinkListener {
+    /// Where it is bound.
+    pub at: String,
+    /// The core that its worker was pinned to, the first one's while no client was there; `null`:
+    /// to none.
+    pub core: Option<u64>,
+    /// Datagrams read there that belonged to no client.
+    pub datagrams: u64,
+    /// Datagrams that its receive buffer had no room for, of clients' control messages, too; `null`
+    /// where the system does not count, and of AF_UNIX, where a full queue refuses.
+    pub socket_drops: Option<u64>,
+    /// Its receive buffer.
+    pub socket_buffer: SocketBuffer,
 }
 
 /// One client of a sink.
@@ -43,6 +68,18 @@ pub struct SinkClient {
     pub cells: u64,
     /// Datagrams received from it in those, in the measured parts, each sequence number once.
     pub received: u64,
+    /// Their payload in bytes.
+    pub bytes: u64,
+    /// Datagrams that it says it sent in them and that were not received.
+    pub lost: u64,
+    /// Datagrams whose sequence number had been received before.
+    pub duplicate: u64,
+    /// Datagrams too old to tell whether they were.
+    pub late: u64,
+    /// Datagrams that arrived among its own and were not.
+    pub foreign: u64,
+    /// Datagrams of its own by the tag, but not by the rest.
+    pub corrupt: u64,
     /// Datagrams sent to it, likewise.
     pub sent: u64,
     /// Why it left.
@@ -58,7 +95,18 @@ pub struct SinkOthers {
     pub bytes: u64,
     /// Datagrams by payload: up to 1 byte, 2, 4, … 65,536.
     pub sizes: Vec<u64>,
-    /// Gaps between one datagram and the next, whatever the source: median.
+    /// The smallest payload; `null` without datagrams.
+    pub size_min: Option<u64>,
+    /// The largest one.
+    pub size_max: Option<u64>,
+    /// When the first one came, in ns since the sink began; `null` without datagrams.
+    pub first_ns: Option<u64>,
+    /// When the latest one came.
+    pub last_ns: Option<u64>,
+    /// The mean gap between one datagram and the next, whatever the source, and whichever listener
+    /// they came to; `null` below two.
+    pub gap_mean_ns: Option<u64>,
+    /// Gaps between one datagram and the next at the same listener, whatever the source: median.
     pub gap_p50_ns: Option<u64>,
     /// 99th percentile of those.
     pub gap_p99_ns: Option<u64>,
@@ -87,6 +135,7 @@ pub struct SinkSource {
     pub first_ns: u64,
     /// When the latest one came.
     pub last_ns: u64,
-    /// The longest gap between two.
+    /// No gap between two was longer, and where all came to one listener, one was as long. Where
+    /// several heard it at the same time, the longest that one of them saw.
     pub gap_max_ns: u64,
 }

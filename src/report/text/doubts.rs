@@ -17,7 +17,14 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
     (lines.len() > 1).then(|| lines.join("\n"))
 }
 
-/// The same without its drawing: what is said, and which cells it is about.
+/// These warnings alone; `None` without any.
+pub(super) fn tell(warnings: &[Warning], ink: Ink, width: usize) -> Option<String> {
+    let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
+    lines.extend(warnings.iter().flat_map(|one| bullet(ink, width, &one.message, "")));
+    (lines.len() > 1).then(|| lines.join("\n"))
+}
+
+/// What [`draw`] draws: what is said, and which cells it is about.
 pub(super) fn list(report: &Report) -> Vec<(String, String)> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
     // What was asked only to learn what max is, has no row, and no figure to doubt.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::Style;
-use super::ink::grouped as count;
-use crate::report::document::{SinkDocument, SinkOthers};
+use super::ink::{Ink, grouped as count};
+use super::{NARROWEST, Style, doubts};
+use crate::report::document::{SinkClient, SinkDocument, SinkListener};
 use crate::unit::{show_bytes, show_nanos, show_pps};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -20,27 +20,59 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.tool.version);
     if !document.clients.is_empty() {
-        let mut table = table(style, &["client", "cells", "received", "sent", "left"]);
+        let mut table =
+            table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);
         for client in &document.clients {
             table.add_row([
                 client.from.clone(),
                 count(client.cells),
                 count(client.received),
+                show_bytes(client.bytes),
+                count(client.lost),
                 count(client.sent),
                 client.why.clone(),
             ]);
         }
-        align(&mut table, 1..4);
+        align(&mut table, 1..6);
         let _ = writeln!(out, "\n{table}");
+        odd(&mut out, &document.clients);
     }
-    others(&mut out, &document.others, document.elapsed_ns, style);
+    others(&mut out, document, style);
+    let (ink, width) = (Ink { color: style.color }, style.width.max(NARROWEST));
+    if let Some(said) = doubts::tell(&document.warnings, ink, width) {
+        let _ = writeln!(out, "\n{said}");
+    }
     out
 }
 
-fn others(out: &mut String, others: &SinkOthers, elapsed_ns: u64, style: Style) {
+/// What came from clients and is not once what they sent, where anything is.
+fn odd(out: &mut String, clients: &[SinkClient]) {
+    let sum = |of: fn(&SinkClient) -> u64| clients.iter().map(of).sum::<u64>();
+    let fates = [
+        ("duplicate", sum(|one| one.duplicate)),
+        ("late", sum(|one| one.late)),
+        ("foreign", sum(|one| one.foreign)),
+        ("corrupt", sum(|one| one.corrupt)),
+    ];
+    let told = fates.iter().filter(|(_, many)| *many > 0);
+    let told: Vec<_> = told.map(|(fate, many)| format!("{fate} {}", count(*many))).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "of clients    {}", told.join(" · "));
+    }
+}
+
+fn others(out: &mut String, document: &SinkDocument, style: Style) {
+    let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
     let (datagrams, bytes) = (count(others.datagrams), show_bytes(others.bytes));
-    let rate = show_pps(others.datagrams as f64 * 1e9 / elapsed_ns.max(1) as f64);
+    let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
     let _ = writeln!(out, "\nof no client  {datagrams} datagrams, {bytes}, {rate} on average");
+    if let Some(dropped) = dropped(listeners) {
+        let _ = writeln!(out, "dropped       {dropped}");
+    }
+    if *stray_control > 0 {
+        let stray = count(*stray_control);
+        let _ = writeln!(out, "stray         {stray} control messages that belonged to no client");
+    }
     if others.datagrams == 0 {
         return;
     }
@@ -49,14 +81,21 @@ fn others(out: &mut String, others: &SinkOthers, elapsed_ns: u64, style: Style) 
         .map(|(class, datagrams)| format!("≤{} {}", 1_u64 << class, count(*datagrams)))
         .collect();
     let _ = writeln!(out, "sizes         {} (bytes)", sizes.join(" · "));
+    let shares = listeners.len() > 1;
+    let of = if shares { "at each listener " } else { "" };
     let known = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), show_nanos);
     let _ = writeln!(
         out,
-        "gaps          p50 {} · p99 {} · longest {}",
+        "gaps          mean {} · {of}p50 {} · p99 {} · longest {}",
+        known(others.gap_mean_ns),
         known(others.gap_p50_ns),
         known(others.gap_p99_ns),
         known(others.gap_max_ns)
     );
+    if shares {
+        let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
+        let _ = writeln!(out, "by listener   {}", each.join(" · "));
+    }
     let mut table = table(style, &["source", "datagrams", "bytes", "sizes", "longest gap"]);
     for source in others.sources.iter().take(LISTED) {
         table.add_row([
@@ -77,6 +116,16 @@ fn others(out: &mut String, others: &SinkOthers, elapsed_ns: u64, style: Style) 
         let beyond = count(others.of_other_sources);
         let _ = writeln!(out, "and {more} more sources, and {beyond} datagrams of others");
     }
+}
+
+/// What the listeners had no room for; `None` where that is nothing.
+fn dropped(listeners: &[SinkListener]) -> Option<String> {
+    let counts = |one: &SinkListener| one.socket_drops.is_some() || one.at.starts_with("unix:");
+    if !listeners.iter().all(counts) {
+        return Some("unknown: the system does not count what a full socket buffer costs".into());
+    }
+    let sum: u64 = listeners.iter().filter_map(|one| one.socket_drops).sum();
+    (sum > 0).then(|| format!("{} datagrams that socket buffers had no room for", count(sum)))
 }
 
 fn table(style: Style, head: &[&str]) -> Table {

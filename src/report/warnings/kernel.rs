@@ -1,6 +1,7 @@
 //! Doubts that the kernel raises: it counted otherwise, or granted less.
 
 use super::{CellContext, is_null, of_datagrams, warning};
+use crate::measure::HostFacts;
 use crate::report::document::{Cell, SocketBuffer, Warning};
 use crate::unit::show_bytes;
 
@@ -66,12 +67,18 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warnin
 }
 
 pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    let rx = cell.rx.as_ref().map(|rx| rx.socket_buffer).unwrap_or_default();
+    not_granted(cell.tx.socket_buffer, rx, ctx.buffer_doubled)
+}
+
+/// The same of these buffers, of senders and receivers; `doubled`: the system doubles what it
+/// grants.
+pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> Option<Warning> {
     let small = |buffer: SocketBuffer| {
-        let usable = buffer.granted? / if ctx.buffer_doubled { 2 } else { 1 };
+        let usable = buffer.granted? / if doubled { 2 } else { 1 };
         (usable < buffer.asked).then_some((usable, buffer.asked))
     };
-    let (tx, rx) =
-        (small(cell.tx.socket_buffer), cell.rx.as_ref().and_then(|rx| small(rx.socket_buffer)));
+    let (tx, rx) = (small(tx), small(rx));
     let (_, asked) = tx.or(rx)?;
     let told = |side: &str, cut: Option<(u64, u64)>| {
         cut.map(|(usable, _)| format!("the {side} got {}", show_bytes(usable)))
@@ -83,14 +90,19 @@ pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<W
          sends; {}",
         show_bytes(asked),
         sides.join(" and "),
-        mend(tx.is_some(), rx.is_some(), asked, ctx)
+        mend(tx.is_some(), rx.is_some(), asked, doubled)
     );
     Some(warning("buffer_not_granted", message))
 }
 
+/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
+    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
+}
+
 /// What lifts the limit that cut the buffer, where it is known.
-fn mend(tx: bool, rx: bool, asked: u64, ctx: &CellContext<'_>) -> String {
-    if !ctx.buffer_doubled {
+fn mend(tx: bool, rx: bool, asked: u64, doubled: bool) -> String {
+    if !doubled {
         return "raise the system's limit, or ask for a smaller --socket-buffer".to_owned();
     }
     let limits = [(rx, "rmem_max"), (tx, "wmem_max")];

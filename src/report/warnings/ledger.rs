@@ -99,17 +99,20 @@ pub(crate) fn is_path(cell: &Cell) -> bool {
 pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;
     let (lost, sent) = (cell.ledger.lost_at.receive_buffer?, cell.ledger.sent);
-    exceeds_permille(lost, sent).then(|| {
-        let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
-        let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
-        let message = format!(
-            "{lost} datagrams ({}) found the receiver's socket buffer{held} full: the receiver was \
-             the limit, not the network; give it a larger --socket-buffer or more --threads, or \
-             send at a lower --rate",
-            percent(lost, sent)
-        );
-        warning("receive_buffer_loss", message)
-    })
+    exceeds_permille(lost, sent)
+        .then(|| found_full(lost, sent, cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted)))
+}
+
+/// Of `sent` datagrams, so many were lost at a receive buffer of `granted` bytes.
+pub(super) fn found_full(lost: u64, sent: u64, granted: Option<u64>) -> Warning {
+    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+    let message = format!(
+        "{lost} datagrams ({}) found the receiver's socket buffer{held} full: the receiver was \
+         the limit, not the network; give it a larger --socket-buffer or more --threads, or \
+         send at a lower --rate",
+        percent(lost, sent)
+    );
+    warning("receive_buffer_loss", message)
 }
 
 pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {

@@ -42,6 +42,7 @@ mod exchange;
 mod flows;
 mod kernel;
 mod ledger;
+mod listeners;
 mod path;
 mod places;
 mod timing;
@@ -50,7 +51,9 @@ use super::document::{Cell, Warning};
 use super::findings::cores_here;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
+pub(crate) use listeners::of_listeners;
 pub use path::over_loopback;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
@@ -98,10 +101,7 @@ impl<'a> CellContext<'a> {
                 && tx.iter().any(|core| core.is_some() && rx.contains(core)),
             both: plan.scenario.route == Route::Both,
             by_hash: plan.scenario.by_hash,
-            buffer_doubled: host
-                .kernel
-                .as_deref()
-                .is_some_and(|kernel| kernel.starts_with("Linux")),
+            buffer_doubled: doubles_buffers(host),
         }
     }
 }

@@ -117,6 +117,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         }
     }
 
+    /// Lets nobody open a session any more; those that are open go on.
+    pub const fn admit_no_more(&mut self) {
+        self.limits.sessions = 0;
+    }
+
     /// Sessions that are open.
     #[must_use]
     pub fn sessions(&self) -> usize {

@@ -3,7 +3,8 @@
 use std::sync::mpsc::{self, Sender};
 use std::thread::{Builder, JoinHandle};
 
-use super::session::{Command, Session, Tally};
+use super::session::{Command, Session};
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::measure::Served;
 use crate::run::RunError;
@@ -20,7 +21,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts the thread of a session; `reply` is given what it answers.
+    /// Starts the thread of a session, which answers by `reply`.
     pub(super) fn start(
         session: Session,
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
@@ -38,12 +39,13 @@ impl Client {
     pub(super) fn served(self, why: CloseReason) -> Served {
         let Self { from, came, thread, .. } = self;
         // A session that panicked has said so on standard error.
-        let Tally { cells, sent, received } = thread.join().unwrap_or_default();
+        let Tally { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
         Served {
             from,
             time: (came, Clock::Monotonic.now()),
             cells,
-            received,
+            rx,
+            lost,
             sent,
             why: why.to_string(),
         }

@@ -6,21 +6,21 @@ use std::net::IpAddr;
 
 use mio::{Interest, Registry, Token};
 
-use crate::net::{Caller, Listener};
+use crate::net::{Bound, Caller};
 use crate::sys::Local;
 use crate::unit::Place;
 
 /// The first listeners, and which address of this host each client has called.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
-    doors: Vec<Listener>,
+    doors: Vec<Bound>,
     /// Of clients that are here.
     called: HashMap<Place, Local>,
 }
 
 impl Doors {
     /// One more.
-    pub(super) fn add(&mut self, door: Listener) {
+    pub(super) fn add(&mut self, door: Bound) {
         self.doors.push(door);
     }
 

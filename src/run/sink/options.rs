@@ -35,6 +35,15 @@ pub struct SinkOptions {
     pub secret: [u8; 32],
 }
 
+impl SinkOptions {
+    /// The core of a listener's worker, by its number; `None`: not pinned. The first one given out
+    /// is the second in the order, as for clients.
+    pub(super) fn core(&self, worker: usize) -> Option<usize> {
+        let cores = &self.cores;
+        (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()])
+    }
+}
+
 /// What happens at a sink while it serves.
 #[derive(Debug)]
 pub enum SinkEvent<'a> {

@@ -1,17 +1,19 @@
 //! The listeners beside the first one: a thread each, which counts what strangers send there.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
+use super::listener::Listener;
+use super::options::SinkOptions;
 use super::server::TICK;
 use crate::clock::Clock;
-use crate::measure::{Glimpse, Strangers};
-use crate::net::{Caller, LARGEST, Listener, pin_to};
+use crate::measure::Glimpse;
+use crate::net::{Bound, Caller, Group, GroupOptions, LARGEST, Options, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::{Nanos, Place};
@@ -19,27 +21,63 @@ use crate::unit::{Nanos, Place};
 /// All such threads.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    threads: Vec<JoinHandle<Strangers>>,
-    /// What each had counted a moment ago.
-    glimpses: Vec<Arc<Mutex<Glimpse>>>,
+    threads: Vec<JoinHandle<Listener>>,
+    shown: Vec<Arc<Shown>>,
     over: Arc<AtomicBool>,
 }
 
+/// What such a thread shows while it counts.
+#[derive(Debug, Default)]
+struct Shown {
+    /// What it had counted a moment ago.
+    glimpse: Mutex<Glimpse>,
+    /// When the latest datagram came, in ns on the monotonic clock; only the thread writes it.
+    heard_ns: AtomicU64,
+}
+
 impl Others {
+    /// Opens the listeners of one address. The first one, with its account, is for the loop that
+    /// speaks with clients; each other gets a thread. `answers`: they answer pings.
+    pub(super) fn listen(
+        &mut self,
+        socket: &Options,
+        options: &SinkOptions,
+        answers: bool,
+    ) -> Result<(Group, Option<(UdpSocket, Listener)>), RunError> {
+        let threads = usize::from(options.threads);
+        let group = GroupOptions {
+            socket: socket.clone(),
+            listeners: threads,
+            per_slot: threads,
+            steer: true,
+        };
+        let group = Group::open(&group)?;
+        let accounts = group.gauges()?.into_iter();
+        let accounts =
+            accounts.map(|gauge| Listener::new(group.local().into(), socket.buffer, Some(gauge)));
+        let mut all = group.listeners()?.into_iter().zip(accounts);
+        let first = all.next();
+        for (other, (socket, listener)) in all.enumerate() {
+            self.add(other + 1, socket, listener, options.core(other + 1), answers)?;
+        }
+        Ok((group, first))
+    }
+
     /// Starts another one; `answers`: it answers pings.
-    pub(super) fn add(
+    fn add(
         &mut self,
         worker: usize,
         socket: UdpSocket,
+        listener: Listener,
         core: Option<usize>,
         answers: bool,
     ) -> Result<(), RunError> {
         let over = Arc::clone(&self.over);
-        let glimpse = Arc::new(Mutex::new(Glimpse::default()));
-        self.glimpses.push(Arc::clone(&glimpse));
+        let shown = Arc::new(Shown::default());
+        self.shown.push(Arc::clone(&shown));
         let thread = Builder::new()
             .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, core, answers, &over, &glimpse))
+            .spawn(move || count(socket, listener, core, answers, &over, &shown))
             .map_err(|source| RunError::Spawn { source })?;
         self.threads.push(thread);
         Ok(())
@@ -47,62 +85,74 @@ impl Others {
 
     /// What all have counted a moment ago.
     pub(super) fn glimpse(&self) -> Glimpse {
-        let each = self.glimpses.iter();
-        let each = each.map(|one| *one.lock().unwrap_or_else(PoisonError::into_inner));
+        let each = self.shown.iter();
+        let each = each.map(|one| *one.glimpse.lock().unwrap_or_else(PoisonError::into_inner));
         each.fold(Glimpse::default(), Glimpse::and)
     }
 
+    /// When the latest datagram came to any of them.
+    pub(super) fn heard_at(&self) -> Nanos {
+        let each = self.shown.iter().map(|one| one.heard_ns.load(Ordering::Relaxed));
+        Nanos(each.max().unwrap_or(0))
+    }
+
     /// Ends all of them.
-    pub(super) fn end(self) -> Strangers {
+    pub(super) fn end(self) -> Vec<Listener> {
         self.over.store(true, Ordering::Relaxed);
-        let mut sum = Strangers::default();
         // One that panicked has said so on standard error.
-        self.threads.into_iter().for_each(|one| sum.merge(one.join().unwrap_or_default()));
-        sum
+        self.threads.into_iter().filter_map(|one| one.join().ok()).collect()
     }
 }
 
 /// Counts what arrives at one socket, on its own event loop.
 fn count(
     socket: UdpSocket,
+    mut listener: Listener,
     core: Option<usize>,
     answers: bool,
     over: &AtomicBool,
-    glimpse: &Mutex<Glimpse>,
-) -> Strangers {
-    let mut strangers = Strangers::default();
-    let mut door = Listener::udp(socket);
-    if let Some(core) = core {
-        // Where it cannot be placed, it counts all the same.
-        let _ = pin_to(core);
-    }
-    let Ok(mut poll) = Poll::new() else { return strangers };
+    shown: &Shown,
+) -> Listener {
+    // Where it cannot be placed, it counts all the same.
+    listener.core = core.filter(|&core| pin_to(core).is_ok());
+    let mut socket = Bound::udp(socket);
+    let Ok(mut poll) = Poll::new() else { return listener };
     // One that cannot be watched costs short sleeps, not datagrams.
-    let _ = poll.registry().register(&mut door, Token(0), Interest::READABLE);
+    let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
     let mut events = Events::with_capacity(1);
     let mut buffer = vec![0; LARGEST];
     let mut show_at = Nanos::ZERO;
-    while !over.load(Ordering::Relaxed) {
+    let mut left = listener.waiting();
+    loop {
+        // What waits when it is over came in time.
+        let ends = over.load(Ordering::Relaxed);
+        if ends && left == 0 {
+            break;
+        }
+        left -= usize::from(ends);
         let moment = Clock::Monotonic.now();
         if moment >= show_at {
             show_at = moment + Nanos::from(TICK);
-            *glimpse.lock().unwrap_or_else(PoisonError::into_inner) = strangers.glimpse();
+            let glimpse = listener.glimpse();
+            *shown.glimpse.lock().unwrap_or_else(PoisonError::into_inner) = glimpse;
         }
-        match door.recv_from(&mut buffer) {
-            Ok(Caller { len, from: Some(from), called, to_many }) => {
-                if let Place::Ip(from) = from {
-                    strangers.count(from, len, moment);
-                }
+        match socket.recv_from(&mut buffer) {
+            Ok(Caller { len, from, called, to_many }) => {
+                shown.heard_ns.store(moment.0, Ordering::Relaxed);
+                let Some(Place::Ip(sender)) = from else { continue };
+                listener.strangers.count(sender, len, moment);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
-                    door.send_to(&buffer[..len], &from, called);
+                    socket.send_to(&buffer[..len], &Place::Ip(sender), called);
                 }
             }
-            Ok(Caller { len, from: None, .. }) => strangers.count_nameless(len, moment),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if ends {
+                    break;
+                }
                 let _ = poll.poll(&mut events, Some(TICK));
             }
             Err(_) => {}
         }
     }
-    strangers
+    listener
 }

@@ -13,13 +13,17 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::client::Client;
 use super::doors::Doors;
+use super::farewell::Farewell;
 use super::home::Home;
+use super::listener::{Listener, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
-use super::session::{Command, House, Session, Tally};
+use super::seat::Seat;
+use super::session::{Command, House, Session};
+use super::tally::Tally;
 use crate::clock::Clock;
-use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Caller, Group, GroupOptions, LARGEST, Listener, Unix, UnixName};
+use crate::measure::{Glimpse, HostFacts, SinkTally};
+use crate::net::{Bound, Caller, LARGEST, Unix, UnixName};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
@@ -38,10 +42,6 @@ const SPIN: Nanos = Nanos::from_micros(300);
 /// Datagrams read from one socket before the others get their turn; arbitrary.
 const IN_A_ROW: usize = 256;
 
-/// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
-/// whoever comes.
-const MOST_SERVED: usize = 4_096;
-
 /// How many events one poll takes; arbitrary, what is not taken stays for the next.
 const EVENTS: usize = 64;
 
@@ -59,9 +59,10 @@ pub fn serve(
     watch: &mut dyn FnMut(SinkEvent<'_>),
 ) -> Result<(SinkTally, SinkEnd), RunError> {
     sys::raise_open_files();
+    // Before anybody can know where: all that comes, comes later.
+    let began = Clock::Monotonic.now();
     let mut server = Server::open(options, facts)?;
     server.locals.iter().for_each(|&local| watch(SinkEvent::Listening(local)));
-    let began = Clock::Monotonic.now();
     let end = server.run(stop, watch)?;
     Ok((server.close(began, watch), end))
 }
@@ -75,22 +76,22 @@ struct Server {
     locals: Vec<Place>,
     /// The first listener of each: control arrives there.
     doors: Doors,
+    /// What strangers sent there.
+    listeners: Vec<Listener>,
+    /// Where they are read.
+    seat: Seat,
     poll: Poll,
     waker: Arc<Waker>,
     answerer: Answerer<Place>,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
     out: Vec<(Place, Vec<u8>)>,
-    strangers: Strangers,
     /// Whether pings are answered: not to those whom a key keeps out, and not by a whole group.
     answers_pings: bool,
     /// Threads of the other listeners.
     others: Others,
-    /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
-    leaving: Vec<(Client, CloseReason)>,
-    served: Vec<Served>,
-    /// Clients that no room was left for.
-    served_more: u64,
+    /// Who left.
+    farewell: Farewell,
     buffer: Vec<u8>,
     heard_at: Nanos,
     control_at: Nanos,
@@ -109,51 +110,45 @@ impl Server {
             homes: Vec::new(),
             locals: Vec::new(),
             doors: Doors::default(),
+            listeners: Vec::new(),
+            seat: Seat::on(None),
             poll,
             waker: Arc::new(waker),
             answerer: Answerer::new(&options.secret, options.key.as_ref(), limits),
             clients: HashMap::new(),
             replies: mpsc::channel(),
             out: Vec::new(),
-            strangers: Strangers::default(),
             answers_pings: options.key.is_none()
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
             others: Others::default(),
-            leaving: Vec::new(),
-            served: Vec::new(),
-            served_more: 0,
+            farewell: Farewell::default(),
             buffer: vec![0; LARGEST],
             heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };
-        let threads = usize::from(options.threads);
         for socket in &options.sockets {
-            let group = GroupOptions {
-                socket: socket.clone(),
-                listeners: threads,
-                per_slot: threads,
-                steer: true,
-            };
-            let group = Group::open(&group)?;
-            let mut listeners = group.listeners()?.into_iter();
-            listeners.next().map(Listener::udp).into_iter().for_each(|door| server.doors.add(door));
-            for (other, listener) in listeners.enumerate() {
-                let cores = &options.cores;
-                let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
-                server.others.add(other + 1, listener, core, server.answers_pings)?;
+            let (group, first) = server.others.listen(socket, options, server.answers_pings)?;
+            if let Some((receiver, listener)) = first {
+                server.doors.add(Bound::udp(receiver));
+                server.listeners.push(listener);
             }
             server.locals.push(group.local().into());
             server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
         }
         if let Some(path) = &options.unix {
             let (unix, file) = Unix::bind(&UnixName::File(path.into()), LARGEST)?;
-            server.doors.add(Listener::Unix(unix, file));
+            server.doors.add(Bound::Unix(unix, file));
             server.locals.extend(SocketName::new(path).map(Place::Unix));
+            let at = server.locals.last();
+            server.listeners.extend(at.map(|&at| Listener::new(at, LARGEST, None)));
             let home = Home::Unix { path: path.clone(), taken: Vec::new() };
             server.homes.push(Arc::new(Mutex::new(home)));
         }
         let registered = server.doors.register(server.poll.registry());
         registered.map_err(|source| RunError::Wait { source })?;
+        // Last: the threads of the others are not to be bound to that core.
+        server.seat = Seat::on(options.core(0));
+        server.listeners.iter_mut().for_each(|one| one.core = server.seat.core());
         Ok(server)
     }
 
@@ -172,18 +167,24 @@ impl Server {
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
-                self.see_off(watch);
-                let strangers = self.strangers.glimpse().and(self.others.glimpse());
+                if self.clients.is_empty() {
+                    self.seat.take();
+                }
+                let strangers = self.listeners.iter_mut().map(Listener::glimpse);
+                let strangers = strangers.fold(self.others.glimpse(), Glimpse::and);
                 watch(SinkEvent::Tick(self.clients.len(), strangers));
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(SinkEnd::Stopped);
             }
-            let alone = self.clients.is_empty() && self.leaving.is_empty();
-            if self.house.options.once && alone && !self.served.is_empty() {
+            let alone = self.clients.is_empty() && self.farewell.is_over();
+            if self.house.options.once && alone && !self.farewell.served.is_empty() {
                 return Ok(SinkEnd::Once);
             }
-            let silent = now.since(self.heard_at);
+            if !alone {
+                self.heard_at = now;
+            }
+            let silent = now.since(self.heard_at.max(self.others.heard_at()));
             if alone && self.house.options.idle.is_some_and(|idle| silent > idle) {
                 return Ok(SinkEnd::Idle);
             }
@@ -203,11 +204,12 @@ impl Server {
         for at in 0..self.doors.count() {
             for turn in 0..IN_A_ROW {
                 match self.doors.recv(at, &mut self.buffer) {
-                    Ok(Caller { len, from: None, .. }) => {
-                        self.strangers.count_nameless(len, Clock::Monotonic.now());
-                    }
                     Ok(caller @ Caller { from: Some(from), .. }) => {
                         self.take(at, from, caller, watch)?;
+                    }
+                    Ok(Caller { len, from: None, .. }) => {
+                        self.heard_at = Clock::Monotonic.now();
+                        self.listeners[at].strangers.count_nameless(len, self.heard_at);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // ICMP errors of what was sent; whoever waits asks again.
@@ -237,15 +239,20 @@ impl Server {
             self.answerer.on_datagram(from, datagram, now, &mut self.out)
         };
         match took {
-            Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
+            Took::Ignored(_) | Took::Refused(_) => {
+                self.heard_at = now;
+                self.listeners[group].strangers.stray_control += 1;
+            }
+            Took::NotControl => {
                 self.heard_at = now;
                 // No more than it got.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
                     self.doors.answer(group, &caller, &self.buffer[..len]);
                 }
+                let strangers = &mut self.listeners[group].strangers;
                 match from {
-                    Place::Ip(from) => self.strangers.count(from, len, now),
-                    Place::Unix(_) => self.strangers.count_nameless(len, now),
+                    Place::Ip(from) => strangers.count(from, len, now),
+                    Place::Unix(_) => strangers.count_nameless(len, now),
                 }
             }
             Took::Done => (self.heard_at, self.control_at) = (now, now),
@@ -269,9 +276,13 @@ impl Server {
     ) -> Result<(), RunError> {
         match event {
             Event::Opened { session, from } => {
+                self.seat.leave();
                 match self.start(group, session, from) {
                     Ok(client) => {
                         self.clients.insert(session, client);
+                        if self.house.options.once {
+                            self.answerer.admit_no_more();
+                        }
                         watch(SinkEvent::Opened(from));
                     }
                     // No thread to be had: the others go on.
@@ -311,15 +322,15 @@ impl Server {
 
     /// Lets a session's thread end by itself: nobody will give it commands any more.
     fn part(&mut self, session: u64, why: CloseReason) {
-        if let Some(mut client) = self.clients.remove(&session) {
-            client.commands = None;
+        if let Some(client) = self.clients.remove(&session) {
             self.doors.part(&client.from);
-            self.leaving.push((client, why));
+            self.farewell.part(client, why);
         }
     }
 
     /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
+        let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let shown = Tagger::new(&self.house.options.secret);
         let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
         let session = Session {
@@ -332,12 +343,12 @@ impl Server {
             way: Default::default(),
             served: Tally::default(),
         };
-        let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
-        Client::start(session, move |number, body| {
+        let reply = move |number, body| {
             // The loop outlives its sessions, or nobody waits for the answer any more.
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
-        })
+        };
+        Client::start(session, reply)
     }
 
     /// Passes on what sessions have answered.
@@ -357,43 +368,31 @@ impl Server {
             // Only the end of sessions comes from here, and that starts no thread.
             let _ = self.on_event(0, event, watch);
         }
-        self.see_off(watch);
-    }
-
-    /// Takes leave of sessions whose threads have ended.
-    fn see_off(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
-        // One that has not ended yet may still wait for workers, and nobody shall wait for it.
-        let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
-        for (client, why) in self.leaving.extract_if(.., ended).collect::<Vec<_>>() {
-            let served = client.served(why);
-            watch(SinkEvent::Closed(&served));
-            if self.served.len() < MOST_SERVED {
-                self.served.push(served);
-            } else {
-                self.served_more += 1;
-            }
-        }
+        self.farewell.see_off(watch);
     }
 
     /// Ends all that runs.
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
+        self.answerer.admit_no_more();
+        let waiting = self.listeners.iter().map(Listener::waiting).max().unwrap_or(0);
+        for _ in 0..waiting.div_ceil(IN_A_ROW) {
+            // What failed here failed before, and was told then.
+            if !self.read(watch).unwrap_or(false) {
+                break;
+            }
+        }
         self.answerer.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
         self.doors.send(&mut self.out, None);
-        for (_, mut client) in self.clients.drain() {
-            client.commands = None;
-            self.leaving.push((client, CloseReason::GoingDown));
+        for (_, client) in self.clients.drain() {
+            self.farewell.part(client, CloseReason::GoingDown);
         }
-        while !self.leaving.is_empty() {
-            self.see_off(watch);
+        while !self.farewell.is_over() {
+            self.farewell.see_off(watch);
             thread::sleep(Duration::from_millis(1));
         }
-        let mut strangers = self.strangers;
-        strangers.merge(self.others.end());
-        SinkTally {
-            served: self.served,
-            served_more: self.served_more,
-            strangers,
-            time: (began, Clock::Monotonic.now()),
-        }
+        let (listeners, strangers) = sum(self.listeners.into_iter().chain(self.others.end()));
+        let Farewell { served, served_more, .. } = self.farewell;
+        let time = (began, Clock::Monotonic.now());
+        SinkTally { served, served_more, strangers, listeners, time }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::cell::Cell;
 use super::home::Home;
 use super::options::SinkOptions;
+use super::tally::Tally;
 use crate::measure::{Device, HostFacts};
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::net::{Slot, Udp, UnixFile};
@@ -62,14 +63,6 @@ pub(super) struct Session {
 enum Role {
     Sender,
     Receiver,
-}
-
-/// What a session came to.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
-    pub(super) cells: u64,
-    pub(super) sent: u64,
-    pub(super) received: u64,
 }
 
 impl Session {
@@ -350,6 +343,7 @@ impl Session {
         if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
             return Told::Refused(why.to_owned());
         }
+        self.served.told = None;
         match &mut self.cell {
             Some(cell) => cell.start(order),
             None => Told::Refused("there is no cell to start".into()),
@@ -357,6 +351,7 @@ impl Session {
     }
 
     fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
+        self.served.told = Some(ended.sent);
         match &mut self.cell {
             Some(cell) => cell.finish(ended),
             None => Ok(Told::Refused("there is no cell to finish".into())),
@@ -377,9 +372,7 @@ impl Session {
             halves.tx.iter_mut().for_each(|half| seen.into_tx(half));
             halves.rx.iter_mut().for_each(|half| seen.into_rx(half));
         }
-        self.served.cells += 1;
-        self.served.sent += halves.tx.as_ref().map_or(0, |half| half.tally.sent);
-        self.served.received += halves.rx.as_ref().map_or(0, |half| half.tally.received);
+        self.served.add(&halves);
         Ok(Told::Halves(Box::new(halves)))
     }
 

@@ -36,8 +36,8 @@ pub use socket::{
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};
 pub use thread::{
-    affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_timer_slack_ns,
-    sleep_until_ns, thread_cpu_ns, wait_readable, wait_writable,
+    affinity, enter_netns, monotonic_ns, raise_open_files, realtime_ns, set_affinity,
+    set_timer_slack_ns, sleep_until_ns, thread_cpu_ns, wait_readable, wait_writable,
 };
 pub use unix::abstract_name;
 pub use usage::{InstructionCounter, context_switches};

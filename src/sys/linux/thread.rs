@@ -106,6 +106,20 @@ pub fn enter_netns(path: &Path) -> io::Result<()> {
     check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
+/// Has the calling thread run on these CPUs alone; whether it took. What is beyond those that the
+/// kernel knows is left out.
+pub fn set_affinity(cpus: &[usize]) -> bool {
+    // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &cpu in cpus.iter().filter(|&&cpu| cpu < libc::CPU_SETSIZE as usize) {
+        // SAFETY: `cpu` is below CPU_SETSIZE, the number of bits in the set.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: `set` is readable and its size is passed along; pid 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
+        .is_ok()
+}
+
 /// The CPUs that the calling thread may run on, ascending; `None` where the kernel will not say.
 #[must_use]
 pub fn affinity() -> Option<Vec<usize>> {

@@ -77,7 +77,8 @@ impl fmt::Display for Refusal {
                  line ends in the key file"
             }
             Self::Busy => {
-                "the sink serves as many clients as it may; wait until one ends, or raise its limit"
+                "the sink serves as many clients as it may (--max-clients, or one by --once); \
+                 wait until one ends, or start another sink at another --port"
             }
             Self::Stale => {
                 "the sink no longer accepts the proof of this address; try again, and see whether \

@@ -216,6 +216,11 @@ fn limits_and_ends_are_told() {
     caller.open(Nanos(0));
     exchange(&mut caller, &mut server, Nanos(0), |_| None);
     let session = caller.session().unwrap();
+    // Whoever comes later is told; who is there stays.
+    server.admit_no_more();
+    let mut later = Caller::new(None, 0xBEEF, 1, PATIENCE);
+    assert_eq!(failure(&mut later, &mut server).0, CallError::Refused(Refusal::Busy));
+    assert_eq!(server.sessions(), 1);
     let mut out = Vec::new();
     let end = server.deadline().unwrap();
     let closed = Event::Closed { session, why: CloseReason::Idle };

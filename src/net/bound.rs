@@ -14,9 +14,9 @@ use crate::unit::Place;
 /// Bytes of the largest datagram (RFC 768).
 pub const LARGEST: usize = 65_535;
 
-/// A socket that anybody may call.
+/// A socket that is bound, and connected to nobody: anybody may call.
 #[derive(Debug)]
-pub enum Listener {
+pub enum Bound {
     /// Of UDP.
     Udp(UdpSocket),
     /// Of UDP, and told at which of its addresses this host is called.
@@ -45,7 +45,7 @@ pub struct Caller {
     pub to_many: bool,
 }
 
-impl Listener {
+impl Bound {
     /// Of UDP, maybe at every address of this host. Where the system tells which one was called,
     /// answers leave from there, otherwise from the one on the way to the caller.
     #[must_use]
@@ -115,7 +115,7 @@ impl Envelopes {
     }
 }
 
-impl Source for Listener {
+impl Source for Bound {
     fn register(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match self {
             Self::Udp(socket) | Self::Told(socket, _) => socket.register(to, token, interests),

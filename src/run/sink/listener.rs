@@ -1,0 +1,74 @@
+//! One socket that listens: what strangers sent there, and what it had no room for.
+
+use std::slice::from_ref;
+
+use crate::measure::{Glimpse, ListenerTally, Strangers};
+use crate::net::{Udp, most_waiting};
+use crate::run::Drops;
+use crate::unit::Place;
+
+/// The account of one socket, kept by whoever reads it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    at: Place,
+    /// A duplicate, to read its counters by; AF_UNIX has none.
+    gauge: Option<Udp>,
+    drops: Drops,
+    asked: usize,
+    /// Where its worker is pinned.
+    pub(super) core: Option<usize>,
+    /// What came there.
+    pub(super) strangers: Strangers,
+}
+
+impl Listener {
+    /// Of a socket at `at` that was to have a receive buffer of `asked` bytes.
+    pub(super) fn new(at: Place, asked: usize, gauge: Option<Udp>) -> Self {
+        let mut drops = Drops::default();
+        if let Some(gauge) = &gauge {
+            drops.restart_at(from_ref(&gauge.socket));
+        }
+        Self { at, gauge, drops, asked, core: None, strangers: Strangers::default() }
+    }
+
+    /// Datagrams that may wait there. Whoever ends reads no more than these: they came in time, and
+    /// somebody may still send.
+    pub(super) fn waiting(&self) -> usize {
+        let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
+        most_waiting(granted.unwrap_or(self.asked))
+    }
+
+    /// What it came to so far.
+    pub(super) fn glimpse(&mut self) -> Glimpse {
+        Glimpse { drops: self.sample(), ..self.strangers.glimpse() }
+    }
+
+    /// Datagrams that it had no room for so far. To be called before the kernel's 32 bits wrap.
+    fn sample(&mut self) -> u64 {
+        let gauge = self.gauge.as_ref();
+        gauge.map_or(0, |gauge| self.drops.sample_at(from_ref(&gauge.socket)))
+    }
+
+    /// What it came to, by itself and by source.
+    fn end(mut self) -> (ListenerTally, Strangers) {
+        self.sample();
+        let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
+        let tally = ListenerTally {
+            at: self.at,
+            core: self.core,
+            datagrams: self.strangers.datagrams,
+            drops: self.drops.known_total(),
+            asked: self.asked as u64,
+            granted: granted.map(|bytes| bytes as u64),
+        };
+        (tally, self.strangers)
+    }
+}
+
+/// What all of them came to.
+pub(super) fn sum(all: impl Iterator<Item = Listener>) -> (Vec<ListenerTally>, Strangers) {
+    let (tallies, each): (Vec<_>, Vec<_>) = all.map(Listener::end).unzip();
+    let mut sum = Strangers::default();
+    each.into_iter().for_each(|strangers| sum.merge(strangers));
+    (tallies, sum)
+}

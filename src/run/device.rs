@@ -59,9 +59,10 @@ pub(super) fn name_at(bind: IpAddr) -> Option<String> {
 }
 
 /// Whether what is sent to this address never leaves the network namespace of the calling thread:
-/// then our own address on the way is the same one.
+/// then our own address on the way is the same one, but for those of loopback.
 pub(super) fn is_ours(target: SocketAddr) -> bool {
-    local(any(target), target).is_some_and(|local| local.ip() == target.ip())
+    let here = target.ip().is_loopback() || target.ip().is_unspecified();
+    here || local(any(target), target).is_some_and(|local| local.ip() == target.ip())
 }
 
 /// The device of the default route.

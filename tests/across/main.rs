@@ -6,8 +6,9 @@
 //! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
 //! - `firewall`, `queues`: the kernel drops and counts
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
+//! - `families`: IPv6; `hash`: flows that a hash deals out
 //! - `crowd`: many clients, and many streams
-//! - `deaths`: one end is killed
+//! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
 //! - `abuse`: a sink is sent what nobody should send
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
@@ -26,10 +27,13 @@ mod clocks;
 mod crowd;
 mod deaths;
 mod doors;
+mod families;
 mod firewall;
 mod harm;
+mod hash;
 mod nets;
 mod proc;
 mod queues;
 mod relay_itself;
 mod rig;
+mod silenced;

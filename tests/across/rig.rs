@@ -145,6 +145,19 @@ pub fn settle(cell: &Value, context: &str) {
     }
 }
 
+/// Of so many sent, all arrived but what was dropped where a kernel counts it, once and in order.
+#[track_caller]
+pub fn clean(cell: &Value, count: u64, context: &str) {
+    let id = format!("{context}: {}", cell["ledger"]);
+    let n = |name: &str| number(cell, &format!("ledger.{name}"));
+    assert_eq!(n("sent"), count, "{id}");
+    assert_eq!(n("received") + located(cell), count, "{id}");
+    for none in ["unaccounted", "duplicate", "late", "reordered", "foreign", "corrupt"] {
+        assert_eq!(n(none), 0, "{id}");
+    }
+    assert!(n("received") > 0, "{id}");
+}
+
 /// A sink still serves: one more client is done with 500 datagrams, all of them received.
 #[track_caller]
 pub fn still_serves(place: &Place, target: SocketAddr) {

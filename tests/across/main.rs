@@ -7,7 +7,7 @@
 //! - `firewall`, `queues`: the kernel drops and counts
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
 //! - `families`: IPv6; `hash`: flows that a hash deals out
-//! - `crowd`: many clients, and many streams
+//! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
 //! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
 //! - `abuse`: a sink is sent what nobody should send
 //! - `clocks`: the two ends have different clocks
@@ -29,6 +29,7 @@ mod deaths;
 mod doors;
 mod families;
 mod firewall;
+mod flows;
 mod harm;
 mod hash;
 mod nets;

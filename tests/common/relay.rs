@@ -232,7 +232,16 @@ impl<'a> Work<'a> {
     fn data(&mut self, way: Way, source: usize, bytes: &[u8]) {
         let index = self.lane(way).lane.came;
         let deed = self.orders.deed(way, index);
+        let thins = self.orders.thins(way, bytes);
         let work = self.lane(way);
+        let deed = match thins {
+            None => deed,
+            Some((flow, every)) => {
+                let came = work.thinned.entry(flow).or_default();
+                *came += 1;
+                if (*came - 1).is_multiple_of(every) { Some(Deed::Drop) } else { deed }
+            }
+        };
         work.lane.came += 1;
         match deed {
             Some(Deed::Drop) => {

@@ -328,6 +328,8 @@ impl<'a> Work<'a> {
         let mut account = self.shared.account.lock().unwrap();
         (account.forward, account.back) = (self.forward.lane, self.back.lane);
         account.sources = self.wiring.sources.len();
+        let new = &self.wiring.sources[account.upstream.len()..];
+        account.upstream.extend(new.iter().flat_map(|(_, socket)| socket.local_addr()));
         account.lost_by_relay = self.wiring.drops();
         drop(account);
         self.shared.moved.notify_all();

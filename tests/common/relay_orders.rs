@@ -2,6 +2,7 @@
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 use udperf::wire;
 
@@ -119,6 +120,8 @@ pub struct Account {
     pub back: Lane,
     /// Source addresses of clients.
     pub sources: usize,
+    /// Where the sink knows them by, in the order they came.
+    pub upstream: Vec<SocketAddr>,
     /// Dropped at its own sockets: an account of a test that has any is worth nothing.
     pub lost_by_relay: u64,
     /// The first control messages, in the order they came.

@@ -9,6 +9,7 @@
 //! - `families`: IPv6; `hash`: flows that a hash deals out
 //! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
 //! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
+//! - `leaks`: sessions that are opened and left
 //! - `abuse`: a sink is sent what nobody should send
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
@@ -32,6 +33,7 @@ mod firewall;
 mod flows;
 mod harm;
 mod hash;
+mod leaks;
 mod nets;
 mod proc;
 mod queues;

@@ -6,6 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use common::signals::ended_by;
 use common::{stderr, udperf};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -220,8 +221,9 @@ fn another_program_must_give_documents() {
     assert!(stderr(&output).contains("of B: its document: it is no JSON"), "{}", stderr(&output));
 }
 
-#[test]
-fn an_interrupted_one_undoes_what_was_set_up() {
+/// Sends it a signal as soon as something is set up; returns how it ended, and the log of set-ups
+/// once that has been undone.
+fn signalled(signal: &str) -> (Output, String) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     std::fs::write(&log, "").unwrap();
@@ -235,14 +237,30 @@ fn an_interrupted_one_undoes_what_was_set_up() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while !std::fs::read_to_string(&log).unwrap().contains("up") {
-        std::thread::yield_now();
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
+    let until = |word: &str| {
+        let said = || std::fs::read_to_string(&log).unwrap();
+        while !said().contains(word) {
+            std::thread::yield_now();
+        }
+        said()
+    };
+    until("up");
+    let output = ended_by(child, signal);
+    (output, until("down"))
+}
+
+#[test]
+fn an_interrupted_one_undoes_what_was_set_up() {
+    let (output, log) = signalled("INT");
     assert_eq!(code(&output), Some(130), "{}", stderr(&output));
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), "up\ndown\n");
+    assert_eq!(log, "up\ndown\n");
+}
+
+#[test]
+fn what_was_set_up_is_undone_although_the_program_was_killed() {
+    let (output, log) = signalled("KILL");
+    assert_eq!(code(&output), None, "{}", stderr(&output));
+    assert_eq!(log, "up\ndown\n");
 }
 
 #[test]

@@ -7,11 +7,11 @@ mod common;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::serving::Serving;
+use common::signals::signal;
 use common::{number, run, stderr};
 use serde_json::Value;
 use udperf::plan::EchoKind;
@@ -376,9 +376,7 @@ fn whoever_might_answer_the_answer_gets_none() {
 
 /// Stops a process, or lets it go on; returns when all its threads stand still.
 fn stop(process: u32, stop: bool) {
-    let signal = if stop { "-STOP" } else { "-CONT" };
-    let kill = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
-    assert!(kill.success());
+    signal(process, if stop { "STOP" } else { "CONT" });
     let stands_still = || {
         let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
         let stats = tasks.map(|task| std::fs::read_to_string(task.path().join("stat")));

@@ -295,26 +295,8 @@ fn runs_in_turns_end_by_the_same_codes() {
 
 #[cfg(target_os = "linux")]
 mod interrupted {
+    use super::common::signals::{ended_by, sender_ticks};
     use super::*;
-
-    fn interrupt(child: std::process::Child) -> Output {
-        let words = ["-INT".to_owned(), child.id().to_string()];
-        assert!(Command::new("kill").args(words).status().unwrap().success());
-        child.wait_with_output().unwrap()
-    }
-
-    /// CPU time of the sending thread, in clock ticks; 0 before there is one.
-    fn sender_ticks(process: u32) -> u64 {
-        let of = |task: std::fs::DirEntry| {
-            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
-            let (name, rest) = stat.split_once(") ")?;
-            // Fields 14 and 15 of proc(5); the rest begins with the third.
-            let ticks = rest.split(' ').skip(11).take(2).filter_map(|it| it.parse::<u64>().ok());
-            name.contains("udperf-tx").then(|| ticks.sum::<u64>())
-        };
-        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        tasks.flatten().filter_map(of).sum()
-    }
 
     #[test]
     fn one_hundred_and_thirty_is_interrupted_with_what_there_is() {
@@ -334,7 +316,7 @@ mod interrupted {
         while !["a", "b"].iter().all(|side| keep.join(side).join("001.json").exists()) {
             std::thread::yield_now();
         }
-        let output = interrupt(child);
+        let output = ended_by(child, "INT");
         assert_eq!(code(&output), Some(130), "{}", stderr(&output));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(found["kind"], "ab");
@@ -353,7 +335,7 @@ mod interrupted {
         while sender_ticks(child.id()) < 3 {
             std::thread::yield_now();
         }
-        let output = interrupt(child);
+        let output = ended_by(child, "INT");
         assert_eq!(code(&output), Some(130), "{}", stderr(&output));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(found["cells"][0]["cut_short"], true);

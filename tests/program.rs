@@ -174,22 +174,8 @@ fn colours_come_only_where_asked() {
 #[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used)]
 mod signals {
+    use super::common::signals::{ended_by, sender_ticks};
     use super::*;
-    use std::path::Path;
-
-    /// CPU time in clock ticks that the sending thread of a process has used.
-    fn sender_ticks(process: u32) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let of = |task: &Path| -> Option<u64> {
-            let stat = std::fs::read_to_string(task.join("stat")).ok()?;
-            let (name, rest) = stat.split_once(") ")?;
-            let fields: Vec<_> = rest.split(' ').collect();
-            let ticks =
-                fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-            name.contains("udperf-tx").then_some(ticks)
-        };
-        tasks.flatten().filter_map(|task| of(&task.path())).sum()
-    }
 
     #[test]
     fn an_interrupt_ends_the_run_and_reports_what_there_is() {
@@ -203,12 +189,7 @@ mod signals {
         while sender_ticks(child.id()) < 3 {
             std::thread::yield_now();
         }
-        let kill = std::process::Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(kill.success());
-        let output = child.wait_with_output().unwrap();
+        let output = ended_by(child, "INT");
         assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(cells(&report).len(), 1);

@@ -76,7 +76,8 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
         ("foreign.json", "{\"end\": {}}".to_owned(), "it is no document of udperf"),
         ("text.json", "plain text".to_owned(), "it is no JSON"),
         ("newer.json", edited("/schema", json!("udperf/2")), "it is of schema udperf/2"),
-        ("sink.json", edited("/kind", json!("sink")), "it is of kind 'sink'"),
+        ("other.json", edited("/kind", json!("other")), "it is of kind 'other'"),
+        ("sink.json", edited("/kind", json!("sink")), "it is damaged"),
         ("damaged.json", edited("/cells/0/size", json!("big")), "it is damaged"),
         ("edited.json", edited("/cells/0/ledger/sent", json!(1)), "attempted = sent + refused"),
         ("faster.json", edited("/cells/0/rx/pps", json!(9e9)), "rx.pps = "),
@@ -93,6 +94,37 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
     let output = report(&["/no/such/file.json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/no/such/file.json: there is no such file"));
+}
+
+#[test]
+fn documents_without_cells_are_shown_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.json");
+    let json = format!("--json={}", kept.display());
+    let null = ["--", "bench", "-e", "null", "-l", "64"];
+    let short = ["-r", "max", "-n", "2000", "--warmup", "0"];
+    let ab = [&["ab", "--trials", "2"], &null[..], &short[..]].concat();
+    let goal = ["search", "loss<=0", "-t", "20ms", "--repeat", "1/1", "--no-curve"];
+    let search = [&goal, &null[..], &["--warmup", "0"][..]].concat();
+    for command in [ab, search] {
+        let mut program = udperf();
+        program.env("XDG_STATE_HOME", folder.path());
+        let shown = program.args([command[0], &json, "-q"]).args(&command[1..]).output().unwrap();
+        let said = stdout(&shown);
+        assert!(said.contains(command[0]), "{said}{}", stderr(&shown));
+        let path = kept.to_str().unwrap();
+        assert_eq!(self::shown(&[path]), said);
+        let document = fs::read_to_string(&kept).unwrap();
+        assert_eq!(self::shown(&[path, "-J"]), document);
+        let output = report(&[path, "--csv=/dev/null"]);
+        assert_eq!(output.status.code(), Some(2));
+        let why = format!("--csv is not made from a document of kind '{}'", command[0]);
+        assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+        // Beside runs, there is nothing to show of it.
+        let output = report(&[path, DEFAULT]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("it is of kind"), "{}", stderr(&output));
+    }
 }
 
 #[test]

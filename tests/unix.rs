@@ -9,8 +9,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
+use common::signals::ended_by;
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -194,9 +195,7 @@ fn an_interrupted_run_leaves_no_file() {
         assert!(child.try_wait().unwrap().is_none(), "it runs until it is told to stop");
         std::thread::yield_now();
     }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(ended_by(child, "INT").status.code(), Some(130));
     assert_eq!(names(&folder), [""; 0]);
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::args::{OutputArgs, ReportArgs};
 use super::cells::{self, Files, Form};
 use super::error::{CliError, Exit};
-use super::output::{color, complain, print, tame, width};
+use super::output::{color, complain, pretty, print, tame, width};
 use crate::compare::history::{self, Filter, History, history};
-use crate::compare::store::{self, Stored};
+use crate::compare::store::{self, Other, Stored};
 use crate::report::text::Style;
 use crate::report::{self, FaceError};
 
@@ -16,6 +16,12 @@ use crate::report::{self, FaceError};
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let output = &args.output;
     let files = Files::check(output)?;
+    if let [path] = &args.files[..]
+        && !args.history
+        && let Some(found) = store::other(path)
+    {
+        return other(&found?, output, &files);
+    }
     let runs = load(args)?;
     if args.history {
         return over_time(&runs, args, &files);
@@ -32,6 +38,34 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
         }
         runs => several(runs, output, &files),
     }
+}
+
+/// Shows a document without cells: what needs those cannot be had of it.
+fn other(found: &Other, output: &OutputArgs, files: &Files) -> Result<Exit, CliError> {
+    let of_runs = [
+        ("--csv", output.csv.is_some()),
+        ("--hdr", output.hdr.is_some()),
+        ("--html", output.html.is_some()),
+        ("--junit", output.junit.is_some()),
+        ("--fail-if", !output.fail_if.is_empty()),
+        ("--markdown", output.markdown.is_some() && found.markdown().is_none()),
+    ];
+    if let Some((flag, _)) = of_runs.into_iter().find(|(_, is_asked)| *is_asked) {
+        let why = format!("{flag} is not made from a document of kind '{}'", found.kind());
+        return Err(CliError::Contradiction(why));
+    }
+    let markdown = || found.markdown().unwrap_or_default();
+    if output.json_to_stdout() {
+        print(&pretty(found))?;
+    } else if output.markdown_to_stdout() {
+        print(&markdown())?;
+    } else {
+        print(&tame(&found.text(style(output))))?;
+    }
+    files.write(|form| {
+        Ok(if matches!(form, Form::Markdown) { markdown() } else { pretty(found) })
+    })?;
+    Ok(Exit::Well)
 }
 
 /// All runs, oldest first in each folder, in the order in which files and folders were named; a

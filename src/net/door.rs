@@ -1,4 +1,4 @@
-//! Where control messages come in and go out, whichever family carries them.
+//! Where a client's control messages come in and go out, whichever family carries them.
 
 use std::io;
 
@@ -7,12 +7,8 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
 use super::{Unix, UnixFile};
-use crate::unit::Place;
 
-/// Bytes of the largest datagram (RFC 768).
-pub const LARGEST: usize = 65_535;
-
-/// A socket for control messages.
+/// A socket for control messages with one peer.
 #[derive(Debug)]
 pub enum Door {
     /// Of UDP.
@@ -22,21 +18,6 @@ pub enum Door {
 }
 
 impl Door {
-    /// Receives a datagram; its length, and who sent it: `None` has no name.
-    ///
-    /// # Errors
-    /// What recvfrom(2) says.
-    pub fn recv_from(&self, slot: &mut [u8]) -> io::Result<(usize, Option<Place>)> {
-        match self {
-            Self::Udp(socket) => {
-                socket.recv_from(slot).map(|(len, from)| (len, Some(Place::Ip(from))))
-            }
-            Self::Unix(unix, _) => {
-                unix.recv_from(slot).map(|(len, from)| (len, from.map(Place::Unix)))
-            }
-        }
-    }
-
     /// Receives a datagram from the peer; its length.
     ///
     /// # Errors
@@ -56,22 +37,6 @@ impl Door {
         match self {
             Self::Udp(socket) => socket.send(payload),
             Self::Unix(unix, _) => super::Datagram::send(&unix.socket, payload),
-        }
-    }
-
-    /// Sends there, if this socket is of that family; whether it is. What the system refuses is as
-    /// good as lost.
-    pub fn send_to(&self, payload: &[u8], to: &Place) -> bool {
-        match (self, to) {
-            (Self::Udp(socket), Place::Ip(to)) => {
-                let local = socket.local_addr();
-                let fits = local.is_ok_and(|local| local.is_ipv4() == to.is_ipv4());
-                fits && socket.send_to(payload, *to).map_or(true, |_| true)
-            }
-            (Self::Unix(unix, _), Place::Unix(to)) => {
-                unix.send_to(payload, to).map_or(true, |_| true)
-            }
-            _ => false,
         }
     }
 }

@@ -5,6 +5,7 @@ mod datagram;
 mod door;
 pub mod engine;
 mod group;
+mod listener;
 mod multicast;
 mod netns;
 mod pin;
@@ -16,8 +17,9 @@ mod unix;
 mod wait;
 
 pub use datagram::Datagram;
-pub use door::{Door, LARGEST};
+pub use door::Door;
 pub use group::{Group, GroupOptions, Slot};
+pub use listener::{Caller, LARGEST, Listener};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::document::{Cell, Report, SCHEMA};
 
@@ -74,14 +75,38 @@ struct Head {
     kind: Option<String>,
 }
 
-/// Kinds of documents whose cells are what was asked for; those of a search are its steps.
-const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
+/// Kinds of documents whose cells are what was asked for, which are the commands that give them;
+/// those of a search are its steps.
+pub const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Reads a document of cells.
 ///
 /// # Errors
 /// [`ReadError`]; which says whether the text is none of ours.
 pub fn read(text: &str) -> Result<Report, ReadError> {
+    let kind = kind(text)?;
+    if !WITH_CELLS.contains(&kind.as_str()) {
+        return Err(ReadError::NoCells { kind });
+    }
+    let report: Report = of_kind(text)?;
+    report.cells.iter().try_for_each(check)?;
+    let mut seen = HashSet::new();
+    for cell in &report.cells {
+        // With --bidir, both directions are measured at once, and what max is comes on top.
+        if !seen.insert((&cell.id, cell.trial, &cell.direction, cell.calibration)) {
+            let (cell, trial) = (cell.id.clone(), cell.trial);
+            let rule = "each cell has each trial once: that";
+            return Err(ReadError::Inconsistent { cell, trial, rule });
+        }
+    }
+    Ok(report)
+}
+
+/// The kind of document that a text says it is.
+///
+/// # Errors
+/// It is none of ours, not whole, or of another schema.
+pub fn kind(text: &str) -> Result<String, ReadError> {
     let head: Head = serde_json::from_str(text).map_err(|error| {
         let reason = error.to_string();
         match error.classify() {
@@ -98,23 +123,15 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
         let ours = found.starts_with("udperf/");
         return Err(if ours { ReadError::OtherSchema { found } } else { ReadError::Foreign });
     }
-    let kind = head.kind.unwrap_or_default();
-    if !WITH_CELLS.contains(&kind.as_str()) {
-        return Err(ReadError::NoCells { kind });
-    }
-    let report: Report = serde_json::from_str(text)
-        .map_err(|error| ReadError::Damaged { reason: error.to_string() })?;
-    report.cells.iter().try_for_each(check)?;
-    let mut seen = HashSet::new();
-    for cell in &report.cells {
-        // With --bidir, both directions are measured at once, and what max is comes on top.
-        if !seen.insert((&cell.id, cell.trial, &cell.direction, cell.calibration)) {
-            let (cell, trial) = (cell.id.clone(), cell.trial);
-            let rule = "each cell has each trial once: that";
-            return Err(ReadError::Inconsistent { cell, trial, rule });
-        }
-    }
-    Ok(report)
+    Ok(head.kind.unwrap_or_default())
+}
+
+/// Reads what is known to be a document of a kind.
+///
+/// # Errors
+/// [`ReadError::Damaged`]: a field is missing, or of another type.
+pub fn of_kind<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
+    serde_json::from_str(text).map_err(|error| ReadError::Damaged { reason: error.to_string() })
 }
 
 /// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.

@@ -29,6 +29,13 @@ pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Op
     named(way?)
 }
 
+/// The address that datagrams from `bind` to `target` leave from, in the network namespace of the
+/// calling thread; `None` where there is no way. Sends nothing.
+#[must_use]
+pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
+    local(bind, target).map(|local| local.ip())
+}
+
 /// The device that has this address, which a receiver is bound to; `None` for any address, which
 /// datagrams reach by any device.
 #[must_use]

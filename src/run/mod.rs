@@ -26,7 +26,7 @@ mod worker;
 pub use across::{Alone, Blast, Bodies, Peer, read_bodies};
 pub use choose::choose;
 pub use control::Control;
-pub use device::{default_device, device_at, device_towards};
+pub use device::{default_device, device_at, device_towards, source_towards};
 pub use echo::{EchoEnd, EchoEvent, EchoOptions, echo};
 pub use exchange::{Dialogue, Exchanger};
 pub use probe::Probe;

@@ -12,6 +12,7 @@
 //! | [`sleep_until_ns`], [`set_timer_slack_ns`] | sleeping to a moment, and how exactly |
 //! | [`wait_readable`], [`wait_writable`] | sleeping until there is something to do, or a moment |
 //! | [`affinity`] | the CPUs the calling thread may run on |
+//! | [`end_with_parent`], [`in_group_of_its_own`] | processes that end with this one, or do not |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
@@ -60,13 +61,13 @@ pub use imp::abstract_name;
 pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
-    device_index, enter_netns, envelope, forbid_fragments, forget_send_stamps, heed_no_errors,
-    host, is_connecting, join_no_group, monotonic_ns, network_identity, qdisc_drops,
-    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
-    report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns, set_timestamps,
-    set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends,
-    stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals, take_send_stamp,
-    tell_local, thread_cpu_ns, udp_counters, wait_readable, wait_writable,
+    device_index, end_with_parent, enter_netns, envelope, forbid_fragments, forget_send_stamps,
+    heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group, monotonic_ns,
+    network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
+    refuses_offload, report_queue_drops, reports_queue_drops, set_reuse_port, set_timer_slack_ns,
+    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
+    stamp_sends, stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals,
+    take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -93,6 +94,9 @@ pub struct Message<'a> {
     pub stamp_ns: Option<u64>,
     /// Where an answer should leave from, where the socket is bound to any address.
     pub local: Option<Local>,
+    /// Whether it was sent to a multicast group or to a broadcast address, as far as `local` was
+    /// asked for.
+    pub to_many: bool,
 }
 
 /// The address of this host that a datagram was sent to, and that its answer should leave from.
@@ -117,6 +121,8 @@ pub struct Request<'a> {
     pub from: Option<SocketAddr>,
     /// Where the answer should leave from; `None`: from where the socket is bound.
     pub local: Option<Local>,
+    /// Whether it was sent to a multicast group or to a broadcast address: others got it, too.
+    pub to_many: bool,
 }
 
 /// One message to an address of its own.

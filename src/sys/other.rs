@@ -55,6 +55,16 @@ pub fn set_timer_slack_ns(_ns: u64) {}
 /// Does nothing.
 pub fn raise_open_files() {}
 
+/// Does nothing.
+pub fn in_group_of_its_own(command: &mut std::process::Command) -> &mut std::process::Command {
+    command
+}
+
+/// Does nothing: a process goes on without the one that started it.
+pub fn end_with_parent(command: &mut std::process::Command) -> &mut std::process::Command {
+    command
+}
+
 /// Unknown here.
 #[must_use]
 pub fn affinity() -> Option<Vec<usize>> {

@@ -11,6 +11,7 @@
 //! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
 //! - `leaks`: sessions that are opened and left
 //! - `abuse`: a sink is sent what nobody should send
+//! - `called`: a sink at every address answers from the one that was called
 //! - `clocks`: the two ends have different clocks
 //! - `doors`: nobody there, the wrong key
 //!
@@ -24,6 +25,7 @@ mod common;
 mod relay;
 
 mod abuse;
+mod called;
 mod clocks;
 mod crowd;
 mod deaths;

@@ -3,6 +3,7 @@
 
 pub mod kept;
 pub mod serving;
+pub mod signals;
 
 use std::process::{Command, Output};
 

@@ -2,9 +2,11 @@
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 
 use serde_json::Value;
+
+use super::signals::signal;
 
 /// A sink on any free port, with its document to standard output.
 pub struct Serving {
@@ -46,8 +48,7 @@ impl Serving {
         while self.waiting() > 0 {
             std::thread::yield_now();
         }
-        let id = self.process().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        signal(self.process(), "INT");
         self.ended(130)
     }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Output, Stdio};
 use std::time::Duration;
 
+use crate::common::signals::signal;
 use crate::common::udperf;
 
 /// How long a test waits for what must come, before it fails.
@@ -68,9 +69,7 @@ impl Talking {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        let kill = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status();
-        assert!(kill.unwrap().success());
+        signal(self.child.as_ref().unwrap().id(), name);
     }
 
     /// Writes the last of its standard input, and waits for its end.

@@ -8,6 +8,7 @@ use super::setup::Setup;
 use crate::cli::args::{AbArgs, Cli, Command};
 use crate::cli::error::CliError;
 use crate::compare::order::Arm;
+use crate::report::read::WITH_CELLS;
 
 /// One of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +25,6 @@ pub(super) struct Side {
     setup: Option<(String, Option<String>)>,
 }
 
-/// Commands whose documents have cells.
-const COMMANDS: [&str; 4] = ["bench", "blast", "load", "ping"];
-
 /// Flags that the runs' own documents, or the number of runs, hang on.
 const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; leave them \
                    away, and give ab its own --trials, -q and -J";
@@ -36,8 +34,8 @@ pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
     let own = std::env::current_exe()
         .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
     let word = args.command.first().map_or("", String::as_str);
-    if !COMMANDS.contains(&word) {
-        let why = format!("ab cannot run '{word}'; name one of {} after --", COMMANDS.join(", "));
+    if !WITH_CELLS.contains(&word) {
+        let why = format!("ab cannot run '{word}'; name one of {} after --", WITH_CELLS.join(", "));
         return Err(CliError::Contradiction(why));
     }
     let side = |arm: Arm| -> Result<Side, CliError> {

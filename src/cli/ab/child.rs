@@ -10,6 +10,7 @@ use super::arms::Side;
 use crate::cli::error::CliError;
 use crate::report::document::Report;
 use crate::report::read::read;
+use crate::sys;
 
 /// How often a run is looked after. Arbitrary: seldom enough not to disturb it on a small machine,
 /// and often enough not to be waited for.
@@ -29,13 +30,11 @@ pub(super) fn run(
     stop: &AtomicBool,
 ) -> Result<Option<Report>, CliError> {
     let fails = |why: String| CliError::Arm { side: side.name, number, why };
-    let child = Command::new(&side.program)
-        .args(&side.args)
-        .args(["-J", "-q"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
+    let mut command = Command::new(&side.program);
+    command.args(&side.args).args(["-J", "-q"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Nobody would read its document; and what it was set up for is undone by then.
+    let child = sys::end_with_parent(&mut command).spawn();
     let mut child =
         child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
     let stdout = reader(child.stdout.take());

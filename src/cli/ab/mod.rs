@@ -2,6 +2,7 @@
 
 mod arms;
 mod child;
+mod guard;
 mod setup;
 
 use std::path::{Path, PathBuf};

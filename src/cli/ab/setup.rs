@@ -1,17 +1,14 @@
 //! Commands before each run, and what undoes them: always, whatever happens in between.
 
-use std::io::{self, Read, Seek};
+use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::child;
+use super::guard::{Guard, all_of};
 use crate::cli::error::CliError;
 use crate::cli::output::complain;
-
-/// Whatever interrupts the program shall not interrupt what puts things back: a shell hands what it
-/// ignores on to the commands that it runs (POSIX, sh, trap).
-const IN_PEACE: &str = "trap '' HUP INT QUIT TERM\n";
 
 /// What is set up for one side.
 #[derive(Debug)]
@@ -27,7 +24,8 @@ pub(super) struct Setup {
 #[derive(Debug)]
 pub(super) struct Standing<'a> {
     setup: &'a Setup,
-    is_undone: bool,
+    /// Undoes it; none where that has been done.
+    guard: Option<Guard>,
 }
 
 impl Setup {
@@ -44,24 +42,25 @@ impl Setup {
         Ok(Self { side, command: command.to_owned(), undo })
     }
 
-    /// Undoes what the command did, whatever interrupts the program meanwhile.
-    fn put_back(&self) -> Result<(), String> {
-        shell(&format!("{IN_PEACE}{}", self.undo), &AtomicBool::new(false))
-    }
-
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
     pub(super) fn apply(&self, stop: &AtomicBool) -> Result<Standing<'_>, CliError> {
-        let standing = Standing { setup: self, is_undone: false };
+        let fails = |why: String| {
+            let (side, command) = (self.side, self.command.clone());
+            CliError::Setup { side, command, why }
+        };
+        // Before there is anything to undo.
+        let guard = Guard::post(&self.undo)
+            .map_err(|error| fails(format!("sh, which would undo it, cannot be run: {error}")))?;
+        let standing = Standing { setup: self, guard: Some(guard) };
         match shell(&self.command, stop) {
             Ok(()) => Ok(standing),
             Err(why) => {
-                let undo = self.undo.clone();
+                let undo = &self.undo;
                 let also = match standing.undo() {
                     Ok(()) => format!("it was undone ('{undo}')"),
                     Err(_) => format!("undoing it failed, too ('{undo}'): see what is left of it"),
                 };
-                let (side, command) = (self.side, self.command.clone());
-                Err(CliError::Setup { side, command, why: format!("{why}; {also}") })
+                Err(fails(format!("{why}; {also}")))
             }
         }
     }
@@ -70,20 +69,24 @@ impl Setup {
 impl Standing<'_> {
     /// Undoes it.
     pub(super) fn undo(mut self) -> Result<(), CliError> {
-        self.is_undone = true;
-        self.setup.put_back().map_err(|why| CliError::Undo {
+        self.put_back().map_err(|why| CliError::Undo {
             side: self.setup.side,
             command: self.setup.undo.clone(),
             why,
         })
     }
+
+    /// Undoes it, unless that has been done.
+    fn put_back(&mut self) -> Result<(), String> {
+        let Some(mut guard) = self.guard.take() else { return Ok(()) };
+        let (status, said) = guard.relieve().map_err(|error| error.to_string())?;
+        verdict(status, &said)
+    }
 }
 
 impl Drop for Standing<'_> {
     fn drop(&mut self) {
-        if !self.is_undone
-            && let Err(why) = self.setup.put_back()
-        {
+        if let Err(why) = self.put_back() {
             complain(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
         }
     }
@@ -97,6 +100,11 @@ fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
     if stop.load(Ordering::Relaxed) && !status.success() {
         return Err("interrupted".to_owned());
     }
+    verdict(status, &said)
+}
+
+/// What an exit status and the last line of what was said come to.
+fn verdict(status: ExitStatus, said: &str) -> Result<(), String> {
     if status.success() {
         return Ok(());
     }
@@ -113,10 +121,7 @@ fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
         .stderr(said.try_clone()?)
         .spawn()?;
     let status = child::wait(&mut child, stop, Duration::ZERO)?;
-    let mut bytes = Vec::new();
-    said.rewind()?;
-    said.read_to_end(&mut bytes)?;
-    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    Ok((status, all_of(&mut said)?))
 }
 
 /// What puts back what `sysctl -w a.b=c` sets, from how it is now.

@@ -13,6 +13,9 @@ use crate::report::metric::{Metric, list};
 pub struct ReportArgs {
     /// Documents that -J wrote, or folders of such: each *.json in them and below
     ///
+    /// Alone, one of compare, ab, search, sink or echo is shown as well, as text and JSON, and
+    /// verdicts as Markdown.
+    ///
     /// In a folder, JSON of something else is skipped; a document of udperf that is spoilt is an
     /// error wherever it lies.
     #[arg(value_name = "FILE", required = true)]

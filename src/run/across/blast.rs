@@ -1,7 +1,7 @@
 //! The client's end of cells between two hosts. It leads: it says what the sink's workers are to
 //! be, when a phase begins, and when it is over, and puts both halves together.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -139,7 +139,7 @@ impl Blast {
             for share in plan.rx_shares(cell) {
                 let options = Options { ports: crew.ports(), ..options(&share.common) };
                 let socket = Udp::open(&options)?;
-                socket.connect(target)?;
+                socket.connect(source_of(target, &ready))?;
                 shown.push(socket.duplicate()?);
                 crew.add_receiver(share, Some(socket))?;
             }
@@ -222,6 +222,17 @@ fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
 fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
     let port = ready.ports.first().copied();
     port.map_or(target, |port| SocketAddr::new(target.ip(), port))
+}
+
+/// Where the data of a sink come from. Of another family, nothing will come.
+fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
+    match (target, ready.source) {
+        (SocketAddr::V4(_), Some(ip @ IpAddr::V4(_))) => SocketAddr::new(ip, target.port()),
+        (SocketAddr::V6(to), Some(IpAddr::V6(ip))) => {
+            SocketAddrV6::new(ip, to.port(), 0, to.scope_id()).into()
+        }
+        (target, _) => target,
+    }
 }
 
 /// Where data go by AF_UNIX: beside the sink's path, and nowhere else.

@@ -1,5 +1,7 @@
 //! What a client asks of a sink and what it is told: the bodies of control messages.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{HostFacts, RxHalf, TxHalf};
@@ -165,6 +167,9 @@ pub(crate) struct Ready {
     pub(crate) ports: Vec<u16>,
     /// The path of each receiver, by AF_UNIX.
     pub(crate) paths: Vec<String>,
+    /// The address that the sink sends from, where that is not the one that was called: of a host
+    /// with several, the system takes the one that is on the way to the client.
+    pub(crate) source: Option<IpAddr>,
     /// What the client's receiving sockets must show to be sent to.
     pub(crate) secret: [u8; 16],
 }

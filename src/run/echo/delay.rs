@@ -182,7 +182,8 @@ mod tests {
     fn push(queue: &mut Queue, payload: &mut [u8], now: u64) -> bool {
         let len = payload.len();
         let from = Some(SocketAddr::from(([192, 0, 2, 1], 5)));
-        let request = Request { payload, segment: len.max(1), truncated: false, from, local: None };
+        let (segment, truncated, to_many) = (len.max(1), false, false);
+        let request = Request { payload, segment, truncated, from, local: None, to_many };
         queue.push(&request, len, Nanos(now))
     }
 

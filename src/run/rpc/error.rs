@@ -13,8 +13,7 @@ pub enum CallError {
     /// Nothing came back at all.
     #[error(
         "no answer within {patience}; is `udperf sink` running there, and does every firewall on \
-         the way let this UDP port through? On a host with several addresses, name the one that is \
-         called by its --bind"
+         the way let this UDP port through?"
     )]
     NoSink {
         /// How long it was waited for.

@@ -1,11 +1,12 @@
 //! A session from outside: whose it is, and its thread.
 
-use std::sync::mpsc::Sender;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{Builder, JoinHandle};
 
-use super::session::{Command, Tally};
+use super::session::{Command, Session, Tally};
 use crate::clock::Clock;
 use crate::measure::Served;
+use crate::run::RunError;
 use crate::unit::{Nanos, Place};
 use crate::wire::control::CloseReason;
 
@@ -19,6 +20,20 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Starts the thread of a session; `reply` is given what it answers.
+    pub(super) fn start(
+        session: Session,
+        reply: impl Fn(u32, Vec<u8>) + Send + 'static,
+    ) -> Result<Self, RunError> {
+        let (commands, inbox) = mpsc::channel();
+        let from = session.from;
+        let thread = Builder::new()
+            .name("udperf-session".to_owned())
+            .spawn(move || session.run(&inbox, &reply))
+            .map_err(|source| RunError::Spawn { source })?;
+        Ok(Self { from, came: Clock::Monotonic.now(), commands: Some(commands), thread })
+    }
+
     /// What it came to, once its thread has ended.
     pub(super) fn served(self, why: CloseReason) -> Served {
         let Self { from, came, thread, .. } = self;

@@ -5,6 +5,7 @@
 
 mod cell;
 mod client;
+mod doors;
 mod home;
 mod options;
 mod others;

@@ -11,10 +11,10 @@ use mio::{Events, Interest, Poll, Token};
 use super::server::TICK;
 use crate::clock::Clock;
 use crate::measure::{Glimpse, Strangers};
-use crate::net::{LARGEST, pin_to};
+use crate::net::{Caller, LARGEST, Listener, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, Place};
 
 /// All such threads.
 #[derive(Debug, Default)]
@@ -64,20 +64,21 @@ impl Others {
 
 /// Counts what arrives at one socket, on its own event loop.
 fn count(
-    mut socket: UdpSocket,
+    socket: UdpSocket,
     core: Option<usize>,
     answers: bool,
     over: &AtomicBool,
     glimpse: &Mutex<Glimpse>,
 ) -> Strangers {
     let mut strangers = Strangers::default();
+    let mut door = Listener::udp(socket);
     if let Some(core) = core {
         // Where it cannot be placed, it counts all the same.
         let _ = pin_to(core);
     }
     let Ok(mut poll) = Poll::new() else { return strangers };
     // One that cannot be watched costs short sleeps, not datagrams.
-    let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
+    let _ = poll.registry().register(&mut door, Token(0), Interest::READABLE);
     let mut events = Events::with_capacity(1);
     let mut buffer = vec![0; LARGEST];
     let mut show_at = Nanos::ZERO;
@@ -87,13 +88,16 @@ fn count(
             show_at = moment + Nanos::from(TICK);
             *glimpse.lock().unwrap_or_else(PoisonError::into_inner) = strangers.glimpse();
         }
-        match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => {
-                strangers.count(from, len, moment);
-                if answers && answer_ping(&mut buffer[..len]) {
-                    let _ = socket.send_to(&buffer[..len], from);
+        match door.recv_from(&mut buffer) {
+            Ok(Caller { len, from: Some(from), called, to_many }) => {
+                if let Place::Ip(from) = from {
+                    strangers.count(from, len, moment);
+                }
+                if answers && !to_many && answer_ping(&mut buffer[..len]) {
+                    door.send_to(&buffer[..len], &from, called);
                 }
             }
+            Ok(Caller { len, from: None, .. }) => strangers.count_nameless(len, moment),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let _ = poll.poll(&mut events, Some(TICK));
             }

@@ -6,19 +6,20 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 
 use super::client::Client;
+use super::doors::Doors;
 use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
 use super::session::{Command, House, Session, Tally};
 use crate::clock::Clock;
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
-use crate::net::{Door, Group, GroupOptions, LARGEST, Unix, UnixName};
+use crate::net::{Caller, Group, GroupOptions, LARGEST, Listener, Unix, UnixName};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
@@ -73,7 +74,7 @@ struct Server {
     /// Where they listen.
     locals: Vec<Place>,
     /// The first listener of each: control arrives there.
-    sockets: Vec<Door>,
+    doors: Doors,
     poll: Poll,
     waker: Arc<Waker>,
     answerer: Answerer<Place>,
@@ -107,7 +108,7 @@ impl Server {
             house: Arc::new(house),
             homes: Vec::new(),
             locals: Vec::new(),
-            sockets: Vec::new(),
+            doors: Doors::default(),
             poll,
             waker: Arc::new(waker),
             answerer: Answerer::new(&options.secret, options.key.as_ref(), limits),
@@ -135,7 +136,7 @@ impl Server {
             };
             let group = Group::open(&group)?;
             let mut listeners = group.listeners()?.into_iter();
-            server.sockets.extend(listeners.next().map(Door::Udp));
+            listeners.next().map(Listener::udp).into_iter().for_each(|door| server.doors.add(door));
             for (other, listener) in listeners.enumerate() {
                 let cores = &options.cores;
                 let core = (!cores.is_empty()).then(|| cores[(other + 2) % cores.len()]);
@@ -146,15 +147,13 @@ impl Server {
         }
         if let Some(path) = &options.unix {
             let (unix, file) = Unix::bind(&UnixName::File(path.into()), LARGEST)?;
-            server.sockets.push(Door::Unix(unix, file));
+            server.doors.add(Listener::Unix(unix, file));
             server.locals.extend(SocketName::new(path).map(Place::Unix));
             let home = Home::Unix { path: path.clone(), taken: Vec::new() };
             server.homes.push(Arc::new(Mutex::new(home)));
         }
-        for (at, socket) in server.sockets.iter_mut().enumerate() {
-            let registered = server.poll.registry().register(socket, Token(at), Interest::READABLE);
-            registered.map_err(|source| RunError::Wait { source })?;
-        }
+        let registered = server.doors.register(server.poll.registry());
+        registered.map_err(|source| RunError::Wait { source })?;
         Ok(server)
     }
 
@@ -169,7 +168,7 @@ impl Server {
             let full = self.read(watch)?;
             self.reply();
             self.tick(watch);
-            self.send();
+            self.doors.send(&mut self.out, None);
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
@@ -201,11 +200,15 @@ impl Server {
     /// Reads what came; whether there may be more.
     fn read(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) -> Result<bool, RunError> {
         let mut full = false;
-        for at in 0..self.sockets.len() {
+        for at in 0..self.doors.count() {
             for turn in 0..IN_A_ROW {
-                match self.sockets[at].recv_from(&mut self.buffer) {
-                    Ok((len, Some(from))) => self.take(at, from, len, watch)?,
-                    Ok((len, None)) => self.strangers.count_nameless(len, Clock::Monotonic.now()),
+                match self.doors.recv(at, &mut self.buffer) {
+                    Ok(Caller { len, from: None, .. }) => {
+                        self.strangers.count_nameless(len, Clock::Monotonic.now());
+                    }
+                    Ok(caller @ Caller { from: Some(from), .. }) => {
+                        self.take(at, from, caller, watch)?;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // ICMP errors of what was sent; whoever waits asks again.
                     Err(_) => {}
@@ -221,17 +224,24 @@ impl Server {
         &mut self,
         group: usize,
         from: Place,
-        len: usize,
+        caller: Caller,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         let now = Clock::Monotonic.now();
+        let Caller { len, to_many, .. } = caller;
         let datagram = &self.buffer[..len];
-        match self.answerer.on_datagram(from, datagram, now, &mut self.out) {
+        // Not what others got as well: all would answer.
+        let took = if to_many {
+            Took::NotControl
+        } else {
+            self.answerer.on_datagram(from, datagram, now, &mut self.out)
+        };
+        match took {
             Took::NotControl | Took::Ignored(_) | Took::Refused(_) => {
                 self.heard_at = now;
                 // No more than it got.
-                if self.answers_pings && answer_ping(&mut self.buffer[..len]) {
-                    self.sockets[group].send_to(&self.buffer[..len], &from);
+                if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
+                    self.doors.answer(group, &caller, &self.buffer[..len]);
                 }
                 match from {
                     Place::Ip(from) => self.strangers.count(from, len, now),
@@ -241,10 +251,13 @@ impl Server {
             Took::Done => (self.heard_at, self.control_at) = (now, now),
             Took::Event(event) => {
                 (self.heard_at, self.control_at) = (now, now);
+                if matches!(event, Event::Opened { .. }) {
+                    self.doors.welcome(&caller);
+                }
                 self.on_event(group, event, watch)?;
             }
         }
-        self.send();
+        self.doors.send(&mut self.out, Some(&caller));
         Ok(())
     }
 
@@ -300,35 +313,31 @@ impl Server {
     fn part(&mut self, session: u64, why: CloseReason) {
         if let Some(mut client) = self.clients.remove(&session) {
             client.commands = None;
+            self.doors.part(&client.from);
             self.leaving.push((client, why));
         }
     }
 
     /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
-        let (commands, inbox) = mpsc::channel();
-        let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let shown = Tagger::new(&self.house.options.secret);
         let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
         let session = Session {
             house: Arc::clone(&self.house),
             home: Arc::clone(&self.homes[group]),
             from,
+            called: self.doors.called(&from),
             secret,
             cell: None,
             way: Default::default(),
             served: Tally::default(),
         };
-        let reply = move |number, body| {
+        let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
+        Client::start(session, move |number, body| {
             // The loop outlives its sessions, or nobody waits for the answer any more.
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
-        };
-        let thread = Builder::new()
-            .name("udperf-session".to_owned())
-            .spawn(move || session.run(&inbox, &reply))
-            .map_err(|source| RunError::Spawn { source })?;
-        Ok(Client { from, came: Clock::Monotonic.now(), commands: Some(commands), thread })
+        })
     }
 
     /// Passes on what sessions have answered.
@@ -366,17 +375,10 @@ impl Server {
         }
     }
 
-    /// Sends what is to be sent. What is refused is as good as lost: the client asks again.
-    fn send(&mut self) {
-        for (to, message) in self.out.drain(..) {
-            let _sent = self.sockets.iter().any(|socket| socket.send_to(&message, &to));
-        }
-    }
-
     /// Ends all that runs.
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
         self.answerer.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
-        self.send();
+        self.doors.send(&mut self.out, None);
         for (_, mut client) in self.clients.drain() {
             client.commands = None;
             self.leaving.push((client, CloseReason::GoingDown));

@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) house: Arc<House>,
     pub(super) home: Arc<Mutex<Home>>,
     pub(super) from: Place,
+    /// Where it was called from there; `None`: that is not known.
+    pub(super) called: Option<IpAddr>,
     pub(super) secret: [u8; 16],
     pub(super) cell: Option<Cell>,
     /// The device on the way to the client, looked for once: others may be measuring.
@@ -146,6 +148,13 @@ impl Session {
         self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }
 
+    /// Where senders here send from, if not from where the client has called.
+    fn source(&self) -> Option<IpAddr> {
+        let (Place::Ip(client), Some(called)) = (self.from, self.called) else { return None };
+        let source = crate::run::source_towards(client, self.home().local().ip())?;
+        (source != called).then_some(source)
+    }
+
     fn home(&self) -> MutexGuard<'_, Home> {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,7 +208,8 @@ impl Session {
         let spread = if spec.by_hash { BY_SOURCE } else { 0 };
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ports = slot.port.into_iter().collect();
-        let ready = Ready { tag, ports, paths, secret: self.secret };
+        let source = if spec.ways.reverse { self.source() } else { None };
+        let ready = Ready { tag, ports, paths, source, secret: self.secret };
         self.cell = Some(Cell { spec, crew, slot, file, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
     }

@@ -206,6 +206,7 @@ impl RecvBatch {
                 truncated: message.msg_hdr.msg_flags & cut != 0,
                 stamp_ns: None,
                 local: None,
+                to_many: false,
             };
             if message.msg_hdr.msg_controllen > 0 {
                 read_control(&message.msg_hdr, &mut found);
@@ -229,13 +230,14 @@ impl RecvBatch {
                 truncated: cut,
                 stamp_ns: None,
                 local: None,
+                to_many: false,
             };
             if header.msg_controllen > 0 {
                 read_control(header, &mut found);
             }
-            let Message { segment, truncated, local, .. } = found;
+            let Message { segment, truncated, local, to_many, .. } = found;
             let from = address_of(name);
-            Request { payload: &mut slot[..len], segment, truncated, from, local }
+            Request { payload: &mut slot[..len], segment, truncated, from, local, to_many }
         })
     }
 
@@ -280,8 +282,14 @@ pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Loca
     unsafe {
         std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut storage).cast::<u8>(), len);
     }
-    let mut found =
-        Message { payload: &[], segment: 1, truncated: false, stamp_ns: None, local: None };
+    let mut found = Message {
+        payload: &[],
+        segment: 1,
+        truncated: false,
+        stamp_ns: None,
+        local: None,
+        to_many: false,
+    };
     if !control.is_empty() {
         header.msg_control = control.as_ptr().cast_mut().cast();
         header.msg_controllen = control.len() as _;
@@ -324,10 +332,13 @@ fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
                     let info: libc::in_pktinfo = data.cast::<libc::in_pktinfo>().read_unaligned();
                     let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
                     found.local = Some(Local { ip: IpAddr::V4(ip), device: 0 });
+                    // Of one address, the two are the same (ip(7)).
+                    found.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info: libc::in6_pktinfo = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     found.local = local_v6(&info).or(found.local);
+                    found.to_many |= Ipv6Addr::from(info.ipi6_addr.s6_addr).is_multicast();
                 }
                 _ => {}
             }

@@ -6,6 +6,7 @@ pub mod device;
 mod ethtool;
 pub mod host;
 mod mmsg;
+mod process;
 mod qdisc;
 mod reply;
 mod socket;
@@ -20,6 +21,7 @@ pub use std::os::fd::AsFd as Handle;
 pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use mmsg::{RecvBatch, SendBatch, envelope};
+pub use process::{end_with_parent, in_group_of_its_own};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{

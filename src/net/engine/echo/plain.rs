@@ -49,6 +49,7 @@ impl Responder for PlainEcho {
                 truncated: false,
                 from: Some(from),
                 local: None,
+                to_many: false,
             };
             moved.came(&request);
             if let Some(len) = judge.judge(&mut request) {

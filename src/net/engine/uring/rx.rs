@@ -146,7 +146,8 @@ impl<S: Datagram> UringRx<S> {
                 out.map_or((None, None), |out| sys::envelope(out.name_data(), out.control_data()));
             let payload = &mut slot[inbox.payload_at..][..pulled.len];
             let segment = pulled.len.max(1);
-            visit(number, Request { payload, segment, truncated: false, from, local });
+            let (truncated, to_many) = (false, false);
+            visit(number, Request { payload, segment, truncated, from, local, to_many });
         }
     }
 

@@ -1,5 +1,7 @@
 //! Kept runs: a file holds one, a folder as many as there are documents in it, at any depth.
 
+mod other;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,9 +10,11 @@ use std::time::SystemTime;
 
 use walkdir::WalkDir;
 
+pub use other::Other;
+
 use crate::report::Report;
 use crate::report::document::SCHEMA;
-use crate::report::read::{ReadError, read};
+use crate::report::read::{ReadError, kind, read};
 
 /// The largest file that is read, in bytes: 256 MiB. Arbitrary: hundreds of times the largest run
 /// that is kept with the sources, and little enough for any machine that measures.
@@ -125,6 +129,24 @@ pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     }
     sort(&mut loaded.runs);
     Ok(loaded)
+}
+
+/// Reads the document in a file where it is one without cells; `None` where it is a run, or a
+/// folder, or nothing that could be read: [`load`] says what is wrong with that.
+#[must_use]
+pub fn other(path: &Path) -> Option<Result<Other, StoreError>> {
+    // What comes out of a pipe could not be read again.
+    if !path.is_file() {
+        return None;
+    }
+    let bytes = text(path).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let other = Other::read(&kind(text).ok()?, text);
+    let spoilt = |source| StoreError::Document { path: path.to_owned(), source };
+    match other {
+        Err(ReadError::NoCells { .. }) => None,
+        other => Some(other.map_err(spoilt)),
+    }
 }
 
 /// Oldest first; of the same moment, by path. What has no time comes last.

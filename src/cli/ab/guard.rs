@@ -1,0 +1,56 @@
+//! What undoes a set-up, whatever becomes of this program.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::sys;
+
+/// Waits for the end of its standard input, then runs its argument. Whatever interrupts the program
+/// shall not interrupt this: a shell hands what it ignores on to the commands that it runs (POSIX,
+/// sh, trap).
+const WAIT: &str = "trap '' HUP INT QUIT TERM; read -r nothing; exec </dev/null; eval \"$1\"";
+
+/// A shell that runs a command once nobody holds it any more: when it is relieved, or when this
+/// program has ended, by SIGKILL, too, which leaves it no moment to do so itself.
+#[derive(Debug)]
+pub(super) struct Guard {
+    shell: Child,
+    said: File,
+}
+
+impl Guard {
+    /// Posts it.
+    ///
+    /// # Errors
+    ///
+    /// There is no sh(1), or no room for what it says.
+    pub(super) fn post(command: &str) -> io::Result<Self> {
+        let said = tempfile::tempfile()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WAIT, "sh", command]);
+        // What ends the whole group of this program, as a terminal does, shall not end it.
+        sys::in_group_of_its_own(&mut shell);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?);
+        Ok(Self { shell: shell.spawn()?, said })
+    }
+
+    /// Has it run the command now, and waits for it; returns what it printed as errors.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be waited for.
+    pub(super) fn relieve(&mut self) -> io::Result<(ExitStatus, String)> {
+        drop(self.shell.stdin.take());
+        let status = self.shell.wait()?;
+        Ok((status, all_of(&mut self.said)?))
+    }
+}
+
+/// All that was written to this file.
+pub(super) fn all_of(said: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,69 @@
+//! Kept documents that are no runs: verdicts, searches, and what a sink or an echo saw.
+
+use serde::Serialize;
+
+use crate::compare::{Comparison, faces, text};
+use crate::report::document::{EchoDocument, SearchDocument, SinkDocument};
+use crate::report::read::{ReadError, of_kind};
+use crate::report::text::{Style, echo, search, sink};
+
+/// A document without cells that could be put beside others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Other {
+    /// Of `compare` and `ab`.
+    Verdict(Box<Comparison>),
+    /// Of `search`.
+    Search(Box<SearchDocument>),
+    /// Of `sink`.
+    Sink(Box<SinkDocument>),
+    /// Of `echo`.
+    Echo(Box<EchoDocument>),
+}
+
+impl Other {
+    /// Reads a document of this kind.
+    ///
+    /// # Errors
+    /// It is damaged, or of no kind that there is.
+    pub(super) fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
+        match kind {
+            "compare" | "ab" => of_kind(text).map(Self::Verdict),
+            "search" => of_kind(text).map(Self::Search),
+            "sink" => of_kind(text).map(Self::Sink),
+            "echo" => of_kind(text).map(Self::Echo),
+            kind => Err(ReadError::NoCells { kind: kind.to_owned() }),
+        }
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Verdict(comparison) => &comparison.kind,
+            Self::Search(_) => "search",
+            Self::Sink(_) => "sink",
+            Self::Echo(_) => "echo",
+        }
+    }
+
+    /// The text that was shown when it was made.
+    #[must_use]
+    pub fn text(&self, style: Style) -> String {
+        match self {
+            Self::Verdict(comparison) => text::render(comparison, style),
+            Self::Search(found) => search(found, style),
+            Self::Sink(heard) => sink(heard, style),
+            Self::Echo(answered) => echo(answered, style),
+        }
+    }
+
+    /// As Markdown, where there is such a face.
+    #[must_use]
+    pub fn markdown(&self) -> Option<String> {
+        match self {
+            Self::Verdict(comparison) => Some(faces::markdown::render(comparison)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Where anybody's datagrams come in, and answers go out from where they called.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::event::Source;
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
+
+use super::{Unix, UnixFile};
+use crate::sys::{self, Local, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::unit::Place;
+
+/// Bytes of the largest datagram (RFC 768).
+pub const LARGEST: usize = 65_535;
+
+/// A socket that anybody may call.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of UDP.
+    Udp(UdpSocket),
+    /// Of UDP, and told at which of its addresses this host is called.
+    Told(UdpSocket, Box<Envelopes>),
+    /// Of AF_UNIX, with its file.
+    Unix(Unix, Option<UnixFile>),
+}
+
+/// What it takes to learn who called where, and to answer from there.
+#[derive(Debug)]
+pub struct Envelopes {
+    inbox: RecvBatch,
+    outbox: ReplyBatch,
+}
+
+/// A datagram that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Bytes of the datagram.
+    pub len: usize,
+    /// Who sent it: `None` has no name.
+    pub from: Option<Place>,
+    /// Where an answer should leave from; `None`: from where the system thinks best.
+    pub called: Option<Local>,
+    /// Whether it went to a multicast group or a broadcast address: others got it as well.
+    pub to_many: bool,
+}
+
+impl Listener {
+    /// Of UDP, maybe at every address of this host. Where the system tells which one was called,
+    /// answers leave from there, otherwise from the one on the way to the caller.
+    #[must_use]
+    pub fn udp(socket: UdpSocket) -> Self {
+        let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
+        if sys::tell_local(&socket, ipv6).is_err() {
+            return Self::Udp(socket);
+        }
+        let wants = Wants { local: true, ..Wants::default() };
+        let (inbox, outbox) = (RecvBatch::new(1, LARGEST, wants), ReplyBatch::new(1));
+        Self::Told(socket, Box::new(Envelopes { inbox, outbox }))
+    }
+
+    /// Receives a datagram.
+    ///
+    /// # Errors
+    /// What recvfrom(2) says.
+    pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<Caller> {
+        let plain = |len, from| Caller { len, from, called: None, to_many: false };
+        match self {
+            Self::Udp(socket) => {
+                socket.recv_from(slot).map(|(len, from)| plain(len, Some(Place::Ip(from))))
+            }
+            Self::Told(socket, envelopes) => envelopes.recv_from(socket, slot),
+            Self::Unix(unix, _) => {
+                unix.recv_from(slot).map(|(len, from)| plain(len, from.map(Place::Unix)))
+            }
+        }
+    }
+
+    /// Sends there, if this socket is of that family; whether it is. `called`: where it was called
+    /// from there. What the system refuses is as good as lost.
+    pub fn send_to(&mut self, payload: &[u8], to: &Place, called: Option<Local>) -> bool {
+        match (self, to) {
+            (Self::Udp(socket), Place::Ip(to)) if is_of_family(socket, to) => {
+                let _ = socket.send_to(payload, *to);
+            }
+            (Self::Told(socket, envelopes), Place::Ip(to)) if is_of_family(socket, to) => {
+                let segment = payload.len().max(1);
+                let reply = Reply { payload, segment, to: *to, local: called };
+                let _ = envelopes.outbox.send_one(socket, reply);
+            }
+            (Self::Unix(unix, _), Place::Unix(to)) => {
+                let _ = unix.send_to(payload, to);
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn is_of_family(socket: &UdpSocket, to: &SocketAddr) -> bool {
+    socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
+}
+
+impl Envelopes {
+    fn recv_from(&mut self, socket: &UdpSocket, slot: &mut [u8]) -> io::Result<Caller> {
+        self.inbox.restart();
+        self.inbox.recv_one(socket)?;
+        let Some(request) = self.inbox.requests().next() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let len = request.payload.len().min(slot.len());
+        slot[..len].copy_from_slice(&request.payload[..len]);
+        let from = request.from.map(Place::Ip);
+        Ok(Caller { len, from, called: request.local, to_many: request.to_many })
+    }
+}
+
+impl Source for Listener {
+    fn register(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) | Self::Told(socket, _) => socket.register(to, token, interests),
+            Self::Unix(unix, _) => unix.socket.register(to, token, interests),
+        }
+    }
+
+    fn reregister(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) | Self::Told(socket, _) => socket.reregister(to, token, interests),
+            Self::Unix(unix, _) => unix.socket.reregister(to, token, interests),
+        }
+    }
+
+    fn deregister(&mut self, from: &Registry) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) | Self::Told(socket, _) => socket.deregister(from),
+            Self::Unix(unix, _) => unix.socket.deregister(from),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Processes that this one starts.
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::check;
+
+/// Starts the process in a group of its own, which signals to that of this one do not reach.
+pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
+/// Has the process be told to end (SIGTERM) when the calling thread does, however that comes about:
+/// prctl(2), `PR_SET_PDEATHSIG`. It stays in force behind exec(2).
+pub fn end_with_parent(command: &mut Command) -> &mut Command {
+    let ask = || {
+        // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) }).map(drop)
+    };
+    // SAFETY: between fork(2) and exec(2) it makes one system call and neither allocates nor locks.
+    unsafe { command.pre_exec(ask) }
+}

@@ -1,0 +1,28 @@
+//! Processes that are told to end, or to stand still, and when.
+
+use std::fs;
+use std::process::{Child, Command, Output};
+
+/// Sends it a signal of this name: `INT`.
+pub fn signal(process: u32, name: &str) {
+    let words = [format!("-{name}"), process.to_string()];
+    assert!(Command::new("kill").args(words).status().unwrap().success());
+}
+
+/// What it came to behind this signal.
+pub fn ended_by(child: Child, name: &str) -> Output {
+    signal(child.id(), name);
+    child.wait_with_output().unwrap()
+}
+
+/// CPU time in clock ticks that the sending thread of a process has used; 0 before there is one.
+pub fn sender_ticks(process: u32) -> u64 {
+    let of = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, rest) = stat.split_once(") ")?;
+        // Fields 14 and 15 of proc(5); the rest begins with the third.
+        let ticks = rest.split(' ').skip(11).take(2).filter_map(|it| it.parse::<u64>().ok());
+        name.contains("udperf-tx").then(|| ticks.sum::<u64>())
+    };
+    fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten().filter_map(of).sum()
+}

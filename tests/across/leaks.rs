@@ -34,11 +34,11 @@ fn preparation(sink: &Sink) -> Vec<u8> {
     let account = relay.stop().sound();
     let seal = Seal::new(None);
     let said = account.messages.iter().filter(|(way, _)| *way == Way::Forward);
-    let requests = said.filter_map(|(_, bytes)| match decode(bytes, &seal).ok()?.body {
+    let mut requests = said.filter_map(|(_, bytes)| match decode(bytes, &seal).ok()?.body {
         Body::Request(body) if body.first() == Some(&PREPARE) => Some(body.to_vec()),
         _ => None,
     });
-    requests.last().expect("a client sets up a cell")
+    requests.next_back().expect("a client sets up a cell")
 }
 
 /// A client of bare control messages.

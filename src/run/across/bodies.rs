@@ -141,7 +141,7 @@ mod tests {
             receivers: 2,
         };
         let paths = vec!["/run/sink.1".to_owned()];
-        let ready = Ready { tag: 64, ports: vec![9], paths, secret: [7; 16] };
+        let ready = Ready { tag: 64, ports: vec![9], paths, source: None, secret: [7; 16] };
         let mut rx = RxHalf { flows: vec![5, 6], workers: vec![11], ..RxHalf::default() };
         for value in 1..40 {
             rx.latency.from_schedule.record(value * value * 1_000);

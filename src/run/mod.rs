@@ -23,7 +23,7 @@ pub mod talk;
 mod usage;
 mod worker;
 
-pub use across::{Alone, Blast, Peer};
+pub use across::{Alone, Blast, Bodies, Peer, read_bodies};
 pub use choose::choose;
 pub use control::Control;
 pub use device::{default_device, device_at, device_towards, source_towards};

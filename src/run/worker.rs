@@ -322,7 +322,7 @@ impl SendJob {
 }
 
 /// The pace of one part of a load.
-fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
+pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
     let arrivals = match load {
         Load::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
         Load::Even(rate) => Arrivals::Even(rate),

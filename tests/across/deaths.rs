@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::nets::Place;
 use crate::proc::{PATIENCE, Proc};
 use crate::relay::{Account, Orders, Relay, Seeded};
-use crate::rig::{NOTICED, Sink, alone, any, blast, still_serves};
+use crate::rig::{NOTICED, Sink, alone, any, blast, moments, soak, still_serves};
 
 /// Datagrams within which everything happens: a second's worth.
 const DATA: u64 = 5_000;
@@ -52,14 +52,20 @@ fn running(sink: &Sink, way: &str, moment: Moment) -> (Relay, Proc) {
 /// Ways to run, by turns.
 const WAYS: [&str; 3] = ["", "--reverse", "--bidir"];
 
+/// Ends that are killed: five, or as many as take about as long as is asked for, at two seconds each
+/// (measured: killing, and serving one more client).
+fn turns() -> u16 {
+    soak().map_or(5, |seconds| (seconds / 2).clamp(5, 100) as u16)
+}
+
 #[test]
 fn a_sink_outlives_its_clients() {
     let _alone = alone();
     let mut sink = Sink::here("");
-    let mut random = Seeded(11);
-    for turn in 0..5 {
+    let mut random = moments();
+    for turn in 0..turns() {
         let moment = Moment::any(&mut random);
-        let (_relay, client) = running(&sink, WAYS[turn % 3], moment);
+        let (_relay, client) = running(&sink, WAYS[usize::from(turn) % 3], moment);
         client.kill9();
         let done = client.finish(PATIENCE);
         assert_eq!(done.signal, Some(9));
@@ -137,10 +143,15 @@ fn at_fixed_port(turn: u16) -> Sink {
 #[test]
 fn a_client_notices_that_its_sink_is_gone() {
     let _alone = alone();
-    let mut random = Seeded(23);
+    let mut random = moments();
+    (0..turns() / 5).for_each(|_| five_are_noticed(&mut random));
+}
+
+/// Kills five sinks.
+fn five_are_noticed(random: &mut Seeded) {
     let mut left = Vec::new();
     for turn in 0..5 {
-        let moment = Moment::any(&mut random);
+        let moment = Moment::any(random);
         let way = WAYS[usize::from(turn) % 3];
         let sink = at_fixed_port(turn);
         let (relay, client) = running(&sink, way, moment);

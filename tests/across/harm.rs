@@ -12,7 +12,7 @@ use crate::rig::{Sink, alone, any, engines, of, only, report};
 const COUNT: u64 = 2_000;
 
 /// What is done, one way: to the first and the last ones, too, whose loss nothing later shows.
-fn list(orders: Orders, way: Way) -> Orders {
+pub fn list(orders: Orders, way: Way) -> Orders {
     let mut orders = orders.every(way, 10, 5, Deed::Drop).every(way, 37, 6, Deed::Repeat(1)).every(
         way,
         41,
@@ -28,7 +28,7 @@ fn list(orders: Orders, way: Way) -> Orders {
 
 /// The report of one direction says what the relay did.
 #[track_caller]
-fn compare(cell: &Value, account: &Account, way: Way, context: &str) {
+pub fn compare(cell: &Value, account: &Account, way: Way, context: &str) {
     let lane = account.lane(way);
     let id = format!("{context}: {lane:?}: {}", cell["ledger"]);
     let n = |name: &str| number(cell, &format!("ledger.{name}"));
@@ -43,7 +43,7 @@ fn compare(cell: &Value, account: &Account, way: Way, context: &str) {
 
 /// The list was done, so that a comparison with it means something.
 #[track_caller]
-fn was_done(account: &Account, way: Way) {
+pub fn was_done(account: &Account, way: Way) {
     let lane = account.lane(way);
     assert_eq!(lane.came, COUNT, "{lane:?}");
     assert!(lane.dropped > 200 && lane.duplicate > 50 && lane.reordered > 40, "{lane:?}");

@@ -6,8 +6,10 @@
 //! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
 //! - `firewall`, `queues`, `places`: the kernel drops and counts
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
-//! - `crowd`: many clients, and many streams
-//! - `deaths`: one end is killed
+//! - `families`: IPv6; `hash`: flows that a hash deals out
+//! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
+//! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
+//! - `leaks`: sessions that are opened and left
 //! - `abuse`: a sink is sent what nobody should send
 //! - `called`: a sink at every address answers from the one that was called
 //! - `clocks`: the two ends have different clocks
@@ -29,8 +31,12 @@ mod clocks;
 mod crowd;
 mod deaths;
 mod doors;
+mod families;
 mod firewall;
+mod flows;
 mod harm;
+mod hash;
+mod leaks;
 mod limits;
 mod nets;
 mod places;
@@ -38,3 +44,4 @@ mod proc;
 mod queues;
 mod relay_itself;
 mod rig;
+mod silenced;

@@ -109,6 +109,21 @@ impl Proc {
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
+    /// How many entries a folder of /proc/PID has.
+    fn entries(&self, name: &str) -> usize {
+        std::fs::read_dir(format!("/proc/{}/{name}", self.child.id())).unwrap().count()
+    }
+
+    /// Threads that it has.
+    pub fn threads(&self) -> usize {
+        self.entries("task")
+    }
+
+    /// Files that it has open.
+    pub fn files(&self) -> usize {
+        self.entries("fd")
+    }
+
     /// Its end, which has to come within `patience`.
     pub fn finish(mut self, patience: Duration) -> Done {
         let end = Instant::now() + patience;

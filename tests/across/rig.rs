@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use crate::common::{cells, number};
 use crate::nets::Place;
 use crate::proc::{Done, PATIENCE, Proc};
+use crate::relay::Seeded;
 
 /// Keeps the tests of this file's program from taking each other's cores: they count every
 /// datagram, and a machine that is too busy drops some.
@@ -145,6 +146,19 @@ pub fn settle(cell: &Value, context: &str) {
     }
 }
 
+/// Of so many sent, all arrived but what was dropped where a kernel counts it, once and in order.
+#[track_caller]
+pub fn clean(cell: &Value, count: u64, context: &str) {
+    let id = format!("{context}: {}", cell["ledger"]);
+    let n = |name: &str| number(cell, &format!("ledger.{name}"));
+    assert_eq!(n("sent"), count, "{id}");
+    assert_eq!(n("received") + located(cell), count, "{id}");
+    for none in ["unaccounted", "duplicate", "late", "reordered", "foreign", "corrupt"] {
+        assert_eq!(n(none), 0, "{id}");
+    }
+    assert!(n("received") > 0, "{id}");
+}
+
 /// A sink still serves: one more client is done with 500 datagrams, all of them received.
 #[track_caller]
 pub fn still_serves(place: &Place, target: SocketAddr) {
@@ -162,3 +176,20 @@ pub fn any(ip: &str) -> SocketAddr {
 /// Within which the other end has to notice that one has vanished. Arbitrary: thrice what the
 /// control protocol is patient for.
 pub const NOTICED: Duration = Duration::from_secs(30);
+
+/// Seconds that tests of long patience are asked for: `UDPERF_SOAK`.
+pub fn soak() -> Option<u64> {
+    let asked = std::env::var("UDPERF_SOAK").ok()?;
+    Some(asked.parse().unwrap_or_else(|error| panic!("UDPERF_SOAK={asked}: {error}")))
+}
+
+/// Moments that no run has had before, so that many runs try many; `UDPERF_SEED` has those of an
+/// earlier one again. What a test says is shown where it fails.
+pub fn moments() -> Seeded {
+    let seed = match std::env::var("UDPERF_SEED") {
+        Ok(asked) => asked.parse().unwrap_or_else(|error| panic!("UDPERF_SEED={asked}: {error}")),
+        Err(_) => SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64),
+    };
+    eprintln!("the same moments again: UDPERF_SEED={seed}");
+    Seeded(seed)
+}

@@ -232,7 +232,16 @@ impl<'a> Work<'a> {
     fn data(&mut self, way: Way, source: usize, bytes: &[u8]) {
         let index = self.lane(way).lane.came;
         let deed = self.orders.deed(way, index);
+        let thins = self.orders.thins(way, bytes);
         let work = self.lane(way);
+        let deed = match thins {
+            None => deed,
+            Some((flow, every)) => {
+                let came = work.thinned.entry(flow).or_default();
+                *came += 1;
+                if (*came - 1).is_multiple_of(every) { Some(Deed::Drop) } else { deed }
+            }
+        };
         work.lane.came += 1;
         match deed {
             Some(Deed::Drop) => {
@@ -319,6 +328,8 @@ impl<'a> Work<'a> {
         let mut account = self.shared.account.lock().unwrap();
         (account.forward, account.back) = (self.forward.lane, self.back.lane);
         account.sources = self.wiring.sources.len();
+        let new = &self.wiring.sources[account.upstream.len()..];
+        account.upstream.extend(new.iter().flat_map(|(_, socket)| socket.local_addr()));
         account.lost_by_relay = self.wiring.drops();
         drop(account);
         self.shared.moved.notify_all();

@@ -2,6 +2,7 @@
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 use udperf::wire;
 
@@ -40,6 +41,7 @@ pub struct Mistreat {
 pub struct Orders {
     listed: HashMap<(Way, u64), Deed>,
     rules: Vec<(Way, u64, u64, Deed)>,
+    thinned: HashMap<(Way, u16), u64>,
     pub how: Option<Mistreat>,
 }
 
@@ -55,9 +57,21 @@ impl Orders {
         self
     }
 
+    /// Drops of one flow the first datagram that comes, and every so many after it; 1: all.
+    pub fn thin(mut self, way: Way, flow: u16, every: u64) -> Self {
+        self.thinned.insert((way, flow), every);
+        self
+    }
+
     pub fn mistreat(mut self, how: Mistreat) -> Self {
         self.how = Some(how);
         self
+    }
+
+    /// How many datagrams of this one's flow there are for one that is dropped.
+    pub fn thins(&self, way: Way, bytes: &[u8]) -> Option<(u16, u64)> {
+        let flow = wire::decode_own(bytes, tag_of(bytes))?.flow;
+        self.thinned.get(&(way, flow)).map(|every| (flow, *every))
     }
 
     pub fn deed(&self, way: Way, index: u64) -> Option<Deed> {
@@ -106,6 +120,8 @@ pub struct Account {
     pub back: Lane,
     /// Source addresses of clients.
     pub sources: usize,
+    /// Where the sink knows them by, in the order they came.
+    pub upstream: Vec<SocketAddr>,
     /// Dropped at its own sockets: an account of a test that has any is worth nothing.
     pub lost_by_relay: u64,
     /// The first control messages, in the order they came.
@@ -168,6 +184,8 @@ pub struct LaneWork {
     pub passed: u64,
     pub held: Vec<Held>,
     pub held_control: Vec<(usize, Vec<u8>)>,
+    /// Datagrams of a flow of which some are dropped.
+    pub thinned: HashMap<u16, u64>,
     /// By source, tag and flow.
     flows: HashMap<(usize, u16, u16), Flow>,
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use udperf::run::read_bodies;
 use udperf::run::rpc::{Answerer, Caller, Event, Limits, Took};
 use udperf::unit::Nanos;
 use udperf::wire::control::{
@@ -29,6 +30,14 @@ pub(crate) fn header(bytes: &[u8]) {
         }
         assert_eq!(again, bytes[..HEADER_LEN]);
     }
+}
+
+/// Any bytes as the body of a control message; whether they were one.
+pub(crate) fn bodies(bytes: &[u8]) -> bool {
+    let read = read_bodies(bytes, Nanos::from_millis(5_000));
+    assert!(!read.agreed || read.asked);
+    assert_eq!(read, read_bodies(bytes, Nanos::from_millis(5_000)));
+    read.asked || read.told
 }
 
 /// Both seals, and both ends of a session that has begun.

@@ -257,7 +257,7 @@ fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
 }
 
 /// Where data go by AF_UNIX: beside the sink's path, and nowhere else.
-fn data_path(target: SocketName, ready: &Ready) -> Option<String> {
+pub(super) fn data_path(target: SocketName, ready: &Ready) -> Option<String> {
     let beside = |path: &&String| {
         let rest = path.strip_prefix(target.path()).and_then(|rest| rest.strip_prefix('.'));
         rest.is_some_and(|rest| !rest.contains('/'))

@@ -3,10 +3,12 @@
 //! - `spec`: what is asked and told; `link`: the line to the sink; `line`: its
 //!   thread, which also compares clocks
 //! - `blast`: the client's end of a cell; `stage`: its phases; `alone`: sending to whoever is there
-//! - `clean`: what the other end says of itself, fit to be printed
+//! - `clean`: what the other end says of itself, fit to be printed; `bodies`: any bytes as what is
+//!   asked and told
 
 mod alone;
 mod blast;
+mod bodies;
 mod clean;
 mod line;
 mod link;
@@ -15,3 +17,4 @@ mod stage;
 
 pub use alone::Alone;
 pub use blast::{Blast, Peer};
+pub use bodies::{Bodies, read_bodies};

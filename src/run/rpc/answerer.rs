@@ -129,6 +129,12 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         self.table.ended()
     }
 
+    /// When the client of a session that is open was heard last.
+    #[must_use]
+    pub fn heard(&self, session: u64) -> Option<Nanos> {
+        self.table.heard(session)
+    }
+
     /// When [`Self::tick`] is wanted next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {

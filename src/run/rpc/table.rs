@@ -68,6 +68,11 @@ impl<A: Copy + Eq + Hash> Table<A> {
         self.open.get_mut(&id)
     }
 
+    /// When this one's client was heard last.
+    pub(super) fn heard(&self, id: u64) -> Option<Nanos> {
+        self.open.get(&id).map(|session| session.heard)
+    }
+
     pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
         let session = Session { from, nonce, heard: now, taken: 0, work: Work::Idle, noted: 0 };
         self.open.insert(id, session);

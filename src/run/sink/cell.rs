@@ -70,6 +70,16 @@ impl Cell {
         }
     }
 
+    /// Whether workers here may be sending.
+    pub(super) fn is_sending(&self) -> bool {
+        self.crew.senders() > 0 && self.phase.is_some()
+    }
+
+    /// Whether a sender here was told that nobody is there, since this was asked last.
+    pub(super) fn take_unreachable(&self) -> bool {
+        self.phase.as_ref().is_some_and(|under| under.tx.take_unreachable())
+    }
+
     /// Stops the senders here.
     pub(super) fn halt(&self) {
         if let Some(under) = &self.phase {

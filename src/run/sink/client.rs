@@ -1,13 +1,17 @@
 //! A session from outside: whose it is, and its thread.
 
-use std::sync::mpsc::Sender;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
 
-use super::session::{Command, Tally};
+use super::home::Home;
+use super::pulse::Pulse;
+use super::session::{Command, House, Session, Tally};
 use crate::clock::Clock;
 use crate::measure::Served;
+use crate::run::RunError;
 use crate::unit::{Nanos, Place};
-use crate::wire::control::CloseReason;
+use crate::wire::control::{CloseReason, Tagger};
 
 /// A client that is here.
 pub(super) struct Client {
@@ -15,10 +19,41 @@ pub(super) struct Client {
     pub(super) came: Nanos,
     /// Without it, the thread ends as soon as it has done what it was told.
     pub(super) commands: Option<Sender<Command>>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) thread: JoinHandle<Tally>,
 }
 
 impl Client {
+    /// Starts the thread of a session, which gives each answer to `reply`.
+    pub(super) fn start(
+        house: &Arc<House>,
+        home: &Arc<Mutex<Home>>,
+        (id, from): (u64, Place),
+        reply: impl Fn(u32, Vec<u8>) + Send + 'static,
+    ) -> Result<Self, RunError> {
+        let (commands, inbox) = mpsc::channel();
+        let shown = Tagger::new(&house.options.secret);
+        let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
+        let came = Clock::Monotonic.now();
+        let pulse = Arc::new(Pulse::at(came));
+        let session = Session {
+            house: Arc::clone(house),
+            home: Arc::clone(home),
+            pulse: Arc::clone(&pulse),
+            from,
+            secret,
+            cell: None,
+            heeding: false,
+            way: Default::default(),
+            served: Tally::default(),
+        };
+        let thread = Builder::new()
+            .name("udperf-session".to_owned())
+            .spawn(move || session.run(&inbox, &reply))
+            .map_err(|source| RunError::Spawn { source })?;
+        Ok(Self { from, came, commands: Some(commands), pulse, thread })
+    }
+
     /// What it came to, once its thread has ended.
     pub(super) fn served(self, why: CloseReason) -> Served {
         let Self { from, came, thread, .. } = self;

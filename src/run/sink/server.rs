@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -15,7 +15,7 @@ use super::client::Client;
 use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
-use super::session::{Command, House, Session, Tally};
+use super::session::{Command, House};
 use crate::clock::Clock;
 use crate::measure::{HostFacts, Served, SinkTally, Strangers};
 use crate::net::{Door, Group, GroupOptions, LARGEST, Unix, UnixName};
@@ -25,7 +25,7 @@ use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
 use crate::sys;
 use crate::unit::{Nanos, Place, SocketName};
-use crate::wire::control::{CloseReason, Tagger};
+use crate::wire::control::CloseReason;
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -174,6 +174,7 @@ impl Server {
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
                 self.see_off(watch);
+                self.let_go();
                 let strangers = self.strangers.glimpse().and(self.others.glimpse());
                 watch(SinkEvent::Tick(self.clients.len(), strangers));
             }
@@ -270,8 +271,9 @@ impl Server {
             }
             Event::Noted { session, note } => {
                 let note = postcard::from_bytes::<ClockNote>(&note);
-                if let Ok(note) = note {
-                    self.command(session, Command::Shift(note.shift_ns));
+                let pulse = self.clients.get(&session).map(|client| &client.pulse);
+                if note.is_ok_and(|note| pulse.is_some_and(|pulse| pulse.shift(note.shift_ns))) {
+                    self.command(session, Command::Shift);
                 }
             }
             Event::Closed { session, why } => {
@@ -292,8 +294,13 @@ impl Server {
 
     /// Ends a session that cannot go on.
     fn fail(&mut self, session: u64) {
-        self.answerer.close(session, CloseReason::Failed, Clock::Monotonic.now(), &mut self.out);
-        self.part(session, CloseReason::Failed);
+        self.end(session, CloseReason::Failed);
+    }
+
+    /// Ends a session from here.
+    fn end(&mut self, session: u64, why: CloseReason) {
+        self.answerer.close(session, why, Clock::Monotonic.now(), &mut self.out);
+        self.part(session, why);
     }
 
     /// Lets a session's thread end by itself: nobody will give it commands any more.
@@ -306,29 +313,25 @@ impl Server {
 
     /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
-        let (commands, inbox) = mpsc::channel();
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
-        let shown = Tagger::new(&self.house.options.secret);
-        let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
-        let session = Session {
-            house: Arc::clone(&self.house),
-            home: Arc::clone(&self.homes[group]),
-            from,
-            secret,
-            cell: None,
-            way: Default::default(),
-            served: Tally::default(),
-        };
         let reply = move |number, body| {
             // The loop outlives its sessions, or nobody waits for the answer any more.
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
         };
-        let thread = Builder::new()
-            .name("udperf-session".to_owned())
-            .spawn(move || session.run(&inbox, &reply))
-            .map_err(|source| RunError::Spawn { source })?;
-        Ok(Client { from, came: Clock::Monotonic.now(), commands: Some(commands), thread })
+        Client::start(&self.house, &self.homes[group], (id, from), reply)
+    }
+
+    /// Ends sessions whose clients are gone, as their hosts say.
+    fn let_go(&mut self) {
+        let now = Clock::Monotonic.now();
+        for (session, client) in &self.clients {
+            self.answerer.heard(*session).into_iter().for_each(|at| client.pulse.heard(at));
+        }
+        let lost = self.clients.iter().filter(|(_, client)| client.pulse.is_lost(now));
+        for session in lost.map(|(session, _)| *session).collect::<Vec<_>>() {
+            self.end(session, CloseReason::Unreachable);
+        }
     }
 
     /// Passes on what sessions have answered.

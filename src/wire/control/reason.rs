@@ -112,6 +112,8 @@ pub enum CloseReason {
     GoingDown,
     /// The server could not do what the client wants.
     Failed,
+    /// The client's host said that nobody is there, and the client was not heard.
+    Unreachable,
     /// A reason that this version has no name for.
     Other(u32),
 }
@@ -125,6 +127,7 @@ impl CloseReason {
             Self::Idle => 1,
             Self::GoingDown => 2,
             Self::Failed => 3,
+            Self::Unreachable => 4,
             Self::Other(code) => code,
         }
     }
@@ -137,6 +140,7 @@ impl CloseReason {
             1 => Self::Idle,
             2 => Self::GoingDown,
             3 => Self::Failed,
+            4 => Self::Unreachable,
             code => Self::Other(code),
         }
     }
@@ -150,6 +154,7 @@ impl fmt::Display for CloseReason {
             Self::Idle => "the sink heard nothing of the client for too long",
             Self::GoingDown => "the sink was stopped",
             Self::Failed => "the sink could not go on; see what it says there",
+            Self::Unreachable => "the client's host said that nobody is there",
             Self::Other(code) => {
                 return write!(f, "the sink closed the session for reason number {code}");
             }
@@ -172,7 +177,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_sentence_of_its_own() {
         let mut all: Vec<_> = (0..9).map(|code| Refusal::from_code(code).to_string()).collect();
-        all.extend((0..5).map(|code| CloseReason::from_code(code).to_string()));
+        all.extend((0..6).map(|code| CloseReason::from_code(code).to_string()));
         let count = all.len();
         all.sort();
         all.dedup();

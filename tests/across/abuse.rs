@@ -157,3 +157,24 @@ fn what_was_recorded_moves_nothing_when_played_again() {
     assert!(came <= went, "{came} bytes came back for {went}");
     sink.end();
 }
+
+/// Files that a sink has open with one client, whatever it asks for. Arbitrary: a listener, a slot,
+/// the duplicates of both, pipes and event queues are some twenty.
+const FILES: usize = 64;
+
+#[test]
+fn many_streams_back_take_no_more_files_and_the_next_are_served() {
+    let _alone = alone();
+    let sink = Sink::here("");
+    let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
+    let words = "-e plain -t 600 -r 5k --reverse -P 10000";
+    let client = blast(&Place::here(), relay.at, words);
+    let came = relay.wait_for(PATIENCE, |account| account.back.came > 100);
+    assert!(came, "{:?}", relay.account());
+    assert!(sink.proc.files() < FILES, "{} files", sink.proc.files());
+    client.interrupt();
+    let report = settled(&client.finish(2 * PATIENCE).expect(130));
+    assert!(number(crate::rig::only(&report), "ledger.sent") > 100);
+    still_serves(&Place::here(), sink.at);
+    sink.end();
+}

@@ -109,6 +109,11 @@ impl Proc {
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Its end, which has to come within `patience`.
     pub fn finish(mut self, patience: Duration) -> Done {
         let end = Instant::now() + patience;

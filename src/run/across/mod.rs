@@ -8,6 +8,7 @@
 mod alone;
 mod blast;
 mod clean;
+mod follow;
 mod line;
 mod link;
 pub(crate) mod spec;

@@ -1,5 +1,6 @@
 //! A session from outside: whose it is, and its thread.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -10,6 +11,7 @@ use super::session::{Command, House, Session, Tally};
 use crate::clock::Clock;
 use crate::measure::Served;
 use crate::run::RunError;
+use crate::run::rpc::Answerer;
 use crate::unit::{Nanos, Place};
 use crate::wire::control::{CloseReason, Tagger};
 
@@ -68,4 +70,14 @@ impl Client {
             why: why.to_string(),
         }
     }
+}
+
+/// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
+pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &Answerer<Place>) -> Vec<u64> {
+    let now = Clock::Monotonic.now();
+    let is_lost = |(session, client): &(&u64, &Client)| {
+        answerer.heard(**session).into_iter().for_each(|at| client.pulse.heard(at));
+        client.pulse.is_lost(now)
+    };
+    clients.iter().filter(is_lost).map(|(session, _)| *session).collect()
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::client::Client;
+use super::client::{Client, lost};
 use super::home::Home;
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
@@ -101,8 +101,9 @@ impl Server {
         let waker =
             Waker::new(poll.registry(), WAKE).map_err(|source| RunError::Wait { source })?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
+        let (own, facts) = (options.clone(), facts.clone());
         let house =
-            House { options: options.clone(), facts: facts.clone(), busy: AtomicUsize::new(0) };
+            House { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
         let mut server = Self {
             house: Arc::new(house),
             homes: Vec::new(),
@@ -308,6 +309,7 @@ impl Server {
         if let Some(mut client) = self.clients.remove(&session) {
             client.commands = None;
             self.leaving.push((client, why));
+            self.answerer.set_leaving(self.leaving.len());
         }
     }
 
@@ -324,12 +326,7 @@ impl Server {
 
     /// Ends sessions whose clients are gone, as their hosts say.
     fn let_go(&mut self) {
-        let now = Clock::Monotonic.now();
-        for (session, client) in &self.clients {
-            self.answerer.heard(*session).into_iter().for_each(|at| client.pulse.heard(at));
-        }
-        let lost = self.clients.iter().filter(|(_, client)| client.pulse.is_lost(now));
-        for session in lost.map(|(session, _)| *session).collect::<Vec<_>>() {
+        for session in lost(&self.clients, &self.answerer) {
             self.end(session, CloseReason::Unreachable);
         }
     }
@@ -358,7 +355,9 @@ impl Server {
     fn see_off(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
         // One that has not ended yet may still wait for workers, and nobody shall wait for it.
         let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
-        for (client, why) in self.leaving.extract_if(.., ended).collect::<Vec<_>>() {
+        let gone: Vec<_> = self.leaving.extract_if(.., ended).collect();
+        self.answerer.set_leaving(self.leaving.len());
+        for (client, why) in gone {
             let served = client.served(why);
             watch(SinkEvent::Closed(&served));
             if self.served.len() < MOST_SERVED {

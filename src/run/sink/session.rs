@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::cell::Cell;
 use super::home::Home;
 use super::options::SinkOptions;
@@ -14,11 +15,11 @@ use super::pulse::Pulse;
 use crate::clock::Clock;
 use crate::measure::{Device, HostFacts};
 use crate::net::Slot;
-use crate::plan::Limit;
+use crate::plan::{Limit, Load};
 use crate::run::RunError;
 use crate::run::across::spec::{Ask, Ended, Halves, PeerFacts, PhaseSpec, Told};
 use crate::sys;
-use crate::unit::{Nanos, Place};
+use crate::unit::{Nanos, PacketRate, Place, show_pps};
 
 /// How often a session that sends looks whether its client is still there; arbitrary, seldom enough
 /// not to disturb.
@@ -44,6 +45,8 @@ pub(super) struct House {
     pub(super) facts: HostFacts,
     /// Receivers that run now, of all sessions.
     pub(super) busy: AtomicUsize,
+    /// What they may take together.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// One client.
@@ -206,10 +209,23 @@ impl Session {
     }
 
     fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
-        match &mut self.cell {
-            Some(cell) => cell.finish(ended),
-            None => Ok(Told::Refused("there is no cell to finish".into())),
+        let Some(cell) = &mut self.cell else {
+            return Ok(Told::Refused("there is no cell to finish".into()));
+        };
+        let began = cell.began();
+        let told = cell.finish(ended)?;
+        if let Told::Finished(there) = &told
+            && let Some((most, began)) = self.house.options.max_rate.zip(began)
+        {
+            let time = Nanos(sys::monotonic_ns()) - began;
+            if there.received as f64 > allowed(most, cell.spec.load, time) {
+                self.put_down();
+                let most = show_pps(most.pps());
+                let why = format!("more came than its --max-rate of {most} allows");
+                return Ok(Told::Refused(why));
+            }
         }
+        Ok(told)
     }
 
     fn collect(&mut self) -> Result<Told, RunError> {
@@ -217,8 +233,9 @@ impl Session {
             return Ok(Told::Refused("there is no cell to hand over".into()));
         };
         cell.abandon();
-        let Cell { crew, slot, seen, .. } = cell;
+        let Cell { crew, slot, seen, taken, .. } = cell;
         let collected = crew.collect("sink");
+        drop(taken);
         self.give_back(&slot);
         let (tx, rx) = collected?;
         let mut halves = Halves { tx, rx };
@@ -237,9 +254,10 @@ impl Session {
         self.heed(false);
         if let Some(mut cell) = self.cell.take() {
             cell.abandon();
-            let Cell { crew, slot, .. } = cell;
+            let Cell { crew, slot, taken, .. } = cell;
             // What went wrong has been told.
             let _ = crew.collect("sink");
+            drop(taken);
             self.give_back(&slot);
         }
     }
@@ -247,5 +265,28 @@ impl Session {
     pub(super) fn give_back(&self, slot: &Slot) {
         self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
         self.home().give_back(slot.number, slot.phase);
+    }
+}
+
+/// The most datagrams that may have come of a load within this time, whatever was declared: a burst
+/// more than the rate has, and 1 % for clocks and for what is cut at both ends. Arbitrary.
+fn allowed(most: PacketRate, load: Load, time: Nanos) -> f64 {
+    let burst = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+    most.pps() * time.0 as f64 / 1e9 * 1.01 + burst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_is_held_against_the_limit_and_not_against_what_was_declared() {
+        let rate = |pps: f64| PacketRate::from_pps(pps).unwrap();
+        let (most, time) = (rate(1_000.0), Nanos::from_millis(10_000));
+        for declared in [Load::FlatOut, Load::Even(rate(1.0))] {
+            let allowed = allowed(most, declared, time);
+            assert!((10_001.0..10_200.0).contains(&allowed), "{allowed}");
+        }
+        assert!(allowed(most, Load::Burst(most, 5_000), Nanos::ZERO) >= 5_000.0);
     }
 }

@@ -8,7 +8,7 @@ use super::cell::Cell;
 use super::home::Home;
 use super::session::Session;
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
-use crate::net::{Slot, Udp, UnixFile};
+use crate::net::{Slot, UnixFile};
 use crate::plan::{IpOptions, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ready, Told};
@@ -56,6 +56,11 @@ impl Session {
         if spec.ways.reverse && matches!(*self.home(), Home::Unix { .. }) {
             return Ok(Told::Refused("by AF_UNIX it only receives; leave --reverse away".into()));
         }
+        let receivers = self.home().receivers(self.house.options.threads);
+        let taken = match self.house.budget.take(&spec, receivers.into()) {
+            Ok(taken) => taken,
+            Err(why) => return Ok(Told::Refused(why)),
+        };
         let slot = self.home().take_slot(buffer)?;
         let mut crew = Crew::new(spec.streams, None);
         self.house.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
@@ -77,7 +82,7 @@ impl Session {
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ports = slot.port.into_iter().collect();
         let ready = Ready { tag, ports, paths, secret: self.secret };
-        self.cell = Some(Cell { spec, crew, slot, file, targets, phase: None, seen: None });
+        self.cell = Some(Cell { spec, crew, slot, taken, file, targets, phase: None, seen: None });
         Ok(Told::Ready(ready))
     }
 
@@ -90,10 +95,11 @@ impl Session {
         buffer: usize,
     ) -> Result<(Vec<String>, Option<UnixFile>), RunError> {
         let (given, paths, file) = self.home().open(slot, buffer)?;
+        let of = if spec.by_hash { 1 } else { given.len() };
         for (worker, given) in given.into_iter().enumerate() {
             let common = self.share(Role::Receiver, spec, worker, slot, 0..spec.streams);
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
-            let share = RxShare { common, engine, stamps, across: true };
+            let share = RxShare { common, engine, stamps, across: true, of };
             crew.add_receiver(share, Some(given))?;
         }
         Ok((paths, file))
@@ -184,7 +190,8 @@ impl Session {
             let flows = first as u16..end as u16;
             let socket = &cell.slot.sockets[worker % cell.slot.sockets.len()];
             socket.report_queue_drops()?;
-            let given: Result<Vec<Udp>, _> = flows.clone().map(|_| socket.duplicate()).collect();
+            // One handle for all flows: they leave by the same port anyway.
+            let given = socket.duplicate()?;
             let share = TxShare {
                 common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),
                 engine: cell.spec.engine.tx,
@@ -199,7 +206,7 @@ impl Session {
                     && of <= cell.slot.sockets.len(),
             };
             let Some(target) = target else { continue };
-            cell.crew.add_sender(share, target, given?)?;
+            cell.crew.add_sender(share, target, Some(given))?;
         }
         Ok(())
     }

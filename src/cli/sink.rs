@@ -13,6 +13,7 @@ use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
 use super::target::file;
 use crate::measure::Glimpse;
+use crate::net::steer::MOST_SLOTS;
 use crate::net::{NetError, Options, Udp, UnixName};
 use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
@@ -61,6 +62,14 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
 fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> {
     if args.threads == 0 || args.max_clients == 0 {
         let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
+        return Err(CliError::Contradiction(why));
+    }
+    if args.max_clients > MOST_SLOTS {
+        let why = format!(
+            "--max-clients {} is more than the tags of datagrams tell apart; give at most \
+             {MOST_SLOTS}",
+            args.max_clients
+        );
         return Err(CliError::Contradiction(why));
     }
     let max_rate = match args.max_rate {

@@ -50,8 +50,18 @@ impl Default for Window {
 }
 
 impl Window {
+    /// Of a flow that cannot come: it takes no memory, and whatever comes all the same is late.
+    #[must_use]
+    // cold: set-up
+    pub fn closed() -> Self {
+        Self { next: u64::MAX, written: u64::MAX, bits: Box::default() }
+    }
+
     /// Forgets all, for the next phase.
     pub fn reset(&mut self) {
+        if self.bits.is_empty() {
+            return;
+        }
         // One whose numbers were all in line never wrote a bit, and keeps its pages unmapped.
         if self.written > 0 {
             self.bits.fill(0);
@@ -164,6 +174,15 @@ mod tests {
         assert_eq!(window.arrive(5), Fate::Reordered(WINDOW - 1));
         assert_eq!(window.arrive(5), Fate::Duplicate);
         assert_eq!(window.arrive(1 << 40), Fate::Implausible);
+    }
+
+    #[test]
+    fn a_closed_one_takes_nothing() {
+        let mut window = Window::closed();
+        for sequence in [0, 1, 5, WINDOW, (1 << 48) - 1, 0] {
+            assert_eq!(window.arrive(sequence), Fate::Late, "{sequence}");
+            window.reset();
+        }
     }
 
     #[test]

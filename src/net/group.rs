@@ -14,7 +14,8 @@
 //! net/ipv4/udp.c). One that heeds such errors keeps them in its receive buffer until they are read
 //! ([`Options`] ask for that, as queue drops are told the same way): it would fill up with what
 //! others caused, until nothing else finds room. So these heed none, except where a slot's sender
-//! asks for it ([`Udp::report_queue_drops`]) and reads them while the slot is taken.
+//! asks for it ([`Udp::report_queue_drops`]) and reads them while the slot is taken, and for the
+//! short while in which somebody looks for them ([`Group::heed`]).
 
 use std::collections::VecDeque;
 use std::io;
@@ -227,6 +228,38 @@ impl Group {
         let _ = self.steer_to(taken.unwrap_or(0).into());
     }
 
+    /// Has listeners and free slots keep what the network sends back, or not any more. As long as
+    /// they do, [`Self::refused`] must be asked often: see above.
+    pub fn heed(&self, on: bool) {
+        for socket in self.idle() {
+            let ipv6 = self.local.is_ipv6();
+            // What does not take tells nothing: whoever looks finds nothing.
+            let _ = match on {
+                true => sys::report_queue_drops(socket, ipv6),
+                false => sys::heed_no_errors(socket, ipv6),
+            };
+        }
+    }
+
+    /// Whether something came back since [`Self::heed`] of what was sent to one of these.
+    #[must_use]
+    pub fn refused(&self, peers: &[SocketAddr]) -> bool {
+        let mut found = false;
+        for socket in self.idle() {
+            sys::take_refused_peers(socket, |peer, _| {
+                let like = |one: &SocketAddr| peer.is_some_and(|peer| same(peer, *one));
+                found |= peers.iter().any(like);
+            });
+        }
+        found
+    }
+
+    /// Sockets whose errors nobody else reads.
+    fn idle(&self) -> impl Iterator<Item = &Socket> {
+        let free = self.free.iter().filter_map(|&number| self.slots.get(usize::from(number) - 1));
+        self.listeners.iter().chain(free.flatten())
+    }
+
     /// Has the system steer to so many slots.
     fn steer_to(&mut self, slots: usize) -> io::Result<()> {
         if self.steers && slots != self.attached {
@@ -321,6 +354,11 @@ fn unbound(options: &Options) -> Result<Socket, SocketError> {
         socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
     }
     Ok(socket)
+}
+
+/// Whether both are the same address and port, on whichever link.
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    (one.ip(), one.port()) == (other.ip(), other.port())
 }
 
 /// SO_RCVBUF as granted, in bytes; as good as without end where the system does not say.

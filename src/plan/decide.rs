@@ -120,7 +120,7 @@ impl Plan {
                     common.bind.set_ip(self.scenario.to.unwrap_or(self.scenario.bind));
                     common.netns.clone_from(&self.scenario.to_netns);
                 }
-                RxShare { common, engine: cell.engine.rx, stamps, across: false }
+                RxShare { common, engine: cell.engine.rx, stamps, across: false, of: 1 }
             })
             .collect()
     }

@@ -115,6 +115,8 @@ pub struct RxShare {
     pub stamps: bool,
     /// Whether the senders are on another host, with another clock.
     pub across: bool,
+    /// Among how many receivers these flows go in turn; 1: any of them may come to this one.
+    pub of: usize,
 }
 
 /// What a worker needs that asks, and hears at the same ports.

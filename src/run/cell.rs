@@ -95,7 +95,7 @@ fn start(
     }
     for (share, addr) in plan.tx_shares(cell, load).into_iter().zip(addrs) {
         let to = addr.unwrap_or(share.common.bind);
-        crew.add_sender(share, to, Vec::new())?;
+        crew.add_sender(share, to, None)?;
     }
     Ok(())
 }

@@ -98,13 +98,13 @@ impl Crew {
         self.await_ready()
     }
 
-    /// Starts a sender to this address, on the sockets given, one a flow, or on its own, and waits
-    /// until it is set up.
+    /// Starts a sender to this address, on the socket given, which all its flows share, or on its
+    /// own, one a flow, and waits until it is set up.
     pub(crate) fn add_sender(
         &mut self,
         share: TxShare,
         to: SocketAddr,
-        given: Vec<Udp>,
+        given: Option<Udp>,
     ) -> Result<(), RunError> {
         let link = Arc::clone(&self.link);
         let name = format!("udperf-tx-{}", share.common.worker);

@@ -35,8 +35,8 @@ impl From<Udp> for Given {
 pub(crate) struct Outlet {
     /// Where to; without meaning to AF_UNIX.
     pub(crate) to: SocketAddr,
-    /// Sockets to use, one a flow; what is missing is opened.
-    pub(crate) given: Vec<Udp>,
+    /// The socket that all flows share; `None`: one is opened for each.
+    pub(crate) given: Option<Udp>,
     /// Local ports for those that are opened; `None`: any free ones.
     pub(crate) ports: Option<Ports>,
 }
@@ -154,7 +154,7 @@ pub(crate) const NULL_TAG: u16 = 0x4E75;
 
 /// A sender's sockets.
 struct Flows<S: Datagram> {
-    /// One a flow.
+    /// One a flow, or one for all.
     sockets: Vec<S>,
     /// Where to send; `None`: they are connected.
     to: Option<S::Address>,
@@ -168,9 +168,11 @@ fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows<UdpSocket>, NetEr
     let Outlet { to, given, ports } = outlet;
     let multicast = to.ip().is_multicast();
     let options = Options { ports, multicast, ..options(&share.common) };
-    let missing = share.common.flows.len().saturating_sub(given.len());
-    let mut udps: Vec<Udp> = (0..missing).map(|_| Udp::open(&options)).collect::<Result<_, _>>()?;
-    udps.extend(given);
+    let open = |_| Udp::open(&options);
+    let udps: Vec<Udp> = match given {
+        Some(shared) => vec![shared],
+        None => (0..share.common.flows.len()).map(open).collect::<Result<_, _>>()?,
+    };
     if share.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
     }

@@ -11,6 +11,7 @@ mod device;
 mod dispatch;
 mod echo;
 mod exchange;
+mod flow;
 mod probe;
 mod receive;
 pub mod rpc;

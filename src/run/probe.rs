@@ -1,9 +1,9 @@
 //! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
 
 use super::control::Control;
+use super::flow::RxFlow;
 use crate::measure::{
     Fate, Jitter, Latency, OneWay, RX_SAMPLES, RxSample, RxTally, STALL_THRESHOLD, StallMeter,
-    Window,
 };
 use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
@@ -26,15 +26,6 @@ const CLOCK_SLACK_NS: u64 = 1_000;
 /// The same where the sender has another clock: what is known of it must not decide over fates.
 /// Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
-
-/// One flow as its receiver sees it.
-#[derive(Debug, Default)]
-struct RxFlow {
-    window: Window,
-    jitter: Jitter,
-    /// Each sequence number once.
-    received: u64,
-}
 
 /// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
 /// and so of the same latency: each is looked at, and all are counted at once.
@@ -106,11 +97,19 @@ impl Probe {
     #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
+        Self::in_turn(first_flow, flows, size, (0, 1))
+    }
+
+    /// The same for the receiver of this number, of so many, among which flows go in turn: those of
+    /// others take no memory here.
+    #[must_use]
+    // cold: once for each receiver, before the barrier
+    pub fn in_turn(first_flow: u16, flows: usize, size: PayloadSize, turn: (usize, usize)) -> Self {
         Self {
             tag: 0,
             former_tag: 0,
             first_flow,
-            flows: (0..flows).map(|_| RxFlow::default()).collect(),
+            flows: RxFlow::in_turn(flows, turn),
             size,
             slack_ns: CLOCK_SLACK_NS,
             bias: Nanos::ZERO,

@@ -6,7 +6,7 @@
 
 use crate::measure::{TX_SAMPLES, TxSample};
 use crate::net::Datagram;
-use crate::net::engine::{Push, Tx};
+use crate::net::engine::{Push, Tx, socket_of};
 use crate::sys::{self, SendError};
 use crate::unit::Nanos;
 use crate::wire;
@@ -122,7 +122,7 @@ impl Sampler {
                     departure: now,
                     stamp: Nanos::ZERO,
                 };
-                if let Some(socket) = tx.sockets().get(ready) {
+                if let Some(socket) = socket_of(tx.sockets(), ready) {
                     drop(sys::stamp_sends(socket, false));
                 }
                 self.look(tx, ready, complete.then_some(sample), now);
@@ -149,9 +149,7 @@ impl Sampler {
     /// Has the batch after this one stamped, where there is room for it.
     fn prepare<T: Tx>(&mut self, tx: &mut T, batch: &Batch) {
         let ready = self.taken.len() < self.taken.capacity()
-            && tx
-                .sockets()
-                .get(batch.next_flow)
+            && socket_of(tx.sockets(), batch.next_flow)
                 .is_some_and(|socket| sys::stamp_sends(socket, true).is_ok());
         self.step = if ready { Step::Sample(batch.next_flow) } else { Step::Prepare };
         self.at = if ready { Nanos::ZERO } else { Nanos::NEVER };
@@ -159,7 +157,7 @@ impl Sampler {
 
     /// Reads the queue of errors, and takes the sample if its stamp is there.
     fn look<T: Tx>(&mut self, tx: &mut T, flow: usize, sample: Option<TxSample>, now: Nanos) {
-        let Some(socket) = tx.sockets().get(flow) else {
+        let Some(socket) = socket_of(tx.sockets(), flow) else {
             return self.rest(now);
         };
         let refusal = sys::take_pending_refusal(socket);

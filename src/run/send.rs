@@ -4,7 +4,7 @@ use super::control::Control;
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
-use crate::net::engine::{Push, Tx};
+use crate::net::engine::{Push, Tx, socket_of};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::SendError;
@@ -15,8 +15,9 @@ use crate::wire::{Header, encode, encode_lag};
 const STUCK: Nanos = Nanos::from_millis(2_000);
 
 /// How far apart words that nobody is there still make a row. Arbitrary; a host says so about once
-/// a second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation).
-const SAME_ROW: Nanos = Nanos::from_millis(1_500);
+/// a second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). Where
+/// less is sent than that, two mean gaps.
+pub(super) const SAME_ROW: Nanos = Nanos::from_millis(1_500);
 
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub struct SendJob {
     pub refused_since: Option<Nanos>,
     /// The first and the latest of a row of refusals as unreachable, for giving up.
     pub unreachable: Option<(Nanos, Nanos)>,
+    /// How far apart those may be.
+    pub same_row: Nanos,
     /// Whether it gave up.
     pub stuck: bool,
     /// What is timed leg by leg.
@@ -162,7 +165,7 @@ pub(super) fn step<T: Tx, S: Stamp>(
     if push.error == Some(SendError::Unreachable) {
         control.sender_unreachable();
         // Told now. What is left in the queue takes room of the socket's receive buffer.
-        if let Some(socket) = tx.sockets().get(flow) {
+        if let Some(socket) = socket_of(tx.sockets(), flow) {
             socket.take_queued_refusal();
         }
     }
@@ -260,7 +263,7 @@ impl SendJob {
         if self.heeds_unreachable {
             let (first, latest) = self.unreachable.unwrap_or((now, now));
             // What is sent between two such words says nothing: it goes the same way.
-            let first = if now.since(latest) > SAME_ROW { now } else { first };
+            let first = if now.since(latest) > self.same_row { now } else { first };
             self.unreachable = Some((first, now));
             self.stuck |= now.since(first) > STUCK;
         }

@@ -10,7 +10,7 @@ use super::control::Control;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
-use super::send::{SendJob, send};
+use super::send::{SAME_ROW, SendJob, send};
 use super::usage::Meter;
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
@@ -24,6 +24,10 @@ use crate::unit::Nanos;
 /// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
 /// 60 µs on the reference machine, measured).
 const EARLY: Nanos = Nanos::from_micros(200);
+
+/// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
+/// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
+const LOOK: Nanos = Nanos::from_millis(100);
 
 /// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
 pub(crate) const TIMER_SLACK_NS: u64 = 1;
@@ -121,7 +125,7 @@ pub(crate) fn send_phases<T: Tx>(
         waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
         let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
-        job.await_epoch();
+        job.await_epoch(&phase.control);
         let before = meter.read();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
@@ -163,6 +167,22 @@ impl Drop for SenderDone<'_> {
     }
 }
 
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long before,
+/// now.
+fn sleep_until_eve(epoch: Nanos, control: &Control) -> Nanos {
+    let eve = epoch - EARLY;
+    loop {
+        let now = Nanos(sys::monotonic_ns());
+        if now >= eve {
+            return epoch;
+        }
+        if control.stopped() {
+            return now;
+        }
+        sys::sleep_until_ns(eve.min(now + LOOK).0);
+    }
+}
+
 /// Leads a receiver through its phases.
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
@@ -171,10 +191,15 @@ pub(crate) fn receive_phases<R: Rx>(
     buffer: Option<u64>,
     line: &Line,
 ) -> Result<RxHalf, NetError> {
-    let RxShare { across, stamps, .. } = *share;
+    let RxShare { across, stamps, of, .. } = *share;
     let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
-    let probe = Probe::new(share.flows.start, share.flows.len(), share.size);
+    let probe = Probe::in_turn(
+        share.flows.start,
+        share.flows.len(),
+        share.size,
+        (share.worker % of.max(1), of),
+    );
     let probe = if across { probe.across() } else { probe };
     let mut probe = if stamps { probe.sampling() } else { probe };
     let mut job = ReceiveJob {
@@ -190,12 +215,12 @@ pub(crate) fn receive_phases<R: Rx>(
     job.drops.restart(&mut rx);
     let _ = line.events.send(Event::Ready(local));
     while let Ok(phase) = line.orders.recv() {
-        job.epoch = phase.epoch;
         rx.restart();
         waiter.restart();
         probe.set_bias(phase.control.bias());
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
-        sys::sleep_until_ns((phase.epoch - EARLY).0);
+        // One that was stopped before it began is over for whoever counts from now on.
+        job.epoch = sleep_until_eve(phase.epoch, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
@@ -250,6 +275,7 @@ impl SendJob {
             departed: None,
             refused_since: None,
             unreachable: None,
+            same_row: SAME_ROW,
             stuck: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
             sampler: Sampler::new(
@@ -259,10 +285,10 @@ impl SendJob {
         }
     }
 
-    /// Returns at the moment the phase begins.
-    pub(super) fn await_epoch(&self) {
-        sys::sleep_until_ns((self.epoch - EARLY).0);
-        while self.clock.now() < self.epoch {
+    /// Returns at the moment the phase begins, or where it is stopped before.
+    pub(super) fn await_epoch(&self, control: &Control) {
+        sleep_until_eve(self.epoch, control);
+        while self.clock.now() < self.epoch && !control.stopped() {
             std::hint::spin_loop();
         }
     }
@@ -310,6 +336,8 @@ impl SendJob {
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
         self.unreachable = None;
+        let gap = mean_gap(phase.load, of);
+        self.same_row = SAME_ROW.max(gap + gap);
         let planned_end = match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.
@@ -319,6 +347,12 @@ impl SendJob {
         self.sampler.start(phase.epoch, planned_end);
         planned_end
     }
+}
+
+/// How far apart departures are on average, of one of so many parts of a load.
+fn mean_gap(load: Load, of: u64) -> Nanos {
+    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+    Nanos(load.mean_pps().map_or(0.0, |pps| group * 1e9 * of as f64 / pps) as u64)
 }
 
 /// The pace of one part of a load.
@@ -331,8 +365,6 @@ pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
         Load::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
-    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
-    let mean_gap = load.mean_pps().map_or(0.0, |pps| group * 1e9 * part.of as f64 / pps);
-    let bound = catch_up(Nanos(mean_gap as u64));
+    let bound = catch_up(mean_gap(load, part.of));
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
 }

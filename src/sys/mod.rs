@@ -19,7 +19,7 @@
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
 //! | [`report_queue_drops`], [`heed_no_errors`], [`forbid_fragments`] | what socket2 lacks |
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
-//! | [`take_queued_refusals`] | how many came back |
+//! | [`take_queued_refusals`], [`take_refused_peers`] | how many came back, and of whom |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
 //! | [`ReplyBatch`], [`tell_local`] | answers to whoever sent, from where they were sent to |
@@ -68,8 +68,8 @@ pub use imp::{
     refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_affinity,
     set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro,
     set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, take_queued_refusals, take_send_stamp, tell_local, thread_cpu_ns,
-    udp_counters, wait_readable, wait_writable,
+    take_queued_refusal, take_queued_refusals, take_refused_peers, take_send_stamp, tell_local,
+    thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.

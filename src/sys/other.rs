@@ -218,6 +218,9 @@ pub fn take_queued_refusals<S>(_socket: &S) -> (u64, Option<SendError>) {
     (0, None)
 }
 
+/// Nothing is queued here.
+pub fn take_refused_peers<S>(_socket: &S, _note: impl FnMut(Option<SocketAddr>, SendError)) {}
+
 /// Nanoseconds of the system's calendar clock.
 #[must_use]
 pub fn realtime_ns() -> u64 {

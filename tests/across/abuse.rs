@@ -1,6 +1,6 @@
 //! A sink is sent what nobody should send: random bytes, and recorded control, cut, changed and
-//! repeated, from where it came and from elsewhere. It has to live, to answer with no more bytes than it got, to keep its size, and to
-//! serve its clients all the while.
+//! repeated, from where it came and from elsewhere. It has to live, to answer with no more bytes
+//! than it got, to keep its size, and to serve its clients all the while.
 
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,7 +12,7 @@ use crate::common::number;
 use crate::nets::Place;
 use crate::proc::PATIENCE;
 use crate::relay::{Orders, Relay, Seeded, Way};
-use crate::rig::{Sink, alone, any, blast, located, only, report, settled, soak};
+use crate::rig::{Sink, alone, any, blast, located, only, report, settled, soak, still_serves};
 
 /// How much a sink may grow by abuse, in KiB. Arbitrary: a leak of a hundred bytes a datagram is
 /// several times as much within seconds.
@@ -232,4 +232,25 @@ fn what_was_recorded_moves_nothing_when_played_again() {
         let cells = document["clients"].as_array().unwrap().iter().map(|one| number(one, "cells"));
         assert_eq!(cells.collect::<Vec<_>>(), vec![1; 2 + sources], "{}", document["clients"]);
     }
+}
+
+/// Files that a sink has open with one client, whatever it asks for. Arbitrary: a listener, a slot,
+/// the duplicates of both, pipes and event queues are some twenty.
+const FILES: usize = 64;
+
+#[test]
+fn many_streams_back_take_no_more_files_and_the_next_are_served() {
+    let _alone = alone();
+    let sink = Sink::here("");
+    let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
+    let words = "-e plain -t 600 -r 5k --reverse -P 10000";
+    let client = blast(&Place::here(), relay.at, words);
+    let came = relay.wait_for(PATIENCE, |account| account.back.came > 100);
+    assert!(came, "{:?}", relay.account());
+    assert!(sink.proc.files() < FILES, "{} files", sink.proc.files());
+    client.interrupt();
+    let report = settled(&client.finish(2 * PATIENCE).expect(130));
+    assert!(number(only(&report), "ledger.sent") > 100);
+    still_serves(&Place::here(), sink.at);
+    sink.end();
 }

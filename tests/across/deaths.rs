@@ -108,6 +108,41 @@ fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
 }
 
 #[test]
+fn a_sink_stops_sending_to_a_client_whose_host_says_that_it_is_gone() {
+    let _alone = alone();
+    let sink = Sink::here("-J --max-clients 1");
+    // What comes back goes to a socket that the client's port decides, another one each time.
+    const ROUNDS: usize = 4;
+    for round in 0..ROUNDS {
+        let (relay, client) = running(&sink, WAYS[1 + round % 2], Moment::Data(10));
+        client.kill9();
+        drop((relay, client));
+        until_free(&sink);
+    }
+    let report = sink.end().document();
+    let clients = report["clients"].as_array().unwrap();
+    let gone = |client: &&serde_json::Value| {
+        assert_ne!(client["why"], "the sink heard nothing of the client for too long");
+        client["why"] == "the client's host said that nobody is there"
+    };
+    assert_eq!(clients.iter().filter(gone).count(), ROUNDS, "{clients:?}");
+}
+
+/// Waits until a sink that takes one client has let go of the one before.
+#[track_caller]
+fn until_free(sink: &Sink) {
+    let end = Instant::now() + NOTICED;
+    loop {
+        let done = blast(&Place::here(), sink.at, "-e plain -n 10 -r 1k").finish(NOTICED);
+        if done.code == Some(0) {
+            return;
+        }
+        done.expect_error(&[]);
+        assert!(Instant::now() < end, "still busy with the dead: {done:?}");
+    }
+}
+
+#[test]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     let _alone = alone();
     let sink = Sink::here("--max-clients 1");
@@ -115,15 +150,7 @@ fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     client.kill9();
     drop(client);
     // The sink gives up its client some time after its silence: until then it is busy, and says so.
-    let end = Instant::now() + NOTICED;
-    loop {
-        let done = blast(&Place::here(), sink.at, "-e plain -n 10 -r 1k").finish(NOTICED);
-        if done.code == Some(0) {
-            break;
-        }
-        done.expect_error(&[]);
-        assert!(Instant::now() < end, "still busy with the dead: {done:?}");
-    }
+    until_free(&sink);
     drop(relay);
     sink.end();
 }

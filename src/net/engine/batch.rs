@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::inbox::Inbox;
 use super::plain::SLACK;
-use super::{Datagram, Pull, Push, Rx, Sent, Tx, len_at, lens, send};
+use super::{Datagram, Pull, Push, Rx, Sent, Tx, len_at, lens, place, send};
 use crate::sys::{self, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -27,7 +27,7 @@ pub struct BatchTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> BatchTx<S> {
-    /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once.
     #[must_use]
     // cold: set-up
@@ -70,7 +70,8 @@ impl<S: Datagram> Tx for BatchTx<S> {
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let (socket, size, lens) = (&self.sockets[flow], self.size, &self.lens);
+        let (socket, size, lens) =
+            (&self.sockets[place(&self.sockets, flow)], self.size, &self.lens);
         let slots = self.arena.slots().take(count).enumerate();
         let payloads = slots.map(|(at, slot)| &slot[..len_at(lens, at, size, first_sequence)]);
         let Sent { left, refused, error, syscalls } =

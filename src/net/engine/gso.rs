@@ -6,7 +6,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Datagram, Push, SEGMENTS, Segments, Sent, Tx, send};
+use super::{Datagram, Push, SEGMENTS, Segments, Sent, Tx, place, send};
 use crate::sys::{self, SendBatch};
 use crate::unit::PayloadSize;
 
@@ -34,7 +34,7 @@ pub struct GsoTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> GsoTx<S> {
-    /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once. Datagrams of mixed sizes cannot share a
     /// super-packet, and each leaves alone.
     ///
@@ -103,7 +103,7 @@ impl<S: Datagram> Tx for GsoTx<S> {
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let (socket, segments) = (&self.sockets[flow], self.segments.now);
+        let (socket, segments) = (&self.sockets[place(&self.sockets, flow)], self.segments.now);
         let packets = count.div_ceil(segments);
         // All hold as many, but for the last.
         let held = |index: usize| segments.min(count - index * segments);

@@ -117,7 +117,7 @@ pub trait Tx {
     /// Takes back slots that have left, where the kernel borrows them.
     fn reclaim(&mut self) {}
 
-    /// The sockets by flow, for waiting; none where there are none.
+    /// The sockets by flow, or the one of all, for waiting; none where there are none.
     fn sockets(&mut self) -> &mut [Self::Socket] {
         &mut []
     }
@@ -189,6 +189,18 @@ fn send<'a>(
             Sent { refused, error, syscalls: 1, ..Sent::default() }
         }
     }
+}
+
+/// Where the socket of a flow is: each has its own, or all share the first.
+#[inline]
+pub(crate) const fn place<S>(sockets: &[S], flow: usize) -> usize {
+    if flow < sockets.len() { flow } else { 0 }
+}
+
+/// The socket of a flow, where there is one.
+#[inline]
+pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
+    sockets.get(place(sockets, flow))
 }
 
 /// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that

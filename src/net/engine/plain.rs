@@ -5,7 +5,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Datagram, Pull, Push, Rx, Tx, len_at, lens, nothing};
+use super::{Datagram, Pull, Push, Rx, Tx, len_at, lens, nothing, place};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -35,7 +35,7 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> PlainTx<S> {
-    /// Sends on these sockets, one a flow; to `to`, or where they are connected. `fill` writes the
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected. `fill` writes the
     /// payload, once.
     #[must_use]
     // cold: set-up
@@ -76,7 +76,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
-        let socket = &self.sockets[flow];
+        let socket = &self.sockets[place(&self.sockets, flow)];
         let mut push = Push::default();
         for (at, slot) in self.arena.slots().take(count).enumerate() {
             let payload = &slot[..len_at(&self.lens, at, self.size, first_sequence)];

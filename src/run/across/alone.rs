@@ -63,7 +63,7 @@ impl Bed for Alone {
     ) -> Result<Vec<Part>, RunError> {
         let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
         for share in plan.tx_shares(cell, load) {
-            crew.add_sender(share, self.target, Vec::new())?;
+            crew.add_sender(share, self.target, None)?;
         }
         if plan.scenario.warmup > Nanos::ZERO {
             self.phase(&crew, Limit::Time(plan.scenario.warmup), load, stop, tick)?;

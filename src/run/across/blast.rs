@@ -150,7 +150,7 @@ impl Blast {
         if spec.ways.forward {
             for mut share in plan.tx_shares(cell, load) {
                 share.common.unix.clone_from(&path);
-                crew.add_sender(share, target, Vec::new())?;
+                crew.add_sender(share, target, None)?;
             }
         }
         Ok(Stage { blast: self, spec, crew, tag: ready.tag, load })

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::follow::Follow;
 use super::spec::ClockNote;
 use crate::clock::{Clock, OffsetEstimator, Sample};
 use crate::net::{Door, LARGEST};
-use crate::run::control::Control;
 use crate::run::rpc::{CallError, Caller, Heard};
 use crate::sys;
 use crate::unit::Nanos;
@@ -38,10 +38,6 @@ const BURST_WAIT: Nanos = Nanos::from_millis(100);
 
 /// How long a burst takes at most, however many got lost; arbitrary.
 const BURST_MOST: Nanos = Nanos::from_millis(300);
-
-/// How many of the latest corrections an answer may belong to: as many as the session keeps open.
-/// Arbitrary.
-const CONFIRMABLE: usize = 32;
 
 /// How long an answer is looked for without sleeping: what a path between neighbours takes, so
 /// that the wake-up does not count as its delay. Arbitrary.
@@ -73,28 +69,6 @@ pub(super) enum Order {
     Release(Sender<Option<Follow>>),
     /// Say good-bye.
     Close,
-}
-
-/// A phase whose receivers rest on an estimate of the other clock, which gets better meanwhile.
-#[derive(Debug, Clone)]
-pub(super) struct Follow {
-    /// How much later the sink's clock was believed to be when the phase began.
-    pub(super) offset_ns: i64,
-    /// The receivers here, whose senders are there.
-    pub(super) receivers: Option<Arc<Control>>,
-    /// The corrections that were sent.
-    pub(super) shifts: Vec<Shift>,
-}
-
-/// A correction between the clocks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shift {
-    /// When it was sent, on the client's clock.
-    pub(super) at_ns: u64,
-    /// How much further ahead the sink's clock is than was believed.
-    pub(super) shift_ns: i64,
-    /// Whether an answer says that it arrived.
-    pub(super) confirmed: bool,
 }
 
 /// What the thread tells without being asked, and is told without an order.
@@ -272,10 +246,7 @@ impl Line {
                 let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
                 let _ = self.shared.clocks().push(sample);
                 self.synced += 1;
-                let shifts = self.follow.iter_mut().flat_map(|follow| &mut follow.shifts);
-                shifts.rev().take(CONFIRMABLE).for_each(|shift| {
-                    shift.confirmed |= shift.at_ns == sample.t1_ns;
-                });
+                self.follow.iter_mut().for_each(|follow| follow.confirm(sample.t1_ns));
             }
             Some(Heard::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
             None => {}
@@ -312,7 +283,7 @@ impl Line {
             .zip(estimate)
             .map_or(0, |(believed, known)| known.at(now.0).saturating_sub(believed));
         if let Some(follow) = &mut self.follow {
-            follow.shifts.push(Shift { at_ns: now.0, shift_ns, confirmed: false });
+            follow.push(now.0, shift_ns);
             if let Some(receivers) = &follow.receivers {
                 receivers.shift(-shift_ns);
             }

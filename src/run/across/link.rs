@@ -7,7 +7,8 @@ use std::thread::{Builder, JoinHandle};
 
 use mio::Waker;
 
-use super::line::{Failure, Follow, Line, Order, PATIENCE, Shared};
+use super::follow::Follow;
+use super::line::{Failure, Line, Order, PATIENCE, Shared};
 use super::spec::{Ask, Told};
 use crate::clock::Offset;
 use crate::net::Door;

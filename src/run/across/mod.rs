@@ -10,6 +10,7 @@ mod alone;
 mod blast;
 mod bodies;
 mod clean;
+mod follow;
 mod line;
 mod link;
 pub(crate) mod spec;

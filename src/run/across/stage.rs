@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::blast::{ASK_EVERY, Blast};
-use super::line::{Follow, Shift};
+use super::follow::Follow;
 use super::spec::{Ask, CellSpec, Ended, PhaseSpec, Told};
 use crate::clock::Offset;
 use crate::net::steer::next_phase;
@@ -101,7 +101,7 @@ impl Stage<'_> {
                 Told::Started if in_time || self.crew.senders() == 0 => {
                     self.crew.begin_senders(&phase);
                     let receivers = (self.crew.receivers() > 0).then(|| Arc::clone(&rx));
-                    link.follow(Follow { offset_ns, receivers, shifts: Vec::new() });
+                    link.follow(Follow::new(offset_ns, receivers));
                     return Ok(Begun { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
                 Told::Started | Told::TooLate => {}
@@ -195,28 +195,18 @@ impl Stage<'_> {
             return (0, Nanos::NEVER);
         };
         // What was believed and corrected meanwhile against what is known now, at every moment
-        // that a correction was sent and just before. One that was never confirmed may have arrived
-        // or not: until the next one that was, both it and what was before may be in force.
-        let shifts = follow.map(|follow| follow.shifts).unwrap_or_default();
+        // that a correction was sent and just before.
         let (mut least, mut most) = (i64::MAX, i64::MIN);
-        let mut look = |at_ns: u64, in_force: &[i64]| {
-            for shift_ns in in_force {
-                let believed = begun.offset_ns.saturating_add(*shift_ns);
+        let mut look = |at_ns: u64, (low, high): (i64, i64)| {
+            for shift_ns in [low, high] {
+                let believed = begun.offset_ns.saturating_add(shift_ns);
                 let error = offset.at(at_ns).saturating_sub(believed);
                 (least, most) = (least.min(error), most.max(error));
             }
         };
-        let mut in_force = vec![0];
-        look(begun.epoch.0, &in_force);
-        for Shift { at_ns, shift_ns, confirmed } in shifts {
-            look(at_ns, &in_force);
-            in_force.push(shift_ns);
-            look(at_ns, &in_force);
-            if confirmed {
-                in_force = vec![shift_ns];
-            }
-        }
-        look(sys::monotonic_ns(), &in_force);
+        look(begun.epoch.0, (0, 0));
+        let follow = follow.unwrap_or_else(|| Follow::new(begun.offset_ns, None));
+        follow.each(sys::monotonic_ns(), &mut look);
         let middle = least.midpoint(most);
         let spread = Nanos(most.abs_diff(least).div_ceil(2));
         (middle, Nanos(offset.bound_ns) + spread)

@@ -153,7 +153,7 @@ fn pair_phases<T: Tx, R: Rx>(
         let (control, worker) = (&phase.control, share.tx.common.worker);
         let done = SenderDone { control, worker, sent: 0 };
         let drops = dropped(&mut rx);
-        pair.job.await_epoch();
+        pair.job.await_epoch(&phase.control);
         pair.at_close = None;
         let before = pair.meter.read();
         pair.job.stall.start(Nanos::ZERO);

@@ -134,6 +134,18 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         self.table.ended()
     }
 
+    /// So many sessions are closed, and the application is not done with them yet. As many as may be
+    /// open are let off, for whoever comes right after another.
+    pub fn set_leaving(&mut self, sessions: usize) {
+        self.table.set_leaving(sessions);
+    }
+
+    /// When the client of a session that is open was heard last.
+    #[must_use]
+    pub fn heard(&self, session: u64) -> Option<Nanos> {
+        self.table.heard(session)
+    }
+
     /// When [`Self::tick`] is wanted next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
@@ -226,7 +238,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
             self.send(from, nonce, 0, Body::Opened { session }, out);
             return Took::Done;
         }
-        if self.table.is_full(self.limits.sessions) {
+        if self.table.is_full(self.limits.sessions, &from) {
             return self.refuse(from, nonce, Refusal::Busy, out);
         }
         let mut session = self.mint.session();

@@ -1,14 +1,18 @@
 //! The server's sessions, and for a while those that ended.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 
-use super::token::COOKIE_LIFE;
+use super::token::{AddressBytes, COOKIE_LIFE};
 use crate::unit::Nanos;
 
 /// Ended sessions that are remembered. Arbitrary: with more, new ones wait, at most 10 s, rather
 /// than that a recorded message could open one a second time.
 const ENDED: usize = 1_024;
+
+/// How many of those any host may have, however little room is left; arbitrary.
+const LEAST_SHARE: usize = 8;
 
 /// What a session's last request has come to.
 #[derive(Debug)]
@@ -39,11 +43,25 @@ pub(super) struct Table<A> {
     by_client: HashMap<(A, u64), u64>,
     /// When each may be forgotten, in that order.
     ended: VecDeque<(Nanos, A, u64)>,
+    /// How many open and ended ones each host has.
+    by_host: HashMap<u128, usize>,
+    /// Sessions that are closed, while the application still has work with them.
+    leaving: usize,
 }
 
-impl<A: Copy + Eq + Hash> Table<A> {
+impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     pub(super) fn new() -> Self {
-        Self { open: BTreeMap::new(), by_client: HashMap::new(), ended: VecDeque::new() }
+        Self {
+            open: BTreeMap::new(),
+            by_client: HashMap::new(),
+            ended: VecDeque::new(),
+            by_host: HashMap::new(),
+            leaving: 0,
+        }
+    }
+
+    pub(super) fn set_leaving(&mut self, leaving: usize) {
+        self.leaving = leaving;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,8 +73,16 @@ impl<A: Copy + Eq + Hash> Table<A> {
         self.ended.len()
     }
 
-    pub(super) fn is_full(&self, sessions: usize) -> bool {
-        self.open.len() >= sessions || self.ended.len() >= ENDED
+    /// Whether there is no room for one more of this client: where so many are open, or where as
+    /// many more are not done with yet; and where its host has as many as are left for all others
+    /// (a dynamic threshold: Choudhury and Hahne, 1998), so that no one host keeps out the rest.
+    pub(super) fn is_full(&self, sessions: usize, from: &A) -> bool {
+        let of_host = self.by_host.get(&from.host()).copied().unwrap_or_default();
+        let left = ENDED.saturating_sub(self.ended.len());
+        self.open.len() >= sessions
+            || self.open.len() + self.leaving >= sessions.saturating_mul(2)
+            || left == 0
+            || of_host >= left.max(LEAST_SHARE)
     }
 
     /// The session of this client and nonce, open or ended.
@@ -68,10 +94,16 @@ impl<A: Copy + Eq + Hash> Table<A> {
         self.open.get_mut(&id)
     }
 
+    /// When this one's client was heard last.
+    pub(super) fn heard(&self, id: u64) -> Option<Nanos> {
+        self.open.get(&id).map(|session| session.heard)
+    }
+
     pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
         let session = Session { from, nonce, heard: now, taken: 0, work: Work::Idle, noted: 0 };
         self.open.insert(id, session);
         self.by_client.insert((from, nonce), id);
+        *self.by_host.entry(from.host()).or_default() += 1;
     }
 
     /// Ends a session; until no cookie of its time is good any more it can't be opened again.
@@ -88,6 +120,12 @@ impl<A: Copy + Eq + Hash> Table<A> {
         {
             self.ended.pop_front();
             self.by_client.remove(&(from, nonce));
+            if let Entry::Occupied(mut of_host) = self.by_host.entry(from.host()) {
+                *of_host.get_mut() -= 1;
+                if *of_host.get() == 0 {
+                    of_host.remove();
+                }
+            }
         }
     }
 
@@ -106,5 +144,66 @@ impl<A: Copy + Eq + Hash> Table<A> {
         let silent = self.open.values().map(|session| session.heard + idle).min();
         let forgotten = self.ended.front().map(|(until, ..)| *until);
         silent.into_iter().chain(forgotten).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn from(host: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], port))
+    }
+
+    /// Opens and ends sessions of this host until there is no room; how many there were.
+    fn fill(table: &mut Table<SocketAddr>, host: u8) -> usize {
+        let rooms = (0..).take_while(|&id| {
+            let from = from(host, id as u16);
+            let room = !table.is_full(64, &from);
+            if room {
+                let id = u64::from(host) << 32 | id;
+                table.insert(id, from, id, Nanos::ZERO);
+                table.remove(id, Nanos::ZERO);
+            }
+            room
+        });
+        rooms.count()
+    }
+
+    #[test]
+    fn no_host_keeps_out_the_others_by_coming_and_going() {
+        let mut table = Table::new();
+        let first = fill(&mut table, 1);
+        assert_eq!((first, table.ended()), (ENDED / 2, ENDED / 2));
+        // Each of the next ones has half of what is left, and the sixth still has some.
+        for host in 2..=6 {
+            assert!(fill(&mut table, host) >= LEAST_SHARE, "{host}");
+        }
+        assert!(table.is_full(64, &from(1, 1)));
+        table.forget(COOKIE_LIFE);
+        assert!(table.by_host.is_empty() && table.by_client.is_empty());
+        assert!(!table.is_full(64, &from(1, 1)));
+    }
+
+    #[test]
+    fn what_is_not_done_with_counts() {
+        let mut table = Table::new();
+        (0..3).for_each(|id| table.insert(id, from(1, 1), id, Nanos::ZERO));
+        assert!(table.is_full(3, &from(2, 1)) && !table.is_full(4, &from(2, 1)));
+        table.set_leaving(5);
+        assert!(table.is_full(4, &from(2, 1)));
+        table.set_leaving(4);
+        assert!(!table.is_full(4, &from(2, 1)));
+    }
+
+    #[test]
+    fn a_host_has_many_addresses() {
+        let host = |addr: &str| addr.parse::<SocketAddr>().unwrap().host();
+        assert_eq!(host("[2001:db8::1]:1"), host("[2001:db8::ffff:0:0:2]:9"));
+        assert_ne!(host("[2001:db8::1]:1"), host("[2001:db8:0:1::1]:1"));
+        assert_eq!(host("[::ffff:192.0.2.1]:1"), host("192.0.2.1:2"));
+        assert_ne!(host("192.0.2.1:1"), host("192.0.2.2:1"));
     }
 }

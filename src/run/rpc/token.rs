@@ -22,6 +22,10 @@ const SESSION: &[u8] = b"session";
 pub trait AddressBytes {
     /// Puts them at the end of `into`.
     fn address_bytes(&self, into: &mut Vec<u8>);
+
+    /// Whose it is, whatever the port: of IPv6 the first 64 bits, for whoever has one address has
+    /// all behind those (RFC 4291, section 2.5.4).
+    fn host(&self) -> u128;
 }
 
 impl AddressBytes for SocketAddr {
@@ -36,6 +40,16 @@ impl AddressBytes for SocketAddr {
             into.extend_from_slice(&address.scope_id().to_be_bytes());
         }
     }
+
+    fn host(&self) -> u128 {
+        match self.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+                Some(v4) => v4.to_ipv6_mapped().to_bits(),
+                None => ip.to_bits() >> 64 << 64,
+            },
+        }
+    }
 }
 
 impl AddressBytes for Place {
@@ -45,6 +59,14 @@ impl AddressBytes for Place {
             Self::Unix(name) => {
                 into.extend_from_slice(name.bytes());
             }
+        }
+    }
+
+    /// All that come by AF_UNIX are of this host.
+    fn host(&self) -> u128 {
+        match self {
+            Self::Ip(addr) => addr.host(),
+            Self::Unix(_) => 0,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::budget::Taken;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
 use crate::net::{Slot, UnixFile};
 use crate::run::RunError;
@@ -33,6 +34,8 @@ pub(super) struct Cell {
     pub(super) spec: CellSpec,
     pub(super) crew: Crew,
     pub(super) slot: Slot,
+    /// What of the budget of all it has.
+    pub(super) taken: Taken,
     /// Goes with the cell, where its receiver has one.
     pub(super) file: Option<UnixFile>,
     /// The device on the way to the client, where it is known.
@@ -51,6 +54,7 @@ pub(super) struct Under {
     halt: Arc<AtomicBool>,
     running: Running,
     watch: Watch,
+    began: Nanos,
 }
 
 impl Cell {
@@ -70,6 +74,21 @@ impl Cell {
         if let Some(under) = self.phase.as_ref().filter(|_| by_ns.unsigned_abs() <= MOST_SHIFT_NS) {
             under.rx.shift(by_ns);
         }
+    }
+
+    /// When the phase that runs began for the receivers here.
+    pub(super) fn began(&self) -> Option<Nanos> {
+        self.phase.as_ref().map(|under| under.began)
+    }
+
+    /// Whether workers here may be sending.
+    pub(super) fn is_sending(&self) -> bool {
+        self.crew.senders() > 0 && self.phase.is_some()
+    }
+
+    /// Whether a sender here was told that nobody is there, since this was asked last.
+    pub(super) fn take_unreachable(&self) -> bool {
+        self.phase.as_ref().is_some_and(|under| under.tx.take_unreachable())
     }
 
     /// Stops the senders here.
@@ -107,7 +126,7 @@ impl Cell {
         let running = self.crew.running();
         self.crew.begin_receivers(&rx_phase);
         self.crew.begin_senders(&phase);
-        self.phase = Some(Under { tx, rx, halt, running, watch });
+        self.phase = Some(Under { tx, rx, halt, running, watch, began: order.rx_epoch });
         Told::Started
     }
 

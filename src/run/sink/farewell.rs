@@ -26,6 +26,11 @@ impl Farewell {
         self.leaving.push((client, why));
     }
 
+    /// How many are leaving.
+    pub(super) fn count(&self) -> usize {
+        self.leaving.len()
+    }
+
     /// Whether none is leaving.
     pub(super) fn is_over(&self) -> bool {
         self.leaving.is_empty()

@@ -69,6 +69,19 @@ impl Home {
         }
     }
 
+    /// Has sockets that all share keep what the network sends back, or not any more.
+    pub(super) fn heed(&self, on: bool) {
+        if let Self::Ip(group) = self {
+            group.heed(on);
+        }
+    }
+
+    /// Whether something came back meanwhile of what was sent to one of these.
+    pub(super) fn refused(&self, targets: &[Option<SocketAddr>]) -> bool {
+        let targets: Vec<_> = targets.iter().flatten().copied().collect();
+        matches!(self, Self::Ip(group) if group.refused(&targets))
+    }
+
     /// Gives a slot back, with the phase that comes next.
     pub(super) fn give_back(&mut self, slot: u16, phase: u16) {
         match self {

@@ -1,10 +1,13 @@
 //! The bound receiver: serves clients, each in a session of its own, and counts whatever else
 //! arrives.
 //!
-//! - `server`: the event loop of the port; `seat`: its core; `session`: one client; `cell`: its
-//!   present cell; `tally`: what its cells came to
-//! - `listener`: what came to one socket; `others`: those beside the first; `farewell`: who left
+//! - `server`: the event loop of the port; `seat`: its core; `doors`: where clients call
+//! - `client`, `session`: one client, which sets up a cell in `setup`; `cell`: its present cell;
+//!   `tally`: what its cells came to; `pulse`: what the loop and a session tell each other by the way
+//! - `budget`: what all sessions take together; `farewell`: who left
+//! - `listener`: what came to one socket; `others`: those beside the first
 
+mod budget;
 mod cell;
 mod client;
 mod doors;
@@ -13,9 +16,11 @@ mod home;
 mod listener;
 mod options;
 mod others;
+mod pulse;
 mod seat;
 mod server;
 mod session;
+mod setup;
 mod tally;
 
 pub use options::{SinkEnd, SinkEvent, SinkOptions};

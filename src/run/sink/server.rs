@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::Client;
+use super::client::{Client, lost};
 use super::doors::Doors;
 use super::farewell::Farewell;
 use super::home::Home;
@@ -19,8 +19,7 @@ use super::listener::{Listener, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
 use super::seat::Seat;
-use super::session::{Command, House, Session};
-use super::tally::Tally;
+use super::session::{Command, House};
 use crate::clock::Clock;
 use crate::measure::{Glimpse, HostFacts, SinkTally};
 use crate::net::{Bound, Caller, LARGEST, Unix, UnixName};
@@ -30,7 +29,7 @@ use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
 use crate::sys;
 use crate::unit::{Nanos, Place, SocketName};
-use crate::wire::control::{CloseReason, Tagger};
+use crate::wire::control::CloseReason;
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -103,8 +102,9 @@ impl Server {
         let waker =
             Waker::new(poll.registry(), WAKE).map_err(|source| RunError::Wait { source })?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
+        let (own, facts) = (options.clone(), facts.clone());
         let house =
-            House { options: options.clone(), facts: facts.clone(), busy: AtomicUsize::new(0) };
+            House { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
         let mut server = Self {
             house: Arc::new(house),
             homes: Vec::new(),
@@ -167,6 +167,7 @@ impl Server {
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
+                self.let_go();
                 if self.clients.is_empty() {
                     self.seat.take();
                 }
@@ -286,7 +287,7 @@ impl Server {
                         watch(SinkEvent::Opened(from));
                     }
                     // No thread to be had: the others go on.
-                    Err(_) => self.fail(session),
+                    Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
             Event::Requested { session, number, body } => {
@@ -294,8 +295,9 @@ impl Server {
             }
             Event::Noted { session, note } => {
                 let note = postcard::from_bytes::<ClockNote>(&note);
-                if let Ok(note) = note {
-                    self.command(session, Command::Shift(note.shift_ns));
+                let pulse = self.clients.get(&session).map(|client| &client.pulse);
+                if note.is_ok_and(|note| pulse.is_some_and(|pulse| pulse.shift(note.shift_ns))) {
+                    self.command(session, Command::Shift);
                 }
             }
             Event::Closed { session, why } => {
@@ -310,14 +312,14 @@ impl Server {
         let client = self.clients.get(&session);
         let commands = client.and_then(|client| client.commands.as_ref());
         if commands.is_some_and(|commands| commands.send(command).is_err()) {
-            self.fail(session);
+            self.end(session, CloseReason::Failed);
         }
     }
 
-    /// Ends a session that cannot go on.
-    fn fail(&mut self, session: u64) {
-        self.answerer.close(session, CloseReason::Failed, Clock::Monotonic.now(), &mut self.out);
-        self.part(session, CloseReason::Failed);
+    /// Ends a session from here.
+    fn end(&mut self, session: u64, why: CloseReason) {
+        self.answerer.close(session, why, Clock::Monotonic.now(), &mut self.out);
+        self.part(session, why);
     }
 
     /// Lets a session's thread end by itself: nobody will give it commands any more.
@@ -325,30 +327,27 @@ impl Server {
         if let Some(client) = self.clients.remove(&session) {
             self.doors.part(&client.from);
             self.farewell.part(client, why);
+            self.answerer.set_leaving(self.farewell.count());
         }
     }
 
     /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
-        let shown = Tagger::new(&self.house.options.secret);
-        let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
-        let session = Session {
-            house: Arc::clone(&self.house),
-            home: Arc::clone(&self.homes[group]),
-            from,
-            called: self.doors.called(&from),
-            secret,
-            cell: None,
-            way: Default::default(),
-            served: Tally::default(),
-        };
         let reply = move |number, body| {
             // The loop outlives its sessions, or nobody waits for the answer any more.
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
         };
-        Client::start(session, reply)
+        let who = (id, from, self.doors.called(&from));
+        Client::start(&self.house, &self.homes[group], who, reply)
+    }
+
+    /// Ends sessions whose clients are gone, as their hosts say.
+    fn let_go(&mut self) {
+        for session in lost(&self.clients, &self.answerer) {
+            self.end(session, CloseReason::Unreachable);
+        }
     }
 
     /// Passes on what sessions have answered.
@@ -357,7 +356,7 @@ impl Server {
             let answered = self.answerer.answer(session, number, body, &mut self.out);
             // A client that left meanwhile gets no answer; one that would wait for ever is told.
             if matches!(answered, Err(AnswerError::TooLong { .. })) {
-                self.fail(session);
+                self.end(session, CloseReason::Failed);
             }
         }
     }
@@ -369,6 +368,7 @@ impl Server {
             let _ = self.on_event(0, event, watch);
         }
         self.farewell.see_off(watch);
+        self.answerer.set_leaving(self.farewell.count());
     }
 
     /// Ends all that runs.

@@ -251,7 +251,7 @@ impl RecvBatch {
 
 /// The address in a name that the kernel has written; `None` where it is of another family.
 #[inline]
-fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+pub(super) fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match libc::c_int::from(name.ss_family) {
         libc::AF_INET => {
             // SAFETY: the family says what it is, and the storage is large and aligned enough.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::check;
@@ -266,33 +267,44 @@ pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
 
 /// The same; also tells how many there were.
 pub fn take_queued_refusals(socket: &impl AsFd) -> (u64, Option<SendError>) {
-    let fd = socket.as_fd().as_raw_fd();
     let (mut count, mut latest) = (0, None);
+    take_refused_peers(socket, |_, error| (count, latest) = (count + 1, Some(error)));
+    (count, latest)
+}
+
+/// The same; tells `note` of each whom it was sent to, where the kernel says so, and why it did not
+/// get there.
+pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
+    let fd = socket.as_fd().as_raw_fd();
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
-            Some(0) => {}
-            Some(errno) => {
-                count += 1;
-                latest = Some(refusal_of(&io::Error::from_raw_os_error(errno)));
+            Some((_, 0)) => {}
+            Some((peer, errno)) => {
+                note(peer, refusal_of(&io::Error::from_raw_os_error(errno)));
             }
             None => break,
         }
     }
-    (count, latest)
 }
 
-/// The next error number of the queue; 0 for a send timestamp, which is no error.
-fn next_queued_error(fd: std::os::fd::RawFd) -> Option<i32> {
+/// The next error number of the queue and whom the datagram was sent to; 0 for a send timestamp,
+/// which is no error.
+fn next_queued_error(fd: std::os::fd::RawFd) -> Option<(Option<SocketAddr>, i32)> {
     /// Room for the error and the address of who sent it, aligned as `struct cmsghdr` demands.
     #[repr(C, align(8))]
     struct Control([u8; 256]);
     let mut control = Control([0; 256]);
-    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    // SAFETY: plain old data, for which zeroes are a valid value: an address of no family, and no
+    // name, no pieces.
+    let (mut name, mut header): (libc::sockaddr_storage, libc::msghdr) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    header.msg_name = (&raw mut name).cast();
+    header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     header.msg_control = (&raw mut control).cast();
     header.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: the header points to `control`, writable for the length given; the kernel sets the
-    // length to what it wrote, the macros stay within it, and the error is copied out as bytes.
+    // SAFETY: the header points to `name` and `control`, writable for the lengths given; the kernel
+    // sets the lengths to what it wrote, the macros stay within it, and the error is copied out as
+    // bytes.
     unsafe {
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         check(libc::recvmsg(fd, &raw mut header, flags) as libc::c_int).ok()?;
@@ -305,10 +317,11 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<i32> {
                 let error = libc::CMSG_DATA(found).cast::<libc::sock_extended_err>();
                 let error = error.read_unaligned();
                 let stamp = error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING;
-                return Some(if stamp { 0 } else { error.ee_errno as i32 });
+                let errno = if stamp { 0 } else { error.ee_errno as i32 };
+                return Some((super::mmsg::address_of(&name), errno));
             }
             at = libc::CMSG_NXTHDR(&raw const header, found);
         }
     }
-    Some(0)
+    Some((None, 0))
 }

@@ -113,6 +113,8 @@ pub enum CloseReason {
     GoingDown,
     /// The server could not do what the client wants.
     Failed,
+    /// The client's host said that nobody is there, and the client was not heard.
+    Unreachable,
     /// A reason that this version has no name for.
     Other(u32),
 }
@@ -126,6 +128,7 @@ impl CloseReason {
             Self::Idle => 1,
             Self::GoingDown => 2,
             Self::Failed => 3,
+            Self::Unreachable => 4,
             Self::Other(code) => code,
         }
     }
@@ -138,6 +141,7 @@ impl CloseReason {
             1 => Self::Idle,
             2 => Self::GoingDown,
             3 => Self::Failed,
+            4 => Self::Unreachable,
             code => Self::Other(code),
         }
     }
@@ -151,6 +155,7 @@ impl fmt::Display for CloseReason {
             Self::Idle => "the sink heard nothing of the client for too long",
             Self::GoingDown => "the sink was stopped",
             Self::Failed => "the sink could not go on; see what it says there",
+            Self::Unreachable => "the client's host said that nobody is there",
             Self::Other(code) => {
                 return write!(f, "the sink closed the session for reason number {code}");
             }
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_sentence_of_its_own() {
         let mut all: Vec<_> = (0..9).map(|code| Refusal::from_code(code).to_string()).collect();
-        all.extend((0..5).map(|code| CloseReason::from_code(code).to_string()));
+        all.extend((0..6).map(|code| CloseReason::from_code(code).to_string()));
         let count = all.len();
         all.sort();
         all.dedup();

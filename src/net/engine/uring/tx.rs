@@ -19,7 +19,7 @@ use mio::net::UdpSocket;
 use socket2::SockAddr;
 
 use super::super::arena::Arena;
-use super::super::{Datagram, Push, Tx};
+use super::super::{Datagram, Push, Tx, place};
 use super::{failed, ring};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
@@ -45,7 +45,7 @@ pub struct UringTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> UringTx<S> {
-    /// Sends on these sockets, one a flow; to `to`, or where they are connected; `batch` datagrams
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected; `batch` datagrams
     /// a call at most. `fill` writes the payload, once. Belongs to the calling thread.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl<S: Datagram> UringTx<S> {
     /// Queues one request a datagram, all linked to a chain.
     #[inline]
     fn queue(&mut self, flow: usize, first_sequence: u64, count: usize) {
-        let socket = types::Fixed(flow as u32);
+        let socket = types::Fixed(place(&self.sockets, flow) as u32);
         let (to, to_len) = match &self.to {
             Some(to) => (to.as_ptr().cast(), to.len()),
             None => (std::ptr::null(), 0),

@@ -167,8 +167,8 @@ impl Drop for SenderDone<'_> {
     }
 }
 
-/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long before,
-/// now.
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
+/// before, now.
 fn sleep_until_eve(epoch: Nanos, control: &Control) -> Nanos {
     let eve = epoch - EARLY;
     loop {

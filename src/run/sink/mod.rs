@@ -2,7 +2,8 @@
 //! arrives.
 //!
 //! - `server`: the event loop of the port; `session`: one client, which sets up a cell in `setup`;
-//!   `cell`: its present cell; `budget`: what all take together; `pulse`: what the loop and a session tell each other by the way
+//!   `cell`: its present cell; `budget`: what all take together; `pulse`: what the loop and a
+//!   session tell each other by the way
 
 mod budget;
 mod cell;

@@ -167,8 +167,8 @@ impl Drop for SenderDone<'_> {
     }
 }
 
-/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long before,
-/// now.
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
+/// before, now.
 fn sleep_until_eve(epoch: Nanos, control: &Control) -> Nanos {
     let eve = epoch - EARLY;
     loop {
@@ -367,4 +367,19 @@ pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
     };
     let bound = catch_up(mean_gap(load, part.of));
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn who_is_stopped_does_not_wait_for_a_phase() {
+        let control = Control::new(Arc::new(AtomicBool::new(true)), 1);
+        let now = Nanos(sys::monotonic_ns());
+        assert!(sleep_until_eve(Nanos::NEVER, &control) >= now);
+        assert_eq!(sleep_until_eve(now, &control), now);
+    }
 }

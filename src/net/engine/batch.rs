@@ -27,8 +27,8 @@ pub struct BatchTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> BatchTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected; `batch` datagrams
-    /// a call at most. `fill` writes the payload, once.
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
+    /// `batch` datagrams a call at most. `fill` writes the payload, once.
     #[must_use]
     // cold: set-up
     pub fn new(

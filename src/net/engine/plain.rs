@@ -35,8 +35,8 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> PlainTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected. `fill` writes the
-    /// payload, once.
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected.
+    /// `fill` writes the payload, once.
     #[must_use]
     // cold: set-up
     pub fn new(

@@ -9,8 +9,8 @@ use crate::run::control::Control;
 /// Arbitrary.
 pub(super) const CONFIRMABLE: usize = 32;
 
-/// Stretches that are kept; with more, two become one. Arbitrary: some 30 KiB, in which a stretch is
-/// of 1 s after a quarter of an hour, and of 2 min after a day.
+/// Stretches that are kept; with more, two become one. Arbitrary: some 30 KiB, in which a stretch
+/// is of 1 s after a quarter of an hour, and of 2 min after a day.
 const STRETCHES: usize = 1_024;
 
 /// A phase whose receivers rest on an estimate of the other clock, which gets better meanwhile.
@@ -70,8 +70,8 @@ impl Follow {
     }
 
     /// Shows `look` all that may have been in force, at every moment that a correction was sent and
-    /// just before, and at `end_ns`. One that was never confirmed may have arrived or not: until the
-    /// next one that was, both it and what was before may be in force.
+    /// just before, and at `end_ns`. One that was never confirmed may have arrived or not: until
+    /// the next one that was, both it and what was before may be in force.
     pub(super) fn each(mut self, end_ns: u64, look: &mut impl FnMut(u64, (i64, i64))) {
         self.settled.iter().for_each(|stretch| stretch.each(look));
         self.open.iter().for_each(|&shift| settle(shift, &mut self.force, look));
@@ -185,8 +185,8 @@ mod tests {
         let (least, most) = errors(follow, 864_000 * step_ns);
         assert!(least <= low && most >= high, "{least} {most}");
         // What was in force just before a correction is 5 µs of drift further off; and little more
-        // is made of it than that.
-        assert!(most >= 12_000 && most - least < 20_000, "{least} {most}");
+        // is made of it than that: twice as much.
+        assert!(most >= 12_000 && most - least < 30_000, "{least} {most}");
     }
 
     #[test]

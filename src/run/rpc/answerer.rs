@@ -134,8 +134,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         self.table.ended()
     }
 
-    /// So many sessions are closed, and the application is not done with them yet. As many as may be
-    /// open are let off, for whoever comes right after another.
+    /// So many sessions are closed, and not done with yet: as many as may be open are let off.
     pub fn set_leaving(&mut self, sessions: usize) {
         self.table.set_leaving(sessions);
     }
@@ -299,8 +298,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         Took::Done
     }
 
-    /// Answers a request, at any time after it came in. The answer is kept for retries until the
-    /// next request.
+    /// Answers a request, at any time. The answer is kept for retries until the next request.
     ///
     /// # Errors
     /// [`AnswerError`]: nothing waits for this answer, or it is too long; nothing was sent.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::run::across::spec::CellSpec;
 
-/// Windows of flows, of all receivers: 8 KiB each where datagrams come out of order. Arbitrary: four
-/// times the most streams of one client, and 512 MiB.
+/// Windows of flows, of all receivers: 8 KiB each where datagrams come out of order. Arbitrary:
+/// four times the most streams of one client, and 512 MiB.
 const MOST_WINDOWS: usize = 65_536;
 
 /// Senders. Arbitrary: four times the most of one client, more than any host has cores for.
@@ -62,8 +62,8 @@ impl Budget {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let windows = left.windows.checked_sub(need.windows).ok_or_else(|| {
             format!(
-                "{MOST_WINDOWS} windows of streams are the most for all its clients, {} of them are \
-                 free, and this needs {}; ask for fewer --streams, or wait for the others",
+                "{MOST_WINDOWS} windows of streams are the most for all its clients, {} of them \
+                 are free, and this needs {}; ask for fewer --streams, or wait for the others",
                 left.windows, need.windows
             )
         })?;

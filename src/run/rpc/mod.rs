@@ -5,7 +5,8 @@
 //! events go out, and the same input gives the same output.
 //!
 //! - `caller`: the client; one request at a time, retried until answered
-//! - `answerer`: the server; keeps nothing for a peer that has not proved its address
+//! - `answerer`: the server; keeps nothing for a peer that has not proved its address; `took`: what
+//!   becomes of a datagram there; `table`: its sessions
 //! - `token`: cookies and session ids; `backoff`: when to try again; `pull`: long answers
 //!
 //! # What a key proves
@@ -22,8 +23,10 @@ mod error;
 mod pull;
 mod table;
 mod token;
+mod took;
 
-pub use answerer::{Answerer, Event, Ignored, Limits, Took};
+pub use answerer::{Answerer, Limits};
 pub use caller::{Caller, Heard};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
 pub use token::AddressBytes;
+pub use took::{Event, Ignored, Took};

@@ -3,7 +3,7 @@
 //!
 //! - `server`: the event loop of the port; `seat`: its core; `doors`: where clients call
 //! - `client`, `session`: one client, which sets up a cell in `setup`; `cell`: its present cell;
-//!   `tally`: what its cells came to; `pulse`: what the loop and a session tell each other by the way
+//!   `tally`: what its cells came to; `pulse`: what it and the loop tell each other by the way
 //! - `budget`: what all sessions take together; `farewell`: who left
 //! - `listener`: what came to one socket; `others`: those beside the first
 

@@ -123,7 +123,8 @@ pub struct Request<'a> {
     pub from: Option<SocketAddr>,
     /// Where the answer should leave from; `None`: from where the socket is bound.
     pub local: Option<Local>,
-    /// Whether it was sent to a multicast group or to a broadcast address: others got it, too.
+    /// Whether it was sent to a multicast group or to a broadcast address: others got it, too. As
+    /// far as [`RecvBatch`] was asked for `local`; nobody else tells.
     pub to_many: bool,
 }
 

@@ -8,8 +8,9 @@ use crate::sys;
 
 /// Waits for the end of its standard input, then runs its argument. Whatever interrupts the program
 /// shall not interrupt this: a shell hands what it ignores on to the commands that it runs (POSIX,
-/// sh, trap).
-const WAIT: &str = "trap '' HUP INT QUIT TERM; read -r nothing; exec </dev/null; eval \"$1\"";
+/// sh, trap). Nor shall what asks the terminal be stopped for that, and never go on: it fails.
+const WAIT: &str = "trap '' HUP INT QUIT TERM TSTP TTIN TTOU; read -r nothing; \
+                    exec </dev/null; eval \"$1\"";
 
 /// A shell that runs a command once nobody holds it any more: when it is relieved, or when this
 /// program has ended, by SIGKILL, too, which leaves it no moment to do so itself.

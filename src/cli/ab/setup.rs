@@ -9,6 +9,7 @@ use super::child;
 use super::guard::{Guard, all_of};
 use crate::cli::error::CliError;
 use crate::cli::output::complain;
+use crate::sys;
 
 /// What is set up for one side.
 #[derive(Debug)]
@@ -114,12 +115,11 @@ fn verdict(status: ExitStatus, said: &str) -> Result<(), String> {
 
 fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
     let mut said = tempfile::tempfile()?;
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(said.try_clone()?)
-        .spawn()?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    // It would go on beside what undoes it.
+    let mut child = sys::end_with_parent(&mut shell).spawn()?;
     let status = child::wait(&mut child, stop, Duration::ZERO)?;
     Ok((status, all_of(&mut said)?))
 }

@@ -58,7 +58,8 @@ impl Pulse {
 
     /// What the client said last.
     pub(super) fn take_shift(&self) -> i64 {
-        self.shifted.store(false, Ordering::Release);
+        // A swap, so that what is read behind it is no older than what it takes back.
+        self.shifted.swap(false, Ordering::AcqRel);
         self.shift_ns.load(Ordering::Relaxed)
     }
 }

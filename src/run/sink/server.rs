@@ -325,7 +325,9 @@ impl Server {
     /// Lets a session's thread end by itself: nobody will give it commands any more.
     fn part(&mut self, session: u64, why: CloseReason) {
         if let Some(client) = self.clients.remove(&session) {
-            self.doors.part(&client.from);
+            if !self.clients.values().any(|other| other.from == client.from) {
+                self.doors.part(&client.from);
+            }
             self.farewell.part(client, why);
             self.answerer.set_leaving(self.farewell.count());
         }

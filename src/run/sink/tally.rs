@@ -20,7 +20,9 @@ impl Tally {
         self.cells += 1;
         self.sent += halves.tx.as_ref().map_or(0, |half| half.tally.sent);
         if let Some(half) = &halves.rx {
-            self.lost += self.told.unwrap_or(0).saturating_sub(half.tally.received);
+            // The client's own figure: it may be anything.
+            let lost = self.told.unwrap_or(0).saturating_sub(half.tally.received);
+            self.lost = self.lost.saturating_add(lost);
             self.rx.merge(&half.tally);
         }
     }

@@ -331,9 +331,13 @@ fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info: libc::in_pktinfo = data.cast::<libc::in_pktinfo>().read_unaligned();
                     let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-                    found.local = Some(Local { ip: IpAddr::V4(ip), device: 0 });
-                    // Of one address, the two are the same (ip(7)).
-                    found.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+                    // Of what came before it was asked for, the kernel does not know
+                    // (`ipv4_pktinfo_prepare`, net/ipv4/ip_sockglue.c).
+                    if !ip.is_unspecified() {
+                        found.local = Some(Local { ip: IpAddr::V4(ip), device: 0 });
+                        // Of one address, the two are the same (ip(7)).
+                        found.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+                    }
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info: libc::in6_pktinfo = data.cast::<libc::in6_pktinfo>().read_unaligned();

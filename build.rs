@@ -5,7 +5,8 @@ use std::env;
 use std::process::Command;
 
 fn git(args: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(args).output().ok()?;
+    // Without the option, `git status` writes the index, which other programs may watch or lock.
+    let output = Command::new("git").arg("--no-optional-locks").args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }
@@ -34,20 +35,27 @@ fn unix() {
     }
 }
 
-fn main() {
-    uring();
-    unix();
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src");
-    for path in ["HEAD", "index"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", path]) {
-            println!("cargo::rerun-if-changed={path}");
-        }
-    }
+/// What the program is compiled from. A change in any of these runs this script again, and nothing
+/// else does: the files of git change with every `git status`, and each run of this script makes
+/// cargo compile the whole package again.
+const SOURCES: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
+
+/// Sets `UDPERF_GIT` to the commit that is checked out, with `+` where the sources differ from it.
+/// It is that of the latest compilation: a commit that changes no source does not show.
+fn commit() {
     // Outside a checkout, as from a package, the version has to do.
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return };
-    let changed =
-        git(&["status", "--porcelain", "--untracked-files=no", "--", "src", "Cargo.lock"]);
-    let mark = if changed.is_some_and(|list| !list.is_empty()) { "+" } else { "" };
+    let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--"];
+    status.extend(SOURCES);
+    let mark = if git(&status).is_some_and(|list| !list.is_empty()) { "+" } else { "" };
     println!("cargo::rustc-env=UDPERF_GIT={commit}{mark}");
+}
+
+fn main() {
+    for path in SOURCES {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    uring();
+    unix();
+    commit();
 }

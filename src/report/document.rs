@@ -64,7 +64,7 @@ pub struct Report {
 pub struct Tool {
     /// Its version.
     pub version: String,
-    /// The commit it was built from, short; with `+` where the tree had changes.
+    /// The commit whose sources were compiled, short; with `+` where they had changes.
     pub git: Option<String>,
     /// `release` or `debug`.
     pub profile: String,

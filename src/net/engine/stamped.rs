@@ -45,7 +45,8 @@ impl<S: Datagram> Rx for StampedRx<S> {
             pull.syscalls += 1;
             if let Err(error) = self.calls.recv_one(&self.socket) {
                 let failed = nothing(&error);
-                (pull.errors, pull.drained) = (failed.errors, failed.drained);
+                (pull.errors, pull.unreachable) = (failed.errors, failed.unreachable);
+                pull.drained = failed.drained;
                 break;
             }
             pull.datagrams += 1;
@@ -66,5 +67,28 @@ impl<S: Datagram> Rx for StampedRx<S> {
 
     fn sockets(&mut self) -> &mut [S] {
         std::slice::from_mut(&mut self.socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_icmp_error_is_reported_as_unreachable() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(closed).unwrap();
+        // The port is closed: over loopback the ICMP error is there when send(2) returns.
+        socket.send(b"anybody?").unwrap();
+        let size = PayloadSize::Fixed(64);
+        let mut rx = match StampedRx::new(UdpSocket::from_std(socket), size) {
+            Ok(rx) => rx,
+            Err(error) => return eprintln!("SKIPPED: no receive timestamps: {error}"),
+        };
+        let pull = rx.pull();
+        assert_eq!((pull.errors, pull.unreachable, pull.drained), (1, 1, false));
+        assert!(rx.pull().drained);
     }
 }

@@ -20,16 +20,17 @@ impl Inbox {
         Self { calls, read_ns: wants.stamps.then_some(0) }
     }
 
-    /// Receives what there is, by one call.
+    /// Receives what there is, by one call. The socket is only known to be empty when a call finds
+    /// nothing: recvmmsg(2) also returns fewer messages than asked for where an error interrupts it,
+    /// keeps that error for the next call, and leaves the rest in the queue. An edge-triggered
+    /// epoll(7) reports those again only with the next datagram.
     #[inline]
     pub(super) fn pull(&mut self, socket: &impl Datagram) -> Pull {
-        let received = match self.calls.recv(socket) {
-            Ok(received) => received,
-            Err(error) => return nothing(&error),
-        };
+        if let Err(error) = self.calls.recv(socket) {
+            return nothing(&error);
+        }
         self.read_ns = self.read_ns.map(|_| sys::realtime_ns());
-        let drained = received < self.calls.slots();
-        Pull { syscalls: 1, drained, ..count(self.calls.messages()) }
+        Pull { syscalls: 1, ..count(self.calls.messages()) }
     }
 
     /// What the latest call brought, in order of arrival, and how long each has waited.
@@ -40,5 +41,30 @@ impl Inbox {
             let waited = super::waited(message.stamp_ns, read_ns);
             (message, waited)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_call_that_finds_nothing_proves_the_queue_empty() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let to = socket.local_addr().unwrap();
+        let socket = mio::net::UdpSocket::from_std(socket);
+        let mut inbox = Inbox::new(8, 64, Wants::default());
+        if inbox.calls.slots() < 2 {
+            return eprintln!("SKIPPED: one message a call");
+        }
+        for _ in 0..3 {
+            socket.send_to(b"datagram", to).unwrap();
+        }
+        // Fewer than a call takes: an error may have ended it early.
+        let pull = inbox.pull(&socket);
+        assert_eq!((pull.datagrams, pull.drained), (3, false));
+        let pull = inbox.pull(&socket);
+        assert_eq!((pull.datagrams, pull.drained, pull.errors), (0, true, 0));
     }
 }

@@ -70,8 +70,8 @@ impl Responder for ManyEcho {
     #[inline]
     fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
         moved.syscalls += 1;
-        let received = match self.inbox.recv(&self.socket) {
-            Ok(received) => received,
+        match self.inbox.recv(&self.socket) {
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 moved.empty += 1;
                 return true;
@@ -80,7 +80,7 @@ impl Responder for ManyEcho {
                 failed(&error, &self.socket, moved);
                 return false;
             }
-        };
+        }
         judge.read();
         let mut count = 0;
         for (message, mut request) in self.inbox.requests().enumerate() {
@@ -95,7 +95,8 @@ impl Responder for ManyEcho {
         let replies =
             self.kept[..count].iter().map(|kept| kept.reply(inbox.bytes(kept.message, kept.len)));
         post(&mut self.outbox, &self.socket, replies, moved);
-        received < self.inbox.slots()
+        // A call that brought something does not prove that nothing is left.
+        false
     }
 
     fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {

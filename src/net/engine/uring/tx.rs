@@ -70,9 +70,10 @@ impl<S: Datagram> UringTx<S> {
         Ok(Self { ring, sockets, to, size, arena, broken: None })
     }
 
-    /// Queues one request a datagram, all linked to a chain.
+    /// Queues one request a datagram, all linked to a chain. False where the submission queue has
+    /// no room for all of them: nobody waits for what is not in it.
     #[inline]
-    fn queue(&mut self, flow: usize, first_sequence: u64, count: usize) {
+    fn queue(&mut self, flow: usize, first_sequence: u64, count: usize) -> bool {
         let socket = types::Fixed(place(&self.sockets, flow) as u32);
         let (to, to_len) = match &self.to {
             Some(to) => (to.as_ptr().cast(), to.len()),
@@ -90,8 +91,11 @@ impl<S: Datagram> UringTx<S> {
             // SAFETY: the slot, `len` bytes of it, and the address are on the heap and stay there
             // for longer than the ring; `push` waits until the kernel has done with them.
             let queued = unsafe { queue.push(&send) };
-            debug_assert!(queued.is_ok(), "a push leaves no requests behind");
+            if queued.is_err() {
+                return false;
+            }
         }
+        true
     }
 
     /// Counts results: those that came now, how many of them left, and why the first one did not.
@@ -137,7 +141,13 @@ impl<S: Datagram> Tx for UringTx<S> {
         let mut push = Push { error: self.broken, ..Push::default() };
         if push.error.is_none() {
             let count = count.min(self.arena.len());
-            self.queue(flow, first_sequence, count);
+            if !self.queue(flow, first_sequence, count) {
+                // Requests of an earlier push are still in it. The ring is not submitted any more,
+                // so neither those nor the part that was queued now can leave uncounted.
+                self.broken = Some(SendError::Other(libc::EBUSY));
+                (push.error, push.refused) = (self.broken, 1);
+                return push;
+            }
             let mut results = 0;
             // Nothing waits, so one call brings all results, unless a signal comes between.
             while results < count {
@@ -182,5 +192,29 @@ impl<S: Datagram> std::fmt::Debug for UringTx<S> {
     // cold: never in a run
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringTx").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_submission_queue_is_an_error() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = socket.local_addr().unwrap();
+        let (sockets, size) = (vec![UdpSocket::from_std(socket)], PayloadSize::Fixed(32));
+        let mut tx = match UringTx::new(sockets, Some(to), size, Some(8), |slot| slot.fill(1)) {
+            Ok(tx) => tx,
+            Err(error) => return eprintln!("SKIPPED: {error}"),
+        };
+        // SAFETY: a request that does nothing refers to no memory.
+        while unsafe { tx.ring.submission().push(&opcode::Nop::new().build()) }.is_ok() {}
+        for _ in 0..2 {
+            let push = tx.push(0, 0, 8);
+            let error = Some(SendError::Other(libc::EBUSY));
+            assert_eq!((push.sent, push.refused, push.error), (0, 1, error));
+            assert_eq!(push.syscalls, 0, "nothing is waited for");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
-use crate::net::engine::{Push, Tx, socket_of};
+use crate::net::engine::{Push, Tx, place, socket_of};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::SendError;
@@ -99,8 +99,8 @@ struct Headers {
 pub(super) enum Step {
     /// A batch was pushed.
     Pushed,
-    /// A batch was pushed, and the socket's buffer is full.
-    Full,
+    /// A batch was pushed, and the buffer of this flow's socket is full.
+    Full(usize),
     /// Nothing is due before this moment.
     At(Nanos),
     /// The pace is over.
@@ -121,8 +121,12 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
         }
         match step(tx, job, &mut headers, control, now, job.batch) {
             Step::Pushed => waiter.busy(now, tx.sockets()),
-            Step::Full => {
-                if let Waited::Slept(until) = waiter.idle(now, false, tx.sockets()) {
+            Step::Full(flow) => {
+                let waited = match tx.sockets() {
+                    sockets @ ([] | [_]) => waiter.idle(now, false, sockets),
+                    sockets => waiter.idle_on(now, &mut sockets[place(sockets, flow)]),
+                };
+                if let Waited::Slept(until) = waited {
                     job.stall.excuse(until);
                 }
             }
@@ -170,7 +174,7 @@ pub(super) fn step<T: Tx, S: Stamp>(
         }
     }
     tx.reclaim();
-    if push.error == Some(SendError::WouldBlock) { Step::Full } else { Step::Pushed }
+    if push.error == Some(SendError::WouldBlock) { Step::Full(flow) } else { Step::Pushed }
 }
 
 impl Stamp for Headers {

@@ -135,7 +135,7 @@ fn exchange<T: Tx, R: Rx>(
         if end.is_none() {
             match pair.ask(tx, control, now) {
                 Step::Pushed => busy = true,
-                Step::Full => {
+                Step::Full(_) => {
                     pair.held_until = now + ROOM_WITHIN;
                     next = pair.held_until;
                 }

@@ -10,6 +10,8 @@ pub use bed::Exchanger;
 pub use hearer::Dialogue;
 pub(crate) use phases::{PairHalves, run_pair};
 
+use std::collections::VecDeque;
+
 use asker::Asker;
 use hearer::Hearer;
 
@@ -68,11 +70,13 @@ impl Heard {
     }
 }
 
-/// The sockets that may have something to read.
+/// The sockets that may have something to read, served in turn: whichever was reported first is
+/// read first, and one that has more goes behind the others, so that none of them adds its own
+/// waiting time to the latency of the rest.
 #[derive(Debug)]
 struct Ready {
     /// Their indices, each once.
-    queue: Vec<usize>,
+    queue: VecDeque<usize>,
     is_in: Vec<bool>,
     /// The one that is looked at.
     at: usize,
@@ -83,7 +87,7 @@ impl Ready {
     // cold: set-up
     fn new(sockets: usize) -> Self {
         let mut ready =
-            Self { queue: Vec::with_capacity(sockets), is_in: vec![false; sockets], at: 0 };
+            Self { queue: VecDeque::with_capacity(sockets), is_in: vec![false; sockets], at: 0 };
         if sockets == 1 {
             ready.mark(0);
         }
@@ -95,17 +99,20 @@ impl Ready {
         if let Some(is_in) = self.is_in.get_mut(at)
             && !std::mem::replace(is_in, true)
         {
-            self.queue.push(at);
+            self.queue.push_back(at);
         }
     }
 
-    /// The latest one was found empty.
+    /// The first one was read, and found empty or not. A single one stays in any case.
     #[inline]
-    fn drained(&mut self) {
+    fn was_read(&mut self, drained: bool) {
         if self.is_in.len() > 1
-            && let Some(at) = self.queue.pop()
+            && let Some(at) = self.queue.pop_front()
         {
-            self.is_in[at] = false;
+            self.is_in[at] = !drained;
+            if !drained {
+                self.queue.push_back(at);
+            }
         }
     }
 }
@@ -204,7 +211,7 @@ impl Pair {
         let (mut any, mut drained) = (false, false);
         let answered = self.hearer.tally.received;
         for _ in 0..PULLS {
-            let Some(&at) = self.ready.queue.last() else {
+            let Some(&at) = self.ready.queue.front() else {
                 drained = true;
                 break;
             };
@@ -231,12 +238,10 @@ impl Pair {
                 rx.each(|reply, _waited| hearer.datagram(at, reply, now, head));
                 rx.release();
             }
-            if pull.drained {
-                self.ready.drained();
-                if self.ready.is_in.len() == 1 {
-                    drained = true;
-                    break;
-                }
+            self.ready.was_read(pull.drained);
+            if pull.drained && self.ready.is_in.len() == 1 {
+                drained = true;
+                break;
             }
         }
         // Who answers is there, whatever the network says of others.
@@ -253,5 +258,41 @@ impl Pair {
         if let Waited::Slept(until) = waiter.either(now, next, rx.sockets(), |at| ready.mark(at)) {
             self.job.stall.excuse(until);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which sockets are read in so many turns, where those of `busy` always have more.
+    fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
+        let mut read = Vec::new();
+        for _ in 0..turns {
+            let Some(&at) = ready.queue.front() else { break };
+            read.push(at);
+            ready.was_read(!busy.contains(&at));
+        }
+        read
+    }
+
+    #[test]
+    fn sockets_are_read_in_the_order_in_which_they_were_reported() {
+        let mut ready = Ready::new(4);
+        [2, 0, 3, 0, 2].into_iter().for_each(|at| ready.mark(at));
+        assert_eq!(turns(&mut ready, &[], 9), [2, 0, 3]);
+        ready.mark(1);
+        assert_eq!(turns(&mut ready, &[], 9), [1]);
+    }
+
+    #[test]
+    fn a_socket_that_always_has_more_keeps_no_other_waiting() {
+        let mut ready = Ready::new(3);
+        [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
+        assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
+        ready.mark(1);
+        assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
+        let mut single = Ready::new(1);
+        assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always looked at");
     }
 }

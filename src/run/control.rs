@@ -15,6 +15,13 @@ const QUIET: Nanos = Nanos::from_millis(50);
 /// queue of 100 ms at a slow uplink takes would be more than most want to wait.
 const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
 
+/// The longest silence waited for, however slow datagrams were before; arbitrary.
+const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
+
+/// The silence waited for while no receiver has got anything, so that nothing is known of the path.
+/// Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue beside it a second.
+const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
+
 /// Stands for a number of datagrams that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -39,6 +46,8 @@ pub struct Control {
     unreachable: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
+    /// One more than the longest latency that any receiver has seen; 0: none has received anything.
+    slowest_ns: AtomicU64,
     /// How much earlier than their senders receivers count time.
     bias: Nanos,
     /// End of each sender's latest stall, since the start of the phase.
@@ -60,6 +69,7 @@ impl Control {
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
             quiet: QUIET,
+            slowest_ns: AtomicU64::new(0),
             bias: Nanos::ZERO,
             stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
@@ -85,6 +95,7 @@ impl Control {
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
             quiet: QUIET_ACROSS,
+            slowest_ns: AtomicU64::new(0),
             bias,
             stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
@@ -128,10 +139,15 @@ impl Control {
         self.bias
     }
 
-    /// The shortest silence that is an end.
+    /// The silence that is an end for a receiver whose longest latency so far is `slowest_ns`:
+    /// four times the longest of all receivers, so that a slow path is given its time.
     #[must_use]
-    pub fn quiet(&self) -> Nanos {
-        self.quiet
+    pub fn quiet(&self, slowest_ns: Option<u64>) -> Nanos {
+        let own = slowest_ns.map_or(0, |ns| ns.saturating_add(1));
+        match self.slowest_ns.fetch_max(own, Ordering::Relaxed).max(own) {
+            0 => QUIET_AT_FIRST,
+            slowest => Nanos((slowest - 1).saturating_mul(4)).clamp(self.quiet, QUIET_MOST),
+        }
     }
 
     /// A sender was told that nobody is there.
@@ -186,5 +202,24 @@ impl Control {
     #[must_use]
     pub fn sent_to(&self, worker: usize) -> u64 {
         self.sent[worker].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_nothing_is_known_of_is_given_time() {
+        let control = Control::new(Arc::default(), 2);
+        assert_eq!(control.quiet(None), QUIET_AT_FIRST);
+        // One receiver has learnt how slow the path is, and so has the other.
+        assert_eq!(control.quiet(Some(100_000_000)), Nanos::from_millis(400));
+        assert!(control.quiet(None) < QUIET_AT_FIRST);
+        assert_eq!(control.quiet(None), control.quiet(Some(3)));
+        assert_eq!(control.quiet(Some(u64::MAX)), QUIET_MOST);
+        let across = Control::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
+        assert_eq!(across.quiet(None), QUIET_AT_FIRST);
+        assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
     }
 }

@@ -13,9 +13,6 @@ use crate::wire::{self, Header, decode_lag, decode_own};
 /// dropped: only repeated datagrams could still be under way. Arbitrary.
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
 
-/// The longest silence waited for, however slow datagrams were before; arbitrary.
-const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
-
 /// When a receiver ends although datagrams keep coming: they are not ours, or will never end.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 
@@ -362,9 +359,7 @@ impl Probe {
             return before > end + DRAIN_MOST;
         }
         let silence = before.since(self.last_arrival.max(end));
-        let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
-        // Four times the slowest so far, where that is longer: a slow path is given its time.
-        let quiet = Nanos(slowest.saturating_mul(4)).clamp(control.quiet(), QUIET_MOST);
+        let quiet = control.quiet(self.latency.from_schedule.max_ns());
         silence > quiet
             || before > end + DRAIN_MOST
             || (silence > QUIET_ACCOUNTED

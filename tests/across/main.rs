@@ -12,7 +12,7 @@
 //! - `leaks`: sessions that are opened and left
 //! - `abuse`: a sink is sent what nobody should send
 //! - `called`: a sink at every address answers from the one that was called
-//! - `clocks`: the two ends have different clocks
+//! - `clocks`: the two ends have different clocks; `slow_path`: datagrams take longer than silences
 //! - `doors`: nobody there, the wrong key
 //! - `limits`: more clients, or more of one, than a sink is to take
 //!
@@ -45,3 +45,4 @@ mod queues;
 mod relay_itself;
 mod rig;
 mod silenced;
+mod slow_path;

@@ -1,16 +1,16 @@
 //! The document as an HdrHistogram interval log, for the tools that read those.
 
-use std::io;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
 use super::document::{Cell, Latency, Report};
 use super::error::FaceError;
+use crate::measure::read_histogram;
 
 /// The latencies of all cells, from the schedule, in ns: an interval a cell, tagged with the cell's
 /// id. Intervals follow each other as if nothing had been between the cells; a cell without
@@ -62,9 +62,7 @@ fn known_within(report: &Report) -> String {
 pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
     let damaged = |reason: String| FaceError::Histogram { cell: cell.id.clone(), reason };
     let bytes = STANDARD.decode(&latency.histogram).map_err(|error| damaged(error.to_string()))?;
-    Deserializer::new()
-        .deserialize(&mut io::Cursor::new(bytes))
-        .map_err(|error| damaged(error.to_string()))
+    read_histogram(&bytes).map_err(|error| damaged(error.to_string()))
 }
 
 /// The id without what would end a tag.
@@ -107,8 +105,7 @@ mod tests {
         assert_eq!(intervals[1].duration(), half);
         for (interval, at) in intervals.iter().zip([0, 2]) {
             let bytes = STANDARD.decode(interval.encoded_histogram()).unwrap();
-            let read: Histogram<u64> =
-                Deserializer::new().deserialize(&mut io::Cursor::new(bytes)).unwrap();
+            let read = read_histogram(&bytes).unwrap();
             let latency = report.cells[at].latency.as_ref().unwrap();
             assert_eq!(read, decode(&report.cells[at], latency).unwrap());
             assert_eq!(read.len(), 1_000);

@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 
+use crate::measure::read_histogram;
 use crate::report::Condition;
 use crate::report::document::{Cell, Latency, OutsideStalls};
 
@@ -167,7 +167,7 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
 /// All of a latency; `None` where the document does not have it.
 fn decode(latency: &Latency) -> Option<Histogram<u64>> {
     let bytes = STANDARD.decode(&latency.histogram).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    read_histogram(&bytes).ok()
 }
 
 #[cfg(test)]

@@ -2,11 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+
 mod payload;
 mod targets;
 
 /// Pseudo-random and mutated inputs for each target.
 const INPUTS: usize = 200_000;
+
+/// Of so many inputs, one is tried as a histogram. Arbitrary: a few seconds of them.
+const HISTOGRAMS_ONE_IN: usize = 64;
 
 /// splitmix64 (public domain).
 fn rng() -> impl FnMut() -> u64 {
@@ -72,6 +78,29 @@ fn bodies() {
     let mut read = 0;
     inputs(&real, |bytes| read += usize::from(targets::bodies(bytes)));
     assert!(read > INPUTS / 20, "{read}");
+}
+
+#[test]
+fn histograms() {
+    let mut documents = targets::Documents::new();
+    let mut counts = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    (1..40).for_each(|value: u64| counts.record_n(value * value * 1_000, value).unwrap());
+    let mut plain = Vec::new();
+    V2Serializer::new().serialize(&counts, &mut plain).unwrap();
+    // One that claims to be as long as can be written in its four bytes.
+    let mut endless = plain.clone();
+    endless[4..8].fill(0xFF);
+    assert!(!documents.histogram(&endless));
+    let real = [documents.sample(), plain.clone(), plain[4..].to_vec()];
+    let (mut round, mut read) = (0, 0);
+    inputs(&real, |bytes| {
+        round += 1;
+        // Each is inflated, read and written several times.
+        if round % HISTOGRAMS_ONE_IN == 0 {
+            read += usize::from(documents.histogram(bytes));
+        }
+    });
+    assert!(read > INPUTS / HISTOGRAMS_ONE_IN / 20, "{read}");
 }
 
 #[test]

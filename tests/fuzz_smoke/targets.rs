@@ -2,6 +2,11 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use udperf::measure::{Latency, read_histogram};
+use udperf::report::read::read;
+use udperf::report::{Report, hdr};
 use udperf::run::read_bodies;
 use udperf::run::rpc::{Answerer, Caller, Event, Limits, Took};
 use udperf::unit::Nanos;
@@ -38,6 +43,51 @@ pub(crate) fn bodies(bytes: &[u8]) -> bool {
     assert!(!read.agreed || read.asked);
     assert_eq!(read, read_bodies(bytes, Nanos::from_millis(5_000)));
     read.asked || read.told
+}
+
+/// The first bytes of a histogram in HdrHistogram's V2 format, and an offset, digits and bounds
+/// that are accepted; the length is what is tried.
+const HISTOGRAM: [u8; 4] = [0x1C, 0x84, 0x93, 0x13];
+
+/// A stored document, one histogram of which is replaced.
+pub(crate) struct Documents {
+    report: Report,
+}
+
+impl Documents {
+    pub(crate) fn new() -> Self {
+        let kept = include_str!("../../results/2026-11-23-x86_64-2c-coturn/report.json");
+        let mut report = read(kept).expect("it was kept as udperf wrote it");
+        report.cells.truncate(1);
+        Self { report }
+    }
+
+    /// The histogram that it has.
+    pub(crate) fn sample(&self) -> Vec<u8> {
+        let latency = self.report.cells[0].latency.as_ref().expect("it has one");
+        STANDARD.decode(&latency.histogram).expect("it is base64")
+    }
+
+    /// Any bytes as a histogram: of a document that is shown, and of what another host measured;
+    /// as they are and behind the right first bytes. Whether one of these was a histogram.
+    pub(crate) fn histogram(&mut self, bytes: &[u8]) -> bool {
+        let mut is_one = false;
+        for bytes in [bytes, &[&HISTOGRAM, bytes].concat()] {
+            if let Some(latency) = &mut self.report.cells[0].latency {
+                latency.histogram = STANDARD.encode(bytes);
+            }
+            let shown = hdr::render(&self.report).is_ok();
+            assert_eq!(shown, read_histogram(bytes).is_ok());
+            // As it travels: its bytes, minimum, maximum, two sums, and how many were clamped.
+            let packed = (bytes, 0_u64, u64::MAX, 0_u128, 0_u128, 0_u64);
+            let packed = postcard::to_stdvec(&packed).expect("it is numbers and bytes");
+            if let Ok(mut latency) = postcard::from_bytes::<Latency>(&packed) {
+                latency.merge(&latency.shifted(-1_000));
+            }
+            is_one |= shown;
+        }
+        is_one
+    }
 }
 
 /// Both seals, and both ends of a session that has begun.

@@ -1,12 +1,13 @@
 //! How a histogram travels from one host to another: HdrHistogram's own form (V2, deflated), and
 //! the exact figures beside it.
 
-use hdrhistogram::serialization::{Deserializer as FromV2, Serializer as _, V2DeflateSerializer};
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{HIGHEST_NS, Latency};
+use crate::measure::read_histogram;
 
 /// The parts of a [`Latency`].
 #[derive(Serialize, Deserialize)]
@@ -39,9 +40,7 @@ impl<'de> Deserialize<'de> for Latency {
         if packed.histogram.is_empty() {
             return Ok(latency);
         }
-        let counts = FromV2::new()
-            .deserialize::<u64, _>(&mut packed.histogram.as_slice())
-            .map_err(|error| D::Error::custom(error.to_string()))?;
+        let counts = read_histogram(&packed.histogram).map_err(D::Error::custom)?;
         // Its bounds are the sender's: added up, they become ours.
         latency.histogram.add(counts).map_err(|error| D::Error::custom(error.to_string()))?;
         let highest = latency.histogram.count_at(HIGHEST_NS);

@@ -1,0 +1,171 @@
+//! Reading histograms that come from outside: from another host, or from a stored document.
+
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+
+/// The cookie of a histogram in HdrHistogram's V2 format (`V2_COOKIE` of hdrhistogram's
+/// src/serialization/mod.rs: 0x1c849303, with the word size in bits 4 to 7).
+const V2: [u8; 4] = [0x1C, 0x84, 0x93, 0x13];
+
+/// The same deflated (`V2_COMPRESSED_COOKIE`), which a length and a zlib stream follow.
+const V2_DEFLATED: [u8; 4] = [0x1C, 0x84, 0x93, 0x14];
+
+/// Bytes before the counts of the V2 format: cookie, length, offset and digits of 4 bytes each,
+/// lowest and highest value and ratio of 8.
+const HEADER_LEN: usize = 40;
+
+/// Significant digits at most; all histograms of udperf have 3. Five take 48 MiB.
+const MOST_DIGITS: u32 = 3;
+
+/// Bytes of counts at most. With 3 digits, values of 64 bits fall into 56,320 buckets, each written
+/// with 9 bytes at most: rounded up to 2^16 buckets.
+const LONGEST: usize = 9 << 16;
+
+/// Why bytes are refused as a histogram.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistogramError {
+    /// It claims or has more counts than a histogram of 3 digits can have.
+    #[error("a histogram of {len} bytes is refused: at most {LONGEST} are possible")]
+    TooLong {
+        /// Bytes of counts.
+        len: usize,
+    },
+    /// Its values are told apart more finely than udperf ever does.
+    #[error("a histogram with {digits} significant digits is refused: at most {MOST_DIGITS}")]
+    TooFine {
+        /// Significant digits.
+        digits: u32,
+    },
+    /// It does not follow the format.
+    #[error("not an HdrHistogram in V2 format: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Reads a histogram in HdrHistogram's V2 format, deflated or not. All lengths that the bytes claim
+/// are checked before memory is allocated for them, so that a few bytes never cost more than about
+/// 1 MiB: the library allocates whatever length it reads, up to 4 GiB.
+///
+/// # Errors
+/// [`HistogramError`] where it is too long, too fine, or damaged.
+pub fn read_histogram(bytes: &[u8]) -> Result<Histogram<u64>, HistogramError> {
+    let damaged = |reason: String| HistogramError::Damaged { reason };
+    let mut inflated = Vec::new();
+    let plain = if bytes.starts_with(&V2_DEFLATED) {
+        let most = (HEADER_LEN + LONGEST) as u64;
+        let stream = bytes.get(8..).unwrap_or_default();
+        ZlibDecoder::new(stream)
+            .take(most)
+            .read_to_end(&mut inflated)
+            .map_err(|error| damaged(error.to_string()))?;
+        &inflated
+    } else {
+        bytes
+    };
+    if !plain.starts_with(&V2) {
+        return Err(damaged("unknown first bytes".to_owned()));
+    }
+    let Some((header, counts)) = plain.split_at_checked(HEADER_LEN) else {
+        return Err(damaged("it is cut off".to_owned()));
+    };
+    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
+    let (len, digits) = (word(4) as usize, word(12));
+    if len > LONGEST {
+        return Err(HistogramError::TooLong { len });
+    }
+    if digits > MOST_DIGITS {
+        return Err(HistogramError::TooFine { digits });
+    }
+    // The library negates such a number, the lowest of 64 bits, which overflows.
+    if counts.windows(9).any(|number| number == [0xFF; 9]) {
+        return Err(damaged("a run of zeroes without end".to_owned()));
+    }
+    Deserializer::new().deserialize(&mut &plain[..]).map_err(|error| damaged(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer, V2Serializer};
+
+    use super::*;
+
+    fn histogram() -> Histogram<u64> {
+        let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+        for value in 1..200_u64 {
+            histogram.record_n(value * value * 1_000, value).unwrap();
+        }
+        histogram
+    }
+
+    fn plain(histogram: &Histogram<u64>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(histogram, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// As on the wire: a cookie, the length of the stream, the stream.
+    fn deflated(plain: &[u8]) -> Vec<u8> {
+        use std::io::Write;
+        let mut stream = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        stream.write_all(plain).unwrap();
+        let stream = stream.finish().unwrap();
+        let len = u32::try_from(stream.len()).unwrap().to_be_bytes();
+        [V2_DEFLATED.as_slice(), &len, &stream].concat()
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        let histogram = histogram();
+        let mut library = Vec::new();
+        V2DeflateSerializer::new().serialize(&histogram, &mut library).unwrap();
+        let plain = plain(&histogram);
+        for bytes in [&plain, &library, &deflated(&plain)] {
+            assert_eq!(read_histogram(bytes).unwrap(), histogram);
+        }
+        let widest = Histogram::<u64>::new_with_bounds(1, u64::MAX, 3).unwrap();
+        assert!(widest.distinct_values() <= LONGEST / 9, "{}", widest.distinct_values());
+    }
+
+    #[test]
+    fn claimed_lengths_are_checked_before_memory_is_taken() {
+        let mut bytes = plain(&histogram());
+        for (claimed, refused) in [(u32::MAX, true), (1 << 24, true), (LONGEST as u32, false)] {
+            bytes[4..8].copy_from_slice(&claimed.to_be_bytes());
+            for bytes in [&bytes, &deflated(&bytes)] {
+                let error = read_histogram(bytes).unwrap_err();
+                let too_long = HistogramError::TooLong { len: claimed as usize };
+                assert_eq!(error == too_long, refused, "{claimed}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_inflates_to_more_than_any_histogram_is_cut() {
+        let header = &plain(&histogram())[..HEADER_LEN];
+        let mut bomb = [header, &vec![0; 16 << 20]].concat();
+        bomb[4..8].copy_from_slice(&(16_u32 << 20).to_be_bytes());
+        let bytes = deflated(&bomb);
+        assert!(bytes.len() < 100_000, "{}", bytes.len());
+        assert_eq!(read_histogram(&bytes), Err(HistogramError::TooLong { len: 16 << 20 }));
+    }
+
+    #[test]
+    fn finer_digits_and_endless_zeroes_are_refused() {
+        let fine = Histogram::<u64>::new_with_bounds(1, 1_000, 5).unwrap();
+        let error = read_histogram(&plain(&fine));
+        assert_eq!(error, Err(HistogramError::TooFine { digits: 5 }));
+        let mut bytes = plain(&histogram());
+        bytes.truncate(HEADER_LEN);
+        bytes.extend([0xFF; 12]);
+        bytes[4..8].copy_from_slice(&12_u32.to_be_bytes());
+        assert!(matches!(read_histogram(&bytes), Err(HistogramError::Damaged { .. })));
+        for len in 0..HEADER_LEN {
+            assert!(read_histogram(&bytes[..len]).is_err(), "{len}");
+        }
+    }
+}

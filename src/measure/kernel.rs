@@ -19,12 +19,47 @@ pub struct UdpCounters {
     pub sndbuf_errors: u64,
 }
 
+/// Drops in the IP layer of a network namespace, IPv4 and IPv6 added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpCounters {
+    /// Received and discarded: wrong headers or addresses, no route, reverse path filter.
+    pub in_discards: u64,
+    /// Datagrams of which a fragment is missing: given up (ReasmFails) or, in a reading, still
+    /// waited for.
+    pub reassembly: u64,
+    /// Fragments that found no room, counted one by one; part of `reassembly`.
+    pub reassembly_no_room: u64,
+    /// Discarded on the way out (OutDiscards).
+    pub out_discards: u64,
+    /// Not sent, for want of a route (OutNoRoutes).
+    pub out_no_routes: u64,
+    /// Not sent, because they could not be cut into fragments (FragFails).
+    pub frag_fails: u64,
+}
+
+impl IpCounters {
+    fn since(self, then: Self) -> Self {
+        let less = |of: fn(&Self) -> u64| of(&self).saturating_sub(of(&then));
+        Self {
+            in_discards: less(|of| of.in_discards),
+            // What was waited for then and has been given up since is in both.
+            reassembly: less(|of| of.reassembly),
+            reassembly_no_room: less(|of| of.reassembly_no_room),
+            out_discards: less(|of| of.out_discards),
+            out_no_routes: less(|of| of.out_no_routes),
+            frag_fails: less(|of| of.frag_fails),
+        }
+    }
+}
+
 /// One reading of the counters that tell where datagrams end. What this system does not have is
 /// `None`, never 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {
     /// Of the network namespace.
     pub udp: Option<UdpCounters>,
+    /// Of the network namespace.
+    pub ip: Option<IpCounters>,
     /// Packets that found a CPU's backlog full, all CPUs, `/proc/net/softnet_stat`.
     pub backlog: Option<u64>,
     /// Dropped by the interfaces on the way, or, where those are not known, by all of the
@@ -32,6 +67,8 @@ pub struct KernelCounters {
     pub device: Option<u64>,
     /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
+    /// Packets they sent, of the one that sent most.
+    pub device_sent: Option<u64>,
     /// Dropped by their queueing disciplines, rtnetlink(7), modulo 2³².
     pub qdisc: Option<u64>,
 }
@@ -43,14 +80,21 @@ pub struct KernelDelta {
     pub sockets: Option<u64>,
     /// Of the network namespace.
     pub udp: Option<UdpCounters>,
+    /// Of the network namespace.
+    pub ip: Option<IpCounters>,
     /// Packets that found a CPU's backlog full.
     pub backlog: Option<u64>,
     /// Dropped by interfaces on their way in.
     pub device: Option<u64>,
     /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
+    /// Packets that interfaces sent, of the one that sent most.
+    pub device_sent: Option<u64>,
     /// Dropped by queueing disciplines.
     pub qdisc: Option<u64>,
+    /// Whether, at the start or at the end, the link-layer address of the next hop was asked for
+    /// in vain.
+    pub neighbour_unresolved: Option<bool>,
 }
 
 /// The kernel's counter of a queueing discipline has so many bits (`struct gnet_stats_queue`).
@@ -72,6 +116,9 @@ impl KernelCounters {
         KernelDelta {
             sockets,
             udp,
+            ip: self.ip.zip(earlier.ip).map(|(now, then)| now.since(then)),
+            neighbour_unresolved: None,
+            device_sent: less(self.device_sent, earlier.device_sent),
             backlog: less(self.backlog, earlier.backlog),
             device: less(self.device, earlier.device),
             tx_device: less(self.tx_device, earlier.tx_device),
@@ -86,6 +133,20 @@ impl KernelCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_datagram_that_was_waited_for_is_given_up_once() {
+        let at = |given_up: u64, waiting| {
+            let ip = IpCounters { reassembly: given_up + waiting, ..IpCounters::default() };
+            KernelCounters { ip: Some(ip), ..KernelCounters::default() }
+        };
+        let since = |now: KernelCounters, then: KernelCounters| {
+            now.since(&then, None).ip.unwrap().reassembly
+        };
+        assert_eq!(since(at(0, 5), at(0, 0)), 5);
+        assert_eq!(since(at(5, 0), at(0, 5)), 0, "the cell before had them");
+        assert_eq!(since(at(5, 2), at(0, 5)), 2);
+    }
 
     #[test]
     fn a_counter_that_went_round_is_told_by_what_it_gained() {

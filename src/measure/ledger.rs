@@ -4,7 +4,7 @@
 //! attempted = sent + refused
 //! sent      = received + lost
 //! lost      = receive_buffer + backlog + device + qdisc + tx_device + checksum + no_port
-//!           + unaccounted
+//!           + rx_ip + reassembly + tx_ip + neighbour + unaccounted
 //! arrived   = received + duplicate + late + foreign + corrupt
 //! ```
 
@@ -36,17 +36,26 @@ pub struct LostAt {
     pub checksum: Option<u64>,
     /// Nobody had bound the port.
     pub no_port: Option<u64>,
+    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route back
+    /// (reverse path filter).
+    pub rx_ip: Option<u64>,
+    /// They came to the receiver in part: a fragment was lost, or found no room to be waited with.
+    pub reassembly: Option<u64>,
+    /// The IP layer of the sender discarded them without refusing them.
+    pub tx_ip: Option<u64>,
+    /// The next hop did not answer address resolution, so they never left the sender.
+    pub neighbour: Option<u64>,
 }
 
 impl LostAt {
     /// All that have a place.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port } = *self;
-        [receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port]
-            .into_iter()
-            .flatten()
-            .sum()
+        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
+        let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;
+        let all = [receive_buffer, backlog, device, qdisc, tx_device, checksum];
+        let rest = [no_port, rx_ip, reassembly, tx_ip, neighbour];
+        all.into_iter().chain(rest).flatten().sum()
     }
 }
 
@@ -59,6 +68,16 @@ pub struct Kernels {
     pub tx: Option<KernelDelta>,
     /// How the ends stood to each other.
     pub ends: Ends,
+    /// Where requests were sent to somebody else's server, and not to receivers of ours.
+    pub server: Option<Server>,
+}
+
+/// What the kernel counted that a server of somebody else may have lost of our requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Drops at receive buffers of its network namespace, without those at our sockets and without
+    /// those that others may have had. `None` where it is in another namespace than we are.
+    pub receive_buffer: Option<u64>,
 }
 
 impl From<KernelDelta> for Kernels {
@@ -137,7 +156,7 @@ impl Ledger {
     #[must_use]
     pub fn settle(tx: &TxTally, rx: &RxTally, kernels: &Kernels, taken_whole: bool) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
-        let mut missing = Missing::of(tx, rx, lost, taken_whole, kernels.ends);
+        let mut missing = Missing::of(tx, rx, lost, taken_whole, kernels);
         let lost_at = missing.places(tx, kernels);
         Self {
             attempted: tx.sent + tx.refused.total(),
@@ -188,6 +207,7 @@ mod tests {
             device: Some(0),
             tx_device: Some(0),
             qdisc: Some(0),
+            ..KernelDelta::default()
         }
     }
 
@@ -245,8 +265,8 @@ mod tests {
             ..KernelDelta::default()
         };
         let there = KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, 0) };
-        let settle =
-            |ends| Ledger::settle(&tx, &rx, &Kernels { rx: there, tx: Some(here), ends }, false);
+        let kernels = |ends| Kernels { tx: Some(here), ends, ..Kernels::from(there) };
+        let settle = |ends| Ledger::settle(&tx, &rx, &kernels(ends), false);
         let across = settle(Ends::Across);
         let at = across.lost_at;
         assert_eq!((at.receive_buffer, at.device, at.backlog), (Some(10), Some(4), Some(5)));

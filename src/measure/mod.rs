@@ -32,9 +32,9 @@ pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing
 pub use histogram::{HistogramError, read_histogram};
 pub use host::{Capability, CgroupLimits, HostFacts};
 pub use jitter::Jitter;
-pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
+pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};
-pub use ledger::{Kernels, Ledger, LossPlace, LossPlaces, LostAt};
+pub use ledger::{Kernels, Ledger, LossPlace, LossPlaces, LostAt, Server};
 pub use legs::{Legs, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
 pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
 pub use strangers::{Glimpse, ListenerTally, Served, SinkTally, Source, Strangers};

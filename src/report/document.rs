@@ -363,4 +363,27 @@ pub struct Kernel {
     /// Dropped by queueing disciplines of those, at the senders. Sends that were refused
     /// for that (`refused.no_buffers`) are among them.
     pub qdisc_drops: Option<u64>,
+    /// Received and discarded by the IP layer (InHdrErrors, InAddrErrors, InDiscards, InNoRoutes,
+    /// IPReversePathFilter), network namespace. Documents of before it was counted are without it,
+    /// as without all below.
+    #[serde(default)]
+    pub ip_in_discards: Option<u64>,
+    /// Datagrams of which fragments were missing (ReasmFails, and those still waited for at the
+    /// end), network namespace. Fragments that found no room count one by one.
+    #[serde(default)]
+    pub reassembly_failures: Option<u64>,
+    /// Discarded by the IP layer on the way out (OutDiscards), the senders' network namespace.
+    /// Refused sends are among them.
+    #[serde(default)]
+    pub ip_out_discards: Option<u64>,
+    /// Not sent for want of a route (OutNoRoutes), the senders' network namespace.
+    #[serde(default)]
+    pub ip_out_no_routes: Option<u64>,
+    /// Not cut into fragments where that was necessary (FragFails), the senders' network namespace.
+    #[serde(default)]
+    pub fragmentation_failures: Option<u64>,
+    /// Whether the next hop left address resolution unanswered at the start or at the end of the
+    /// measured part, at the senders. `null` where both ends are in one network namespace.
+    #[serde(default)]
+    pub neighbour_unresolved: Option<bool>,
 }

@@ -41,7 +41,10 @@ pub(crate) fn measure(
     let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns, *to)));
     let target = SocketAddr::new(to.unwrap_or(*bind), *port);
     let device = name_towards(target, *bind, ip.dev.as_deref());
-    let watch = Watch::begin_maybe(unix.is_some(), device.as_deref());
+    let mut watch = Watch::begin_maybe(unix.is_some(), device.as_deref());
+    if netns.is_some() {
+        watch = watch.towards(target, device.as_deref());
+    }
     phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
     let seen = watch.end();
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));

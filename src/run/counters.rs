@@ -1,14 +1,18 @@
 //! Readings of the kernel's counters around a phase.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::thread;
 
 use super::device::name_at;
-use crate::measure::{KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
+use crate::measure::{IpCounters, KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
 use crate::net::enter_netns;
 use crate::sys::{self, Link};
 use crate::unit::Nanos;
+
+/// Between two probes of address resolution: `retrans_time_ms` of neighbours, 1 s by default (arp(7),
+/// RFC 4861 section 10).
+const PROBE_EVERY_NS: u64 = 1_000_000_000;
 
 /// What was read when a phase began.
 #[derive(Debug)]
@@ -18,6 +22,12 @@ pub(crate) struct Watch {
     /// The devices on the way; `None`: not known, so all count.
     way: Option<Vec<Link>>,
     stolen_ns: Option<u64>,
+    /// Where is sent to, and by which device.
+    target: Option<(SocketAddr, Option<String>)>,
+    /// Whether the next hop's address was asked for in vain.
+    unresolved: Option<bool>,
+    /// When it began.
+    began_ns: u64,
 }
 
 /// What happened meanwhile.
@@ -38,14 +48,31 @@ impl Watch {
     pub(crate) fn begin_maybe(beside_ip: bool, device: Option<&str>) -> Self {
         let way = device.filter(|_| !beside_ip).and_then(sys::device_stack);
         let counters = (!beside_ip).then(|| read(way.as_deref()));
-        Self { counters, way, stolen_ns: sys::stolen_ns() }
+        Self::of(counters, way, sys::stolen_ns())
     }
 
     /// Reads those of another network namespace, by the device that has this address there; CPU
     /// time is the same host's.
     pub(crate) fn begin_in(netns: &Path, at: Option<IpAddr>) -> Self {
         let way = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
-        Self { counters: Some(read_in(netns, way.as_deref())), way, stolen_ns: None }
+        Self::of(Some(read_in(netns, way.as_deref())), way, None)
+    }
+
+    fn of(
+        counters: Option<KernelCounters>,
+        way: Option<Vec<Link>>,
+        stolen_ns: Option<u64>,
+    ) -> Self {
+        let began_ns = sys::monotonic_ns();
+        Self { counters, way, stolen_ns, target: None, unresolved: None, began_ns }
+    }
+
+    /// The same for senders to `target` by this device: also looks for the next hop's address.
+    #[must_use]
+    pub(crate) fn towards(mut self, target: SocketAddr, device: Option<&str>) -> Self {
+        self.unresolved = sys::neighbour_unresolved(target, device);
+        self.target = Some((target, device.map(str::to_owned)));
+        self
     }
 
     /// Reads them again.
@@ -60,7 +87,18 @@ impl Watch {
 
     fn seen(&self, now: impl FnOnce() -> KernelCounters) -> Seen {
         let since = |then: &KernelCounters| now().since(then, None);
-        let kernel = self.counters.as_ref().map(since).unwrap_or_default();
+        let mut kernel = self.counters.as_ref().map(since).unwrap_or_default();
+        let target = self.target.as_ref();
+        let now = target.and_then(|(to, device)| sys::neighbour_unresolved(*to, device.as_deref()));
+        kernel.neighbour_unresolved = match (self.unresolved, now) {
+            (Some(then), Some(now)) => Some(then || now),
+            (then, now) => then.or(now),
+        };
+        if kernel.neighbour_unresolved == Some(true) {
+            // The probes of address resolution are among what the device sent.
+            let probes = sys::monotonic_ns().saturating_sub(self.began_ns) / PROBE_EVERY_NS + 1;
+            kernel.device_sent = kernel.device_sent.map(|sent| sent.saturating_sub(probes));
+        }
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
         Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }
@@ -107,12 +145,22 @@ fn read(way: Option<&[Link]>) -> KernelCounters {
         in_csum_errors: snmp.in_csum_errors,
         sndbuf_errors: snmp.sndbuf_errors,
     });
+    let ip = sys::ip_counters().map(|snmp| IpCounters {
+        in_discards: snmp.in_discards,
+        reassembly: snmp.reassembly,
+        reassembly_no_room: snmp.reassembly_no_room,
+        out_discards: snmp.out_discards,
+        out_no_routes: snmp.out_no_routes,
+        frag_fails: snmp.frag_fails,
+    });
     let devices = sys::device_drops(way);
     KernelCounters {
         udp,
+        ip,
         backlog: sys::backlog_drops(),
         device: devices.map(|drops| drops.rx),
         tx_device: devices.map(|drops| drops.tx),
+        device_sent: devices.map(|drops| drops.sent),
         qdisc: sys::qdisc_drops(way),
     }
 }

@@ -32,6 +32,8 @@
 //! | [`stamp_sends`], [`take_send_stamp`], [`forget_send_stamps`] | its send timestamps |
 //! | [`take_pending_refusal`] | what reading those would make it forget |
 //! | [`udp_counters`], [`backlog_drops`], [`device_drops`], [`qdisc_drops`] | kernel counters |
+//! | [`ip_counters`] | the same of the IP layer |
+//! | [`neighbour_unresolved`] | whether the next hop answers address resolution |
 //! | [`device_stack`] | the devices whose counters are about what passes this one |
 //! | [`enter_netns`] | another network namespace for the calling thread |
 //! | [`boot_id`], [`clock_identity`] | whether two processes read the same monotonic clock |
@@ -63,13 +65,14 @@ pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
-    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group,
-    monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
-    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_affinity,
-    set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro,
-    set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, take_queued_refusals, take_refused_peers, take_send_stamp, tell_local,
-    thread_cpu_ns, udp_counters, wait_readable, wait_writable,
+    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, ip_counters, is_connecting,
+    join_no_group, monotonic_ns, neighbour_unresolved, network_identity, qdisc_drops,
+    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
+    report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port, set_timer_slack_ns,
+    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
+    stamp_sends, stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals,
+    take_refused_peers, take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable,
+    wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -202,6 +205,25 @@ pub struct UdpSnmp {
     pub sndbuf_errors: u64,
 }
 
+/// Drops in the IP layer of this network namespace since boot, IPv4 and IPv6 added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IpSnmp {
+    /// Received and discarded: InHdrErrors, InAddrErrors, InDiscards, InNoRoutes and
+    /// IPReversePathFilter.
+    pub in_discards: u64,
+    /// Datagrams not put together again: ReasmFails, and those of which fragments are waited for
+    /// at this moment.
+    pub reassembly: u64,
+    /// Of ReasmFails, fragments that found no room: ReasmFails less ReasmTimeout.
+    pub reassembly_no_room: u64,
+    /// OutDiscards.
+    pub out_discards: u64,
+    /// OutNoRoutes.
+    pub out_no_routes: u64,
+    /// FragFails.
+    pub frag_fails: u64,
+}
+
 /// A network device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -218,6 +240,8 @@ pub struct DeviceDrops {
     pub rx: u64,
     /// Ones to send.
     pub tx: u64,
+    /// Packets sent, by the device that sent most: what passes one passes those below it again.
+    pub sent: u64,
 }
 
 impl DeviceDrops {

@@ -1,5 +1,6 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
 
+mod counters;
 pub mod device;
 pub mod host;
 mod reply;
@@ -11,13 +12,16 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use counters::{
+    backlog_drops, device_drops, ip_counters, neighbour_unresolved, qdisc_drops, udp_counters,
+};
 pub use reply::{ReplyBatch, envelope};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
-use super::{DeviceDrops, Instruction, Link, Message, Request, SendError, UdpSnmp, Wants};
+use super::{Instruction, Link, Message, Request, SendError, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -303,30 +307,6 @@ impl RecvBatch {
     pub const fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
         &[]
     }
-}
-
-/// Unknown here.
-#[must_use]
-pub fn udp_counters() -> Option<UdpSnmp> {
-    None
-}
-
-/// Unknown here.
-#[must_use]
-pub fn backlog_drops() -> Option<u64> {
-    None
-}
-
-/// Unknown here.
-#[must_use]
-pub fn device_drops(_of: Option<&[Link]>) -> Option<DeviceDrops> {
-    None
-}
-
-/// Unknown here.
-#[must_use]
-pub fn qdisc_drops(_of: Option<&[Link]>) -> Option<u64> {
-    None
 }
 
 /// Unknown here.

@@ -4,7 +4,7 @@
 //!
 //! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink and what holds of each report
 //! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
-//! - `firewall`, `queues`, `places`: the kernel drops and counts
+//! - `firewall`, `queues`, `places`, `ip_layer`: the kernel drops and counts
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
 //! - `families`: IPv6; `hash`: flows that a hash deals out
 //! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
@@ -36,6 +36,7 @@ mod firewall;
 mod flows;
 mod harm;
 mod hash;
+mod ip_layer;
 mod leaks;
 mod limits;
 mod nets;

@@ -1,14 +1,16 @@
 //! Charging what is missing to those who counted drops.
 
 use super::{Kernels, LossPlace, LossPlaces, LostAt};
-use crate::measure::UdpCounters;
 use crate::measure::harvest::Ends;
-use crate::measure::tally::{RxTally, TxTally};
+use crate::measure::tally::{Refused, RxTally, TxTally};
+use crate::measure::{IpCounters, KernelDelta, UdpCounters};
 
 /// Datagrams that are missing, and how the kernel would count them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
     pub(super) datagrams: u64,
+    /// All that were, before anything was charged.
+    lost: u64,
     /// Charged places whose figure is reckoned from packets that held several, not counted.
     pub(super) estimated: LossPlaces,
     /// Charged places whose counters others have, where those counted more than was missing.
@@ -45,9 +47,14 @@ impl Missing {
         rx: &RxTally,
         datagrams: u64,
         taken_whole: bool,
-        ends: Ends,
+        kernels: &Kernels,
     ) -> Self {
+        let ends = kernels.ends;
         let (packet, at_socket) = match (ends, taken_whole) {
+            // What comes back is packed otherwise than what left, and a server cuts what it gets.
+            _ if kernels.server.is_some() => {
+                (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
+            }
             // The sender's device cuts, the receiver's joins: neither's packets are the other's.
             (Ends::Across, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
             (Ends::Across, false) => (Packet::Single, Packet::Single),
@@ -59,6 +66,7 @@ impl Missing {
         };
         Self {
             datagrams,
+            lost: datagrams,
             estimated: LossPlaces::default(),
             shared: LossPlaces::default(),
             packet,
@@ -75,12 +83,16 @@ impl Missing {
         let (kernel, sender) = (&kernels.rx, kernels.at_senders());
         let udp = kernel.udp;
         let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
-        let receive_buffer = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
+        let at_sockets = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
+        let at_server = kernels.server.and_then(|server| server.receive_buffer);
+        let at_server = at_server.map(|drops| self.charge_at_server(drops));
+        let receive_buffer = sum(at_sockets, at_server);
         let bad_here = self.charge_datagrams(bad);
         let no_port = udp.map(|udp| self.charge(LossPlace::NoPort, udp.no_ports));
         let elsewhere = udp.map(|udp| udp.in_csum_errors - bad);
         let elsewhere = elsewhere.map(|errors| self.charge(LossPlace::Checksum, errors));
         let checksum = elsewhere.map(|elsewhere| bad_here + elsewhere);
+        let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
         // Refused sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers;
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
@@ -111,14 +123,29 @@ impl Missing {
         // And what its peer itself dropped, which other devices do not count.
         let twice = if kernels.ends == Ends::Across { 0 } else { kernel.device.unwrap_or(0) };
         let tx_device = drops.map(|drops| self.charge_leaving(LossPlace::TxDevice, drops, twice));
-        let backlog = match (backlog, tx_backlog) {
-            (Some(rx), Some(tx)) => Some(rx + tx),
-            (rx, tx) => rx.or(tx),
-        };
-        if self.overfull {
-            self.shared = self.from_shared;
+        let backlog = sum(backlog, tx_backlog);
+        let silent = silent_discards(tx, sender);
+        let tx_ip = silent.map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
+        // Its fragments may have been dropped at any of the places above, which counted them.
+        let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));
+        let neighbour = self.charge_neighbour(tx, sender);
+        // Where somebody else's server is asked, it is among the others whom these counters have.
+        if self.overfull || kernels.server.is_some() {
+            self.shared.add_all(self.from_shared);
         }
-        LostAt { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port }
+        LostAt {
+            receive_buffer,
+            backlog,
+            device,
+            qdisc,
+            tx_device,
+            checksum,
+            no_port,
+            rx_ip,
+            reassembly,
+            tx_ip,
+            neighbour,
+        }
     }
 
     /// Charges so many packets with what they held. Where packets stay whole, all that are missing
@@ -197,6 +224,42 @@ impl Missing {
         }
     }
 
+    /// Charges so many drops at receive buffers that are not ours, and so the server's or others'. A
+    /// super-packet that was dropped whole is counted as one: each drop is taken for one datagram,
+    /// and there may have been more.
+    fn charge_at_server(&mut self, drops: u64) -> u64 {
+        let place = LossPlace::ReceiveBuffer;
+        let charged = self.charge_datagrams(drops);
+        if charged > 0 {
+            self.shared.add(place);
+        }
+        self.mark_estimate(place, self.left_joined && charged > 0);
+        charged
+    }
+
+    /// Charges datagrams that came in part. Fragments that found no room are counted one by one,
+    /// several of a datagram.
+    fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
+        let place = LossPlace::Reassembly;
+        let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
+        let charged = self.charge_shared(place, ip.reassembly, beyond);
+        self.mark_estimate(place, ip.reassembly_no_room > 0 && charged > 0);
+        charged
+    }
+
+    /// Charges what the next hop's missing address kept from leaving, where nothing else explains
+    /// it: as many as were taken and not sent by the device. The kernel does not count them.
+    fn charge_neighbour(&mut self, tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
+        if !sender.neighbour_unresolved? {
+            return Some(0);
+        }
+        let place = LossPlace::Neighbour;
+        let unsent = sender.device_sent.map_or(tx.packets, |sent| tx.packets.saturating_sub(sent));
+        let charged = self.charge_datagrams(scale(unsent, tx.sent, tx.packets));
+        self.mark_estimate(place, charged > 0);
+        Some(charged)
+    }
+
     /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
     /// be ours.
     fn charge_shared(&mut self, place: LossPlace, datagrams: u64, beyond: bool) -> u64 {
@@ -227,6 +290,27 @@ impl Missing {
 /// our drops first, so errors of others take nothing from them.
 fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
     udp.in_csum_errors.min(drops.saturating_sub(udp.rcvbuf_errors))
+}
+
+/// What the IP layer of the sender discarded beyond what it refused. A send that fails is counted
+/// there, too: without a route, without room in the socket's buffer or in a queue, or by a firewall.
+/// Of those that a batch call kept to itself, `SndbufErrors` has the ones for want of room.
+fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
+    let ip = sender.ip?;
+    let Refused { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
+    let room = sender.udp.map_or(0, |udp| udp.sndbuf_errors).max(would_block + no_buffers);
+    let refused = room + unreachable + too_big + other;
+    // One that cannot be cut counts as discarded, too.
+    let discards = ip.out_discards.max(ip.frag_fails) + ip.out_no_routes;
+    Some(discards.saturating_sub(refused))
+}
+
+/// Both together, where either is known.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Drops at a full backlog of the sender's host, which the interface they left by counts again.

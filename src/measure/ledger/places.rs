@@ -17,11 +17,19 @@ pub enum LossPlace {
     Checksum,
     /// A port that nobody had bound.
     NoPort,
+    /// The IP layer of the receiver.
+    RxIp,
+    /// Reassembly at the receiver: of its fragments, some came and some did not.
+    Reassembly,
+    /// The IP layer of the sender.
+    TxIp,
+    /// The sender's queue for a next hop that does not answer address resolution.
+    Neighbour,
 }
 
 impl LossPlace {
     /// All, in the order of the document.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::ReceiveBuffer,
         Self::Backlog,
         Self::Device,
@@ -29,6 +37,10 @@ impl LossPlace {
         Self::TxDevice,
         Self::Checksum,
         Self::NoPort,
+        Self::RxIp,
+        Self::Reassembly,
+        Self::TxIp,
+        Self::Neighbour,
     ];
 
     /// Its name in the document.
@@ -42,13 +54,17 @@ impl LossPlace {
             Self::TxDevice => "tx_device",
             Self::Checksum => "checksum",
             Self::NoPort => "no_port",
+            Self::RxIp => "rx_ip",
+            Self::Reassembly => "reassembly",
+            Self::TxIp => "tx_ip",
+            Self::Neighbour => "neighbour",
         }
     }
 }
 
 /// A set of places.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LossPlaces(u8);
+pub struct LossPlaces(u16);
 
 impl LossPlaces {
     /// Whether it has none.
@@ -61,6 +77,11 @@ impl LossPlaces {
     #[must_use]
     pub const fn has(self, place: LossPlace) -> bool {
         self.0 & (1 << place as u8) != 0
+    }
+
+    /// Adds all of another set.
+    pub const fn add_all(&mut self, places: Self) {
+        self.0 |= places.0;
     }
 
     /// Adds one.
@@ -83,7 +104,7 @@ mod tests {
         let mut set = LossPlaces::default();
         assert!(set.is_empty());
         LossPlace::ALL.into_iter().rev().step_by(3).for_each(|place| set.add(place));
-        assert_eq!(set.words().collect::<Vec<_>>(), ["receive_buffer", "qdisc", "no_port"]);
-        assert!(!set.is_empty() && !set.has(LossPlace::Backlog));
+        assert_eq!(set.words().collect::<Vec<_>>(), ["backlog", "tx_device", "rx_ip", "neighbour"]);
+        assert!(!set.is_empty() && !set.has(LossPlace::ReceiveBuffer));
     }
 }

@@ -38,6 +38,10 @@ pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
             tx_device: place(at.tx_device),
             checksum: place(at.checksum),
             no_port: place(at.no_port),
+            rx_ip: place(at.rx_ip),
+            reassembly: place(at.reassembly),
+            tx_ip: place(at.tx_ip),
+            neighbour: place(at.neighbour),
         },
         unaccounted: known(ledger.unaccounted),
         estimated: words(ledger.estimated),
@@ -70,6 +74,12 @@ pub(super) fn kernel(harvest: &Harvest) -> Kernel {
         device_drops: delta.device,
         tx_device_drops: sender.tx_device,
         qdisc_drops: sender.qdisc,
+        ip_in_discards: delta.ip.map(|ip| ip.in_discards),
+        reassembly_failures: delta.ip.map(|ip| ip.reassembly),
+        ip_out_discards: sender.ip.map(|ip| ip.out_discards),
+        ip_out_no_routes: sender.ip.map(|ip| ip.out_no_routes),
+        fragmentation_failures: sender.ip.map(|ip| ip.frag_fails),
+        neighbour_unresolved: sender.neighbour_unresolved,
     }
 }
 

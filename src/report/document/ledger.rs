@@ -89,4 +89,41 @@ pub struct LostAt {
     pub checksum: Option<u64>,
     /// Nobody had bound the port.
     pub no_port: Option<u64>,
+    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route to the
+    /// sender (reverse path filter). Documents of before it was counted are without it, as without
+    /// the three below.
+    #[serde(default)]
+    pub rx_ip: Option<u64>,
+    /// They came to the receiver in part: a fragment was lost, or there was no room to wait with it.
+    #[serde(default)]
+    pub reassembly: Option<u64>,
+    /// The IP layer of the sender discarded them, and did not refuse them.
+    #[serde(default)]
+    pub tx_ip: Option<u64>,
+    /// The next hop did not answer address resolution (ARP, neighbour discovery), so they never
+    /// left the sender.
+    #[serde(default)]
+    pub neighbour: Option<u64>,
+}
+
+impl LostAt {
+    /// All places by their names.
+    #[must_use]
+    pub fn places(&self) -> [(&'static str, Option<u64>); 11] {
+        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
+        let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;
+        [
+            ("receive_buffer", receive_buffer),
+            ("backlog", backlog),
+            ("device", device),
+            ("qdisc", qdisc),
+            ("tx_device", tx_device),
+            ("checksum", checksum),
+            ("no_port", no_port),
+            ("rx_ip", rx_ip),
+            ("reassembly", reassembly),
+            ("tx_ip", tx_ip),
+            ("neighbour", neighbour),
+        ]
+    }
 }

@@ -13,7 +13,8 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
     if exchange::asks(report) {
         return exchange::ledger(report, ink);
     }
-    use LossPlace::{Backlog, Checksum, Device, NoPort, Qdisc, ReceiveBuffer, TxDevice};
+    use LossPlace::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
+    use LossPlace::{ReceiveBuffer, RxIp, TxDevice, TxIp};
     let sum =
         |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
     let places = |places: &[(&str, LossPlace, u64)]| {
@@ -32,6 +33,10 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
         ("sender's device", TxDevice, sum(|l| l.lost_at.tx_device.unwrap_or(0))),
         ("checksum", Checksum, sum(|l| l.lost_at.checksum.unwrap_or(0))),
         ("no port", NoPort, sum(|l| l.lost_at.no_port.unwrap_or(0))),
+        ("receiver's IP layer", RxIp, sum(|l| l.lost_at.rx_ip.unwrap_or(0))),
+        ("reassembly", Reassembly, sum(|l| l.lost_at.reassembly.unwrap_or(0))),
+        ("sender's IP layer", TxIp, sum(|l| l.lost_at.tx_ip.unwrap_or(0))),
+        ("unresolved next hop", Neighbour, sum(|l| l.lost_at.neighbour.unwrap_or(0))),
     ]);
     let reasons = [
         ("would block", sum(|l| l.refused.would_block)),

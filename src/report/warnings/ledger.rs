@@ -1,7 +1,7 @@
 //! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
 
 use super::{CellContext, exceeds_permille, of_datagrams, percent, warning};
-use crate::report::document::{Cell, Ledger, LostAt, Refused, Warning};
+use crate::report::document::{Cell, Ledger, Refused, Warning};
 use crate::unit::show_bytes;
 
 /// The four identities of a ledger, as written in the document: name, left side, right side. Taken
@@ -10,9 +10,7 @@ fn identities(ledger: &Ledger) -> [(&'static str, u128, u128); 4] {
     // Wide enough for any sum of what a document can hold.
     let sum = |parts: &[u64]| parts.iter().copied().map(u128::from).sum::<u128>();
     let Refused { would_block, no_buffers, unreachable, too_big, other } = ledger.refused;
-    let LostAt { receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port } =
-        ledger.lost_at;
-    let places = [receive_buffer, backlog, device, qdisc, tx_device, checksum, no_port];
+    let places = ledger.lost_at.places().map(|(_, count)| count);
     let known = |count: Option<u64>| count.unwrap_or_default();
     // Where nothing is known of receivers, there is nothing to contradict.
     let taken = ledger.received.map(|_| ledger.sent);
@@ -240,7 +238,7 @@ fn odd(count: Option<u64>, code: &str, why: &str) -> Option<Warning> {
 mod tests {
     use super::super::tests::{all, codes, lose};
     use super::*;
-    use crate::report::document::Schedule;
+    use crate::report::document::{LostAt, Schedule};
 
     fn at_receive_buffer(lost: u64) -> LostAt {
         LostAt { receive_buffer: Some(lost), ..LostAt::default() }

@@ -126,6 +126,8 @@ const CHECKS: &[Check] = &[
     exchange::duplicate,
     ledger::unaccounted,
     ledger::lost_between,
+    places::neighbour_unresolved,
+    places::reassembly_loss,
     places::shared_counters,
     places::estimated_places,
     kernel::kernel_mismatch,

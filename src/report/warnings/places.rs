@@ -2,7 +2,7 @@
 //! reckoned.
 
 use super::kernel::OTHERS;
-use super::{CellContext, is_null, of_datagrams, warning};
+use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent, warning};
 use crate::report::document::{Cell, Warning};
 
 /// Frames that a quiet network makes beside all traffic, a second at most: bridges send one every
@@ -13,19 +13,13 @@ const FRAMES_PER_SECOND: u64 = 1;
 pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell).filter(|cell| !is_null(cell))?;
     let at = &cell.ledger.lost_at;
-    let charged = |places: &[(&'static str, Option<u64>)]| {
-        let some =
-            |(name, count): &(&'static str, Option<u64>)| (*count > Some(0)).then_some(*name);
-        places.iter().filter_map(some).collect::<Vec<_>>()
+    let charged = |wanted: &[&str]| {
+        let places = at.places().into_iter();
+        let some = places.filter(|(name, count)| wanted.contains(name) && *count > Some(0));
+        some.map(|(name, _)| name).collect::<Vec<_>>()
     };
-    let receivers = charged(&[
-        ("backlog", at.backlog),
-        ("device", at.device),
-        ("checksum", at.checksum),
-        ("no_port", at.no_port),
-    ]);
-    let senders =
-        charged(&[("backlog", at.backlog), ("qdisc", at.qdisc), ("tx_device", at.tx_device)]);
+    let receivers = charged(&["backlog", "device", "checksum", "no_port", "rx_ip", "reassembly"]);
+    let senders = charged(&["backlog", "qdisc", "tx_device", "tx_ip"]);
     let shared: Vec<_> = cell.ledger.shared.iter().flatten().map(String::as_str).collect();
     let (places, why) = if !shared.is_empty() {
         (shared, "counted more than was lost here".to_owned())
@@ -80,9 +74,44 @@ fn is_quiet_noise(cell: &Cell) -> bool {
         && cell.kernel.device_drops <= Some(frames)
 }
 
+/// Also where nothing is known of the receiver, and so of what was lost.
+pub(super) fn neighbour_unresolved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    cell.kernel.neighbour_unresolved.filter(|unresolved| *unresolved)?;
+    let unsent = match cell.ledger.lost_at.neighbour {
+        Some(0) => return None,
+        Some(count) => {
+            format!("about {count} of {} datagrams never left this host", cell.ledger.sent)
+        }
+        None => "datagrams never left this host".to_owned(),
+    };
+    let message = format!(
+        "{unsent}: the next hop did not answer address resolution (ARP, neighbour discovery); see \
+         `ip neigh`; check the address and that the host is up"
+    );
+    Some(warning("neighbour_unresolved", message))
+}
+
+pub(super) fn reassembly_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let (lost, sent) = (cell.ledger.lost_at.reassembly?, cell.ledger.sent);
+    exceeds_permille(lost, sent).then(|| {
+        let message = format!(
+            "{lost} datagrams ({}) came to the receiver in part: a fragment was lost, or found no \
+             room; use a --size that fits the MTU, or raise net.ipv4.ipfrag_high_thresh there",
+            percent(lost, sent)
+        );
+        warning("reassembly_loss", message)
+    })
+}
+
 pub(super) fn estimated_places(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;
-    let places = cell.ledger.estimated.as_ref().filter(|places| !places.is_empty())?;
+    // Those are estimates of another kind, which their own warnings explain.
+    let is_other = |place: &&String| ["neighbour", "reassembly"].contains(&place.as_str());
+    let places = cell.ledger.estimated.iter().flatten().filter(|place| !is_other(place));
+    let places: Vec<_> = places.map(String::as_str).collect();
+    if places.is_empty() {
+        return None;
+    }
     let message = format!(
         "lost_at {} is an estimate: the kernel dropped packets there that held several datagrams, \
          and counted packets; what other places and `unaccounted` have may be off by as much; with \
@@ -176,6 +205,36 @@ mod tests {
         assert_eq!(dropped(1, "across"), ["shared_counters"]);
         assert_eq!(dropped(2, "across"), [""; 0]);
         assert_eq!(dropped(1, "together"), [""; 0]);
+    }
+
+    #[test]
+    fn what_never_left_is_explained_also_where_no_receiver_is_known() {
+        let lost = |count| LostAt { neighbour: count, ..LostAt::default() };
+        let found = |unresolved, lost_at: LostAt| {
+            let count = lost_at.neighbour.unwrap_or(0);
+            all(|cell| {
+                lose(cell, count, lost_at);
+                cell.kernel.neighbour_unresolved = unresolved;
+            })
+        };
+        let told = found(Some(true), lost(Some(50)));
+        assert_eq!(told[0].code, "neighbour_unresolved");
+        assert!(told[0].message.starts_with("about 50 of "), "{}", told[0].message);
+        assert_eq!(found(Some(true), lost(Some(0))), []);
+        assert_eq!(found(Some(false), lost(Some(0))), []);
+        let alone = found(Some(true), lost(None));
+        assert!(alone[0].message.starts_with("datagrams never left"), "{}", alone[0].message);
+    }
+
+    #[test]
+    fn datagrams_in_part_are_explained() {
+        let found = |count| {
+            codes(|cell| {
+                lose(cell, count, LostAt { reassembly: Some(count), ..LostAt::default() });
+            })
+        };
+        assert_eq!(found(10_000), ["reassembly_loss"]);
+        assert_eq!(found(1), [""; 0]);
     }
 
     #[test]

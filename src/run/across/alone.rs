@@ -70,7 +70,7 @@ impl Bed for Alone {
         }
         let Scenario { bind, ip, .. } = &plan.scenario;
         let device = name_towards(self.target, *bind, ip.dev.as_deref());
-        let watch = Watch::begin(device.as_deref());
+        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
         self.phase(&crew, plan.scenario.limit, load, stop, tick)?;
         let seen = watch.end();
         let (tx, _) = crew.collect(&cell.id)?;

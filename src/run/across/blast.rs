@@ -184,11 +184,11 @@ impl Blast {
 
     /// Reads the counters of this end.
     fn watch(&self, scenario: &Scenario) -> Watch {
-        let device = match self.peer.target {
-            Place::Ip(target) => name_towards(target, scenario.bind, scenario.ip.dev.as_deref()),
-            Place::Unix(_) => return Watch::begin_maybe(true, None),
+        let Place::Ip(target) = self.peer.target else {
+            return Watch::begin_maybe(true, None);
         };
-        Watch::begin(device.as_deref())
+        let device = name_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+        Watch::begin(device.as_deref()).towards(target, device.as_deref())
     }
 
     /// How the ends of a cell stand to each other.

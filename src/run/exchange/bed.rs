@@ -67,7 +67,7 @@ impl Bed for Exchanger {
         let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
         let Scenario { bind, ip, .. } = &plan.scenario;
         let device = name_towards(self.target, *bind, ip.dev.as_deref());
-        let watch = Watch::begin(device.as_deref());
+        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
         run(plan.scenario.limit, tick)?;
         let seen = watch.end();
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
@@ -80,7 +80,7 @@ impl Bed for Exchanger {
 
 impl Exchanger {
     /// Both halves together.
-    fn harvest(&self, tx: TxHalf, mut rx: RxHalf, dialogue: &Dialogue) -> Harvest {
+    fn harvest(&self, tx: TxHalf, rx: RxHalf, dialogue: &Dialogue) -> Harvest {
         if !dialogue.matching.expects_reply() {
             let exchange = rx.exchange;
             return Harvest { exchange, ..Harvest::of(tx, None, Ends::Across) };
@@ -88,9 +88,6 @@ impl Exchanger {
         if !self.is_here {
             return Harvest::of(tx, Some(rx), Ends::Across);
         }
-        // The server's buffer is in the counter of the whole namespace; ours is, too.
-        let all = rx.kernel.udp.map(|udp| udp.rcvbuf_errors);
-        rx.kernel.sockets = all.max(rx.kernel.sockets);
         Harvest::of(tx, Some(rx), Ends::Together)
     }
 }

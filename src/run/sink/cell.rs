@@ -105,7 +105,10 @@ impl Cell {
             return Told::Refused("that phase is for sockets that show themselves".into());
         }
         // Read first: it takes a while.
-        let watch = Watch::begin_maybe(self.file.is_some(), self.device.as_deref());
+        let mut watch = Watch::begin_maybe(self.file.is_some(), self.device.as_deref());
+        if let Some(target) = self.targets.iter().flatten().next() {
+            watch = watch.towards(*target, self.device.as_deref());
+        }
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
             return Told::TooLate;
         }

@@ -1,34 +1,70 @@
 //! Kernel counters from /proc. Those of a network namespace are read below `/proc/thread-self`,
 //! since a thread may have entered another one than its process; `/proc/net` is the process's.
 
+use std::path::Path;
+
 use procfs::net::InterfaceDeviceStatus;
 use procfs::{CurrentSI, FromRead};
 
-use crate::sys::{DeviceDrops, Link, UdpSnmp};
+use crate::sys::{DeviceDrops, IpSnmp, Link, UdpSnmp};
 
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
 pub(super) const TICK_NS: u64 = 10_000_000;
 
-/// UDP counters of this thread's network namespace, `snmp` plus `snmp6`.
+/// What the IP layer and UDP of this thread's network namespace have counted.
 ///
 /// Read here rather than by procfs, whose parser fails as a whole where a kernel was built without
 /// UDP-Lite.
+struct Snmp {
+    v4: String,
+    /// Empty in a kernel without IPv6: then IPv4 is all there is.
+    v6: String,
+}
+
+impl Snmp {
+    fn read() -> Option<Self> {
+        let v4 = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
+        Some(Self { v4, v6: file("snmp6") })
+    }
+
+    /// A counter of this group, such as `Udp`, both families added up.
+    fn sum(&self, group: &str, name: &str) -> u64 {
+        let six = self.v6.lines().find_map(|line| {
+            let (found, value) = line.split_once(char::is_whitespace)?;
+            let found = found.strip_prefix(group)?.strip_prefix('6')?;
+            (found == name).then(|| value.trim().parse::<u64>().ok())?
+        });
+        column(&self.v4, group, name) + six.unwrap_or(0)
+    }
+}
+
+/// A file of this thread's network namespace; empty where there is none.
+fn file(name: &str) -> String {
+    let path = Path::new("/proc/thread-self/net").join(name);
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A counter of a group whose names are in one line and whose values in the next; 0 where there is
+/// none.
+fn column(text: &str, group: &str, name: &str) -> u64 {
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix(group)?.strip_prefix(": "));
+    let (names, values) = (rows.next().unwrap_or(""), rows.next().unwrap_or(""));
+    let at = names.split_whitespace().position(|found| found == name);
+    at.and_then(|at| values.split_whitespace().nth(at)?.parse().ok()).unwrap_or(0)
+}
+
+/// Datagrams of which some fragments have come and others are waited for (`FRAG: inuse` of
+/// `/proc/net/sockstat`).
+fn incomplete(text: &str, group: &str) -> u64 {
+    let rest = text.lines().find_map(|line| line.strip_prefix(group)?.strip_prefix(": inuse "));
+    rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// UDP counters of this thread's network namespace, `snmp` plus `snmp6`.
 #[must_use]
 pub fn udp_counters() -> Option<UdpSnmp> {
-    let v4 = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
-    // A kernel without IPv6 has no snmp6: then IPv4 is all there is.
-    let v6 = std::fs::read_to_string("/proc/thread-self/net/snmp6").unwrap_or_default();
-    let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (names, values) = (rows.next()?, rows.next()?);
-    let count = |name: &str| {
-        let column = names.split_whitespace().position(|found| found == name);
-        let four = column.and_then(|at| values.split_whitespace().nth(at)?.parse::<u64>().ok());
-        let six = v6.lines().find_map(|line| {
-            let (found, value) = line.split_once(char::is_whitespace)?;
-            (found.strip_prefix("Udp6") == Some(name)).then(|| value.trim().parse::<u64>().ok())?
-        });
-        four.unwrap_or(0) + six.unwrap_or(0)
-    };
+    let snmp = Snmp::read()?;
+    let count = |name| snmp.sum("Udp", name);
     Some(UdpSnmp {
         in_datagrams: count("InDatagrams"),
         no_ports: count("NoPorts"),
@@ -36,6 +72,30 @@ pub fn udp_counters() -> Option<UdpSnmp> {
         rcvbuf_errors: count("RcvbufErrors"),
         in_csum_errors: count("InCsumErrors"),
         sndbuf_errors: count("SndbufErrors"),
+    })
+}
+
+/// Drops in the IP layer of this thread's network namespace, `snmp` plus `snmp6`, and what only
+/// `netstat` and `sockstat` have.
+#[must_use]
+pub fn ip_counters() -> Option<IpSnmp> {
+    let snmp = Snmp::read()?;
+    let count = |name| snmp.sum("Ip", name);
+    let netstat = file("netstat");
+    // Of IPv6, InNoRoutes is in snmp6.
+    let no_way_in = column(&netstat, "IpExt", "InNoRoutes") + count("InNoRoutes");
+    let filtered = column(&netstat, "TcpExt", "IPReversePathFilter");
+    let waiting = incomplete(&file("sockstat"), "FRAG") + incomplete(&file("sockstat6"), "FRAG6");
+    let failed = count("ReasmFails");
+    Some(IpSnmp {
+        in_discards: ["InHdrErrors", "InAddrErrors", "InDiscards"].map(count).iter().sum::<u64>()
+            + no_way_in
+            + filtered,
+        reassembly: failed + waiting,
+        reassembly_no_room: failed.saturating_sub(count("ReasmTimeout")),
+        out_discards: count("OutDiscards"),
+        out_no_routes: count("OutNoRoutes"),
+        frag_fails: count("FragFails"),
     })
 }
 
@@ -57,6 +117,7 @@ pub fn device_drops(of: Option<&[Link]>) -> Option<DeviceDrops> {
     Some(counted.fold(DeviceDrops::default(), |sum, device| DeviceDrops {
         rx: sum.rx + device.recv_drop,
         tx: sum.tx + device.sent_drop,
+        sent: sum.sent.max(device.sent_packets),
     }))
 }
 
@@ -65,4 +126,32 @@ pub fn device_drops(of: Option<&[Link]>) -> Option<DeviceDrops> {
 pub fn stolen_ns() -> Option<u64> {
     let stat = procfs::KernelStats::current().ok()?;
     stat.total.steal.map(|ticks| ticks * TICK_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_group_and_name() {
+        let text = "Ip: Forwarding InDiscards ReasmFails\nIp: 2 5 7\nIpExt: InNoRoutes\n\
+                    IpExt: 3\nUdp: NoPorts\nUdp: 11\nUdpLite: NoPorts\nUdpLite: 13\n";
+        let of = |group, name| column(text, group, name);
+        assert_eq!((of("Ip", "ReasmFails"), of("IpExt", "InNoRoutes")), (7, 3));
+        assert_eq!((of("Udp", "NoPorts"), of("Ip", "NoPorts"), of("Icmp", "InMsgs")), (11, 0, 0));
+        let v6 = "Ip6InDiscards \t 100\nIcmp6InMsgs 1\nIp6OutNoRoutes 4\n".to_owned();
+        let snmp = Snmp { v4: text.to_owned(), v6 };
+        assert_eq!((snmp.sum("Ip", "InDiscards"), snmp.sum("Ip", "OutNoRoutes")), (105, 4));
+        let sockets = "UDP: inuse 4 mem 0\nFRAG: inuse 9 memory 5000\n";
+        assert_eq!((incomplete(sockets, "FRAG"), incomplete(sockets, "FRAG6")), (9, 0));
+    }
+
+    #[test]
+    fn this_kernel_has_the_counters() {
+        let snmp = Snmp::read().unwrap();
+        for name in ["InDiscards", "OutDiscards", "OutNoRoutes", "ReasmFails", "ReasmTimeout"] {
+            assert!(snmp.v4.lines().next().unwrap().contains(name), "{name}");
+        }
+        assert!(ip_counters().is_some());
+    }
 }

@@ -1,4 +1,4 @@
-//! Questions to the kernel about all there is of a kind, by rtnetlink(7).
+//! Questions to the kernel by rtnetlink(7): about all there is of a kind, or about one of it.
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -14,7 +14,7 @@ pub(super) fn dump(
     question: RouteNetlinkMessage,
     mut show: impl FnMut(RouteNetlinkMessage),
 ) -> Option<()> {
-    let socket = ask(question)?;
+    let socket = ask(question, NLM_F_DUMP)?;
     loop {
         let (bytes, _) = socket.recv_from_full().ok()?;
         let mut rest = bytes.as_slice();
@@ -31,13 +31,22 @@ pub(super) fn dump(
     }
 }
 
-/// Asks for all of a kind; the socket holds the answer.
-fn ask(question: RouteNetlinkMessage) -> Option<Socket> {
+/// The one answer to a question, of this thread's network namespace; `None` where it is an error.
+pub(super) fn get(question: RouteNetlinkMessage) -> Option<RouteNetlinkMessage> {
+    let (bytes, _) = ask(question, 0)?.recv_from_full().ok()?;
+    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).ok()?.payload {
+        NetlinkPayload::InnerMessage(told) => Some(told),
+        _ => None,
+    }
+}
+
+/// Asks with these flags beside; the socket holds the answer.
+fn ask(question: RouteNetlinkMessage, flags: u16) -> Option<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE).ok()?;
     socket.bind_auto().ok()?;
     socket.connect(&SocketAddr::new(0, 0)).ok()?;
     let mut question = NetlinkMessage::from(question);
-    question.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    question.header.flags = NLM_F_REQUEST | flags;
     question.finalize();
     let mut bytes = vec![0; question.buffer_len()];
     question.serialize(&mut bytes);

@@ -1,6 +1,6 @@
 use super::super::Ledger;
 use super::*;
-use crate::measure::{KernelDelta, Refused};
+use crate::measure::Server;
 
 fn sent(sent: u64, packets: u64) -> TxTally {
     TxTally { sent, packets, ..TxTally::default() }
@@ -12,7 +12,7 @@ fn received(received: u64, packets: u64) -> RxTally {
 
 /// 100 sent and 60 received on two hosts, one by one.
 fn lose_forty(rx: KernelDelta) -> Ledger {
-    let kernels = Kernels { rx, tx: Some(KernelDelta::default()), ends: Ends::Across };
+    let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Ends::Across, ..rx.into() };
     let ledger = Ledger::settle(&sent(100, 100), &received(60, 60), &kernels, false);
     assert_eq!(ledger.broken_identity(), None);
     ledger
@@ -28,6 +28,7 @@ fn counters(sockets: u64, udp: UdpCounters) -> KernelDelta {
         device: none,
         tx_device: none,
         qdisc: none,
+        ..KernelDelta::default()
     }
 }
 
@@ -85,7 +86,7 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
         let rx = counters(0, UdpCounters::default());
         let rx = KernelDelta { backlog: Some(backlog), device: Some(device), ..rx };
         let here = KernelDelta { tx_device: Some(9), qdisc: Some(0), ..KernelDelta::default() };
-        let kernels = Kernels { rx, tx: Some(here), ends };
+        let kernels = Kernels { tx: Some(here), ends, ..rx.into() };
         let at = Ledger::settle(&tx, &received(60, 60), &kernels, false).lost_at;
         (at.backlog, at.device, at.tx_device)
     };
@@ -102,7 +103,7 @@ fn what_both_ends_of_a_veth_count_is_no_doubt() {
     let twice = |ends, tx_drops| {
         let rx = KernelDelta { device: Some(40), ..counters(0, UdpCounters::default()) };
         let tx = Some(KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() });
-        let kernels = Kernels { rx, tx, ends };
+        let kernels = Kernels { tx, ends, ..rx.into() };
         let ledger = Ledger::settle(&sent(100, 100), &received(60, 60), &kernels, false);
         assert_eq!((ledger.lost_at.device, ledger.lost_at.tx_device), (Some(40), Some(0)));
         words(ledger.shared)
@@ -128,7 +129,7 @@ fn a_backlog_drops_no_more_of_ours_than_our_devices_count() {
 #[test]
 fn means_are_estimates_and_counts_are_not() {
     let estimated = |ends, sent, received, whole, kernel: KernelDelta| {
-        let kernels = Kernels { rx: kernel, tx: None, ends };
+        let kernels = Kernels { ends, ..kernel.into() };
         words(Ledger::settle(&sent, &received, &kernels, whole).estimated)
     };
     let drops = |sockets| counters(sockets, UdpCounters::default());
@@ -162,11 +163,118 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
     };
     let estimated = |packets, tx| {
         let rx = counters(0, UdpCounters::default());
-        let kernels = Kernels { rx, tx: Some(tx), ends: Ends::Across };
+        let kernels = Kernels { tx: Some(tx), ends: Ends::Across, ..rx.into() };
         words(Ledger::settle(&sent(640, packets), &received(600, 600), &kernels, false).estimated)
     };
     assert_eq!(estimated(10, tx(40, 0)), [""; 0]);
     assert_eq!(estimated(10, tx(39, 0)), ["qdisc"]);
     assert_eq!(estimated(10, tx(0, 39)), ["tx_device"]);
     assert_eq!(estimated(640, tx(20, 3)), [""; 0]);
+}
+
+/// Counters of the IP layer, at both ends.
+fn ip(ip: IpCounters) -> KernelDelta {
+    KernelDelta { ip: Some(ip), ..counters(0, UdpCounters::default()) }
+}
+
+#[test]
+fn what_the_ip_layer_of_the_receiver_discards_has_its_place() {
+    let ledger = lose_forty(ip(IpCounters { in_discards: 25, ..IpCounters::default() }));
+    assert_eq!((ledger.lost_at.rx_ip, ledger.unaccounted), (Some(25), 15));
+    assert_eq!(words(ledger.shared), [""; 0]);
+    let ledger = lose_forty(ip(IpCounters { in_discards: 41, ..IpCounters::default() }));
+    assert_eq!((ledger.lost_at.rx_ip, words(ledger.shared)), (Some(40), vec!["rx_ip"]));
+    let unknown = lose_forty(counters(0, UdpCounters::default())).lost_at;
+    assert_eq!((unknown.rx_ip, unknown.reassembly, unknown.tx_ip), (None, None, None));
+}
+
+#[test]
+fn datagrams_that_came_in_part_have_their_place() {
+    let part = |reassembly, reassembly_no_room| {
+        ip(IpCounters { reassembly, reassembly_no_room, ..IpCounters::default() })
+    };
+    let ledger = lose_forty(part(40, 0));
+    assert_eq!((ledger.lost_at.reassembly, ledger.unaccounted), (Some(40), 0));
+    assert!(ledger.shared.is_empty() && ledger.estimated.is_empty());
+    // Where a device dropped the missing fragments, it is there that they were lost.
+    let ledger = lose_forty(KernelDelta { device: Some(30), ..part(40, 0) });
+    let at = ledger.lost_at;
+    assert_eq!((at.device, at.reassembly, ledger.unaccounted), (Some(30), Some(10), 0));
+    assert!(ledger.shared.is_empty());
+    // More than were lost here are others'.
+    assert_eq!(words(lose_forty(part(41, 0)).shared), ["reassembly"]);
+    // Without room, two fragments of each were counted.
+    let ledger = lose_forty(part(80, 80));
+    assert_eq!(
+        (ledger.lost_at.reassembly, words(ledger.estimated)),
+        (Some(40), vec!["reassembly"])
+    );
+    assert!(ledger.shared.is_empty());
+}
+
+#[test]
+fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
+    let discards = |out_discards, out_no_routes, frag_fails, refused, sndbuf_errors| {
+        let ip = IpCounters { out_discards, out_no_routes, frag_fails, ..IpCounters::default() };
+        let udp = UdpCounters { sndbuf_errors, ..UdpCounters::default() };
+        let here = KernelDelta { ip: Some(ip), udp: Some(udp), ..KernelDelta::default() };
+        let rx = counters(0, UdpCounters::default());
+        let kernels = Kernels { tx: Some(here), ends: Ends::Across, ..rx.into() };
+        let tx = TxTally { refused, ..sent(100, 100) };
+        let ledger = Ledger::settle(&tx, &received(60, 60), &kernels, false);
+        assert_eq!(ledger.broken_identity(), None);
+        ledger.lost_at.tx_ip
+    };
+    let none = Refused::default();
+    assert_eq!(discards(7, 0, 0, none, 0), Some(7));
+    assert_eq!(discards(7, 0, 7, none, 0), Some(7), "a failure to cut is a discard, too");
+    assert_eq!(discards(0, 9, 0, Refused { unreachable: 9, ..none }, 0), Some(0));
+    assert_eq!(discards(12, 0, 0, Refused { no_buffers: 7, other: 2, ..none }, 0), Some(3));
+    // A batch call keeps a full buffer to itself.
+    assert_eq!(discards(12, 0, 0, Refused { would_block: 4, ..none }, 12), Some(0));
+}
+
+#[test]
+fn what_waits_for_the_next_hops_address_has_its_place() {
+    let at = |unresolved, device_sent| {
+        let here = KernelDelta {
+            neighbour_unresolved: unresolved,
+            device_sent,
+            ..counters(0, UdpCounters::default())
+        };
+        let rx = counters(3, UdpCounters::default());
+        let kernels = Kernels { tx: Some(here), ends: Ends::Across, ..rx.into() };
+        let ledger = Ledger::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+        assert_eq!(ledger.broken_identity(), None);
+        (ledger.lost_at.neighbour, ledger.unaccounted, words(ledger.estimated))
+    };
+    assert_eq!(at(None, Some(0)), (None, 37, vec![]));
+    assert_eq!(at(Some(false), Some(0)), (Some(0), 37, vec![]));
+    assert_eq!(at(Some(true), None), (Some(37), 0, vec!["neighbour"]));
+    // What the device did send was lost behind it.
+    assert_eq!(at(Some(true), Some(80)), (Some(20), 17, vec!["neighbour"]));
+    assert_eq!(at(Some(true), Some(100)), (Some(0), 37, vec![]));
+}
+
+#[test]
+fn a_servers_drop_is_one_datagram_and_never_certain() {
+    // 640 requests in 10 super-packets; 500 were answered, one by one.
+    let lost_to_server = |drops, packets| {
+        let kernel = counters(0, UdpCounters { no_ports: 0, ..UdpCounters::default() });
+        let server = Some(Server { receive_buffer: Some(drops) });
+        let kernels = Kernels { server, ..kernel.into() };
+        let ledger = Ledger::settle(&sent(640, packets), &received(500, 500), &kernels, true);
+        assert_eq!(ledger.broken_identity(), None);
+        let at = ledger.lost_at.receive_buffer;
+        (at, ledger.unaccounted, words(ledger.shared), words(ledger.estimated))
+    };
+    let buffer = || vec!["receive_buffer"];
+    assert_eq!(lost_to_server(1, 10), (Some(1), 139, buffer(), buffer()));
+    assert_eq!(lost_to_server(140, 640), (Some(140), 0, buffer(), vec![]));
+    assert_eq!(lost_to_server(0, 10), (Some(0), 140, vec![], vec![]));
+    // Whatever else is counted there is shared, also where it is less than what is missing.
+    let kernel = counters(0, UdpCounters { no_ports: 9, ..UdpCounters::default() });
+    let kernels = Kernels { server: Some(Server::default()), ..kernel.into() };
+    let ledger = Ledger::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+    assert_eq!((ledger.lost_at.no_port, words(ledger.shared)), (Some(9), vec!["no_port"]));
 }

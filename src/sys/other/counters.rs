@@ -1,0 +1,41 @@
+//! Counters of the kernel, of which nothing is known here.
+
+use std::net::SocketAddr;
+
+use crate::sys::{DeviceDrops, IpSnmp, Link, UdpSnmp};
+
+/// Unknown here.
+#[must_use]
+pub fn udp_counters() -> Option<UdpSnmp> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn backlog_drops() -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn device_drops(_of: Option<&[Link]>) -> Option<DeviceDrops> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn qdisc_drops(_of: Option<&[Link]>) -> Option<u64> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn ip_counters() -> Option<IpSnmp> {
+    None
+}
+
+/// Unknown here.
+#[must_use]
+pub fn neighbour_unresolved(_target: SocketAddr, _device: Option<&str>) -> Option<bool> {
+    None
+}

@@ -107,6 +107,104 @@ fn errors_of_the_protocol_have_their_names() {
     assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), "TRUNCATED");
     assert_eq!(of.1.code_name(2), "SERVFAIL");
     assert_eq!(of.1.code_name(12), "12");
+    for (code, name) in [(11, "DSOTYPENI"), (16, "BADVERS"), (22, "BADTRUNC"), (23, "BADCOOKIE")] {
+        assert_eq!(of.1.code_name(code), name, "IANA, DNS RCODEs");
+    }
+}
+
+/// A reply to `query` with these two bytes of flags, counts of sections, and what follows.
+fn raw(query: &[u8], flags: [u8; 2], counts: [u8; 4], rest: &[u8]) -> Vec<u8> {
+    let counts: Vec<_> = counts.iter().flat_map(|count| [0, *count]).collect();
+    [&query[..2], &flags, &counts, rest].concat()
+}
+
+/// The record OPT with these upper bits of RCODE; RFC 6891 §6.1.2.
+fn opt(upper: u8) -> Vec<u8> {
+    vec![0, 0, 41, 4, 0xD0, upper, 0, 0, 0, 0, 0]
+}
+
+#[test]
+fn the_rcode_of_edns_has_twelve_bits() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let question = &query[12..33];
+    // An answer and an authority before it, the first with a compressed name, and one behind.
+    let record = [&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4][..], &[10, 0, 0, 1]].concat();
+    for (flags, upper, name) in [
+        ([0x81, 0], 1, "BADVERS"),
+        ([0x81, 7], 1, "BADCOOKIE"),
+        ([0x81, 5], 0, "REFUSED"),
+        ([0x83, 0], 1, "BADVERS"),
+    ] {
+        let rest = [question, &record, &record, &opt(upper), &record].concat();
+        for reply in [
+            raw(&query, flags, [1, 1, 1, 2], &rest),
+            raw(&query, flags, [1, 0, 0, 1], &[question, &opt(upper)].concat()),
+            raw(&query, flags, [0, 0, 0, 1], &opt(upper)),
+        ] {
+            assert!(matched(&of, 0, 1, &reply), "{reply:?}");
+            assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), name, "{reply:?}");
+        }
+    }
+    let whole =
+        raw(&query, [0x81, 0], [1, 1, 1, 1], &[question, &record, &record, &opt(0)].concat());
+    assert_eq!(of.1.code_of(&whole), None);
+    // An OPT elsewhere, or behind the end, says nothing.
+    let astray = raw(&query, [0x81, 0], [1, 1, 0, 1], &[question, &opt(1), &record].concat());
+    assert_eq!(of.1.code_of(&astray), None);
+    for len in 0..whole.len() {
+        assert_eq!(of.1.code_of(&whole[..len]), None, "{len} bytes");
+    }
+}
+
+#[test]
+fn replies_without_a_question_match_by_id_where_nothing_contradicts() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let truncated = raw(&query, [0x83, 0], [0; 4], &[]);
+    assert!(matched(&of, 0, 1, &truncated) && !matched(&of, 0, 2, &truncated));
+    assert_eq!(of.1.code_name(of.1.code_of(&truncated).unwrap()), "TRUNCATED");
+    // The header alone, whose counts were copied from the query.
+    assert!(matched(&of, 0, 1, &raw(&query, [0x80, 1], [1, 0, 0, 1], &[])));
+    // What it answers is what was asked, or it answers something else.
+    let record = |name: &[u8]| [name, &[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1]].concat();
+    let ours = raw(&query, [0x83, 0], [0, 1, 0, 0], &record(b"\x03WWW\x07example\x03com\0"));
+    assert!(matched(&of, 0, 1, &ours));
+    let other = raw(&query, [0x83, 0], [0, 1, 0, 0], &record(b"\x03www\x07example\x03net\0"));
+    assert!(!matched(&of, 0, 1, &other));
+}
+
+#[test]
+fn another_opcode_answers_no_query() {
+    let of = compiled(&dns(|_| {}));
+    let mut reply = reply_to(&written(&of.0, 0, 1));
+    for opcode in 1..16 {
+        reply[2] = 0x80 | opcode << 3;
+        assert_eq!(of.1.id_of(&reply), None, "OPCODE {opcode}");
+        assert!(!matched(&of, 0, 1, &reply));
+    }
+}
+
+#[test]
+fn a_compressed_question_is_followed() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let kind = [0, 1, 0, 1];
+    // www and a pointer behind the question, where the rest is.
+    let rest = [b"\x03www\xC0\x16", &kind[..], b"\x07Example\x03com\0"].concat();
+    let reply = raw(&query, [0x81, 3], [1, 0, 0, 0], &rest);
+    assert!(matched(&of, 0, 1, &reply));
+    let mut other = reply.clone();
+    other[20] = 2;
+    assert!(!matched(&of, 0, 1, &other), "another type");
+    other = reply.clone();
+    *other.iter_mut().nth_back(1).unwrap() = b'x';
+    assert!(!matched(&of, 0, 1, &other), "another name");
+    // Pointers that lead nowhere, or in a circle.
+    for target in [12, 16, 17, 255] {
+        let rest = [b"\x03www\xC0", &[target][..], &kind].concat();
+        assert!(!matched(&of, 0, 1, &raw(&query, [0x81, 3], [1, 0, 0, 0], &rest)), "{target}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::output::complain;
 use super::target::{Family, is_near, local_to, reach, resolve_at, stranger};
-use super::{lower, requests};
+use super::{lower, recorded, requests};
 use crate::payload::Requests;
 use crate::plan::{
     Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
@@ -93,9 +93,12 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     refuse(how, &scenario, target)?;
     reach(&scenario, target)?;
-    let notes = asked.by_size.iter().flat_map(|(_, one)| one.requests.notes());
-    for note in notes.filter(|_| !how.cells.output.quiet) {
-        complain(note);
+    let mut input = requests::file_of(&first.requests);
+    if let Some(input) = &mut input {
+        if how.cells.pace == PaceKind::Recorded {
+            input.notes.extend(recorded::notes(&first.requests, scenario.limit));
+        }
+        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| complain(note));
     }
     let is_here =
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
@@ -106,7 +109,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let code_name: Option<report::CodeName<'_>> = Some(&name);
     let job =
         Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
-    cells::measure(job, |_report, _bed| {})
+    cells::measure(job, |report, _bed| report.input = input)
 }
 
 /// What is asked.
@@ -200,7 +203,12 @@ fn scenario(
         let why = "--outstanding waits for replies, and none are expected; use --rate";
         return Err(CliError::Contradiction(why.to_owned()));
     }
-    let recorded = asked.by_size.iter().find_map(|(_, dialogue)| dialogue.requests.recorded());
+    let recorded = match (how.cells.pace, asked.by_size.first(), how.requests) {
+        (PaceKind::Recorded, Some((_, one)), Some(args)) => {
+            recorded::moments(&one.requests, &requests::from(args))?
+        }
+        _ => None,
+    };
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
     let base = Scenario {
         route: Route::Ask,
@@ -215,7 +223,7 @@ fn scenario(
             timeout: how.timeout,
             outstanding: how.outstanding,
             in_order: asked.by_size.iter().any(|(_, one)| one.matching.by_order()),
-            recorded: recorded.filter(|_| how.cells.pace == PaceKind::Recorded).map(in_order),
+            recorded,
             id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
         }),
         ..lower::elsewhere()
@@ -236,17 +244,6 @@ fn scenario(
 /// The target as typed, with its address where that is not the same.
 fn named(typed: &str, target: SocketAddr) -> String {
     if typed.parse() == Ok(target) { typed.to_owned() } else { format!("{typed} ({target})") }
-}
-
-/// The moments of a capture without its steps back, kept to the end of the process: a schedule
-/// reads them from wherever it is.
-fn in_order(moments_ns: &[u64]) -> &'static [u64] {
-    let mut latest = 0;
-    let never_back = moments_ns.iter().map(|&ns| {
-        latest = ns.max(latest);
-        latest
-    });
-    Box::leak(never_back.collect())
 }
 
 /// The engines, `auto` decided: without a trial, which would be traffic that nobody asked for.
@@ -300,13 +297,19 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     // An IPv4 group behind an IPv6 address is a group.
     let ip = target.ip().to_canonical();
     let cells = how.cells;
-    let own_rate = matches!(cells.pace, PaceKind::Ramp { .. } | PaceKind::Recorded);
-    let is_rated = !cells.rates.is_empty() || cells.bits.is_some() || own_rate;
+    // A capture has a rate that nobody here chose, so something else has to bound what it sends.
+    let is_bounded = match cells.pace {
+        PaceKind::Ramp { .. } => true,
+        PaceKind::Recorded => cells.count.is_some() || cells.time.is_some(),
+        _ => !cells.rates.is_empty() || cells.bits.is_some(),
+    };
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
         "a group or a broadcast address is no server; name one host".to_owned()
     } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
         why
-    } else if !is_near(ip) && !is_rated {
+    } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
+        "a public address gets no capture of any length; give a --count or a --time".to_owned()
+    } else if !is_near(ip) && !is_bounded {
         "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
     } else {
         return Ok(());

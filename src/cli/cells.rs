@@ -152,6 +152,7 @@ fn assemble(
         host: report::host(facts),
         scenario,
         clock: None,
+        input: None,
         choice: None,
         warnings: report::left_out(&plan.left_out)
             .chain(report::over_loopback(&plan.scenario))

@@ -106,7 +106,7 @@ pub(crate) fn elsewhere() -> Scenario {
 /// Payload in bytes, time and warm-up between two hosts, where nobody says otherwise. As the
 /// contract of the command line has it; arbitrary.
 pub(crate) const SIZE: u16 = 64;
-const TIME: Nanos = Nanos::from_millis(10_000);
+pub(crate) const TIME: Nanos = Nanos::from_millis(10_000);
 const WARMUP: Nanos = Nanos::from_millis(200);
 
 /// `base`, with what was asked for.

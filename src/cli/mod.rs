@@ -14,6 +14,7 @@ mod lower;
 mod noise;
 mod output;
 mod progress;
+mod recorded;
 mod report;
 mod requests;
 mod search;

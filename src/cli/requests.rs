@@ -12,6 +12,7 @@ use crate::payload::{
     Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Order, Ping, Preset, Requests, Source,
     Spec, Stun,
 };
+use crate::report::document;
 use crate::unit::MAX_PAYLOAD;
 
 /// What is read of a file of requests, in bytes. Arbitrary: above it a machine with little memory
@@ -71,8 +72,30 @@ pub(super) fn ping(size: usize, seed: u64) -> Result<(Spec, Requests, Matching),
     compiled.map(|(requests, matching)| (spec, requests, matching))
 }
 
+/// What the file holds that requests come from, as documents have it.
+pub(super) fn file_of(requests: &Requests) -> Option<document::Input> {
+    let input = requests.input()?;
+    let clock = input.clock.map(|clock| document::CaptureClock {
+        steps_back: clock.steps_back,
+        largest_step_back_ns: clock.largest_step_back_ns,
+        untimed: clock.untimed,
+        in_standstill: clock.in_standstill,
+        mean_gap_ns: clock.mean_gap_ns,
+    });
+    let left_out = input.left_out.iter().map(|(cause, count)| ((*cause).to_owned(), *count));
+    Some(document::Input {
+        format: input.format.to_owned(),
+        link_types: input.link_types.clone(),
+        records: input.records,
+        used: input.used,
+        left_out: left_out.collect(),
+        clock,
+        notes: requests.notes().to_vec(),
+    })
+}
+
 /// Where requests come from, as it was typed.
-fn from(args: &RequestArgs) -> String {
+pub(super) fn from(args: &RequestArgs) -> String {
     let SourceArgs { preset, text, hex: _, lines, file, pcap } = &args.source;
     let file_of = |flag: &str, path: &Path| format!("{flag} {}", path.display());
     match (preset, &args.preset.names, lines, file, pcap) {
@@ -151,7 +174,10 @@ fn preset(word: PresetWord, args: &PresetArgs) -> Result<Preset, CliError> {
 fn dns(args: &PresetArgs) -> Result<Dns, CliError> {
     let names = match (&args.name, &args.names) {
         (Some(name), _) => Names::One(name.clone()),
-        (None, Some(path)) => Names::Lines(text("names", path)?),
+        (None, Some(path)) => {
+            let bytes = read("names", path, LONGEST_FILE)?;
+            Names::Lines { bytes, strict: args.names_strict }
+        }
         (None, None) => {
             let why = "--preset dns needs a name to ask for; give --name NAME or --names FILE";
             return Err(CliError::Contradiction(why.to_owned()));
@@ -174,6 +200,7 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError
     let flags = [
         ("--name", args.name.is_some(), &[Dns][..]),
         ("--names", args.names.is_some(), &[Dns]),
+        ("--names-strict", args.names_strict, &[Dns]),
         ("--type", args.rtype.is_some(), &[Dns]),
         ("--edns", args.edns.is_some(), &[Dns]),
         ("--no-edns", args.no_edns, &[Dns]),
@@ -197,16 +224,6 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError
 
 fn name(word: PresetWord) -> String {
     word.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-/// A file in UTF-8.
-fn text(flag: &'static str, path: &Path) -> Result<String, CliError> {
-    let bytes = read(flag, path, LONGEST_FILE)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        input(flag, path, format!("line {line} is not UTF-8; convert the file"))
-    })
 }
 
 /// A file, or standard input, of so many bytes at most.

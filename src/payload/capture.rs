@@ -1,54 +1,51 @@
 //! Payloads of UDP in captures: pcap and pcapng, as tcpdump, Wireshark and their kin write them.
 
-use etherparse::{EtherType, SlicedPacket, TransportSlice};
+mod account;
+mod link;
+mod times;
+
 use pcap_parser::pcapng::{Block, parse_block_be, parse_block_le, parse_sectionheaderblock};
 use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use super::PayloadError;
-
-/// Raw IP as BSDs number it, beside the number that is the same everywhere;
-/// <https://www.tcpdump.org/linktypes.html>.
-const RAW_OF_BSD: [i32; 2] = [12, 14];
-
-/// Bytes before the packet: an address family, as a loopback device of BSD has it; LINKTYPE_NULL.
-const FAMILY_LEN: usize = 4;
-
-/// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL.
-const SLL: (usize, usize) = (16, 14);
-/// The same of the second version; LINKTYPE_LINUX_SLL2.
-const SLL2: (usize, usize) = (20, 0);
+use super::{CaptureClock, PayloadError};
+use crate::unit::MAX_PAYLOAD;
+pub(super) use account::Cause;
+use account::Counts;
 
 /// Bits of the number of a link type; those above tell of checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
 const LINK_BITS: i32 = 0xFFFF;
 
 /// Nanoseconds of a second.
-const SECOND_NS: u128 = 1_000_000_000;
+const SECOND_NS: i128 = 1_000_000_000;
+
+/// The number of the obsolete Packet Block; draft-ietf-opsawg-pcapng, appendix A.
+const PACKET_BLOCK: u32 = 2;
+
+/// Bytes of a Packet Block before the packet; as above.
+const PACKET_BLOCK_LEN: usize = 20;
 
 /// What is in a capture.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Capture<'a> {
-    /// Payloads, with their time in nanoseconds since the first of them.
-    pub(super) payloads: Vec<(u64, &'a [u8])>,
-    pub(super) packets: u64,
-    /// Not UDP over IP, in fragments, or not to be read.
-    pub(super) others: u64,
-    /// Not captured to their end.
-    pub(super) cut: u64,
-    /// To other ports.
-    pub(super) elsewhere: u64,
-    /// Whether the file ends in the middle of a packet, or goes on as nothing that is known.
-    pub(super) is_open: bool,
+    payloads: Vec<Payload<'a>>,
+    counts: Counts,
     port: Option<u16>,
-    /// When the first payload was captured.
-    first_ns: Option<u128>,
+}
+
+/// What is to be sent for a packet.
+#[derive(Debug, Clone, Copy)]
+struct Payload<'a> {
+    /// When it was captured, in ns since 1970; `None` where the capture has no times.
+    time_ns: Option<i128>,
+    bytes: &'a [u8],
 }
 
 /// A packet of a capture.
 struct Packet<'a> {
-    time_ns: u128,
+    time_ns: Option<i128>,
     link: Linktype,
     /// As much of it as was captured.
     bytes: &'a [u8],
@@ -56,22 +53,37 @@ struct Packet<'a> {
     len: usize,
 }
 
+/// An interface of a pcapng.
+struct Interface {
+    link: Linktype,
+    /// Ticks of its clock in a second.
+    ticks: u128,
+    /// What is to be added to its times, in seconds.
+    offset: i64,
+}
+
+impl Interface {
+    fn time_ns(&self, high: u32, low: u32) -> i128 {
+        let time = u128::from(high) << 32 | u128::from(low);
+        // Both factors are below 2^64.
+        let since = (time * SECOND_NS as u128 / self.ticks) as i128;
+        since + i128::from(self.offset) * SECOND_NS
+    }
+}
+
 impl<'a> Capture<'a> {
     /// Reads a capture; with a port, what goes to it.
     ///
     /// # Errors
-    /// [`PayloadError::NoCapture`] if it begins like none, and [`PayloadError::NoUdp`] if there is
-    /// nothing to send in it.
+    /// [`PayloadError::NoCapture`] if it begins like none.
     pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
-        let mut capture = Self { port, ..Self::default() };
-        if parse_sectionheaderblock(bytes).is_ok() {
+        let is_ng = parse_sectionheaderblock(bytes).is_ok();
+        let counts = Counts::new(if is_ng { "pcapng" } else { "pcap" });
+        let mut capture = Self { payloads: Vec::new(), counts, port };
+        if is_ng {
             capture.blocks(bytes);
         } else {
             capture.frames(bytes).ok_or(PayloadError::NoCapture)?;
-        }
-        if capture.payloads.is_empty() {
-            let (packets, elsewhere) = (capture.packets, capture.elsewhere);
-            return Err(PayloadError::NoUdp { packets, elsewhere });
         }
         Ok(capture)
     }
@@ -88,12 +100,12 @@ impl<'a> Capture<'a> {
         };
         while !rest.is_empty() {
             let Ok((behind, frame)) = parse(rest) else {
-                self.is_open = true;
+                self.counts.is_open = true;
                 break;
             };
             rest = behind;
-            let seconds = u128::from(frame.ts_sec) * SECOND_NS;
-            let time_ns = seconds + u128::from(frame.ts_usec) * fraction_ns;
+            let seconds = i128::from(frame.ts_sec) * SECOND_NS;
+            let time_ns = Some(seconds + i128::from(frame.ts_usec) * fraction_ns);
             let (bytes, len) = (frame.data, frame.origlen as usize);
             self.take(Packet { time_ns, link, bytes, len });
         }
@@ -103,108 +115,120 @@ impl<'a> Capture<'a> {
     /// A pcapng.
     fn blocks(&mut self, mut rest: &'a [u8]) {
         let mut is_big = false;
-        // Link type, ticks of the clock in a second, and seconds to add.
-        let mut interfaces: Vec<(Linktype, u128, i64)> = Vec::new();
-        let mut last_ns = 0;
+        let mut interfaces: Vec<Interface> = Vec::new();
         while !rest.is_empty() {
             let parse = if is_big { parse_block_be } else { parse_block_le };
             let Ok((behind, block)) = parse(rest) else {
-                self.is_open = true;
+                self.counts.is_open = true;
                 break;
             };
             rest = behind;
-            match block {
+            let packet = match block {
                 Block::SectionHeader(header) => {
                     is_big = header.big_endian();
                     interfaces.clear();
+                    continue;
                 }
                 Block::InterfaceDescription(about) => {
                     let link = Linktype(about.linktype.0 & LINK_BITS);
-                    interfaces.push((link, ticks(about.if_tsresol), about.if_tsoffset));
+                    let (ticks, offset) = (ticks(about.if_tsresol), about.if_tsoffset);
+                    interfaces.push(Interface { link, ticks, offset });
+                    continue;
                 }
                 Block::EnhancedPacket(packet) => {
-                    let Some(bytes) = packet.data.get(..packet.caplen as usize) else {
-                        self.skip();
-                        continue;
-                    };
-                    let Some((link, ticks, offset)) = interfaces.get(packet.if_id as usize) else {
-                        self.skip();
-                        continue;
-                    };
-                    let time = u128::from(packet.ts_high) << 32 | u128::from(packet.ts_low);
-                    let added = u128::try_from(*offset).unwrap_or_default() * SECOND_NS;
-                    last_ns = time * SECOND_NS / ticks + added;
-                    let (link, len) = (*link, packet.origlen as usize);
-                    self.take(Packet { time_ns: last_ns, link, bytes, len });
+                    interfaces.get(packet.if_id as usize).and_then(|interface| {
+                        Some(Packet {
+                            time_ns: Some(interface.time_ns(packet.ts_high, packet.ts_low)),
+                            link: interface.link,
+                            bytes: packet.data.get(..packet.caplen as usize)?,
+                            len: packet.origlen as usize,
+                        })
+                    })
                 }
-                Block::SimplePacket(packet) => {
-                    let Some((link, ..)) = interfaces.first() else {
-                        self.skip();
-                        continue;
-                    };
+                Block::SimplePacket(packet) => interfaces.first().map(|interface| {
                     // It has no time of its own, and may be padded.
                     let len = packet.origlen as usize;
                     let bytes = packet.data.get(..len).unwrap_or(packet.data);
-                    self.take(Packet { time_ns: last_ns, link: *link, bytes, len });
+                    Packet { time_ns: None, link: interface.link, bytes, len }
+                }),
+                // The number is read as little endian, whatever the section has.
+                Block::Unknown(block) => {
+                    let kind = block.block_type;
+                    if (if is_big { kind.swap_bytes() } else { kind }) != PACKET_BLOCK {
+                        continue;
+                    }
+                    packet_block(block.data, is_big, &interfaces)
                 }
-                _ => {}
+                _ => continue,
+            };
+            match packet {
+                Some(packet) => self.take(packet),
+                None => self.counts.leave_out(Cause::Malformed),
             }
         }
     }
 
-    const fn skip(&mut self) {
-        self.packets += 1;
-        self.others += 1;
-    }
-
     /// Takes the payload of a packet, or counts why not.
     fn take(&mut self, packet: Packet<'a>) {
-        self.packets += 1;
+        self.counts.link(packet.link);
         let is_cut = packet.bytes.len() < packet.len;
-        let Some(sliced) = sliced(packet.link, packet.bytes) else {
-            *if is_cut { &mut self.cut } else { &mut self.others } += 1;
-            return;
-        };
-        let Some(TransportSlice::Udp(udp)) = sliced.transport else {
-            self.others += 1;
-            return;
-        };
-        if self.port.is_some_and(|port| port != udp.destination_port()) {
-            self.elsewhere += 1;
-            return;
+        match link::datagram(packet.link, packet.bytes, is_cut, self.port) {
+            Ok(datagram) if datagram.payload.len() > MAX_PAYLOAD => {
+                self.counts.leave_out(Cause::TooLarge);
+            }
+            Ok(datagram) => {
+                self.counts.take(datagram.from, datagram.to);
+                let (time_ns, bytes) = (packet.time_ns, datagram.payload);
+                self.payloads.push(Payload { time_ns, bytes });
+            }
+            Err(cause) => self.counts.leave_out(cause),
         }
-        let first_ns = *self.first_ns.get_or_insert(packet.time_ns);
-        let since = u64::try_from(packet.time_ns.saturating_sub(first_ns)).unwrap_or(u64::MAX);
-        // Several devices, or a clock that was set, may put packets out of order.
-        let before = self.payloads.last().map_or(0, |(time, _)| *time);
-        self.payloads.push((since.max(before), udp.payload()));
     }
 
-    /// What the user should know of it.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.is_open {
-            let (last, whole) = (self.packets + 1, self.packets);
-            notes.push(format!(
-                "the capture ends in the middle of packet {last}; the {whole} before it are read"
-            ));
-        }
-        let reasons = [
-            (self.others, "no whole datagram of UDP over IP"),
-            (self.cut, "cut short in the capture (tcpdump -s 0 keeps all)"),
-            (self.elsewhere, "to other ports"),
-        ];
-        let reasons = reasons.iter().filter(|(count, _)| *count > 0);
-        let reasons: Vec<_> = reasons.map(|(count, why)| format!("{count} {why}")).collect();
-        if !reasons.is_empty() {
-            let (used, packets) = (self.payloads.len(), self.packets);
-            notes.push(format!(
-                "{used} of {packets} packets are sent; left out: {}",
-                reasons.join(", ")
-            ));
-        }
-        notes
+    /// Leaves out payloads of fewer bytes than `least`, and returns the longest of them.
+    pub(super) fn at_least(&mut self, least: usize) -> Option<usize> {
+        let short = self.payloads.iter().map(|payload| payload.bytes.len());
+        let longest = short.filter(|len| *len < least).max();
+        let before = self.payloads.len();
+        self.payloads.retain(|payload| payload.bytes.len() >= least);
+        self.counts.retract(before - self.payloads.len(), Cause::BeforeId);
+        longest
     }
+
+    /// What is sent, packet by packet.
+    pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.payloads.iter().map(|payload| payload.bytes)
+    }
+
+    /// When it is sent, in ns since the first, and what is wrong with the clock.
+    pub(super) fn moments(&self) -> (Vec<u64>, CaptureClock) {
+        let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
+        times::moments(&times)
+    }
+
+    /// How many packets there are, and what became of them.
+    pub(super) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+/// The packet in an obsolete Packet Block: interface, drops, time, two lengths; `None` if it is
+/// malformed.
+fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> Option<Packet<'a>> {
+    let (header, rest) = data.split_at_checked(PACKET_BLOCK_LEN)?;
+    let word = |at: usize| {
+        let bytes = *header.get(at..)?.first_chunk()?;
+        Some(if is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    };
+    let id = *header.first_chunk()?;
+    let id = if is_big { u16::from_be_bytes(id) } else { u16::from_le_bytes(id) };
+    let interface = interfaces.get(usize::from(id))?;
+    Some(Packet {
+        time_ns: Some(interface.time_ns(word(4)?, word(8)?)),
+        link: interface.link,
+        bytes: rest.get(..word(12)? as usize)?,
+        len: word(16)? as usize,
+    })
 }
 
 /// Ticks in a second by the option if_tsresol: a negative power of 10, or with the highest bit set,
@@ -216,26 +240,6 @@ const fn ticks(resolution: u8) -> u128 {
     };
     match ticks {
         Some(ticks) => ticks,
-        None => SECOND_NS,
+        None => SECOND_NS as u128,
     }
-}
-
-/// The packet by its layers.
-fn sliced(link: Linktype, bytes: &[u8]) -> Option<SlicedPacket<'_>> {
-    match link {
-        Linktype::ETHERNET => SlicedPacket::from_ethernet(bytes).ok(),
-        Linktype::LINUX_SLL => cooked(SLL, bytes),
-        Linktype::LINUX_SLL2 => cooked(SLL2, bytes),
-        Linktype::NULL | Linktype::LOOP => SlicedPacket::from_ip(bytes.get(FAMILY_LEN..)?).ok(),
-        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => SlicedPacket::from_ip(bytes).ok(),
-        Linktype(raw) if RAW_OF_BSD.contains(&raw) => SlicedPacket::from_ip(bytes).ok(),
-        _ => None,
-    }
-}
-
-/// A packet behind a cooked header.
-fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<SlicedPacket<'_>> {
-    let (header, rest) = bytes.split_at_checked(len)?;
-    let kind = header.get(kind_at..)?.first_chunk()?;
-    SlicedPacket::from_ether_type(EtherType(u16::from_be_bytes(*kind)), rest).ok()
 }

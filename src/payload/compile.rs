@@ -1,8 +1,8 @@
 //! From pieces to requests: every way to choose is written out once, before anything is sent.
 
-use super::PayloadError;
 use super::patch::{Patch, What, mix};
 use super::requests::{Group, IdAt, Order, Requests, Variant};
+use super::{Input, PayloadError};
 use crate::unit::MAX_PAYLOAD;
 
 /// Ways to choose in one line at most. Arbitrary: a few choices of a few words each; with the
@@ -57,6 +57,7 @@ impl Compiler {
             same_len: None,
             mean_len: 0.0,
             recorded: None,
+            input: None,
             notes: Vec::new(),
         };
         Self { requests, ids: None, sum: 0.0 }
@@ -153,13 +154,15 @@ impl Compiler {
         self.requests.id_bits = before.min(bits);
     }
 
-    /// Times of the lines in nanoseconds since the first, and what is to be said of them. Where
-    /// lines are drawn at random, their times mean nothing.
-    pub(super) fn recorded(&mut self, times: Vec<u64>, notes: Vec<String>) {
-        let first = times.first().copied().unwrap_or_default();
-        let times = times.into_iter().map(|time| time - first).collect();
-        self.requests.recorded = (self.requests.order == Order::Turns).then_some(times);
-        self.requests.notes = notes;
+    /// Moments of the lines in nanoseconds since the first. Where lines are drawn at random, they
+    /// mean nothing.
+    pub(super) fn recorded(&mut self, moments: Vec<u64>) {
+        self.requests.recorded = (self.requests.order == Order::Turns).then_some(moments);
+    }
+
+    /// What the file holds that the lines come from, and what is to be said of it.
+    pub(super) fn read_from(&mut self, input: Input, notes: Vec<String>) {
+        (self.requests.input, self.requests.notes) = (Some(input), notes);
     }
 
     /// All that was added.

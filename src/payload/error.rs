@@ -206,11 +206,21 @@ pub enum PayloadError {
         /// As asked.
         asked: String,
     },
-    /// Words that are no question.
-    #[error("'{line}' is no question; write a name, and a type behind it if not that of --type")]
+    /// A line that is no question.
+    #[error("'{line}' is no question: {why}; write a name, and a type behind it if not --type's")]
     Question {
-        /// As it stands in the file.
+        /// As it stands in the file, as far as it is shown.
         line: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of names without a question.
+    #[error("none of the {lines} lines is a question; {first}")]
+    NoNames {
+        /// How many lines there are that are neither empty nor comments.
+        lines: u64,
+        /// What is wrong with the first of them.
+        first: Box<Self>,
     },
     /// DNSSEC without what carries it.
     #[error("--dnssec is a bit of EDNS; leave --no-edns away")]
@@ -222,15 +232,23 @@ pub enum PayloadError {
     )]
     NoCapture,
     /// A capture with nothing to send.
-    #[error(
-        "of the {packets} packets that were captured, none is a whole datagram of UDP for that \
-         port; {elsewhere} are for other ports, see --pcap-port"
-    )]
-    NoUdp {
+    #[error("{kind}: {}; give a capture of whole datagrams of UDP", none_of(*.packets, .reasons))]
+    NoDatagram {
+        /// What the file is.
+        kind: String,
         /// How many packets there are.
         packets: u64,
-        /// How many of them are UDP to other ports.
-        elsewhere: u64,
+        /// How many of them are left out, by cause.
+        reasons: String,
+    },
+    /// A capture without times, or whose times are all the same.
+    #[error(
+        "the capture has no pace to follow: {why}; use --rate with --pace even or poisson instead \
+         of --pace recorded"
+    )]
+    NoPace {
+        /// What is wrong with its times.
+        why: &'static str,
     },
     /// A key that memcached does not take.
     #[error(
@@ -264,6 +282,14 @@ const FIELDS: &str = "fields are {id}, {counter}, {random}, {random:alnum:N}, {r
 /// How braces are written that begin no field, in messages.
 const BRACES: &str = "{{ and }} stand for braces themselves";
 
+/// That nothing is sent of so many packets.
+fn none_of(packets: u64, reasons: &str) -> String {
+    match packets {
+        0 => "it holds no packets".to_owned(),
+        _ => format!("none of the {packets} packets is sent; left out: {reasons}"),
+    }
+}
+
 impl PayloadError {
     /// The same, seen from `count` characters earlier.
     #[must_use]
@@ -286,7 +312,9 @@ impl PayloadError {
                 | Self::NotText { .. }
                 | Self::Nothing
                 | Self::NoCapture
-                | Self::NoUdp { .. }
+                | Self::NoNames { .. }
+                | Self::NoDatagram { .. }
+                | Self::NoPace { .. }
         )
     }
 

@@ -24,6 +24,7 @@ mod compile;
 mod encoding;
 mod error;
 pub mod hex;
+mod input;
 mod number;
 mod patch;
 mod preset;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use encoding::Encoding;
 pub use error::PayloadError;
+pub use input::{CaptureClock, Input};
 pub use number::Number;
 pub use preset::{Coap, Dns, Echo, Memcached, Names, Ping, Preset, Stun, answer_ping};
 pub use reply::Matching;

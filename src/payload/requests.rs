@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::input::Input;
 use super::number::Number;
 use super::patch::{Moment, Patch, random};
 
@@ -59,6 +60,7 @@ pub struct Requests {
     pub(super) same_len: Option<usize>,
     pub(super) mean_len: f64,
     pub(super) recorded: Option<Vec<u64>>,
+    pub(super) input: Option<Input>,
     pub(super) notes: Vec<String>,
 }
 
@@ -88,7 +90,8 @@ impl Requests {
     }
 
     /// When the packets of a capture were seen, one for each request, in nanoseconds since the
-    /// first of them; `None` where there is no capture.
+    /// first of them, never decreasing: what is wrong with its clock, of which [`Self::input`]
+    /// tells, is put right. `None` where there is no capture.
     #[must_use]
     pub fn recorded(&self) -> Option<&[u64]> {
         self.recorded.as_deref()
@@ -99,6 +102,12 @@ impl Requests {
     #[must_use]
     pub fn variants(&self) -> usize {
         self.variants.len()
+    }
+
+    /// What the file holds that requests come from; `None` where that is not counted.
+    #[must_use]
+    pub const fn input(&self) -> Option<&Input> {
+        self.input.as_ref()
     }
 
     /// What the user should know of how these came to be, one sentence each.

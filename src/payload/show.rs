@@ -90,8 +90,8 @@ impl fmt::Display for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.names {
             Names::One(name) => write!(f, "{} {}", Short(name), self.rtype.escape_debug())?,
-            Names::Lines(text) => {
-                write!(f, "names of {}, {}", Sum(text.as_bytes()), self.rtype.escape_debug())?;
+            Names::Lines { bytes, .. } => {
+                write!(f, "names of {}, {}", Sum(bytes), self.rtype.escape_debug())?;
             }
         }
         if let Some(count) = self.random_subdomain {

@@ -155,27 +155,26 @@ impl Spec {
         port: Option<u16>,
         to: &mut Compiler,
     ) -> Result<(), PayloadError> {
-        let capture = Capture::read(bytes, port)?;
-        let mut notes = capture.notes();
+        let mut capture = Capture::read(bytes, port)?;
         let least = self.id_at.map_or(0, |at| at.offset.saturating_add(at.number.width()));
-        let (mut times, mut short) = (Vec::with_capacity(capture.payloads.len()), None);
-        for (time, payload) in &capture.payloads {
-            if payload.len() < least {
-                let (count, longest) = short.unwrap_or((0_u64, 0));
-                short = Some((count + 1, payload.len().max(longest)));
-                continue;
-            }
+        let longest = capture.at_least(least);
+        let (counts, (moments, clock)) = (capture.counts(), capture.moments());
+        let input = counts.input(clock);
+        if let (0, Some(len), Some(IdAt { offset, number })) = (input.used, longest, self.id_at) {
+            return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
+        }
+        if input.used == 0 {
+            return Err(PayloadError::NoDatagram {
+                kind: counts.kind(),
+                packets: input.records,
+                reasons: counts.reasons(port),
+            });
+        }
+        for payload in capture.payloads() {
             to.line(&[Piece::Bytes(payload.to_vec())])?;
-            times.push(*time);
         }
-        if let (Some((count, len)), Some(at)) = (short, self.id_at) {
-            if times.is_empty() {
-                let IdAt { offset, number } = at;
-                return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
-            }
-            notes.push(format!("left out, too: {count} that end before the id"));
-        }
-        to.recorded(times, notes);
+        to.recorded(moments);
+        to.read_from(input, counts.notes(port));
         Ok(())
     }
 

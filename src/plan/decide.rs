@@ -363,7 +363,8 @@ fn recorded(scenario: &Scenario) -> Result<Load, PlanError> {
     let moments_ns = scenario.asking.as_ref().and_then(|asking| asking.recorded);
     let moments_ns = moments_ns.ok_or(PlanError::NotRecorded)?;
     let seconds = moments_ns.last().map_or(1.0, |&ns| (ns as f64 / 1e9).max(1e-6));
-    let mean = PacketRate::from_pps((moments_ns.len() as f64 / seconds).min(MAX_PPS as f64));
+    let gaps = moments_ns.len().saturating_sub(1);
+    let mean = PacketRate::from_pps((gaps as f64 / seconds).min(MAX_PPS as f64));
     // At least one in a day, and no more than the most there is.
     Ok(Load::Recorded(mean.unwrap_or(PacketRate::KILO), moments_ns))
 }

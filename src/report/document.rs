@@ -5,6 +5,7 @@ mod across;
 mod echo;
 mod exchange;
 mod host;
+mod input;
 mod ledger;
 mod legs;
 mod packets;
@@ -19,6 +20,7 @@ pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use echo::EchoDocument;
 pub use exchange::Exchange;
 pub use host::{Capability, CgroupLimits, Device, Host, Irq};
+pub use input::{CaptureClock, Input};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, Packets, Tried};
@@ -51,6 +53,9 @@ pub struct Report {
     pub clock: Option<Clock>,
     /// What was asked, with all defaults filled in.
     pub scenario: serde_json::Value,
+    /// The file that requests come from; `null` where there is none, or it is not counted.
+    #[serde(default)]
+    pub input: Option<Input>,
     /// What `auto` stood for; `null` where nobody asked.
     pub choice: Option<Choice>,
     /// What makes the whole run unfit to trust.

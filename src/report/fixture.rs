@@ -53,6 +53,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
             "socket_buffer": 4 << 20, "bind": "127.0.0.1",
         }),
         clock: None,
+        input: None,
         choice: None,
         warnings: Vec::new(),
         cells,

@@ -5,6 +5,7 @@ mod capability;
 mod cell;
 mod choose;
 mod control;
+mod count_end;
 mod counters;
 mod crew;
 mod device;

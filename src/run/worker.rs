@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use mio::Interest;
 
 use super::control::Control;
+use super::count_end::count_end;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
@@ -338,11 +339,9 @@ impl SendJob {
         self.unreachable = None;
         let gap = mean_gap(phase.load, of);
         self.same_row = SAME_ROW.max(gap + gap);
-        let planned_end = match (phase.limit, phase.load.mean_pps()) {
-            (Limit::Time(time), _) => time,
-            // A count at an even rate has a window too: each datagram its period.
-            (Limit::Count(count), Some(pps)) => Nanos((count as f64 * 1e9 / pps) as u64),
-            (Limit::Count(_), None) => Nanos::ZERO,
+        let planned_end = match phase.limit {
+            Limit::Time(time) => time,
+            Limit::Count(count) => count_end(phase.load, count),
         };
         self.sampler.start(phase.epoch, planned_end);
         planned_end
@@ -365,7 +364,10 @@ pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
         Load::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
-    let bound = catch_up(mean_gap(load, part.of));
+    // A single leap makes the mean gap of a capture long, and what may be late by as long would end
+    // a stall in a burst.
+    let is_recorded = matches!(load, Load::Recorded(..));
+    let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
 }
 

@@ -132,6 +132,31 @@ fn strangers_get_nothing_that_was_not_allowed() {
 }
 
 #[test]
+fn a_capture_needs_a_bound_of_its_own_for_strangers() {
+    let _alone = alone();
+    // As above: nobody's address, in a namespace that has no way out.
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut bytes = capture(&[b"one", b"two"]);
+    bytes[24 + 16 + 20 + 8 + 3] = 2; // the second of the second packet
+    file.write_all(&bytes).unwrap();
+    let script = format!(
+        "ip link set lo up; ip addr add 192.0.2.1/32 dev lo; \
+         ask() {{ $UDPERF load 192.0.2.1:7788 --pcap {} --match none --pace recorded -q -J \
+           --warmup 0 --allow-public \"$@\"; }}; \
+         ask 2>&1 || echo code $?; echo; ask -n 1 || true; ask -t 100ms || true",
+        file.path().display()
+    );
+    let Some(said) = enclosed(&script) else { return };
+    let (refused, sent) = said.split_once("\n\n").unwrap();
+    assert!(refused.contains("give a --count or a --time"), "{refused}");
+    assert!(refused.ends_with("code 2"), "{refused}");
+    let documents = serde_json::Deserializer::from_str(sent).into_iter::<Value>();
+    let requests: Vec<_> =
+        documents.map(|report| counts(only(&report.unwrap())).requests).collect();
+    assert_eq!(requests, [1, 1]);
+}
+
+#[test]
 fn what_the_path_does_not_take_is_refused_by_name() {
     let _alone = alone();
     for engine in engines() {

@@ -114,11 +114,13 @@ fn captures_are_asked_as_they_were_recorded() {
     let account = shim.end();
     let order: Vec<u8> = account.first.iter().map(|request| request[3]).collect();
     assert_eq!(order, [0, 1, 2, 0, 1, 2]);
-    // All at one moment, a round takes time all the same.
-    std::fs::write(path, capture(&[7; 5])).unwrap();
-    let (_echo, at) = echo();
-    let words = format!("--pcap {} --pace recorded -n 50 --match any", path.display());
-    assert_eq!(counts(only(&load(at, &words))), all(50));
+    // All at one moment, or alone, there is no pace to follow.
+    for (moments, why) in [(&[7; 5][..], "the same time"), (&[7], "a single packet")] {
+        std::fs::write(path, capture(moments)).unwrap();
+        let words = format!("--pcap {} --pace recorded -n 50 --match any", path.display());
+        let done = run("load", "127.0.0.1:9", &words).expect(1);
+        assert!(done.stderr.contains(why) && done.stderr.contains("use --rate"), "{done:?}");
+    }
 }
 
 #[test]

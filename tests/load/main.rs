@@ -7,6 +7,7 @@
 //! - `omission`: a server that stands still is seen standing still
 //! - `pings`: closed and open loops against who returns what it gets
 //! - `edges`: ids that come round, requests that are empty or large, captures without gaps
+//! - `files`: names and captures, right and wrong, and raw replies of DNS
 //! - `doors`: nobody there, nothing to ask, strangers, interrupts
 //! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
 //!
@@ -24,6 +25,7 @@ mod daemons;
 mod deeds;
 mod doors;
 mod edges;
+mod files;
 mod lists;
 mod omission;
 mod pings;

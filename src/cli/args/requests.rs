@@ -99,9 +99,13 @@ pub struct PresetArgs {
     pub name: Option<String>,
 
     /// dns: ask for these names, one a line, each with its type behind it or with that of --type,
-    /// as dnsperf has it; empty lines and those that begin with ; are skipped
+    /// as dnsperf has it; lines that begin with ; or # are comments, and bad lines are skipped
     #[arg(long, value_name = "FILE", requires = "preset")]
     pub names: Option<PathBuf>,
+
+    /// dns: refuse a file of --names with a bad line
+    #[arg(long, requires = "names", conflicts_with = "name")]
+    pub names_strict: bool,
 
     /// dns: type of records: A · AAAA · TXT · … · TYPE65280 [default: A]
     #[arg(long = "type", value_name = "TYPE", requires = "preset")]

@@ -103,11 +103,12 @@ fn files_are_read() {
     let bytes = b"a.example MX\n".to_vec();
     assert_eq!(spec.source, Source::Capture { bytes, port: Some(53) });
     let spec = one(&["--preset", "dns", "--names", name]);
-    let names = Names::Lines("a.example MX\n".to_owned());
+    let names = Names::Lines { bytes: b"a.example MX\n".to_vec(), strict: false };
     assert_eq!(spec.source, Source::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
     write(b"a\n\xFF\n");
-    let error = typed(&["--preset", "dns", "--names", name]).unwrap_err();
-    assert!(error.contains("line 2 is not UTF-8"), "{error}");
+    let words = ["--preset", "dns", "--names", name, "--names-strict"];
+    let names = Names::Lines { bytes: b"a\n\xFF\n".to_vec(), strict: true };
+    assert_eq!(one(&words).source, Source::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
     write(&[0; 65_508]);
     let error = typed(&["--file", name]).unwrap_err();
     assert!(error.contains("more than 65507 bytes"), "{error}");
@@ -132,6 +133,8 @@ fn what_does_not_go_together_is_refused() {
         (&["--preset", "dns"], "give --name NAME or --names FILE"),
         (&["--preset", "dns", "--name", "a", "--dnssec", "--no-edns"], "cannot be used with"),
         (&["--preset", "dns", "--name", "a", "--edns=100"], "100"),
+        (&["--preset", "dns", "--name", "a", "--names-strict"], "cannot be used with"),
+        (&["--preset", "dns", "--names-strict"], "--names <FILE>"),
         (&["--preset", "ntp", "--name", "a"], "--name is for --preset dns; leave it away"),
         (&["--preset", "ntp", "--message", "a"], "--preset statsd and --preset syslog"),
     ] {
@@ -152,7 +155,7 @@ fn errors_name_the_flag_and_the_file() {
         (&["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
         (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
         (
-            &["--preset", "dns", "--names", name],
+            &["--preset", "dns", "--names", name, "--names-strict"],
             format!("--preset dns --names {name}: line 2: '{{x}} y z' is no question"),
             Exit::Failed,
         ),

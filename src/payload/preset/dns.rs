@@ -22,8 +22,13 @@ pub enum Names {
     /// Always this name.
     One(String),
     /// A name a line, each with or without a type behind it, as dnsperf has it. Empty lines, and
-    /// those that begin with a semicolon, are skipped.
-    Lines(String),
+    /// those that begin with a semicolon or a hash, are none.
+    Lines {
+        /// The file.
+        bytes: Vec<u8>,
+        /// Whether a line that is no question is an error; otherwise it is skipped, and counted.
+        strict: bool,
+    },
 }
 
 /// Queries.
@@ -67,37 +72,21 @@ impl Dns {
             let (least, most) = (1, LONGEST_LABEL);
             return Err(PayloadError::Size { what: "a random label", asked, least, most });
         }
-        let default = rtype(&self.rtype)?;
+        let default = rtype(self.rtype.as_bytes());
+        let default =
+            default.ok_or_else(|| PayloadError::RecordType { asked: self.rtype.clone() })?;
         match &self.names {
             Names::One(name) => to.line(&self.query(name, default, seed)?),
-            Names::Lines(text) => {
-                for (line, number) in text.lines().zip(1..) {
-                    let line = line.trim();
-                    if !line.is_empty() && !line.starts_with(';') {
-                        self.line(line, default, to, seed).map_err(|e| e.in_line(number))?;
-                    }
-                }
-                Ok(())
-            }
+            Names::Lines { bytes, strict } => self.lines(bytes, *strict, default, to, seed),
         }
     }
 
-    fn line(
+    pub(super) fn query(
         &self,
-        line: &str,
-        default: Rtype,
-        to: &mut Compiler,
+        name: &str,
+        kind: Rtype,
         seed: u64,
-    ) -> Result<(), PayloadError> {
-        let mut words = line.split_ascii_whitespace();
-        let (name, kind, rest) = (words.next(), words.next(), words.next());
-        let name = name.filter(|_| rest.is_none());
-        let name = name.ok_or_else(|| PayloadError::Question { line: line.to_owned() })?;
-        let kind = kind.map_or(Ok(default), rtype)?;
-        to.line(&self.query(name, kind, seed)?)
-    }
-
-    fn query(&self, name: &str, kind: Rtype, seed: u64) -> Result<Vec<Piece>, PayloadError> {
+    ) -> Result<Vec<Piece>, PayloadError> {
         let name = match self.random_subdomain {
             Some(count) if name == "." => "a".repeat(count),
             Some(count) => format!("{}.{name}", "a".repeat(count)),
@@ -146,6 +135,19 @@ impl Dns {
     }
 }
 
-fn rtype(word: &str) -> Result<Rtype, PayloadError> {
-    Rtype::from_str(word).map_err(|_| PayloadError::RecordType { asked: word.to_owned() })
+/// A type of record by its mnemonic in IANA's registry "Resource Record (RR) TYPEs", or as `TYPE`
+/// and its number, RFC 3597 §5.
+pub(super) fn rtype(word: &[u8]) -> Option<Rtype> {
+    let number = word.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case(b"TYPE"));
+    if let Some((_, digits)) = number.and_then(|_| word.split_at_checked(4))
+        && digits.first().is_some_and(u8::is_ascii_digit)
+    {
+        return std::str::from_utf8(digits).ok()?.parse().ok().map(Rtype::from_int);
+    }
+    // Two that the library writes in another way.
+    match word {
+        b"*" => Some(Rtype::ANY),
+        _ if word.eq_ignore_ascii_case(b"NSAP-PTR") => Some(Rtype::NSAPPTR),
+        _ => Rtype::from_mnemonic(word),
+    }
 }

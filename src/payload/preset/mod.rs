@@ -9,6 +9,7 @@ mod dns;
 mod echo;
 mod lines;
 mod memcached;
+mod names;
 mod ntp;
 mod ping;
 mod quic;

@@ -93,6 +93,10 @@ fn every_link_has_its_header() {
         (228, vec![]),
         (113, sll),
         (276, sll2),
+        (9, vec![0xFF, 3, 0, 0x21]),
+        (9, vec![0, 0x21]),
+        (50, vec![0xFF, 3, 0x21]),
+        (51, vec![0x11, 0, 0, 1, 0, 33, 0, 0x21]),
     ] {
         let frame = [&header[..], &packet].concat();
         let (requests, matching) = compiled(&capture(&little(link, &[(1, 0, frame)]), None));
@@ -102,7 +106,12 @@ fn every_link_has_its_header() {
     let frames = [(1, 0, ethernet(0x86DD, &ip6(53, b"six")))];
     assert_eq!(written(&compiled(&capture(&little(1, &frames), None)).0, 0, 0), b"six");
     let unknown = capture(&little(105, &[(1, 0, packet)]), None).compile(SEED).unwrap_err();
-    assert_eq!(unknown, PayloadError::NoUdp { packets: 1, elsewhere: 0 });
+    let said = "pcap of link type IEEE802_11: none of the 1 packets is sent; left out: 1 of a link \
+                type that is not read (ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP are)";
+    assert!(unknown.to_string().starts_with(said), "{unknown}");
+    let arp = [&[0xFF, 3, 0x80, 0x21][..], &[1, 1, 0, 4]].concat();
+    let other = capture(&little(9, &[(1, 0, arp)]), None).compile(SEED).unwrap_err().to_string();
+    assert!(other.contains("PPP: none of the 1 packets is sent; left out: 1 not UDP"), "{other}");
 }
 
 #[test]
@@ -123,11 +132,12 @@ fn times_count_from_the_first_payload() {
         let bytes = pcap(magic, is_big, 1, &frames(7));
         let (requests, _) = compiled(&capture(&bytes, None));
         let second = 1_000_000_000 - 7 * unit;
-        assert_eq!(requests.recorded(), Some(&[0, second, second][..]), "never backwards");
+        assert_eq!(requests.recorded(), Some(&[0, second, 2 * second][..]), "no step back");
         assert_eq!(written(&requests, 0, 0), b"a", "without the padding of the frame");
         assert_eq!(written(&requests, 4, 0), b"bc", "and again from the first");
         let [note] = requests.notes() else { panic!("{:?}", requests.notes()) };
-        assert_eq!(note, "3 of 4 packets are sent; left out: 1 no whole datagram of UDP over IP");
+        let sent = "pcap of link type ETHERNET: 3 of 4 packets are sent; left out: 1 not UDP";
+        assert_eq!(note, sent);
     }
     let frames = [(5, ethernet(0x0800, &ip4(53, b"a"))), (77, ethernet(0x0800, &ip4(53, b"b")))];
     let mut spec = capture(&pcapng(&frames), None);
@@ -158,9 +168,12 @@ fn ports_choose() {
     let bytes = little(1, &[frame(53, b"dns"), frame(123, b"ntp")]);
     let (requests, _) = compiled(&capture(&bytes, Some(123)));
     assert_eq!((written(&requests, 0, 0), requests.variants()), (b"ntp".to_vec(), 1));
-    assert_eq!(requests.notes(), ["1 of 2 packets are sent; left out: 1 to other ports"]);
-    let error = capture(&bytes, Some(80)).compile(SEED).unwrap_err();
-    assert_eq!(error, PayloadError::NoUdp { packets: 2, elsewhere: 2 });
+    let note = "pcap of link type ETHERNET: 1 of 2 packets are sent; left out: 1 to other ports \
+                than 123";
+    assert_eq!(requests.notes(), [note]);
+    let error = capture(&bytes, Some(80)).compile(SEED).unwrap_err().to_string();
+    let said = "none of the 2 packets is sent; left out: 2 to other ports than 80";
+    assert!(error.contains(said), "{error}");
 }
 
 #[test]
@@ -169,14 +182,101 @@ fn what_is_not_whole_is_counted() {
     let mut fragment = ethernet(0x0800, &ip4(53, b"part"));
     fragment[14 + 6] = 0x20; // more fragments, RFC 791 §3.1
     let mut bytes = little(1, &[(1, 0, whole.clone()), (1, 0, fragment)]);
-    let cut = (whole.len() - 2) as u32;
-    bytes.extend([1, 0, cut, cut + 2].map(u32::to_le_bytes).concat());
-    bytes.extend(&whole[..cut as usize]);
-    let (requests, _) = compiled(&capture(&bytes, None));
-    assert_eq!(requests.variants(), 1);
-    let note = "1 of 3 packets are sent; left out: 1 no whole datagram of UDP over IP, \
-                1 cut short in the capture (tcpdump -s 0 keeps all)";
+    let mut tcp = ethernet(0x0800, &ip4(53, &[0; 40]));
+    tcp[14 + 9] = 6; // TCP, RFC 9293
+    tcp[14 + 20 + 12] = 0x50; // its header's length
+    bytes.extend(&little(1, &[(1, 0, tcp.clone())])[24..]);
+    // Cut: one that is known to be no UDP, one for another port, and two whose end is missing.
+    let other = ethernet(0x0800, &ip4(80, b"whole"));
+    for (frame, len) in [(&tcp, 50), (&other, 44), (&whole, whole.len() - 2), (&whole, 30)] {
+        bytes.extend([1, 0, len as u32, frame.len() as u32].map(u32::to_le_bytes).concat());
+        bytes.extend(&frame[..len]);
+    }
+    let mut broken = whole.clone();
+    broken[14] = 0x4F; // a header of 60 bytes, RFC 791 §3.1
+    bytes.extend(&little(1, &[(1, 0, broken)])[24..]);
+    let (requests, _) = compiled(&capture(&bytes, Some(53)));
+    let note = "pcap of link type ETHERNET: 1 of 8 packets are sent; left out: 2 cut by the snap \
+                length (tcpdump -s 0 captures all), 1 fragments of IP, 2 not UDP, 1 to other ports \
+                than 53, 1 malformed";
     assert_eq!(requests.notes(), [note]);
+    let input = requests.input().unwrap();
+    assert_eq!((input.format, input.records, input.used), ("pcap", 8, 1));
+    let words: Vec<_> = input.left_out.iter().map(|(word, count)| (*word, *count)).collect();
+    let expected = [
+        ("cut_by_snaplen", 2),
+        ("fragment", 1),
+        ("malformed", 1),
+        ("not_udp", 2),
+        ("other_port", 1),
+    ];
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn obsolete_packet_blocks_are_read() {
+    for is_big in [false, true] {
+        let word = |word: u32| if is_big { word.to_be_bytes() } else { word.to_le_bytes() };
+        let half = |half: u16| if is_big { half.to_be_bytes() } else { half.to_le_bytes() };
+        let block = |kind: u32, body: &[u8]| {
+            let len = word(12 + body.len() as u32);
+            [&word(kind)[..], &len, body, &len].concat()
+        };
+        let section = [&word(0x1A2B_3C4D)[..], &half(1), &half(0), &[0xFF; 8]].concat();
+        let mut bytes = block(0x0A0D_0D0A, &section);
+        bytes.extend(block(1, &[&half(101)[..], &half(0), &word(0)].concat()));
+        for (micros, payload) in [(5, b"one"), (9, b"two")] {
+            let packet = ip4(53, payload);
+            let len = word(packet.len() as u32);
+            let head = [&half(0)[..], &half(7), &word(0), &word(micros), &len, &len].concat();
+            let padded = packet.len().next_multiple_of(4);
+            let mut body = [&head[..], &packet].concat();
+            body.resize(head.len() + padded, 0);
+            bytes.extend(block(2, &body));
+        }
+        let (requests, _) = compiled(&capture(&bytes, None));
+        assert_eq!(requests.recorded(), Some(&[0, 4_000][..]), "big endian: {is_big}");
+        assert_eq!(written(&requests, 1, 0), b"two");
+        assert_eq!(requests.input().unwrap().link_types, ["RAW"]);
+    }
+}
+
+#[test]
+fn what_no_datagram_holds_is_left_out() {
+    let bytes = include_bytes!("../../../tests/cases/one_jumbogram.pcap");
+    let (requests, _) = compiled(&capture(bytes, None));
+    assert_eq!(written(&requests, 1, 0), b"query two");
+    assert_eq!(requests.input().unwrap().left_out.get("too_large"), Some(&1));
+    let [note] = requests.notes() else { panic!("{:?}", requests.notes()) };
+    assert!(note.ends_with("1 too large for one datagram (over 65507 bytes)"), "{note}");
+}
+
+#[test]
+fn replies_in_a_capture_are_named_by_their_port() {
+    let bytes = include_bytes!("../../../tests/cases/bothdir.pcap");
+    let (requests, _) = compiled(&capture(bytes, None));
+    let note = "half of the packets (5 of 10) come from port 53 and may be replies; --pcap-port 53 \
+                sends only what goes to it";
+    assert_eq!((requests.notes(), requests.variants()), (&[note.to_owned()][..], 10));
+    let (requests, _) = compiled(&capture(bytes, Some(53)));
+    assert_eq!(requests.variants(), 5);
+    assert!(!requests.notes()[0].contains("may be replies"), "{:?}", requests.notes());
+}
+
+#[test]
+fn clocks_of_captures_are_put_right() {
+    let bytes = include_bytes!("../../../tests/cases/stepback.pcap");
+    let (requests, _) = compiled(&capture(bytes, None));
+    let moments = requests.recorded().unwrap();
+    assert_eq!(moments.len(), 600);
+    assert!(moments.windows(2).all(|pair| pair[1] - pair[0] == 10_000_000), "{moments:?}");
+    let clock = requests.input().unwrap().clock.unwrap();
+    assert_eq!((clock.steps_back, clock.mean_gap_ns), (1, Some(10_000_000)));
+    let bytes = include_bytes!("../../../tests/cases/ng_spb.pcapng");
+    let (requests, _) = compiled(&capture(bytes, None));
+    let input = requests.input().unwrap();
+    let clock = input.clock.unwrap();
+    assert_eq!((input.format, clock.untimed, clock.mean_gap_ns), ("pcapng", 3, None));
 }
 
 #[test]
@@ -189,7 +289,10 @@ fn ids_are_put_into_captures() {
     assert_eq!(written(&of.0, 1, 0x3132), b"e12");
     assert!(matched(&of, 1, 0x3132, b"?12"));
     assert_eq!((of.0.id_bits(), of.0.recorded().unwrap().len()), (16, 2));
-    assert_eq!(of.0.notes(), ["left out, too: 1 that end before the id"]);
+    assert_eq!(
+        of.0.notes(),
+        ["pcap of link type ETHERNET: 2 of 3 packets are sent; left out: 1 that end before the id"]
+    );
     spec.id_at = Some("3:u16be".parse().unwrap());
     let beyond = PayloadError::IdBeyond { offset: 3, width: 2, len: 4 };
     assert_eq!(spec.compile(SEED).unwrap_err(), beyond);

@@ -10,6 +10,10 @@ fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     Spec::of(Source::Preset(Preset::Dns(dns)))
 }
 
+fn names(lines: &[u8]) -> Names {
+    Names::Lines { bytes: lines.to_vec(), strict: false }
+}
+
 fn reply_to(query: &[u8]) -> Vec<u8> {
     let mut reply = Packet::parse(query).unwrap().into_reply();
     reply.set_flags(PacketFlag::RESPONSE);
@@ -107,13 +111,112 @@ fn errors_of_the_protocol_have_their_names() {
     assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), "TRUNCATED");
     assert_eq!(of.1.code_name(2), "SERVFAIL");
     assert_eq!(of.1.code_name(12), "12");
+    for (code, name) in [(11, "DSOTYPENI"), (16, "BADVERS"), (22, "BADTRUNC"), (23, "BADCOOKIE")] {
+        assert_eq!(of.1.code_name(code), name, "IANA, DNS RCODEs");
+    }
+}
+
+/// A reply to `query` with these two bytes of flags, counts of sections, and what follows.
+fn raw(query: &[u8], flags: [u8; 2], counts: [u8; 4], rest: &[u8]) -> Vec<u8> {
+    let counts: Vec<_> = counts.iter().flat_map(|count| [0, *count]).collect();
+    [&query[..2], &flags, &counts, rest].concat()
+}
+
+/// The record OPT with these upper bits of RCODE; RFC 6891 §6.1.2.
+fn opt(upper: u8) -> Vec<u8> {
+    vec![0, 0, 41, 4, 0xD0, upper, 0, 0, 0, 0, 0]
+}
+
+#[test]
+fn the_rcode_of_edns_has_twelve_bits() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let question = &query[12..33];
+    // An answer and an authority before it, the first with a compressed name, and one behind.
+    let record = [&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4][..], &[10, 0, 0, 1]].concat();
+    for (flags, upper, name) in [
+        ([0x81, 0], 1, "BADVERS"),
+        ([0x81, 7], 1, "BADCOOKIE"),
+        ([0x81, 5], 0, "REFUSED"),
+        ([0x83, 0], 1, "BADVERS"),
+    ] {
+        let rest = [question, &record, &record, &opt(upper), &record].concat();
+        for reply in [
+            raw(&query, flags, [1, 1, 1, 2], &rest),
+            raw(&query, flags, [1, 0, 0, 1], &[question, &opt(upper)].concat()),
+            raw(&query, flags, [0, 0, 0, 1], &opt(upper)),
+        ] {
+            assert!(matched(&of, 0, 1, &reply), "{reply:?}");
+            assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), name, "{reply:?}");
+        }
+    }
+    let whole =
+        raw(&query, [0x81, 0], [1, 1, 1, 1], &[question, &record, &record, &opt(0)].concat());
+    assert_eq!(of.1.code_of(&whole), None);
+    // An OPT elsewhere, or behind the end, says nothing.
+    let astray = raw(&query, [0x81, 0], [1, 1, 0, 1], &[question, &opt(1), &record].concat());
+    assert_eq!(of.1.code_of(&astray), None);
+    for len in 0..whole.len() {
+        assert_eq!(of.1.code_of(&whole[..len]), None, "{len} bytes");
+    }
+}
+
+#[test]
+fn replies_without_a_question_match_by_id_where_nothing_contradicts() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let truncated = raw(&query, [0x83, 0], [0; 4], &[]);
+    assert!(matched(&of, 0, 1, &truncated) && !matched(&of, 0, 2, &truncated));
+    assert_eq!(of.1.code_name(of.1.code_of(&truncated).unwrap()), "TRUNCATED");
+    // The header alone, whose counts were copied from the query.
+    assert!(matched(&of, 0, 1, &raw(&query, [0x80, 1], [1, 0, 0, 1], &[])));
+    // What it answers is what was asked, or it answers something else.
+    let record = |name: &[u8]| [name, &[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1]].concat();
+    let ours = raw(&query, [0x83, 0], [0, 1, 0, 0], &record(b"\x03WWW\x07example\x03com\0"));
+    assert!(matched(&of, 0, 1, &ours));
+    let other = raw(&query, [0x83, 0], [0, 1, 0, 0], &record(b"\x03www\x07example\x03net\0"));
+    assert!(!matched(&of, 0, 1, &other));
+}
+
+#[test]
+fn another_opcode_answers_no_query() {
+    let of = compiled(&dns(|_| {}));
+    let mut reply = reply_to(&written(&of.0, 0, 1));
+    for opcode in 1..16 {
+        reply[2] = 0x80 | opcode << 3;
+        assert_eq!(of.1.id_of(&reply), None, "OPCODE {opcode}");
+        assert!(!matched(&of, 0, 1, &reply));
+    }
+}
+
+#[test]
+fn a_compressed_question_is_followed() {
+    let of = compiled(&dns(|_| {}));
+    let query = written(&of.0, 0, 1);
+    let kind = [0, 1, 0, 1];
+    // www and a pointer behind the question, where the rest is.
+    let rest = [b"\x03www\xC0\x16", &kind[..], b"\x07Example\x03com\0"].concat();
+    let reply = raw(&query, [0x81, 3], [1, 0, 0, 0], &rest);
+    assert!(matched(&of, 0, 1, &reply));
+    let mut other = reply.clone();
+    other[20] = 2;
+    assert!(!matched(&of, 0, 1, &other), "another type");
+    other = reply.clone();
+    *other.iter_mut().nth_back(1).unwrap() = b'x';
+    assert!(!matched(&of, 0, 1, &other), "another name");
+    // Pointers that lead nowhere, or in a circle.
+    for target in [12, 16, 17, 255] {
+        let rest = [b"\x03www\xC0", &[target][..], &kind].concat();
+        assert!(!matched(&of, 0, 1, &raw(&query, [0x81, 3], [1, 0, 0, 0], &rest)), "{target}");
+    }
 }
 
 #[test]
 fn files_of_names_are_those_of_dnsperf() {
-    let lines = "; comment\nexample.com A\n\nexample.org MX\r\n  example.net\n";
+    let lines =
+        b"; comment\n# another\nexample.com A\n\n \t\nexample.org\tMX ignored\r\nexample.net\n";
     let of = compiled(&dns(|dns| {
-        dns.names = Names::Lines(lines.to_owned());
+        dns.names = names(lines);
         dns.rtype = "TXT".to_owned();
     }));
     let asked = |n| {
@@ -150,6 +253,88 @@ fn random_labels_are_patched_in() {
 }
 
 #[test]
+fn bad_lines_are_skipped_counted_and_named() {
+    let long = format!("{}\u{1b}[31m A B C D", "x".repeat(90));
+    let lines = [
+        b"good.example A\n empty.example A\ngoogle.com TYPE99999999 ignored\n".to_vec(),
+        b"caf\xC3\xA9.example TYPE65\nraw\xFF\\\xFE.example\n".to_vec(),
+        format!("a..b\nno.example TYPE65536\nno.example TYPE+1\n{long}\n").into_bytes(),
+    ];
+    let of = compiled(&dns(|dns| dns.names = names(&lines.concat())));
+    let asked = |n| written(&of.0, n, 0)[12..].to_vec();
+    assert!(asked(1).starts_with(b"\x05caf\xC3\xA9\x07example\0\0\x41"), "{:?}", asked(1));
+    assert!(asked(2).starts_with(b"\x05raw\xFF\xFE\x07example\0\0\x01"), "{:?}", asked(2));
+    let input = of.0.input().unwrap();
+    assert_eq!((input.format, input.records, input.used), ("names", 9, 3));
+    let words: Vec<_> = input.left_out.iter().map(|(word, count)| (*word, *count)).collect();
+    assert_eq!(words, [("bad_name", 2), ("empty_name", 1), ("unknown_type", 3)]);
+    let notes = of.0.notes();
+    assert_eq!(notes.len(), 6, "{notes:?}");
+    assert!(
+        notes[0].starts_with("6 of 9 lines of names are skipped, the first 5 are:"),
+        "{notes:?}"
+    );
+    let starts = ["line 2: ' empty", "line 3: 'google.com TYPE99999999 ignored'", "line 6: 'a..b'"];
+    for (note, start) in notes[1..].iter().zip(starts) {
+        assert!(note.starts_with(start), "{note}");
+    }
+    // Cut at 80 columns, and without what a terminal would obey.
+    let alone = compiled(&dns(|dns| dns.names = names(format!("good A\n{long}").as_bytes())));
+    let note = &alone.0.notes()[1];
+    assert!(note.starts_with(&format!("line 2: '{}…' is no", "x".repeat(80))), "{note}");
+    let alone = compiled(&dns(|dns| dns.names = names(b"good A\nbad \x1b[31m\x00\xFF")));
+    let note = &alone.0.notes()[1];
+    assert!(note.contains("'bad \\u{1b}[31m\\0\u{FFFD}'"), "{note}");
+}
+
+#[test]
+fn a_name_that_is_too_long_with_a_random_label_is_one_bad_line() {
+    let long = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(50)].join(".");
+    let lines = format!("a.example\n{long}\nb.example\n");
+    let plain = compiled(&dns(|dns| dns.names = names(lines.as_bytes())));
+    assert_eq!((plain.0.variants(), plain.0.notes().len()), (3, 0));
+    let random = compiled(&dns(|dns| {
+        dns.names = names(lines.as_bytes());
+        dns.random_subdomain = Some(20);
+    }));
+    assert_eq!(random.0.variants(), 2);
+    assert!(random.0.notes()[1].contains(", with the random label"), "{:?}", random.0.notes());
+}
+
+#[test]
+fn all_types_of_the_registry_have_their_mnemonics() {
+    // IANA, "Resource Record (RR) TYPEs", 2025: numbers without gaps, from the first of each row.
+    let rows: [(u16, &str); 9] = [
+        (
+            1,
+            "A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT \
+             NSAP NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 \
+             DNAME SINK OPT APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA \
+             SMIMEA",
+        ),
+        (
+            55,
+            "HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC HHIT BRID",
+        ),
+        (99, "SPF UINFO UID GID UNSPEC NID L32 L64 LP EUI48 EUI64"),
+        (128, "NXNAME"),
+        (249, "TKEY TSIG IXFR AXFR MAILB MAILA *"),
+        (255, "ANY URI CAA AVC DOA AMTRELAY RESINFO WALLET CLA IPN"),
+        (32_768, "TA DLV"),
+        (65, "TYPE65 "),
+        (65_535, "type65535"),
+    ];
+    for (first, words) in rows {
+        for (word, number) in words.split_whitespace().zip(first..=u16::MAX) {
+            for word in [word.to_owned(), word.to_ascii_lowercase()] {
+                let (requests, _) = compiled(&dns(|dns| dns.rtype.clone_from(&word)));
+                assert_eq!(written(&requests, 0, 0)[29..31], number.to_be_bytes(), "{word}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_dns_cannot_ask_is_told() {
     let error = |change: fn(&mut Dns)| dns(change).compile(SEED).unwrap_err().to_string();
     let said = error(|dns| dns.names = Names::One("a..b".to_owned()));
@@ -158,8 +343,13 @@ fn what_dns_cannot_ask_is_told() {
     assert!(said.contains("Punycode"), "{said}");
     let said = error(|dns| dns.rtype = "NONSENSE".to_owned());
     assert!(said.contains("TYPE65280"), "{said}");
-    let said = error(|dns| dns.names = Names::Lines("a A\nb A c\n".to_owned()));
-    assert!(said.starts_with("line 2: 'b A c' is no question"), "{said}");
+    let said =
+        error(|dns| dns.names = Names::Lines { bytes: b"a A\nb B c".to_vec(), strict: true });
+    assert!(said.starts_with("line 2: 'b B c' is no question: the record type is"), "{said}");
+    let said = error(|dns| dns.names = names(b" a\n\n a..b\n"));
+    let start =
+        "none of the 2 lines is a question; line 1: ' a' is no question: it begins with a blank";
+    assert!(said.starts_with(start), "{said}");
     let said = error(|dns| {
         dns.dnssec = true;
         dns.edns = None;

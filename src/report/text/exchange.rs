@@ -56,6 +56,21 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
     items.join(&format!("{GLUE}· "))
 }
 
+/// What the file of requests held, where not all of it was sent.
+pub(super) fn input(report: &Report) -> Option<String> {
+    let input = report.input.as_ref().filter(|input| input.used < input.records)?;
+    let what = match &input.link_types[..] {
+        [] => input.format.clone(),
+        types => format!("{} of link type {}", input.format, types.join(", ")),
+    };
+    let left_out = input.left_out.iter();
+    let left_out: Vec<_> =
+        left_out.map(|(cause, count)| glue(&format!("{cause} {}", grouped(*count)))).collect();
+    let (used, records) = (grouped(input.used), grouped(input.records));
+    let of = if input.format == "names" { "lines" } else { "packets" };
+    Some(format!("{what}: {used} of {records} {of} are sent; left out: {}", left_out.join(", ")))
+}
+
 /// Warnings that say the generator was the limit, and not the server.
 const GENERATOR: [&str; 4] =
     ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
@@ -123,4 +138,27 @@ pub(super) fn settings(report: &Report) -> Vec<String> {
         items.push(format!("timeout {timeout}"));
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::document::Input;
+    use crate::report::fixture::default_run;
+
+    #[test]
+    fn what_is_left_out_of_a_file_is_shown() {
+        let mut report = default_run();
+        assert_eq!(input(&report), None);
+        let whole = Input { records: 3, used: 3, ..Input::default() };
+        report.input = Some(whole.clone());
+        assert_eq!(input(&report), None);
+        let left_out = [("fragment".to_owned(), 1), ("not_udp".to_owned(), 1)].into();
+        let (format, link_types) = ("pcap".to_owned(), vec!["PPP".to_owned()]);
+        report.input = Some(Input { format, link_types, used: 1, left_out, ..whole });
+        let shown = input(&report).unwrap().replace(GLUE, " ");
+        let expected =
+            "pcap of link type PPP: 1 of 3 packets are sent; left out: fragment 1, not_udp 1";
+        assert_eq!(shown, expected);
+    }
 }

@@ -28,6 +28,7 @@ pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String,
     let mut notes = vec![("ledger".to_owned(), ledger::draw(report, ink))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
+        ("input", exchange::input(report)),
         ("sent", across::one_ended(sheet)),
         ("way", across::ways(sheet)),
         ("flows", across::flows(report)),

@@ -1,0 +1,105 @@
+//! The times of a capture as a schedule: what is wrong with them is reported, and a capture without
+//! times is refused.
+
+use super::error::CliError;
+use super::lower;
+use crate::payload::{PayloadError, Requests};
+use crate::plan::Limit;
+use crate::unit::show_nanos;
+
+/// The moments of a capture, kept to the end of the process: a schedule reads them from wherever it
+/// is. `None` where requests come from no capture, or are drawn at random.
+///
+/// # Errors
+/// A capture without a pace: its times are missing, or all the same. `from` names its flag.
+pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static [u64]>, CliError> {
+    let Some(moments) = requests.recorded() else { return Ok(None) };
+    let clock = requests.input().and_then(|input| input.clock).unwrap_or_default();
+    if clock.mean_gap_ns.is_none() {
+        let why = match moments.len() as u64 {
+            1 => "it holds a single packet",
+            count if count == clock.untimed => "its packets have no times",
+            _ => "all its packets have the same time",
+        };
+        let (from, source) = (from.to_owned(), PayloadError::NoPace { why });
+        return Err(CliError::Requests { from, source });
+    }
+    Ok(Some(Box::leak(moments.into())))
+}
+
+/// What is wrong with the times of a capture, a line each; a leap matters where it is longer than
+/// the run.
+pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
+    let Some((clock, moments)) =
+        requests.input().and_then(|input| input.clock).zip(requests.recorded())
+    else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    let gap = show_nanos(clock.mean_gap_ns.unwrap_or_default());
+    if clock.steps_back > 0 {
+        let most = show_nanos(clock.largest_step_back_ns);
+        let times = counted(clock.steps_back, "time");
+        notes.push(format!(
+            "the capture's clock stepped back {times}, by {most} at most; packets behind a step \
+             follow at the mean gap of {gap}"
+        ));
+    }
+    if clock.untimed > 0 {
+        let packets = counted(clock.untimed, "packet");
+        notes.push(format!("{packets} without a time: sent at the mean gap of {gap}"));
+    }
+    if clock.in_standstill > 0 {
+        let packets = counted(clock.in_standstill, "packet");
+        notes.push(format!(
+            "the capture's clock stood still over {packets}; they are spread, not sent at once"
+        ));
+    }
+    notes.extend(leap(moments, limit));
+    notes
+}
+
+/// The first leap that is longer than the run, or where the run takes as long as the capture,
+/// longer than a run takes that nobody bounds.
+fn leap(moments: &[u64], limit: Limit) -> Option<String> {
+    let (most, asked) = match limit {
+        Limit::Time(time) => (time, moments.len()),
+        Limit::Count(count) => (lower::TIME, usize::try_from(count).unwrap_or(usize::MAX)),
+    };
+    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(asked.saturating_sub(1));
+    let (behind, gap) = gaps.zip(1..).map(|(gap, n)| (n, gap)).find(|(_, gap)| *gap > most.0)?;
+    let (gap, most) = (show_nanos(gap), show_nanos(most.0));
+    Some(match limit {
+        Limit::Time(_) => format!(
+            "behind request {behind} the capture's clock leaps {gap} ahead, longer than the run of \
+             {most}: what follows is not sent; --pace even has no gaps"
+        ),
+        Limit::Count(_) => format!(
+            "behind request {behind} the capture's clock leaps {gap} ahead, and nothing is sent \
+             meanwhile; --time bounds the run, --pace even has no gaps"
+        ),
+    })
+}
+
+/// `1 packet`, `2 packets`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Nanos;
+
+    #[test]
+    fn leaps_longer_than_the_run_are_reported() {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let moments = [0, 10, 20, 20 + HOUR_NS, 30 + HOUR_NS];
+        let run = |limit| leap(&moments, limit);
+        let said = run(Limit::Time(Nanos::from_millis(10_000))).unwrap();
+        assert!(said.starts_with("behind request 3 ") && said.contains("not sent"), "{said}");
+        assert_eq!(run(Limit::Time(Nanos(HOUR_NS))), None);
+        assert!(run(Limit::Count(5)).unwrap().contains("--time"));
+        assert_eq!(run(Limit::Count(3)), None, "the leap is not reached");
+    }
+}

@@ -1,0 +1,201 @@
+//! What a capture holds: how many packets are sent, and why others are not.
+
+use std::collections::BTreeMap;
+
+use pcap_parser::Linktype;
+
+use super::{CaptureClock, link};
+use crate::payload::Input;
+use crate::unit::MAX_PAYLOAD;
+
+/// Why a packet is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::payload) enum Cause {
+    Cut,
+    Fragment,
+    NotUdp,
+    OtherPort,
+    TooLarge,
+    LinkType,
+    Malformed,
+    BeforeId,
+}
+
+impl Cause {
+    /// All, in the order in which they are reported.
+    const ALL: [Self; 8] = [
+        Self::Cut,
+        Self::Fragment,
+        Self::NotUdp,
+        Self::OtherPort,
+        Self::TooLarge,
+        Self::LinkType,
+        Self::Malformed,
+        Self::BeforeId,
+    ];
+
+    /// As documents have it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Cut => "cut_by_snaplen",
+            Self::Fragment => "fragment",
+            Self::NotUdp => "not_udp",
+            Self::OtherPort => "other_port",
+            Self::TooLarge => "too_large",
+            Self::LinkType => "link_type",
+            Self::Malformed => "malformed",
+            Self::BeforeId => "ends_before_id",
+        }
+    }
+
+    /// As people read it behind a count.
+    fn text(self, port: Option<u16>) -> String {
+        match (self, port) {
+            (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
+            (Self::Fragment, _) => "fragments of IP".to_owned(),
+            (Self::NotUdp, _) => "not UDP".to_owned(),
+            (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
+            (Self::OtherPort, None) => "to other ports".to_owned(),
+            (Self::TooLarge, _) => format!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
+            (Self::LinkType, _) => format!("of a link type that is not read ({READ} are)"),
+            (Self::Malformed, _) => "malformed".to_owned(),
+            (Self::BeforeId, _) => "that end before the id".to_owned(),
+        }
+    }
+}
+
+/// Link types that are read, in messages.
+const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";
+
+/// The smallest share of packets from the busiest port that is worth a hint: 1 in so many.
+/// Arbitrary.
+const REPLIES_ONE_IN: u64 = 20;
+
+/// What became of packets.
+#[derive(Debug)]
+pub(in crate::payload) struct Counts {
+    format: &'static str,
+    links: Vec<Linktype>,
+    used: u64,
+    /// By cause, in the order of [`Cause::ALL`].
+    left_out: [u64; Cause::ALL.len()],
+    /// Datagrams to each port, and from it to another.
+    ports: BTreeMap<u16, (u64, u64)>,
+    /// Whether the file ends in the middle of a packet, or goes on as nothing that is known.
+    pub(super) is_open: bool,
+}
+
+impl Counts {
+    pub(super) const fn new(format: &'static str) -> Self {
+        let ports = BTreeMap::new();
+        Self { format, links: Vec::new(), used: 0, left_out: [0; 8], ports, is_open: false }
+    }
+
+    /// A packet of this link type came.
+    pub(super) fn link(&mut self, link: Linktype) {
+        if !self.links.contains(&link) {
+            self.links.push(link);
+        }
+    }
+
+    /// A packet is sent.
+    pub(super) fn take(&mut self, from: u16, to: u16) {
+        self.used += 1;
+        self.ports.entry(to).or_default().0 += 1;
+        if from != to {
+            self.ports.entry(from).or_default().1 += 1;
+        }
+    }
+
+    /// A packet is not sent.
+    pub(super) fn leave_out(&mut self, cause: Cause) {
+        self.left_out[cause as usize] += 1;
+    }
+
+    /// So many that were to be sent are not.
+    pub(super) fn retract(&mut self, count: usize, cause: Cause) {
+        self.used -= count as u64;
+        self.left_out[cause as usize] += count as u64;
+    }
+
+    fn packets(&self) -> u64 {
+        self.used + self.left_out.iter().sum::<u64>()
+    }
+
+    fn causes(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
+    }
+
+    /// As documents have it.
+    pub(in crate::payload) fn input(&self, clock: CaptureClock) -> Input {
+        Input {
+            format: self.format,
+            link_types: self.link_types(),
+            records: self.packets(),
+            used: self.used,
+            left_out: self.causes().map(|(cause, count)| (cause.word(), count)).collect(),
+            clock: Some(clock),
+        }
+    }
+
+    fn link_types(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.links.iter().map(|link| link::name(*link)).collect();
+        names.dedup();
+        names
+    }
+
+    /// What the file is: `pcap of link type ETHERNET`.
+    pub(in crate::payload) fn kind(&self) -> String {
+        match &self.link_types()[..] {
+            [] => self.format.to_owned(),
+            [one] => format!("{} of link type {one}", self.format),
+            several => format!("{} of link types {}", self.format, several.join(", ")),
+        }
+    }
+
+    /// How many packets are not sent, by cause: `3 fragments of IP, 1 not UDP`.
+    pub(in crate::payload) fn reasons(&self, port: Option<u16>) -> String {
+        let reasons = self.causes().map(|(cause, count)| format!("{count} {}", cause.text(port)));
+        reasons.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the user should know of it, a line each.
+    pub(in crate::payload) fn notes(&self, port: Option<u16>) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (used, packets) = (self.used, self.packets());
+        if self.is_open {
+            let last = packets + 1;
+            notes.push(format!(
+                "the capture ends in the middle of packet {last}; the {packets} before it are read"
+            ));
+        }
+        if used < packets {
+            let (kind, reasons) = (self.kind(), self.reasons(port));
+            notes
+                .push(format!("{kind}: {used} of {packets} packets are sent; left out: {reasons}"));
+        }
+        if port.is_none() {
+            notes.extend(self.replies());
+        }
+        notes
+    }
+
+    /// That a part of what is sent are replies, by the port where most conversations have one end.
+    fn replies(&self) -> Option<String> {
+        let both_ways = |(_, (to, from)): &(&u16, &(u64, u64))| (*to).min(*from);
+        // Of two that are alike, the lower one is the server's.
+        let busiest = self.ports.iter().rev().max_by_key(both_ways)?;
+        let (port, (_, from)) = busiest;
+        (both_ways(&busiest) > 0 && from * REPLIES_ONE_IN >= self.used).then(|| {
+            let (from, used) = (*from, self.used);
+            let share = match from * 2 == used {
+                true => format!("half of the packets ({from} of {used})"),
+                false => format!("{from} of {used} packets"),
+            };
+            format!(
+                "{share} come from port {port} and may be replies; --pcap-port {port} sends only \
+                 what goes to it"
+            )
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! From a captured packet to its datagram: what each link type puts before IP.
+
+use etherparse::ip_number;
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
+use pcap_parser::Linktype;
+
+use super::Cause;
+
+/// Raw IP as BSDs number it, beside the number that is the same everywhere;
+/// <https://www.tcpdump.org/linktypes.html>.
+const RAW_OF_BSD: [i32; 2] = [12, 14];
+
+/// PPP, alone and in HDLC-like framing (RFC 1662), and behind a PPPoE header (RFC 2516); as above.
+const PPP: [i32; 2] = [9, 50];
+/// As above.
+const PPP_ETHER: i32 = 51;
+
+/// Bytes of a PPPoE header; RFC 2516 §4.
+const PPPOE_LEN: usize = 6;
+
+/// Address and control of HDLC-like framing; RFC 1662 §3.1.
+const HDLC: [u8; 2] = [0xFF, 0x03];
+
+/// Protocol numbers of PPP for IPv4 (RFC 1332) and IPv6 (RFC 5072).
+const PPP_IP: [u16; 2] = [0x0021, 0x0057];
+
+/// Bytes before the packet: an address family, as a loopback device of BSD has it; LINKTYPE_NULL.
+const FAMILY_LEN: usize = 4;
+
+/// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL.
+const SLL: (usize, usize) = (16, 14);
+/// The same of the second version; LINKTYPE_LINUX_SLL2.
+const SLL2: (usize, usize) = (20, 0);
+
+/// Link types by name, without their prefix LINKTYPE_; <https://www.tcpdump.org/linktypes.html>.
+const NAMES: &[(i32, &str)] = &[
+    (0, "NULL"),
+    (1, "ETHERNET"),
+    (3, "AX25"),
+    (6, "IEEE802_5"),
+    (7, "ARCNET_BSD"),
+    (8, "SLIP"),
+    (9, "PPP"),
+    (10, "FDDI"),
+    (12, "RAW"),
+    (14, "RAW"),
+    (50, "PPP_HDLC"),
+    (51, "PPP_ETHER"),
+    (100, "ATM_RFC1483"),
+    (101, "RAW"),
+    (104, "C_HDLC"),
+    (105, "IEEE802_11"),
+    (107, "FRELAY"),
+    (108, "LOOP"),
+    (113, "LINUX_SLL"),
+    (114, "LTALK"),
+    (117, "PFLOG"),
+    (119, "IEEE802_11_PRISM"),
+    (122, "IP_OVER_FC"),
+    (123, "SUNATM"),
+    (127, "IEEE802_11_RADIOTAP"),
+    (129, "ARCNET_LINUX"),
+    (138, "APPLE_IP_OVER_IEEE1394"),
+    (144, "LINUX_IRDA"),
+    (163, "IEEE802_11_AVS"),
+    (166, "PPP_PPPD"),
+    (169, "GPRS_LLC"),
+    (187, "BLUETOOTH_HCI_H4"),
+    (189, "USB_LINUX"),
+    (192, "PPI"),
+    (195, "IEEE802_15_4_WITHFCS"),
+    (201, "BLUETOOTH_HCI_H4_WITH_PHDR"),
+    (204, "PPP_WITH_DIR"),
+    (220, "USB_LINUX_MMAPPED"),
+    (224, "FC_2"),
+    (227, "CAN_SOCKETCAN"),
+    (228, "IPV4"),
+    (229, "IPV6"),
+    (230, "IEEE802_15_4_NOFCS"),
+    (231, "DBUS"),
+    (239, "NFLOG"),
+    (242, "IPOIB"),
+    (243, "MPEG_2_TS"),
+    (249, "USBPCAP"),
+    (251, "BLUETOOTH_LE_LL"),
+    (252, "WIRESHARK_UPPER_PDU"),
+    (253, "NETLINK"),
+    (254, "BLUETOOTH_LINUX_MONITOR"),
+    (258, "PKTAP"),
+    (271, "VSOCK"),
+    (272, "NORDIC_BLE"),
+    (276, "LINUX_SLL2"),
+];
+
+/// The name of a link type; of one without a name, its number.
+pub(super) fn name(link: Linktype) -> String {
+    let found = NAMES.iter().find(|(number, _)| *number == link.0);
+    found.map_or_else(|| link.0.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// A datagram of UDP.
+pub(super) struct Datagram<'a> {
+    pub(super) from: u16,
+    pub(super) to: u16,
+    pub(super) payload: &'a [u8],
+}
+
+/// Where the reading of a packet begins.
+#[derive(Clone, Copy)]
+enum Start<'a> {
+    Ethernet(&'a [u8]),
+    Ip(&'a [u8]),
+    Kind(EtherType, &'a [u8]),
+}
+
+/// The whole datagram in a packet of `link`, to this port if there is one.
+///
+/// # Errors
+/// Why it is not to be sent.
+pub(super) fn datagram(
+    link: Linktype,
+    bytes: &[u8],
+    is_cut: bool,
+    port: Option<u16>,
+) -> Result<Datagram<'_>, Cause> {
+    let short = if is_cut { Cause::Cut } else { Cause::Malformed };
+    let start = start(link, bytes).ok_or(short)??;
+    let Ok(packet) = strict(start) else {
+        return Err(known(start, port).unwrap_or(short));
+    };
+    let udp = match packet.transport {
+        Some(TransportSlice::Udp(udp)) => udp,
+        _ if packet.is_ip_payload_fragmented() => return Err(Cause::Fragment),
+        _ => return Err(Cause::NotUdp),
+    };
+    is_for(&udp, port)?;
+    // A jumbogram has no length of its own; RFC 2675 §4.
+    if is_cut && udp.length() == 0 {
+        return Err(Cause::Cut);
+    }
+    Ok(Datagram { from: udp.source_port(), to: udp.destination_port(), payload: udp.payload() })
+}
+
+fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), Cause> {
+    match port {
+        Some(port) if port != udp.destination_port() => Err(Cause::OtherPort),
+        _ => Ok(()),
+    }
+}
+
+/// Where IP begins by the link type; `None` where the packet ends before it.
+fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, Cause>> {
+    Some(Ok(match link {
+        Linktype::ETHERNET => Start::Ethernet(bytes),
+        Linktype::LINUX_SLL => return cooked(SLL, bytes).map(Ok),
+        Linktype::LINUX_SLL2 => return cooked(SLL2, bytes).map(Ok),
+        Linktype::NULL | Linktype::LOOP => Start::Ip(bytes.get(FAMILY_LEN..)?),
+        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => Start::Ip(bytes),
+        Linktype(raw) if RAW_OF_BSD.contains(&raw) => Start::Ip(bytes),
+        Linktype(ppp) if PPP.contains(&ppp) => return in_ppp(bytes),
+        Linktype(PPP_ETHER) => return in_ppp(bytes.get(PPPOE_LEN..)?),
+        _ => return Some(Err(Cause::LinkType)),
+    }))
+}
+
+/// A packet behind a cooked header.
+fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
+    let (header, rest) = bytes.split_at_checked(len)?;
+    let kind = header.get(kind_at..)?.first_chunk()?;
+    Some(Start::Kind(EtherType(u16::from_be_bytes(*kind)), rest))
+}
+
+/// A packet in a frame of PPP, with or without address and control, and with the protocol in two
+/// bytes or, compressed, in one, which is odd; RFC 1661 §2 and §6.5.
+fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, Cause>> {
+    let frame = bytes.strip_prefix(&HDLC).unwrap_or(bytes);
+    let (protocol, rest) = match frame {
+        [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
+        [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
+        _ => return None,
+    };
+    Some(if PPP_IP.contains(&protocol) { Ok(Start::Ip(rest)) } else { Err(Cause::NotUdp) })
+}
+
+fn strict(start: Start<'_>) -> Result<SlicedPacket<'_>, ()> {
+    let sliced = match start {
+        Start::Ethernet(bytes) => SlicedPacket::from_ethernet(bytes),
+        Start::Ip(bytes) => SlicedPacket::from_ip(bytes),
+        Start::Kind(kind, bytes) => SlicedPacket::from_ether_type(kind, bytes),
+    };
+    sliced.map_err(|_| ())
+}
+
+/// Why a packet would not be sent either if it were whole, as far as its headers tell.
+fn known(start: Start<'_>, port: Option<u16>) -> Option<Cause> {
+    let packet = match start {
+        Start::Ethernet(bytes) => LaxSlicedPacket::from_ethernet(bytes).ok()?,
+        Start::Ip(bytes) => LaxSlicedPacket::from_ip(bytes).ok()?,
+        Start::Kind(kind, bytes) => LaxSlicedPacket::from_ether_type(kind, bytes),
+    };
+    let ip = match packet.net.as_ref()? {
+        LaxNetSlice::Arp(_) => return Some(Cause::NotUdp),
+        net => net.ip_payload_ref()?,
+    };
+    if ip.fragmented {
+        return Some(Cause::Fragment);
+    }
+    if ip.ip_number != ip_number::UDP {
+        return Some(Cause::NotUdp);
+    }
+    let Some(TransportSlice::Udp(udp)) = &packet.transport else { return None };
+    is_for(udp, port).err()
+}

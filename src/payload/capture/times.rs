@@ -1,0 +1,168 @@
+//! From the times of captured packets to moments of a schedule: never decreasing, and without
+//! bursts that only a wrong clock makes.
+
+use crate::payload::CaptureClock;
+
+/// How far a packet may lie before the latest one without the clock having stepped back, in ns.
+/// Arbitrary: queues and devices that are captured together put packets out of order by less, and
+/// what comes at once for it is no more than a schedule catches up with.
+const OUT_OF_ORDER_NS: i128 = 1_000_000;
+
+/// The most packets that may share one time before the clock is taken to stand still. As many as a
+/// kernel hands over as one super-packet (UDP_MAX_SEGMENTS, linux/udp.h).
+const SAME_TIME_MOST: usize = 128;
+
+/// How many times the mean rate packets of a standstill may have; arbitrary: more is no rate that
+/// anybody recorded.
+const RATE_MOST: u64 = 10;
+
+/// Moments of packets in ns since the first, and what was wrong with their times, which are in ns
+/// since 1970.
+pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, CaptureClock) {
+    let mut clock = CaptureClock { mean_gap_ns: mean_gap(times), ..CaptureClock::default() };
+    let gap_ns = clock.mean_gap_ns.unwrap_or_default();
+    let mut moments = Vec::with_capacity(times.len());
+    // The latest packet with a time: that, and the moment it became.
+    let mut known: Option<(i128, u64)> = None;
+    let mut now = 0_u64;
+    for time in times {
+        let next = now.saturating_add(if moments.is_empty() { 0 } else { gap_ns });
+        now = match (*time, known) {
+            (None, _) => {
+                clock.untimed += 1;
+                next
+            }
+            (Some(time), None) => {
+                known = Some((time, next));
+                next
+            }
+            (Some(time), Some((latest, at))) if time >= latest => {
+                let moment = at.saturating_add(narrow(time - latest)).max(now);
+                known = Some((time, moment));
+                moment
+            }
+            (Some(time), Some((latest, _))) if latest - time <= OUT_OF_ORDER_NS => now,
+            (Some(time), Some((latest, _))) => {
+                clock.steps_back += 1;
+                let back_ns = narrow(latest - time);
+                clock.largest_step_back_ns = clock.largest_step_back_ns.max(back_ns);
+                known = Some((time, next));
+                next
+            }
+        };
+        moments.push(now);
+    }
+    clock.in_standstill = part_standstills(&mut moments, gap_ns);
+    (moments, clock)
+}
+
+/// The mean distance of neighbours that have times, without the largest one where that is more than
+/// all others together, as a leap of the clock is; `None` where all times are equal, or missing.
+fn mean_gap(times: &[Option<i128>]) -> Option<u64> {
+    let (mut count, mut sum, mut largest) = (0_i128, 0_i128, 0_i128);
+    for pair in times.windows(2) {
+        if let [Some(one), Some(next)] = pair
+            && next >= one
+        {
+            let gap = next - one;
+            (count, sum, largest) = (count + 1, sum + gap, largest.max(gap));
+        }
+    }
+    let rest = sum - largest;
+    let (sum, count) = if rest > 0 && rest < largest { (rest, count - 1) } else { (sum, count) };
+    (sum > 0).then(|| narrow(sum / count.max(1)).max(1))
+}
+
+/// Spreads packets that share one moment in long runs over the time up to the next moment, and
+/// returns how many such there are.
+fn part_standstills(moments: &mut [u64], gap_ns: u64) -> u64 {
+    let (mut first, mut shift, mut spread) = (0, 0_u64, 0);
+    while let Some(&at) = moments.get(first) {
+        let same = moments.iter().skip(first).take_while(|moment| **moment == at).count();
+        let (run, rest) = moments.split_at_mut(first + same);
+        let mut step = 0;
+        if same > SAME_TIME_MOST && gap_ns > 0 {
+            spread += same as u64;
+            let free = rest.first().map_or(0, |next| next - at) / same as u64;
+            step = if free >= gap_ns.div_ceil(RATE_MOST) { free } else { gap_ns };
+        }
+        let begins = at.saturating_add(shift);
+        for (place, moment) in (0_u64..).zip(run.iter_mut().skip(first)) {
+            *moment = begins.saturating_add(place.saturating_mul(step));
+        }
+        // What takes longer than there is room for moves all that follows.
+        let ends = begins.saturating_add(step.saturating_mul(same as u64));
+        if step > 0
+            && let Some(next) = rest.first()
+        {
+            shift = shift.max(ends.saturating_sub(*next));
+        }
+        first += same;
+    }
+    spread
+}
+
+/// A difference of times in ns, which is not negative.
+fn narrow(ns: i128) -> u64 {
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moments of packets at these times in ms, in ms.
+    fn ms(times: &[i128]) -> (Vec<u64>, CaptureClock) {
+        let times: Vec<_> = times.iter().map(|ms| Some(ms * 1_000_000)).collect();
+        let (moments, clock) = moments(&times);
+        (moments.into_iter().map(|ns| ns / 1_000_000).collect(), clock)
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_goes_on_at_the_mean_gap() {
+        let (moments, clock) = ms(&[1_000, 1_010, 1_020, 20, 30, 40]);
+        assert_eq!(moments, [0, 10, 20, 30, 40, 50]);
+        assert_eq!((clock.steps_back, clock.largest_step_back_ns), (1, 1_000_000_000));
+        // There and back again: the leap is kept, and does not become the mean.
+        let (moments, clock) = ms(&[9_000, 9_010, 9_020, 20, 30, 9_070, 9_080]);
+        assert_eq!(moments, [0, 10, 20, 30, 40, 9_080, 9_090]);
+        assert_eq!(clock.steps_back, 1);
+    }
+
+    #[test]
+    fn packets_out_of_order_are_no_step() {
+        let times = [0, 2_000_000, 1_500_000, 3_000_000].map(|ns| Some(i128::from(ns)));
+        let (moments, clock) = moments(&times);
+        assert_eq!(moments, [0, 2_000_000, 2_000_000, 3_000_000]);
+        assert_eq!(clock.steps_back, 0);
+    }
+
+    #[test]
+    fn times_that_are_equal_or_missing_throughout_have_no_gap() {
+        for times in [&[Some(7); 5][..], &[None; 5], &[Some(7)], &[Some(7), None], &[]] {
+            let (moments, clock) = moments(times);
+            assert_eq!((moments, clock.mean_gap_ns), (vec![0; times.len()], None));
+        }
+        let times = [Some(0), Some(10), None, None, Some(100)];
+        let (moments, clock) = moments(&times);
+        assert_eq!((moments, clock.untimed), (vec![0, 10, 20, 30, 100], 2));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_is_no_burst() {
+        // 200 packets a second by a clock of whole seconds: each second is filled evenly.
+        let times: Vec<_> = (0..600).map(|n| n / 200 * 1_000).collect();
+        let (moments, clock) = ms(&times);
+        assert_eq!((moments[199], moments[200], moments[399]), (995, 1_000, 1_995));
+        assert_eq!(clock.in_standstill, 600);
+        assert!(moments.is_sorted() && moments.windows(2).all(|pair| pair[0] < pair[1]));
+        // One that stood still and did not catch up: what follows moves.
+        let times: Vec<_> = (0..100).chain([100; 300]).chain(101..200).collect();
+        let (moments, clock) = ms(&times);
+        assert_eq!(clock.in_standstill, 300);
+        let most = moments.iter().filter(|moment| (100..110).contains(*moment)).count();
+        assert!(most < 60 && moments.is_sorted(), "{most} in 10 ms");
+        // So many at once are a super-packet.
+        assert_eq!(ms(&[[0; 128], [5; 128]].concat()).1.in_standstill, 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! What a file of requests holds, and how much of it is sent.
+
+use std::collections::BTreeMap;
+
+/// The account of a file of requests: `records = used + Σ left_out`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// `pcap`, `pcapng` or `names`.
+    pub format: &'static str,
+    /// Link types of the packets by name, each once; empty where there are no packets.
+    pub link_types: Vec<String>,
+    /// Packets of a capture; lines of a file of names that are neither empty nor comments.
+    pub records: u64,
+    /// Records that are sent.
+    pub used: u64,
+    /// Records that are left out, by cause; causes are words in lower case with underscores.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// What the clock of a capture did; `None` where there is no capture.
+    pub clock: Option<CaptureClock>,
+}
+
+/// What is wrong with the times of a capture, as far as they are those of packets that are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaptureClock {
+    /// How often it stepped back by more than packets of several devices get out of order.
+    pub steps_back: u64,
+    /// The largest step back, in ns.
+    pub largest_step_back_ns: u64,
+    /// Packets without a time.
+    pub untimed: u64,
+    /// Packets in long runs that share one time.
+    pub in_standstill: u64,
+    /// Mean distance between two packets, in ns; `None` where no two of them differ in time.
+    pub mean_gap_ns: Option<u64>,
+}

@@ -1,0 +1,165 @@
+//! Files of names, as dnsperf has them: a name a line, blanks, a type; what stands behind is of no
+//! meaning. Lines that begin with `;` or `#` are comments.
+
+use std::collections::BTreeMap;
+
+use domain::base::iana::Rtype;
+
+use super::dns::{Dns, rtype};
+use crate::payload::compile::Compiler;
+use crate::payload::{Input, PayloadError};
+
+/// How many lines that are skipped are shown, and how much of each, in columns. Arbitrary: enough
+/// to see what is wrong with a file, and to stay in sight.
+const SHOWN: usize = 5;
+/// As above.
+const COLUMNS: usize = 80;
+
+/// Why a line is skipped: a word for documents, and what is wrong.
+struct Fault {
+    word: &'static str,
+    why: String,
+}
+
+/// The lines that were skipped.
+#[derive(Default)]
+struct Skipped {
+    causes: BTreeMap<&'static str, u64>,
+    /// The first ones, and what is wrong with them.
+    shown: Vec<PayloadError>,
+}
+
+impl Dns {
+    /// Adds a query for each good line.
+    ///
+    /// # Errors
+    /// The first bad line where `strict`, and a file without a good one.
+    pub(super) fn lines(
+        &self,
+        bytes: &[u8],
+        strict: bool,
+        default: Rtype,
+        to: &mut Compiler,
+        seed: u64,
+    ) -> Result<(), PayloadError> {
+        let (mut used, mut skipped) = (0, Skipped::default());
+        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.trim_ascii().is_empty() || line.starts_with(b";") || line.starts_with(b"#") {
+                continue;
+            }
+            let Err(Fault { word, why }) = self.line(line, default, to, seed)? else {
+                used += 1;
+                continue;
+            };
+            let error = || PayloadError::Question { line: shown(line), why }.in_line(number);
+            if strict {
+                return Err(error());
+            }
+            *skipped.causes.entry(word).or_default() += 1;
+            if skipped.shown.len() < SHOWN {
+                skipped.shown.push(error());
+            }
+        }
+        let bad: u64 = skipped.causes.values().sum();
+        let notes = skipped.notes(used);
+        if used == 0
+            && let Some(first) = skipped.shown.into_iter().next()
+        {
+            return Err(PayloadError::NoNames { lines: bad, first: Box::new(first) });
+        }
+        to.read_from(
+            Input {
+                format: "names",
+                link_types: Vec::new(),
+                records: used + bad,
+                used,
+                left_out: skipped.causes,
+                clock: None,
+            },
+            notes,
+        );
+        Ok(())
+    }
+
+    /// Adds the query of a line, or says why it is none.
+    fn line(
+        &self,
+        line: &[u8],
+        default: Rtype,
+        to: &mut Compiler,
+        seed: u64,
+    ) -> Result<Result<(), Fault>, PayloadError> {
+        let fault = |word, why: &str| Ok(Err(Fault { word, why: why.to_owned() }));
+        // With a blank in front, the first word is empty, and what follows is its type.
+        let mut words = line.split(u8::is_ascii_whitespace);
+        let name = words.next().unwrap_or_default();
+        if name.is_empty() {
+            return fault("empty_name", "it begins with a blank, so the name is empty");
+        }
+        let kind = words.find(|word| !word.is_empty()).map_or(Some(default), rtype);
+        let Some(kind) = kind else {
+            return fault("unknown_type", "the record type is unknown");
+        };
+        match self.query(&escaped(name), kind, seed) {
+            Ok(query) => to.line(&query).map(Ok),
+            Err(PayloadError::Name { why, .. }) => {
+                let behind = self.random_subdomain.map_or("", |_| ", with the random label");
+                fault("bad_name", &format!("{why}{behind}"))
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
+impl Skipped {
+    /// What is to be said of them, where there are any.
+    fn notes(&self, used: u64) -> Vec<String> {
+        let bad: u64 = self.causes.values().sum();
+        if bad == 0 {
+            return Vec::new();
+        }
+        let lines = used + bad;
+        let head = format!(
+            "{bad} of {lines} lines of names are skipped{}; --names-strict refuses such a file",
+            if bad as usize > SHOWN { format!(", the first {SHOWN} are:") } else { String::new() }
+        );
+        let each = self.shown.iter().map(ToString::to_string);
+        std::iter::once(head).chain(each).collect()
+    }
+}
+
+/// A name with bytes that are not printable ASCII in the form of RFC 1035 §5.1, `\DDD`.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut is_behind_backslash = false;
+    for &byte in name {
+        if byte.is_ascii_graphic() {
+            text.push(char::from(byte));
+        } else {
+            // A backslash before such a byte stands for nothing but that byte.
+            if is_behind_backslash {
+                text.pop();
+            }
+            text.push_str(&format!("\\{byte:03}"));
+        }
+        is_behind_backslash = byte == b'\\' && !is_behind_backslash;
+    }
+    text
+}
+
+/// A line as it is shown: its first columns, without what would command a terminal.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut columns = text.chars().flat_map(|c| {
+        // Of these, quotes and backslashes need no escape here.
+        let is_plain = matches!(c, '\'' | '"' | '\\');
+        let escaped = (!is_plain).then(|| c.escape_debug());
+        is_plain.then_some(c).into_iter().chain(escaped.into_iter().flatten())
+    });
+    let mut shown: String = columns.by_ref().take(COLUMNS).collect();
+    if columns.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -7,6 +7,7 @@ mod exchange;
 mod host;
 mod ledger;
 mod legs;
+mod limits;
 mod packets;
 mod search;
 mod sink;
@@ -21,6 +22,7 @@ pub use exchange::Exchange;
 pub use host::{Capability, CgroupLimits, Device, Host, Irq};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
+pub use limits::{Bounded, UpperLimits, bounded};
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
@@ -260,8 +262,11 @@ pub struct Latency {
     /// How many exceeded what the histogram tells apart (60 s).
     pub clamped: u64,
     /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
-    /// `null` where it falls among them, or below `bound_ns`.
+    /// `null` where it falls among them, or below `bound_ns`; then `upper_limits` has its limit.
     pub p99_with_loss_ns: Option<u64>,
+    /// Upper limits of what is below `bound_ns`; `null` where the bound is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
     /// The part that did not overlap a stall of a worker; `null` where there was no stall.
     pub outside_stalls: Option<OutsideStalls>,
     /// HdrHistogram V2, deflated, base64.
@@ -284,6 +289,9 @@ pub struct OutsideStalls {
     pub p99_9_ns: Option<u64>,
     /// Maximum, within 0.1 %.
     pub max_ns: Option<u64>,
+    /// Upper limits of what is below the `bound_ns` of the whole; `null` where that is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
 }
 
 /// How punctual the senders were.

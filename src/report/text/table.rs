@@ -5,8 +5,8 @@ mod grid;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, Tone, columns, percent, rate_asked};
-use super::rows::{Figure, Row, Sheet};
-use crate::report::document::Latency;
+use super::rows::{Figure, INFINITE, Row, Sheet};
+use crate::report::document::{Bounded, Latency};
 use crate::unit::show_pps;
 
 pub(super) use grid::grid;
@@ -20,6 +20,9 @@ const BAR: (usize, usize) = (8, 16);
 
 /// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
 pub(super) const BAD_LOSS: f64 = 0.001;
+
+/// A schedule of which a larger share was missed is shown as bad. Arbitrary; as that of loss.
+const BAD_MISSED: f64 = BAD_LOSS;
 
 /// Stands for what is unknown.
 pub(super) const UNKNOWN: &str = "–";
@@ -43,6 +46,9 @@ enum Column {
     Bits,
     Loss,
     Cpu,
+    /// Loss of the cells that latency is from.
+    TimingLoss,
+    Missed,
     P50,
     P99,
     P999,
@@ -63,7 +69,8 @@ impl Column {
             Self::Spread => "±",
             Self::Bar => "",
             Self::Bits => "Gbit/s",
-            Self::Loss => "lost",
+            Self::Loss | Self::TimingLoss => "lost",
+            Self::Missed => "missed",
             Self::Cpu => "CPU tx/rx",
             Self::P50 => "p50",
             Self::P99 => "p99",
@@ -77,7 +84,10 @@ impl Column {
     }
 
     const fn is_latency(self) -> bool {
-        matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
+        matches!(
+            self,
+            Self::TimingLoss | Self::Missed | Self::P50 | Self::P99 | Self::P999 | Self::Max
+        )
     }
 
     const fn is_speed(self) -> bool {
@@ -162,6 +172,11 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
 /// The columns that this sheet has something for.
 fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
     let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
+    // Where a row joins two cells, its other loss is that of the one at `max`.
+    let lossy = |row: &Row<'_>| row.timing_loss().is_some_and(|(_, worst)| worst > 0.0);
+    let timing_loss = sheet.merged.is_some() && sheet.rows.iter().any(lossy);
+    let late = |row: &Row<'_>| row.missed().is_some_and(|(_, worst)| worst > BAD_MISSED);
+    let missed = sheet.rows.iter().any(late);
     [
         (Column::Size, true),
         (Column::Engine, engines),
@@ -173,6 +188,8 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
         (Column::Bits, !sheet.asks),
         (Column::Loss, !sheet.one_ended),
         (Column::Cpu, true),
+        (Column::TimingLoss, timing_loss),
+        (Column::Missed, missed),
         (Column::P50, !sheet.one_ended),
         (Column::P99, !sheet.one_ended),
         (Column::P999, !sheet.one_ended),
@@ -222,7 +239,11 @@ fn total(shown: &[Shown]) -> usize {
 fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
     let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
     let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
-    let latency = |of: fn(&Latency) -> Option<u64>| or_unknown(row.latency(of).map(Figure::show));
+    let show = |figure: Option<Figure>| match figure {
+        Some(Figure::Infinite) => ink.paint(Tone::Bad, INFINITE),
+        figure => or_unknown(figure.map(Figure::show)),
+    };
+    let percentile = |quantile, of: fn(&Latency) -> Bounded| show(row.percentile(quantile, of));
     match column {
         Column::Size => row.size.clone(),
         Column::Engine => row.engine.to_owned(),
@@ -237,22 +258,25 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
             spread.map_or_else(unknown, |text| ink.paint(Tone::Quiet, &text))
         }
         Column::Bits => or_unknown(row.bits().map(gigabits)),
-        Column::Loss => loss(row, ink).unwrap_or_else(unknown),
+        Column::Loss => share(row.loss().zip(row.worst_loss()), ink).unwrap_or_else(unknown),
+        Column::TimingLoss => share(row.timing_loss(), ink).unwrap_or_else(unknown),
+        Column::Missed => share(row.missed(), ink).unwrap_or_else(unknown),
         Column::Cpu => or_unknown(cpu(row)),
-        Column::P50 => latency(|latency| latency.p50_ns),
-        Column::P99 => latency(|latency| latency.p99_ns),
-        Column::P999 => latency(|latency| latency.p99_9_ns),
+        Column::P50 => percentile(0.5, |latency| (latency.p50_ns, latency.limits().p50_ns)),
+        Column::P99 => percentile(0.99, |latency| (latency.p99_ns, latency.limits().p99_ns)),
+        Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
         Column::Max => {
             let mark =
                 if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
-            latency(|latency| Some(latency.max_ns)) + &mark
+            show(row.max()) + &mark
         }
         Column::Bar => String::new(),
     }
 }
 
-fn loss(row: &Row<'_>, ink: Ink) -> Option<String> {
-    let (median, worst) = row.loss().zip(row.worst_loss())?;
+/// The median of a share over trials; where that is 0 and not all are, the largest.
+fn share(median_and_worst: Option<(f64, f64)>, ink: Ink) -> Option<String> {
+    let (median, worst) = median_and_worst?;
     Some(match worst {
         0.0 => ink.paint(Tone::Good, "0"),
         _ if worst > BAD_LOSS && median == 0.0 => {

@@ -12,6 +12,7 @@ mod packets;
 mod search;
 mod sink;
 mod usage;
+mod validity;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub use search::{
 };
 pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource};
 pub use usage::{ContextSwitches, PerDatagram};
+pub use validity::{Gate, InvalidReason, MAX_MISSED};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";
@@ -57,6 +59,19 @@ pub struct Report {
     pub choice: Option<Choice>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
+    /// Whether the run tested what was asked: `false` where `invalid_because` has a reason.
+    /// Documents written before this field existed are judged when they are read.
+    #[serde(default = "validity::yes")]
+    pub valid: bool,
+    /// Why the run did not test what was asked; empty where it did.
+    #[serde(default)]
+    pub invalid_because: Vec<InvalidReason>,
+    /// The share of a cell's schedule that may be missed, 0 to 1, before the run is invalid.
+    #[serde(default = "validity::max_missed")]
+    pub max_missed: f64,
+    /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
     /// One per size, engine, rate and trial, in the order they ran.
     pub cells: Vec<Cell>,
 }

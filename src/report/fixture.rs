@@ -55,6 +55,10 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
         clock: None,
         choice: None,
         warnings: Vec::new(),
+        valid: true,
+        invalid_because: Vec::new(),
+        max_missed: super::document::MAX_MISSED,
+        gates: Vec::new(),
         cells,
     }
 }

@@ -293,7 +293,8 @@ fn five_is_a_side_that_cannot_be_compared() {
             let output = rig.compare(base, new, flags);
             assert_eq!(code(&output), Some(5), "{} {}", stdout(&output), stderr(&output));
             let text = stdout(&output);
-            let said = format!("cannot compare new with base: {side} is invalid: null/64/max: none");
+            let said =
+                format!("cannot compare new with base: {side} is invalid: null/64/max: none");
             assert!(text.contains(&said), "{text}");
             assert!(!text.contains("undecided"), "{text}");
         }

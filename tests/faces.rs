@@ -56,7 +56,10 @@ fn one_verdict_in_all_forms() {
     assert_eq!(["testsuite", "testcase", "failure"].map(|tag| count(&xml, tag)), [1, 2, 1]);
     assert!(xml.contains("rx_pps 1.01 Mpps → 908 kpps, -10.0%"), "{xml}");
     let markdown = read(out.path(), "c.md");
-    assert!(markdown.starts_with("**new is worse, 1 cell; worse: null/64/max rx\\_pps -10.0%**\n"), "{markdown}");
+    assert!(
+        markdown.starts_with("**new is worse, 1 cell; worse: null/64/max rx\\_pps -10.0%**\n"),
+        "{markdown}"
+    );
     let center = document["cells"][0]["metrics"][0]["new"]["center"].as_f64();
     let bigger: Value = serde_json::from_str(&read(out.path(), "c-bigger.json")).unwrap();
     assert_eq!(bigger.as_array().unwrap().len(), 1);

@@ -130,7 +130,8 @@ fn moved(
     verdict: Verdict,
     costs: bool,
 ) -> impl Iterator<Item = (&ComparedCell, &Judgement)> {
-    let all = comparison.cells.iter().flat_map(|cell| cell.metrics.iter().map(move |one| (cell, one)));
+    let all =
+        comparison.cells.iter().flat_map(|cell| cell.metrics.iter().map(move |one| (cell, one)));
     all.filter(move |(_, judgement)| {
         judgement.verdict == verdict && is_cost(&judgement.metric) == costs
     })

@@ -1,8 +1,7 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
 use super::document::{
-    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum,
-    UpperLimits,
+    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum, UpperLimits,
 };
 use super::error::FaceError;
 
@@ -95,7 +94,9 @@ const COLUMNS: &[Column] = &[
     ("latency_upper_limits_p99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_ns)),
     ("latency_upper_limits_p99_9_ns", |c| limit(c.latency.as_ref(), |u| u.p99_9_ns)),
     ("latency_upper_limits_p99_99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_99_ns)),
-    ("latency_upper_limits_p99_with_loss_ns", |c| limit(c.latency.as_ref(), |u| u.p99_with_loss_ns)),
+    ("latency_upper_limits_p99_with_loss_ns", |c| {
+        limit(c.latency.as_ref(), |u| u.p99_with_loss_ns)
+    }),
     ("outside_stalls_max_ns", |c| {
         let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
         or_empty(outside.and_then(|o| o.max_ns))
@@ -317,9 +318,9 @@ mod tests {
         is(1, "latency_bound_ns", "0");
         is(3, "latency_bound_ns", "12000");
         is(3, "latency_p50_ns", "");
-        is(3, "latency_upper_limits_p50_ns", "20543");
+        is(3, "latency_upper_limits_p50_ns", "20535");
         is(3, "latency_upper_limits_p99_ns", "");
-        is(3, "from_send_upper_limits_p50_ns", "20543");
+        is(3, "from_send_upper_limits_p50_ns", "20535");
         is(1, "latency_upper_limits_p50_ns", "");
         is(3, "from_send_p50_ns", "");
         is(3, "latency_p99_ns", "74943");

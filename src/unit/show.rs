@@ -96,8 +96,7 @@ mod tests {
     fn an_upper_limit_is_never_rounded_down() {
         let shown =
             [0, 300, 999, 20_543, 80_649_999, 99_940_000, 999_500_000].map(show_nanos_above);
-        let expected =
-            ["1 ns", "301 ns", "1.00 µs", "20.6 µs", "80.7 ms", "100 ms", "1.00 s"];
+        let expected = ["1 ns", "301 ns", "1.00 µs", "20.6 µs", "80.7 ms", "100 ms", "1.00 s"];
         assert_eq!(shown, expected);
         assert_eq!(show_nanos_above(u64::MAX), show_nanos(u64::MAX));
     }

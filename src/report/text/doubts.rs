@@ -30,9 +30,11 @@ pub(super) fn list(report: &Report) -> Vec<(String, String)> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
     // What was asked only to learn what max is, has no row, and no figure to doubt.
     let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
-    let of_cells = report.cells.iter().filter(shown).flat_map(|cell| {
-        cell.warnings.iter().map(move |warning| (warning, Some(cell)))
-    });
+    let of_cells = report
+        .cells
+        .iter()
+        .filter(shown)
+        .flat_map(|cell| cell.warnings.iter().map(move |warning| (warning, Some(cell))));
     let said: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut list = Vec::new();
@@ -57,9 +59,8 @@ pub(super) fn list(report: &Report) -> Vec<(String, String)> {
 
 /// The worst of warnings of one code; of those that are equally bad, the first.
 fn worst<'a>(alike: &[&(&'a Warning, Option<&Cell>)]) -> Option<&'a Warning> {
-    let size = |one: &(&Warning, Option<&Cell>)| {
-        one.1.map_or((0.0, 0.0), |cell| severity(one.0, cell))
-    };
+    let size =
+        |one: &(&Warning, Option<&Cell>)| one.1.map_or((0.0, 0.0), |cell| severity(one.0, cell));
     let worse = |one: &(&Warning, Option<&Cell>), than: &(&Warning, Option<&Cell>)| {
         size(one).partial_cmp(&size(than)) == Some(std::cmp::Ordering::Greater)
     };

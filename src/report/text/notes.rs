@@ -74,13 +74,16 @@ fn auto(report: &Report) -> Option<String> {
 fn infinite(sheet: &Sheet<'_>) -> Option<String> {
     let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite()).collect();
     let list = named(&rows, |row| {
-        let p99 = row.received_p99().map_or_else(|| UNKNOWN.to_owned(), Figure::show);
-        glue(&format!("{} {p99}", sheet.name(row)))
+        let show = |of| row.received(of).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
+        let p50 = show(|latency| (latency.p50_ns, latency.limits().p50_ns));
+        let p99 = show(|latency| (latency.p99_ns, latency.limits().p99_ns));
+        glue(&format!("{} {p50}, {p99}", sheet.name(row)))
     })?;
-    Some(format!(
-        "datagrams that were lost or never sent count as infinitely slow; p99 of the received \
-         ones: {list}"
-    ))
+    let what = match sheet.asks {
+        true => "requests without a reply, or never sent,",
+        false => "datagrams that were lost or never sent",
+    };
+    Some(format!("{what} count as infinitely slow; of all others p50 and p99: {list}"))
 }
 
 /// What the mark at a rate is.
@@ -117,9 +120,8 @@ fn in_socket(report: &Report) -> Option<String> {
         let Some((to, inside)) = cell.to_socket.as_ref().zip(cell.in_socket.as_ref()) else {
             continue;
         };
-        let show = |figure: Bounded| {
-            Figure::of(figure).map_or_else(|| UNKNOWN.to_owned(), Figure::show)
-        };
+        let show =
+            |figure: Bounded| Figure::of(figure).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
         let of = |part: &Latency| {
             let limits = part.limits();
             [(part.p50_ns, limits.p50_ns), (part.p99_ns, limits.p99_ns)].map(show)

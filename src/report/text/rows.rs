@@ -2,6 +2,7 @@
 
 use super::exchange;
 use crate::report::document::{Bounded, Cell, Latency, Report, Side, StallSum, bounded};
+use crate::report::validity::missed_share;
 use crate::report::warnings::is_uncut;
 use crate::report::with_loss::is_infinite;
 use crate::unit::{show_nanos, show_nanos_above};
@@ -177,7 +178,7 @@ impl Row<'_> {
 
     /// Share of the schedule that was never sent, and the largest over the trials.
     pub(super) fn missed(&self) -> Option<(f64, f64)> {
-        median(&self.timing, missed).zip(worst(&self.timing, missed))
+        median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
     }
 
     /// Share of a core that the senders took.
@@ -207,9 +208,9 @@ impl Row<'_> {
         highest == Some(Figure::Infinite)
     }
 
-    /// The 99th percentile of what was received.
-    pub(super) fn received_p99(&self) -> Option<Figure> {
-        self.figure(|_, latency| Figure::of((latency.p99_ns, latency.limits().p99_ns)))
+    /// A percentile of what was received and its upper limit.
+    pub(super) fn received(&self, of: fn(&Latency) -> Bounded) -> Option<Figure> {
+        self.figure(|_, latency| Figure::of(of(latency)))
     }
 
     /// The maximum of what was received.
@@ -323,12 +324,6 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     let ledger = &cell.ledger;
     let lost = ledger.lost.filter(|_| ledger.sent > 0)?;
     Some(lost as f64 / ledger.sent as f64)
-}
-
-/// Share of the schedule that was never sent; `None` without a schedule.
-fn missed(cell: &Cell) -> Option<f64> {
-    let schedule = cell.schedule.as_ref().filter(|schedule| schedule.scheduled > 0)?;
-    Some(schedule.missed as f64 / schedule.scheduled as f64)
 }
 
 /// The largest over trials of what is known.

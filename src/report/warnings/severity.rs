@@ -135,9 +135,8 @@ mod tests {
             })
         };
         assert!(loss(40_000) > loss(500) && loss(500) > loss(0));
-        let short = |received| {
-            of("short_run", &move |cell| cell.rx.as_mut().unwrap().datagrams = received)
-        };
+        let short =
+            |received| of("short_run", &move |cell| cell.rx.as_mut().unwrap().datagrams = received);
         assert!(short(3) > short(900));
         assert_eq!(of("a_code_of_tomorrow", &|_| {}), (7.0, 0.0));
     }

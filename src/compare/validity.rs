@@ -68,3 +68,52 @@ pub(super) const BASE: &str = "base";
 
 /// The side that is judged.
 pub(super) const NEW: &str = "new";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{fixture, judge_validity};
+
+    /// Two cells, the second of which missed so much of its schedule.
+    fn report(missed: u64) -> Report {
+        let mut report = fixture::report_of(vec![
+            fixture::cell("plain", 64, "max", 100e3),
+            fixture::cell("plain", 64, "50%", 50e3),
+        ]);
+        let schedule = report.cells[1].schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (10_000, missed);
+        judge_validity(&mut report);
+        report
+    }
+
+    #[test]
+    fn a_side_is_invalid_where_one_of_its_runs_is() {
+        let runs = [report(0), report(500), report(700)];
+        let of = |at: &[usize]| {
+            let reports: Vec<&Report> = at.iter().map(|&at| &runs[at]).collect();
+            invalid(NEW, &reports)
+        };
+        assert_eq!(of(&[0, 0]), []);
+        let found = of(&[0, 1, 2]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].code.as_str(), found[0].runs, found[0].of), ("schedule_missed", 2, 3));
+        assert_eq!(found[0].cell.as_deref(), Some("plain/64/50%"));
+        // It says so of itself.
+        let mut told = report(0);
+        told.valid = false;
+        assert_eq!(invalid(BASE, &[&told])[0].code, "invalid");
+    }
+
+    #[test]
+    fn only_invalid_cells_lose_their_verdict() {
+        let mut cells = super::super::fixture::comparison().cells;
+        withhold(&mut cells, &invalid(NEW, &[&report(500)]));
+        let verdicts: Vec<_> = cells.iter().map(|cell| cell.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Worse, Verdict::CannotCompare]);
+        let judged = cells[1].metrics.iter().all(|one| one.verdict == Verdict::CannotCompare);
+        assert!(judged && cells[0].metrics[0].verdict == Verdict::Worse);
+        let whole = InvalidSide { cell: None, ..invalid(NEW, &[&report(500)])[0].clone() };
+        withhold(&mut cells, &[whole]);
+        assert!(cells.iter().all(|cell| cell.verdict == Verdict::CannotCompare));
+    }
+}

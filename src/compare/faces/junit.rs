@@ -6,7 +6,8 @@ use crate::report::FaceError;
 use crate::report::junit::{self, Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. What cannot be compared is a failure, too, with the reason as a case. Cells that only one side has are skipped, too: they must not vanish in silence.
+/// otherwise. What cannot be compared is a failure, too, with the reason as a case. Cells that only
+/// one side has are skipped, too: they must not vanish in silence.
 ///
 /// # Errors
 /// [`FaceError::Junit`], which has no reason to happen.

@@ -174,9 +174,9 @@ enum Reading {
 ///   all.
 /// - `loss`, all other counts, and fields by their path: every cell.
 ///
-/// A figure that is not known fails: a check that cannot be made must not pass in silence. A latency
-/// below the bound that it is known within has an upper limit; where that does not decide, it is not
-/// known. Where `p99_with_loss` falls among the lost datagrams, it is infinite.
+/// A figure that is not known fails: a check that cannot be made must not pass in silence. A
+/// latency below the bound that it is known within has an upper limit; where that does not decide,
+/// it is not known. Where `p99_with_loss` falls among the lost datagrams, it is infinite.
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,

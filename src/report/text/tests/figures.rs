@@ -84,6 +84,12 @@ fn what_was_never_sent_has_a_column_and_counts_as_infinitely_slow() {
         ["   64   271 kpps   0.139     0    100/93%   36.0%  8.54 µs        ∞        ∞   258 µs"];
     let squeezed = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(rows(&text).into_iter().map(squeezed).collect::<Vec<_>>(), expected.map(squeezed));
+    // Where each rate has a row, and where nothing is known of what arrived.
+    report.cells.remove(0);
+    assert!(plain(&report, 120).contains("  lost  missed  CPU tx/rx  "), "{}", plain(&report, 120));
+    fixture::one_ended(&mut report.cells[0]);
+    let text = plain(&report, 120);
+    assert!(text.contains("  missed  CPU tx/rx\n") && !text.contains("one way"), "{text}");
 }
 
 #[test]

@@ -121,12 +121,16 @@ fn too_few_runs_tell_nothing_and_say_how_many_would() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--trials", "2", "--metric", "loss"];
     let output = ab(&folder, &flags, &QUICK);
-    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert_eq!(code(&output), Some(4), "{}", stderr(&output));
     let text =
         String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("2 runs a side are too few for any verdict here: it takes 4"), "{text}");
     let output = ab(&folder, &[&flags[..], &["--strict"]].concat(), &QUICK);
     assert_eq!(code(&output), Some(4));
+    let output = ab(&folder, &[&flags[..], &["--allow-undecided"]].concat(), &QUICK);
+    assert_eq!(code(&output), Some(0));
+    let output = ab(&folder, &[&flags[..], &["--strict", "--allow-undecided"]].concat(), &QUICK);
+    assert_eq!(code(&output), Some(2), "they contradict each other");
 }
 
 #[test]
@@ -140,6 +144,7 @@ fn setups_come_before_each_run_and_are_undone_behind_it() {
         "3",
         "--metric",
         "loss",
+        "--allow-undecided",
         "--setup-a",
         &up_a,
         "--undo-a",
@@ -270,7 +275,7 @@ fn what_sysctl_set_is_put_back_by_itself() {
     // Of a network namespace, so that nobody else sees it.
     let script = format!(
         "ip link set lo up && sysctl -qw net.unix.max_dgram_qlen=21 && '{}' ab --trials 2 -J \
-         --metric loss --setup-b 'sysctl -w net.unix.max_dgram_qlen=77' -- {} > '{}' && \
+         --allow-undecided --metric loss --setup-b 'sysctl -w net.unix.max_dgram_qlen=77' -- {} > '{}' && \
          sysctl -n net.unix.max_dgram_qlen",
         env!("CARGO_BIN_EXE_udperf"),
         QUICK.join(" "),

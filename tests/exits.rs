@@ -196,7 +196,8 @@ fn three_is_a_condition_that_held() {
     let rig = Rig::new(ENOUGH);
     let output = rig.run(&[&QUICK[..], &["--fail-if", "sent>=2000"]].concat());
     assert_eq!(code(&output), Some(3));
-    assert!(stderr(&output).contains("(fails sent>=2000)"), "{}", stderr(&output));
+    let said = "null/64/max: failed: sent is 2000, limit 2000";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
     let kept = rig.at(RATE);
     assert_eq!(code(&rig.run(&["report", &kept, "--fail-if", "rx_pps<2M"])), Some(3));
     assert_eq!(code(&rig.run(&["report", &kept, "--fail-if", "rx_pps<500k"])), Some(0));
@@ -237,10 +238,13 @@ fn four_is_undecided_where_that_is_not_to_pass() {
     let rig = Rig::new(ENOUGH);
     // Just at the tolerance: the interval lies on both sides of it.
     let (base, new) = (rig.at(RATE), rig.at(RATE * 98 / 100));
-    let strict = rig.compare(&base, &new, &["--strict"]);
-    assert_eq!(code(&strict), Some(4), "{}", stdout(&strict));
+    for flags in [&[][..], &["--strict"], &["-J", "-q"]] {
+        let strict = rig.compare(&base, &new, flags);
+        assert_eq!(code(&strict), Some(4), "{}", stdout(&strict));
+    }
+    let strict = rig.compare(&base, &new, &[]);
     assert!(stdout(&strict).contains("new is undecided"), "{}", stdout(&strict));
-    let lenient = rig.compare(&base, &new, &[]);
+    let lenient = rig.compare(&base, &new, &["--allow-undecided"]);
     assert_eq!(code(&lenient), Some(0), "{}", stderr(&lenient));
     assert!(stdout(&lenient).contains("new is undecided"), "{}", stdout(&lenient));
 }
@@ -252,7 +256,7 @@ fn too_few_runs_name_the_number_needed() {
     let (base, new) = (rig.at(RATE), rig.at(RATE / 2));
     let says =
         "3 runs a side are too few for any verdict here: it takes 4; measure with --trials 4";
-    for (flags, expected) in [(&[][..], 0), (&["--strict"], 4)] {
+    for (flags, expected) in [(&[][..], 4), (&["--strict"], 4), (&["--allow-undecided"], 0)] {
         let output = rig.compare(&base, &new, flags);
         assert_eq!(code(&output), Some(expected), "{}", stderr(&output));
         assert!(stdout(&output).contains(says), "{}", stdout(&output));
@@ -261,6 +265,52 @@ fn too_few_runs_name_the_number_needed() {
     let rig = Rig::new(4);
     let (base, new) = (rig.at(RATE), rig.at(RATE / 2));
     assert_eq!(code(&rig.compare(&base, &new, &[])), Some(3));
+}
+
+/// A document of which nothing arrived.
+fn silent(rig: &Rig) -> String {
+    let mut document = at_rate(&rig.fresh, RATE);
+    for cell in document["cells"].as_array_mut().unwrap() {
+        let sent = cell["ledger"]["sent"].clone();
+        let ledger = cell["ledger"].as_object_mut().unwrap();
+        for name in ["received", "arrived"] {
+            ledger[name] = json!(0);
+        }
+        (ledger["lost"], ledger["unaccounted"]) = (sent.clone(), sent);
+        cell["latency"] = Value::Null;
+    }
+    put(rig.path(), "silent.json", &document)
+}
+
+#[test]
+fn five_is_a_side_that_cannot_be_compared() {
+    let rig = Rig::new(ENOUGH);
+    let (fine, silent) = (rig.at(RATE), silent(&rig));
+    for (base, new, side) in
+        [(&fine, &silent, "new"), (&silent, &fine, "base"), (&silent, &silent, "base")]
+    {
+        for flags in [&[][..], &["--allow-undecided"]] {
+            let output = rig.compare(base, new, flags);
+            assert_eq!(code(&output), Some(5), "{} {}", stdout(&output), stderr(&output));
+            let text = stdout(&output);
+            let said =
+                format!("cannot compare new with base: {side} is invalid: null/64/max: none");
+            assert!(text.contains(&said), "{text}");
+            assert!(!text.contains("undecided"), "{text}");
+        }
+    }
+    let output = rig.compare(&fine, &silent, &["-J"]);
+    assert_eq!(code(&output), Some(5));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["verdict"], "cannot_compare");
+    assert_eq!(document["invalid"][0]["code"], "nothing_arrived");
+    assert_eq!(document["invalid"][0]["runs"], ENOUGH);
+    assert_eq!(document["invalid"].as_array().unwrap().len(), 1);
+    let junit = rig.path().join("verdict.xml");
+    let flag = format!("--junit={}", junit.display());
+    rig.compare(&fine, &silent, &[&flag]);
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("cannot compare") && xml.contains("nothing_arrived"), "{xml}");
 }
 
 /// A program that gives a stored document whatever it is asked to measure.
@@ -287,10 +337,15 @@ fn runs_in_turns_end_by_the_same_codes() {
     };
     let same = player(&rig, "same", &same);
     let slower = player(&rig, "slower", &slower);
+    let dead = player(&rig, "dead", &silent(&rig));
+    assert_eq!(ab(&dead, "2", &[]), Some(5), "nothing arrived in B");
     assert_eq!(ab(&same, "10", &["--strict"]), Some(0));
     assert_eq!(ab(&slower, "10", &[]), Some(3));
-    assert_eq!(ab(&slower, "2", &[]), Some(0), "too few to tell");
+    assert_eq!(ab(&slower, "2", &[]), Some(4), "too few to tell");
     assert_eq!(ab(&slower, "2", &["--strict"]), Some(4));
+    assert_eq!(ab(&slower, "2", &["--allow-undecided"]), Some(0));
+    // An allowance for undecided is none for worse.
+    assert_eq!(ab(&slower, "10", &["--allow-undecided"]), Some(3));
 }
 
 #[cfg(target_os = "linux")]

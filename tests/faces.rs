@@ -56,7 +56,10 @@ fn one_verdict_in_all_forms() {
     assert_eq!(["testsuite", "testcase", "failure"].map(|tag| count(&xml, tag)), [1, 2, 1]);
     assert!(xml.contains("rx_pps 1.01 Mpps → 908 kpps, -10.0%"), "{xml}");
     let markdown = read(out.path(), "c.md");
-    assert!(markdown.starts_with("**new is worse, 1 cell**\n"), "{markdown}");
+    assert!(
+        markdown.starts_with("**new is worse, 1 cell; worse: null/64/max rx\\_pps -10.0%**\n"),
+        "{markdown}"
+    );
     let center = document["cells"][0]["metrics"][0]["new"]["center"].as_f64();
     let bigger: Value = serde_json::from_str(&read(out.path(), "c-bigger.json")).unwrap();
     assert_eq!(bigger.as_array().unwrap().len(), 1);
@@ -109,7 +112,7 @@ fn conditions_are_cases() {
     let document = roxmltree::Document::parse(&xml).unwrap();
     let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
     let message = failure.attribute("message");
-    assert_eq!(message, Some("null/64/max: received is 100 (fails received>=100)"));
+    assert_eq!(message, Some("null/64/max: failed: received is 100, limit 100"));
     // Kept runs are judged alike, several as one.
     let kept = put(out.path(), "run.json", &at_rate(&fresh(2), 1_000));
     let again = put(out.path(), "again.json", &at_rate(&fresh(2), 1_000));

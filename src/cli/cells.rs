@@ -13,7 +13,7 @@ use super::progress;
 use crate::measure::HostFacts;
 use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
-use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
+use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool, Warning};
 use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
@@ -102,6 +102,7 @@ pub(crate) fn measure<B: Bed>(
     let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
     report.choice = choice.as_ref().map(report::choice);
     complete(&mut report, &bed);
+    report::judge_validity(&mut report);
     Ok(Taken { report, error, interrupted })
 }
 
@@ -158,6 +159,10 @@ fn assemble(
             .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, Wants::of(plan)))
             .collect(),
+        valid: true,
+        invalid_because: Vec::new(),
+        max_missed: MAX_MISSED,
+        gates: Vec::new(),
         cells,
     })
 }

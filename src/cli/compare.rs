@@ -101,9 +101,10 @@ pub(crate) fn rules(args: &VerdictArgs) -> Rules {
 /// How to end.
 pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
     match comparison.verdict {
+        Verdict::CannotCompare => Exit::Invalid,
         Verdict::Worse => Exit::ConditionHeld,
-        Verdict::Undecided if args.strict => Exit::Undecided,
-        _ => Exit::Well,
+        Verdict::Undecided if !args.allow_undecided => Exit::Undecided,
+        Verdict::Undecided | Verdict::Better | Verdict::Same => Exit::Well,
     }
 }
 
@@ -173,7 +174,7 @@ impl Faces {
                 Form::Json => Some(pretty(comparison)),
                 Form::Markdown => Some(faces::markdown::render(comparison)),
                 Form::Junit => {
-                    let junit = faces::junit::render(comparison, verdict.strict);
+                    let junit = faces::junit::render(comparison, !verdict.allow_undecided);
                     Some(junit.map_err(|error| face("JUnit", &error))?)
                 }
                 Form::Benchmark(direction) => faces::benchmark::render(comparison, direction),

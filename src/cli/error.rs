@@ -25,6 +25,8 @@ pub enum Exit {
     ConditionHeld,
     /// Runs did not tell, and that was not to pass.
     Undecided,
+    /// The run did not test what was asked: the document says why in `invalid_because`.
+    Invalid,
     /// Interrupted, after the partial report.
     Interrupted,
 }
@@ -37,6 +39,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::ConditionHeld => 3,
             Exit::Undecided => 4,
+            Exit::Invalid => 5,
             // 128 + SIGINT, as shells say it.
             Exit::Interrupted => 130,
         })

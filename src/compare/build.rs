@@ -11,7 +11,9 @@ use super::judge::{Pair, Rules, judge};
 use super::noise::NoiseBook;
 use super::pairs::{Group, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
-use crate::report::document::{Cell, Host, Report, SCHEMA, Tool, Warning};
+use super::validity;
+use super::warnings::{Doubts, warnings};
+use crate::report::document::{Host, Report, SCHEMA, Tool};
 use crate::report::metric::{Better, Kind, Metric};
 
 /// The confidence of intervals; what is customary.
@@ -66,13 +68,19 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
         refuse_scenarios(&facts, &asked)?;
     }
     let paired = pair(base, new);
-    if paired.both.is_empty() {
+    let mut invalid = validity::invalid(validity::BASE, base);
+    invalid.extend(validity::invalid(validity::NEW, new));
+    if paired.both.is_empty() && invalid.is_empty() {
         let list = |ids: &[&str]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
         let (base, new) = (list(&paired.only_base), list(&paired.only_new));
         return Err(CompareError::NothingInCommon { base, new });
     }
-    refuse_silence(&paired)?;
-    let Judged { cells, family, noise_known, left_out } = cells(&facts, &paired)?;
+    let Judged { mut cells, family, noise_known, left_out } = cells(&facts, &paired);
+    if noise_known.1 == 0 && invalid.is_empty() {
+        let names: Vec<_> = facts.metrics.iter().map(|metric| metric.name).collect();
+        return Err(CompareError::NothingKnown { asked: names.join(", ") });
+    }
+    validity::withhold(&mut cells, &invalid);
     let noise_used = noise_known.0 > 0;
     let mut differences = of_hosts(base, new);
     differences.extend(asked);
@@ -87,8 +95,10 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
         verdict: {
             // A cell that is missing may have been worse.
             let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
-            Verdict::of(cells.iter().map(|cell| cell.verdict).chain(missing))
+            let invalid = invalid.iter().map(|_| Verdict::CannotCompare);
+            Verdict::of(cells.iter().map(|cell| cell.verdict).chain(missing).chain(invalid))
         },
+        invalid,
         rules: Applied {
             alpha: facts.rules.alpha,
             confidence: CONFIDENCE,
@@ -132,19 +142,6 @@ fn refuse_scenarios(facts: &Facts<'_>, between: &[Difference]) -> Result<(), Com
     Err(CompareError::Scenarios { between: names, differ: in_words(between) })
 }
 
-/// Refuses cells in which nothing ever came: two that are not there are not the same.
-fn refuse_silence(paired: &Paired<'_>) -> Result<(), CompareError> {
-    let silent = |cell: &&Cell| cell.ledger.received == Some(0);
-    let is_silent = |(base, new): &&(Group<'_>, Group<'_>)| {
-        base.runs.iter().all(silent) && new.runs.iter().all(silent)
-    };
-    let ids: Vec<_> = paired.both.iter().filter(is_silent).map(|(_, new)| new.id).collect();
-    match ids.as_slice() {
-        [] => Ok(()),
-        ids => Err(CompareError::NothingCame { cells: ids.join(", ") }),
-    }
-}
-
 /// `batch 8 → 16, wait spin → hybrid`.
 fn in_words(differences: &[Difference]) -> String {
     let values = |values: &[String]| match values {
@@ -169,7 +166,7 @@ struct Judged {
     left_out: Vec<(&'static str, &'static str)>,
 }
 
-fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError> {
+fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
     let mut pairs = Vec::new();
     let mut of_cell = Vec::new();
     let mut left_out = Vec::new();
@@ -196,10 +193,6 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
             of_cell.push(at);
         }
     }
-    if pairs.is_empty() {
-        let names: Vec<_> = facts.metrics.iter().map(|metric| metric.name).collect();
-        return Err(CompareError::NothingKnown { asked: names.join(", ") });
-    }
     let with_noise = pairs.iter().filter(|pair| !pair.noise.is_empty()).count();
     let noise_known = (with_noise, pairs.len());
     let mut judged: Vec<Vec<Judgement>> = paired.both.iter().map(|_| Vec::new()).collect();
@@ -214,7 +207,7 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Result<Judged, CompareError>
         metrics,
     };
     let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty()).map(cell);
-    Ok(Judged { cells: cells.collect(), family, noise_known, left_out })
+    Judged { cells: cells.collect(), family, noise_known, left_out }
 }
 
 /// What is known of one cell.
@@ -294,107 +287,4 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
     let turns = all.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
     let fewer = base.len().min(new.len());
     fewer > 1 && turns >= fewer
-}
-
-/// What was found out on the way.
-#[derive(Debug)]
-struct Doubts {
-    fewest: usize,
-    needed: usize,
-    interleaved: bool,
-    noise_known: (usize, usize),
-    left_out: Vec<(&'static str, &'static str)>,
-}
-
-/// What makes a comparison unfit to trust.
-fn warnings(
-    facts: &Facts<'_>,
-    paired: &Paired<'_>,
-    differences: &[Difference],
-    doubts: Doubts,
-) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| {
-        warnings.push(Warning { code: code.to_owned(), message });
-    };
-    let differs = |name: &str| differences.iter().any(|found| found.what == name);
-    let Doubts { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } = doubts;
-    if fewest < needed {
-        let message = format!(
-            "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
-             with --trials {needed} or more"
-        );
-        warn("too_few_runs", message);
-    }
-    if !interleaved && fewest >= needed {
-        let message = "all runs of the one were made before those of the other, so whatever \
-                       changed in between counts as the effect; udperf ab takes turns";
-        warn("not_interleaved", message.to_owned());
-    }
-    if with_noise < all && fewest >= needed {
-        let of = if with_noise == 0 {
-            "".to_owned()
-        } else {
-            format!(" of {} of {all} figures", all - with_noise)
-        };
-        let message = format!(
-            "what this machine makes of runs that are all alike is not known{of}, so only the \
-             tolerance counts there; udperf ab without --a and --b learns it"
-        );
-        warn("noise_unknown", message);
-    }
-    for (metric, side) in left_out {
-        warn("left_out", format!("{metric} is not compared: it is known of {side} alone"));
-    }
-    if !paired.only_base.is_empty() {
-        let message = "cells of the base are missing in the new runs, which leaves the whole \
-                       undecided; measure them, too";
-        warn("missing_cells", message.to_owned());
-    }
-    if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
-        let message = "the two are of different machines, which may be all that differs";
-        warn("two_machines", message.to_owned());
-    }
-    if differs("tool.profile") {
-        let message = "one of the two was built without optimisation; build both alike";
-        warn("debug_build", message.to_owned());
-    }
-    let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
-    if twice > 0 {
-        warn("same_runs", format!("{twice} of the runs are on both sides"));
-    }
-    for (code, cells) in new_warnings(paired) {
-        let ids = cells.join(", ");
-        warn("new_warning", format!("{code} is said of the new runs alone, of {ids}"));
-    }
-    if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
-        warn("uneven", "the last round was not finished".to_owned());
-    }
-    warnings
-}
-
-/// Warnings of most new runs of a cell and of no run of the base, with the cells.
-fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
-    let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
-    for (base, new) in &paired.both {
-        let mut codes: Vec<&str> = new
-            .runs
-            .iter()
-            .flat_map(|cell| cell.warnings.iter().map(|warning| warning.code.as_str()))
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
-        for code in codes {
-            let count = new.runs.iter().filter(|cell| has(cell, code)).count();
-            if count * 2 <= new.runs.len() || base.runs.iter().any(|cell| has(cell, code)) {
-                continue;
-            }
-            match found.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, cells)) => cells.push(new.id),
-                None => found.push((code, vec![new.id])),
-            }
-        }
-    }
-    found
 }

@@ -21,9 +21,12 @@ pub struct Comparison {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
-    /// What all of it comes to: worse where any cell is; else undecided where any is; else better
-    /// where any is; else the same.
+    /// What all of it comes to: `cannot_compare` where a side is invalid; else worse where any cell
+    /// is; else undecided where any is; else better where any is; else the same.
     pub verdict: Verdict,
+    /// Why the two cannot be compared; empty where they can.
+    #[serde(default)]
+    pub invalid: Vec<InvalidSide>,
     /// By what rules.
     pub rules: Applied,
     /// What is compared with: BASE, or A.
@@ -44,6 +47,23 @@ pub struct Comparison {
     pub learned: Option<Learned>,
     /// What makes the whole comparison unfit to trust.
     pub warnings: Vec<Warning>,
+}
+
+/// A reason why runs of one side did not test what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvalidSide {
+    /// `base` or `new`.
+    pub side: String,
+    /// The cell's id; `null` for the whole run.
+    pub cell: Option<String>,
+    /// As in `invalid_because` of the run.
+    pub code: String,
+    /// What the first such run says.
+    pub message: String,
+    /// Runs of the cell with this reason; without a cell, documents.
+    pub runs: u64,
+    /// Of so many.
+    pub of: u64,
 }
 
 /// What a machine makes of runs that are all alike, as it was found out now.
@@ -105,6 +125,8 @@ pub enum Verdict {
     Worse,
     /// These runs do not tell.
     Undecided,
+    /// Runs of either side are invalid: they did not test what was asked.
+    CannotCompare,
 }
 
 impl Verdict {
@@ -116,6 +138,7 @@ impl Verdict {
             Self::Same => "same",
             Self::Worse => "worse",
             Self::Undecided => "undecided",
+            Self::CannotCompare => "cannot compare",
         }
     }
 
@@ -123,7 +146,8 @@ impl Verdict {
     #[must_use]
     pub fn of(all: impl IntoIterator<Item = Self>) -> Self {
         /// From what matters most.
-        const ORDER: [Verdict; 3] = [Verdict::Worse, Verdict::Undecided, Verdict::Better];
+        const ORDER: [Verdict; 4] =
+            [Verdict::CannotCompare, Verdict::Worse, Verdict::Undecided, Verdict::Better];
         let all: Vec<_> = all.into_iter().collect();
         ORDER.into_iter().find(|verdict| all.contains(verdict)).unwrap_or(Self::Same)
     }
@@ -219,11 +243,12 @@ pub enum EffectKind {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict::{Better, Same, Undecided, Worse};
+    use super::Verdict::{Better, CannotCompare, Same, Undecided, Worse};
     use super::*;
 
     #[test]
     fn the_worst_of_several_counts() {
+        assert_eq!(Verdict::of([Worse, CannotCompare, Same]), CannotCompare);
         assert_eq!(Verdict::of([Better, Worse, Undecided]), Worse);
         assert_eq!(Verdict::of([Better, Undecided, Same]), Undecided);
         assert_eq!(Verdict::of([Same, Better]), Better);

@@ -22,15 +22,6 @@ pub enum CompareError {
         /// Cells here.
         new: String,
     },
-    /// Nobody answered.
-    #[error(
-        "nothing came back in any run of {cells}, on either side, so there is nothing to compare; \
-         see whether somebody is there"
-    )]
-    NothingCame {
-        /// Ids.
-        cells: String,
-    },
     /// Nothing known of what was asked for.
     #[error("none of the metrics {asked} is known of any cell; choose others with --metric")]
     NothingKnown {

@@ -90,6 +90,7 @@ pub(super) fn comparison() -> Comparison {
         started_at: "2026-07-18T13:00:00Z".to_owned(),
         host: Host::default(),
         verdict: Verdict::of(cells.iter().map(|cell| cell.verdict)),
+        invalid: Vec::new(),
         rules: Applied {
             alpha: 0.05,
             confidence: 0.95,

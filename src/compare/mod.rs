@@ -5,7 +5,8 @@
 //! runs differ, corrected for all comparisons that are made (Holm), and the whole interval of the
 //! effect lies beyond the threshold. It is the *same* where the whole interval lies within it.
 //! Anything else is *undecided*. The threshold is the larger of what the user tolerates and what
-//! this machine was seen to make of runs that are all alike.
+//! this machine was seen to make of runs that are all alike. Where a run of either side is invalid,
+//! since it did not test what was asked, the two *cannot be compared*.
 //!
 //! Runs that were kept are read from files and folders (`store`), and followed over time
 //! (`history`).
@@ -28,8 +29,10 @@ mod simulations;
 pub mod stats;
 pub mod store;
 pub mod text;
+mod validity;
+mod warnings;
 
 pub use build::{Facts, Side, compare};
-pub use document::{Comparison, Learned, Verdict};
+pub use document::{Comparison, InvalidSide, Learned, Verdict};
 pub use error::CompareError;
 pub use judge::{METRICS, Rules};

@@ -1,6 +1,8 @@
 //! How figures of a comparison are written, in every face alike.
 
-use super::document::{Comparison, Effect, EffectKind, Judgement};
+use super::document::{
+    ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,
+};
 use crate::report::text::ink::percent;
 use crate::unit::{show_bits, show_nanos, show_pps};
 
@@ -67,7 +69,6 @@ pub fn threshold(judgement: &Judgement) -> String {
 /// 2%`.
 #[must_use]
 pub fn sentence(judgement: &Judgement) -> String {
-    use super::document::Verdict;
     let (base, new) = (&judgement.base, &judgement.new);
     let (base, new) = (center(judgement, base.center), center(judgement, new.center));
     let mut parts = vec![format!("{} {base} → {new}", judgement.metric)];
@@ -85,18 +86,80 @@ pub fn sentence(judgement: &Judgement) -> String {
     parts.push(match judgement.verdict {
         Verdict::Worse | Verdict::Better => format!("beyond {threshold}"),
         Verdict::Same => format!("within {threshold}"),
-        Verdict::Undecided => judgement.why.clone(),
+        Verdict::Undecided | Verdict::CannotCompare => judgement.why.clone(),
     });
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
 }
 
-/// What all of it comes to, in a sentence.
+/// What all of it comes to, in a sentence: the verdict, what moved in rate, loss and latency, and
+/// costs apart from those.
 #[must_use]
-pub fn summary(comparison: &Comparison) -> String {
-    use super::document::Verdict;
+pub fn headline(comparison: &Comparison) -> String {
+    let (base, new) = super::text::names(comparison);
+    if comparison.verdict == Verdict::CannotCompare {
+        let reasons = named(comparison.invalid.iter().map(|reason| {
+            let side = if reason.side == "base" { base } else { new };
+            format!("{side} is invalid: {}", self::reason(reason))
+        }));
+        return format!("cannot compare {new} with {base}: {reasons}");
+    }
+    let mut parts = vec![format!("{new} is {}", summary(comparison))];
+    for costs in [false, true] {
+        for verdict in [Verdict::Worse, Verdict::Better] {
+            let moved = named(moved(comparison, verdict, costs).map(|(cell, judgement)| {
+                format!("{} {} {}", cell.id, judgement.metric, change(judgement))
+            }));
+            let of = if costs { "costs " } else { "" };
+            parts.extend((!moved.is_empty()).then(|| format!("{of}{}: {moved}", verdict.word())));
+        }
+    }
+    parts.join("; ")
+}
+
+/// Why a side is invalid: `plain/64/max: none of 100 datagrams arrived; … (10 of 10 runs)`.
+#[must_use]
+pub fn reason(reason: &InvalidSide) -> String {
+    let cell = reason.cell.as_ref().map_or_else(String::new, |cell| format!("{cell}: "));
+    format!("{cell}{} ({} of {} runs)", reason.message, reason.runs, reason.of)
+}
+
+/// The figures with this verdict: those of costs, or all others.
+fn moved(
+    comparison: &Comparison,
+    verdict: Verdict,
+    costs: bool,
+) -> impl Iterator<Item = (&ComparedCell, &Judgement)> {
+    let all =
+        comparison.cells.iter().flat_map(|cell| cell.metrics.iter().map(move |one| (cell, one)));
+    all.filter(move |(_, judgement)| {
+        judgement.verdict == verdict && is_cost(&judgement.metric) == costs
+    })
+}
+
+/// Whether a metric is what a datagram costs, rather than something that users of a service see.
+fn is_cost(metric: &str) -> bool {
+    metric.ends_with("_per_datagram")
+}
+
+/// So many figures or reasons are named in a headline. Arbitrary: what a line or two hold.
+const NAMED: usize = 4;
+
+/// The first few, and how many more there are; empty without any.
+fn named(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<_> = all.collect();
+    let more = all.len().saturating_sub(NAMED);
+    let first = all[..all.len() - more].join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
+}
+
+/// The verdict and how many cells have which one.
+fn summary(comparison: &Comparison) -> String {
     let all = comparison.cells.len();
-    let word = comparison.verdict.word();
+    let verdict = comparison.verdict;
+    let is_move = matches!(verdict, Verdict::Worse | Verdict::Better);
+    let costs_alone = is_move && moved(comparison, verdict, false).next().is_none();
+    let word = format!("{}{}", verdict.word(), if costs_alone { " in costs" } else { "" });
     let counts = [Verdict::Worse, Verdict::Undecided, Verdict::Better, Verdict::Same].map(|of| {
         let count = comparison.cells.iter().filter(|cell| cell.verdict == of).count();
         (of.word(), count)
@@ -163,7 +226,7 @@ mod tests {
             p_corrected: Some(0.00123),
             threshold: 0.02,
             noise: None,
-            verdict: super::super::Verdict::Same,
+            verdict: Verdict::Same,
             why: String::new(),
         }
     }
@@ -185,6 +248,51 @@ mod tests {
         );
         assert_eq!(of("number", Difference, 3.0, 2.0, 4.0), pair("+3.00", "+2.00 … +4.00"));
         assert_eq!(p(&judgement("ns", Ratio, 1.0, 1.0, 1.0)), "0.0012");
+    }
+
+    #[test]
+    fn a_headline_names_what_users_see_and_lists_costs_apart() {
+        let mut comparison = super::super::fixture::comparison();
+        assert_eq!(
+            headline(&comparison),
+            "new is worse: of 2 cells 1 worse, 1 undecided; worse: plain/64/max rx_pps -10.0%; \
+             better: plain/64/50% p50 -10.0%"
+        );
+        let cost = Judgement {
+            metric: "cpu_ns_per_datagram".to_owned(),
+            ..comparison.cells[0].metrics[0].clone()
+        };
+        comparison.cells[0].metrics.push(cost);
+        let said = headline(&comparison);
+        assert!(said.ends_with("; costs worse: plain/64/max cpu_ns_per_datagram -10.0%"), "{said}");
+        // Where nothing else moved, the verdict is one of costs.
+        comparison.cells[0].metrics.remove(0);
+        let said = headline(&comparison);
+        assert!(said.starts_with("new is worse in costs: of 2 cells"), "{said}");
+        // Many are counted.
+        let more = vec![comparison.cells[0].metrics[1].clone(); 6];
+        comparison.cells[0].metrics.extend(more);
+        let said = headline(&comparison);
+        assert!(said.ends_with("cpu_ns_per_datagram -10.0% and 3 more"), "{said}");
+    }
+
+    #[test]
+    fn a_headline_says_which_side_cannot_be_compared_and_why() {
+        let mut comparison = super::super::fixture::comparison();
+        comparison.verdict = Verdict::CannotCompare;
+        comparison.invalid = vec![InvalidSide {
+            side: "base".to_owned(),
+            cell: Some("plain/64/max".to_owned()),
+            code: "nothing_arrived".to_owned(),
+            message: "none of 9 datagrams arrived".to_owned(),
+            runs: 3,
+            of: 10,
+        }];
+        assert_eq!(
+            headline(&comparison),
+            "cannot compare new with base: base is invalid: plain/64/max: none of 9 datagrams \
+             arrived (3 of 10 runs)"
+        );
     }
 
     #[test]

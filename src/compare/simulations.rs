@@ -35,7 +35,7 @@ fn verdicts(name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
             Verdict::Better => 0,
             Verdict::Same => 1,
             Verdict::Worse => 2,
-            Verdict::Undecided => 3,
+            Verdict::Undecided | Verdict::CannotCompare => 3,
         };
         counts[at] += 1;
     }

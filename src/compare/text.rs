@@ -113,7 +113,7 @@ const fn tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Better => Tone::Good,
         Verdict::Same => Tone::Quiet,
-        Verdict::Worse => Tone::Bad,
+        Verdict::Worse | Verdict::CannotCompare => Tone::Bad,
         Verdict::Undecided => Tone::Doubt,
     }
 }
@@ -136,6 +136,10 @@ fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
             let text = format!("{} in {name} alone", ids.join(", "));
             notes.push(note(ink, "cells", &text, width));
         }
+    }
+    for reason in &comparison.invalid {
+        let text = format!("{}: {}", reason.side, show::reason(reason));
+        notes.push(note(ink, "invalid", &text, width));
     }
     for warning in &comparison.warnings {
         notes.push(note(ink, "doubt", &warning.message, width));
@@ -214,21 +218,6 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
 
 /// The last line.
 fn verdict(comparison: &Comparison, ink: Ink, width: usize) -> String {
-    let (_, new) = names(comparison);
-    let which = |of: Verdict| -> Vec<String> {
-        let mut found = Vec::new();
-        for cell in &comparison.cells {
-            let judged = cell.metrics.iter().filter(|judgement| judgement.verdict == of);
-            found.extend(judged.map(|judgement| {
-                format!("{} {} {}", cell.id, judgement.metric, show::change(judgement))
-            }));
-        }
-        found
-    };
-    let mut text = format!("{new} is {}", show::summary(comparison));
-    if matches!(comparison.verdict, Verdict::Worse | Verdict::Better) {
-        text.push_str(&format!(" ({})", which(comparison.verdict).join("; ")));
-    }
-    let lines = wrap(&text, width, 2);
+    let lines = wrap(&show::headline(comparison), width, 2);
     ink.paint_lines(tone(comparison.verdict), lines).join("\n")
 }

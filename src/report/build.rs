@@ -11,7 +11,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
     Cell, Choice, Engine, Failed, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread,
-    StallSum, Stalls, Tried,
+    StallSum, Stalls, Tried, UpperLimits, bounded,
 };
 use super::legs::legs;
 use crate::measure::{self, Ends, Harvest};
@@ -226,8 +226,10 @@ fn latency(
 ) -> Option<Latency> {
     // What the receiver's kernel stamped, the same host's clock ends.
     let bound_ns = if word == "kernel" { 0 } else { harvest.latency.bound.0 };
-    let shown = |ns: Option<u64>| ns.filter(|&ns| ns >= bound_ns);
-    let at = |quantile| shown(from.quantile_ns(quantile));
+    let at = |quantile| bounded(from.quantile_ns(quantile), bound_ns);
+    let [p50, p90, p99, p99_9, p99_99] = [0.5, 0.9, 0.99, 0.999, 0.9999].map(at);
+    let min = bounded(from.min_ns(), bound_ns);
+    let p99_with_loss = bounded(from.quantile_with_lost_ns(0.99, lost), bound_ns);
     let batch_max = harvest.rx.batch_max;
     // Flat out, a batch shares the clock read of its departure too.
     let batched = batch_max > 1 || harvest.timing.is_none();
@@ -238,17 +240,26 @@ fn latency(
         batch_max,
         count: from.count(),
         bound_ns,
-        min_ns: shown(from.min_ns()),
+        min_ns: min.0,
         mean_ns: from.mean_ns()?,
         stdev_ns: from.stdev_ns()?,
-        p50_ns: at(0.5),
-        p90_ns: at(0.9),
-        p99_ns: at(0.99),
-        p99_9_ns: at(0.999),
-        p99_99_ns: at(0.9999),
+        p50_ns: p50.0,
+        p90_ns: p90.0,
+        p99_ns: p99.0,
+        p99_9_ns: p99_9.0,
+        p99_99_ns: p99_99.0,
         max_ns: from.max_ns()?,
         clamped: from.clamped(),
-        p99_with_loss_ns: shown(from.quantile_with_lost_ns(0.99, lost)),
+        p99_with_loss_ns: p99_with_loss.0,
+        upper_limits: (bound_ns > 0).then(|| UpperLimits {
+            min_ns: min.1,
+            p50_ns: p50.1,
+            p90_ns: p90.1,
+            p99_ns: p99.1,
+            p99_9_ns: p99_9.1,
+            p99_99_ns: p99_99.1,
+            p99_with_loss_ns: p99_with_loss.1,
+        }),
         outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
         histogram: encode(from),
     })
@@ -260,14 +271,21 @@ fn outside(
     bound_ns: u64,
 ) -> Option<OutsideStalls> {
     let rest = whole.without(part)?;
-    let at = |quantile| rest.quantile_ns(quantile).filter(|&ns| ns >= bound_ns);
+    let at = |quantile| bounded(rest.quantile_ns(quantile), bound_ns);
+    let [p50, p99, p99_9] = [0.5, 0.99, 0.999].map(at);
     Some(OutsideStalls {
         count: rest.count(),
         overlapped: part.count(),
-        p50_ns: at(0.5),
-        p99_ns: at(0.99),
-        p99_9_ns: at(0.999),
+        p50_ns: p50.0,
+        p99_ns: p99.0,
+        p99_9_ns: p99_9.0,
         max_ns: rest.max_ns(),
+        upper_limits: (bound_ns > 0).then(|| UpperLimits {
+            p50_ns: p50.1,
+            p99_ns: p99.1,
+            p99_9_ns: p99_9.1,
+            ..UpperLimits::default()
+        }),
     })
 }
 
@@ -321,7 +339,22 @@ mod tests {
         harvest.latency.bound = Nanos(190);
         let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
         assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
-        assert_eq!(one.outside_stalls.unwrap().p50_ns, None);
+        // The true value may be as much above what was measured as the bound is wide.
+        let limits = one.upper_limits.unwrap();
+        assert_eq!(
+            (limits.min_ns, limits.p50_ns, limits.p90_ns),
+            (Some(192), Some(290), Some(370))
+        );
+        assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
+        let outside = one.outside_stalls.unwrap();
+        let limits = outside.upper_limits.unwrap();
+        assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
+        // What falls among the lost has no limit.
+        let one = latency(&whole, "send", &harvest, 2, None).unwrap();
+        assert_eq!(
+            (one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns),
+            (None, None)
+        );
         // From the kernel's stamp to the read, both on the receiver's host.
         let one = latency(&whole, "kernel", &harvest, 0, None).unwrap();
         assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));

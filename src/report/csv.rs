@@ -1,7 +1,7 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
 use super::document::{
-    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum,
+    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum, UpperLimits,
 };
 use super::error::FaceError;
 
@@ -92,14 +92,27 @@ const COLUMNS: &[Column] = &[
     ("latency_max_ns", |c| latency(c, |l| Some(l.max_ns))),
     ("latency_bound_ns", |c| latency(c, |l| Some(l.bound_ns))),
     ("p99_with_loss_ns", |c| or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))),
+    ("latency_upper_limits_min_ns", |c| limit(c.latency.as_ref(), |u| u.min_ns)),
+    ("latency_upper_limits_p50_ns", |c| limit(c.latency.as_ref(), |u| u.p50_ns)),
+    ("latency_upper_limits_p90_ns", |c| limit(c.latency.as_ref(), |u| u.p90_ns)),
+    ("latency_upper_limits_p99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_ns)),
+    ("latency_upper_limits_p99_9_ns", |c| limit(c.latency.as_ref(), |u| u.p99_9_ns)),
+    ("latency_upper_limits_p99_99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_99_ns)),
+    ("latency_upper_limits_p99_with_loss_ns", |c| {
+        limit(c.latency.as_ref(), |u| u.p99_with_loss_ns)
+    }),
     ("outside_stalls_max_ns", |c| {
         let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
         or_empty(outside.and_then(|o| o.max_ns))
     }),
     ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p50_ns))),
     ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p99_ns))),
+    ("from_send_upper_limits_p50_ns", |c| limit(c.from_send.as_ref(), |u| u.p50_ns)),
+    ("from_send_upper_limits_p99_ns", |c| limit(c.from_send.as_ref(), |u| u.p99_ns)),
     ("to_socket_p50_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p50_ns))),
     ("to_socket_p99_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p99_ns))),
+    ("to_socket_upper_limits_p50_ns", |c| limit(c.to_socket.as_ref(), |u| u.p50_ns)),
+    ("to_socket_upper_limits_p99_ns", |c| limit(c.to_socket.as_ref(), |u| u.p99_ns)),
     ("in_socket_p50_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p50_ns))),
     ("in_socket_p99_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p99_ns))),
     ("schedule_scheduled", |c| schedule(c, |s| Some(s.scheduled))),
@@ -238,6 +251,11 @@ fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> String {
     or_empty(cell.latency.as_ref().and_then(of))
 }
 
+/// The upper limit of a figure that is withheld.
+fn limit(latency: Option<&Latency>, of: fn(&UpperLimits) -> Option<u64>) -> String {
+    or_empty(latency.and_then(|latency| of(latency.upper_limits.as_ref()?)))
+}
+
 fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
     or_empty(cell.schedule.as_ref().and_then(of))
 }
@@ -304,6 +322,10 @@ mod tests {
         is(1, "latency_bound_ns", "0");
         is(3, "latency_bound_ns", "12000");
         is(3, "latency_p50_ns", "");
+        is(3, "latency_upper_limits_p50_ns", "20535");
+        is(3, "latency_upper_limits_p99_ns", "");
+        is(3, "from_send_upper_limits_p50_ns", "20535");
+        is(1, "latency_upper_limits_p50_ns", "");
         is(3, "from_send_p50_ns", "");
         is(3, "latency_p99_ns", "74943");
         is(4, "lost", "16382");

@@ -8,10 +8,12 @@ mod host;
 mod input;
 mod ledger;
 mod legs;
+mod limits;
 mod packets;
 mod search;
 mod sink;
 mod usage;
+mod validity;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,7 @@ pub use host::{Capability, CgroupLimits, Device, Host, Irq};
 pub use input::{CaptureClock, Input};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
+pub use limits::{Bounded, UpperLimits, bounded};
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
@@ -30,6 +33,7 @@ pub use search::{
 };
 pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource};
 pub use usage::{ContextSwitches, PerDatagram};
+pub use validity::{Gate, InvalidReason, MAX_MISSED};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "udperf/1";
@@ -60,6 +64,19 @@ pub struct Report {
     pub choice: Option<Choice>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
+    /// Whether the run tested what was asked: `false` where `invalid_because` has a reason.
+    /// Documents written before this field existed are judged when they are read.
+    #[serde(default = "validity::yes")]
+    pub valid: bool,
+    /// Why the run did not test what was asked; empty where it did.
+    #[serde(default)]
+    pub invalid_because: Vec<InvalidReason>,
+    /// The share of a cell's schedule that may be missed, 0 to 1, before the run is invalid.
+    #[serde(default = "validity::max_missed")]
+    pub max_missed: f64,
+    /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
     /// One per size, engine, rate and trial, in the order they ran.
     pub cells: Vec<Cell>,
 }
@@ -265,8 +282,11 @@ pub struct Latency {
     /// How many exceeded what the histogram tells apart (60 s).
     pub clamped: u64,
     /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
-    /// `null` where it falls among them, or below `bound_ns`.
+    /// `null` where it falls among them, or below `bound_ns`; then `upper_limits` has its limit.
     pub p99_with_loss_ns: Option<u64>,
+    /// Upper limits of what is below `bound_ns`; `null` where the bound is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
     /// The part that did not overlap a stall of a worker; `null` where there was no stall.
     pub outside_stalls: Option<OutsideStalls>,
     /// HdrHistogram V2, deflated, base64.
@@ -289,6 +309,9 @@ pub struct OutsideStalls {
     pub p99_9_ns: Option<u64>,
     /// Maximum, within 0.1 %.
     pub max_ns: Option<u64>,
+    /// Upper limits of what is below the `bound_ns` of the whole; `null` where that is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
 }
 
 /// How punctual the senders were.

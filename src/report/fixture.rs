@@ -9,7 +9,7 @@ use serde_json::json;
 use super::document::{
     Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
     PerDatagram, Refused, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls,
-    Tool, Warning,
+    Tool, UpperLimits, Warning, bounded,
 };
 use crate::measure;
 
@@ -56,6 +56,10 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
         input: None,
         choice: None,
         warnings: Vec::new(),
+        valid: true,
+        invalid_because: Vec::new(),
+        max_missed: super::document::MAX_MISSED,
+        gates: Vec::new(),
         cells,
     }
 }
@@ -233,6 +237,7 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
         p99_ns: latency.p99_ns,
         p99_9_ns: latency.p99_9_ns,
         max_ns: Some(latency.max_ns),
+        upper_limits: None,
     });
     latency.max_ns = latency.max_ns.max(ns);
 }
@@ -241,11 +246,19 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
 pub(crate) fn two_clocks(cell: &mut Cell, bound_ns: u64) {
     for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
         latency.bound_ns = bound_ns;
-        let Latency { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, .. } = latency;
-        let with_loss = &mut latency.p99_with_loss_ns;
-        for figure in [min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, with_loss] {
-            *figure = figure.filter(|&ns| ns >= bound_ns);
+        let mut limits = UpperLimits::default();
+        for (figure, limit) in [
+            (&mut latency.min_ns, &mut limits.min_ns),
+            (&mut latency.p50_ns, &mut limits.p50_ns),
+            (&mut latency.p90_ns, &mut limits.p90_ns),
+            (&mut latency.p99_ns, &mut limits.p99_ns),
+            (&mut latency.p99_9_ns, &mut limits.p99_9_ns),
+            (&mut latency.p99_99_ns, &mut limits.p99_99_ns),
+            (&mut latency.p99_with_loss_ns, &mut limits.p99_with_loss_ns),
+        ] {
+            (*figure, *limit) = bounded(*figure, bound_ns);
         }
+        latency.upper_limits = Some(limits);
     }
 }
 
@@ -304,6 +317,7 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         max_ns: all.max_ns().unwrap(),
         clamped: 0,
         p99_with_loss_ns: at(0.99),
+        upper_limits: None,
         outside_stalls: None,
         histogram: STANDARD.encode(bytes),
     }

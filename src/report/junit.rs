@@ -135,7 +135,7 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
                 name: condition.to_string(),
                 said: match &failure {
                     Some(failure) => failure.to_string(),
-                    None => passed(condition, cell),
+                    None => cell.map_or_else(String::new, |cell| condition.said_of(cell)),
                 },
                 outcome: failure.map_or(Outcome::Passed, |_| Outcome::Failed("fail-if")),
             };
@@ -155,10 +155,6 @@ fn named(cell: &Cell) -> String {
         0 => cell.id.clone(),
         trial => format!("{} (trial {trial})", cell.id),
     }
-}
-
-fn passed(condition: &Condition, cell: Option<&Cell>) -> String {
-    cell.and_then(|cell| condition.shown_in(cell)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -218,7 +214,9 @@ mod tests {
         let failed = |case: &&Case| case.outcome == Outcome::Failed("fail-if");
         assert_eq!(all().filter(failed).count(), cells);
         let case = &suites[0].cases[0];
-        assert!(case.said.contains("(fails sent>=0)"), "{case:?}");
+        assert!(case.said.contains(": failed: sent is "), "{case:?}");
+        let mut said = of(&["p50>60s"]).into_iter().flat_map(|suite| suite.cases);
+        assert!(said.all(|case| case.said.starts_with("passed: p50 is ")));
         let mut nothing = report.clone();
         nothing.cells.clear();
         let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);

@@ -1,6 +1,6 @@
 //! From the legs that were measured to those of the document.
 
-use super::document::{Leg, Legs};
+use super::document::{Leg, Legs, UpperLimits, bounded};
 use crate::measure::{self, Latency};
 use crate::unit::Nanos;
 
@@ -19,16 +19,25 @@ pub(super) fn legs(of: &measure::Legs) -> Option<Legs> {
 }
 
 fn leg(of: &Latency, bound: Nanos) -> Option<Leg> {
-    let shown = |ns: Option<u64>| ns.filter(|&ns| ns >= bound.0);
-    let at = |quantile| shown(of.quantile_ns(quantile));
+    let at = |quantile| bounded(of.quantile_ns(quantile), bound.0);
+    let [p50, p90, p99, p99_9] = [0.5, 0.9, 0.99, 0.999].map(at);
+    let min = bounded(of.min_ns(), bound.0);
     Some(Leg {
-        min_ns: shown(of.min_ns()),
+        min_ns: min.0,
         mean_ns: of.mean_ns()?,
-        p50_ns: at(0.5),
-        p90_ns: at(0.9),
-        p99_ns: at(0.99),
-        p99_9_ns: at(0.999),
+        p50_ns: p50.0,
+        p90_ns: p90.0,
+        p99_ns: p99.0,
+        p99_9_ns: p99_9.0,
         max_ns: of.max_ns()?,
+        upper_limits: (bound > Nanos::ZERO).then(|| UpperLimits {
+            min_ns: min.1,
+            p50_ns: p50.1,
+            p90_ns: p90.1,
+            p99_ns: p99.1,
+            p99_9_ns: p99_9.1,
+            ..UpperLimits::default()
+        }),
     })
 }
 
@@ -49,5 +58,7 @@ mod tests {
         assert_eq!((legs.samples, legs.bound_ns), (1, 50));
         assert_eq!((legs.path.p50_ns, legs.path.mean_ns, legs.path.max_ns), (None, 40, 40));
         assert_eq!((legs.lag.p50_ns, legs.total.p50_ns), (Some(1), Some(70)));
+        assert_eq!(legs.path.upper_limits.unwrap().p50_ns, Some(90));
+        assert_eq!((legs.lag.upper_limits, legs.total.limits(50).p50_ns), (None, None));
     }
 }

@@ -57,8 +57,8 @@ pub struct Metric {
     pub better: Better,
     /// `None` where it is not known.
     pub of: fn(&Cell) -> Option<f64>,
-    /// Whether it is withheld below the bound that latency is known within.
-    pub withheld: bool,
+    /// Its upper limit where it is below the bound that latency is known within; `None` elsewhere.
+    pub at_most: fn(&Cell) -> Option<f64>,
 }
 
 impl Metric {
@@ -86,7 +86,7 @@ const fn metric(
     cells: Cells,
     of: fn(&Cell) -> Option<f64>,
 ) -> Metric {
-    Metric { name, kind, cells, better: Better::Lower, of, withheld: false }
+    Metric { name, kind, cells, better: Better::Lower, of, at_most: |_| None }
 }
 
 /// A rate: more is better.
@@ -103,8 +103,13 @@ const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     metric(name, Kind::Time, Cells::Paced, of)
 }
 
-const fn withheld(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
-    Metric { withheld: true, ..time(name, of) }
+/// A latency: withheld where it is below the bound that it is known within.
+const fn withheld(
+    name: &'static str,
+    of: fn(&Cell) -> Option<f64>,
+    at_most: fn(&Cell) -> Option<f64>,
+) -> Metric {
+    Metric { at_most, ..time(name, of) }
 }
 
 const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
@@ -117,19 +122,26 @@ pub static METRICS: [Metric; 38] = [
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
     }),
-    withheld("min", |c| latency(c, |l| l.min_ns)),
-    time("mean", |c| latency(c, |l| Some(l.mean_ns))),
-    withheld("p50", |c| latency(c, |l| l.p50_ns)),
-    withheld("p90", |c| latency(c, |l| l.p90_ns)),
-    withheld("p99", |c| latency(c, |l| l.p99_ns)),
-    withheld("p99.9", |c| latency(c, |l| l.p99_9_ns)),
-    withheld("p99.99", |c| latency(c, |l| l.p99_99_ns)),
-    time("max", |c| latency(c, |l| Some(l.max_ns))),
-    withheld("p99_with_loss", |c| match p99_with_loss(c)? {
-        WithLoss::Known(ns) => Some(ns as f64),
-        WithLoss::Infinite => Some(f64::INFINITY),
-        WithLoss::Below(_) => None,
-    }),
+    withheld("min", |c| latency(c, |l| l.min_ns), |c| latency(c, |l| l.limits().min_ns)),
+    withheld("mean", |c| latency(c, |l| l.mean().0), |c| latency(c, |l| l.mean().1)),
+    withheld("p50", |c| latency(c, |l| l.p50_ns), |c| latency(c, |l| l.limits().p50_ns)),
+    withheld("p90", |c| latency(c, |l| l.p90_ns), |c| latency(c, |l| l.limits().p90_ns)),
+    withheld("p99", |c| latency(c, |l| l.p99_ns), |c| latency(c, |l| l.limits().p99_ns)),
+    withheld("p99.9", |c| latency(c, |l| l.p99_9_ns), |c| latency(c, |l| l.limits().p99_9_ns)),
+    withheld("p99.99", |c| latency(c, |l| l.p99_99_ns), |c| latency(c, |l| l.limits().p99_99_ns)),
+    withheld("max", |c| latency(c, |l| l.max().0), |c| latency(c, |l| l.max().1)),
+    withheld(
+        "p99_with_loss",
+        |c| match p99_with_loss(c)? {
+            WithLoss::Known(ns) => Some(ns as f64),
+            WithLoss::Infinite => Some(f64::INFINITY),
+            WithLoss::Below(_) => None,
+        },
+        |c| match p99_with_loss(c)? {
+            WithLoss::Below(limit_ns) => Some(limit_ns as f64),
+            WithLoss::Known(_) | WithLoss::Infinite => None,
+        },
+    ),
     time("jitter", |c| c.jitter_ns.map(|ns| ns as f64)),
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),

@@ -21,6 +21,7 @@ pub mod read;
 mod schema;
 mod sink;
 pub mod text;
+pub mod validity;
 mod warnings;
 mod with_loss;
 
@@ -33,4 +34,5 @@ pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
 pub use schema::{schema, schema_of};
 pub use sink::sink;
+pub use validity::judge_validity;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};

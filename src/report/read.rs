@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::document::{Cell, Report, SCHEMA};
+use super::validity::judge_validity;
 
 /// A text that is no document to go on with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +89,7 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
     if !WITH_CELLS.contains(&kind.as_str()) {
         return Err(ReadError::NoCells { kind });
     }
-    let report: Report = of_kind(text)?;
+    let mut report: Report = of_kind(text)?;
     report.cells.iter().try_for_each(check)?;
     let mut seen = HashSet::new();
     for cell in &report.cells {
@@ -99,6 +100,8 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
             return Err(ReadError::Inconsistent { cell, trial, rule });
         }
     }
+    // Older documents say nothing of it, and edited ones may say anything.
+    judge_validity(&mut report);
     Ok(report)
 }
 

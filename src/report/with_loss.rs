@@ -1,6 +1,6 @@
 //! What 99 of a hundred datagrams took at most, with the lost ones as infinitely slow.
 
-use super::document::Cell;
+use super::document::{Cell, Latency};
 
 /// That figure of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) enum WithLoss {
     Known(u64),
     /// It falls among the lost.
     Infinite,
-    /// It is below the bound that latency is known within, in ns.
+    /// It is below the bound that latency is known within, and at most so many ns.
     Below(u64),
 }
 
@@ -21,13 +21,23 @@ pub(super) fn p99_with_loss(cell: &Cell) -> Option<WithLoss> {
         return Some(WithLoss::Known(ns));
     }
     // With loss it is no smaller than without: what is shown without is not withheld with it.
-    if latency.p99_ns.is_some() {
+    if latency.p99_ns.is_some() || exceeds(cell, latency, 0.99) {
         return Some(WithLoss::Infinite);
     }
+    Some(WithLoss::Below(latency.limits().p99_with_loss_ns?))
+}
+
+/// Whether more datagrams were lost, or never sent although due, than this percentile leaves: with
+/// those as infinitely slow, it is infinite. `None` where there is no latency.
+pub(super) fn is_infinite(cell: &Cell, quantile: f64) -> Option<bool> {
+    cell.latency.as_ref().map(|latency| exceeds(cell, latency, quantile))
+}
+
+fn exceeds(cell: &Cell, latency: &Latency, quantile: f64) -> bool {
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
-    let all = latency.count + cell.ledger.lost.unwrap_or(0) + missed;
-    let among_lost = (all as f64 * 0.99).ceil() > latency.count as f64;
-    Some(if among_lost { WithLoss::Infinite } else { WithLoss::Below(latency.bound_ns) })
+    let never = cell.ledger.lost.unwrap_or(0).saturating_add(missed);
+    let all = latency.count.saturating_add(never);
+    (all as f64 * quantile).ceil() > latency.count as f64
 }
 
 #[cfg(test)]
@@ -40,9 +50,13 @@ mod tests {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Known(74_943)));
         fixture::two_clocks(&mut cell, 80_000);
-        assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(80_000)));
+        assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(154_943)));
         cell.ledger.lost = Some(600);
-        assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(80_000)));
+        assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(154_943)));
+        // A document without limits: it is less than twice the bound.
+        let limits = cell.latency.as_mut().unwrap().upper_limits.take();
+        assert_eq!(p99_with_loss(&cell), Some(WithLoss::Below(160_000)));
+        cell.latency.as_mut().unwrap().upper_limits = limits;
         cell.schedule.as_mut().unwrap().missed = 200;
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Infinite));
         cell.latency = None;

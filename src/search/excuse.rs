@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::measure::read_histogram;
 use crate::report::Condition;
-use crate::report::document::{Cell, Latency, OutsideStalls};
+use crate::report::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
 
 /// Figures that can be told from what a disturbance made of them, latency left out: names of
 /// `report::metric`.
@@ -134,29 +134,33 @@ fn excused(cell: &Cell, rate_pps: f64) -> Cell {
 /// Leaves of each figure no more than there is outside of stalls; of those that are not known
 /// there, no more than they are at least.
 fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
-    let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, max_ns } = *outside;
+    let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, max_ns, .. } = *outside;
     // Whatever those in stalls are: of the rest, at least so many of a share are no slower than
     // they would be if those were the slowest of all.
     let all = (count + overlapped).max(1) as f64;
     let histogram = decode(latency);
     let bound_ns = latency.bound_ns;
-    let at_least = |share: f64, of: u64| {
+    let at_least = |share: f64, of: u64| -> Bounded {
         let quantile = (share * of as f64).ceil() / all;
-        let within = histogram.as_ref().filter(|_| quantile <= 1.0)?;
-        Some(within.value_at_quantile(quantile)).filter(|ns| *ns >= bound_ns)
+        let within = histogram.as_ref().filter(|_| quantile <= 1.0);
+        bounded(within.map(|within| within.value_at_quantile(quantile)), bound_ns)
     };
-    // Nothing is what two clocks cannot tell from 0.
-    let least = |figure: &mut Option<u64>, other: Option<u64>| {
-        *figure = figure.and_then(|ns| Some(ns.min(other?)));
+    let least = |figure: &mut Option<u64>, limit: &mut Option<u64>, other: Bounded| {
+        (*figure, *limit) = match (*figure, other.0) {
+            (Some(ns), Some(other)) => (Some(ns.min(other)), None),
+            _ => (None, [*limit, other.1].into_iter().flatten().min()),
+        };
     };
-    least(&mut latency.p50_ns, p50_ns);
-    least(&mut latency.p99_ns, p99_ns);
-    least(&mut latency.p99_9_ns, p99_9_ns);
+    let (mut limits, others) = (latency.limits(), outside.limits(bound_ns));
+    least(&mut latency.p50_ns, &mut limits.p50_ns, (p50_ns, others.p50_ns));
+    least(&mut latency.p99_ns, &mut limits.p99_ns, (p99_ns, others.p99_ns));
+    least(&mut latency.p99_9_ns, &mut limits.p99_9_ns, (p99_9_ns, others.p99_9_ns));
     if histogram.is_some() {
-        least(&mut latency.p90_ns, at_least(0.9, count));
-        least(&mut latency.p99_99_ns, at_least(0.9999, count));
-        latency.p99_with_loss_ns = at_least(0.99, count + lost);
+        least(&mut latency.p90_ns, &mut limits.p90_ns, at_least(0.9, count));
+        least(&mut latency.p99_99_ns, &mut limits.p99_99_ns, at_least(0.9999, count));
+        (latency.p99_with_loss_ns, limits.p99_with_loss_ns) = at_least(0.99, count + lost);
     }
+    latency.upper_limits = (bound_ns > 0).then_some(limits);
     // Each of those in stalls took the maximum at most.
     let sum = u128::from(latency.mean_ns) * u128::from(count + overlapped);
     let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(latency.max_ns));
@@ -214,6 +218,7 @@ mod tests {
             p99_ns,
             p99_9_ns: p99_ns,
             max_ns: p99_ns,
+            upper_limits: None,
         });
         latency.p99_ns = Some(9_000_000);
         cell.from_send = None;

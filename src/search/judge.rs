@@ -272,10 +272,11 @@ mod tests {
         let mut far = cell();
         fixture::two_clocks(&mut far, 80_000);
         let told = |goal: &str| outcome(&far, 100e3, &goals(&[goal])).held;
-        for goal in ["p99<=1ms", "p99<80us", "p99_with_loss<=80us", "latency.p50_ns<=1ms"] {
+        for goal in ["p99<=1ms", "p99<155us", "p99_with_loss<=155us", "latency.p50_ns<=1ms"] {
             assert_eq!(told(goal), Some(true), "{goal}");
         }
-        assert_eq!(told("p99<=79us"), None);
+        // It may be as much as 154.9 µs.
+        assert_eq!((told("p99<=154us"), told("p99<=79us")), (None, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod size;
 pub use nanos::Nanos;
 pub use place::{Place, SocketName};
 pub use rate::{MAX_PPS, PacketRate, Rate};
-pub use show::{show_bits, show_bytes, show_nanos, show_pps};
+pub use show::{show_bits, show_bytes, show_nanos, show_nanos_above, show_pps};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
 
 /// A word that could not be read as a number with a unit. Each variant says what was asked, what

@@ -14,6 +14,13 @@ pub fn show_nanos(ns: u64) -> String {
     }
 }
 
+/// An upper limit: the least duration in three digits that is longer than `ns`.
+#[must_use]
+pub fn show_nanos_above(ns: u64) -> String {
+    let step = 10_u64.pow(ns.checked_ilog10().map_or(0, |power| power.saturating_sub(2)));
+    show_nanos((ns / step).saturating_add(1).saturating_mul(step))
+}
+
 /// A packet rate: `271 kpps`.
 #[must_use]
 pub fn show_pps(pps: f64) -> String {
@@ -83,5 +90,14 @@ mod tests {
         assert_eq!(show_bits(1.234e9), "1.23 Gbit/s");
         assert_eq!(show_bytes(212_992), "208 KiB");
         assert_eq!(show_bytes(4 << 20), "4 MiB");
+    }
+
+    #[test]
+    fn an_upper_limit_is_never_rounded_down() {
+        let shown =
+            [0, 300, 999, 20_543, 80_649_999, 99_940_000, 999_500_000].map(show_nanos_above);
+        let expected = ["1 ns", "301 ns", "1.00 µs", "20.6 µs", "80.7 ms", "100 ms", "1.00 s"];
+        assert_eq!(shown, expected);
+        assert_eq!(show_nanos_above(u64::MAX), show_nanos(u64::MAX));
     }
 }

@@ -1,6 +1,13 @@
 //! Two ends with clocks that differ by a known offset, by time namespaces (time_namespaces(7)),
 //! and two ends that share one.
 
+use std::collections::{HashMap, VecDeque};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::common::{cells, number};
@@ -92,4 +99,84 @@ fn clocks_that_differ_are_told_within_their_bound() {
         }
     }
     sink.end();
+}
+
+/// How long what goes to the sink is held on the way.
+const HELD: Duration = Duration::from_millis(80);
+
+/// A way on loopback that holds what goes to the sink, and nothing of what comes back.
+struct OneWayDelay {
+    at: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OneWayDelay {
+    fn start(sink: SocketAddr) -> Self {
+        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // So that what is held leaves in time, although nothing comes.
+        front.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let at = front.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || Self::run(&front, sink, &ended));
+        Self { at, stop, thread: Some(thread) }
+    }
+
+    fn run(front: &UdpSocket, sink: SocketAddr, ended: &AtomicBool) {
+        let mut buffer = vec![0; 1 << 16];
+        let mut sources: HashMap<SocketAddr, UdpSocket> = HashMap::new();
+        let mut held: VecDeque<(Instant, SocketAddr, Vec<u8>)> = VecDeque::new();
+        while !ended.load(Ordering::Relaxed) {
+            if let Ok((len, from)) = front.recv_from(&mut buffer) {
+                held.push_back((Instant::now() + HELD, from, buffer[..len].to_vec()));
+            }
+            while held.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
+                let Some((_, from, bytes)) = held.pop_front() else { break };
+                let socket = sources.entry(from).or_insert_with(|| {
+                    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                    socket.connect(sink).unwrap();
+                    socket.set_nonblocking(true).unwrap();
+                    socket
+                });
+                let _ = socket.send(&bytes);
+            }
+            for (from, socket) in &sources {
+                while let Ok(len) = socket.recv(&mut buffer) {
+                    let _ = front.send_to(&buffer[..len], from);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for OneWayDelay {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn on_an_asymmetric_path_no_upper_limit_is_below_the_truth() {
+    let _alone = alone();
+    let Some(ahead) = ahead() else { return };
+    let sink = Sink::here("");
+    let way = OneWayDelay::start(sink.at);
+    let report = report(&ahead, way.at, "-e plain -n 100 -r 500");
+    drop(way);
+    sink.end();
+    let latency = &cells(&report)[0]["latency"];
+    let bound = number(latency, "bound_ns");
+    // Each datagram was held for so long, and half of that is all that two clocks can tell.
+    let truth = u64::try_from(HELD.as_nanos()).unwrap();
+    assert!(bound >= truth / 2, "{latency}");
+    for name in ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns"] {
+        let at_most = match latency[name].as_u64() {
+            Some(measured) => measured + bound,
+            None => number(latency, &format!("upper_limits.{name}")),
+        };
+        assert!(at_most >= truth, "{name}: at most {at_most} ns: {latency}");
+    }
+    assert!(number(latency, "max_ns") + bound >= truth, "{latency}");
 }

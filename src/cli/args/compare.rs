@@ -52,8 +52,12 @@ pub struct VerdictArgs {
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
     pub metrics: Vec<String>,
 
-    /// End with exit code 4 where runs do not tell
+    /// End with exit code 0, rather than 4, where the runs are undecided
     #[arg(long)]
+    pub allow_undecided: bool,
+
+    /// End with exit code 4 where the runs are undecided; the default
+    #[arg(long, hide = true, conflicts_with = "allow_undecided")]
     pub strict: bool,
 
     /// Where the noise of this machine is kept, or none [default: udperf/noise.json in
@@ -82,8 +86,8 @@ pub struct VerdictOutput {
 
     /// The verdict as JUnit, to a file: a suite a cell, a case a figure
     ///
-    /// Worse is a failure. Undecided is skipped, with the reason; with --strict it is a failure,
-    /// too.
+    /// Worse and undecided are failures; with --allow-undecided, undecided is skipped, with the
+    /// reason.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
@@ -135,8 +139,9 @@ Examples:
   udperf bench --trials 10 -J > before.json      ten runs of each cell
   udperf bench --trials 10 -J > after.json       the same, after the change
   udperf compare before.json after.json          better, same, worse, or undecided
-  udperf compare --strict --tolerance 5% main/ pr/
+  udperf compare --allow-undecided --tolerance 5% main/ pr/
 
 What changes with time counts as the effect here; udperf ab takes turns.
 
-Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided, with --strict";
+Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided, too few runs
+among others (0 with --allow-undecided) · 5 cannot compare: runs of either side are invalid";

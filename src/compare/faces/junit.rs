@@ -1,12 +1,13 @@
 //! A comparison as JUnit: a suite a cell, a case a figure.
 
-use crate::compare::document::{ComparedCell, Comparison, Judgement, Verdict};
+use crate::compare::document::{ComparedCell, Comparison, InvalidSide, Judgement, Verdict};
 use crate::compare::show;
 use crate::report::FaceError;
 use crate::report::junit::{self, Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. Cells that only one side has are skipped, too: they must not vanish in silence.
+/// otherwise. What cannot be compared is a failure, too, with the reason as a case. Cells that only
+/// one side has are skipped, too: they must not vanish in silence.
 ///
 /// # Errors
 /// [`FaceError::Junit`], which has no reason to happen.
@@ -18,6 +19,7 @@ pub fn render(comparison: &Comparison, strict: bool) -> Result<String, FaceError
     {
         suites.extend(ids.iter().map(|id| alone(id, where_)));
     }
+    suites.extend(comparison.invalid.iter().map(invalid));
     junit::render(&format!("udperf {}", comparison.kind), &suites)
 }
 
@@ -26,6 +28,7 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
         name: judgement.metric.clone(),
         said: show::sentence(judgement),
         outcome: match judgement.verdict {
+            Verdict::CannotCompare => Outcome::Failed("cannot compare"),
             Verdict::Worse => Outcome::Failed("worse"),
             Verdict::Undecided if strict => Outcome::Failed("undecided"),
             Verdict::Undecided => Outcome::Skipped,
@@ -33,6 +36,14 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
         },
     };
     Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
+}
+
+/// A reason for which the two cannot be compared: what has no figures must not pass in silence.
+fn invalid(reason: &InvalidSide) -> Suite {
+    let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
+    let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
+    let outcome = Outcome::Failed("cannot compare");
+    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome }] }
 }
 
 fn alone(id: &str, where_: &str) -> Suite {

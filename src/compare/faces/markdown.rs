@@ -14,7 +14,7 @@ const TITLES: usize = 8;
 pub fn render(comparison: &Comparison) -> String {
     let (base, new) = text::names(comparison);
     let mut parts = vec![
-        format!("**{}**", escape(&format!("{new} is {}", show::summary(comparison)))),
+        format!("**{}**", escape(&show::headline(comparison))),
         figures(comparison, [base, new]),
     ];
     let rules = escape(&text::rules(comparison));
@@ -35,6 +35,7 @@ pub fn render(comparison: &Comparison) -> String {
             doubts.push(escape(&format!("{} in {name} alone", ids.join(", "))));
         }
     }
+    doubts.extend(comparison.invalid.iter().map(|one| escape(&show::reason(one))));
     doubts.extend(text::undecided(comparison).map(|line| format!("undecided: {}", escape(&line))));
     for (title, lines) in
         [("What differs beside the figures", differences), ("What casts doubt on it", doubts)]
@@ -91,7 +92,8 @@ mod tests {
     fn the_verdict_is_first_and_doubts_are_folded() {
         let text = render(&fixture::comparison());
         let expected = "\
-**new is worse: of 2 cells 1 worse, 1 undecided**
+**new is worse: of 2 cells 1 worse, 1 undecided; worse: plain/64/max rx\\_pps -10.0%; \
+better: plain/64/50% p50 -10.0%**
 
 | cell | metric | base | new | change | 95% of it | p | verdict |
 | :--- | :--- | ---: | ---: | ---: | ---: | ---: | :--- |

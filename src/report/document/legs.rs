@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::UpperLimits;
+
 /// The way of a sample of datagrams in legs, told apart by timestamps of both kernels. Of each
 /// datagram, the legs add up to `total`, and so do their means, but for rounding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,7 +13,7 @@ pub struct Legs {
     pub samples: u64,
     /// `path` and `total` are within ± this: how well the clocks of two hosts are known to each
     /// other. 0, exact: one clock. Minimum and percentiles that are smaller say nothing, and are
-    /// `null`.
+    /// `null`; their upper limits are in `upper_limits`.
     pub bound_ns: u64,
     /// From the intended moment to the departure, which is the clock read of its batch; 0 without
     /// a schedule.
@@ -43,4 +45,8 @@ pub struct Leg {
     pub p99_9_ns: Option<u64>,
     /// Exact maximum.
     pub max_ns: u64,
+    /// Upper limits of what is below the `bound_ns` of the legs; `null` where that is 0, and in
+    /// legs within one host.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
 }

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::report::document::Cell;
-use crate::report::metric::Kind;
+use crate::report::document::{Cell, bounded};
+use crate::report::metric::{Kind, Metric};
 
 /// A number somewhere in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +30,49 @@ impl Field {
         is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
     }
 
-    /// Its value; `None` where it is not known. What a map does not name is 0.
-    pub(super) fn of(&self, cell: &Cell) -> Option<f64> {
-        let cell = serde_json::to_value(cell).ok()?;
-        let mut here = &cell;
-        for step in self.path.split('.') {
-            match here {
-                Value::Object(fields) => match fields.get(step) {
-                    Some(next) => here = next,
-                    None => return Some(0.0),
-                },
-                _ => return None,
-            }
+    /// Its value, and its upper limit where the value is below the bound that it is known within;
+    /// neither where it is not known. What a map does not name is 0.
+    pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
+        if self.path == "latency.p99_with_loss_ns" {
+            // `null` has two reasons, which `with_loss` tells apart.
+            return Metric::named("p99_with_loss")
+                .map_or((None, None), |metric| ((metric.of)(cell), (metric.at_most)(cell)));
         }
-        here.as_f64()
+        let Ok(cell) = serde_json::to_value(cell) else { return (None, None) };
+        let (mut here, mut within, mut bound_ns) = (&cell, &Value::Null, 0);
+        for step in self.path.split('.') {
+            let Value::Object(fields) = here else { return (None, None) };
+            let Some(next) = fields.get(step) else { return (Some(0.0), None) };
+            bound_ns = fields.get("bound_ns").and_then(Value::as_u64).unwrap_or(bound_ns);
+            // Of the legs, those within one host are exact.
+            if WITHIN_ONE_HOST.contains(&step) {
+                bound_ns = 0;
+            }
+            (within, here) = (here, next);
+        }
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        if ALWAYS_THERE.contains(&name) && bound_ns > 0 {
+            let (known, at_most) = bounded(here.as_u64(), bound_ns);
+            return (known.map(|ns| ns as f64), at_most.map(|ns| ns as f64));
+        }
+        // Older documents have no limits: what is withheld is below the bound.
+        let assumed = (bound_ns > 0 && WITHHELD.contains(&name)).then(|| bound_ns as f64 * 2.0);
+        let at_most = match &within["upper_limits"] {
+            Value::Object(limits) => limits.get(name).and_then(Value::as_f64),
+            _ => assumed,
+        };
+        (here.as_f64(), at_most)
     }
 }
+
+/// Latencies that are withheld below the bound: names of the document.
+const WITHHELD: [&str; 6] = ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns"];
+
+/// Latencies that the document gives although they are below the bound; as above.
+const ALWAYS_THERE: [&str; 2] = ["mean_ns", "max_ns"];
+
+/// Legs that both ends of are read from one clock; as above.
+const WITHIN_ONE_HOST: [&str; 3] = ["lag", "system_call", "in_socket"];
 
 /// What a schema stands for, without the `null` that it may be instead.
 fn resolve<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
@@ -89,7 +116,7 @@ mod tests {
     fn any_number_of_a_cell_can_be_asked_for() {
         let report = fixture::default_run();
         let cell = &report.cells[0];
-        let of = |path: &str| Field::at(path).map(|field| (field.kind, field.of(cell)));
+        let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
         assert_eq!(of("elapsed_ns"), Some((Kind::Time, Some(cell.elapsed_ns as f64))));
         assert_eq!(of("rx.pps"), Some((Kind::Packets, cell.rx.as_ref().and_then(|rx| rx.pps))));
         assert_eq!(of("ledger.refused.other"), Some((Kind::Number, Some(0.0))));

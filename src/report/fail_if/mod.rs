@@ -9,7 +9,6 @@ use std::str::FromStr;
 
 use super::document::{Cell, Report};
 use super::metric::{self, Cells, Kind, Metric};
-use super::with_loss::{WithLoss, p99_with_loss};
 use field::Field;
 
 /// A condition that cannot be understood.
@@ -58,17 +57,6 @@ pub enum ConditionError {
     },
 }
 
-/// Fields of a latency that are withheld below its bound: names of the document.
-const WITHHELD: [&str; 6] = ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns"];
-
-/// What the 99th percentile with loss is below; `None` where it is known, or falls among the lost.
-fn below_with_loss(cell: &Cell) -> Option<f64> {
-    match p99_with_loss(cell)? {
-        WithLoss::Below(bound_ns) => Some(bound_ns as f64).filter(|bound| *bound > 0.0),
-        WithLoss::Known(_) | WithLoss::Infinite => None,
-    }
-}
-
 /// How a figure and a limit are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
@@ -103,6 +91,24 @@ impl Comparison {
             Self::Different => actual != limit,
         }
     }
+
+    /// Whether it holds of all figures from 0 to `at_most`, or of none; `None` where that differs.
+    fn holds_up_to(self, at_most: f64, limit: f64) -> Option<bool> {
+        let is_beyond = match self {
+            Self::Above | Self::AtMost => at_most <= limit,
+            Self::AtLeast | Self::Below | Self::Equal | Self::Different => at_most < limit,
+        };
+        is_beyond.then(|| self.holds(at_most, limit))
+    }
+
+    /// What a limit is to a figure that is compared with it.
+    const fn limit_word(self) -> &'static str {
+        match self {
+            Self::Above | Self::AtLeast | Self::Below | Self::AtMost => "limit",
+            Self::Equal => "must not be",
+            Self::Different => "must be",
+        }
+    }
 }
 
 /// What a condition is about.
@@ -133,30 +139,29 @@ impl Figure {
         }
     }
 
-    fn of(&self, cell: &Cell) -> Option<f64> {
-        match self {
-            Self::Named(metric) => (metric.of)(cell),
-            Self::Field(field) => field.of(cell),
+    /// What is known of it in this cell.
+    fn read(&self, cell: &Cell) -> Reading {
+        let (known, at_most) = match self {
+            Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
+            Self::Field(field) => field.read(cell),
+        };
+        match (known, at_most) {
+            (Some(actual), _) => Reading::Known(actual),
+            (None, Some(limit)) => Reading::AtMost(limit),
+            (None, None) => Reading::Unknown,
         }
     }
+}
 
-    /// What it is below where it is withheld, in ns; `None` where it is not known for another
-    /// reason.
-    fn below(&self, cell: &Cell) -> Option<f64> {
-        let latency = match self {
-            Self::Named(metric) if !metric.withheld => None,
-            Self::Named(Metric { name: "p99_with_loss", .. }) => return below_with_loss(cell),
-            Self::Named(_) => cell.latency.as_ref(),
-            Self::Field(field) => match field.path.split_once('.')? {
-                ("latency", "p99_with_loss_ns") => return below_with_loss(cell),
-                (_, name) if !WITHHELD.contains(&name) => None,
-                ("latency", _) => cell.latency.as_ref(),
-                ("from_send", _) => cell.from_send.as_ref(),
-                _ => None,
-            },
-        };
-        latency.map(|latency| latency.bound_ns as f64).filter(|bound| *bound > 0.0)
-    }
+/// What is known of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reading {
+    /// It was measured.
+    Known(f64),
+    /// It is below the bound that latency is known within: at most this.
+    AtMost(f64),
+    /// Nothing.
+    Unknown,
 }
 
 /// A condition under which a run counts as failed.
@@ -169,8 +174,9 @@ impl Figure {
 ///   all.
 /// - `loss`, all other counts, and fields by their path: every cell.
 ///
-/// A figure that is not known fails: a check that cannot be made must not pass in silence. Where
-/// `p99_with_loss` falls among the lost datagrams, it is infinite.
+/// A figure that is not known fails: a check that cannot be made must not pass in silence. A
+/// latency below the bound that it is known within has an upper limit; where that does not decide,
+/// it is not known. Where `p99_with_loss` falls among the lost datagrams, it is infinite.
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,
@@ -192,6 +198,8 @@ pub struct Failure {
     pub condition: String,
     /// What was measured, with its unit, in all digits that the comparison saw.
     pub actual: String,
+    /// What it was compared with: `limit 200 µs`.
+    pub limit: String,
 }
 
 impl Condition {
@@ -211,47 +219,54 @@ impl Condition {
             return vec![(None, Some(failure))];
         }
         let check = |cell: &Cell| {
-            let actual = match self.figure.of(cell) {
-                None => self.unknown(cell),
-                Some(actual) if self.comparison.holds(actual, self.limit) => {
-                    self.figure.kind().show(actual)
-                }
-                Some(_) => return None,
-            };
-            Some(self.failure(&cell.id, cell.trial, actual))
+            let failed = self.holds_in(cell) != Some(false);
+            failed.then(|| self.failure(&cell.id, cell.trial, self.actual(cell)))
         };
         cells.into_iter().map(|cell| (Some(cell), check(cell))).collect()
     }
 
-    /// Whether it holds in this cell; `None` where its figure is not known. One that is withheld
-    /// is below the bound that latency is known within, which may be all there is to know.
+    /// Whether it holds in this cell; `None` where that is not known. A figure that is withheld has
+    /// an upper limit, which may be all there is to know.
     #[must_use]
     pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
-        match self.figure.of(cell) {
-            Some(actual) => Some(self.comparison.holds(actual, self.limit)),
-            None => {
-                let bound = self.figure.below(cell)?;
-                // Whatever it is, it is on this side of the limit.
-                (bound <= self.limit).then(|| self.comparison.holds(f64::NEG_INFINITY, self.limit))
-            }
+        match self.figure.read(cell) {
+            Reading::Known(actual) => Some(self.comparison.holds(actual, self.limit)),
+            Reading::AtMost(limit) => self.comparison.holds_up_to(limit, self.limit),
+            Reading::Unknown => None,
         }
     }
 
-    /// Its figure in this cell, as people read it; `None` where it is not known.
+    /// Its figure in this cell, as people read it; `None` where nothing is known of it.
     #[must_use]
     pub fn shown_in(&self, cell: &Cell) -> Option<String> {
-        self.figure.of(cell).map(|actual| self.figure.kind().show(actual))
+        match self.figure.read(cell) {
+            Reading::Known(actual) => Some(self.figure.kind().show(actual)),
+            Reading::AtMost(limit) => Some(format!("at most {}", self.figure.kind().show(limit))),
+            Reading::Unknown => None,
+        }
     }
 
-    /// Why there is no figure.
-    fn unknown(&self, cell: &Cell) -> String {
-        match &cell.latency {
-            Some(latency) if matches!(&self.figure, Figure::Named(metric) if metric.withheld) => {
-                let within = self.figure.kind().show(latency.bound_ns as f64);
-                format!("unknown: below {within}, within which latency is known")
-            }
-            _ => "unknown: it could not be measured".to_owned(),
+    /// What it comes to in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails where the
+    /// condition holds, and where that is not known.
+    #[must_use]
+    pub fn said_of(&self, cell: &Cell) -> String {
+        let word = if self.holds_in(cell) == Some(false) { "passed" } else { "failed" };
+        said(word, self.figure.name(), &self.actual(cell), &self.limit_said())
+    }
+
+    /// The figure, or why it does not decide.
+    fn actual(&self, cell: &Cell) -> String {
+        match (self.holds_in(cell), self.shown_in(cell)) {
+            (Some(_), Some(shown)) => shown,
+            (_, Some(shown)) => format!("unknown: {shown}, as two clocks tell no more"),
+            (_, None) => "unknown: it could not be measured".to_owned(),
         }
+    }
+
+    /// `limit 200 µs`.
+    fn limit_said(&self) -> String {
+        let limit = self.figure.kind().show(self.limit);
+        format!("{} {limit}", self.comparison.limit_word())
     }
 
     fn failure(&self, cell: &str, trial: u32, actual: String) -> Failure {
@@ -261,6 +276,7 @@ impl Condition {
             metric: self.figure.name().to_owned(),
             condition: self.text.clone(),
             actual,
+            limit: self.limit_said(),
         }
     }
 
@@ -323,12 +339,17 @@ impl fmt::Display for Condition {
 }
 
 impl fmt::Display for Failure {
-    /// `plain/64/50%: p99 is 212.4 µs (fails p99>200us)`; trials after the first are named.
+    /// `plain/64/50%: failed: p99 is 212.4 µs, limit 200 µs`; trials after the first are named.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cell)?;
         if self.trial > 0 {
             write!(f, " (trial {})", self.trial)?;
         }
-        write!(f, ": {} is {} (fails {})", self.metric, self.actual, self.condition)
+        write!(f, ": {}", said("failed", &self.metric, &self.actual, &self.limit))
     }
+}
+
+/// `failed: p99 is 212.4 µs, limit 200 µs`.
+fn said(word: &str, metric: &str, actual: &str, limit: &str) -> String {
+    format!("{word}: {metric} is {actual}, {limit}")
 }

@@ -1,9 +1,10 @@
 //! What the numbers do not say: every kind of warning in the document, once. Those with figures in
-//! them differ from cell to cell: the first is shown, the others are counted.
+//! them differ from cell to cell: that of the worst cell is shown, the others are counted.
 
 use super::ink::{Ink, Tone, glue, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Report, Warning};
+use crate::report::warnings::severity;
 
 /// How many cells a warning names before it only counts them; arbitrary, about a line.
 const NAMED: usize = 3;
@@ -29,28 +30,42 @@ pub(super) fn list(report: &Report) -> Vec<(String, String)> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
     // What was asked only to learn what max is, has no row, and no figure to doubt.
     let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
-    let of_cells = report.cells.iter().filter(shown).flat_map(|cell| {
-        cell.warnings.iter().map(move |warning| (warning, Some(cell.id.as_str())))
-    });
-    let said: Vec<(&Warning, Option<&str>)> = whole_run.chain(of_cells).collect();
+    let of_cells = report
+        .cells
+        .iter()
+        .filter(shown)
+        .flat_map(|cell| cell.warnings.iter().map(move |warning| (warning, Some(cell))));
+    let said: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut list = Vec::new();
     for code in distinct(said.iter().map(|(warning, _)| warning.code.as_str())) {
         let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
-        let Some((first, _)) = alike.first() else { continue };
-        let cells = |same: bool| {
-            let of = alike.iter().filter(|(warning, _)| (warning == first) == same);
-            distinct(of.filter_map(|(_, cell)| *cell))
+        let Some(worst) = worst(&alike) else { continue };
+        let ids = |only_same: bool| {
+            let of = alike.iter().filter(|(warning, _)| !only_same || *warning == worst);
+            distinct(of.filter_map(|(_, cell)| cell.map(|cell| cell.id.as_str())))
         };
-        let mut about = concerned(&cells(true), all_cells);
-        match cells(false).len() {
-            0 => {}
-            1 => about += ", 1 more cell",
-            more => about += &format!(", {more} more cells"),
-        }
-        list.push((first.message.trim().to_owned(), about));
+        let same = ids(true);
+        let about = concerned(&same, all_cells);
+        let about = match ids(false).len().saturating_sub(same.len()) {
+            0 => about,
+            1 => format!("worst: {about}, 1 more cell"),
+            more => format!("worst: {about}, {more} more cells"),
+        };
+        list.push((worst.message.trim().to_owned(), about));
     }
     list
+}
+
+/// The worst of warnings of one code; of those that are equally bad, the first.
+fn worst<'a>(alike: &[&(&'a Warning, Option<&Cell>)]) -> Option<&'a Warning> {
+    let size =
+        |one: &(&Warning, Option<&Cell>)| one.1.map_or((0.0, 0.0), |cell| severity(one.0, cell));
+    let worse = |one: &(&Warning, Option<&Cell>), than: &(&Warning, Option<&Cell>)| {
+        size(one).partial_cmp(&size(than)) == Some(std::cmp::Ordering::Greater)
+    };
+    let found = alike.iter().copied().reduce(|a, b| if worse(b, a) { b } else { a });
+    found.map(|(warning, _)| *warning)
 }
 
 /// Which cells a warning is about.

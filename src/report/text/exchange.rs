@@ -3,6 +3,7 @@
 use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Exchange, Report, Side};
+use crate::report::warnings::server_drops;
 
 /// Whether datagrams were requests.
 pub(super) fn asks(report: &Report) -> bool {
@@ -87,7 +88,9 @@ pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<Strin
                 // What is missing on the other side is more.
                 && schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
         });
+        // A server whose own buffer overflowed was a limit, too.
         cell.exchange.is_some()
+            && server_drops(cell) == 0
             && cell.warnings.iter().any(|warning| match warning.code.as_str() {
                 "behind_schedule" => missed,
                 code => GENERATOR.contains(&code),

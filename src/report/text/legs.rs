@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::ink::{GLUE, counted, glue, grouped};
 use super::notes::{NAMED, named};
 use super::rows::Figure;
+use super::table::UNKNOWN;
 use crate::report::document::{Cell, Host, Leg, Legs, Report};
 use crate::unit::show_nanos;
 
@@ -68,7 +69,10 @@ fn sum(legs: &Legs) -> String {
     let all = (total.mean_ns + step_ns / 2) / step_ns;
     let [lag_mean, system_call_mean, path_mean, socket_mean] =
         parts(means, step_ns, all).map(tenths);
-    let p99 = |leg: &Leg, bound_ns| Figure::of(leg.p99_ns, bound_ns).show();
+    let p99 = |leg: &Leg, bound_ns| {
+        let figure = Figure::of((leg.p99_ns, leg.limits(bound_ns).p99_ns));
+        figure.map_or_else(|| UNKNOWN.to_owned(), Figure::show)
+    };
     let known_within = match bound_ns {
         0 => String::new(),
         _ => format!("; path and sum within ±{}", show_nanos(*bound_ns)),
@@ -119,7 +123,8 @@ mod tests {
     fn leg(mean_ns: u64) -> Leg {
         let p99_ns = Some(mean_ns * 2);
         let (min_ns, p50_ns, p90_ns) = (Some(mean_ns / 2), Some(mean_ns), Some(mean_ns));
-        Leg { min_ns, mean_ns, p50_ns, p90_ns, p99_ns, p99_9_ns: p99_ns, max_ns: mean_ns * 3 }
+        let (p99_9_ns, max_ns, upper_limits) = (p99_ns, mean_ns * 3, None);
+        Leg { min_ns, mean_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, max_ns, upper_limits }
     }
 
     fn of(means: [u64; 4]) -> Legs {

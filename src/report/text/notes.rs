@@ -2,10 +2,10 @@
 
 use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
 use super::legs;
-use super::rows::{Figure, Sheet, add_stalls, distinct, loss};
-use super::table::{STALL_MARK, UNCUT_MARK};
+use super::rows::{Figure, INFINITE, Row, Sheet, add_stalls, distinct, loss};
+use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
 use super::{across, exchange, ledger};
-use crate::report::document::{Cell, Report};
+use crate::report::document::{Bounded, Cell, Latency, Report};
 use crate::report::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps};
 
@@ -36,6 +36,7 @@ pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String,
         ("clocks", across::clocks(report)),
         ("±", spread(sheet)),
         ("±", two_clocks(sheet)),
+        (INFINITE, infinite(sheet)),
         (UNCUT_MARK, uncut(sheet)),
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
@@ -68,6 +69,22 @@ fn auto(report: &Report) -> Option<String> {
         glue(&counted(choice.size, "byte")),
         tried.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
     ))
+}
+
+/// What the infinite percentiles are, and how slow the received datagrams were.
+fn infinite(sheet: &Sheet<'_>) -> Option<String> {
+    let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite()).collect();
+    let list = named(&rows, |row| {
+        let show = |of| row.received(of).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
+        let p50 = show(|latency| (latency.p50_ns, latency.limits().p50_ns));
+        let p99 = show(|latency| (latency.p99_ns, latency.limits().p99_ns));
+        glue(&format!("{} {p50}, {p99}", sheet.name(row)))
+    })?;
+    let what = match sheet.asks {
+        true => "requests without a reply, or never sent,",
+        false => "datagrams that were lost or never sent",
+    };
+    Some(format!("{what} count as infinitely slow; of all others p50 and p99: {list}"))
 }
 
 /// What the mark at a rate is.
@@ -104,9 +121,13 @@ fn in_socket(report: &Report) -> Option<String> {
         let Some((to, inside)) = cell.to_socket.as_ref().zip(cell.in_socket.as_ref()) else {
             continue;
         };
-        let [to_p50, to_p99, p50, p99] =
-            [(to, to.p50_ns), (to, to.p99_ns), (inside, inside.p50_ns), (inside, inside.p99_ns)]
-                .map(|(of, ns)| Figure::of(ns, of.bound_ns).show());
+        let show =
+            |figure: Bounded| Figure::of(figure).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
+        let of = |part: &Latency| {
+            let limits = part.limits();
+            [(part.p50_ns, limits.p50_ns), (part.p99_ns, limits.p99_ns)].map(show)
+        };
+        let ([to_p50, to_p99], [p50, p99]) = (of(to), of(inside));
         parts.push((
             &cell.id,
             format!("{p50} of it in the socket after {to_p50} to it (p99 {p99}, {to_p99})"),
@@ -154,7 +175,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     let without: Vec<_> = marked
         .iter()
         .map(|row| {
-            let max = row.max_outside_stalls().map_or_else(|| "–".to_owned(), Figure::show);
+            let max = row.max_outside_stalls().map_or_else(|| UNKNOWN.to_owned(), Figure::show);
             glue(&format!("{} {}", ink.paint(Tone::Quiet, &sheet.name(row)), max))
         })
         .collect();

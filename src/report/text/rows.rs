@@ -1,9 +1,14 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
 use super::exchange;
-use crate::report::document::{Cell, Latency, Report, Side, StallSum};
+use crate::report::document::{Bounded, Cell, Latency, Report, Side, StallSum, bounded};
+use crate::report::validity::missed_share;
 use crate::report::warnings::is_uncut;
-use crate::unit::show_nanos;
+use crate::report::with_loss::is_infinite;
+use crate::unit::{show_nanos, show_nanos_above};
+
+/// Stands for a percentile that falls among what was lost or never sent.
+pub(super) const INFINITE: &str = "∞";
 
 /// A row of the table.
 #[derive(Debug)]
@@ -163,7 +168,17 @@ impl Row<'_> {
 
     /// The largest of those shares over the trials.
     pub(super) fn worst_loss(&self) -> Option<f64> {
-        self.speed.iter().filter_map(|cell| loss(cell)).reduce(f64::max)
+        worst(&self.speed, loss)
+    }
+
+    /// The same share, and the largest, of the cells that latency is from.
+    pub(super) fn timing_loss(&self) -> Option<(f64, f64)> {
+        median(&self.timing, loss).zip(worst(&self.timing, loss))
+    }
+
+    /// Share of the schedule that was never sent, and the largest over the trials.
+    pub(super) fn missed(&self) -> Option<(f64, f64)> {
+        median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
     }
 
     /// Share of a core that the senders took.
@@ -176,19 +191,51 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A figure of the latency; `of` has none where it is withheld.
-    pub(super) fn latency(&self, of: fn(&Latency) -> Option<u64>) -> Option<Figure> {
-        self.figure(|latency| Some(Figure::of(of(latency), latency.bound_ns)))
+    /// A percentile of the latency and its upper limit; infinite, where more was lost or never sent
+    /// than it leaves.
+    pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
+        self.figure(|cell, latency| {
+            if is_infinite(cell, quantile) == Some(true) {
+                return Some(Figure::Infinite);
+            }
+            Figure::of(of(latency))
+        })
     }
 
-    /// Between the medians with what is withheld as nothing, and as all it can be.
-    fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
-        let by = |limit: fn(Figure) -> u64| {
-            let known = |cell: &Cell| Some(limit(of(cell.latency.as_ref()?)?) as f64);
-            median(&self.timing, known).map(|ns| ns.round() as u64)
+    /// Whether one of the percentiles that have a column is infinite.
+    pub(super) fn is_infinite(&self) -> bool {
+        let highest = self.percentile(0.999, |latency| bounded(Some(latency.max_ns), 0));
+        highest == Some(Figure::Infinite)
+    }
+
+    /// A percentile of what was received and its upper limit.
+    pub(super) fn received(&self, of: fn(&Latency) -> Bounded) -> Option<Figure> {
+        self.figure(|_, latency| Figure::of(of(latency)))
+    }
+
+    /// The maximum of what was received.
+    pub(super) fn max(&self) -> Option<Figure> {
+        self.figure(|_, latency| Figure::of(latency.max()))
+    }
+
+    /// The median over trials. Where some are withheld, between the medians with these as nothing
+    /// and as all they can be; then it is an upper limit.
+    fn figure(&self, of: impl Fn(&Cell, &Latency) -> Option<Figure>) -> Option<Figure> {
+        let by = |limit: fn(Figure, u64) -> f64| {
+            median(&self.timing, |cell| {
+                let latency = cell.latency.as_ref()?;
+                Some(limit(of(cell, latency)?, latency.bound_ns))
+            })
         };
-        let (low, high) = (by(Figure::least)?, by(Figure::most)?);
-        Some(if low == high { Figure::Known(high) } else { Figure::Below(high) })
+        let least = by(|figure, _| figure.ends().0)?;
+        let most = by(|figure, _| figure.ends().1)?;
+        Some(if most.is_infinite() {
+            Figure::Infinite
+        } else if least == most {
+            Figure::Known(most.round() as u64)
+        } else {
+            Figure::Below(by(Figure::upper_limit)?.ceil() as u64)
+        })
     }
 
     /// Whether a stall is within that latency.
@@ -200,46 +247,54 @@ impl Row<'_> {
 
     /// The maximum of what did not overlap a stall.
     pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
-        self.figure(|latency| {
+        self.figure(|_, latency| {
             let max_ns = match &latency.outside_stalls {
                 Some(outside) => outside.max_ns?,
                 None => latency.max_ns,
             };
-            Some(Figure::of(Some(max_ns), latency.bound_ns))
+            Figure::of(bounded(Some(max_ns), latency.bound_ns))
         })
     }
 }
 
-/// A latency in ns, or what it is below.
+/// A latency in ns, or its upper limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Figure {
     Known(u64),
     Below(u64),
+    /// It falls among what was lost or never sent.
+    Infinite,
 }
 
 impl Figure {
-    /// Withheld where it is absent or smaller than the bound.
-    pub(super) fn of(ns: Option<u64>, bound_ns: u64) -> Self {
-        ns.filter(|&ns| ns >= bound_ns).map_or(Self::Below(bound_ns), Self::Known)
+    /// `None` where neither the figure nor a limit is known.
+    pub(super) fn of((ns, limit_ns): Bounded) -> Option<Self> {
+        ns.map(Self::Known).or(limit_ns.map(Self::Below))
     }
 
-    fn least(self) -> u64 {
+    /// Between which ends it was measured: what is withheld may be nothing.
+    fn ends(self) -> (f64, f64) {
         match self {
-            Self::Known(ns) => ns,
-            Self::Below(_) => 0,
+            Self::Known(ns) => (ns as f64, ns as f64),
+            Self::Below(ns) => (0.0, ns as f64),
+            Self::Infinite => (f64::INFINITY, f64::INFINITY),
         }
     }
 
-    fn most(self) -> u64 {
-        let (Self::Known(ns) | Self::Below(ns)) = self;
-        ns
+    /// What the true value is at most, where figures are known within ± `bound_ns`.
+    fn upper_limit(self, bound_ns: u64) -> f64 {
+        match self {
+            Self::Known(ns) => ns.saturating_add(bound_ns) as f64,
+            figure => figure.ends().1,
+        }
     }
 
-    /// `8.54 µs`, or `<12.0 µs`.
+    /// `8.54 µs`, `<12.1 µs`, or `∞`.
     pub(super) fn show(self) -> String {
         match self {
             Self::Known(ns) => show_nanos(ns),
-            Self::Below(ns) => format!("<{}", show_nanos(ns)),
+            Self::Below(ns) => format!("<{}", show_nanos_above(ns)),
+            Self::Infinite => INFINITE.to_owned(),
         }
     }
 }
@@ -269,6 +324,11 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     let ledger = &cell.ledger;
     let lost = ledger.lost.filter(|_| ledger.sent > 0)?;
     Some(lost as f64 / ledger.sent as f64)
+}
+
+/// The largest over trials of what is known.
+fn worst(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
+    cells.iter().filter_map(|cell| of(cell)).reduce(f64::max)
 }
 
 fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {

@@ -4,6 +4,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, Tone, columns, counted, dotted, percent, wrap};
+use super::rows::INFINITE;
 use super::table::{GAP, UNKNOWN};
 use super::{NARROWEST, Style, doubts, head};
 use crate::report::document::{
@@ -58,7 +59,9 @@ fn result(found: &Found, ink: Ink, width: usize) -> Vec<String> {
     items
         .extend(found.high_pps.map(|high| format!("{} failed{}", rate(high), tried(found.failed))));
     let there = found.p99_ns.filter(|_| found.low_pps.is_some());
-    items.extend(there.map(|ns| format!("p99 {} there", show_nanos(ns))));
+    let at_low = found.curve.iter().find(|point| Some(point.rate_pps) == found.low_pps);
+    let loss = at_low.and_then(|point| point.loss);
+    items.extend(there.map(|ns| format!("p99 {} there", percentile(ns, 0.99, loss))));
     items.push(match found.limited_by {
         LimitedBy::Target => "limit: the target".to_owned(),
         LimitedBy::Generator => ink.paint(Tone::Doubt, "limit: the generator"),
@@ -142,10 +145,18 @@ fn row(point: &CurvePoint) -> [String; 6] {
         rate(point.rate_pps),
         known(point.delivered_pps.map(rate)),
         known(point.loss.map(percent)),
-        known(point.p50_ns.map(show_nanos)),
-        known(point.p99_ns.map(show_nanos)),
+        known(point.p50_ns.map(|ns| percentile(ns, 0.5, point.loss))),
+        known(point.p99_ns.map(|ns| percentile(ns, 0.99, point.loss))),
         format!("{}/{}", point.passed, point.trials),
     ]
+}
+
+/// A percentile of what was received; infinite, where it falls among what was lost.
+fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
+    match loss {
+        Some(loss) if loss > 1.0 - quantile => INFINITE.to_owned(),
+        _ => show_nanos(ns),
+    }
 }
 
 /// The report with the cells of trials that passed alone: what fails raises doubts by design.
@@ -246,7 +257,7 @@ mod tests {
              p99 170 µs there · limit: the target\n",
             "At 218.8 kpps goals held in 2 of 2 trials. 1 of 2 trials were disturbed",
             "delivered   lost      p50     p99  held\n",
-            "245.0 kpps  240.1 kpps  2.00%  83.2 µs  170 µs   0/2",
+            "245.0 kpps  240.1 kpps  2.00%  83.2 µs       ∞   0/2",
             "! workers stood still",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

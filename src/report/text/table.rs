@@ -1,14 +1,16 @@
 //! The table: columns, what they show, and which of them give way on a narrow terminal.
 
+mod figures;
 mod grid;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Ink, Tone, columns, percent, rate_asked};
-use super::rows::{Figure, Row, Sheet};
-use crate::report::document::Latency;
+use super::ink::{Ink, Tone, columns, rate_asked};
+use super::rows::{Figure, INFINITE, Row, Sheet};
+use crate::report::document::{Bounded, Latency};
 use crate::unit::show_pps;
 
+use figures::{cpu, draw_bar, gigabits, share};
 pub(super) use grid::grid;
 pub(in crate::report) use grid::{Grid, Title};
 
@@ -20,6 +22,9 @@ const BAR: (usize, usize) = (8, 16);
 
 /// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
 pub(super) const BAD_LOSS: f64 = 0.001;
+
+/// A schedule of which a larger share was missed is shown as bad. Arbitrary; as that of loss.
+const BAD_MISSED: f64 = BAD_LOSS;
 
 /// Stands for what is unknown.
 pub(super) const UNKNOWN: &str = "–";
@@ -42,7 +47,12 @@ enum Column {
     Bar,
     Bits,
     Loss,
+    Missed,
     Cpu,
+    /// Loss of the cells that latency is from, where those are others.
+    TimingLoss,
+    /// What those missed of their schedule.
+    TimingMissed,
     P50,
     P99,
     P999,
@@ -63,7 +73,8 @@ impl Column {
             Self::Spread => "±",
             Self::Bar => "",
             Self::Bits => "Gbit/s",
-            Self::Loss => "lost",
+            Self::Loss | Self::TimingLoss => "lost",
+            Self::Missed | Self::TimingMissed => "missed",
             Self::Cpu => "CPU tx/rx",
             Self::P50 => "p50",
             Self::P99 => "p99",
@@ -77,11 +88,13 @@ impl Column {
     }
 
     const fn is_latency(self) -> bool {
-        matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
+        let of_others = matches!(self, Self::TimingLoss | Self::TimingMissed);
+        of_others || matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
     }
 
     const fn is_speed(self) -> bool {
-        matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits | Self::Loss | Self::Cpu)
+        let share = matches!(self, Self::Loss | Self::Missed | Self::Cpu);
+        share || matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits)
     }
 
     /// What stands above it in this sheet.
@@ -162,6 +175,11 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
 /// The columns that this sheet has something for.
 fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
     let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
+    // Where a row joins two cells, its other loss is that of the one at `max`.
+    let lossy = |row: &Row<'_>| row.timing_loss().is_some_and(|(_, worst)| worst > 0.0);
+    let timing_loss = sheet.merged.is_some() && sheet.rows.iter().any(lossy);
+    let late = |row: &Row<'_>| row.missed().is_some_and(|(_, worst)| worst > BAD_MISSED);
+    let missed = sheet.rows.iter().any(late);
     [
         (Column::Size, true),
         (Column::Engine, engines),
@@ -172,7 +190,10 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
         (Column::Bar, sheet.rows.len() > 1),
         (Column::Bits, !sheet.asks),
         (Column::Loss, !sheet.one_ended),
+        (Column::Missed, missed && sheet.merged.is_none()),
         (Column::Cpu, true),
+        (Column::TimingLoss, timing_loss),
+        (Column::TimingMissed, missed && sheet.merged.is_some()),
         (Column::P50, !sheet.one_ended),
         (Column::P99, !sheet.one_ended),
         (Column::P999, !sheet.one_ended),
@@ -222,7 +243,11 @@ fn total(shown: &[Shown]) -> usize {
 fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
     let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
     let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
-    let latency = |of: fn(&Latency) -> Option<u64>| or_unknown(row.latency(of).map(Figure::show));
+    let show = |figure: Option<Figure>| match figure {
+        Some(Figure::Infinite) => ink.paint(Tone::Bad, INFINITE),
+        figure => or_unknown(figure.map(Figure::show)),
+    };
+    let percentile = |quantile, of: fn(&Latency) -> Bounded| show(row.percentile(quantile, of));
     match column {
         Column::Size => row.size.clone(),
         Column::Engine => row.engine.to_owned(),
@@ -237,66 +262,20 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
             spread.map_or_else(unknown, |text| ink.paint(Tone::Quiet, &text))
         }
         Column::Bits => or_unknown(row.bits().map(gigabits)),
-        Column::Loss => loss(row, ink).unwrap_or_else(unknown),
+        Column::Loss => share(row.loss().zip(row.worst_loss()), ink).unwrap_or_else(unknown),
+        Column::TimingLoss => share(row.timing_loss(), ink).unwrap_or_else(unknown),
+        Column::Missed | Column::TimingMissed => share(row.missed(), ink).unwrap_or_else(unknown),
         Column::Cpu => or_unknown(cpu(row)),
-        Column::P50 => latency(|latency| latency.p50_ns),
-        Column::P99 => latency(|latency| latency.p99_ns),
-        Column::P999 => latency(|latency| latency.p99_9_ns),
+        Column::P50 => percentile(0.5, |latency| (latency.p50_ns, latency.limits().p50_ns)),
+        Column::P99 => percentile(0.99, |latency| (latency.p99_ns, latency.limits().p99_ns)),
+        Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
         Column::Max => {
             let mark =
                 if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
-            latency(|latency| Some(latency.max_ns)) + &mark
+            show(row.max()) + &mark
         }
         Column::Bar => String::new(),
     }
-}
-
-fn loss(row: &Row<'_>, ink: Ink) -> Option<String> {
-    let (median, worst) = row.loss().zip(row.worst_loss())?;
-    Some(match worst {
-        0.0 => ink.paint(Tone::Good, "0"),
-        _ if worst > BAD_LOSS && median == 0.0 => {
-            ink.paint(Tone::Bad, &format!("≤{}", percent(worst)))
-        }
-        _ if median == 0.0 => format!("≤{}", percent(worst)),
-        _ if median > BAD_LOSS => ink.paint(Tone::Bad, &percent(median)),
-        _ => percent(median),
-    })
-}
-
-/// CPU time of senders and receivers in percent of a core.
-fn cpu(row: &Row<'_>) -> Option<String> {
-    let (tx, rx) = (row.tx_cpu(), row.rx_cpu());
-    let side = |share: Option<f64>| {
-        share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{:.0}", share * 100.0))
-    };
-    if row.asks() {
-        return tx.map(|_| format!("{}%", side(tx)));
-    }
-    tx.or(rx).map(|_| format!("{}/{}%", side(tx), side(rx)))
-}
-
-/// Billions of bits with three digits, as far as four decimals reach.
-fn gigabits(bits: f64) -> String {
-    match bits / 1e9 {
-        g if g >= 99.95 => format!("{g:.0}"),
-        g if g >= 9.995 => format!("{g:.1}"),
-        g if g >= 0.9995 => format!("{g:.2}"),
-        g if g >= 0.09995 => format!("{g:.3}"),
-        g if g >= 0.0001 => format!("{g:.4}"),
-        g if g > 0.0 => "<.0001".to_owned(),
-        _ => "0".to_owned(),
-    }
-}
-
-/// A bar of eighth blocks; whatever is not nothing shows.
-fn draw_bar(value: Option<f64>, highest: f64, width: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let Some(value) = value.filter(|&value| value > 0.0 && highest > 0.0) else {
-        return String::new();
-    };
-    let eighths = ((value / highest * 8.0 * width as f64).round() as usize).max(1);
-    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
 /// The line above the titles: which columns belong together, and what they are of.
@@ -356,25 +335,4 @@ fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
         format!("{way} from schedule at {rate}"),
         format!("from schedule at {rate}"),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_are_exact_to_an_eighth_and_never_invisible() {
-        assert_eq!(draw_bar(Some(8.0), 8.0, 8), "████████");
-        assert_eq!(draw_bar(Some(3.25), 8.0, 8), "███▎");
-        assert_eq!(draw_bar(Some(1e-9), 8.0, 8), "▏");
-        assert_eq!(draw_bar(Some(0.0), 8.0, 8), "");
-        assert_eq!(draw_bar(None, 0.0, 8), "");
-    }
-
-    #[test]
-    fn gigabits_fit_six_columns() {
-        let shown = [0.0, 1e3, 1.3e6, 1.39e8, 1.2e9, 13.9e9, 400e9].map(gigabits);
-        let expected = ["0", "<.0001", "0.0013", "0.139", "1.20", "13.9", "400"];
-        assert_eq!(shown, expected);
-    }
 }

@@ -1,5 +1,7 @@
 //! What the text says, to the letter.
 
+mod figures;
+
 use super::*;
 use crate::report::document::Clock;
 use crate::report::fixture;
@@ -75,29 +77,6 @@ fn a_run_without_ip_says_so() {
     let text = plain(&report, 200);
     assert!(text.starts_with("udperf 0.1.0 · bench · unix /tmp/a · engine plain"), "{text}");
     assert!(text.lines().nth(2).unwrap().ends_with("queues of 10 datagrams"), "{text}");
-}
-
-#[test]
-fn what_two_clocks_leave_open_is_not_printed() {
-    let mut report = fixture::report_of(vec![
-        fixture::cell("plain", 64, "max", 271e3),
-        fixture::cell("plain", 64, "50%", 135.5e3),
-    ]);
-    fixture::two_clocks(&mut report.cells[1], 12_000);
-    let text = plain(&report, 100);
-    let expected =
-        ["   64   271 kpps   0.139     0    100/93%  <12.0 µs  74.9 µs   258 µs   258 µs"];
-    assert_eq!(rows(&text), expected);
-    let note = "±         one-way latency is known within ±12.0 µs: the clocks of two hosts";
-    assert!(text.lines().any(|line| line == note), "{text}");
-    // Of two trials one is withheld: the median is below the mean of what both are at most.
-    let mut second = fixture::cell("plain", 64, "50%", 135.5e3);
-    second.trial = 1;
-    report.cells.push(second);
-    assert!(plain(&report, 100).contains("<10.3 µs"), "{}", plain(&report, 100));
-    fixture::two_clocks(&mut report.cells[1], 300_000);
-    fixture::two_clocks(&mut report.cells[2], 300_000);
-    assert_eq!(plain(&report, 100).matches("<300 µs").count(), 4);
 }
 
 #[test]
@@ -256,7 +235,7 @@ fn doubts_are_said_once() {
 What the numbers do not say
 ! this holds of all [all cells]
 ! this holds of some [5 of {all} cells]
-! this is about cell 0 [plain/64/max, 4 more cells]"
+! this is about cell 4 [worst: offload/64/max, 4 more cells]"
     );
     assert_eq!(part(&plain(&report, 100), "What"), expected);
     for cell in &mut report.cells {

@@ -15,12 +15,16 @@ pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
     let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
     let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+    let limit = match server_drops(cell) {
+        0 => "the generator was the limit, not the server",
+        _ => "the generator was too slow, and so was the server, whose own buffer overflowed",
+    };
     Some(warning(
         "generator_dropped",
         format!(
             "{dropped} replies ({} of the requests) found udperf's own socket buffer{held} full \
-             and count as timeouts: the generator was the limit, not the server; use more \
-             --threads, a larger --socket-buffer or a lower --rate",
+             and count as timeouts: {limit}; use more --threads, a larger --socket-buffer or a \
+             lower --rate",
             percent(dropped, exchange.requests)
         ),
     ))
@@ -33,6 +37,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     let busy = exchange.idle_ns * 100 < cell.elapsed_ns * cell.threads * IDLE_PERCENT;
     let kept_up =
         exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
+    let kept_up = kept_up && server_drops(cell) == 0;
     (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
         warning(
             "generator_limit",
@@ -104,18 +109,26 @@ pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
+/// Datagrams that found a receive buffer on this host full that is not ours: where the server is
+/// here as well, its own, as far as a counter of the whole network namespace can tell. 0 where the
+/// server is elsewhere, or nothing is known of it.
+pub(crate) fn server_drops(cell: &Cell) -> u64 {
+    let own = cell.exchange.as_ref().and_then(|exchange| exchange.own_drops);
+    let here = cell.ends.as_deref() == Some("together");
+    let known = cell.kernel.rcvbuf_errors.zip(own).filter(|_| here);
+    known.map_or(0, |(all, own)| all.saturating_sub(own))
+}
+
 /// Requests without a reply, and where they were lost as far as this host knows.
 pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
-    let known = cell.kernel.rcvbuf_errors.zip(exchange.own_drops);
-    // The counter is of the whole namespace, and what came back was not lost.
-    let silent = requests.saturating_sub(exchange.replies);
-    let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(silent);
-    let packets = known.map_or(0, |(all, own)| all.saturating_sub(own));
+    // What came back was not lost.
+    let packets = server_drops(cell);
+    let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let own = exchange.own_drops.unwrap_or(0);
     let here = cell.ends.as_deref() == Some("together");
-    let why = if here && at_server * 2 > *timeouts {
+    let why = if at_server * 2 > *timeouts {
         format!(
             "as many as {at_server} of them found a receive buffer on this host full that is not \
              ours, so the server's: it cannot take so many at once; lower the --rate, or \
@@ -132,7 +145,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         "nothing came back at all: check the address, the port, a firewall on the way, and \
          whether the server answers such requests"
             .to_owned()
-    } else if here && packets > 0 {
+    } else if packets > 0 {
         format!(
             "{packets} packets found a receive buffer on this host full that is not ours, so the \
              server's, and where it takes super-packets each of them held many; lower the --rate"

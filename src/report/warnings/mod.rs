@@ -45,16 +45,19 @@ mod ledger;
 mod listeners;
 mod path;
 mod places;
+mod severity;
 mod timing;
 
 use super::document::{Cell, Warning};
 use super::findings::cores_here;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub(crate) use exchange::server_drops;
 pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
 pub use path::over_loopback;
+pub(crate) use severity::severity;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
 use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};

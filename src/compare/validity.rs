@@ -1,0 +1,119 @@
+//! Sides that cannot be compared, because runs of theirs did not test what was asked.
+
+use super::document::{ComparedCell, InvalidSide, Verdict};
+use crate::report::document::{InvalidReason, Report};
+
+/// What is said of a figure of a cell that cannot be compared.
+const WHY: &str = "runs of this cell are invalid";
+
+/// Why a side cannot be compared: each reason once, with how many runs have it.
+pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
+    let mut found: Vec<InvalidSide> = Vec::new();
+    for report in reports.iter().filter(|report| report.ends_invalid(true)) {
+        let unnamed = report.invalid_because.is_empty().then(unnamed);
+        for reason in report.invalid_because.iter().chain(&unnamed) {
+            let same = |one: &&mut InvalidSide| one.code == reason.code && one.cell == reason.cell;
+            match found.iter_mut().find(same) {
+                Some(known) => known.runs += 1,
+                None => found.push(InvalidSide {
+                    side: side.to_owned(),
+                    cell: reason.cell.clone(),
+                    code: reason.code.clone(),
+                    message: reason.message.clone(),
+                    runs: 1,
+                    of: runs(reports, reason.cell.as_deref()),
+                }),
+            }
+        }
+    }
+    found
+}
+
+/// Of a document that says it is invalid, and not why.
+fn unnamed() -> InvalidReason {
+    InvalidReason {
+        code: "invalid".to_owned(),
+        message: "the document says so and gives no reason".to_owned(),
+        cell: None,
+        trial: None,
+    }
+}
+
+/// Runs of this cell; without one, documents.
+fn runs(reports: &[&Report], cell: Option<&str>) -> u64 {
+    let Some(id) = cell else { return reports.len() as u64 };
+    let cells = reports.iter().flat_map(|report| &report.cells);
+    cells.filter(|cell| cell.id == id).count() as u64
+}
+
+/// Takes the verdict from cells that are invalid on either side.
+pub(super) fn withhold(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
+    for cell in cells {
+        let is_of = |one: &InvalidSide| {
+            let id = if one.side == BASE { &cell.base_id } else { &cell.id };
+            one.cell.as_ref().is_none_or(|named| named == id)
+        };
+        if !invalid.iter().any(is_of) {
+            continue;
+        }
+        cell.verdict = Verdict::CannotCompare;
+        for judgement in &mut cell.metrics {
+            (judgement.verdict, judgement.why) = (Verdict::CannotCompare, WHY.to_owned());
+        }
+    }
+}
+
+/// The side that is compared with, in `InvalidSide::side`.
+pub(super) const BASE: &str = "base";
+
+/// The side that is judged.
+pub(super) const NEW: &str = "new";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{fixture, judge_validity};
+
+    /// Two cells, the second of which missed so much of its schedule.
+    fn report(missed: u64) -> Report {
+        let mut report = fixture::report_of(vec![
+            fixture::cell("plain", 64, "max", 100e3),
+            fixture::cell("plain", 64, "50%", 50e3),
+        ]);
+        let schedule = report.cells[1].schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (10_000, missed);
+        judge_validity(&mut report);
+        report
+    }
+
+    #[test]
+    fn a_side_is_invalid_where_one_of_its_runs_is() {
+        let runs = [report(0), report(500), report(700)];
+        let of = |at: &[usize]| {
+            let reports: Vec<&Report> = at.iter().map(|&at| &runs[at]).collect();
+            invalid(NEW, &reports)
+        };
+        assert_eq!(of(&[0, 0]), []);
+        let found = of(&[0, 1, 2]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].code.as_str(), found[0].runs, found[0].of), ("schedule_missed", 2, 3));
+        assert_eq!(found[0].cell.as_deref(), Some("plain/64/50%"));
+        // It says so of itself.
+        let mut told = report(0);
+        told.valid = false;
+        assert_eq!(invalid(BASE, &[&told])[0].code, "invalid");
+    }
+
+    #[test]
+    fn only_invalid_cells_lose_their_verdict() {
+        let mut cells = super::super::fixture::comparison().cells;
+        withhold(&mut cells, &invalid(NEW, &[&report(500)]));
+        let verdicts: Vec<_> = cells.iter().map(|cell| cell.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Worse, Verdict::CannotCompare]);
+        let judged = cells[1].metrics.iter().all(|one| one.verdict == Verdict::CannotCompare);
+        assert!(judged && cells[0].metrics[0].verdict == Verdict::Worse);
+        let whole = InvalidSide { cell: None, ..invalid(NEW, &[&report(500)])[0].clone() };
+        withhold(&mut cells, &[whole]);
+        assert!(cells.iter().all(|cell| cell.verdict == Verdict::CannotCompare));
+    }
+}

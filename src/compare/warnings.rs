@@ -1,0 +1,113 @@
+//! What makes a comparison unfit to trust.
+
+use super::build::Facts;
+use super::document::Difference;
+use super::pairs::Paired;
+use crate::report::document::{Cell, Warning};
+
+/// What was found out on the way.
+#[derive(Debug)]
+pub(super) struct Doubts {
+    /// Runs of the side and cell that has the fewest.
+    pub(super) fewest: usize,
+    /// Runs a side that a verdict takes.
+    pub(super) needed: usize,
+    pub(super) interleaved: bool,
+    /// Of how many figures the noise is known, and of how many there are.
+    pub(super) noise_known: (usize, usize),
+    /// Metrics that could not be compared at all, and why.
+    pub(super) left_out: Vec<(&'static str, &'static str)>,
+}
+
+/// What makes a comparison unfit to trust.
+pub(super) fn warnings(
+    facts: &Facts<'_>,
+    paired: &Paired<'_>,
+    differences: &[Difference],
+    doubts: Doubts,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String| {
+        warnings.push(Warning { code: code.to_owned(), message });
+    };
+    let differs = |name: &str| differences.iter().any(|found| found.what == name);
+    let Doubts { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } = doubts;
+    if fewest < needed && !paired.both.is_empty() {
+        let message = format!(
+            "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
+             with --trials {needed} or more"
+        );
+        warn("too_few_runs", message);
+    }
+    if !interleaved && fewest >= needed {
+        let message = "all runs of the one were made before those of the other, so whatever \
+                       changed in between counts as the effect; udperf ab takes turns";
+        warn("not_interleaved", message.to_owned());
+    }
+    if with_noise < all && fewest >= needed {
+        let of = if with_noise == 0 {
+            "".to_owned()
+        } else {
+            format!(" of {} of {all} figures", all - with_noise)
+        };
+        let message = format!(
+            "what this machine makes of runs that are all alike is not known{of}, so only the \
+             tolerance counts there; udperf ab without --a and --b learns it"
+        );
+        warn("noise_unknown", message);
+    }
+    for (metric, side) in left_out {
+        warn("left_out", format!("{metric} is not compared: it is known of {side} alone"));
+    }
+    if !paired.only_base.is_empty() {
+        let message = "cells of the base are missing in the new runs, which leaves the whole \
+                       undecided; measure them, too";
+        warn("missing_cells", message.to_owned());
+    }
+    if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
+        let message = "the two are of different machines, which may be all that differs";
+        warn("two_machines", message.to_owned());
+    }
+    if differs("tool.profile") {
+        let message = "one of the two was built without optimisation; build both alike";
+        warn("debug_build", message.to_owned());
+    }
+    let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
+    if twice > 0 {
+        warn("same_runs", format!("{twice} of the runs are on both sides"));
+    }
+    for (code, cells) in new_warnings(paired) {
+        let ids = cells.join(", ");
+        warn("new_warning", format!("{code} is said of the new runs alone, of {ids}"));
+    }
+    if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
+        warn("uneven", "the last round was not finished".to_owned());
+    }
+    warnings
+}
+
+/// Warnings of most new runs of a cell and of no run of the base, with the cells.
+fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
+    for (base, new) in &paired.both {
+        let mut codes: Vec<&str> = new
+            .runs
+            .iter()
+            .flat_map(|cell| cell.warnings.iter().map(|warning| warning.code.as_str()))
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        for code in codes {
+            let count = new.runs.iter().filter(|cell| has(cell, code)).count();
+            if count * 2 <= new.runs.len() || base.runs.iter().any(|cell| has(cell, code)) {
+                continue;
+            }
+            match found.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, cells)) => cells.push(new.id),
+                None => found.push((code, vec![new.id])),
+            }
+        }
+    }
+    found
+}

@@ -108,12 +108,14 @@ pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
-    let known = cell.kernel.rcvbuf_errors.zip(exchange.own_drops);
-    // The counter is of the whole namespace, and what came back was not lost.
-    let silent = requests.saturating_sub(exchange.replies);
-    let at_server = known.map_or(0, |(all, own)| all.saturating_sub(own)).min(silent);
-    let packets = known.map_or(0, |(all, own)| all.saturating_sub(own));
     let own = exchange.own_drops.unwrap_or(0);
+    // The counter is of the whole namespace: others may have lost as many as reached sockets there
+    // beside our requests and their replies. And what came back was not lost.
+    let known = exchange.own_drops.and(cell.kernel.rcvbuf_errors).unwrap_or(0);
+    let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(known);
+    let others = reached.saturating_sub(requests.saturating_add(exchange.replies + own));
+    let packets = known.saturating_sub(own).saturating_sub(others);
+    let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let here = cell.ends.as_deref() == Some("together");
     let why = if here && at_server * 2 > *timeouts {
         format!(

@@ -250,17 +250,19 @@ impl Harvest {
     /// What the kernels at both ends counted.
     #[must_use]
     pub fn kernels(&self) -> Kernels {
-        let server = self.exchange.map(|_| Server { receive_buffer: self.drops_of_server() });
+        let server =
+            self.exchange.map(|asked| Server { receive_buffer: self.drops_of_server(&asked) });
         Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends, server }
     }
 
     /// Of requests to a server in this network namespace: drops at receive buffers there that may
     /// be the server's. Whatever others received or had dropped beside our requests and their
     /// replies, they may have had dropped.
-    fn drops_of_server(&self) -> Option<u64> {
+    fn drops_of_server(&self, asked: &Exchange) -> Option<u64> {
         let udp = self.kernel.udp.filter(|_| self.ends == Ends::Together && !self.one_ended)?;
         let here = self.kernel.sockets.unwrap_or(0);
-        let ours = self.tx.sent.saturating_add(self.rx.arrived).saturating_add(here);
+        let replies = self.rx.arrived + asked.continued + asked.stale;
+        let ours = self.tx.sent.saturating_add(replies).saturating_add(here);
         let others = udp.in_datagrams.saturating_add(udp.rcvbuf_errors).saturating_sub(ours);
         Some(udp.rcvbuf_errors.saturating_sub(here).saturating_sub(others))
     }

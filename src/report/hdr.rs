@@ -60,9 +60,13 @@ fn known_within(report: &Report) -> String {
 
 /// The histogram of a latency.
 pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
-    let damaged = |reason: String| FaceError::Histogram { cell: cell.id.clone(), reason };
-    let bytes = STANDARD.decode(&latency.histogram).map_err(|error| damaged(error.to_string()))?;
-    read_histogram(&bytes).map_err(|error| damaged(error.to_string()))
+    read(latency).map_err(|reason| FaceError::Histogram { cell: cell.id.clone(), reason })
+}
+
+/// The same; why it cannot be read, where it cannot.
+pub(crate) fn read(latency: &Latency) -> Result<Histogram<u64>, String> {
+    let bytes = STANDARD.decode(&latency.histogram).map_err(|error| error.to_string())?;
+    read_histogram(&bytes).map_err(|error| error.to_string())
 }
 
 /// The id without what would end a tag.

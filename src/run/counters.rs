@@ -10,8 +10,8 @@ use crate::net::enter_netns;
 use crate::sys::{self, Link};
 use crate::unit::Nanos;
 
-/// Between two probes of address resolution: `retrans_time_ms` of neighbours, 1 s by default (arp(7),
-/// RFC 4861 section 10).
+/// Between two probes of address resolution: `retrans_time_ms` of neighbours, 1 s by default
+/// (arp(7), RFC 4861 section 10).
 const PROBE_EVERY_NS: u64 = 1_000_000_000;
 
 /// What was read when a phase began.

@@ -1,13 +1,8 @@
 //! What of a failure a disturbance explains: the rest is the target's, however disturbed the trial
 //! was.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram;
-
-use crate::measure::read_histogram;
-use crate::report::Condition;
 use crate::report::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
+use crate::report::{Condition, hdr};
 
 /// Figures that can be told from what a disturbance made of them, latency left out: names of
 /// `report::metric`.
@@ -138,7 +133,7 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
     // Whatever those in stalls are: of the rest, at least so many of a share are no slower than
     // they would be if those were the slowest of all.
     let all = (count + overlapped).max(1) as f64;
-    let histogram = decode(latency);
+    let histogram = hdr::read(latency).ok();
     let bound_ns = latency.bound_ns;
     let at_least = |share: f64, of: u64| -> Bounded {
         let quantile = (share * of as f64).ceil() / all;
@@ -166,12 +161,6 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
     let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(latency.max_ns));
     latency.mean_ns = latency.mean_ns.min((rest / u128::from(count.max(1))) as u64);
     latency.max_ns = latency.max_ns.min(max_ns.unwrap_or(u64::MAX));
-}
-
-/// All of a latency; `None` where the document does not have it.
-fn decode(latency: &Latency) -> Option<Histogram<u64>> {
-    let bytes = STANDARD.decode(&latency.histogram).ok()?;
-    read_histogram(&bytes).ok()
 }
 
 #[cfg(test)]

@@ -224,8 +224,8 @@ impl Missing {
         }
     }
 
-    /// Charges so many drops at receive buffers that are not ours, and so the server's or others'. A
-    /// super-packet that was dropped whole is counted as one: each drop is taken for one datagram,
+    /// Charges so many drops at receive buffers that are not ours, and so the server's or others'.
+    /// A super-packet dropped whole is counted as one: each drop is taken for one datagram,
     /// and there may have been more.
     fn charge_at_server(&mut self, drops: u64) -> u64 {
         let place = LossPlace::ReceiveBuffer;
@@ -293,8 +293,9 @@ fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
 }
 
 /// What the IP layer of the sender discarded beyond what it refused. A send that fails is counted
-/// there, too: without a route, without room in the socket's buffer or in a queue, or by a firewall.
-/// Of those that a batch call kept to itself, `SndbufErrors` has the ones for want of room.
+/// there, too: without a route, without room in the socket's buffer or in a queue, or where a
+/// firewall forbids it. Of those that a batch call kept to itself, `SndbufErrors` has the ones for
+/// want of room.
 fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
     let ip = sender.ip?;
     let Refused { would_block, no_buffers, unreachable, too_big, other } = tx.refused;

@@ -21,7 +21,7 @@ impl Inbox {
     }
 
     /// Receives what there is, by one call. The socket is only known to be empty when a call finds
-    /// nothing: recvmmsg(2) also returns fewer messages than asked for where an error interrupts it,
+    /// nothing: recvmmsg(2) also returns fewer messages than asked for where an error ends it,
     /// keeps that error for the next call, and leaves the rest in the queue. An edge-triggered
     /// epoll(7) reports those again only with the next datagram.
     #[inline]

@@ -113,20 +113,24 @@ pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 /// here as well, its own, as far as a counter of the whole network namespace can tell. 0 where the
 /// server is elsewhere, or nothing is known of it.
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
-    let own = cell.exchange.as_ref().and_then(|exchange| exchange.own_drops);
     let here = cell.ends.as_deref() == Some("together");
-    let known = cell.kernel.rcvbuf_errors.zip(own).filter(|_| here);
-    known.map_or(0, |(all, own)| all.saturating_sub(own))
+    let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
+    let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
+    // The counter is of the whole namespace: others may have lost as many as reached sockets there
+    // beside our requests and their replies.
+    let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
+    let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
+    all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
 }
 
 /// Requests without a reply, and where they were lost as far as this host knows.
 pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
+    let own = exchange.own_drops.unwrap_or(0);
     // What came back was not lost.
     let packets = server_drops(cell);
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
-    let own = exchange.own_drops.unwrap_or(0);
     let here = cell.ends.as_deref() == Some("together");
     let why = if at_server * 2 > *timeouts {
         format!(

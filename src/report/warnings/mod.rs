@@ -10,6 +10,7 @@
 //! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
 //! | `other_traffic` | others sent, or sent to us, meanwhile |
 //! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
+//! | `neighbour_unresolved`, `reassembly_loss` | datagrams that never left, or came in part |
 //! | `buffer_not_granted` | a socket buffer is smaller than asked for |
 //! | `refused_would_block`, `refused_no_buffers` | a full buffer or queue kept datagrams back |
 //! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |

@@ -13,6 +13,9 @@ use crate::unit::{show_nanos, show_pps};
 /// lag starts to show in the latency of a quiet host.
 const LATE_NS: u64 = 50_000;
 
+/// The highest percentile that has a column.
+const HIGHEST: f64 = 0.999;
+
 /// How many cells a note names before it only counts them; arbitrary, about two lines.
 pub(super) const NAMED: usize = 4;
 
@@ -73,7 +76,7 @@ fn auto(report: &Report) -> Option<String> {
 
 /// What the infinite percentiles are, and how slow the received datagrams were.
 fn infinite(sheet: &Sheet<'_>) -> Option<String> {
-    let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite()).collect();
+    let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite(HIGHEST)).collect();
     let list = named(&rows, |row| {
         let show = |of| row.received(of).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
         let p50 = show(|latency| (latency.p50_ns, latency.limits().p50_ns));

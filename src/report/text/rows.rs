@@ -191,47 +191,41 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A percentile of the latency and its upper limit; infinite, where more was lost or never sent
-    /// than it leaves.
+    /// A percentile of the latency and its upper limit; infinite, where in half of the trials or
+    /// more it falls among what was lost or never sent.
     pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
-        self.figure(|cell, latency| {
-            if is_infinite(cell, quantile) == Some(true) {
-                return Some(Figure::Infinite);
-            }
-            Figure::of(of(latency))
-        })
+        if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
 
-    /// Whether one of the percentiles that have a column is infinite.
-    pub(super) fn is_infinite(&self) -> bool {
-        let highest = self.percentile(0.999, |latency| bounded(Some(latency.max_ns), 0));
-        highest == Some(Figure::Infinite)
+    /// Whether this percentile is infinite.
+    pub(super) fn is_infinite(&self, quantile: f64) -> bool {
+        let infinite =
+            |cell: &Cell| is_infinite(cell, quantile).map(|yes| f64::from(u8::from(yes)));
+        median(&self.timing, infinite).is_some_and(|share| share > 0.0)
     }
 
     /// A percentile of what was received and its upper limit.
     pub(super) fn received(&self, of: fn(&Latency) -> Bounded) -> Option<Figure> {
-        self.figure(|_, latency| Figure::of(of(latency)))
+        self.figure(|latency| Figure::of(of(latency)))
     }
 
     /// The maximum of what was received.
     pub(super) fn max(&self) -> Option<Figure> {
-        self.figure(|_, latency| Figure::of(latency.max()))
+        self.figure(|latency| Figure::of(latency.max()))
     }
 
     /// The median over trials. Where some are withheld, between the medians with these as nothing
     /// and as all they can be; then it is an upper limit.
-    fn figure(&self, of: impl Fn(&Cell, &Latency) -> Option<Figure>) -> Option<Figure> {
+    fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
         let by = |limit: fn(Figure, u64) -> f64| {
             median(&self.timing, |cell| {
                 let latency = cell.latency.as_ref()?;
-                Some(limit(of(cell, latency)?, latency.bound_ns))
+                Some(limit(of(latency)?, latency.bound_ns))
             })
         };
         let least = by(|figure, _| figure.ends().0)?;
         let most = by(|figure, _| figure.ends().1)?;
-        Some(if most.is_infinite() {
-            Figure::Infinite
-        } else if least == most {
+        Some(if least == most {
             Figure::Known(most.round() as u64)
         } else {
             Figure::Below(by(Figure::upper_limit)?.ceil() as u64)
@@ -247,7 +241,7 @@ impl Row<'_> {
 
     /// The maximum of what did not overlap a stall.
     pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
-        self.figure(|_, latency| {
+        self.figure(|latency| {
             let max_ns = match &latency.outside_stalls {
                 Some(outside) => outside.max_ns?,
                 None => latency.max_ns,

@@ -62,6 +62,16 @@ fn a_percentile_among_lost_datagrams_is_infinite_and_its_loss_stands_beside_it()
     let expected =
         ["   64   271 kpps   0.139     0    100/93%  0.30%  8.54 µs  74.9 µs        ∞   258 µs"];
     assert_eq!(rows(&plain(&report, 100)), expected);
+    // Of three trials it takes two.
+    let mut trials = report.clone();
+    for trial in [1, 2] {
+        let mut cell = report.cells[1].clone();
+        cell.trial = trial;
+        fixture::lose(&mut cell, if trial == 1 { 2_000 } else { 200 });
+        trials.cells.push(cell);
+    }
+    let text = plain(&trials, 120);
+    assert!(text.contains("  0.30%  8.54 µs  74.9 µs        ∞   258 µs"), "{text}");
     // Without loss at a rate there is no such column.
     fixture::lose(&mut report.cells[1], 0);
     assert!(!plain(&report, 100).contains('∞'));

@@ -332,14 +332,13 @@ impl Probe {
         }
     }
 
-    /// The senders' window is over: what comes from now on does not count for the rate. True the
+    /// The senders' window is over: what was due in it and comes from now on is its tail. True the
     /// first time.
     pub fn close_window(&mut self) -> bool {
         let closes = !self.window_closed;
         if closes {
             self.window_closed = true;
-            self.tally.in_window = self.tally.received;
-            self.tally.bytes_in_window = self.tally.bytes;
+            self.tally.read_in_window = self.tally.received;
             self.tally.syscalls_in_window = self.tally.syscalls;
         }
         closes
@@ -357,7 +356,7 @@ impl Probe {
         drained: bool,
         dropped: impl FnOnce() -> u64,
     ) -> bool {
-        let (sent, end) = (control.sent_to(worker), control.window_end());
+        let (sent, end) = (control.sent_to(worker), control.senders_ended());
         if !drained {
             return before > end + DRAIN_MOST;
         }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use mio::Interest;
 
+use super::bounds::SenderBounds;
 use super::control::Control;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
@@ -219,6 +220,7 @@ pub(crate) fn receive_phases<R: Rx>(
         rx.restart();
         waiter.restart();
         probe.set_bias(phase.control.bias());
+        probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         // One that was stopped before it began is over for whoever counts from now on.
         job.epoch = sleep_until_eve(phase.epoch, &phase.control);

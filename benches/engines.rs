@@ -102,7 +102,7 @@ impl Contest {
         }
         let harvest = &outcome.measured.first().ok_or("nothing was measured")?.harvest;
         assert_eq!(harvest.ledger().unaccounted, 0);
-        Ok(harvest.rx.in_window as f64 / harvest.elapsed.as_secs_f64())
+        Ok(harvest.rx.received as f64 / harvest.elapsed.as_secs_f64())
     }
 
     /// Datagrams a second that the bare loop delivers.

@@ -119,7 +119,7 @@ impl Contest {
         let harvest = ask(at, core, size, time, engine, outstanding)?;
         Ok(match self {
             Self::RoundTrip => harvest.latency.from_schedule.quantile_ns(0.5).unwrap_or(0) as f64,
-            _ => harvest.rx.in_window as f64 / harvest.elapsed.as_secs_f64(),
+            _ => harvest.rx.received as f64 / harvest.elapsed.as_secs_f64(),
         })
     }
 

@@ -12,7 +12,9 @@ use udperf::clock::{Clock, ManualClock};
 use udperf::net::Waiter;
 use udperf::net::engine::{Pull, Push, Rx, Tx};
 use udperf::plan::{Limit, Load, Machine, Pinning, Plan, Scenario, TxShare, WaitKind};
-use udperf::run::{Control, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{
+    Control, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, SenderBounds, receive, send,
+};
 use udperf::sys::SendError;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header, decode_lag, decode_own};
@@ -114,6 +116,14 @@ proptest! {
         prop_assert_eq!(job.tally.refused.total(), tx.refusals);
         prop_assert_eq!(job.tally.bytes, 32 * count);
         prop_assert!(!job.stuck);
+        // Each slot that came up was sent, refused or missed: none is gone otherwise.
+        if let Some(scheduled) = job.pace.scheduled() {
+            let slots: std::collections::BTreeSet<_> = tx.left.iter().map(|l| l.1.intended_ns).collect();
+            prop_assert_eq!(slots.len() as u64, count, "each has a slot of its own");
+            prop_assert!(slots.iter().all(|ns| *ns <= scheduled.latest().0));
+            let skipped = scheduled.latest().0 / 1_000 + 1 - count;
+            prop_assert_eq!(skipped, tx.refusals + scheduled.missed());
+        }
         // Each flow counts from 0 without a gap.
         for flow in 0..usize::from(streams) {
             let numbers: Vec<_> = tx.left.iter().filter(|l| l.0 == flow).map(|l| l.1.sequence).collect();
@@ -221,8 +231,8 @@ proptest! {
                 0 => { payload[0] ^= 0xFF; foreign += 1; }
                 1 => { payload.truncate(9); foreign += 1; }
                 2 => { payload.push(0); corrupt += 1; }
-                3 => { payload[2] = 0x7F; corrupt += 1; }
-                4 => { payload[10] = 0x7F; corrupt += 1; }
+                3 => { payload[2] ^= 0x40; corrupt += 1; }
+                4 => { payload[10 + sequence as usize % 6] ^= 1; corrupt += 1; }
                 5 => { payload[1] = (TAG - 1) as u8; late += 1; }
                 _ => duplicate += u64::from(!seen.insert((flow, sequence))),
             }
@@ -243,11 +253,86 @@ proptest! {
 }
 
 #[test]
-fn the_window_of_the_rate_closes_with_the_senders() {
+fn what_is_read_behind_the_window_is_its_tail() {
     // The first pull is at moment 0, within the senders' window of 1 ns; all others come after it.
     let probe = run_receive((0..50).map(|sequence| datagram(0, sequence)).collect(), 1, 4, 50);
-    assert_eq!((probe.tally.received, probe.tally.in_window), (50, 4));
+    assert_eq!((probe.tally.received, probe.tally.read_in_window), (50, 4));
     // So are its calls.
     assert_eq!(probe.tally.syscalls_in_window, 1);
     assert!(probe.tally.syscalls >= 13, "{}", probe.tally.syscalls);
+}
+
+/// One second into a phase: what a probe makes of these numbers of one flow, of which the sender
+/// has sent `sent` in all, within `bounds`.
+fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> Probe {
+    let now = Nanos::from_millis(1_000);
+    let mut probe = Probe::new(0, 1, SIZE);
+    bounds.into_iter().for_each(|bounds| probe.set_bounds(bounds));
+    probe.start(TAG, false, Nanos::ZERO);
+    for &sequence in numbers {
+        let mut payload = vec![0; 32];
+        let intended_ns = now.0 - 1_000;
+        wire::encode(Header { tag: TAG, flow: 0, sequence, intended_ns }, &mut payload);
+        probe.pulled(&Pull { datagrams: 1, packets: 1, ..Pull::default() }, now, Nanos::ZERO);
+        probe.datagram(&payload, now, None);
+        probe.pull_ends();
+    }
+    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    control.sender_done(0, now, sent);
+    probe.finish(&control, 0);
+    let tally = &probe.tally;
+    assert_eq!(tally.arrived, tally.received + tally.duplicate + tally.late + tally.corrupt);
+    assert_eq!(probe.latency.from_schedule.count(), tally.received);
+    assert_eq!(probe.received_by_flow(), [tally.received]);
+    probe
+}
+
+/// Received, repeated, corrupt, and out of order or late.
+fn counts(probe: &Probe) -> [u64; 4] {
+    let tally = &probe.tally;
+    [tally.received, tally.duplicate, tally.corrupt, tally.reordered + tally.late]
+}
+
+#[test]
+fn a_number_far_ahead_is_believed_once_a_later_one_confirms_it() {
+    let far = 1 << 20;
+    let of = |numbers: &[u64], sent| counts(&probe_numbers(numbers, sent, None));
+    assert_eq!(of(&[0, 1, 2, far, 3, 4, 5], 6), [6, 0, 1, 0], "the flow goes on before it");
+    assert_eq!(of(&[0, 1, 2, far, far + 1, far + 2], far + 3), [6, 0, 0, 0], "and behind it");
+    assert_eq!(of(&[0, 1, 3, far, 2, far + 5], far + 6), [6, 0, 0, 1], "2 says nothing of it");
+    assert_eq!(of(&[0, 1, 2, far], far + 1), [4, 0, 0, 0], "the last one that was sent");
+    assert_eq!(of(&[0, 1, 2, far], far), [3, 0, 1, 0], "more than were sent");
+    assert_eq!(of(&[0, far, far, 1, 2], 3), [3, 0, 2, 0]);
+    assert_eq!(of(&[0, far, far, far + 1], far + 2), [3, 1, 0, 0]);
+    assert_eq!(of(&[0, far, 5 * far, 1], 2), [2, 0, 2, 0], "one far ahead confirms no other");
+    assert_eq!(of(&[0, far, 5 * far, 5 * far + 1], 5 * far + 2), [3, 0, 1, 0]);
+}
+
+#[test]
+fn a_number_that_no_sender_can_have_reached_is_corrupt() {
+    let rate = PacketRate::from_pps(200.0).unwrap();
+    let within = |limit, load| Some(SenderBounds::new(limit, load));
+    let count = within(Limit::Count(10), Load::FlatOut);
+    assert_eq!(counts(&probe_numbers(&[0, 10, 1, 9], 10, count)), [3, 0, 1, 0]);
+    // 200 are due within a second.
+    let paced = within(Limit::Time(Nanos::from_millis(3_000)), Load::Even(rate));
+    assert_eq!(counts(&probe_numbers(&[0, 199, 600, 1], 600, paced)), [3, 0, 1, 1]);
+    // None is due after the end.
+    let ended = within(Limit::Time(Nanos::from_millis(900)), Load::Even(rate));
+    assert_eq!(counts(&probe_numbers(&[0, 1], 180, ended)), [0, 0, 2, 0]);
+    // Faster than any sender.
+    assert_eq!(counts(&probe_numbers(&[0, 1 << 40, (1 << 40) + 1, 1], 2, None)), [2, 0, 2, 0]);
+}
+
+#[test]
+fn bytes_that_are_all_ones_continue_no_row() {
+    let mut probe = Probe::new(0, 1, SIZE);
+    probe.start(TAG, false, Nanos::ZERO);
+    for payload in [datagram(0, 0), datagram(0, 1)] {
+        probe.datagram(&payload, Nanos(5), None);
+    }
+    probe.pull_ends();
+    probe.datagram(&[0xFF; 32], Nanos(5), None);
+    probe.pull_ends();
+    assert_eq!((probe.tally.received, probe.tally.foreign), (2, 1));
 }

@@ -15,6 +15,10 @@ use common::signals::ended_by;
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
 use tempfile::TempDir;
+use udperf::net::engine::{BatchTx, Tx};
+use udperf::net::{Unix, UnixName};
+use udperf::sys::SendError;
+use udperf::unit::PayloadSize;
 
 /// Engines that this host has without UDP's offload.
 fn engines() -> String {
@@ -301,4 +305,29 @@ fn offload_and_a_sink_that_is_not_there_are_told() {
     assert!(stderr(&output).contains("AF_UNIX has no super-packets"), "{}", stderr(&output));
     drop(sink.document());
     assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn what_leaves_and_what_is_refused_is_no_more_than_was_pushed() {
+    // AF_UNIX tells no reason, and a full queue lasts: nobody reads this one.
+    let name = UnixName::new(&format!("@udperf-refused-{}", std::process::id()));
+    let (_receiver, _file) = Unix::bind(&name, 65_536).unwrap();
+    let sender = Unix::connect(&name, 65_536).unwrap();
+    let size = PayloadSize::Fixed(64);
+    let mut tx = BatchTx::new(vec![sender.socket], None, size, Some(7), |_| {});
+    let (mut sent, mut between) = (0, false);
+    // More than any queue holds (net.unix.max_dgram_qlen).
+    for _ in 0..100_000 {
+        tx.lease(7);
+        let push = tx.push(0, sent as u64, 7);
+        sent += push.sent;
+        assert!(push.sent + push.refused <= 7 && push.refused <= 1, "{push:?}");
+        between |= push.sent > 0 && push.refused > 0;
+        if push.sent == 0 {
+            assert_eq!((push.refused, push.error), (1, Some(SendError::WouldBlock)));
+            break;
+        }
+    }
+    // The queue's length is a power of two, or that and one: no multiple of seven.
+    assert!(between, "a push met the end of the queue: {sent}");
 }

@@ -5,7 +5,8 @@
 //! replies  = matched + duplicate + late + continued + stale + unmatched
 //! ```
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::unit::Nanos;
 
@@ -17,8 +18,18 @@ const CODES: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Codes {
     seen: [(u16, u64); CODES],
+    #[serde(deserialize_with = "at_most_all")]
     used: usize,
     others: u64,
+}
+
+/// How many codes are told apart, as a peer says: more than there is room for is refused.
+fn at_most_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let used = usize::deserialize(deserializer)?;
+    if used > CODES {
+        return Err(D::Error::custom("more error codes than there is room for"));
+    }
+    Ok(used)
 }
 
 impl Codes {
@@ -30,19 +41,19 @@ impl Codes {
 
     fn add(&mut self, code: u16, times: u64) {
         match self.seen[..self.used].iter_mut().find(|(seen, _)| *seen == code) {
-            Some((_, count)) => *count += times,
+            Some((_, count)) => *count = count.saturating_add(times),
             None if self.used < CODES => {
                 self.seen[self.used] = (code, times);
                 self.used += 1;
             }
-            None => self.others += times,
+            None => self.others = self.others.saturating_add(times),
         }
     }
 
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         other.iter().for_each(|(code, times)| self.add(code, times));
-        self.others += other.others;
+        self.others = self.others.saturating_add(other.others);
     }
 
     /// Each code and how often it came, in order of first appearance.
@@ -59,7 +70,7 @@ impl Codes {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.iter().map(|(_, times)| times).sum::<u64>() + self.others
+        self.iter().fold(self.others, |sum, (_, times)| sum.saturating_add(times))
     }
 }
 
@@ -93,17 +104,17 @@ pub struct Exchange {
 impl Exchange {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.timeouts += other.timeouts;
-        self.given_up += other.given_up;
-        self.continued += other.continued;
-        self.stale += other.stale;
+        self.timeouts = self.timeouts.saturating_add(other.timeouts);
+        self.given_up = self.given_up.saturating_add(other.given_up);
+        self.continued = self.continued.saturating_add(other.continued);
+        self.stale = self.stale.saturating_add(other.stale);
         self.errors.merge(&other.errors);
-        self.unreachable += other.unreachable;
-        self.in_flight_max += other.in_flight_max;
+        self.unreachable = self.unreachable.saturating_add(other.unreachable);
+        self.in_flight_max = self.in_flight_max.saturating_add(other.in_flight_max);
         self.room = self.room.saturating_add(other.room);
         self.idle += other.idle;
         self.own_drops = match (self.own_drops, other.own_drops) {
-            (Some(a), Some(b)) => Some(a + b),
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
             (one, another) => one.or(another),
         };
     }
@@ -112,6 +123,30 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_codes_than_there_are_is_no_count() {
+        let mut codes = Codes::default();
+        codes.count(5);
+        let read = |codes: &Codes| {
+            postcard::from_bytes::<Codes>(&postcard::to_stdvec(codes).unwrap()).ok()
+        };
+        assert_eq!(read(&codes), Some(codes));
+        codes.used = CODES;
+        assert!(read(&codes).is_some());
+        codes.used = CODES + 1;
+        assert_eq!(read(&codes), None);
+    }
+
+    #[test]
+    fn counts_of_a_peer_add_up_to_the_most_there_is() {
+        let mut codes = Codes { others: u64::MAX, ..Codes::default() };
+        codes.add(1, u64::MAX);
+        let wild = Exchange { errors: codes, timeouts: u64::MAX, ..Exchange::default() };
+        let mut sum = wild;
+        sum.merge(&wild);
+        assert_eq!((sum.timeouts, sum.errors.total()), (u64::MAX, u64::MAX));
+    }
 
     #[test]
     fn codes_are_told_apart_up_to_their_number() {

@@ -10,7 +10,8 @@ use crate::unit::Nanos;
 /// What the senders of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TxHalf {
-    /// The senders' window: from the start to the last departure, or to the end of the schedule.
+    /// The senders' window: from the start to its planned end; where a count decides, to the last
+    /// departure, or to the end of the schedule.
     pub end: Nanos,
     /// What they counted.
     pub tally: TxTally,
@@ -101,19 +102,23 @@ impl RxHalf {
         self.stalls.merge(&other.stalls);
         self.usage = self.usage.plus(other.usage);
         self.takes_super_packets |= other.takes_super_packets;
-        self.jitter = (self.jitter.0 + other.jitter.0, self.jitter.1 + other.jitter.1);
+        self.jitter =
+            (self.jitter.0 + other.jitter.0, self.jitter.1.saturating_add(other.jitter.1));
         self.buffer = least(self.buffer, other.buffer);
         if self.flows.len() < other.flows.len() {
             self.flows.resize(other.flows.len(), 0);
         }
-        self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| *sum += more);
+        self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| {
+            *sum = sum.saturating_add(more);
+        });
         self.samples.extend(other.samples);
         self.workers.extend(other.workers);
         if let Some(exchange) = &other.exchange {
             self.exchange.get_or_insert_default().merge(exchange);
         }
         if let Some(drops) = other.kernel.sockets {
-            *self.kernel.sockets.get_or_insert(0) += drops;
+            let sum = self.kernel.sockets.get_or_insert(0);
+            *sum = sum.saturating_add(drops);
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct Timing {
 impl Timing {
     /// Adds that of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.scheduled += other.scheduled;
-        self.missed += other.missed;
+        self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.missed = self.missed.saturating_add(other.missed);
         self.lag.merge(&other.lag);
         self.gap.merge(&other.gap);
         self.gap_in_stall.merge(&other.gap_in_stall);
@@ -113,7 +113,8 @@ pub enum CutShort {
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
 pub struct Harvest {
-    /// The senders' window: from the start to the last departure, or to the end of the schedule.
+    /// The senders' window: from the start to its planned end; where a count decides, to the last
+    /// departure, or to the end of the schedule. All that was sent was due in it.
     pub elapsed: Nanos,
     /// What the senders counted.
     pub tx: TxTally,
@@ -182,7 +183,7 @@ impl Harvest {
         let refused = tx.tally.refused.unreachable;
         let unreachable = match &rx {
             None => refused,
-            Some(rx) => rx.exchange.map_or(0, |asked| asked.unreachable + refused),
+            Some(rx) => rx.exchange.map_or(0, |asked| asked.unreachable.saturating_add(refused)),
         };
         let rx = rx.unwrap_or_default();
         let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
@@ -227,17 +228,18 @@ impl Harvest {
         }
     }
 
-    /// Datagrams received a second of the senders' window; `None` where that has no length. Where
-    /// nothing is known of receivers, those sent.
+    /// Datagrams due in the senders' window and received, whenever that was, over the window;
+    /// `None` where that has no length. Where nothing is known of receivers, those sent.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
-        let count = match self.rx.in_window {
-            _ if self.one_ended => self.tx.sent,
-            // A handful of datagrams may all arrive after the last departure.
-            0 => self.rx.received,
-            count => count,
-        };
-        (self.elapsed.0 > 0).then(|| count as f64 / self.elapsed.as_secs_f64())
+        let count = if self.one_ended { self.tx.sent } else { self.rx.received };
+        self.per_second(count as f64)
+    }
+
+    /// So many in the senders' window, a second; `None` where that has no length.
+    #[must_use]
+    pub fn per_second(&self, count: f64) -> Option<f64> {
+        (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
     }
 
     /// Every datagram by fate.

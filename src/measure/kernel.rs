@@ -54,14 +54,15 @@ impl IpCounters {
 
 /// One reading of the counters that tell where datagrams end. What this system does not have is
 /// `None`, never 0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {
     /// Of the network namespace.
     pub udp: Option<UdpCounters>,
     /// Of the network namespace.
     pub ip: Option<IpCounters>,
-    /// Packets that found a CPU's backlog full, all CPUs, `/proc/net/softnet_stat`.
-    pub backlog: Option<u64>,
+    /// CPUs, and packets that found the backlog of each full, modulo 2³²,
+    /// `/proc/net/softnet_stat`.
+    pub backlog: Option<Vec<(u32, u32)>>,
     /// Dropped by the interfaces on the way, or, where those are not known, by all of the
     /// namespace, on their way in, `/proc/net/dev`.
     pub device: Option<u64>,
@@ -119,7 +120,7 @@ impl KernelCounters {
             ip: self.ip.zip(earlier.ip).map(|(now, then)| now.since(then)),
             neighbour_unresolved: None,
             device_sent: less(self.device_sent, earlier.device_sent),
-            backlog: less(self.backlog, earlier.backlog),
+            backlog: backlog_since(self.backlog.as_deref(), earlier.backlog.as_deref()),
             device: less(self.device, earlier.device),
             tx_device: less(self.tx_device, earlier.tx_device),
             qdisc: self.qdisc.zip(earlier.qdisc).map(|(now, then)| {
@@ -128,6 +129,15 @@ impl KernelCounters {
             }),
         }
     }
+}
+
+/// What all CPUs dropped since then; `None` where they are not the same CPUs.
+fn backlog_since(now: Option<&[(u32, u32)]>, then: Option<&[(u32, u32)]>) -> Option<u64> {
+    let (now, then) = now.zip(then).filter(|(now, then)| now.len() == then.len())?;
+    let gained = |(now, then): (&(u32, u32), &(u32, u32))| {
+        (now.0 == then.0).then(|| u64::from(now.1.wrapping_sub(then.1)))
+    };
+    now.iter().zip(then).map(gained).sum()
 }
 
 #[cfg(test)]
@@ -156,5 +166,20 @@ mod tests {
         // One of two went round.
         assert_eq!(since(100 + 3, 100 + QDISC_MASK), Some(4));
         assert_eq!(at(3).since(&KernelCounters::default(), None).qdisc, None);
+    }
+
+    #[test]
+    fn each_cpu_goes_round_by_itself() {
+        let at = |cpus: &[(u32, u32)]| KernelCounters {
+            backlog: Some(cpus.to_vec()),
+            ..KernelCounters::default()
+        };
+        let since = |now: &[_], then: &[_]| at(now).since(&at(then), None).backlog;
+        let then = [(0, u32::MAX - 1), (1, 7), (2, u32::MAX)];
+        assert_eq!(since(&[(0, 3), (1, 9), (2, 0)], &then), Some(5 + 2 + 1));
+        assert_eq!(since(&then, &then), Some(0));
+        // Another CPU has come or gone: nobody knows what its counter was.
+        assert_eq!(since(&then[..2], &then), None);
+        assert_eq!(since(&[(0, 3), (1, 9), (3, 0)], &then), None);
     }
 }

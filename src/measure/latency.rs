@@ -81,10 +81,11 @@ impl Latency {
         self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-        self.sum_ns += other.sum_ns;
+        // Those of a peer may be anything.
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.sum_of_squares = self.sum_of_squares.saturating_add(other.sum_of_squares);
-        self.clamped += other.clamped;
-        self.below_zero += other.below_zero;
+        self.clamped = self.clamped.saturating_add(other.clamped);
+        self.below_zero = self.below_zero.saturating_add(other.below_zero);
     }
 
     /// Forgets all, for the next phase, keeping the memory.
@@ -133,7 +134,7 @@ impl Latency {
     #[must_use]
     pub fn mean_ns(&self) -> Option<u64> {
         let count = u128::from(self.count());
-        (count > 0).then(|| ((self.sum_ns + count / 2) / count) as u64)
+        (count > 0).then(|| (self.sum_ns.saturating_add(count / 2) / count) as u64)
     }
 
     /// The exact standard deviation of the population, rounded to whole ns; `None` when empty.
@@ -160,7 +161,8 @@ impl Latency {
     #[must_use]
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
         let at = self.histogram.value_at_quantile(quantile);
-        self.max_ns().map(|max_ns| at.clamp(self.min_ns, max_ns))
+        // Not `clamp`, which panics where a peer's figures do not ascend.
+        self.max_ns().map(|max_ns| at.max(self.min_ns).min(max_ns))
     }
 
     /// The same, with `lost` more datagrams that took infinitely long; `None` where the quantile
@@ -168,7 +170,7 @@ impl Latency {
     #[must_use]
     pub fn quantile_with_lost_ns(&self, quantile: f64, lost: u64) -> Option<u64> {
         let count = self.count();
-        let rank = ((count + lost) as f64 * quantile).ceil();
+        let rank = (count.saturating_add(lost) as f64 * quantile).ceil();
         if count == 0 || rank > count as f64 {
             return None;
         }
@@ -182,7 +184,8 @@ impl Latency {
     }
 
     /// What is left after taking `part` out, for percentiles; minimum and maximum are those of
-    /// the buckets. `None` where `part` is not contained in this.
+    /// the buckets, or of this where all that is left was clamped. `None` where `part` is not
+    /// contained in this.
     #[must_use]
     pub fn without(&self, part: &Self) -> Option<Self> {
         let mut rest = self.clone();
@@ -191,8 +194,12 @@ impl Latency {
         rest.sum_of_squares = self.sum_of_squares.checked_sub(part.sum_of_squares)?;
         rest.clamped = self.clamped.checked_sub(part.clamped)?;
         rest.below_zero = self.below_zero.checked_sub(part.below_zero)?;
-        rest.min_ns = rest.histogram.min().max(self.min_ns);
-        rest.max_ns = rest.histogram.max().min(self.max_ns);
+        rest.max_ns = match rest.clamped {
+            0 => rest.histogram.max().min(self.max_ns),
+            // Its own place above the histogram is not known, but that of the whole is.
+            _ => self.max_ns,
+        };
+        rest.min_ns = rest.histogram.min().max(self.min_ns).min(rest.max_ns);
         Some(rest)
     }
 
@@ -226,7 +233,7 @@ impl Latency {
             if to < 0 {
                 let lowest = i128::from(self.histogram.lowest_equivalent(highest));
                 // At least what they took from the sum, and at most what they gave the squares.
-                sum = sum.saturating_sub((lowest + by) * i128::from(count));
+                sum = sum.saturating_sub((lowest + by).saturating_mul(i128::from(count)));
                 squares = squares.map(|all| all - (to * to).saturating_mul(count.into()));
                 moved.below_zero += count;
             }
@@ -244,7 +251,7 @@ impl Latency {
     fn moments_shifted(&self, by: i128) -> (i128, Option<i128>) {
         let count = i128::from(self.count());
         let before = i128::try_from(self.sum_ns).unwrap_or(i128::MAX);
-        let sum = before.saturating_add(by * count);
+        let sum = before.saturating_add(by.saturating_mul(count));
         let squares = || {
             let cross = before.checked_mul(by)?.checked_mul(2)?;
             let own = by.checked_mul(by)?.checked_mul(count)?;
@@ -291,6 +298,35 @@ mod tests {
         assert_eq!(latency.clamped(), 2);
         assert_eq!(latency.max_ns(), Some(u64::MAX));
         assert_eq!(latency.count(), 3);
+    }
+
+    #[test]
+    fn what_is_all_above_the_bound_stays_in_order() {
+        let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);
+        let whole = of(&[low, high]);
+        let parts = [of(&[]), of(&[low]), of(&[high])];
+        for rest in parts.iter().filter_map(|part| whole.without(part)).chain([
+            whole.clone(),
+            whole.shifted(-1_000),
+            whole.shifted(-(HIGHEST_NS as i64)),
+            whole.shifted(1_000),
+            whole.without(&of(&[low])).unwrap().shifted(-7),
+        ]) {
+            let (min, max) = (rest.min_ns().unwrap(), rest.max_ns().unwrap());
+            assert!(min <= max, "{min} {max}");
+            assert_eq!(rest.clamped(), rest.count());
+            for quantile in [0.0, 0.5, 0.99, 1.0] {
+                let at = rest.quantile_ns(quantile).unwrap();
+                assert!((min..=max).contains(&at), "{at}");
+            }
+            assert_eq!(rest.quantile_with_lost_ns(0.99, u64::MAX), None);
+        }
+        // One within the histogram and one above: what is left is the one, or the other.
+        let mixed = of(&[5, high]);
+        let rest = mixed.without(&of(&[5])).unwrap();
+        assert_eq!((rest.clamped(), rest.max_ns()), (1, Some(high)));
+        let rest = mixed.without(&of(&[high])).unwrap();
+        assert_eq!((rest.clamped(), rest.min_ns(), rest.max_ns()), (0, Some(5), Some(5)));
     }
 
     #[test]

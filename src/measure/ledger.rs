@@ -159,7 +159,7 @@ impl Ledger {
         let mut missing = Missing::of(tx, rx, lost, taken_whole, kernels);
         let lost_at = missing.places(tx, kernels);
         Self {
-            attempted: tx.sent + tx.refused.total(),
+            attempted: tx.sent.saturating_add(tx.refused.total()),
             sent: tx.sent,
             refused: tx.refused,
             received: rx.received,
@@ -180,17 +180,24 @@ impl Ledger {
     /// Which of the four identities does not hold, in words; `None` where all do.
     #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
+        // A peer's counts may be anything.
+        let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
+        let Self { received, duplicate, late, foreign, corrupt, .. } = *self;
         let identities = [
-            (self.attempted == self.sent + self.refused.total(), "attempted = sent + refused"),
-            (self.sent == self.received + self.lost, "sent = received + lost"),
-            (self.lost == self.lost_at.total() + self.unaccounted, "lost = places + unaccounted"),
+            (self.attempted, sum(&[self.sent, self.refused.total()]), "attempted = sent + refused"),
+            (self.sent, sum(&[received, self.lost]), "sent = received + lost"),
             (
-                self.arrived
-                    == self.received + self.duplicate + self.late + self.foreign + self.corrupt,
+                self.lost,
+                sum(&[self.lost_at.total(), self.unaccounted]),
+                "lost = places + unaccounted",
+            ),
+            (
+                self.arrived,
+                sum(&[received, duplicate, late, foreign, corrupt]),
                 "arrived = received + duplicate + late + foreign + corrupt",
             ),
         ];
-        identities.into_iter().find_map(|(holds, name)| (!holds).then_some(name))
+        identities.into_iter().find_map(|(all, parts, name)| (all != parts).then_some(name))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Stalls {
 impl Stalls {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.total += other.total;
         self.max = self.max.max(other.max);
     }

@@ -48,16 +48,20 @@ impl Refused {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.would_block + self.no_buffers + self.unreachable + self.too_big + self.other
+        self.would_block
+            .saturating_add(self.no_buffers)
+            .saturating_add(self.unreachable)
+            .saturating_add(self.too_big)
+            .saturating_add(self.other)
     }
 
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.would_block += other.would_block;
-        self.no_buffers += other.no_buffers;
-        self.unreachable += other.unreachable;
-        self.too_big += other.too_big;
-        self.other += other.other;
+        self.would_block = self.would_block.saturating_add(other.would_block);
+        self.no_buffers = self.no_buffers.saturating_add(other.no_buffers);
+        self.unreachable = self.unreachable.saturating_add(other.unreachable);
+        self.too_big = self.too_big.saturating_add(other.too_big);
+        self.other = self.other.saturating_add(other.other);
     }
 }
 
@@ -81,11 +85,11 @@ pub struct TxTally {
 impl TxTally {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.packets += other.packets;
-        self.bytes += other.bytes;
+        self.sent = self.sent.saturating_add(other.sent);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.refused.merge(&other.refused);
-        self.syscalls += other.syscalls;
+        self.syscalls = self.syscalls.saturating_add(other.syscalls);
         if other.last_errno != 0 {
             self.last_errno = other.last_errno;
         }
@@ -107,10 +111,8 @@ pub struct RxTally {
     pub no_buffers: u64,
     /// Datagrams of ours, each sequence number once.
     pub received: u64,
-    /// Of those, the ones read by the end of the senders' window.
-    pub in_window: u64,
-    /// Their payload in bytes.
-    pub bytes_in_window: u64,
+    /// Of those, the ones read by the end of the senders' window; the others are its tail.
+    pub read_in_window: u64,
     /// Payload of `received` in bytes.
     pub bytes: u64,
     /// Sequence numbers seen before.
@@ -138,24 +140,23 @@ pub struct RxTally {
 impl RxTally {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.arrived += other.arrived;
-        self.packets += other.packets;
-        self.uncut += other.uncut;
-        self.truncated += other.truncated;
-        self.no_buffers += other.no_buffers;
-        self.received += other.received;
-        self.in_window += other.in_window;
-        self.bytes_in_window += other.bytes_in_window;
-        self.bytes += other.bytes;
-        self.duplicate += other.duplicate;
-        self.late += other.late;
-        self.reordered += other.reordered;
+        self.arrived = self.arrived.saturating_add(other.arrived);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.uncut = self.uncut.saturating_add(other.uncut);
+        self.truncated = self.truncated.saturating_add(other.truncated);
+        self.no_buffers = self.no_buffers.saturating_add(other.no_buffers);
+        self.received = self.received.saturating_add(other.received);
+        self.read_in_window = self.read_in_window.saturating_add(other.read_in_window);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.duplicate = self.duplicate.saturating_add(other.duplicate);
+        self.late = self.late.saturating_add(other.late);
+        self.reordered = self.reordered.saturating_add(other.reordered);
         self.reorder_extent = self.reorder_extent.max(other.reorder_extent);
-        self.foreign += other.foreign;
-        self.corrupt += other.corrupt;
-        self.syscalls += other.syscalls;
-        self.syscalls_in_window += other.syscalls_in_window;
-        self.errors += other.errors;
+        self.foreign = self.foreign.saturating_add(other.foreign);
+        self.corrupt = self.corrupt.saturating_add(other.corrupt);
+        self.syscalls = self.syscalls.saturating_add(other.syscalls);
+        self.syscalls_in_window = self.syscalls_in_window.saturating_add(other.syscalls_in_window);
+        self.errors = self.errors.saturating_add(other.errors);
         self.batch_max = self.batch_max.max(other.batch_max);
     }
 }

@@ -5,10 +5,6 @@
 /// whole buffer, in 8 KiB, which stay in L1. Otherwise arbitrary.
 pub const WINDOW: u64 = 65_536;
 
-/// How far a number may lie beyond the highest one seen. Further ahead, it is the header that is
-/// wrong: 2³² datagrams lost in one go would be minutes of line rate. Arbitrary.
-const MAX_JUMP: u64 = 1 << 32;
-
 /// Bits in a word of the bitmap.
 const WORD: u64 = u64::BITS as u64;
 
@@ -23,8 +19,8 @@ pub enum Fate {
     Duplicate,
     /// Too old for the window: new or repeated, nobody can tell.
     Late,
-    /// A number that no sender of ours has reached.
-    Implausible,
+    /// Further ahead than a window: a number that a later one has to confirm. Nothing was noted.
+    Ahead,
 }
 
 /// A sliding bitmap over the last [`WINDOW`] numbers of one flow. Fixed memory, nothing is ever
@@ -69,6 +65,13 @@ impl Window {
         (self.next, self.written) = (0, 0);
     }
 
+    /// One more than the highest number seen.
+    #[inline]
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Takes note of an arrival.
     #[inline]
     pub fn arrive(&mut self, sequence: u64) -> Fate {
@@ -88,6 +91,15 @@ impl Window {
         self.next += count;
     }
 
+    /// Takes note of a number that is ahead, however far: later ones have confirmed it.
+    pub fn jump(&mut self, sequence: u64) {
+        self.write();
+        self.clear(self.next, sequence);
+        self.next = sequence + 1;
+        self.set_fresh(sequence);
+        self.written = self.next;
+    }
+
     /// Brings the bits up to date, as far back as they reach.
     fn write(&mut self) {
         let mut at = self.written.max(self.next.saturating_sub(WINDOW));
@@ -102,12 +114,10 @@ impl Window {
     /// All but the next number in line.
     fn arrive_out_of_line(&mut self, sequence: u64) -> Fate {
         if sequence > self.next {
-            if sequence - self.next > MAX_JUMP {
-                return Fate::Implausible;
+            if sequence - self.next > WINDOW {
+                return Fate::Ahead;
             }
-            self.clear(self.next, sequence);
-            self.next = sequence + 1;
-            self.set_fresh(sequence);
+            self.jump(sequence);
             return Fate::InOrder;
         }
         let behind = self.next - 1 - sequence;
@@ -173,7 +183,12 @@ mod tests {
         assert_eq!(window.arrive(4), Fate::Late);
         assert_eq!(window.arrive(5), Fate::Reordered(WINDOW - 1));
         assert_eq!(window.arrive(5), Fate::Duplicate);
-        assert_eq!(window.arrive(1 << 40), Fate::Implausible);
+        assert_eq!(window.arrive(6 + 2 * WINDOW), Fate::Ahead);
+        assert_eq!((window.next(), window.arrive(5 + WINDOW)), (5 + WINDOW, Fate::InOrder));
+        window.jump(1 << 40);
+        assert_eq!(window.arrive(1 << 40), Fate::Duplicate);
+        assert_eq!(window.arrive((1 << 40) + 1), Fate::InOrder);
+        assert_eq!(window.arrive((1 << 40) - 1), Fate::Reordered(2));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct Scheduled {
     bound: Nanos,
     ahead: [Nanos; AHEAD],
     first: usize,
+    /// The latest slot that came up.
+    latest: Nanos,
     missed: u64,
     attempted: u64,
 }
@@ -82,13 +84,29 @@ impl Scheduled {
     #[must_use]
     pub fn new(mut slots: Slots, end: Nanos, to_send: u64, bound: Nanos) -> Self {
         let ahead = std::array::from_fn(|_| Nanos(slots.next_ns()));
-        Self { slots, end, to_send, bound, ahead, first: 0, missed: 0, attempted: 0 }
+        Self {
+            slots,
+            end,
+            to_send,
+            bound,
+            ahead,
+            first: 0,
+            latest: Nanos::ZERO,
+            missed: 0,
+            attempted: 0,
+        }
     }
 
     /// Slots that came too late to be sent.
     #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// The moment of the latest slot that has come up.
+    #[must_use]
+    pub const fn latest(&self) -> Nanos {
+        self.latest
     }
 
     /// Slots that have come up: attempted or missed.
@@ -104,7 +122,7 @@ impl Scheduled {
 
     #[inline]
     fn advance(&mut self) {
-        self.ahead[self.first] = Nanos(self.slots.next_ns());
+        self.latest = std::mem::replace(&mut self.ahead[self.first], Nanos(self.slots.next_ns()));
         self.first = (self.first + 1) % AHEAD;
     }
 
@@ -162,7 +180,8 @@ impl Pace {
     }
 
     /// Says what became of the first of those that were due: so many were sent, and so many
-    /// refused. A refused one has had its slot; those behind it are due again.
+    /// refused, together no more than were due. A refused one has had its slot; those behind it are
+    /// due again.
     #[inline]
     pub fn settle(&mut self, sent: u64, refused: u64) {
         match self {
@@ -240,6 +259,8 @@ mod tests {
         assert_eq!(pace.intended(0, Nanos::ZERO), Nanos(20_000));
         pace.settle(1, 0);
         assert_eq!(pace.due(Nanos(100_000), 8), Due::Over);
+        let scheduled = pace.scheduled().unwrap();
+        assert_eq!((scheduled.scheduled(), scheduled.latest()), (3, Nanos(20_000)));
     }
 
     #[test]

@@ -45,6 +45,7 @@ const COLUMNS: &[Column] = &[
     ("rx_syscalls", |c| receiver(c, |rx| Some(rx.syscalls))),
     ("rx_cpu_ns", |c| receiver(c, |rx| rx.cpu_ns)),
     ("rx_socket_buffer_granted", |c| receiver(c, |rx| rx.socket_buffer.granted)),
+    ("rx_datagrams_after_window", |c| receiver(c, |rx| rx.datagrams_after_window)),
     ("packets_sent", |c| c.packets.sent.to_string()),
     ("packets_received", |c| or_empty(c.packets.received)),
     ("packets_uncut", |c| or_empty(c.packets.uncut)),

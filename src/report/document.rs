@@ -135,7 +135,7 @@ pub struct Cell {
     /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll where both ends share
     /// a core.
     pub wait: String,
-    /// The senders' window in ns.
+    /// The senders' window in ns: all that was sent was due in it.
     pub elapsed_ns: u64,
     /// Whether this was measured only to learn what `max` is.
     pub calibration: bool,
@@ -208,8 +208,13 @@ pub struct Engine {
 pub struct Side {
     /// Datagrams sent; or received, each sequence number once.
     pub datagrams: u64,
-    /// Of those, the ones within the senders' window: they make the rates.
+    /// Of those, the ones that were due within the senders' window: they make the rates.
     pub datagrams_in_window: u64,
+    /// Datagrams received that were read after the end of the window, on the way until then. `null`
+    /// of what was sent, and where the receiver learnt too late when the window ended: between
+    /// hosts, by a count, or cut short.
+    #[serde(default)]
+    pub datagrams_after_window: Option<u64>,
     /// Payload of `datagrams` in bytes.
     pub bytes: u64,
     /// `datagrams_in_window` over `elapsed_ns`; `null` where the window has no length.

@@ -272,6 +272,7 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
     Side {
         datagrams,
         datagrams_in_window: datagrams,
+        datagrams_after_window: None,
         bytes: datagrams * size,
         pps: Some(pps),
         bits_per_second: Some(pps * size as f64 * 8.0),

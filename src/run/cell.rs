@@ -112,7 +112,11 @@ fn phase(
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
 ) -> Result<(u64, u64), RunError> {
-    let control = Control::new(Arc::clone(stop), crew.senders());
+    let window_end = match limit {
+        Limit::Time(time) => time,
+        Limit::Count(_) => Nanos::NEVER,
+    };
+    let control = Control::until(Arc::clone(stop), crew.senders(), window_end);
     let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
     let phase = Phase { epoch, tag, limit, load, control };
     crew.begin_receivers(&phase);

@@ -35,6 +35,8 @@ pub struct Control {
     window_end_ns: AtomicU64,
     /// Latest end among the senders that have ended.
     latest_end_ns: AtomicU64,
+    /// When the latest of them was through, which is later where it was preempted.
+    through_ns: AtomicU64,
     /// Senders still sending.
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
@@ -57,13 +59,21 @@ pub struct Control {
 }
 
 impl Control {
-    /// For so many senders, and as many receivers.
+    /// For so many senders, and as many receivers; the window ends when all senders have ended.
     #[must_use]
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
+        Self::until(stop, senders, Nanos::NEVER)
+    }
+
+    /// The same where the window is planned to end at `window_end`, however late a sender gets to
+    /// say so; [`Nanos::NEVER`] where a count decides.
+    #[must_use]
+    pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self {
             stop,
-            window_end_ns: AtomicU64::new(Nanos::NEVER.0),
+            window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
+            through_ns: AtomicU64::new(0),
             running: AtomicUsize::new(senders),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
@@ -90,6 +100,7 @@ impl Control {
             stop,
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
+            through_ns: AtomicU64::new(0),
             running: AtomicUsize::new(1),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
@@ -102,9 +113,11 @@ impl Control {
         })
     }
 
-    /// The senders on the other host have ended: their window ended at `end`, and so many went to
-    /// each receiver; without a count where nobody knows which receiver they reached.
-    pub fn senders_done(&self, end: Nanos, sent: &[u64]) {
+    /// The senders on the other host have ended: their window ended at `end`, the latest of them
+    /// was through at `through`, and so many went to each receiver; without a count where nobody
+    /// knows which receiver they reached.
+    pub fn senders_done(&self, end: Nanos, through: Nanos, sent: &[u64]) {
+        self.sender_through(through);
         for (place, &sent) in self.sent.iter().zip(sent) {
             place.store(sent, Ordering::Relaxed);
         }
@@ -189,6 +202,23 @@ impl Control {
             self.window_end_ns.store(latest, Ordering::Release);
             self.ended.store(true, Ordering::Release);
         }
+    }
+
+    /// A sender was through at this moment.
+    pub fn sender_through(&self, through: Nanos) {
+        self.through_ns.fetch_max(through.0, Ordering::AcqRel);
+    }
+
+    /// When the latest sender was through.
+    #[must_use]
+    pub fn senders_through(&self) -> Nanos {
+        Nanos(self.through_ns.load(Ordering::Acquire))
+    }
+
+    /// When nothing more was sent: the end of the window, or later, where a sender was preempted.
+    #[must_use]
+    pub fn senders_ended(&self) -> Nanos {
+        self.window_end().max(self.senders_through())
     }
 
     /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.

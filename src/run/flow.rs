@@ -1,13 +1,57 @@
 //! One flow as its receiver sees it.
 
-use crate::measure::{Jitter, Window};
+use crate::measure::{Jitter, WINDOW, Window};
+use crate::unit::Nanos;
 
+/// What the figures of a datagram rest on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Alike {
+    /// Payload in bytes; 0: there is no datagram.
+    pub(super) len: usize,
+    /// The moment it was meant for.
+    pub(super) intended_ns: u64,
+    /// Since then.
+    pub(super) transit_ns: u64,
+    /// How late it left, where there is a schedule and room to say so.
+    pub(super) lag_ns: Option<u64>,
+    /// How long it waited in the socket.
+    pub(super) waited: Option<Nanos>,
+}
+
+/// A datagram whose number is more than a window ahead of its flow: it counts once a later number
+/// confirms it. What a damaged or forged number would do to the account is never done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Its number.
+    pub(super) sequence: u64,
+    /// How often it came again.
+    pub(super) copies: u64,
+    /// What its figures rest on.
+    pub(super) alike: Alike,
+}
+
+/// What an arrival says of the datagram that is held.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decision {
+    /// Nothing.
+    Open,
+    /// It came again.
+    Copy,
+    /// Its number is right: the flow goes on behind it.
+    Confirmed(Held),
+    /// Its number is wrong: the flow goes on before it.
+    Refuted(Held),
+}
+
+/// The numbers of one flow, and what is counted of it.
 #[derive(Debug, Default)]
 pub(super) struct RxFlow {
     pub(super) window: Window,
     pub(super) jitter: Jitter,
     /// Each sequence number once.
     pub(super) received: u64,
+    /// The one that is too far ahead to be believed yet.
+    pub(super) held: Option<Held>,
 }
 
 impl RxFlow {
@@ -20,5 +64,35 @@ impl RxFlow {
             false => Self { window: Window::closed(), ..Self::default() },
         };
         (0..flows).map(flow).collect()
+    }
+
+    /// What the arrival of this number says of the one that is held, which is held no longer where
+    /// that is decided.
+    // cold: behind a number that is far ahead
+    pub(super) fn decide(&mut self, sequence: u64) -> Decision {
+        let Some(held) = &mut self.held else { return Decision::Open };
+        if sequence == held.sequence {
+            held.copies += 1;
+            return Decision::Copy;
+        }
+        let held = *held;
+        if sequence < self.window.next() {
+            return Decision::Open;
+        }
+        self.held = None;
+        if sequence > held.sequence && sequence - held.sequence <= WINDOW {
+            self.take(held);
+            Decision::Confirmed(held)
+        } else {
+            Decision::Refuted(held)
+        }
+    }
+
+    /// Counts a datagram that was held.
+    // cold: behind a number that is far ahead
+    pub(super) fn take(&mut self, held: Held) {
+        self.window.jump(held.sequence);
+        self.jitter.record(held.alike.transit_ns);
+        self.received += 1;
     }
 }

@@ -1,6 +1,7 @@
 //! Threads, phases and the hot loops: from a plan to what was measured.
 
 mod across;
+mod bounds;
 mod capability;
 mod cell;
 mod choose;
@@ -26,6 +27,7 @@ mod usage;
 mod worker;
 
 pub use across::{Alone, Blast, Bodies, Peer, read_bodies};
+pub use bounds::SenderBounds;
 pub use choose::choose;
 pub use control::Control;
 pub use device::{default_device, device_at, device_towards, source_towards};

@@ -1,7 +1,10 @@
 //! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
 
+mod ahead;
+
+use super::bounds::SenderBounds;
 use super::control::Control;
-use super::flow::RxFlow;
+use super::flow::{Alike, Held, RxFlow};
 use crate::measure::{
     Fate, Jitter, Latency, OneWay, RX_SAMPLES, RxSample, RxTally, STALL_THRESHOLD, StallMeter,
 };
@@ -38,25 +41,6 @@ struct Row {
     alike: Alike,
 }
 
-/// What the figures of a datagram rest on.
-#[derive(Debug, Clone, Copy, Default)]
-struct Alike {
-    /// Payload in bytes.
-    len: usize,
-    /// The moment it was meant for.
-    intended_ns: u64,
-    /// Since then.
-    transit_ns: u64,
-    /// How late it left, where there is a schedule and room to say so.
-    lag_ns: Option<u64>,
-    /// How long it waited in the socket.
-    waited: Option<Nanos>,
-}
-
-/// A header that no datagram has, for rows that nothing continues: whoever has this tag and flow
-/// has not come to this sequence number.
-const NEVER: u128 = u128::MAX;
-
 /// All that one receiver counts and times.
 #[derive(Debug)]
 pub struct Probe {
@@ -65,6 +49,8 @@ pub struct Probe {
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
+    /// What its senders can have sent.
+    bounds: SenderBounds,
     /// How far ahead of our clock a departure may lie.
     slack_ns: u64,
     /// How much earlier than its senders it counts time.
@@ -108,6 +94,7 @@ impl Probe {
             first_flow,
             flows: RxFlow::in_turn(flows, turn),
             size,
+            bounds: SenderBounds::default(),
             slack_ns: CLOCK_SLACK_NS,
             bias: Nanos::ZERO,
             paced: false,
@@ -155,6 +142,7 @@ impl Probe {
             flow.window.reset();
             flow.jitter = Jitter::default();
             flow.received = 0;
+            flow.held = None;
         }
         self.tally = RxTally::default();
         self.samples.clear();
@@ -191,7 +179,7 @@ impl Probe {
             && payload.len() == row.alike.len
             && waited == row.alike.waited
         {
-            row.next += wire::NEXT;
+            row.next = row.next.wrapping_add(wire::NEXT);
             row.count += 1;
         } else {
             self.datagram_beside_the_row(payload, now, waited);
@@ -206,12 +194,27 @@ impl Probe {
             return self.not_of_this_phase(payload);
         };
         let index = usize::from(header.flow.wrapping_sub(self.first_flow));
-        let plausible = header.intended_ns <= now.0 + self.slack_ns;
-        let sound = plausible && payload.len() == self.size.at(header.sequence);
-        let Some(flow) = self.flows.get_mut(index).filter(|_| sound) else {
+        let plausible = header.intended_ns <= now.0 + self.slack_ns
+            && header.intended_ns < self.bounds.end().0
+            && payload.len() == self.size.at(header.sequence);
+        if !plausible || index >= self.flows.len() {
             self.tally.corrupt += 1;
             return;
-        };
+        }
+        if self.flows[index].held.is_some() && self.decides(index, header.sequence) {
+            return;
+        }
+        let flow = &mut self.flows[index];
+        let beyond = header.sequence > flow.window.next()
+            && header.sequence >= self.bounds.sent_by(header.intended_ns);
+        if beyond {
+            self.tally.corrupt += 1;
+            return;
+        }
+        let transit_ns = now.0.saturating_sub(header.intended_ns);
+        let lag_ns = if self.paced { decode_lag(payload) } else { None };
+        let intended_ns = header.intended_ns;
+        let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
         let fate = flow.window.arrive(header.sequence);
         match fate {
             Fate::InOrder => {}
@@ -221,9 +224,11 @@ impl Probe {
             }
             Fate::Duplicate => return self.tally.duplicate += 1,
             Fate::Late => return self.tally.late += 1,
-            Fate::Implausible => return self.tally.corrupt += 1,
+            Fate::Ahead => {
+                flow.held = Some(Held { sequence: header.sequence, copies: 0, alike });
+                return self.last_arrival = now;
+            }
         }
-        let transit_ns = now.0.saturating_sub(header.intended_ns);
         flow.jitter.record(transit_ns);
         flow.received += 1;
         self.last_arrival = now;
@@ -233,16 +238,13 @@ impl Probe {
         {
             self.sample(&header, now, waited);
         }
-        let lag_ns = if self.paced { decode_lag(payload) } else { None };
-        let intended_ns = header.intended_ns;
-        let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
         // On a schedule each has its own moment, and in a mix its own length.
         let goes_on =
             !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_));
         match wire::word(payload).filter(|_| goes_on) {
             Some(word) => {
-                self.row =
-                    Row { count: 1, next: wire::unmarked(word) + wire::NEXT, flow: index, alike };
+                let next = wire::unmarked(word).wrapping_add(wire::NEXT);
+                self.row = Row { count: 1, next, flow: index, alike };
             }
             None => self.take(alike, 1),
         }
@@ -263,7 +265,8 @@ impl Probe {
         if count == 0 {
             return;
         }
-        (self.row.count, self.row.next) = (0, NEVER);
+        // No datagram is as short, so none continues it.
+        (self.row.count, self.row.alike.len) = (0, 0);
         if count > 1
             && let Some(flow) = self.flows.get_mut(flow)
         {
@@ -320,23 +323,25 @@ impl Probe {
         }
     }
 
-    /// What carries another tag: left over from the phase before, or not ours.
+    /// What carries another tag: left over from the phase before, or not ours. Under our tag it is
+    /// damaged.
     fn not_of_this_phase(&mut self, payload: &[u8]) {
-        if self.former_tag != 0 && decode_own(payload, self.former_tag).is_some() {
+        if wire::has_tag(payload, self.tag) {
+            self.tally.corrupt += 1;
+        } else if self.former_tag != 0 && decode_own(payload, self.former_tag).is_some() {
             self.tally.late += 1;
         } else {
             self.tally.foreign += 1;
         }
     }
 
-    /// The senders' window is over: what comes from now on does not count for the rate. True the
+    /// The senders' window is over: what was due in it and comes from now on is its tail. True the
     /// first time.
     pub fn close_window(&mut self) -> bool {
         let closes = !self.window_closed;
         if closes {
             self.window_closed = true;
-            self.tally.in_window = self.tally.received;
-            self.tally.bytes_in_window = self.tally.bytes;
+            self.tally.read_in_window = self.tally.received;
             self.tally.syscalls_in_window = self.tally.syscalls;
         }
         closes
@@ -354,7 +359,7 @@ impl Probe {
         drained: bool,
         dropped: impl FnOnce() -> u64,
     ) -> bool {
-        let (sent, end) = (control.sent_to(worker), control.window_end());
+        let (sent, end) = (control.sent_to(worker), control.senders_ended());
         if !drained {
             return before > end + DRAIN_MOST;
         }
@@ -369,6 +374,7 @@ impl Probe {
     /// Ends the phase: all that was left open is decided.
     pub fn finish(&mut self, control: &Control, worker: usize) {
         self.sender_stall_ended = control.stall_ended(worker);
+        self.decide_all(control.sent_to(worker));
         self.settle_slow();
     }
 

@@ -54,6 +54,8 @@ pub struct SendJob {
     pub departed: Option<Nanos>,
     /// The first of an unbroken row of refusals, for giving up.
     pub refused_since: Option<Nanos>,
+    /// Refusals whose reason the next push may tell.
+    pub untold: Option<u64>,
     /// The first and the latest of a row of refusals as unreachable, for giving up.
     pub unreachable: Option<(Nanos, Nanos)>,
     /// How far apart those may be.
@@ -234,6 +236,9 @@ impl SendJob {
             self.refused_since = None;
         }
         let refused = push.refused as u64;
+        if let Some(untold) = self.untold.take() {
+            self.tell(untold, push);
+        }
         if let Some(error) = push.error {
             self.note_refusal(error, refused, now);
         }
@@ -273,23 +278,38 @@ impl SendJob {
         }
     }
 
+    /// Counts refusals whose reason was not told: a reason that lasts is that of the first one in
+    /// the next push.
+    // cold: behind a refusal
+    fn tell(&mut self, untold: u64, push: &Push) {
+        let error = push.error.filter(|_| push.sent == 0);
+        self.tally.refused.count(error.map_or(Refusal::Other, kind_of), untold);
+    }
+
     fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos) {
-        let refusal = match error {
-            SendError::WouldBlock => Refusal::WouldBlock,
-            SendError::NoBuffers => Refusal::NoBuffers,
-            SendError::Unreachable => Refusal::Unreachable,
-            SendError::TooBig => Refusal::TooBig,
-            SendError::Interrupted | SendError::Untold => Refusal::Other,
-            SendError::Other(errno) => {
-                self.tally.last_errno = errno;
-                Refusal::Other
-            }
-        };
-        self.tally.refused.count(refusal, refused);
+        let refusal = kind_of(error);
+        match error {
+            SendError::Untold => self.untold = Some(refused),
+            _ => self.tally.refused.count(refusal, refused),
+        }
+        if let SendError::Other(errno) = error {
+            self.tally.last_errno = errno;
+        }
         let since = *self.refused_since.get_or_insert(now);
         self.stuck = self.must_reach_count && now.since(since) > STUCK;
         if refusal == Refusal::Unreachable {
             self.note_unreachable(now);
         }
+    }
+}
+
+/// The kind that a refusal is counted as.
+const fn kind_of(error: SendError) -> Refusal {
+    match error {
+        SendError::WouldBlock => Refusal::WouldBlock,
+        SendError::NoBuffers => Refusal::NoBuffers,
+        SendError::Unreachable => Refusal::Unreachable,
+        SendError::TooBig => Refusal::TooBig,
+        SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use mio::Interest;
 
+use super::bounds::SenderBounds;
 use super::control::Control;
 use super::count_end::count_end;
 use super::probe::Probe;
@@ -14,7 +15,7 @@ use super::sampler::Sampler;
 use super::send::{SAME_ROW, SendJob, send};
 use super::usage::Meter;
 use crate::clock::Clock;
-use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
+use crate::measure::{KernelDelta, Refusal, RxHalf, StallMeter, Timing, TxHalf, TxTally};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
@@ -135,7 +136,7 @@ pub(crate) fn send_phases<T: Tx>(
         let stopped = phase.control.stopped();
         done.sent = job.tally.sent;
         half = job.half(last, planned_end, stopped);
-        done.publish(half.end);
+        done.publish(half.end, last);
         let segments = tx.segments().zip(segments_at_first);
         half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (half.usage, half.buffer) = (usage, buffer);
@@ -156,7 +157,8 @@ pub(super) struct SenderDone<'a> {
 }
 
 impl SenderDone<'_> {
-    pub(super) fn publish(self, end: Nanos) {
+    pub(super) fn publish(self, end: Nanos, through: Nanos) {
+        self.control.sender_through(through);
         self.control.sender_done(self.worker, end, self.sent);
         std::mem::forget(self);
     }
@@ -219,6 +221,7 @@ pub(crate) fn receive_phases<R: Rx>(
         rx.restart();
         waiter.restart();
         probe.set_bias(phase.control.bias());
+        probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
         probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
         // One that was stopped before it began is over for whoever counts from now on.
         job.epoch = sleep_until_eve(phase.epoch, &phase.control);
@@ -275,6 +278,7 @@ impl SendJob {
             stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
+            untold: None,
             unreachable: None,
             same_row: SAME_ROW,
             stuck: false,
@@ -295,13 +299,23 @@ impl SendJob {
     }
 
     /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
-    /// end at `planned_end`.
+    /// end at `planned_end`. All that left was due in the window that this says.
     pub(super) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxHalf {
         let whole = !self.stuck && !stopped;
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        let end = if whole { last.max(planned_end) } else { last };
+        if let Some(untold) = self.untold.take() {
+            self.tally.refused.count(Refusal::Other, untold);
+        }
+        let latest = self.pace.scheduled().map(Scheduled::latest);
+        let end = match (self.must_reach_count, latest) {
+            // However late this thread got to know.
+            (false, _) if whole => planned_end,
+            (false, _) => last.min(planned_end),
+            (true, Some(latest)) if whole => latest.max(planned_end),
+            (true, _) => last,
+        };
         TxHalf { end, stuck: self.stuck, stopped, ..TxHalf::default() }
     }
 
@@ -336,7 +350,7 @@ impl SendJob {
                 .for_each(crate::measure::Latency::reset);
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
-        self.unreachable = None;
+        (self.untold, self.unreachable) = (None, None);
         let gap = mean_gap(phase.load, of);
         self.same_row = SAME_ROW.max(gap + gap);
         let planned_end = match phase.limit {
@@ -372,16 +386,4 @@ pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-
-    #[test]
-    fn who_is_stopped_does_not_wait_for_a_phase() {
-        let control = Control::new(Arc::new(AtomicBool::new(true)), 1);
-        let now = Nanos(sys::monotonic_ns());
-        assert!(sleep_until_eve(Nanos::NEVER, &control) >= now);
-        assert_eq!(sleep_until_eve(now, &control), now);
-    }
-}
+mod tests;

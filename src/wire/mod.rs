@@ -6,5 +6,5 @@ mod header;
 
 pub use header::{
     HEADER_LEN, Header, LAG_END, MAX_SEQUENCE, MAX_TIME, NEXT, decode_lag, decode_own, encode,
-    encode_lag, fill, is_marked, mark, unmarked, word,
+    encode_lag, fill, has_tag, is_marked, mark, unmarked, word,
 };

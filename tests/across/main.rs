@@ -5,6 +5,7 @@
 //! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink and what holds of each report
 //! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
 //! - `firewall`, `queues`, `places`, `ip_layer`: the kernel drops and counts
+//! - `damage`: headers are damaged or forged; `delay`: paths are long
 //! - `harm`: the relay drops, repeats, reorders, and mistreats control
 //! - `families`: IPv6; `hash`: flows that a hash deals out
 //! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
@@ -29,7 +30,9 @@ mod abuse;
 mod called;
 mod clocks;
 mod crowd;
+mod damage;
 mod deaths;
+mod delay;
 mod doors;
 mod families;
 mod firewall;

@@ -1,11 +1,11 @@
 //! The relay does what it is told, and says what it did: tried with bare sockets.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use udperf::wire::{self, Header};
 
-use crate::relay::{Deed, Mistreat, Orders, Relay, Way};
+use crate::relay::{Damage, Deed, Mistreat, Orders, Relay, Way};
 
 /// How long to wait for what is sure to come; only a failure takes as long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,6 +68,28 @@ fn deeds_are_done_by_index_and_direction() {
     assert_eq!((forward.reordered, forward.extent), (1, 2));
     assert_eq!((back.came, back.dropped, back.distinct, back.reordered), (4, 2, 2, 0));
     assert_eq!(account.sources, 1);
+}
+
+#[test]
+fn damage_and_a_longer_way_are_done_as_ordered() {
+    let (client, sink) = (socket(), socket());
+    let orders = Orders::default()
+        .on(Way::Forward, 0, Deed::Damage(Damage::Bit(127)))
+        .on(Way::Forward, 1, Deed::Copy(Damage::Number(20)))
+        .lag(Way::Forward, Duration::from_millis(200));
+    let relay = Relay::start(any(), sink.local_addr().unwrap(), orders).unwrap();
+    let begun = Instant::now();
+    for number in 0..3 {
+        client.send_to(&data(number), relay.at).unwrap();
+    }
+    let mut bytes = [0; 18];
+    sink.recv(&mut bytes).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    bytes[15] ^= 0x80;
+    assert_eq!(bytes, data(0));
+    assert_eq!(numbers(&sink, 3).0, [1 | 1 << 20, 1, 2]);
+    let lane = relay.stop().sound().forward;
+    assert_eq!((lane.came, lane.damaged, lane.distinct), (3, 2, 2));
 }
 
 #[test]

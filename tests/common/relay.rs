@@ -2,6 +2,7 @@
 //! that what a report says can be compared with what was done.
 //!
 //! - Each source address has a socket of its own towards the sink, which so sees as many sources.
+//! - A way may take longer, for control, too: [`Orders::lag`].
 //! - Data datagrams (tag 64 and above) are counted for each direction, over all sources: 0, 1, 2…
 //!   A deed names one of them by that index, or every k-th.
 //! - Control messages (first bytes 00 01) pass untouched, unless [`Orders::mistreat`] says so; and
@@ -44,8 +45,8 @@ const KEPT: usize = 4_096;
 #[path = "relay_orders.rs"]
 mod orders;
 
-pub use orders::{Account, Deed, Mistreat, Orders, Seeded, Way};
-use orders::{Held, LaneWork, tag_of};
+pub use orders::{Account, Damage, Deed, Mistreat, Orders, Seeded, Way};
+use orders::{Held, LaneWork, damaged, tag_of};
 
 #[path = "relay_wiring.rs"]
 mod wiring;
@@ -161,11 +162,16 @@ impl<'a> Work<'a> {
         // it is empty.
         let mut ready: Vec<Token> = Vec::new();
         while !self.shared.stop.load(Ordering::Acquire) {
-            let patience = if ready.is_empty() { QUIET } else { Duration::ZERO };
+            let next = self.pass_lagging(false);
+            let patience = match next {
+                _ if !ready.is_empty() => Duration::ZERO,
+                Some(next) => QUIET.min(next.saturating_duration_since(Instant::now())),
+                None => QUIET,
+            };
             if self.wiring.poll.poll(&mut events, Some(patience)).is_err() {
                 continue;
             }
-            if events.is_empty() && ready.is_empty() {
+            if events.is_empty() && ready.is_empty() && next.is_none() {
                 self.release_all();
             }
             for event in &events {
@@ -176,8 +182,26 @@ impl<'a> Work<'a> {
             ready.retain(|token| self.read(*token, &mut buffer));
             self.publish();
         }
+        self.pass_lagging(true);
         self.release_all();
         self.publish();
+    }
+
+    /// Passes on what has taken as long as it should, or all; returns when the next one has.
+    fn pass_lagging(&mut self, all: bool) -> Option<Instant> {
+        let mut next = None;
+        for way in [Way::Forward, Way::Back] {
+            while let Some((due, source, bytes)) = self.lane(way).lagging.pop_front() {
+                if !all && due > Instant::now() {
+                    next = next.map_or(Some(due), |other: Instant| Some(other.min(due)));
+                    self.lane(way).lagging.push_front((due, source, bytes));
+                    break;
+                }
+                self.take(way, source, &bytes);
+            }
+        }
+        self.publish();
+        next
     }
 
     fn lane(&mut self, way: Way) -> &mut LaneWork {
@@ -202,7 +226,13 @@ impl<'a> Work<'a> {
                 }
             };
             match got {
-                Ok((way, source, len)) => self.take(way, source, &buffer[..len]),
+                Ok((way, source, len)) => match self.orders.lag_of(way) {
+                    None => self.take(way, source, &buffer[..len]),
+                    Some(lag) => {
+                        let late = (Instant::now() + lag, source, buffer[..len].to_vec());
+                        self.lane(way).lagging.push_back(late);
+                    }
+                },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // An ICMP error of an earlier datagram: whoever sent it finds out by himself.
                 Err(_) => {}
@@ -259,6 +289,15 @@ impl<'a> Work<'a> {
                     self.pass_data(way, source, bytes);
                     self.lane(way).lane.repeated += 1;
                 }
+            }
+            Some(Deed::Damage(damage)) => {
+                self.pass(way, source, &damaged(bytes, damage));
+                self.lane(way).lane.damaged += 1;
+                return;
+            }
+            Some(Deed::Copy(damage)) => {
+                self.pass(way, source, &damaged(bytes, damage));
+                self.lane(way).lane.damaged += 1;
             }
             None => {}
         }

@@ -1,8 +1,9 @@
 //! What a relay is to do, what it has done, and what a receiver must count after it.
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use udperf::wire;
 
@@ -24,6 +25,33 @@ pub enum Deed {
     Repeat(u32),
     /// It goes on behind so many later ones of its direction.
     Delay(u32),
+    /// It goes on damaged.
+    Damage(Damage),
+    /// It goes on, and a damaged copy in front of it.
+    Copy(Damage),
+}
+
+/// How a datagram is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// This bit of the datagram is flipped; the first byte has bits 0 to 7.
+    Bit(usize),
+    /// This bit of its sequence number is flipped, with a check that fits: it is forged.
+    Number(u32),
+}
+
+/// The damaged datagram.
+pub fn damaged(bytes: &[u8], damage: Damage) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    match damage {
+        Damage::Bit(bit) => bytes[bit / 8] ^= 1 << (bit % 8),
+        Damage::Number(bit) => {
+            let header = wire::decode_own(&bytes, tag_of(&bytes)).expect("it is one of ours");
+            let sequence = header.sequence ^ 1 << bit;
+            wire::encode(wire::Header { sequence, ..header }, &mut bytes);
+        }
+    }
+    bytes
 }
 
 /// How control is mistreated, in percent of its messages, each way.
@@ -42,6 +70,7 @@ pub struct Orders {
     listed: HashMap<(Way, u64), Deed>,
     rules: Vec<(Way, u64, u64, Deed)>,
     thinned: HashMap<(Way, u16), u64>,
+    lags: HashMap<Way, Duration>,
     pub how: Option<Mistreat>,
 }
 
@@ -61,6 +90,17 @@ impl Orders {
     pub fn thin(mut self, way: Way, flow: u16, every: u64) -> Self {
         self.thinned.insert((way, flow), every);
         self
+    }
+
+    /// All that goes this way, control too, takes so much longer.
+    pub fn lag(mut self, way: Way, lag: Duration) -> Self {
+        self.lags.insert(way, lag);
+        self
+    }
+
+    /// How much longer all takes that goes this way.
+    pub fn lag_of(&self, way: Way) -> Option<Duration> {
+        self.lags.get(&way).copied()
     }
 
     pub fn mistreat(mut self, how: Mistreat) -> Self {
@@ -93,6 +133,8 @@ pub struct Lane {
     pub repeated: u64,
     /// Held back for a while.
     pub delayed: u64,
+    /// Passed on damaged, instead of the datagram or beside it.
+    pub damaged: u64,
     /// Sequence numbers passed on, each once.
     pub distinct: u64,
     /// Passed on although passed on before.
@@ -184,6 +226,8 @@ pub struct LaneWork {
     pub passed: u64,
     pub held: Vec<Held>,
     pub held_control: Vec<(usize, Vec<u8>)>,
+    /// What takes longer: when it goes on.
+    pub lagging: VecDeque<(Instant, usize, Vec<u8>)>,
     /// Datagrams of a flow of which some are dropped.
     pub thinned: HashMap<u16, u64>,
     /// By source, tag and flow.

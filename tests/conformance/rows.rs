@@ -34,6 +34,10 @@ enum Oddity {
     Early,
     /// Our tag, and a number that nobody has reached.
     Implausible,
+    /// So many numbers beyond a window are left out, and the flow goes on behind or before that.
+    Far(u64, bool),
+    /// Our tag, and a bit behind it flipped.
+    Flipped(usize),
 }
 
 /// Some datagrams of a flow in line, after something odd.
@@ -65,6 +69,8 @@ fn steps() -> impl Strategy<Value = Vec<Steps>> {
         1 => Just(Oddity::NoFlow),
         1 => Just(Oddity::Early),
         1 => Just(Oddity::Implausible),
+        1 => (0_u64..100, any::<bool>()).prop_map(|(count, goes_on)| Oddity::Far(count, goes_on)),
+        1 => (16_usize..128).prop_map(Oddity::Flipped),
     ];
     // Within a millisecond nothing is a stall and nothing slow; beyond, both are.
     let ago = prop::option::weighted(0.4, prop_oneof![0_u64..50_000, 0_u64..4_000_000]);
@@ -124,6 +130,16 @@ impl Writer {
                 self.intended_ns = at_once;
                 vec![early]
             }
+            Oddity::Far(count, true) => {
+                self.next[flow] += WINDOW + count;
+                vec![]
+            }
+            Oddity::Far(count, false) => vec![self.payload(TAGS.0, step.flow, at + WINDOW + count)],
+            Oddity::Flipped(bit) => {
+                let mut payload = self.payload(TAGS.0, step.flow, at);
+                payload[bit / 8] ^= 1 << (bit % 8);
+                vec![payload]
+            }
             Oddity::Implausible => vec![self.payload(TAGS.0, step.flow, at + (1 << 40))],
         };
         let row = self.next[flow]..self.next[flow] + step.row;
@@ -173,7 +189,7 @@ proptest! {
     ) {
         let mut probes = [(); 2].map(|()| Probe::new(0, 3, size).sampling());
         let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
-        let mut writer = Writer { size, next: [0; 3], intended_ns: 0 };
+        let mut writer = Writer { size, next: [0; 3], intended_ns: 9_000_000 };
         let (mut now, mut stall_ended) = (Nanos(10_000_000), Nanos::ZERO);
         for probe in &mut probes {
             probe.start(TAGS.1, false, now);

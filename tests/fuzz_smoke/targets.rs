@@ -13,7 +13,9 @@ use udperf::unit::Nanos;
 use udperf::wire::control::{
     Body, CloseReason, Key, LONGEST, MAC_LEN, Message, Refusal, Seal, Tagger, decode, encode, peek,
 };
-use udperf::wire::{HEADER_LEN, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, word};
+use udperf::wire::{
+    HEADER_LEN, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, has_tag, word,
+};
 
 /// The key of all that is keyed here.
 const KEY: &[u8] = b"of the fuzzer";
@@ -22,7 +24,8 @@ const KEY: &[u8] = b"of the fuzzer";
 pub(crate) fn header(bytes: &[u8]) {
     let own = bytes.first_chunk().map_or(0, |tag| u16::from_be_bytes(*tag));
     let header = decode_own(bytes, own);
-    assert_eq!(header.is_some(), bytes.len() >= HEADER_LEN);
+    assert_eq!(has_tag(bytes, own), bytes.len() >= HEADER_LEN);
+    assert!(header.is_none() || has_tag(bytes, own));
     assert_eq!(word(bytes).is_some(), bytes.len() >= HEADER_LEN);
     assert_eq!(decode_lag(bytes).is_some(), bytes.len() >= LAG_END);
     assert_eq!(decode_own(bytes, own ^ 1), None);

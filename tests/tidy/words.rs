@@ -9,6 +9,8 @@ const HOT_FILES: &[&str] = &[
     "src/run/send.rs",
     "src/run/receive.rs",
     "src/run/probe.rs",
+    "src/run/probe/ahead.rs",
+    "src/run/flow.rs",
     "src/run/exchange/mod.rs",
     "src/run/exchange/asker.rs",
     "src/run/exchange/hearer.rs",

@@ -119,7 +119,8 @@ impl Missing {
         let qdisc = drops.map(|drops| self.charge_cut(LossPlace::Qdisc, drops)).or(unknown);
         // A veth counts as its own what its peer's backlog dropped, which is on its own host.
         let again = again_at_sender(kernels);
-        let drops = sender.tx_device.map(|drops| drops.saturating_sub(again + beside_queue));
+        let drops =
+            sender.tx_device.map(|drops| drops.saturating_sub(again.saturating_add(beside_queue)));
         // And what its peer itself dropped, which other devices do not count.
         let twice = if kernels.ends == Ends::Across { 0 } else { kernel.device.unwrap_or(0) };
         let tx_device = drops.map(|drops| self.charge_leaving(LossPlace::TxDevice, drops, twice));

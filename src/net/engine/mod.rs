@@ -43,8 +43,8 @@ pub struct Push {
     pub sent: usize,
     /// What the kernel took as one: as many as datagrams, or fewer super-packets.
     pub packets: u64,
-    /// Refusals, each counted as many times as it held datagrams; one that is refused and then
-    /// leaves counts in both. What is behind the last one was not tried.
+    /// Datagrams that were refused, those behind the last one that left: one, or all of a
+    /// super-packet. What is behind them was not tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -162,7 +162,7 @@ pub trait Rx {
 struct Sent {
     /// Messages that left, the first ones.
     left: usize,
-    /// Datagrams of messages that were refused, each as often as it was.
+    /// Datagrams of the message that was refused.
     refused: usize,
     /// Why.
     error: Option<SendError>,
@@ -176,13 +176,13 @@ struct Sent {
 fn send<'a>(
     calls: &mut SendBatch,
     socket: &impl Datagram,
-    payloads: impl Iterator<Item = &'a [u8]> + Clone,
+    payloads: impl Iterator<Item = &'a [u8]>,
     count: usize,
     held: impl Fn(usize) -> usize,
 ) -> Sent {
-    match calls.send(socket, payloads.clone()) {
+    match calls.send(socket, payloads) {
         Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
-        Ok(left) => send_the_rest(calls, socket, payloads, left, count, held),
+        Ok(left) => refused_behind(socket, left, held(left)),
         Err(error) => {
             let error = refusal(&error, socket);
             let refused = if error.is_some() { held(0) } else { 0 };
@@ -205,39 +205,12 @@ pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
 
 /// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that
 /// came back from the network is in the socket's queue of errors; one that lasts shows when the
-/// rest is tried again. Each try either sends something or tells why it does not, so this ends.
+/// caller comes again. What is behind the refused message is not tried here: each refusal takes a
+/// slot of the schedule, and what leaves afterwards has to carry the next one.
 // cold: a refusal
-fn send_the_rest<'a, S: Datagram>(
-    calls: &mut SendBatch,
-    socket: &S,
-    payloads: impl Iterator<Item = &'a [u8]> + Clone,
-    left: usize,
-    count: usize,
-    held: impl Fn(usize) -> usize,
-) -> Sent {
-    let (refused, error) = (held(left), Some(S::untold()));
-    let mut sent = Sent { left, refused, error, syscalls: 1 };
-    if let Some(error) = socket.take_queued_refusal() {
-        return Sent { error: Some(error), ..sent };
-    }
-    while sent.left < count {
-        sent.syscalls += 1;
-        match calls.send(socket, payloads.clone().skip(sent.left)) {
-            Ok(more) => {
-                sent.left += more;
-                sent.refused += if sent.left < count { held(sent.left) } else { 0 };
-            }
-            // Those before will have had the same reason.
-            Err(error) => {
-                if let Some(error) = refusal(&error, socket) {
-                    sent.refused += held(sent.left);
-                    sent.error = Some(error);
-                }
-                return sent;
-            }
-        }
-    }
-    sent
+fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
+    let error = socket.take_queued_refusal().unwrap_or_else(S::untold);
+    Sent { left, refused, error: Some(error), syscalls: 1 }
 }
 
 /// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller

@@ -22,8 +22,8 @@ const UNDER_WAY: u64 = 1 << 16;
 /// makes room within a few thousand looks. Arbitrary.
 const LOOKS: u32 = 1 << 20;
 
-/// What passes from one null engine to the other: how many datagrams each flow took, and the
-/// second word of the latest one, in which its time stands.
+/// What passes from one null engine to the other: how many datagrams each flow took, and eight
+/// bytes of the latest one from its fifth on, which begin with its intended moment.
 #[derive(Debug)]
 pub struct NullLink {
     flows: Vec<Flow>,
@@ -116,9 +116,9 @@ impl Tx for NullTx {
             return Push { refused: 1, error, ..Push::default() };
         }
         let last = self.arena.slots().nth(count - 1);
-        let word = last.and_then(|slot| slot.get(8..16)).and_then(|bytes| bytes.try_into().ok());
+        let word = last.and_then(|slot| slot.get(4..12)).and_then(|bytes| bytes.try_into().ok());
         if let Some(word) = word {
-            flow.word.store(u64::from_be_bytes(word), Ordering::Relaxed);
+            flow.word.store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
         flow.taken.store(first_sequence + count as u64, Ordering::Release);
         Push { sent: count, packets: count as u64, ..Push::default() }

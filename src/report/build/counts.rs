@@ -68,7 +68,7 @@ pub(super) fn kernel(harvest: &Harvest) -> Kernel {
         no_ports: delta.udp.map(|udp| udp.no_ports),
         in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
         backlog_drops: match (delta.backlog, sender.backlog) {
-            (Some(rx), Some(tx)) if kernels.ends == Ends::Across => Some(rx + tx),
+            (Some(rx), Some(tx)) if kernels.ends == Ends::Across => Some(rx.saturating_add(tx)),
             (rx, tx) => rx.max(tx),
         },
         device_drops: delta.device,

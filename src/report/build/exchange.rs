@@ -24,7 +24,7 @@ pub(super) fn exchange(
         in_order: asking.in_order,
         timeout_ns: asking.timeout.0,
         requests: harvest.tx.sent,
-        replies: rx.arrived + exchange.continued + exchange.stale,
+        replies: rx.arrived.saturating_add(exchange.continued).saturating_add(exchange.stale),
         matched: rx.received,
         unmatched: rx.foreign,
         duplicate: rx.duplicate,
@@ -34,7 +34,7 @@ pub(super) fn exchange(
         timeouts: exchange.timeouts,
         given_up: exchange.given_up,
         errors: errors(&exchange.errors, name),
-        unreachable: exchange.unreachable + harvest.tx.refused.unreachable,
+        unreachable: exchange.unreachable.saturating_add(harvest.tx.refused.unreachable),
         in_flight_max: exchange.in_flight_max,
         room: exchange.room,
         own_drops: exchange.own_drops,
@@ -48,7 +48,8 @@ fn errors(codes: &Codes, name: Option<CodeName<'_>>) -> BTreeMap<String, u64> {
     let mut errors = BTreeMap::new();
     for (code, count) in codes.iter() {
         let name = name.map_or_else(|| code.to_string(), |name| name(code));
-        *errors.entry(name).or_insert(0) += count;
+        let sum = errors.entry(name).or_insert(0_u64);
+        *sum = sum.saturating_add(count);
     }
     if codes.others() > 0 {
         errors.insert("other".to_owned(), codes.others());

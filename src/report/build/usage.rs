@@ -31,8 +31,8 @@ impl Shares {
         match (harvest.one_ended, harvest.exchange.is_some()) {
             (true, _) => Self { tx: harvest.tx.sent, rx: None },
             // Of requests, what was received is what was answered.
-            (_, true) => Self { tx: rx.in_window, rx: None },
-            _ => Self { tx: rx.received, rx: Some(rx.in_window) },
+            (_, true) => Self { tx: rx.read_in_window, rx: None },
+            _ => Self { tx: rx.received, rx: Some(rx.read_in_window) },
         }
     }
 
@@ -66,7 +66,7 @@ pub(super) fn per_datagram(harvest: &Harvest) -> PerDatagram {
 fn syscalls(harvest: &Harvest, shares: Shares) -> Option<f64> {
     let (tx, rx) = (&harvest.tx, &harvest.rx);
     let (calls, shares) = match shares {
-        _ if harvest.one_ended || rx.in_window > 0 => (rx.syscalls_in_window, shares),
+        _ if harvest.one_ended || rx.read_in_window > 0 => (rx.syscalls_in_window, shares),
         Shares { rx: None, .. } => (rx.syscalls, Shares { tx: rx.received, rx: None }),
         _ => (rx.syscalls, Shares { tx: rx.received, rx: Some(rx.received) }),
     };
@@ -101,7 +101,7 @@ mod tests {
         };
         (harvest.tx.sent, harvest.tx.syscalls) = (100, 100);
         (harvest.rx.received, harvest.rx.syscalls) = (50, 90);
-        (harvest.rx.in_window, harvest.rx.syscalls_in_window) = (40, 20);
+        (harvest.rx.read_in_window, harvest.rx.syscalls_in_window) = (40, 20);
         harvest
     }
 
@@ -140,14 +140,14 @@ mod tests {
         let found = per_datagram(&silent);
         assert_eq!((found.syscalls, found.cpu_ns, found.context_switches), (Some(2.5), None, None));
         let mut nothing = harvest();
-        (nothing.rx.received, nothing.rx.in_window) = (0, 0);
+        (nothing.rx.received, nothing.rx.read_in_window) = (0, 0);
         assert_eq!(per_datagram(&nothing), PerDatagram::default());
     }
 
     #[test]
     fn what_all_comes_after_the_window_has_no_cost_in_it() {
         let mut late = harvest();
-        (late.rx.in_window, late.rx.syscalls_in_window) = (0, 7);
+        (late.rx.read_in_window, late.rx.syscalls_in_window) = (0, 7);
         // (100 + 90) / 50
         let calls_alone = PerDatagram { syscalls: Some(3.8), ..PerDatagram::default() };
         assert_eq!(per_datagram(&late), calls_alone);

@@ -97,3 +97,22 @@ fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
     let more = if workers.len() > SHOWN { "/…" } else { "" };
     Some(format!("{}{more}%", percents.join("/")))
 }
+
+/// What arrived after the end of the window, where it is worth a line: more than one datagram in a
+/// hundred; arbitrary.
+pub(super) fn after_window(report: &Report) -> Option<String> {
+    let sides = report.cells.iter().filter(|cell| !cell.calibration);
+    let sides = sides.filter_map(|cell| cell.rx.as_ref());
+    let known = sides.filter_map(|rx| Some((rx.datagrams, rx.datagrams_after_window?)));
+    let (all, after) = known.fold((0_u64, 0_u64), |(all, after), (more, late)| {
+        (all.saturating_add(more), after.saturating_add(late))
+    });
+    (u128::from(after) * 100 > u128::from(all)).then(|| {
+        format!(
+            "{} of {} datagrams arrived after the window in which they were due; the rate counts \
+             them",
+            grouped(after),
+            grouped(all)
+        )
+    })
+}

@@ -2,7 +2,7 @@
 
 use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
 use super::rows::distinct;
-use crate::report::document::{Cell, Exchange, Report, Side};
+use crate::report::document::{Cell, Exchange, Report};
 use crate::report::warnings::server_drops;
 
 /// Whether datagrams were requests.
@@ -106,23 +106,6 @@ pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<Strin
         limited.join(", ")
     );
     Some(ink.paint_lines(Tone::Doubt, wrap(&text, width, 2)).join("\n"))
-}
-
-/// Answers that came after the last request, where they are worth a word: more than one in a
-/// hundred; arbitrary.
-pub(super) fn behind_the_window(report: &Report) -> Option<String> {
-    let sides = || report.cells.iter().filter(|cell| !cell.calibration && cell.exchange.is_some());
-    let sum =
-        |of: fn(&Side) -> u64| sides().filter_map(|cell| cell.rx.as_ref()).map(of).sum::<u64>();
-    let (all, within) = (sum(|rx| rx.datagrams), sum(|rx| rx.datagrams_in_window));
-    let behind = all.saturating_sub(within);
-    (behind * 100 > all).then(|| {
-        format!(
-            "a second: replies that came while requests left; {} of {} came behind the last one",
-            grouped(behind),
-            grouped(all)
-        )
-    })
 }
 
 /// How requests and replies were paired, for the lines above the table.

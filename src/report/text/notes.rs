@@ -47,7 +47,7 @@ pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String,
         ("latency", legs::missing(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
-        ("answered", exchange::behind_the_window(report)),
+        ("window", across::after_window(report)),
         ("rate max", unscheduled(sheet)),
     ] {
         notes.extend(text.map(|text| (label.to_owned(), text)));

@@ -255,6 +255,7 @@ pub(crate) mod tests {
         let side = Side {
             datagrams: count,
             datagrams_in_window: count,
+            datagrams_after_window: None,
             socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
             ..Side::default()
         };

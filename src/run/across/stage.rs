@@ -108,7 +108,7 @@ impl Stage<'_> {
                 _ => return Err(self.blast.damaged()),
             }
             // Nobody here has sent anything: the receivers have nothing to wait for.
-            rx.senders_done(Nanos::ZERO, &vec![0; self.crew.receivers()]);
+            rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.crew.receivers()]);
             running.workers -= self.crew.senders();
             self.crew.await_end(&mut running, &mut || {})?;
         }
@@ -148,6 +148,7 @@ impl Stage<'_> {
         }
         let ended = Ended {
             end: if senders > 0 { begun.tx.window_end() + begun.bias } else { Nanos::ZERO },
+            through: begun.tx.senders_through() + begun.bias,
             sent_to: self.sent_to_receivers(&begun.running),
             sent: begun.running.sent,
             received: 0,
@@ -167,7 +168,8 @@ impl Stage<'_> {
                 _ => return Err(self.blast.damaged()),
             }
         };
-        begun.rx.senders_done(there.end + begun.bias, &there.sent_to);
+        let (end, through) = (there.end + begun.bias, there.through + begun.bias);
+        begun.rx.senders_done(end, through, &there.sent_to);
         self.crew.await_end(&mut begun.running, tick)?;
         Ok(there)
     }

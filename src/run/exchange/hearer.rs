@@ -272,12 +272,11 @@ impl Hearer {
         std::iter::repeat_n(0, first.into()).chain(self.answered.iter().copied()).collect()
     }
 
-    /// The window is over: what comes from now on does not count for the rate.
+    /// The window is over: what comes from now on is its tail.
     pub(super) const fn close_window(&mut self) {
         if !self.window_closed {
             self.window_closed = true;
-            self.tally.in_window = self.tally.received;
-            self.tally.bytes_in_window = self.tally.bytes;
+            self.tally.read_in_window = self.tally.received;
             self.tally.syscalls_in_window = self.tally.syscalls;
         }
     }

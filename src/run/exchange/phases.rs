@@ -160,7 +160,7 @@ fn pair_phases<T: Tx, R: Rx>(
         let last = exchange(&mut tx, &mut rx, &mut pair, &mut waiter, control);
         let usage = pair.at_close.map(|now| pair.meter.between(before, now)).unwrap_or_default();
         tx_half = pair.job.half(last, planned_end, control.stopped());
-        done.publish(tx_half.end);
+        done.publish(tx_half.end, last);
         let segments = tx.segments().zip(segments_at_first);
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (tx_half.usage, tx_half.buffer) = (usage, send_buffer);

@@ -63,7 +63,7 @@ impl Cell {
         if let Some(mut under) = self.phase.take() {
             under.halt.store(true, Ordering::Relaxed);
             under.rx.shift(0);
-            under.rx.senders_done(Nanos::ZERO, &vec![0; self.crew.receivers()]);
+            under.rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.crew.receivers()]);
             // A worker that failed is noticed when it is collected.
             let _ = self.crew.await_end(&mut under.running, &mut || {});
         }
@@ -139,7 +139,7 @@ impl Cell {
             return Ok(Told::Refused("there is no phase to finish".into()));
         };
         if self.spec.ways.forward {
-            under.rx.senders_done(ended.end, &ended.sent_to);
+            under.rx.senders_done(ended.end, ended.through, &ended.sent_to);
         }
         while under.running.workers > 0 {
             if !self.crew.look(&mut under.running, LOOK)? {
@@ -148,6 +148,7 @@ impl Cell {
         }
         let there = Ended {
             end: if self.crew.senders() > 0 { under.tx.window_end() } else { Nanos::ZERO },
+            through: under.tx.senders_through(),
             sent_to: (0..self.crew.senders()).map(|worker| under.tx.sent_to(worker)).collect(),
             sent: under.running.sent,
             received: under.running.received,

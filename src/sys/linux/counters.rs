@@ -99,12 +99,21 @@ pub fn ip_counters() -> Option<IpSnmp> {
     })
 }
 
-/// Packets dropped because a CPU's backlog was full: the second column of
-/// `/proc/net/softnet_stat`, all CPUs. Not per network namespace.
+/// Packets dropped because a CPU's backlog was full, by CPU: the second column of
+/// `/proc/net/softnet_stat`, a counter of 32 bits, and the thirteenth, or the row where a kernel
+/// before 5.10 has none. Not per network namespace.
 #[must_use]
-pub fn backlog_drops() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/net/softnet_stat").ok()?;
-    text.lines().map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()).sum()
+pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
+    backlogs(&std::fs::read_to_string("/proc/net/softnet_stat").ok()?)
+}
+
+/// CPUs and their drops, of a text like `/proc/net/softnet_stat`.
+fn backlogs(text: &str) -> Option<Vec<(u32, u32)>> {
+    let row = |(row, line): (usize, &str)| {
+        let column = |at| u32::from_str_radix(line.split_whitespace().nth(at)?, 16).ok();
+        Some((column(12).or_else(|| u32::try_from(row).ok())?, column(1)?))
+    };
+    text.lines().enumerate().map(row).collect()
 }
 
 /// Packets dropped by the interfaces of this thread's network namespace: by all, or by those `of`
@@ -153,5 +162,14 @@ mod tests {
             assert!(snmp.v4.lines().next().unwrap().contains(name), "{name}");
         }
         assert!(ip_counters().is_some());
+    }
+
+    #[test]
+    fn drops_of_each_cpu_are_read_with_its_number() {
+        let new = "0000a0b1 0000000f 00000000 0 0 0 0 0 0 0 0 00000000 00000003\n";
+        let old = "0000a0b1 ffffffff 00000000 00000000\n";
+        assert_eq!(backlogs(new), Some(vec![(3, 15)]));
+        assert_eq!(backlogs(&[old, old].concat()), Some(vec![(0, u32::MAX), (1, u32::MAX)]));
+        assert_eq!(backlogs("no numbers\n"), None);
     }
 }

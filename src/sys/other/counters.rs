@@ -12,7 +12,7 @@ pub fn udp_counters() -> Option<UdpSnmp> {
 
 /// Unknown here.
 #[must_use]
-pub fn backlog_drops() -> Option<u64> {
+pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
     None
 }
 

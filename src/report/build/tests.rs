@@ -1,0 +1,127 @@
+use super::*;
+use crate::measure::CutShort;
+use crate::unit::Nanos;
+
+#[test]
+fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
+    // Three datagrams that all arrive after the last departure, one that does not, and a tail.
+    for (received, read_in_window) in [(3, 0), (4, 1), (600, 550), (0, 0)] {
+        let mut harvest = Harvest { elapsed: Nanos::from_millis(3_000), ..Harvest::default() };
+        (harvest.rx.received, harvest.rx.read_in_window) = (received, read_in_window);
+        harvest.rx.bytes = received * 64;
+        let plan = plan();
+        let side = rx_side(&plan, None, &harvest);
+        assert_eq!(side.pps, harvest.delivered_pps());
+        assert_eq!(side.pps, Some(received as f64 / 3.0));
+        assert_eq!(side.bits_per_second, Some(received as f64 * 512.0 / 3.0));
+        assert_eq!(side.datagrams_in_window, received);
+        assert_eq!(side.datagrams_after_window, Some(received - read_in_window));
+    }
+}
+
+#[test]
+fn a_tail_that_nobody_could_tell_is_unknown() {
+    let mut plan = plan();
+    let mut harvest = Harvest::default();
+    (harvest.rx.received, harvest.rx.read_in_window) = (9, 4);
+    let tail = |plan: &Plan, harvest: &Harvest, direction| {
+        rx_side(plan, direction, harvest).datagrams_after_window
+    };
+    let there = Some(Direction::Forward);
+    assert_eq!(tail(&plan, &harvest, there), Some(5));
+    harvest.cut_short = Some(CutShort::Interrupted);
+    assert_eq!(tail(&plan, &harvest, there), None);
+    harvest.cut_short = None;
+    plan.scenario.limit = Limit::Count(9);
+    assert_eq!((tail(&plan, &harvest, there), tail(&plan, &harvest, None)), (None, Some(5)));
+}
+
+#[test]
+fn what_another_host_makes_up_makes_no_panic() {
+    let plan = plan();
+    let all = u64::MAX;
+    let mut wild = Harvest { ends: Ends::Across, ..Harvest::default() };
+    wild.tx = measure::TxTally { sent: all, packets: all, bytes: all, ..wild.tx };
+    wild.tx.refused.no_buffers = all;
+    wild.tx.refused.other = all;
+    wild.rx.received = all;
+    (wild.rx.arrived, wild.rx.bytes, wild.rx.duplicate) = (all, all, all);
+    let udp = measure::UdpCounters {
+        in_datagrams: all,
+        no_ports: all,
+        out_datagrams: all,
+        rcvbuf_errors: all,
+        in_csum_errors: all,
+        sndbuf_errors: all,
+    };
+    let kernel = measure::KernelDelta {
+        sockets: Some(all),
+        udp: Some(udp),
+        backlog: Some(all),
+        device: Some(all),
+        tx_device: Some(all),
+        qdisc: Some(all),
+    };
+    (wild.kernel, wild.tx_kernel) = (kernel, Some(kernel));
+    wild.elapsed = Nanos(1);
+    (wild.tx_stalls.count, wild.rx_stalls.count) = (all, all);
+    wild.timing = Some(measure::Timing { scheduled: all, missed: all, ..Default::default() });
+    wild.latency.from_schedule.record(all);
+    wild.exchange = Some(measure::Exchange { stale: all, ..Default::default() });
+    wild.flows = vec![(all, 0), (all, all)];
+    wild.workers = vec![all, all];
+    for received in [0, 1, all] {
+        wild.rx.received = received;
+        let facts = CellFacts {
+            plan: &plan,
+            cell: &plan.cells[0],
+            load: Load::FlatOut,
+            direction: Some(Direction::Forward),
+            harvest: &wild,
+            code_name: None,
+        };
+        assert_eq!(cell(facts).ledger.sent, all);
+        let _ = wild.ledger().broken_identity();
+    }
+}
+
+fn plan() -> Plan {
+    Plan::new(Scenario::default(), &plan::Machine::default()).unwrap()
+}
+
+#[test]
+fn what_is_below_the_bound_is_withheld() {
+    let mut harvest = Harvest::default();
+    harvest.latency.bound = Nanos(100);
+    let (mut whole, mut part) = (measure::Latency::default(), measure::Latency::default());
+    (1..=100).for_each(|step| whole.record(step * 2));
+    part.record(200);
+    let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();
+    assert_eq!((one.bound_ns, one.count, one.max_ns, one.mean_ns), (100, 100, 200, 101));
+    assert_eq!((one.min_ns, one.p50_ns, one.p90_ns), (None, Some(100), Some(180)));
+    assert_eq!(one.p99_with_loss_ns, Some(198));
+    let outside = one.outside_stalls.unwrap();
+    assert_eq!((outside.p50_ns, outside.p99_ns), (Some(100), Some(198)));
+    harvest.latency.bound = Nanos(190);
+    let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
+    assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
+    // The true value may be as much above what was measured as the bound is wide.
+    let limits = one.upper_limits.unwrap();
+    assert_eq!(
+        (limits.min_ns, limits.p50_ns, limits.p90_ns),
+        (Some(192), Some(290), Some(370))
+    );
+    assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
+    let outside = one.outside_stalls.unwrap();
+    let limits = outside.upper_limits.unwrap();
+    assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
+    // What falls among the lost has no limit.
+    let one = latency(&whole, "send", &harvest, 2, None).unwrap();
+    assert_eq!(
+        (one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns),
+        (None, None)
+    );
+    // From the kernel's stamp to the read, both on the receiver's host.
+    let one = latency(&whole, "kernel", &harvest, 0, None).unwrap();
+    assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));
+}

@@ -23,6 +23,8 @@ const UNKNOWN: u64 = u64::MAX;
 pub struct Control {
     /// Set from outside to end the run early.
     stop: Arc<AtomicBool>,
+    /// Set where the phase is given up after an error.
+    aborted: AtomicBool,
     /// End of the senders' window, since the start of the phase; never, while one still sends and
     /// nobody knows when it will end.
     window_end_ns: AtomicU64,
@@ -35,7 +37,7 @@ pub struct Control {
     /// How much further ahead the receivers' clock has been found to be of the senders' than was
     /// believed when the phase began; 0 on one host.
     shift_ns: AtomicI64,
-    /// Whether a sender was told that nobody is there.
+    /// Whether a sender was told that the target's port is closed.
     unreachable: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
@@ -53,6 +55,7 @@ impl Control {
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Arc::new(Self {
             stop,
+            aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(Nanos::NEVER.0),
             latest_end_ns: AtomicU64::new(0),
             running: AtomicUsize::new(senders),
@@ -78,6 +81,7 @@ impl Control {
     ) -> Arc<Self> {
         Arc::new(Self {
             stop,
+            aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
             running: AtomicUsize::new(1),
@@ -134,7 +138,7 @@ impl Control {
         self.quiet
     }
 
-    /// A sender was told that nobody is there.
+    /// A sender was told that the target's port is closed.
     pub fn sender_unreachable(&self) {
         self.unreachable.store(true, Ordering::Relaxed);
     }
@@ -149,7 +153,15 @@ impl Control {
     #[inline]
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Ends the phase for all its workers, whatever they wait for: senders stop, and receivers
+    /// expect nothing more.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+        self.window_end_ns.fetch_min(0, Ordering::AcqRel);
+        self.ended.store(true, Ordering::Release);
     }
 
     /// A sender's stall has just ended.

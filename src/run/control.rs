@@ -39,6 +39,8 @@ pub struct Control {
     shift_ns: AtomicI64,
     /// Whether a sender was told that the target's port is closed.
     unreachable: AtomicBool,
+    /// Whether a worker has heard the target.
+    reached: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
     /// How much earlier than their senders receivers count time.
@@ -62,6 +64,7 @@ impl Control {
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
             quiet: QUIET,
             bias: Nanos::ZERO,
             stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
@@ -88,6 +91,7 @@ impl Control {
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
             quiet: QUIET_ACROSS,
             bias,
             stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
@@ -136,6 +140,16 @@ impl Control {
     #[must_use]
     pub fn quiet(&self) -> Nanos {
         self.quiet
+    }
+
+    /// A worker has heard the target.
+    pub(super) fn note_target_reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a worker has heard the target in this phase.
+    pub(super) fn target_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// A sender was told that the target's port is closed.

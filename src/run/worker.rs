@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, Sender};
 use mio::Interest;
 
 use super::control::Control;
+use super::outage::Target;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
-use super::send::{SAME_ROW, SendJob, send};
+use super::send::{SendJob, send};
 use super::usage::Meter;
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
@@ -267,15 +268,13 @@ impl SendJob {
             next: vec![0; share.common.flows.len()],
             size: share.common.size,
             must_reach_count: false,
-            heeds_unreachable: share.heeds_unreachable,
             tally: TxTally::default(),
             timing,
             // On a schedule a batch is what is due at once, and short.
             stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
-            unreachable: None,
-            same_row: SAME_ROW,
+            target: Target::new(share.heeds_unreachable, share.answers),
             stuck: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
             sampler: Sampler::new(
@@ -301,7 +300,8 @@ impl SendJob {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
         let end = if whole { last.max(planned_end) } else { last };
-        TxHalf { end, stuck: self.stuck, stopped, ..TxHalf::default() }
+        let outages = self.target.outages();
+        TxHalf { end, stuck: self.stuck, stopped, outages, ..TxHalf::default() }
     }
 
     /// All that was counted and timed in the latest phase, put to what is known of its end.
@@ -328,6 +328,7 @@ impl SendJob {
         self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
         self.next.fill(0);
         self.must_reach_count = matches!(phase.limit, Limit::Count(_));
+        self.target.start(mean_gap(phase.load, of), self.tally.sent > 0);
         self.tally = TxTally::default();
         if let Some(timing) = &mut self.timing {
             [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
@@ -335,9 +336,6 @@ impl SendJob {
                 .for_each(crate::measure::Latency::reset);
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
-        self.unreachable = None;
-        let gap = mean_gap(phase.load, of);
-        self.same_row = SAME_ROW.max(gap + gap);
         let planned_end = match (phase.limit, phase.load.mean_pps()) {
             (Limit::Time(time), _) => time,
             // A count at an even rate has a window too: each datagram its period.

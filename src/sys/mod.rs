@@ -57,19 +57,23 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
+mod unreachable;
+
+pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
+
 #[cfg(udperf_unix)]
 pub use imp::abstract_name;
 pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
-    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting, join_no_group,
-    monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns, receive_plainly,
-    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, set_affinity,
-    set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro,
-    set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, take_queued_refusals, take_refused_peers, take_send_stamp, tell_local,
-    thread_cpu_ns, udp_counters, wait_readable, wait_writable,
+    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting,
+    join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns,
+    receive_plainly, refusal_of, refuses_offload, report_queue_drops, reports_queue_drops,
+    set_affinity, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
+    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
+    take_pending_refusal, take_queued_refusal, take_queued_refusals, take_refused_peers,
+    take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -174,7 +178,7 @@ pub enum SendError {
     /// A queue below the socket is full.
     NoBuffers,
     /// No route, or an ICMP error for an earlier datagram.
-    Unreachable,
+    Unreachable(Unreachable),
     /// Too large for the path.
     TooBig,
     /// A signal came; try again.
@@ -183,6 +187,14 @@ pub enum SendError {
     Untold,
     /// Any other error, by its number.
     Other(i32),
+}
+
+impl SendError {
+    /// Why the destination cannot be reached, if that is the reason.
+    #[must_use]
+    pub const fn unreachable(self) -> Option<Unreachable> {
+        if let Self::Unreachable(why) = self { Some(why) } else { None }
+    }
 }
 
 /// UDP counters of this network namespace since boot, IPv4 and IPv6 added up.

@@ -347,7 +347,7 @@ impl Server {
 
     /// Ends sessions whose clients are gone, as their hosts say.
     fn let_go(&mut self) {
-        for session in lost(&self.clients, &self.answerer) {
+        for session in lost(&self.clients, &mut self.answerer) {
             self.end(session, CloseReason::Unreachable);
         }
     }

@@ -29,6 +29,9 @@ pub enum Exit {
     Interrupted,
 }
 
+/// The exit code of what a signal ended: 128 + SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
@@ -37,8 +40,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::ConditionHeld => 3,
             Exit::Undecided => 4,
-            // 128 + SIGINT, as shells say it.
-            Exit::Interrupted => 130,
+            Exit::Interrupted => INTERRUPTED,
         })
     }
 }

@@ -13,6 +13,7 @@
 //! | [`wait_readable`], [`wait_writable`] | sleeping until there is something to do, or a moment |
 //! | [`affinity`], [`set_affinity`] | the CPUs the calling thread may run on |
 //! | [`end_with_parent`], [`in_group_of_its_own`] | processes that end with this one, or do not |
+//! | [`stop_on_signals`], [`is_ignored`] | signals that end a run |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
@@ -57,8 +58,10 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
+mod signals;
 mod unreachable;
 
+pub use signals::stop_on_signals;
 pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
 
 #[cfg(udperf_unix)]
@@ -67,7 +70,7 @@ pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
-    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting,
+    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, is_connecting, is_ignored,
     join_no_group, monotonic_ns, network_identity, qdisc_drops, raise_open_files, realtime_ns,
     receive_plainly, refusal_of, refuses_offload, report_queue_drops, reports_queue_drops,
     set_affinity, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,

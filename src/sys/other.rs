@@ -58,6 +58,12 @@ pub fn set_timer_slack_ns(_ns: u64) {}
 /// Does nothing.
 pub fn raise_open_files() {}
 
+/// Nothing is known of that here.
+#[must_use]
+pub const fn is_ignored(_signal: i32) -> bool {
+    false
+}
+
 /// Does nothing.
 pub fn in_group_of_its_own(command: &mut std::process::Command) -> &mut std::process::Command {
     command

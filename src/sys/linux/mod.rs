@@ -24,7 +24,7 @@ pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, stolen_ns, udp_counters};
 pub use links::stack as device_stack;
 pub use mmsg::{RecvBatch, SendBatch, envelope};
-pub use process::{end_with_parent, in_group_of_its_own};
+pub use process::{end_with_parent, in_group_of_its_own, is_ignored};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{

@@ -18,8 +18,8 @@ pub(super) const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
 /// is sent than that, two mean gaps.
 pub(crate) const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
-/// The same where a neighbour does not answer: the kernel asks it three times, a second apart, before
-/// each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one of them may be late.
+/// The same where a neighbour does not answer: the kernel asks it three times, a second apart,
+/// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
 const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.
@@ -103,8 +103,8 @@ impl Target {
         note_outage(&mut self.outages, why, errors, now, apart);
         let accepted = self.accepted || sent;
         if !self.answers && self.row.is_none() && accepted {
-            // Without answers, a route that was there has to do, or no error for as long as those of
-            // one outage are apart.
+            // Without answers, a route that was there has to do, or no error for as long as those
+            // of one outage are apart.
             self.reached |= if why.is_local() { !self.had_icmp } else { now > apart };
         }
         self.had_icmp |= !why.is_local();

@@ -378,6 +378,85 @@ mod interrupted {
         assert!(found["base"]["documents"].as_u64() >= Some(1));
     }
 
+    /// A run of an hour, once it sends.
+    fn running(words: &[&str]) -> std::process::Child {
+        let child = udperf()
+            .args(["bench", "-q", "-e", "plain", "-l", "64", "-r", "max", "-t", "1h"])
+            .args(["--warmup", "0"])
+            .args(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while sender_ticks(child.id()) < 3 {
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    #[test]
+    fn signals_in_a_row_are_one_signal() {
+        // A terminal that closes sends SIGHUP.
+        for name in ["TERM", "INT", "HUP"] {
+            let child = running(&["-J"]);
+            let process = child.id().to_string();
+            let words = [format!("-{name}")].into_iter().chain(vec![process; 8]);
+            assert!(Command::new("kill").args(words).status().unwrap().success());
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(code(&output), Some(130), "{name}: {}", stderr(&output));
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(found["cells"][0]["cut_short_because"], "interrupted");
+        }
+    }
+
+    #[test]
+    fn a_later_signal_ends_a_run_that_cannot_end_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        // A pipe that nobody reads is never open.
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut child = running(&[&format!("--json={}", pipe.display())]);
+        while child.try_wait().unwrap().is_none() {
+            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(code(&output), Some(130), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn timeout_leaves_a_report() {
+        // It signals its child, then its group.
+        for _ in 0..3 {
+            let output = Command::new("timeout")
+                .args(["1", env!("CARGO_BIN_EXE_udperf")])
+                .args(["bench", "-l", "64", "-e", "plain", "-t", "10", "-r", "1k", "-J", "-q"])
+                .output()
+                .unwrap();
+            assert_eq!(code(&output), Some(124), "{}", stderr(&output));
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(found["cells"][0]["cut_short"], true);
+        }
+    }
+
+    #[test]
+    fn a_signal_that_was_ignored_stays_ignored() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_udperf")]);
+        command.args(["bench", "-e", "plain", "-l", "64", "-r", "max", "-t", "1h", "-J", "-q"]);
+        command.args(["--warmup", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        while sender_ticks(child.id()) < 3 {
+            std::thread::yield_now();
+        }
+        common::signals::signal(child.id(), "HUP");
+        let before = sender_ticks(child.id());
+        while sender_ticks(child.id()) < before + 3 {
+            std::thread::yield_now();
+        }
+        let output = ended_by(child, "INT");
+        assert_eq!(code(&output), Some(130), "{}", stderr(&output));
+    }
+
     #[test]
     fn a_run_that_is_interrupted_reports_what_there_is() {
         let child = udperf()

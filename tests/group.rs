@@ -372,7 +372,9 @@ fn what_comes_back_for_one_slots_datagrams_disturbs_no_other() {
         }
         // The kernel has the last word on who is told: some of it comes to the sender.
         let told = (0..LOOKS).find_map(|_| sys::take_queued_refusal(&sender.socket));
-        assert_eq!(told, Some(sys::SendError::Unreachable), "{ip}");
+        let why = told.and_then(sys::SendError::unreachable).unwrap();
+        assert!(why.is_closed_port(), "{ip}: {why}");
+        assert_eq!(why.reported_by(), Some(ip.to_string()), "{why}");
         let of_slots = slots.iter().flat_map(|slot| &slot.sockets).map(|udp| &udp.socket).skip(1);
         let listeners = group.listeners().unwrap();
         for (at, other) in listeners.iter().chain(of_slots).enumerate() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 use udperf::net::engine::{Pull, Push, Rx, Tx, URING_IS_BUILT_IN, UringRx, UringTx};
 use udperf::run::{self, Depth};
-use udperf::sys::SendError;
+use udperf::sys::{SendError, Unreachable, UnreachableErrno};
 use udperf::unit::PayloadSize;
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
@@ -179,9 +179,10 @@ fn nothing_leaves_behind_a_refused_one() {
     let mut tx = sender(gone, SIZE, None);
     // The first one leaves, and its ICMP error refuses the second one. Had the third one been
     // tried, it would have left, and its error would refuse the first one of the next push.
-    let expected = Push { refused: 1, error: Some(SendError::Unreachable), ..sent(1) };
+    let closed = Unreachable::returned(UnreachableErrno::ConnRefused);
+    let error = Some(SendError::Unreachable(closed));
     for first in 0..10 {
-        assert_eq!(push(&mut tx, 0, first, 8), expected);
+        assert_eq!(push(&mut tx, 0, first, 8), Push { refused: 1, error, ..sent(1) });
     }
     // A refusal is not the end.
     let Ok(target) = UdpSocket::bind(gone) else {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::OutputArgs;
-use super::error::{CliError, Exit};
+use super::error::{CliError, Exit, INTERRUPTED};
 use super::output::{Targets, color, complain, pretty, print, width};
 use super::progress;
 use crate::measure::HostFacts;
@@ -17,6 +19,7 @@ use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool, Warning};
 use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
+use crate::sys;
 
 /// What is to be measured, and where.
 pub(crate) struct Job<'a, B> {
@@ -292,7 +295,7 @@ pub(crate) fn face(face: &'static str, error: &impl ToString) -> CliError {
 pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
-    let all = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGQUIT];
+    let all = [SIGINT, SIGTERM, SIGHUP, signal_hook::consts::SIGQUIT];
     #[cfg(not(unix))]
     let all = [SIGINT, SIGTERM];
     for signal in all {
@@ -301,14 +304,12 @@ pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
     Ok(stop)
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once.
+/// A flag that the first SIGINT, SIGTERM or SIGHUP sets. A second signal within half a second is
+/// the same one; a later one ends the program at once.
 pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset, and sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(CliError::Signals)?;
-    }
-    Ok(stop)
+    #[cfg(unix)]
+    let (all, keep) = ([SIGINT, SIGTERM, SIGHUP], [SIGHUP]);
+    #[cfg(not(unix))]
+    let (all, keep) = ([SIGINT, SIGTERM], []);
+    sys::stop_on_signals(&all, &keep, INTERRUPTED.into()).map_err(CliError::Signals)
 }

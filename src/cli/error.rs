@@ -31,6 +31,9 @@ pub enum Exit {
     Interrupted,
 }
 
+/// The exit code of what a signal ended: 128 + SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
@@ -40,8 +43,7 @@ impl From<Exit> for ExitCode {
             Exit::ConditionHeld => 3,
             Exit::Undecided => 4,
             Exit::Invalid => 5,
-            // 128 + SIGINT, as shells say it.
-            Exit::Interrupted => 130,
+            Exit::Interrupted => INTERRUPTED,
         })
     }
 }

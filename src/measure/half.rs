@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exchange, KernelDelta, OneWay, RxSample, RxTally, Stalls, Timing, TxSample, TxTally, Usage,
+    Exchange, KernelDelta, OneWay, Outage, RxSample, RxTally, Stalls, Timing, TxSample, TxTally,
+    Usage, merge_outages,
 };
 use crate::unit::Nanos;
 
@@ -34,11 +35,17 @@ pub struct TxHalf {
     pub stuck: bool,
     /// Whether they were stopped before their end.
     pub stopped: bool,
+    /// When the target could not be reached, in order.
+    pub outages: Vec<Outage>,
     /// What the kernel of that host counted meanwhile.
     pub kernel: KernelDelta,
     /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
+
+/// How far apart the errors that two workers saw of one outage are at most. Arbitrary: about as far
+/// as a host's ICMP errors are.
+const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
 impl TxHalf {
     /// Adds what another worker of the same host measured, whose flows come behind.
@@ -59,6 +66,7 @@ impl TxHalf {
         self.samples.extend(other.samples);
         self.stuck |= other.stuck;
         self.stopped |= other.stopped;
+        merge_outages(&mut self.outages, other.outages, SAME_OUTAGE);
     }
 }
 

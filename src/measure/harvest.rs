@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, RxHalf, RxTally, Server, Stalls, TxHalf,
+    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, Outage, RxHalf, RxTally, Server, Stalls,
+    TxHalf,
     TxTally, Usage,
 };
 use crate::unit::Nanos;
@@ -106,8 +107,10 @@ pub enum CutShort {
     Interrupted,
     /// Nothing could be sent for 2 s, and a count was to be reached.
     Stuck,
-    /// The network said for 2 s that nobody is there.
+    /// The target could not be reached, and never was.
     Unreachable,
+    /// The other end of the run was lost.
+    PeerLost,
 }
 
 /// All that was measured in one cell, merged over its workers.
@@ -158,6 +161,8 @@ pub struct Harvest {
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
+    /// When the target could not be reached, in order.
+    pub outages: Vec<Outage>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
 }
@@ -179,12 +184,6 @@ impl Harvest {
     #[must_use]
     pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
         let one_ended = rx.is_none();
-        // Whose receivers are ours knows of them otherwise.
-        let refused = tx.tally.refused.unreachable;
-        let unreachable = match &rx {
-            None => refused,
-            Some(rx) => rx.exchange.map_or(0, |asked| asked.unreachable.saturating_add(refused)),
-        };
         let rx = rx.unwrap_or_default();
         let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
         let (segments_at_first, segments_at_last) = tx.segments.unzip();
@@ -220,11 +219,12 @@ impl Harvest {
             },
             warmup: (0, 0),
             cut_short: match (tx.stuck, tx.stopped) {
-                (true, _) if unreachable > 0 => Some(CutShort::Unreachable),
+                (true, _) if !tx.outages.is_empty() => Some(CutShort::Unreachable),
                 (true, _) => Some(CutShort::Stuck),
                 (_, true) => Some(CutShort::Interrupted),
                 _ => None,
             },
+            outages: tx.outages,
         }
     }
 

@@ -6,7 +6,9 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
+use super::engine::explained;
 use super::{Unix, UnixFile};
+use crate::sys::{self, Unreachable};
 
 /// A socket for control messages with one peer.
 #[derive(Debug)]
@@ -27,6 +29,17 @@ impl Door {
             Self::Udp(socket) => socket.recv(slot),
             Self::Unix(unix, _) => unix.recv_from(slot).map(|(len, _)| len),
         }
+    }
+
+    /// Why the peer cannot be reached, if that is what an error of [`Self::recv`] or [`Self::send`]
+    /// says.
+    #[must_use]
+    pub fn unreachable(&self, error: &io::Error) -> Option<Unreachable> {
+        let error = match self {
+            Self::Udp(socket) => explained(sys::refusal_of(error), socket),
+            Self::Unix(unix, _) => explained(sys::refusal_of(error), &unix.socket),
+        };
+        error.unreachable()
     }
 
     /// Sends to the peer.

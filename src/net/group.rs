@@ -241,14 +241,15 @@ impl Group {
         }
     }
 
-    /// Whether something came back since [`Self::heed`] of what was sent to one of these.
+    /// Whether a host said since [`Self::heed`] that one of these ports is closed.
     #[must_use]
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;
         for socket in self.idle() {
-            sys::take_refused_peers(socket, |peer, _| {
+            sys::take_refused_peers(socket, |peer, error| {
                 let like = |one: &SocketAddr| peer.is_some_and(|peer| same(peer, *one));
-                found |= peers.iter().any(like);
+                let closed = error.unreachable().is_some_and(|why| why.is_closed_port());
+                found |= closed && peers.iter().any(like);
             });
         }
         found

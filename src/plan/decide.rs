@@ -142,6 +142,7 @@ impl Plan {
                     load,
                     seed: self.scenario.seed,
                     heeds_unreachable: matches!(self.scenario.route, Route::Alone | Route::Ask),
+                    answers: self.scenario.route == Route::Ask,
                     stamps,
                 }
             })

@@ -97,9 +97,11 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
-    /// Gives up where the network keeps saying that nobody is there: no other sign of the receiver
-    /// will come.
+    /// Whether a target is given up that cannot be reached and never was: no other sign of the
+    /// receiver will come.
     pub heeds_unreachable: bool,
+    /// Whether the target answers what it gets.
+    pub answers: bool,
     /// Whether the kernel is to say when a datagram left, of a sample.
     pub stamps: bool,
 }

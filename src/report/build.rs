@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Choice, Engine, Failed, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread,
-    StallSum, Stalls, Tried, UpperLimits, bounded,
+    Cell, Choice, Engine, Failed, Latency, Outage, OutsideStalls, Schedule, Side, SocketBuffer,
+    Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
 };
 use super::legs::legs;
-use crate::measure::{self, Ends, Harvest};
+use crate::measure::{self, CutShort, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Limit, Load, Plan, Scenario, TxKind};
-use crate::unit::PayloadSize;
+use crate::unit::{Nanos, PayloadSize};
 use counts::{kernel, ledger_of, packets};
 pub use exchange::CodeName;
 use exchange::exchange;
@@ -76,6 +76,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         elapsed_ns: harvest.elapsed.0,
         calibration: cell.calibration,
         cut_short: harvest.cut_short.is_some(),
+        cut_short_because: harvest.cut_short.map(|why| because(why).to_owned()),
         tx: tx_side(plan, direction, harvest),
         rx: both.then(|| rx_side(plan, direction, harvest)),
         per_datagram: per_datagram(harvest),
@@ -97,6 +98,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         },
         kernel: kernel(harvest),
         exchange: exchange(scenario.asking.as_ref(), harvest, code_name),
+        outages: harvest.outages.iter().map(outage).collect(),
         warnings: Vec::new(),
     }
 }
@@ -117,6 +119,27 @@ pub fn choice(choice: &plan::Choice) -> Choice {
         trial_ns: choice.trial.0,
         trials: choice.tried.iter().map(tried).collect(),
         failed: choice.failed.iter().map(failed).collect(),
+    }
+}
+
+/// The word for it in the document.
+const fn because(cut_short: CutShort) -> &'static str {
+    match cut_short {
+        CutShort::Interrupted => "interrupted",
+        CutShort::Stuck => "stuck",
+        CutShort::Unreachable => "unreachable",
+        CutShort::PeerLost => "peer_lost",
+    }
+}
+
+fn outage(outage: &measure::Outage) -> Outage {
+    Outage {
+        from_ns: outage.from.0,
+        until_ns: outage.until.0,
+        what: outage.cause.what.clone(),
+        said_by: outage.cause.said_by.clone(),
+        message: outage.cause.message.clone(),
+        errors: outage.errors,
     }
 }
 

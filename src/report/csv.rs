@@ -30,6 +30,8 @@ const COLUMNS: &[Column] = &[
     ("cut_short", |c| c.cut_short.to_string()),
     ("direction", |c| or_empty(c.direction.as_ref())),
     ("ends", |c| or_empty(c.ends.as_ref())),
+    ("cut_short_because", |c| or_empty(c.cut_short_because.as_ref())),
+    ("outages", |c| c.outages.len().to_string()),
     ("tx_datagrams", |c| c.tx.datagrams.to_string()),
     ("tx_bytes", |c| c.tx.bytes.to_string()),
     ("tx_pps", |c| or_empty(c.tx.pps)),

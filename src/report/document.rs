@@ -9,6 +9,7 @@ mod input;
 mod ledger;
 mod legs;
 mod limits;
+mod outage;
 mod packets;
 mod search;
 mod sink;
@@ -26,6 +27,7 @@ pub use input::{CaptureClock, Input};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use limits::{Bounded, UpperLimits, bounded};
+pub use outage::Outage;
 pub use packets::{Choice, Failed, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
@@ -141,6 +143,10 @@ pub struct Cell {
     pub calibration: bool,
     /// Whether the run was cut short before its end.
     pub cut_short: bool,
+    /// Why: `interrupted`, `stuck` (nothing could be sent for 2 s), `unreachable` (the target could
+    /// not be reached for 2 s, and never was), `peer_lost` (the sink, so that `rx` is `null`).
+    #[serde(default)]
+    pub cut_short_because: Option<String>,
     /// The sending side.
     pub tx: Side,
     /// The receiving side; `null` where nothing is known of it, as of all that it would tell.
@@ -178,6 +184,9 @@ pub struct Cell {
     pub kernel: Kernel,
     /// What became of requests; `null` where datagrams are none.
     pub exchange: Option<Exchange>,
+    /// When the target could not be reached, as its senders saw it, in order.
+    #[serde(default)]
+    pub outages: Vec<Outage>,
     /// What makes this cell unfit to trust.
     pub warnings: Vec<Warning>,
 }

@@ -133,6 +133,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         elapsed_ns: ELAPSED_NS,
         calibration: false,
         cut_short: false,
+        cut_short_because: None,
         tx: side(received, size, 499_000_000, 0),
         rx: Some(side(received, size, 465_000_000, 1)),
         per_datagram: PerDatagram {
@@ -185,6 +186,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         stalls: Stalls { rx: Some(StallSum::default()), stolen_ns: Some(0), ..Stalls::default() },
         kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },
         exchange: None,
+        outages: Vec::new(),
         warnings: Vec::new(),
     }
 }

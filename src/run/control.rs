@@ -30,6 +30,8 @@ const UNKNOWN: u64 = u64::MAX;
 pub struct Control {
     /// Set from outside to end the run early.
     stop: Arc<AtomicBool>,
+    /// Set where the phase is given up after an error.
+    aborted: AtomicBool,
     /// End of the senders' window, since the start of the phase; never, while one still sends and
     /// nobody knows when it will end.
     window_end_ns: AtomicU64,
@@ -44,8 +46,10 @@ pub struct Control {
     /// How much further ahead the receivers' clock has been found to be of the senders' than was
     /// believed when the phase began; 0 on one host.
     shift_ns: AtomicI64,
-    /// Whether a sender was told that nobody is there.
+    /// Whether a sender was told that the target's port is closed.
     unreachable: AtomicBool,
+    /// Whether a worker has heard the target.
+    reached: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
     /// One more than the longest latency that any receiver has seen; 0: none has received anything.
@@ -71,6 +75,7 @@ impl Control {
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self {
             stop,
+            aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
             through_ns: AtomicU64::new(0),
@@ -78,6 +83,7 @@ impl Control {
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
             quiet: QUIET,
             slowest_ns: AtomicU64::new(0),
             bias: Nanos::ZERO,
@@ -98,6 +104,7 @@ impl Control {
     ) -> Arc<Self> {
         Arc::new(Self {
             stop,
+            aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
             through_ns: AtomicU64::new(0),
@@ -105,6 +112,7 @@ impl Control {
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
             quiet: QUIET_ACROSS,
             slowest_ns: AtomicU64::new(0),
             bias,
@@ -163,7 +171,17 @@ impl Control {
         }
     }
 
-    /// A sender was told that nobody is there.
+    /// A worker has heard the target.
+    pub(super) fn note_target_reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a worker has heard the target in this phase.
+    pub(super) fn target_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// A sender was told that the target's port is closed.
     pub fn sender_unreachable(&self) {
         self.unreachable.store(true, Ordering::Relaxed);
     }
@@ -178,7 +196,15 @@ impl Control {
     #[inline]
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Ends the phase for all its workers, whatever they wait for: senders stop, and receivers
+    /// expect nothing more.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+        self.window_end_ns.fetch_min(0, Ordering::AcqRel);
+        self.ended.store(true, Ordering::Release);
     }
 
     /// A sender's stall has just ended.

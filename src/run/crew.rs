@@ -1,6 +1,8 @@
 //! The workers of one host for one cell: set up, led through phases, and harvested. A cell on one
 //! host has one crew of senders and receivers; a cell across hosts has one at each end.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,6 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::RunError;
+use super::control::Control;
 use super::dispatch::{Given, Outlet, run_receiver, run_sender};
 use super::exchange::{Dialogue, PairHalves, run_pair};
 use super::worker::{Done, Event, Line, Phase};
@@ -30,6 +33,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Stack of a worker thread in bytes. Its frames hold no buffers; arbitrary.
 const STACK: usize = 256 * 1024;
+
+/// Phases that may run at once: one of the senders and one of the receivers.
+const CONTROLS: usize = 2;
 
 /// One worker, from outside.
 struct Worker<Y> {
@@ -71,6 +77,20 @@ pub(crate) struct Crew {
     link: Arc<NullLink>,
     flows: u64,
     ports: Option<Ports>,
+    /// What the workers of the latest phase share, senders and receivers.
+    controls: RefCell<VecDeque<Arc<Control>>>,
+}
+
+/// Ends all workers, in the middle of a phase if need be, and waits for them. Nothing is left to do
+/// after [`Crew::collect`]; after an error, no thread goes on without anybody to stop it.
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.abort();
+        // What they measured, or what went wrong, is of no use any more.
+        let _ = join(std::mem::take(&mut self.senders), "");
+        let _ = join(std::mem::take(&mut self.receivers), "");
+        let _ = join(std::mem::take(&mut self.pairs), "");
+    }
 }
 
 impl Crew {
@@ -80,7 +100,8 @@ impl Crew {
         let link = NullLink::new(flows.into());
         let (senders, receivers, pairs) = (Vec::new(), Vec::new(), Vec::new());
         let ports = ports.map(|(first, last)| Ports::new(first..=last));
-        Self { senders, receivers, pairs, event_tx, events, link, flows: flows.into(), ports }
+        let (flows, controls) = (flows.into(), RefCell::default());
+        Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
     }
 
     /// Starts a receiver, on the socket given or on one of its own, and waits until it is set up;
@@ -135,17 +156,18 @@ impl Crew {
 
     /// Orders all pairs to begin a phase.
     pub(crate) fn begin_pairs(&self, phase: &Phase) {
+        self.remember(phase);
         self.pairs.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
     }
 
     /// Ends all pairs and takes what they have, each half added up.
-    pub(crate) fn collect_pairs(self, id: &str) -> Result<PairHalves, RunError> {
+    pub(crate) fn collect_pairs(mut self, id: &str) -> Result<PairHalves, RunError> {
         let sum = |(mut tx, mut rx): PairHalves, (more_tx, more_rx): PairHalves| {
             tx.merge(more_tx);
             rx.merge(more_rx);
             (tx, rx)
         };
-        Ok(join(self.pairs, id)?.into_iter().reduce(sum).unwrap_or_default())
+        Ok(join(std::mem::take(&mut self.pairs), id)?.into_iter().reduce(sum).unwrap_or_default())
     }
 
     /// Local ports of flows, whose turn all workers share.
@@ -182,13 +204,30 @@ impl Crew {
     /// Orders all receivers to begin a phase.
     pub(crate) fn begin_receivers(&self, phase: &Phase) {
         self.link.reset();
+        self.remember(phase);
         // A worker that died is noticed when its end is awaited.
         self.receivers.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
     }
 
     /// Orders all senders to begin a phase.
     pub(crate) fn begin_senders(&self, phase: &Phase) {
+        self.remember(phase);
         self.senders.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+    }
+
+    /// Keeps what ends a phase that has begun.
+    fn remember(&self, phase: &Phase) {
+        let mut controls = self.controls.borrow_mut();
+        // The workers of earlier phases are through them.
+        if controls.len() == CONTROLS {
+            controls.pop_front();
+        }
+        controls.push_back(Arc::clone(&phase.control));
+    }
+
+    /// Ends the phase that runs, if one does.
+    pub(crate) fn abort(&self) {
+        self.controls.borrow().iter().for_each(|control| control.abort());
     }
 
     /// Waits until all of these workers are through the phase.
@@ -240,9 +279,13 @@ impl Crew {
 
     /// Ends all workers and takes what they have, each side added up; `None`: there is nobody on
     /// that side.
-    pub(crate) fn collect(self, id: &str) -> Result<(Option<TxHalf>, Option<RxHalf>), RunError> {
+    pub(crate) fn collect(
+        mut self,
+        id: &str,
+    ) -> Result<(Option<TxHalf>, Option<RxHalf>), RunError> {
         // All are waited for, also where one failed: their sockets are closed then.
-        let (tx, rx) = (join(self.senders, id), join(self.receivers, id));
+        let tx = join(std::mem::take(&mut self.senders), id);
+        let rx = join(std::mem::take(&mut self.receivers), id);
         let (tx, rx) = (tx?, rx?);
         let tx = tx.into_iter().reduce(|mut sum, half| {
             sum.merge(half);
@@ -285,4 +328,50 @@ fn spawn<Y: Default + Send + 'static>(
     };
     let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
     Ok(Worker { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::plan::{IpOptions, Limit, Load, RxKind, Share, WaitKind};
+    use crate::unit::PayloadSize;
+
+    /// A receiver that waits for senders of another host, on any port of loopback.
+    fn receiver() -> RxShare {
+        let common = Share {
+            worker: 0,
+            core: None,
+            wait: WaitKind::Epoll,
+            batch: None,
+            size: PayloadSize::Fixed(64),
+            flows: 0..1,
+            bind: (Ipv4Addr::LOCALHOST, 0).into(),
+            unix: None,
+            socket_buffer: 65_536,
+            ip: IpOptions::default(),
+            broadcast: false,
+            netns: None,
+        };
+        RxShare { common, engine: RxKind::Plain, stamps: false, across: true, of: 1 }
+    }
+
+    #[test]
+    fn workers_end_with_their_owner_in_the_middle_of_a_phase() {
+        let mut crew = Crew::new(1, None);
+        assert!(crew.add_receiver(receiver(), None::<Given>).unwrap().is_some());
+        let stop = Arc::new(AtomicBool::new(false));
+        let control = Control::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
+        let left = Arc::downgrade(&control);
+        let epoch = Nanos(crate::sys::monotonic_ns());
+        let phase = Phase { epoch, tag: 2, limit: Limit::Count(1), load: Load::FlatOut, control };
+        crew.begin_receivers(&phase);
+        drop(phase);
+        assert!(left.upgrade().is_some(), "the phase has begun");
+        drop(crew);
+        // The thread held the last one.
+        assert!(left.upgrade().is_none());
+    }
 }

@@ -14,6 +14,7 @@ mod dispatch;
 mod echo;
 mod exchange;
 mod flow;
+mod outage;
 mod probe;
 mod receive;
 pub mod rpc;
@@ -33,6 +34,7 @@ pub use control::Control;
 pub use device::{default_device, device_at, device_towards, source_towards};
 pub use echo::{EchoEnd, EchoEvent, EchoOptions, echo};
 pub use exchange::{Dialogue, Exchanger};
+pub use outage::Target;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use rpc::CallError;
@@ -46,6 +48,7 @@ pub use worker::Phase;
 
 use crate::net::{NetError, SocketError, UnixError};
 use crate::plan::PlanError;
+use crate::sys::Unreachable;
 use crate::unit::Place;
 use talk::TalkError;
 
@@ -72,11 +75,8 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
-    /// A receiver that the network says is not there.
-    #[error(
-        "{id}: nobody listens at the target, says the network (ICMP unreachable) for 2 s; start \
-         it, or name its port"
-    )]
+    /// A target that could not be reached, and never was.
+    #[error("{id}: target unreachable for 2 s; see outages in the report for why")]
     NobodyThere {
         /// The cell.
         id: String,
@@ -120,11 +120,13 @@ pub enum RunError {
         /// Why.
         source: CallError,
     },
-    /// A host says that nobody has bound the port.
-    #[error("{target}: nobody listens there, {}", nobody(.target))]
+    /// The place where a sink should be cannot be reached.
+    #[error("{target}: {why} for 2 s; {}", reach(.target, .why))]
     NoPort {
         /// Where a sink was looked for.
         target: Box<Place>,
+        /// What says so.
+        why: Unreachable,
     },
     /// A sink cannot do what it was asked to.
     #[error("the sink at {target} refuses: {why}")]
@@ -184,13 +186,11 @@ impl From<UnixError> for RunError {
     }
 }
 
-/// Who says that nobody is there, and what mends it.
-const fn nobody(target: &Place) -> &'static str {
+/// What to do about a sink that cannot be reached.
+const fn reach(target: &Place, why: &Unreachable) -> &'static str {
     match target {
-        Place::Ip(_) => {
-            "says that host or one on the way (ICMP unreachable); check the address, start `udperf \
-             sink` there, or name its port"
-        }
-        Place::Unix(_) => "says the system; start `udperf sink -B` with that name",
+        Place::Ip(_) if why.is_closed_port() => "start `udperf sink` there, or name its port",
+        Place::Ip(_) => "check the address and the route (ip route get ADDRESS)",
+        Place::Unix(_) => "start `udperf sink -B` with that name",
     }
 }

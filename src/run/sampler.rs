@@ -262,7 +262,8 @@ mod tests {
         drop(rx);
         assert_eq!(push(&mut sampler, &mut tx, 1).sent, 1);
         let refused = push(&mut sampler, &mut tx, 2);
-        let error = Some(SendError::Unreachable);
+        let closed = sys::Unreachable::returned(sys::UnreachableErrno::ConnRefused);
+        let error = Some(SendError::Unreachable(closed));
         assert_eq!(refused, Push { refused: 1, error, ..Push::default() });
         // Once, as the kernel would have told it.
         assert_eq!(push(&mut sampler, &mut tx, 2).sent, 1);

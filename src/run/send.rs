@@ -1,23 +1,16 @@
 //! The send loop: what is due, stamped, pushed and counted.
 
 use super::control::Control;
+use super::outage::{STUCK, Target};
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
-use crate::net::engine::{Push, Tx, place, socket_of};
-use crate::net::{Datagram, Waited, Waiter};
+use crate::net::engine::{Push, Tx, explained, place, socket_of};
+use crate::net::{Waited, Waiter};
 use crate::pace::{Due, Pace};
-use crate::sys::SendError;
+use crate::sys::{SendError, Unreachable};
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{Header, encode, encode_lag};
-
-/// How long a sender that must reach a count tries in vain before it gives up; arbitrary.
-const STUCK: Nanos = Nanos::from_millis(2_000);
-
-/// How far apart words that nobody is there still make a row. Arbitrary; a host says so about once
-/// a second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). Where
-/// less is sent than that, two mean gaps.
-pub(super) const SAME_ROW: Nanos = Nanos::from_millis(1_500);
 
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
@@ -42,8 +35,6 @@ pub struct SendJob {
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
-    /// Gives up where the network keeps saying that nobody is there.
-    pub heeds_unreachable: bool,
     /// What it counts.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
@@ -56,10 +47,8 @@ pub struct SendJob {
     pub refused_since: Option<Nanos>,
     /// Refusals whose reason the next push may tell.
     pub untold: Option<u64>,
-    /// The first and the latest of a row of refusals as unreachable, for giving up.
-    pub unreachable: Option<(Nanos, Nanos)>,
-    /// How far apart those may be.
-    pub same_row: Nanos,
+    /// What it learns of its target.
+    pub target: Target,
     /// Whether it gave up.
     pub stuck: bool,
     /// What is timed leg by leg.
@@ -161,20 +150,18 @@ pub(super) fn step<T: Tx, S: Stamp>(
     let (flow, count) = stamp.turn(job, due);
     let first = job.next[flow];
     let leased = stamp.stamp(job, tx, Leaving { flow, count, now });
-    let push = if now < job.sampler.at {
+    let mut push = if now < job.sampler.at {
         tx.push(flow, first, leased)
     } else {
         job.push_sampled(tx, flow, leased, now)
     };
-    job.note(&push, flow, now);
-    stamp.left(job, push.sent);
-    if push.error == Some(SendError::Unreachable) {
-        control.sender_unreachable();
-        // Told now. What is left in the queue takes room of the socket's receive buffer.
-        if let Some(socket) = socket_of(tx.sockets(), flow) {
-            socket.take_queued_refusal();
-        }
+    if let Some(error @ SendError::Unreachable(_)) = push.error {
+        // Read now. What is left in the queue takes room of the socket's receive buffer.
+        let socket = socket_of(tx.sockets(), flow);
+        push.error = Some(socket.map_or(error, |socket| explained(error, socket)));
     }
+    job.note(&push, flow, now, control);
+    stamp.left(job, push.sent);
     tx.reclaim();
     if push.error == Some(SendError::WouldBlock) { Step::Full(flow) } else { Step::Pushed }
 }
@@ -217,7 +204,7 @@ impl SendJob {
 
     /// Counts what a push did. A refused datagram gives its sequence number back.
     #[inline]
-    fn note(&mut self, push: &Push, flow: usize, now: Nanos) {
+    fn note(&mut self, push: &Push, flow: usize, now: Nanos, control: &Control) {
         let sent = push.sent as u64;
         self.tally.sent += sent;
         self.tally.packets += push.packets;
@@ -240,7 +227,7 @@ impl SendJob {
             self.tell(untold, push);
         }
         if let Some(error) = push.error {
-            self.note_refusal(error, refused, now);
+            self.note_refusal(error, refused, now, control);
         }
         self.pace.settle(sent, refused);
     }
@@ -267,15 +254,19 @@ impl SendJob {
         }
     }
 
-    /// The network says that nobody is there.
-    pub(super) fn note_unreachable(&mut self, now: Nanos) {
-        if self.heeds_unreachable {
-            let (first, latest) = self.unreachable.unwrap_or((now, now));
-            // What is sent between two such words says nothing: it goes the same way.
-            let first = if now.since(latest) > self.same_row { now } else { first };
-            self.unreachable = Some((first, now));
-            self.stuck |= now.since(first) > STUCK;
+    /// Takes so many errors that say that the target cannot be reached.
+    pub(super) fn note_unreachable(
+        &mut self,
+        why: Unreachable,
+        errors: u64,
+        now: Nanos,
+        control: &Control,
+    ) {
+        if why.is_closed_port() {
+            control.sender_unreachable();
         }
+        let sent = self.tally.sent > 0;
+        self.stuck |= self.target.note_error(why, errors, now, sent, control);
     }
 
     /// Counts refusals whose reason was not told: a reason that lasts is that of the first one in
@@ -286,7 +277,7 @@ impl SendJob {
         self.tally.refused.count(error.map_or(Refusal::Other, kind_of), untold);
     }
 
-    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos) {
+    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &Control) {
         let refusal = kind_of(error);
         match error {
             SendError::Untold => self.untold = Some(refused),
@@ -296,9 +287,13 @@ impl SendJob {
             self.tally.last_errno = errno;
         }
         let since = *self.refused_since.get_or_insert(now);
-        self.stuck = self.must_reach_count && now.since(since) > STUCK;
-        if refusal == Refusal::Unreachable {
-            self.note_unreachable(now);
+        let patience = match error {
+            SendError::Unreachable(_) => self.target.patience(self.tally.sent > 0),
+            _ => STUCK,
+        };
+        self.stuck |= self.must_reach_count && now.since(since) > patience;
+        if let SendError::Unreachable(why) = error {
+            self.note_unreachable(why, refused, now, control);
         }
     }
 }
@@ -308,7 +303,7 @@ const fn kind_of(error: SendError) -> Refusal {
     match error {
         SendError::WouldBlock => Refusal::WouldBlock,
         SendError::NoBuffers => Refusal::NoBuffers,
-        SendError::Unreachable => Refusal::Unreachable,
+        SendError::Unreachable(_) => Refusal::Unreachable,
         SendError::TooBig => Refusal::TooBig,
         SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
     }

@@ -31,6 +31,8 @@ pub struct Part {
     pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: Harvest,
+    /// What ended it early, where that ends the run.
+    pub error: Option<RunError>,
 }
 
 /// Where cells are measured: on this host, or between this one and another.
@@ -74,7 +76,7 @@ impl Bed for OneHost {
         // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
         let harvest = cell::measure(plan, cell, load, self.tag, stop, tick)?;
-        Ok(vec![Part { direction: None, harvest }])
+        Ok(vec![Part { direction: None, harvest, error: None }])
     }
 }
 
@@ -137,8 +139,9 @@ pub fn run(
         observer.progress(progress);
         let mut tick = || observer.progress(progress);
         match measure(plan, bed, cell, &max_pps, stop, &mut tick) {
-            Ok((load, parts)) => {
-                let cut_short = parts.iter().find_map(|part| gave_up(part, cell));
+            Ok((load, mut parts)) => {
+                let ends = parts.iter().any(|part| part.harvest.cut_short.is_some());
+                let error = parts.iter_mut().find_map(|part| gave_up(part, cell));
                 // Of two directions the slower one: a share of it is a rate that both can keep.
                 let delivered = parts.iter().filter_map(|part| part.harvest.delivered_pps());
                 if let (CellRate::Max, Some(delivered)) =
@@ -146,7 +149,7 @@ pub fn run(
                 {
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
-                for Part { direction, harvest } in parts {
+                for Part { direction, harvest, .. } in parts {
                     // Stopped before its first datagram, a cell has nothing to say.
                     if !stop.load(Ordering::Relaxed) || harvest.tx.sent > 0 {
                         let cell = cell.clone();
@@ -154,8 +157,8 @@ pub fn run(
                         outcome.measured.extend(observer.measured(measured));
                     }
                 }
-                if cut_short.is_some() {
-                    outcome.error = cut_short;
+                outcome.error = error.or(outcome.error);
+                if ends {
                     break;
                 }
             }
@@ -176,13 +179,12 @@ pub fn run(
     outcome
 }
 
-/// Why the senders of a cell gave up, if they did.
-fn gave_up(part: &Part, cell: &Cell) -> Option<RunError> {
-    let id = cell.id.clone();
+/// The error that ended a cell early. A target that cannot be reached is none: the report says so.
+fn gave_up(part: &mut Part, cell: &Cell) -> Option<RunError> {
     match part.harvest.cut_short? {
-        CutShort::Stuck => Some(RunError::Stuck { id }),
-        CutShort::Unreachable => Some(RunError::NobodyThere { id }),
-        CutShort::Interrupted => None,
+        CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),
+        CutShort::PeerLost => part.error.take(),
+        CutShort::Unreachable | CutShort::Interrupted => None,
     }
 }
 

@@ -9,10 +9,11 @@ use mio::Interest;
 use super::bounds::SenderBounds;
 use super::control::Control;
 use super::count_end::count_end;
+use super::outage::Target;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
-use super::send::{SAME_ROW, SendJob, send};
+use super::send::{SendJob, send};
 use super::usage::Meter;
 use crate::clock::Clock;
 use crate::measure::{KernelDelta, Refusal, RxHalf, StallMeter, Timing, TxHalf, TxTally};
@@ -271,7 +272,6 @@ impl SendJob {
             next: vec![0; share.common.flows.len()],
             size: share.common.size,
             must_reach_count: false,
-            heeds_unreachable: share.heeds_unreachable,
             tally: TxTally::default(),
             timing,
             // On a schedule a batch is what is due at once, and short.
@@ -279,8 +279,7 @@ impl SendJob {
             departed: None,
             refused_since: None,
             untold: None,
-            unreachable: None,
-            same_row: SAME_ROW,
+            target: Target::new(share.heeds_unreachable, share.answers),
             stuck: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
             sampler: Sampler::new(
@@ -316,7 +315,8 @@ impl SendJob {
             (true, Some(latest)) if whole => latest.max(planned_end),
             (true, _) => last,
         };
-        TxHalf { end, stuck: self.stuck, stopped, ..TxHalf::default() }
+        let outages = self.target.outages();
+        TxHalf { end, stuck: self.stuck, stopped, outages, ..TxHalf::default() }
     }
 
     /// All that was counted and timed in the latest phase, put to what is known of its end.
@@ -343,6 +343,7 @@ impl SendJob {
         self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
         self.next.fill(0);
         self.must_reach_count = matches!(phase.limit, Limit::Count(_));
+        self.target.start(mean_gap(phase.load, of), self.tally.sent > 0);
         self.tally = TxTally::default();
         if let Some(timing) = &mut self.timing {
             [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
@@ -350,9 +351,7 @@ impl SendJob {
                 .for_each(crate::measure::Latency::reset);
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
-        (self.untold, self.unreachable) = (None, None);
-        let gap = mean_gap(phase.load, of);
-        self.same_row = SAME_ROW.max(gap + gap);
+        self.untold = None;
         let planned_end = match phase.limit {
             Limit::Time(time) => time,
             Limit::Count(count) => count_end(phase.load, count),

@@ -13,6 +13,7 @@
 //! | [`wait_readable`], [`wait_writable`] | sleeping until there is something to do, or a moment |
 //! | [`affinity`], [`set_affinity`] | the CPUs the calling thread may run on |
 //! | [`end_with_parent`], [`in_group_of_its_own`] | processes that end with this one, or do not |
+//! | [`stop_on_signals`], [`is_ignored`] | signals that end a run |
 //! | [`raise_open_files`] | room for as many sockets as the system allows |
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
@@ -59,6 +60,12 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
+mod signals;
+mod unreachable;
+
+pub use signals::stop_on_signals;
+pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
+
 #[cfg(udperf_unix)]
 pub use imp::abstract_name;
 pub use imp::{
@@ -66,7 +73,7 @@ pub use imp::{
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
     forget_send_stamps, heed_no_errors, host, in_group_of_its_own, ip_counters, is_connecting,
-    join_no_group, monotonic_ns, neighbour_unresolved, network_identity, qdisc_drops,
+    is_ignored, join_no_group, monotonic_ns, neighbour_unresolved, network_identity, qdisc_drops,
     raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
     report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port, set_timer_slack_ns,
     set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
@@ -177,7 +184,7 @@ pub enum SendError {
     /// A queue below the socket is full.
     NoBuffers,
     /// No route, or an ICMP error for an earlier datagram.
-    Unreachable,
+    Unreachable(Unreachable),
     /// Too large for the path.
     TooBig,
     /// A signal came; try again.
@@ -186,6 +193,14 @@ pub enum SendError {
     Untold,
     /// Any other error, by its number.
     Other(i32),
+}
+
+impl SendError {
+    /// Why the destination cannot be reached, if that is the reason.
+    #[must_use]
+    pub const fn unreachable(self) -> Option<Unreachable> {
+        if let Self::Unreachable(why) = self { Some(why) } else { None }
+    }
 }
 
 /// UDP counters of this network namespace since boot, IPv4 and IPv6 added up.

@@ -21,7 +21,9 @@ pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_sen
 pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
-use super::{Instruction, Link, Message, Request, SendError, Wants};
+use super::{
+    Instruction, Link, Message, Request, SendError, Unreachable, UnreachableErrno, Wants,
+};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -58,6 +60,12 @@ pub fn set_timer_slack_ns(_ns: u64) {}
 
 /// Does nothing.
 pub fn raise_open_files() {}
+
+/// Nothing is known of that here.
+#[must_use]
+pub const fn is_ignored(_signal: i32) -> bool {
+    false
+}
 
 /// Does nothing.
 pub fn in_group_of_its_own(command: &mut std::process::Command) -> &mut std::process::Command {
@@ -146,13 +154,14 @@ pub fn join_no_group<S>(_socket: &S, _ipv6: bool) {}
 /// Why a send failed, as far as std tells.
 #[must_use]
 pub fn refusal_of(error: &io::Error) -> SendError {
+    let unreachable = |errno| SendError::Unreachable(Unreachable::returned(errno));
     match error.kind() {
         io::ErrorKind::WouldBlock => SendError::WouldBlock,
         io::ErrorKind::OutOfMemory => SendError::NoBuffers,
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => SendError::Unreachable,
+        io::ErrorKind::ConnectionRefused => unreachable(UnreachableErrno::ConnRefused),
+        io::ErrorKind::HostUnreachable => unreachable(UnreachableErrno::HostUnreach),
+        io::ErrorKind::NetworkUnreachable => unreachable(UnreachableErrno::NetUnreach),
+        io::ErrorKind::NetworkDown => unreachable(UnreachableErrno::NetDown),
         io::ErrorKind::Interrupted => SendError::Interrupted,
         _ => SendError::Other(error.raw_os_error().unwrap_or(0)),
     }

@@ -10,6 +10,7 @@
 //! - `families`: IPv6; `hash`: flows that a hash deals out
 //! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
 //! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
+//! - `outages`: a way that breaks and comes back
 //! - `leaks`: sessions that are opened and left
 //! - `abuse`: a sink is sent what nobody should send
 //! - `called`: a sink at every address answers from the one that was called
@@ -43,6 +44,7 @@ mod ip_layer;
 mod leaks;
 mod limits;
 mod nets;
+mod outages;
 mod places;
 mod proc;
 mod queues;

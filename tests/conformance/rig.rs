@@ -252,7 +252,7 @@ impl Rig {
             let refusal = match error {
                 SendError::WouldBlock => Refusal::WouldBlock,
                 SendError::NoBuffers => Refusal::NoBuffers,
-                SendError::Unreachable => Refusal::Unreachable,
+                SendError::Unreachable(_) => Refusal::Unreachable,
                 SendError::TooBig => Refusal::TooBig,
                 SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
             };

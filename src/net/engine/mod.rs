@@ -29,7 +29,7 @@ pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 use std::io;
 
 use super::Datagram;
-use crate::sys::{self, Message, SendBatch, SendError};
+use crate::sys::{self, Message, SendBatch, SendError, UnreachableErrno};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
@@ -70,8 +70,10 @@ pub struct Pull {
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
-    /// Of those, the ones that brought word that nobody is there (ICMP).
+    /// Of those, the ones that say that the peer cannot be reached (ICMP).
     pub unreachable: u64,
+    /// The error number of the latest of those.
+    pub errno: Option<UnreachableErrno>,
     /// Whether the queue was found empty.
     pub drained: bool,
 }
@@ -217,12 +219,28 @@ fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent 
 /// comes again.
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
-    let error = sys::refusal_of(error);
-    if matches!(error, SendError::Unreachable | SendError::TooBig) {
-        // Told now; it must not be found again behind a later call.
-        socket.take_queued_refusal();
-    }
+    let error = match sys::refusal_of(error) {
+        // Read now; it must not be found again behind a later call.
+        error @ SendError::Unreachable(_) => explained(error, socket),
+        error @ SendError::TooBig => {
+            socket.take_queued_refusal();
+            error
+        }
+        error => error,
+    };
     (error != SendError::Interrupted).then_some(error)
+}
+
+/// The same error with who reported it: an ICMP error behind it is in the socket's queue of errors,
+/// which this empties.
+// cold: a refusal
+pub(crate) fn explained(error: SendError, socket: &impl Datagram) -> SendError {
+    let queued = socket.take_queued_refusal();
+    let same = |queued: &SendError| {
+        let errnos = [error, *queued].map(|one| one.unreachable().map(|why| why.errno));
+        errnos[0].is_some() && errnos[0] == errnos[1]
+    };
+    queued.filter(same).unwrap_or(error)
 }
 
 /// Counts what a recvmmsg(2) brought.
@@ -244,12 +262,14 @@ fn count<'a>(messages: impl Iterator<Item = Message<'a>>) -> Pull {
 /// What a receive call that failed did.
 #[inline]
 fn nothing(error: &io::Error) -> Pull {
+    let unreachable = sys::refusal_of(error).unreachable();
     Pull {
         errors: u64::from(!matches!(
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
         )),
-        unreachable: u64::from(sys::refusal_of(error) == SendError::Unreachable),
+        unreachable: u64::from(unreachable.is_some()),
+        errno: unreachable.map(|why| why.errno),
         drained: error.kind() == io::ErrorKind::WouldBlock,
         syscalls: 1,
         ..Pull::default()

@@ -158,6 +158,7 @@ impl<S: Datagram> Rx for PlainRx<S> {
                 Err(error) => {
                     let failed = nothing(&error);
                     (pull.errors, pull.unreachable) = (failed.errors, failed.unreachable);
+                    pull.errno = failed.errno;
                     break;
                 }
             }

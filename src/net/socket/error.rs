@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use crate::sys;
+
 /// A socket that could not be had as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -55,7 +57,9 @@ pub enum SocketError {
         slots: u16,
     },
     /// connect(2) failed.
-    #[error("cannot connect {from} to {to}: {}; {}", reason(.source), connect_mend(.source))]
+    #[error(
+        "cannot connect {from} to {to}: {}; {}", connect_reason(.source), connect_mend(.source)
+    )]
     Connect {
         /// Our address.
         from: SocketAddr,
@@ -80,6 +84,12 @@ pub enum SocketError {
     },
 }
 
+/// Why connect(2) failed.
+fn connect_reason(error: &io::Error) -> String {
+    let unreachable = sys::refusal_of(error).unreachable();
+    unreachable.map_or_else(|| reason(error), |why| why.to_string())
+}
+
 /// The system's words without its number, which helps nobody.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
@@ -99,6 +109,9 @@ fn connect_mend(error: &io::Error) -> &'static str {
         // What connect(2) says of broadcast addresses.
         io::ErrorKind::PermissionDenied => {
             "if that is a broadcast address and is meant, say --broadcast"
+        }
+        _ if sys::refusal_of(error).unreachable().is_some() => {
+            "check the address and the routes (ip route get ADDRESS)"
         }
         _ => "check the addresses",
     }

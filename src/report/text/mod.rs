@@ -11,6 +11,7 @@ mod ledger;
 mod legs;
 mod matrix;
 mod notes;
+mod outages;
 mod outline;
 mod rows;
 mod search;

@@ -4,7 +4,7 @@ use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_as
 use super::legs;
 use super::rows::{Figure, INFINITE, Row, Sheet, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
-use super::{across, exchange, ledger};
+use super::{across, exchange, ledger, outages};
 use crate::report::document::{Bounded, Cell, Latency, Report};
 use crate::report::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps};
@@ -45,6 +45,7 @@ pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String,
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
         ("latency", legs::missing(report)),
+        ("outages", outages::outages(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
         ("window", across::after_window(report)),

@@ -1,6 +1,7 @@
 //! Doubts about requests and replies: first whether the generator was the limit, and not the
 //! server; then what the server did.
 
+use super::ledger::causes;
 use super::{CellContext, exceeds_permille, percent, warning};
 use crate::report::document::{Cell, Exchange, Warning};
 use crate::unit::{show_bytes, show_nanos};
@@ -139,9 +140,8 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
              give it a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
         )
     } else if exchange.unreachable > 0 {
-        "the network says that nobody listens there (ICMP unreachable); check the address and \
-         the port, and that the server runs"
-            .to_owned()
+        let causes = causes(cell).unwrap_or_else(|| "an ICMP error".to_owned());
+        format!("{causes}; check the address and the port, and that the server runs")
     } else if exchange.matched == 0 && exchange.replies > 0 {
         "what came back was late, or answered nothing that was asked: see the other notes"
             .to_owned()

@@ -150,14 +150,21 @@ pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<War
     )
 }
 
+/// Why the target could not be reached, each cause once, in order; `None` where it always could.
+pub(super) fn causes(cell: &Cell) -> Option<String> {
+    let mut causes: Vec<&str> = Vec::new();
+    for outage in &cell.outages {
+        if !causes.contains(&outage.message.as_str()) {
+            causes.push(&outage.message);
+        }
+    }
+    (!causes.is_empty()).then(|| causes.join("; "))
+}
+
 pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    refused(
-        cell,
-        cell.ledger.refused.unreachable,
-        "refused_unreachable",
-        "there was no route, or an ICMP error came back: nobody listens there, or something on the \
-         path rejects it; check the address, the port and the firewall",
-    )
+    let why = causes(cell).unwrap_or_else(|| "no route, or an ICMP error".to_owned());
+    let why = format!("{why}; check the address, the port, routes and firewalls");
+    refused(cell, cell.ledger.refused.unreachable, "refused_unreachable", &why)
 }
 
 pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {

@@ -201,7 +201,8 @@ const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
         CutShort::Stuck => "nothing could be sent for 2 s",
-        CutShort::Unreachable => "the target was unreachable for 2 s",
+        CutShort::Unreachable => "the target was unreachable for 2 s, and never reached",
+        CutShort::PeerLost => "the sink was lost",
     }
 }
 
@@ -277,6 +278,7 @@ pub(crate) mod tests {
             elapsed_ns: 500_000_000,
             calibration: false,
             cut_short: false,
+            cut_short_because: None,
             tx: side.clone(),
             rx: Some(side),
             per_datagram: Default::default(),
@@ -306,6 +308,7 @@ pub(crate) mod tests {
             jitter_ns: None,
             stalls: Default::default(),
             exchange: None,
+            outages: Vec::new(),
             kernel: Kernel {
                 socket_drops: Some(0),
                 in_datagrams: Some(count + 12),

@@ -26,13 +26,15 @@ const OF_NO_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
 pub struct Alone {
     target: SocketAddr,
     tag: u16,
+    /// Whether an earlier cell met no error that says that it cannot be reached.
+    reached: bool,
 }
 
 impl Alone {
     /// Sends to this address; its datagrams carry this tag and those after it.
     #[must_use]
     pub const fn new(target: SocketAddr, tag: u16) -> Self {
-        Self { target, tag }
+        Self { target, tag, reached: false }
     }
 
     fn phase(
@@ -62,7 +64,8 @@ impl Bed for Alone {
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<Part>, RunError> {
         let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
-        for share in plan.tx_shares(cell, load) {
+        for mut share in plan.tx_shares(cell, load) {
+            share.heeds_unreachable &= !self.reached;
             crew.add_sender(share, self.target, None)?;
         }
         if plan.scenario.warmup > Nanos::ZERO {
@@ -76,7 +79,8 @@ impl Bed for Alone {
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
+        self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
         let harvest = Harvest::of(tx, None, Ends::Across);
-        Ok(vec![Part { direction: Some(Direction::Forward), harvest }])
+        Ok(vec![Part { direction: Some(Direction::Forward), harvest, error: None }])
     }
 }

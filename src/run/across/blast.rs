@@ -7,17 +7,17 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::clean::clean;
+use super::clean::{clean, clean_outages};
 use super::link::{Link, printable};
 use super::spec::{Ask, CellSpec, Halves, PeerFacts, Ready, Told, Ways};
 use super::stage::Stage;
 use crate::clock::Offset;
-use crate::measure::{Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
+use crate::measure::{CutShort, Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::steer::SHOWN;
 use crate::net::{Door, Options, Udp, Unix, UnixName};
 use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, Scenario, TimestampKind};
 use crate::run::RunError;
-use crate::run::counters::Watch;
+use crate::run::counters::{Seen, Watch};
 use crate::run::crew::Crew;
 use crate::run::device::{is_ours, name_towards};
 use crate::run::session::{Bed, Part};
@@ -288,14 +288,19 @@ impl Bed for Blast {
         let limit = plan.scenario.limit;
         let watch = self.watch(&plan.scenario);
         let mut begun = stage.begin(limit, stop)?;
-        stage.finish(&mut begun, limit, stop, tick)?;
+        let ended = stage.finish(&mut begun, limit, stop, tick);
         let seen = watch.end();
         let follow = self.link.release();
         self.link.compare();
-        let (error_ns, bound) = stage.correction(&begun, follow);
-        let Told::Halves(there) = self.link.ask(&Ask::Collect)? else {
-            return Err(self.damaged());
+        let there = ended.and_then(|_| match self.link.ask(&Ask::Collect)? {
+            Told::Halves(there) => Ok(there),
+            _ => Err(self.damaged()),
+        });
+        let there = match there {
+            Ok(there) => there,
+            Err(error) => return self.without_sink(stage, seen, &cell.id, error),
         };
+        let (error_ns, bound) = stage.correction(&begun, follow);
         let (ways, bias) = (stage.spec.ways, begun.bias.0 as i64);
         let (tx, rx) = stage.crew.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
@@ -308,7 +313,8 @@ impl Bed for Blast {
         }
         if ways.reverse {
             let rx = set_right(rx, -(bias - error_ns), bound);
-            parts.push(self.part(Direction::Reverse, tx_there.unwrap_or_default(), rx, warmed[1]));
+            let tx = clean_outages(tx_there.unwrap_or_default());
+            parts.push(self.part(Direction::Reverse, tx, rx, warmed[1]));
         }
         Ok(parts)
     }
@@ -318,7 +324,28 @@ impl Blast {
     fn part(&self, direction: Direction, tx: TxHalf, rx: RxHalf, warmed: (u64, u64)) -> Part {
         let mut harvest = Harvest::of(tx, Some(rx), self.ends());
         harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-        Part { direction: Some(direction), harvest }
+        Part { direction: Some(direction), harvest, error: None }
+    }
+
+    /// What the senders here measured of a cell whose sink was lost, and why it was. Of what a sink
+    /// sent, nothing is known then, and so nothing can be said of what arrived.
+    fn without_sink(
+        &self,
+        stage: Stage<'_>,
+        seen: Seen,
+        id: &str,
+        error: RunError,
+    ) -> Result<Vec<Part>, RunError> {
+        if !stage.spec.ways.forward {
+            return Err(error);
+        }
+        stage.crew.abort();
+        let (tx, _) = stage.crew.collect(id)?;
+        let mut tx = tx.unwrap_or_default();
+        seen.into_tx(&mut tx);
+        let harvest =
+            Harvest { cut_short: Some(CutShort::PeerLost), ..Harvest::of(tx, None, self.ends()) };
+        Ok(vec![Part { direction: Some(Direction::Forward), harvest, error: Some(error) }])
     }
 }
 

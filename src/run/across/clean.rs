@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::link::printable;
-use crate::measure::{CgroupLimits, Device, HostFacts};
+use crate::measure::{CgroupLimits, Device, HostFacts, OUTAGES, Outage, TxHalf};
 
 /// The same facts without control characters.
 pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
@@ -30,6 +30,17 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     }
     facts.device = facts.device.map(device);
     facts
+}
+
+/// What senders of another host measured, with outages in words that are fit to be printed.
+pub(super) fn clean_outages(mut tx: TxHalf) -> TxHalf {
+    tx.outages.truncate(OUTAGES);
+    for Outage { cause, .. } in &mut tx.outages {
+        cause.what = printable(&cause.what);
+        cause.message = printable(&cause.message);
+        text(&mut cause.said_by);
+    }
+    tx
 }
 
 fn device(device: Device) -> Device {
@@ -67,7 +78,8 @@ fn texts_by_name(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Irq;
+    use crate::measure::{Cause, Irq};
+    use crate::unit::Nanos;
 
     /// Text that clears a terminal.
     fn wicked() -> String {
@@ -106,5 +118,14 @@ mod tests {
         let count = |facts: &HostFacts| format!("{facts:?}").matches("\\u{1b}").count();
         assert_eq!(count(&facts), 20);
         assert_eq!(count(&clean(facts)), 0);
+    }
+    #[test]
+    fn outages_of_another_host_are_bounded_and_printable() {
+        let cause = Cause { what: wicked(), said_by: Some(wicked()), message: wicked() };
+        let outage = Outage { from: Nanos::ZERO, until: Nanos::ZERO, cause, errors: 1 };
+        let tx = TxHalf { outages: vec![outage; OUTAGES + 1], ..TxHalf::default() };
+        let outages = clean_outages(tx).outages;
+        assert_eq!(outages.len(), OUTAGES);
+        assert!(!format!("{outages:?}").contains("\\u{1b}"), "{:?}", outages[0]);
     }
 }

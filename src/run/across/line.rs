@@ -1,7 +1,7 @@
 //! The thread of a client's line to a sink.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use super::follow::Follow;
 use super::spec::ClockNote;
 use crate::clock::{Clock, OffsetEstimator, Sample};
 use crate::net::{Door, LARGEST};
-use crate::run::rpc::{CallError, Caller, Heard};
-use crate::sys;
+use crate::run::outage::with_neighbour;
+use crate::run::rpc::{CallError, Caller, Heard, KEPT_MOST};
+use crate::sys::{Unreachable, UnreachableErrno};
 use crate::unit::Nanos;
 use crate::wire::control::Key;
 
@@ -21,8 +22,8 @@ use crate::wire::control::Key;
 /// of all, and bounds how long a killed sink holds a client.
 pub(super) const PATIENCE: Nanos = Nanos::from_millis(10_000);
 
-/// How long ports may be unreachable before that is believed: a sink that is just being started
-/// gets its time. Arbitrary.
+/// How long a sink may be unreachable before that is believed: one that is just being started gets
+/// its time. Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
 
 /// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
@@ -51,8 +52,8 @@ const WAKE: Token = Token(1);
 pub(super) enum Failure {
     /// The session failed.
     Call(CallError),
-    /// Nobody has bound the sink's port, as its host says.
-    NoPort,
+    /// The sink cannot be reached: its port is closed, or it never was reached.
+    Unreachable(Unreachable),
     /// Nothing was heard for [`PATIENCE`].
     Silent,
 }
@@ -77,6 +78,8 @@ pub(super) struct Shared {
     clocks: Mutex<OffsetEstimator>,
     /// Whether the sink is out of reach.
     pub(super) failed: AtomicBool,
+    /// When the phase that runs is over, on our clock; 0 where none does, or nobody knows.
+    pub(super) busy_until_ns: AtomicU64,
     /// Whether a sender was told that the sink's port is closed. A host sends few such messages a
     /// second (icmp_ratelimit of icmp(7)), and those go to whoever sends most.
     pub(super) port_seen_closed: AtomicBool,
@@ -101,8 +104,8 @@ pub(super) struct Line {
     shared: Arc<Shared>,
     /// When to compare clocks next.
     sync_at: Nanos,
-    /// Since when the sink's port has been unreachable, without a word from it.
-    unreachable_since: Option<Nanos>,
+    /// Since when the sink has been unreachable, without a message from it, and why.
+    unreachable: Option<(Nanos, Unreachable)>,
     out: Vec<Vec<u8>>,
     buffer: Vec<u8>,
     /// When the sink was heard last, once a session is open.
@@ -134,7 +137,7 @@ impl Line {
             follow: None,
             shared: Arc::clone(shared),
             sync_at: Nanos::NEVER,
-            unreachable_since: None,
+            unreachable: None,
             out: Vec::new(),
             buffer: vec![0; LARGEST],
             heard_at: Nanos::NEVER,
@@ -194,12 +197,18 @@ impl Line {
         let heard = self.caller.poll(now, &mut self.out);
         self.hear(heard);
         if self.shared.port_seen_closed.load(Ordering::Relaxed) {
-            self.unreachable_since.get_or_insert(now);
+            let closed = Unreachable::returned(UnreachableErrno::ConnRefused);
+            self.unreachable.get_or_insert((now, closed));
         }
-        if self.unreachable_since.is_some_and(|since| now.since(since) > GRACE) {
-            self.fail(Failure::NoPort);
+        if let Some((since, why)) = self.unreachable
+            && now.since(since) > GRACE
+        {
+            self.fail(Failure::Unreachable(why));
         }
-        if now.since(self.heard_at) > PATIENCE {
+        // In a phase, an outage may pass before the sink is needed again.
+        let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
+        let heard_at = self.heard_at.max(busy_until.min(self.heard_at + KEPT_MOST));
+        if now.since(heard_at) > PATIENCE {
             self.fail(Failure::Silent);
         }
         if now >= self.sync_at {
@@ -217,7 +226,7 @@ impl Line {
                 Ok(len) => {
                     let heard = self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
                     if heard.is_some() {
-                        (self.unreachable_since, self.heard_at) = (None, now);
+                        (self.unreachable, self.heard_at) = (None, now);
                         self.shared.port_seen_closed.store(false, Ordering::Relaxed);
                     }
                     self.hear(heard);
@@ -229,12 +238,16 @@ impl Line {
         }
     }
 
-    /// Keeps in mind that an ICMP error came back, and believes it after a grace.
+    /// Takes an error that says that the sink cannot be reached, which is believed after a while.
+    /// Where a sink was heard before, only its port tells that it has ended: links and routes come
+    /// back.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
-        if sys::refusal_of(error) != sys::SendError::Unreachable {
-            return;
+        let was_heard = self.heard_at != Nanos::NEVER;
+        let why = self.socket.unreachable(error);
+        if let Some(why) = why.filter(|why| why.is_closed_port() || !was_heard) {
+            let since = self.unreachable.map_or(now, |(since, _)| since);
+            self.unreachable = Some((since, with_neighbour(why)));
         }
-        self.unreachable_since.get_or_insert(now);
     }
 
     fn hear(&mut self, heard: Option<Heard>) {

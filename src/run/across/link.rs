@@ -59,7 +59,7 @@ impl Link {
         let answer = answer.recv().map_err(|_| gone)?;
         let body = answer.map_err(|failure| match failure {
             Failure::Call(source) => RunError::Call { target: target(), source },
-            Failure::NoPort => RunError::NoPort { target: target() },
+            Failure::Unreachable(why) => RunError::NoPort { target: target(), why },
             Failure::Silent => {
                 let source = CallError::Silent { patience: PATIENCE };
                 RunError::Call { target: target(), source }
@@ -74,6 +74,12 @@ impl Link {
     /// Whether the sink is out of reach, as the next question will tell.
     pub(crate) fn has_failed(&self) -> bool {
         self.shared.failed.load(Ordering::Relaxed)
+    }
+
+    /// A phase runs until this moment; zero: none does, or nobody knows. Meanwhile the sink may be
+    /// out of reach.
+    pub(crate) fn set_busy_until(&self, at: Nanos) {
+        self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
     /// A sender was told that the sink's port is closed. Unless the sink is heard soon, that is

@@ -102,6 +102,9 @@ impl Stage<'_> {
                     self.crew.begin_senders(&phase);
                     let receivers = (self.crew.receivers() > 0).then(|| Arc::clone(&rx));
                     link.follow(Follow::new(offset_ns, receivers));
+                    if let Limit::Time(time) = limit {
+                        link.set_busy_until(Nanos(epoch.0.saturating_add(time.0)));
+                    }
                     return Ok(Begun { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
                 Told::Started | Told::TooLate => {}
@@ -160,7 +163,10 @@ impl Stage<'_> {
                 told_to_stop = true;
             }
             match link.ask(&Ask::Finish(ended.clone()))? {
-                Told::Finished(there) => break there,
+                Told::Finished(there) => {
+                    link.set_busy_until(Nanos::ZERO);
+                    break there;
+                }
                 Told::Running => {
                     tick();
                     thread::sleep(ASK_EVERY);

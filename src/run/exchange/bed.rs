@@ -25,6 +25,8 @@ pub struct Exchanger {
     dialogues: Vec<(PayloadSize, Dialogue)>,
     /// Whether the target is on this host, so that its kernel's counters are ours.
     is_here: bool,
+    /// Whether it has answered in an earlier cell.
+    answered: bool,
 }
 
 impl Exchanger {
@@ -36,7 +38,7 @@ impl Exchanger {
         dialogues: Vec<(PayloadSize, Dialogue)>,
         is_here: bool,
     ) -> Self {
-        Self { target, dialogues, is_here }
+        Self { target, dialogues, is_here, answered: false }
     }
 }
 
@@ -52,7 +54,8 @@ impl Bed for Exchanger {
         let asked = self.dialogues.iter().find(|(size, _)| *size == cell.size);
         let Some((_, dialogue)) = asked else { return Ok(Vec::new()) };
         let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
-        for share in plan.pair_shares(cell, load) {
+        for mut share in plan.pair_shares(cell, load) {
+            share.tx.heeds_unreachable &= !self.answered;
             crew.add_pair(share, self.target, dialogue.clone())?;
         }
         let run = |limit, tick: &mut dyn FnMut()| {
@@ -72,9 +75,10 @@ impl Bed for Exchanger {
         let seen = watch.end();
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
         seen.into_both(&mut tx, &mut rx);
+        self.answered |= rx.tally.received > 0;
         let mut harvest = self.harvest(tx, rx, dialogue);
         harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-        Ok(vec![Part { direction: None, harvest }])
+        Ok(vec![Part { direction: None, harvest, error: None }])
     }
 }
 

@@ -20,6 +20,7 @@ use super::send::{SendJob, Step, step};
 use super::usage::{Meter, Reading};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{Datagram, Waited, Waiter};
+use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
 /// Pulls between two looks at the schedule, at most. Arbitrary: as many replies as the engines'
@@ -154,7 +155,7 @@ fn exchange<T: Tx, R: Rx>(
                 }
             }
         }
-        let heard = pair.hear(rx);
+        let heard = pair.hear(rx, control);
         busy |= heard != Heard::Nothing;
         // What lies in a socket by now has come in time, and is read before it is given up.
         if heard != Heard::SomeOfIt || pair.hearer.is_short_of_room() {
@@ -207,7 +208,7 @@ impl Pair {
 
     /// Hears what has come, up to some pulls.
     #[inline]
-    fn hear<R: Rx>(&mut self, rx: &mut R) -> Heard {
+    fn hear<R: Rx>(&mut self, rx: &mut R, control: &Control) -> Heard {
         let (mut any, mut drained) = (false, false);
         let answered = self.hearer.tally.received;
         for _ in 0..PULLS {
@@ -225,12 +226,13 @@ impl Pair {
             self.hearer.pulled(&pull, now, self.job.stall.ended());
             if pull.errors > 0 {
                 // Unread, they take the room of replies.
-                if let Some(socket) = rx.sockets().get(at) {
-                    socket.take_queued_refusal();
+                let queued = rx.sockets().get(at).and_then(Datagram::take_queued_refusal);
+                let queued = queued.and_then(SendError::unreachable);
+                if let Some(why) = pull.errno.map(Unreachable::returned) {
+                    let why =
+                        queued.filter(|one| one.errno == why.errno).unwrap_or(why.came_back());
+                    self.job.note_unreachable(why, pull.unreachable, now, control);
                 }
-            }
-            if pull.unreachable > 0 {
-                self.job.note_unreachable(now);
             }
             if pull.datagrams > 0 {
                 any = true;
@@ -244,9 +246,8 @@ impl Pair {
                 break;
             }
         }
-        // Who answers is there, whatever the network says of others.
         if self.hearer.tally.received > answered {
-            self.job.unreachable = None;
+            self.job.target.answered(control);
         }
         Heard::of(any, drained)
     }

@@ -81,6 +81,12 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         self.table.heard(session)
     }
 
+    /// Keeps a session although it is silent until this moment: a phase runs until then. What it
+    /// may be silent for at most counts from there.
+    pub fn keep(&mut self, session: u64, until: Nanos) {
+        self.table.keep(session, until);
+    }
+
     /// When [`Self::tick`] is wanted next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {

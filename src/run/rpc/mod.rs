@@ -28,5 +28,6 @@ mod took;
 pub use answerer::{Answerer, Limits};
 pub use caller::{Caller, Heard};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
+pub use table::KEPT_MOST;
 pub use token::AddressBytes;
 pub use took::{Event, Ignored, Took};

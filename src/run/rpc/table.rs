@@ -14,6 +14,10 @@ const ENDED: usize = 1_024;
 /// How many of those any host may have, however little room is left; arbitrary.
 const LEAST_SHARE: usize = 8;
 
+/// How long a session that runs a phase is kept in silence, beyond its idle time. Arbitrary: longer
+/// than a link or a router takes to restart, and a bound on what a client that has vanished takes.
+pub const KEPT_MOST: Nanos = Nanos::from_millis(60_000);
+
 /// What a session's last request has come to.
 #[derive(Debug)]
 pub(super) enum Work {
@@ -28,11 +32,20 @@ pub(super) struct Session<A> {
     pub(super) from: A,
     nonce: u64,
     pub(super) heard: Nanos,
+    /// Until when it is expected to be silent, or not heard because of an outage.
+    kept_until: Nanos,
     /// Number of the last request taken.
     pub(super) taken: u32,
     pub(super) work: Work,
     /// Number of the last note applied.
     pub(super) noted: u32,
+}
+
+impl<A> Session<A> {
+    /// From when on its silence counts.
+    fn counts_from(&self) -> Nanos {
+        self.heard.max(self.kept_until.min(self.heard + KEPT_MOST))
+    }
 }
 
 /// All of them.
@@ -100,10 +113,25 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     }
 
     pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
-        let session = Session { from, nonce, heard: now, taken: 0, work: Work::Idle, noted: 0 };
+        let session = Session {
+            from,
+            nonce,
+            heard: now,
+            kept_until: now,
+            taken: 0,
+            work: Work::Idle,
+            noted: 0,
+        };
         self.open.insert(id, session);
         self.by_client.insert((from, nonce), id);
         *self.by_host.entry(from.host()).or_default() += 1;
+    }
+
+    /// Keeps a session that is silent until this moment, within [`KEPT_MOST`].
+    pub(super) fn keep(&mut self, id: u64, until: Nanos) {
+        if let Some(session) = self.open.get_mut(&id) {
+            session.kept_until = until;
+        }
     }
 
     /// Ends a session; until no cookie of its time is good any more it can't be opened again.
@@ -131,7 +159,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
 
     /// Sessions that have been silent for so long.
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
-        let silent = |session: &Session<A>| now >= session.heard + idle;
+        let silent = |session: &Session<A>| now >= session.counts_from() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
     }
 
@@ -141,7 +169,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
 
     /// When something of the above happens next.
     pub(super) fn deadline(&self, idle: Nanos) -> Option<Nanos> {
-        let silent = self.open.values().map(|session| session.heard + idle).min();
+        let silent = self.open.values().map(|session| session.counts_from() + idle).min();
         let forgotten = self.ended.front().map(|(until, ..)| *until);
         silent.into_iter().chain(forgotten).min()
     }
@@ -185,6 +213,24 @@ mod tests {
         table.forget(COOKIE_LIFE);
         assert!(table.by_host.is_empty() && table.by_client.is_empty());
         assert!(!table.is_full(64, &from(1, 1)));
+    }
+
+    #[test]
+    fn a_session_in_a_phase_outlasts_an_outage() {
+        let mut table = Table::new();
+        let second = |count: u64| Nanos::from_millis(count * 1_000);
+        table.insert(7, from(1, 1), 7, second(1));
+        let idle = second(10);
+        assert_eq!(table.silent(idle, second(11)), [7]);
+        table.keep(7, second(30));
+        assert_eq!(table.deadline(idle), Some(second(40)));
+        assert!(table.silent(idle, second(39)).is_empty());
+        assert_eq!(table.silent(idle, second(40)), [7]);
+        // A phase of a day does not keep it for as long.
+        table.keep(7, second(86_400));
+        assert_eq!(table.silent(idle, second(11) + KEPT_MOST), [7]);
+        table.keep(7, Nanos::ZERO);
+        assert_eq!(table.silent(idle, second(11)), [7]);
     }
 
     #[test]

@@ -78,8 +78,12 @@ impl Client {
 }
 
 /// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
-pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &Answerer<Place>) -> Vec<u64> {
+/// A session whose phase runs is kept through an outage.
+pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &mut Answerer<Place>) -> Vec<u64> {
     let now = Clock::Monotonic.now();
+    for (session, client) in clients {
+        answerer.keep(*session, client.pulse.busy_until());
+    }
     let is_lost = |(session, client): &(&u64, &Client)| {
         answerer.heard(**session).into_iter().for_each(|at| client.pulse.heard(at));
         client.pulse.is_lost(now)

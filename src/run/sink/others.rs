@@ -97,10 +97,17 @@ impl Others {
     }
 
     /// Ends all of them.
-    pub(super) fn end(self) -> Vec<Listener> {
+    pub(super) fn end(&mut self) -> Vec<Listener> {
         self.over.store(true, Ordering::Relaxed);
         // One that panicked has said so on standard error.
-        self.threads.into_iter().filter_map(|one| one.join().ok()).collect()
+        self.threads.drain(..).filter_map(|one| one.join().ok()).collect()
+    }
+}
+
+/// Where a sink cannot be opened after all, the threads that it has started end.
+impl Drop for Others {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -155,4 +162,22 @@ fn count(
         }
     }
     listener
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_end_with_their_owner() {
+        let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
+        let Ok(udp) = crate::net::Udp::open(&socket) else { panic!("a socket of loopback") };
+        let mut others = Others::default();
+        let listener = Listener::new(udp.local.into(), 65_536, None);
+        others.add(1, udp.socket, listener, None, false).unwrap();
+        let over = Arc::downgrade(&others.over);
+        drop(others);
+        // The thread held the last one.
+        assert!(over.upgrade().is_none());
+    }
 }

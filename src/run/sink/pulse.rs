@@ -17,6 +17,8 @@ pub(super) struct Pulse {
     heard_ns: AtomicU64,
     /// Whether its host said that nobody is there, after it was silent for [`GRACE`].
     lost: AtomicBool,
+    /// When the phase that runs is over; 0 where none does, or nobody knows.
+    busy_until_ns: AtomicU64,
     /// How much further ahead the client's clock is, as it said last.
     shift_ns: AtomicI64,
     /// Whether the session was told to look at that, and has not yet.
@@ -37,6 +39,16 @@ impl Pulse {
     /// Whether the client has been silent for long.
     pub(super) fn is_silent(&self, now: Nanos) -> bool {
         now.since(Nanos(self.heard_ns.load(Ordering::Relaxed))) > GRACE
+    }
+
+    /// A phase runs until this moment; zero: none does, or nobody knows.
+    pub(super) fn set_busy_until(&self, at: Nanos) {
+        self.busy_until_ns.store(at.0, Ordering::Relaxed);
+    }
+
+    /// When the phase that runs is over.
+    pub(super) fn busy_until(&self) -> Nanos {
+        Nanos(self.busy_until_ns.load(Ordering::Relaxed))
     }
 
     /// Nobody is there.

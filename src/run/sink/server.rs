@@ -62,8 +62,8 @@ pub fn serve(
     let began = Clock::Monotonic.now();
     let mut server = Server::open(options, facts)?;
     server.locals.iter().for_each(|&local| watch(SinkEvent::Listening(local)));
-    let end = server.run(stop, watch)?;
-    Ok((server.close(began, watch), end))
+    let end = server.run(stop, watch); // After an error, too, threads have to be ended.
+    Ok((server.close(began, watch), end?))
 }
 
 type Reply = (u64, u32, Vec<u8>);
@@ -347,7 +347,7 @@ impl Server {
 
     /// Ends sessions whose clients are gone, as their hosts say.
     fn let_go(&mut self) {
-        for session in lost(&self.clients, &self.answerer) {
+        for session in lost(&self.clients, &mut self.answerer) {
             self.end(session, CloseReason::Unreachable);
         }
     }

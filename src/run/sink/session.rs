@@ -206,6 +206,9 @@ impl Session {
             return Told::Refused(why.to_owned());
         }
         self.served.told = None;
+        if let Limit::Time(time) = order.limit {
+            self.pulse.set_busy_until(Nanos(order.epoch.0.saturating_add(time.0)));
+        }
         match &mut self.cell {
             Some(cell) => cell.start(order),
             None => Told::Refused("there is no cell to start".into()),
@@ -219,6 +222,7 @@ impl Session {
         };
         let began = cell.began();
         let told = cell.finish(ended)?;
+        self.pulse.set_busy_until(Nanos::ZERO);
         if let Told::Finished(there) = &told
             && let Some((most, began)) = self.house.options.max_rate.zip(began)
         {
@@ -255,6 +259,7 @@ impl Session {
     /// Ends a cell that nobody will ask for any more.
     pub(super) fn put_down(&mut self) {
         self.heed(false);
+        self.pulse.set_busy_until(Nanos::ZERO);
         if let Some(mut cell) = self.cell.take() {
             cell.abandon();
             let Cell { crew, slot, taken, .. } = cell;

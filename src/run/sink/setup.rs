@@ -203,6 +203,7 @@ impl Session {
                 load: cell.spec.load,
                 seed: cell.spec.seed,
                 heeds_unreachable: false,
+                answers: false,
                 // A stamp is one of a socket, which must be this sender's alone.
                 stamps: cell.spec.stamps
                     && !cell.spec.ways.forward

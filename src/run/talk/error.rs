@@ -4,6 +4,7 @@ use std::io;
 
 use super::Who;
 use crate::net::{NetError, SocketError, UnixError};
+use crate::sys;
 use crate::unit::Nanos;
 
 /// Bytes of the largest datagram over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 791, RFC 768).
@@ -111,12 +112,15 @@ fn why_not(to: &Who, error: &io::Error, bytes: usize) -> String {
             format!("{}; have the sender bind a name of its own", plain(error))
         }
         io::ErrorKind::ConnectionRefused => {
-            "nobody listens there, says the host (port unreachable); start the receiver, or check \
-             the port"
-                .to_owned()
+            "port unreachable (ICMP); start the receiver, or check the port".to_owned()
         }
         io::ErrorKind::NotFound => "there is no such socket; check the path".to_owned(),
-        _ => format!("cannot send {bytes} bytes: {}; check the address", plain(error)),
+        _ => {
+            // The error may have come back for an earlier datagram.
+            let unreachable = sys::refusal_of(error).unreachable().map(|why| why.came_back());
+            let why = unreachable.map_or_else(|| plain(error), |why| why.to_string());
+            format!("cannot send {bytes} bytes: {why}; check the address")
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use counters::{backlog_drops, device_drops, ip_counters, stolen_ns, udp_coun
 pub use links::stack as device_stack;
 pub use mmsg::{RecvBatch, SendBatch, envelope};
 pub use neighbour::neighbour_unresolved;
-pub use process::{end_with_parent, in_group_of_its_own};
+pub use process::{end_with_parent, in_group_of_its_own, is_ignored};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{

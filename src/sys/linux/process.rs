@@ -6,6 +6,16 @@ use std::process::Command;
 
 use super::check;
 
+/// Whether this process ignores a signal, as whoever started it may have arranged (nohup(1)).
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: plain old data, for which zeroes are a valid value.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action, sigaction(2) only writes the present one to `now`.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    check(result).is_ok() && now.sa_sigaction == libc::SIG_IGN
+}
+
 /// Starts the process in a group of its own, which signals to that of this one do not reach.
 pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
     command.process_group(0)

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::check;
-use crate::sys::SendError;
+use crate::sys::{Reporter, SendError, Unreachable, UnreachableErrno};
 
 /// `SK_MEMINFO_DROPS` of `include/uapi/linux/sock_diag.h`: the place of the drop counter.
 const SK_MEMINFO_DROPS: usize = 8;
@@ -132,15 +132,26 @@ pub fn refusal_of(error: &io::Error) -> SendError {
     match error.raw_os_error().unwrap_or(0) {
         libc::EAGAIN => SendError::WouldBlock,
         libc::ENOBUFS | libc::ENOMEM => SendError::NoBuffers,
-        libc::ECONNREFUSED
-        | libc::EHOSTUNREACH
-        | libc::ENETUNREACH
-        | libc::EHOSTDOWN
-        | libc::ENETDOWN => SendError::Unreachable,
         libc::EMSGSIZE => SendError::TooBig,
         libc::EINTR => SendError::Interrupted,
-        other => SendError::Other(other),
+        other => match unreachable_errno(other) {
+            Some(errno) => SendError::Unreachable(Unreachable::returned(errno)),
+            None => SendError::Other(other),
+        },
     }
+}
+
+const fn unreachable_errno(errno: i32) -> Option<UnreachableErrno> {
+    Some(match errno {
+        libc::ECONNREFUSED => UnreachableErrno::ConnRefused,
+        libc::EHOSTUNREACH => UnreachableErrno::HostUnreach,
+        libc::ENETUNREACH => UnreachableErrno::NetUnreach,
+        libc::EHOSTDOWN => UnreachableErrno::HostDown,
+        libc::ENETDOWN => UnreachableErrno::NetDown,
+        libc::ENOPROTOOPT => UnreachableErrno::NoProtoOpt,
+        libc::ENONET => UnreachableErrno::NoNet,
+        _ => return None,
+    })
 }
 
 pub(super) fn set_int(
@@ -278,18 +289,33 @@ pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<Socket
     let fd = socket.as_fd().as_raw_fd();
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
-            Some((_, 0)) => {}
-            Some((peer, errno)) => {
-                note(peer, refusal_of(&io::Error::from_raw_os_error(errno)));
+            Some(Queued { errno: 0, .. }) => {}
+            Some(Queued { peer, errno, reporter }) => {
+                let error = match refusal_of(&io::Error::from_raw_os_error(errno)) {
+                    SendError::Unreachable(why) => {
+                        SendError::Unreachable(Unreachable { reporter, ..why })
+                    }
+                    other => other,
+                };
+                note(peer, error);
             }
             None => break,
         }
     }
 }
 
-/// The next error number of the queue and whom the datagram was sent to; 0 for a send timestamp,
-/// which is no error.
-fn next_queued_error(fd: std::os::fd::RawFd) -> Option<(Option<SocketAddr>, i32)> {
+/// An entry of the queue of errors.
+struct Queued {
+    /// The destination of the datagram.
+    peer: Option<SocketAddr>,
+    /// The error number; 0 for a send timestamp, which is no error.
+    errno: i32,
+    /// Who reports it.
+    reporter: Reporter,
+}
+
+/// The next entry of the queue.
+fn next_queued_error(fd: std::os::fd::RawFd) -> Option<Queued> {
     /// Room for the error and the address of who sent it, aligned as `struct cmsghdr` demands.
     #[repr(C, align(8))]
     struct Control([u8; 256]);
@@ -314,14 +340,38 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<(Option<SocketAddr>, i32)
                 (found.cmsg_level, found.cmsg_type),
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
             ) {
-                let error = libc::CMSG_DATA(found).cast::<libc::sock_extended_err>();
-                let error = error.read_unaligned();
+                let data = libc::CMSG_DATA(found);
+                let error = data.cast::<libc::sock_extended_err>().read_unaligned();
                 let stamp = error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING;
                 let errno = if stamp { 0 } else { error.ee_errno as i32 };
-                return Some((super::mmsg::address_of(&name), errno));
+                // The address of who sent the error follows it (`SO_EE_OFFENDER`, ip(7)); shorter
+                // than the storage, it is copied into zeroes.
+                let mut from: libc::sockaddr_storage = std::mem::zeroed();
+                let head = size_of::<libc::sock_extended_err>();
+                let len = (found.cmsg_len as usize)
+                    .saturating_sub(libc::CMSG_LEN(head as u32) as usize)
+                    .min(size_of::<libc::sockaddr_storage>());
+                std::ptr::copy_nonoverlapping(data.add(head), (&raw mut from).cast(), len);
+                let reporter = reporter(&error, &from);
+                return Some(Queued { peer: super::mmsg::address_of(&name), errno, reporter });
             }
             at = libc::CMSG_NXTHDR(&raw const header, found);
         }
     }
-    Some((None, 0))
+    Some(Queued { peer: None, errno: 0, reporter: Reporter::Unknown })
+}
+
+/// Who reports an error, given the address behind it.
+fn reporter(error: &libc::sock_extended_err, from: &libc::sockaddr_storage) -> Reporter {
+    let v6 = error.ee_origin == libc::SO_EE_ORIGIN_ICMP6;
+    match error.ee_origin {
+        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Reporter::Icmp {
+            v6,
+            kind: error.ee_type,
+            code: error.ee_code,
+            from: super::mmsg::address_of(from).map(|from| from.ip()),
+        },
+        libc::SO_EE_ORIGIN_LOCAL => Reporter::Local,
+        _ => Reporter::Unknown,
+    }
 }

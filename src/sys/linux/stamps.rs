@@ -67,7 +67,12 @@ pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
         )
     };
     check(result).ok()?;
-    (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))
+    // It came back for an earlier datagram: not from this host's routes, but nobody says from whom.
+    let error = (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))?;
+    Some(match error {
+        SendError::Unreachable(why) => SendError::Unreachable(why.came_back()),
+        other => other,
+    })
 }
 
 /// Empties the queue of errors; returns when the driver got the first datagram that was sent after
@@ -137,7 +142,9 @@ mod tests {
     use std::net::UdpSocket;
 
     use super::*;
-    use crate::sys::{realtime_ns, report_queue_drops, take_queued_refusal};
+    use crate::sys::{
+        Unreachable, UnreachableErrno, realtime_ns, report_queue_drops, take_queued_refusal,
+    };
 
     fn pair() -> (UdpSocket, UdpSocket) {
         let (tx, rx) =
@@ -179,7 +186,8 @@ mod tests {
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
         // Over loopback, the answer is there when the call returns.
-        assert_eq!(take_pending_refusal(&tx), Some(SendError::Unreachable));
+        let refused = Unreachable::returned(UnreachableErrno::ConnRefused);
+        assert_eq!(take_pending_refusal(&tx), Some(SendError::Unreachable(refused)));
         assert_eq!(take_pending_refusal(&tx), None);
         assert!(take_send_stamp(&tx).is_some());
         assert_eq!(take_queued_refusal(&tx), None);

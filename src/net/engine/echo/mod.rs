@@ -106,7 +106,7 @@ impl Moved {
         let counter = match error {
             SendError::WouldBlock => &mut refused.would_block,
             SendError::NoBuffers => &mut refused.no_buffers,
-            SendError::Unreachable => &mut refused.unreachable,
+            SendError::Unreachable(_) => &mut refused.unreachable,
             SendError::TooBig => &mut refused.too_big,
             SendError::Interrupted | SendError::Untold | SendError::Other(_) => &mut refused.other,
         };

@@ -151,7 +151,7 @@ pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut Moved) {
     moved.told += queued;
     if queued == 0 {
         // Where what is to be received fills the socket, the queue of errors has no room.
-        let told = sys::refusal_of(error) == SendError::Unreachable;
+        let told = sys::refusal_of(error).unreachable().is_some();
         *(if told { &mut moved.told } else { &mut moved.errors }) += 1;
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::net::engine) fn weigh(
             let (queued, _) = sys::take_queued_refusals(socket);
             moved.told += queued;
             // Where what is to be received fills the socket, the queue of errors has no room.
-            if std::mem::take(fresh) && (queued > 0 || error == SendError::Unreachable) {
+            if std::mem::take(fresh) && (queued > 0 || error.unreachable().is_some()) {
                 return Next::Again;
             }
             if reply.datagrams() > 1 && sys::refuses_offload(error) {

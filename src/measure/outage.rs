@@ -1,0 +1,130 @@
+//! Outages: times in which the destination could not be reached, and who reported that.
+
+use serde::{Deserialize, Serialize};
+
+use crate::unit::Nanos;
+
+/// Outages that are kept; of more, errors count for the last one of the same cause. Arbitrary: a
+/// path that fails more often in one cell is described by its ledger.
+pub const OUTAGES: usize = 64;
+
+/// A time in which sends failed, or ICMP errors came back, for one cause `C`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage<C = Cause> {
+    /// The first such error, since the start of the window.
+    pub from: Nanos,
+    /// The last one.
+    pub until: Nanos,
+    /// The cause.
+    pub cause: C,
+    /// Datagrams refused, and errors that came back for earlier ones.
+    pub errors: u64,
+}
+
+/// Why a target could not be reached, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// An errno such as `ENETUNREACH`, or ICMP type and code such as `ICMP 3/3`.
+    pub what: String,
+    /// Who reported it: an address, or `local`; `None` where that is not known.
+    pub said_by: Option<String>,
+    /// For people: `network unreachable (ENETUNREACH, local)`.
+    pub message: String,
+}
+
+impl<C: PartialEq> Outage<C> {
+    /// Whether an error of this cause at `now` belongs to this outage, where errors of one outage
+    /// are `apart` at most.
+    fn goes_on(&self, cause: &C, now: Nanos, apart: Nanos) -> bool {
+        self.cause == *cause && now.since(self.until) <= apart
+    }
+}
+
+/// Counts so many errors of a cause: in the outage that goes on, or in a new one. Allocates nothing
+/// where the list has room for [`OUTAGES`].
+pub fn note_outage<C: PartialEq>(
+    outages: &mut Vec<Outage<C>>,
+    cause: C,
+    errors: u64,
+    now: Nanos,
+    apart: Nanos,
+) {
+    let same = |outage: &Outage<C>| outage.goes_on(&cause, now, apart);
+    let at = outages.iter().rposition(same);
+    let full = outages.len() >= OUTAGES;
+    let at = at.or_else(|| outages.iter().rposition(|outage| outage.cause == cause && full));
+    match at.and_then(|at| outages.get_mut(at)) {
+        Some(outage) => {
+            outage.until = outage.until.max(now);
+            outage.errors = outage.errors.saturating_add(errors);
+        }
+        None if full => {}
+        None => outages.push(Outage { from: now, until: now, cause, errors }),
+    }
+}
+
+/// Adds the outages of another worker: what overlaps, or is `apart` at most, is one outage.
+pub fn merge_outages<C: PartialEq>(
+    outages: &mut Vec<Outage<C>>,
+    others: Vec<Outage<C>>,
+    apart: Nanos,
+) {
+    outages.extend(others);
+    outages.sort_by_key(|outage| outage.from);
+    let mut merged: Vec<Outage<C>> = Vec::new();
+    for outage in outages.drain(..) {
+        let same = |before: &Outage<C>| before.goes_on(&outage.cause, outage.from, apart);
+        let at = merged.iter().rposition(same);
+        match at.and_then(|at| merged.get_mut(at)) {
+            Some(before) => {
+                before.until = before.until.max(outage.until);
+                before.errors = before.errors.saturating_add(outage.errors);
+            }
+            None => merged.push(outage),
+        }
+    }
+    merged.truncate(OUTAGES);
+    *outages = merged;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const APART: Nanos = Nanos(10);
+    const NET: &str = "ENETUNREACH";
+    const HOST: &str = "EHOSTUNREACH";
+
+    fn outage(from: u64, until: u64, cause: &str, errors: u64) -> Outage<&str> {
+        Outage { from: Nanos(from), until: Nanos(until), cause, errors }
+    }
+
+    #[test]
+    fn errors_of_one_cause_make_an_outage_until_they_stop() {
+        let mut outages = Vec::new();
+        for (cause, now) in [(NET, 5), (NET, 9), (HOST, 12), (NET, 19), (NET, 30), (HOST, 22)] {
+            note_outage(&mut outages, cause, 2, Nanos(now), APART);
+        }
+        let expected = [outage(5, 19, NET, 6), outage(12, 22, HOST, 4), outage(30, 30, NET, 2)];
+        assert_eq!(outages, expected);
+    }
+
+    #[test]
+    fn a_full_list_counts_on() {
+        let mut outages = Vec::with_capacity(OUTAGES);
+        for at in 0..2 * OUTAGES as u64 {
+            note_outage(&mut outages, NET, 1, Nanos(at * 100), APART);
+        }
+        note_outage(&mut outages, HOST, 1, Nanos(7), APART);
+        assert_eq!((outages.len(), outages.capacity()), (OUTAGES, OUTAGES));
+        assert_eq!(outages.iter().map(|outage| outage.errors).sum::<u64>(), 2 * OUTAGES as u64);
+    }
+
+    #[test]
+    fn workers_that_saw_the_same_outage_report_one() {
+        let mut outages = vec![outage(10, 50, NET, 3), outage(100, 110, NET, 1)];
+        let others = vec![outage(12, 55, NET, 4), outage(12, 20, HOST, 2), outage(64, 70, NET, 1)];
+        merge_outages(&mut outages, others, APART);
+        let expected = [outage(10, 70, NET, 8), outage(12, 20, HOST, 2), outage(100, 110, NET, 1)];
+        assert_eq!(outages, expected);
+    }
+}

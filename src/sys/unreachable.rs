@@ -1,0 +1,221 @@
+//! Why a destination cannot be reached, and who reports that.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// An error that says that a destination cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreachable {
+    /// The error number, as a name.
+    pub errno: UnreachableErrno,
+    /// Who reports it.
+    pub reporter: Reporter,
+}
+
+/// Error numbers that say that a destination cannot be reached (errno(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnreachableErrno {
+    /// ECONNREFUSED: the port is closed.
+    ConnRefused,
+    /// EHOSTUNREACH: no route to the host, or its neighbour entry failed.
+    HostUnreach,
+    /// ENETUNREACH: no route to the network.
+    NetUnreach,
+    /// EHOSTDOWN.
+    HostDown,
+    /// ENETDOWN: the interface is down.
+    NetDown,
+    /// ENOPROTOOPT: the host has no UDP.
+    NoProtoOpt,
+    /// ENONET: the host is isolated.
+    NoNet,
+}
+
+/// Who reports that a destination cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reporter {
+    /// This host: it has no route to there.
+    Local,
+    /// This host: the neighbour that it sends to does not answer (ARP, neighbour discovery).
+    Neighbour,
+    /// An ICMP error.
+    Icmp {
+        /// Whether it is one of ICMPv6.
+        v6: bool,
+        /// Its type (RFC 792, RFC 4443).
+        kind: u8,
+        /// Its code.
+        code: u8,
+        /// The host that sent it, where the system says so.
+        from: Option<IpAddr>,
+    },
+    /// An error for an earlier datagram; the system does not say whose.
+    Unknown,
+}
+
+impl UnreachableErrno {
+    /// The name of errno(3).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnRefused => "ECONNREFUSED",
+            Self::HostUnreach => "EHOSTUNREACH",
+            Self::NetUnreach => "ENETUNREACH",
+            Self::HostDown => "EHOSTDOWN",
+            Self::NetDown => "ENETDOWN",
+            Self::NoProtoOpt => "ENOPROTOOPT",
+            Self::NoNet => "ENONET",
+        }
+    }
+
+    /// What it means, as strerror(3) has it.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::ConnRefused => "connection refused",
+            Self::HostUnreach => "no route to host",
+            Self::NetUnreach => "network unreachable",
+            Self::HostDown => "host is down",
+            Self::NetDown => "network is down",
+            Self::NoProtoOpt => "protocol unreachable",
+            Self::NoNet => "host isolated",
+        }
+    }
+}
+
+impl Unreachable {
+    /// An error that a call returned, before anything is known of an ICMP error behind it. A closed
+    /// port is never found by this host itself.
+    #[must_use]
+    pub const fn returned(errno: UnreachableErrno) -> Self {
+        let reporter = match errno {
+            UnreachableErrno::ConnRefused => Reporter::Unknown,
+            _ => Reporter::Local,
+        };
+        Self { errno, reporter }
+    }
+
+    /// The same, where it came back for an earlier datagram.
+    #[must_use]
+    pub const fn came_back(self) -> Self {
+        Self { reporter: Reporter::Unknown, ..self }
+    }
+
+    /// Whether the host is there and says that the port is closed.
+    #[must_use]
+    pub const fn is_closed_port(&self) -> bool {
+        matches!(self.errno, UnreachableErrno::ConnRefused)
+    }
+
+    /// Whether this host refused the datagram itself for want of a route.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(self.reporter, Reporter::Local)
+    }
+
+    /// Whether an ICMP error says that a neighbour did not answer, which the host that is the
+    /// neighbour of the destination finds out: host or address unreachable.
+    #[must_use]
+    pub const fn is_neighbour(&self) -> bool {
+        use Reporter::Icmp;
+        matches!(
+            self.reporter,
+            Icmp { v6: false, kind: 3, code: 1, .. } | Icmp { v6: true, kind: 1, code: 3, .. }
+        )
+    }
+
+    /// The error's short name: an errno such as `ENETUNREACH` where this host reports it, or else
+    /// type and code such as `ICMP 3/3`.
+    #[must_use]
+    pub fn code(&self) -> String {
+        match self.reporter {
+            Reporter::Icmp { v6, kind, code, .. } => {
+                format!("ICMP{} {kind}/{code}", if v6 { "v6" } else { "" })
+            }
+            _ => self.errno.name().to_owned(),
+        }
+    }
+
+    /// Who reports it: an address, or `local`; `None` where that is not known.
+    #[must_use]
+    pub fn reported_by(&self) -> Option<String> {
+        match self.reporter {
+            Reporter::Local | Reporter::Neighbour => Some("local".to_owned()),
+            Reporter::Icmp { from, .. } => from.map(|ip| ip.to_string()),
+            Reporter::Unknown => None,
+        }
+    }
+
+    /// What an ICMP type and code mean; `None` where the errno says as much.
+    const fn icmp_meaning(&self) -> Option<&'static str> {
+        match self.reporter {
+            // RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
+            Reporter::Icmp { v6: false, kind, code, .. } => match (kind, code) {
+                (3, 0) => Some("network unreachable"),
+                (3, 1) => Some("host unreachable"),
+                (3, 2) => Some("protocol unreachable"),
+                (3, 3) => Some("port unreachable"),
+                (3, 9 | 10 | 13) => Some("administratively prohibited"),
+                (11, 0) => Some("TTL exceeded"),
+                (11, 1) => Some("reassembly time exceeded"),
+                _ => None,
+            },
+            // RFC 4443 sections 3.1 and 3.3.
+            Reporter::Icmp { v6: true, kind, code, .. } => match (kind, code) {
+                (1, 0) => Some("no route to the network"),
+                (1, 1) => Some("administratively prohibited"),
+                (1, 3) => Some("address unreachable"),
+                (1, 4) => Some("port unreachable"),
+                (3, 0) => Some("hop limit exceeded"),
+                (3, 1) => Some("reassembly time exceeded"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = self.icmp_meaning().unwrap_or(self.errno.meaning());
+        write!(f, "{meaning} ({}", self.code())?;
+        match self.reporter {
+            Reporter::Local => f.write_str(", local)"),
+            Reporter::Neighbour => f.write_str(", local: the neighbour does not answer)"),
+            Reporter::Icmp { from: Some(ip), .. } => write!(f, ", from {ip})"),
+            _ => f.write_str(")"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_names_what_it_is_and_who_reports_it() {
+        let icmp = |errno, v6, kind, code| {
+            let from = Some(if v6 { "fe80::1".parse() } else { "10.0.0.2".parse() }.unwrap());
+            Unreachable { errno, reporter: Reporter::Icmp { v6, kind, code, from } }
+        };
+        use UnreachableErrno::{ConnRefused, HostUnreach, NetUnreach};
+        for (error, says) in [
+            (Unreachable::returned(NetUnreach), "network unreachable (ENETUNREACH, local)"),
+            (Unreachable::returned(HostUnreach), "no route to host (EHOSTUNREACH, local)"),
+            (
+                Unreachable { errno: HostUnreach, reporter: Reporter::Neighbour },
+                "no route to host (EHOSTUNREACH, local: the neighbour does not answer)",
+            ),
+            (Unreachable::returned(ConnRefused), "connection refused (ECONNREFUSED)"),
+            (icmp(ConnRefused, false, 3, 3), "port unreachable (ICMP 3/3, from 10.0.0.2)"),
+            (icmp(HostUnreach, false, 11, 0), "TTL exceeded (ICMP 11/0, from 10.0.0.2)"),
+            (icmp(HostUnreach, false, 3, 1), "host unreachable (ICMP 3/1, from 10.0.0.2)"),
+            (icmp(ConnRefused, true, 1, 4), "port unreachable (ICMPv6 1/4, from fe80::1)"),
+            (icmp(NetUnreach, false, 3, 6), "network unreachable (ICMP 3/6, from 10.0.0.2)"),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+        assert_eq!(icmp(ConnRefused, true, 1, 4).reported_by().as_deref(), Some("fe80::1"));
+        assert!(icmp(HostUnreach, true, 1, 3).is_neighbour());
+    }
+}

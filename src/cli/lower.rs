@@ -136,7 +136,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliE
         connect: args.connect == Switch::On,
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
         ports: args.port_range,
-        seed: args.seed,
+        seed: args.seed.unwrap_or(base.seed),
         ..base
     })
 }

@@ -7,6 +7,10 @@
 //! - `omission`: a server that stands still is seen standing still
 //! - `pings`: closed and open loops against who returns what it gets
 //! - `edges`: ids that come round, requests that are empty or large, captures without gaps
+//! - `fresh`: labels, ids and ports that no two requests of a run share
+//! - `room`: ids that are not used again too early
+//! - `replies`: replies that are large, incomplete, empty, or matched as a protocol has it
+//! - `recorder`: a server that keeps what it was asked
 //! - `doors`: nobody there, nothing to ask, strangers, interrupts
 //! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
 //!
@@ -24,10 +28,14 @@ mod daemons;
 mod deeds;
 mod doors;
 mod edges;
+mod fresh;
 mod lists;
 mod omission;
 mod pings;
+mod recorder;
+mod replies;
 mod rig;
+mod room;
 mod servers;
 mod shim;
 mod speech;

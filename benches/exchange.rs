@@ -22,7 +22,7 @@ use udperf::payload::{Echo, Preset, Source, Spec};
 use udperf::plan::{
     Asking, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, Route, Scenario, WaitKind,
 };
-use udperf::run::{self, Dialogue, Exchanger};
+use udperf::run::{self, Dialogue, Exchanger, RunIds};
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
 /// Requests in flight where replies a second are compared. Arbitrary: what a default receive buffer
@@ -158,6 +158,7 @@ fn ask(
         recorded: None,
         in_order: false,
         id_bits: 64,
+        ..Asking::default()
     };
     let scenario = Scenario {
         route: Route::Ask,
@@ -173,7 +174,7 @@ fn ask(
     };
     let machine = Machine { cpus: vec![core], ..Machine::default() };
     let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
-    let mut bed = Exchanger::new(at, vec![(payload, dialogue)], true);
+    let mut bed = Exchanger::new(at, vec![(payload, dialogue)], true, Arc::new(RunIds::new(1)));
     let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
     if let Some(error) = outcome.error {
         return Err(error.to_string());

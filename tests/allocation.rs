@@ -20,7 +20,7 @@ use udperf::plan::{
 use udperf::run::{
     self, Control, Depth, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, receive, send,
 };
-use udperf::run::{Dialogue, Exchanger};
+use udperf::run::{Dialogue, Exchanger, RunIds};
 use udperf::run::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
@@ -221,6 +221,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
         recorded: None,
         in_order: false,
         id_bits: 64,
+        ..Asking::default()
     };
     let slow = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
     let rate = if outstanding.is_some() { Rate::Max } else { slow };
@@ -232,7 +233,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue)], true);
+    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue)], true, Arc::new(RunIds::new(1)));
     let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let harvest = &outcome.measured[0].harvest;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use simple_dns::{Packet, PacketFlag, QTYPE, TYPE};
 use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Memcached, Number, Order, Preset, Source, Spec, Stun,
+    Coap, Dns, Echo, MatchRule, Memcached, Number, Order, Preset, Role, Source, Spec, Stun,
 };
 
 /// Counts the allocations of each thread.
@@ -70,7 +70,7 @@ fn writing_and_matching_allocate_nothing() {
             let len = requests.write(n, n, n << 32, &mut slot);
             let id = matching.id_of(&slot[..len]);
             sum += u64::from(matching.answers(&requests, n, n, &slot[..len], &mut scratch));
-            sum += u64::from(matching.is_continuation(&slot[..len]));
+            sum += u64::from(matching.role_of(&slot[..len]) != Role::Whole);
             sum += u64::from(matching.code_of(&slot[..len]).is_some()) + id.unwrap_or_default();
         }
         assert_eq!(COUNT.get(), before, "{spec}, {sum}");

@@ -319,8 +319,8 @@ enum Move {
     Land(u64),
     /// A reply with this id by this port.
     Reply(usize, u64),
-    /// What left so long ago is given up, and so much room is made.
-    Expire(Option<u64>, u64),
+    /// What left so long ago is given up, and what left as long before that rests no more.
+    Expire(Option<u64>, Option<u64>),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -329,8 +329,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (1_u64..8).prop_map(Move::Refused),
         4 => (0_u64..300).prop_map(Move::Land),
         3 => (0_usize..8, any::<u64>()).prop_map(|(stream, id)| Move::Reply(stream, id)),
-        2 => (prop::option::of(0_u64..500), 0_u64..80)
-            .prop_map(|(ago, spare)| Move::Expire(ago, spare)),
+        2 => (prop::option::of(0_u64..500), prop::option::of(0_u64..500))
+            .prop_map(|(ago, rested)| Move::Expire(ago, rested)),
     ];
     prop::collection::vec(one, 1..200)
 }
@@ -352,6 +352,8 @@ struct Modelled {
     gone: BTreeSet<u64>,
     head: u64,
     tail: u64,
+    /// The oldest whose id may not be used again.
+    resting: u64,
     now: u64,
 }
 
@@ -385,12 +387,12 @@ impl Modelled {
                 }
             }
             Move::Reply(stream, id) => self.reply(stream, id)?,
-            Move::Expire(ago, spare) => self.expire(ago, spare)?,
+            Move::Expire(ago, rested) => self.expire(ago, rested)?,
         }
         prop_assert_eq!(self.flights.head(), self.head);
-        prop_assert_eq!(self.flights.room(), self.flights.capacity() - (self.head - self.tail));
+        prop_assert_eq!(self.flights.room(), self.flights.capacity() - (self.head - self.resting));
         prop_assert_eq!(self.flights.is_empty(), self.head == self.tail);
-        prop_assert!(self.tail <= self.head);
+        prop_assert!(self.resting <= self.tail && self.tail <= self.head);
         for (number, (_, state)) in self.requests.range(self.tail..) {
             prop_assert_eq!(self.flights.is_open(*number), *state == State::Open);
         }
@@ -432,25 +434,29 @@ impl Modelled {
         found.map_or(Ok(()), |number| self.land(number))
     }
 
-    fn expire(&mut self, ago: Option<u64>, spare: u64) -> Result<(), TestCaseError> {
-        let spare = spare.min(self.flights.capacity());
-        let before = ago.and_then(|ago| self.now.checked_sub(ago)).map(Nanos);
-        let (mut given_up, mut early) = (0, 0);
+    fn expire(&mut self, ago: Option<u64>, rested: Option<u64>) -> Result<(), TestCaseError> {
+        let moment = |ago: Option<u64>| ago.and_then(|ago| self.now.checked_sub(ago)).map(Nanos);
+        let (before, rested) = (moment(ago), moment(rested));
+        let mut given_up = 0;
         while self.tail < self.head {
-            let room = self.flights.capacity() - (self.head - self.tail);
             let (flight, state) = self.requests.get_mut(&self.tail).unwrap();
-            let is_due = before.is_some_and(|before| flight.sent <= before);
             if *state == State::Open {
-                if !is_due && room >= spare {
+                if before.is_none_or(|before| flight.sent > before) {
                     break;
                 }
                 *state = State::TimedOut;
                 given_up += 1;
-                early += u64::from(!is_due);
             }
             self.tail += 1;
         }
-        prop_assert_eq!(self.flights.expire(before, spare), (given_up, early));
+        while self.resting < self.tail {
+            let (flight, state) = self.requests[&self.resting];
+            if state == State::TimedOut && rested.is_none_or(|rested| flight.sent > rested) {
+                break;
+            }
+            self.resting += 1;
+        }
+        prop_assert_eq!(self.flights.expire(before, rested), given_up);
         Ok(())
     }
 }
@@ -467,7 +473,8 @@ proptest! {
         let capacity = flights.capacity();
         prop_assert!(capacity.is_power_of_two());
         let mut model = Modelled {
-            flights, id_bits, requests: BTreeMap::new(), gone: BTreeSet::new(), head: 0, tail: 0, now: 0,
+            flights, id_bits, requests: BTreeMap::new(), gone: BTreeSet::new(), head: 0,
+            tail: 0, resting: 0, now: 0,
         };
         for step in moves {
             model.make(step)?;

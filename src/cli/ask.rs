@@ -1,8 +1,8 @@
 //! `udperf load` and `udperf ping`: requests from here, replies from whoever is there.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
@@ -16,7 +16,7 @@ use crate::plan::{
     Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
 };
 use crate::report;
-use crate::run::{self, Depth, Dialogue, Exchanger};
+use crate::run::{self, Depth, Dialogue, Exchanger, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// Asks a server, and says what there is.
@@ -74,6 +74,22 @@ struct How<'a> {
     rate: Rate,
 }
 
+/// What no two requests of this process share: the steps of a search are one run.
+fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
+    static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
+    let seed = match seed {
+        Some(seed) => seed,
+        None => {
+            let drawn = getrandom::u64();
+            drawn.map_err(|error| CliError::Random { why: error.to_string() })? & SEED_MASK
+        }
+    };
+    Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed))))
+}
+
+/// Bits of a seed that is drawn: as many as any reader of JSON keeps (RFC 8259 section 6).
+const SEED_MASK: u64 = (1 << 53) - 1;
+
 fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(how.cells.ipv4, how.cells.ipv6);
@@ -81,7 +97,8 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         let why = format!("AF_UNIX has no servers that {} knows; name HOST:PORT", how.kind);
         return Err(CliError::Target { target: how.target.to_owned(), why });
     }
-    let asked = dialogues(how)?;
+    let ids = run_ids(how.cells.seed)?;
+    let asked = dialogues(how, ids.seed())?;
     let target = resolve_at(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
@@ -89,7 +106,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
-    let scenario = scenario(how, target, &asked, &machine)?;
+    let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
     facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     refuse(how, &scenario, target)?;
     reach(&scenario, target)?;
@@ -104,7 +121,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
-    let bed = Exchanger::new(target, asked.by_size, is_here);
+    let bed = Exchanger::new(target, asked.by_size, is_here, Arc::clone(ids));
     let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
     let code_name: Option<report::CodeName<'_>> = Some(&name);
     let job =
@@ -126,13 +143,12 @@ struct Asked {
 }
 
 /// What is asked, by payload.
-fn dialogues(how: &How<'_>) -> Result<Asked, CliError> {
+fn dialogues(how: &How<'_>, seed: u64) -> Result<Asked, CliError> {
     let mut sizes = how.cells.sizes.concat();
     let fixed = |size: &PayloadSize| match size {
         PayloadSize::Fixed(size) => Ok(usize::from(*size)),
         _ => Err(only("--size imix")),
     };
-    let seed = how.cells.seed;
     let compiled = match how.requests {
         Some(args) => {
             let sizes = sizes.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
@@ -210,6 +226,7 @@ fn scenario(
         _ => None,
     };
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
+    let dialogues = || asked.by_size.iter().map(|(_, one)| one);
     let base = Scenario {
         route: Route::Ask,
         target: named(how.target, target),
@@ -225,6 +242,9 @@ fn scenario(
             in_order: asked.by_size.iter().any(|(_, one)| one.matching.by_order()),
             recorded,
             id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
+            spread: how.cells.streams.is_none(),
+            message_id_bits: dialogues().find_map(|one| one.requests.message_id_bits()),
+            labels: how.requests.and_then(|args| args.preset.random_subdomain).map(labels),
         }),
         ..lower::elsewhere()
     };
@@ -239,6 +259,11 @@ fn scenario(
     scenario.sizes = sizes();
     scenario.engines = engines(&scenario.engines, how.kind, &scenario.sizes, machine)?;
     Ok(scenario)
+}
+
+/// How many labels there are of so many letters, as far as 64 bits count them.
+fn labels(letters: usize) -> u64 {
+    26_u64.saturating_pow(u32::try_from(letters).unwrap_or(u32::MAX))
 }
 
 /// The target as typed, with its address where that is not the same.

@@ -111,8 +111,9 @@ const WARMUP: Nanos = Nanos::from_millis(200);
 
 /// `base`, with what was asked for.
 pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliError> {
+    refuse_repeats(args)?;
     let sizes = once(args.sizes.concat());
-    let engines = once(args.engines.clone());
+    let engines = args.engines.clone();
     let time = args.time.map_or(base.limit, Limit::Time);
     Ok(Scenario {
         sizes: if sizes.is_empty() { base.sizes } else { sizes },
@@ -135,7 +136,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliE
         connect: args.connect == Switch::On,
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
         ports: args.port_range,
-        seed: args.seed,
+        seed: args.seed.unwrap_or(base.seed),
         ..base
     })
 }
@@ -207,7 +208,7 @@ fn only_ip<const N: usize>(
 
 /// The rates, with the default filled in.
 fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
-    let asked = once(args.rates.iter().copied().chain(args.bits).collect());
+    let asked: Vec<_> = args.rates.iter().copied().chain(args.bits).collect();
     match args.pace.shape() {
         PaceShape::OwnRates if !asked.is_empty() => {
             Err(crate::plan::PlanError::RampWithRate { pace: args.pace }.into())
@@ -258,7 +259,26 @@ fn any(addr: IpAddr) -> IpAddr {
     }
 }
 
-/// Each element once, in order of first mention: a cell measured twice would have one name.
+/// Refuses what is named twice: two cells of one name could not be told apart, and one of them
+/// would be missing without a word. What ranges of sizes have in common is measured once.
+pub(crate) fn refuse_repeats(args: &CellArgs) -> Result<(), CliError> {
+    fn repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
+        list.iter().enumerate().find(|(at, word)| list[..*at].contains(word)).map(|(_, word)| word)
+    }
+    let sizes: Vec<_> = args.sizes.iter().filter(|range| range.len() == 1).flatten().collect();
+    let rate = repeated(&args.rates).map(|rate| ("--rate", rate.to_string()));
+    let size = || repeated(&sizes).map(|size| ("--size", size.to_string()));
+    let engine = || repeated(&args.engines).map(|engine| ("--engine", engine.to_string()));
+    match rate.or_else(size).or_else(engine) {
+        Some((flag, word)) => Err(CliError::Contradiction(format!(
+            "{flag} {word} is given twice, and two cells would have one name; give it once, and \
+             repeat all cells by --trials 2"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Each element once, in order of first mention.
 fn once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
     list.into_iter().fold(Vec::new(), |mut unique, element| {
         if !unique.contains(&element) {
@@ -302,9 +322,20 @@ mod tests {
     }
 
     #[test]
-    fn lists_lose_what_they_say_twice() {
-        let scenario = lowered("udperf bench -l 64,32..64 -r max,max -e plain,auto,plain").unwrap();
-        assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (2, 1, 2));
+    fn what_is_named_twice_is_refused_and_what_ranges_share_is_measured_once() {
+        let scenario = lowered("udperf bench -l 64,32..64,32..128 -r max,1k -e plain,all").unwrap();
+        assert_eq!((scenario.sizes.len(), scenario.rates.len(), scenario.engines.len()), (3, 2, 2));
+        for (words, named) in [
+            ("-r 100,100", "--rate 100 "),
+            ("-r 1k,2k,1000", "--rate 1k "),
+            ("-r max,50%,max", "--rate max "),
+            ("-l 64,128,64", "--size 64 "),
+            ("-e plain,auto,plain", "--engine plain "),
+        ] {
+            let error = lowered(&format!("udperf bench {words}")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{named}is given twice")), "{words}: {error}");
+            assert!(error.ends_with("by --trials 2"), "{error}");
+        }
     }
 
     #[test]

@@ -80,11 +80,24 @@ impl Codes {
 pub struct Exchange {
     /// Requests without a reply within the time they had.
     pub timeouts: u64,
-    /// Of those, given up before their time: so many were in flight that their ids or slots were
-    /// needed for others.
+    /// Of those, given up before their time: the run was ended.
     pub given_up: u64,
-    /// Datagrams that continue a reply that was matched before.
+    /// Of those, requests of whose reply some datagrams came and others did not.
+    pub incomplete: u64,
+    /// Datagrams of a reply that takes several, but for the one that made it complete, and
+    /// acknowledgements without a reply.
     pub continued: u64,
+    /// Of those, acknowledgements.
+    pub acknowledged: u64,
+    /// Slots of the schedule that were missed because all ids could still be answered.
+    pub no_room: u64,
+    /// Time in which nothing could be asked for that reason, each worker's added up.
+    pub no_room_time: Nanos,
+    /// Requests whose random label another of the run had before; `None`: they have none.
+    pub repeated_labels: Option<u64>,
+    /// Requests whose message id another of the same port had less than its lifetime before;
+    /// `None`: they have none.
+    pub reused_message_ids: Option<u64>,
     /// Replies to requests of the phase before, which are no matter of this one.
     pub stale: u64,
     /// Matched replies that carry an error of the protocol.
@@ -106,17 +119,24 @@ impl Exchange {
     pub fn merge(&mut self, other: &Self) {
         self.timeouts = self.timeouts.saturating_add(other.timeouts);
         self.given_up = self.given_up.saturating_add(other.given_up);
+        self.incomplete = self.incomplete.saturating_add(other.incomplete);
         self.continued = self.continued.saturating_add(other.continued);
+        self.acknowledged = self.acknowledged.saturating_add(other.acknowledged);
+        self.no_room = self.no_room.saturating_add(other.no_room);
+        self.no_room_time += other.no_room_time;
         self.stale = self.stale.saturating_add(other.stale);
         self.errors.merge(&other.errors);
         self.unreachable = self.unreachable.saturating_add(other.unreachable);
         self.in_flight_max = self.in_flight_max.saturating_add(other.in_flight_max);
         self.room = self.room.saturating_add(other.room);
         self.idle += other.idle;
-        self.own_drops = match (self.own_drops, other.own_drops) {
+        let sum = |one: Option<u64>, another: Option<u64>| match (one, another) {
             (Some(a), Some(b)) => Some(a.saturating_add(b)),
             (one, another) => one.or(another),
         };
+        self.own_drops = sum(self.own_drops, other.own_drops);
+        self.repeated_labels = sum(self.repeated_labels, other.repeated_labels);
+        self.reused_message_ids = sum(self.reused_message_ids, other.reused_message_ids);
     }
 }
 

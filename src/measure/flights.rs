@@ -1,90 +1,14 @@
 //! Requests in flight: one fixed slot each, found by arithmetic alone, so that a table of any size
 //! costs the same and nothing is allocated while a run goes on.
 //!
-//! Requests are numbered from 0 on. Blocks of them go to the source ports in turn, and a request is
-//! the `place`-th of its own: that is the id that it carries, as many bits of it as the protocol
-//! has room for. A reply tells its port by the socket it comes by, and so a few bits of a place are
-//! enough to tell which of the latest requests it answers.
+//! A reply tells its port by the socket it comes by, and so a few bits of a place are enough to
+//! tell which of the latest requests it answers. The slot and the id of a request are used again
+//! only when it has been answered, or was given up so long ago that no answer is expected any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Lanes;
 use crate::unit::Nanos;
-
-/// How requests go to source ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lanes {
-    streams: u64,
-    block: u64,
-}
-
-impl Lanes {
-    /// Blocks of `block` requests, in turn to each of `streams` ports.
-    #[must_use]
-    pub fn new(streams: usize, block: usize) -> Self {
-        Self { streams: streams.max(1) as u64, block: block.max(1) as u64 }
-    }
-
-    /// The port of a request.
-    #[inline]
-    #[must_use]
-    pub const fn stream(&self, number: u64) -> usize {
-        if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
-    }
-
-    /// The how-manieth of its port a request is, from 0.
-    #[inline]
-    #[must_use]
-    pub const fn place(&self, number: u64) -> u64 {
-        if self.streams == 1 {
-            return number;
-        }
-        number / (self.block * self.streams) * self.block + number % self.block
-    }
-
-    /// The request that is the `place`-th of its port.
-    #[inline]
-    #[must_use]
-    pub const fn number(&self, stream: usize, place: u64) -> u64 {
-        if self.streams == 1 {
-            return place;
-        }
-        place / self.block * self.block * self.streams
-            + stream as u64 * self.block
-            + place % self.block
-    }
-
-    /// How many requests from this one on go to the same port.
-    #[inline]
-    #[must_use]
-    pub const fn in_row(&self, number: u64) -> u64 {
-        if self.streams == 1 { u64::MAX } else { self.block - number % self.block }
-    }
-
-    /// How many of the first `count` requests go to this port.
-    #[inline]
-    #[must_use]
-    pub fn places(&self, stream: usize, count: u64) -> u64 {
-        if self.streams == 1 {
-            return count;
-        }
-        let round = self.block * self.streams;
-        let rest = (count % round).saturating_sub(stream as u64 * self.block);
-        count / round * self.block + rest.min(self.block)
-    }
-
-    /// How many requests in a row have ids of so many bits, none of them twice at one port.
-    #[must_use]
-    pub fn distinct(&self, id_bits: u32) -> u64 {
-        let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
-        if self.streams == 1 {
-            ids
-        } else {
-            // A row may begin in the middle of a block; as many as there are ids may all be of one
-            // port.
-            ids.saturating_sub(self.block).saturating_mul(self.streams).max(ids)
-        }
-    }
-}
 
 /// What became of a request.
 const FREE: u64 = 0;
@@ -140,6 +64,8 @@ pub struct Flights {
     head: AtomicU64,
     /// The oldest that may still be open.
     tail: AtomicU64,
+    /// The oldest whose slot and id may not be used again yet; at most `tail`.
+    resting: AtomicU64,
 }
 
 impl Flights {
@@ -158,7 +84,8 @@ impl Flights {
         let slots = (0..slots)
             .map(|_| Slot { word: FREE.into(), sent: u64::MAX.into(), asked: u64::MAX.into() })
             .collect();
-        Self { slots, lanes, head: AtomicU64::new(0), tail: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Self { slots, lanes, head: zero(), tail: zero(), resting: zero() }
     }
 
     /// How many can be in flight at once.
@@ -186,11 +113,11 @@ impl Flights {
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many more may leave now.
+    /// How many more may leave now, so that none takes the id of one that may still be answered.
     #[inline]
     #[must_use]
     pub fn room(&self) -> u64 {
-        self.capacity() - (self.head.load(Ordering::Relaxed) - self.tail.load(Ordering::Acquire))
+        self.capacity() - (self.head.load(Ordering::Relaxed) - self.resting.load(Ordering::Acquire))
     }
 
     /// This request is about to leave; it counts once [`Self::set_head`] is past it.
@@ -222,6 +149,26 @@ impl Flights {
         let tail = self.tail.load(Ordering::Relaxed);
         let sent = || Nanos(self.slot(tail).sent.load(Ordering::Relaxed));
         (tail < self.head.load(Ordering::Relaxed)).then(sent)
+    }
+
+    /// The request that keeps its slot for longest left at this moment, where it has been given up;
+    /// `None` where the oldest one is waited for, or there is none.
+    #[inline]
+    #[must_use]
+    pub fn resting_sent(&self) -> Option<Nanos> {
+        let resting = self.resting.load(Ordering::Relaxed);
+        let sent = || Nanos(self.slot(resting).sent.load(Ordering::Relaxed));
+        (resting < self.tail.load(Ordering::Relaxed)).then(sent)
+    }
+
+    /// Time is counted from a moment that is `later` than the one before; none is waited for.
+    // cold: between phases
+    pub fn rebase(&self, later: Nanos) {
+        for number in self.resting.load(Ordering::Relaxed)..self.head.load(Ordering::Relaxed) {
+            let sent = &self.slot(number).sent;
+            // What left before the new beginning counts as having left then.
+            sent.store(sent.load(Ordering::Relaxed).saturating_sub(later.0), Ordering::Relaxed);
+        }
     }
 
     /// All below this number have left, or are about to; what is from it on has not.
@@ -276,31 +223,45 @@ impl Flights {
         }
     }
 
-    /// Gives up what left at or before `before`, and as much more of the oldest as `spare` slots
-    /// take; `(given up, of those before their time)`.
+    /// Gives up what left at or before `before`, and returns how many that were. The slots and ids
+    /// of what was answered, and of what was given up and left at or before `rested`, may be used
+    /// again.
     #[inline]
-    pub fn expire(&self, before: Option<Nanos>, spare: u64) -> (u64, u64) {
+    pub fn expire(&self, before: Option<Nanos>, rested: Option<Nanos>) -> u64 {
+        let left_by = |slot: &Slot, moment: Option<Nanos>| {
+            moment.is_some_and(|moment| slot.sent.load(Ordering::Relaxed) <= moment.0)
+        };
         let (head, first) = (self.head.load(Ordering::Acquire), self.tail.load(Ordering::Relaxed));
-        let (mut tail, mut given_up, mut early) = (first, 0, 0);
+        let (mut tail, mut given_up) = (first, 0);
         while tail < head && tail - first < WALK_MOST {
             let slot = self.slot(tail);
             let word = slot.word.load(Ordering::Relaxed);
             if word & STATE == OPEN {
-                let due =
-                    before.is_some_and(|before| slot.sent.load(Ordering::Relaxed) <= before.0);
-                if !due && self.capacity() - (head - tail) >= spare {
+                if !left_by(slot, before) {
                     break;
                 }
                 slot.word.store(word & !STATE | TIMED_OUT, Ordering::Relaxed);
                 given_up += 1;
-                early += u64::from(!due);
             }
             tail += 1;
         }
         if tail != first {
             self.tail.store(tail, Ordering::Release);
         }
-        (given_up, early)
+        let first = self.resting.load(Ordering::Relaxed);
+        let mut resting = first;
+        while resting < tail && resting - first < WALK_MOST {
+            let slot = self.slot(resting);
+            let is_given_up = slot.word.load(Ordering::Relaxed) & STATE == TIMED_OUT;
+            if is_given_up && !left_by(slot, rested) {
+                break;
+            }
+            resting += 1;
+        }
+        if resting != first {
+            self.resting.store(resting, Ordering::Release);
+        }
+        given_up
     }
 
     /// Whether none is waited for.
@@ -317,23 +278,6 @@ mod tests {
 
     fn at(ns: u64) -> Flight {
         Flight { intended: Nanos(ns), sent: Nanos(ns + 1) }
-    }
-
-    #[test]
-    fn lanes_are_a_bijection() {
-        for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
-            let lanes = Lanes::new(streams, block);
-            let mut next = vec![0; streams];
-            for number in 0..1_000 {
-                let (stream, place) = (lanes.stream(number), lanes.place(number));
-                assert_eq!(place, next[stream], "{lanes:?} {number}");
-                assert_eq!(lanes.places(stream, number), place);
-                assert_eq!(lanes.number(stream, place), number);
-                let row = lanes.in_row(number).min(10_000);
-                assert!((0..row).all(|more| lanes.stream(number + more) == stream));
-                next[stream] += 1;
-            }
-        }
     }
 
     #[test]
@@ -363,11 +307,11 @@ mod tests {
         assert_eq!(flights.land(1, 3), Landing::Answer(at(10)));
         assert_eq!(flights.land(1, 3), Landing::Duplicate);
         // Sent at 1: given up; 1 is answered; 2 was sent at 21.
-        assert_eq!(flights.expire(Some(Nanos(20)), 0), (1, 0));
+        assert_eq!(flights.expire(Some(Nanos(20)), None), 1);
         assert_eq!(flights.land(0, 3), Landing::Late);
-        assert_eq!((flights.is_open(2), flights.is_empty(), flights.room()), (true, false, 3));
-        assert_eq!(flights.expire(Some(Nanos(21)), 0), (1, 0));
-        assert!(flights.is_empty());
+        assert_eq!((flights.is_open(2), flights.is_empty(), flights.room()), (true, false, 1));
+        assert_eq!(flights.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
+        assert_eq!((flights.is_empty(), flights.room()), (true, 3));
     }
 
     #[test]
@@ -375,7 +319,7 @@ mod tests {
         let flights = Flights::new(Lanes::new(1, 1), 4, 16);
         (0..4).for_each(|number| flights.depart(number, at(number)));
         flights.set_head(4);
-        assert_eq!(flights.expire(Some(Nanos(1)), 0), (1, 0));
+        assert_eq!(flights.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
         flights.depart(4, at(40));
         flights.set_head(5);
         flights.withdraw(4, 1);
@@ -385,16 +329,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_for_want_of_room_is_told() {
+    fn an_id_rests_until_no_answer_is_expected_any_more() {
         let flights = Flights::new(Lanes::new(1, 1), 4, 16);
-        (0..4).for_each(|number| flights.depart(number, at(number)));
+        (0..4).for_each(|number| flights.depart(number, at(number * 10)));
         flights.set_head(4);
-        assert_eq!(flights.expire(None, 0), (0, 0));
-        assert_eq!(flights.expire(None, 2), (2, 2));
-        assert_eq!(flights.room(), 2);
-        (4..6).for_each(|number| flights.depart(number, at(number)));
-        flights.set_head(6);
-        assert_eq!(flights.land(0, 6), Landing::Late, "its slot is another's by now");
-        assert_eq!(flights.land(4, 6), Landing::Answer(at(4)));
+        assert_eq!(flights.land(1, 4), Landing::Answer(at(10)));
+        // The oldest is waited for, and keeps its slot and those behind it.
+        assert_eq!((flights.expire(None, None), flights.room()), (0, 0));
+        assert_eq!((flights.oldest_sent(), flights.resting_sent()), (Some(Nanos(1)), None));
+        assert_eq!((flights.expire(Some(Nanos(25)), None), flights.room()), (2, 0));
+        assert_eq!(
+            (flights.oldest_sent(), flights.resting_sent()),
+            (Some(Nanos(31)), Some(Nanos(1)))
+        );
+        assert_eq!(flights.land(0, 4), Landing::Late);
+        // What was answered does not rest.
+        assert_eq!((flights.expire(None, Some(Nanos(20))), flights.room()), (0, 2));
+        assert_eq!((flights.expire(Some(Nanos(31)), Some(Nanos(20))), flights.room()), (1, 2));
+        flights.rebase(Nanos(25));
+        assert_eq!(flights.resting_sent(), Some(Nanos(0)), "it left before the new beginning");
+        assert_eq!((flights.expire(None, Some(Nanos(6))), flights.room()), (0, 4));
     }
 }

@@ -196,6 +196,24 @@ impl Pace {
         }
     }
 
+    /// When it is over at the latest; [`Nanos::NEVER`] where a number decides.
+    #[must_use]
+    pub const fn end(&self) -> Nanos {
+        match self {
+            Self::FlatOut(flat) => flat.end,
+            Self::Scheduled(scheduled) => scheduled.end,
+        }
+    }
+
+    /// Slots that came too late to be sent; none without a schedule.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        match self {
+            Self::FlatOut(_) => 0,
+            Self::Scheduled(scheduled) => scheduled.missed,
+        }
+    }
+
     /// The schedule, where there is one.
     #[must_use]
     pub const fn scheduled(&self) -> Option<&Scheduled> {

@@ -53,6 +53,7 @@ impl Compiler {
             key: mix(seed),
             id: None,
             id_bits: 0,
+            message_id_bits: None,
             largest: 0,
             same_len: None,
             mean_len: 0.0,
@@ -136,6 +137,9 @@ impl Compiler {
         let mut here = None;
         let mut bits = u32::MAX;
         for patch in patches {
+            if let What::PartOfId(number) = patch.what {
+                self.requests.message_id_bits = Some(number.bits());
+            }
             if let What::Id(number) = patch.what {
                 here = here.or(Some(IdAt { offset: patch.offset as usize, number }));
                 bits = bits.min(number.bits());

@@ -180,8 +180,22 @@ pub enum PayloadError {
         /// As asked.
         rule: String,
     },
+    /// A rule of a protocol, and requests with their id elsewhere.
+    #[error(
+        "--match {rule} needs the id of the requests at {place}; put it there by --id-at {place}, \
+         or leave the id out of them"
+    )]
+    OtherId {
+        /// As asked.
+        rule: String,
+        /// Offset and format.
+        place: String,
+    },
     /// A rule that is none.
-    #[error("'{asked}' is no rule of matching; known are preset, id@OFFSET, echo, any and none")]
+    #[error(
+        "'{asked}' is no rule of matching; known are preset, id@OFFSET, dns, ntp, stun, \
+         memcached-udp, echo, any and none"
+    )]
     Rule {
         /// As asked.
         asked: String,

@@ -5,8 +5,19 @@ use super::number::Number;
 /// The odd constant of splitmix64 (public domain): 2⁶⁴ by the golden ratio.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Characters that one random number of 64 bits is worth: 36¹² < 2⁶³.
+/// Characters that one number of 64 bits is worth: 36¹² < 2⁶³.
 const CHARACTERS: usize = 12;
+
+/// Powers of the size of an alphabet, up to that of [`CHARACTERS`].
+const fn powers(base: u64) -> [u64; CHARACTERS + 1] {
+    let mut powers = [1; CHARACTERS + 1];
+    let mut at = 1;
+    while at <= CHARACTERS {
+        powers[at] = powers[at - 1] * base;
+        at += 1;
+    }
+    powers
+}
 
 /// Bytes of [`What::Rfc3339`]: `2026-11-23T01:51:16.123456Z`.
 pub(super) const RFC3339_LEN: usize = 27;
@@ -113,6 +124,7 @@ pub(super) struct Patch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) n: u64,
+    pub(super) unique: u64,
     pub(super) id: u64,
     pub(super) now_ns: u64,
 }
@@ -127,14 +139,11 @@ impl Patch {
         match self.what {
             What::Id(number) | What::PartOfId(number) => number.write(moment.id, out),
             What::Counter(number) => number.write(moment.n, out),
-            What::Random { key, number } => number.write(random(key, moment.n), out),
-            What::Characters { key, alphabet, .. } => {
-                let seed = random(key, moment.n);
-                match alphabet {
-                    Alphabet::Alnum => characters(seed, ALNUM, out),
-                    Alphabet::Letters => characters(seed, LETTERS, out),
-                }
-            }
+            What::Random { key, number } => number.write(random(key, moment.unique), out),
+            What::Characters { key, alphabet, .. } => match alphabet {
+                Alphabet::Alnum => characters(key, moment.unique, ALNUM, out),
+                Alphabet::Letters => characters(key, moment.unique, LETTERS, out),
+            },
             What::Time { unit_ns, number } => number.write(moment.now_ns / unit_ns.max(1), out),
             What::Rfc3339 => rfc3339(moment.now_ns, out),
             What::Fingerprint => fingerprint(before, out),
@@ -148,16 +157,36 @@ impl Patch {
     }
 }
 
-/// Random characters of an alphabet, whose length is known for the sake of the division.
+/// Characters that look random, other ones for each `unique` number until all there are of this
+/// length have been used; behind the first [`CHARACTERS`], random ones. The numbers of a key count
+/// on from a place that it chooses, so that those of two keys hardly ever meet. The length of the
+/// alphabet is known for the sake of the divisions.
 #[inline]
-fn characters<const COUNT: usize>(seed: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
-    for (round, part) in (0..).zip(out.chunks_mut(CHARACTERS)) {
-        let mut rest = if round == 0 { seed } else { random(seed, round) };
-        for byte in part {
-            let count = COUNT as u64;
-            *byte = alphabet[(rest % count) as usize];
-            rest /= count;
-        }
+fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
+    let powers = const { powers(COUNT as u64) };
+    let (first, rest) = out.split_at_mut(out.len().min(CHARACTERS));
+    let (high, low) = first.split_at_mut(first.len() / 2);
+    let (highs, lows) = (powers[high.len()], powers[low.len()]);
+    // Neither term is above 2⁶³.
+    let at = ((key >> 1) + (unique & u64::MAX >> 1)) % (highs * lows);
+    // Two rounds of a Feistel network, by addition: each number has one image, and no other has it.
+    let (mut above, mut below) = (at / lows, at % lows);
+    above = (above + mix(below ^ GOLDEN) % highs) % highs;
+    below = (below + mix(above.wrapping_add(GOLDEN)) % lows) % lows;
+    spell(above, alphabet, high);
+    spell(below, alphabet, low);
+    for (round, part) in (1..).zip(rest.chunks_mut(CHARACTERS)) {
+        spell(random(random(key, unique), round), alphabet, part);
+    }
+}
+
+/// Writes a number in the digits of an alphabet.
+#[inline]
+fn spell<const COUNT: usize>(mut number: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
+    for byte in out {
+        let count = COUNT as u64;
+        *byte = alphabet[(number % count) as usize];
+        number /= count;
     }
 }
 
@@ -237,7 +266,7 @@ mod tests {
         let mut seen = [0_u32; 256];
         for seed in 0..1_000 {
             let mut out = [0; 30];
-            characters(mix(seed), LETTERS, &mut out);
+            characters(7, seed, LETTERS, &mut out);
             out.iter().for_each(|byte| seen[usize::from(*byte)] += 1);
         }
         let used = seen.iter().filter(|count| **count > 0).count();
@@ -246,10 +275,35 @@ mod tests {
     }
 
     #[test]
+    fn characters_repeat_only_when_all_have_been_used() {
+        // Of one, two and three letters, and as many numbers as there are such words.
+        for (len, count) in [(1, 26), (2, 676), (3, 17_576)] {
+            for key in [0, mix(1), u64::MAX] {
+                let word = |unique| {
+                    let mut out = vec![0; len];
+                    characters(key, unique, LETTERS, &mut out);
+                    out
+                };
+                let words: std::collections::BTreeSet<_> = (5..count + 5).map(word).collect();
+                assert_eq!(words.len() as u64, count, "{len} letters, key {key}");
+                assert_eq!(word(count), word(0));
+            }
+        }
+        // Those of one run follow each other in no order that can be seen.
+        let mut first = std::collections::BTreeSet::new();
+        for unique in 0..100 {
+            let mut out = [0; 8];
+            characters(mix(3), unique, LETTERS, &mut out);
+            first.insert(out[0]);
+        }
+        assert!(first.len() > 15, "{first:?}");
+    }
+
+    #[test]
     fn a_patch_outside_the_request_changes_nothing() {
         let patch = Patch { offset: 3, what: What::Id(Number::Be(2)) };
         let mut request = [7; 4];
-        patch.apply(Moment { n: 0, id: 0, now_ns: 0 }, &mut request);
+        patch.apply(Moment { n: 0, unique: 0, id: 0, now_ns: 0 }, &mut request);
         assert_eq!(request, [7; 4]);
     }
 }

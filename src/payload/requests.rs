@@ -42,6 +42,23 @@ pub struct IdAt {
     pub number: Number,
 }
 
+/// Which request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestNumber {
+    /// Says what it asks: which line, question or choice it is, and what `{counter}` shows. Each
+    /// phase of a run begins with 0.
+    pub turn: u64,
+    /// No other request of the run has it: random labels and fields are made from it.
+    pub unique: u64,
+}
+
+impl From<u64> for RequestNumber {
+    /// Of a run that has one phase and one worker.
+    fn from(number: u64) -> Self {
+        Self { turn: number, unique: number }
+    }
+}
+
 /// What is sent. Request number `n` is a function of `n` and its id alone, except for fields that
 /// hold the time.
 #[derive(Debug, Clone)]
@@ -56,6 +73,8 @@ pub struct Requests {
     pub(super) id: Option<IdAt>,
     /// How many bits of it every request has.
     pub(super) id_bits: u32,
+    /// How many bits of the id stand in a field of their own, for which servers keep a memory.
+    pub(super) message_id_bits: Option<u32>,
     pub(super) largest: usize,
     pub(super) same_len: Option<usize>,
     pub(super) mean_len: f64,
@@ -89,6 +108,13 @@ impl Requests {
         self.id_bits
     }
 
+    /// How many bits the message id of each request has, by which a server of CoAP tells a request
+    /// from its repetition (RFC 7252 section 4.5); `None` for other requests.
+    #[must_use]
+    pub const fn message_id_bits(&self) -> Option<u32> {
+        self.message_id_bits
+    }
+
     /// When the packets of a capture were seen, one for each request, in nanoseconds since the
     /// first of them, never decreasing: what is wrong with its clock, of which [`Self::input`]
     /// tells, is put right. `None` where there is no capture.
@@ -120,15 +146,22 @@ impl Requests {
     /// calendar's time in nanoseconds since 1970, for fields that hold it. A slot that is too short
     /// stays as it is, and the length is 0.
     #[inline]
-    pub fn write(&self, n: u64, id: u64, now_ns: u64, slot: &mut [u8]) -> usize {
-        let variant = self.variant(n);
+    pub fn write(
+        &self,
+        n: impl Into<RequestNumber>,
+        id: u64,
+        now_ns: u64,
+        slot: &mut [u8],
+    ) -> usize {
+        let RequestNumber { turn, unique } = n.into();
+        let variant = self.variant(turn);
         let Some(bytes) = self.bytes.get(variant.start..variant.start + variant.len as usize)
         else {
             return 0;
         };
         let Some(request) = slot.get_mut(..bytes.len()) else { return 0 };
         request.copy_from_slice(bytes);
-        let moment = Moment { n, id, now_ns };
+        let moment = Moment { n: turn, unique, id, now_ns };
         for patch in self.patches_of(variant) {
             patch.apply(moment, request);
         }

@@ -44,12 +44,52 @@ pub enum MatchRule {
     Preset,
     /// By the id, at this offset of the reply, in the format it has in the request.
     IdAt(usize),
+    /// As this protocol has it, whose requests come from elsewhere: a capture, a file, a template.
+    /// Where they have no id, one is put where the protocol has it.
+    Protocol(MatchProtocol),
     /// The reply is the request.
     Echo,
     /// Whatever comes answers the oldest request.
     Any,
     /// There are no replies.
     None,
+}
+
+/// Protocols by whose rule replies to requests from elsewhere can be matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchProtocol {
+    /// By id and question, RFC 1035.
+    Dns,
+    /// By the origin timestamp, RFC 5905.
+    Ntp,
+    /// By the transaction id, RFC 8489.
+    Stun,
+    /// By request id and key, memcached's protocol.txt.
+    Memcached,
+}
+
+impl MatchProtocol {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Dns, Self::Ntp, Self::Stun, Self::Memcached];
+
+    /// Its name on the command line, as that of the preset.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Ntp => "ntp",
+            Self::Stun => "stun",
+            Self::Memcached => "memcached-udp",
+        }
+    }
+
+    const fn protocol(self) -> Protocol {
+        match self {
+            Self::Dns => Protocol::Dns,
+            Self::Ntp => Protocol::Ntp,
+            Self::Stun => Protocol::Stun,
+            Self::Memcached => Protocol::Memcached,
+        }
+    }
 }
 
 /// What was asked for.
@@ -110,7 +150,7 @@ impl Spec {
             Source::Preset(preset) => preset.compile(&mut to, seed),
         }?;
         let (mut requests, mut ids) = to.finish()?;
-        if let Some(at) = self.id_at {
+        if let Some(at) = self.id_place().filter(|_| self.id_at.is_some() || ids == Ids::None) {
             if ids != Ids::None {
                 return Err(PayloadError::TwoIds);
             }
@@ -118,6 +158,14 @@ impl Spec {
         }
         let matching = self.matching(&requests, ids)?;
         Ok((requests, matching))
+    }
+
+    /// Where an id is put into each request: as asked, or where the protocol of the replies has it.
+    fn id_place(&self) -> Option<IdAt> {
+        match self.rule {
+            MatchRule::Protocol(word) => self.id_at.or(word.protocol().id_at()),
+            _ => self.id_at,
+        }
     }
 
     fn one(
@@ -156,11 +204,12 @@ impl Spec {
         to: &mut Compiler,
     ) -> Result<(), PayloadError> {
         let mut capture = Capture::read(bytes, port)?;
-        let least = self.id_at.map_or(0, |at| at.offset.saturating_add(at.number.width()));
+        let id_place = self.id_place();
+        let least = id_place.map_or(0, |at| at.offset.saturating_add(at.number.width()));
         let longest = capture.at_least(least);
         let (counts, (moments, clock)) = (capture.counts(), capture.moments());
         let input = counts.input(clock);
-        if let (0, Some(len), Some(IdAt { offset, number })) = (input.used, longest, self.id_at) {
+        if let (0, Some(len), Some(IdAt { offset, number })) = (input.used, longest, id_place) {
             return Err(PayloadError::IdBeyond { offset, width: number.width(), len });
         }
         if input.used == 0 {
@@ -190,6 +239,18 @@ impl Spec {
             (MatchRule::None, _) => Rule::None,
             (MatchRule::Any, _) => Rule::Any,
             (MatchRule::Preset, Some(rule)) => rule,
+            (MatchRule::Protocol(word), _) => {
+                let id_mask = id_mask(requests);
+                let (rule, protocol, at) =
+                    (Rule::Protocol, word.protocol(), word.protocol().id_at());
+                if at.is_none() || at != spot(ids)? {
+                    let place = at.map_or_else(String::new, |IdAt { offset, number }| {
+                        format!("{offset}:{number}")
+                    });
+                    return Err(PayloadError::OtherId { rule: self.rule.to_string(), place });
+                }
+                return Ok(Matching { rule, protocol, id_mask });
+            }
             (MatchRule::Preset, None) => spot(ids)?.map_or(Rule::Any, Rule::Id),
             (MatchRule::IdAt(offset), _) => match spot(ids)? {
                 Some(IdAt { number, .. }) => Rule::Id(IdAt { offset, number }),
@@ -201,9 +262,13 @@ impl Spec {
                 None => return Err(PayloadError::NoId { rule: self.rule.to_string() }),
             },
         };
-        let id_mask = u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default();
-        Ok(Matching { rule, protocol, id_mask })
+        Ok(Matching { rule, protocol, id_mask: id_mask(requests) })
     }
+}
+
+/// As many bits as requests have of an id.
+fn id_mask(requests: &Requests) -> u64 {
+    u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default()
 }
 
 /// The one place of the id.
@@ -226,6 +291,7 @@ impl fmt::Display for MatchRule {
         match self {
             Self::Preset => f.write_str("preset"),
             Self::IdAt(offset) => write!(f, "id@{offset}"),
+            Self::Protocol(word) => f.write_str(word.word()),
             Self::Echo => f.write_str("echo"),
             Self::Any => f.write_str("any"),
             Self::None => f.write_str("none"),
@@ -243,6 +309,10 @@ impl FromStr for MatchRule {
             "any" => Self::Any,
             "none" => Self::None,
             _ => {
+                let named = MatchProtocol::ALL.into_iter().find(|protocol| protocol.word() == word);
+                if let Some(protocol) = named {
+                    return Ok(Self::Protocol(protocol));
+                }
                 let offset = word.strip_prefix("id@").and_then(|offset| offset.parse().ok());
                 let wrong = || PayloadError::Rule { asked: word.to_owned() };
                 Self::IdAt(offset.ok_or_else(wrong)?)

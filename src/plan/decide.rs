@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::engines::{EnginePair, EngineWord, Kind, Missing};
 use super::error::{MAX_CELLS, PlanError};
 use super::place::{Placement, crowded, place};
+use super::ports::{MOST_PORTS, streams};
 use super::scenario::{Asking, Limit, Scenario};
 use super::share::{Load, PairShare, RxShare, Share, TxShare};
 use super::words::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
@@ -115,7 +116,8 @@ impl Plan {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
-                let mut common = self.common(cell, worker, self.rx_cores[worker]);
+                let streams = self.scenario.streams;
+                let mut common = self.common(cell, worker, self.rx_cores[worker], streams);
                 if self.scenario.route == Route::Within {
                     common.bind.set_ip(self.scenario.to.unwrap_or(self.scenario.bind));
                     common.netns.clone_from(&self.scenario.to_netns);
@@ -130,9 +132,10 @@ impl Plan {
     pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
+        let streams = self.streams(load);
         (0..of)
             .map(|worker| {
-                let mut common = self.common(cell, worker, self.tx_cores[worker]);
+                let mut common = self.common(cell, worker, self.tx_cores[worker], streams);
                 common.bind.set_port(0);
                 TxShare {
                     common,
@@ -147,6 +150,12 @@ impl Plan {
                 }
             })
             .collect()
+    }
+
+    /// The flows of a cell at this load.
+    #[must_use]
+    pub fn streams(&self, load: Load) -> u16 {
+        streams(&self.scenario, load)
     }
 
     /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
@@ -164,15 +173,14 @@ impl Plan {
         shares.filter_map(|share| Some(pair((share, self.scenario.asking.as_ref()?)))).collect()
     }
 
-    fn common(&self, cell: &Cell, worker: usize, core: Option<usize>) -> Share {
+    fn common(&self, cell: &Cell, worker: usize, core: Option<usize>, streams: u16) -> Share {
         let scenario = &self.scenario;
         let port = match scenario.port {
             0 => 0,
             first => first + worker as u16,
         };
-        let share = |worker: usize| {
-            (usize::from(scenario.streams) * worker / usize::from(scenario.threads)) as u16
-        };
+        let share =
+            |worker: usize| (usize::from(streams) * worker / usize::from(scenario.threads)) as u16;
         Share {
             worker,
             core,
@@ -219,7 +227,8 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     {
         return Err(PlanError::IdleWindow { outstanding, threads });
     }
-    if let Some(Asking { outstanding: Some(outstanding), id_bits, .. }) = scenario.asking {
+    if let Some(Asking { outstanding: Some(outstanding), id_bits, spread, .. }) = scenario.asking {
+        let streams = if spread { MOST_PORTS as u16 } else { streams };
         let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
         let ids = ids.saturating_mul(streams.into());
         // The other half is for those that wait to be given up.

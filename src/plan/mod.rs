@@ -6,6 +6,7 @@ mod echo;
 mod engines;
 mod error;
 mod place;
+mod ports;
 mod scenario;
 mod share;
 mod words;
@@ -14,6 +15,7 @@ pub use decide::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
 pub use echo::{DropRule, EchoKind};
 pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
+pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{Asking, IpOptions, Limit, Scenario};
 pub use share::{Load, PairShare, RxShare, Share, TxShare};
 pub use words::{

@@ -32,7 +32,7 @@ pub struct IpOptions {
 }
 
 /// What is asked of a server, and how its replies are waited for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Asking {
     /// The requests, in words.
     pub requests: String,
@@ -50,6 +50,16 @@ pub struct Asking {
     pub in_order: bool,
     /// Bits of the id that tells requests of one port apart.
     pub id_bits: u32,
+    /// Whether there are as many source ports as the ids need, and not as many as `streams` says.
+    #[serde(skip)]
+    pub spread: bool,
+    /// Bits of the message id by which a server tells a request from its repetition; `None` where
+    /// requests have none.
+    #[serde(skip)]
+    pub message_id_bits: Option<u32>,
+    /// How many random labels there are; `None` where requests have none.
+    #[serde(skip)]
+    pub labels: Option<u64>,
 }
 
 /// A benchmark as asked for.

@@ -67,7 +67,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         },
         size: cell.size.mean().round() as u64,
         size_mix: (!matches!(cell.size, PayloadSize::Fixed(_))).then(|| cell.size.to_string()),
-        streams: scenario.streams.into(),
+        streams: plan.streams(load).into(),
         threads: scenario.threads.into(),
         rate: rate.to_owned(),
         rate_pps: load.mean_pps(),

@@ -162,6 +162,12 @@ const COLUMNS: &[Column] = &[
     ("per_datagram_context_switches", |c| or_empty(c.per_datagram.context_switches)),
     ("per_datagram_cpu_ns", |c| or_empty(c.per_datagram.cpu_ns)),
     ("per_datagram_instructions", |c| or_empty(c.per_datagram.instructions)),
+    ("exchange_incomplete", |c| exchange(c, |e| Some(e.incomplete))),
+    ("exchange_acknowledged", |c| exchange(c, |e| Some(e.acknowledged))),
+    ("exchange_no_room", |c| exchange(c, |e| Some(e.no_room))),
+    ("exchange_no_room_ns", |c| exchange(c, |e| Some(e.no_room_ns))),
+    ("exchange_repeated_labels", |c| exchange(c, |e| e.repeated_labels)),
+    ("exchange_reused_message_ids", |c| exchange(c, |e| e.reused_message_ids)),
 ];
 
 /// The cells of a document, calibration included, below a row of names.

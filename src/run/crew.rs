@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::RunError;
 use super::control::Control;
 use super::dispatch::{Given, Outlet, run_receiver, run_sender};
-use super::exchange::{Dialogue, PairHalves, run_pair};
+use super::exchange::{Dialogue, FirstIds, PairHalves, RunIds, run_pair};
 use super::worker::{Done, Event, Line, Phase};
 use crate::measure::{RxHalf, TxHalf};
 use crate::net::engine::NullLink;
@@ -141,10 +141,12 @@ impl Crew {
         share: PairShare,
         to: SocketAddr,
         dialogue: Dialogue,
+        (ids, first_ids): (Arc<RunIds>, FirstIds),
     ) -> Result<(), RunError> {
         let ports = self.ports();
         let name = format!("udperf-ask-{}", share.tx.common.worker);
-        let work = move |line: &Line| run_pair(&share, to, ports, dialogue, line);
+        let work =
+            move |line: &Line| run_pair(&share, to, ports, dialogue, (&*ids, first_ids), line);
         self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }

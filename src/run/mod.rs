@@ -33,7 +33,7 @@ pub use choose::choose;
 pub use control::Control;
 pub use device::{default_device, device_at, device_towards, source_towards};
 pub use echo::{EchoEnd, EchoEvent, EchoOptions, echo};
-pub use exchange::{Dialogue, Exchanger};
+pub use exchange::{Dialogue, Exchanger, RunIds};
 pub use outage::Target;
 pub use probe::Probe;
 pub use receive::{Drops, ReceiveJob, receive};

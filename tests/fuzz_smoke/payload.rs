@@ -2,7 +2,7 @@
 //! and the fuzz targets in `fuzz/`.
 
 use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Matching, Memcached, Preset, Requests, Source, Spec, Stun,
+    Coap, Dns, Echo, MatchRule, Matching, Memcached, Preset, Requests, Role, Source, Spec, Stun,
 };
 
 /// Seed of all requests.
@@ -80,13 +80,15 @@ impl Replies {
             if let Some(id) = id {
                 assert!(bits == 64 || id < 1 << bits, "{id} in {bits} bits");
             }
-            let sent = id.unwrap_or_default();
+            let sent = id.or_else(|| matching.short_id_of(bytes)).unwrap_or_default();
             let scratch = &mut self.scratch[..];
             let answers = matching.answers(requests, 1, sent, bytes, scratch);
             scratch.fill(0xFF);
             assert_eq!(matching.answers(requests, 1, sent, bytes, scratch), answers);
-            assert!(!answers || id.is_some() && matching.expects_reply());
-            assert!(!answers || !matching.is_continuation(bytes));
+            let has_id = id.or_else(|| matching.short_id_of(bytes)).is_some();
+            assert!(!answers || has_id && matching.expects_reply());
+            let role = matching.role_of(bytes);
+            assert!(!answers || !matches!(role, Role::Part { index: 1.., .. }));
             if answers && bits > 0 {
                 assert!(!matching.answers(requests, 1, sent ^ 1, bytes, scratch));
             }

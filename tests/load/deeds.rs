@@ -31,13 +31,19 @@ pub enum Deed {
     Error(u8),
     /// The answer, and so many datagrams that continue it.
     Parts(u16),
+    /// The same from the last one to the first, the last one twice.
+    PartsBackwards(u16),
+    /// The same but for the last one.
+    PartsButLast(u16),
+    /// The same but for the first one.
+    PartsButFirst(u16),
     /// Garbage first, then the answer.
     GarbageFirst,
 }
 
 use Deed::{
     Answer, Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion,
-    Parts, Silent, Times,
+    Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
 
 /// One of these deeds for every `every`-th of `count` requests, in turn; the others, and the last
@@ -64,6 +70,7 @@ pub struct Counts {
     pub late: u64,
     pub continued: u64,
     pub timeouts: u64,
+    pub incomplete: u64,
     pub errors: BTreeMap<String, u64>,
 }
 
@@ -92,6 +99,16 @@ pub fn follows(list: &[Deed], speech: Speech) -> Counts {
             }
             Parts(more) => {
                 counts.matched += 1;
+                counts.continued += u64::from(more);
+            }
+            PartsBackwards(more) => {
+                counts.matched += 1;
+                counts.continued += u64::from(more);
+                counts.duplicate += 1;
+            }
+            PartsButLast(more) | PartsButFirst(more) => {
+                counts.timeouts += 1;
+                counts.incomplete += 1;
                 counts.continued += u64::from(more);
             }
             Error(code) => {

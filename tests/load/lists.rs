@@ -10,7 +10,7 @@ use crate::speech::{Speech, TRUNCATED};
 
 use Deed::{
     Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion, Parts,
-    Silent, Times,
+    PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
 
 /// How long replies are waited for, in ms. Arbitrary: many times what this machine's cores are
@@ -47,8 +47,22 @@ fn kinds() -> [(Speech, &'static str, &'static [Deed]); 4] {
     ];
     let echo = &[Silent, Times(3), Late, Garbage, Cut, OtherId, OtherQuestion, OtherPort];
     let text = &[Silent, Times(2), Late, Garbage, Cut, OtherId, OtherPort, GarbageFirst];
-    let memcached =
-        &[Silent, Times(2), Parts(1), Late, Error(0), Parts(4), OtherQuestion, OtherId, Cut];
+    let memcached = &[
+        Silent,
+        Times(2),
+        Parts(1),
+        Late,
+        Error(0),
+        Parts(4),
+        OtherQuestion,
+        OtherId,
+        Cut,
+        PartsButLast(1),
+        PartsBackwards(3),
+        PartsButFirst(2),
+        PartsButLast(70),
+        Parts(70),
+    ];
     [
         (Speech::Dns, "--preset dns --name www.example.test", dns),
         (Speech::Echo, "--preset echo", echo),

@@ -8,6 +8,10 @@
 //! - `pings`: closed and open loops against who returns what it gets
 //! - `edges`: ids that come round, requests that are empty or large, captures without gaps
 //! - `files`: names and captures, right and wrong, and raw replies of DNS
+//! - `fresh`: labels, ids and ports that no two requests of a run share
+//! - `room`: ids that are not used again too early
+//! - `replies`: replies that are large, incomplete, empty, or matched as a protocol has it
+//! - `recorder`: a server that keeps what it was asked
 //! - `doors`: nobody there, nothing to ask, strangers, interrupts
 //! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
 //!
@@ -26,10 +30,14 @@ mod deeds;
 mod doors;
 mod edges;
 mod files;
+mod fresh;
 mod lists;
 mod omission;
 mod pings;
+mod recorder;
+mod replies;
 mod rig;
+mod room;
 mod servers;
 mod shim;
 mod speech;

@@ -114,7 +114,9 @@ pub fn settle(cell: &Value, context: &str) {
     let replies: u64 = fates.iter().map(|fate| n(&format!("exchange.{fate}"))).sum();
     assert_eq!(n("exchange.replies"), replies, "{id}");
     assert!(sum(cell, "exchange.errors") <= n("exchange.matched"), "{id}");
-    assert!(n("exchange.given_up") <= n("exchange.timeouts"), "{id}");
+    let of_timeouts = [n("exchange.given_up"), n("exchange.incomplete")];
+    assert!(of_timeouts.into_iter().all(|part| part <= n("exchange.timeouts")), "{id}");
+    assert!(n("exchange.acknowledged") <= n("exchange.continued"), "{id}");
     assert_eq!(n("ledger.received"), n("exchange.matched"), "{id}");
     assert_eq!(n("rx.datagrams"), n("exchange.matched"), "{id}");
     assert_eq!(n("ledger.sent"), n("ledger.received") + n("ledger.lost"), "{id}");
@@ -145,6 +147,7 @@ pub fn counts(cell: &Value) -> Counts {
         late: n("late"),
         continued: n("continued"),
         timeouts: n("timeouts"),
+        incomplete: n("incomplete"),
         errors,
     }
 }

@@ -207,6 +207,16 @@ impl Work {
             Deed::OtherCase => send(&speech.other_case(request)),
             Deed::Error(code) => send(&speech.error(request, code)),
             Deed::Parts(more) => speech.parts(request, more).iter().for_each(|part| send(part)),
+            Deed::PartsBackwards(more) => {
+                let parts = speech.parts(request, more);
+                parts.iter().rev().take(1).chain(parts.iter().rev()).for_each(|part| send(part));
+            }
+            Deed::PartsButLast(more) => {
+                speech.parts(request, more).iter().rev().skip(1).for_each(|part| send(part));
+            }
+            Deed::PartsButFirst(more) => {
+                speech.parts(request, more).iter().skip(1).for_each(|part| send(part));
+            }
             Deed::GarbageFirst => {
                 send(b"?");
                 send(&speech.answer(request));

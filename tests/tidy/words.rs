@@ -20,6 +20,8 @@ const HOT_FILES: &[&str] = &[
     "src/net/wait.rs",
     "src/measure/tally.rs",
     "src/measure/flights.rs",
+    "src/measure/lanes.rs",
+    "src/measure/parts.rs",
     "src/measure/exchange.rs",
     "src/measure/stall.rs",
     "src/wire/header.rs",

@@ -74,7 +74,7 @@ Examples:
   udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
   udperf load game7:27015 --hex 'ffffffff54 {id:u32be}' --match id@5 -r 1k
   udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
-  udperf load 127.0.0.1:53 --pcap queries.pcap --id-at 0:u16be --pace recorded
+  udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded
 
 Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
 

@@ -61,7 +61,8 @@ pub struct CellArgs {
     #[arg(long, value_name = "PACE", default_value = "even")]
     pub pace: PaceKind,
 
-    /// Flows, each its own source port [default: 1, or as many as --threads]
+    /// Flows, each its own source port [default: 1, or as many as --threads; load: as many as ids
+    /// need]
     #[arg(short = 'P', long, value_name = "N")]
     pub streams: Option<u16>,
 
@@ -142,9 +143,10 @@ pub struct CellArgs {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub dev: Option<String>,
 
-    /// Seed of everything random: payload fill, Poisson gaps
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of everything random: payload fill, Poisson gaps; load, ping: first ids, random labels
+    /// [default: 1; load, ping: another one in each run]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 
     /// How the result is given
     #[command(flatten)]

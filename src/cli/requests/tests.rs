@@ -127,7 +127,7 @@ fn what_does_not_go_together_is_refused() {
         (&["--preset", "ntp", "--id-at", "0:u8"], "cannot be used with"),
         (&["--text", "a", "--name", "b"], "--preset"),
         (&["--text", "a", "--pcap-port", "53"], "--pcap"),
-        (&["--text", "a", "--match", "dns"], "known are preset, id@OFFSET"),
+        (&["--text", "a", "--match", "dn"], "known are preset, id@OFFSET"),
         (&["--text", "a", "--encoding", "utf-9"], "is unknown"),
         (&["--text", "a", "--id-at", "0:u3"], "write OFFSET:FORMAT"),
         (&["--preset", "dns"], "give --name NAME or --names FILE"),

@@ -12,6 +12,7 @@ use crate::cli::args::{
 };
 use crate::cli::cells::Taken;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::lower::refuse_repeats;
 use crate::cli::{ask, bench, blast};
 use crate::plan::EngineWord;
 use crate::plan::PaceShape;
@@ -151,6 +152,7 @@ impl Inner {
             "a search has one way; search each by itself, with and without --reverse",
             "standard input can be read once, and every trial reads it; give a file",
         );
+        refuse_repeats(cells)?;
         let own = match self {
             Self::Bench(_) => None,
             Self::Blast(args) => args.bidir.then_some(("--bidir", way)),

@@ -34,6 +34,14 @@ impl Arena {
         Self { bytes: vec![0xFF; stride * slots], stride }
     }
 
+    /// As many slots as are wanted, of which little more than the beginning is used. They begin at
+    /// different lines of the cache.
+    // cold: set-up
+    pub(super) fn sparse(slot_len: usize, wanted: usize) -> Self {
+        let stride = slot_len.next_multiple_of(CACHE_LINE) + CACHE_LINE;
+        Self { bytes: vec![0xFF; stride * wanted], stride }
+    }
+
     /// The same, without gaps between slots: what the kernel is to cut into datagrams.
     // cold: set-up
     pub(super) fn packed(slot_len: usize, wanted: usize) -> Self {

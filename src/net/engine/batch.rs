@@ -4,9 +4,9 @@ use std::io;
 
 use mio::net::UdpSocket;
 
-use super::arena::Arena;
+use super::arena::{Arena, CACHE_LINE};
 use super::inbox::Inbox;
-use super::plain::SLACK;
+use super::plain::{LONGEST, SLACK};
 use super::{Datagram, Pull, Push, Rx, Sent, Tx, len_at, lens, place, send};
 use crate::sys::{self, SendBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
@@ -106,27 +106,25 @@ impl<S: Datagram> BatchRx<S> {
         batch: Option<usize>,
         stamps: bool,
     ) -> io::Result<Self> {
-        Self::many(vec![socket], size, batch, stamps)
-    }
-
-    /// The same on several sockets, one at a time.
-    ///
-    /// # Errors
-    /// Where timestamps are wanted and there are none.
-    // cold: set-up
-    pub fn many(
-        sockets: Vec<S>,
-        size: PayloadSize,
-        batch: Option<usize>,
-        stamps: bool,
-    ) -> io::Result<Self> {
         if stamps {
-            sockets.iter().try_for_each(sys::set_timestamps)?;
+            sys::set_timestamps(&socket)?;
         }
         let slot_len = size.largest() + SLACK;
         let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
         let inbox = Inbox::new(slots, slot_len, Wants { stamps, ..Wants::default() });
-        Ok(Self { sockets, at: 0, inbox })
+        Ok(Self { sockets: vec![socket], at: 0, inbox })
+    }
+
+    /// Receives on several sockets, one at a time, datagrams of any size: none is cut. `batch` a
+    /// call at most.
+    #[must_use]
+    // cold: set-up
+    pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
+        // As in an arena, of which the beginning of each slot is used: a line apart, so that they
+        // do not take each other's place in the cache.
+        let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
+        let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, Wants::default());
+        Self { sockets, at: 0, inbox }
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) const RX_BATCH: usize = 16;
 /// ours, is not cut to our size.
 pub(super) const SLACK: usize = 64;
 
+/// Bytes that hold any datagram: the length field of UDP has 16 bits (RFC 768).
+pub(super) const LONGEST: usize = 65_535;
+
 /// Sends each datagram by a call of its own.
 #[derive(Debug)]
 pub struct PlainTx<S: Datagram = UdpSocket> {
@@ -125,14 +128,18 @@ impl<S: Datagram> PlainRx<S> {
     #[must_use]
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> Self {
-        Self::many(vec![socket], size)
+        Self::with(vec![socket], Arena::new(size.largest() + SLACK, RX_BATCH))
     }
 
-    /// The same on several sockets, one at a time.
+    /// The same on several sockets, one at a time, of any size: none is cut.
     #[must_use]
     // cold: set-up
-    pub fn many(sockets: Vec<S>, size: PayloadSize) -> Self {
-        let arena = Arena::new(size.largest() + SLACK, RX_BATCH);
+    pub fn for_any_size(sockets: Vec<S>) -> Self {
+        Self::with(sockets, Arena::sparse(LONGEST, RX_BATCH))
+    }
+
+    // cold: set-up
+    fn with(sockets: Vec<S>, arena: Arena) -> Self {
         Self { sockets, at: 0, arena, lens: [0; RX_BATCH], pulled: 0, limit: 1 }
     }
 }

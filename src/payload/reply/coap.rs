@@ -23,6 +23,16 @@ pub(crate) const NON_CONFIRMABLE: u8 = 1 << 4;
 /// The type of an acknowledgement; RFC 7252 §3.
 const ACK: u8 = 2 << 4;
 
+/// The type of a reset, by which a server says that it cannot process a message; RFC 7252 §3.
+const RESET: u8 = 3 << 4;
+
+/// The bits of the type; RFC 7252 §3.
+const TYPE: u8 = 0x30;
+
+/// The code of a reset, in place of that of a response: 0.00 is that of empty messages; RFC 7252
+/// §4.1.
+const EMPTY: u16 = 0;
+
 /// Classes of codes that are responses: 2.xx, 4.xx and 5.xx; RFC 7252 §5.2.
 const RESPONSES: [u8; 3] = [2, 4, 5];
 
@@ -38,24 +48,49 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(TOKEN_LEN).read(reply, TOKEN_AT)
 }
 
-/// Whether a reply has the token of a request, and its message id where it acknowledges it.
+/// The message id of an acknowledgement or a reset without anything else; RFC 7252 §4.1.
+#[inline]
+pub(super) fn empty_id(reply: &[u8]) -> Option<u64> {
+    let [first, 0, ..] = *reply else { return None };
+    // Version and type; there is no token.
+    let is_empty = [VERSION | ACK, VERSION | RESET].contains(&first) && reply.len() == TOKEN_AT;
+    Number::Be(2).read(reply, MESSAGE_ID.start).filter(|_| is_empty)
+}
+
+/// Whether this is an acknowledgement without the reply itself.
+#[inline]
+pub(super) fn is_empty_ack(reply: &[u8]) -> bool {
+    empty_id(reply).is_some() && reply[0] & TYPE == ACK
+}
+
+/// Whether a reply has the token of a request, and its message id where it acknowledges it; or, of
+/// an empty message, the message id.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
+    if empty_id(reply).is_some() {
+        return request.get(MESSAGE_ID) == reply.get(MESSAGE_ID);
+    }
     let token = TOKEN_AT..TOKEN_AT + usize::from(TOKEN_LEN);
-    let is_ack = reply.first().is_some_and(|first| first & 0x30 == ACK);
+    let is_ack = reply.first().is_some_and(|first| first & TYPE == ACK);
     id(reply).is_some()
         && request.get(token.clone()) == reply.get(token)
         && (!is_ack || request.get(MESSAGE_ID) == reply.get(MESSAGE_ID))
 }
 
-/// A code of class 4 or 5, as it is on the wire.
+/// A code of class 4 or 5, as it is on the wire, or that the message was a reset.
 #[inline]
 pub(super) fn code(reply: &[u8]) -> Option<u16> {
+    if empty_id(reply).is_some() {
+        return (!is_empty_ack(reply)).then_some(EMPTY);
+    }
     let code = *reply.get(1)?;
     matches!(code >> 5, 4 | 5).then_some(code.into())
 }
 
 // cold: for reports
 pub(super) fn code_name(code: u16) -> String {
+    if code == EMPTY {
+        return "RST".to_owned();
+    }
     format!("{}.{:02}", code >> 5, code & 0x1F)
 }

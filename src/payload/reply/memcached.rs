@@ -1,5 +1,6 @@
 //! Replies of memcached over UDP: its protocol.txt, "UDP protocol".
 
+use super::Role;
 use crate::payload::number::Number;
 
 /// Bytes of the frame header: request id, sequence number, datagrams in all, reserved, two each.
@@ -33,10 +34,25 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, 0)
 }
 
+/// Which of how many datagrams of its reply this is.
+#[inline]
+pub(super) fn role(reply: &[u8]) -> Role {
+    match (id(reply), reply.first_chunk::<FRAME_LEN>()) {
+        (Some(_), Some([_, _, high, low, total_high, total_low, ..])) => {
+            let index = u16::from_be_bytes([*high, *low]);
+            match u16::from_be_bytes([*total_high, *total_low]) {
+                0 | 1 => Role::Whole,
+                of => Role::Part { index, of },
+            }
+        }
+        _ => Role::Whole,
+    }
+}
+
 /// Whether this is not the first datagram of its reply.
 #[inline]
-pub(super) fn is_continuation(reply: &[u8]) -> bool {
-    id(reply).is_some() && reply.get(2..4) != Some(&[0, 0])
+fn is_continuation(reply: &[u8]) -> bool {
+    matches!(role(reply), Role::Part { index: 1.., .. })
 }
 
 /// Whether this is the first datagram of the reply to a request.

@@ -7,8 +7,9 @@ pub(super) mod ntp;
 pub(super) mod quic;
 pub(super) mod stun;
 
+use super::number::Number;
 use super::preset::{TURNED, is_turned};
-use super::requests::{IdAt, Requests};
+use super::requests::{IdAt, RequestNumber, Requests};
 
 /// How a reply is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,36 @@ pub(super) enum Protocol {
     Quic,
     /// Ours.
     Ping,
+}
+
+/// What a datagram is to the request that its id names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The whole reply.
+    Whole,
+    /// One of several datagrams of the reply.
+    Part {
+        /// Which, from 0.
+        index: u16,
+        /// How many there are; above `index`.
+        of: u16,
+    },
+    /// Says that the request has come, and that the reply will be a datagram of its own: the empty
+    /// acknowledgement of CoAP (RFC 7252 section 5.2.2).
+    Acknowledgement,
+}
+
+impl Protocol {
+    /// Where requests have the id that replies repeat, where every message of the protocol has one
+    /// there.
+    pub(super) const fn id_at(self) -> Option<IdAt> {
+        Some(match self {
+            Self::Dns | Self::Memcached => IdAt { offset: 0, number: Number::Be(2) },
+            Self::Ntp => IdAt { offset: ntp::TRANSMIT_AT, number: Number::Be(8) },
+            Self::Stun => IdAt { offset: stun::ID_AT, number: Number::Be(8) },
+            Self::Unknown | Self::Coap | Self::Quic | Self::Ping => return None,
+        })
+    }
 }
 
 /// How replies are matched with requests.
@@ -89,6 +120,17 @@ impl Matching {
         Some(id? & self.id_mask)
     }
 
+    /// The low 16 bits of the id, of a datagram that carries no more of it: the message id in an
+    /// empty acknowledgement or a reset of CoAP.
+    #[inline]
+    #[must_use]
+    pub fn short_id_of(&self, reply: &[u8]) -> Option<u64> {
+        match (self.rule, self.protocol) {
+            (Rule::Protocol, Protocol::Coap) => coap::empty_id(reply),
+            _ => None,
+        }
+    }
+
     /// Whether this is a reply to request number `n`, which had this id. `scratch` is overwritten;
     /// it has to have room for [`Requests::largest`] bytes, or the answer is no.
     ///
@@ -99,11 +141,12 @@ impl Matching {
     pub fn answers(
         &self,
         requests: &Requests,
-        n: u64,
+        n: impl Into<RequestNumber>,
         id: u64,
         reply: &[u8],
         scratch: &mut [u8],
     ) -> bool {
+        let n = n.into();
         match self.rule {
             Rule::None => return false,
             Rule::Any => return true,
@@ -123,9 +166,9 @@ impl Matching {
                 if let Some((ours, theirs)) = request.get_mut(TURNED).zip(turned) {
                     *ours = theirs;
                 }
-                is_echo(requests, n, request, reply)
+                is_echo(requests, n.turn, request, reply)
             }
-            (Rule::Echo(_), _) => is_echo(requests, n, request, reply),
+            (Rule::Echo(_), _) => is_echo(requests, n.turn, request, reply),
             (_, Protocol::Dns) => dns::answers(request, reply),
             (_, Protocol::Stun) => stun::answers(request, reply),
             (_, Protocol::Memcached) => memcached::answers(request, reply),
@@ -135,12 +178,22 @@ impl Matching {
         }
     }
 
-    /// Whether this belongs to a reply whose first datagram has been matched or will be: it is
-    /// neither a reply of its own nor a repetition.
+    /// What a datagram is to its request. Of a reply in several datagrams, [`Self::answers`] knows
+    /// the first one alone.
     #[inline]
     #[must_use]
-    pub fn is_continuation(&self, reply: &[u8]) -> bool {
-        self.protocol == Protocol::Memcached && memcached::is_continuation(reply)
+    pub fn role_of(&self, reply: &[u8]) -> Role {
+        match (self.rule, self.protocol) {
+            (Rule::Protocol, Protocol::Memcached) => memcached::role(reply),
+            (Rule::Protocol, Protocol::Coap) if coap::is_empty_ack(reply) => Role::Acknowledgement,
+            _ => Role::Whole,
+        }
+    }
+
+    /// Whether replies may come in several datagrams.
+    #[must_use]
+    pub fn has_parts(&self) -> bool {
+        (self.rule, self.protocol) == (Rule::Protocol, Protocol::Memcached)
     }
 
     /// The error that a reply reports in the terms of its protocol; `None` if it reports none.

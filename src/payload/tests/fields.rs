@@ -173,6 +173,28 @@ fn ids_that_move_are_told() {
 }
 
 #[test]
+fn replies_to_any_request_are_matched_as_a_protocol_has_it() {
+    // A query for a. A without its id; RFC 1035 §4.1.
+    let query = "0000 0100 0001 0000 0000 0000 0161 00 0001 0001";
+    let mut spec = Spec::of(Source::Hex(query.to_owned()));
+    spec.rule = "dns".parse().unwrap();
+    let of = compiled(&spec);
+    let mut reply = written(&of.0, 0, 0x1234);
+    assert_eq!((of.0.id_bits(), &reply[..2]), (16, &[0x12, 0x34][..]));
+    (reply[2], reply[3]) = (0x81, 3);
+    assert!(of.1.id_of(&reply) == Some(0x1234) && matched(&of, 0, 0x1234, &reply));
+    assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), "NXDOMAIN");
+    reply[13] = b'b';
+    assert!(!matched(&of, 0, 0x1234, &reply), "another question");
+    spec.id_at = Some("0:u8".parse().unwrap());
+    let place = "0:u16be".to_owned();
+    assert_eq!(
+        spec.compile(SEED).unwrap_err(),
+        PayloadError::OtherId { rule: "dns".into(), place }
+    );
+}
+
+#[test]
 fn rules_are_as_the_user_has_them() {
     let with = |template: &str, rule: &str| {
         let mut spec = text(template);
@@ -193,5 +215,5 @@ fn rules_are_as_the_user_has_them() {
     assert!(same.1.by_order() && matched(&same, 9, 0, b"ping") && !matched(&same, 9, 0, b"pong"));
     assert_eq!(with("{counter}", "echo").unwrap_err(), PayloadError::NoId { rule: "echo".into() });
     assert_eq!(with("a", "id@3").unwrap_err(), PayloadError::NoId { rule: "id@3".into() });
-    assert!("id@".parse::<MatchRule>().is_err() && "dns".parse::<MatchRule>().is_err());
+    assert!("id@".parse::<MatchRule>().is_err() && "dn".parse::<MatchRule>().is_err());
 }

@@ -85,13 +85,14 @@ fn memcached_answers_in_one_datagram_or_in_several() {
     };
     let whole = frame(0, 1, b"VALUE k07 0 3\r\nabc\r\nEND\r\n");
     assert!(of.1.id_of(&whole) == Some(0x1234) && matched(&of, 7, 0x1234, &whole));
-    assert!(!of.1.is_continuation(&whole) && of.1.code_of(&whole).is_none());
+    assert!(of.1.role_of(&whole) == Role::Whole && of.1.code_of(&whole).is_none());
     assert!(!matched(&of, 8, 0x1234, &whole), "another key");
     assert!(!matched(&of, 7, 0x1235, &whole), "another id");
     assert!(!matched(&of, 7, 0x1234, &frame(0, 1, b"VALUE k077 0 3\r\n")), "a longer key");
     let (first, second) = (frame(0, 2, b"VALUE k07 0 2000\r\nabc"), frame(1, 2, b"END\r\n"));
-    assert!(matched(&of, 7, 0x1234, &first) && !of.1.is_continuation(&first));
-    assert!(!matched(&of, 7, 0x1234, &second) && of.1.is_continuation(&second));
+    assert!(matched(&of, 7, 0x1234, &first) && !matched(&of, 7, 0x1234, &second));
+    let roles = [&first, &second].map(|part| of.1.role_of(part));
+    assert_eq!(roles, [0, 1].map(|index| Role::Part { index, of: 2 }));
     assert_eq!(of.1.code_of(&second), None, "the end of a value is no miss");
     assert_eq!(of.1.id_of(&frame(2, 2, b"")), None, "number 2 of 0 and 1");
     for (body, name) in [
@@ -144,7 +145,16 @@ fn coap_is_read_by_others_as_it_was_meant() {
     let bytes = reply.to_bytes().unwrap();
     assert!(matched(&of, 0, ID, &bytes), "a reply apart has a message id of its own");
     assert_eq!(of.1.code_of(&bytes), None);
-    assert_eq!(of.1.id_of(&[0x60, 0, 7, 8]), None, "an acknowledgement alone is no reply");
+    // RFC 7252 §4.2 and §5.2.2: an acknowledgement alone is no reply yet, and a reset is the end.
+    let (ack, reset) = ([0x60, 0, 7, 8], [0x70, 0, 7, 8]);
+    assert_eq!((of.1.id_of(&ack), of.1.short_id_of(&ack)), (None, Some(0x0708)));
+    assert_eq!((of.1.role_of(&ack), of.1.code_of(&ack)), (Role::Acknowledgement, None));
+    assert_eq!((of.1.role_of(&reset), of.1.short_id_of(&reset)), (Role::Whole, Some(0x0708)));
+    assert!(
+        matched(&of, 0, ID, &ack) && matched(&of, 0, ID, &reset) && !matched(&of, 0, 9, &reset)
+    );
+    assert_eq!(of.1.code_name(of.1.code_of(&reset).unwrap()), "RST");
+    assert_eq!(of.1.short_id_of(&[0x70, 0, 7, 8, 9]), None, "an empty message ends there");
     assert_eq!(of.1.id_of(&request), None, "nor is a request");
     let long = Coap { path: "p".repeat(256), confirmable: false };
     let spec = Spec::of(Source::Preset(Preset::Coap(long)));
@@ -199,7 +209,7 @@ fn fingerprints_are_those_of_the_test_vectors() {
     let offset = message.len();
     message.resize(offset + 8, 0);
     let patch = patch::Patch { offset: offset as u32, what: patch::What::Fingerprint };
-    patch.apply(patch::Moment { n: 0, id: 0, now_ns: 0 }, &mut message);
+    patch.apply(patch::Moment { n: 0, unique: 0, id: 0, now_ns: 0 }, &mut message);
     assert_eq!(message[offset..], [0x80, 0x28, 0, 4, 0xC0, 0x7D, 0x4C, 0x96]);
 }
 

@@ -36,22 +36,45 @@ pub struct Exchange {
     pub duplicate: u64,
     /// Replies to requests that had timed out.
     pub late: u64,
-    /// Datagrams that continue a reply which took more than one.
+    /// Datagrams of a reply that takes several, but for the one that made it complete, and
+    /// acknowledgements that come before their reply.
     pub continued: u64,
+    /// Of those, acknowledgements without the reply itself (CoAP's empty ACK, RFC 7252 section
+    /// 5.2.2). Documents of before it was counted are without it.
+    #[serde(default)]
+    pub acknowledged: u64,
     /// Replies to requests of the warm-up.
     pub stale: u64,
     /// Requests without a reply in time.
     pub timeouts: u64,
-    /// Of those, given up before their time, because so many were in flight that their ids, or
-    /// their places in our table, were needed again.
+    /// Of those, requests of whose reply some datagrams came and others did not (memcached).
+    /// Documents of before it was counted are without it, and have such requests in `matched`.
+    #[serde(default)]
+    pub incomplete: u64,
+    /// Of those, given up before their time, because the run was ended.
     pub given_up: u64,
+    /// Slots of the schedule that were missed because all ids could still be answered; among
+    /// `schedule.missed`.
+    #[serde(default)]
+    pub no_room: u64,
+    /// Time in which nothing could be asked for that reason, all threads, in ns.
+    #[serde(default)]
+    pub no_room_ns: u64,
+    /// Requests whose random label another one of the run had before; `null`: requests have no
+    /// random labels.
+    #[serde(default)]
+    pub repeated_labels: Option<u64>,
+    /// Requests whose message id another one of the same port had less than 247 s before (CoAP's
+    /// EXCHANGE_LIFETIME, RFC 7252 section 4.8.2); `null`: requests have no message ids.
+    #[serde(default)]
+    pub reused_message_ids: Option<u64>,
     /// Matched replies that carry an error, by its name in the protocol.
     pub errors: BTreeMap<String, u64>,
     /// How often the network said that nobody is there (ICMP).
     pub unreachable: u64,
     /// The most requests in flight at once; of several threads, each one's most added up.
     pub in_flight_max: u64,
-    /// Requests that there are ids and places for at once: one beyond takes the id of the oldest.
+    /// Requests that there are ids and places for at once: one beyond waits until an id is free.
     pub room: u64,
     /// Replies that our own sockets dropped for want of buffer: the generator was too slow.
     pub own_drops: Option<u64>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::exchange;
-use super::ink::{GLUE, Ink, Tone, counted, dotted, wrap};
+use super::ink::{GLUE, Ink, Tone, counted, dotted, grouped, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::unit::{show_bytes, show_nanos};
@@ -136,7 +136,7 @@ fn sink(report: &Report) -> Vec<String> {
 fn settings(report: &Report) -> Vec<String> {
     let scenario = &report.scenario;
     let mut items = Vec::new();
-    items.extend(number(scenario, "streams").map(|streams| counted(streams, "stream")));
+    items.extend(streams(report));
     let threads = number(scenario, "threads").filter(|&threads| threads > 1);
     items.extend(threads.map(|threads| {
         if exchange::asks(report) {
@@ -152,6 +152,17 @@ fn settings(report: &Report) -> Vec<String> {
     items.extend(buffers(report));
     items.extend(queue(report));
     items
+}
+
+/// Source ports: of all cells, or as asked where there are none.
+fn streams(report: &Report) -> Option<String> {
+    let of_cells = || report.cells.iter().map(|cell| cell.streams);
+    let asked = number(&report.scenario, "streams");
+    let (least, most) = (of_cells().min().or(asked)?, of_cells().max().or(asked)?);
+    Some(match least == most {
+        true => counted(most, "stream"),
+        false => format!("{} to {}", grouped(least), counted(most, "stream")),
+    })
 }
 
 /// What was asked, where anything was.

@@ -108,16 +108,21 @@ pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning>
 
 /// Packets without their end.
 pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let count = cell.packets.truncated?;
-    (count > 0).then(|| {
-        warning(
-            "truncated",
-            format!(
-                "{count} packets were longer than their buffer or lost their control messages: \
-                 they are not ours, or count as corrupt; see what else sends to this port"
-            ),
-        )
-    })
+    let count = cell.packets.truncated.filter(|&count| count > 0)?;
+    if cell.exchange.is_some() {
+        let message = format!(
+            "{count} answers were longer than their buffer, and their rate in bits is too low; \
+             receive by another engine"
+        );
+        return Some(warning("truncated", message));
+    }
+    Some(warning(
+        "truncated",
+        format!(
+            "{count} packets were longer than their buffer or lost their control messages: they \
+             are not ours, or count as corrupt; see what else sends to this port"
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -181,6 +186,11 @@ mod tests {
         assert_eq!(codes(|cell| cell.packets.no_buffers = Some(1_000)), [""; 0]);
         assert_eq!(codes(|cell| cell.packets.no_buffers = Some(1_001)), ["no_buffers"]);
         assert_eq!(codes(|cell| cell.packets.truncated = Some(1)), ["truncated"]);
+        let answers = all(|cell| {
+            cell.packets.truncated = Some(2);
+            cell.exchange = Some(Default::default());
+        });
+        assert!(answers.iter().any(|one| one.message.starts_with("2 answers were longer")));
         let mut cell = clean_cell();
         let stamps = CellContext { stamps: true, ..calm() };
         assert_eq!(not_stamped(&cell, &stamps), None);

@@ -83,31 +83,67 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Requests that were given up before their time.
-pub(super) fn given_up(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    // Whoever ended it early gave them up.
-    let exchange = cell.exchange.as_ref().filter(|_| !cell.cut_short)?;
-    // Flat out, what was dropped on the way may be all that is given up: unless replies took so
-    // long that the id of theirs was another's meanwhile.
-    let longest_ns = cell.latency.as_ref().map_or(0, |latency| latency.max_ns);
-    let asked_meanwhile =
-        u128::from(longest_ns) * u128::from(exchange.requests) / u128::from(cell.elapsed_ns.max(1));
-    let no_rate = cell.schedule.is_none() && exchange.outstanding.is_none();
-    let matters = !no_rate || exchange.late > 0 || asked_meanwhile >= u128::from(exchange.room);
-    (exchange.given_up > 0 && matters).then(|| {
-        warning(
-            "given_up_early",
-            format!(
-                "{} requests ({}) were given up before their {} were over: so many were in flight \
-                 that their ids or places were needed again, and a late reply to one may have been \
-                 taken for another's; use more --streams, a shorter --timeout or a \
-                 lower --rate",
-                exchange.given_up,
-                percent(exchange.given_up, exchange.requests),
-                show_nanos(exchange.timeout_ns)
-            ),
-        )
-    })
+/// Requests that could not be sent because any id might still be answered.
+pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
+    let missed = match &cell.schedule {
+        Some(schedule) => format!(
+            ", and {} of {} slots ({}) were missed",
+            exchange.no_room,
+            schedule.scheduled,
+            percent(exchange.no_room, schedule.scheduled)
+        ),
+        None => String::new(),
+    };
+    Some(warning(
+        "no_room",
+        format!(
+            "nothing was sent for {}{missed}: all {} ids could still be answered; use more \
+             --streams or a shorter --timeout",
+            show_nanos(exchange.no_room_ns),
+            exchange.room
+        ),
+    ))
+}
+
+/// Random labels that came again.
+pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
+    Some(warning(
+        "labels_repeated",
+        format!(
+            "{repeated} of {} requests repeat a random label, which a cache may have; use a longer \
+             --random-subdomain",
+            exchange.requests
+        ),
+    ))
+}
+
+/// Message ids that a server may take for repetitions.
+pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
+    Some(warning(
+        "message_ids_reused",
+        format!(
+            "{reused} of {} requests reuse a CoAP message id within 247 s (RFC 7252 4.8.2): the \
+             server may ignore them; use more --streams",
+            exchange.requests
+        ),
+    ))
+}
+
+/// Replies that lack a datagram.
+pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
+    Some(warning(
+        "incomplete_replies",
+        format!(
+            "{} of {} timeouts had a reply of which some datagrams are missing; lower the --rate",
+            exchange.incomplete, exchange.timeouts
+        ),
+    ))
 }
 
 /// Datagrams that found a receive buffer on this host full that is not ours: where the server is
@@ -246,4 +282,51 @@ pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(exchange.timeout_ns)
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all, codes};
+    use super::*;
+    use crate::report::fixture;
+
+    /// The warnings of a cell whose requests differ from sound ones by this.
+    fn of(change: impl FnOnce(&mut Exchange)) -> Vec<Warning> {
+        let (requests, matched, idle_ns) = (1_000, 1_000, 400_000_000);
+        let mut exchange = Exchange { requests, matched, idle_ns, ..Exchange::default() };
+        change(&mut exchange);
+        all(|cell| cell.exchange = Some(exchange))
+    }
+
+    #[test]
+    fn what_was_not_sent_for_want_of_ids_is_reported() {
+        let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
+        assert_eq!(found[0].code, "no_room");
+        let expected = "nothing was sent for 250 ms: all 256 ids could still be answered; ";
+        assert!(found[0].message.starts_with(expected), "{}", found[0].message);
+        let found = all(|cell| {
+            cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });
+            cell.schedule = fixture::cell("plain", 64, "50%", 1e5).schedule;
+            let schedule = cell.schedule.as_mut().unwrap();
+            (schedule.scheduled, schedule.missed) = (100, 5);
+        });
+        let found = found.iter().find(|one| one.code == "no_room").unwrap();
+        assert!(found.message.contains(", and 5 of 100 slots (5.00 %) were missed: "));
+    }
+
+    #[test]
+    fn what_is_not_new_and_what_is_not_whole_is_reported() {
+        assert_eq!(of(|_| {}), []);
+        let code = |change: fn(&mut Exchange)| of(change).remove(0).code;
+        assert_eq!(code(|one| one.repeated_labels = Some(1)), "labels_repeated");
+        assert_eq!(code(|one| one.reused_message_ids = Some(1)), "message_ids_reused");
+        assert_eq!(of(|one| one.repeated_labels = Some(0)), []);
+        assert!(
+            codes(|cell| {
+                let one = Exchange { incomplete: 2, timeouts: 3, ..Exchange::default() };
+                cell.exchange = Some(one);
+            })
+            .contains(&"incomplete_replies".to_owned())
+        );
+    }
 }

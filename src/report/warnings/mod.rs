@@ -18,7 +18,9 @@
 //! | `generator_dropped`, `generator_limit` | the generator was the limit, not the server |
 //! | `order_lost` | replies without an id, some of them missing |
 //! | `window_full` | a closed loop could not keep its rate |
-//! | `given_up_early` | ids ran out before replies could come |
+//! | `no_room` | all ids could still be answered, so that nothing could be sent |
+//! | `incomplete_replies` | replies in several datagrams, some of which are missing |
+//! | `labels_repeated`, `message_ids_reused` | requests that are not new to the server |
 //! | `no_reply`, `from_elsewhere` | requests were not answered, and what is known of why |
 //! | `unmatched`, `error_replies`, `late_replies`, `duplicate_replies` | what came back |
 //! | `warmup_loss` | loss before the measurement, which no figure shows |
@@ -121,8 +123,11 @@ const CHECKS: &[Check] = &[
     exchange::generator_limit,
     timing::behind_schedule,
     exchange::window_full,
-    exchange::given_up,
+    exchange::no_room,
+    exchange::labels_repeated,
+    exchange::message_ids_reused,
     exchange::no_reply,
+    exchange::incomplete,
     exchange::elsewhere,
     exchange::unmatched,
     exchange::errors,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::measure::{Flight, Flights, Lanes};
 use crate::net::engine::Tx;
 use crate::pace::Scheduled;
-use crate::payload::Requests;
+use crate::payload::{RequestNumber, Requests};
+use crate::run::exchange::ids::FirstIds;
 use crate::run::send::{Leaving, SendJob, Stamp};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -25,6 +26,8 @@ pub(super) struct Asker {
     /// Number of this worker, and of how many: requests are numbered over all of them.
     worker: u64,
     of: u64,
+    /// Where its ids and unique numbers begin.
+    first_ids: FirstIds,
     /// The calendar when the phase began, in ns since 1970.
     calendar_ns: u64,
     /// Lengths of the latest batch, where requests differ.
@@ -42,6 +45,7 @@ impl Asker {
         flights: &Arc<Flights>,
         expects_reply: bool,
         (worker, of): (usize, usize),
+        first_ids: FirstIds,
         batch: usize,
     ) -> Self {
         let id_mask = low_bits(requests.id_bits());
@@ -55,6 +59,7 @@ impl Asker {
             by_slot: false,
             worker: worker as u64,
             of: of as u64,
+            first_ids,
             calendar_ns: 0,
             lens,
             leased: 0,
@@ -84,20 +89,22 @@ impl Stamp for Asker {
 
     #[inline]
     fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize {
-        let Leaving { count, now, .. } = batch;
+        let Leaving { flow, count, now } = batch;
         let stride = tx.stride();
         let slots = tx.lease(count);
         let leased = slots.len() / stride;
-        // All of one row, and so one place after another.
-        let place = self.lanes.place(self.next);
+        // All of one row, and so one id after another.
+        let first_id = self.first_ids.first_of(flow).wrapping_add(self.lanes.place(self.next));
         let calendar_ns = self.calendar_ns + now.0;
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;
             let asked = (in_phase + i as u64) * self.of + self.worker;
-            let id = (place + i as u64) & self.id_mask;
-            let len = self.requests.write(asked, id, calendar_ns, slot);
+            let unique = self.first_ids.unique(number);
+            let id = first_id.wrapping_add(i as u64) & self.id_mask;
+            let asks = RequestNumber { turn: asked, unique };
+            let len = self.requests.write(asks, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;
             }

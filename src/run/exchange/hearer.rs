@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::measure::{Exchange, Flights, Landing, Latency, OneWay, RxTally};
+use crate::measure::{Exchange, Flights, Landing, Latency, OneWay, PartSeen, Parts, RxTally};
 use crate::net::engine::Pull;
-use crate::payload::{Matching, Requests};
+use crate::payload::{Matching, RequestNumber, Requests, Role};
+use crate::plan::Asking;
 use crate::run::exchange::asker::low_bits;
+use crate::run::exchange::ids::FirstIds;
 use crate::unit::Nanos;
 
 /// The shortest silence behind the last reply after which no other is waited for: one that repeats
@@ -15,6 +17,10 @@ const QUIET: Nanos = Nanos::from_millis(2);
 
 /// The longest such silence, however slow replies were; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(250);
+
+/// Bits of an id that stand for all of it in a datagram that carries no more: the message id of
+/// CoAP, RFC 7252 section 3.
+const SHORT_ID_BITS: u32 = 16;
 
 /// What a pair asks, and what it takes for an answer.
 #[derive(Debug, Clone)]
@@ -30,15 +36,19 @@ pub struct Dialogue {
 pub(super) struct Hearer {
     dialogue: Dialogue,
     flights: Arc<Flights>,
+    /// Where the ids and unique numbers of this worker begin.
+    first_ids: FirstIds,
     /// How long a reply is waited for.
     timeout: Nanos,
-    /// Slots that must be free whenever a batch is to leave.
+    /// How long the id of a request without a reply is not used again.
+    id_lifetime: Nanos,
+    /// Room below which what is over is looked for at once.
     spare: u64,
     id_bits: u32,
+    /// Replies in several datagrams, where the protocol has such.
+    parts: Option<Parts>,
     /// The first request of this phase: replies to earlier ones are the former phase's.
     first: u64,
-    /// Bytes of a reply that are read; a longer one is cut.
-    most: usize,
     /// Whether there is a schedule, so that departures differ from it.
     paced: bool,
     /// Requests that are no longer waited for, of all phases.
@@ -62,15 +72,14 @@ pub(super) struct Hearer {
 }
 
 impl Hearer {
-    /// For replies within `timeout` to what this worker of so many asks; `spare` slots are kept
-    /// free.
+    /// For replies to what is asked on these terms, in batches of `batch` at most.
     // cold: set-up
     pub(super) fn new(
         dialogue: Dialogue,
         flights: Arc<Flights>,
-        timeout: Nanos,
-        spare: u64,
-        most: usize,
+        asking: &Asking,
+        first_ids: FirstIds,
+        batch: u64,
         streams: usize,
     ) -> Self {
         let by_order = dialogue.matching.by_order();
@@ -78,12 +87,14 @@ impl Hearer {
         let scratch = vec![0; dialogue.requests.largest()];
         Self {
             id_bits: dialogue.requests.id_bits(),
+            parts: dialogue.matching.has_parts().then(|| Parts::new(flights.capacity())),
             dialogue,
-            spare: spare.min(flights.capacity() / 2),
+            first_ids,
+            spare: batch.min(flights.capacity() / 2),
             first: 0,
-            most,
             flights,
-            timeout,
+            timeout: asking.timeout,
+            id_lifetime: asking.id_lifetime(),
             paced: false,
             settled: 0,
             oldest,
@@ -98,9 +109,10 @@ impl Hearer {
         }
     }
 
-    /// Begins a phase, forgetting the one before.
-    pub(super) fn start(&mut self, paced: bool) {
+    /// Begins a phase, forgetting the one before, which began so much earlier.
+    pub(super) fn start(&mut self, paced: bool, later: Nanos) {
         (self.paced, self.window_closed) = (paced, false);
+        self.flights.rebase(later);
         self.first = self.flights.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
         self.answered.fill(0);
@@ -122,26 +134,38 @@ impl Hearer {
         most.map_or(u64::MAX, |most| most.saturating_sub(in_flight)).min(self.flights.room())
     }
 
+    /// Whether there is no room because all ids may still be answered.
+    #[inline]
+    pub(super) fn is_out_of_ids(&self) -> bool {
+        self.flights.room() == 0
+    }
+
     /// Takes note of what is in flight now.
     #[inline]
     pub(super) fn note_in_flight(&mut self) {
         self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
     }
 
-    /// Gives up what has waited for too long, and the oldest where there is no room.
+    /// Passes over what is over and, where all that has come was read, gives up what has waited for
+    /// too long.
     #[inline]
-    pub(super) fn expire(&mut self, now: Nanos) {
-        let before = (now > self.timeout).then(|| now - self.timeout);
-        let (given_up, early) = self.flights.expire(before, self.spare);
+    pub(super) fn expire(&mut self, now: Nanos, has_read_all: bool) {
+        let ago = |time: Nanos| (now > time).then(|| now - time);
+        let before = ago(self.timeout).filter(|_| has_read_all);
+        let given_up = self.flights.expire(before, ago(self.id_lifetime));
         self.settled += given_up;
         self.exchange.timeouts += given_up;
-        self.exchange.given_up += early;
     }
 
-    /// When the oldest request will have waited for too long.
+    /// When the oldest request will have waited for too long, or its id may be used again.
     #[inline]
     pub(super) fn next_timeout(&self) -> Nanos {
-        self.flights.oldest_sent().map_or(Nanos::NEVER, |sent| sent + self.timeout)
+        let timeout = self.flights.oldest_sent().map_or(Nanos::NEVER, |sent| sent + self.timeout);
+        if !self.is_out_of_ids() {
+            return timeout;
+        }
+        let rested = self.flights.resting_sent().map(|sent| sent + self.id_lifetime);
+        rested.map_or(timeout, |rested| rested.min(timeout))
     }
 
     /// Requests that there is room for.
@@ -158,7 +182,7 @@ impl Hearer {
     /// The run was stopped at `stopped`: what is open is given up once nothing more is to come.
     pub(super) fn abandon(&mut self, stopped: Nanos, now: Nanos) {
         if now.since(self.last_arrival.max(stopped)) > QUIET_MOST {
-            let (given_up, _) = self.flights.expire(Some(Nanos::NEVER), 0);
+            let given_up = self.flights.expire(Some(Nanos::NEVER), None);
             self.settled += given_up;
             self.exchange.timeouts += given_up;
             self.exchange.given_up += given_up;
@@ -185,42 +209,44 @@ impl Hearer {
     /// Gives one datagram its fate; `head` as it was when it was read.
     #[inline]
     pub(super) fn datagram(&mut self, stream: usize, reply: &[u8], now: Nanos, head: u64) {
-        self.tally.truncated += u64::from(reply.len() > self.most);
-        let matching = &self.dialogue.matching;
-        let number = if matching.by_order() {
-            self.oldest_open(stream, head)
-        } else {
-            matching.id_of(reply).and_then(|id| self.flights.find(stream, id, self.id_bits, head))
-        };
-        let Some(number) = number else {
+        let Some(number) = self.request_of(stream, reply, head) else {
             self.tally.foreign += 1;
             return;
         };
-        let matching = &self.dialogue.matching;
-        if matching.is_continuation(reply) {
-            self.tally.arrived -= 1;
-            self.exchange.continued += 1;
-            return;
-        }
         if number < self.first {
             // Of the phase before, and nothing to this one.
             self.tally.arrived -= 1;
             self.exchange.stale += 1;
             return;
         }
-        let Some(asked) = self.flights.asked(number, head) else {
+        let role = self.dialogue.matching.role_of(reply);
+        let is_later_part = matches!(role, Role::Part { index: 1.., .. });
+        let asked = self.flights.asked(number, head);
+        if is_later_part && !(asked.is_some() && self.flights.is_open(number)) {
+            self.continued(number, role, asked.is_some());
+            return;
+        }
+        let Some(asked) = asked else {
             self.tally.late += 1;
             return;
         };
-        let id = self.flights.lanes().place(number) & low_bits(self.dialogue.requests.id_bits());
-        let requests = &self.dialogue.requests;
-        if !matching.answers(requests, asked, id, reply, &mut self.scratch) {
+        // A later part of a reply says nothing of what was asked.
+        if !is_later_part && !self.answers(stream, number, asked, reply) {
             self.tally.foreign += 1;
+            return;
+        }
+        if role == Role::Acknowledgement {
+            self.tally.arrived -= 1;
+            self.exchange.continued += 1;
+            self.exchange.acknowledged += 1;
+            return;
+        }
+        if self.flights.is_open(number) && !self.is_complete(number, role) {
             return;
         }
         match self.flights.land(number, head) {
             Landing::Answer(flight) => {
-                if let Some(code) = matching.code_of(reply) {
+                if let Some(code) = self.dialogue.matching.code_of(reply) {
                     self.exchange.errors.count(code);
                 }
                 self.settled += 1;
@@ -231,6 +257,66 @@ impl Hearer {
             }
             Landing::Duplicate => self.tally.duplicate += 1,
             Landing::Late => self.tally.late += 1,
+        }
+    }
+
+    /// The request that a datagram may belong to.
+    #[inline]
+    fn request_of(&mut self, stream: usize, reply: &[u8], head: u64) -> Option<u64> {
+        let matching = &self.dialogue.matching;
+        if matching.by_order() {
+            return self.oldest_open(stream, head);
+        }
+        let (id, bits) = match matching.id_of(reply) {
+            Some(id) => (id, self.id_bits),
+            None => (matching.short_id_of(reply)?, SHORT_ID_BITS.min(self.id_bits)),
+        };
+        let place = id.wrapping_sub(self.first_ids.first_of(stream));
+        self.flights.find(stream, place, bits, head)
+    }
+
+    /// Whether this is an answer to what was asked.
+    #[inline]
+    fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
+        let Dialogue { requests, matching } = &self.dialogue;
+        let place = self.flights.lanes().place(number);
+        let id = self.first_ids.first_of(stream).wrapping_add(place) & low_bits(self.id_bits);
+        let asks = RequestNumber { turn, unique: self.first_ids.unique(number) };
+        matching.answers(requests, asks, id, reply, &mut self.scratch)
+    }
+
+    /// Whether a reply is complete with this datagram. Of one that is not, counts the datagram; a
+    /// request whose reply has begun is incomplete until it ends.
+    #[inline]
+    fn is_complete(&mut self, number: u64, role: Role) -> bool {
+        let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return true };
+        let seen = parts.note(number, index, of);
+        match seen {
+            PartSeen::First => self.exchange.incomplete += 1,
+            PartSeen::Last => self.exchange.incomplete -= 1,
+            PartSeen::Another => {}
+            PartSeen::Again => {
+                self.tally.duplicate += 1;
+                return false;
+            }
+        }
+        if seen != PartSeen::Last {
+            self.tally.arrived -= 1;
+            self.exchange.continued += 1;
+        }
+        seen == PartSeen::Last
+    }
+
+    /// Counts a datagram that continues a reply to a request that is not waited for, whether or not
+    /// it is still in the table.
+    #[inline]
+    fn continued(&mut self, number: u64, role: Role, is_known: bool) {
+        let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
+        if is_known && parts.note(number, index, of) == PartSeen::Again {
+            self.tally.duplicate += 1;
+        } else {
+            self.tally.arrived -= 1;
+            self.exchange.continued += 1;
         }
     }
 

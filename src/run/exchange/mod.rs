@@ -4,10 +4,13 @@
 mod asker;
 mod bed;
 mod hearer;
+mod ids;
 mod phases;
 
 pub use bed::Exchanger;
 pub use hearer::Dialogue;
+pub(crate) use ids::FirstIds;
+pub use ids::RunIds;
 pub(crate) use phases::{PairHalves, run_pair};
 
 use std::collections::VecDeque;
@@ -20,6 +23,7 @@ use super::send::{SendJob, Step, step};
 use super::usage::{Meter, Reading};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{Datagram, Waited, Waiter};
+use crate::pace::Due;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
@@ -44,6 +48,8 @@ struct Pair {
     window: Option<u64>,
     /// Until when the socket's buffer is taken to be full.
     held_until: Nanos,
+    /// Since when all ids may still be answered, so that nothing can be asked.
+    out_of_ids_since: Option<Nanos>,
     /// Reads what the thread costs.
     meter: Meter,
     /// What that was when asking ended: waiting for the last replies does not count.
@@ -158,8 +164,9 @@ fn exchange<T: Tx, R: Rx>(
         let heard = pair.hear(rx, control);
         busy |= heard != Heard::Nothing;
         // What lies in a socket by now has come in time, and is read before it is given up.
-        if heard != Heard::SomeOfIt || pair.hearer.is_short_of_room() {
-            pair.hearer.expire(now);
+        let has_read_all = heard != Heard::SomeOfIt;
+        if has_read_all || pair.hearer.is_short_of_room() {
+            pair.hearer.expire(now, has_read_all);
         }
         if busy {
             waiter.busy(now, rx.sockets());
@@ -193,17 +200,43 @@ impl Pair {
             return Step::At(self.held_until);
         }
         let room = self.hearer.room(self.window);
-        if room == 0 {
-            // A schedule goes on meanwhile, and what it cannot send is missed.
-            return match self.job.pace.due(now, 0) {
-                crate::pace::Due::Over => Step::Over,
-                _ => Step::At(Nanos::NEVER),
-            };
+        if room == 0 || self.out_of_ids_since.is_some() {
+            if let Some(step) = self.without_room(now, room) {
+                return step;
+            }
         }
         let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.job.batch);
         let step = step(tx, &mut self.job, &mut self.asker, control, now, most);
         self.hearer.note_in_flight();
         step
+    }
+
+    /// What there is to do where nothing may be asked, or just may be again: a schedule goes on
+    /// meanwhile, and what it cannot send is missed. `None`: requests can leave.
+    // cold: nothing is sent
+    fn without_room(&mut self, now: Nanos, room: u64) -> Option<Step> {
+        if self.hearer.is_out_of_ids() {
+            self.out_of_ids_since.get_or_insert(now);
+        }
+        let before = self.job.pace.missed();
+        let due = self.job.pace.due(now, 0);
+        let Some(since) = self.out_of_ids_since else {
+            return Some(if due == Due::Over { Step::Over } else { Step::At(self.job.pace.end()) });
+        };
+        self.hearer.exchange.no_room += self.job.pace.missed() - before;
+        if due == Due::At(now) {
+            // It has not passed over all of them yet.
+            return Some(Step::At(now));
+        }
+        if room > 0 || due == Due::Over {
+            self.hearer.exchange.no_room_time += now.since(since);
+            self.out_of_ids_since = None;
+        }
+        match due {
+            Due::Over => Some(Step::Over),
+            _ if room > 0 => None,
+            _ => Some(Step::At(self.job.pace.end())),
+        }
     }
 
     /// Hears what has come, up to some pulls.

@@ -7,39 +7,21 @@ use mio::Interest;
 use mio::net::UdpSocket;
 
 use super::asker::calendar_at;
+use super::ids::{FirstIds, PORT_TRIES, RunIds};
 use super::{Asker, Dialogue, Hearer, Pair, Ready, exchange};
 use crate::clock::Clock;
 use crate::measure::{Flights, KernelDelta, Lanes, RxHalf, TxHalf};
 use crate::net::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
-use crate::net::{NetError, Options, Ports, Udp};
-use crate::plan::{Kind, Load, PairShare, RxKind, Share, TxKind};
+use crate::net::{NetError, Options, Ports, SocketError, Udp};
+use crate::plan::{Kind, Load, PairShare, REQUEST_BATCH, RxKind, Share, TxKind, block};
 use crate::run::send::SendJob;
 use crate::run::usage::Meter;
 use crate::run::worker::{Done, Event, Line, SenderDone, TIMER_SLACK_NS, options, settle, waiter};
 use crate::sys;
-use crate::unit::{Nanos, PayloadSize};
+use crate::unit::Nanos;
 
-/// Requests that leave at once, at most, where nobody says otherwise: what a server's receive
-/// buffer of the default length (net.core.rmem_default) holds of small datagrams is some hundred
-/// (measured: 277 of 64 bytes), and a burst must not fill it alone.
-const BATCH: usize = 64;
-
-/// Requests that a table holds at least and at most: 1 MiB and 64 MiB of slots; arbitrary.
+/// Requests that a table holds at least and at most: 1.5 MiB and 96 MiB of slots; arbitrary.
 const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
-
-/// Requests of a port that follow each other leave within this, so that each port is heard of
-/// often; arbitrary.
-const BLOCK: Nanos = Nanos::from_micros(50);
-
-/// Bytes of a reply that are read, where its request is no longer: what EDNS servers give at most
-/// by default (4096, RFC 6891 section 6.2.5). Longer ones are cut, and told.
-const REPLY_LEN: u16 = 4_096;
-
-/// The room for a reply: as much as for its request, which it may repeat.
-fn reply_of(dialogue: &Dialogue) -> PayloadSize {
-    let largest = u16::try_from(dialogue.requests.largest()).unwrap_or(u16::MAX).max(REPLY_LEN);
-    PayloadSize::Varied { mean: largest, largest }
-}
 
 /// What one worker measured.
 pub(crate) type PairHalves = (TxHalf, RxHalf);
@@ -50,12 +32,13 @@ pub(crate) fn run_pair(
     to: SocketAddr,
     ports: Option<Ports>,
     dialogue: Dialogue,
+    (ids, first_ids): (&RunIds, FirstIds),
     line: &Line,
 ) -> Result<PairHalves, NetError> {
     settle(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
     let open = |_| {
-        let udp = Udp::open(&options)?;
+        let udp = open_new(&options, ids)?;
         udp.connect(to).map(|()| udp)
     };
     let udps: Vec<Udp> = share.tx.common.flows.clone().map(open).collect::<Result<_, _>>()?;
@@ -65,7 +48,22 @@ pub(crate) fn run_pair(
     let ears = udps.iter().map(|udp| udp.duplicate().map(|udp| udp.socket));
     let ears = ears.collect::<Result<Vec<_>, _>>()?;
     let mouths = udps.into_iter().map(|udp| udp.socket).collect();
-    ask_on(mouths, ears, &Setup { share, buffers, dialogue, line })
+    ask_on(mouths, ears, &Setup { share, buffers, dialogue, first_ids, line })
+}
+
+/// A socket whose port the run has not had before, unless ports are named or hard to find: no
+/// server takes what it asks for more of what an earlier cell asked.
+fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
+    // Held, so that the system does not give the same port again.
+    let mut held = Vec::new();
+    loop {
+        let udp = Udp::open(options)?;
+        let is_new = ids.is_new_port(udp.local.port());
+        if is_new || options.ports.is_some() || held.len() == PORT_TRIES {
+            return Ok(udp);
+        }
+        held.push(udp);
+    }
 }
 
 /// What every pair of engines is given.
@@ -74,12 +72,13 @@ struct Setup<'a> {
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
     buffers: [Option<u64>; 2],
     dialogue: Dialogue,
+    first_ids: FirstIds,
     line: &'a Line,
 }
 
 impl Setup<'_> {
     fn batch(&self) -> Option<usize> {
-        self.share.tx.common.batch.or(Some(BATCH))
+        self.share.tx.common.batch.or(Some(REQUEST_BATCH))
     }
 }
 
@@ -111,12 +110,8 @@ fn hear_on<T: Tx>(tx: T, ears: Vec<UdpSocket>, setup: &Setup<'_>) -> Result<Pair
     let engine = setup.share.rx;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
-        RxKind::Plain => pair_phases(tx, PlainRx::many(ears, reply_of(&setup.dialogue)), setup),
-        RxKind::Batch => {
-            let rx = BatchRx::many(ears, reply_of(&setup.dialogue), setup.batch(), false)
-                .map_err(failed)?;
-            pair_phases(tx, rx, setup)
-        }
+        RxKind::Plain => pair_phases(tx, PlainRx::for_any_size(ears), setup),
+        RxKind::Batch => pair_phases(tx, BatchRx::for_any_size(ears, setup.batch()), setup),
         RxKind::Gro => {
             let rx = GroRx::many(ears, setup.batch(), false).map_err(failed)?;
             pair_phases(tx, rx, setup)
@@ -136,6 +131,7 @@ fn pair_phases<T: Tx, R: Rx>(
     let mut pair = pair(setup, &tx);
     let expects_reply = setup.dialogue.matching.expects_reply();
     let (mut tx_half, mut rx_half) = (TxHalf::default(), RxHalf::default());
+    let mut epoch = None;
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
     }
@@ -147,7 +143,9 @@ fn pair_phases<T: Tx, R: Rx>(
         let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
         pair.asker.start(calendar_ns, by_slot);
         pair.held_until = Nanos::ZERO;
-        pair.hearer.start(phase.load != Load::FlatOut);
+        let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
+        pair.hearer.start(phase.load != Load::FlatOut, later);
+        pair.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
         let (control, worker) = (&phase.control, share.tx.common.worker);
@@ -195,27 +193,24 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let streams = asks.common.flows.len();
     let job = SendJob::new(asks, tx);
     let pps = asks.load.peak_pps().map(|pps| pps / asks.of as f64);
-    // Of a schedule, what is due within so long; flat out, what one call takes.
-    let block = pps.map_or(job.batch, |pps| (pps * BLOCK.as_secs_f64()) as usize);
-    let lanes = Lanes::new(streams, (block + 1).next_power_of_two() / 2);
-    // A quarter more, for what waits to be given up.
-    let waiting = |pps: f64| (pps * asking.timeout.as_secs_f64() * 1.25) as u64;
-    let window = share.window.unwrap_or(0).saturating_mul(4).max(1 << 18);
-    let wanted = pps.map_or(window, waiting) + 2 * job.batch as u64;
+    let wanted = asking.at_once(pps, share.window, asks.of as u64, job.batch);
     let wanted = wanted.clamp(*FLIGHTS.start(), *FLIGHTS.end());
     let expects_reply = dialogue.matching.expects_reply();
     // What is told by its order, or not at all, needs no id to be told apart by.
     let by_id = expects_reply && !dialogue.matching.by_order();
     let id_bits = if by_id { dialogue.requests.id_bits() } else { u64::BITS };
+    let lanes = Lanes::new(streams, block(pps, job.batch, id_bits));
     let flights = Arc::new(Flights::new(lanes, wanted, id_bits));
     let place = (asks.common.worker, asks.of);
-    let (requests, timeout) = (Arc::clone(&dialogue.requests), asking.timeout);
-    let asker = Asker::new(requests, &flights, expects_reply, place, job.batch);
-    let most = reply_of(dialogue).largest();
-    let hearer = Hearer::new(dialogue.clone(), flights, timeout, job.batch as u64, most, streams);
+    let first_ids = setup.first_ids.of_worker(place.0, place.1, asks.common.flows.start);
+    let requests = Arc::clone(&dialogue.requests);
+    let asker = Asker::new(requests, &flights, expects_reply, place, first_ids, job.batch);
+    let batch = job.batch as u64;
+    let hearer = Hearer::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);
     let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
-    Pair { job, asker, hearer, ready, window, held_until, meter, at_close: None }
+    let (at_close, out_of_ids_since) = (None, None);
+    Pair { job, asker, hearer, ready, window, held_until, out_of_ids_since, meter, at_close }
 }
 
 /// What our sockets have dropped so far, modulo 2³².

@@ -1,0 +1,103 @@
+//! How requests go to source ports.
+//!
+//! Requests are numbered from 0 on. Blocks of them go to the ports in turn, and a request has a
+//! place among those of its own port, counted from 0. As many bits of that place as the protocol
+//! has room for are what its id tells.
+
+/// How requests go to source ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lanes {
+    streams: u64,
+    block: u64,
+}
+
+impl Lanes {
+    /// Blocks of `block` requests, in turn to each of `streams` ports.
+    #[must_use]
+    pub fn new(streams: usize, block: usize) -> Self {
+        Self { streams: streams.max(1) as u64, block: block.max(1) as u64 }
+    }
+
+    /// The port of a request.
+    #[inline]
+    #[must_use]
+    pub const fn stream(&self, number: u64) -> usize {
+        if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
+    }
+
+    /// The how-manieth of its port a request is, from 0.
+    #[inline]
+    #[must_use]
+    pub const fn place(&self, number: u64) -> u64 {
+        if self.streams == 1 {
+            return number;
+        }
+        number / (self.block * self.streams) * self.block + number % self.block
+    }
+
+    /// The request that is the `place`-th of its port.
+    #[inline]
+    #[must_use]
+    pub const fn number(&self, stream: usize, place: u64) -> u64 {
+        if self.streams == 1 {
+            return place;
+        }
+        place / self.block * self.block * self.streams
+            + stream as u64 * self.block
+            + place % self.block
+    }
+
+    /// How many requests from this one on go to the same port.
+    #[inline]
+    #[must_use]
+    pub const fn in_row(&self, number: u64) -> u64 {
+        if self.streams == 1 { u64::MAX } else { self.block - number % self.block }
+    }
+
+    /// How many of the first `count` requests go to this port.
+    #[inline]
+    #[must_use]
+    pub fn places(&self, stream: usize, count: u64) -> u64 {
+        if self.streams == 1 {
+            return count;
+        }
+        let round = self.block * self.streams;
+        let rest = (count % round).saturating_sub(stream as u64 * self.block);
+        count / round * self.block + rest.min(self.block)
+    }
+
+    /// How many requests in a row have ids of so many bits, none of them twice at one port.
+    #[must_use]
+    pub fn distinct(&self, id_bits: u32) -> u64 {
+        let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
+        if self.streams == 1 {
+            ids
+        } else {
+            // A row may begin in the middle of a block; as many as there are ids may all be of one
+            // port.
+            ids.saturating_sub(self.block).saturating_mul(self.streams).max(ids)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_a_bijection() {
+        for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
+            let lanes = Lanes::new(streams, block);
+            let mut next = vec![0; streams];
+            for number in 0..1_000 {
+                let (stream, place) = (lanes.stream(number), lanes.place(number));
+                assert_eq!(place, next[stream], "{lanes:?} {number}");
+                assert_eq!(lanes.places(stream, number), place);
+                assert_eq!(lanes.number(stream, place), number);
+                let row = lanes.in_row(number).min(10_000);
+                assert!((0..row).all(|more| lanes.stream(number + more) == stream));
+                next[stream] += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! How many source ports requests need, so that no id is used again while an answer to the request
+//! that had it may still come.
+
+use super::scenario::{Asking, Limit, Scenario};
+use super::share::Load;
+use crate::unit::Nanos;
+
+/// Requests that leave at once, at most, where nobody says otherwise: what a server's receive
+/// buffer of the default length (net.core.rmem_default) holds of small datagrams is some hundred
+/// (measured: 277 of 64 bytes), and a burst must not fill it alone.
+pub const REQUEST_BATCH: usize = 64;
+
+/// Requests of a port that follow each other leave within this, so that each port is heard of
+/// often; arbitrary.
+const BLOCK: Nanos = Nanos::from_micros(50);
+
+/// Requests of all workers without a rate that can wait at once: at 1.25 s each, 1.6 million a
+/// second, more than one core sends (1.4 million, measured). 48 MiB of slots.
+const FLAT_OUT: u64 = 1 << 21;
+
+/// The same of a worker in a closed loop, where those that wait are few, and one that is lost must
+/// not stop the others: 210,000 a second, about what a closed loop reaches (measured).
+const CLOSED: u64 = 1 << 18;
+
+/// The most ports that are taken unasked. Arbitrary: as many ids of one byte as there are ids.
+pub(super) const MOST_PORTS: u64 = 256;
+
+/// Ports for requests with a message id whose rate nobody knows: 4 million message ids. Arbitrary.
+const MESSAGE_ID_PORTS: u64 = 64;
+
+/// How long a server of CoAP may take a message id that comes again for a repetition:
+/// EXCHANGE_LIFETIME, RFC 7252 section 4.8.2.
+pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
+
+impl Asking {
+    /// How long the id of a request that nobody answered is not used again: a quarter more than a
+    /// reply is waited for. Arbitrary: what comes even later may be taken for another's.
+    #[must_use]
+    pub const fn id_lifetime(&self) -> Nanos {
+        Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
+    }
+
+    /// How many requests of one worker of `of` there have to be ids for at once. `pps`: its highest
+    /// rate; `None`: as fast as it can. `window`: the most that may wait, in a closed loop.
+    #[must_use]
+    pub fn at_once(&self, pps: Option<f64>, window: Option<u64>, of: u64, batch: usize) -> u64 {
+        let waiting = match (pps, window) {
+            (Some(pps), _) => (pps * self.id_lifetime().as_secs_f64()) as u64,
+            (None, Some(window)) => window.saturating_mul(4).max(CLOSED),
+            (None, None) => FLAT_OUT / of.max(1),
+        };
+        // What is about to leave, and what is about to be given up.
+        waiting.saturating_add(if pps.is_some() { 2 * batch as u64 } else { 0 })
+    }
+}
+
+/// How many requests in a row go to one port: a power of two. Of a schedule, what is due within
+/// 50 µs; flat out, what one call takes.
+#[must_use]
+pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
+    let due = pps.map_or(batch, |pps| (pps * BLOCK.as_secs_f64()) as usize);
+    // A few ids of a block are lost at either end of a row, so it has to be short beside them all.
+    let ids = 1_usize.checked_shl(id_bits).unwrap_or(usize::MAX);
+    ((due.min(ids / 4) + 1).next_power_of_two() / 2).max(1)
+}
+
+/// The source ports of a cell of this load: as asked, or as many as the ids need.
+pub(super) fn streams(scenario: &Scenario, load: Load) -> u16 {
+    let Some(asking) = scenario.asking.as_ref().filter(|asking| asking.spread) else {
+        return scenario.streams;
+    };
+    let of = u64::from(scenario.threads.max(1));
+    let batch = scenario.batch.map_or(REQUEST_BATCH, usize::from);
+    let pps = load.peak_pps().map(|pps| pps / of as f64);
+    let window = asking.outstanding.map(|all| u64::from(all).div_ceil(of));
+    let ids = 1_u64.checked_shl(asking.id_bits).unwrap_or(u64::MAX);
+    // A table has a power of two.
+    let wanted = asking.at_once(pps, window, of, batch).checked_next_power_of_two();
+    let wanted = wanted.unwrap_or(u64::MAX);
+    let by_ids = if wanted <= ids {
+        1
+    } else {
+        let a_port = ids - block(pps, batch, asking.id_bits) as u64;
+        wanted.div_ceil(a_port.max(1)).min(window.unwrap_or(u64::MAX))
+    };
+    let by_message_ids =
+        asking.message_id_bits.map_or(1, |bits| message_id_ports(scenario, pps, of, bits));
+    let most = (MOST_PORTS / of).max(1);
+    (by_ids.max(by_message_ids).clamp(1, most) * of) as u16
+}
+
+/// The ports of a worker by which no message id of so many bits comes again within its lifetime.
+fn message_id_ports(scenario: &Scenario, pps: Option<f64>, of: u64, bits: u32) -> u64 {
+    let sent_in = |time: Nanos| {
+        let time = (time + scenario.warmup).min(EXCHANGE_LIFETIME);
+        pps.map(|pps| (pps * time.as_secs_f64()).ceil() as u64)
+    };
+    let sent = match scenario.limit {
+        Limit::Time(time) => sent_in(time),
+        Limit::Count(count) => {
+            sent_in(Nanos::ZERO).map(|warmup| warmup.saturating_add(count.div_ceil(of)))
+        }
+    };
+    let ids = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
+    // One block more than its share may go to a port.
+    sent.map_or(MESSAGE_ID_PORTS, |sent| sent.saturating_add(REQUEST_BATCH as u64).div_ceil(ids))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::PacketRate;
+
+    fn scenario(id_bits: u32) -> Scenario {
+        let asking = Asking {
+            timeout: Nanos::from_millis(1_000),
+            id_bits,
+            spread: true,
+            ..Asking::default()
+        };
+        Scenario { asking: Some(asking), ..Scenario::default() }
+    }
+
+    fn even(pps: f64) -> Load {
+        Load::Even(PacketRate::from_pps(pps).unwrap())
+    }
+
+    #[test]
+    fn ports_are_as_many_as_ids_need() {
+        let of_dns = scenario(16);
+        assert_eq!(streams(&of_dns, even(1_000.0)), 1);
+        assert_eq!(streams(&of_dns, even(50_000.0)), 1);
+        // 125,128 requests, in a table of 131,072, of which a port has 65,536 less a block of 4.
+        assert_eq!(streams(&of_dns, even(100_000.0)), 3);
+        assert_eq!(streams(&of_dns, Load::FlatOut), 33);
+        assert_eq!(streams(&scenario(64), Load::FlatOut), 1);
+        assert_eq!(streams(&scenario(4), even(200.0)), 35);
+        assert_eq!(streams(&scenario(8), Load::FlatOut), 256, "the most there are");
+        let asked = Scenario { streams: 5, ..scenario(16) };
+        let asking = asked.asking.clone().map(|asking| Asking { spread: false, ..asking });
+        assert_eq!(streams(&Scenario { asking, ..asked }, Load::FlatOut), 5, "as asked");
+    }
+
+    #[test]
+    fn workers_share_the_ports() {
+        let two = Scenario { threads: 2, ..scenario(16) };
+        assert_eq!(streams(&two, Load::FlatOut), 34, "17 each, for 2^20 requests");
+        assert_eq!(streams(&two, even(1_000.0)), 2);
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_more_ports_than_requests() {
+        let closed = |outstanding| {
+            let mut scenario = scenario(16);
+            scenario.asking.as_mut().unwrap().outstanding = Some(outstanding);
+            streams(&scenario, Load::FlatOut)
+        };
+        assert_eq!([1, 2, 100, 200_000].map(closed), [1, 2, 5, 17]);
+    }
+
+    #[test]
+    fn message_ids_need_ports_of_their_own() {
+        let mut coap = scenario(64);
+        coap.asking.as_mut().unwrap().message_id_bits = Some(16);
+        coap.limit = Limit::Time(Nanos::from_millis(10_000));
+        assert_eq!(streams(&coap, even(1_000.0)), 1);
+        // 10.1 s of 10,000 requests each.
+        assert_eq!(streams(&coap, even(10_000.0)), 2);
+        assert_eq!(streams(&coap, Load::FlatOut), 64);
+        coap.limit = Limit::Count(200_000);
+        assert_eq!(streams(&coap, even(10_000.0)), 4);
+        // After their lifetime they may come again.
+        coap.limit = Limit::Time(Nanos::from_millis(3_600_000));
+        assert_eq!(streams(&coap, even(1_000.0)), 4);
+    }
+
+    #[test]
+    fn a_row_is_short_beside_all_ids() {
+        assert_eq!(block(None, 64, 16), 64);
+        assert_eq!(block(None, 64, 4), 4);
+        assert_eq!(block(None, 64, 1), 1);
+        assert_eq!(block(Some(1_000.0), 64, 16), 1);
+        assert_eq!(block(Some(100_000.0), 64, 16), 4);
+    }
+}

@@ -1,0 +1,181 @@
+//! Ids and numbers that no two requests of a run share, whichever its phases, cells and trials, and
+//! that differ from run to run.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::plan::TxShare;
+
+/// How far apart the first ids of two ports are, where ids have 64 bits: as a power of two, more
+/// requests than a port sends in the longest cell (24 h at 10 million a second).
+const PORT_BITS: u32 = 40;
+
+/// How often another port is looked for before one is taken that the run has had: the system draws
+/// among 28,232 (net.ipv4.ip_local_port_range), so that a second draw is rarely needed. Arbitrary.
+pub(super) const PORT_TRIES: usize = 4;
+
+/// Where the ids and numbers of a run are.
+#[derive(Debug)]
+pub struct RunIds {
+    seed: u64,
+    taken: Mutex<Taken>,
+}
+
+/// What is taken of them.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Unique numbers.
+    numbers: u64,
+    /// Requests that any one port has sent, summed over all cells.
+    places: u64,
+    /// Ports, over all cells.
+    streams: u64,
+    /// Their numbers.
+    ports: HashSet<u16>,
+}
+
+/// Where the ids and unique numbers of a cell begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FirstIds {
+    /// The first unique number.
+    number: u64,
+    /// The first id of the first port.
+    id: u64,
+    /// Number of the first port of this worker.
+    stream: u64,
+    /// Number of this worker, and how many there are.
+    worker: u64,
+    of: u64,
+}
+
+impl RunIds {
+    /// Of a run that draws everything from this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, taken: Mutex::default() }
+    }
+
+    /// The seed.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Begins a cell with so many ports, which no other cell has.
+    pub(super) fn begin(&self, streams: u64) -> FirstIds {
+        let mut taken = self.taken();
+        let stream = taken.streams;
+        taken.streams += streams;
+        // Neither 0, which NTP does not have (RFC 5905 section 8), nor so high that it wraps.
+        let first = self.seed.wrapping_mul(SPREAD) >> 2 | 1 << (u64::BITS - 2);
+        FirstIds { number: taken.numbers, id: first + taken.places, stream, worker: 0, of: 1 }
+    }
+
+    /// Ends a cell in which each of these flows, of these workers, sent so many requests; returns
+    /// the unique number behind its last one.
+    pub(super) fn end(&self, sent_by_flow: &[u64], workers: &[TxShare]) -> u64 {
+        let by_worker = workers.iter().map(|share| {
+            let flows = share.common.flows.clone().map(usize::from);
+            flows.filter_map(|flow| sent_by_flow.get(flow)).sum::<u64>()
+        });
+        let mut taken = self.taken();
+        // Workers take numbers in turn, each for itself.
+        taken.numbers += by_worker.max().unwrap_or(0) * workers.len() as u64;
+        taken.places += sent_by_flow.iter().max().copied().unwrap_or(0);
+        taken.numbers
+    }
+
+    /// Whether the run has not had this local port before; from now on it has.
+    pub(super) fn is_new_port(&self, port: u16) -> bool {
+        self.taken().ports.insert(port)
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An odd factor that moves each bit of a seed to the highest ones: 2⁶⁴ by the golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl FirstIds {
+    /// Of this worker among so many, whose first port has this number.
+    pub(super) const fn of_worker(self, worker: usize, of: usize, first_flow: u16) -> Self {
+        let stream = self.stream + first_flow as u64;
+        Self { stream, worker: worker as u64, of: of as u64, ..self }
+    }
+
+    /// The unique number of the worker's request with this number.
+    #[inline]
+    pub(super) const fn unique(self, number: u64) -> u64 {
+        self.number + number * self.of + self.worker
+    }
+
+    /// The first id of the worker's port with this index, all its bits.
+    #[inline]
+    pub(super) const fn first_of(self, stream: usize) -> u64 {
+        self.id.wrapping_add((self.stream + stream as u64) << PORT_BITS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{CellRate, Machine, Plan, Route, Scenario};
+
+    fn shares(threads: u16, streams: u16) -> Vec<TxShare> {
+        let scenario = Scenario { threads, streams, route: Route::Ask, ..Scenario::default() };
+        let plan = Plan::new(scenario, &Machine::default()).unwrap();
+        let cell = plan.cells.iter().find(|cell| cell.rate == CellRate::Max).unwrap();
+        plan.tx_shares(cell, crate::plan::Load::FlatOut)
+    }
+
+    #[test]
+    fn no_number_and_no_id_comes_again_in_a_run() {
+        let ids = RunIds::new(5);
+        let workers = shares(2, 4);
+        let (mut numbers, mut seen) = (HashSet::new(), HashSet::new());
+        // Three cells, in which the ports send unevenly.
+        for sent in [[3, 0, 1, 5], [2, 2, 2, 2], [0, 7, 0, 0]] {
+            let first = ids.begin(4);
+            for (worker, share) in workers.iter().enumerate() {
+                let first = first.of_worker(worker, 2, share.common.flows.start);
+                let flows = share.common.flows.clone().map(usize::from);
+                let count: u64 = flows.clone().map(|flow| sent[flow]).sum();
+                assert!((0..count).all(|number| numbers.insert(first.unique(number))));
+                for (stream, flow) in flows.enumerate() {
+                    let mut places = 0..sent[flow];
+                    assert!(places.all(|place| seen.insert(first.first_of(stream) + place)));
+                }
+            }
+            let end = ids.end(&sent, &workers);
+            assert!(numbers.iter().all(|number| *number < end));
+        }
+        assert!(!seen.contains(&0));
+    }
+
+    #[test]
+    fn runs_differ_by_their_seed() {
+        let first = |seed| RunIds::new(seed).begin(1).first_of(0);
+        let firsts: HashSet<_> = (0..1_000).map(|seed| first(seed) & 0xFFFF).collect();
+        assert!(firsts.len() > 900, "{}", firsts.len());
+        assert_eq!(first(7), first(7));
+        assert!((0..1_000).all(|seed| first(seed) >> 62 == 1));
+    }
+
+    #[test]
+    fn ids_of_few_bits_count_on_from_cell_to_cell() {
+        let ids = RunIds::new(1);
+        let workers = shares(1, 1);
+        let first = ids.begin(1).first_of(0);
+        ids.end(&[100], &workers);
+        // At the same port, should it have it again, another cell continues.
+        assert_eq!(ids.begin(1).first_of(0) & 0xFFFF, (first + 100) & 0xFFFF);
+    }
+
+    #[test]
+    fn a_port_is_new_once() {
+        let ids = RunIds::new(1);
+        assert_eq!([7, 8, 7].map(|port| ids.is_new_port(port)), [true, true, false]);
+    }
+}

@@ -16,7 +16,7 @@ use super::document::{
 use super::legs::legs;
 use crate::measure::{self, CutShort, Ends, Harvest};
 use crate::plan::{self, Direction, Kind, Limit, Load, Plan, Scenario, TxKind};
-use crate::unit::{Nanos, PayloadSize};
+use crate::unit::PayloadSize;
 use counts::{kernel, ledger_of, packets};
 pub use exchange::CodeName;
 use exchange::exchange;

@@ -259,6 +259,18 @@ fn count<'a>(messages: impl Iterator<Item = Message<'a>>) -> Pull {
     pull
 }
 
+impl Pull {
+    /// Adds what a receive call that failed did.
+    #[inline]
+    fn add_failure(&mut self, error: &io::Error) {
+        let failed = nothing(error);
+        self.errors += failed.errors;
+        self.unreachable += failed.unreachable;
+        self.errno = failed.errno.or(self.errno);
+        self.drained |= failed.drained;
+    }
+}
+
 /// What a receive call that failed did.
 #[inline]
 fn nothing(error: &io::Error) -> Pull {

@@ -1,11 +1,10 @@
 //! One system call a datagram: `send` or `send_to`, and `recv_from`.
 
-use std::io;
 
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Datagram, Pull, Push, Rx, Tx, len_at, lens, nothing, place};
+use super::{Datagram, Pull, Push, Rx, Tx, len_at, lens, place};
 use crate::sys::{SendError, refusal_of};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -158,14 +157,8 @@ impl<S: Datagram> Rx for PlainRx<S> {
                     *len = received;
                     pull.datagrams += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    pull.drained = true;
-                    break;
-                }
                 Err(error) => {
-                    let failed = nothing(&error);
-                    (pull.errors, pull.unreachable) = (failed.errors, failed.unreachable);
-                    pull.errno = failed.errno;
+                    pull.add_failure(&error);
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::plain::{RX_BATCH, SLACK};
-use super::{Datagram, Pull, Rx, nothing, waited};
+use super::{Datagram, Pull, Rx, waited};
 use crate::sys::{self, RecvBatch, Wants};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -44,9 +44,7 @@ impl<S: Datagram> Rx for StampedRx<S> {
         for _ in 0..self.limit {
             pull.syscalls += 1;
             if let Err(error) = self.calls.recv_one(&self.socket) {
-                let failed = nothing(&error);
-                (pull.errors, pull.unreachable) = (failed.errors, failed.unreachable);
-                pull.drained = failed.drained;
+                pull.add_failure(&error);
                 break;
             }
             pull.datagrams += 1;

@@ -17,7 +17,7 @@ use super::super::plain::SLACK;
 use super::super::{Datagram, Pull, Rx, waited};
 use super::buffers::{Buffers, GROUP};
 use super::ring;
-use crate::sys::{self, Request, SendError};
+use crate::sys::{self, Request};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams a pull where nobody asks for another number: as many as `batch` has. One call brings
@@ -205,11 +205,7 @@ impl Inbox {
             }
             (code, _) if code == -libc::ENOBUFS => pull.no_buffers += 1,
             (code, _) if code == -libc::EINTR => {}
-            (code, _) => {
-                let error = io::Error::from_raw_os_error(-code);
-                pull.errors += 1;
-                pull.unreachable += u64::from(sys::refusal_of(&error) == SendError::Unreachable);
-            }
+            (code, _) => pull.add_failure(&io::Error::from_raw_os_error(-code)),
         }
     }
 

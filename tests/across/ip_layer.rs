@@ -129,6 +129,35 @@ fn what_the_receivers_ip_layer_discards_is_counted_exactly() {
     assert_eq!(cell["ledger"]["shared"], json!([]), "{id}");
 }
 
+#[test]
+fn what_is_refused_without_a_route_is_not_lost() {
+    let _alone = alone();
+    let Some(nets) = Nets::make(&[]) else { return };
+    let words = format!(
+        "bench -B 10.78.0.2 --to 10.78.0.1 --to-netns {} -e plain -l 64 -t 1500ms -r 1k -J -q \
+         --warmup 0",
+        nets.name(Side::A)
+    );
+    let mut command = nets.place(Side::B).command(env!("CARGO_BIN_EXE_udperf"));
+    command.args(words.split_whitespace());
+    let mut client = Proc::start(command);
+    let arrived = || {
+        let path = "cat /sys/class/net/x0/statistics/rx_packets";
+        nets.run(Side::A, path).trim().parse::<u64>().unwrap()
+    };
+    while arrived() < 100 {
+        assert!(client.is_alive(), "{:?}", client.finish(PATIENCE));
+    }
+    nets.run(Side::B, "ip route del 10.78.0.0/24 dev x0");
+    let report = client.finish(2 * PATIENCE).document();
+    let cell = only(&report);
+    settle(cell, &words);
+    let id = format!("{} {}", cell["ledger"], cell["kernel"]);
+    assert!(number(cell, "ledger.refused.unreachable") > 0, "{id}");
+    assert!(number(cell, "kernel.ip_out_no_routes") > 0, "{id}");
+    assert_eq!((at(cell, "tx_ip"), number(cell, "ledger.lost")), (0, 0), "{id}");
+}
+
 /// Runs a load on side A against a server there that never answers; `reads`: whether it takes what
 /// comes. At the first request, others lose so many datagrams at a socket of their own.
 fn load_without_answers(nets: &Nets, reads: bool, others: usize) -> Value {

@@ -19,7 +19,9 @@ use super::rtnetlink::{dump, get};
 #[must_use]
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
     let scope = if let SocketAddr::V6(v6) = target { v6.scope_id() } else { 0 };
-    let oif = device.and_then(|device| device_index(device).ok()).or((scope != 0).then_some(scope));
+    let oif = device
+        .and_then(|device| device_index(device).ok())
+        .or_else(|| (scope != 0).then_some(scope));
     let (hop, oif) = next_hop(target.ip(), oif)?;
     let mut unresolved = false;
     dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), |told| {

@@ -260,6 +260,15 @@ fn latency(
     let [p50, p90, p99, p99_9, p99_99] = [0.5, 0.9, 0.99, 0.999, 0.9999].map(at);
     let min = bounded(from.min_ns(), bound_ns);
     let p99_with_loss = bounded(from.quantile_with_lost_ns(0.99, lost), bound_ns);
+    let limits = UpperLimits {
+        min_ns: min.1,
+        p50_ns: p50.1,
+        p90_ns: p90.1,
+        p99_ns: p99.1,
+        p99_9_ns: p99_9.1,
+        p99_99_ns: p99_99.1,
+        p99_with_loss_ns: p99_with_loss.1,
+    };
     let batch_max = harvest.rx.batch_max;
     // Flat out, a batch shares the clock read of its departure too.
     let batched = batch_max > 1 || harvest.timing.is_none();
@@ -281,15 +290,7 @@ fn latency(
         max_ns: from.max_ns()?,
         clamped: from.clamped(),
         p99_with_loss_ns: p99_with_loss.0,
-        upper_limits: (bound_ns > 0).then(|| UpperLimits {
-            min_ns: min.1,
-            p50_ns: p50.1,
-            p90_ns: p90.1,
-            p99_ns: p99.1,
-            p99_9_ns: p99_9.1,
-            p99_99_ns: p99_99.1,
-            p99_with_loss_ns: p99_with_loss.1,
-        }),
+        upper_limits: (bound_ns > 0).then_some(limits),
         outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
         histogram: encode(from),
     })

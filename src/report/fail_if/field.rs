@@ -56,7 +56,7 @@ impl Field {
             return (known.map(|ns| ns as f64), at_most.map(|ns| ns as f64));
         }
         // Older documents have no limits: what is withheld is below the bound.
-        let assumed = (bound_ns > 0 && WITHHELD.contains(&name)).then(|| bound_ns as f64 * 2.0);
+        let assumed = (bound_ns > 0 && WITHHELD.contains(&name)).then_some(bound_ns as f64 * 2.0);
         let at_most = match &within["upper_limits"] {
             Value::Object(limits) => limits.get(name).and_then(Value::as_f64),
             _ => assumed,

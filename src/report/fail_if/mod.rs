@@ -236,9 +236,15 @@ impl Condition {
         }
     }
 
-    /// Its figure in this cell, as people read it; `None` where nothing is known of it.
+    /// Its figure in this cell, as people read it; `None` where it is not known well enough to be
+    /// compared.
     #[must_use]
     pub fn shown_in(&self, cell: &Cell) -> Option<String> {
+        self.holds_in(cell).and_then(|_| self.known(cell))
+    }
+
+    /// What is known of its figure.
+    fn known(&self, cell: &Cell) -> Option<String> {
         match self.figure.read(cell) {
             Reading::Known(actual) => Some(self.figure.kind().show(actual)),
             Reading::AtMost(limit) => Some(format!("at most {}", self.figure.kind().show(limit))),
@@ -256,9 +262,9 @@ impl Condition {
 
     /// The figure, or why it does not decide.
     fn actual(&self, cell: &Cell) -> String {
-        match (self.holds_in(cell), self.shown_in(cell)) {
+        match (self.holds_in(cell), self.known(cell)) {
             (Some(_), Some(shown)) => shown,
-            (_, Some(shown)) => format!("unknown: {shown}, as two clocks tell no more"),
+            (None, Some(shown)) => format!("unknown: {shown}, as two clocks tell no more"),
             (_, None) => "unknown: it could not be measured".to_owned(),
         }
     }

@@ -166,6 +166,8 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
     assert_eq!(failures("p50>15us", &report), expected);
     let expected = ["plain/64/50%: failed: p50 is at most 20.535 µs, limit 1 ms"];
     assert_eq!(failures("p50<1ms", &report), expected);
+    let shown = |text: &str| condition(text).shown_in(&report.cells[1]);
+    assert_eq!((shown("p50>15us"), shown("p50>1ms")), (None, Some("at most 20.535 µs".to_owned())));
     let said = |text: &str| condition(text).said_of(&report.cells[1]);
     assert_eq!(said("p50>1ms"), "passed: p50 is at most 20.535 µs, limit 1 ms");
     assert_eq!(said("p99>1ms"), "passed: p99 is 74.943 µs, limit 1 ms");

@@ -263,7 +263,7 @@ pub(super) enum Figure {
 impl Figure {
     /// `None` where neither the figure nor a limit is known.
     pub(super) fn of((ns, limit_ns): Bounded) -> Option<Self> {
-        ns.map(Self::Known).or(limit_ns.map(Self::Below))
+        ns.map(Self::Known).or_else(|| limit_ns.map(Self::Below))
     }
 
     /// Between which ends it was measured: what is withheld may be nothing.

@@ -37,8 +37,8 @@ pub struct Control {
     window_end_ns: AtomicU64,
     /// Latest end among the senders that have ended.
     latest_end_ns: AtomicU64,
-    /// When the latest of them was through, which is later where it was preempted.
-    through_ns: AtomicU64,
+    /// When the latest of them finished, which is later where it was preempted.
+    finished_ns: AtomicU64,
     /// Senders still sending.
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
@@ -78,7 +78,7 @@ impl Control {
             aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
-            through_ns: AtomicU64::new(0),
+            finished_ns: AtomicU64::new(0),
             running: AtomicUsize::new(senders),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
@@ -107,7 +107,7 @@ impl Control {
             aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
-            through_ns: AtomicU64::new(0),
+            finished_ns: AtomicU64::new(0),
             running: AtomicUsize::new(1),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
@@ -122,10 +122,10 @@ impl Control {
     }
 
     /// The senders on the other host have ended: their window ended at `end`, the latest of them
-    /// was through at `through`, and so many went to each receiver; without a count where nobody
+    /// finished at `finished`, and so many went to each receiver; without a count where nobody
     /// knows which receiver they reached.
-    pub fn senders_done(&self, end: Nanos, through: Nanos, sent: &[u64]) {
-        self.sender_through(through);
+    pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
+        self.sender_finished(finished);
         for (place, &sent) in self.sent.iter().zip(sent) {
             place.store(sent, Ordering::Relaxed);
         }
@@ -230,21 +230,21 @@ impl Control {
         }
     }
 
-    /// A sender was through at this moment.
-    pub fn sender_through(&self, through: Nanos) {
-        self.through_ns.fetch_max(through.0, Ordering::AcqRel);
+    /// A sender finished at this moment.
+    pub fn sender_finished(&self, finished: Nanos) {
+        self.finished_ns.fetch_max(finished.0, Ordering::AcqRel);
     }
 
-    /// When the latest sender was through.
+    /// When the latest sender finished.
     #[must_use]
-    pub fn senders_through(&self) -> Nanos {
-        Nanos(self.through_ns.load(Ordering::Acquire))
+    pub fn senders_finished(&self) -> Nanos {
+        Nanos(self.finished_ns.load(Ordering::Acquire))
     }
 
     /// When nothing more was sent: the end of the window, or later, where a sender was preempted.
     #[must_use]
     pub fn senders_ended(&self) -> Nanos {
-        self.window_end().max(self.senders_through())
+        self.window_end().max(self.senders_finished())
     }
 
     /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.

@@ -224,7 +224,7 @@ impl SendJob {
         }
         let refused = push.refused as u64;
         if let Some(untold) = self.untold.take() {
-            self.tell(untold, push);
+            self.attribute_untold(untold, push);
         }
         if let Some(error) = push.error {
             self.note_refusal(error, refused, now, control);
@@ -272,7 +272,7 @@ impl SendJob {
     /// Counts refusals whose reason was not told: a reason that lasts is that of the first one in
     /// the next push.
     // cold: behind a refusal
-    fn tell(&mut self, untold: u64, push: &Push) {
+    fn attribute_untold(&mut self, untold: u64, push: &Push) {
         let error = push.error.filter(|_| push.sent == 0);
         self.tally.refused.count(error.map_or(Refusal::Other, kind_of), untold);
     }

@@ -158,8 +158,8 @@ pub(super) struct SenderDone<'a> {
 }
 
 impl SenderDone<'_> {
-    pub(super) fn publish(self, end: Nanos, through: Nanos) {
-        self.control.sender_through(through);
+    pub(super) fn publish(self, end: Nanos, finished: Nanos) {
+        self.control.sender_finished(finished);
         self.control.sender_done(self.worker, end, self.sent);
         std::mem::forget(self);
     }

@@ -125,7 +125,7 @@ mod tests {
         };
         let limit = Limit::Time(over);
         let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
-        let ended = Ended { end: NOW, through: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
+        let ended = Ended { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
         let others = [Ask::Host, Ask::Start(order), Ask::Finish(ended), Ask::Stop, Ask::Collect];
         loads.map(cell).map(Ask::Prepare).into_iter().chain(others).collect()
     }

@@ -193,8 +193,8 @@ pub(crate) struct PhaseSpec {
 pub(crate) struct Ended {
     /// When the senders' window ended, since the receivers' epoch.
     pub(crate) end: Nanos,
-    /// When the latest sender was through, since then.
-    pub(crate) through: Nanos,
+    /// When the latest sender finished, since then.
+    pub(crate) finished: Nanos,
     /// Datagrams sent to each receiver; fewer numbers than receivers where that is not known.
     pub(crate) sent_to: Vec<u64>,
     /// Datagrams sent.

@@ -151,7 +151,7 @@ impl Stage<'_> {
         }
         let ended = Ended {
             end: if senders > 0 { begun.tx.window_end() + begun.bias } else { Nanos::ZERO },
-            through: begun.tx.senders_through() + begun.bias,
+            finished: begun.tx.senders_finished() + begun.bias,
             sent_to: self.sent_to_receivers(&begun.running),
             sent: begun.running.sent,
             received: 0,
@@ -174,8 +174,10 @@ impl Stage<'_> {
                 _ => return Err(self.blast.damaged()),
             }
         };
-        let (end, through) = (there.end + begun.bias, there.through + begun.bias);
-        begun.rx.senders_done(end, through, &there.sent_to);
+        // Not later than now, whatever a peer says: silence is waited for from then on.
+        let now = Nanos(sys::monotonic_ns()) - (begun.epoch - begun.bias);
+        let finished = (there.finished + begun.bias).min(now);
+        begun.rx.senders_done(there.end + begun.bias, finished, &there.sent_to);
         self.crew.await_end(&mut begun.running, tick)?;
         Ok(there)
     }

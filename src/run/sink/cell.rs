@@ -139,7 +139,9 @@ impl Cell {
             return Ok(Told::Refused("there is no phase to finish".into()));
         };
         if self.spec.ways.forward {
-            under.rx.senders_done(ended.end, ended.through, &ended.sent_to);
+            // Not later than now, whatever a peer says: silence is waited for from then on.
+            let finished = ended.finished.min(Nanos(sys::monotonic_ns()) - under.began);
+            under.rx.senders_done(ended.end, finished, &ended.sent_to);
         }
         while under.running.workers > 0 {
             if !self.crew.look(&mut under.running, LOOK)? {
@@ -148,7 +150,7 @@ impl Cell {
         }
         let there = Ended {
             end: if self.crew.senders() > 0 { under.tx.window_end() } else { Nanos::ZERO },
-            through: under.tx.senders_through(),
+            finished: under.tx.senders_finished(),
             sent_to: (0..self.crew.senders()).map(|worker| under.tx.sent_to(worker)).collect(),
             sent: under.running.sent,
             received: under.running.received,

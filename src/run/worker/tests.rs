@@ -72,8 +72,8 @@ fn a_sender_that_is_late_to_end_moves_no_window() {
     let second = Nanos::from_millis(1_000);
     let control = Control::until(Arc::new(AtomicBool::new(false)), 2, second);
     assert_eq!((control.window_end(), control.ended()), (second, false));
-    for (worker, through) in [(0, 1_300), (1, 1_001)] {
-        control.sender_through(Nanos::from_millis(through));
+    for (worker, finished) in [(0, 1_300), (1, 1_001)] {
+        control.sender_finished(Nanos::from_millis(finished));
         control.sender_done(worker, second, 5);
     }
     assert_eq!((control.window_end(), control.ended()), (second, true));

@@ -163,7 +163,7 @@ impl Spec {
     /// Where an id is put into each request: as asked, or where the protocol of the replies has it.
     fn id_place(&self) -> Option<IdAt> {
         match self.rule {
-            MatchRule::Protocol(word) => self.id_at.or(word.protocol().id_at()),
+            MatchRule::Protocol(word) => self.id_at.or_else(|| word.protocol().id_at()),
             _ => self.id_at,
         }
     }

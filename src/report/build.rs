@@ -46,7 +46,13 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let CellFacts { plan, cell, load, direction, harvest, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = harvest.ledger();
-    let (latency, from_send) = latencies(harvest, &ledger, load);
+    // Replies that were taken for those to other requests have no latency that anybody knows.
+    let is_mixed_up = scenario.asking.as_ref().is_some_and(|asking| asking.in_order)
+        && harvest.exchange.is_some_and(|exchange| exchange.timeouts > 0);
+    let (latency, from_send) = match is_mixed_up {
+        true => (None, None),
+        false => latencies(harvest, &ledger, load),
+    };
     let paced = load != Load::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     let both = !harvest.one_ended;

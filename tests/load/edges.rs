@@ -29,7 +29,8 @@ fn ids_come_round_in_every_format() {
     // Past 10^3 and 2^9, past 2^8, and past the 16 of a single digit.
     for (text, rate) in [("{id:dec3}", "5k"), ("{id:u8}", "2k"), ("{id:hex1}", "200")] {
         for match_rule in ["echo", "preset"] {
-            let words = format!("--text {text} --match {match_rule} -n 1200 -r {rate} -P 1");
+            let words =
+                format!("--text {text} --match {match_rule} -n 1200 -r {rate} -P 1 --timeout 20s");
             let report = load(at, &words);
             let cell = only(&report);
             // No id is used again before its reply has come, or cannot come any more.

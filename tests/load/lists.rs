@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::number;
+use crate::common::{codes, number};
 use crate::deeds::{Counts, Deed, follows, list};
 use crate::rig::{alone, counts, engines, load, only};
 use crate::shim::{Orders, Shim};
@@ -191,6 +191,20 @@ fn whatever_comes_answers_the_oldest() {
             assert_eq!(counts(only(&report)), expected, "{words}");
         }
     }
+}
+
+#[test]
+fn a_latency_that_may_be_that_of_others_is_withheld() {
+    let _alone = alone();
+    let mut list = vec![Deed::Answer; 100];
+    list[10] = Silent;
+    let shim = Shim::start(Orders::new(Speech::Text, &list));
+    let report = load(shim.at, "--text hello --match any -n 100 -r 500 --timeout 200ms");
+    assert_eq!(shim.end().came, 100);
+    let cell = only(&report);
+    assert_eq!(counts(cell).matched + counts(cell).timeouts, 100);
+    assert!(counts(cell).timeouts > 0 && cell["latency"].is_null(), "{cell}");
+    assert!(codes(&report).contains(&"order_lost".to_owned()), "{:?}", codes(&report));
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn replies_keep_their_length() {
                 reply.extend(vec![0; more]);
                 vec![reply]
             });
-            let words = format!("--preset dns --name a.test -n 50 -r 500 -e {engine}");
+            let words =
+                format!("--preset dns --name a.test -n 50 -r 500 --timeout 10s -e {engine}");
             let report = load(server.at, &words);
             let lens: usize = server.end().iter().map(|(_, request)| request.len() + more).sum();
             let cell = only(&report);
@@ -52,7 +53,7 @@ fn resets_and_empty_acknowledgements_of_coap_are_named() {
             _ => vec![apart, empty(2)],
         }
     });
-    let report = load(server.at, "--preset coap -n 120 -r 500 --timeout 200ms -P 1");
+    let report = load(server.at, "--preset coap -n 120 -r 500 --timeout 2s -P 1");
     server.end();
     let expected = Counts {
         requests: 120,
@@ -87,7 +88,7 @@ fn replies_to_a_capture_are_matched_as_the_protocol_has_it() {
     let file = NamedTempFile::new().unwrap();
     let queries = [query(b"\x03www"), query(b"\x05other")];
     std::fs::write(file.path(), capture_of(&queries)).unwrap();
-    let words = format!("--pcap {} -n 100 -r 500 --timeout 200ms", file.path().display());
+    let words = format!("--pcap {} -n 100 -r 500 --timeout 2s", file.path().display());
     let report = load(server.at, &format!("{words} --match dns"));
     let cell = only(&report);
     let expected = Counts {

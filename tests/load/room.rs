@@ -102,10 +102,10 @@ fn without_ids_a_schedule_is_missed_and_no_id_is_used_again() {
 fn a_rate_brings_the_ports_that_its_ids_need() {
     let _alone = alone();
     let server = Recorder::start(|_, request| vec![request.to_vec()]);
-    let words = "--text {id:u8} --match id@0 -n 500 -r 2k --timeout 500ms";
+    let words = "--text {id:u8} --match id@0 -n 500 -r 400 --timeout 4s";
     let report = load(server.at, words);
     let ports = number(only(&report), "streams");
-    assert!(ports > 4, "1,250 requests wait at once at most, in 256 ids a port: {ports}");
+    assert!(ports > 4, "2,000 requests wait at once at most, in 256 ids a port: {ports}");
     assert_eq!(counts(only(&report)).matched, 500);
     assert_eq!(report["scenario"]["streams"], 1, "as it was asked");
     let report = load(server.at, &format!("{words} -P 3"));

@@ -55,9 +55,9 @@ pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
         warning(
             "order_lost",
             format!(
-                "replies carry no id here, and {} are missing: from the first one on, each reply \
-                 was taken for that to an older request, so latency is too long and timeouts may \
-                 be others'; put an {{id}} into the request, or --id-at, if the server returns it",
+                "replies carry no id here, and {} are missing: those behind were taken for \
+                 replies to older requests, so latency is withheld and timeouts may be others'; \
+                 put an {{id}} into the request, or --id-at, if the server returns it",
                 exchange.timeouts
             ),
         )

@@ -200,10 +200,10 @@ impl Pair {
             return Step::At(self.held_until);
         }
         let room = self.hearer.room(self.window);
-        if room == 0 || self.out_of_ids_since.is_some() {
-            if let Some(step) = self.without_room(now, room) {
-                return step;
-            }
+        if (room == 0 || self.out_of_ids_since.is_some())
+            && let Some(step) = self.without_room(now, room)
+        {
+            return step;
         }
         let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.job.batch);
         let step = step(tx, &mut self.job, &mut self.asker, control, now, most);

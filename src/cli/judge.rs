@@ -20,10 +20,7 @@ pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
 
 /// Whether a run ended early by what its report says of the target.
 pub(crate) const fn is_of_target(error: &RunError) -> bool {
-    matches!(
-        error,
-        RunError::NobodyThere { .. } | RunError::NothingDelivered { .. } | RunError::Stuck { .. }
-    )
+    matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }
 
 /// Whether the run tested what was asked, and whether a condition held.

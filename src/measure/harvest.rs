@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, Outage, RxHalf, RxTally, Server, Stalls,
-    TxHalf,
-    TxTally, Usage,
+    TxHalf, TxTally, Usage,
 };
 use crate::unit::Nanos;
 

@@ -75,12 +75,6 @@ pub enum RunError {
         /// The cell.
         id: String,
     },
-    /// A target that could not be reached, and never was.
-    #[error("{id}: target unreachable for 2 s; see outages in the report for why")]
-    NobodyThere {
-        /// The cell.
-        id: String,
-    },
     /// A share of what `max` delivered, which was nothing.
     #[error(
         "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \

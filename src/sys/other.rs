@@ -21,9 +21,7 @@ pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_sen
 pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
-use super::{
-    Instruction, Link, Message, Request, SendError, Unreachable, UnreachableErrno, Wants,
-};
+use super::{Instruction, Link, Message, Request, SendError, Unreachable, UnreachableErrno, Wants};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]

@@ -18,7 +18,6 @@ use crate::plan::{EnginePair, EngineWord};
 use crate::report::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::report::validity::{invalid_lines, judge_search};
 use crate::report::{self, text::Style};
-use crate::run::RunError;
 use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
@@ -169,7 +168,6 @@ impl<'a> Hunt<'a> {
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.quiet = quiet;
         let Taken { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
-        let error = error.or_else(|| unreachable(&report.cells));
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: what had not been searched by then is missing";
@@ -291,13 +289,6 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
         choice.engine
     );
     Some(Warning { code: ENGINE_AT_RATE.to_owned(), message })
-}
-
-/// A target that was never reached, for which no rate is worth a trial.
-fn unreachable(cells: &[Cell]) -> Option<RunError> {
-    let cell =
-        cells.iter().find(|cell| cell.cut_short_because.as_deref() == Some("unreachable"))?;
-    Some(RunError::NobodyThere { id: cell.id.clone() })
 }
 
 /// The engine of a cell, as a word.

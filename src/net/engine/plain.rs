@@ -1,6 +1,5 @@
 //! One system call a datagram: `send` or `send_to`, and `recv_from`.
 
-
 use mio::net::UdpSocket;
 
 use super::arena::Arena;

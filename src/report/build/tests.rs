@@ -107,20 +107,14 @@ fn what_is_below_the_bound_is_withheld() {
     assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
     // The true value may be as much above what was measured as the bound is wide.
     let limits = one.upper_limits.unwrap();
-    assert_eq!(
-        (limits.min_ns, limits.p50_ns, limits.p90_ns),
-        (Some(192), Some(290), Some(370))
-    );
+    assert_eq!((limits.min_ns, limits.p50_ns, limits.p90_ns), (Some(192), Some(290), Some(370)));
     assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
     let outside = one.outside_stalls.unwrap();
     let limits = outside.upper_limits.unwrap();
     assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
     // What falls among the lost has no limit.
     let one = latency(&whole, "send", &harvest, 2, None).unwrap();
-    assert_eq!(
-        (one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns),
-        (None, None)
-    );
+    assert_eq!((one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns), (None, None));
     // From the kernel's stamp to the read, both on the receiver's host.
     let one = latency(&whole, "kernel", &harvest, 0, None).unwrap();
     assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));

@@ -192,7 +192,9 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     }
     if cell.rx.is_none() {
         let throughout = unreachable as f64 >= sent as f64 * UNREACHABLE_SHARE;
-        return throughout.then(|| target_unreachable(cell));
+        // Hosts limit their ICMP errors; a run that gave up because of them was cut short.
+        let gave_up = told && cell.cut_short;
+        return (throughout || gave_up).then(|| target_unreachable(cell));
     }
     match &cell.exchange {
         Some(exchange) => {

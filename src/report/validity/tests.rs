@@ -71,6 +71,8 @@ fn where_nothing_is_known_of_arrival_only_errors_count() {
     cell.ledger.refused.unreachable = 10_000;
     cell.ledger.attempted = 60_000;
     assert_eq!(codes(&cell), [""; 0]);
+    cell.cut_short = true;
+    assert_eq!(codes(&cell), ["target_unreachable"], "it gave up");
 }
 
 #[test]

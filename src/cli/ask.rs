@@ -259,11 +259,10 @@ fn engines(
     let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
     // Of nothing, no super-packet can be made.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     let auto = if kind == "ping" {
         EnginePair::PLAIN
-    } else if cuttable && machine.lacks(gso).is_none() {
-        gso
+    } else if cuttable && machine.lacks(EnginePair::GSO_BATCH).is_none() {
+        EnginePair::GSO_BATCH
     } else if machine.lacks(EnginePair::BATCH).is_none() {
         EnginePair::BATCH
     } else {

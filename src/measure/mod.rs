@@ -27,7 +27,7 @@ pub use echo::EchoTally;
 pub use exchange::{Codes, Exchange};
 pub use flights::{Flight, Flights, Landing, Lanes};
 pub use half::{RxHalf, TxHalf};
-pub use harvest::{CutShort, Ends, Harvest, OneWay, Sockets, SuperPackets, Timing};
+pub use harvest::{CutShort, Ends, Harvest, OneWay, PacketCounts, Sockets, SuperPackets, Timing};
 pub use host::{Capability, CgroupLimits, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};

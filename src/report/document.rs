@@ -21,7 +21,7 @@ pub use exchange::Exchange;
 pub use host::{Capability, CgroupLimits, Device, Host, Irq};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
-pub use packets::{Choice, Failed, Packets, Tried};
+pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, Verdict, Verified,

@@ -20,14 +20,15 @@ pub struct CellArgs {
     pub sizes: Vec<Vec<PayloadSize>>,
 
     /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all [default:
-    /// auto; bench: plain,batch,offload]
+    /// auto; bench: plain,batch,gso/batch]
     ///
     /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
     /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
     /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
-    /// gso/batch. auto: what wins here, by a short trial of each. all: every way of sending with
-    /// every way of receiving. Of the default of bench, what this host
-    /// does not have is left out.
+    /// gso/batch. auto: what delivers most here, by a short trial of each; not a pair whose
+    /// super-packets nobody cuts on this path (offload on one host), unless it is named. all: every
+    /// way of sending with every way of receiving. Of the default of bench, what this host does not
+    /// have is left out.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     pub engines: Vec<EngineWord>,
 

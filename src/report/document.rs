@@ -26,7 +26,7 @@ pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, Verdict, Verified,
 };
-pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource};
+pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource};
 pub use usage::{ContextSwitches, PerDatagram};
 
 /// Name and version of the document's form.

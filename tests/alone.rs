@@ -200,7 +200,7 @@ fn a_limit_of_open_files_is_named() {
 fn a_port_that_nobody_has_is_told() {
     for ip in ["127.0.0.1", "::1"] {
         if UdpSocket::bind((ip, 0)).is_err() {
-            eprintln!("SKIPPED: no address {ip}");
+            common::skip::unavailable(format_args!("no address {ip}"));
             continue;
         }
         let target = SocketAddr::new(ip.parse::<IpAddr>().unwrap(), free_ports(1).0);

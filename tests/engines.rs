@@ -18,7 +18,7 @@ fn has(report: &Value, capability: &str) -> bool {
     let found = all.iter().find(|one| one["name"] == capability).unwrap();
     let available = found["available"] == true;
     if !available {
-        eprintln!("SKIPPED: {capability}: {}", found["detail"]);
+        common::skip::unavailable(format_args!("{capability}: {}", found["detail"]));
     }
     available
 }

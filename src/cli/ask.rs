@@ -9,7 +9,7 @@ use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Times
 use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::output::complain;
-use super::target::{Family, is_near, local_to, reach, resolve_at, stranger};
+use super::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use super::{lower, requests};
 use crate::payload::Requests;
 use crate::plan::{
@@ -82,17 +82,20 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         return Err(CliError::Target { target: how.target.to_owned(), why });
     }
     let asked = dialogues(how)?;
-    let target = resolve_at(how.target, asked.port.unwrap_or(PORT), family)?;
+    let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
-    let scenario = scenario(how, target, &asked, &machine)?;
+    let (target, scenario) = in_turn(&targets, how.cells.output.quiet, |target| {
+        let scenario = scenario(how, target, &asked, &machine)?;
+        refuse(how, &scenario, target)?;
+        reach(&scenario, target, targets.last() != Some(&target))?;
+        Ok((target, scenario))
+    })?;
     facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-    refuse(how, &scenario, target)?;
-    reach(&scenario, target)?;
     let notes = asked.by_size.iter().flat_map(|(_, one)| one.requests.notes());
     for note in notes.filter(|_| !how.cells.output.quiet) {
         complain(note);
@@ -104,8 +107,20 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let bed = Exchanger::new(target, asked.by_size, is_here);
     let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
     let code_name: Option<report::CodeName<'_>> = Some(&name);
-    let job =
-        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    let towards = Some(target);
+    let job = Job {
+        kind,
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards,
+    };
     cells::measure(job, |_report, _bed| {})
 }
 
@@ -231,11 +246,6 @@ fn scenario(
     scenario.sizes = sizes();
     scenario.engines = engines(&scenario.engines, how.kind, &scenario.sizes, machine)?;
     Ok(scenario)
-}
-
-/// The target as typed, with its address where that is not the same.
-fn named(typed: &str, target: SocketAddr) -> String {
-    if typed.parse() == Ok(target) { typed.to_owned() } else { format!("{typed} ({target})") }
 }
 
 /// The moments of a capture without its steps back, kept to the end of the process: a schedule

@@ -1,5 +1,6 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, Report, SCHEMA, Tool, Warning};
 use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
-use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
+use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError, Throttle};
 
 /// What is to be measured, and where.
 pub(crate) struct Job<'a, B> {
@@ -35,6 +36,8 @@ pub(crate) struct Job<'a, B> {
     pub(crate) quiet: bool,
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
+    /// The address that datagrams go to, where they go by IP.
+    pub(crate) towards: Option<SocketAddr>,
 }
 
 /// What was measured, well or not.
@@ -81,7 +84,9 @@ pub(crate) fn measure<B: Bed>(
         quiet,
         stop,
         started_at,
+        towards,
     } = job;
+    let throttle = Throttle::begin();
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
@@ -101,6 +106,16 @@ pub(crate) fn measure<B: Bed>(
     }
     let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
     report.choice = choice.as_ref().map(report::choice);
+    if let Some(target) = towards.filter(|_| plan.scenario.route.sends()) {
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        report.path_mtu = run::path_mtu(target, *bind, ip.dev.as_deref());
+        let warnings: Vec<_> = report::size_warnings(&report, target.is_ipv6(), ip.df).collect();
+        report.warnings.extend(warnings);
+    }
+    if let Some((document, told)) = throttle.end().as_ref().map(report::throttled) {
+        report.cpu_throttling = Some(document);
+        report.warnings.extend(told);
+    }
     complete(&mut report, &bed);
     Ok(Taken { report, error, interrupted })
 }
@@ -153,6 +168,8 @@ fn assemble(
         scenario,
         clock: None,
         choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
         warnings: report::left_out(&plan.left_out)
             .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, Wants::of(plan)))

@@ -322,7 +322,8 @@ mod tests {
             // Joined by the receiver, where that is another host.
             assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Ends::Across, "{ends:?}");
         }
-        let lossy = PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
+        let lossy =
+            PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
         assert!(lossy.are_uncut(Ends::Across));
         assert!(!PacketCounts::default().are_uncut(Ends::Together));
     }

@@ -29,7 +29,7 @@ pub use exchange::{Codes, Exchange};
 pub use flights::{Flight, Flights, Landing, Lanes};
 pub use half::{RxHalf, TxHalf};
 pub use harvest::{CutShort, Ends, Harvest, OneWay, PacketCounts, Sockets, SuperPackets, Timing};
-pub use host::{Capability, CgroupLimits, HostFacts};
+pub use host::{Capability, CgroupLimits, CpuThrottling, HostFacts};
 pub use jitter::Jitter;
 pub use kernel::{KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, Latency};

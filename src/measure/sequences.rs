@@ -168,8 +168,7 @@ mod tests {
     fn numbers_that_are_missing_come_again_or_come_late_are_told_apart() {
         let all = [(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)];
         let found = counted(&all, Nanos::from_millis(1));
-        let expected =
-            SequenceCounts { unique: 4, lost: 1, duplicate: 1, late: 0, reordered: 2 };
+        let expected = SequenceCounts { unique: 4, lost: 1, duplicate: 1, late: 0, reordered: 2 };
         assert_eq!((found, found.arrived()), (expected, 5));
     }
 
@@ -177,8 +176,7 @@ mod tests {
     fn each_phase_begins_at_zero_and_what_is_left_of_the_one_before_is_late() {
         let all = [(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)];
         let found = counted(&all, Nanos::from_millis(1));
-        let expected =
-            SequenceCounts { unique: 4, lost: 2, duplicate: 0, late: 1, reordered: 0 };
+        let expected = SequenceCounts { unique: 4, lost: 2, duplicate: 0, late: 1, reordered: 0 };
         assert_eq!(found, expected);
     }
 
@@ -186,8 +184,7 @@ mod tests {
     fn what_was_sent_before_anybody_listened_is_not_lost() {
         let all = [(2, 500), (2, 499), (2, 503)];
         let found = counted(&all, Nanos(1_000));
-        let expected =
-            SequenceCounts { unique: 2, lost: 2, duplicate: 0, late: 1, reordered: 0 };
+        let expected = SequenceCounts { unique: 2, lost: 2, duplicate: 0, late: 1, reordered: 0 };
         assert_eq!(found, expected);
         assert_eq!(counted(&all, Nanos::from_millis(1)).lost, 501);
     }

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Choice, Engine, Failed, Latency, LeftOut, OutsideStalls, Schedule, Side, SocketBuffer, Spread,
-    StallSum, Stalls, Tried,
+    Cell, Choice, Engine, Failed, Latency, LeftOut, OutsideStalls, Schedule, Side, SocketBuffer,
+    Spread, StallSum, Stalls, Tried,
 };
 use super::legs::legs;
 use crate::measure::{self, Ends, Harvest};

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use echo::EchoDocument;
 pub use exchange::Exchange;
-pub use host::{Capability, CgroupLimits, Device, Host, Irq};
+pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
@@ -53,6 +53,14 @@ pub struct Report {
     pub scenario: serde_json::Value,
     /// What `auto` stood for; `null` where nobody asked.
     pub choice: Option<Choice>,
+    /// The largest IP packet that goes whole to the target, in bytes, as the kernel knew the path
+    /// after the run; `null` where it is not known, or nothing was sent from here.
+    #[serde(default)]
+    pub path_mtu: Option<u64>,
+    /// How a CPU quota held this process up during the run; `null` where there is no quota, or the
+    /// system does not say.
+    #[serde(default)]
+    pub cpu_throttling: Option<CpuThrottling>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
     /// One per size, engine, rate and trial, in the order they ran.

@@ -54,6 +54,8 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
         }),
         clock: None,
         choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
         warnings: Vec::new(),
         cells,
     }

@@ -33,4 +33,4 @@ pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
 pub use schema::{schema, schema_of};
 pub use sink::sink;
-pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};
+pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

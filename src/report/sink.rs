@@ -1,8 +1,8 @@
 //! From what a sink counted to its document.
 
 use super::document::{
-    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource, SocketBuffer,
-    Tool,
+    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
+    SocketBuffer, Tool,
 };
 use super::warnings::{doubles_buffers, of_listeners};
 use crate::measure::{HostFacts, ListenerTally, Served, SinkTally, Source, Strangers};
@@ -31,6 +31,7 @@ pub fn sink(tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         others: others(&tally.strangers, began),
         listeners: tally.listeners.iter().map(listener).collect(),
         stray_control: tally.strangers.stray_control,
+        cpu_throttling: None,
         warnings: of_listeners(tally, doubles_buffers(host)),
     }
 }

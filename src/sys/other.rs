@@ -3,6 +3,7 @@
 pub mod device;
 pub mod host;
 mod reply;
+mod socket;
 mod stamps;
 mod usage;
 
@@ -12,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use reply::{ReplyBatch, envelope};
+pub use socket::{device_name, path_mtu};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, SocketBuffer, Tool, Warning};
+use super::{CpuThrottling, Host, SocketBuffer, Tool, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,9 @@ pub struct SinkDocument {
     /// Control messages that no client's session had use for: late or repeated ones, such as cannot
     /// be read, and those of clients that were refused. They are counted nowhere else.
     pub stray_control: u64,
+    /// How a CPU quota held it up; `null` where there is no quota, or the system does not say.
+    #[serde(default)]
+    pub cpu_throttling: Option<CpuThrottling>,
     /// What makes these figures unfit to trust.
     pub warnings: Vec<Warning>,
 }

@@ -13,7 +13,8 @@ pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// GSO into GRO, and nobody in between who cuts: what looks like many datagrams was one to the kernel.
+/// GSO into GRO, and nobody in between who cuts: what looks like many datagrams was one to the
+/// kernel.
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;

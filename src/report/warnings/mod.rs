@@ -35,6 +35,8 @@
 //! | `receiver_skew` | one receiver got far more than its share |
 //! | `truncated` | packets were cut off for want of room |
 //! | `not_pinned`, `shared_core` | where the workers ran |
+//! | `fragmented`, `large_lost` | payloads that do not fit the path |
+//! | `cpu_throttled` | a CPU quota stopped the program |
 
 mod cores;
 mod engine;
@@ -45,6 +47,7 @@ mod ledger;
 mod listeners;
 mod path;
 mod places;
+mod throttled;
 mod timing;
 
 use super::document::{Cell, Warning};
@@ -54,7 +57,8 @@ pub use engine::left_out;
 pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
-pub use path::over_loopback;
+pub use path::{over_loopback, sizes as size_warnings};
+pub use throttled::throttled;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
 use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};

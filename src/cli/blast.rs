@@ -42,7 +42,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
                 reach(&scenario, target, targets.last() != Some(&target.into()))?;
                 Receiver::Unknown(Alone::new(target, nonce as u16))
             }
-            _ => Receiver::Sink(open(&scenario, target, args.port, key.clone(), nonce)?),
+            _ => Receiver::Sink(Box::new(open(&scenario, target, args.port, key.clone(), nonce)?)),
         };
         Ok((target, scenario, bed))
     })?;
@@ -77,7 +77,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
 /// Who receives.
 enum Receiver {
     /// A sink, which has its part in the report.
-    Sink(Blast),
+    Sink(Box<Blast>),
     /// Whoever is at the target.
     Unknown(Alone),
 }

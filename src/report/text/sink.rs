@@ -126,7 +126,7 @@ fn sources(out: &mut String, sources: &[SinkSource], style: Style) {
         ];
         if numbered {
             let counts = source.sequences.map(|one| [one.unique, one.lost, one.duplicate]);
-            row.extend(counts.map_or(["-"; 3].map(str::to_owned), |counts| counts.map(count)));
+            row.extend(counts.map_or_else(|| ["-"; 3].map(str::to_owned), |all| all.map(count)));
         }
         table.add_row(row);
     }

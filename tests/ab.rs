@@ -288,9 +288,7 @@ fn what_sysctl_set_is_put_back_by_itself() {
     let output = match output {
         Ok(output) if !stderr(&output).contains("unshare") => output,
         _ => {
-            assert!(std::env::var_os("CI").is_none(), "CI can make network namespaces");
-            eprintln!("SKIPPED: no network namespace can be made here");
-            return;
+            return common::skip::missing("no network namespace can be made here");
         }
     };
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));

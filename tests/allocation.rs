@@ -2,6 +2,9 @@
 //! much they send, and the send loop itself allocates nothing at all.
 #![allow(missing_docs, clippy::unwrap_used, unsafe_code)]
 
+#[path = "common/skip.rs"]
+mod skip;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::UdpSocket;
@@ -118,7 +121,7 @@ fn nothing_is_allocated_between_barrier_and_stop() {
         (EnginePair::URING, fast, WaitKind::Epoll),
     ] {
         if let Some(missing) = machine.lacks(engine) {
-            eprintln!("SKIPPED: {missing:?}");
+            skip::unavailable(format_args!("{missing:?}"));
             continue;
         }
         for timestamps in [TimestampKind::User, TimestampKind::Kernel] {
@@ -178,12 +181,12 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
 
 fn the_echo_loop_allocates_nothing() {
     if !cfg!(target_os = "linux") {
-        return eprintln!("SKIPPED: echo has no batch and no offload here");
+        return skip::unavailable(format_args!("echo has no batch and no offload here"));
     }
     let machine = run::machine(&run::survey(Depth::Quick));
     for engine in EchoKind::ALL {
         if let Some(missing) = machine.lacks(engine.pair()) {
-            eprintln!("SKIPPED: {missing:?}");
+            skip::unavailable(format_args!("{missing:?}"));
             continue;
         }
         for delay in [None, Some(Nanos(1_000))] {
@@ -249,7 +252,7 @@ fn the_exchange_loop_allocates_nothing() {
     let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     for engine in [EnginePair::PLAIN, EnginePair::BATCH, gso] {
         if let Some(missing) = machine.lacks(engine) {
-            eprintln!("SKIPPED: {missing:?}");
+            skip::unavailable(format_args!("{missing:?}"));
             continue;
         }
         for outstanding in [None, Some(10)] {

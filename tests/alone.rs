@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use common::serving::Serving;
 use common::{cells, number, run, stderr};
 use serde_json::Value;
+use udperf::wire::Header;
 
 /// The ports that a sink heard from, in order.
 fn source_ports(sink: &Value) -> Vec<u16> {
@@ -89,6 +90,46 @@ fn strangers_get_nothing_unasked() {
     }
 }
 
+/// What a sink says of its only source.
+fn source(sink: &Value) -> &Value {
+    let [source] = &sink["others"]["sources"].as_array().unwrap()[..] else { panic!("{sink}") };
+    source
+}
+
+#[test]
+fn a_sink_tells_what_was_lost_of_a_source_without_a_session() {
+    let sink = Serving::start("-B 127.0.0.1");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sequences = [0_u64, 1, 2, 5, 4, 4, 9];
+    for sequence in sequences {
+        let mut payload = [0; 64];
+        let intended_ns = 1_000 * sequence;
+        udperf::wire::encode(Header { tag: 2, flow: 0, sequence, intended_ns }, &mut payload);
+        socket.send_to(&payload, ("127.0.0.1", sink.port)).unwrap();
+    }
+    let heard = sink.end();
+    let found = |name: &str| number(source(&heard), &format!("sequences.{name}"));
+    let names = ["unique", "lost", "duplicate", "late", "reordered", "other"];
+    assert_eq!(names.map(found), [6, 4, 1, 0, 1, 0], "{}", source(&heard));
+    // A second listener is another socket, and a source is one listener's.
+    for words in ["", "--threads 2"] {
+        let sink = Serving::start(&format!("-B 127.0.0.1 {words}"));
+        let target = format!("127.0.0.1:{}", sink.port);
+        let output = run(&format!("blast {target} --no-peer -r 10k -n 500 --warmup 20ms -q -J"));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let heard = sink.end();
+        let all = number(&heard, "others.datagrams");
+        assert!(all >= 500, "{heard}");
+        let found = |name: &str| number(source(&heard), &format!("sequences.{name}"));
+        assert_eq!((found("unique"), found("lost"), found("duplicate")), (all, 0, 0), "{heard}");
+    }
+    // Others' datagrams have no numbers of ours.
+    let sink = Serving::start("-B 127.0.0.1");
+    socket.send_to(b"hello, sink of datagrams", ("127.0.0.1", sink.port)).unwrap();
+    let heard = sink.end();
+    assert!(source(&heard)["sequences"].is_null(), "{heard}");
+}
+
 #[test]
 fn broadcast_is_sent_where_it_is_meant() {
     let sink = Serving::start("-4");
@@ -159,7 +200,7 @@ fn a_limit_of_open_files_is_named() {
 fn a_port_that_nobody_has_is_told() {
     for ip in ["127.0.0.1", "::1"] {
         if UdpSocket::bind((ip, 0)).is_err() {
-            eprintln!("SKIPPED: no address {ip}");
+            common::skip::unavailable(format_args!("no address {ip}"));
             continue;
         }
         let target = SocketAddr::new(ip.parse::<IpAddr>().unwrap(), free_ports(1).0);

@@ -120,7 +120,7 @@ fn sockets_are_connected_or_not_over_either_ip_version() {
         "-6 --df",
     ] {
         if (words.contains("-6") || words.contains("::")) && UdpSocket::bind("[::1]:0").is_err() {
-            eprintln!("SKIPPED {words}: this host has no IPv6");
+            common::skip::unavailable(format_args!("{words}: this host has no IPv6"));
             continue;
         }
         let report = bench(&format!("-l 64 -r max,10k -n 200 {words}"));

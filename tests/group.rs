@@ -2,6 +2,9 @@
 //! whatever is added to the group or given back meanwhile.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "common/skip.rs"]
+mod skip;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +28,7 @@ fn group(ip: IpAddr, listeners: usize, per_slot: usize) -> Option<Group> {
     let group = match Group::open(&options(ip, listeners, per_slot)) {
         Ok(group) => group,
         Err(error) if ip.is_ipv6() => {
-            eprintln!("SKIPPED: {error}");
+            skip::unavailable(format_args!("{error}"));
             return None;
         }
         Err(error) => panic!("{error}"),
@@ -33,7 +36,7 @@ fn group(ip: IpAddr, listeners: usize, per_slot: usize) -> Option<Group> {
     if !group.can_steer() {
         let may_lack_it = cfg!(any(udperf_portable, not(target_os = "linux")));
         assert!(may_lack_it, "Linux steers");
-        eprintln!("SKIPPED: this system does not steer");
+        skip::unavailable(format_args!("this system does not steer"));
         return None;
     }
     Some(group)
@@ -325,7 +328,7 @@ fn without_steering_each_slot_has_a_port_of_its_own() {
         let mut group = match Group::open(&wanted) {
             Ok(group) => group,
             Err(error) => {
-                eprintln!("SKIPPED: {error}");
+                skip::unavailable(format_args!("{error}"));
                 continue;
             }
         };

@@ -26,7 +26,9 @@ fn who_sleeps_between_datagrams_leaves_its_cpu() {
     // One call sends a datagram, another one receives it.
     assert!(figure(cell, "per_datagram.syscalls") >= 2.0, "{}", cell["per_datagram"]);
     if sys::context_switches().is_none() {
-        return eprintln!("SKIPPED: this system does not count context switches");
+        return common::skip::unavailable(format_args!(
+            "this system does not count context switches"
+        ));
     }
     let switches = |side: &str| {
         let count = |kind| number(cell, &format!("{side}.context_switches.{kind}"));
@@ -80,7 +82,7 @@ fn a_run_over_loopback_names_that_device() {
     let device = &report["host"]["device"];
     if sys::device::addresses().is_empty() {
         assert!(device.is_null(), "{device}");
-        return eprintln!("SKIPPED: this system does not tell its devices");
+        return common::skip::unavailable(format_args!("this system does not tell its devices"));
     }
     assert_eq!(device["name"], "lo");
     assert_eq!(device["mtu"], 65_536);
@@ -94,10 +96,10 @@ fn what_the_kernel_tells_of_itself_is_told_on() {
     let report = slow_cell("");
     let host = &report["host"];
     let Ok(line) = std::fs::read_to_string("/proc/cmdline") else {
-        return eprintln!("SKIPPED: this system has no /proc/cmdline");
+        return common::skip::unavailable(format_args!("this system has no /proc/cmdline"));
     };
     if sys::host::kernel_command_line().is_none() {
-        return eprintln!("SKIPPED: this build does not ask for it");
+        return common::skip::unavailable(format_args!("this build does not ask for it"));
     }
     let told = host["kernel_command_line"].as_str().unwrap();
     let words: Vec<_> = line.split_whitespace().collect();
@@ -131,7 +133,7 @@ fn by_af_unix_datagrams_pass_no_device() {
 fn hosts_and_sides_of_before_are_read_still() {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
     let Ok(folders) = std::fs::read_dir(kept) else {
-        return eprintln!("SKIPPED: this package comes without kept results");
+        return common::skip::unavailable(format_args!("this package comes without kept results"));
     };
     let files = folders.map(|folder| folder.unwrap().path().join("report.json"));
     let mut sides = 0;

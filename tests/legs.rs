@@ -51,7 +51,7 @@ fn has_stamps(report: &Value) -> bool {
     let lacks = |name: &str| all.iter().any(|one| one["name"] == name && one["available"] == false);
     let missing = lacks("rx_timestamps") || lacks("tx_timestamps");
     if missing {
-        eprintln!("SKIPPED: there are no timestamps of the kernel here");
+        common::skip::unavailable(format_args!("there are no timestamps of the kernel here"));
     }
     !missing
 }

@@ -42,8 +42,7 @@ fn between_two(script: &str) -> Option<Vec<String>> {
         .env("T", folder.path())
         .output();
     let skip = |why: String| {
-        eprintln!("SKIPPED: no two namespaces: {why}");
-        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: {why}");
+        common::skip::missing(format_args!("no two namespaces: {why}"));
         None
     };
     let output = match output {
@@ -115,6 +114,60 @@ fn what_is_sent_to_another_namespace_crosses_the_devices() {
     }
 }
 
+#[test]
+fn auto_goes_by_whether_the_path_cuts() {
+    let flags = "-l 200 -n 500 -r 5k --warmup 0 -q -J";
+    let script = format!(
+        "serve --once; $A $U blast 10.9.0.2 -e auto {flags}; wait; echo ====
+         $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b -e auto {flags}; echo ====
+         ip -n a link set v0 gso_max_segs 1
+         serve --once; $A $U blast 10.9.0.2 -e auto {flags}; wait"
+    );
+    let Some(parts) = between_two(&script) else { return };
+    let engines = |choice: &Value, list: &str| -> Vec<String> {
+        let all = choice[list].as_array().unwrap().iter();
+        all.map(|one| one["engine"].as_str().unwrap().to_owned()).collect()
+    };
+    for part in &parts[..2] {
+        let choice = &json(part)["choice"];
+        assert_eq!(engines(choice, "left_out"), ["offload"], "{choice}");
+        assert_ne!(choice["engine"], "offload");
+    }
+    // Cut before they leave: what arrives are single datagrams, so offload takes part.
+    let choice = &json(&parts[2])["choice"];
+    assert_eq!(engines(choice, "left_out"), [""; 0], "{choice}");
+    assert!(engines(choice, "trials").contains(&"offload".to_owned()), "{choice}");
+}
+
+#[test]
+fn sizes_that_do_not_fit_the_path_are_named() {
+    let flags = "-l 64,1472 -e plain -n 50 -r 1k --warmup 0 -q -J";
+    let script = format!(
+        "ip -n a link set v0 mtu 1280; ip -n b link set v1 mtu 1280
+         run() {{ $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b {flags} $* || :; }}
+         run; echo ====
+         run --df; echo ====
+         $B nft 'table ip t {{ chain c {{ type filter hook prerouting priority -450; \
+           ip frag-off & 0x3fff != 0 counter drop; }}; }}'
+         run"
+    );
+    let Some(parts) = between_two(&script) else { return };
+    let told = |part: usize, code: &str| {
+        let report = json(&parts[part]);
+        assert_eq!(report["path_mtu"], 1_280);
+        let warnings = report["warnings"].as_array().unwrap().clone();
+        let found = warnings.into_iter().find(|one| one["code"] == code)?;
+        Some(found["message"].as_str().unwrap().to_owned())
+    };
+    let fragmented = told(0, "fragmented").unwrap();
+    assert!(fragmented.starts_with("1472 B is sent in 2 fragments at MTU 1280"), "{fragmented}");
+    assert!(fragmented.ends_with("--size 1252"), "{fragmented}");
+    assert_eq!(told(0, "large_lost"), None);
+    assert_eq!(told(1, "fragmented"), None, "refused, not fragmented");
+    let lost = told(2, "large_lost").unwrap();
+    assert!(lost.starts_with("nothing of 1472 B or more arrived, and 64 B did"), "{lost}");
+}
+
 /// What a ledger says of datagrams that have a fate.
 fn fates(report: &Value) -> Vec<(&'static str, Value)> {
     let [cell] = cells(report) else { panic!("one cell") };
@@ -131,9 +184,7 @@ fn one_process_and_two_agree_on_what_a_firewall_drops() {
     let has_nft =
         Command::new("nft").arg("--version").output().is_ok_and(|run| run.status.success());
     if !has_nft {
-        eprintln!("SKIPPED: no nft");
-        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: nft");
-        return;
+        return common::skip::missing("no nft");
     }
     for engine in ["plain", "batch", "gso/batch"] {
         let flags = format!("-l 777 -e {engine} -n 4000 -r 4k --warmup 0 -q -J");
@@ -162,9 +213,7 @@ fn one_process_and_two_agree_on_what_a_firewall_drops() {
 fn what_a_narrow_queue_drops_is_refused_or_lost_there() {
     let has_tc = Command::new("tc").arg("-V").output().is_ok_and(|run| run.status.success());
     if !has_tc {
-        eprintln!("SKIPPED: no tc");
-        assert!(std::env::var_os("CI").is_none(), "CI has to have what this needs: tc");
-        return;
+        return common::skip::missing("no tc");
     }
     for engine in ["plain", "batch", "gso/batch"] {
         // Nothing else is on that wire: no neighbours are asked for, and none of IPv6.
@@ -233,7 +282,7 @@ fn ten_thousand_flows_have_a_port_each() {
     let limit = Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap();
     let limit = String::from_utf8(limit.stdout).unwrap();
     if limit.trim().parse::<u64>().is_ok_and(|limit| limit < 10_100) {
-        return eprintln!("SKIPPED: the hard limit of open files is {limit}");
+        return common::skip::unavailable(format_args!("the hard limit of open files is {limit}"));
     }
     let Some(parts) = between_two(script) else { return };
     let report = json(&parts[0]);

@@ -49,8 +49,7 @@ fn list<'a>(document: &'a Value, name: &str) -> &'a [Value] {
 fn are_two(document: &Value) -> bool {
     let two = list(document, "listeners").len() == 2;
     if !two {
-        assert!(std::env::var_os("CI").is_none(), "{}", document["listeners"]);
-        eprintln!("SKIPPED: one listener is all there is here");
+        common::skip::missing("one listener is all there is here");
     }
     two
 }

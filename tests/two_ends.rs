@@ -149,7 +149,7 @@ impl Wire {
         ];
         let all = laid.iter().all(|words| does(words));
         if !all {
-            eprintln!("skipped: no network namespaces can be made here (root, iproute2)");
+            common::skip::missing("no network namespaces can be made here (root, iproute2)");
         }
         all.then_some(wire)
     }
@@ -186,8 +186,7 @@ fn what_the_senders_queue_dropped_is_charged_to_it() {
     let Some(wire) = Wire::lay() else { return };
     let shape = format!("tc -n {} qdisc add dev wire root tbf", wire.names[0]);
     if !does(&format!("{shape} rate 20mbit burst 16k limit 40k")) {
-        eprintln!("skipped: no qdisc can be put to a device here (tc, sch_tbf)");
-        return;
+        return common::skip::missing("no qdisc can be put to a device here (tc, sch_tbf)");
     }
     let mut command = wire.within(1);
     command.args("sink -q -4 -p 0".split(' '));

@@ -27,7 +27,7 @@ fn engines() -> String {
         ids(&report).iter().map(|id| id.split('/').next().unwrap().replace('+', "/")).collect();
     found.dedup();
     if !found.iter().any(|word| word == "uring") {
-        eprintln!("SKIPPED in part: this host has no io_uring");
+        common::skip::unavailable(format_args!("this host has no io_uring"));
     }
     found.join(",")
 }
@@ -86,10 +86,14 @@ fn threads_have_sockets_of_their_own_and_every_wait_wakes_up() {
 fn a_full_queue_refuses_and_loses_nothing() {
     // On one core the receiver does not run until the sender waits, and its queue is short.
     let Some(queue) = udperf::sys::host::max_dgram_qlen() else {
-        return eprintln!("SKIPPED: the system does not say how long the queue is");
+        return common::skip::unavailable(format_args!(
+            "the system does not say how long the queue is"
+        ));
     };
     if queue > 1_000 {
-        return eprintln!("SKIPPED: a queue of {queue} holds all that this sends");
+        return common::skip::unavailable(format_args!(
+            "a queue of {queue} holds all that this sends"
+        ));
     }
     let one_core = common::one_core();
     let report =

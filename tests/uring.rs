@@ -20,7 +20,7 @@ fn is_there() -> bool {
     let facts = run::survey(Depth::Quick);
     let found = facts.capabilities.iter().find(|can| can.name == "uring").unwrap();
     if !found.available {
-        eprintln!("SKIPPED: {}", found.detail);
+        common::skip::unavailable(format_args!("{}", found.detail));
     }
     found.available
 }

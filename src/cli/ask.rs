@@ -9,7 +9,7 @@ use super::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Times
 use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::output::complain;
-use super::target::{Family, is_near, local_to, reach, resolve_at, stranger};
+use super::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use super::{lower, recorded, requests};
 use crate::payload::Requests;
 use crate::plan::{
@@ -99,17 +99,20 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     }
     let ids = run_ids(how.cells.seed)?;
     let asked = dialogues(how, ids.seed())?;
-    let target = resolve_at(how.target, asked.port.unwrap_or(PORT), family)?;
+    let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = run::survey(Depth::Quick);
     let machine = run::machine(&facts);
-    let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
+    let (target, scenario) = in_turn(&targets, how.cells.output.quiet, |target| {
+        let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
+        refuse(how, &scenario, target)?;
+        reach(&scenario, target, targets.last() != Some(&target))?;
+        Ok((target, scenario))
+    })?;
     facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-    refuse(how, &scenario, target)?;
-    reach(&scenario, target)?;
     let mut input = requests::file_of(&first.requests);
     if let Some(input) = &mut input {
         if how.cells.pace == PaceKind::Recorded {
@@ -124,8 +127,20 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let bed = Exchanger::new(target, asked.by_size, is_here, Arc::clone(ids));
     let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
     let code_name: Option<report::CodeName<'_>> = Some(&name);
-    let job =
-        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    let towards = Some(target);
+    let job = Job {
+        kind,
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards,
+    };
     cells::measure(job, |report, _bed| report.input = input)
 }
 
@@ -266,11 +281,6 @@ fn labels(letters: usize) -> u64 {
     26_u64.saturating_pow(u32::try_from(letters).unwrap_or(u32::MAX))
 }
 
-/// The target as typed, with its address where that is not the same.
-fn named(typed: &str, target: SocketAddr) -> String {
-    if typed.parse() == Ok(target) { typed.to_owned() } else { format!("{typed} ({target})") }
-}
-
 /// The engines, `auto` decided: without a trial, which would be traffic that nobody asked for.
 fn engines(
     asked: &[EngineWord],
@@ -281,11 +291,10 @@ fn engines(
     let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
     // Of nothing, no super-packet can be made.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     let auto = if kind == "ping" {
         EnginePair::PLAIN
-    } else if cuttable && machine.lacks(gso).is_none() {
-        gso
+    } else if cuttable && machine.lacks(EnginePair::GSO_BATCH).is_none() {
+        EnginePair::GSO_BATCH
     } else if machine.lacks(EnginePair::BATCH).is_none() {
         EnginePair::BATCH
     } else {

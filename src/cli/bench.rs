@@ -30,7 +30,19 @@ pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     let left_out = lower::settle_for(&mut scenario, &args.cells, &machine);
     let (kind, bed, code_name, quiet) =
         ("bench", OneHost::default(), None, args.cells.output.quiet);
-    let job =
-        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
+    let towards = scenario.unix.is_none().then_some(to);
+    let job = Job {
+        kind,
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards,
+    };
     cells::measure(job, |_report, _bed| {})
 }

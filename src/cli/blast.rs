@@ -10,11 +10,12 @@ use super::args::BlastArgs;
 use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::lower;
-use super::target::{Family, place, reach, stranger};
+use super::target::{Family, in_turn, places, reach, stranger};
 use crate::net::Options;
-use crate::plan::{Machine, Missing, Route, Scenario};
-use crate::report::{self, document::Clock};
-use crate::run::{self, Alone, Blast, Depth, Peer, RunError};
+use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
+use crate::report;
+use crate::report::document::{Clock, Report};
+use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
 use crate::unit::Place;
 use crate::wire::control::Key;
 
@@ -27,63 +28,103 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
 pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
-    let target = place(&args.target, family)?;
-    let scenario = match target {
-        Place::Ip(target) => {
-            let scenario = lower::blast(args, target)?;
-            refuse(args, &scenario, target.ip())?;
-            scenario
-        }
-        Place::Unix(target) => lower::blast_unix(args, target)?,
-    };
+    let targets = places(&args.target, family)?;
     let key = key(args.key_file.as_deref())?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = run::survey(Depth::Quick);
-    if let Place::Ip(target) = target {
-        facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-    }
     let mut machine = run::machine(&facts);
     let nonce = nonce()?;
-    let kind = "blast";
     let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
-    if let (Route::Alone, Place::Ip(target)) = (scenario.route, target) {
-        reach(&scenario, target)?;
-        let bed = Alone::new(target, nonce as u16);
-        let job = Job {
-            kind,
-            scenario,
-            machine,
-            facts,
-            left_out,
-            bed,
-            code_name,
-            quiet,
-            stop,
-            started_at,
+    let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
+        let scenario = scenario(args, target)?;
+        let bed = match (scenario.route, target) {
+            (Route::Alone, Place::Ip(target)) => {
+                reach(&scenario, target, targets.last() != Some(&target.into()))?;
+                Receiver::Unknown(Alone::new(target, nonce as u16))
+            }
+            _ => Receiver::Sink(Box::new(open(&scenario, target, args.port, key.clone(), nonce)?)),
         };
-        return cells::measure(job, |_report, _bed| {});
+        Ok((target, scenario, bed))
+    })?;
+    let towards = if let Place::Ip(target) = target { Some(target) } else { None };
+    let device = |target| run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+    facts.device = towards.and_then(device);
+    if let Receiver::Sink(sink) = &bed {
+        lower::without_ip(&scenario, &mut machine);
+        lack(&mut machine, sink.peer().missing);
     }
-    let bed = open(&scenario, target, args.port, key, nonce)?;
-    lower::without_ip(&scenario, &mut machine);
-    lack(&mut machine, bed.peer().missing);
     let asked = scenario.clone();
-    let job =
-        Job { kind, scenario, machine, facts, left_out, bed, code_name, quiet, stop, started_at };
-    cells::measure(job, |report, blast| {
-        // By now, clocks have been compared all through the run.
-        let peer = blast.peer();
-        report.host.peer = Some(Box::new(report::host(&peer.facts)));
-        report.clock = clock(&peer);
-        let of_sink = report::sink_warnings(&peer.facts, &asked);
-        let here = std::mem::take(&mut report.warnings);
-        // Of one host, each thing is said once.
-        let said = |warning: &report::Warning| {
-            let code = warning.code.trim_start_matches("sink_");
-            peer.same_clock && here.iter().any(|here| here.code == code)
-        };
-        let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
-        report.warnings = here.into_iter().chain(of_sink).collect();
+    let job = Job {
+        kind: "blast",
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards,
+    };
+    cells::measure(job, |report, bed| {
+        if let Receiver::Sink(sink) = bed {
+            add_sink(report, sink, &asked);
+        }
     })
+}
+
+/// Who receives.
+enum Receiver {
+    /// A sink, which has its part in the report.
+    Sink(Box<Blast>),
+    /// Whoever is at the target.
+    Unknown(Alone),
+}
+
+impl Bed for Receiver {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        match self {
+            Self::Sink(sink) => sink.measure(plan, cell, load, stop, tick),
+            Self::Unknown(alone) => alone.measure(plan, cell, load, stop, tick),
+        }
+    }
+}
+
+/// What is to be measured towards this address of the target, if that may be.
+fn scenario(args: &BlastArgs, target: Place) -> Result<Scenario, CliError> {
+    match target {
+        Place::Ip(target) => {
+            let scenario = lower::blast(args, target)?;
+            refuse(args, &scenario, target.ip())?;
+            Ok(scenario)
+        }
+        Place::Unix(target) => lower::blast_unix(args, target),
+    }
+}
+
+/// Adds the other end to the report.
+fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
+    // By now, clocks have been compared all through the run.
+    let peer = sink.peer();
+    report.host.peer = Some(Box::new(report::host(&peer.facts)));
+    report.clock = clock(&peer);
+    let of_sink = report::sink_warnings(&peer.facts, asked);
+    let here = std::mem::take(&mut report.warnings);
+    // Of one host, each thing is said once.
+    let said = |warning: &report::Warning| {
+        let code = warning.code.trim_start_matches("sink_");
+        peer.same_clock && here.iter().any(|here| here.code == code)
+    };
+    let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
+    report.warnings = here.into_iter().chain(of_sink).collect();
 }
 
 /// Gets in touch with the sink.

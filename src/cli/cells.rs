@@ -1,5 +1,7 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
+use std::net::SocketAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -20,7 +22,7 @@ use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool, Warning};
 use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
-use crate::run::{self, Bed, Measured, Observer, Outcome, Progress};
+use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, Throttle};
 use crate::sys;
 
 /// What is to be measured, and where.
@@ -40,6 +42,8 @@ pub(crate) struct Job<'a, B> {
     pub(crate) quiet: bool,
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
+    /// The address that datagrams go to, where they go by IP.
+    pub(crate) towards: Option<SocketAddr>,
 }
 
 /// What was measured, well or not.
@@ -96,7 +100,9 @@ pub(crate) fn measure<B: Bed>(
         quiet,
         stop,
         started_at,
+        towards,
     } = job;
+    let throttle = Throttle::begin();
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
@@ -120,11 +126,32 @@ pub(crate) fn measure<B: Bed>(
     let report = guarded(&format!("document of {counted}"), || {
         let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
         report.choice = choice.as_ref().map(report::choice);
+        add_host_facts(&mut report, &plan.scenario, towards, &throttle);
         complete(&mut report, &bed);
         report::judge_validity(&mut report);
         Ok(report)
     })?;
     Ok(Taken { report, error, interrupted })
+}
+
+/// Adds what this host knows after the run: the path MTU towards where it sent, and how a CPU quota
+/// held it up.
+fn add_host_facts(
+    report: &mut Report,
+    scenario: &Scenario,
+    towards: Option<SocketAddr>,
+    throttle: &Throttle,
+) {
+    if let Some(target) = towards.filter(|_| scenario.route.sends()) {
+        let Scenario { bind, ip, .. } = scenario;
+        report.path_mtu = run::path_mtu(target, *bind, ip.dev.as_deref());
+        let warnings: Vec<_> = report::size_warnings(report, target.is_ipv6(), ip.df).collect();
+        report.warnings.extend(warnings);
+    }
+    if let Some((document, told)) = throttle.end().as_ref().map(report::throttled) {
+        report.cpu_throttling = Some(document);
+        report.warnings.extend(told);
+    }
 }
 
 /// What was measured, in short: where the document is lost, this is what is left.
@@ -199,6 +226,8 @@ fn assemble(
         clock: None,
         input: None,
         choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
         warnings: report::left_out(&plan.left_out)
             .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, Wants::of(plan)))

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::args::{BenchArgs, BlastArgs, CellArgs, Local, Spread, Switch, Timestamps, Wait};
 use super::error::CliError;
+use super::target::{Family, here, named};
 use crate::plan::{
     EnginePair, EngineWord, IpOptions, Kind, Limit, Machine, Missing, PaceShape, Route, RxKind,
     Scenario, TimestampKind, TxKind, WaitKind,
@@ -19,13 +20,27 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
             let base = Scenario { unix: Some(name.to_string()), ..Scenario::default() };
             return scenario(&args.cells, base);
         }
-        Some(Local::Ip(bind)) => Some(*bind),
+        Some(Local::Ip(bind, _)) => Some(*bind),
         None => None,
     };
-    let bind = local(&args.cells, bind, args.to)?;
-    let (to, to_netns) = (args.to, args.to_netns.clone());
+    let (to, to_netns) = (receivers(args, bind)?, args.to_netns.clone());
+    let bind = local(&args.cells, bind, to)?;
     let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
     scenario(&args.cells, base)
+}
+
+/// The address of the receivers of `bench`, where one was named: of several, the first of this
+/// host, of the family asked for.
+fn receivers(args: &BenchArgs, bind: Option<IpAddr>) -> Result<Option<IpAddr>, CliError> {
+    let Some(to) = &args.to else { return Ok(None) };
+    if let Ok(literal) = to.parse() {
+        return Ok(Some(literal));
+    }
+    let family = match bind {
+        Some(bind) => Family::of(bind.is_ipv4(), bind.is_ipv6()),
+        None => Family::of(args.cells.ipv4, args.cells.ipv6),
+    };
+    here(to, family, args.to_netns.is_some()).map(Some)
 }
 
 /// What `blast` is to measure, from a local address of the family of `target`.
@@ -45,13 +60,15 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     }
     let by_hash = args.spread == Spread::Hash;
     let broadcast = args.broadcast;
-    scenario(&args.cells, Scenario { route, by_hash, broadcast, bind, ..to_sink(args) })
+    let target = named(&args.target, target);
+    let base = Scenario { route, by_hash, broadcast, bind, target, ..to_sink(args) };
+    scenario(&args.cells, base)
 }
 
 /// The local address for datagrams to this target.
 pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, CliError> {
     let bind = match &cells.bind {
-        Some(Local::Ip(bind)) => *bind,
+        Some(Local::Ip(bind, _)) => *bind,
         Some(Local::Unix(name)) => {
             let why = format!(
                 "--bind unix:{name} is for bench: AF_UNIX reaches no other host; leave it away"
@@ -134,11 +151,33 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliE
         },
         socket_buffer: args.socket_buffer,
         connect: args.connect == Switch::On,
-        ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: args.dev.clone() },
+        ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev: device(args)? },
         ports: args.port_range,
         seed: args.seed.unwrap_or(base.seed),
         ..base
     })
+}
+
+/// The device to use: that of --dev, or the one behind the address of --bind.
+fn device(args: &CellArgs) -> Result<Option<String>, CliError> {
+    let scope = match &args.bind {
+        Some(Local::Ip(_, scope)) => scope.as_deref(),
+        _ => None,
+    };
+    one_device(scope, args.dev.as_deref())
+}
+
+/// The device of `--bind ADDR%DEV` or `--dev DEV`, which must not differ.
+pub(crate) fn one_device(
+    scope: Option<&str>,
+    dev: Option<&str>,
+) -> Result<Option<String>, CliError> {
+    match (scope, dev) {
+        (Some(scope), Some(dev)) if scope != dev => Err(CliError::Contradiction(format!(
+            "--bind names device {scope}, and --dev {dev}; omit one"
+        ))),
+        (scope, dev) => Ok(scope.or(dev).map(str::to_owned)),
+    }
 }
 
 /// How workers wait.
@@ -316,9 +355,23 @@ mod tests {
             (scenario.bind.to_string(), scenario.to_netns),
             ("::1".into(), Some("./ns".into()))
         );
+        let scenario = lowered("udperf bench --to localhost -4").unwrap();
+        assert_eq!(scenario.to.map(|to| to.to_string()).as_deref(), Some("127.0.0.1"));
         for words in ["-B ::1 --to 10.9.0.2", "-6 --to 10.9.0.2", "--to 239.1.2.3"] {
             assert!(lowered(&format!("udperf bench {words}")).is_err(), "{words}");
         }
+    }
+
+    #[test]
+    fn a_bind_address_may_name_its_device() {
+        let scenario = lowered("udperf bench -B fe80::1%v0").unwrap();
+        assert_eq!(
+            (scenario.bind.to_string(), scenario.ip.dev),
+            ("fe80::1".into(), Some("v0".into()))
+        );
+        assert!(lowered("udperf bench -B fe80::1%v0 --dev v0").is_ok());
+        let error = lowered("udperf bench -B fe80::1%v0 --dev v1").unwrap_err().to_string();
+        assert!(error.contains("v0") && error.contains("v1"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::net::{NetError, Options, Udp, UnixName};
 use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
 use crate::report::{self, text::Style};
-use crate::run::{self, Depth, RunError, SinkEnd, SinkEvent, SinkOptions};
+use crate::run::{self, Depth, RunError, SinkEnd, SinkEvent, SinkOptions, Throttle};
 use crate::unit::{Rate, show_bytes, show_nanos};
 
 /// Serves until it is stopped.
@@ -37,9 +37,10 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         .and_then(|socket| run::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
     let mut news = News::new(args.quiet);
+    let throttle = Throttle::begin();
     let (tally, end) = run::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
     news.line.finish_and_clear();
-    let document = SinkDocument {
+    let mut document = SinkDocument {
         schema: SCHEMA.to_owned(),
         kind: "sink".to_owned(),
         tool: tool(),
@@ -48,6 +49,10 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         host: report::host(&facts),
         ..report::sink(&tally, &facts)
     };
+    if let Some((counters, told)) = throttle.end().as_ref().map(report::throttled) {
+        document.cpu_throttling = Some(counters);
+        document.warnings.extend(told);
+    }
     let shown = if to_stdout {
         print(&pretty(&document)).map(|_| ())
     } else {
@@ -83,8 +88,8 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
     };
     let (sockets, unix) = match &args.bind {
         Some(Local::Unix(name)) => (Vec::new(), Some(path(args, name)?)),
-        Some(Local::Ip(bind)) => (sockets(args, Some(*bind))?, None),
-        None => (sockets(args, None)?, None),
+        Some(Local::Ip(bind, dev)) => (sockets(args, Some(*bind), dev.as_deref())?, None),
+        None => (sockets(args, None, None)?, None),
     };
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| CliError::Random { why: error.to_string() })?;
@@ -134,7 +139,12 @@ fn path(args: &SinkArgs, name: &UnixName) -> Result<String, CliError> {
 }
 
 /// Where to listen: at the address asked for, or at any of both families.
-fn sockets(args: &SinkArgs, bind: Option<IpAddr>) -> Result<Vec<Options>, CliError> {
+fn sockets(
+    args: &SinkArgs,
+    bind: Option<IpAddr>,
+    scope: Option<&str>,
+) -> Result<Vec<Options>, CliError> {
+    let dev = lower::one_device(scope, args.dev.as_deref())?;
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
     let of_family = |addr: &IpAddr| !(args.ipv4 && addr.is_ipv6() || args.ipv6 && addr.is_ipv4());
     let addrs: Vec<_> = match bind {
@@ -153,7 +163,7 @@ fn sockets(args: &SinkArgs, bind: Option<IpAddr>) -> Result<Vec<Options>, CliErr
         let options = Options {
             bind: SocketAddr::new(addr, port),
             buffer: args.socket_buffer,
-            dev: args.dev.clone(),
+            dev: dev.clone(),
             join: join.map(|join| join.addr).filter(|group| group.is_ipv4() == addr.is_ipv4()),
             join_dev: join.and_then(|join| join.dev.clone()),
             ..Options::default()

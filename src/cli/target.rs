@@ -1,9 +1,13 @@
 //! The other end: a name and a port become an address, and strangers are left alone.
 
+use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::time::{Duration, Instant};
 
 use super::args::PORT;
 use super::error::CliError;
+use super::output::complain;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::Scenario;
 use crate::run::RunError;
@@ -31,14 +35,51 @@ impl Family {
     }
 }
 
-/// The path behind `unix:`, or the first address of what [`resolve`] takes.
-pub(crate) fn place(target: &str, family: Family) -> Result<Place, CliError> {
+/// How long an address of several may take to refuse a datagram. Arbitrary: longer than most round
+/// trips.
+const REFUSAL_WAIT: Duration = Duration::from_millis(200);
+
+/// How often a refusal is looked for meanwhile; arbitrary.
+const REFUSAL_LOOK: Duration = Duration::from_millis(2);
+
+/// The path behind `unix:`, or the addresses of what [`resolve`] takes.
+pub(crate) fn places(target: &str, family: Family) -> Result<Vec<Place>, CliError> {
     match target.strip_prefix("unix:") {
-        None => resolve(target, family).map(Place::Ip),
+        None => Ok(resolve(target, PORT, family)?.into_iter().map(Place::Ip).collect()),
         Some(path) => file(path)
-            .map(Place::Unix)
+            .map(|name| vec![Place::Unix(name)])
             .map_err(|why| CliError::Target { target: target.to_owned(), why }),
     }
+}
+
+/// Tries addresses in turn, and gives what `attempt` makes of the first one that works. The others'
+/// errors are notices, unless `quiet`; the last one's is the error where none works.
+pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
+    addresses: &[A],
+    quiet: bool,
+    mut attempt: impl FnMut(A) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let mut tried = addresses.iter();
+    loop {
+        let Some(&address) = tried.next() else {
+            return Err(CliError::Contradiction("no address is left to try".to_owned()));
+        };
+        match attempt(address) {
+            Err(error) if !tried.as_slice().is_empty() => {
+                if !quiet {
+                    complain(&format!("{address} does not work, trying the next address: {error}"));
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+/// The target as typed, with the address that is used where it was named otherwise.
+pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
+    let (host, _) = split(typed, target.port()).unwrap_or((typed, 0));
+    let literal = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
+    if literal { typed.to_owned() } else { format!("{typed} ({target})") }
 }
 
 /// A path that a sink's socket can have; it has files beside it, which names without one lack.
@@ -49,30 +90,48 @@ pub(crate) fn file(path: &str) -> Result<SocketName, String> {
     SocketName::new(path).ok_or_else(|| "the path is longer than 108 bytes; shorten it".to_owned())
 }
 
-/// The first address of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family.
-pub(crate) fn resolve(target: &str, family: Family) -> Result<SocketAddr, CliError> {
-    resolve_at(target, PORT, family)
-}
-
-/// The same, at this port where the target names none.
-pub(crate) fn resolve_at(target: &str, port: u16, family: Family) -> Result<SocketAddr, CliError> {
+/// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family, in the order of the
+/// resolver, at this port where the target names none; never none at all.
+pub(crate) fn resolve(
+    target: &str,
+    port: u16,
+    family: Family,
+) -> Result<Vec<SocketAddr>, CliError> {
     let (host, port) = split(target, port)?;
     let wanted = |addr: &SocketAddr| match family {
         Family::Any => true,
         Family::V4 => addr.is_ipv4(),
         Family::V6 => addr.is_ipv6(),
     };
-    let found: Vec<_> = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| {
-            let text = error.to_string();
-            let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
-            CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
-        })?
-        .collect();
-    found.iter().copied().find(wanted).ok_or_else(|| CliError::Target {
-        target: target.to_owned(),
-        why: "it has no address of that family; leave -4 and -6 away".to_owned(),
+    let found = (host, port).to_socket_addrs().map_err(|error| {
+        let text = error.to_string();
+        let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
+        CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
+    })?;
+    // A host's file may name one address twice.
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found.filter(wanted) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        let why = "it has no address of that family; leave -4 and -6 away".to_owned();
+        return Err(CliError::Target { target: target.to_owned(), why });
+    }
+    Ok(addresses)
+}
+
+/// The first address of this host that a name has, in that family; of another network namespace,
+/// the first one.
+pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr, CliError> {
+    let addresses: Vec<_> =
+        resolve(host, PORT, family)?.into_iter().map(|address| address.ip()).collect();
+    let is_ours = |address: &&IpAddr| elsewhere || UdpSocket::bind((**address, 0)).is_ok();
+    addresses.iter().find(is_ours).copied().ok_or_else(|| {
+        let all = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+        let why = format!("{all}: none is an address of this host; name one that `ip addr` lists");
+        CliError::Target { target: host.to_owned(), why }
     })
 }
 
@@ -104,8 +163,9 @@ fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
 }
 
 /// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
-/// with the flag that mends it, before workers start.
-pub(crate) fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+/// with the flag that mends it, before workers start. Where there is a `next` address to try, an
+/// empty datagram is sent to this one, which a closed port refuses.
+pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> Result<(), CliError> {
     let options = Options {
         bind: SocketAddr::new(scenario.bind, 0),
         buffer: 0,
@@ -114,8 +174,31 @@ pub(crate) fn reach(scenario: &Scenario, target: SocketAddr) -> Result<(), CliEr
         broadcast: scenario.broadcast,
         ..Options::default()
     };
-    let reached = Udp::open(&options).and_then(|socket| socket.connect(target));
-    reached.map_err(|error| RunError::Net(NetError::from(error)).into())
+    let failed = |error| CliError::from(RunError::Net(NetError::from(error)));
+    let socket = Udp::open(&options).map_err(failed)?;
+    socket.connect(target).map_err(failed)?;
+    let refused = if next { refusal(&socket) } else { None };
+    refused.map_or(Ok(()), |error| {
+        let why = format!("it refuses datagrams ({error}); is the server running on this port?");
+        Err(CliError::Target { target: target.to_string(), why })
+    })
+}
+
+/// Why the peer of a socket does not take an empty datagram, as far as the network says so in time.
+fn refusal(socket: &Udp) -> Option<std::io::Error> {
+    if let Err(error) = socket.socket.send(&[]) {
+        return Some(error);
+    }
+    let end = Instant::now() + REFUSAL_WAIT;
+    while Instant::now() < end {
+        match socket.socket.recv(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Some(error),
+            Ok(_) => return None,
+        }
+        std::thread::sleep(REFUSAL_LOOK);
+    }
+    None
 }
 
 /// Our own address on the way to this target; `None` where there is no way.
@@ -191,8 +274,34 @@ mod tests {
         for word in ["", ":9", "lab7:", "lab7:0", "lab7:65536", "lab7:x", "[::1", "[::1]9"] {
             assert!(split(word, PORT).is_err(), "{word}");
         }
-        assert_eq!(resolve("127.0.0.1", Family::V4).unwrap().to_string(), "127.0.0.1:7788");
-        assert!(resolve("127.0.0.1", Family::V6).is_err());
+        let all = |word, family| resolve(word, PORT, family);
+        assert_eq!(all("127.0.0.1", Family::V4).unwrap(), ["127.0.0.1:7788".parse().unwrap()]);
+        assert!(all("127.0.0.1", Family::V6).is_err());
+        assert!(all("localhost:9", Family::V4).unwrap().iter().all(SocketAddr::is_ipv4));
+    }
+
+    #[test]
+    fn the_address_behind_a_name_is_shown() {
+        let at: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        assert_eq!(named("localhost:9", at), "localhost:9 (127.0.0.1:9)");
+        for typed in ["127.0.0.1", "127.0.0.1:9", "::1", "[fe80::1%lo]:9"] {
+            assert_eq!(named(typed, at), typed);
+        }
+    }
+
+    #[test]
+    fn addresses_are_tried_until_one_works() {
+        let mut tried = Vec::new();
+        let mut attempt = |works: u8| {
+            in_turn(&[1_u8, 2, 3], true, |address| {
+                tried.push(address);
+                let why = || CliError::Contradiction(address.to_string());
+                if address == works { Ok(address) } else { Err(why()) }
+            })
+        };
+        assert_eq!(attempt(2).unwrap(), 2);
+        assert_eq!(attempt(9).unwrap_err().to_string(), "3");
+        assert_eq!(tried, [1, 2, 1, 2, 3]);
     }
 
     #[test]

@@ -178,6 +178,40 @@ pub enum Ends {
     Across,
 }
 
+/// Datagrams, and the packets in which the kernels at both ends handled them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Packets that the sender's kernel took them in.
+    pub packets_sent: u64,
+    /// Datagrams that arrived.
+    pub arrived: u64,
+    /// Packets that the receiver's kernel handed them over in.
+    pub packets_received: u64,
+    /// Datagrams that arrived in packets of several.
+    pub uncut: u64,
+}
+
+impl PacketCounts {
+    /// Whether most of them stayed in the super-packets in which they were sent. Within one host
+    /// whatever arrives in super-packets was never cut. A receiver on another host may have joined
+    /// what was cut on the way (GRO), and then its packets are smaller than the sender's: GRO joins
+    /// 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
+    #[must_use]
+    pub fn are_uncut(&self, ends: Ends) -> bool {
+        let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
+        let (sent, received) =
+            (mean(self.sent, self.packets_sent), mean(self.arrived, self.packets_received));
+        let joined = ends == Ends::Across && received < SAME_PACKETS * sent;
+        self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
+    }
+}
+
+/// A receiver's packets are taken to be the sender's where they hold this share of its datagrams at
+/// least: lost packets and the shorter last one of a phase move the mean. Arbitrary.
+const SAME_PACKETS: f64 = 0.99;
+
 impl Harvest {
     /// What both ends measured; without the receivers', nothing is known of what arrived.
     #[must_use]
@@ -241,6 +275,19 @@ impl Harvest {
         (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
     }
 
+    /// Whether most datagrams went from end to end in super-packets that nobody cut.
+    #[must_use]
+    pub fn is_uncut(&self) -> bool {
+        PacketCounts {
+            sent: self.tx.sent,
+            packets_sent: self.tx.packets,
+            arrived: self.rx.arrived,
+            packets_received: self.rx.packets,
+            uncut: self.rx.uncut,
+        }
+        .are_uncut(self.ends)
+    }
+
     /// Every datagram by fate.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
@@ -272,6 +319,29 @@ impl Harvest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_are_uncut_where_packets_arrive_as_they_were_sent() {
+        let segments = |packets_received, uncut| PacketCounts {
+            sent: 12_800,
+            packets_sent: 100,
+            arrived: 12_800,
+            packets_received,
+            uncut,
+        };
+        for ends in [Ends::Together, Ends::Apart, Ends::Across] {
+            assert!(segments(100, 12_800).are_uncut(ends), "{ends:?}");
+            assert!(!segments(12_800, 0).are_uncut(ends), "{ends:?}: cut");
+            let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
+            assert!(!single.are_uncut(ends), "{ends:?}: sent one by one");
+            // Joined by the receiver, where that is another host.
+            assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Ends::Across, "{ends:?}");
+        }
+        let lossy =
+            PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
+        assert!(lossy.are_uncut(Ends::Across));
+        assert!(!PacketCounts::default().are_uncut(Ends::Together));
+    }
 
     #[test]
     fn the_wider_bound_is_that_of_both() {

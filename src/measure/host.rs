@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Device;
+use crate::unit::Nanos;
 
 /// One thing this host can or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,18 @@ pub struct CgroupLimits {
     pub memory_max: Option<String>,
     /// CPUs it may run on, such as `0-3,8`.
     pub cpus: Option<String>,
+}
+
+/// How often and how long a CPU quota has stopped all threads of a control group, between two
+/// readings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuThrottling {
+    /// The quota, as `cpu.max` words it: microseconds of CPU time, and in how many.
+    pub cpu_max: String,
+    /// How many periods it was used up in (`nr_throttled`).
+    pub times: u64,
+    /// How long the group was stopped, all CPUs together (`throttled_usec`).
+    pub time: Nanos,
 }
 
 /// What was found out about the host. What this system does not tell is `None`.

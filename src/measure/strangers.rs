@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use super::sequences::{Numbered, SequenceCounts, Sequences};
 use super::{Latency, RxTally};
 use crate::unit::{Nanos, Place};
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
-/// hundred KiB, whatever arrives.
+/// hundred KiB, and 32 MiB where all of them carry sequence numbers.
 const MOST_SOURCES: usize = 4_096;
 
 /// Sizes of payloads are counted up to the powers of two, from 2^0 to 2^16. From the 16 bits of a
@@ -49,7 +50,7 @@ pub struct SinkTally {
 }
 
 /// One source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Source {
     /// Datagrams that came from it.
     pub datagrams: u64,
@@ -66,9 +67,31 @@ pub struct Source {
     /// No gap between two was longer, and where all came to one listener, one was as long. Where
     /// several heard it at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
+    /// Its sequence numbers, where it sends such.
+    sequences: Option<Box<Sequences>>,
+    /// What other listeners counted of those.
+    elsewhere: SequenceCounts,
 }
 
 impl Source {
+    /// Its datagrams by sequence number; `None` unless most of them carry one of ours.
+    #[must_use]
+    pub fn sequences(&self) -> Option<SequenceCounts> {
+        let mut counts = self.elsewhere;
+        if let Some(here) = &self.sequences {
+            counts.add(&here.counts());
+        }
+        (counts.arrived() > self.datagrams / 2).then_some(counts)
+    }
+
+    fn number(&mut self, numbered: Option<Numbered>, listened: Nanos) {
+        let Some(numbered) = numbered else { return };
+        match &mut self.sequences {
+            Some(sequences) => sequences.count(numbered, listened),
+            None => self.sequences = Sequences::begin(numbered, listened).map(Box::new),
+        }
+    }
+
     /// Adds what another listener heard of the same source.
     fn merge(&mut self, other: &Self) {
         self.datagrams += other.datagrams;
@@ -79,6 +102,10 @@ impl Source {
         // otherwise every gap lies within one of a single listener's.
         let between = other.first.since(self.last).max(self.first.since(other.last));
         self.gap_max = self.gap_max.max(other.gap_max).max(between);
+        self.elsewhere.add(&other.elsewhere);
+        if let Some(there) = &other.sequences {
+            self.elsewhere.add(&there.counts());
+        }
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
@@ -87,6 +114,8 @@ impl Source {
 /// All that belonged to no session.
 #[derive(Debug, Clone, Default)]
 pub struct Strangers {
+    /// Since when they are counted.
+    pub since: Nanos,
     /// Datagrams.
     pub datagrams: u64,
     /// Their payload in bytes.
@@ -205,9 +234,9 @@ impl Strangers {
         gap_mean(self.span, self.datagrams)
     }
 
-    /// Counts one.
-    pub fn count(&mut self, from: SocketAddr, len: usize, now: Nanos) {
-        let len = len as u64;
+    /// Counts one; `numbered` is what our header says, where it has one.
+    pub fn count(&mut self, from: SocketAddr, len: usize, numbered: Option<Numbered>, now: Nanos) {
+        let (len, listened) = (len as u64, now.since(self.since));
         self.count_size(len, now);
         if let Some(source) = self.sources.get_mut(&from) {
             source.datagrams += 1;
@@ -216,8 +245,9 @@ impl Strangers {
             source.size_max = source.size_max.max(len);
             source.gap_max = source.gap_max.max(now.since(source.last));
             source.last = now;
+            source.number(numbered, listened);
         } else if self.sources.len() < MOST_SOURCES {
-            let source = Source {
+            let mut source = Source {
                 datagrams: 1,
                 bytes: len,
                 size_min: len,
@@ -225,7 +255,10 @@ impl Strangers {
                 first: now,
                 last: now,
                 gap_max: Nanos::ZERO,
+                sequences: None,
+                elsewhere: SequenceCounts::default(),
             };
+            source.number(numbered, listened);
             self.sources.insert(from, source);
         } else {
             self.of_others += 1;
@@ -277,15 +310,15 @@ mod tests {
         let mut strangers = Strangers::default();
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         for (port, len, at) in [(1, 0, 5), (1, 65_507, 9), (2, 64, 30), (1, 64, 31)] {
-            strangers.count(from(port), len, Nanos(at));
+            strangers.count(from(port), len, None, Nanos(at));
         }
-        let first = strangers.sources[&from(1)];
+        let first = &strangers.sources[&from(1)];
         assert_eq!((first.datagrams, first.bytes, first.gap_max), (3, 65_571, Nanos(22)));
         assert_eq!((first.size_min, first.size_max), (0, 65_507));
         assert_eq!((strangers.sizes[0], strangers.sizes[6], strangers.sizes[16]), (1, 2, 1));
         assert_eq!((strangers.gaps.count(), strangers.gaps.max_ns()), (3, Some(21)));
         for port in 3..=u16::MAX {
-            strangers.count(from(port), 1, Nanos(40));
+            strangers.count(from(port), 1, None, Nanos(40));
         }
         let glimpse = strangers.glimpse().and(Strangers::default().glimpse());
         assert_eq!((glimpse.datagrams, glimpse.sources), (strangers.datagrams, MOST_SOURCES));
@@ -300,14 +333,15 @@ mod tests {
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         let heard = |all: &[(u16, usize, u64)]| {
             let mut strangers = Strangers::default();
-            all.iter().for_each(|&(port, len, at)| strangers.count(from(port), len, Nanos(at)));
+            let mut count = |port, len, at| strangers.count(from(port), len, None, Nanos(at));
+            all.iter().for_each(|&(port, len, at)| count(port, len, at));
             strangers
         };
         let mut sum = heard(&[(1, 100, 10), (2, 7, 15), (1, 60, 40)]);
         let more = heard(&[(1, 300, 20), (3, 8, 22), (1, 90, 35)]);
         let glimpse = sum.glimpse().and(more.glimpse());
         sum.merge(more);
-        let shared = sum.sources[&from(1)];
+        let shared = &sum.sources[&from(1)];
         assert_eq!((shared.datagrams, shared.bytes), (4, 550));
         assert_eq!((shared.size_min, shared.size_max), (60, 300));
         assert_eq!((shared.first, shared.last), (Nanos(10), Nanos(40)));
@@ -323,9 +357,27 @@ mod tests {
         assert_eq!(sum.sources[&from(1)].gap_max, Nanos(60));
         let mut late = heard(&[(1, 1, 900)]);
         late.merge(sum);
-        let shared = late.sources[&from(1)];
+        let shared = &late.sources[&from(1)];
         assert_eq!((shared.gap_max, shared.datagrams), (Nanos(799), 7));
         assert_eq!((shared.first, shared.last), (Nanos(10), Nanos(900)));
+    }
+
+    #[test]
+    fn only_a_source_that_mostly_sends_numbers_is_told_by_them() {
+        let from = SocketAddr::from(([192, 0, 2, 1], 1));
+        let numbered = |sequence| Some(Numbered { phase: 2 << 16, sequence, intended: Nanos(9) });
+        let mut strangers = Strangers::default();
+        for (one, at) in [(numbered(0), 10), (None, 11), (numbered(3), 12), (numbered(3), 13)] {
+            strangers.count(from, 64, one, Nanos(at));
+        }
+        let counts = strangers.sources[&from].sequences().unwrap();
+        assert_eq!((counts.unique, counts.lost, counts.duplicate), (2, 2, 1));
+        let mut other = Strangers::default();
+        other.count(from, 64, numbered(0), Nanos(20));
+        strangers.merge(other);
+        assert_eq!(strangers.sources[&from].sequences().unwrap().unique, 3);
+        (0..4).for_each(|at| strangers.count(from, 64, None, Nanos(30 + at)));
+        assert_eq!(strangers.sources[&from].sequences(), None);
     }
 
     #[test]

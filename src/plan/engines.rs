@@ -145,6 +145,8 @@ impl EnginePair {
     pub const PLAIN: Self = Self { tx: TxKind::Plain, rx: RxKind::Plain };
     /// `sendmmsg` and `recvmmsg`.
     pub const BATCH: Self = Self { tx: TxKind::Batch, rx: RxKind::Batch };
+    /// Super-packets that are sent whole and received as single datagrams.
+    pub const GSO_BATCH: Self = Self { tx: TxKind::Gso, rx: RxKind::Batch };
     /// Super-packets from end to end.
     pub const OFFLOAD: Self = Self { tx: TxKind::Gso, rx: RxKind::Gro };
     /// io_uring at both ends.
@@ -269,6 +271,9 @@ pub struct Choice {
     pub trial: Nanos,
     /// What each delivered, datagrams a second, fastest first.
     pub tried: Vec<(EnginePair, f64)>,
+    /// What those delivered whose segments stayed uncut on this path, and which were not chosen
+    /// for that, fastest first.
+    pub uncut: Vec<(EnginePair, f64)>,
     /// Those that could not be tried, and why.
     pub failed: Vec<(EnginePair, String)>,
 }

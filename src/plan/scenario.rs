@@ -140,7 +140,7 @@ impl Default for Scenario {
             route: Route::Within,
             target: String::new(),
             sizes: [64, 512, 1_472, 8_972].map(PayloadSize::Fixed).to_vec(),
-            engines: [EnginePair::PLAIN, EnginePair::BATCH, EnginePair::OFFLOAD]
+            engines: [EnginePair::PLAIN, EnginePair::BATCH, EnginePair::GSO_BATCH]
                 .map(EngineWord::Pair)
                 .to_vec(),
             rates: vec![Rate::Max, Rate::OfMax(0.5)],

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::document::{
-    Cell, Choice, Engine, Failed, Latency, Outage, OutsideStalls, Schedule, Side, SocketBuffer,
-    Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
+    Cell, Choice, Engine, Failed, Latency, LeftOut, Outage, OutsideStalls, Schedule, Side,
+    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
 };
 use super::legs::legs;
 use crate::measure::{self, CutShort, Ends, Harvest};
@@ -109,6 +109,10 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     }
 }
 
+/// Why `auto` does not take a pair whose super-packets nobody cuts.
+const UNCUT: &str = "its segments stay uncut on this path, so its rate is none of single \
+                     datagrams; name it to measure it";
+
 /// What `auto` stood for, in the document.
 #[must_use]
 pub fn choice(choice: &plan::Choice) -> Choice {
@@ -118,12 +122,18 @@ pub fn choice(choice: &plan::Choice) -> Choice {
         engine: pair.to_string(),
         why: why.clone(),
     };
+    let left_out = |(pair, pps): &(plan::EnginePair, f64)| LeftOut {
+        engine: pair.to_string(),
+        pps: *pps,
+        why: UNCUT.to_owned(),
+    };
     Choice {
         asked: "auto".to_owned(),
         engine: choice.engine.to_string(),
         size: choice.size.mean().round() as u64,
         trial_ns: choice.trial.0,
         trials: choice.tried.iter().map(tried).collect(),
+        left_out: choice.uncut.iter().map(left_out).collect(),
         failed: choice.failed.iter().map(failed).collect(),
     }
 }

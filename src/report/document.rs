@@ -22,18 +22,18 @@ use serde::{Deserialize, Serialize};
 pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use echo::EchoDocument;
 pub use exchange::Exchange;
-pub use host::{Capability, CgroupLimits, Device, Host, Irq};
+pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
 pub use input::{CaptureClock, Input};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
 pub use limits::{Bounded, UpperLimits, bounded};
 pub use outage::Outage;
-pub use packets::{Choice, Failed, Packets, Tried};
+pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, Verdict, Verified,
 };
-pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource};
+pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource};
 pub use usage::{ContextSwitches, PerDatagram};
 pub use validity::{Gate, InvalidReason, MAX_MISSED};
 
@@ -64,6 +64,14 @@ pub struct Report {
     pub input: Option<Input>,
     /// What `auto` stood for; `null` where nobody asked.
     pub choice: Option<Choice>,
+    /// The largest IP packet that goes whole to the target, in bytes, as the kernel knew the path
+    /// after the run; `null` where it is not known, or nothing was sent from here.
+    #[serde(default)]
+    pub path_mtu: Option<u64>,
+    /// How a CPU quota held this process up during the run; `null` where there is no quota, or the
+    /// system does not say.
+    #[serde(default)]
+    pub cpu_throttling: Option<CpuThrottling>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
     /// Whether the run tested what was asked: `false` where `invalid_because` has a reason.

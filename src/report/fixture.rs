@@ -55,6 +55,8 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
         clock: None,
         input: None,
         choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
         warnings: Vec::new(),
         valid: true,
         invalid_because: Vec::new(),

@@ -37,4 +37,4 @@ pub use gates::gates;
 pub use schema::{schema, schema_of};
 pub use sink::sink;
 pub use validity::judge_validity;
-pub use warnings::{CellContext, cell_warnings, left_out, over_loopback};
+pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

@@ -1,7 +1,8 @@
 //! From what a sink counted to its document.
 
 use super::document::{
-    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource, SocketBuffer, Tool,
+    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
+    SocketBuffer, Tool,
 };
 use super::warnings::{doubles_buffers, of_listeners};
 use crate::measure::{HostFacts, ListenerTally, Served, SinkTally, Source, Strangers};
@@ -30,6 +31,7 @@ pub fn sink(tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         others: others(&tally.strangers, began),
         listeners: tally.listeners.iter().map(listener).collect(),
         stray_control: tally.strangers.stray_control,
+        cpu_throttling: None,
         warnings: of_listeners(tally, doubles_buffers(host)),
     }
 }
@@ -77,6 +79,14 @@ fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
         first_ns: source.first.since(began).0,
         last_ns: source.last.since(began).0,
         gap_max_ns: source.gap_max.0,
+        sequences: source.sequences().map(|counts| SinkSequences {
+            unique: counts.unique,
+            lost: counts.lost,
+            duplicate: counts.duplicate,
+            late: counts.late,
+            reordered: counts.reordered,
+            other: source.datagrams.saturating_sub(counts.arrived()),
+        }),
     };
     SinkOthers {
         datagrams: strangers.datagrams,
@@ -98,7 +108,7 @@ fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::RxTally;
+    use crate::measure::{Numbered, RxTally};
     use crate::report::text;
     use crate::unit::Place;
 
@@ -106,7 +116,9 @@ mod tests {
         let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
         let mut strangers = Strangers { stray_control: 3, ..Strangers::default() };
         for at in 0..5 {
-            strangers.count(from(9), 60 + at as usize, Nanos(1_000 * at));
+            let intended = Nanos(1_000 * at);
+            let numbered = Numbered { phase: 2 << 16, sequence: at * 2, intended };
+            strangers.count(from(9), 60 + at as usize, Some(numbered), intended);
         }
         let listener = |datagrams, drops| ListenerTally {
             at: Place::Ip(from(7_788)),
@@ -152,6 +164,9 @@ mod tests {
             "dropped       7 datagrams that socket buffers had no room for",
             "stray         3 control messages",
             "gaps          mean 1.00 µs · at each listener p50",
+            "longest gap  unique  lost  duplicate",
+            "1.00 µs       5     4          0",
+            "lost counts sequence numbers below the highest one that arrived",
             "by listener   3 · 2",
             "! 7 datagrams (58.33 %) found the receiver's socket buffer (8 MiB) full",
         ] {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::session::Bed;
 use super::{RunError, session};
 use crate::plan::{
-    Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, RxKind, Scenario, TxKind,
+    Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
 };
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
@@ -23,11 +23,11 @@ const ROUNDS: u32 = 2;
 /// The pairs worth trying: each way of sending with the way of receiving made for it, and
 /// super-packets with a receiver that knows nothing of them.
 const CANDIDATES: [EnginePair; 5] = [
-    EnginePair::OFFLOAD,
-    EnginePair { tx: TxKind::Gso, rx: RxKind::Batch },
-    EnginePair::URING,
-    EnginePair::BATCH,
     EnginePair::PLAIN,
+    EnginePair::BATCH,
+    EnginePair::GSO_BATCH,
+    EnginePair::URING,
+    EnginePair::OFFLOAD,
 ];
 
 /// The rate of trials: flat out, unless datagrams leave this process and less was asked for. Nobody
@@ -48,8 +48,18 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         .unwrap_or(Rate::Max)
 }
 
+/// What was tried of one pair.
+struct Tried {
+    engine: EnginePair,
+    /// The most it delivered, datagrams a second.
+    pps: f64,
+    /// Whether its segments stayed uncut in any trial.
+    uncut: bool,
+}
+
 /// Finds out which engines deliver most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most.
+/// scenario, where the cost of a datagram shows most. Those whose segments stay uncut on this path
+/// are not chosen: what they deliver is no rate of single datagrams.
 ///
 /// # Errors
 /// [`RunError`] of the last trial, where none could be made.
@@ -60,8 +70,13 @@ pub fn choose(
     stop: &Arc<AtomicBool>,
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
-    let candidates = CANDIDATES.into_iter().filter(|&pair| machine.lacks(pair).is_none());
-    let mut tried: Vec<(EnginePair, f64)> = Vec::new();
+    // Where nothing is known of the receiver, pairs that differ in it alone are one.
+    let is_tried = |&pair: &EnginePair| {
+        let one_ended = scenario.route == Route::Alone && pair == EnginePair::OFFLOAD;
+        machine.lacks(pair).is_none() && !one_ended
+    };
+    let candidates = CANDIDATES.into_iter().filter(is_tried);
+    let mut tried: Vec<Tried> = Vec::new();
     let mut failed = Vec::new();
     for engine in (0..ROUNDS).flat_map(|_| candidates.clone()) {
         let trial = Scenario {
@@ -77,9 +92,10 @@ pub fn choose(
         let outcome = session::run(&Plan::new(trial, machine)?, bed, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
-            match tried.iter_mut().find(|(pair, _)| *pair == engine) {
-                Some((_, best)) => *best = best.max(pps),
-                None => tried.push((engine, pps)),
+            let uncut = measured.harvest.is_uncut();
+            match tried.iter_mut().find(|one| one.engine == engine) {
+                Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut || uncut),
+                None => tried.push(Tried { engine, pps, uncut }),
             }
         }
         failed.extend(outcome.error.map(|error| (engine, error)));
@@ -87,11 +103,15 @@ pub fn choose(
             break;
         }
     }
-    tried.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    tried.sort_by(|a, b| b.pps.total_cmp(&a.pps));
+    let (uncut, cut): (Vec<_>, Vec<_>) = tried.into_iter().partition(|one| one.uncut);
+    let rates = |all: Vec<Tried>| all.into_iter().map(|one| (one.engine, one.pps)).collect();
+    let (tried, uncut): (Vec<_>, Vec<_>) = (rates(cut), rates(uncut));
     match (tried.first(), size) {
         (Some(&(engine, _)), Some(size)) => {
             let failed = failed.into_iter().map(|(pair, error)| (pair, error.to_string()));
-            Ok(Choice { engine, size, trial: TRIAL, tried, failed: failed.collect() })
+            let failed = failed.collect();
+            Ok(Choice { engine, size, trial: TRIAL, tried, uncut, failed })
         }
         _ => Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error)),
     }

@@ -106,8 +106,27 @@ fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
     owners.all(|other| other == first).then_some(first)
 }
 
+/// The largest IP packet that goes whole from `bind` to the target, in bytes, as the kernel knows
+/// the path by now; `None` where there is no way, or the system does not tell. Sends nothing.
+#[must_use]
+pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
+    let socket = unconnected(bind, target)?;
+    if let Some(dev) = dev {
+        sys::bind_device(&socket, dev).ok()?;
+    }
+    socket.connect(target).ok()?;
+    sys::path_mtu(&socket, target.is_ipv6())
+}
+
 /// Our address on the way from `bind` to the target.
 fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
+    let socket = unconnected(bind, target)?;
+    socket.connect(target).ok()?;
+    socket.local_addr().ok()
+}
+
+/// A socket that may be connected to the target.
+fn unconnected(bind: IpAddr, target: SocketAddr) -> Option<UdpSocket> {
     let bind = match (bind, target) {
         // A link-local address means nothing without its device.
         (IpAddr::V6(ip), SocketAddr::V6(to)) => SocketAddrV6::new(ip, 0, 0, to.scope_id()).into(),
@@ -116,8 +135,7 @@ fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
     let socket = UdpSocket::bind(bind).ok()?;
     // Without, the way to a broadcast address is refused.
     socket.set_broadcast(true).ok()?;
-    socket.connect(target).ok()?;
-    socket.local_addr().ok()
+    Some(socket)
 }
 
 /// Any address of the target's family.
@@ -207,6 +225,15 @@ mod tests {
         let ours = |target: &str| is_ours(target.parse().unwrap());
         assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
         assert!(!ours("192.0.2.1:7788"), "nobody has it");
+    }
+
+    #[test]
+    fn the_path_to_ourselves_is_as_wide_as_loopback() {
+        let target: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let mtu = path_mtu(target, Ipv4Addr::LOCALHOST.into(), None);
+        // That of a route is 65,535 at most (`IP_MAX_MTU`), that of the device one more.
+        assert!(mtu.is_none_or(|mtu| mtu >= 65_535), "{mtu:?}");
+        assert_eq!(path_mtu(target, Ipv4Addr::LOCALHOST.into(), Some("no-such-dev")), None);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod session;
 mod sink;
 mod survey;
 pub mod talk;
+mod throttle;
 mod usage;
 mod worker;
 
@@ -31,7 +32,7 @@ pub use across::{Alone, Blast, Bodies, Peer, read_bodies};
 pub use bounds::SenderBounds;
 pub use choose::choose;
 pub use control::Control;
-pub use device::{default_device, device_at, device_towards, source_towards};
+pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
 pub use echo::{EchoEnd, EchoEvent, EchoOptions, echo};
 pub use exchange::{Dialogue, Exchanger, RunIds};
 pub use outage::Target;
@@ -43,6 +44,7 @@ pub use send::{SendJob, send};
 pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
 pub use sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 pub use survey::{Depth, machine, survey};
+pub use throttle::Throttle;
 pub use usage::{Meter, Reading};
 pub use worker::Phase;
 

@@ -41,7 +41,8 @@
 //! | [`network_identity`] | whether two threads are in the same network namespace |
 //! | [`is_connecting`] | what connect(2) says of a socket that does not block |
 //! | `abstract_name` | the name of an AF_UNIX socket without a path |
-//! | [`device_index`] | the number of a device |
+//! | [`device_index`], [`device_name`] | the number of a device, and back |
+//! | [`path_mtu`] | the largest packet that goes whole to a peer |
 //! | [`stolen_ns`] | CPU time that the hypervisor took |
 //! | [`host`] | facts about the machine: names, CPUs, limits, clock source, load, hypervisor |
 //! | [`device`] | facts about network devices: addresses, queues, interrupts, offloads |
@@ -71,15 +72,15 @@ pub use imp::abstract_name;
 pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
-    device_index, device_stack, end_with_parent, enter_netns, envelope, forbid_fragments,
-    forget_send_stamps, heed_no_errors, host, in_group_of_its_own, ip_counters, is_connecting,
-    is_ignored, join_no_group, monotonic_ns, neighbour_unresolved, network_identity, qdisc_drops,
-    raise_open_files, realtime_ns, receive_plainly, refusal_of, refuses_offload,
-    report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port, set_timer_slack_ns,
-    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops,
-    stamp_sends, stolen_ns, take_pending_refusal, take_queued_refusal, take_queued_refusals,
-    take_refused_peers, take_send_stamp, tell_local, thread_cpu_ns, udp_counters, wait_readable,
-    wait_writable,
+    device_index, device_name, device_stack, end_with_parent, enter_netns, envelope,
+    forbid_fragments, forget_send_stamps, heed_no_errors, host, in_group_of_its_own, ip_counters,
+    is_connecting, is_ignored, join_no_group, monotonic_ns, neighbour_unresolved, network_identity,
+    path_mtu, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
+    refuses_offload, report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port,
+    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
+    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
+    take_queued_refusal, take_queued_refusals, take_refused_peers, take_send_stamp, tell_local,
+    thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.
@@ -294,6 +295,19 @@ pub struct CgroupLimits {
     pub memory_max: Option<String>,
     /// CPUs it may run on, such as `0-3,8`.
     pub cpus: Option<String>,
+}
+
+/// How a CPU quota has held up a control group of a process since that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuThrottling {
+    /// The folder of the group.
+    pub group: String,
+    /// The quota as `cpu.max` words it.
+    pub cpu_max: String,
+    /// Periods in which it was used up.
+    pub times: u64,
+    /// How long the group was stopped, all CPUs together.
+    pub time_ns: u64,
 }
 
 /// An address of a device.

@@ -4,6 +4,7 @@ mod counters;
 pub mod device;
 pub mod host;
 mod reply;
+mod socket;
 mod stamps;
 mod usage;
 
@@ -16,6 +17,7 @@ pub use counters::{
     backlog_drops, device_drops, ip_counters, neighbour_unresolved, qdisc_drops, udp_counters,
 };
 pub use reply::{ReplyBatch, envelope};
+pub use socket::{device_name, path_mtu};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
 pub use std::marker::Sized as Handle;

@@ -28,7 +28,7 @@ fn may_have_so_many_files() -> bool {
     let limit = String::from_utf8(limit.stdout).unwrap();
     let few = limit.trim().parse::<u64>().is_ok_and(|limit| limit < FLOWS + 100);
     if few {
-        eprintln!("SKIPPED: the hard limit of open files is {limit}");
+        crate::common::skip::unavailable(format_args!("the hard limit of open files is {limit}"));
     }
     !few
 }

@@ -25,7 +25,10 @@ pub fn engines() -> Vec<&'static str> {
         let found = facts.capabilities.iter().find(|can| can.name == name);
         let there = found.is_some_and(|can| can.available);
         if !there {
-            eprintln!("SKIPPED: no {name} here: {:?}", found.map(|can| &can.detail));
+            crate::common::skip::unavailable(format_args!(
+                "no {name} here: {:?}",
+                found.map(|can| &can.detail)
+            ));
         }
         there
     };

@@ -4,6 +4,7 @@
 pub mod kept;
 pub mod serving;
 pub mod signals;
+pub mod skip;
 
 use std::process::{Command, Output};
 

@@ -12,6 +12,9 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+#[path = "../common/skip.rs"]
+mod skip;
+
 mod arrivals;
 mod engines;
 mod moves;

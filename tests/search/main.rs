@@ -44,7 +44,9 @@ fn of_target(words: &str) -> Option<Value> {
         assert!(limited_by == "not_settled" || *disturbed != 0, "{found}");
         eprintln!("{limited_by}, {disturbed} disturbed: again");
     }
-    eprintln!("SKIPPED: workers stand still here all the time; end what else runs");
+    common::skip::unavailable(format_args!(
+        "workers stand still here all the time; end what else runs"
+    ));
     None
 }
 

@@ -114,6 +114,11 @@ fn nothing_is_left_undone() {
 }
 
 #[test]
+fn one_helper_decides_what_a_skip_is_in_ci() {
+    expect_none(&words::lone_skips(&Tree::of_this_package()));
+}
+
+#[test]
 fn nothing_is_indented_with_tabs() {
     expect_none(&words::tabs(&Tree::of_this_package()));
 }

@@ -77,6 +77,27 @@ fn has(code: &str, text: &str) -> bool {
         .any(|(at, _)| !(text.starts_with(is_word) && code[..at].ends_with(is_word)))
 }
 
+/// Where tests say that they do not run: it decides whether CI may do without.
+const SKIP_HELPER: &str = "tests/common/skip.rs";
+
+/// Tests that say by themselves that they do not run.
+pub(crate) fn lone_skips(tree: &Tree) -> Vec<Finding> {
+    let says = |text: &str| text.to_lowercase().contains("\"skipped");
+    let others = |source: &&Source| {
+        let path = source.path.as_str();
+        path.starts_with("tests/") && !path.starts_with("tests/tidy/") && path != SKIP_HELPER
+    };
+    let mut findings = Vec::new();
+    for source in tree.sources.iter().filter(others) {
+        let lines = source.lines.iter().enumerate().filter(|(_, line)| says(&line.text));
+        findings.extend(lines.map(|(number, _)| {
+            let remedy = "call skip::missing (fails in CI) or skip::unavailable of tests/common";
+            Finding::new(&source.path, number + 1, "a skip that CI does not see", remedy)
+        }));
+    }
+    findings
+}
+
 /// Noise in the hot files, marks that excuse nothing, and hot files that are not there.
 pub(crate) fn noise_in_hot_files(tree: &Tree) -> Vec<Finding> {
     let mut findings = missing_hot_files(tree);
@@ -174,6 +195,14 @@ mod tests {
 
     fn noisy(text: &str) -> Vec<Finding> {
         noise_in_hot_files(&Tree::of(&[("src/wire/header.rs", text)]))
+    }
+
+    #[test]
+    fn a_skip_goes_through_the_helper() {
+        let found = |path: &str, text: &str| lone_skips(&Tree::of(&[(path, text)])).len();
+        let text = "fn a() { eprintln!(\"SKIPPED: no root\"); }";
+        assert_eq!((found("tests/a.rs", text), found(SKIP_HELPER, text)), (1, 0));
+        assert_eq!(found("tests/a.rs", "fn a() { skip::missing(\"root\"); }"), 0);
     }
 
     #[test]

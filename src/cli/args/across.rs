@@ -71,7 +71,7 @@ pub enum Spread {
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
     /// Local address, or unix:PATH for AF_UNIX [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_local)]
+    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
     pub bind: Option<Local>,
 
     /// Local port; 0: any free one

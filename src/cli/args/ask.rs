@@ -72,7 +72,7 @@ Examples:
   udperf load 127.0.0.1:53 --preset dns --name example.test --random-subdomain 8 -r max
   udperf load 127.0.0.1:123 --preset ntp --outstanding 100
   udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
-  udperf load game7:27015 --hex 'ffffffff54 {id:u32be}' --match id@5 -r 1k
+  udperf load game7:27015 --hex 'ffffffff54 536f7572636520456e67696e6520517565727900' --match any
   udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
   udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded
 

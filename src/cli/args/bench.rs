@@ -1,6 +1,5 @@
 //! `udperf bench` and `udperf doctor`, as typed.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,11 +15,12 @@ pub struct BenchArgs {
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
     pub port: u16,
 
-    /// Address of the receivers [default: that of --bind]
+    /// Address of the receivers, or a name of this host [default: that of --bind]
     ///
-    /// The senders are bound to any address then, unless --bind names one.
-    #[arg(long, value_name = "ADDR")]
-    pub to: Option<IpAddr>,
+    /// Of a name with several addresses, the first one of this host is used; -4 and -6 choose. The
+    /// senders are bound to any address then, unless --bind names one.
+    #[arg(long, value_name = "HOST")]
+    pub to: Option<String>,
 
     /// Put the receivers into this network namespace, by its name or path; needs root
     ///

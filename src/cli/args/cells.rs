@@ -1,6 +1,6 @@
 //! Flags of commands that measure cells.
 
-use std::net::{AddrParseError, IpAddr};
+use std::net::IpAddr;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use super::{OutputArgs, Switch, Timestamps, Wait};
 use crate::net::UnixName;
 use crate::plan::{EngineWord, PaceKind, Pinning};
+use crate::sys;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
 /// What is measured, and how.
@@ -20,14 +21,15 @@ pub struct CellArgs {
     pub sizes: Vec<Vec<PayloadSize>>,
 
     /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all [default:
-    /// auto; bench: plain,batch,offload]
+    /// auto; bench: plain,batch,gso/batch]
     ///
     /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
     /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
     /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
-    /// gso/batch. auto: what wins here, by a short trial of each. all: every way of sending with
-    /// every way of receiving. Of the default of bench, what this host
-    /// does not have is left out.
+    /// gso/batch. auto: what delivers most here, by a short trial of each; not a pair whose
+    /// super-packets nobody cuts on this path (offload on one host), unless it is named. all: every
+    /// way of sending with every way of receiving. Of the default of bench, what this host does not
+    /// have is left out.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     pub engines: Vec<EngineWord>,
 
@@ -104,22 +106,24 @@ pub struct CellArgs {
 
     /// Local address; bench: or unix:PATH for AF_UNIX [default: any; bench: 127.0.0.1, with -6 ::1]
     ///
+    /// ADDR%DEV also uses that device only, as --dev does; fe80::/10 addresses need one.
+    ///
     /// unix:PATH sends by AF_UNIX datagram sockets instead, to show what the IP stack costs.
     /// Receivers are bound to PATH.0, PATH.1 …, which are removed at the end; unix:@NAME makes no
     /// files, and unix: takes a name of its own. Nothing is lost there: a full queue
     /// (net.unix.max_dgram_qlen datagrams) refuses.
-    #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_local)]
+    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
     pub bind: Option<Local>,
 
     /// Local ports to take flows' from, such as 20000-29999; any free ones otherwise
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
     pub port_range: Option<(u16, u16)>,
 
-    /// Use IPv4
+    /// Use IPv4; of the addresses of a name, try only those
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub ipv4: bool,
 
-    /// Use IPv6
+    /// Use IPv6; of the addresses of a name, try only those
     #[arg(short = '6')]
     pub ipv6: bool,
 
@@ -156,18 +160,37 @@ pub struct CellArgs {
 /// A local address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Local {
-    /// Of this host.
-    Ip(IpAddr),
+    /// Of this host, and the name of the device that it is used by, where one was named.
+    Ip(IpAddr, Option<String>),
     /// A name of AF_UNIX sockets.
     Unix(UnixName),
 }
 
-/// An IP address, or `unix:` and a name.
-pub(super) fn parse_local(word: &str) -> Result<Local, AddrParseError> {
+/// An IP address, of a device or not, or `unix:` and a name.
+pub(super) fn parse_local(word: &str) -> Result<Local, String> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(Local::Unix(UnixName::new(name))),
-        None => word.parse().map(Local::Ip),
+        None => parse_scoped(word).map(|(addr, dev)| Local::Ip(addr, dev)),
     }
+}
+
+/// `ADDR` or `ADDR%DEV`, the device by name or, as RFC 4007 allows, by number.
+pub(super) fn parse_scoped(word: &str) -> Result<(IpAddr, Option<String>), String> {
+    let (addr, dev) = word.split_once('%').map_or((word, None), |(addr, dev)| (addr, Some(dev)));
+    let Ok(addr) = addr.parse() else {
+        return Err(format!("'{word}' is not an IP address; use ADDR or ADDR%DEV"));
+    };
+    let dev = match dev {
+        Some("") => return Err(format!("'{word}' has no device after %; use ADDR%DEV")),
+        Some(dev) => match dev.parse() {
+            Ok(index) => sys::device_name(index)
+                .ok_or_else(|| format!("'{word}': no device has number {index}"))
+                .map(Some)?,
+            Err(_) => Some(dev.to_owned()),
+        },
+        None => None,
+    };
+    Ok((addr, dev))
 }
 
 /// A bit rate in iperf3's spelling: the unit may be left away.
@@ -219,7 +242,17 @@ mod tests {
 
     #[test]
     fn a_local_address_may_be_a_name() {
-        assert_eq!(parse_local("::1"), Ok(Local::Ip("::1".parse().unwrap())));
+        let ip = |ip: &str, dev: Option<&str>| {
+            Ok(Local::Ip(ip.parse().unwrap(), dev.map(str::to_owned)))
+        };
+        assert_eq!(parse_local("::1"), ip("::1", None));
+        assert_eq!(parse_local("fe80::1%eth0"), ip("fe80::1", Some("eth0")));
+        assert_eq!(parse_local("10.0.0.1%eth0"), ip("10.0.0.1", Some("eth0")));
+        assert!(parse_local("::1%").is_err() && parse_local("%eth0").is_err());
+        if let Ok(lo) = sys::device_index("lo") {
+            assert_eq!(parse_local(&format!("::1%{lo}")), ip("::1", Some("lo")));
+            assert!(parse_local("::1%4000000000").is_err());
+        }
         assert_eq!(parse_local("unix:a:b"), Ok(Local::Unix(UnixName::new("a:b"))));
         assert!(parse_local("localhost").is_err() && parse_local("unix").is_err());
     }

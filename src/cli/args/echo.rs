@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::across::parse_cores;
+use super::cells::parse_scoped;
 use super::{ColorWhen, Wait};
 use crate::plan::{DropRule, EngineWord, Pinning};
 use crate::unit::{Nanos, parse_buffer, parse_count};
@@ -16,8 +17,8 @@ use crate::unit::{Nanos, parse_buffer, parse_count};
 #[command(after_long_help = EXAMPLES)]
 pub struct EchoArgs {
     /// Local address [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR")]
-    pub bind: Option<IpAddr>,
+    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
+    pub bind: Option<(IpAddr, Option<String>)>,
 
     /// Local port; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]

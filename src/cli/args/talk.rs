@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::ColorWhen;
+use super::cells::parse_scoped;
 use crate::net::UnixName;
 use crate::payload::Encoding;
+use crate::sys;
 use crate::unit::Nanos;
 
 /// How to send a datagram by hand and see what comes back.
@@ -93,9 +95,34 @@ pub struct TalkArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Here {
     /// An address, any without; and a port, if one was named.
-    Ip(Option<IpAddr>, Option<u16>),
+    Ip(Option<Scoped>, Option<u16>),
     /// A name of AF_UNIX sockets.
     Unix(UnixName),
+}
+
+/// An address, and the number of the device by which a link-local one is reached; 0: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scoped(IpAddr, u32);
+
+impl Scoped {
+    /// The address.
+    #[must_use]
+    pub const fn ip(self) -> IpAddr {
+        self.0
+    }
+
+    /// The number of the device.
+    #[must_use]
+    pub const fn scope_id(self) -> u32 {
+        self.1
+    }
+
+    /// `ADDR`, or of IPv6 `ADDR%DEV`.
+    fn read(word: &str) -> Option<Self> {
+        let (addr, dev) = parse_scoped(word).ok()?;
+        let Some(dev) = dev else { return Some(Self(addr, 0)) };
+        addr.is_ipv6().then_some(Self(addr, sys::device_index(&dev).ok()?))
+    }
 }
 
 /// `ADDR`, `ADDR:PORT`, `[v6]:PORT`, `:PORT` or `unix:PATH`.
@@ -104,7 +131,7 @@ fn parse_here(word: &str) -> Result<Here, String> {
         return Ok(Here::Unix(UnixName::new(name)));
     }
     let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
-    if let Ok(addr) = bare.parse::<IpAddr>() {
+    if let Some(addr) = Scoped::read(bare) {
         return Ok(Here::Ip(Some(addr), None));
     }
     let parts = word.rsplit_once(':').and_then(|(host, port)| {
@@ -113,14 +140,18 @@ fn parse_here(word: &str) -> Result<Here, String> {
         match (host, bracketed) {
             ("" | "*", _) => Some((None, port)),
             (_, Some(v6)) => {
-                v6.parse::<std::net::Ipv6Addr>().ok().map(|v6| (Some(v6.into()), port))
+                let v6 = Scoped::read(v6).filter(|v6| v6.ip().is_ipv6());
+                v6.map(|v6| (Some(v6), port))
             }
-            (v4, None) => v4.parse::<std::net::Ipv4Addr>().ok().map(|v4| (Some(v4.into()), port)),
+            (v4, None) => {
+                let v4 = Scoped::read(v4).filter(|v4| v4.ip().is_ipv4());
+                v4.map(|v4| (Some(v4), port))
+            }
         }
     });
     parts.map(|(addr, port)| Here::Ip(addr, Some(port))).ok_or_else(|| {
         format!(
-            "'{word}' is no local address; write ADDR, ADDR:PORT, [v6]:PORT, :PORT or unix:PATH"
+            "'{word}' is no local address; write ADDR, ADDR:PORT, [v6%DEV]:PORT, :PORT or unix:PATH"
         )
     })
 }
@@ -133,7 +164,7 @@ Examples:
   udperf talk --bind 127.0.0.1:7788 --once     wait for one datagram, print it, end
   echo hello | udperf talk 127.0.0.1 --once    send one, print the answer
   udperf talk lab7:9 --encoding gbk            text in another encoding
-  echo 'ff ff ff ff 54' | udperf talk game:27015 --once --hex
+  echo 'ffffffff54536f7572636520456e67696e6520517565727900' | udperf talk game:27015 --once --hex
   udperf talk lab7:69 --file request.bin       the bytes of a file as one datagram
   udperf talk --tcp lab7:25                    the same over TCP; without PEER: listen
   udperf talk --bind unix:/tmp/a               Unix datagrams; with --stream: streams
@@ -156,8 +187,13 @@ mod tests {
 
     #[test]
     fn local_addresses_are_read_in_every_form() {
-        let v4 = Some("127.0.0.1".parse().unwrap());
-        let v6 = Some("::1".parse().unwrap());
+        let v4 = Scoped::read("127.0.0.1");
+        let v6 = Scoped::read("::1");
+        if let Ok(lo) = sys::device_index("lo") {
+            let scoped = Some(Scoped("fe80::1".parse().unwrap(), lo));
+            assert_eq!(parse_here("fe80::1%lo").unwrap(), Here::Ip(scoped, None));
+            assert_eq!(parse_here("[fe80::1%lo]:9").unwrap(), Here::Ip(scoped, Some(9)));
+        }
         for (word, here) in [
             ("127.0.0.1", Here::Ip(v4, None)),
             ("127.0.0.1:7788", Here::Ip(v4, Some(7_788))),

@@ -368,6 +368,7 @@ mod tests {
             size: 64,
             trial_ns: 20_000_000,
             trials: vec![tried("gso/batch"), tried("plain/plain")],
+            left_out: Vec::new(),
             failed: Vec::new(),
         };
         let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();

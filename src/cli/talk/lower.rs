@@ -28,45 +28,63 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
         (_, true) => Family::V6,
         _ => Family::Any,
     };
-    let bound = match &args.bind {
-        Some(Here::Ip(Some(addr), _)) => Some(*addr),
-        _ => None,
+    let (bound, scope) = match &args.bind {
+        Some(Here::Ip(Some(addr), _)) => (Some(addr.ip()), addr.scope_id()),
+        _ => (None, 0),
     };
     let family = match bound {
         Some(addr) => family_of(addr, family)?,
         None => family,
     };
-    let named = peer.map(|peer| resolve(peer, family)).transpose()?;
-    if let (Some(to), Some(peer)) = (named, peer) {
-        refuse(args, peer, to.ip(), by_hand)?;
-    }
     let port = port(args)?;
-    let Some(to) = named else {
+    let Some(peer) = peer else {
         let at = listening(bound, family, port.unwrap_or(PORT));
+        let at = at.into_iter().map(|at| scoped(at, scope));
         return Ok(if args.tcp {
-            Via::TcpAt { at }
+            Via::TcpAt { at: at.collect() }
         } else {
-            Via::Udp { sockets: at.into_iter().map(socket).collect(), peer: None }
+            let sockets = at.map(socket).collect();
+            Via::Udp { sockets, peer: None, others: Vec::new() }
         });
     };
-    let any: IpAddr = match to {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    let mut peers = resolve(peer, PORT, family)?;
+    peers.iter().try_for_each(|to| refuse(args, peer, to.ip(), by_hand))?;
+    let from = |to: &SocketAddr| {
+        let any: IpAddr = match to {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        scoped(SocketAddr::new(bound.unwrap_or(any), port.unwrap_or(0)), scope)
     };
-    let from = SocketAddr::new(bound.unwrap_or(any), port.unwrap_or(0));
-    Ok(if args.tcp {
-        let from = (bound.is_some() || from.port() > 0).then_some(from);
-        Via::TcpTo { from, to }
-    } else {
-        Via::Udp { sockets: vec![socket(from)], peer: Some(to) }
-    })
+    if args.tcp {
+        let chosen = bound.is_some() || port.is_some_and(|port| port > 0);
+        let routes = peers.iter().map(|to| (chosen.then(|| from(to)), *to)).collect();
+        return Ok(Via::TcpTo { routes });
+    }
+    let mut sockets: Vec<SocketAddr> = Vec::new();
+    for from in peers.iter().map(from) {
+        if !sockets.contains(&from) {
+            sockets.push(from);
+        }
+    }
+    let sockets = sockets.into_iter().map(socket).collect();
+    let first = peers.remove(0);
+    Ok(Via::Udp { sockets, peer: Some(first), others: peers })
+}
+
+/// The address with the number of the device that it is used by, where one was named.
+const fn scoped(mut addr: SocketAddr, scope: u32) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut addr {
+        v6.set_scope_id(scope);
+    }
+    addr
 }
 
 /// A place that was named in the conversation.
 pub(super) fn place(word: &str) -> Result<Who, CliError> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(Who::Unix(UnixName::new(name))),
-        None => resolve(word, Family::Any).map(Who::Ip),
+        None => resolve(word, PORT, Family::Any).map(|all| Who::Ip(all[0])),
     }
 }
 

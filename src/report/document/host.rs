@@ -79,6 +79,17 @@ pub struct Host {
     pub peer: Option<Box<Self>>,
 }
 
+/// How a CPU quota held up the measuring process, of the control group that it held up longest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuThrottling {
+    /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
+    pub cpu_max: String,
+    /// Periods of the run in which it was used up (`nr_throttled` of `cpu.stat`).
+    pub nr_throttled: u64,
+    /// How long the group was stopped meanwhile in ns, all CPUs together (`throttled_usec`).
+    pub throttled_ns: u64,
+}
+
 /// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
 /// groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -39,6 +39,9 @@ pub struct Choice {
     pub trial_ns: u64,
     /// What was tried, fastest first.
     pub trials: Vec<Tried>,
+    /// What was tried and left out, and why; fastest first. Documents of older versions have none.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// What could not be tried.
     pub failed: Vec<Failed>,
 }
@@ -49,6 +52,17 @@ pub struct Failed {
     /// The engines.
     pub engine: String,
     /// Why not.
+    pub why: String,
+}
+
+/// Engines that were tried and that `auto` does not take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// The engines.
+    pub engine: String,
+    /// Datagrams delivered a second.
+    pub pps: f64,
+    /// Why they are left out.
     pub why: String,
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, SocketBuffer, Tool, Warning};
+use super::{CpuThrottling, Host, SocketBuffer, Tool, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,9 @@ pub struct SinkDocument {
     /// Control messages that no client's session had use for: late or repeated ones, such as cannot
     /// be read, and those of clients that were refused. They are counted nowhere else.
     pub stray_control: u64,
+    /// How a CPU quota held it up; `null` where there is no quota, or the system does not say.
+    #[serde(default)]
+    pub cpu_throttling: Option<CpuThrottling>,
     /// What makes these figures unfit to trust.
     pub warnings: Vec<Warning>,
 }
@@ -138,4 +141,26 @@ pub struct SinkSource {
     /// No gap between two was longer, and where all came to one listener, one was as long. Where
     /// several heard it at the same time, the longest that one of them saw.
     pub gap_max_ns: u64,
+    /// Its datagrams by sequence number; `null` unless most of them carry udperf's header, as those
+    /// of `blast --no-peer` do.
+    #[serde(default)]
+    pub sequences: Option<SinkSequences>,
+}
+
+/// Datagrams of one source by their sequence numbers, those of warm-ups included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SinkSequences {
+    /// Each number once.
+    pub unique: u64,
+    /// Numbers below the highest one that did not arrive; what was lost after that one is not seen,
+    /// nor what was sent before the sink listened.
+    pub lost: u64,
+    /// Numbers that had arrived before.
+    pub duplicate: u64,
+    /// Numbers too old to tell, and those of a measurement that had ended.
+    pub late: u64,
+    /// Of `unique`, those that arrived after a higher number.
+    pub reordered: u64,
+    /// Datagrams without a number of udperf's.
+    pub other: u64,
 }

@@ -65,13 +65,17 @@ fn auto(report: &Report) -> Option<String> {
         .iter()
         .map(|one| glue(&format!("{} {}", one.engine, show_pps(one.pps))))
         .collect();
+    let left_out = choice.left_out.iter().map(|one| {
+        let rate = glue(&format!("{} {}", one.engine, show_pps(one.pps)));
+        format!("{rate} left out ({})", one.why)
+    });
     let failed = choice.failed.iter().map(|one| format!("{} not ({})", one.engine, one.why));
     Some(format!(
         "{}, which delivered most in trials of {} at {}: {}",
         choice.engine,
         glue(&show_nanos(choice.trial_ns)),
         glue(&counted(choice.size, "byte")),
-        tried.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
+        tried.into_iter().chain(left_out).chain(failed).collect::<Vec<_>>().join(", ")
     ))
 }
 

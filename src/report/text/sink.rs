@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::ink::{Ink, grouped as count};
 use super::{NARROWEST, Style, doubts};
-use crate::report::document::{SinkClient, SinkDocument, SinkListener};
+use crate::report::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
 use crate::unit::{show_bytes, show_nanos, show_pps};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -96,9 +96,25 @@ fn others(out: &mut String, document: &SinkDocument, style: Style) {
         let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
         let _ = writeln!(out, "by listener   {}", each.join(" · "));
     }
-    let mut table = table(style, &["source", "datagrams", "bytes", "sizes", "longest gap"]);
-    for source in others.sources.iter().take(LISTED) {
-        table.add_row([
+    sources(out, &others.sources, style);
+    let more = others.sources.len().saturating_sub(LISTED);
+    if more > 0 || others.of_other_sources > 0 {
+        let beyond = count(others.of_other_sources);
+        let _ = writeln!(out, "and {more} more sources, and {beyond} datagrams of others");
+    }
+}
+
+/// The sources with most datagrams, by sequence number where they send such.
+fn sources(out: &mut String, sources: &[SinkSource], style: Style) {
+    let listed = &sources[..sources.len().min(LISTED)];
+    let mut head = vec!["source", "datagrams", "bytes", "sizes", "longest gap"];
+    let numbered = listed.iter().any(|source| source.sequences.is_some());
+    if numbered {
+        head.extend(["unique", "lost", "duplicate"]);
+    }
+    let mut table = table(style, &head);
+    for source in listed {
+        let mut row = vec![
             source.from.clone(),
             count(source.datagrams),
             count(source.bytes),
@@ -107,14 +123,18 @@ fn others(out: &mut String, document: &SinkDocument, style: Style) {
                 false => format!("{}–{}", source.size_min, source.size_max),
             },
             show_nanos(source.gap_max_ns),
-        ]);
+        ];
+        if numbered {
+            let counts = source.sequences.map(|one| [one.unique, one.lost, one.duplicate]);
+            row.extend(counts.map_or_else(|| ["-"; 3].map(str::to_owned), |all| all.map(count)));
+        }
+        table.add_row(row);
     }
-    align(&mut table, 1..5);
+    align(&mut table, 1..head.len());
     let _ = writeln!(out, "\n{table}");
-    let more = others.sources.len().saturating_sub(LISTED);
-    if more > 0 || others.of_other_sources > 0 {
-        let beyond = count(others.of_other_sources);
-        let _ = writeln!(out, "and {more} more sources, and {beyond} datagrams of others");
+    if numbered {
+        let what = "lost counts sequence numbers below the highest one that arrived";
+        let _ = writeln!(out, "{what}; loss after that one is not seen");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Doubts that come from how datagrams were moved.
 
 use super::{CellContext, warning};
+use crate::measure::{Ends, PacketCounts};
 use crate::plan::Missing;
 use crate::report::document::{Cell, Warning};
 
@@ -12,7 +13,8 @@ pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// GSO into GRO on one host: what looks like many datagrams was one to the kernel.
+/// GSO into GRO, and nobody in between who cuts: what looks like many datagrams was one to the
+/// kernel.
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
@@ -21,7 +23,7 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         warning(
             "segments_never_cut",
             format!(
-                "GSO met GRO on this host: of {all} datagrams, {uncut} came in super-packets whose \
+                "GSO met GRO on this path: of {all} datagrams, {uncut} came in super-packets whose \
                  segments were never cut, about {each} in a packet of the kernel's; that is not \
                  what single datagrams cost it, which gso/batch or batch shows"
             ),
@@ -31,11 +33,13 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 /// Whether most datagrams of this cell went from end to end in super-packets.
 pub(crate) fn is_uncut(cell: &Cell) -> bool {
-    let most = cell.packets.uncut.zip(cell.ledger.arrived).is_some_and(|(uncut, all)| {
-        // What came in super-packets from another host was cut on the way, and joined here.
-        uncut > all / 2 && cell.ends.as_deref() != Some("across")
-    });
-    most && cell.packets.sent < cell.tx.datagrams
+    let packets = &cell.packets;
+    let known = packets.uncut.zip(packets.received).zip(cell.ledger.arrived);
+    let ends = if cell.ends.as_deref() == Some("across") { Ends::Across } else { Ends::Together };
+    known.is_some_and(|((uncut, packets_received), arrived)| {
+        let (sent, packets_sent) = (cell.tx.datagrams, packets.sent);
+        PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_uncut(ends)
+    })
 }
 
 /// Bytes below which two datagrams may share a super-packet: 64 KiB less headers of IP and UDP.
@@ -158,11 +162,17 @@ mod tests {
             cell.packets.uncut = Some(50_000);
         });
         assert_eq!(mostly_single, [""; 0]);
-        let across = codes(|cell| {
-            uncut(cell);
-            cell.ends = Some("across".to_owned());
-        });
-        assert_eq!(across, [""; 0]);
+        let across = |packets: u64| {
+            codes(move |cell| {
+                uncut(cell);
+                cell.ends = Some("across".to_owned());
+                cell.packets.received = Some(packets);
+                cell.kernel.in_datagrams = Some(packets);
+            })
+        };
+        // Cut on the way and joined there, or never cut.
+        assert_eq!(across(3_126), [""; 0]);
+        assert_eq!(across(1_563), ["segments_never_cut"]);
     }
 
     #[test]

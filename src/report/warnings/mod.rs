@@ -38,6 +38,8 @@
 //! | `receiver_skew` | one receiver got far more than its share |
 //! | `truncated` | packets were cut off for want of room |
 //! | `not_pinned`, `shared_core` | where the workers ran |
+//! | `fragmented`, `large_lost` | payloads that do not fit the path |
+//! | `cpu_throttled` | a CPU quota stopped the program |
 
 mod cores;
 mod engine;
@@ -49,6 +51,7 @@ mod listeners;
 mod path;
 mod places;
 mod severity;
+mod throttled;
 mod timing;
 
 use super::document::{Cell, Warning};
@@ -59,8 +62,9 @@ pub(crate) use exchange::server_drops;
 pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
-pub use path::over_loopback;
+pub use path::{over_loopback, sizes as size_warnings};
 pub(crate) use severity::severity;
+pub use throttled::throttled;
 
 use crate::measure::{CutShort, Harvest, HostFacts};
 use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};

@@ -1,11 +1,15 @@
 //! One socket that listens: what strangers sent there, and what it had no room for.
 
+use std::net::SocketAddr;
 use std::slice::from_ref;
 
-use crate::measure::{Glimpse, ListenerTally, Strangers};
+use crate::clock::Clock;
+use crate::measure::{Glimpse, ListenerTally, Numbered, Strangers};
+use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{Udp, most_waiting};
 use crate::run::Drops;
-use crate::unit::Place;
+use crate::unit::{Nanos, Place};
+use crate::wire::decode_own;
 
 /// The account of one socket, kept by whoever reads it.
 #[derive(Debug)]
@@ -28,7 +32,13 @@ impl Listener {
         if let Some(gauge) = &gauge {
             drops.restart_at(from_ref(&gauge.socket));
         }
-        Self { at, gauge, drops, asked, core: None, strangers: Strangers::default() }
+        let strangers = Strangers { since: Clock::Monotonic.now(), ..Strangers::default() };
+        Self { at, gauge, drops, asked, core: None, strangers }
+    }
+
+    /// Counts a datagram of no client's session.
+    pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
+        self.strangers.count(from, datagram.len(), numbered(datagram), now);
     }
 
     /// Datagrams that may wait there. Whoever ends reads no more than these: they came in time, and
@@ -63,6 +73,19 @@ impl Listener {
         };
         (tally, self.strangers)
     }
+}
+
+/// What our header says of a datagram that was sent without a session, as `blast --no-peer` does:
+/// its tag belongs to no slot.
+fn numbered(datagram: &[u8]) -> Option<Numbered> {
+    let tag = u16::from_be_bytes(*datagram.first_chunk()?);
+    let is_ours = tag > CONTROL_TAG && tag >> SLOT_SHIFT == 0;
+    let header = decode_own(datagram, tag).filter(|_| is_ours)?;
+    Some(Numbered {
+        phase: u32::from(tag) << 16 | u32::from(header.flow),
+        sequence: header.sequence,
+        intended: Nanos(header.intended_ns),
+    })
 }
 
 /// What all of them came to.

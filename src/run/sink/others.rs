@@ -147,7 +147,7 @@ fn count(
             Ok(Caller { len, from, called, to_many }) => {
                 shown.heard_ns.store(moment.0, Ordering::Relaxed);
                 let Some(Place::Ip(sender)) = from else { continue };
-                listener.strangers.count(sender, len, moment);
+                listener.count(sender, &buffer[..len], moment);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
                     socket.send_to(&buffer[..len], &Place::Ip(sender), called);
                 }

@@ -246,14 +246,14 @@ impl Server {
             }
             Took::NotControl => {
                 self.heard_at = now;
+                let listener = &mut self.listeners[group];
+                match from {
+                    Place::Ip(from) => listener.count(from, datagram, now),
+                    Place::Unix(_) => listener.strangers.count_nameless(len, now),
+                }
                 // No more than it got.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
                     self.doors.answer(group, &caller, &self.buffer[..len]);
-                }
-                let strangers = &mut self.listeners[group].strangers;
-                match from {
-                    Place::Ip(from) => strangers.count(from, len, now),
-                    Place::Unix(_) => strangers.count_nameless(len, now),
                 }
             }
             Took::Done => (self.heard_at, self.control_at) = (now, now),

@@ -96,6 +96,13 @@ impl Book {
         }
     }
 
+    /// Somebody is at another address than was tried first.
+    pub(super) fn rename(&mut self, number: u32, who: Who) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.number == number) {
+            peer.who = who;
+        }
+    }
+
     /// Somebody says no more: others come first.
     pub(super) fn fall_silent(&mut self, number: u32) {
         self.mute.push(number);

@@ -31,13 +31,14 @@ pub enum Via {
         sockets: Vec<Options>,
         /// To whom; without: who is heard first.
         peer: Option<SocketAddr>,
+        /// Other addresses of the same name, tried in turn while nobody answers and the one before
+        /// refuses.
+        others: Vec<SocketAddr>,
     },
-    /// A TCP connection to `to`, from `from` or where the system chooses.
+    /// A TCP connection to the first of these that takes it.
     TcpTo {
-        /// Local address.
-        from: Option<SocketAddr>,
-        /// The listener's.
-        to: SocketAddr,
+        /// Local address, or where the system chooses; and the listener's.
+        routes: Vec<(Option<SocketAddr>, SocketAddr)>,
     },
     /// TCP connections that others make.
     TcpAt {

@@ -95,6 +95,8 @@ pub struct Talk {
     inputs: Receiver<TalkInput>,
     /// Datagrams that there was no room for.
     waiting: VecDeque<(Who, Vec<u8>)>,
+    /// Datagrams that the peer got, while it has other addresses to try.
+    unanswered: Vec<Vec<u8>>,
     stage: Stage,
     /// When something was sent or came.
     active_at: Nanos,
@@ -143,10 +145,20 @@ impl Talk {
             (true, true) => Stage::Ask,
             (true, false) => Stage::Listen,
         };
-        let waiting = VecDeque::new();
+        let (waiting, unanswered) = (VecDeque::new(), Vec::new());
         let (active_at, sent_at) = (Nanos::ZERO, Nanos::ZERO);
-        let talk =
-            Self { options, poll, carrier, book, inputs, waiting, stage, active_at, sent_at };
+        let talk = Self {
+            options,
+            poll,
+            carrier,
+            book,
+            inputs,
+            waiting,
+            unanswered,
+            stage,
+            active_at,
+            sent_at,
+        };
         Ok((talk, inlet))
     }
 
@@ -244,6 +256,10 @@ impl Talk {
             }
             Some(News::Heard(peer, bytes)) => return self.heard(&peer, &bytes, now, tell),
             Some(News::Left { peer, why, unsent }) => return self.left(peer, why, unsent, tell),
+            Some(News::Refused(error)) if self.goes_on_elsewhere(&error, now) => {
+                tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
+                tell(TalkEvent::Chosen(self.book.target())).map_err(TalkError::Output)?;
+            }
             Some(News::Refused(error)) if self.options.once => return Err(error),
             Some(News::Refused(error)) => {
                 tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
@@ -270,6 +286,11 @@ impl Talk {
             _ => bytes,
         };
         self.active_at = now;
+        // Somebody is there: no other address is tried.
+        if let Via::Udp { others, .. } = &mut self.options.via {
+            others.clear();
+            self.unanswered.clear();
+        }
         let answerable = self.book.heard(peer);
         tell(TalkEvent::Heard { from: peer, bytes }).map_err(TalkError::Output)?;
         match self.stage {

@@ -1,6 +1,8 @@
 //! Connections of a conversation, over TCP and AF_UNIX.
 
+use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
@@ -38,6 +40,8 @@ pub(super) struct Streams {
     ended: bool,
     /// How long one that says no more can still be answered.
     linger: Nanos,
+    /// Addresses that are left to connect to, and from where.
+    routes: VecDeque<(Option<SocketAddr>, SocketAddr)>,
     slot: Vec<u8>,
 }
 
@@ -54,12 +58,14 @@ impl Streams {
             faithful: options.unattended && !options.once && via.has_peer(),
             ended: false,
             linger: if via.has_peer() { Nanos::ZERO } else { options.linger },
+            routes: VecDeque::new(),
             slot: vec![0; READ],
         };
         match via {
-            Via::TcpTo { from, to } => {
-                let stream = connect_tcp(*from, *to)?;
-                all.enter(book.enter(Who::Ip(*to)), stream, false);
+            Via::TcpTo { routes } => {
+                all.routes.extend(routes);
+                let (to, stream) = all.connect()?;
+                all.enter(book.enter(Who::Ip(to)), stream, false);
             }
             Via::UnixTo { to } => {
                 let stream = connect_local(to)?;
@@ -77,8 +83,36 @@ impl Streams {
         Ok(all)
     }
 
+    /// Begins to connect to the next address that the system has a way to.
+    fn connect(&mut self) -> Result<(SocketAddr, Box<dyn Stream>), TalkError> {
+        loop {
+            let Some((from, to)) = self.routes.pop_front() else {
+                let source = io::ErrorKind::AddrNotAvailable.into();
+                return Err(TalkError::Connect { to: Who::Nameless, source });
+            };
+            match connect_tcp(from, to) {
+                Ok(stream) => return Ok((to, stream)),
+                Err(_) if !self.routes.is_empty() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Has a connection that failed made to the next address instead; whether there is one.
+    fn reconnect(&mut self, at: usize, book: &mut Book, registry: &Registry) -> bool {
+        if self.routes.is_empty() {
+            return false;
+        }
+        let Ok((to, stream)) = self.connect() else { return false };
+        let Some(line) = self.lines.get_mut(at) else { return false };
+        (line.stream, line.began) = (stream, Nanos::ZERO);
+        line.peer.who = Who::Ip(to);
+        book.rename(line.peer.number, Who::Ip(to));
+        line.register(registry).is_ok()
+    }
+
     /// Listens at all of these, less those of a family that this host lacks.
-    fn listen(&mut self, at: &[std::net::SocketAddr]) -> Result<(), TalkError> {
+    fn listen(&mut self, at: &[SocketAddr]) -> Result<(), TalkError> {
         let mut lacking = None;
         for mut addr in at.iter().copied() {
             if let (0, Some(Who::Ip(first))) = (addr.port(), self.locals.first()) {
@@ -145,21 +179,18 @@ impl Streams {
                 if line.began == Nanos::ZERO {
                     line.began = now;
                 }
-                match line.stream.connected() {
+                let source = match line.stream.connected() {
                     Ok(false) if now.since(line.began) < CONNECTING => continue,
-                    Ok(false) => {
-                        let (to, source) = (line.peer.who.clone(), io::ErrorKind::TimedOut.into());
-                        return Some(News::Failed(TalkError::Connect { to, source }));
-                    }
+                    Ok(false) => io::ErrorKind::TimedOut.into(),
                     Ok(true) => {
                         line.connected = true;
                         return Some(News::Came(line.peer.clone()));
                     }
-                    Err(source) => {
-                        let to = line.peer.who.clone();
-                        return Some(News::Failed(TalkError::Connect { to, source }));
-                    }
-                }
+                    Err(source) => source,
+                };
+                let error = TalkError::Connect { to: line.peer.who.clone(), source };
+                let again = self.reconnect(at, book, registry);
+                return Some(if again { News::Refused(error) } else { News::Failed(error) });
             }
             if reading && let Some(bytes) = line.read(&mut self.slot, now, self.cut) {
                 return Some(News::Heard(line.peer.clone(), bytes));

@@ -7,7 +7,7 @@ mod tuning;
 use std::fs;
 use std::path::Path;
 
-pub use cgroup::cgroup_limits;
+pub use cgroup::{cgroup_limits, cpu_throttling};
 pub use tuning::{kernel_command_line, mitigations, nohz_full_cpus, sysctls, turbo};
 
 use procfs::{Current, CurrentSI};

@@ -30,10 +30,10 @@ pub use process::{end_with_parent, in_group_of_its_own, is_ignored};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{
-    bind_device, device_index, forbid_fragments, heed_no_errors, is_connecting, join_no_group,
-    receive_plainly, refusal_of, refuses_offload, report_queue_drops, reports_queue_drops,
-    set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment, socket_drops,
-    take_queued_refusal, take_queued_refusals, take_refused_peers, tell_local,
+    bind_device, device_index, device_name, forbid_fragments, heed_no_errors, is_connecting,
+    join_no_group, path_mtu, receive_plainly, refusal_of, refuses_offload, report_queue_drops,
+    reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
+    socket_drops, take_queued_refusal, take_queued_refusals, take_refused_peers, tell_local,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};

@@ -214,6 +214,44 @@ pub fn device_index(device: &str) -> io::Result<u32> {
     }
 }
 
+/// The name of the device of this number in this thread's network namespace (if_indextoname(3)).
+#[must_use]
+pub fn device_name(index: u32) -> Option<String> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: `name` is writable and has the IF_NAMESIZE bytes that the call may write.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: the call has succeeded, so `name` holds a string with a terminating zero.
+    let name = unsafe { std::ffi::CStr::from_ptr(name.as_ptr()) };
+    Some(name.to_string_lossy().into_owned())
+}
+
+/// The largest IP packet that is sent whole to the peer of a connected socket, in bytes, as the
+/// kernel knows the path by now (`IP_MTU` of ip(7), `IPV6_MTU` of ipv6(7)).
+#[must_use]
+pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> Option<u64> {
+    let (level, name) = match ipv6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
+        false => (libc::IPPROTO_IP, libc::IP_MTU),
+    };
+    let mut mtu: libc::c_int = 0;
+    let mut len = size_of_val(&mtu) as libc::socklen_t;
+    // SAFETY: `mtu` is writable and has the length that `len` says, both for the whole call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            (&raw mut mtu).cast(),
+            &raw mut len,
+        )
+    };
+    check(result).ok()?;
+    u64::try_from(mtu).ok()
+}
+
 /// Has every message of this socket cut into datagrams of `bytes` by the kernel, or by the device
 /// (`UDP_SEGMENT`, udp(7)); 0: not any more.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sys::{CgroupLimits, CpuTime, Load};
+use crate::sys::{CgroupLimits, CpuThrottling, CpuTime, Load};
 
 /// Unknown here.
 #[must_use]
@@ -32,6 +32,12 @@ pub fn nohz_full_cpus() -> Option<Vec<usize>> {
 #[must_use]
 pub fn cgroup_limits() -> Option<CgroupLimits> {
     None
+}
+
+/// None is known here.
+#[must_use]
+pub fn cpu_throttling() -> Vec<CpuThrottling> {
+    Vec::new()
 }
 
 /// None are known here.

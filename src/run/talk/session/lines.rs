@@ -4,8 +4,12 @@ use std::io;
 
 use super::{Carrier, Stage, Step, Talk, Tell};
 use crate::run::talk::datagrams::Said;
-use crate::run::talk::{TalkError, TalkEvent, TalkInput};
+use crate::run::talk::{TalkError, TalkEvent, TalkInput, Via, Who};
 use crate::unit::Nanos;
+
+/// Datagrams that are kept for another address of the peer's name. Arbitrary: a refusal comes
+/// within one round trip, which few lines fit into.
+const KEPT: usize = 64;
 
 impl Talk {
     /// Takes the next line, if it can be sent.
@@ -78,7 +82,14 @@ impl Talk {
         self.active_at = now;
         self.sent_at = now;
         match &mut self.carrier {
-            Carrier::Datagrams(_) => self.waiting.push_back((peer.who, bytes)),
+            Carrier::Datagrams(_) => {
+                let others = matches!(&self.options.via, Via::Udp { others, .. }
+                    if !others.is_empty());
+                if others && self.unanswered.len() < KEPT {
+                    self.unanswered.push(bytes.clone());
+                }
+                self.waiting.push_back((peer.who, bytes));
+            }
             Carrier::Streams(streams) => {
                 if !streams.say(&peer, &bytes) {
                     if !self.options.unattended {
@@ -102,19 +113,51 @@ impl Talk {
         self.flush(tell)
     }
 
+    /// Whether what was refused is sent to another address of the peer's name, or, over TCP, will
+    /// be once that takes the connection.
+    pub(super) fn goes_on_elsewhere(&mut self, error: &TalkError, now: Nanos) -> bool {
+        let (peer, others) = match &mut self.options.via {
+            Via::TcpTo { .. } => return true,
+            Via::Udp { peer: Some(peer), others, .. } if !others.is_empty() => (peer, others),
+            _ => return false,
+        };
+        let refused = Who::Ip(*peer);
+        let kinds = [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::AddrNotAvailable,
+        ];
+        match error {
+            TalkError::Send { to, source, .. }
+                if *to == refused && kinds.contains(&source.kind()) => {}
+            _ => return false,
+        }
+        *peer = others.remove(0);
+        let who = Who::Ip(*peer);
+        let number = self.book.meet(refused.clone()).number;
+        self.book.rename(number, who.clone());
+        self.waiting.retain(|(to, _)| *to != refused);
+        self.waiting.extend(self.unanswered.iter().map(|bytes| (who.clone(), bytes.clone())));
+        if let Stage::Await(until) = &mut self.stage {
+            *until = now + self.options.linger;
+        }
+        self.active_at = now;
+        true
+    }
+
     /// Writes what was kept.
     pub(super) fn flush(&mut self, tell: Tell<'_>) -> Result<(), TalkError> {
-        let datagrams = match &mut self.carrier {
-            Carrier::Streams(streams) => {
-                streams.flush();
-                return Ok(());
-            }
-            Carrier::Datagrams(datagrams) => datagrams,
-        };
         while let Some((to, bytes)) = self.waiting.front() {
+            let Carrier::Datagrams(datagrams) = &mut self.carrier else { break };
             match datagrams.say(to, bytes) {
                 Said::Later => return Ok(()),
                 Said::Done => {}
+                Said::Refused(error) if self.goes_on_elsewhere(&error, self.sent_at) => {
+                    tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
+                    tell(TalkEvent::Chosen(self.book.target())).map_err(TalkError::Output)?;
+                    return self.flush(tell);
+                }
                 Said::Refused(error) => {
                     let absent = error.is_absence();
                     if self.options.once || self.options.unattended && !absent {
@@ -124,6 +167,9 @@ impl Talk {
                 }
             }
             self.waiting.pop_front();
+        }
+        if let Carrier::Streams(streams) = &mut self.carrier {
+            streams.flush();
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! What the control groups of this process allow it (cgroups(7)), of either version.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::read;
-use crate::sys::CgroupLimits;
+use crate::sys::{CgroupLimits, CpuThrottling};
 
 /// Where control groups are mounted: by convention, which all distributions keep.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -41,6 +41,44 @@ fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
     (found != CgroupLimits::default()).then_some(found)
 }
 
+/// What the groups of this process with a CPU quota, and those around them, were held up so far.
+#[must_use]
+pub fn cpu_throttling() -> Vec<CpuThrottling> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    throttling(&groups, Path::new(MOUNT))
+}
+
+/// That of these groups, mounted here: by `cpu.stat` of either version.
+fn throttling(groups: &str, mount: &Path) -> Vec<CpuThrottling> {
+    let of = |folder: &Path, cpu_max: Option<String>| {
+        let cpu_max = cpu_max.filter(|limit| share(limit).is_some())?;
+        let stat = fs::read_to_string(folder.join("cpu.stat")).ok()?;
+        let count = |name: &str| {
+            let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line?.trim().parse::<u64>().ok()
+        };
+        // Microseconds in version 2, nanoseconds in version 1.
+        let us = count("throttled_usec").map(|us| us.saturating_mul(1_000));
+        let time_ns = us.or_else(|| count("throttled_time"))?;
+        let group = folder.display().to_string();
+        Some(CpuThrottling { group, cpu_max, times: count("nr_throttled")?, time_ns })
+    };
+    let v2 = around(groups, "", mount);
+    let v2 = v2.iter().filter_map(|folder| of(folder, read(folder.join("cpu.max"))));
+    let v1 = around(groups, "cpu", &mount.join("cpu"));
+    let v1 = v1.iter().filter_map(|folder| of(folder, quota(folder)));
+    v2.chain(v1).collect()
+}
+
+/// The folder of the group with this controller, and those of the groups around it. Version 2 has
+/// the empty name.
+fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
+    let group = group(groups, controller).and_then(|group| group.strip_prefix('/'));
+    // Of a group outside our namespace of groups (`/../…`) nothing is to be seen.
+    let seen = group.filter(|group| !group.starts_with("..")).map(Path::new);
+    seen.into_iter().flat_map(Path::ancestors).map(|group| mount.join(group)).collect()
+}
+
 /// How much a limit leaves, to tell which is smaller; `None` where it is none.
 type Room = fn(&str) -> Option<f64>;
 
@@ -66,11 +104,8 @@ fn tightest(
     limit: impl Fn(&Path) -> Option<String>,
     room: Room,
 ) -> Option<String> {
-    let group = group(groups, controller)?;
-    // Of a group outside our namespace of groups (`/../…`) nothing is to be seen.
-    let group = group.strip_prefix('/').filter(|group| !group.starts_with(".."))?;
-    let folders = Path::new(group).ancestors().map(|group| mount.join(group));
-    let found: Vec<String> = folders.filter_map(|folder| limit(&folder)).collect();
+    let folders = around(groups, controller, mount);
+    let found: Vec<String> = folders.iter().filter_map(|folder| limit(folder)).collect();
     let limited = found.iter().filter_map(|limit| Some((room(limit)?, limit)));
     let least = limited.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, limit)| limit);
     least.or_else(|| found.first()).cloned()
@@ -164,6 +199,26 @@ mod tests {
         assert_eq!(found.cpu_max.as_deref(), Some("max 100000"));
         assert_eq!(found.memory_max.as_deref(), Some("max"));
         assert_eq!(found.cpus.as_deref(), Some("0-1"));
+    }
+
+    #[test]
+    fn groups_with_a_quota_tell_how_long_they_were_held_up() {
+        let mount = tree(&[
+            ("ci.slice/cpu.max", "50000 100000"),
+            ("ci.slice/cpu.stat", "usage_usec 7\nnr_periods 9\nnr_throttled 4\nthrottled_usec 35"),
+            ("ci.slice/job/cpu.max", "max 100000"),
+            ("ci.slice/job/cpu.stat", "usage_usec 7\nnr_throttled 0\nthrottled_usec 0"),
+            ("cpu/a/cpu.cfs_quota_us", "20000"),
+            ("cpu/a/cpu.cfs_period_us", "100000"),
+            ("cpu/a/cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_time 77"),
+        ]);
+        let of = |groups: &str| -> Vec<_> {
+            let found = throttling(groups, mount.path());
+            found.into_iter().map(|one| (one.cpu_max, one.times, one.time_ns)).collect()
+        };
+        assert_eq!(of("0::/ci.slice/job\n"), [("50000 100000".into(), 4, 35_000)]);
+        assert_eq!(of("1:cpu:/a\n0::/\n"), [("20000 100000".into(), 2, 77)]);
+        assert_eq!(of("0::/../ci.slice\n"), []);
     }
 
     #[test]

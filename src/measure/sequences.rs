@@ -1,0 +1,201 @@
+//! What arrived from a source whose datagrams carry our header, told by their sequence numbers.
+
+use super::window::{Fate, Window};
+use crate::unit::Nanos;
+
+/// The shortest mean time between two datagrams of a flow that is believed, in ns. Arbitrary: ten
+/// times the rate that one socket of a fast host reaches with super-packets.
+const LEAST_GAP_NS: u64 = 4;
+
+/// Datagrams that may share the first moment of a phase. From `UIO_MAXIOV`, messages of a system
+/// call, times `UDP_MAX_SEGMENTS`, datagrams of a message.
+const AT_ONCE: u64 = 1_024 * 128;
+
+/// What the header of a datagram says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// Tag and flow: numbers begin at 0 with each.
+    pub phase: u32,
+    /// Its number.
+    pub sequence: u64,
+    /// When it was due, since the phase began.
+    pub intended: Nanos,
+}
+
+impl Numbered {
+    /// Whether a sender of ours can have reached this number by then. Most bytes that look like a
+    /// header by chance fail here.
+    const fn is_plausible(&self) -> bool {
+        self.sequence <= AT_ONCE + self.intended.0 / LEAST_GAP_NS
+    }
+}
+
+/// Datagrams of one source by sequence number, all phases together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SequenceCounts {
+    /// Each number once.
+    pub unique: u64,
+    /// Numbers below the highest one that did not arrive. What was lost behind that is not seen.
+    pub lost: u64,
+    /// Numbers that had arrived before.
+    pub duplicate: u64,
+    /// Numbers too old to tell, and those of a phase that had ended.
+    pub late: u64,
+    /// Of `unique`, those that arrived after a higher number.
+    pub reordered: u64,
+}
+
+impl SequenceCounts {
+    /// All datagrams that carried a number.
+    #[must_use]
+    pub const fn arrived(&self) -> u64 {
+        self.unique + self.duplicate + self.late
+    }
+
+    /// Adds those of another phase, or of another listener.
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.unique += other.unique;
+        self.lost += other.lost;
+        self.duplicate += other.duplicate;
+        self.late += other.late;
+        self.reordered += other.reordered;
+    }
+}
+
+/// Follows the numbers of one source.
+#[derive(Debug, Clone)]
+pub(super) struct Sequences {
+    /// Phases that have ended.
+    ended: SequenceCounts,
+    /// The phase that is measured, without what is missing in it.
+    counts: SequenceCounts,
+    phase: u32,
+    /// The one before: what still comes of it is late.
+    previous: Option<u32>,
+    /// The first number that counts: 0, or the first one seen where the phase had begun before
+    /// anybody listened.
+    first: u64,
+    /// One more than the highest number seen.
+    next: u64,
+    window: Window,
+}
+
+impl Sequences {
+    /// Of a source whose first datagram is this one, `listened` after the socket was opened; `None`
+    /// where it cannot be a number of ours.
+    pub(super) fn begin(numbered: Numbered, listened: Nanos) -> Option<Self> {
+        if !numbered.is_plausible() {
+            return None;
+        }
+        let counts = SequenceCounts::default();
+        let (phase, window) = (numbered.phase, Window::default());
+        let mut begun =
+            Self { ended: counts, counts, phase, previous: None, first: 0, next: 0, window };
+        begun.begin_phase(numbered, listened);
+        begun.arrive(numbered.sequence);
+        Some(begun)
+    }
+
+    /// Counts one, if it can be a number of ours.
+    pub(super) fn count(&mut self, numbered: Numbered, listened: Nanos) {
+        if !numbered.is_plausible() {
+            return;
+        }
+        if self.previous == Some(numbered.phase) {
+            self.ended.late += 1;
+            return;
+        }
+        if self.phase != numbered.phase {
+            self.ended = self.counts();
+            self.previous = Some(self.phase);
+            self.begin_phase(numbered, listened);
+        }
+        self.arrive(numbered.sequence);
+    }
+
+    /// What all came to so far.
+    pub(super) fn counts(&self) -> SequenceCounts {
+        let mut sum = self.ended;
+        sum.add(&self.counts);
+        sum.lost += (self.next - self.first).saturating_sub(self.counts.unique);
+        sum
+    }
+
+    fn begin_phase(&mut self, numbered: Numbered, listened: Nanos) {
+        let from_its_start = numbered.intended <= listened;
+        self.first = if from_its_start { 0 } else { numbered.sequence };
+        (self.phase, self.next) = (numbered.phase, self.first);
+        self.counts = SequenceCounts::default();
+        self.window.reset();
+    }
+
+    fn arrive(&mut self, sequence: u64) {
+        let Some(number) = sequence.checked_sub(self.first) else {
+            self.counts.late += 1;
+            return;
+        };
+        match self.window.arrive(number) {
+            Fate::InOrder => self.counts.unique += 1,
+            Fate::Reordered(_) => {
+                self.counts.unique += 1;
+                self.counts.reordered += 1;
+            }
+            Fate::Duplicate => self.counts.duplicate += 1,
+            Fate::Late => self.counts.late += 1,
+            Fate::Implausible => return,
+        }
+        self.next = self.next.max(sequence + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(phase: u32, sequence: u64) -> Numbered {
+        Numbered { phase, sequence, intended: Nanos(sequence * 1_000) }
+    }
+
+    /// What these numbers come to, of a socket that has listened for so long.
+    fn counted(all: &[(u32, u64)], listened: Nanos) -> SequenceCounts {
+        let (first, rest) = all.split_first().unwrap();
+        let mut sequences = Sequences::begin(numbered(first.0, first.1), listened).unwrap();
+        rest.iter().for_each(|one| sequences.count(numbered(one.0, one.1), listened));
+        sequences.counts()
+    }
+
+    #[test]
+    fn numbers_that_are_missing_come_again_or_come_late_are_told_apart() {
+        let all = [(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)];
+        let found = counted(&all, Nanos::from_millis(1));
+        let expected = SequenceCounts { unique: 4, lost: 1, duplicate: 1, late: 0, reordered: 2 };
+        assert_eq!((found, found.arrived()), (expected, 5));
+    }
+
+    #[test]
+    fn each_phase_begins_at_zero_and_what_is_left_of_the_one_before_is_late() {
+        let all = [(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)];
+        let found = counted(&all, Nanos::from_millis(1));
+        let expected = SequenceCounts { unique: 4, lost: 2, duplicate: 0, late: 1, reordered: 0 };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_was_sent_before_anybody_listened_is_not_lost() {
+        let all = [(2, 500), (2, 499), (2, 503)];
+        let found = counted(&all, Nanos(1_000));
+        let expected = SequenceCounts { unique: 2, lost: 2, duplicate: 0, late: 1, reordered: 0 };
+        assert_eq!(found, expected);
+        assert_eq!(counted(&all, Nanos::from_millis(1)).lost, 501);
+    }
+
+    #[test]
+    fn a_query_that_looks_like_a_header_is_none() {
+        // Id 17 of DNS, one question, and EDNS.
+        let sequence = 0x0001_0000_0000;
+        let query = Numbered { phase: 17 << 16, sequence, intended: Nanos(0x0001_0377_7777) };
+        assert!(Sequences::begin(query, Nanos::from_millis(1)).is_none());
+        let burst = Numbered { sequence: AT_ONCE, intended: Nanos::ZERO, ..query };
+        assert!(Sequences::begin(burst, Nanos::ZERO).is_some());
+    }
+}

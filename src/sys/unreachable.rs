@@ -177,7 +177,7 @@ impl Unreachable {
 /// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meaning = self.icmp_meaning().unwrap_or(self.errno.meaning());
+        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.meaning());
         write!(f, "{meaning} ({}", self.code())?;
         match self.reporter {
             Reporter::Local => f.write_str(", local)"),

@@ -262,8 +262,9 @@ impl Pair {
                 let queued = rx.sockets().get(at).and_then(Datagram::take_queued_refusal);
                 let queued = queued.and_then(SendError::unreachable);
                 if let Some(why) = pull.errno.map(Unreachable::returned) {
-                    let why =
-                        queued.filter(|one| one.errno == why.errno).unwrap_or(why.came_back());
+                    let why = queued
+                        .filter(|one| one.errno == why.errno)
+                        .unwrap_or_else(|| why.came_back());
                     self.job.note_unreachable(why, pull.unreachable, now, control);
                 }
             }

@@ -386,6 +386,8 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<Queued> {
                 // than the storage, it is copied into zeroes.
                 let mut from: libc::sockaddr_storage = std::mem::zeroed();
                 let head = size_of::<libc::sock_extended_err>();
+                // The type of this length differs between C libraries.
+                #[allow(clippy::unnecessary_cast)]
                 let len = (found.cmsg_len as usize)
                     .saturating_sub(libc::CMSG_LEN(head as u32) as usize)
                     .min(size_of::<libc::sockaddr_storage>());

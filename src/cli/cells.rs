@@ -1,7 +1,6 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
 use std::net::SocketAddr;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;

@@ -1,6 +1,6 @@
 //! What arrived from a source whose datagrams carry our header, told by their sequence numbers.
 
-use super::window::{Fate, Window};
+use super::window::{Fate, WINDOW, Window};
 use crate::unit::Nanos;
 
 /// The shortest mean time between two datagrams of a flow that is believed, in ns. Arbitrary: ten
@@ -77,6 +77,8 @@ pub(super) struct Sequences {
     first: u64,
     /// One more than the highest number seen.
     next: u64,
+    /// A number too far ahead to be believed before a later one confirms it.
+    ahead: Option<u64>,
     window: Window,
 }
 
@@ -89,8 +91,16 @@ impl Sequences {
         }
         let counts = SequenceCounts::default();
         let (phase, window) = (numbered.phase, Window::default());
-        let mut begun =
-            Self { ended: counts, counts, phase, previous: None, first: 0, next: 0, window };
+        let mut begun = Self {
+            ended: counts,
+            counts,
+            phase,
+            previous: None,
+            first: 0,
+            next: 0,
+            ahead: None,
+            window,
+        };
         begun.begin_phase(numbered, listened);
         begun.arrive(numbered.sequence);
         Some(begun)
@@ -126,6 +136,7 @@ impl Sequences {
         self.first = if from_its_start { 0 } else { numbered.sequence };
         (self.phase, self.next) = (numbered.phase, self.first);
         self.counts = SequenceCounts::default();
+        self.ahead = None;
         self.window.reset();
     }
 
@@ -142,9 +153,22 @@ impl Sequences {
             }
             Fate::Duplicate => self.counts.duplicate += 1,
             Fate::Late => self.counts.late += 1,
-            Fate::Implausible => return,
+            Fate::Ahead => return self.arrive_ahead(sequence, number),
         }
+        self.ahead = None;
         self.next = self.next.max(sequence + 1);
+    }
+
+    /// A number far ahead counts with the next one behind it; one that stays alone is damaged.
+    fn arrive_ahead(&mut self, sequence: u64, number: u64) {
+        match self.ahead.replace(number) {
+            Some(held) if number > held && number - held <= WINDOW => {
+                self.window.jump(held);
+                self.counts.unique += 1;
+                self.arrive(sequence);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -71,6 +71,25 @@ fn all_arrived(report: &Value) -> u64 {
 }
 
 #[test]
+fn a_path_on_which_nothing_arrives_is_no_result() {
+    // Frames to an address of nobody: the other end's device drops them.
+    let bench =
+        "$A $U bench --to 10.9.0.2 --to-netns b -l 200 -e plain -n 100 -r 10k --warmup 0 -q";
+    let Some(parts) = between_two(&format!(
+        "ip -n a neigh replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0 nud permanent
+         code=0; {bench} -J --max-missed 100% || code=$?; echo ====; echo $code
+         code=0; {bench} --fail-if 'sent<0' >/dev/null 2>&1 || code=$?; echo $code"
+    )) else {
+        return;
+    };
+    let report = json(&parts[0]);
+    let [cell] = cells(&report) else { panic!("one cell") };
+    assert_eq!((number(cell, "ledger.sent"), number(cell, "ledger.received")), (100, 0));
+    assert_eq!((&report["valid"], parts[1].as_str()), (&false.into(), "5\n5\n"));
+    assert_eq!(report["invalid_because"][0]["code"], "nothing_arrived", "{report}");
+}
+
+#[test]
 fn what_is_sent_to_another_namespace_crosses_the_devices() {
     let flags = "-l 200 -e plain -n 20000 -r 20k --warmup 0 -q -J";
     let script = format!(

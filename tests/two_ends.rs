@@ -114,7 +114,7 @@ fn without_a_peer_what_only_it_knows_is_null() {
     let places = cell["ledger"]["lost_at"].as_object().unwrap();
     assert!(places.values().all(Value::is_null), "{places:?}");
     assert!(cell["stalls"]["rx"].is_null() && report["clock"].is_null());
-    let failed = run(&format!("{words} --fail-if loss>1%"));
+    let failed = run(&format!("{words} --max-missed 100% --fail-if loss>1%"));
     assert_eq!(failed.status.code(), Some(3));
     assert!(stderr(&failed).contains("loss is unknown"), "{}", stderr(&failed));
     let text = String::from_utf8(failed.stdout).unwrap();

@@ -8,6 +8,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::OutputArgs;
 use super::error::{CliError, Exit};
+use super::guard::{guarded, print_guarded};
+use super::judge::{apply, is_of_target, judge};
 use super::output::{Targets, color, complain, pretty, print, width};
 use super::progress;
 use crate::measure::HostFacts;
@@ -16,7 +18,7 @@ use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
 use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool, Warning};
 use crate::report::junit::Suite;
 use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
-use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, RunError};
+use crate::run::{self, Bed, Measured, Observer, Outcome, Progress};
 
 /// What is to be measured, and where.
 pub(crate) struct Job<'a, B> {
@@ -40,8 +42,8 @@ pub(crate) struct Job<'a, B> {
 /// What was measured, well or not.
 pub(crate) struct Taken {
     pub(crate) report: Report,
-    /// What ended the run early.
-    pub(crate) error: Option<RunError>,
+    /// What ended the run early, or could not be reported.
+    pub(crate) error: Option<CliError>,
     /// Whether it was stopped from outside.
     pub(crate) interrupted: bool,
 }
@@ -53,15 +55,25 @@ pub(crate) fn run(
     measure: impl FnOnce(&Arc<AtomicBool>) -> Result<Taken, CliError>,
 ) -> Result<Exit, CliError> {
     let files = Files::check(output)?;
-    let taken = measure(&stop_on_signals()?)?;
+    let Taken { mut report, error, interrupted } = measure(&stop_on_signals()?)?;
+    let gated = guarded("gates", || {
+        apply(&mut report, output);
+        Ok(())
+    });
     // A file that fails takes neither the result on standard output nor the other files along.
-    let shown = show(&taken.report, output);
-    files.write(|form| draw(&taken.report, form, output))?;
+    let shown = show(&report, output);
+    files.write(|form| draw(&report, form, output))?;
     shown?;
-    match taken {
-        Taken { error: Some(error), .. } => Err(error.into()),
-        Taken { interrupted: true, .. } => Ok(Exit::Interrupted),
-        Taken { report, .. } => Ok(judge(&report, output)),
+    gated?;
+    match error {
+        // The report says it: the target did not let anything be measured.
+        Some(CliError::Run(error)) if is_of_target(&error) && report.ends_invalid(false) => {
+            complain(&error.to_string());
+            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output) })
+        }
+        Some(error) => Err(error),
+        None if interrupted => Ok(Exit::Interrupted),
+        None => guarded("gates", || Ok(judge(&report, output))),
     }
 }
 
@@ -90,20 +102,35 @@ pub(crate) fn measure<B: Bed>(
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     let line = progress::Line::new(quiet);
-    let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells: Vec::new() };
+    let (cells, bug) = (Vec::new(), None);
+    let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
     let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
-    let Recorder { line, cells, .. } = recorder;
+    let Recorder { line, cells, bug, .. } = recorder;
     line.finish();
+    let error = bug.or_else(|| error.map(CliError::from));
     if cells.is_empty()
         && let Some(error) = error
     {
-        return Err(error.into());
+        return Err(error);
     }
-    let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
-    report.choice = choice.as_ref().map(report::choice);
-    complete(&mut report, &bed);
-    report::judge_validity(&mut report);
+    let counted = counted(&cells);
+    let report = guarded(&format!("document of {counted}"), || {
+        let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
+        report.choice = choice.as_ref().map(report::choice);
+        complete(&mut report, &bed);
+        report::judge_validity(&mut report);
+        Ok(report)
+    })?;
     Ok(Taken { report, error, interrupted })
+}
+
+/// What was measured, in short: where the document is lost, this is what is left.
+fn counted(cells: &[Cell]) -> String {
+    let one = |cell: &Cell| {
+        let received = cell.ledger.received.map(|count| format!(", received {count}"));
+        format!("{} (sent {}{})", cell.id, cell.ledger.sent, received.unwrap_or_default())
+    };
+    cells.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Shows progress, and turns each cell into its part of the document as soon as it was measured:
@@ -114,6 +141,8 @@ struct Recorder<'a> {
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
     cells: Vec<Cell>,
+    /// The first cell that could not be reported.
+    bug: Option<CliError>,
 }
 
 impl Observer for Recorder<'_> {
@@ -126,10 +155,22 @@ impl Observer for Recorder<'_> {
         let (cell, harvest) = (&cell, &harvest);
         let code_name = self.code_name;
         let facts = CellFacts { plan, cell, load, direction, harvest, code_name };
-        let mut document = report::cell(facts);
-        let context = CellContext::of(plan, self.facts, harvest);
-        document.warnings = report::cell_warnings(&document, &context);
-        self.cells.push(document);
+        let sent = harvest.tx.sent;
+        let received = harvest.rx.received;
+        let part = format!("cell {} (sent {sent}, received {received})", cell.id);
+        let document = guarded(&part, || {
+            let mut document = report::cell(facts);
+            let context = CellContext::of(plan, self.facts, harvest);
+            document.warnings = report::cell_warnings(&document, &context);
+            Ok(document)
+        });
+        match document {
+            Ok(document) => self.cells.push(document),
+            Err(bug) => {
+                complain(&bug.to_string());
+                self.bug.get_or_insert(bug);
+            }
+        }
         None
     }
 }
@@ -197,21 +238,14 @@ pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError>
         }
         return printed;
     }
-    if output.markdown_to_stdout() {
-        return print(&report::markdown::render(report)).map(|_| ());
-    }
-    let style = Style { color: color(output.color), width: width() };
-    print(&report::text::render(report, style)).map(|_| ())
-}
-
-/// Whether a condition held.
-pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
-    let mut exit = Exit::Well;
-    for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
-        complain(&format!("--fail-if {failure}"));
-        exit = Exit::ConditionHeld;
-    }
-    exit
+    let render = || {
+        if output.markdown_to_stdout() {
+            return report::markdown::render(report);
+        }
+        let style = Style { color: color(output.color), width: width() };
+        report::text::render(report, style)
+    };
+    print_guarded("text", report, render).map(|_| ())
 }
 
 /// What a file holds.
@@ -229,6 +263,20 @@ pub(crate) enum Form {
     Html,
     /// What the conditions came to.
     Junit,
+}
+
+impl Form {
+    /// Its name in errors.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Csv => "CSV",
+            Self::Hdr => "HDR log",
+            Self::Markdown => "Markdown",
+            Self::Html => "page",
+            Self::Junit => "JUnit",
+        }
+    }
 }
 
 /// The files a run was asked for.
@@ -265,14 +313,14 @@ impl Files {
 
 /// A report in that form.
 pub(crate) fn draw(report: &Report, form: Form, output: &OutputArgs) -> Result<String, CliError> {
-    match form {
+    guarded(form.name(), || match form {
         Form::Json => Ok(pretty(report)),
         Form::Csv => report::csv::render(report).map_err(|error| face("CSV", &error)),
         Form::Hdr => report::hdr::render(report).map_err(|error| face("HDR log", &error)),
         Form::Markdown => Ok(report::markdown::render(report)),
         Form::Html => report::html::render(&[("", report)]).map_err(|error| face("page", &error)),
         Form::Junit => junit(&report.kind, report::junit::conditions(report, &output.fail_if)),
-    }
+    })
 }
 
 /// What conditions came to, as JUnit.

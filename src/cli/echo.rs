@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::EchoArgs;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
+use super::guard::print_guarded;
 use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
 use super::sink::has;
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
         print(&pretty(&document)).map(|_| ())
     } else {
         let style = Style { color: color(args.color), width: width() };
-        print(&report::text::echo(&document, style)).map(|_| ())
+        print_guarded("text", &document, || report::text::echo(&document, style)).map(|_| ())
     };
     file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
     shown?;

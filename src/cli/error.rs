@@ -188,6 +188,14 @@ pub enum CliError {
     /// Signals could not be taken.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
+    /// A part of the work after a run panicked; a bug of ours.
+    #[error("internal error in the {part}: {reason}; this is a bug of udperf, please report it")]
+    Bug {
+        /// Which part.
+        part: String,
+        /// The message of the panic.
+        reason: String,
+    },
     /// A face could not be drawn; a bug of ours.
     #[error("cannot render the {face}: {reason}; please report this")]
     Face {
@@ -238,6 +246,7 @@ impl CliError {
             | Self::Random { .. }
             | Self::Stdout(_)
             | Self::Signals(_)
+            | Self::Bug { .. }
             | Self::Face { .. } => Exit::Failed,
         }
     }

@@ -10,6 +10,8 @@ mod compare;
 mod doctor;
 mod echo;
 mod error;
+mod guard;
+mod judge;
 mod lower;
 mod noise;
 mod output;
@@ -38,7 +40,7 @@ pub use error::{CliError, Exit};
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match &cli.command {
+    let result = guard::guarded("command", || match &cli.command {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),
         Command::Sink(args) => sink::run(args),
@@ -54,7 +56,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => shell::schema(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
-    };
+    });
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use super::args::{OutputArgs, ReportArgs};
 use super::cells::{self, Files, Form};
 use super::error::{CliError, Exit};
+use super::judge;
 use super::output::{color, complain, pretty, print, tame, width};
 use crate::compare::history::{self, Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::report::text::Style;
+use crate::report::validity::invalid_lines;
 use crate::report::{self, FaceError};
 
 /// Shows what is in files and folders.
@@ -22,19 +24,16 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     {
         return other(&found?, output, &files);
     }
-    let runs = load(args)?;
+    let mut runs = load(args)?;
+    runs.iter_mut().for_each(|run| judge::apply(&mut run.report, output));
     if args.history {
         return over_time(&runs, args, &files);
     }
     match &runs[..] {
         [run] => {
-            if output.json_to_stdout() || output.markdown_to_stdout() {
-                cells::show(&run.report, output)?;
-            } else {
-                print(&tame(&report::text::render(&run.report, style(output))))?;
-            }
+            cells::show(&run.report, output)?;
             files.write(|form| one(run, form, output))?;
-            Ok(cells::judge(&run.report, output))
+            Ok(judge::judge(&run.report, output))
         }
         runs => several(runs, output, &files),
     }
@@ -65,7 +64,7 @@ fn other(found: &Other, output: &OutputArgs, files: &Files) -> Result<Exit, CliE
     files.write(|form| {
         Ok(if matches!(form, Form::Markdown) { markdown() } else { pretty(found) })
     })?;
-    Ok(Exit::Well)
+    Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Well })
 }
 
 /// All runs, oldest first in each folder, in the order in which files and folders were named; a
@@ -132,14 +131,13 @@ fn several(runs: &[Stored], output: &OutputArgs, files: &Files) -> Result<Exit, 
         Form::Html => page(runs),
         Form::Junit => junit(runs, output),
     })?;
-    let mut exit = Exit::Well;
-    for run in runs {
-        for failure in output.fail_if.iter().flat_map(|condition| condition.check(&run.report)) {
-            complain(&format!("--fail-if {}: {failure}", run.path.display()));
-            exit = Exit::ConditionHeld;
-        }
-    }
-    Ok(exit)
+    let judge = |run: &Stored| {
+        judge::judge_named(&run.report, output, &format!("{}: ", run.path.display()))
+    };
+    let exits: Vec<_> = runs.iter().map(judge).collect();
+    // Invalid beats a condition that held, and that beats all well.
+    let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
+    Ok(worst.unwrap_or(Exit::Well))
 }
 
 fn markdown(runs: &[Stored]) -> String {
@@ -182,6 +180,11 @@ fn page(runs: &[Stored]) -> Result<String, CliError> {
 /// Shows how cells moved.
 fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, CliError> {
     let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
+    for run in runs.iter().filter(|run| !run.report.valid && !args.output.quiet) {
+        for line in invalid_lines(&run.report) {
+            complain(&format!("{}: {line}", run.path.display()));
+        }
+    }
     let history = history(runs, &filter);
     if history.series.is_empty() {
         return Err(CliError::NothingToShow(nothing(runs, args)));

@@ -9,6 +9,7 @@ use super::args::{Local, MulticastGroup, SinkArgs};
 use super::blast::key;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
+use super::guard::print_guarded;
 use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
 use super::target::file;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         print(&pretty(&document)).map(|_| ())
     } else {
         let style = Style { color: color(args.color), width: width() };
-        print(&report::text::sink(&document, style)).map(|_| ())
+        print_guarded("text", &document, || report::text::sink(&document, style)).map(|_| ())
     };
     file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
     shown?;

@@ -157,15 +157,26 @@ const COLUMNS: &[Column] = &[
     ("per_datagram_instructions", |c| or_empty(c.per_datagram.instructions)),
 ];
 
+/// Columns behind those of a cell: whether it is valid, and the codes of the reasons why not.
+const VALIDITY: [&str; 2] = ["valid", "invalid_because"];
+
+fn validity(report: &Report, cell: &Cell) -> [String; 2] {
+    let of_run = report.invalid_because.iter().filter(|reason| reason.cell.is_none());
+    let reasons = report.invalid_cell(cell).chain(of_run);
+    let codes: Vec<_> = reasons.map(|reason| reason.code.as_str()).collect();
+    [codes.is_empty().to_string(), codes.join(";")]
+}
+
 /// The cells of a document, calibration included, below a row of names.
 ///
 /// # Errors
 /// [`FaceError::Csv`], which would be a bug.
 pub fn render(report: &Report) -> Result<String, FaceError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS.iter().map(|(name, _)| name))?;
+    writer.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY))?;
     for cell in &report.cells {
-        writer.write_record(COLUMNS.iter().map(|(_, of)| of(cell)))?;
+        let columns = COLUMNS.iter().map(|(_, of)| of(cell));
+        writer.write_record(columns.chain(validity(report, cell)))?;
     }
     finish(writer)
 }
@@ -177,12 +188,13 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
 /// [`FaceError::Csv`], which would be a bug.
 pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let names = COLUMNS.iter().map(|(name, _)| *name);
+    let names = COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY);
     writer.write_record(["file", "started_at"].into_iter().chain(names))?;
     for (file, report) in reports {
         for cell in &report.cells {
             let run = [file.clone(), report.started_at.clone()];
-            writer.write_record(run.into_iter().chain(COLUMNS.iter().map(|(_, of)| of(cell))))?;
+            let columns = COLUMNS.iter().map(|(_, of)| of(cell)).chain(validity(report, cell));
+            writer.write_record(run.into_iter().chain(columns))?;
         }
     }
     finish(writer)
@@ -292,6 +304,8 @@ mod tests {
         fixture::two_clocks(&mut report.cells[3], 12_000);
         report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
         fixture::one_ended(&mut report.cells[6]);
+        report.cells[6].ledger.refused.unreachable = report.cells[6].ledger.sent;
+        crate::report::judge_validity(&mut report);
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
         let unknown = ["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"];
@@ -299,6 +313,10 @@ mod tests {
         unknown.iter().for_each(|name| is(6, name, ""));
         is(6, "tx_pps", "262000");
         is(6, "direction", "forward");
+        is(6, "valid", "false");
+        is(6, "invalid_because", "target_unreachable");
+        is(0, "valid", "true");
+        is(0, "invalid_because", "");
         is(0, "ends", "together");
         is(0, "lost_at_tx_device", "");
         is(0, "id", "plain/64/max");

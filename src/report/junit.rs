@@ -43,6 +43,8 @@ pub enum Outcome {
     Skipped,
     /// Not as it should be; a word for why.
     Failed(&'static str),
+    /// Neither: what was to be checked was not tested. The word `invalid` in the file.
+    Invalid,
 }
 
 /// Spaces an inner element stands further in. Arbitrary.
@@ -70,11 +72,12 @@ fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
         cases.iter().filter(|case| of(&case.outcome)).count().to_string()
     };
     let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let errors = count(|outcome| *outcome == Outcome::Invalid);
     let skipped = count(|outcome| *outcome == Outcome::Skipped);
     element.with_attributes([
         ("tests", cases.len().to_string().as_str()),
         ("failures", failures.as_str()),
-        ("errors", "0"),
+        ("errors", errors.as_str()),
         ("skipped", skipped.as_str()),
     ])
 }
@@ -108,6 +111,11 @@ fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Resul
                 let failure = writer.create_element("failure").with_attributes(attributes);
                 failure.write_text_content(content)?;
             }
+            Outcome::Invalid => {
+                let attributes = [("message", said.as_str()), ("type", "invalid")];
+                let error = writer.create_element("error").with_attributes(attributes);
+                error.write_text_content(content)?;
+            }
         }
         Ok(())
     })?;
@@ -125,35 +133,54 @@ fn text(text: &str) -> String {
     text.chars().map(legal).collect()
 }
 
-/// What conditions came to in a run: a suite a cell, a case a condition that looks at it.
+/// What conditions came to in a run: a suite a cell, a case a condition that looks at it. In an
+/// invalid cell each of them is an error, and so is a case `valid` for each reason.
 #[must_use]
 pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
     let mut suites: Vec<Suite> = Vec::new();
+    let mut put = |name: String, case: Case| match suites.iter_mut().find(|one| one.name == name) {
+        Some(suite) => suite.cases.push(case),
+        None => suites.push(Suite { name, cases: vec![case] }),
+    };
     for condition in conditions {
         for (cell, failure) in condition.verdicts(report) {
-            let case = Case {
-                name: condition.to_string(),
-                said: match &failure {
-                    Some(failure) => failure.to_string(),
-                    None => cell.map_or_else(String::new, |cell| condition.said_of(cell)),
-                },
-                outcome: failure.map_or(Outcome::Passed, |_| Outcome::Failed("fail-if")),
+            let invalid = cell.and_then(|cell| report.invalid_cell(cell).next());
+            let (said, outcome) = match (invalid, failure) {
+                (Some(reason), _) => (reason.message.clone(), Outcome::Invalid),
+                (None, Some(failure)) => (failure.to_string(), Outcome::Failed("fail-if")),
+                (None, None) => {
+                    let said = cell.map(|cell| condition.said_of(cell)).unwrap_or_default();
+                    (said, Outcome::Passed)
+                }
             };
-            let name = cell.map_or_else(|| "run".to_owned(), named);
-            match suites.iter_mut().find(|suite| suite.name == name) {
-                Some(suite) => suite.cases.push(case),
-                None => suites.push(Suite { name, cases: vec![case] }),
-            }
+            let case = Case { name: condition.to_string(), said, outcome };
+            put(cell.map_or_else(|| "run".to_owned(), named), case);
         }
+    }
+    for reason in &report.invalid_because {
+        let (name, said) = ("valid".to_owned(), reason.message.clone());
+        let suite = match (&reason.cell, reason.trial) {
+            (Some(id), trial) => suite_name(id, trial.unwrap_or(0)),
+            (None, _) => "run".to_owned(),
+        };
+        put(suite, Case { name, said, outcome: Outcome::Invalid });
+    }
+    if !report.valid && report.invalid_because.is_empty() {
+        let (name, said) = ("valid".to_owned(), "the document says that it is not".to_owned());
+        put("run".to_owned(), Case { name, said, outcome: Outcome::Invalid });
     }
     suites
 }
 
 /// A cell; trials after the first are named.
 fn named(cell: &Cell) -> String {
-    match cell.trial {
-        0 => cell.id.clone(),
-        trial => format!("{} (trial {trial})", cell.id),
+    suite_name(&cell.id, cell.trial)
+}
+
+fn suite_name(id: &str, trial: u32) -> String {
+    match trial {
+        0 => id.to_owned(),
+        trial => format!("{id} (trial {trial})"),
     }
 }
 
@@ -173,6 +200,7 @@ mod tests {
             case(hostile, hostile, Outcome::Failed("worse")),
             case("b", hostile, Outcome::Skipped),
             case("c", hostile, Outcome::Passed),
+            case("d", hostile, Outcome::Invalid),
         ];
         let suites = [Suite { name: hostile.to_owned(), cases }];
         let xml = render(hostile, &suites).unwrap();
@@ -186,6 +214,7 @@ mod tests {
             ("testcase", "classname"),
             ("failure", "message"),
             ("skipped", "message"),
+            ("error", "message"),
         ] {
             assert_eq!(one(tag).attribute(attribute), Some(tamed.as_str()), "{tag} {attribute}");
         }
@@ -194,7 +223,7 @@ mod tests {
         for tag in ["testsuites", "testsuite"] {
             let count = |name| one(tag).attribute(name).unwrap().to_owned();
             let counts = ["tests", "failures", "errors", "skipped"].map(count);
-            assert_eq!(counts, ["3", "1", "0", "1"], "{tag}");
+            assert_eq!(counts, ["4", "1", "1", "1"], "{tag}");
         }
     }
 
@@ -222,5 +251,28 @@ mod tests {
         let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);
         assert_eq!((suites[0].name.as_str(), suites[0].cases.len()), ("run", 1));
         assert_eq!(suites[0].cases[0].outcome, Outcome::Failed("fail-if"));
+    }
+
+    #[test]
+    fn an_invalid_cell_neither_passes_nor_fails() {
+        let mut report = fixture::default_run();
+        report.cells.truncate(2);
+        let sent = report.cells[1].ledger.sent;
+        fixture::lose(&mut report.cells[1], sent);
+        crate::report::judge_validity(&mut report);
+        let suites = conditions(&report, &["loss<0%".parse().unwrap(), "sent>0".parse().unwrap()]);
+        let outcomes = |at: usize| -> Vec<_> {
+            suites[at].cases.iter().map(|case| (case.name.as_str(), case.outcome)).collect()
+        };
+        let failed = Outcome::Failed("fail-if");
+        assert_eq!(outcomes(0), [("loss<0%", Outcome::Passed), ("sent>0", failed)]);
+        let invalid = ["loss<0%", "sent>0", "valid"].map(|name| (name, Outcome::Invalid));
+        assert_eq!(outcomes(1), invalid);
+        report.cells.clear();
+        report.invalid_because.clear();
+        crate::report::judge_validity(&mut report);
+        let suites = conditions(&report, &[]);
+        assert_eq!(suites[0].name, "run");
+        assert_eq!(suites[0].cases[0].outcome, Outcome::Invalid);
     }
 }

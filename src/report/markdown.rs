@@ -8,17 +8,23 @@ use super::text::{Grid, Outline, Title, outline};
 /// Nothing in the document is taken for markup.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let Outline { title, settings, first, grid, notes, doubts } = outline(report);
-    let mut parts = vec![format!("### {}", escape(&title))];
+    let Outline { invalid, title, settings, first, grid, gate_titles, gates, notes, doubts } =
+        outline(report);
+    let bold = |text: &String| format!("> **{}**", escape(text));
+    let mut parts: Vec<_> = invalid.iter().map(bold).collect();
+    parts.push(format!("### {}", escape(&title)));
     if !settings.is_empty() {
         let lines: Vec<_> = settings.iter().map(|line| escape(line)).collect();
         // Two blanks at its end break a line.
         parts.push(lines.join("  \n"));
     }
-    parts.extend(first.iter().map(|text| format!("> **{}**", escape(text))));
+    parts.extend(first.iter().map(bold));
     if let Some(grid) = &grid {
         parts.extend(groups(&grid.columns));
         parts.push(draw(grid));
+    }
+    if !gates.is_empty() {
+        parts.push(table(&gate_titles, &[true, true, false, true], &gates));
     }
     if !notes.is_empty() {
         let line =

@@ -11,6 +11,7 @@ pub mod fail_if;
 mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gates;
 pub mod hdr;
 pub mod html;
 pub mod junit;
@@ -32,6 +33,7 @@ pub use echo::{EchoFacts, echo};
 pub use error::FaceError;
 pub use fail_if::{Condition, ConditionError, Failure};
 pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
+pub use gates::gates;
 pub use schema::{schema, schema_of};
 pub use sink::sink;
 pub use validity::judge_validity;

@@ -1,11 +1,18 @@
 //! Whether a run tested what was asked: the one place where a document is judged. Every output
 //! format, the exit code, `search`, `compare` and `ab` use what is decided here.
 
-use super::document::{Cell, Exchange, InvalidReason, Refused, Report};
+#[cfg(test)]
+mod tests;
+
+use super::document::{Cell, Exchange, Found, InvalidReason, Refused, Report, SearchDocument};
 use super::metric::Kind;
 
-/// Code of the only reason that a run without a gate may have and still exit with 0.
+/// Code of a reason that depends on what is allowed.
 const SCHEDULE_MISSED: &str = "schedule_missed";
+
+/// Code of a cell of which nothing left: too large for the path, for example. The refusals are its
+/// result, so that only a gate cannot do without more.
+const NOTHING_SENT: &str = "nothing_sent";
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
@@ -17,10 +24,16 @@ const ARRIVES_WITHIN_NS: u64 = 1_000_000_000;
 const UNREACHABLE_SHARE: f64 = 0.9;
 
 impl InvalidReason {
-    /// Whether the exit code is 5 even without a gate; the schedule that was missed needs one
-    /// (`--fail-if`, `search`, `compare`, `ab`).
+    /// Whether the exit code is 5 even without a gate (`--fail-if`, `search`, `compare`, `ab`):
+    /// not where the schedule was missed, or the system refused everything.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
+        self.tested_nothing() && self.code != NOTHING_SENT
+    }
+
+    /// Whether nothing reached the target, or nothing is known to have.
+    #[must_use]
+    pub fn tested_nothing(&self) -> bool {
         self.code != SCHEDULE_MISSED
     }
 
@@ -44,6 +57,11 @@ impl Report {
         !self.valid && (gated || self.invalid_because.iter().any(InvalidReason::is_fatal))
     }
 
+    /// The cell of this id and trial.
+    pub(super) fn cell_named(&self, id: Option<&str>, trial: Option<u32>) -> Option<&Cell> {
+        self.cells.iter().find(|cell| Some(cell.id.as_str()) == id && Some(cell.trial) == trial)
+    }
+
     /// Why this cell is invalid; empty where it is valid.
     pub fn invalid_cell<'a>(&'a self, cell: &Cell) -> impl Iterator<Item = &'a InvalidReason> {
         let (id, trial) = (cell.id.clone(), cell.trial);
@@ -53,8 +71,40 @@ impl Report {
     }
 }
 
-/// Judges a document by its cells: adds to `invalid_because`, and sets `valid`. A document that says
-/// of itself that it is invalid stays so.
+/// What to read before any figure: a line for each kind of reason, with the worst cell; empty where
+/// the document is valid.
+#[must_use]
+pub fn invalid_lines(report: &Report) -> Vec<String> {
+    let reasons = &report.invalid_because;
+    if !report.valid && reasons.is_empty() {
+        return vec!["Invalid: the document says so, without a reason".to_owned()];
+    }
+    let worst = |one: &InvalidReason| {
+        let cell = report.cell_named(one.cell.as_deref(), one.trial);
+        cell.and_then(missed_share).unwrap_or(0.0)
+    };
+    let mut codes: Vec<&str> = Vec::new();
+    reasons.iter().for_each(|one| {
+        if !codes.contains(&one.code.as_str()) {
+            codes.push(&one.code);
+        }
+    });
+    let line = |code: &&str| {
+        let alike: Vec<_> = reasons.iter().filter(|one| one.code == **code).collect();
+        // The first one of several that are equal.
+        let first = alike.iter().copied().rev().max_by(|a, b| worst(a).total_cmp(&worst(b)))?;
+        let more = match alike.len() - 1 {
+            0 => String::new(),
+            1 => " (and 1 more cell)".to_owned(),
+            more => format!(" (and {more} more cells)"),
+        };
+        Some(format!("Invalid: {}{more}", first.line()))
+    };
+    codes.iter().filter_map(line).collect()
+}
+
+/// Judges a document by its cells: adds to `invalid_because`, and sets `valid`. A document that
+/// says of itself that it is invalid stays so.
 pub fn judge_validity(report: &mut Report) {
     for reason in invalid_reasons(report) {
         let known = |one: &InvalidReason| {
@@ -70,7 +120,7 @@ pub fn judge_validity(report: &mut Report) {
 /// Judges a document anew with another share of the schedule that may be missed, 0 to 1.
 pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
     let had_reasons = !report.invalid_because.is_empty();
-    report.invalid_because.retain(InvalidReason::is_fatal);
+    report.invalid_because.retain(InvalidReason::tested_nothing);
     report.valid |= had_reasons && report.invalid_because.is_empty();
     report.max_missed = max_missed;
     judge_validity(report);
@@ -84,22 +134,40 @@ pub fn invalid_reasons(report: &Report) -> Vec<InvalidReason> {
         let (code, message) = ("nothing_measured".to_owned(), message.to_owned());
         return vec![InvalidReason { code, message, cell: None, trial: None }];
     }
-    let reasons = report.cells.iter().flat_map(|cell| {
-        invalid_cell(cell, report.max_missed).into_iter().map(|(code, message)| InvalidReason {
-            code: code.to_owned(),
-            message,
-            cell: Some(cell.id.clone()),
-            trial: Some(cell.trial),
-        })
-    });
-    reasons.collect()
+    report.cells.iter().flat_map(|cell| invalid_cell(cell, report.max_missed)).collect()
 }
 
-/// Why this cell did not test what was asked: a code and a message. `max_missed` is the share of
-/// its schedule that may be missed, 0 to 1.
+/// Why this cell did not test what was asked. `max_missed` is the share of its schedule that may be
+/// missed, 0 to 1.
 #[must_use]
-pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<(&'static str, String)> {
-    untested(cell).into_iter().chain(missed(cell, max_missed)).collect()
+pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
+    let reasons = untested(cell).into_iter().chain(missed(cell, max_missed));
+    let named = |(code, message): (&str, String)| {
+        let (code, cell_id) = (code.to_owned(), Some(cell.id.clone()));
+        InvalidReason { code, message, cell: cell_id, trial: Some(cell.trial) }
+    };
+    reasons.map(named).collect()
+}
+
+/// Judges a search: a size and engine without a rate is invalid where no trial of it was valid.
+pub fn judge_search(document: &mut SearchDocument) {
+    let reasons = document.searches.iter().filter_map(invalid_search);
+    document.report.invalid_because = reasons.collect();
+    document.report.valid = document.report.invalid_because.is_empty();
+}
+
+fn invalid_search(found: &Found) -> Option<InvalidReason> {
+    let mut codes = found.trials.iter().map(|trial| trial.invalid_because.first());
+    let code = codes.clone().next()??;
+    if found.low_pps.is_some() || codes.any(|code| code.is_none()) {
+        return None;
+    }
+    let message = format!(
+        "none of {} trials tested what was asked ({code}); run the inner command at one --rate to \
+         see why",
+        found.trials.len()
+    );
+    Some(InvalidReason { code: code.clone(), message, cell: Some(found.id.clone()), trial: None })
 }
 
 /// Datagrams or requests in words.
@@ -163,13 +231,13 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     match largest.filter(|(count, _)| *count > 0) {
         Some((count, why)) => {
             let all_unreachable = count == unreachable;
-            let code = if all_unreachable { "target_unreachable" } else { "nothing_sent" };
+            let code = if all_unreachable { "target_unreachable" } else { NOTHING_SENT };
             (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)))
         }
         None => {
             let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
             let why = format!("nothing was sent: {missed} slots of the schedule were missed");
-            ("nothing_sent", why + "; use a longer --time or a lower --rate")
+            (NOTHING_SENT, why + "; use a longer --time or a lower --rate")
         }
     }
 }
@@ -225,156 +293,4 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
 pub fn missed_share(cell: &Cell) -> Option<f64> {
     let schedule = cell.schedule.as_ref().filter(|schedule| schedule.scheduled > 0)?;
     Some(schedule.missed as f64 / schedule.scheduled as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::fixture;
-
-    /// The codes of a report of this cell.
-    fn codes(cell: &Cell) -> Vec<String> {
-        let mut report = fixture::report_of(vec![cell.clone()]);
-        judge_validity(&mut report);
-        assert_eq!(report.valid, report.invalid_because.is_empty());
-        assert!(report.invalid_because.iter().all(|one| one.cell.as_ref() == Some(&cell.id)));
-        report.invalid_because.into_iter().map(|reason| reason.code).collect()
-    }
-
-    /// A cell of 100 kpps for half a second.
-    fn cell() -> Cell {
-        fixture::cell("plain", 64, "100k", 100e3)
-    }
-
-    /// The same, of which nothing arrived.
-    fn silent() -> Cell {
-        let mut cell = cell();
-        fixture::lose(&mut cell, 50_000);
-        cell
-    }
-
-    /// Requests of which so many were answered and so many came late.
-    fn requests(matched: u64, late: u64) -> Cell {
-        let mut cell = silent();
-        cell.exchange = Some(Exchange {
-            requests: 50_000,
-            matched,
-            late,
-            timeouts: 50_000 - matched,
-            ..Exchange::default()
-        });
-        cell
-    }
-
-    #[test]
-    fn a_cell_of_which_nothing_arrived_is_invalid() {
-        assert_eq!(codes(&cell()), [""; 0]);
-        assert_eq!(codes(&silent()), ["nothing_arrived"]);
-        let mut one = silent();
-        one.ledger.received = Some(1);
-        assert_eq!(codes(&one), [""; 0]);
-        assert_eq!(codes(&requests(0, 0)), ["nothing_answered"]);
-        assert_eq!(codes(&requests(1, 0)), [""; 0]);
-        assert_eq!(codes(&requests(0, 1)), [""; 0], "a late reply is a result");
-    }
-
-    #[test]
-    fn an_unreachable_target_is_named() {
-        let mut cell = requests(0, 0);
-        cell.exchange.as_mut().unwrap().unreachable = 3;
-        assert_eq!(codes(&cell), ["target_unreachable"]);
-        let mut cell = requests(1, 0);
-        cell.exchange.as_mut().unwrap().unreachable = 3;
-        assert_eq!(codes(&cell), [""; 0], "somebody answered");
-    }
-
-    #[test]
-    fn where_nothing_is_known_of_arrival_only_errors_count() {
-        let mut cell = cell();
-        fixture::one_ended(&mut cell);
-        assert_eq!(codes(&cell), [""; 0]);
-        // A connected socket reports an error instead of every other send.
-        cell.ledger.refused.unreachable = 50_000;
-        cell.ledger.attempted = 100_000;
-        assert_eq!(codes(&cell), ["target_unreachable"]);
-        cell.ledger.refused.unreachable = 10_000;
-        cell.ledger.attempted = 60_000;
-        assert_eq!(codes(&cell), [""; 0]);
-    }
-
-    #[test]
-    fn a_cell_that_sent_nothing_is_invalid() {
-        let mut cell = silent();
-        (cell.ledger.sent, cell.ledger.lost) = (0, Some(0));
-        cell.ledger.refused.too_big = 50_000;
-        assert_eq!(codes(&cell), ["nothing_sent"]);
-        (cell.ledger.refused.too_big, cell.ledger.refused.unreachable) = (0, 50_000);
-        assert_eq!(codes(&cell), ["target_unreachable"]);
-        fixture::one_ended(&mut cell);
-        assert_eq!(codes(&cell), ["target_unreachable"]);
-        (cell.ledger.attempted, cell.cut_short) = (0, true);
-        assert_eq!(codes(&cell), [""; 0], "it was stopped before it began");
-    }
-
-    #[test]
-    fn a_cell_that_was_cut_short_before_anything_could_arrive_is_not_judged() {
-        let mut cell = silent();
-        cell.cut_short = true;
-        assert_eq!(codes(&cell), [""; 0]);
-        cell.elapsed_ns = ARRIVES_WITHIN_NS;
-        assert_eq!(codes(&cell), ["nothing_arrived"]);
-        let mut cell = requests(0, 0);
-        cell.cut_short = true;
-        assert_eq!(codes(&cell), ["nothing_answered"], "each waited for its time");
-        let exchange = cell.exchange.as_mut().unwrap();
-        exchange.given_up = exchange.timeouts;
-        assert_eq!(codes(&cell), [""; 0]);
-    }
-
-    #[test]
-    fn a_schedule_may_be_missed_up_to_a_share() {
-        let mut cell = cell();
-        let schedule = cell.schedule.as_mut().unwrap();
-        (schedule.scheduled, schedule.missed) = (10_000, 100);
-        assert_eq!(codes(&cell), [""; 0], "just as much as is allowed");
-        cell.schedule.as_mut().unwrap().missed = 101;
-        assert_eq!(codes(&cell), ["schedule_missed"]);
-        let mut report = fixture::report_of(vec![cell]);
-        judge_validity(&mut report);
-        assert_eq!([false, true].map(|gated| report.ends_invalid(gated)), [false, true]);
-        assert_eq!(
-            report.invalid_because[0].message,
-            "101 of 10000 datagrams (1.01%) were missed, more than --max-missed 1%; lower the \
-             --rate, or use a host with idle cores"
-        );
-        judge_with_max_missed(&mut report, 1.0);
-        assert!(report.valid && !report.ends_invalid(true));
-        judge_with_max_missed(&mut report, 0.0);
-        assert!(!report.valid && report.ends_invalid(true));
-    }
-
-    #[test]
-    fn a_document_that_says_it_is_invalid_stays_so() {
-        let mut report = fixture::report_of(vec![cell()]);
-        report.valid = false;
-        judge_validity(&mut report);
-        assert!(!report.valid);
-        report.valid = true;
-        report.cells.clear();
-        judge_validity(&mut report);
-        assert!(report.ends_invalid(false));
-        assert_eq!(report.invalid_because[0].line(), report.invalid_because[0].message);
-    }
-
-    #[test]
-    fn documents_without_the_field_are_judged_when_they_are_read() {
-        let report = fixture::report_of(vec![silent()]);
-        let mut old = serde_json::to_value(&report).unwrap();
-        for name in ["valid", "invalid_because", "max_missed", "gates"] {
-            old.as_object_mut().unwrap().remove(name);
-        }
-        let read = crate::report::read::read(&old.to_string()).unwrap();
-        assert!(!read.valid && read.ends_invalid(false));
-        assert_eq!(read.invalid_because[0].code, "nothing_arrived");
-    }
 }

@@ -74,6 +74,7 @@ fn document(trial: &Trial) -> TrialDocument {
         purpose: trial.ask.purpose.word().to_owned(),
         sent_pps: trial.outcome.sent_pps,
         verdict: trial.verdict,
+        invalid_because: trial.outcome.invalid_because.clone(),
         figures: trial.outcome.figures.clone(),
     }
 }

@@ -3,14 +3,12 @@
 use super::excuse::{cost_of_stalls, fails_by_itself, fails_by_lag};
 use super::{Counts, Outcome};
 use crate::report::Condition;
-use crate::report::document::{Cell, TrialFigures, Verdict};
+use crate::report::document::{Cell, InvalidReason, TrialFigures, Verdict};
+use crate::report::validity::{invalid_cell, missed_share};
 
 /// A generator that sent less than this share of what it was asked for, has sent something else.
 /// Arbitrary: well below it, no rate of an even schedule is held.
 const LEAST_SENT: f64 = 0.98;
-
-/// Slots that may be missed, as a share. Arbitrary: what one stall of a virtual machine costs.
-const MOST_MISSED: f64 = 0.01;
 
 /// The part of a trial in which workers may stand still, and of its datagrams that may have been
 /// under way meanwhile. Arbitrary; as that of missed slots, and what makes a 99th percentile.
@@ -25,9 +23,12 @@ const MOST_EXCUSED: f64 = 0.02;
 /// loss that is too much.
 const BAD_SHARE: f64 = 0.001;
 
-/// What this cell, asked for at such a rate, says.
+/// What this cell, asked for at such a rate, says. An invalid cell never passes; `max_missed` is
+/// the share of its schedule that may be missed, 0 to 1.
 #[must_use]
-pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
+pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> Outcome {
+    let invalid = invalid_cell(cell, max_missed);
+    let untested = invalid.iter().any(InvalidReason::tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
     let nothing_came = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
     // Of datagrams that did not come, there is no latency: whatever it was to be, it is not.
@@ -40,18 +41,20 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
     let unknown = unknown.filter(|_| held.is_none()).and_then(|at| goals.get(at));
     let latency = cell.latency.as_ref();
     // Whatever the goals say of the rest: that rate did not get through.
-    let held_back = held_back(cell, rate_pps);
-    let held = if held_back.is_some() { Some(false) } else { held };
+    let held_back = held_back(cell, rate_pps, max_missed);
+    let held = if held_back.is_some() || untested { Some(false) } else { held };
     let unknown = unknown.filter(|_| held.is_none());
     // A receiver that stands still pushes back as well.
     let by_path = held_back.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
-    let by_itself = || nothing_came || by_path || fails_by_itself(cell, rate_pps, goals);
+    let by_itself =
+        || nothing_came || untested || by_path || fails_by_itself(cell, rate_pps, goals);
     Outcome {
         held,
         unknown: unknown.map(ToString::to_string),
         by_itself: held == Some(false) && by_itself(),
-        short_of: short_of(cell, rate_pps) || fails_by_lag(cell, rate_pps, goals),
+        short_of: short_of(cell, rate_pps, max_missed) || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
+        invalid_because: invalid.into_iter().map(|reason| reason.code).collect(),
         sent_pps: if seconds > 0.0 { cell.ledger.sent as f64 / seconds } else { 0.0 },
         figures: TrialFigures {
             delivered_pps: cell.rx.as_ref().and_then(|rx| rx.pps),
@@ -76,22 +79,22 @@ fn is_pushed_back(cell: &Cell) -> bool {
 
 /// How many datagrams the path did not take of those that were due; `None` where it did not push
 /// back, or enough were sent.
-fn held_back(cell: &Cell, rate_pps: f64) -> Option<f64> {
+fn held_back(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
     // Other paces do not send the same number each time: what came up is what was due.
     let came_up = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
     let due = due_evenly(cell, rate_pps).or(came_up);
     let sent = cell.ledger.sent;
-    let is_less = is_pushed_back(cell) && (fewer(cell, sent, due) || missed(cell));
+    let is_less = is_pushed_back(cell) && (fewer(cell, sent, due) || missed(cell, max_missed));
     due.filter(|_| is_less).map(|due| (due - sent as f64).max(0.0))
 }
 
 /// Whether the generator did less than it was asked for, and neither what is below it nor a stall
 /// kept it from that.
-fn short_of(cell: &Cell, rate_pps: f64) -> bool {
+fn short_of(cell: &Cell, rate_pps: f64, max_missed: f64) -> bool {
     let exchange = cell.exchange.as_ref();
     let dropped = exchange.and_then(|one| share(one.own_drops, one.requests));
     let due = due_evenly(cell, rate_pps);
-    let less = || fewer(cell, cell.ledger.attempted, due) || missed(cell);
+    let less = || fewer(cell, cell.ledger.attempted, due) || missed(cell, max_missed);
     (!is_pushed_back(cell) && less()) || dropped.is_some_and(|share| share > BAD_SHARE)
 }
 
@@ -114,11 +117,9 @@ fn fewer(cell: &Cell, datagrams: u64, due: Option<f64>) -> bool {
     due.is_some_and(|due| sent < due * (LEAST_SENT - stood_still(cell)) && due - sent > 2.0)
 }
 
-/// Whether more slots were missed than stalls explain.
-fn missed(cell: &Cell) -> bool {
-    let schedule = cell.schedule.as_ref();
-    let missed = schedule.and_then(|one| share(Some(one.missed), one.scheduled));
-    missed.is_some_and(|share| share > MOST_MISSED + stood_still(cell))
+/// Whether more slots were missed than are allowed, whatever the reason.
+fn missed(cell: &Cell, max_missed: f64) -> bool {
+    missed_share(cell).is_some_and(|share| share > max_missed)
 }
 
 /// Whether workers stood still for long enough to matter.
@@ -157,11 +158,16 @@ const MOST_DISTURBED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::document::MAX_MISSED;
     use crate::report::document::{Schedule, Spread, StallSum};
     use crate::report::fixture;
 
     fn goals(words: &[&str]) -> Vec<Condition> {
         words.iter().map(|word| word.parse().unwrap()).collect()
+    }
+
+    fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
+        super::outcome(cell, rate_pps, goals, MAX_MISSED)
     }
 
     /// A cell that held 100 kpps for half a second.
@@ -190,6 +196,29 @@ mod tests {
         assert_eq!(outcome(&silent, 100e3, &goals(&["p99<=1s"])).held, None);
         silent.ledger.received = Some(0);
         assert_eq!(outcome(&silent, 100e3, &goals(&["p99<=1s"])).held, Some(false));
+    }
+
+    #[test]
+    fn an_invalid_trial_never_passes() {
+        // What was sent says nothing of a target that got none of it.
+        let mut silent = cell();
+        fixture::lose(&mut silent, 50_000);
+        let told = outcome(&silent, 100e3, &goals(&["sent>=0"]));
+        assert_eq!((told.held, told.by_itself), (Some(false), true));
+        assert_eq!(told.invalid_because, ["nothing_arrived"]);
+        assert_eq!(judge(&told, 0), (Verdict::Fail, Some(Counts::Failed)));
+        // A stall explains what was missed, and the rate was not tested all the same.
+        let mut late = cell();
+        late.stalls.tx = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
+        let schedule = late.schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (50_000, 600);
+        let told = outcome(&late, 100e3, &goals(&["loss<=0"]));
+        assert!(told.held == Some(true) && told.short_of);
+        assert_eq!(told.invalid_because, ["schedule_missed"]);
+        assert_eq!(judge(&told, 0), (Verdict::Disturbed, None));
+        let told = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
+        assert_eq!((told.short_of, told.invalid_because.len()), (false, 0));
+        assert_eq!(judge(&told, 0), (Verdict::Pass, Some(Counts::Held)));
     }
 
     #[test]

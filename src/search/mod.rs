@@ -151,6 +151,8 @@ pub struct Outcome {
     pub short_of: bool,
     /// Whether workers stood still for long enough to matter.
     pub stalled: bool,
+    /// Codes of the reasons why the trial did not test what was asked; empty where it did.
+    pub invalid_because: Vec<String>,
     /// Datagrams sent a second.
     pub sent_pps: f64,
     /// What the document says of it.

@@ -20,7 +20,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Arbitrary: longer than any drain.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit codes of a run that has a document: all is well, and the run is invalid. From the contract.
+/// Exit codes of a run that has a document: all is well, or it did not test what was asked, which
+/// the document says. From [`crate::cli::Exit`].
 const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
 /// Measures once; `None` where it was interrupted.

@@ -193,7 +193,8 @@ Examples:
   udperf blast 192.168.1.7:9 --no-peer -b 100M
   udperf blast 239.1.2.3 --no-peer -r 1k --dev eth0 --ttl 1
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+130 interrupted";
 
 /// Shown below the long help of sink.
 const SINK_EXAMPLES: &str = "\

@@ -75,7 +75,8 @@ Examples:
   udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
   udperf load 127.0.0.1:53 --pcap queries.pcap --id-at 0:u16be --pace recorded
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+130 interrupted";
 
 /// Shown below the long help of ping.
 const PING_EXAMPLES: &str = "\
@@ -85,4 +86,5 @@ Examples:
   udperf ping lab7 -l 64,1472 -r 1k            on schedule: no slow reply hides another
   udperf ping 192.168.1.7:7 -t 2               a server of the echo protocol (RFC 862)
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+130 interrupted";

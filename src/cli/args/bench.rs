@@ -74,4 +74,5 @@ Examples:
   udperf bench -P 8 --threads 2 --pin 0,1:2,3
   udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 130 interrupted";
+Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+130 interrupted";

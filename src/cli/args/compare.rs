@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::ColorWhen;
-use super::output::is_stdout;
+use super::output::{is_stdout, parse_share};
 
 /// Verdict between stored runs.
 #[derive(Debug, Args)]
@@ -124,13 +124,6 @@ impl VerdictOutput {
     pub fn markdown_to_stdout(&self) -> bool {
         is_stdout(self.markdown.as_ref())
     }
-}
-
-/// A percentage, or a share below 1.
-fn parse_share(word: &str) -> Result<f64, String> {
-    crate::report::metric::Kind::Share
-        .read(word)
-        .ok_or_else(|| format!("'{word}' is no share; write 2%, or 0.02"))
 }
 
 /// Shown below the long help.

@@ -50,6 +50,15 @@ pub struct OutputArgs {
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
     pub fail_if: Vec<Condition>,
 
+    /// The share of the schedule that may be missed, 0% to 100%; more makes the run invalid
+    /// [default: 1%]
+    ///
+    /// The first line of the report says so, and with --fail-if the exit code is 5. A run of which
+    /// nothing arrived or was answered, or whose target was unreachable throughout, is invalid
+    /// whatever is allowed here, and ends with exit code 5 also without --fail-if.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub max_missed: Option<f64>,
+
     /// What each --fail-if came to, as JUnit, to a file: a suite a cell, a case a condition
     #[arg(long, value_name = "FILE", requires = "fail_if")]
     pub junit: Option<PathBuf>,
@@ -64,6 +73,12 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Whether somebody relies on the figures.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        !self.fail_if.is_empty()
+    }
+
     /// Whether standard output gets the document instead of text.
     #[must_use]
     pub fn json_to_stdout(&self) -> bool {
@@ -75,6 +90,13 @@ impl OutputArgs {
     pub fn markdown_to_stdout(&self) -> bool {
         is_stdout(self.markdown.as_ref())
     }
+}
+
+/// A percentage, or a share below 1.
+pub(super) fn parse_share(word: &str) -> Result<f64, String> {
+    crate::report::metric::Kind::Share
+        .read(word)
+        .ok_or_else(|| format!("'{word}' is no share; write 2%, or 0.02"))
 }
 
 pub(super) fn is_stdout(path: Option<&PathBuf>) -> bool {

@@ -61,4 +61,4 @@ Examples:
   udperf report run.json -q --fail-if 'loss>0.1%'   judged again
   udperf report results --history --cell 64/max     what the hot path did over time
 
-Exit codes: 0 well · 1 could not be read · 2 usage · 3 a --fail-if held";
+Exit codes: 0 well · 1 could not be read · 2 usage · 3 a --fail-if held · 5 invalid";

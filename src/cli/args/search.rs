@@ -113,7 +113,7 @@ Examples:
   udperf search 'loss<=0.5%' --max-rate 500k -J=found.json -- blast lab7 -l rfc2544
   udperf search 'p99.9<=1ms,loss<=0' -t 10 --repeat 3/5 -- ping lab7 -l 64 --wait spin
 
-Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 130 interrupted";
+Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 5 invalid · 130 interrupted";
 
 #[cfg(test)]
 mod tests {

@@ -10,10 +10,13 @@ use self::inner::{Inner, Parsed};
 use super::args::SearchArgs;
 use super::cells::{Taken, stop_on_signals};
 use super::error::{CliError, Exit};
+use super::guard::print_guarded;
+use super::judge::is_of_target;
 use super::output::{Target, color, complain, pretty, print, width};
 use super::progress::Line;
 use crate::plan::{EnginePair, EngineWord};
-use crate::report::document::{Cell, Choice, Found, Report, SearchDocument, Warning};
+use crate::report::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
+use crate::report::validity::{invalid_lines, judge_search};
 use crate::report::{self, text::Style};
 use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
@@ -43,12 +46,15 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     files.write(&document)?;
     shown?;
     ended?;
+    if interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    if document.report.ends_invalid(true) {
+        invalid_lines(&document.report).iter().for_each(|line| complain(line));
+        return Ok(Exit::Invalid);
+    }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
-    Ok(match (interrupted, is_found) {
-        (true, _) => Exit::Interrupted,
-        (false, true) => Exit::Well,
-        (false, false) => Exit::ConditionHeld,
-    })
+    Ok(if is_found { Exit::Well } else { Exit::ConditionHeld })
 }
 
 /// What is sought, from what was typed.
@@ -179,7 +185,12 @@ impl<'a> Hunt<'a> {
             }
             None => self.report = Some(report),
         }
-        error.map_or(Ok(cells), |error| Err(error.into()))
+        match error {
+            // Its cell says so.
+            Some(CliError::Run(error)) if is_of_target(&error) => Ok(cells),
+            Some(error) => Err(error),
+            None => Ok(cells),
+        }
     }
 
     /// Searches by the engine of this cell.
@@ -218,7 +229,8 @@ impl<'a> Hunt<'a> {
         if self.interrupted {
             return Ok(None);
         }
-        let outcome = outcome(&cell, ask.rate_pps, &self.args.goals);
+        let max_missed = self.inner.cells().output.max_missed.unwrap_or(MAX_MISSED);
+        let outcome = outcome(&cell, ask.rate_pps, &self.args.goals, max_missed);
         // As many cells as trials of full length, in the same order.
         let is_kept = ask.purpose.is_final() && outcome.held.is_some();
         if let Some(report) = self.report.as_mut().filter(|_| is_kept) {
@@ -242,12 +254,15 @@ impl<'a> Hunt<'a> {
             }
             scenario.insert("limit".to_owned(), format!("{}ns", self.settings.time.0).into());
         }
-        Some(SearchDocument {
+        report.max_missed = self.inner.cells().output.max_missed.unwrap_or(report.max_missed);
+        let mut document = SearchDocument {
             report,
             inner: self.inner.name().to_owned(),
             goals: self.args.goals.iter().map(ToString::to_string).collect(),
             searches: self.searches,
-        })
+        };
+        judge_search(&mut document);
+        Some(document)
     }
 }
 
@@ -299,7 +314,7 @@ fn show(document: &SearchDocument, args: &SearchArgs) -> Result<(), CliError> {
         return printed;
     }
     let style = Style { color: color(args.color), width: width() };
-    print(&report::text::search(document, style)).map(|_| ())
+    print_guarded("text", document, || report::text::search(document, style)).map(|_| ())
 }
 
 /// The files a search was asked for.

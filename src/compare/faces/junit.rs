@@ -6,7 +6,7 @@ use crate::report::FaceError;
 use crate::report::junit::{self, Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. What cannot be compared is a failure, too, with the reason as a case. Cells that only
+/// otherwise. What cannot be compared is an error, with the reason as a case. Cells that only
 /// one side has are skipped, too: they must not vanish in silence.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
         name: judgement.metric.clone(),
         said: show::sentence(judgement),
         outcome: match judgement.verdict {
-            Verdict::CannotCompare => Outcome::Failed("cannot compare"),
+            Verdict::CannotCompare => Outcome::Invalid,
             Verdict::Worse => Outcome::Failed("worse"),
             Verdict::Undecided if strict => Outcome::Failed("undecided"),
             Verdict::Undecided => Outcome::Skipped,
@@ -42,8 +42,7 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
-    let outcome = Outcome::Failed("cannot compare");
-    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome }] }
+    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome: Outcome::Invalid }] }
 }
 
 fn alone(id: &str, where_: &str) -> Suite {

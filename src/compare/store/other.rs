@@ -47,6 +47,15 @@ impl Other {
         }
     }
 
+    /// Whether it is of runs of which nothing arrived or was answered.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        match self {
+            Self::Search(found) => found.report.ends_invalid(false),
+            Self::Verdict(_) | Self::Sink(_) | Self::Echo(_) => false,
+        }
+    }
+
     /// The text that was shown when it was made.
     #[must_use]
     pub fn text(&self, style: Style) -> String {

@@ -166,6 +166,9 @@ pub struct TrialDocument {
     pub sent_pps: f64,
     /// What it was found to be.
     pub verdict: Verdict,
+    /// Codes of the reasons why it did not test what was asked; empty where it did.
+    #[serde(default)]
+    pub invalid_because: Vec<String>,
     /// What it measured.
     #[serde(flatten)]
     pub figures: TrialFigures,

@@ -8,6 +8,7 @@ use super::exchange;
 use super::ink::{GLUE, Ink, Tone, counted, dotted, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Host, Report, Side, SocketBuffer};
+use crate::report::validity::invalid_lines;
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
@@ -31,6 +32,13 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// Why the run did not test what was asked; `None` where it did.
+pub(super) fn invalid(report: &Report, ink: Ink, width: usize) -> Option<String> {
+    let lines: Vec<_> =
+        invalid_lines(report).iter().flat_map(|line| wrap(line, width, 2)).collect();
+    (!lines.is_empty()).then(|| ink.paint_lines(Tone::Bad, lines).join("\n"))
 }
 
 /// What is missing, where the run did not come to its end.

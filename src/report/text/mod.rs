@@ -51,7 +51,8 @@ pub fn render(report: &Report, style: Style) -> String {
     let ink = Ink { color: style.color };
     let width = style.width.max(NARROWEST);
     let sheet = Sheet::of(report);
-    let mut parts = vec![head::draw(report, ink, width)];
+    let mut parts: Vec<String> = head::invalid(report, ink, width).into_iter().collect();
+    parts.push(head::draw(report, ink, width));
     parts.extend(head::partial(report, ink, width));
     parts.extend(exchange::generator(report, ink, width));
     if !sheet.rows.is_empty() {

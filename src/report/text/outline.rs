@@ -7,6 +7,8 @@ use super::rows::Sheet;
 use super::table::{Grid, grid};
 use super::{doubts, exchange, head, notes};
 use crate::report::document::Report;
+use crate::report::gates;
+use crate::report::validity::invalid_lines;
 
 /// Wider than any line, so that none is broken. Arbitrary.
 const UNBROKEN: usize = 1 << 20;
@@ -14,6 +16,8 @@ const UNBROKEN: usize = 1 << 20;
 /// The parts of the text, each line whole.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Outline {
+    /// Why the run did not test what was asked, a line each; empty where it did.
+    pub(in crate::report) invalid: Vec<String>,
     /// What ran.
     pub(in crate::report) title: String,
     /// On what, and how.
@@ -22,6 +26,10 @@ pub(in crate::report) struct Outline {
     pub(in crate::report) first: Vec<String>,
     /// The table; `None` without cells.
     pub(in crate::report) grid: Option<Grid>,
+    /// Titles of the columns of `gates`.
+    pub(in crate::report) gate_titles: [&'static str; 4],
+    /// The result of each `--fail-if` in each cell; empty without `--fail-if`.
+    pub(in crate::report) gates: Vec<Vec<String>>,
     /// What a row has no room for: a label, and text.
     pub(in crate::report) notes: Vec<(String, String)>,
     /// Warnings, and which cells they are about; empty for the whole run.
@@ -44,10 +52,13 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         false => notes::list(report, &sheet, ink).into_iter().map(plain).collect(),
     };
     Outline {
+        invalid: invalid_lines(report),
         title,
         settings,
         first: first.collect(),
         grid: (!sheet.rows.is_empty()).then(|| grid(&sheet)),
+        gate_titles: gates::TITLES,
+        gates: gates::rows(report),
         notes,
         doubts: doubts::list(report),
     }

@@ -17,7 +17,8 @@ use crate::unit::show_nanos;
 pub fn search(document: &SearchDocument, style: Style) -> String {
     let ink = Ink { color: style.color };
     let width = style.width.max(NARROWEST);
-    let mut parts = vec![head::draw(&document.report, ink, width), goals(document, ink, width)];
+    let mut parts: Vec<_> = head::invalid(&document.report, ink, width).into_iter().collect();
+    parts.extend([head::draw(&document.report, ink, width), goals(document, ink, width)]);
     let asks = document.report.cells.iter().any(|cell| cell.exchange.is_some());
     for found in &document.searches {
         let mut lines = result(found, ink, width);
@@ -199,6 +200,7 @@ mod tests {
             purpose: "final".to_owned(),
             sent_pps: rate_pps,
             verdict,
+            invalid_because: Vec::new(),
             figures: TrialFigures::default(),
         }
     }

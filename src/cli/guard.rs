@@ -1,0 +1,66 @@
+//! The one place where a panic is caught: what was measured is not lost with the part that failed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+
+use super::error::{CliError, Exit};
+use super::output::{pretty, print, tame};
+
+/// In debug builds, the part that this variable names panics, so that tests of the program see
+/// what is left of a run then.
+#[cfg(debug_assertions)]
+const PANIC_IN: &str = "UDPERF_TEST_PANIC_IN";
+
+/// Does a part of the work after a run. A panic becomes an error that names the part.
+pub(crate) fn guarded<T>(
+    part: &str,
+    work: impl FnOnce() -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let work = || {
+        #[cfg(debug_assertions)]
+        if std::env::var(PANIC_IN).is_ok_and(|asked| part.starts_with(&asked)) {
+            panic!("{PANIC_IN} asks for it");
+        }
+        work()
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let reason = text.unwrap_or("no message").to_owned();
+        Err(CliError::Bug { part: part.to_owned(), reason })
+    })
+}
+
+/// Prints what `render` makes of a document; where that panics, the document itself as JSON, and
+/// the error.
+pub(crate) fn print_guarded(
+    part: &str,
+    document: &impl Serialize,
+    render: impl FnOnce() -> String,
+) -> Result<Exit, CliError> {
+    match guarded(part, || Ok(render())) {
+        Ok(text) => print(&tame(&text)),
+        Err(error) => {
+            print(&pretty(document))?;
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_that_names_the_part() {
+        assert_eq!(guarded("text", || Ok(7)).unwrap(), 7);
+        let nothing: Vec<u64> = Vec::new();
+        let error = guarded("text", || Ok(nothing[3])).unwrap_err();
+        assert_eq!(error.exit(), Exit::Failed);
+        let said = error.to_string();
+        assert!(said.starts_with("internal error in the text: index out of bounds"), "{said}");
+        let error = guarded("cell", || -> Result<(), _> { std::panic::panic_any(3_u8) });
+        assert!(error.unwrap_err().to_string().contains("no message"));
+    }
+}

@@ -1,0 +1,48 @@
+//! From a report to an exit code: whether it tested what was asked, and whether a condition held.
+
+use super::args::OutputArgs;
+use super::error::Exit;
+use super::output::complain;
+use crate::report::validity::{invalid_lines, judge_with_max_missed};
+use crate::report::{self, Report};
+use crate::run::RunError;
+
+/// Judges a report by what was asked for on the command line: the share of the schedule that may be
+/// missed, and the gates.
+pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
+    if let Some(max_missed) = output.max_missed {
+        judge_with_max_missed(report, max_missed);
+    }
+    if output.is_gated() {
+        report.gates = report::gates(report, &output.fail_if);
+    }
+}
+
+/// Whether a run ended early by what its report says of the target.
+pub(crate) const fn is_of_target(error: &RunError) -> bool {
+    matches!(
+        error,
+        RunError::NobodyThere { .. } | RunError::NothingDelivered { .. } | RunError::Stuck { .. }
+    )
+}
+
+/// Whether the run tested what was asked, and whether a condition held.
+pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
+    judge_named(report, output, "")
+}
+
+/// The same of one of several runs, which has this name before what is said of it.
+pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> Exit {
+    let mut exit = Exit::Well;
+    for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
+        complain(&format!("--fail-if {name}{failure}"));
+        exit = Exit::ConditionHeld;
+    }
+    if report.ends_invalid(output.is_gated()) {
+        for line in invalid_lines(report) {
+            complain(&format!("{name}{line}"));
+        }
+        exit = Exit::Invalid;
+    }
+    exit
+}

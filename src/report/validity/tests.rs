@@ -1,0 +1,154 @@
+//! What makes a document invalid, and what does not.
+
+use super::*;
+use crate::report::fixture;
+
+/// The codes of a report of this cell.
+fn codes(cell: &Cell) -> Vec<String> {
+    let mut report = fixture::report_of(vec![cell.clone()]);
+    judge_validity(&mut report);
+    assert_eq!(report.valid, report.invalid_because.is_empty());
+    assert!(report.invalid_because.iter().all(|one| one.cell.as_ref() == Some(&cell.id)));
+    report.invalid_because.into_iter().map(|reason| reason.code).collect()
+}
+
+/// A cell of 100 kpps for half a second.
+fn cell() -> Cell {
+    fixture::cell("plain", 64, "100k", 100e3)
+}
+
+/// The same, of which nothing arrived.
+fn silent() -> Cell {
+    let mut cell = cell();
+    fixture::lose(&mut cell, 50_000);
+    cell
+}
+
+/// Requests of which so many were answered and so many came late.
+fn requests(matched: u64, late: u64) -> Cell {
+    let mut cell = silent();
+    cell.exchange = Some(Exchange {
+        requests: 50_000,
+        matched,
+        late,
+        timeouts: 50_000 - matched,
+        ..Exchange::default()
+    });
+    cell
+}
+
+#[test]
+fn a_cell_of_which_nothing_arrived_is_invalid() {
+    assert_eq!(codes(&cell()), [""; 0]);
+    assert_eq!(codes(&silent()), ["nothing_arrived"]);
+    let mut one = silent();
+    one.ledger.received = Some(1);
+    assert_eq!(codes(&one), [""; 0]);
+    assert_eq!(codes(&requests(0, 0)), ["nothing_answered"]);
+    assert_eq!(codes(&requests(1, 0)), [""; 0]);
+    assert_eq!(codes(&requests(0, 1)), [""; 0], "a late reply is a result");
+}
+
+#[test]
+fn an_unreachable_target_is_named() {
+    let mut cell = requests(0, 0);
+    cell.exchange.as_mut().unwrap().unreachable = 3;
+    assert_eq!(codes(&cell), ["target_unreachable"]);
+    let mut cell = requests(1, 0);
+    cell.exchange.as_mut().unwrap().unreachable = 3;
+    assert_eq!(codes(&cell), [""; 0], "somebody answered");
+}
+
+#[test]
+fn where_nothing_is_known_of_arrival_only_errors_count() {
+    let mut cell = cell();
+    fixture::one_ended(&mut cell);
+    assert_eq!(codes(&cell), [""; 0]);
+    // A connected socket reports an error instead of every other send.
+    cell.ledger.refused.unreachable = 50_000;
+    cell.ledger.attempted = 100_000;
+    assert_eq!(codes(&cell), ["target_unreachable"]);
+    cell.ledger.refused.unreachable = 10_000;
+    cell.ledger.attempted = 60_000;
+    assert_eq!(codes(&cell), [""; 0]);
+}
+
+#[test]
+fn a_cell_that_sent_nothing_is_invalid() {
+    let mut cell = silent();
+    (cell.ledger.sent, cell.ledger.lost) = (0, Some(0));
+    cell.ledger.refused.too_big = 50_000;
+    assert_eq!(codes(&cell), ["nothing_sent"]);
+    let mut report = fixture::report_of(vec![cell.clone()]);
+    judge_validity(&mut report);
+    // The refusals are a result, but nothing that a gate can rest on.
+    assert_eq!([false, true].map(|gated| report.ends_invalid(gated)), [false, true]);
+    (cell.ledger.refused.too_big, cell.ledger.refused.unreachable) = (0, 50_000);
+    assert_eq!(codes(&cell), ["target_unreachable"]);
+    fixture::one_ended(&mut cell);
+    assert_eq!(codes(&cell), ["target_unreachable"]);
+    (cell.ledger.attempted, cell.cut_short) = (0, true);
+    assert_eq!(codes(&cell), [""; 0], "it was stopped before it began");
+}
+
+#[test]
+fn a_cell_that_was_cut_short_before_anything_could_arrive_is_not_judged() {
+    let mut cell = silent();
+    cell.cut_short = true;
+    assert_eq!(codes(&cell), [""; 0]);
+    cell.elapsed_ns = ARRIVES_WITHIN_NS;
+    assert_eq!(codes(&cell), ["nothing_arrived"]);
+    let mut cell = requests(0, 0);
+    cell.cut_short = true;
+    assert_eq!(codes(&cell), ["nothing_answered"], "each waited for its time");
+    let exchange = cell.exchange.as_mut().unwrap();
+    exchange.given_up = exchange.timeouts;
+    assert_eq!(codes(&cell), [""; 0]);
+}
+
+#[test]
+fn a_schedule_may_be_missed_up_to_a_share() {
+    let mut cell = cell();
+    let schedule = cell.schedule.as_mut().unwrap();
+    (schedule.scheduled, schedule.missed) = (10_000, 100);
+    assert_eq!(codes(&cell), [""; 0], "just as much as is allowed");
+    cell.schedule.as_mut().unwrap().missed = 101;
+    assert_eq!(codes(&cell), ["schedule_missed"]);
+    let mut report = fixture::report_of(vec![cell]);
+    judge_validity(&mut report);
+    assert_eq!([false, true].map(|gated| report.ends_invalid(gated)), [false, true]);
+    assert_eq!(
+        report.invalid_because[0].message,
+        "101 of 10000 datagrams (1.01%) were missed, more than --max-missed 1%; lower the \
+         --rate, or use a host with idle cores"
+    );
+    judge_with_max_missed(&mut report, 1.0);
+    assert!(report.valid && !report.ends_invalid(true));
+    judge_with_max_missed(&mut report, 0.0);
+    assert!(!report.valid && report.ends_invalid(true));
+}
+
+#[test]
+fn a_document_that_says_it_is_invalid_stays_so() {
+    let mut report = fixture::report_of(vec![cell()]);
+    report.valid = false;
+    judge_validity(&mut report);
+    assert!(!report.valid);
+    report.valid = true;
+    report.cells.clear();
+    judge_validity(&mut report);
+    assert!(report.ends_invalid(false));
+    assert_eq!(report.invalid_because[0].line(), report.invalid_because[0].message);
+}
+
+#[test]
+fn documents_without_the_field_are_judged_when_they_are_read() {
+    let report = fixture::report_of(vec![silent()]);
+    let mut old = serde_json::to_value(&report).unwrap();
+    for name in ["valid", "invalid_because", "max_missed", "gates"] {
+        old.as_object_mut().unwrap().remove(name);
+    }
+    let read = crate::report::read::read(&old.to_string()).unwrap();
+    assert!(!read.valid && read.ends_invalid(false));
+    assert_eq!(read.invalid_because[0].code, "nothing_arrived");
+}

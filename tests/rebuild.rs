@@ -2,6 +2,8 @@
 //! script of this package runs in a small package of its own: it is the same file, and this one
 //! would take minutes.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

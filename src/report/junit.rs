@@ -149,7 +149,7 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
                 (Some(reason), _) => (reason.message.clone(), Outcome::Invalid),
                 (None, Some(failure)) => (failure.to_string(), Outcome::Failed("fail-if")),
                 (None, None) => {
-                    let said = cell.map_or_else(String::new, |cell| condition.said_of(cell));
+                    let said = cell.map(|cell| condition.said_of(cell)).unwrap_or_default();
                     (said, Outcome::Passed)
                 }
             };

@@ -42,8 +42,7 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
-    let outcome = Outcome::Invalid;
-    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome }] }
+    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome: Outcome::Invalid }] }
 }
 
 fn alone(id: &str, where_: &str) -> Suite {

@@ -54,9 +54,20 @@ fn what_another_host_makes_up_makes_no_panic() {
         in_csum_errors: all,
         sndbuf_errors: all,
     };
+    let ip = measure::IpCounters {
+        in_discards: all,
+        reassembly: all,
+        reassembly_no_room: all,
+        out_discards: all,
+        out_no_routes: all,
+        frag_fails: all,
+    };
     let kernel = measure::KernelDelta {
         sockets: Some(all),
         udp: Some(udp),
+        ip: Some(ip),
+        device_sent: Some(all),
+        neighbour_unresolved: Some(true),
         backlog: Some(all),
         device: Some(all),
         tx_device: Some(all),

@@ -17,7 +17,7 @@ fn lines_keep_their_distance() {
     let bind = "127.0.0.1:0".parse().unwrap();
     let sockets = vec![Options { bind, ..Options::default() }];
     let options = TalkOptions {
-        via: Via::Udp { sockets, peer: Some(server.addr()) },
+        via: Via::Udp { sockets, peer: Some(server.addr()), others: Vec::new() },
         once: false,
         linger: Nanos::ZERO,
         pause: PAUSE.into(),

@@ -300,17 +300,19 @@ fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
 fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
     let ip = sender.ip?;
     let Refused { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
-    let room = sender.udp.map_or(0, |udp| udp.sndbuf_errors).max(would_block + no_buffers);
-    let refused = room + unreachable + too_big + other;
+    let ours = would_block.saturating_add(no_buffers);
+    let room = sender.udp.map_or(0, |udp| udp.sndbuf_errors).max(ours);
+    let refused =
+        [unreachable, too_big, other].into_iter().fold(room, |sum, one| sum.saturating_add(one));
     // One that cannot be cut counts as discarded, too.
-    let discards = ip.out_discards.max(ip.frag_fails) + ip.out_no_routes;
+    let discards = ip.out_discards.max(ip.frag_fails).saturating_add(ip.out_no_routes);
     Some(discards.saturating_sub(refused))
 }
 
 /// Both together, where either is known.
 fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(one + other),
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
         (one, other) => one.or(other),
     }
 }

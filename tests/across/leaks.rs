@@ -127,7 +127,7 @@ fn sessions_that_were_left_leave_nothing_behind() {
     // The same without a farewell, most of them with a cell set up, and some in the middle of it.
     let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
     let measuring: Vec<_> =
-        (0..KILLED).map(|_| blast(&Place::here(), relay.at, "-e plain -t 600 -r 1k")).collect();
+        (0..KILLED).map(|_| blast(&Place::here(), relay.at, "-e plain -t 8 -r 1k")).collect();
     assert!(relay.wait_for(PATIENCE, |account| account.forward.came > 500 * KILLED));
     drop(some(CLIENTS..2 * CLIENTS - KILLED));
     assert_eq!(sink.proc.threads(), idle + 3 * CLIENTS as usize);

@@ -206,6 +206,13 @@ impl PacketCounts {
         let joined = ends == Ends::Across && received < SAME_PACKETS * sent;
         self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
     }
+
+    /// Whether most of them were sent in super-packets, and these were cut on the way. Neither this
+    /// nor [`Self::are_uncut`] holds where most were sent one by one: that shows nothing.
+    #[must_use]
+    pub fn were_cut(&self, ends: Ends) -> bool {
+        self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
+    }
 }
 
 /// A receiver's packets are taken to be the sender's where they hold this share of its datagrams at
@@ -275,9 +282,9 @@ impl Harvest {
         (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
     }
 
-    /// Whether most datagrams went from end to end in super-packets that nobody cut.
+    /// Whether most datagrams were sent in super-packets that were cut on the way.
     #[must_use]
-    pub fn is_uncut(&self) -> bool {
+    pub fn was_cut(&self) -> bool {
         PacketCounts {
             sent: self.tx.sent,
             packets_sent: self.tx.packets,
@@ -285,7 +292,7 @@ impl Harvest {
             packets_received: self.rx.packets,
             uncut: self.rx.uncut,
         }
-        .are_uncut(self.ends)
+        .were_cut(self.ends)
     }
 
     /// Every datagram by fate.
@@ -330,10 +337,11 @@ mod tests {
             uncut,
         };
         for ends in [Ends::Together, Ends::Apart, Ends::Across] {
-            assert!(segments(100, 12_800).are_uncut(ends), "{ends:?}");
-            assert!(!segments(12_800, 0).are_uncut(ends), "{ends:?}: cut");
+            let is = |counts: PacketCounts| (counts.are_uncut(ends), counts.were_cut(ends));
+            assert_eq!(is(segments(100, 12_800)), (true, false), "{ends:?}");
+            assert_eq!(is(segments(12_800, 0)), (false, true), "{ends:?}: cut");
             let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
-            assert!(!single.are_uncut(ends), "{ends:?}: sent one by one");
+            assert_eq!(is(single), (false, false), "{ends:?}: sent one by one");
             // Joined by the receiver, where that is another host.
             assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Ends::Across, "{ends:?}");
         }

@@ -109,9 +109,9 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     }
 }
 
-/// Why `auto` does not take a pair whose super-packets nobody cuts.
-const UNCUT: &str = "its segments stay uncut on this path, so its rate is none of single \
-                     datagrams; name it to measure it";
+/// Why `auto` does not take a pair of which no trial has shown that the path cuts its super-packets.
+const UNCUT: &str = "no trial showed that this path cuts its segments, and a rate of segments that \
+                     stay uncut is no rate of single datagrams; name it to measure it";
 
 /// What `auto` stood for, in the document.
 #[must_use]

@@ -53,13 +53,14 @@ struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.
     pps: f64,
-    /// Whether its segments stayed uncut in any trial.
+    /// Whether it may stay uncut on this path: its segments are super-packets to both ends, and no
+    /// trial has shown that the path cuts them. At a low rate none is sent, which shows nothing.
     uncut: bool,
 }
 
 /// Finds out which engines deliver most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most. Those whose segments stay uncut on this path
-/// are not chosen: what they deliver is no rate of single datagrams.
+/// scenario, where the cost of a datagram shows most. Those whose segments may stay uncut on this
+/// path are not chosen: what they deliver is no rate of single datagrams.
 ///
 /// # Errors
 /// [`RunError`] of the last trial, where none could be made.
@@ -92,9 +93,9 @@ pub fn choose(
         let outcome = session::run(&Plan::new(trial, machine)?, bed, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
-            let uncut = measured.harvest.is_uncut();
+            let uncut = engine == EnginePair::OFFLOAD && !measured.harvest.was_cut();
             match tried.iter_mut().find(|one| one.engine == engine) {
-                Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut || uncut),
+                Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut && uncut),
                 None => tried.push(Tried { engine, pps, uncut }),
             }
         }

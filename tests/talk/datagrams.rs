@@ -1,6 +1,7 @@
 //! Datagrams, through pipes.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use crate::common::udperf;
 use crate::rig::{PATIENCE, Plain, Talking, nobody, talk, text};
@@ -255,7 +256,14 @@ fn a_closed_standard_output_ends_quietly() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"x\n").unwrap();
     let (_, from) = server.recv();
-    server.send(b"y", from);
+    // A test that starts a program at that moment lends it the other end of the pipe until it
+    // runs, so that what is written is taken: it ends with the first answer that is not.
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < PATIENCE, "it does not end");
+        server.send(b"y", from);
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let output = child.wait_with_output().unwrap();
     drop(stdin);
     assert_eq!(text(&output), (0, "", ""));

@@ -5,7 +5,7 @@ use crate::rig::{talk, text};
 #[test]
 fn what_cannot_be_names_what_mends_it() {
     for (words, code, says) in [
-        ("--bind nowhere", 2, "write ADDR, ADDR:PORT, [v6]:PORT, :PORT or unix:PATH"),
+        ("--bind nowhere", 2, "write ADDR, ADDR:PORT, [v6%DEV]:PORT, :PORT or unix:PATH"),
         ("--bind :1 -p 2", 2, "leave one of them away"),
         ("--encoding utf-9", 2, "such as utf-8, gbk"),
         ("--encoding gbk --hex", 2, "cannot be used with"),

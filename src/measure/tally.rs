@@ -80,9 +80,19 @@ pub struct TxTally {
     pub syscalls: u64,
     /// The raw error number behind the latest [`Refusal::Other`], 0 where there was none.
     pub last_errno: i32,
+    /// Of [`Refused::other`], those of which the kernel kept the reason to itself: later datagrams
+    /// of a call (sendmmsg(2)). A full queue counted them, where it was one.
+    pub untold: u64,
 }
 
 impl TxTally {
+    /// Counts refusals whose reason stays unknown.
+    // cold: behind a refusal
+    pub fn count_untold(&mut self, datagrams: u64) {
+        self.refused.count(Refusal::Other, datagrams);
+        self.untold += datagrams;
+    }
+
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.sent = self.sent.saturating_add(other.sent);
@@ -90,6 +100,7 @@ impl TxTally {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.refused.merge(&other.refused);
         self.syscalls = self.syscalls.saturating_add(other.syscalls);
+        self.untold = self.untold.saturating_add(other.untold);
         if other.last_errno != 0 {
             self.last_errno = other.last_errno;
         }

@@ -273,8 +273,10 @@ impl SendJob {
     /// the next push.
     // cold: behind a refusal
     fn attribute_untold(&mut self, untold: u64, push: &Push) {
-        let error = push.error.filter(|_| push.sent == 0);
-        self.tally.refused.count(error.map_or(Refusal::Other, kind_of), untold);
+        match push.error.filter(|_| push.sent == 0).map(kind_of) {
+            Some(kind) => self.tally.refused.count(kind, untold),
+            None => self.tally.count_untold(untold),
+        }
     }
 
     fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &Control) {

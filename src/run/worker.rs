@@ -16,7 +16,7 @@ use super::sampler::Sampler;
 use super::send::{SendJob, send};
 use super::usage::Meter;
 use crate::clock::Clock;
-use crate::measure::{KernelDelta, Refusal, RxHalf, StallMeter, Timing, TxHalf, TxTally};
+use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
 use crate::net::engine::{Rx, Tx};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
@@ -305,7 +305,7 @@ impl SendJob {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
         if let Some(untold) = self.untold.take() {
-            self.tally.refused.count(Refusal::Other, untold);
+            self.tally.count_untold(untold);
         }
         let latest = self.pace.scheduled().map(Scheduled::latest);
         let end = match (self.must_reach_count, latest) {

@@ -101,8 +101,11 @@ fn replies_to_a_capture_are_matched_as_the_protocol_has_it() {
         ..Counts::default()
     };
     assert_eq!(counts(cell), expected);
-    let done =
-        run("load", &server.at.to_string(), &format!("{words} --match dns --fail-if errors>0 --max-missed 100%"));
+    let done = run(
+        "load",
+        &server.at.to_string(),
+        &format!("{words} --match dns --fail-if errors>0 --max-missed 100%"),
+    );
     adds_up(&done.expect(3), "load");
     let requests = server.end();
     // The ids of the capture are replaced, so that each reply can be told from all others.

@@ -92,9 +92,8 @@ impl Missing {
         let elsewhere = udp.map(|udp| udp.in_csum_errors - bad);
         let elsewhere = elsewhere.map(|errors| self.charge(LossPlace::Checksum, errors));
         let checksum = elsewhere.map(|elsewhere| bad_here + elsewhere);
-        let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
         // Refused sends were never sent, and the queue that refused them counted them.
-        let refused = tx.refused.no_buffers;
+        let refused = tx.refused.no_buffers.saturating_add(tx.untold);
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
         // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.
         let by_peer = match sender.tx_device {
@@ -127,6 +126,9 @@ impl Missing {
         let backlog = sum(backlog, tx_backlog);
         let silent = silent_discards(tx, sender);
         let tx_ip = silent.map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
+        // Packets of others are discarded there as well, such as of multicast routing: it explains
+        // what no counter of the way does.
+        let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
         // Its fragments may have been dropped at any of the places above, which counted them.
         let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));
         let neighbour = self.charge_neighbour(tx, sender);

@@ -109,7 +109,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     }
 }
 
-/// Why `auto` does not take a pair of which no trial has shown that the path cuts its super-packets.
+/// Why `auto` does not take a pair whose super-packets no trial has shown to be cut on this path.
 const UNCUT: &str = "no trial showed that this path cuts its segments, and a rate of segments that \
                      stay uncut is no rate of single datagrams; name it to measure it";
 

@@ -1,9 +1,82 @@
-//! Upper limits of latencies that two clocks leave open.
+//! Latencies, and their upper limits where two clocks leave them open.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, Leg, OutsideStalls};
+use super::Leg;
+
+/// A latency distribution in ns, of received datagrams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// `one_way`, or `round_trip`, which is never halved.
+    pub kind: String,
+    /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
+    pub from: String,
+    /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without
+    /// a schedule, on departure.
+    pub timestamp: String,
+    /// The most datagrams that shared one on arrival.
+    pub batch_max: u64,
+    /// How many were taken.
+    pub count: u64,
+    /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
+    /// two hosts are known to each other. 0, exact: one clock. Minimum and percentiles that are
+    /// smaller say nothing, and are `null`; the histogram holds them still. Documents of before
+    /// there were two hosts are without it, and exact.
+    #[serde(default)]
+    pub bound_ns: u64,
+    /// Exact minimum; `null` below `bound_ns`, as all percentiles.
+    pub min_ns: Option<u64>,
+    /// Exact mean.
+    pub mean_ns: u64,
+    /// Exact standard deviation.
+    pub stdev_ns: u64,
+    /// Median, within 0.1 %, as all percentiles.
+    pub p50_ns: Option<u64>,
+    /// 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// 99.99th percentile.
+    pub p99_99_ns: Option<u64>,
+    /// Exact maximum.
+    pub max_ns: u64,
+    /// How many exceeded what the histogram tells apart (60 s).
+    pub clamped: u64,
+    /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
+    /// `null` where it falls among them, or below `bound_ns`; then `upper_limits` has its limit.
+    pub p99_with_loss_ns: Option<u64>,
+    /// Upper limits of what is below `bound_ns`; `null` where the bound is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
+    /// The part that did not overlap a stall of a worker; `null` where there was no stall.
+    pub outside_stalls: Option<OutsideStalls>,
+    /// HdrHistogram V2, deflated, base64.
+    pub histogram: String,
+}
+
+/// The part of a distribution that did not overlap a stall. `null` where there is none, or below
+/// the `bound_ns` of the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutsideStalls {
+    /// How many did not.
+    pub count: u64,
+    /// How many did.
+    pub overlapped: u64,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Maximum, within 0.1 %.
+    pub max_ns: Option<u64>,
+    /// Upper limits of what is below the `bound_ns` of the whole; `null` where that is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
+}
 
 /// Upper limits in ns of the figures beside it that are withheld: what was measured plus
 /// `bound_ns`, by which the clocks of two hosts may differ. `null` where the figure is given, and

@@ -54,11 +54,12 @@ impl SequenceCounts {
 
     /// Adds those of another phase, or of another listener.
     pub(super) const fn add(&mut self, other: &Self) {
-        self.unique += other.unique;
-        self.lost += other.lost;
-        self.duplicate += other.duplicate;
-        self.late += other.late;
-        self.reordered += other.reordered;
+        self.unique = self.unique.saturating_add(other.unique);
+        // Forged numbers make up any loss.
+        self.lost = self.lost.saturating_add(other.lost);
+        self.duplicate = self.duplicate.saturating_add(other.duplicate);
+        self.late = self.late.saturating_add(other.late);
+        self.reordered = self.reordered.saturating_add(other.reordered);
     }
 }
 
@@ -127,7 +128,8 @@ impl Sequences {
     pub(super) fn counts(&self) -> SequenceCounts {
         let mut sum = self.ended;
         sum.add(&self.counts);
-        sum.lost += (self.next - self.first).saturating_sub(self.counts.unique);
+        let missing = (self.next - self.first).saturating_sub(self.counts.unique);
+        sum.lost = sum.lost.saturating_add(missing);
         sum
     }
 
@@ -146,26 +148,28 @@ impl Sequences {
             return;
         };
         match self.window.arrive(number) {
-            Fate::InOrder => self.counts.unique += 1,
+            Fate::InOrder => {
+                self.counts.unique += 1;
+                self.ahead = None;
+            }
             Fate::Reordered(_) => {
                 self.counts.unique += 1;
                 self.counts.reordered += 1;
             }
             Fate::Duplicate => self.counts.duplicate += 1,
             Fate::Late => self.counts.late += 1,
-            Fate::Ahead => return self.arrive_ahead(sequence, number),
+            Fate::Ahead => return self.arrive_ahead(number),
         }
-        self.ahead = None;
         self.next = self.next.max(sequence + 1);
     }
 
-    /// A number far ahead counts with the next one behind it; one that stays alone is damaged.
-    fn arrive_ahead(&mut self, sequence: u64, number: u64) {
+    /// A number far ahead counts with another one near it; one that stays alone is damaged.
+    fn arrive_ahead(&mut self, number: u64) {
         match self.ahead.replace(number) {
-            Some(held) if number > held && number - held <= WINDOW => {
-                self.window.jump(held);
+            Some(held) if number != held && number.abs_diff(held) <= WINDOW => {
+                self.window.jump(number.min(held));
                 self.counts.unique += 1;
-                self.arrive(sequence);
+                self.arrive(self.first + number.max(held));
             }
             _ => {}
         }
@@ -186,6 +190,19 @@ mod tests {
         let mut sequences = Sequences::begin(numbered(first.0, first.1), listened).unwrap();
         rest.iter().for_each(|one| sequences.count(numbered(one.0, one.1), listened));
         sequences.counts()
+    }
+
+    #[test]
+    fn numbers_far_ahead_count_once_another_is_near() {
+        let far = 3 * WINDOW;
+        let counts = |lost, unique| SequenceCounts { lost, unique, ..SequenceCounts::default() };
+        // Intended late enough for these numbers.
+        let listened = Nanos::from_millis(1);
+        assert_eq!(counted(&[(2, 0), (2, far), (2, 1)], listened), counts(0, 2));
+        for ahead in [[far, far + 1], [far + 1, far]] {
+            let all = [(2, 0), (2, ahead[0]), (2, ahead[1]), (2, far + 2)];
+            assert_eq!(counted(&all, listened), counts(far - 1, 4), "{ahead:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,20 @@
-//! When a cell ends that sends a number of datagrams.
+//! When a phase is meant to end.
 
 use crate::pace::{Arrivals, Part, Slots};
-use crate::plan::Load;
+use crate::plan::{Limit, Load};
 use crate::unit::Nanos;
+
+/// When a phase with this limit is meant to end; zero where a count is sent flat out.
+pub(super) fn planned_end(limit: Limit, load: Load) -> Nanos {
+    match limit {
+        Limit::Time(time) => time,
+        Limit::Count(count) => count_end(load, count),
+    }
+}
 
 /// When a count is over: each datagram has its period, the last one too. A capture has the times of
 /// those that are sent, whatever gaps come behind them.
-pub(super) fn count_end(load: Load, count: u64) -> Nanos {
+fn count_end(load: Load, count: u64) -> Nanos {
     match (load, load.mean_pps()) {
         (Load::Recorded(_, moments_ns), _) if count > 1 => {
             let last = Part { index: count - 1, of: 1 };

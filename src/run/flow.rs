@@ -3,6 +3,11 @@
 use crate::measure::{Jitter, WINDOW, Window};
 use crate::unit::Nanos;
 
+/// How far a number may be below one that is held and still confirm it, having been overtaken by it.
+/// Arbitrary: as far as paths reorder, and far less than a window, so that the number which the
+/// flow had come to never confirms a wrong one.
+const REORDERED: u64 = 1_024;
+
 /// What the figures of a datagram rest on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Alike {
@@ -80,7 +85,9 @@ impl RxFlow {
             return Decision::Open;
         }
         self.held = None;
-        if sequence > held.sequence && sequence - held.sequence <= WINDOW {
+        let ahead = sequence > held.sequence && sequence - held.sequence <= WINDOW;
+        let reordered = sequence < held.sequence && held.sequence - sequence <= REORDERED;
+        if ahead || reordered {
             self.take(held);
             Decision::Confirmed(held)
         } else {

@@ -33,6 +33,8 @@ pub struct Target {
     reached: bool,
     /// Whether datagrams were accepted in an earlier phase.
     accepted: bool,
+    /// How long earlier phases lasted in which datagrams were accepted and no error came.
+    quiet: Nanos,
     /// Whether an ICMP error came back, in any phase.
     had_icmp: bool,
     /// The first and the latest of a row of errors while it has not been reached.
@@ -55,6 +57,7 @@ impl Target {
             answers,
             reached: false,
             accepted: false,
+            quiet: Nanos::ZERO,
             had_icmp: false,
             row: None,
             gap: Nanos::ZERO,
@@ -63,11 +66,14 @@ impl Target {
         }
     }
 
-    /// Begins a phase, with this mean gap between sends; `accepted`: whether datagrams were
-    /// accepted in the one before.
+    /// Begins a phase, with this mean gap between sends; `former`: how long ago the one before
+    /// began; `accepted`: whether datagrams were accepted in it.
     // cold: before a phase
-    pub(super) fn start(&mut self, gap: Nanos, accepted: bool) {
+    pub(super) fn start(&mut self, gap: Nanos, former: Nanos, accepted: bool) {
         self.accepted |= accepted;
+        if accepted && self.outages.is_empty() {
+            self.quiet += former;
+        }
         (self.row, self.gap) = (None, gap);
         self.outages.clear();
     }
@@ -105,7 +111,8 @@ impl Target {
         if !self.answers && self.row.is_none() && accepted {
             // Without answers, a route that was there has to do, or no error for as long as those
             // of one outage are apart.
-            self.reached |= if why.is_local() { !self.had_icmp } else { now > apart };
+            let quiet = self.quiet + now > apart;
+            self.reached |= if why.is_local() { !self.had_icmp } else { quiet };
         }
         self.had_icmp |= !why.is_local();
         if !self.gives_up || self.reached || control.target_reached() {
@@ -182,7 +189,7 @@ mod tests {
     fn one_that_must_reach_a_count_waits_for_a_target_that_was_there() {
         let mut target = Target::new(false, false);
         assert_eq!((target.patience(false), target.patience(true)), (STUCK, OUTAGE_MOST));
-        target.start(Nanos::ZERO, true);
+        target.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(target.patience(false), OUTAGE_MOST);
     }
 
@@ -193,7 +200,7 @@ mod tests {
         let mut once = Target::new(true, true);
         once.answered(&control());
         assert_eq!(gives_up(&mut once, CLOSED, 0, true), None);
-        once.start(Nanos::ZERO, true);
+        once.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(gives_up(&mut once, LOCAL, 0, true), None, "nor in a later phase");
         // Another worker has heard it.
         let (mut other, control) = (Target::new(true, true), control());
@@ -218,5 +225,9 @@ mod tests {
             let mut target = Target::new(true, false);
             assert_eq!(gives_up(&mut target, why, from, sent), gives_up_at, "{why} {from}");
         }
+        // In a quiet phase before, the warm-up for one.
+        let mut target = Target::new(true, false);
+        target.start(Nanos::ZERO, Nanos::from_millis(5_000), true);
+        assert_eq!(gives_up(&mut target, CLOSED, 1_000, true), None);
     }
 }

@@ -201,16 +201,16 @@ impl Probe {
             self.tally.corrupt += 1;
             return;
         }
-        if self.flows[index].held.is_some() && self.decides(index, header.sequence) {
-            return;
-        }
-        let flow = &mut self.flows[index];
-        let beyond = header.sequence > flow.window.next()
+        let beyond = header.sequence > self.flows[index].window.next()
             && header.sequence >= self.bounds.sent_by(header.intended_ns);
         if beyond {
             self.tally.corrupt += 1;
             return;
         }
+        if self.flows[index].held.is_some() && self.decides(index, header.sequence) {
+            return;
+        }
+        let flow = &mut self.flows[index];
         let transit_ns = now.0.saturating_sub(header.intended_ns);
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
         let intended_ns = header.intended_ns;

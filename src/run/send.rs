@@ -43,8 +43,9 @@ pub struct SendJob {
     pub stall: StallMeter,
     /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
-    /// The first of an unbroken row of refusals, for giving up.
-    pub refused_since: Option<Nanos>,
+    /// The first of an unbroken row of refusals, for giving up, and whether they say that the
+    /// target cannot be reached: others have less patience, and begin a row of their own.
+    pub refused_since: Option<(Nanos, bool)>,
     /// Refusals whose reason the next push may tell.
     pub untold: Option<u64>,
     /// What it learns of its target.
@@ -288,7 +289,9 @@ impl SendJob {
         if let SendError::Other(errno) = error {
             self.tally.last_errno = errno;
         }
-        let since = *self.refused_since.get_or_insert(now);
+        let unreachable = matches!(error, SendError::Unreachable(_));
+        let row = self.refused_since.filter(|(_, kind)| *kind == unreachable);
+        let (since, _) = *self.refused_since.insert(row.unwrap_or((now, unreachable)));
         let patience = match error {
             SendError::Unreachable(_) => self.target.patience(self.tally.sent > 0),
             _ => STUCK,

@@ -8,7 +8,7 @@ use mio::Interest;
 
 use super::bounds::SenderBounds;
 use super::control::Control;
-use super::count_end::count_end;
+use super::count_end::planned_end;
 use super::outage::Target;
 use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
@@ -339,11 +339,12 @@ impl SendJob {
             Limit::Time(time) => (time, u64::MAX),
             Limit::Count(count) => (LONGEST, count / of + u64::from(worker < count % of)),
         };
-        (self.epoch, self.tag) = (phase.epoch, phase.tag);
+        let former = phase.epoch.since(std::mem::replace(&mut self.epoch, phase.epoch));
+        self.tag = phase.tag;
         self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
         self.next.fill(0);
         self.must_reach_count = matches!(phase.limit, Limit::Count(_));
-        self.target.start(mean_gap(phase.load, of), self.tally.sent > 0);
+        self.target.start(mean_gap(phase.load, of), former, self.tally.sent > 0);
         self.tally = TxTally::default();
         if let Some(timing) = &mut self.timing {
             [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
@@ -352,10 +353,7 @@ impl SendJob {
         }
         (self.departed, self.refused_since, self.stuck) = (None, None, false);
         self.untold = None;
-        let planned_end = match phase.limit {
-            Limit::Time(time) => time,
-            Limit::Count(count) => count_end(phase.load, count),
-        };
+        let planned_end = planned_end(phase.limit, phase.load);
         self.sampler.start(phase.epoch, planned_end);
         planned_end
     }

@@ -12,6 +12,7 @@ use crate::net::steer::next_phase;
 use crate::plan::{Limit, Load};
 use crate::run::RunError;
 use crate::run::control::Control;
+use crate::run::count_end::planned_end;
 use crate::run::crew::{Crew, Running};
 use crate::run::worker::Phase;
 use crate::sys;
@@ -174,10 +175,12 @@ impl Stage<'_> {
                 _ => return Err(self.blast.damaged()),
             }
         };
-        // Not later than now, whatever a peer says: silence is waited for from then on.
-        let now = Nanos(sys::monotonic_ns()) - (begun.epoch - begun.bias);
-        let finished = (there.finished + begun.bias).min(now);
-        begun.rx.senders_done(there.end + begun.bias, finished, &there.sent_to);
+        // Not later than now or planned, whatever a peer says: silence is waited for from then on.
+        let now = Nanos(sys::monotonic_ns()).since(begun.epoch - begun.bias);
+        let planned = planned_end(limit, self.load) + begun.bias;
+        let by_peer = |moment: Nanos| Nanos(moment.0.saturating_add(begun.bias.0));
+        let end = by_peer(there.end).min(now.max(planned));
+        begun.rx.senders_done(end, by_peer(there.finished).min(now), &there.sent_to);
         self.crew.await_end(&mut begun.running, tick)?;
         Ok(there)
     }

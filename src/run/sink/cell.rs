@@ -11,6 +11,7 @@ use crate::net::{Slot, UnixFile};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;
+use crate::run::count_end::planned_end;
 use crate::run::counters::{Seen, Watch};
 use crate::run::crew::{Crew, Running};
 use crate::run::worker::Phase;
@@ -55,6 +56,9 @@ pub(super) struct Under {
     running: Running,
     watch: Watch,
     began: Nanos,
+    /// When the receivers' window is meant to end, by their clock; zero where a count is sent flat
+    /// out.
+    planned: Nanos,
 }
 
 impl Cell {
@@ -129,7 +133,8 @@ impl Cell {
         let running = self.crew.running();
         self.crew.begin_receivers(&rx_phase);
         self.crew.begin_senders(&phase);
-        self.phase = Some(Under { tx, rx, halt, running, watch, began: order.rx_epoch });
+        let (began, planned) = (order.rx_epoch, planned_end(limit, load) + bias);
+        self.phase = Some(Under { tx, rx, halt, running, watch, began, planned });
         Told::Started
     }
 
@@ -139,9 +144,11 @@ impl Cell {
             return Ok(Told::Refused("there is no phase to finish".into()));
         };
         if self.spec.ways.forward {
-            // Not later than now, whatever a peer says: silence is waited for from then on.
-            let finished = ended.finished.min(Nanos(sys::monotonic_ns()) - under.began);
-            under.rx.senders_done(ended.end, finished, &ended.sent_to);
+            // Not later than now or planned, whatever a peer says: silence is waited for from then
+            // on.
+            let now = Nanos(sys::monotonic_ns()).since(under.began);
+            let end = ended.end.min(now.max(under.planned));
+            under.rx.senders_done(end, ended.finished.min(now), &ended.sent_to);
         }
         while under.running.workers > 0 {
             if !self.crew.look(&mut under.running, LOOK)? {

@@ -206,13 +206,18 @@ impl Session {
             return Told::Refused(why.to_owned());
         }
         self.served.told = None;
-        if let Limit::Time(time) = order.limit {
-            self.pulse.set_busy_until(Nanos(order.epoch.0.saturating_add(time.0)));
-        }
-        match &mut self.cell {
+        let until = match order.limit {
+            Limit::Time(time) => Nanos(order.epoch.0.saturating_add(time.0)),
+            Limit::Count(_) => Nanos::ZERO,
+        };
+        let told = match &mut self.cell {
             Some(cell) => cell.start(order),
             None => Told::Refused("there is no cell to start".into()),
+        };
+        if matches!(told, Told::Started) {
+            self.pulse.set_busy_until(until);
         }
+        told
     }
 
     fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {

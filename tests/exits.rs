@@ -169,7 +169,7 @@ fn two_is_not_understood() {
         (&["bench", "--fail-if", "speed>9"], "no metric 'speed'"),
         (&["bench", "--junit", "x.xml"], "--fail-if"),
         (&["compare", &good], "NEW"),
-        (&["compare", &good, &good, "--tolerance", "much"], "is no share"),
+        (&["compare", &good, &good, "--tolerance", "much"], "invalid share"),
         (&["compare", &good, &good, "--metric", "speed"], "there is none"),
         (&["compare", &good, &good, "--junit=x", "--bmf=x"], "two results cannot both go to x"),
         (

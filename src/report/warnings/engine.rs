@@ -116,7 +116,7 @@ pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     if cell.exchange.is_some() {
         let message = format!(
             "{count} answers were longer than their buffer, and their rate in bits is too low; \
-             receive by another engine"
+             use another receive engine"
         );
         return Some(warning("truncated", message));
     }

@@ -344,7 +344,7 @@ fn runs_in_turns_end_by_the_same_codes() {
     assert_eq!(ab(&slower, "2", &[]), Some(4), "too few to tell");
     assert_eq!(ab(&slower, "2", &["--strict"]), Some(4));
     assert_eq!(ab(&slower, "2", &["--allow-undecided"]), Some(0));
-    // An allowance for undecided is none for worse.
+    // Allowing undecided does not allow worse.
     assert_eq!(ab(&slower, "10", &["--allow-undecided"]), Some(3));
 }
 

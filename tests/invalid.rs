@@ -1,4 +1,4 @@
-//! A run that did not test what was asked says so, in every format and by its exit code.
+//! An invalid run is reported in every format and by its exit code.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -48,7 +48,7 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         .unwrap_or(Rate::Max)
 }
 
-/// What was tried of one pair.
+/// Trials of one pair.
 struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.
@@ -58,8 +58,8 @@ struct Tried {
 }
 
 /// Finds out which engines deliver most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most. Those whose segments stay uncut on this path
-/// are not chosen: what they deliver is no rate of single datagrams.
+/// scenario, where the cost of a datagram shows most. Pairs whose segments stay uncut on this path
+/// are not chosen: their rate is not one of single datagrams.
 ///
 /// # Errors
 /// [`RunError`] of the last trial, where none could be made.
@@ -70,7 +70,7 @@ pub fn choose(
     stop: &Arc<AtomicBool>,
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
-    // Where nothing is known of the receiver, pairs that differ in it alone are one.
+    // Without a receiver, pairs that differ only in the receiving engine count as one.
     let is_tried = |&pair: &EnginePair| {
         let one_ended = scenario.route == Route::Alone && pair == EnginePair::OFFLOAD;
         machine.lacks(pair).is_none() && !one_ended

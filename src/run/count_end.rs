@@ -1,11 +1,11 @@
-//! When a cell ends that sends a number of datagrams.
+//! The end of a cell that sends a number of datagrams.
 
 use crate::pace::{Arrivals, Part, Slots};
 use crate::plan::Load;
 use crate::unit::Nanos;
 
-/// When a count is over: each datagram has its period, the last one too. A capture has the times of
-/// those that are sent, whatever gaps come behind them.
+/// The end of a count: each datagram has its period, including the last one. For a capture, the
+/// recorded times of the sent packets decide, without later gaps.
 pub(super) fn count_end(load: Load, count: u64) -> Nanos {
     match (load, load.mean_pps()) {
         (Load::Recorded(_, moments_ns), _) if count > 1 => {

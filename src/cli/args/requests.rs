@@ -51,8 +51,8 @@ pub struct RequestArgs {
     #[arg(long, value_name = "OFFSET:FORMAT", conflicts_with = "preset")]
     pub id_at: Option<IdAt>,
 
-    /// How a reply is told: preset · id@OFFSET · dns · ntp · stun · memcached-udp · echo (is the
-    /// request) · any (whatever comes) · none (there are none)
+    /// How replies are matched: preset · id@OFFSET · dns · ntp · stun · memcached-udp · echo (equal
+    /// to the request) · any (any datagram) · none (no reply expected)
     ///
     /// preset: as the protocol has it; without a protocol, by the id at the place where the request
     /// has it. Where requests have no id, any datagram answers the oldest request of its socket.

@@ -82,7 +82,7 @@ impl Dns {
         Ok(())
     }
 
-    /// Adds the query of a line, or says why it is none.
+    /// Adds the query of a line, or returns why the line is bad.
     fn line(
         &self,
         line: &[u8],

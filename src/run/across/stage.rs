@@ -174,7 +174,7 @@ impl Stage<'_> {
                 _ => return Err(self.blast.damaged()),
             }
         };
-        // Not later than now, whatever a peer says: silence is waited for from then on.
+        // At most now, whatever the peer reports: the wait for silence begins then.
         let now = Nanos(sys::monotonic_ns()) - (begun.epoch - begun.bias);
         let finished = (there.finished + begun.bias).min(now);
         begun.rx.senders_done(there.end + begun.bias, finished, &there.sent_to);

@@ -139,7 +139,7 @@ impl Cell {
             return Ok(Told::Refused("there is no phase to finish".into()));
         };
         if self.spec.ways.forward {
-            // Not later than now, whatever a peer says: silence is waited for from then on.
+            // At most now, whatever the peer reports: the wait for silence begins then.
             let finished = ended.finished.min(Nanos(sys::monotonic_ns()) - under.began);
             under.rx.senders_done(ended.end, finished, &ended.sent_to);
         }

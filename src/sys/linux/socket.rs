@@ -228,8 +228,8 @@ pub fn device_name(index: u32) -> Option<String> {
     Some(name.to_string_lossy().into_owned())
 }
 
-/// The largest IP packet that is sent whole to the peer of a connected socket, in bytes, as the
-/// kernel knows the path by now (`IP_MTU` of ip(7), `IPV6_MTU` of ipv6(7)).
+/// The path MTU to the peer of a connected socket in bytes, as the kernel knows it now (`IP_MTU` of
+/// ip(7), `IPV6_MTU` of ipv6(7)).
 #[must_use]
 pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> Option<u64> {
     let (level, name) = match ipv6 {
@@ -342,7 +342,7 @@ pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<Socket
     }
 }
 
-/// An entry of the queue of errors.
+/// An entry of the error queue.
 struct Queued {
     /// The destination of the datagram.
     peer: Option<SocketAddr>,
@@ -401,7 +401,7 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<Queued> {
     Some(Queued { peer: None, errno: 0, reporter: Reporter::Unknown })
 }
 
-/// Who reports an error, given the address behind it.
+/// The reporter of an error, given the address that follows it.
 fn reporter(error: &libc::sock_extended_err, from: &libc::sockaddr_storage) -> Reporter {
     let v6 = error.ee_origin == libc::SO_EE_ORIGIN_ICMP6;
     match error.ee_origin {

@@ -35,13 +35,13 @@ fn unix() {
     }
 }
 
-/// What the program is compiled from. A change in any of these runs this script again, and nothing
-/// else does: the files of git change with every `git status`, and each run of this script makes
-/// cargo compile the whole package again.
+/// The sources of the program. Only a change in these runs this script again: the files of git
+/// change with every `git status`, and each run of this script makes cargo compile the whole
+/// package.
 const SOURCES: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 /// Sets `UDPERF_GIT` to the commit that is checked out, with `+` where the sources differ from it.
-/// It is that of the latest compilation: a commit that changes no source does not show.
+/// It is the commit of the latest compilation: a later commit that changes no source is not shown.
 fn commit() {
     // Outside a checkout, as from a package, the version has to do.
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return };

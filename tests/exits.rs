@@ -169,7 +169,7 @@ fn two_is_not_understood() {
         (&["bench", "--fail-if", "speed>9"], "no metric 'speed'"),
         (&["bench", "--junit", "x.xml"], "--fail-if"),
         (&["compare", &good], "NEW"),
-        (&["compare", &good, &good, "--tolerance", "much"], "is no share"),
+        (&["compare", &good, &good, "--tolerance", "much"], "invalid share"),
         (&["compare", &good, &good, "--metric", "speed"], "there is none"),
         (&["compare", &good, &good, "--junit=x", "--bmf=x"], "two results cannot both go to x"),
         (
@@ -344,7 +344,7 @@ fn runs_in_turns_end_by_the_same_codes() {
     assert_eq!(ab(&slower, "2", &[]), Some(4), "too few to tell");
     assert_eq!(ab(&slower, "2", &["--strict"]), Some(4));
     assert_eq!(ab(&slower, "2", &["--allow-undecided"]), Some(0));
-    // An allowance for undecided is none for worse.
+    // Allowing undecided does not allow worse.
     assert_eq!(ab(&slower, "10", &["--allow-undecided"]), Some(3));
 }
 

@@ -1,5 +1,5 @@
-//! Names with several addresses, link-local addresses with their device, CPU quotas, and what a
-//! skipped test does in CI.
+//! Names with several addresses, link-local addresses with their device, CPU quotas, and skipped
+//! tests in CI.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A run that did not test what was asked says so, in every format and by its exit code.
+//! An invalid run is reported in every format and by its exit code.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -184,7 +184,7 @@ fn what_was_missed_of_the_schedule_fails_a_gate_and_nothing_else() {
     expect(&format!("report -q {kept} --max-missed 100% --fail-if sent>=0"), 3);
     for word in ["101%", "-1%", "1", "much"] {
         let output = expect(&format!("{QUICK} --max-missed={word}"), 2);
-        assert!(stderr(&output).contains("is no share"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("invalid share"), "{}", stderr(&output));
     }
 }
 

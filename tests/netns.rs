@@ -165,7 +165,7 @@ fn sizes_that_do_not_fit_the_path_are_named() {
     assert_eq!(told(0, "large_lost"), None);
     assert_eq!(told(1, "fragmented"), None, "refused, not fragmented");
     let lost = told(2, "large_lost").unwrap();
-    assert!(lost.starts_with("nothing of 1472 B or more arrived, and 64 B did"), "{lost}");
+    assert!(lost.starts_with("no datagram of 1472 B or more arrived, but 64 B did"), "{lost}");
 }
 
 /// What a ledger says of datagrams that have a fate.

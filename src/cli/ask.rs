@@ -74,7 +74,7 @@ struct How<'a> {
     rate: Rate,
 }
 
-/// What no two requests of this process share: the steps of a search are one run.
+/// Ids of all requests of this process: the steps of a search are one run.
 fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
     static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
     let seed = match seed {
@@ -87,7 +87,7 @@ fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
     Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed))))
 }
 
-/// Bits of a seed that is drawn: as many as any reader of JSON keeps (RFC 8259 section 6).
+/// Bits of a drawn seed: as many as every JSON parser preserves (RFC 8259 section 6).
 const SEED_MASK: u64 = (1 << 53) - 1;
 
 fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
@@ -276,7 +276,7 @@ fn scenario(
     Ok(scenario)
 }
 
-/// How many labels there are of so many letters, as far as 64 bits count them.
+/// Number of distinct labels of this length, saturating at 64 bits.
 fn labels(letters: usize) -> u64 {
     26_u64.saturating_pow(u32::try_from(letters).unwrap_or(u32::MAX))
 }
@@ -331,7 +331,7 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     // An IPv4 group behind an IPv6 address is a group.
     let ip = target.ip().to_canonical();
     let cells = how.cells;
-    // A capture has a rate that nobody here chose, so something else has to bound what it sends.
+    // The user did not choose the rate of a capture, so a count or a time must bound the run.
     let is_bounded = match cells.pace {
         PaceKind::Ramp { .. } => true,
         PaceKind::Recorded => cells.count.is_some() || cells.time.is_some(),
@@ -342,7 +342,7 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
         why
     } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
-        "a public address gets no capture of any length; give a --count or a --time".to_owned()
+        "--pace recorded to a public address needs a bound; add --count or --time".to_owned()
     } else if !is_near(ip) && !is_bounded {
         "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
     } else {

@@ -74,11 +74,11 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     })
 }
 
-/// Who receives.
+/// The receiver.
 enum Receiver {
-    /// A sink, which has its part in the report.
+    /// A sink, which reports the receiving side.
     Sink(Box<Blast>),
-    /// Whoever is at the target.
+    /// Any other program at the target.
     Unknown(Alone),
 }
 
@@ -98,7 +98,7 @@ impl Bed for Receiver {
     }
 }
 
-/// What is to be measured towards this address of the target, if that may be.
+/// The scenario for this address of the target, or why it is refused.
 fn scenario(args: &BlastArgs, target: Place) -> Result<Scenario, CliError> {
     match target {
         Place::Ip(target) => {
@@ -112,13 +112,13 @@ fn scenario(args: &BlastArgs, target: Place) -> Result<Scenario, CliError> {
 
 /// Adds the other end to the report.
 fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
-    // By now, clocks have been compared all through the run.
+    // The clocks have been compared during the whole run.
     let peer = sink.peer();
     report.host.peer = Some(Box::new(report::host(&peer.facts)));
     report.clock = clock(&peer);
     let of_sink = report::sink_warnings(&peer.facts, asked);
     let here = std::mem::take(&mut report.warnings);
-    // Of one host, each thing is said once.
+    // If both ends are on one host, each warning appears once.
     let said = |warning: &report::Warning| {
         let code = warning.code.trim_start_matches("sink_");
         peer.same_clock && here.iter().any(|here| here.code == code)

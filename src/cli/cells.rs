@@ -41,14 +41,14 @@ pub(crate) struct Job<'a, B> {
     pub(crate) quiet: bool,
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
-    /// The address that datagrams go to, where they go by IP.
+    /// The destination address, if it is an IP address.
     pub(crate) towards: Option<SocketAddr>,
 }
 
 /// What was measured, well or not.
 pub(crate) struct Taken {
     pub(crate) report: Report,
-    /// What ended the run early, or could not be reported.
+    /// Why the run ended early, or which part of the report failed.
     pub(crate) error: Option<CliError>,
     /// Whether it was stopped from outside.
     pub(crate) interrupted: bool,
@@ -72,7 +72,7 @@ pub(crate) fn run(
     shown?;
     gated?;
     match error {
-        // The report says it: the target did not let anything be measured.
+        // The report states the reason: the target could not be measured.
         Some(CliError::Run(error)) if is_of_target(&error) && report.ends_invalid(false) => {
             complain(&error.to_string());
             Ok(if interrupted { Exit::Interrupted } else { judge(&report, output) })
@@ -133,8 +133,7 @@ pub(crate) fn measure<B: Bed>(
     Ok(Taken { report, error, interrupted })
 }
 
-/// Adds what this host knows after the run: the path MTU towards where it sent, and how a CPU quota
-/// held it up.
+/// Adds the path MTU to the target and the CPU throttling of this process, both read after the run.
 fn add_host_facts(
     report: &mut Report,
     scenario: &Scenario,
@@ -153,7 +152,7 @@ fn add_host_facts(
     }
 }
 
-/// What was measured, in short: where the document is lost, this is what is left.
+/// A short summary of the measured cells, printed if the document could not be built.
 fn counted(cells: &[Cell]) -> String {
     let one = |cell: &Cell| {
         let received = cell.ledger.received.map(|count| format!(", received {count}"));

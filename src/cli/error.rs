@@ -25,13 +25,13 @@ pub enum Exit {
     ConditionHeld,
     /// Runs did not tell, and that was not to pass.
     Undecided,
-    /// The run did not test what was asked: the document says why in `invalid_because`.
+    /// The run did not test what was asked; the reasons are in `invalid_because`.
     Invalid,
     /// Interrupted, after the partial report.
     Interrupted,
 }
 
-/// The exit code of what a signal ended: 128 + SIGINT, as shells have it.
+/// The exit code after a signal: 128 + SIGINT, the convention of shells.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 impl From<Exit> for ExitCode {
@@ -190,8 +190,8 @@ pub enum CliError {
     /// Signals could not be taken.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
-    /// A part of the work after a run panicked; a bug of ours.
-    #[error("internal error in the {part}: {reason}; this is a bug of udperf, please report it")]
+    /// A step after the run panicked, which is a bug in udperf.
+    #[error("internal error in the {part}: {reason}; this is a bug in udperf; please report it")]
     Bug {
         /// Which part.
         part: String,

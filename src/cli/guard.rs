@@ -1,4 +1,4 @@
-//! The one place where a panic is caught: what was measured is not lost with the part that failed.
+//! The one place where a panic is caught, so that measured results survive a failed step.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::error::{CliError, Exit};
 use super::output::{pretty, print, tame};
 
-/// In debug builds, the part that this variable names panics, so that tests of the program see
-/// what is left of a run then.
+/// In debug builds, the step named by this variable panics, so that tests can check which results
+/// remain.
 #[cfg(debug_assertions)]
 const PANIC_IN: &str = "UDPERF_TEST_PANIC_IN";
 
-/// Does a part of the work after a run. A panic becomes an error that names the part.
+/// Runs a step after a run. A panic becomes an error that names the step.
 pub(crate) fn guarded<T>(
     part: &str,
     work: impl FnOnce() -> Result<T, CliError>,
@@ -32,8 +32,7 @@ pub(crate) fn guarded<T>(
     })
 }
 
-/// Prints what `render` makes of a document; where that panics, the document itself as JSON, and
-/// the error.
+/// Prints the output of `render`; if it panics, prints the document as JSON, and returns the error.
 pub(crate) fn print_guarded(
     part: &str,
     document: &impl Serialize,

@@ -1,4 +1,4 @@
-//! From a report to an exit code: whether it tested what was asked, and whether a condition held.
+//! Maps a report to an exit code: whether the run is valid, and whether a condition held.
 
 use super::args::OutputArgs;
 use super::error::Exit;
@@ -7,8 +7,7 @@ use crate::report::validity::{invalid_lines, judge_with_max_missed};
 use crate::report::{self, Report};
 use crate::run::RunError;
 
-/// Judges a report by what was asked for on the command line: the share of the schedule that may be
-/// missed, and the gates.
+/// Applies `--max-missed` and the gates of the command line to a report.
 pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
     if let Some(max_missed) = output.max_missed {
         judge_with_max_missed(report, max_missed);
@@ -18,7 +17,7 @@ pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
     }
 }
 
-/// Whether a run ended early by what its report says of the target.
+/// Whether a run ended early for a reason that its report gives about the target.
 pub(crate) const fn is_of_target(error: &RunError) -> bool {
     matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }
@@ -28,7 +27,7 @@ pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
     judge_named(report, output, "")
 }
 
-/// The same of one of several runs, which has this name before what is said of it.
+/// Like [`judge`] for one of several runs; `name` is put before each message.
 pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {

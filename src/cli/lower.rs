@@ -29,8 +29,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
     scenario(&args.cells, base)
 }
 
-/// The address of the receivers of `bench`, where one was named: of several, the first of this
-/// host, of the family asked for.
+/// The address of the receivers of `bench`, if `--to` names one: the first address of this host in
+/// the requested family.
 fn receivers(args: &BenchArgs, bind: Option<IpAddr>) -> Result<Option<IpAddr>, CliError> {
     let Some(to) = &args.to else { return Ok(None) };
     if let Ok(literal) = to.parse() {
@@ -158,7 +158,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliE
     })
 }
 
-/// The device to use: that of --dev, or the one behind the address of --bind.
+/// The device to use: from --dev, or from the scope of --bind.
 fn device(args: &CellArgs) -> Result<Option<String>, CliError> {
     let scope = match &args.bind {
         Some(Local::Ip(_, scope)) => scope.as_deref(),
@@ -174,7 +174,7 @@ pub(crate) fn one_device(
 ) -> Result<Option<String>, CliError> {
     match (scope, dev) {
         (Some(scope), Some(dev)) if scope != dev => Err(CliError::Contradiction(format!(
-            "--bind names device {scope}, and --dev {dev}; omit one"
+            "--bind names device {scope}, --dev names {dev}; omit one of them"
         ))),
         (scope, dev) => Ok(scope.or(dev).map(str::to_owned)),
     }
@@ -298,8 +298,8 @@ fn any(addr: IpAddr) -> IpAddr {
     }
 }
 
-/// Refuses what is named twice: two cells of one name could not be told apart, and one of them
-/// would be missing without a word. What ranges of sizes have in common is measured once.
+/// Refuses duplicate values: two cells would have the same id, and one would be dropped silently.
+/// Sizes that several ranges contain are measured once.
 pub(crate) fn refuse_repeats(args: &CellArgs) -> Result<(), CliError> {
     fn repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
         list.iter().enumerate().find(|(at, word)| list[..*at].contains(word)).map(|(_, word)| word)
@@ -310,8 +310,7 @@ pub(crate) fn refuse_repeats(args: &CellArgs) -> Result<(), CliError> {
     let engine = || repeated(&args.engines).map(|engine| ("--engine", engine.to_string()));
     match rate.or_else(size).or_else(engine) {
         Some((flag, word)) => Err(CliError::Contradiction(format!(
-            "{flag} {word} is given twice, and two cells would have one name; give it once, and \
-             repeat all cells by --trials 2"
+            "{flag} {word} is given twice; list it once, and repeat all cells with --trials 2"
         ))),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The times of a capture as a schedule: what is wrong with them is reported, and a capture without
+//! The times of a capture as a schedule. Faults in the times are reported, and a capture without
 //! times is refused.
 
 use super::error::CliError;
@@ -7,11 +7,10 @@ use crate::payload::{PayloadError, Requests};
 use crate::plan::Limit;
 use crate::unit::show_nanos;
 
-/// The moments of a capture, kept to the end of the process: a schedule reads them from wherever it
-/// is. `None` where requests come from no capture, or are drawn at random.
+/// The moments of a capture, leaked so that schedules of all threads can read them. `None` if
+/// requests do not come from a capture, or are drawn at random.
 ///
-/// # Errors
-/// A capture without a pace: its times are missing, or all the same. `from` names its flag.
+/// # Errors A capture whose times are missing or all equal. `from` names its flag.
 pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static [u64]>, CliError> {
     let Some(moments) = requests.recorded() else { return Ok(None) };
     let clock = requests.input().and_then(|input| input.clock).unwrap_or_default();
@@ -27,8 +26,7 @@ pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static
     Ok(Some(Box::leak(moments.into())))
 }
 
-/// What is wrong with the times of a capture, a line each; a leap matters where it is longer than
-/// the run.
+/// Faults in the times of a capture, one line each; a gap is reported if it is longer than the run.
 pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
     let Some((clock, moments)) =
         requests.input().and_then(|input| input.clock).zip(requests.recorded())
@@ -41,7 +39,7 @@ pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
         let most = show_nanos(clock.largest_step_back_ns);
         let times = counted(clock.steps_back, "time");
         notes.push(format!(
-            "the capture's clock stepped back {times}, by {most} at most; packets behind a step \
+            "the capture's clock stepped back {times}, by {most} at most; packets after a step \
              follow at the mean gap of {gap}"
         ));
     }
@@ -52,15 +50,14 @@ pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
     if clock.in_standstill > 0 {
         let packets = counted(clock.in_standstill, "packet");
         notes.push(format!(
-            "the capture's clock stood still over {packets}; they are spread, not sent at once"
+            "the capture's clock stalled for {packets}; they are spread, not sent at once"
         ));
     }
     notes.extend(leap(moments, limit));
     notes
 }
 
-/// The first leap that is longer than the run, or where the run takes as long as the capture,
-/// longer than a run takes that nobody bounds.
+/// The first gap that is longer than the run; for a run by count, longer than the default `--time`.
 fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (most, asked) = match limit {
         Limit::Time(time) => (time, moments.len()),
@@ -71,11 +68,11 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (gap, most) = (show_nanos(gap), show_nanos(most.0));
     Some(match limit {
         Limit::Time(_) => format!(
-            "behind request {behind} the capture's clock leaps {gap} ahead, longer than the run of \
-             {most}: what follows is not sent; --pace even has no gaps"
+            "the capture has a gap of {gap} after request {behind}, longer than the run of {most}: \
+             later requests are not sent; --pace even has no gaps"
         ),
         Limit::Count(_) => format!(
-            "behind request {behind} the capture's clock leaps {gap} ahead, and nothing is sent \
+            "the capture has a gap of {gap} after request {behind}, and no request is sent \
              meanwhile; --time bounds the run, --pace even has no gaps"
         ),
     })
@@ -97,7 +94,7 @@ mod tests {
         let moments = [0, 10, 20, 20 + HOUR_NS, 30 + HOUR_NS];
         let run = |limit| leap(&moments, limit);
         let said = run(Limit::Time(Nanos::from_millis(10_000))).unwrap();
-        assert!(said.starts_with("behind request 3 ") && said.contains("not sent"), "{said}");
+        assert!(said.contains(" after request 3, ") && said.contains("not sent"), "{said}");
         assert_eq!(run(Limit::Time(Nanos(HOUR_NS))), None);
         assert!(run(Limit::Count(5)).unwrap().contains("--time"));
         assert_eq!(run(Limit::Count(3)), None, "the leap is not reached");

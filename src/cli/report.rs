@@ -135,7 +135,7 @@ fn several(runs: &[Stored], output: &OutputArgs, files: &Files) -> Result<Exit, 
         judge::judge_named(&run.report, output, &format!("{}: ", run.path.display()))
     };
     let exits: Vec<_> = runs.iter().map(judge).collect();
-    // Invalid beats a condition that held, and that beats all well.
+    // Invalid takes precedence over a condition that held, and that over success.
     let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
     Ok(worst.unwrap_or(Exit::Well))
 }

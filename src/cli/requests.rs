@@ -72,7 +72,7 @@ pub(super) fn ping(size: usize, seed: u64) -> Result<(Spec, Requests, Matching),
     compiled.map(|(requests, matching)| (spec, requests, matching))
 }
 
-/// What the file holds that requests come from, as documents have it.
+/// The account of the file of requests, for the document.
 pub(super) fn file_of(requests: &Requests) -> Option<document::Input> {
     let input = requests.input()?;
     let clock = input.clock.map(|clock| document::CaptureClock {

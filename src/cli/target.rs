@@ -35,14 +35,14 @@ impl Family {
     }
 }
 
-/// How long an address of several may take to refuse a datagram. Arbitrary: longer than most round
-/// trips.
+/// How long to wait for an address to refuse a datagram before it counts as working. Arbitrary:
+/// longer than most round trips.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 
-/// How often a refusal is looked for meanwhile; arbitrary.
+/// Interval between checks for a refusal; arbitrary.
 const REFUSAL_LOOK: Duration = Duration::from_millis(2);
 
-/// The path behind `unix:`, or the addresses of what [`resolve`] takes.
+/// The path after `unix:`, or the resolved addresses; see [`resolve`].
 pub(crate) fn places(target: &str, family: Family) -> Result<Vec<Place>, CliError> {
     match target.strip_prefix("unix:") {
         None => Ok(resolve(target, PORT, family)?.into_iter().map(Place::Ip).collect()),
@@ -52,8 +52,9 @@ pub(crate) fn places(target: &str, family: Family) -> Result<Vec<Place>, CliErro
     }
 }
 
-/// Tries addresses in turn, and gives what `attempt` makes of the first one that works. The others'
-/// errors are notices, unless `quiet`; the last one's is the error where none works.
+/// Tries addresses in turn, and returns the result of `attempt` for the first one that works.
+/// Errors of the others are printed as notices, unless `quiet`; if none works, the last error is
+/// returned.
 pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     addresses: &[A],
     quiet: bool,
@@ -75,7 +76,7 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     }
 }
 
-/// The target as typed, with the address that is used where it was named otherwise.
+/// The target as typed, with the address that is used if it was given by name.
 pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
     let (host, _) = split(typed, target.port()).unwrap_or((typed, 0));
     let literal = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
@@ -90,8 +91,8 @@ pub(crate) fn file(path: &str) -> Result<SocketName, String> {
     SocketName::new(path).ok_or_else(|| "the path is longer than 108 bytes; shorten it".to_owned())
 }
 
-/// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family, in the order of the
-/// resolver, at this port where the target names none; never none at all.
+/// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family, in resolver order, with
+/// `port` if the target has none; never empty.
 pub(crate) fn resolve(
     target: &str,
     port: u16,
@@ -108,7 +109,7 @@ pub(crate) fn resolve(
         let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
         CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
     })?;
-    // A host's file may name one address twice.
+    // A hosts file may list an address twice.
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found.filter(wanted) {
         if !addresses.contains(&address) {
@@ -116,21 +117,21 @@ pub(crate) fn resolve(
         }
     }
     if addresses.is_empty() {
-        let why = "it has no address of that family; leave -4 and -6 away".to_owned();
+        let why = "it has no address of that family; omit -4 and -6".to_owned();
         return Err(CliError::Target { target: target.to_owned(), why });
     }
     Ok(addresses)
 }
 
-/// The first address of this host that a name has, in that family; of another network namespace,
-/// the first one.
+/// The first address of the name in that family that belongs to this host; for another network
+/// namespace, the first one.
 pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr, CliError> {
     let addresses: Vec<_> =
         resolve(host, PORT, family)?.into_iter().map(|address| address.ip()).collect();
     let is_ours = |address: &&IpAddr| elsewhere || UdpSocket::bind((**address, 0)).is_ok();
     addresses.iter().find(is_ours).copied().ok_or_else(|| {
         let all = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-        let why = format!("{all}: none is an address of this host; name one that `ip addr` lists");
+        let why = format!("{all}: none is an address of this host; use one that `ip addr` lists");
         CliError::Target { target: host.to_owned(), why }
     })
 }
@@ -163,8 +164,8 @@ fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
 }
 
 /// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
-/// with the flag that mends it, before workers start. Where there is a `next` address to try, an
-/// empty datagram is sent to this one, which a closed port refuses.
+/// with the flag that fixes it, before workers start. If there is a `next` address to try, an empty
+/// datagram is sent to this one, which a closed port refuses.
 pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> Result<(), CliError> {
     let options = Options {
         bind: SocketAddr::new(scenario.bind, 0),
@@ -184,7 +185,7 @@ pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> Resu
     })
 }
 
-/// Why the peer of a socket does not take an empty datagram, as far as the network says so in time.
+/// The error that an empty datagram to the peer causes, if it comes back in time.
 fn refusal(socket: &Udp) -> Option<std::io::Error> {
     if let Err(error) = socket.socket.send(&[]) {
         return Some(error);

@@ -21,10 +21,10 @@ pub struct Comparison {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
-    /// What all of it comes to: `cannot_compare` where a side is invalid; else worse where any cell
-    /// is; else undecided where any is; else better where any is; else the same.
+    /// The overall verdict: `cannot_compare` if a side is invalid; else worse if any cell is; else
+    /// undecided if any is; else better if any is; else the same.
     pub verdict: Verdict,
-    /// Why the two cannot be compared; empty where they can.
+    /// Why the two cannot be compared; empty if they can.
     #[serde(default)]
     pub invalid: Vec<InvalidSide>,
     /// By what rules.
@@ -58,11 +58,11 @@ pub struct InvalidSide {
     pub cell: Option<String>,
     /// As in `invalid_because` of the run.
     pub code: String,
-    /// What the first such run says.
+    /// The message of the first such run.
     pub message: String,
     /// Runs of the cell with this reason; without a cell, documents.
     pub runs: u64,
-    /// Of so many.
+    /// Number of runs.
     pub of: u64,
 }
 

@@ -5,8 +5,8 @@
 //! runs differ, corrected for all comparisons that are made (Holm), and the whole interval of the
 //! effect lies beyond the threshold. It is the *same* where the whole interval lies within it.
 //! Anything else is *undecided*. The threshold is the larger of what the user tolerates and what
-//! this machine was seen to make of runs that are all alike. Where a run of either side is invalid,
-//! since it did not test what was asked, the two *cannot be compared*.
+//! this machine was seen to make of runs that are all alike. If a run of either side is invalid,
+//! because it did not test what was asked, the two *cannot be compared*.
 //!
 //! Runs that were kept are read from files and folders (`store`), and followed over time
 //! (`history`).

@@ -92,8 +92,8 @@ pub fn sentence(judgement: &Judgement) -> String {
     parts.join(", ")
 }
 
-/// What all of it comes to, in a sentence: the verdict, what moved in rate, loss and latency, and
-/// costs apart from those.
+/// The headline in one sentence: the verdict, the changes in rate, loss and latency, and those in
+/// costs.
 #[must_use]
 pub fn headline(comparison: &Comparison) -> String {
     let (base, new) = super::text::names(comparison);
@@ -124,7 +124,7 @@ pub fn reason(reason: &InvalidSide) -> String {
     format!("{cell}{} ({} of {} runs)", reason.message, reason.runs, reason.of)
 }
 
-/// The figures with this verdict: those of costs, or all others.
+/// The figures with this verdict: either costs, or all others.
 fn moved(
     comparison: &Comparison,
     verdict: Verdict,
@@ -137,12 +137,12 @@ fn moved(
     })
 }
 
-/// Whether a metric is what a datagram costs, rather than something that users of a service see.
+/// Whether a metric is a cost per datagram, not a property that users of a service see.
 fn is_cost(metric: &str) -> bool {
     metric.ends_with("_per_datagram")
 }
 
-/// So many figures or reasons are named in a headline. Arbitrary: what a line or two hold.
+/// Number of figures or reasons in a headline. Arbitrary: they fit in one or two lines.
 const NAMED: usize = 4;
 
 /// The first few, and how many more there are; empty without any.
@@ -153,7 +153,7 @@ fn named(all: impl Iterator<Item = String>) -> String {
     if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
-/// The verdict and how many cells have which one.
+/// The verdict, and the number of cells with each.
 fn summary(comparison: &Comparison) -> String {
     let all = comparison.cells.len();
     let verdict = comparison.verdict;

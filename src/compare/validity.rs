@@ -1,12 +1,12 @@
-//! Sides that cannot be compared, because runs of theirs did not test what was asked.
+//! Sides that cannot be compared, because their runs did not test what was asked.
 
 use super::document::{ComparedCell, InvalidSide, Verdict};
 use crate::report::document::{InvalidReason, Report};
 
-/// What is said of a figure of a cell that cannot be compared.
+/// The reason given for each figure of a cell that cannot be compared.
 const WHY: &str = "runs of this cell are invalid";
 
-/// Why a side cannot be compared: each reason once, with how many runs have it.
+/// Why a side cannot be compared: each reason once, with the number of runs that have it.
 pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     let mut found: Vec<InvalidSide> = Vec::new();
     for report in reports.iter().filter(|report| report.ends_invalid(true)) {
@@ -29,7 +29,7 @@ pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     found
 }
 
-/// Of a document that says it is invalid, and not why.
+/// The reason for a document that is marked invalid without reasons.
 fn unnamed() -> InvalidReason {
     InvalidReason {
         code: "invalid".to_owned(),
@@ -39,14 +39,14 @@ fn unnamed() -> InvalidReason {
     }
 }
 
-/// Runs of this cell; without one, documents.
+/// Number of runs of this cell; without a cell, of documents.
 fn runs(reports: &[&Report], cell: Option<&str>) -> u64 {
     let Some(id) = cell else { return reports.len() as u64 };
     let cells = reports.iter().flat_map(|report| &report.cells);
     cells.filter(|cell| cell.id == id).count() as u64
 }
 
-/// Takes the verdict from cells that are invalid on either side.
+/// Removes the verdict from cells that are invalid on either side.
 pub(super) fn withhold(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
     for cell in cells {
         let is_of = |one: &InvalidSide| {
@@ -63,7 +63,7 @@ pub(super) fn withhold(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
     }
 }
 
-/// The side that is compared with, in `InvalidSide::side`.
+/// The reference side, in `InvalidSide::side`.
 pub(super) const BASE: &str = "base";
 
 /// The side that is judged.

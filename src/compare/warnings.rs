@@ -5,15 +5,15 @@ use super::document::Difference;
 use super::pairs::Paired;
 use crate::report::document::{Cell, Warning};
 
-/// What was found out on the way.
+/// Facts that the comparison collected.
 #[derive(Debug)]
 pub(super) struct Doubts {
-    /// Runs of the side and cell that has the fewest.
+    /// The smallest number of runs of any side and cell.
     pub(super) fewest: usize,
-    /// Runs a side that a verdict takes.
+    /// Runs per side that a verdict needs.
     pub(super) needed: usize,
     pub(super) interleaved: bool,
-    /// Of how many figures the noise is known, and of how many there are.
+    /// Number of figures with known noise, and of all figures.
     pub(super) noise_known: (usize, usize),
     /// Metrics that could not be compared at all, and why.
     pub(super) left_out: Vec<(&'static str, &'static str)>,
@@ -78,7 +78,7 @@ pub(super) fn warnings(
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
-        warn("new_warning", format!("{code} is said of the new runs alone, of {ids}"));
+        warn("new_warning", format!("warning {code} appears in the new runs only: {ids}"));
     }
     if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
         warn("uneven", "the last round was not finished".to_owned());

@@ -23,7 +23,7 @@ pub struct Codes {
     others: u64,
 }
 
-/// How many codes are told apart, as a peer says: more than there is room for is refused.
+/// Checks the list of error codes of a peer: more codes than the limit are refused.
 fn at_most_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let used = usize::deserialize(deserializer)?;
     if used > CODES {
@@ -80,20 +80,21 @@ impl Codes {
 pub struct Exchange {
     /// Requests without a reply within the time they had.
     pub timeouts: u64,
-    /// Of those, given up before their time: the run was ended.
+    /// Of those, requests given up before their timeout because the run was ended.
     pub given_up: u64,
-    /// Of those, requests of whose reply some datagrams came and others did not.
+    /// Of those, requests whose reply arrived incomplete.
     pub incomplete: u64,
-    /// Datagrams of a reply that takes several, but for the one that made it complete, and
+    /// Datagrams of replies in several parts, except the one that completed the reply, and
     /// acknowledgements without a reply.
     pub continued: u64,
     /// Of those, acknowledgements.
     pub acknowledged: u64,
-    /// Slots of the schedule that were missed because all ids could still be answered.
+    /// Slots of the schedule that were missed because all ids were in use.
     pub no_room: u64,
-    /// Time in which nothing could be asked for that reason, each worker's added up.
+    /// Time during which no request could be sent for that reason, summed over workers.
     pub no_room_time: Nanos,
-    /// Requests whose random label another of the run had before; `None`: they have none.
+    /// Requests whose random label an earlier request of the run had; `None`: requests have no
+    /// labels.
     pub repeated_labels: Option<u64>,
     /// Requests whose message id another of the same port had less than its lifetime before;
     /// `None`: they have none.

@@ -1,9 +1,9 @@
 //! Requests in flight: one fixed slot each, found by arithmetic alone, so that a table of any size
 //! costs the same and nothing is allocated while a run goes on.
 //!
-//! A reply tells its port by the socket it comes by, and so a few bits of a place are enough to
-//! tell which of the latest requests it answers. The slot and the id of a request are used again
-//! only when it has been answered, or was given up so long ago that no answer is expected any more.
+//! The socket of a reply identifies its port, so a few bits of the index identify the request among
+//! the latest ones of that port. The slot and the id of a request are reused only after it was
+//! answered, or given up so long ago that no answer is expected any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,7 +64,7 @@ pub struct Flights {
     head: AtomicU64,
     /// The oldest that may still be open.
     tail: AtomicU64,
-    /// The oldest whose slot and id may not be used again yet; at most `tail`.
+    /// The oldest request whose slot and id must not be reused yet; at most `tail`.
     resting: AtomicU64,
 }
 
@@ -113,7 +113,8 @@ impl Flights {
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many more may leave now, so that none takes the id of one that may still be answered.
+    /// How many more requests may leave now without reusing the id of one that may still be
+    /// answered.
     #[inline]
     #[must_use]
     pub fn room(&self) -> u64 {
@@ -151,8 +152,8 @@ impl Flights {
         (tail < self.head.load(Ordering::Relaxed)).then(sent)
     }
 
-    /// The request that keeps its slot for longest left at this moment, where it has been given up;
-    /// `None` where the oldest one is waited for, or there is none.
+    /// When the oldest request that blocks a slot was sent, if it was given up; `None` if it is
+    /// still awaited, or no slot is blocked.
     #[inline]
     #[must_use]
     pub fn resting_sent(&self) -> Option<Nanos> {
@@ -161,7 +162,7 @@ impl Flights {
         (resting < self.tail.load(Ordering::Relaxed)).then(sent)
     }
 
-    /// Time is counted from a moment that is `later` than the one before; none is waited for.
+    /// Moves the origin of time `later` than before; no request may be in flight.
     // cold: between phases
     pub fn rebase(&self, later: Nanos) {
         for number in self.resting.load(Ordering::Relaxed)..self.head.load(Ordering::Relaxed) {
@@ -223,9 +224,8 @@ impl Flights {
         }
     }
 
-    /// Gives up what left at or before `before`, and returns how many that were. The slots and ids
-    /// of what was answered, and of what was given up and left at or before `rested`, may be used
-    /// again.
+    /// Gives up requests sent at or before `before`, and returns their number. Frees the slots and
+    /// ids of answered requests, and of given-up requests sent at or before `rested`.
     #[inline]
     pub fn expire(&self, before: Option<Nanos>, rested: Option<Nanos>) -> u64 {
         let left_by = |slot: &Slot, moment: Option<Nanos>| {

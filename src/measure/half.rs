@@ -35,7 +35,7 @@ pub struct TxHalf {
     pub stuck: bool,
     /// Whether they were stopped before their end.
     pub stopped: bool,
-    /// When the target could not be reached, in order.
+    /// Times in which the target could not be reached, in order.
     pub outages: Vec<Outage>,
     /// What the kernel of that host counted meanwhile.
     pub kernel: KernelDelta,
@@ -43,8 +43,8 @@ pub struct TxHalf {
     pub stolen: Option<Nanos>,
 }
 
-/// How far apart the errors that two workers saw of one outage are at most. Arbitrary: about as far
-/// as a host's ICMP errors are.
+/// The longest gap between errors of two workers that belong to one outage. Arbitrary: about the
+/// interval of a host's ICMP errors.
 const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
 impl TxHalf {

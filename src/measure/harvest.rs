@@ -160,7 +160,7 @@ pub struct Harvest {
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
-    /// When the target could not be reached, in order.
+    /// Times in which the target could not be reached, in order.
     pub outages: Vec<Outage>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
@@ -183,21 +183,21 @@ pub enum Ends {
 pub struct PacketCounts {
     /// Datagrams sent.
     pub sent: u64,
-    /// Packets that the sender's kernel took them in.
+    /// Packets in which the sender's kernel accepted them.
     pub packets_sent: u64,
     /// Datagrams that arrived.
     pub arrived: u64,
-    /// Packets that the receiver's kernel handed them over in.
+    /// Packets in which the receiver's kernel delivered them.
     pub packets_received: u64,
     /// Datagrams that arrived in packets of several.
     pub uncut: u64,
 }
 
 impl PacketCounts {
-    /// Whether most of them stayed in the super-packets in which they were sent. Within one host
-    /// whatever arrives in super-packets was never cut. A receiver on another host may have joined
-    /// what was cut on the way (GRO), and then its packets are smaller than the sender's: GRO joins
-    /// 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
+    /// Whether most of them stayed in the super-packets in which they were sent. Within one host,
+    /// super-packets that arrive were never cut. A receiver on another host may have joined
+    /// segments that were cut on the way (GRO); its packets are then smaller than the sender's: GRO
+    /// joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
     #[must_use]
     pub fn are_uncut(&self, ends: Ends) -> bool {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
@@ -215,8 +215,8 @@ impl PacketCounts {
     }
 }
 
-/// A receiver's packets are taken to be the sender's where they hold this share of its datagrams at
-/// least: lost packets and the shorter last one of a phase move the mean. Arbitrary.
+/// A receiver's packets count as the sender's if they hold at least this share of its datagrams:
+/// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
 impl Harvest {
@@ -268,15 +268,15 @@ impl Harvest {
         }
     }
 
-    /// Datagrams due in the senders' window and received, whenever that was, over the window;
-    /// `None` where that has no length. Where nothing is known of receivers, those sent.
+    /// Rate of datagrams due in the senders' window and received at any time; `None` if the window
+    /// has no length. Without receivers, the rate sent.
     #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
         let count = if self.one_ended { self.tx.sent } else { self.rx.received };
         self.per_second(count as f64)
     }
 
-    /// So many in the senders' window, a second; `None` where that has no length.
+    /// `count` per second of the senders' window; `None` if it has no length.
     #[must_use]
     pub fn per_second(&self, count: f64) -> Option<f64> {
         (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())

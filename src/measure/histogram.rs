@@ -1,4 +1,4 @@
-//! Reading histograms that come from outside: from another host, or from a stored document.
+//! Decoding of untrusted histograms: from another host, or from a stored document.
 
 use std::io::Read;
 
@@ -10,17 +10,17 @@ use hdrhistogram::serialization::Deserializer;
 /// src/serialization/mod.rs: 0x1c849303, with the word size in bits 4 to 7).
 const V2: [u8; 4] = [0x1C, 0x84, 0x93, 0x13];
 
-/// The same deflated (`V2_COMPRESSED_COOKIE`), which a length and a zlib stream follow.
+/// The deflated form (`V2_COMPRESSED_COOKIE`), followed by a length and a zlib stream.
 const V2_DEFLATED: [u8; 4] = [0x1C, 0x84, 0x93, 0x14];
 
 /// Bytes before the counts of the V2 format: cookie, length, offset and digits of 4 bytes each,
 /// lowest and highest value and ratio of 8.
 const HEADER_LEN: usize = 40;
 
-/// Significant digits at most; all histograms of udperf have 3. Five take 48 MiB.
+/// Maximum of significant digits; all histograms of udperf have 3. Five take 48 MiB.
 const MOST_DIGITS: u32 = 3;
 
-/// Bytes of counts at most. With 3 digits, values of 64 bits fall into 56,320 buckets, each written
+/// Maximum bytes of counts. With 3 digits, values of 64 bits fall into 56,320 buckets, each written
 /// with 9 bytes at most: rounded up to 2^16 buckets.
 const LONGEST: usize = 9 << 16;
 
@@ -33,7 +33,7 @@ pub enum HistogramError {
         /// Bytes of counts.
         len: usize,
     },
-    /// Its values are told apart more finely than udperf ever does.
+    /// It has more significant digits than udperf writes.
     #[error("a histogram with {digits} significant digits is refused: at most {MOST_DIGITS}")]
     TooFine {
         /// Significant digits.
@@ -47,9 +47,9 @@ pub enum HistogramError {
     },
 }
 
-/// Reads a histogram in HdrHistogram's V2 format, deflated or not. All lengths that the bytes claim
-/// are checked before memory is allocated for them, so that a few bytes never cost more than about
-/// 1 MiB: the library allocates whatever length it reads, up to 4 GiB.
+/// Reads a histogram in HdrHistogram's V2 format, deflated or not. All encoded lengths are checked
+/// before memory is allocated for them, so that a few bytes never cost more than about 1 MiB: the
+/// library allocates any length that it reads, up to 4 GiB.
 ///
 /// # Errors
 /// [`HistogramError`] where it is too long, too fine, or damaged.

@@ -30,8 +30,7 @@ pub struct CgroupLimits {
     pub cpus: Option<String>,
 }
 
-/// How often and how long a CPU quota has stopped all threads of a control group, between two
-/// readings.
+/// How often and how long a CPU quota throttled a control group between two readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuThrottling {
     /// The quota, as `cpu.max` words it: microseconds of CPU time, and in how many.

@@ -27,11 +27,11 @@ pub struct IpCounters {
     /// Datagrams of which a fragment is missing: given up (ReasmFails) or, in a reading, still
     /// waited for.
     pub reassembly: u64,
-    /// Fragments that found no room, counted one by one; part of `reassembly`.
+    /// Fragments dropped for lack of room, counted one by one; part of `reassembly`.
     pub reassembly_no_room: u64,
     /// Discarded on the way out (OutDiscards).
     pub out_discards: u64,
-    /// Not sent, for want of a route (OutNoRoutes).
+    /// Not sent because there was no route (OutNoRoutes).
     pub out_no_routes: u64,
     /// Not sent, because they could not be cut into fragments (FragFails).
     pub frag_fails: u64,
@@ -68,7 +68,7 @@ pub struct KernelCounters {
     pub device: Option<u64>,
     /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
-    /// Packets they sent, of the one that sent most.
+    /// Packets sent by the device that sent most.
     pub device_sent: Option<u64>,
     /// Dropped by their queueing disciplines, rtnetlink(7), modulo 2³².
     pub qdisc: Option<u64>,
@@ -89,12 +89,11 @@ pub struct KernelDelta {
     pub device: Option<u64>,
     /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
-    /// Packets that interfaces sent, of the one that sent most.
+    /// Packets sent by the interface that sent most.
     pub device_sent: Option<u64>,
     /// Dropped by queueing disciplines.
     pub qdisc: Option<u64>,
-    /// Whether, at the start or at the end, the link-layer address of the next hop was asked for
-    /// in vain.
+    /// Whether address resolution of the next hop was unanswered at the start or at the end.
     pub neighbour_unresolved: Option<bool>,
 }
 
@@ -131,7 +130,7 @@ impl KernelCounters {
     }
 }
 
-/// What all CPUs dropped since then; `None` where they are not the same CPUs.
+/// Drops of all CPUs since then; `None` if the set of CPUs changed.
 fn backlog_since(now: Option<&[(u32, u32)]>, then: Option<&[(u32, u32)]>) -> Option<u64> {
     let (now, then) = now.zip(then).filter(|(now, then)| now.len() == then.len())?;
     let gained = |(now, then): (&(u32, u32), &(u32, u32))| {
@@ -178,7 +177,7 @@ mod tests {
         let then = [(0, u32::MAX - 1), (1, 7), (2, u32::MAX)];
         assert_eq!(since(&[(0, 3), (1, 9), (2, 0)], &then), Some(5 + 2 + 1));
         assert_eq!(since(&then, &then), Some(0));
-        // Another CPU has come or gone: nobody knows what its counter was.
+        // A CPU was added or removed: its earlier counter is unknown.
         assert_eq!(since(&then[..2], &then), None);
         assert_eq!(since(&[(0, 3), (1, 9), (3, 0)], &then), None);
     }

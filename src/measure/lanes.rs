@@ -1,10 +1,10 @@
-//! How requests go to source ports.
+//! Distribution of requests over source ports.
 //!
-//! Requests are numbered from 0 on. Blocks of them go to the ports in turn, and a request has a
-//! place among those of its own port, counted from 0. As many bits of that place as the protocol
-//! has room for are what its id tells.
+//! Requests are numbered from 0. Blocks of them go to the ports in turn, and each request has an
+//! index among those of its own port, counted from 0. Its id is as many low bits of that index as
+//! the protocol has room for.
 
-/// How requests go to source ports.
+/// Distribution of requests over source ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lanes {
     streams: u64,
@@ -25,7 +25,7 @@ impl Lanes {
         if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
     }
 
-    /// The how-manieth of its port a request is, from 0.
+    /// Zero-based index of the request on its port.
     #[inline]
     #[must_use]
     pub const fn place(&self, number: u64) -> u64 {
@@ -66,7 +66,7 @@ impl Lanes {
         count / round * self.block + rest.min(self.block)
     }
 
-    /// How many requests in a row have ids of so many bits, none of them twice at one port.
+    /// Number of consecutive requests whose ids of so many bits are unique on each port.
     #[must_use]
     pub fn distinct(&self, id_bits: u32) -> u64 {
         let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);

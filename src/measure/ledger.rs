@@ -39,7 +39,7 @@ pub struct LostAt {
     /// The IP layer of the receiver discarded them: wrong headers or addresses, no route back
     /// (reverse path filter).
     pub rx_ip: Option<u64>,
-    /// They came to the receiver in part: a fragment was lost, or found no room to be waited with.
+    /// Reassembly at the receiver failed: a fragment was lost, or there was no room for it.
     pub reassembly: Option<u64>,
     /// The IP layer of the sender discarded them without refusing them.
     pub tx_ip: Option<u64>,
@@ -68,15 +68,15 @@ pub struct Kernels {
     pub tx: Option<KernelDelta>,
     /// How the ends stood to each other.
     pub ends: Ends,
-    /// Where requests were sent to somebody else's server, and not to receivers of ours.
+    /// Requests were sent to a server that is not udperf.
     pub server: Option<Server>,
 }
 
-/// What the kernel counted that a server of somebody else may have lost of our requests.
+/// Kernel counters of requests that a server that is not udperf may have lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Server {
-    /// Drops at receive buffers of its network namespace, without those at our sockets and without
-    /// those that others may have had. `None` where it is in another namespace than we are.
+    /// Drops at receive buffers of its network namespace, without those at udperf's sockets and
+    /// those that others may have had. `None` if it is in another namespace than udperf.
     pub receive_buffer: Option<u64>,
 }
 

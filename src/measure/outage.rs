@@ -1,14 +1,14 @@
-//! Outages: times in which the destination could not be reached, and who reported that.
+//! Outages: periods in which the destination could not be reached, and who reported it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::unit::Nanos;
 
-/// Outages that are kept; of more, errors count for the last one of the same cause. Arbitrary: a
-/// path that fails more often in one cell is described by its ledger.
+/// Maximum number of outages kept; further errors count for the last outage of the same cause.
+/// Arbitrary: a path that fails more often in one cell is described by its ledger.
 pub const OUTAGES: usize = 64;
 
-/// A time in which sends failed, or ICMP errors came back, for one cause `C`.
+/// A period in which sends failed, or ICMP errors came back, for one cause `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage<C = Cause> {
     /// The first such error, since the start of the window.
@@ -21,27 +21,27 @@ pub struct Outage<C = Cause> {
     pub errors: u64,
 }
 
-/// Why a target could not be reached, in words.
+/// Why a target could not be reached, as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// An errno such as `ENETUNREACH`, or ICMP type and code such as `ICMP 3/3`.
     pub what: String,
-    /// Who reported it: an address, or `local`; `None` where that is not known.
+    /// Who reported it: an address, or `local`; `None` if unknown.
     pub said_by: Option<String>,
     /// For people: `network unreachable (ENETUNREACH, local)`.
     pub message: String,
 }
 
 impl<C: PartialEq> Outage<C> {
-    /// Whether an error of this cause at `now` belongs to this outage, where errors of one outage
-    /// are `apart` at most.
+    /// Whether an error of this cause at `now` belongs to this outage, if errors of one outage are
+    /// at most `apart`.
     fn goes_on(&self, cause: &C, now: Nanos, apart: Nanos) -> bool {
         self.cause == *cause && now.since(self.until) <= apart
     }
 }
 
-/// Counts so many errors of a cause: in the outage that goes on, or in a new one. Allocates nothing
-/// where the list has room for [`OUTAGES`].
+/// Counts errors of a cause in the current outage, or in a new one. Does not allocate if the list
+/// has capacity for [`OUTAGES`].
 pub fn note_outage<C: PartialEq>(
     outages: &mut Vec<Outage<C>>,
     cause: C,
@@ -63,7 +63,7 @@ pub fn note_outage<C: PartialEq>(
     }
 }
 
-/// Adds the outages of another worker: what overlaps, or is `apart` at most, is one outage.
+/// Adds the outages of another worker; outages that overlap, or are at most `apart`, become one.
 pub fn merge_outages<C: PartialEq>(
     outages: &mut Vec<Outage<C>>,
     others: Vec<Outage<C>>,

@@ -1,30 +1,30 @@
-//! Replies that come in several datagrams: which of them have come.
+//! Replies in several datagrams: which of them have arrived.
 
-/// What a datagram is to the reply that it belongs to.
+/// The role of a datagram in its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartSeen {
-    /// The first of its reply to come.
+    /// The first to arrive of its reply.
     First,
     /// One of several; others are missing.
     Another,
-    /// The one that makes the reply complete.
+    /// The one that completes the reply.
     Last,
-    /// It has come before.
+    /// A duplicate.
     Again,
 }
 
-/// How much further than the first missing one a datagram of a reply may be to be remembered: the
-/// bits of a word. A reply that is reordered by more than that stays incomplete.
+/// How far beyond the first missing datagram an arrival is remembered: the bits of a word. A reply
+/// that is reordered by more than that stays incomplete.
 const AHEAD: u64 = u64::BITS as u64;
 
 /// One reply.
 #[derive(Debug, Clone, Copy, Default)]
 struct Reply {
-    /// The request that it answers, from 1: 0 is none.
+    /// The request that it answers, counted from 1; 0: none.
     request: u64,
-    /// All datagrams below this one have come.
+    /// All datagrams below this one have arrived.
     next: u64,
-    /// Which of those from `next` on have come, one bit each.
+    /// Which of those from `next` on have arrived, one bit each.
     ahead: u64,
 }
 
@@ -43,7 +43,8 @@ impl Parts {
         Self { replies: (0..slots).map(|_| Reply::default()).collect() }
     }
 
-    /// Datagram `index` of the `of` that answer this request has come; `index` is below `of`.
+    /// Records the arrival of datagram `index` of the `of` that answer this request; `index` is
+    /// below `of`.
     #[inline]
     pub fn note(&mut self, request: u64, index: u16, of: u16) -> PartSeen {
         // A power of two.

@@ -1,17 +1,17 @@
-//! What arrived from a source whose datagrams carry our header, told by their sequence numbers.
+//! Counts datagrams of a source that sends udperf's header, by sequence number.
 
 use super::window::{Fate, WINDOW, Window};
 use crate::unit::Nanos;
 
-/// The shortest mean time between two datagrams of a flow that is believed, in ns. Arbitrary: ten
-/// times the rate that one socket of a fast host reaches with super-packets.
+/// The shortest plausible mean gap between datagrams of a flow, in ns. Arbitrary: ten times the
+/// rate that one socket of a fast host reaches with super-packets.
 const LEAST_GAP_NS: u64 = 4;
 
 /// Datagrams that may share the first moment of a phase. From `UIO_MAXIOV`, messages of a system
 /// call, times `UDP_MAX_SEGMENTS`, datagrams of a message.
 const AT_ONCE: u64 = 1_024 * 128;
 
-/// What the header of a datagram says.
+/// The header fields of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbered {
     /// Tag and flow: numbers begin at 0 with each.
@@ -23,8 +23,8 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Whether a sender of ours can have reached this number by then. Most bytes that look like a
-    /// header by chance fail here.
+    /// Whether a sender can have reached this number by then. Most bytes that look like a header by
+    /// chance fail here.
     const fn is_plausible(&self) -> bool {
         self.sequence <= AT_ONCE + self.intended.0 / LEAST_GAP_NS
     }
@@ -33,9 +33,9 @@ impl Numbered {
 /// Datagrams of one source by sequence number, all phases together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SequenceCounts {
-    /// Each number once.
+    /// Distinct numbers.
     pub unique: u64,
-    /// Numbers below the highest one that did not arrive. What was lost behind that is not seen.
+    /// Missing numbers below the highest one that arrived. Losses after that one are not counted.
     pub lost: u64,
     /// Numbers that had arrived before.
     pub duplicate: u64,
@@ -68,13 +68,13 @@ impl SequenceCounts {
 pub(super) struct Sequences {
     /// Phases that have ended.
     ended: SequenceCounts,
-    /// The phase that is measured, without what is missing in it.
+    /// The current phase, without its missing numbers.
     counts: SequenceCounts,
     phase: u32,
-    /// The one before: what still comes of it is late.
+    /// The previous phase: its further arrivals are late.
     previous: Option<u32>,
-    /// The first number that counts: 0, or the first one seen where the phase had begun before
-    /// anybody listened.
+    /// The first number that counts: 0, or the first one seen if the phase began before the socket
+    /// was opened.
     first: u64,
     /// One more than the highest number seen.
     next: u64,
@@ -84,8 +84,8 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    /// Of a source whose first datagram is this one, `listened` after the socket was opened; `None`
-    /// where it cannot be a number of ours.
+    /// Begins with the first datagram of a source, `listened` after the socket was opened; `None`
+    /// if its number is not plausible.
     pub(super) fn begin(numbered: Numbered, listened: Nanos) -> Option<Self> {
         if !numbered.is_plausible() {
             return None;
@@ -107,7 +107,7 @@ impl Sequences {
         Some(begun)
     }
 
-    /// Counts one, if it can be a number of ours.
+    /// Counts one if its number is plausible.
     pub(super) fn count(&mut self, numbered: Numbered, listened: Nanos) {
         if !numbered.is_plausible() {
             return;
@@ -124,7 +124,7 @@ impl Sequences {
         self.arrive(numbered.sequence);
     }
 
-    /// What all came to so far.
+    /// The totals so far.
     pub(super) fn counts(&self) -> SequenceCounts {
         let mut sum = self.ended;
         sum.add(&self.counts);

@@ -67,14 +67,14 @@ pub struct Source {
     /// No gap between two was longer, and where all came to one listener, one was as long. Where
     /// several heard it at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
-    /// Its sequence numbers, where it sends such.
+    /// Its sequence numbers, if it sends any.
     sequences: Option<Box<Sequences>>,
-    /// What other listeners counted of those.
+    /// The sequence counts of other listeners.
     elsewhere: SequenceCounts,
 }
 
 impl Source {
-    /// Its datagrams by sequence number; `None` unless most of them carry one of ours.
+    /// Its datagrams by sequence number; `None` unless most of them carry udperf's header.
     #[must_use]
     pub fn sequences(&self) -> Option<SequenceCounts> {
         let mut counts = self.elsewhere;
@@ -234,7 +234,7 @@ impl Strangers {
         gap_mean(self.span, self.datagrams)
     }
 
-    /// Counts one; `numbered` is what our header says, where it has one.
+    /// Counts one; `numbered` has the fields of udperf's header, if it has one.
     pub fn count(&mut self, from: SocketAddr, len: usize, numbered: Option<Numbered>, now: Nanos) {
         let (len, listened) = (len as u64, now.since(self.since));
         self.count_size(len, now);

@@ -19,7 +19,7 @@ pub enum Fate {
     Duplicate,
     /// Too old for the window: new or repeated, nobody can tell.
     Late,
-    /// Further ahead than a window: a number that a later one has to confirm. Nothing was noted.
+    /// Further ahead than the window: a later number has to confirm it. It was not recorded.
     Ahead,
 }
 
@@ -91,7 +91,7 @@ impl Window {
         self.next += count;
     }
 
-    /// Takes note of a number that is ahead, however far: later ones have confirmed it.
+    /// Records a number any distance ahead that later ones have confirmed.
     pub fn jump(&mut self, sequence: u64) {
         self.write();
         self.clear(self.next, sequence);

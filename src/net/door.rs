@@ -31,8 +31,7 @@ impl Door {
         }
     }
 
-    /// Why the peer cannot be reached, if that is what an error of [`Self::recv`] or [`Self::send`]
-    /// says.
+    /// Why the peer is unreachable, if an error of [`Self::recv`] or [`Self::send`] reports that.
     #[must_use]
     pub fn unreachable(&self, error: &io::Error) -> Option<Unreachable> {
         let error = match self {

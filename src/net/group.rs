@@ -241,7 +241,7 @@ impl Group {
         }
     }
 
-    /// Whether a host said since [`Self::heed`] that one of these ports is closed.
+    /// Whether a host reported one of these ports as closed since [`Self::heed`].
     #[must_use]
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;

@@ -146,16 +146,16 @@ impl Waiter {
         Waited::Spun
     }
 
-    /// As [`Self::idle`], for the one of many sockets that is full. It alone enters the event queue
-    /// and leaves it again: to register all of them takes a system call each, which with thousands
-    /// of flows lasts longer than the sleep, and would be measured as a stall.
+    /// Like [`Self::idle`], for the one of many sockets that is full. Only that socket enters the
+    /// event queue and leaves it again: registering all of them takes a system call each, which
+    /// with thousands of flows lasts longer than the sleep and would be measured as a stall.
     #[inline]
     pub fn idle_on(&mut self, now: Nanos, socket: &mut impl Source) -> Waited {
         if now.since(self.busy_at) < self.spin_for {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        // One that cannot be registered costs a sleep of full length.
+        // A socket that cannot be registered costs a sleep of full length.
         let registered = self.poll.registry().register(socket, Token(0), self.interest).is_ok();
         // Interrupted is as good as nothing ready: the caller looks for itself.
         let _ = self.poll.poll(&mut self.events, Some(LONGEST_SLEEP));

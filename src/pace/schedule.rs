@@ -72,7 +72,7 @@ pub struct Scheduled {
     bound: Nanos,
     ahead: [Nanos; AHEAD],
     first: usize,
-    /// The latest slot that came up.
+    /// The latest slot that became due.
     latest: Nanos,
     missed: u64,
     attempted: u64,
@@ -103,7 +103,7 @@ impl Scheduled {
         self.missed
     }
 
-    /// The moment of the latest slot that has come up.
+    /// The due time of the latest slot.
     #[must_use]
     pub const fn latest(&self) -> Nanos {
         self.latest
@@ -180,8 +180,8 @@ impl Pace {
     }
 
     /// Says what became of the first of those that were due: so many were sent, and so many
-    /// refused, together no more than were due. A refused one has had its slot; those behind it are
-    /// due again.
+    /// refused, together no more than were due. A refused one has used its slot; later ones are due
+    /// again.
     #[inline]
     pub fn settle(&mut self, sent: u64, refused: u64) {
         match self {
@@ -196,7 +196,7 @@ impl Pace {
         }
     }
 
-    /// When it is over at the latest; [`Nanos::NEVER`] where a number decides.
+    /// The latest end of the schedule; [`Nanos::NEVER`] if a count decides.
     #[must_use]
     pub const fn end(&self) -> Nanos {
         match self {

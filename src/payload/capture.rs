@@ -35,7 +35,7 @@ pub(super) struct Capture<'a> {
     port: Option<u16>,
 }
 
-/// What is to be sent for a packet.
+/// The payload to send for a packet.
 #[derive(Debug, Clone, Copy)]
 struct Payload<'a> {
     /// When it was captured, in ns since 1970; `None` where the capture has no times.
@@ -58,7 +58,7 @@ struct Interface {
     link: Linktype,
     /// Ticks of its clock in a second.
     ticks: u128,
-    /// What is to be added to its times, in seconds.
+    /// Offset to add to its times, in seconds.
     offset: i64,
 }
 
@@ -74,8 +74,7 @@ impl Interface {
 impl<'a> Capture<'a> {
     /// Reads a capture; with a port, what goes to it.
     ///
-    /// # Errors
-    /// [`PayloadError::NoCapture`] if it begins like none.
+    /// # Errors [`PayloadError::NoCapture`] if it does not begin like a capture.
     pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
         let is_ng = parse_sectionheaderblock(bytes).is_ok();
         let counts = Counts::new(if is_ng { "pcapng" } else { "pcap" });
@@ -195,18 +194,18 @@ impl<'a> Capture<'a> {
         longest
     }
 
-    /// What is sent, packet by packet.
+    /// Payloads to send, packet by packet.
     pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
         self.payloads.iter().map(|payload| payload.bytes)
     }
 
-    /// When it is sent, in ns since the first, and what is wrong with the clock.
+    /// Send times in ns since the first packet, and the faults of the clock.
     pub(super) fn moments(&self) -> (Vec<u64>, CaptureClock) {
         let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
         times::moments(&times)
     }
 
-    /// How many packets there are, and what became of them.
+    /// Counts of packets used and left out.
     pub(super) const fn counts(&self) -> &Counts {
         &self.counts
     }

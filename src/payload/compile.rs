@@ -158,13 +158,12 @@ impl Compiler {
         self.requests.id_bits = before.min(bits);
     }
 
-    /// Moments of the lines in nanoseconds since the first. Where lines are drawn at random, they
-    /// mean nothing.
+    /// Moments of the lines in nanoseconds since the first; unused if lines are drawn at random.
     pub(super) fn recorded(&mut self, moments: Vec<u64>) {
         self.requests.recorded = (self.requests.order == Order::Turns).then_some(moments);
     }
 
-    /// What the file holds that the lines come from, and what is to be said of it.
+    /// The account of the file of the lines, and the notes on it.
     pub(super) fn read_from(&mut self, input: Input, notes: Vec<String>) {
         (self.requests.input, self.requests.notes) = (Some(input), notes);
     }

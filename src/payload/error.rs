@@ -180,10 +180,10 @@ pub enum PayloadError {
         /// As asked.
         rule: String,
     },
-    /// A rule of a protocol, and requests with their id elsewhere.
+    /// A rule of a protocol with requests whose id is at another place.
     #[error(
-        "--match {rule} needs the id of the requests at {place}; put it there by --id-at {place}, \
-         or leave the id out of them"
+        "--match {rule} needs the id of the requests at {place}; use --id-at {place}, or omit the \
+         id from the requests"
     )]
     OtherId {
         /// As asked.
@@ -191,10 +191,10 @@ pub enum PayloadError {
         /// Offset and format.
         place: String,
     },
-    /// A rule that is none.
+    /// An unknown rule.
     #[error(
-        "'{asked}' is no rule of matching; known are preset, id@OFFSET, dns, ntp, stun, \
-         memcached-udp, echo, any and none"
+        "unknown rule '{asked}'; use preset, id@OFFSET, dns, ntp, stun, memcached-udp, echo, any \
+         or none"
     )]
     Rule {
         /// As asked.
@@ -220,10 +220,12 @@ pub enum PayloadError {
         /// As asked.
         asked: String,
     },
-    /// A line that is no question.
-    #[error("'{line}' is no question: {why}; write a name, and a type behind it if not --type's")]
+    /// A line that is not a question.
+    #[error(
+        "'{line}' is not a question: {why}; write a name, and its type unless it is that of --type"
+    )]
     Question {
-        /// As it stands in the file, as far as it is shown.
+        /// The line as shown in messages, shortened.
         line: String,
         /// What is wrong with it.
         why: String,
@@ -231,7 +233,7 @@ pub enum PayloadError {
     /// A file of names without a question.
     #[error("none of the {lines} lines is a question; {first}")]
     NoNames {
-        /// How many lines there are that are neither empty nor comments.
+        /// Number of lines that are neither empty nor comments.
         lines: u64,
         /// What is wrong with the first of them.
         first: Box<Self>,
@@ -246,9 +248,9 @@ pub enum PayloadError {
     )]
     NoCapture,
     /// A capture with nothing to send.
-    #[error("{kind}: {}; give a capture of whole datagrams of UDP", none_of(*.packets, .reasons))]
+    #[error("{kind}: {}; use a capture of whole UDP datagrams", none_of(*.packets, .reasons))]
     NoDatagram {
-        /// What the file is.
+        /// The type of the file.
         kind: String,
         /// How many packets there are.
         packets: u64,
@@ -256,10 +258,7 @@ pub enum PayloadError {
         reasons: String,
     },
     /// A capture without times, or whose times are all the same.
-    #[error(
-        "the capture has no pace to follow: {why}; use --rate with --pace even or poisson instead \
-         of --pace recorded"
-    )]
+    #[error("--pace recorded needs packet times: {why}; use --rate with --pace even or poisson")]
     NoPace {
         /// What is wrong with its times.
         why: &'static str,

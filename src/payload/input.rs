@@ -1,4 +1,4 @@
-//! What a file of requests holds, and how much of it is sent.
+//! Account of a file of requests: its records, and how many are sent.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ pub struct Input {
     pub used: u64,
     /// Records that are left out, by cause; causes are words in lower case with underscores.
     pub left_out: BTreeMap<&'static str, u64>,
-    /// What the clock of a capture did; `None` where there is no capture.
+    /// Faults in the clock of a capture; `None` without a capture.
     pub clock: Option<CaptureClock>,
 }
 
-/// What is wrong with the times of a capture, as far as they are those of packets that are sent.
+/// Faults in the times of a capture, for the packets that are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CaptureClock {
-    /// How often it stepped back by more than packets of several devices get out of order.
+    /// How often it stepped back by more than usual reordering.
     pub steps_back: u64,
     /// The largest step back, in ns.
     pub largest_step_back_ns: u64,
@@ -30,6 +30,6 @@ pub struct CaptureClock {
     pub untimed: u64,
     /// Packets in long runs that share one time.
     pub in_standstill: u64,
-    /// Mean distance between two packets, in ns; `None` where no two of them differ in time.
+    /// Mean gap between packets in ns; `None` if all times are equal.
     pub mean_gap_ns: Option<u64>,
 }

@@ -157,10 +157,10 @@ impl Patch {
     }
 }
 
-/// Characters that look random, other ones for each `unique` number until all there are of this
-/// length have been used; behind the first [`CHARACTERS`], random ones. The numbers of a key count
-/// on from a place that it chooses, so that those of two keys hardly ever meet. The length of the
-/// alphabet is known for the sake of the divisions.
+/// Characters that look random and differ for each `unique` number until all words of this length
+/// have been used; after the first [`CHARACTERS`], random ones. The key selects where the numbers
+/// begin, so that words of two keys rarely collide. The length of the alphabet is a constant, which
+/// makes the divisions fast.
 #[inline]
 fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
     let powers = const { powers(COUNT as u64) };

@@ -45,10 +45,10 @@ pub struct IdAt {
 /// Which request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestNumber {
-    /// Says what it asks: which line, question or choice it is, and what `{counter}` shows. Each
-    /// phase of a run begins with 0.
+    /// Selects the content: the line, question or choice, and the value of `{counter}`. Each phase
+    /// of a run begins with 0.
     pub turn: u64,
-    /// No other request of the run has it: random labels and fields are made from it.
+    /// A number unique in the run; random labels and fields are derived from it.
     pub unique: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct Requests {
     pub(super) id: Option<IdAt>,
     /// How many bits of it every request has.
     pub(super) id_bits: u32,
-    /// How many bits of the id stand in a field of their own, for which servers keep a memory.
+    /// Number of id bits in a separate field that servers use to detect duplicates.
     pub(super) message_id_bits: Option<u32>,
     pub(super) largest: usize,
     pub(super) same_len: Option<usize>,
@@ -130,7 +130,7 @@ impl Requests {
         self.variants.len()
     }
 
-    /// What the file holds that requests come from; `None` where that is not counted.
+    /// The account of the file of requests; `None` if it is not counted.
     #[must_use]
     pub const fn input(&self) -> Option<&Input> {
         self.input.as_ref()

@@ -44,8 +44,8 @@ pub enum MatchRule {
     Preset,
     /// By the id, at this offset of the reply, in the format it has in the request.
     IdAt(usize),
-    /// As this protocol has it, whose requests come from elsewhere: a capture, a file, a template.
-    /// Where they have no id, one is put where the protocol has it.
+    /// The rule of this protocol, for requests from a capture, a file or a template. Requests
+    /// without an id get one at the protocol's place.
     Protocol(MatchProtocol),
     /// The reply is the request.
     Echo,
@@ -55,7 +55,7 @@ pub enum MatchRule {
     None,
 }
 
-/// Protocols by whose rule replies to requests from elsewhere can be matched.
+/// Protocols whose rule can match replies to requests from other sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchProtocol {
     /// By id and question, RFC 1035.
@@ -160,7 +160,7 @@ impl Spec {
         Ok((requests, matching))
     }
 
-    /// Where an id is put into each request: as asked, or where the protocol of the replies has it.
+    /// The place of the id in each request: as asked, or the place that the protocol defines.
     fn id_place(&self) -> Option<IdAt> {
         match self.rule {
             MatchRule::Protocol(word) => self.id_at.or_else(|| word.protocol().id_at()),

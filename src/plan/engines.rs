@@ -271,8 +271,7 @@ pub struct Choice {
     pub trial: Nanos,
     /// What each delivered, datagrams a second, fastest first.
     pub tried: Vec<(EnginePair, f64)>,
-    /// What those delivered whose segments stayed uncut on this path, and which were not chosen
-    /// for that, fastest first.
+    /// Rates of pairs left out because their segments stayed uncut on this path, fastest first.
     pub uncut: Vec<(EnginePair, f64)>,
     /// Those that could not be tried, and why.
     pub failed: Vec<(EnginePair, String)>,

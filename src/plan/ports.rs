@@ -1,17 +1,17 @@
-//! How many source ports requests need, so that no id is used again while an answer to the request
-//! that had it may still come.
+//! Number of source ports that requests need, so that no id is reused while its request may still
+//! be answered.
 
 use super::scenario::{Asking, Limit, Scenario};
 use super::share::Load;
 use crate::unit::Nanos;
 
-/// Requests that leave at once, at most, where nobody says otherwise: what a server's receive
-/// buffer of the default length (net.core.rmem_default) holds of small datagrams is some hundred
-/// (measured: 277 of 64 bytes), and a burst must not fill it alone.
+/// Default limit of requests that leave at once: a server's receive buffer of the default length
+/// (net.core.rmem_default) holds of small datagrams is some hundred (measured: 277 of 64 bytes),
+/// and a burst must not fill it alone.
 pub const REQUEST_BATCH: usize = 64;
 
-/// Requests of a port that follow each other leave within this, so that each port is heard of
-/// often; arbitrary.
+/// Maximum time in which consecutive requests of one port leave, so that every port is used often;
+/// arbitrary.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
 /// Requests of all workers without a rate that can wait at once: at 1.25 s each, 1.6 million a
@@ -22,10 +22,10 @@ const FLAT_OUT: u64 = 1 << 21;
 /// not stop the others: 210,000 a second, about what a closed loop reaches (measured).
 const CLOSED: u64 = 1 << 18;
 
-/// The most ports that are taken unasked. Arbitrary: as many ids of one byte as there are ids.
+/// Maximum number of ports by default. Arbitrary: the number of one-byte ids.
 pub(super) const MOST_PORTS: u64 = 256;
 
-/// Ports for requests with a message id whose rate nobody knows: 4 million message ids. Arbitrary.
+/// Ports for requests with a message id and an unknown rate: 4 million message ids. Arbitrary.
 const MESSAGE_ID_PORTS: u64 = 64;
 
 /// How long a server of CoAP may take a message id that comes again for a repetition:
@@ -33,8 +33,8 @@ const MESSAGE_ID_PORTS: u64 = 64;
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl Asking {
-    /// How long the id of a request that nobody answered is not used again: a quarter more than a
-    /// reply is waited for. Arbitrary: what comes even later may be taken for another's.
+    /// How long the id of an unanswered request is not reused: the timeout and a quarter.
+    /// Arbitrary: a reply that arrives even later may be matched with another request.
     #[must_use]
     pub const fn id_lifetime(&self) -> Nanos {
         Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
@@ -64,7 +64,7 @@ pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
     ((due.min(ids / 4) + 1).next_power_of_two() / 2).max(1)
 }
 
-/// The source ports of a cell of this load: as asked, or as many as the ids need.
+/// The number of source ports of a cell at this load: as asked, or as many as the ids need.
 pub(super) fn streams(scenario: &Scenario, load: Load) -> u16 {
     let Some(asking) = scenario.asking.as_ref().filter(|asking| asking.spread) else {
         return scenario.streams;
@@ -89,7 +89,8 @@ pub(super) fn streams(scenario: &Scenario, load: Load) -> u16 {
     (by_ids.max(by_message_ids).clamp(1, most) * of) as u16
 }
 
-/// The ports of a worker by which no message id of so many bits comes again within its lifetime.
+/// The number of ports of a worker with which no message id of so many bits repeats within its
+/// lifetime.
 fn message_id_ports(scenario: &Scenario, pps: Option<f64>, of: u64, bits: u32) -> u64 {
     let sent_in = |time: Nanos| {
         let time = (time + scenario.warmup).min(EXCHANGE_LIFETIME);

@@ -97,10 +97,10 @@ pub struct TxShare {
     pub load: Load,
     /// Seed of the fill.
     pub seed: u64,
-    /// Whether a target is given up that cannot be reached and never was: no other sign of the
-    /// receiver will come.
+    /// Whether the run gives up on a target that was never reached: no other sign of the receiver
+    /// is expected.
     pub heeds_unreachable: bool,
-    /// Whether the target answers what it gets.
+    /// Whether the target answers datagrams.
     pub answers: bool,
     /// Whether the kernel is to say when a datagram left, of a sample.
     pub stamps: bool,

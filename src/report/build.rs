@@ -46,7 +46,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let CellFacts { plan, cell, load, direction, harvest, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = harvest.ledger();
-    // Replies that were taken for those to other requests have no latency that anybody knows.
+    // Replies that were matched with other requests have no known latency.
     let is_mixed_up = scenario.asking.as_ref().is_some_and(|asking| asking.in_order)
         && harvest.exchange.is_some_and(|exchange| exchange.timeouts > 0);
     let (latency, from_send) = match is_mixed_up {
@@ -231,8 +231,8 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
     SocketBuffer { asked: scenario.socket_buffer as u64, granted }
 }
 
-/// Datagrams received that were read after the end of the window. A receiver between hosts whose
-/// senders end by a count, or early, learns when that was too late to tell.
+/// Datagrams that were read after the end of the window. Between hosts, a receiver learns the end
+/// of the window too late if the senders end by a count or early; the number is then unknown.
 fn after_window(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Option<u64> {
     let planned = matches!(plan.scenario.limit, Limit::Time(_)) && harvest.cut_short.is_none();
     let rx = &harvest.rx;

@@ -170,7 +170,7 @@ const COLUMNS: &[Column] = &[
     ("exchange_reused_message_ids", |c| exchange(c, |e| e.reused_message_ids)),
 ];
 
-/// Columns behind those of a cell: whether it is valid, and the codes of the reasons why not.
+/// Columns after those of a cell: whether it is valid, and the codes of the reasons if not.
 const VALIDITY: [&str; 2] = ["valid", "invalid_because"];
 
 fn validity(report: &Report, cell: &Cell) -> [String; 2] {

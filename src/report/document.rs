@@ -59,29 +59,30 @@ pub struct Report {
     pub clock: Option<Clock>,
     /// What was asked, with all defaults filled in.
     pub scenario: serde_json::Value,
-    /// The file that requests come from; `null` where there is none, or it is not counted.
+    /// The file of requests; `null` without one, or if its records are not counted.
     #[serde(default)]
     pub input: Option<Input>,
     /// What `auto` stood for; `null` where nobody asked.
     pub choice: Option<Choice>,
-    /// The largest IP packet that goes whole to the target, in bytes, as the kernel knew the path
-    /// after the run; `null` where it is not known, or nothing was sent from here.
+    /// The path MTU to the target in bytes, as the kernel knew it after the run; `null` if it is
+    /// unknown, or if this host sent no datagrams.
     #[serde(default)]
     pub path_mtu: Option<u64>,
-    /// How a CPU quota held this process up during the run; `null` where there is no quota, or the
-    /// system does not say.
+    /// How a CPU quota throttled this process during the run; `null` without a quota, or if the
+    /// system does not report it.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
     /// What makes the whole run unfit to trust.
     pub warnings: Vec<Warning>,
-    /// Whether the run tested what was asked: `false` where `invalid_because` has a reason.
-    /// Documents written before this field existed are judged when they are read.
+    /// Whether the run tested what was asked: `false` if `invalid_because` has a reason. For older
+    /// documents without this field it is computed when they are read.
     #[serde(default = "validity::yes")]
     pub valid: bool,
-    /// Why the run did not test what was asked; empty where it did.
+    /// Why the run did not test what was asked; empty if it did.
     #[serde(default)]
     pub invalid_because: Vec<InvalidReason>,
-    /// The share of a cell's schedule that may be missed, 0 to 1, before the run is invalid.
+    /// Share of a cell's schedule that may be missed, 0 to 1; if more was missed, the run is
+    /// invalid.
     #[serde(default = "validity::max_missed")]
     pub max_missed: f64,
     /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
@@ -192,7 +193,7 @@ pub struct Cell {
     pub kernel: Kernel,
     /// What became of requests; `null` where datagrams are none.
     pub exchange: Option<Exchange>,
-    /// When the target could not be reached, as its senders saw it, in order.
+    /// Times in which the senders could not reach the target, in order.
     #[serde(default)]
     pub outages: Vec<Outage>,
     /// What makes this cell unfit to trust.
@@ -225,11 +226,11 @@ pub struct Engine {
 pub struct Side {
     /// Datagrams sent; or received, each sequence number once.
     pub datagrams: u64,
-    /// Of those, the ones that were due within the senders' window: they make the rates.
+    /// Of those, datagrams that were due within the senders' window; the rates count these.
     pub datagrams_in_window: u64,
-    /// Datagrams received that were read after the end of the window, on the way until then. `null`
-    /// of what was sent, and where the receiver learnt too late when the window ended: between
-    /// hosts, by a count, or cut short.
+    /// Datagrams that were read after the end of the window, because they were still on the path.
+    /// `null` for the sending side, and if the receiver learnt the end of the window too late:
+    /// between hosts, if the cell ended by a count or early.
     #[serde(default)]
     pub datagrams_after_window: Option<u64>,
     /// Payload of `datagrams` in bytes.

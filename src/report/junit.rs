@@ -43,7 +43,8 @@ pub enum Outcome {
     Skipped,
     /// Not as it should be; a word for why.
     Failed(&'static str),
-    /// Neither: what was to be checked was not tested. The word `invalid` in the file.
+    /// Neither: the run is invalid, so the condition was not tested. The word `invalid` in the
+    /// file.
     Invalid,
 }
 
@@ -133,8 +134,8 @@ fn text(text: &str) -> String {
     text.chars().map(legal).collect()
 }
 
-/// What conditions came to in a run: a suite a cell, a case a condition that looks at it. In an
-/// invalid cell each of them is an error, and so is a case `valid` for each reason.
+/// The results of conditions in a run: a suite per cell, a case per condition checked in it. In an
+/// invalid cell each case is an error, and each reason is a further case `valid` with an error.
 #[must_use]
 pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
     let mut suites: Vec<Suite> = Vec::new();

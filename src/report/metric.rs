@@ -57,7 +57,7 @@ pub struct Metric {
     pub better: Better,
     /// `None` where it is not known.
     pub of: fn(&Cell) -> Option<f64>,
-    /// Its upper limit where it is below the bound that latency is known within; `None` elsewhere.
+    /// Its upper limit if it is a latency below the bound; `None` otherwise.
     pub at_most: fn(&Cell) -> Option<f64>,
 }
 
@@ -103,7 +103,7 @@ const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     metric(name, Kind::Time, Cells::Paced, of)
 }
 
-/// A latency: withheld where it is below the bound that it is known within.
+/// A latency; withheld if it is below the bound.
 const fn withheld(
     name: &'static str,
     of: fn(&Cell) -> Option<f64>,

@@ -100,7 +100,7 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
             return Err(ReadError::Inconsistent { cell, trial, rule });
         }
     }
-    // Older documents say nothing of it, and edited ones may say anything.
+    // Older documents lack it, and edited ones may be wrong.
     judge_validity(&mut report);
     Ok(report)
 }

@@ -1,5 +1,5 @@
-//! Whether a run tested what was asked: the one place where a document is judged. Every output
-//! format, the exit code, `search`, `compare` and `ab` use what is decided here.
+//! Decides whether a run tested what was asked. Every output format, the exit code, `search`,
+//! `compare` and `ab` use this decision.
 
 #[cfg(test)]
 mod tests;
@@ -7,20 +7,20 @@ mod tests;
 use super::document::{Cell, Exchange, Found, InvalidReason, Refused, Report, SearchDocument};
 use super::metric::Kind;
 
-/// Code of a reason that depends on what is allowed.
+/// Code of the reason that depends on `--max-missed`.
 const SCHEDULE_MISSED: &str = "schedule_missed";
 
-/// Code of a cell of which nothing left: too large for the path, for example. The refusals are its
-/// result, so that only a gate cannot do without more.
+/// Code of a cell that sent no datagram, for example because all exceed the MTU. The refusals are a
+/// result, so it matters only for gates.
 const NOTHING_SENT: &str = "nothing_sent";
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
 const ARRIVES_WITHIN_NS: u64 = 1_000_000_000;
 
-/// Where nothing is known of arrival, the target is unreachable throughout if this share of the
-/// datagrams sent drew an error. Arbitrary: the kernel joins some errors, so that not every
-/// datagram has its own.
+/// Without a receiver, the target counts as unreachable throughout if this share of the sent
+/// datagrams caused an error. Arbitrary: the kernel merges some errors, so not every datagram has
+/// its own.
 const UNREACHABLE_SHARE: f64 = 0.9;
 
 impl InvalidReason {
@@ -50,8 +50,8 @@ impl InvalidReason {
 }
 
 impl Report {
-    /// Whether the exit code is 5; `gated`: somebody relies on the figures (`--fail-if`, `search`,
-    /// `compare`, `ab`).
+    /// Whether the exit code is 5; `gated`: the exit code depends on the figures (`--fail-if`,
+    /// `search`, `compare`, `ab`).
     #[must_use]
     pub fn ends_invalid(&self, gated: bool) -> bool {
         !self.valid && (gated || self.invalid_because.iter().any(InvalidReason::is_fatal))
@@ -71,8 +71,8 @@ impl Report {
     }
 }
 
-/// What to read before any figure: a line for each kind of reason, with the worst cell; empty where
-/// the document is valid.
+/// The first lines of a report: one for each kind of reason, with the worst cell; empty if the
+/// document is valid.
 #[must_use]
 pub fn invalid_lines(report: &Report) -> Vec<String> {
     let reasons = &report.invalid_because;
@@ -103,8 +103,8 @@ pub fn invalid_lines(report: &Report) -> Vec<String> {
     codes.iter().filter_map(line).collect()
 }
 
-/// Judges a document by its cells: adds to `invalid_because`, and sets `valid`. A document that
-/// says of itself that it is invalid stays so.
+/// Judges a document by its cells: adds to `invalid_because`, and sets `valid`. A document that is
+/// already marked invalid stays invalid.
 pub fn judge_validity(report: &mut Report) {
     for reason in invalid_reasons(report) {
         let known = |one: &InvalidReason| {
@@ -117,7 +117,7 @@ pub fn judge_validity(report: &mut Report) {
     report.valid &= report.invalid_because.is_empty();
 }
 
-/// Judges a document anew with another share of the schedule that may be missed, 0 to 1.
+/// Judges a document again with another `max_missed`, 0 to 1.
 pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
     let had_reasons = !report.invalid_because.is_empty();
     report.invalid_because.retain(InvalidReason::tested_nothing);
@@ -149,7 +149,8 @@ pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     reasons.map(named).collect()
 }
 
-/// Judges a search: a size and engine without a rate is invalid where no trial of it was valid.
+/// Judges a search: a size and engine without a found rate is invalid if none of its trials was
+/// valid.
 pub fn judge_search(document: &mut SearchDocument) {
     let reasons = document.searches.iter().filter_map(invalid_search);
     document.report.invalid_because = reasons.collect();
@@ -175,7 +176,7 @@ const fn noun(cell: &Cell) -> &'static str {
     if cell.exchange.is_some() { "requests" } else { "datagrams" }
 }
 
-/// Errors that said the target, or the way to it, was unreachable.
+/// Number of errors that reported the target or its network as unreachable.
 fn unreachable(cell: &Cell) -> u64 {
     let exchange = cell.exchange.as_ref().map_or(0, |exchange| exchange.unreachable);
     cell.ledger.refused.unreachable.max(exchange)
@@ -192,7 +193,7 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     }
     if cell.rx.is_none() {
         let throughout = unreachable as f64 >= sent as f64 * UNREACHABLE_SHARE;
-        // Hosts limit their ICMP errors; a run that gave up because of them was cut short.
+        // Hosts limit the rate of ICMP errors; a run that gave up because of them was cut short.
         let gave_up = told && cell.cut_short;
         return (throughout || gave_up).then(|| target_unreachable(cell));
     }
@@ -223,7 +224,7 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     let Refused { would_block, no_buffers, unreachable, too_big, other } = cell.ledger.refused;
     let reasons = [
         (unreachable, "the target is unreachable: check the address and the route to it"),
-        (too_big, "they are larger than the path takes: use a smaller --size, or omit --df"),
+        (too_big, "they exceed the path MTU: use a smaller --size, or omit --df"),
         (no_buffers, "a queue below the socket was full: lower the --rate"),
         (would_block, "the send buffer was full: lower the --rate"),
         (other, "the system refused them: see the warnings"),
@@ -255,7 +256,7 @@ fn nothing_arrived(cell: &Cell) -> (&'static str, String) {
 fn nothing_answered(exchange: &Exchange) -> (&'static str, String) {
     let Exchange { requests, unmatched, .. } = exchange;
     let why = if *unmatched > 0 {
-        format!("{unmatched} datagrams came back, and none answers a request; see --match")
+        format!("{unmatched} datagrams came back, but none answers a request; see --match")
     } else {
         "check the address, the port, firewalls, and that the server answers such requests"
             .to_owned()

@@ -9,7 +9,7 @@ pub(super) enum WithLoss {
     Known(u64),
     /// It falls among the lost.
     Infinite,
-    /// It is below the bound that latency is known within, and at most so many ns.
+    /// It is below the bound; its upper limit in ns.
     Below(u64),
 }
 

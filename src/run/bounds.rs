@@ -1,4 +1,4 @@
-//! What a sender can have sent by a moment: no number of its datagrams is beyond it.
+//! Upper bounds of the sequence numbers that a sender can have reached by a moment.
 
 use crate::plan::{Limit, Load, MAX_BATCH};
 use crate::unit::Nanos;
@@ -8,11 +8,11 @@ use crate::unit::Nanos;
 pub struct SenderBounds {
     /// No datagram is due at this moment or later.
     end: Nanos,
-    /// How many are sent at most.
+    /// Maximum number of datagrams.
     count: u64,
-    /// Datagrams a nanosecond at most, and those that may be due at once beside them.
+    /// Maximum rate in datagrams per nanosecond, and the additional burst.
     rate: (f64, f64),
-    /// Whether chance decides how many are due by a moment.
+    /// Whether the number due by a moment is random (Poisson).
     by_chance: bool,
 }
 
@@ -23,7 +23,7 @@ impl Default for SenderBounds {
 }
 
 impl SenderBounds {
-    /// Those of this limit and load.
+    /// The bounds for this limit and load.
     #[must_use]
     // cold: once a phase
     pub fn new(limit: Limit, load: Load) -> Self {
@@ -36,7 +36,7 @@ impl SenderBounds {
             _ => 1.0,
         };
         let rate = match load.peak_pps() {
-            // One more for what is rounded.
+            // One more for rounding.
             Some(pps) => (pps / 1e9, at_once + 1.0),
             // None is faster than one a nanosecond: a system call or a stamp takes longer.
             None => (1.0, f64::from(MAX_BATCH)),
@@ -44,21 +44,20 @@ impl SenderBounds {
         Self { end, count, rate, by_chance: matches!(load, Load::Poisson(..)) }
     }
 
-    /// When the last datagram is due at the latest.
+    /// The latest due time of the last datagram.
     #[inline]
     #[must_use]
     pub const fn end(&self) -> Nanos {
         self.end
     }
 
-    /// How many datagrams can have been sent when one leaves that is due at this moment: its number
-    /// is below.
+    /// Exclusive upper bound of the number of a datagram that is due at this moment.
     #[must_use]
     // cold: behind a gap
     pub fn sent_by(&self, intended_ns: u64) -> u64 {
         let (per_ns, at_once) = self.rate;
         let mean = per_ns * intended_ns as f64;
-        // Ten standard deviations, and as many datagrams where there are few: no run will see it.
+        // Ten standard deviations, and ten datagrams for small numbers: practically never exceeded.
         let chance = if self.by_chance { 10.0 * mean.sqrt() + 100.0 } else { 0.0 };
         // A millionth for the rounding of times.
         let most = mean * (1.0 + 1e-6) + at_once + chance;

@@ -48,7 +48,7 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         .unwrap_or(Rate::Max)
 }
 
-/// What was tried of one pair.
+/// Trials of one pair.
 struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.
@@ -71,7 +71,7 @@ pub fn choose(
     stop: &Arc<AtomicBool>,
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
-    // Where nothing is known of the receiver, pairs that differ in it alone are one.
+    // Without a receiver, pairs that differ only in the receiving engine count as one.
     let is_tried = |&pair: &EnginePair| {
         let one_ended = scenario.route == Route::Alone && pair == EnginePair::OFFLOAD;
         machine.lacks(pair).is_none() && !one_ended

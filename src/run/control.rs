@@ -18,8 +18,9 @@ const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
 /// The longest silence waited for, however slow datagrams were before; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
 
-/// The silence waited for while no receiver has got anything, so that nothing is known of the path.
-/// Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue beside it a second.
+/// The silence that ends a phase while no receiver has got a datagram, so that the path delay is
+/// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue beside it a
+/// second.
 const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
 
 /// Stands for a number of datagrams that nobody knows.
@@ -46,13 +47,13 @@ pub struct Control {
     /// How much further ahead the receivers' clock has been found to be of the senders' than was
     /// believed when the phase began; 0 on one host.
     shift_ns: AtomicI64,
-    /// Whether a sender was told that the target's port is closed.
+    /// Whether a sender got an error that the target's port is closed.
     unreachable: AtomicBool,
-    /// Whether a worker has heard the target.
+    /// Whether a worker has received a datagram from the target.
     reached: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
-    /// One more than the longest latency that any receiver has seen; 0: none has received anything.
+    /// One more than the longest latency of any receiver; 0: no receiver has got a datagram.
     slowest_ns: AtomicU64,
     /// How much earlier than their senders receivers count time.
     bias: Nanos,
@@ -63,14 +64,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// For so many senders, and as many receivers; the window ends when all senders have ended.
+    /// Creates the state for this number of senders and receivers; the window ends when all senders
+    /// have ended.
     #[must_use]
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Self::until(stop, senders, Nanos::NEVER)
     }
 
-    /// The same where the window is planned to end at `window_end`, however late a sender gets to
-    /// say so; [`Nanos::NEVER`] where a count decides.
+    /// Like `new`, with a window that ends at `window_end`, even if a sender reports its end later;
+    /// [`Nanos::NEVER`] if a count decides.
     #[must_use]
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self {
@@ -122,8 +124,7 @@ impl Control {
     }
 
     /// The senders on the other host have ended: their window ended at `end`, the latest of them
-    /// finished at `finished`, and so many went to each receiver; without a count where nobody
-    /// knows which receiver they reached.
+    /// finished at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
     pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
         self.sender_finished(finished);
         for (place, &sent) in self.sent.iter().zip(sent) {
@@ -160,8 +161,8 @@ impl Control {
         self.bias
     }
 
-    /// The silence that is an end for a receiver whose longest latency so far is `slowest_ns`:
-    /// four times the longest of all receivers, so that a slow path is given its time.
+    /// The silence that ends the phase for a receiver whose longest latency so far is `slowest_ns`:
+    /// four times the longest of all receivers, so that a slow path has enough time.
     #[must_use]
     pub fn quiet(&self, slowest_ns: Option<u64>) -> Nanos {
         let own = slowest_ns.map_or(0, |ns| ns.saturating_add(1));
@@ -171,7 +172,7 @@ impl Control {
         }
     }
 
-    /// A worker has heard the target.
+    /// Records that a worker has received a datagram from the target.
     pub(super) fn note_target_reached(&self) {
         self.reached.store(true, Ordering::Relaxed);
     }
@@ -181,7 +182,7 @@ impl Control {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// A sender was told that the target's port is closed.
+    /// Records that a sender got an error that the target's port is closed.
     pub fn sender_unreachable(&self) {
         self.unreachable.store(true, Ordering::Relaxed);
     }
@@ -199,8 +200,8 @@ impl Control {
         self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
     }
 
-    /// Ends the phase for all its workers, whatever they wait for: senders stop, and receivers
-    /// expect nothing more.
+    /// Ends the phase for all its workers at once: senders stop, and receivers expect no more
+    /// datagrams.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Relaxed);
         self.window_end_ns.fetch_min(0, Ordering::AcqRel);
@@ -241,7 +242,7 @@ impl Control {
         Nanos(self.finished_ns.load(Ordering::Acquire))
     }
 
-    /// When nothing more was sent: the end of the window, or later, where a sender was preempted.
+    /// When sending ended: the end of the window, or later if a sender was preempted.
     #[must_use]
     pub fn senders_ended(&self) -> Nanos {
         self.window_end().max(self.senders_finished())

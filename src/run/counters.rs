@@ -22,9 +22,9 @@ pub(crate) struct Watch {
     /// The devices on the way; `None`: not known, so all count.
     way: Option<Vec<Link>>,
     stolen_ns: Option<u64>,
-    /// Where is sent to, and by which device.
+    /// The target, and the device of the route.
     target: Option<(SocketAddr, Option<String>)>,
-    /// Whether the next hop's address was asked for in vain.
+    /// Whether address resolution of the next hop was unanswered.
     unresolved: Option<bool>,
     /// When it began.
     began_ns: u64,
@@ -67,7 +67,8 @@ impl Watch {
         Self { counters, way, stolen_ns, target: None, unresolved: None, began_ns }
     }
 
-    /// The same for senders to `target` by this device: also looks for the next hop's address.
+    /// Adds the target and device of senders, so that address resolution of the next hop is
+    /// checked, too.
     #[must_use]
     pub(crate) fn towards(mut self, target: SocketAddr, device: Option<&str>) -> Self {
         self.unresolved = sys::neighbour_unresolved(target, device);

@@ -81,12 +81,12 @@ pub(crate) struct Crew {
     controls: RefCell<VecDeque<Arc<Control>>>,
 }
 
-/// Ends all workers, in the middle of a phase if need be, and waits for them. Nothing is left to do
-/// after [`Crew::collect`]; after an error, no thread goes on without anybody to stop it.
+/// Ends all workers, in the middle of a phase if needed, and waits for them, so that no thread
+/// outlives an error. After [`Crew::collect`], all have already ended.
 impl Drop for Crew {
     fn drop(&mut self) {
         self.abort();
-        // What they measured, or what went wrong, is of no use any more.
+        // Their results and errors are no longer needed.
         let _ = join(std::mem::take(&mut self.senders), "");
         let _ = join(std::mem::take(&mut self.receivers), "");
         let _ = join(std::mem::take(&mut self.pairs), "");
@@ -217,7 +217,7 @@ impl Crew {
         self.senders.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
     }
 
-    /// Keeps what ends a phase that has begun.
+    /// Stores the handle that ends a running phase.
     fn remember(&self, phase: &Phase) {
         let mut controls = self.controls.borrow_mut();
         // The workers of earlier phases are through them.

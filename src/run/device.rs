@@ -106,8 +106,8 @@ fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
     owners.all(|other| other == first).then_some(first)
 }
 
-/// The largest IP packet that goes whole from `bind` to the target, in bytes, as the kernel knows
-/// the path by now; `None` where there is no way, or the system does not tell. Sends nothing.
+/// The path MTU from `bind` to the target in bytes, as the kernel knows it now; `None` without a
+/// route, or if the system does not report it. Sends no datagram.
 #[must_use]
 pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
     let socket = unconnected(bind, target)?;

@@ -13,49 +13,49 @@ const REORDERED: u64 = 1_024;
 pub(super) struct Alike {
     /// Payload in bytes; 0: there is no datagram.
     pub(super) len: usize,
-    /// The moment it was meant for.
+    /// Its due time.
     pub(super) intended_ns: u64,
-    /// Since then.
+    /// Its latency since then.
     pub(super) transit_ns: u64,
-    /// How late it left, where there is a schedule and room to say so.
+    /// How late it left, if there is a schedule and the payload has room for it.
     pub(super) lag_ns: Option<u64>,
     /// How long it waited in the socket.
     pub(super) waited: Option<Nanos>,
 }
 
 /// A datagram whose number is more than a window ahead of its flow: it counts once a later number
-/// confirms it. What a damaged or forged number would do to the account is never done.
+/// confirms it, so that a damaged or forged number does not falsify the counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     /// Its number.
     pub(super) sequence: u64,
-    /// How often it came again.
+    /// Number of duplicates.
     pub(super) copies: u64,
-    /// What its figures rest on.
+    /// The values for its figures.
     pub(super) alike: Alike,
 }
 
-/// What an arrival says of the datagram that is held.
+/// The effect of an arrival on the held datagram.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Decision {
     /// Nothing.
     Open,
-    /// It came again.
+    /// A duplicate of it.
     Copy,
-    /// Its number is right: the flow goes on behind it.
+    /// Its number is right: the flow continues after it.
     Confirmed(Held),
-    /// Its number is wrong: the flow goes on before it.
+    /// Its number is wrong: the flow continues before it.
     Refuted(Held),
 }
 
-/// The numbers of one flow, and what is counted of it.
+/// The sequence numbers of one flow, and its counts.
 #[derive(Debug, Default)]
 pub(super) struct RxFlow {
     pub(super) window: Window,
     pub(super) jitter: Jitter,
     /// Each sequence number once.
     pub(super) received: u64,
-    /// The one that is too far ahead to be believed yet.
+    /// A datagram too far ahead, which waits for confirmation.
     pub(super) held: Option<Held>,
 }
 
@@ -71,8 +71,8 @@ impl RxFlow {
         (0..flows).map(flow).collect()
     }
 
-    /// What the arrival of this number says of the one that is held, which is held no longer where
-    /// that is decided.
+    /// The effect of the arrival of this number on the held datagram, which is released if it is
+    /// decided.
     // cold: behind a number that is far ahead
     pub(super) fn decide(&mut self, sequence: u64) -> Decision {
         let Some(held) = &mut self.held else { return Decision::Open };
@@ -95,7 +95,7 @@ impl RxFlow {
         }
     }
 
-    /// Counts a datagram that was held.
+    /// Counts a released datagram.
     // cold: behind a number that is far ahead
     pub(super) fn take(&mut self, held: Held) {
         self.window.jump(held.sequence);

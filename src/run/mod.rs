@@ -116,12 +116,12 @@ pub enum RunError {
         /// Why.
         source: CallError,
     },
-    /// The place where a sink should be cannot be reached.
+    /// The address of the sink is unreachable.
     #[error("{target}: {why} for 2 s; {}", reach(.target, .why))]
     NoPort {
         /// Where a sink was looked for.
         target: Box<Place>,
-        /// What says so.
+        /// The error that reports it.
         why: Unreachable,
     },
     /// A sink cannot do what it was asked to.
@@ -182,7 +182,7 @@ impl From<UnixError> for RunError {
     }
 }
 
-/// What to do about a sink that cannot be reached.
+/// Advice for an unreachable sink.
 const fn reach(target: &Place, why: &Unreachable) -> &'static str {
     match target {
         Place::Ip(_) if why.is_closed_port() => "start `udperf sink` there, or name its port",

@@ -1,4 +1,4 @@
-//! What a sender learns of its target: outages, and when to give it up.
+//! A sender's view of its target: outages, and when to give up.
 
 use super::control::Control;
 use super::device::is_ours;
@@ -6,28 +6,28 @@ use crate::measure::{Cause, OUTAGES, Outage, note_outage};
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
 
-/// How long a sender tries a target in vain that has never been reached; arbitrary.
+/// How long a sender tries a target that was never reached; arbitrary.
 pub(super) const STUCK: Nanos = Nanos::from_millis(2_000);
 
-/// How long one that must reach a count waits for a target that was reached before. Arbitrary:
-/// longer than a server or a link takes to restart.
+/// How long a sender with a count waits for a target that was reached before. Arbitrary: longer
+/// than a server or a link takes to restart.
 pub(super) const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
 
-/// How far apart errors of one outage are at most. Arbitrary; a host sends about one ICMP error per
-/// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). Where less
-/// is sent than that, two mean gaps.
+/// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
+/// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
+/// send rates, two mean gaps.
 pub(crate) const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
-/// The same where a neighbour does not answer: the kernel asks it three times, a second apart,
-/// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
+/// The same if a neighbour does not answer: the kernel asks it three times, a second apart, before
+/// each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
 const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.
 #[derive(Debug)]
 pub struct Target {
-    /// Whether a target that was never reached is given up.
+    /// Whether the sender gives up on a target that was never reached.
     gives_up: bool,
-    /// Whether it answers.
+    /// Whether the target answers.
     answers: bool,
     /// Whether it was reached, in any phase.
     reached: bool,
@@ -37,7 +37,7 @@ pub struct Target {
     quiet: Nanos,
     /// Whether an ICMP error came back, in any phase.
     had_icmp: bool,
-    /// The first and the latest of a row of errors while it has not been reached.
+    /// The first and the latest of consecutive errors while it has not been reached.
     row: Option<(Nanos, Nanos)>,
     /// Mean gap between sends.
     gap: Nanos,
@@ -47,8 +47,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// `gives_up`: whether one that was never reached is given up; `answers`: whether it answers
-    /// what it gets.
+    /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
+    /// target answers datagrams.
     #[must_use]
     // cold: set-up
     pub fn new(gives_up: bool, answers: bool) -> Self {
@@ -78,7 +78,7 @@ impl Target {
         self.outages.clear();
     }
 
-    /// It has answered.
+    /// Records an answer.
     #[inline]
     pub(super) fn answered(&mut self, control: &Control) {
         self.answered_since = true;
@@ -88,8 +88,8 @@ impl Target {
         }
     }
 
-    /// Takes an error at `now`, with so many datagrams refused or errors come back; `sent`: whether
-    /// datagrams were accepted in this phase. Returns whether the target is to be given up.
+    /// Records an error at `now`, with the number of refused datagrams or returned errors; `sent`:
+    /// whether datagrams were accepted in this phase. Returns whether to give up on the target.
     // cold: an error
     pub(super) fn note_error(
         &mut self,
@@ -119,14 +119,14 @@ impl Target {
             return false;
         }
         let (first, latest) = self.row.unwrap_or((now, now));
-        // What is accepted between two errors says nothing: it goes the same way.
+        // Datagrams accepted between two errors prove nothing: they take the same path.
         let first = if now.since(latest) > apart { now } else { first };
         self.row = Some((first, now));
         now.since(first) > STUCK
     }
 
-    /// How long a sender that must reach a count is refused before it gives up on an unreachable
-    /// target; `sent`: whether datagrams were accepted in this phase.
+    /// How long a sender with a count is refused before it gives up on an unreachable target;
+    /// `sent`: whether datagrams were accepted in this phase.
     // cold: an error
     pub(super) const fn patience(&self, sent: bool) -> Nanos {
         if sent || self.accepted { OUTAGE_MOST } else { STUCK }
@@ -145,8 +145,8 @@ impl Target {
     }
 }
 
-/// The same error, where an ICMP error of this host itself says that its neighbour does not answer.
-/// Called in the network namespace of the sender.
+/// Maps an ICMP error of this host about its own neighbour to a local error. Called in the network
+/// namespace of the sender.
 // cold: an error
 pub(super) fn with_neighbour(why: Unreachable) -> Unreachable {
     match why.reporter {

@@ -49,7 +49,7 @@ pub struct Probe {
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
-    /// What its senders can have sent.
+    /// Bounds of its senders' sequence numbers.
     bounds: SenderBounds,
     /// How far ahead of our clock a departure may lie.
     slack_ns: u64,
@@ -323,8 +323,8 @@ impl Probe {
         }
     }
 
-    /// What carries another tag: left over from the phase before, or not ours. Under our tag it is
-    /// damaged.
+    /// A datagram with another tag is left over from the previous phase or foreign; with the
+    /// current tag it is damaged.
     fn not_of_this_phase(&mut self, payload: &[u8]) {
         if wire::has_tag(payload, self.tag) {
             self.tally.corrupt += 1;

@@ -48,7 +48,7 @@ pub struct SendJob {
     pub refused_since: Option<(Nanos, bool)>,
     /// Refusals whose reason the next push may tell.
     pub untold: Option<u64>,
-    /// What it learns of its target.
+    /// The state of its target.
     pub target: Target,
     /// Whether it gave up.
     pub stuck: bool,
@@ -91,7 +91,7 @@ struct Headers {
 pub(super) enum Step {
     /// A batch was pushed.
     Pushed,
-    /// A batch was pushed, and the buffer of this flow's socket is full.
+    /// A batch was pushed; the buffer of this flow's socket is full.
     Full(usize),
     /// Nothing is due before this moment.
     At(Nanos),
@@ -255,7 +255,7 @@ impl SendJob {
         }
     }
 
-    /// Takes so many errors that say that the target cannot be reached.
+    /// Records errors that report the target as unreachable.
     pub(super) fn note_unreachable(
         &mut self,
         why: Unreachable,
@@ -270,7 +270,7 @@ impl SendJob {
         self.stuck |= self.target.note_error(why, errors, now, sent, control);
     }
 
-    /// Counts refusals whose reason was not told: a reason that lasts is that of the first one in
+    /// Counts refusals without a reported reason: a lasting reason is that of the first refusal in
     /// the next push.
     // cold: behind a refusal
     fn attribute_untold(&mut self, untold: u64, push: &Push) {

@@ -31,7 +31,7 @@ pub struct Part {
     pub direction: Option<Direction>,
     /// What was measured.
     pub harvest: Harvest,
-    /// What ended it early, where that ends the run.
+    /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
 }
 
@@ -179,7 +179,7 @@ pub fn run(
     outcome
 }
 
-/// The error that ended a cell early. A target that cannot be reached is none: the report says so.
+/// The error that ended a cell early. An unreachable target is not an error: the report states it.
 fn gave_up(part: &mut Part, cell: &Cell) -> Option<RunError> {
     match part.harvest.cut_short? {
         CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),

@@ -1,4 +1,4 @@
-//! How long a CPU quota of a control group has held this process up.
+//! CPU throttling of this process by the quota of a control group.
 
 use crate::measure::CpuThrottling;
 use crate::sys;
@@ -15,8 +15,8 @@ impl Throttle {
         Self(sys::host::cpu_throttling())
     }
 
-    /// What the group was held up meanwhile that was held up longest; `None` where no group has a
-    /// quota, or the system does not say.
+    /// The throttling since then of the group that was throttled longest; `None` if no group has a
+    /// quota, or the system does not report it.
     #[must_use]
     pub fn end(&self) -> Option<CpuThrottling> {
         longest(&self.0, &sys::host::cpu_throttling())

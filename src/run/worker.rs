@@ -309,7 +309,7 @@ impl SendJob {
         }
         let latest = self.pace.scheduled().map(Scheduled::latest);
         let end = match (self.must_reach_count, latest) {
-            // However late this thread got to know.
+            // Even if this thread noticed it later.
             (false, _) if whole => planned_end,
             (false, _) => last.min(planned_end),
             (true, Some(latest)) if whole => latest.max(planned_end),
@@ -375,8 +375,8 @@ pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
         Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
         Load::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
-    // A single leap makes the mean gap of a capture long, and what may be late by as long would end
-    // a stall in a burst.
+    // A single long gap makes the mean gap of a capture long, and lateness of that size after a
+    // stall would cause a burst.
     let is_recorded = matches!(load, Load::Recorded(..));
     let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))

@@ -23,8 +23,8 @@ const MOST_EXCUSED: f64 = 0.02;
 /// loss that is too much.
 const BAD_SHARE: f64 = 0.001;
 
-/// What this cell, asked for at such a rate, says. An invalid cell never passes; `max_missed` is
-/// the share of its schedule that may be missed, 0 to 1.
+/// Judges a cell that was run at this rate. An invalid cell never passes; `max_missed` is the share
+/// of its schedule that may be missed, 0 to 1.
 #[must_use]
 pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> Outcome {
     let invalid = invalid_cell(cell, max_missed);
@@ -117,7 +117,7 @@ fn fewer(cell: &Cell, datagrams: u64, due: Option<f64>) -> bool {
     due.is_some_and(|due| sent < due * (LEAST_SENT - stood_still(cell)) && due - sent > 2.0)
 }
 
-/// Whether more slots were missed than are allowed, whatever the reason.
+/// Whether more slots were missed than allowed, for any reason.
 fn missed(cell: &Cell, max_missed: f64) -> bool {
     missed_share(cell).is_some_and(|share| share > max_missed)
 }

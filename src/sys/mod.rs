@@ -197,7 +197,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Why the destination cannot be reached, if that is the reason.
+    /// Why the destination is unreachable, if that is the reason.
     #[must_use]
     pub const fn unreachable(self) -> Option<Unreachable> {
         if let Self::Unreachable(why) = self { Some(why) } else { None }
@@ -227,10 +227,9 @@ pub struct IpSnmp {
     /// Received and discarded: InHdrErrors, InAddrErrors, InDiscards, InNoRoutes and
     /// IPReversePathFilter.
     pub in_discards: u64,
-    /// Datagrams not put together again: ReasmFails, and those of which fragments are waited for
-    /// at this moment.
+    /// Datagrams not reassembled: ReasmFails, and those in reassembly at this moment.
     pub reassembly: u64,
-    /// Of ReasmFails, fragments that found no room: ReasmFails less ReasmTimeout.
+    /// Of ReasmFails, fragments dropped for lack of room: ReasmFails less ReasmTimeout.
     pub reassembly_no_room: u64,
     /// OutDiscards.
     pub out_discards: u64,
@@ -256,7 +255,8 @@ pub struct DeviceDrops {
     pub rx: u64,
     /// Ones to send.
     pub tx: u64,
-    /// Packets sent, by the device that sent most: what passes one passes those below it again.
+    /// Packets sent by the device that sent most: packets of a device also pass the devices below
+    /// it.
     pub sent: u64,
 }
 
@@ -297,7 +297,7 @@ pub struct CgroupLimits {
     pub cpus: Option<String>,
 }
 
-/// How a CPU quota has held up a control group of a process since that was made.
+/// CPU throttling of a control group since it was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuThrottling {
     /// The folder of the group.

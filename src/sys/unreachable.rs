@@ -1,9 +1,9 @@
-//! Why a destination cannot be reached, and who reports that.
+//! Why a destination is unreachable, and who reports it.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// An error that says that a destination cannot be reached.
+/// An error that reports a destination as unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreachable {
     /// The error number, as a name.
@@ -12,7 +12,7 @@ pub struct Unreachable {
     pub reporter: Reporter,
 }
 
-/// Error numbers that say that a destination cannot be reached (errno(3)).
+/// Error numbers that report a destination as unreachable (errno(3)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnreachableErrno {
     /// ECONNREFUSED: the port is closed.
@@ -31,10 +31,10 @@ pub enum UnreachableErrno {
     NoNet,
 }
 
-/// Who reports that a destination cannot be reached.
+/// Who reports a destination as unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reporter {
-    /// This host: it has no route to there.
+    /// This host: it has no route to the destination.
     Local,
     /// This host: the neighbour that it sends to does not answer (ARP, neighbour discovery).
     Neighbour,
@@ -46,10 +46,10 @@ pub enum Reporter {
         kind: u8,
         /// Its code.
         code: u8,
-        /// The host that sent it, where the system says so.
+        /// The host that sent it, if the system reports it.
         from: Option<IpAddr>,
     },
-    /// An error for an earlier datagram; the system does not say whose.
+    /// An error for an earlier datagram; the system does not report its sender.
     Unknown,
 }
 
@@ -68,7 +68,7 @@ impl UnreachableErrno {
         }
     }
 
-    /// What it means, as strerror(3) has it.
+    /// The description, as in strerror(3).
     const fn meaning(self) -> &'static str {
         match self {
             Self::ConnRefused => "connection refused",
@@ -83,8 +83,8 @@ impl UnreachableErrno {
 }
 
 impl Unreachable {
-    /// An error that a call returned, before anything is known of an ICMP error behind it. A closed
-    /// port is never found by this host itself.
+    /// An error returned by a call, before the error queue was read for an ICMP error. This host
+    /// itself never reports a closed port.
     #[must_use]
     pub const fn returned(errno: UnreachableErrno) -> Self {
         let reporter = match errno {
@@ -94,26 +94,25 @@ impl Unreachable {
         Self { errno, reporter }
     }
 
-    /// The same, where it came back for an earlier datagram.
+    /// Like `returned`, for an error that came back for an earlier datagram.
     #[must_use]
     pub const fn came_back(self) -> Self {
         Self { reporter: Reporter::Unknown, ..self }
     }
 
-    /// Whether the host is there and says that the port is closed.
+    /// Whether the host reports that the port is closed.
     #[must_use]
     pub const fn is_closed_port(&self) -> bool {
         matches!(self.errno, UnreachableErrno::ConnRefused)
     }
 
-    /// Whether this host refused the datagram itself for want of a route.
+    /// Whether this host itself refused the datagram because there is no route.
     #[must_use]
     pub const fn is_local(&self) -> bool {
         matches!(self.reporter, Reporter::Local)
     }
 
-    /// Whether an ICMP error says that a neighbour did not answer, which the host that is the
-    /// neighbour of the destination finds out: host or address unreachable.
+    /// Whether an ICMP error reports that a neighbour did not answer: host or address unreachable.
     #[must_use]
     pub const fn is_neighbour(&self) -> bool {
         use Reporter::Icmp;
@@ -123,7 +122,7 @@ impl Unreachable {
         )
     }
 
-    /// The error's short name: an errno such as `ENETUNREACH` where this host reports it, or else
+    /// The short name of the error: an errno such as `ENETUNREACH` if this host reports it, else
     /// type and code such as `ICMP 3/3`.
     #[must_use]
     pub fn code(&self) -> String {
@@ -135,7 +134,7 @@ impl Unreachable {
         }
     }
 
-    /// Who reports it: an address, or `local`; `None` where that is not known.
+    /// Who reports it: an address, or `local`; `None` if unknown.
     #[must_use]
     pub fn reported_by(&self) -> Option<String> {
         match self.reporter {
@@ -145,7 +144,7 @@ impl Unreachable {
         }
     }
 
-    /// What an ICMP type and code mean; `None` where the errno says as much.
+    /// The meaning of an ICMP type and code; `None` if the errno has the same meaning.
     const fn icmp_meaning(&self) -> Option<&'static str> {
         match self.reporter {
             // RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.

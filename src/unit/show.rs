@@ -14,7 +14,7 @@ pub fn show_nanos(ns: u64) -> String {
     }
 }
 
-/// An upper limit: the least duration in three digits that is longer than `ns`.
+/// An upper limit: the smallest duration in three digits that is longer than `ns`.
 #[must_use]
 pub fn show_nanos_above(ns: u64) -> String {
     let step = 10_u64.pow(ns.checked_ilog10().map_or(0, |power| power.saturating_sub(2)));

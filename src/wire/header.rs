@@ -5,22 +5,20 @@
 //!  ┌──────┬──────┬──────────────────┬──────────────────┬──────┬───────
 //!  │ tag  │ flow │ intended, 48 bit │ coded, 48 bit    │ lag  │ fill …
 //!  └──────┴──────┴──────────────────┴──────────────────┴──────┴───────
-//! ```
-//! `tag` is drawn anew for each phase of a run, so what a former phase left behind is told from
-//! what is being measured. `intended` is nanoseconds since the phase began, the moment the schedule
-//! wanted the datagram gone; its highest bit marks a datagram whose way is timed at both ends.
-//! `coded` is the sequence number with a check over all fields but the tag. `lag` is how much later
-//! the datagram really left, and exists where the payload has 18 bytes or more, which is the
-//! 64-byte frame of RFC 2544. Tag, flow and lag are big-endian, for the kernel steers by the first
-//! two; `intended` and `coded` are little-endian, see [`NEXT`].
+//! ``` `tag` is drawn anew for each phase of a run, so that datagrams of an earlier phase are
+//! recognised. `intended` is the due time in nanoseconds since the phase began; its highest bit
+//! marks a datagram that both ends timestamp. `coded` is the sequence number with a check over all
+//! fields but the tag. `lag` is how much later the datagram really left, and exists where the
+//! payload has 18 bytes or more, which is the 64-byte frame of RFC 2544. Tag, flow and lag are
+//! big-endian, for the kernel steers by the first two; `intended` and `coded` are little-endian,
+//! see [`NEXT`].
 //!
-//! # The check
-//! `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo 2⁴⁸. Whoever
-//! decodes it multiplies by `DECODE`, subtracts the other two terms, and finds a sequence number
-//! below 2⁴¹ where nothing is damaged. A flipped bit of `coded`, `intended` or `flow` moves that
-//! number by a power of two times an odd constant in whose bits no seven in a row are alike, which
-//! never leads from one number below 2⁴¹ to another: every single flip is found. Of other damage,
-//! one case in 128 goes unnoticed, and then the number is anywhere below 2⁴¹.
+//! # The check `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo
+//! 2⁴⁸. The decoder multiplies by `DECODE` and subtracts the other two terms; the result is a
+//! sequence number below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or
+//! `flow` moves that number by a power of two times an odd constant in whose bits no seven in a row
+//! are alike, which never leads from one number below 2⁴¹ to another: every single flip is
+//! detected. Other damage stays undetected in one case of 128; the number is then any below 2⁴¹.
 //!
 //! The code is linear in the sequence number, so the next datagram's header is known by one
 //! addition.
@@ -108,8 +106,8 @@ pub fn encode(header: Header, payload: &mut [u8]) {
     payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
 }
 
-/// Reads the header of a datagram that carries our `tag`; `None` for whatever else arrives, and
-/// where the check fails. Total: no bytes make it panic.
+/// Reads the header of a datagram that carries our `tag`; `None` for any other datagram, and if the
+/// check fails. Total: no bytes make it panic.
 #[inline]
 #[must_use]
 pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
@@ -124,7 +122,7 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     (sequence <= MAX_SEQUENCE).then_some(Header { tag, flow, sequence, intended_ns })
 }
 
-/// Whether a datagram has the length of a header and our `tag`, whatever else is in it.
+/// Whether a datagram has the length of a header and our `tag`; the rest is not checked.
 #[inline]
 #[must_use]
 pub fn has_tag(payload: &[u8], tag: u16) -> bool {

@@ -101,10 +101,10 @@ fn clocks_that_differ_are_told_within_their_bound() {
     sink.end();
 }
 
-/// How long what goes to the sink is held on the way.
+/// How long datagrams to the sink are held on the path.
 const HELD: Duration = Duration::from_millis(80);
 
-/// A way on loopback that holds what goes to the sink, and nothing of what comes back.
+/// A path on loopback that holds datagrams to the sink, and none of those that come back.
 struct OneWayDelay {
     at: SocketAddr,
     stop: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! Paths that are long: what was due in the window counts for the rate, whenever it arrives.
+//! Long paths: datagrams due in the window count for the rate, whenever they arrive.
 
 use std::thread;
 use std::time::Duration;

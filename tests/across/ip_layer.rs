@@ -70,7 +70,7 @@ fn an_address_that_nobody_has_is_named_by_every_command() {
     let (sent, neighbour) = (number(cell, "ledger.sent"), at(cell, "neighbour"));
     assert_eq!((sent, neighbour, number(cell, "ledger.unaccounted")), (50, 50, 0), "{id}");
     assert!(codes(&report).contains(&"neighbour_unresolved".to_owned()), "{:?}", codes(&report));
-    // Where nothing is known of a receiver, nothing is known to be lost, and the cause is told.
+    // Without a receiver, loss is unknown, and the cause is reported.
     let report = document(&nets, Side::B, "blast 10.78.0.78 --no-peer -l 64 -n 50 -r 500");
     assert!(only(&report)["ledger"]["lost_at"]["neighbour"].is_null());
     assert!(codes(&report).contains(&"neighbour_unresolved".to_owned()), "{:?}", codes(&report));

@@ -1,6 +1,6 @@
 //! Outages in the middle of a run: an interface that is down, a route that is gone, a server that
-//! is restarted. The run goes on, and its report says when, what and who said so. Each outage lasts
-//! until a kernel has counted so many datagrams, not for a time.
+//! is restarted. The run continues, and its report has the time, the error and its reporter. Each
+//! outage lasts until a kernel has counted a number of datagrams, not for a time.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +45,8 @@ fn grows(nets: &Nets, (side, protocol, name): (Side, &str, &str), before: u64, b
 /// Sends without a route, as side B's kernel counts them.
 const NO_ROUTE: (Side, &str, &str) = (Side::B, "Ip", "OutNoRoutes");
 
-/// Breaks side B's way by one command until so many sends have met that, and mends it by another.
+/// Breaks side B's path by one command until a number of sends has failed, and restores it by
+/// another.
 fn broken(nets: &Nets, breaks: &str, mends: &str, by: u64) {
     let (side, protocol, name) = NO_ROUTE;
     let before = counted(nets, side, protocol, name);

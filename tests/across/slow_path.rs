@@ -1,5 +1,5 @@
-//! A path that takes longer than any silence between datagrams: what is under way when the sender
-//! ends is waited for, also where nothing has arrived by then.
+//! A path that takes longer than any silence between datagrams: receivers wait for datagrams in
+//! flight when the sender ends, even if none has arrived by then.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};

@@ -1,17 +1,18 @@
-//! Says aloud that a test, or a part of one, does not run.
+//! Reports that a test, or a part of one, does not run.
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
 use std::fmt::Display;
 
-/// What CI has to have is missing: root, a program that `.ci/run` installs, or what both can make,
-/// such as a network namespace. Fails where `CI` is set.
+/// Reports that a requirement of CI is missing: root, a program that `.ci/run` installs, or a
+/// network namespace, for example. Fails if `CI` is set.
 #[track_caller]
 pub fn missing(why: impl Display) {
     unavailable(&why);
     assert!(!in_ci(), "CI has to have what this needs: {why}");
 }
 
-/// What no installation brings is missing: an engine, an address family, a limit of the host.
+/// Reports that the host lacks a feature that cannot be installed: an engine, an address family, a
+/// limit.
 pub fn unavailable(why: impl Display) {
     eprintln!("SKIPPED: {why}");
 }

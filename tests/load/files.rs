@@ -40,7 +40,7 @@ fn a_bad_line_of_names_is_skipped_and_named() {
     assert!(first[0][12..].starts_with(b"\x04good\x07example\0\0\x01"), "{first:?}");
     assert!(first[1][12..].starts_with(b"\x04last\x07example\0\0\x0F"), "{first:?}");
     assert!(said.contains("1 of 3 lines of names are skipped"), "{said}");
-    assert!(said.contains("line 2: 'google.com TYPE99999999 ignored' is no question"), "{said}");
+    assert!(said.contains("line 2: 'google.com TYPE99999999 ignored' is not a question"), "{said}");
     assert_eq!(left_out(&report), [("unknown_type", 1)]);
     let input = &report["input"];
     assert_eq!((number(input, "records"), number(input, "used")), (3, 2));

@@ -1,5 +1,5 @@
-//! What must be new to a server is new: labels, ids, tokens and ports of all phases, cells, trials,
-//! steps of a search and runs, by what a server has seen of them.
+//! Labels, ids, tokens and ports are new to a server in all phases, cells, trials, search steps and
+//! runs, as recorded by a server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -77,7 +77,7 @@ fn has(code: &str, text: &str) -> bool {
         .any(|(at, _)| !(text.starts_with(is_word) && code[..at].ends_with(is_word)))
 }
 
-/// Where tests say that they do not run: it decides whether CI may do without.
+/// The helper that reports skipped tests and fails in CI where needed.
 const SKIP_HELPER: &str = "tests/common/skip.rs";
 
 /// Tests that say by themselves that they do not run.

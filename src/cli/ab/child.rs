@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Arbitrary: longer than any drain.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit codes of a run that has a document: all is well, or it did not test what was asked, which
-/// the document says. From [`crate::cli::Exit`].
+/// Exit codes of a run that wrote a document: success, or an invalid run, as the document says.
+/// From [`crate::cli::Exit`].
 const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
 /// Measures once; `None` where it was interrupted.

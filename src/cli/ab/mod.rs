@@ -72,7 +72,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         comparison.warnings.insert(0, Warning { code: "interrupted".to_owned(), message });
     }
     let mut kept = Ok(None);
-    // What an invalid run teaches is not noise.
+    // The spread of invalid runs is not noise.
     if is_complete && is_alike && comparison.invalid.is_empty() {
         let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
         let mut book = known.map(|(book, _)| book).unwrap_or_default();

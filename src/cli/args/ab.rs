@@ -90,6 +90,6 @@ Nothing but the flags, programs and commands named differs between A and B. Wher
 both are alike, and what they seem to differ by is learned and kept: smaller changes do not count
 from then on, in compare and in ab, on this machine and of these cells.
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided, too few runs
-among others (0 with --allow-undecided) · 5 cannot compare: runs of A or B are invalid · 130
-interrupted, after the verdict on what there is";
+Exit codes: 0 well · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided (0 with
+--allow-undecided) · 5 cannot compare: runs of A or B are invalid · 130 interrupted, after the
+verdict on what there is";

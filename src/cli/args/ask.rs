@@ -54,8 +54,8 @@ pub struct ExchangeArgs {
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub timeout: Nanos,
 
-    /// Ask addresses outside loopback, private and link-local ranges; needs a rate, or with --pace
-    /// recorded a --count or a --time
+    /// Ask addresses outside loopback, private and link-local ranges; needs a rate; with --pace
+    /// recorded, a --count or a --time
     #[arg(long)]
     pub allow_public: bool,
 

@@ -17,8 +17,8 @@ pub struct BenchArgs {
 
     /// Address of the receivers, or a name of this host [default: that of --bind]
     ///
-    /// Of a name with several addresses, the first one of this host is used; -4 and -6 choose. The
-    /// senders are bound to any address then, unless --bind names one.
+    /// If a name has several addresses, the first one of this host is used; -4 and -6 select the
+    /// family. The senders are bound to any address then, unless --bind names one.
     #[arg(long, value_name = "HOST")]
     pub to: Option<String>,
 

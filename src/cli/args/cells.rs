@@ -26,9 +26,9 @@ pub struct CellArgs {
     /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
     /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
     /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
-    /// gso/batch. auto: what delivers most here, by a short trial of each; not a pair whose
-    /// super-packets nobody cuts on this path (offload on one host), unless it is named. all: every
-    /// way of sending with every way of receiving. Of the default of bench, what this host does not
+    /// gso/batch. auto: what delivers most here, by a short trial of each, without pairs whose
+    /// super-packets stay uncut on this path (offload on one host). all: every way of sending with
+    /// every way of receiving. Of the default of bench, what this host does not
     /// have is left out.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     pub engines: Vec<EngineWord>,
@@ -106,7 +106,7 @@ pub struct CellArgs {
 
     /// Local address; bench: or unix:PATH for AF_UNIX [default: any; bench: 127.0.0.1, with -6 ::1]
     ///
-    /// ADDR%DEV also uses that device only, as --dev does; fe80::/10 addresses need one.
+    /// ADDR%DEV uses that device only, as --dev does; fe80::/10 addresses need a device.
     ///
     /// unix:PATH sends by AF_UNIX datagram sockets instead, to show what the IP stack costs.
     /// Receivers are bound to PATH.0, PATH.1 …, which are removed at the end; unix:@NAME makes no
@@ -119,11 +119,11 @@ pub struct CellArgs {
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
     pub port_range: Option<(u16, u16)>,
 
-    /// Use IPv4; of the addresses of a name, try only those
+    /// Use IPv4, and only the IPv4 addresses of a name
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub ipv4: bool,
 
-    /// Use IPv6; of the addresses of a name, try only those
+    /// Use IPv6, and only the IPv6 addresses of a name
     #[arg(short = '6')]
     pub ipv6: bool,
 
@@ -148,7 +148,7 @@ pub struct CellArgs {
     pub dev: Option<String>,
 
     /// Seed of everything random: payload fill, Poisson gaps; load, ping: first ids, random labels
-    /// [default: 1; load, ping: another one in each run]
+    /// [default: 1; load, ping: a new one in each run]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
@@ -160,13 +160,13 @@ pub struct CellArgs {
 /// A local address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Local {
-    /// Of this host, and the name of the device that it is used by, where one was named.
+    /// An address of this host, and the name of its device if one was given.
     Ip(IpAddr, Option<String>),
     /// A name of AF_UNIX sockets.
     Unix(UnixName),
 }
 
-/// An IP address, of a device or not, or `unix:` and a name.
+/// An IP address with or without a device, or `unix:` and a name.
 pub(super) fn parse_local(word: &str) -> Result<Local, String> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(Local::Unix(UnixName::new(name))),

@@ -52,11 +52,11 @@ pub struct VerdictArgs {
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
     pub metrics: Vec<String>,
 
-    /// End with exit code 0, rather than 4, where the runs are undecided
+    /// End with exit code 0 instead of 4 if the result is undecided
     #[arg(long)]
     pub allow_undecided: bool,
 
-    /// End with exit code 4 where the runs are undecided; the default
+    /// End with exit code 4 if the result is undecided; the default
     #[arg(long, hide = true, conflicts_with = "allow_undecided")]
     pub strict: bool,
 
@@ -86,8 +86,8 @@ pub struct VerdictOutput {
 
     /// The verdict as JUnit, to a file: a suite a cell, a case a figure
     ///
-    /// Worse and undecided are failures; with --allow-undecided, undecided is skipped, with the
-    /// reason.
+    /// Worse and undecided count as failures; with --allow-undecided, undecided counts as skipped,
+    /// with the reason.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
@@ -136,5 +136,5 @@ Examples:
 
 What changes with time counts as the effect here; udperf ab takes turns.
 
-Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided, too few runs
-among others (0 with --allow-undecided) · 5 cannot compare: runs of either side are invalid";
+Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
+--allow-undecided) · 5 cannot compare: runs of either side are invalid";

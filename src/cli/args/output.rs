@@ -50,12 +50,12 @@ pub struct OutputArgs {
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
     pub fail_if: Vec<Condition>,
 
-    /// The share of the schedule that may be missed, 0% to 100%; more makes the run invalid
+    /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid
     /// [default: 1%]
     ///
-    /// The first line of the report says so, and with --fail-if the exit code is 5. A run of which
-    /// nothing arrived or was answered, or whose target was unreachable throughout, is invalid
-    /// whatever is allowed here, and ends with exit code 5 also without --fail-if.
+    /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
+    /// invalid if no datagram arrived, no request was answered, or the target was unreachable
+    /// throughout; it then ends with exit code 5 even without --fail-if.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub max_missed: Option<f64>,
 
@@ -73,7 +73,7 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Whether somebody relies on the figures.
+    /// Whether the exit code depends on the figures.
     #[must_use]
     pub fn is_gated(&self) -> bool {
         !self.fail_if.is_empty()
@@ -96,7 +96,7 @@ impl OutputArgs {
 pub(super) fn parse_share(word: &str) -> Result<f64, String> {
     crate::report::metric::Kind::Share
         .read(word)
-        .ok_or_else(|| format!("'{word}' is no share; write 2%, or 0.02"))
+        .ok_or_else(|| format!("invalid share '{word}'; use a share such as 2% or 0.02"))
 }
 
 pub(super) fn is_stdout(path: Option<&PathBuf>) -> bool {

@@ -51,13 +51,13 @@ pub struct RequestArgs {
     #[arg(long, value_name = "OFFSET:FORMAT", conflicts_with = "preset")]
     pub id_at: Option<IdAt>,
 
-    /// How a reply is told: preset · id@OFFSET · dns · ntp · stun · memcached-udp · echo (is the
-    /// request) · any (whatever comes) · none (there are none)
+    /// How replies are matched: preset · id@OFFSET · dns · ntp · stun · memcached-udp · echo (equal
+    /// to the request) · any (any datagram) · none (no reply expected)
     ///
     /// preset: as the protocol has it; without a protocol, by the id at the place where the request
     /// has it. Where requests have no id, any datagram answers the oldest request of its socket.
-    /// dns and the like: as that preset has it, errors included, for requests from --pcap, --hex,
-    /// --file, --lines or --text. Requests without an id get one where the protocol has it.
+    /// dns, ntp, stun, memcached-udp: as in that preset, with its errors, for requests from --pcap,
+    /// --hex, --file, --lines or --text. Requests without an id get one where the protocol has it.
     #[arg(long = "match", value_name = "RULE", default_value = "preset")]
     pub rule: MatchRule,
 }
@@ -105,7 +105,7 @@ pub struct PresetArgs {
     #[arg(long, value_name = "FILE", requires = "preset")]
     pub names: Option<PathBuf>,
 
-    /// dns: refuse a file of --names with a bad line
+    /// dns: refuse a --names file that has a bad line
     #[arg(long, requires = "names", conflicts_with = "name")]
     pub names_strict: bool,
 
@@ -131,8 +131,8 @@ pub struct PresetArgs {
     #[arg(long, requires = "preset")]
     pub no_recursion: bool,
 
-    /// dns: put a label of N random letters before each name, so that no cache has it: no label
-    /// comes twice in a run before all 26^N have been used
+    /// dns: put a label of N random letters before each name, so that no cache has it; labels
+    /// repeat in a run only after all 26^N have been used
     #[arg(long, value_name = "N", requires = "preset")]
     pub random_subdomain: Option<usize>,
 

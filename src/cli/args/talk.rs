@@ -100,7 +100,7 @@ pub enum Here {
     Unix(UnixName),
 }
 
-/// An address, and the number of the device by which a link-local one is reached; 0: none.
+/// An address, and the interface index for a link-local address; 0: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scoped(IpAddr, u32);
 
@@ -117,7 +117,7 @@ impl Scoped {
         self.1
     }
 
-    /// `ADDR`, or of IPv6 `ADDR%DEV`.
+    /// `ADDR`, or `ADDR%DEV` for IPv6.
     fn read(word: &str) -> Option<Self> {
         let (addr, dev) = parse_scoped(word).ok()?;
         let Some(dev) = dev else { return Some(Self(addr, 0)) };

@@ -127,7 +127,7 @@ fn what_does_not_go_together_is_refused() {
         (&["--preset", "ntp", "--id-at", "0:u8"], "cannot be used with"),
         (&["--text", "a", "--name", "b"], "--preset"),
         (&["--text", "a", "--pcap-port", "53"], "--pcap"),
-        (&["--text", "a", "--match", "dn"], "known are preset, id@OFFSET"),
+        (&["--text", "a", "--match", "dn"], "use preset, id@OFFSET"),
         (&["--text", "a", "--encoding", "utf-9"], "is unknown"),
         (&["--text", "a", "--id-at", "0:u3"], "write OFFSET:FORMAT"),
         (&["--preset", "dns"], "give --name NAME or --names FILE"),
@@ -156,7 +156,7 @@ fn errors_name_the_flag_and_the_file() {
         (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
         (
             &["--preset", "dns", "--names", name, "--names-strict"],
-            format!("--preset dns --names {name}: line 2: '{{x}} y z' is no question"),
+            format!("--preset dns --names {name}: line 2: '{{x}} y z' is not a question"),
             Exit::Failed,
         ),
     ] {

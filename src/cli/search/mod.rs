@@ -186,7 +186,7 @@ impl<'a> Hunt<'a> {
             None => self.report = Some(report),
         }
         match error {
-            // Its cell says so.
+            // Its cell has the reason.
             Some(CliError::Run(error)) if is_of_target(&error) => Ok(cells),
             Some(error) => Err(error),
             None => Ok(cells),

@@ -72,7 +72,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
     Ok(Via::Udp { sockets, peer: Some(first), others: peers })
 }
 
-/// The address with the number of the device that it is used by, where one was named.
+/// The address with the interface index, if a device was named.
 const fn scoped(mut addr: SocketAddr, scope: u32) -> SocketAddr {
     if let SocketAddr::V6(v6) = &mut addr {
         v6.set_scope_id(scope);

@@ -6,8 +6,8 @@ use crate::report::FaceError;
 use crate::report::junit::{self, Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. What cannot be compared is an error, with the reason as a case. Cells that only
-/// one side has are skipped, too: they must not vanish in silence.
+/// otherwise. If the sides cannot be compared, each reason is a case with an error. Cells that only
+/// one side has are skipped, too, so that they stay visible.
 ///
 /// # Errors
 /// [`FaceError::Junit`], which has no reason to happen.
@@ -38,7 +38,7 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
     Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
 }
 
-/// A reason for which the two cannot be compared: what has no figures must not pass in silence.
+/// A reason why the two cannot be compared; without a case, the comparison would seem to pass.
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let said = format!("{} is invalid: {}", reason.side, show::reason(reason));

@@ -47,7 +47,7 @@ impl Other {
         }
     }
 
-    /// Whether it is of runs of which nothing arrived or was answered.
+    /// Whether it is from runs in which no datagram arrived or no request was answered.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use crate::measure::{IpCounters, KernelDelta, UdpCounters};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
     pub(super) datagrams: u64,
-    /// All that were, before anything was charged.
+    /// All missing datagrams, before any were charged.
     lost: u64,
     /// Charged places whose figure is reckoned from packets that held several, not counted.
     pub(super) estimated: LossPlaces,
@@ -51,7 +51,7 @@ impl Missing {
     ) -> Self {
         let ends = kernels.ends;
         let (packet, at_socket) = match (ends, taken_whole) {
-            // What comes back is packed otherwise than what left, and a server cuts what it gets.
+            // Replies are packed differently from requests, and a server cuts super-packets.
             _ if kernels.server.is_some() => {
                 (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
             }
@@ -132,7 +132,7 @@ impl Missing {
         // Its fragments may have been dropped at any of the places above, which counted them.
         let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));
         let neighbour = self.charge_neighbour(tx, sender);
-        // Where somebody else's server is asked, it is among the others whom these counters have.
+        // If the server is not udperf, these counters include it among others.
         if self.overfull || kernels.server.is_some() {
             self.shared.add_all(self.from_shared);
         }
@@ -227,9 +227,9 @@ impl Missing {
         }
     }
 
-    /// Charges so many drops at receive buffers that are not ours, and so the server's or others'.
-    /// A super-packet dropped whole is counted as one: each drop is taken for one datagram,
-    /// and there may have been more.
+    /// Charges this number of drops at receive buffers of other sockets: the server's or others'. A
+    /// super-packet dropped whole is counted as one: each drop is taken for one datagram, and there
+    /// may have been more.
     fn charge_at_server(&mut self, drops: u64) -> u64 {
         let place = LossPlace::ReceiveBuffer;
         let charged = self.charge_datagrams(drops);
@@ -240,8 +240,8 @@ impl Missing {
         charged
     }
 
-    /// Charges datagrams that came in part. Fragments that found no room are counted one by one,
-    /// several of a datagram.
+    /// Charges datagrams whose reassembly failed. Fragments dropped for lack of room are counted
+    /// one by one, several per datagram.
     fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
         let place = LossPlace::Reassembly;
         let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
@@ -250,8 +250,8 @@ impl Missing {
         charged
     }
 
-    /// Charges what the next hop's missing address kept from leaving, where nothing else explains
-    /// it: as many as were taken and not sent by the device. The kernel does not count them.
+    /// Charges datagrams that the unresolved next hop kept from leaving, if no other place explains
+    /// them: those accepted and not sent by the device. The kernel does not count them.
     fn charge_neighbour(&mut self, tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
         if !sender.neighbour_unresolved? {
             return Some(0);
@@ -295,10 +295,10 @@ fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
     udp.in_csum_errors.min(drops.saturating_sub(udp.rcvbuf_errors))
 }
 
-/// What the IP layer of the sender discarded beyond what it refused. A send that fails is counted
-/// there, too: without a route, without room in the socket's buffer or in a queue, or where a
-/// firewall forbids it. Of those that a batch call kept to itself, `SndbufErrors` has the ones for
-/// want of room.
+/// Discards of the sender's IP layer without the refused sends. A failed send is counted there,
+/// too: without a route, without room in the socket's buffer or in a queue, or if a firewall
+/// forbids it. `SndbufErrors` counts the refusals for lack of room that a batch call did not
+/// report.
 fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
     let ip = sender.ip?;
     let Refused { would_block, no_buffers, unreachable, too_big, other } = tx.refused;

@@ -19,7 +19,7 @@ pub enum LossPlace {
     NoPort,
     /// The IP layer of the receiver.
     RxIp,
-    /// Reassembly at the receiver: of its fragments, some came and some did not.
+    /// Reassembly at the receiver: some fragments did not arrive.
     Reassembly,
     /// The IP layer of the sender.
     TxIp,

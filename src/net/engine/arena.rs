@@ -34,8 +34,8 @@ impl Arena {
         Self { bytes: vec![0xFF; stride * slots], stride }
     }
 
-    /// As many slots as are wanted, of which little more than the beginning is used. They begin at
-    /// different lines of the cache.
+    /// Allocates slots that are mostly used at their beginning only; they begin at different cache
+    /// lines.
     // cold: set-up
     pub(super) fn sparse(slot_len: usize, wanted: usize) -> Self {
         let stride = slot_len.next_multiple_of(CACHE_LINE) + CACHE_LINE;

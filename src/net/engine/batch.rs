@@ -115,13 +115,13 @@ impl<S: Datagram> BatchRx<S> {
         Ok(Self { sockets: vec![socket], at: 0, inbox })
     }
 
-    /// Receives on several sockets, one at a time, datagrams of any size: none is cut. `batch` a
-    /// call at most.
+    /// Receives on several sockets, one at a time, datagrams of any size without truncation; at
+    /// most `batch` per call.
     #[must_use]
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
-        // As in an arena, of which the beginning of each slot is used: a line apart, so that they
-        // do not take each other's place in the cache.
+        // The slots are staggered by a cache line, as in an arena, so that their beginnings do not
+        // evict each other.
         let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
         let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, Wants::default());
         Self { sockets, at: 0, inbox }

@@ -20,10 +20,10 @@ impl Inbox {
         Self { calls, read_ns: wants.stamps.then_some(0) }
     }
 
-    /// Receives what there is, by one call. The socket is only known to be empty when a call finds
-    /// nothing: recvmmsg(2) also returns fewer messages than asked for where an error ends it,
-    /// keeps that error for the next call, and leaves the rest in the queue. An edge-triggered
-    /// epoll(7) reports those again only with the next datagram.
+    /// Receives the available datagrams by one call. The socket is only known to be empty after a
+    /// call that returns none: recvmmsg(2) also returns fewer messages than asked for where an
+    /// error ends it, keeps that error for the next call, and leaves the rest in the queue. An
+    /// edge-triggered epoll(7) reports those again only with the next datagram.
     #[inline]
     pub(super) fn pull(&mut self, socket: &impl Datagram) -> Pull {
         if let Err(error) = self.calls.recv(socket) {

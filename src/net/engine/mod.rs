@@ -43,8 +43,8 @@ pub struct Push {
     pub sent: usize,
     /// What the kernel took as one: as many as datagrams, or fewer super-packets.
     pub packets: u64,
-    /// Datagrams that were refused, those behind the last one that left: one, or all of a
-    /// super-packet. What is behind them was not tried.
+    /// Datagrams that were refused after the last one that left: one, or all of a super-packet.
+    /// Later ones were not tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -70,7 +70,7 @@ pub struct Pull {
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
-    /// Of those, the ones that say that the peer cannot be reached (ICMP).
+    /// Of those, errors that report the peer as unreachable (ICMP).
     pub unreachable: u64,
     /// The error number of the latest of those.
     pub errno: Option<UnreachableErrno>,
@@ -207,8 +207,8 @@ pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
 
 /// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that
 /// came back from the network is in the socket's queue of errors; one that lasts shows when the
-/// caller comes again. What is behind the refused message is not tried here: each refusal takes a
-/// slot of the schedule, and what leaves afterwards has to carry the next one.
+/// caller comes again. Messages after the refused one are not tried here: each refusal takes a slot
+/// of the schedule, and later datagrams have to carry the next slot.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
     let error = socket.take_queued_refusal().unwrap_or_else(S::untold);
@@ -220,7 +220,7 @@ fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent 
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     let error = match sys::refusal_of(error) {
-        // Read now; it must not be found again behind a later call.
+        // Read now, so that a later call does not report it again.
         error @ SendError::Unreachable(_) => explained(error, socket),
         error @ SendError::TooBig => {
             socket.take_queued_refusal();
@@ -231,8 +231,8 @@ fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     (error != SendError::Interrupted).then_some(error)
 }
 
-/// The same error with who reported it: an ICMP error behind it is in the socket's queue of errors,
-/// which this empties.
+/// Adds the reporter to an error: the ICMP error is in the socket's error queue, which this
+/// empties.
 // cold: a refusal
 pub(crate) fn explained(error: SendError, socket: &impl Datagram) -> SendError {
     let queued = socket.take_queued_refusal();
@@ -260,7 +260,7 @@ fn count<'a>(messages: impl Iterator<Item = Message<'a>>) -> Pull {
 }
 
 impl Pull {
-    /// Adds what a receive call that failed did.
+    /// Adds the counts of a failed receive call.
     #[inline]
     fn add_failure(&mut self, error: &io::Error) {
         let failed = nothing(error);

@@ -1,4 +1,4 @@
-//! What a capture holds: how many packets are sent, and why others are not.
+//! Account of a capture: how many packets are sent, and why others are not.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(in crate::payload) enum Cause {
 }
 
 impl Cause {
-    /// All, in the order in which they are reported.
+    /// All causes in the order of reports.
     const ALL: [Self; 8] = [
         Self::Cut,
         Self::Fragment,
@@ -48,7 +48,7 @@ impl Cause {
         }
     }
 
-    /// As people read it behind a count.
+    /// The text after a count.
     fn text(self, port: Option<u16>) -> String {
         match (self, port) {
             (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
@@ -67,11 +67,11 @@ impl Cause {
 /// Link types that are read, in messages.
 const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";
 
-/// The smallest share of packets from the busiest port that is worth a hint: 1 in so many.
+/// The smallest share of packets from the busiest port that causes a hint: 1 in this number.
 /// Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
-/// What became of packets.
+/// Counts of packets used and left out.
 #[derive(Debug)]
 pub(in crate::payload) struct Counts {
     format: &'static str,
@@ -79,9 +79,9 @@ pub(in crate::payload) struct Counts {
     used: u64,
     /// By cause, in the order of [`Cause::ALL`].
     left_out: [u64; Cause::ALL.len()],
-    /// Datagrams to each port, and from it to another.
+    /// Datagrams to each port, and from it.
     ports: BTreeMap<u16, (u64, u64)>,
-    /// Whether the file ends in the middle of a packet, or goes on as nothing that is known.
+    /// Whether the file ends in the middle of a packet, or continues with an unknown structure.
     pub(super) is_open: bool,
 }
 
@@ -112,7 +112,7 @@ impl Counts {
         self.left_out[cause as usize] += 1;
     }
 
-    /// So many that were to be sent are not.
+    /// Moves `count` packets from used to left out.
     pub(super) fn retract(&mut self, count: usize, cause: Cause) {
         self.used -= count as u64;
         self.left_out[cause as usize] += count as u64;
@@ -144,7 +144,7 @@ impl Counts {
         names
     }
 
-    /// What the file is: `pcap of link type ETHERNET`.
+    /// The type of the file: `pcap of link type ETHERNET`.
     pub(in crate::payload) fn kind(&self) -> String {
         match &self.link_types()[..] {
             [] => self.format.to_owned(),
@@ -159,7 +159,7 @@ impl Counts {
         reasons.collect::<Vec<_>>().join(", ")
     }
 
-    /// What the user should know of it, a line each.
+    /// Notes for the user, one line each.
     pub(in crate::payload) fn notes(&self, port: Option<u16>) -> Vec<String> {
         let mut notes = Vec::new();
         let (used, packets) = (self.used, self.packets());
@@ -180,7 +180,7 @@ impl Counts {
         notes
     }
 
-    /// That a part of what is sent are replies, by the port where most conversations have one end.
+    /// A hint that some packets may be replies, by the port that takes part in most conversations.
     fn replies(&self) -> Option<String> {
         let both_ways = |(_, (to, from)): &(&u16, &(u64, u64))| (*to).min(*from);
         // Of two that are alike, the lower one is the server's.
@@ -193,8 +193,8 @@ impl Counts {
                 false => format!("{from} of {used} packets"),
             };
             format!(
-                "{share} come from port {port} and may be replies; --pcap-port {port} sends only \
-                 what goes to it"
+                "{share} come from port {port} and may be replies; --pcap-port {port} sends \
+                 only packets to that port"
             )
         })
     }

@@ -1,4 +1,4 @@
-//! From a captured packet to its datagram: what each link type puts before IP.
+//! Extraction of UDP datagrams from captured packets: the headers of each link type before IP.
 
 use etherparse::ip_number;
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
@@ -92,7 +92,7 @@ const NAMES: &[(i32, &str)] = &[
     (276, "LINUX_SLL2"),
 ];
 
-/// The name of a link type; of one without a name, its number.
+/// The name of a link type, or its number if it has no name.
 pub(super) fn name(link: Linktype) -> String {
     let found = NAMES.iter().find(|(number, _)| *number == link.0);
     found.map_or_else(|| link.0.to_string(), |(_, name)| (*name).to_owned())
@@ -105,7 +105,7 @@ pub(super) struct Datagram<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// Where the reading of a packet begins.
+/// Where IP begins in a packet.
 #[derive(Clone, Copy)]
 enum Start<'a> {
     Ethernet(&'a [u8]),
@@ -113,10 +113,9 @@ enum Start<'a> {
     Kind(EtherType, &'a [u8]),
 }
 
-/// The whole datagram in a packet of `link`, to this port if there is one.
+/// The whole datagram in a packet of `link`, to this port if one is given.
 ///
-/// # Errors
-/// Why it is not to be sent.
+/// # Errors The cause why it is not sent.
 pub(super) fn datagram(
     link: Linktype,
     bytes: &[u8],
@@ -191,7 +190,7 @@ fn strict(start: Start<'_>) -> Result<SlicedPacket<'_>, ()> {
     sliced.map_err(|_| ())
 }
 
-/// Why a packet would not be sent either if it were whole, as far as its headers tell.
+/// Why a truncated packet would not be sent even if it were whole, as far as its headers show.
 fn known(start: Start<'_>, port: Option<u16>) -> Option<Cause> {
     let packet = match start {
         Start::Ethernet(bytes) => LaxSlicedPacket::from_ethernet(bytes).ok()?,

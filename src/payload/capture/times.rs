@@ -1,23 +1,21 @@
-//! From the times of captured packets to moments of a schedule: never decreasing, and without
-//! bursts that only a wrong clock makes.
+//! Converts the times of captured packets to moments of a schedule, which never decrease and have
+//! no bursts caused by a wrong clock.
 
 use crate::payload::CaptureClock;
 
-/// How far a packet may lie before the latest one without the clock having stepped back, in ns.
-/// Arbitrary: queues and devices that are captured together put packets out of order by less, and
-/// what comes at once for it is no more than a schedule catches up with.
+/// The largest backward difference in ns that counts as reordering, not as a step of the clock.
+/// Arbitrary: queues and devices that are captured together reorder packets by less, and a schedule
+/// catches up with the resulting burst.
 const OUT_OF_ORDER_NS: i128 = 1_000_000;
 
-/// The most packets that may share one time before the clock is taken to stand still. As many as a
+/// The largest number of packets with one time before the clock counts as stalled. As many as a
 /// kernel hands over as one super-packet (UDP_MAX_SEGMENTS, linux/udp.h).
 const SAME_TIME_MOST: usize = 128;
 
-/// How many times the mean rate packets of a standstill may have; arbitrary: more is no rate that
-/// anybody recorded.
+/// The rate limit for packets of a stalled clock, as a multiple of the mean rate. Arbitrary.
 const RATE_MOST: u64 = 10;
 
-/// Moments of packets in ns since the first, and what was wrong with their times, which are in ns
-/// since 1970.
+/// Moments of packets in ns since the first, and the faults in their times, given in ns since 1970.
 pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, CaptureClock) {
     let mut clock = CaptureClock { mean_gap_ns: mean_gap(times), ..CaptureClock::default() };
     let gap_ns = clock.mean_gap_ns.unwrap_or_default();
@@ -56,8 +54,8 @@ pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, CaptureClock) {
     (moments, clock)
 }
 
-/// The mean distance of neighbours that have times, without the largest one where that is more than
-/// all others together, as a leap of the clock is; `None` where all times are equal, or missing.
+/// The mean gap between packets with times, without the largest gap if it exceeds the sum of all
+/// others (a jump of the clock); `None` if all times are equal or missing.
 fn mean_gap(times: &[Option<i128>]) -> Option<u64> {
     let (mut count, mut sum, mut largest) = (0_i128, 0_i128, 0_i128);
     for pair in times.windows(2) {
@@ -73,8 +71,8 @@ fn mean_gap(times: &[Option<i128>]) -> Option<u64> {
     (sum > 0).then(|| narrow(sum / count.max(1)).max(1))
 }
 
-/// Spreads packets that share one moment in long runs over the time up to the next moment, and
-/// returns how many such there are.
+/// Spreads packets of long runs with one moment over the time up to the next moment, and returns
+/// their number.
 fn part_standstills(moments: &mut [u64], gap_ns: u64) -> u64 {
     let (mut first, mut shift, mut spread) = (0, 0_u64, 0);
     while let Some(&at) = moments.get(first) {

@@ -22,11 +22,11 @@ pub enum Names {
     /// Always this name.
     One(String),
     /// A name a line, each with or without a type behind it, as dnsperf has it. Empty lines, and
-    /// those that begin with a semicolon or a hash, are none.
+    /// those that begin with a semicolon or a hash, are skipped.
     Lines {
         /// The file.
         bytes: Vec<u8>,
-        /// Whether a line that is no question is an error; otherwise it is skipped, and counted.
+        /// Whether a line that is not a question is an error; otherwise it is skipped and counted.
         strict: bool,
     },
 }

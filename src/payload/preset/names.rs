@@ -1,5 +1,5 @@
-//! Files of names, as dnsperf has them: a name a line, blanks, a type; what stands behind is of no
-//! meaning. Lines that begin with `;` or `#` are comments.
+//! Files of names in dnsperf's format: a name per line, blanks, a type; the rest is ignored. Lines
+//! that begin with `;` or `#` are comments.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::dns::{Dns, rtype};
 use crate::payload::compile::Compiler;
 use crate::payload::{Input, PayloadError};
 
-/// How many lines that are skipped are shown, and how much of each, in columns. Arbitrary: enough
-/// to see what is wrong with a file, and to stay in sight.
+/// Maximum number of skipped lines shown, and of columns of each. Arbitrary: enough to see what is
+/// wrong with a file.
 const SHOWN: usize = 5;
 /// As above.
 const COLUMNS: usize = 80;
@@ -82,7 +82,7 @@ impl Dns {
         Ok(())
     }
 
-    /// Adds the query of a line, or says why it is none.
+    /// Adds the query of a line, or returns why the line is bad.
     fn line(
         &self,
         line: &[u8],
@@ -113,7 +113,7 @@ impl Dns {
 }
 
 impl Skipped {
-    /// What is to be said of them, where there are any.
+    /// The notes on skipped lines, if there are any.
     fn notes(&self, used: u64) -> Vec<String> {
         let bad: u64 = self.causes.values().sum();
         if bad == 0 {
@@ -137,7 +137,7 @@ fn escaped(name: &[u8]) -> String {
         if byte.is_ascii_graphic() {
             text.push(char::from(byte));
         } else {
-            // A backslash before such a byte stands for nothing but that byte.
+            // A backslash before such a byte only escapes it.
             if is_behind_backslash {
                 text.pop();
             }
@@ -148,7 +148,7 @@ fn escaped(name: &[u8]) -> String {
     text
 }
 
-/// A line as it is shown: its first columns, without what would command a terminal.
+/// A line as shown in messages: its first columns, without control characters.
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let mut columns = text.chars().flat_map(|c| {

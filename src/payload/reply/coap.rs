@@ -23,7 +23,7 @@ pub(crate) const NON_CONFIRMABLE: u8 = 1 << 4;
 /// The type of an acknowledgement; RFC 7252 §3.
 const ACK: u8 = 2 << 4;
 
-/// The type of a reset, by which a server says that it cannot process a message; RFC 7252 §3.
+/// The type of a reset: the server cannot process a message; RFC 7252 §3.
 const RESET: u8 = 3 << 4;
 
 /// The bits of the type; RFC 7252 §3.

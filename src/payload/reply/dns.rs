@@ -51,7 +51,7 @@ const RCODES: [(u16, &str); 7] = [
     (22, "BADTRUNC"),
 ];
 
-/// The id of a reply to a query; another OPCODE answers no query.
+/// The id of a reply to a query; replies with another OPCODE have none.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let header = reply.first_chunk::<HEADER_LEN>()?;
@@ -145,8 +145,8 @@ pub(super) fn code(reply: &[u8]) -> Option<u16> {
     }
 }
 
-/// The upper bits of RCODE in the record OPT; `None` where there is none, or the reply ends before
-/// it.
+/// The upper bits of RCODE in the record OPT; `None` without such a record, or if the reply ends
+/// before it.
 #[inline]
 fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
     let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));

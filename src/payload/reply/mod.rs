@@ -47,7 +47,7 @@ pub(super) enum Protocol {
     Ping,
 }
 
-/// What a datagram is to the request that its id names.
+/// The role of a datagram for the request that its id names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The whole reply.
@@ -59,14 +59,13 @@ pub enum Role {
         /// How many there are; above `index`.
         of: u16,
     },
-    /// Says that the request has come, and that the reply will be a datagram of its own: the empty
-    /// acknowledgement of CoAP (RFC 7252 section 5.2.2).
+    /// An acknowledgement; the reply follows in another datagram: the empty ACK of CoAP (RFC 7252
+    /// section 5.2.2).
     Acknowledgement,
 }
 
 impl Protocol {
-    /// Where requests have the id that replies repeat, where every message of the protocol has one
-    /// there.
+    /// The place of the id in requests, if every message of the protocol has it at the same place.
     pub(super) const fn id_at(self) -> Option<IdAt> {
         Some(match self {
             Self::Dns | Self::Memcached => IdAt { offset: 0, number: Number::Be(2) },
@@ -178,8 +177,8 @@ impl Matching {
         }
     }
 
-    /// What a datagram is to its request. Of a reply in several datagrams, [`Self::answers`] knows
-    /// the first one alone.
+    /// The role of a datagram for its request. For a reply in several datagrams, [`Self::answers`]
+    /// recognises only the first one.
     #[inline]
     #[must_use]
     pub fn role_of(&self, reply: &[u8]) -> Role {

@@ -256,7 +256,7 @@ fn replies_in_a_capture_are_named_by_their_port() {
     let bytes = include_bytes!("../../../tests/cases/bothdir.pcap");
     let (requests, _) = compiled(&capture(bytes, None));
     let note = "half of the packets (5 of 10) come from port 53 and may be replies; --pcap-port 53 \
-                sends only what goes to it";
+                sends only packets to that port";
     assert_eq!((requests.notes(), requests.variants()), (&[note.to_owned()][..], 10));
     let (requests, _) = compiled(&capture(bytes, Some(53)));
     assert_eq!(requests.variants(), 5);

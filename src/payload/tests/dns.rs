@@ -345,10 +345,10 @@ fn what_dns_cannot_ask_is_told() {
     assert!(said.contains("TYPE65280"), "{said}");
     let said =
         error(|dns| dns.names = Names::Lines { bytes: b"a A\nb B c".to_vec(), strict: true });
-    assert!(said.starts_with("line 2: 'b B c' is no question: the record type is"), "{said}");
+    assert!(said.starts_with("line 2: 'b B c' is not a question: the record type is"), "{said}");
     let said = error(|dns| dns.names = names(b" a\n\n a..b\n"));
     let start =
-        "none of the 2 lines is a question; line 1: ' a' is no question: it begins with a blank";
+        "none of the 2 lines is a question; line 1: ' a' is not a question: it begins with a blank";
     assert!(said.starts_with(start), "{said}");
     let said = error(|dns| {
         dns.dnssec = true;

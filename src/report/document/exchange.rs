@@ -36,8 +36,8 @@ pub struct Exchange {
     pub duplicate: u64,
     /// Replies to requests that had timed out.
     pub late: u64,
-    /// Datagrams of a reply that takes several, but for the one that made it complete, and
-    /// acknowledgements that come before their reply.
+    /// Datagrams of replies in several parts, except the one that completed the reply, and
+    /// acknowledgements that precede their reply.
     pub continued: u64,
     /// Of those, acknowledgements without the reply itself (CoAP's empty ACK, RFC 7252 section
     /// 5.2.2). Documents of before it was counted are without it.
@@ -47,25 +47,25 @@ pub struct Exchange {
     pub stale: u64,
     /// Requests without a reply in time.
     pub timeouts: u64,
-    /// Of those, requests of whose reply some datagrams came and others did not (memcached).
-    /// Documents of before it was counted are without it, and have such requests in `matched`.
+    /// Of those, requests whose reply arrived incomplete (memcached). Documents of before it was
+    /// counted are without it, and have such requests in `matched`.
     #[serde(default)]
     pub incomplete: u64,
-    /// Of those, given up before their time, because the run was ended.
+    /// Of those, requests given up before their timeout because the run was ended.
     pub given_up: u64,
-    /// Slots of the schedule that were missed because all ids could still be answered; among
+    /// Slots of the schedule that were missed because all ids were in use; part of
     /// `schedule.missed`.
     #[serde(default)]
     pub no_room: u64,
-    /// Time in which nothing could be asked for that reason, all threads, in ns.
+    /// Time in ns during which no request could be sent for that reason, summed over threads.
     #[serde(default)]
     pub no_room_ns: u64,
-    /// Requests whose random label another one of the run had before; `null`: requests have no
+    /// Requests whose random label an earlier request of the run had; `null`: requests have no
     /// random labels.
     #[serde(default)]
     pub repeated_labels: Option<u64>,
-    /// Requests whose message id another one of the same port had less than 247 s before (CoAP's
-    /// EXCHANGE_LIFETIME, RFC 7252 section 4.8.2); `null`: requests have no message ids.
+    /// Requests whose message id another request of the same port had less than 247 s before
+    /// (CoAP's EXCHANGE_LIFETIME, RFC 7252 section 4.8.2); `null`: requests have no message ids.
     #[serde(default)]
     pub reused_message_ids: Option<u64>,
     /// Matched replies that carry an error, by its name in the protocol.
@@ -74,7 +74,7 @@ pub struct Exchange {
     pub unreachable: u64,
     /// The most requests in flight at once; of several threads, each one's most added up.
     pub in_flight_max: u64,
-    /// Requests that there are ids and places for at once: one beyond waits until an id is free.
+    /// Maximum number of requests in flight; a further request waits until an id is free.
     pub room: u64,
     /// Replies that our own sockets dropped for want of buffer: the generator was too slow.
     pub own_drops: Option<u64>,

@@ -79,12 +79,12 @@ pub struct Host {
     pub peer: Option<Box<Self>>,
 }
 
-/// How a CPU quota held up the measuring process, of the control group that it held up longest.
+/// CPU throttling of the measuring process, from the control group that was throttled longest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuThrottling {
     /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
     pub cpu_max: String,
-    /// Periods of the run in which it was used up (`nr_throttled` of `cpu.stat`).
+    /// Periods of the run in which the quota was used up (`nr_throttled` of `cpu.stat`).
     pub nr_throttled: u64,
     /// How long the group was stopped meanwhile in ns, all CPUs together (`throttled_usec`).
     pub throttled_ns: u64,

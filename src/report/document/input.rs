@@ -1,11 +1,11 @@
-//! Files that requests come from, in the document.
+//! The file of requests in the document.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The file that requests come from: `records = used + Σ left_out`.
+/// The account of a file of requests: `records = used + Σ left_out`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Input {
     /// `pcap`, `pcapng`, or `names` for a file of names of DNS.
@@ -20,24 +20,24 @@ pub struct Input {
     /// `other_port`, `too_large` (for one datagram), `link_type` (not read), `malformed`,
     /// `ends_before_id`; of lines `empty_name`, `bad_name`, `unknown_type`.
     pub left_out: BTreeMap<String, u64>,
-    /// What the clock of a capture did; `null` for names.
+    /// Faults in the clock of a capture; `null` for names.
     pub clock: Option<CaptureClock>,
-    /// What was said of the file, a line each.
+    /// Notes on the file, one line each.
     pub notes: Vec<String>,
 }
 
 /// The times of the packets of a capture that are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureClock {
-    /// How often the clock stepped back by more than 1 ms; what follows is taken to follow at the
-    /// mean gap.
+    /// How often the clock stepped back by more than 1 ms; packets after a step follow at the mean
+    /// gap.
     pub steps_back: u64,
     /// The largest step back in ns.
     pub largest_step_back_ns: u64,
-    /// Packets without a time; each is taken to follow at the mean gap.
+    /// Packets without a time; each follows at the mean gap.
     pub untimed: u64,
     /// Packets in runs of more than 128 that share one time; each run is spread.
     pub in_standstill: u64,
-    /// Mean distance of two packets in ns; `null` where no two differ in time.
+    /// Mean gap between packets in ns; `null` if all times are equal.
     pub mean_gap_ns: Option<u64>,
 }

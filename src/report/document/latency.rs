@@ -78,9 +78,9 @@ pub struct OutsideStalls {
     pub upper_limits: Option<UpperLimits>,
 }
 
-/// Upper limits in ns of the figures beside it that are withheld: what was measured plus
-/// `bound_ns`, by which the clocks of two hosts may differ. `null` where the figure is given, and
-/// where it has no limit, as a percentile that falls among lost datagrams.
+/// Upper limits in ns of withheld figures: the measured figure plus `bound_ns`, by which the clocks
+/// of two hosts may differ. `null` if the figure is given, and if it has no limit, such as a
+/// percentile that falls among lost datagrams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpperLimits {
     /// Of the minimum.
@@ -99,12 +99,11 @@ pub struct UpperLimits {
     pub p99_with_loss_ns: Option<u64>,
 }
 
-/// A latency in ns, or its upper limit where it is below the bound that it is known within. At most
-/// one of the two is known.
+/// A latency in ns, or its upper limit if it is below the bound. At most one of the two is known.
 pub type Bounded = (Option<u64>, Option<u64>);
 
-/// A measured latency as far as a bound lets it be known: smaller than the bound, it may be 0, and
-/// at most what was measured plus the bound.
+/// Applies a bound to a measured latency: below the bound, only the upper limit (measured plus
+/// bound) is known.
 #[must_use]
 pub fn bounded(ns: Option<u64>, bound_ns: u64) -> Bounded {
     match ns {

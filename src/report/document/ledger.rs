@@ -94,7 +94,7 @@ pub struct LostAt {
     /// the three below.
     #[serde(default)]
     pub rx_ip: Option<u64>,
-    /// They came to the receiver in part: a fragment was lost, or found no room to be kept.
+    /// Datagrams with a missing fragment: it was lost, or the receiver had no room for it.
     #[serde(default)]
     pub reassembly: Option<u64>,
     /// The IP layer of the sender discarded them, and did not refuse them.

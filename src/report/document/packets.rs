@@ -39,7 +39,7 @@ pub struct Choice {
     pub trial_ns: u64,
     /// What was tried, fastest first.
     pub trials: Vec<Tried>,
-    /// What was tried and left out, and why; fastest first. Documents of older versions have none.
+    /// Pairs that were tried and left out, and why; fastest first. Absent in older documents.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     /// What could not be tried.

@@ -34,7 +34,8 @@ pub struct SinkDocument {
     /// Control messages that no client's session had use for: late or repeated ones, such as cannot
     /// be read, and those of clients that were refused. They are counted nowhere else.
     pub stray_control: u64,
-    /// How a CPU quota held it up; `null` where there is no quota, or the system does not say.
+    /// How a CPU quota throttled the sink; `null` without a quota, or if the system does not report
+    /// it.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
     /// What makes these figures unfit to trust.
@@ -150,10 +151,10 @@ pub struct SinkSource {
 /// Datagrams of one source by their sequence numbers, those of warm-ups included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SinkSequences {
-    /// Each number once.
+    /// Distinct sequence numbers.
     pub unique: u64,
-    /// Numbers below the highest one that did not arrive; what was lost after that one is not seen,
-    /// nor what was sent before the sink listened.
+    /// Missing numbers below the highest one that arrived. Losses after that one, or before the
+    /// sink listened, are not counted.
     pub lost: u64,
     /// Numbers that had arrived before.
     pub duplicate: u64,
@@ -161,6 +162,6 @@ pub struct SinkSequences {
     pub late: u64,
     /// Of `unique`, those that arrived after a higher number.
     pub reordered: u64,
-    /// Datagrams without a number of udperf's.
+    /// Datagrams without a sequence number of udperf.
     pub other: u64,
 }

@@ -10,10 +10,10 @@ pub const MAX_MISSED: f64 = 0.01;
 /// A reason why a run did not test what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvalidReason {
-    /// Stable over time, for scripts: `nothing_measured`, `nothing_sent`, `nothing_arrived`,
+    /// A stable code for scripts: `nothing_measured`, `nothing_sent`, `nothing_arrived`,
     /// `nothing_answered`, `target_unreachable` or `schedule_missed`.
     pub code: String,
-    /// For people: what is wrong, and what to do.
+    /// A message for people: what is wrong, and what to do.
     pub message: String,
     /// The id of the cell; `null` for the whole run.
     #[serde(default)]

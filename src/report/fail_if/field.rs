@@ -30,8 +30,8 @@ impl Field {
         is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
     }
 
-    /// Its value, and its upper limit where the value is below the bound that it is known within;
-    /// neither where it is not known. What a map does not name is 0.
+    /// Its value, or its upper limit if the value is below the bound; neither if it is unknown. A
+    /// key missing from a map is 0.
     pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
         if self.path == "latency.p99_with_loss_ns" {
             // `null` has two reasons, which `with_loss` tells apart.

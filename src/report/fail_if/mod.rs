@@ -101,7 +101,7 @@ impl Comparison {
         is_beyond.then(|| self.holds(at_most, limit))
     }
 
-    /// What a limit is to a figure that is compared with it.
+    /// The word before the limit in messages.
     const fn limit_word(self) -> &'static str {
         match self {
             Self::Above | Self::AtLeast | Self::Below | Self::AtMost => "limit",
@@ -139,7 +139,7 @@ impl Figure {
         }
     }
 
-    /// What is known of it in this cell.
+    /// Its reading in this cell.
     fn read(&self, cell: &Cell) -> Reading {
         let (known, at_most) = match self {
             Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
@@ -153,12 +153,12 @@ impl Figure {
     }
 }
 
-/// What is known of a figure.
+/// The reading of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reading {
     /// It was measured.
     Known(f64),
-    /// It is below the bound that latency is known within: at most this.
+    /// The latency is below the bound; this is its upper limit.
     AtMost(f64),
     /// Nothing.
     Unknown,
@@ -174,9 +174,9 @@ enum Reading {
 ///   all.
 /// - `loss`, all other counts, and fields by their path: every cell.
 ///
-/// A figure that is not known fails: a check that cannot be made must not pass in silence. A
-/// latency below the bound that it is known within has an upper limit; where that does not decide,
-/// it is not known. Where `p99_with_loss` falls among the lost datagrams, it is infinite.
+/// An unknown figure fails: a check that cannot be made must not pass silently. A latency below the
+/// bound has an upper limit; if that does not decide, the figure is unknown. Where `p99_with_loss`
+/// falls among the lost datagrams, it is infinite.
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,
@@ -225,8 +225,8 @@ impl Condition {
         cells.into_iter().map(|cell| (Some(cell), check(cell))).collect()
     }
 
-    /// Whether it holds in this cell; `None` where that is not known. A figure that is withheld has
-    /// an upper limit, which may be all there is to know.
+    /// Whether it holds in this cell; `None` if unknown. For a withheld figure only the upper limit
+    /// is known.
     #[must_use]
     pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
         match self.figure.read(cell) {
@@ -236,8 +236,7 @@ impl Condition {
         }
     }
 
-    /// Its figure in this cell, as people read it; `None` where it is not known well enough to be
-    /// compared.
+    /// Its figure in this cell as text; `None` if it is too uncertain to be compared.
     #[must_use]
     pub fn shown_in(&self, cell: &Cell) -> Option<String> {
         self.holds_in(cell).and_then(|_| self.known(cell))
@@ -252,8 +251,8 @@ impl Condition {
         }
     }
 
-    /// What it comes to in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails where the
-    /// condition holds, and where that is not known.
+    /// Its result in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails if the condition
+    /// holds or is unknown.
     #[must_use]
     pub fn said_of(&self, cell: &Cell) -> String {
         let word = if self.holds_in(cell) == Some(false) { "passed" } else { "failed" };
@@ -264,7 +263,7 @@ impl Condition {
     fn actual(&self, cell: &Cell) -> String {
         match (self.holds_in(cell), self.known(cell)) {
             (Some(_), Some(shown)) => shown,
-            (None, Some(shown)) => format!("unknown: {shown}, as two clocks tell no more"),
+            (None, Some(shown)) => format!("unknown: {shown}, within the bound of two clocks"),
             (_, None) => "unknown: it could not be measured".to_owned(),
         }
     }

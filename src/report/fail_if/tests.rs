@@ -161,8 +161,9 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
     // 8.535 µs were measured, so it may be as much as 20.535 µs.
     assert!(failures("p50>1s", &report).is_empty());
     assert!(failures("p50>20535ns", &report).is_empty());
-    let expected = ["plain/64/50%: failed: p50 is unknown: at most 20.535 µs, as two clocks tell \
-                     no more, limit 15 µs"];
+    let expected =
+        ["plain/64/50%: failed: p50 is unknown: at most 20.535 µs, within the bound of \
+                     two clocks, limit 15 µs"];
     assert_eq!(failures("p50>15us", &report), expected);
     let expected = ["plain/64/50%: failed: p50 is at most 20.535 µs, limit 1 ms"];
     assert_eq!(failures("p50<1ms", &report), expected);

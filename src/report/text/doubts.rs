@@ -1,5 +1,5 @@
 //! What the numbers do not say: every kind of warning in the document, once. Those with figures in
-//! them differ from cell to cell: that of the worst cell is shown, the others are counted.
+//! them differ from cell to cell: the message of the worst cell is shown, the others are counted.
 
 use super::ink::{Ink, Tone, glue, wrap};
 use super::rows::distinct;

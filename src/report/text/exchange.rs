@@ -59,7 +59,7 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
     items.join(&format!("{GLUE}· "))
 }
 
-/// What the file of requests held, where not all of it was sent.
+/// The account of the file of requests, if parts of it were not sent.
 pub(super) fn input(report: &Report) -> Option<String> {
     let input = report.input.as_ref().filter(|input| input.used < input.records)?;
     let what = match &input.link_types[..] {

@@ -162,7 +162,7 @@ fn settings(report: &Report) -> Vec<String> {
     items
 }
 
-/// Source ports: of all cells, or as asked where there are none.
+/// Source ports: of all cells, or as asked without cells.
 fn streams(report: &Report) -> Option<String> {
     let of_cells = || report.cells.iter().map(|cell| cell.streams);
     let asked = number(&report.scenario, "streams");

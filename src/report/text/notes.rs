@@ -79,7 +79,7 @@ fn auto(report: &Report) -> Option<String> {
     ))
 }
 
-/// What the infinite percentiles are, and how slow the received datagrams were.
+/// Explains infinite percentiles, and gives the percentiles of received datagrams.
 fn infinite(sheet: &Sheet<'_>) -> Option<String> {
     let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite(HIGHEST)).collect();
     let list = named(&rows, |row| {

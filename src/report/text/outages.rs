@@ -1,4 +1,4 @@
-//! Times in which the target could not be reached, in words.
+//! Outages as text.
 
 use super::ink::{GLUE, counted, glue};
 use super::notes::{NAMED, named};

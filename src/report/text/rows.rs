@@ -7,7 +7,7 @@ use crate::report::warnings::is_uncut;
 use crate::report::with_loss::is_infinite;
 use crate::unit::{show_nanos, show_nanos_above};
 
-/// Stands for a percentile that falls among what was lost or never sent.
+/// Sign for a percentile that falls among lost or missed datagrams.
 pub(super) const INFINITE: &str = "∞";
 
 /// A row of the table.
@@ -171,12 +171,12 @@ impl Row<'_> {
         worst(&self.speed, loss)
     }
 
-    /// The same share, and the largest, of the cells that latency is from.
+    /// The same shares for the cells with the latency figures.
     pub(super) fn timing_loss(&self) -> Option<(f64, f64)> {
         median(&self.timing, loss).zip(worst(&self.timing, loss))
     }
 
-    /// Share of the schedule that was never sent, and the largest over the trials.
+    /// Median and largest share of the schedule that was missed, over trials.
     pub(super) fn missed(&self) -> Option<(f64, f64)> {
         median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
     }
@@ -191,8 +191,8 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A percentile of the latency and its upper limit; infinite, where in half of the trials or
-    /// more it falls among what was lost or never sent.
+    /// A percentile of the latency, or its upper limit; infinite if in half of the trials or more
+    /// it falls among lost or missed datagrams.
     pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
         if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
@@ -204,18 +204,18 @@ impl Row<'_> {
         median(&self.timing, infinite).is_some_and(|share| share > 0.0)
     }
 
-    /// A percentile of what was received and its upper limit.
+    /// A percentile of the received datagrams, or its upper limit.
     pub(super) fn received(&self, of: fn(&Latency) -> Bounded) -> Option<Figure> {
         self.figure(|latency| Figure::of(of(latency)))
     }
 
-    /// The maximum of what was received.
+    /// The maximum of the received datagrams.
     pub(super) fn max(&self) -> Option<Figure> {
         self.figure(|latency| Figure::of(latency.max()))
     }
 
-    /// The median over trials. Where some are withheld, between the medians with these as nothing
-    /// and as all they can be; then it is an upper limit.
+    /// The median over trials. If some are withheld, the median with their upper limits, itself an
+    /// upper limit.
     fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
         let by = |limit: fn(Figure, u64) -> f64| {
             median(&self.timing, |cell| {
@@ -256,7 +256,7 @@ impl Row<'_> {
 pub(super) enum Figure {
     Known(u64),
     Below(u64),
-    /// It falls among what was lost or never sent.
+    /// It falls among lost or missed datagrams.
     Infinite,
 }
 
@@ -266,7 +266,7 @@ impl Figure {
         ns.map(Self::Known).or_else(|| limit_ns.map(Self::Below))
     }
 
-    /// Between which ends it was measured: what is withheld may be nothing.
+    /// The interval that contains the true value: a withheld figure may be 0.
     fn ends(self) -> (f64, f64) {
         match self {
             Self::Known(ns) => (ns as f64, ns as f64),
@@ -275,7 +275,7 @@ impl Figure {
         }
     }
 
-    /// What the true value is at most, where figures are known within ± `bound_ns`.
+    /// Upper limit of the true value, if figures are known within ± `bound_ns`.
     fn upper_limit(self, bound_ns: u64) -> f64 {
         match self {
             Self::Known(ns) => ns.saturating_add(bound_ns) as f64,

@@ -13,8 +13,7 @@ pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// GSO into GRO, and nobody in between who cuts: what looks like many datagrams was one to the
-/// kernel.
+/// GSO into GRO without a cut in between: many datagrams were one packet to the kernel.
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
@@ -23,9 +22,8 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         warning(
             "segments_never_cut",
             format!(
-                "GSO met GRO on this path: of {all} datagrams, {uncut} came in super-packets whose \
-                 segments were never cut, about {each} in a packet of the kernel's; that is not \
-                 what single datagrams cost it, which gso/batch or batch shows"
+                "{uncut} of {all} datagrams stayed in GSO super-packets, about {each} each: this \
+                 is not per-datagram cost; compare gso/batch or batch"
             ),
         )
     })
@@ -116,7 +114,7 @@ pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     if cell.exchange.is_some() {
         let message = format!(
             "{count} answers were longer than their buffer, and their rate in bits is too low; \
-             receive by another engine"
+             use another receive engine"
         );
         return Some(warning("truncated", message));
     }
@@ -153,7 +151,7 @@ mod tests {
     fn what_was_never_cut_is_named() {
         let found = all(uncut);
         assert_eq!(found[0].code, "segments_never_cut");
-        assert!(found[0].message.contains("100000 came in super-packets"), "{}", found[0].message);
+        assert!(found[0].message.starts_with("100000 of "), "{}", found[0].message);
         // Datagrams sent one by one and received together were cut all the way.
         let merged = codes(|cell| cell.packets.uncut = Some(100_000));
         assert_eq!(merged, [""; 0]);

@@ -55,9 +55,8 @@ pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
         warning(
             "order_lost",
             format!(
-                "replies carry no id here, and {} are missing: those behind were taken for \
-                 replies to older requests, so latency is withheld and timeouts may be others'; \
-                 put an {{id}} into the request, or --id-at, if the server returns it",
+                "replies carry no id and {} are missing: later ones were matched with older \
+                 requests, so latency is withheld; add {{id}} or --id-at if the server returns it",
                 exchange.timeouts
             ),
         )
@@ -83,7 +82,7 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Requests that could not be sent because any id might still be answered.
+/// Requests that could not be sent because all ids were in use.
 pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
     let missed = match &cell.schedule {
@@ -98,29 +97,29 @@ pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     Some(warning(
         "no_room",
         format!(
-            "nothing was sent for {}{missed}: all {} ids could still be answered; use more \
-             --streams or a shorter --timeout",
+            "no request was sent for {}{missed}: all {} ids were in use; use more --streams or a \
+             shorter --timeout",
             show_nanos(exchange.no_room_ns),
             exchange.room
         ),
     ))
 }
 
-/// Random labels that came again.
+/// Repeated random labels.
 pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
     Some(warning(
         "labels_repeated",
         format!(
-            "{repeated} of {} requests repeat a random label, which a cache may have; use a longer \
+            "{repeated} of {} requests repeat a random label, which may be cached; use a longer \
              --random-subdomain",
             exchange.requests
         ),
     ))
 }
 
-/// Message ids that a server may take for repetitions.
+/// Reused message ids, which a server may take for retransmissions.
 pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
@@ -140,15 +139,15 @@ pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     Some(warning(
         "incomplete_replies",
         format!(
-            "{} of {} timeouts had a reply of which some datagrams are missing; lower the --rate",
+            "{} of {} timeouts had an incomplete reply, with datagrams missing; lower the --rate",
             exchange.incomplete, exchange.timeouts
         ),
     ))
 }
 
-/// Datagrams that found a receive buffer on this host full that is not ours: where the server is
-/// here as well, its own, as far as a counter of the whole network namespace can tell. 0 where the
-/// server is elsewhere, or nothing is known of it.
+/// Datagrams dropped at full receive buffers of other sockets on this host, estimated from the
+/// counter of the network namespace: those of the server if it runs here. 0 if the server is
+/// elsewhere, or the counter is unknown.
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
     let here = cell.ends.as_deref() == Some("together");
     let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
@@ -302,7 +301,7 @@ mod tests {
     fn what_was_not_sent_for_want_of_ids_is_reported() {
         let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
         assert_eq!(found[0].code, "no_room");
-        let expected = "nothing was sent for 250 ms: all 256 ids could still be answered; ";
+        let expected = "no request was sent for 250 ms: all 256 ids were in use; ";
         assert!(found[0].message.starts_with(expected), "{}", found[0].message);
         let found = all(|cell| {
             cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });

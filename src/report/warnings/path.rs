@@ -23,9 +23,9 @@ pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     })
 }
 
-/// What the sizes of a run have met on their path: fragments, or a limit that nothing passes.
+/// Path problems of large sizes: fragmentation, or a size limit.
 pub fn sizes(report: &Report, ipv6: bool, df: bool) -> impl Iterator<Item = Warning> {
-    // Where fragments are forbidden, what is too large is refused, and told as such.
+    // With --df, datagrams that are too large are refused, which has its own warning.
     let fragmented = report.path_mtu.filter(|_| !df).and_then(|mtu| fragmented(report, mtu, ipv6));
     fragmented.into_iter().chain(large_lost(report))
 }
@@ -37,7 +37,7 @@ const IPV4_HEADER: u64 = 20;
 const IPV6_HEADER: u64 = 40;
 const FRAGMENT_HEADER: u64 = 8;
 
-/// Packets that a datagram with so much payload is sent in.
+/// Number of IP packets of a datagram with this payload.
 const fn fragments(payload: u64, mtu: u64, ipv6: bool) -> u64 {
     let (header, more) = if ipv6 { (IPV6_HEADER, FRAGMENT_HEADER) } else { (IPV4_HEADER, 0) };
     let datagram = payload.saturating_add(UDP_HEADER);
@@ -61,7 +61,7 @@ fn fragmented(report: &Report, mtu: u64, ipv6: bool) -> Option<Warning> {
     let header = UDP_HEADER + if ipv6 { IPV6_HEADER } else { IPV4_HEADER };
     let message = format!(
         "{} B is sent in {} fragments{rest} at MTU {mtu}: each lost fragment loses its datagram; \
-         whole: --size {}",
+         unfragmented: --size {}",
         first.0,
         first.1,
         mtu.saturating_sub(header)
@@ -69,10 +69,10 @@ fn fragmented(report: &Report, mtu: u64, ipv6: bool) -> Option<Warning> {
     Some(warning("fragmented", message))
 }
 
-/// Datagrams of a size below which nothing is concluded from their loss. Arbitrary.
+/// Minimum number of datagrams of a size to conclude anything from their loss. Arbitrary.
 const ENOUGH: u64 = 10;
 
-/// Nothing of the large sizes arrived, and most of the smaller ones.
+/// The large sizes were all lost, and most of the smaller ones arrived.
 fn large_lost(report: &Report) -> Option<Warning> {
     // What was sent and what arrived of each size, or was asked and answered.
     let mut by_size: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
@@ -92,7 +92,7 @@ fn large_lost(report: &Report) -> Option<Warning> {
         return None;
     }
     let message = format!(
-        "nothing of {smallest} B or more arrived, and {largest} B did: does the path drop \
+        "no datagram of {smallest} B or more arrived, but {largest} B did: does the path drop \
          fragments, or packets above its MTU?"
     );
     Some(warning("large_lost", message))
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "1472 B is sent in 2 fragments, 8972 B in 8 at MTU 1280: each lost fragment loses its \
-             datagram; whole: --size 1252"
+             datagram; unfragmented: --size 1252"
         );
         for (mtu, df) in [(Some(1_280), true), (Some(65_536), false), (None, false)] {
             assert_eq!(told(cells(), mtu, false, df), [], "{mtu:?} {df}");
@@ -158,7 +158,9 @@ mod tests {
             false,
         );
         assert_eq!(found[0].code, "large_lost");
-        assert!(found[0].message.starts_with("nothing of 1253 B or more arrived, and 64 B did"));
+        assert!(
+            found[0].message.starts_with("no datagram of 1253 B or more arrived, but 64 B did")
+        );
         for cells in [
             vec![of_size(64, all), of_size(1_253, all)],
             vec![of_size(64, all), of_size(1_253, 0)],

@@ -74,7 +74,7 @@ fn is_quiet_noise(cell: &Cell) -> bool {
         && cell.kernel.device_drops <= Some(frames)
 }
 
-/// Also where nothing is known of the receiver, and so of what was lost.
+/// Also applies without a receiver, where loss is unknown.
 pub(super) fn neighbour_unresolved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     cell.kernel.neighbour_unresolved.filter(|unresolved| *unresolved)?;
     let unsent = match cell.ledger.lost_at.neighbour {
@@ -95,7 +95,7 @@ pub(super) fn reassembly_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     let (lost, sent) = (cell.ledger.lost_at.reassembly?, cell.ledger.sent);
     exceeds_permille(lost, sent).then(|| {
         let message = format!(
-            "{lost} datagrams ({}) came to the receiver in part: a fragment was lost, or found no \
+            "{lost} datagrams ({}) arrived incomplete: a fragment was lost, or the receiver had no \
              room; use a --size that fits the MTU, or raise net.ipv4.ipfrag_high_thresh there",
             percent(lost, sent)
         );

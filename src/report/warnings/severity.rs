@@ -1,10 +1,9 @@
-//! How much of what a warning reports there is in a cell: of cells with the same warning, the worst
-//! one is quoted.
+//! Severity of a warning in a cell: of cells with the same warning, the worst one is quoted.
 
 use crate::report::document::{Cell, Warning};
 
-/// How bad what this warning reports is in this cell. Compares only between cells that have a
-/// warning of the same code: by the first number, then by the second.
+/// The severity of this warning in this cell. Comparable only between warnings of the same code: by
+/// the first number, then by the second.
 pub(crate) fn severity(warning: &Warning, cell: &Cell) -> (f64, f64) {
     let code = warning.code.as_str();
     let found = of_ledger(code, cell).or_else(|| of_exchange(code, cell));

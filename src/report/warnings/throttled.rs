@@ -1,11 +1,11 @@
-//! Doubts that a CPU quota raises.
+//! Warning about a CPU quota.
 
 use super::warning;
 use crate::measure;
 use crate::report::document::{CpuThrottling, Warning};
 use crate::unit::show_nanos;
 
-/// What a CPU quota did, in the document, and the warning where that is anything.
+/// Puts CPU throttling into the document, with a warning if there was any.
 #[must_use]
 pub fn throttled(found: &measure::CpuThrottling) -> (CpuThrottling, Option<Warning>) {
     let measure::CpuThrottling { cpu_max, times, time } = found;

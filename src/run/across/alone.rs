@@ -26,7 +26,7 @@ const OF_NO_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
 pub struct Alone {
     target: SocketAddr,
     tag: u16,
-    /// Whether an earlier cell met no error that says that it cannot be reached.
+    /// Whether an earlier cell had no error that reported the target as unreachable.
     reached: bool,
 }
 

@@ -327,8 +327,8 @@ impl Blast {
         Part { direction: Some(direction), harvest, error: None }
     }
 
-    /// What the senders here measured of a cell whose sink was lost, and why it was. Of what a sink
-    /// sent, nothing is known then, and so nothing can be said of what arrived.
+    /// The sending half of a cell whose sink was lost, with the cause. The sink's counts are
+    /// unknown, and so is what arrived.
     fn without_sink(
         &self,
         stage: Stage<'_>,

@@ -32,7 +32,7 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     facts
 }
 
-/// What senders of another host measured, with outages in words that are fit to be printed.
+/// The result of senders on another host, with the text of outages made safe to print.
 pub(super) fn clean_outages(mut tx: TxHalf) -> TxHalf {
     tx.outages.truncate(OUTAGES);
     for Outage { cause, .. } in &mut tx.outages {

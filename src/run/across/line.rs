@@ -22,8 +22,8 @@ use crate::wire::control::Key;
 /// of all, and bounds how long a killed sink holds a client.
 pub(super) const PATIENCE: Nanos = Nanos::from_millis(10_000);
 
-/// How long a sink may be unreachable before that is believed: one that is just being started gets
-/// its time. Arbitrary.
+/// How long a sink must be unreachable before the run gives up on it, so that a sink has time to
+/// start. Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
 
 /// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
@@ -52,7 +52,7 @@ const WAKE: Token = Token(1);
 pub(super) enum Failure {
     /// The session failed.
     Call(CallError),
-    /// The sink cannot be reached: its port is closed, or it never was reached.
+    /// The sink is unreachable: its port is closed, or it was never reached.
     Unreachable(Unreachable),
     /// Nothing was heard for [`PATIENCE`].
     Silent,
@@ -78,7 +78,7 @@ pub(super) struct Shared {
     clocks: Mutex<OffsetEstimator>,
     /// Whether the sink is out of reach.
     pub(super) failed: AtomicBool,
-    /// When the phase that runs is over, on our clock; 0 where none does, or nobody knows.
+    /// The end of the running phase on the local clock; 0 if no phase runs, or its end is unknown.
     pub(super) busy_until_ns: AtomicU64,
     /// Whether a sender was told that the sink's port is closed. A host sends few such messages a
     /// second (icmp_ratelimit of icmp(7)), and those go to whoever sends most.
@@ -104,7 +104,7 @@ pub(super) struct Line {
     shared: Arc<Shared>,
     /// When to compare clocks next.
     sync_at: Nanos,
-    /// Since when the sink has been unreachable, without a message from it, and why.
+    /// When the sink became unreachable, and why; reset by each of its messages.
     unreachable: Option<(Nanos, Unreachable)>,
     out: Vec<Vec<u8>>,
     buffer: Vec<u8>,
@@ -205,7 +205,7 @@ impl Line {
         {
             self.fail(Failure::Unreachable(why));
         }
-        // In a phase, an outage may pass before the sink is needed again.
+        // During a phase, an outage may end before the sink is needed again.
         let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
         let heard_at = self.heard_at.max(busy_until.min(self.heard_at + KEPT_MOST));
         if now.since(heard_at) > PATIENCE {
@@ -238,9 +238,8 @@ impl Line {
         }
     }
 
-    /// Takes an error that says that the sink cannot be reached, which is believed after a while.
-    /// Where a sink was heard before, only its port tells that it has ended: links and routes come
-    /// back.
+    /// Handles an error that reports the sink as unreachable; it ends the run after a delay. If a
+    /// sink was heard before, only a closed port shows that it ended: links and routes come back.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
         let was_heard = self.heard_at != Nanos::NEVER;
         let why = self.socket.unreachable(error);

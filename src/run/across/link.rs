@@ -76,8 +76,8 @@ impl Link {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// A phase runs until this moment; zero: none does, or nobody knows. Meanwhile the sink may be
-    /// out of reach.
+    /// A phase runs until this moment; zero: no phase runs, or its end is unknown. Meanwhile the
+    /// sink may be unreachable.
     pub(crate) fn set_busy_until(&self, at: Nanos) {
         self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
     }

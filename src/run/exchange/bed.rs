@@ -27,7 +27,7 @@ pub struct Exchanger {
     is_here: bool,
     /// Whether it has answered in an earlier cell.
     answered: bool,
-    /// What no two requests share, in this cell and in all others of the run.
+    /// Ids and numbers that are unique in all cells of the run.
     ids: Arc<RunIds>,
 }
 
@@ -104,8 +104,8 @@ impl Bed for Exchanger {
     }
 }
 
-/// How many of the requests that these ports sent within `time` had a message id that one of the
-/// same port had had less than its lifetime before, where each port's are evenly spread.
+/// Number of requests sent within `time` whose message id another request of the same port had less
+/// than its lifetime before, if each port's requests are evenly spread.
 fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
     let ids = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
     let lifetimes = (time.as_secs_f64() / EXCHANGE_LIFETIME.as_secs_f64()).max(1.0);

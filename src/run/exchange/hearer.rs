@@ -18,8 +18,8 @@ const QUIET: Nanos = Nanos::from_millis(2);
 /// The longest such silence, however slow replies were; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(250);
 
-/// Bits of an id that stand for all of it in a datagram that carries no more: the message id of
-/// CoAP, RFC 7252 section 3.
+/// Bits of a short id, in datagrams without the whole id: the message id of CoAP, RFC 7252 section
+/// 3.
 const SHORT_ID_BITS: u32 = 16;
 
 /// What a pair asks, and what it takes for an answer.
@@ -40,12 +40,12 @@ pub(super) struct Hearer {
     first_ids: FirstIds,
     /// How long a reply is waited for.
     timeout: Nanos,
-    /// How long the id of a request without a reply is not used again.
+    /// How long the id of a request without a reply is not reused.
     id_lifetime: Nanos,
-    /// Room below which what is over is looked for at once.
+    /// Free slots below which finished requests are released at once.
     spare: u64,
     id_bits: u32,
-    /// Replies in several datagrams, where the protocol has such.
+    /// Replies in several datagrams, if the protocol has them.
     parts: Option<Parts>,
     /// The first request of this phase: replies to earlier ones are the former phase's.
     first: u64,
@@ -134,7 +134,7 @@ impl Hearer {
         most.map_or(u64::MAX, |most| most.saturating_sub(in_flight)).min(self.flights.room())
     }
 
-    /// Whether there is no room because all ids may still be answered.
+    /// Whether no request can be sent because all ids are in use.
     #[inline]
     pub(super) fn is_out_of_ids(&self) -> bool {
         self.flights.room() == 0
@@ -146,8 +146,8 @@ impl Hearer {
         self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
     }
 
-    /// Passes over what is over and, where all that has come was read, gives up what has waited for
-    /// too long.
+    /// Releases finished requests and, if all sockets were read empty, gives up requests that have
+    /// timed out.
     #[inline]
     pub(super) fn expire(&mut self, now: Nanos, has_read_all: bool) {
         let ago = |time: Nanos| (now > time).then(|| now - time);
@@ -157,7 +157,7 @@ impl Hearer {
         self.exchange.timeouts += given_up;
     }
 
-    /// When the oldest request will have waited for too long, or its id may be used again.
+    /// When the oldest request times out, or its id may be reused.
     #[inline]
     pub(super) fn next_timeout(&self) -> Nanos {
         let timeout = self.flights.oldest_sent().map_or(Nanos::NEVER, |sent| sent + self.timeout);
@@ -230,7 +230,7 @@ impl Hearer {
             self.tally.late += 1;
             return;
         };
-        // A later part of a reply says nothing of what was asked.
+        // A later part of a reply does not repeat the question.
         if !is_later_part && !self.answers(stream, number, asked, reply) {
             self.tally.foreign += 1;
             return;
@@ -275,7 +275,7 @@ impl Hearer {
         self.flights.find(stream, place, bits, head)
     }
 
-    /// Whether this is an answer to what was asked.
+    /// Whether this answers the request.
     #[inline]
     fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
         let Dialogue { requests, matching } = &self.dialogue;
@@ -285,8 +285,8 @@ impl Hearer {
         matching.answers(requests, asks, id, reply, &mut self.scratch)
     }
 
-    /// Whether a reply is complete with this datagram. Of one that is not, counts the datagram; a
-    /// request whose reply has begun is incomplete until it ends.
+    /// Whether this datagram completes a reply. If not, counts the datagram; the request is
+    /// incomplete until the reply is complete.
     #[inline]
     fn is_complete(&mut self, number: u64, role: Role) -> bool {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return true };
@@ -307,8 +307,8 @@ impl Hearer {
         seen == PartSeen::Last
     }
 
-    /// Counts a datagram that continues a reply to a request that is not waited for, whether or not
-    /// it is still in the table.
+    /// Counts a datagram that continues a reply to a request that is no longer awaited, whether or
+    /// not it is still in the table.
     #[inline]
     fn continued(&mut self, number: u64, role: Role, is_known: bool) {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
@@ -358,7 +358,7 @@ impl Hearer {
         std::iter::repeat_n(0, first.into()).chain(self.answered.iter().copied()).collect()
     }
 
-    /// The window is over: what comes from now on is its tail.
+    /// Ends the window: replies from now on are its tail.
     pub(super) const fn close_window(&mut self) {
         if !self.window_closed {
             self.window_closed = true;

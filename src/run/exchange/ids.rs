@@ -1,27 +1,27 @@
-//! Ids and numbers that no two requests of a run share, whichever its phases, cells and trials, and
-//! that differ from run to run.
+//! Ids and numbers that are unique across all phases, cells and trials of a run, and that differ
+//! from run to run.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::plan::TxShare;
 
-/// How far apart the first ids of two ports are, where ids have 64 bits: as a power of two, more
-/// requests than a port sends in the longest cell (24 h at 10 million a second).
+/// Distance between the first ids of two ports for 64-bit ids, as a power of two: more than a port
+/// sends in the longest cell (24 h at 10 million a second).
 const PORT_BITS: u32 = 40;
 
-/// How often another port is looked for before one is taken that the run has had: the system draws
-/// among 28,232 (net.ipv4.ip_local_port_range), so that a second draw is rarely needed. Arbitrary.
+/// Number of attempts to get a port that the run has not used: the system draws among 28,232
+/// (net.ipv4.ip_local_port_range), so that a second draw is rarely needed. Arbitrary.
 pub(super) const PORT_TRIES: usize = 4;
 
-/// Where the ids and numbers of a run are.
+/// The generator of ids and numbers of a run.
 #[derive(Debug)]
 pub struct RunIds {
     seed: u64,
     taken: Mutex<Taken>,
 }
 
-/// What is taken of them.
+/// The ids and numbers used so far.
 #[derive(Debug, Default)]
 struct Taken {
     /// Unique numbers.
@@ -49,7 +49,7 @@ pub(crate) struct FirstIds {
 }
 
 impl RunIds {
-    /// Of a run that draws everything from this seed.
+    /// Creates the generator of a run from its seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, taken: Mutex::default() }
@@ -61,18 +61,18 @@ impl RunIds {
         self.seed
     }
 
-    /// Begins a cell with so many ports, which no other cell has.
+    /// Begins a cell with this number of ports, none of which another cell uses.
     pub(super) fn begin(&self, streams: u64) -> FirstIds {
         let mut taken = self.taken();
         let stream = taken.streams;
         taken.streams += streams;
-        // Neither 0, which NTP does not have (RFC 5905 section 8), nor so high that it wraps.
+        // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
         let first = self.seed.wrapping_mul(SPREAD) >> 2 | 1 << (u64::BITS - 2);
         FirstIds { number: taken.numbers, id: first + taken.places, stream, worker: 0, of: 1 }
     }
 
-    /// Ends a cell in which each of these flows, of these workers, sent so many requests; returns
-    /// the unique number behind its last one.
+    /// Ends a cell, given the requests sent by each flow and worker; returns the unique number
+    /// after its last one.
     pub(super) fn end(&self, sent_by_flow: &[u64], workers: &[TxShare]) -> u64 {
         let by_worker = workers.iter().map(|share| {
             let flows = share.common.flows.clone().map(usize::from);
@@ -85,7 +85,7 @@ impl RunIds {
         taken.numbers
     }
 
-    /// Whether the run has not had this local port before; from now on it has.
+    /// Marks a local port as used; returns whether it was unused before.
     pub(super) fn is_new_port(&self, port: u16) -> bool {
         self.taken().ports.insert(port)
     }

@@ -48,7 +48,7 @@ struct Pair {
     window: Option<u64>,
     /// Until when the socket's buffer is taken to be full.
     held_until: Nanos,
-    /// Since when all ids may still be answered, so that nothing can be asked.
+    /// When all ids became busy, so that no request can be sent.
     out_of_ids_since: Option<Nanos>,
     /// Reads what the thread costs.
     meter: Meter,
@@ -77,9 +77,8 @@ impl Heard {
     }
 }
 
-/// The sockets that may have something to read, served in turn: whichever was reported first is
-/// read first, and one that has more goes behind the others, so that none of them adds its own
-/// waiting time to the latency of the rest.
+/// The sockets that may be readable, served in turn: the first reported is read first, and a socket
+/// with more datagrams goes to the end, so that no socket delays the others.
 #[derive(Debug)]
 struct Ready {
     /// Their indices, each once.
@@ -110,7 +109,7 @@ impl Ready {
         }
     }
 
-    /// The first one was read, and found empty or not. A single one stays in any case.
+    /// Records that the first one was read, and whether it is empty. A single socket always stays.
     #[inline]
     fn was_read(&mut self, drained: bool) {
         if self.is_in.len() > 1
@@ -211,8 +210,9 @@ impl Pair {
         step
     }
 
-    /// What there is to do where nothing may be asked, or just may be again: a schedule goes on
-    /// meanwhile, and what it cannot send is missed. `None`: requests can leave.
+    /// The step to take while no request may be sent, or sending has just become possible: the
+    /// schedule continues meanwhile, and requests that it cannot send are missed. `None`: requests
+    /// can leave.
     // cold: nothing is sent
     fn without_room(&mut self, now: Nanos, room: u64) -> Option<Step> {
         if self.hearer.is_out_of_ids() {

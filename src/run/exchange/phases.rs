@@ -51,8 +51,8 @@ pub(crate) fn run_pair(
     ask_on(mouths, ears, &Setup { share, buffers, dialogue, first_ids, line })
 }
 
-/// A socket whose port the run has not had before, unless ports are named or hard to find: no
-/// server takes what it asks for more of what an earlier cell asked.
+/// A socket on a port that the run has not used, unless ports are given or unused ones are rare, so
+/// that a server does not take its requests for those of an earlier cell.
 fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     // Held, so that the system does not give the same port again.
     let mut held = Vec::new();

@@ -1,18 +1,18 @@
-//! Numbers that senders may not have reached: what is beyond their bounds, and datagrams far ahead,
-//! each of which counts once it is known whether its number is right.
+//! Implausible sequence numbers: beyond the senders' bounds, or far ahead of the flow. A datagram
+//! far ahead counts once its number is confirmed or refuted.
 
 use super::Probe;
 use crate::run::bounds::SenderBounds;
 use crate::run::flow::{Decision, Held};
 
 impl Probe {
-    /// Takes what senders cannot have sent for corrupt in the phases to come.
+    /// Counts numbers beyond these bounds as corrupt in the following phases.
     pub const fn set_bounds(&mut self, bounds: SenderBounds) {
         self.bounds = bounds;
     }
 
-    /// Decides on the datagram that a flow holds, by the number of the one that came behind it;
-    /// whether that is a copy, of which there is no more to count.
+    /// Decides on the held datagram of a flow by the number of the next arrival; returns whether
+    /// that is a duplicate, which needs no further counting.
     #[cold]
     pub(super) fn decides(&mut self, flow: usize, sequence: u64) -> bool {
         match self.flows[flow].decide(sequence) {
@@ -24,7 +24,7 @@ impl Probe {
         false
     }
 
-    /// Decides on those that nothing came behind: of `sent` datagrams, a number below is right.
+    /// Decides on held datagrams without a later arrival: a number below `sent` is right.
     #[cold]
     pub(super) fn decide_all(&mut self, sent: u64) {
         for flow in 0..self.flows.len() {
@@ -39,7 +39,7 @@ impl Probe {
         }
     }
 
-    /// Counts one whose number is right.
+    /// Counts a held datagram whose number is right.
     fn count_held(&mut self, held: Held) {
         self.tally.duplicate += held.copies;
         self.take(held.alike, 1);

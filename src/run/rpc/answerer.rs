@@ -81,8 +81,8 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         self.table.heard(session)
     }
 
-    /// Keeps a session although it is silent until this moment: a phase runs until then. What it
-    /// may be silent for at most counts from there.
+    /// Keeps a session that is silent during a phase that ends at this moment; the limit of silence
+    /// counts from there.
     pub fn keep(&mut self, session: u64, until: Nanos) {
         self.table.keep(session, until);
     }

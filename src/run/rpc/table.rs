@@ -14,8 +14,8 @@ const ENDED: usize = 1_024;
 /// How many of those any host may have, however little room is left; arbitrary.
 const LEAST_SHARE: usize = 8;
 
-/// How long a session that runs a phase is kept in silence, beyond its idle time. Arbitrary: longer
-/// than a link or a router takes to restart, and a bound on what a client that has vanished takes.
+/// How long a silent session in a phase is kept beyond its idle time. Arbitrary: longer than a link
+/// or a router takes to restart, and short enough to free the resources of a vanished client.
 pub const KEPT_MOST: Nanos = Nanos::from_millis(60_000);
 
 /// What a session's last request has come to.
@@ -32,7 +32,7 @@ pub(super) struct Session<A> {
     pub(super) from: A,
     nonce: u64,
     pub(super) heard: Nanos,
-    /// Until when it is expected to be silent, or not heard because of an outage.
+    /// Until when silence is expected, because of a phase or an outage.
     kept_until: Nanos,
     /// Number of the last request taken.
     pub(super) taken: u32,
@@ -42,7 +42,7 @@ pub(super) struct Session<A> {
 }
 
 impl<A> Session<A> {
-    /// From when on its silence counts.
+    /// When its silence begins to count.
     fn counts_from(&self) -> Nanos {
         self.heard.max(self.kept_until.min(self.heard + KEPT_MOST))
     }

@@ -78,7 +78,7 @@ impl Client {
 }
 
 /// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
-/// A session whose phase runs is kept through an outage.
+/// A session with a running phase is kept through an outage.
 pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &mut Answerer<Place>) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {

@@ -75,8 +75,8 @@ impl Listener {
     }
 }
 
-/// What our header says of a datagram that was sent without a session, as `blast --no-peer` does:
-/// its tag belongs to no slot.
+/// The header fields of a datagram sent without a session, as by `blast --no-peer`: its tag belongs
+/// to no slot.
 fn numbered(datagram: &[u8]) -> Option<Numbered> {
     let tag = u16::from_be_bytes(*datagram.first_chunk()?);
     let is_ours = tag > CONTROL_TAG && tag >> SLOT_SHIFT == 0;

@@ -104,7 +104,7 @@ impl Others {
     }
 }
 
-/// Where a sink cannot be opened after all, the threads that it has started end.
+/// If opening a sink fails, the threads that it has started end.
 impl Drop for Others {
     fn drop(&mut self) {
         self.end();

@@ -17,7 +17,7 @@ pub(super) struct Pulse {
     heard_ns: AtomicU64,
     /// Whether its host said that nobody is there, after it was silent for [`GRACE`].
     lost: AtomicBool,
-    /// When the phase that runs is over; 0 where none does, or nobody knows.
+    /// The end of the running phase; 0 if no phase runs, or its end is unknown.
     busy_until_ns: AtomicU64,
     /// How much further ahead the client's clock is, as it said last.
     shift_ns: AtomicI64,
@@ -41,12 +41,12 @@ impl Pulse {
         now.since(Nanos(self.heard_ns.load(Ordering::Relaxed))) > GRACE
     }
 
-    /// A phase runs until this moment; zero: none does, or nobody knows.
+    /// Sets the end of the running phase; zero: no phase runs, or its end is unknown.
     pub(super) fn set_busy_until(&self, at: Nanos) {
         self.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// When the phase that runs is over.
+    /// The end of the running phase.
     pub(super) fn busy_until(&self) -> Nanos {
         Nanos(self.busy_until_ns.load(Ordering::Relaxed))
     }

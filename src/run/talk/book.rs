@@ -96,7 +96,7 @@ impl Book {
         }
     }
 
-    /// Somebody is at another address than was tried first.
+    /// The peer is at another address than was tried first.
     pub(super) fn rename(&mut self, number: u32, who: Who) {
         if let Some(peer) = self.peers.iter_mut().find(|peer| peer.number == number) {
             peer.who = who;

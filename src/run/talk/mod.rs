@@ -31,8 +31,8 @@ pub enum Via {
         sockets: Vec<Options>,
         /// To whom; without: who is heard first.
         peer: Option<SocketAddr>,
-        /// Other addresses of the same name, tried in turn while nobody answers and the one before
-        /// refuses.
+        /// Other addresses of the same name, tried in turn while no peer has answered and the
+        /// previous address refuses.
         others: Vec<SocketAddr>,
     },
     /// A TCP connection to the first of these that takes it.

@@ -95,7 +95,7 @@ pub struct Talk {
     inputs: Receiver<TalkInput>,
     /// Datagrams that there was no room for.
     waiting: VecDeque<(Who, Vec<u8>)>,
-    /// Datagrams that the peer got, while it has other addresses to try.
+    /// Datagrams sent to the peer, kept while it has other addresses to try.
     unanswered: Vec<Vec<u8>>,
     stage: Stage,
     /// When something was sent or came.
@@ -286,7 +286,7 @@ impl Talk {
             _ => bytes,
         };
         self.active_at = now;
-        // Somebody is there: no other address is tried.
+        // The peer answered: no other address is tried.
         if let Via::Udp { others, .. } = &mut self.options.via {
             others.clear();
             self.unanswered.clear();

@@ -40,7 +40,7 @@ pub(super) struct Streams {
     ended: bool,
     /// How long one that says no more can still be answered.
     linger: Nanos,
-    /// Addresses that are left to connect to, and from where.
+    /// Remaining addresses to connect to, and the local address.
     routes: VecDeque<(Option<SocketAddr>, SocketAddr)>,
     slot: Vec<u8>,
 }
@@ -83,7 +83,7 @@ impl Streams {
         Ok(all)
     }
 
-    /// Begins to connect to the next address that the system has a way to.
+    /// Begins to connect to the next address with a route.
     fn connect(&mut self) -> Result<(SocketAddr, Box<dyn Stream>), TalkError> {
         loop {
             let Some((from, to)) = self.routes.pop_front() else {
@@ -98,7 +98,7 @@ impl Streams {
         }
     }
 
-    /// Has a connection that failed made to the next address instead; whether there is one.
+    /// Replaces a failed connection by one to the next address; returns whether there is one.
     fn reconnect(&mut self, at: usize, book: &mut Book, registry: &Registry) -> bool {
         if self.routes.is_empty() {
             return false;

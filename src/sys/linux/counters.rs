@@ -11,13 +11,13 @@ use crate::sys::{DeviceDrops, IpSnmp, Link, UdpSnmp};
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
 pub(super) const TICK_NS: u64 = 10_000_000;
 
-/// What the IP layer and UDP of this thread's network namespace have counted.
+/// The IP and UDP counters of this thread's network namespace.
 ///
 /// Read here rather than by procfs, whose parser fails as a whole where a kernel was built without
 /// UDP-Lite.
 struct Snmp {
     v4: String,
-    /// Empty in a kernel without IPv6: then IPv4 is all there is.
+    /// Empty in a kernel without IPv6.
     v6: String,
 }
 
@@ -38,14 +38,13 @@ impl Snmp {
     }
 }
 
-/// A file of this thread's network namespace; empty where there is none.
+/// A file of this thread's network namespace; empty if it does not exist.
 fn file(name: &str) -> String {
     let path = Path::new("/proc/thread-self/net").join(name);
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// A counter of a group whose names are in one line and whose values in the next; 0 where there is
-/// none.
+/// A counter of a group with names in one line and values in the next; 0 if it does not exist.
 fn column(text: &str, group: &str, name: &str) -> u64 {
     let mut rows = text.lines().filter_map(|line| line.strip_prefix(group)?.strip_prefix(": "));
     let (names, values) = (rows.next().unwrap_or(""), rows.next().unwrap_or(""));
@@ -53,8 +52,7 @@ fn column(text: &str, group: &str, name: &str) -> u64 {
     at.and_then(|at| values.split_whitespace().nth(at)?.parse().ok()).unwrap_or(0)
 }
 
-/// Datagrams of which some fragments have come and others are waited for (`FRAG: inuse` of
-/// `/proc/net/sockstat`).
+/// Datagrams in reassembly, with some fragments missing (`FRAG: inuse` of `/proc/net/sockstat`).
 fn incomplete(text: &str, group: &str) -> u64 {
     let rest = text.lines().find_map(|line| line.strip_prefix(group)?.strip_prefix(": inuse "));
     rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)

@@ -11,11 +11,10 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::device_index;
 use super::rtnetlink::{dump, get};
 
-/// Whether address resolution (ARP, or neighbour discovery of IPv6) for the next hop towards this
-/// target goes on in vain (`INCOMPLETE`) or has failed (`FAILED`), in this thread's network
-/// namespace: what is sent there waits in a short queue of the kernel and is dropped.
-/// `device`: the one that datagrams leave by, where that is known. `None` where the kernel does not
-/// tell the route.
+/// Whether address resolution (ARP, or IPv6 neighbour discovery) of the next hop towards this
+/// target is unanswered (`INCOMPLETE`) or has failed (`FAILED`), in this thread's network
+/// namespace: datagrams to it wait in a short queue of the kernel and are dropped. `device`: the
+/// outgoing device, if known. `None` if the kernel does not report the route.
 #[must_use]
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
     let scope = if let SocketAddr::V6(v6) = target { v6.scope_id() } else { 0 };
@@ -47,8 +46,8 @@ fn is_for(attribute: &NeighbourAttribute, hop: IpAddr) -> bool {
     }
 }
 
-/// The next hop on the way to this address, and the number of the device it is behind; the address
-/// itself where no gateway is between.
+/// The next hop towards this address, and its interface index; the address itself without a
+/// gateway.
 fn next_hop(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
     let mut question = RouteMessage::default();
     (question.header.address_family, question.header.destination_prefix_length) = match to {

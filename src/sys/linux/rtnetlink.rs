@@ -1,4 +1,4 @@
-//! Questions to the kernel by rtnetlink(7): about all there is of a kind, or about one of it.
+//! Requests to the kernel by rtnetlink(7): dumps, and requests with one answer.
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -31,7 +31,7 @@ pub(super) fn dump(
     }
 }
 
-/// The one answer to a question, of this thread's network namespace; `None` where it is an error.
+/// The single answer to a request in this thread's network namespace; `None` if it is an error.
 pub(super) fn get(question: RouteNetlinkMessage) -> Option<RouteNetlinkMessage> {
     let (bytes, _) = ask(question, 0)?.recv_from_full().ok()?;
     match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).ok()?.payload {
@@ -40,7 +40,7 @@ pub(super) fn get(question: RouteNetlinkMessage) -> Option<RouteNetlinkMessage> 
     }
 }
 
-/// Asks with these flags beside; the socket holds the answer.
+/// Sends a request with these additional flags; the answer is read from the socket.
 fn ask(question: RouteNetlinkMessage, flags: u16) -> Option<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE).ok()?;
     socket.bind_auto().ok()?;

@@ -227,8 +227,8 @@ pub fn device_name(index: u32) -> Option<String> {
     Some(name.to_string_lossy().into_owned())
 }
 
-/// The largest IP packet that is sent whole to the peer of a connected socket, in bytes, as the
-/// kernel knows the path by now (`IP_MTU` of ip(7), `IPV6_MTU` of ipv6(7)).
+/// The path MTU to the peer of a connected socket in bytes, as the kernel knows it now (`IP_MTU` of
+/// ip(7), `IPV6_MTU` of ipv6(7)).
 #[must_use]
 pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> Option<u64> {
     let (level, name) = match ipv6 {

@@ -67,7 +67,7 @@ pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
         )
     };
     check(result).ok()?;
-    // It came back for an earlier datagram: not from this host's routes, but nobody says from whom.
+    // It came back for an earlier datagram: not from this host's routes; the sender is unknown.
     let error = (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))?;
     Some(match error {
         SendError::Unreachable(why) => SendError::Unreachable(why.came_back()),

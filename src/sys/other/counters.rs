@@ -1,4 +1,4 @@
-//! Counters of the kernel, of which nothing is known here.
+//! Kernel counters, which are unavailable on this system.
 
 use std::net::SocketAddr;
 

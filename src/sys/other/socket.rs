@@ -1,4 +1,4 @@
-//! Facts about sockets and their devices: none are known here.
+//! Facts about sockets and their devices, which are unavailable on this system.
 
 /// Unknown here.
 #[must_use]

@@ -70,8 +70,8 @@ impl<S: Datagram> UringTx<S> {
         Ok(Self { ring, sockets, to, size, arena, broken: None })
     }
 
-    /// Queues one request a datagram, all linked to a chain. False where the submission queue has
-    /// no room for all of them: nobody waits for what is not in it.
+    /// Queues one request per datagram, all linked to a chain. Returns false if the submission
+    /// queue has no room for all of them.
     #[inline]
     fn queue(&mut self, flow: usize, first_sequence: u64, count: usize) -> bool {
         let socket = types::Fixed(place(&self.sockets, flow) as u32);

@@ -1,10 +1,10 @@
-//! How the figures of a column are written.
+//! Formatting of figures in table columns.
 
 use super::{BAD_LOSS, UNKNOWN};
 use crate::report::text::ink::{Ink, Tone, percent};
 use crate::report::text::rows::Row;
 
-/// The median of a share over trials; where that is 0 and not all are, the largest.
+/// The median of a share over trials; if it is 0 but some are not, the largest.
 pub(super) fn share(median_and_worst: Option<(f64, f64)>, ink: Ink) -> Option<String> {
     let (median, worst) = median_and_worst?;
     Some(match worst {
@@ -43,7 +43,7 @@ pub(super) fn gigabits(bits: f64) -> String {
     }
 }
 
-/// A bar of eighth blocks; whatever is not nothing shows.
+/// A bar of eighth blocks; any value above 0 is visible.
 pub(super) fn draw_bar(value: Option<f64>, highest: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let Some(value) = value.filter(|&value| value > 0.0 && highest > 0.0) else {

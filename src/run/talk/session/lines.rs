@@ -7,8 +7,8 @@ use crate::run::talk::datagrams::Said;
 use crate::run::talk::{TalkError, TalkEvent, TalkInput, Via, Who};
 use crate::unit::Nanos;
 
-/// Datagrams that are kept for another address of the peer's name. Arbitrary: a refusal comes
-/// within one round trip, which few lines fit into.
+/// Maximum number of datagrams kept for another address of the peer's name. Arbitrary: a refusal
+/// arrives within one round trip, during which few lines are typed.
 const KEPT: usize = 64;
 
 impl Talk {
@@ -113,8 +113,8 @@ impl Talk {
         self.flush(tell)
     }
 
-    /// Whether what was refused is sent to another address of the peer's name, or, over TCP, will
-    /// be once that takes the connection.
+    /// Whether refused data is sent to another address of the peer's name, or, over TCP, will be
+    /// sent once that accepts the connection.
     pub(super) fn goes_on_elsewhere(&mut self, error: &TalkError, now: Nanos) -> bool {
         let (peer, others) = match &mut self.options.via {
             Via::TcpTo { .. } => return true,

@@ -41,14 +41,14 @@ fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
     (found != CgroupLimits::default()).then_some(found)
 }
 
-/// What the groups of this process with a CPU quota, and those around them, were held up so far.
+/// CPU throttling so far of this process's control groups with a quota, and of their parents.
 #[must_use]
 pub fn cpu_throttling() -> Vec<CpuThrottling> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     throttling(&groups, Path::new(MOUNT))
 }
 
-/// That of these groups, mounted here: by `cpu.stat` of either version.
+/// The throttling of these groups, read from `cpu.stat` of either cgroup version.
 fn throttling(groups: &str, mount: &Path) -> Vec<CpuThrottling> {
     let of = |folder: &Path, cpu_max: Option<String>| {
         let cpu_max = cpu_max.filter(|limit| share(limit).is_some())?;
@@ -70,11 +70,11 @@ fn throttling(groups: &str, mount: &Path) -> Vec<CpuThrottling> {
     v2.chain(v1).collect()
 }
 
-/// The folder of the group with this controller, and those of the groups around it. Version 2 has
-/// the empty name.
+/// The folder of the group with this controller, and those of its parents. Version 2 has the empty
+/// name.
 fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
     let group = group(groups, controller).and_then(|group| group.strip_prefix('/'));
-    // Of a group outside our namespace of groups (`/../…`) nothing is to be seen.
+    // A group outside the cgroup namespace (`/../…`) is not visible.
     let seen = group.filter(|group| !group.starts_with("..")).map(Path::new);
     seen.into_iter().flat_map(Path::ancestors).map(|group| mount.join(group)).collect()
 }

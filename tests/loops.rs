@@ -300,7 +300,11 @@ fn a_number_far_ahead_is_believed_once_a_later_one_confirms_it() {
     assert_eq!(of(&[0, 1, 2, far, 3, 4, 5], 6), [6, 0, 1, 0], "the flow goes on before it");
     assert_eq!(of(&[0, 1, 2, far, far + 1, far + 2], far + 3), [6, 0, 0, 0], "and behind it");
     assert_eq!(of(&[0, 1, 3, far, 2, far + 5], far + 6), [6, 0, 0, 1], "2 says nothing of it");
-    assert_eq!(of(&[0, 1, 2, far, far - 3, far + 1], far + 2), [6, 0, 0, 1], "one it overtook, too");
+    assert_eq!(
+        of(&[0, 1, 2, far, far - 3, far + 1], far + 2),
+        [6, 0, 0, 1],
+        "one it overtook, too"
+    );
     assert_eq!(of(&[0, 1, 2, far], far + 1), [4, 0, 0, 0], "the last one that was sent");
     assert_eq!(of(&[0, 1, 2, far], far), [3, 0, 1, 0], "more than were sent");
     assert_eq!(of(&[0, far, far, 1, 2], 3), [3, 0, 2, 0]);

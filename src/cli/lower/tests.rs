@@ -50,7 +50,7 @@ fn what_is_named_twice_is_refused_and_what_ranges_share_is_measured_once() {
     ] {
         let error = lowered(&format!("udperf bench {words}")).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{named}is given twice")), "{words}: {error}");
-        assert!(error.ends_with("by --trials 2"), "{error}");
+        assert!(error.ends_with("with --trials 2"), "{error}");
     }
 }
 

@@ -82,7 +82,8 @@ const EXAMPLES: &str = "\
 Examples:
   udperf ab --a '-e plain' --b '-e batch' -- bench -l 64 -r max -t 300ms
   udperf ab --b '-w 64K' -- bench -l 1472 -e plain
-  udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns
+  udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns \
+      --name a.example
   udperf ab --bin-a ./old/udperf --bin-b ./new/udperf -- bench -l 64 -e plain
   udperf ab --trials 20 -- bench -l 64 -e plain      nothing differs: the noise of this machine
 

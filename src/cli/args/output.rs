@@ -51,7 +51,7 @@ pub struct OutputArgs {
     pub fail_if: Vec<Condition>,
 
     /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid
-    /// [default: 1%]
+    /// [default: 1%; report: that of the run]
     ///
     /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
     /// invalid if no datagram arrived, no request was answered, or the target was unreachable

@@ -54,8 +54,8 @@ pub struct OutputArgs {
     /// [default: 1%]
     ///
     /// The first line of the report says so, and with --fail-if the exit code is 5. A run of which
-    /// nothing arrived or was answered, or whose target was unreachable throughout, is invalid
-    /// whatever is allowed here, and ends with exit code 5 also without --fail-if.
+    /// nothing was sent, arrived or was answered, or whose target was unreachable throughout, is
+    /// invalid whatever is allowed here, and ends with exit code 5 also without --fail-if.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub max_missed: Option<f64>,
 

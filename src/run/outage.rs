@@ -108,7 +108,7 @@ impl Target {
             self.reached |= if why.is_local() { !self.had_icmp } else { now > apart };
         }
         self.had_icmp |= !why.is_local();
-        if !self.gives_up || self.reached || control.target_reached() {
+        if !self.gives_up || self.was_reached(control) {
             return false;
         }
         let (first, latest) = self.row.unwrap_or((now, now));
@@ -116,6 +116,12 @@ impl Target {
         let first = if now.since(latest) > apart { now } else { first };
         self.row = Some((first, now));
         now.since(first) > STUCK
+    }
+
+    /// Whether it was reached, by this sender in any phase or by another one in this phase.
+    // cold: an error
+    pub(super) fn was_reached(&self, control: &Control) -> bool {
+        self.reached || control.target_reached()
     }
 
     /// How long a sender that must reach a count is refused before it gives up on an unreachable

@@ -201,10 +201,11 @@ impl<'a> Hunt<'a> {
         let delivered_pps = probe.rx.as_ref().and_then(|rx| rx.pps);
         let sent_pps = probe.tx.pps.unwrap_or_default();
         let mut search = Search::new(self.settings.clone(), Probe { delivered_pps, sent_pps });
-        // A panic takes neither the trials of before nor the other searches along.
+        // A panic loses neither earlier trials nor earlier searches.
         let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id));
         let result = guarded(&format!("result of {id}"), || Ok(found(&search, id, probe.size)));
-        ended.and(result.map(|found| self.searches.push(found)))
+        let kept = result.map(|found| self.searches.push(found));
+        ended.and(kept)
     }
 
     fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {

@@ -303,6 +303,9 @@ fn five_is_a_side_that_cannot_be_compared() {
     assert_eq!(code(&output), Some(5));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["verdict"], "cannot_compare");
+    // So does the kept verdict.
+    let kept = put(rig.path(), "verdict.json", &document);
+    assert_eq!(code(&rig.run(&["report", "-q", &kept])), Some(5));
     assert_eq!(document["invalid"][0]["code"], "nothing_arrived");
     assert_eq!(document["invalid"][0]["runs"], ENOUGH);
     assert_eq!(document["invalid"].as_array().unwrap().len(), 1);

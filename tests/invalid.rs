@@ -206,6 +206,45 @@ fn a_search_that_tested_nothing_found_nothing() {
 }
 
 #[test]
+fn a_kept_search_is_judged_as_the_search_was() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("search.json");
+    let at = kept.display();
+    let inner = "bench -e null -l 64 --warmup 0 --max-missed 100%";
+    let goal = "search sent>=0 -t 20ms --repeat 1/1 --start 1k --max-rate 1k --no-curve -q";
+    // Whether it found a rate does not matter here.
+    let output = run(&format!("{goal} --json={at} -- {inner}"));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+    expect(&format!("report -q {at}"), 0);
+    let output = expect(&format!("report -q {at} --max-missed 100%"), 2);
+    assert!(stderr(&output).contains("--max-missed needs a run"), "{}", stderr(&output));
+    // A search relies on its figures, so that a missed schedule ends it with 5.
+    let mut found: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    found["valid"] = false.into();
+    let reason = serde_json::json!({ "code": "schedule_missed", "message": "9 of 10 were missed" });
+    found["invalid_because"] = Value::Array(vec![reason]);
+    std::fs::write(&kept, found.to_string()).unwrap();
+    let text = stdout(&expect(&format!("report -q {at}"), 5));
+    assert!(text.starts_with("Invalid: 9 of 10 were missed"), "{text}");
+}
+
+#[test]
+fn beside_json_standard_error_says_once_what_is_invalid() {
+    let (_echo, at) = slow();
+    let words = format!("ping {at} --outstanding 1 -r 1k -t 300ms --warmup 0");
+    for (flags, code, lines) in [
+        ("-J", 0, 1),
+        ("-J -q", 0, 0),
+        ("-J --fail-if sent<0", 5, 1),
+        ("-J -q --fail-if sent<0", 5, 1),
+    ] {
+        let said = stderr(&expect(&format!("{words} {flags}"), code));
+        let count = said.lines().filter(|line| line.contains("Invalid: ")).count();
+        assert_eq!(count, lines, "{flags}: {said}");
+    }
+}
+
+#[test]
 fn gates_and_their_results_are_in_every_document() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -273,4 +312,56 @@ fn a_panic_after_a_run_does_not_take_its_figures_along() {
         assert!(said.contains("sent 2000, received 2000"), "{part}: {said}");
     }
     panics("gates", "--fail-if sent>=0");
+    // What is added to a document later does not take it along.
+    for part in ["host facts", "details of the command", "validity"] {
+        std::fs::remove_file(path("run.json")).unwrap();
+        let output = panics(part, &files);
+        assert!(stdout(&output).contains("sent 2,000"), "{part}: {}", stdout(&output));
+        let kept = std::fs::read_to_string(path("run.json")).unwrap();
+        let kept: Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(kept["cells"][0]["ledger"]["sent"], 2_000, "{part}");
+        // What was not judged is not valid.
+        assert_eq!(kept["valid"], part != "validity", "{part}");
+    }
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_panic_after_a_search_or_in_a_report_leaves_the_other_parts() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let panics = |part: &str, words: &str| {
+        let output = udperf()
+            .args(words.split_whitespace())
+            .env("UDPERF_TEST_PANIC_IN", part)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{part}: {}", stderr(&output));
+        assert!(stderr(&output).contains(&format!("internal error in the {part}")), "{part}");
+        stdout(&output)
+    };
+    let goal = "search sent>=0 -t 20ms --repeat 1/1 --start 1k --max-rate 1k --no-curve -q";
+    let inner = "bench -e null -l 64 --warmup 0 --max-missed 100%";
+    for part in ["trials of null/64", "result of null/64", "CSV"] {
+        let (json, csv) = (path("search.json"), path("search.csv"));
+        panics(part, &format!("{goal} --json={json} --csv {csv} -- {inner}"));
+        let kept: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+        assert_eq!(kept["kind"], "search", "{part}");
+        std::fs::remove_file(json).unwrap();
+    }
+    let search: Value =
+        serde_json::from_str(&panics("validity", &format!("{goal} -J -- {inner}"))).unwrap();
+    assert_eq!((&search["kind"], &search["valid"]), (&"search".into(), &false.into()));
+    let (one, two) = (path("one.json"), path("two.json"));
+    for file in [&one, &two] {
+        expect(&format!("{QUICK} -q --json={file}"), 0);
+    }
+    for runs in [one.clone(), format!("{one} {two}")] {
+        let (page, csv) = (path("run.html"), path("run.csv"));
+        let words = format!("report -q {runs} --html {page} --csv {csv}");
+        panics("text", &words);
+        assert!(std::fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
+        assert!(panics("CSV", &words).contains("sent 2,000"), "{runs}");
+        assert!(panics("gates", &words).contains("sent 2,000"), "{runs}");
+    }
 }

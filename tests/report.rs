@@ -107,7 +107,7 @@ fn documents_without_cells_are_shown_as_they_were() {
     let short = ["-r", "max", "-n", "2000", "--warmup", "0"];
     let ab = [&["ab", "--trials", "2"], &null[..], &short[..]].concat();
     let goal = ["search", "loss<=0", "-t", "20ms", "--repeat", "1/1", "--no-curve"];
-    let search = [&goal, &null[..], &["--warmup", "0"][..]].concat();
+    let search = [&goal, &null[..], &["--warmup", "0", "--max-missed", "100%"]].concat();
     for command in [ab, search] {
         let mut program = udperf();
         program.env("XDG_STATE_HOME", folder.path());
@@ -118,10 +118,14 @@ fn documents_without_cells_are_shown_as_they_were() {
         assert_eq!(self::shown(&[path]), said);
         let document = fs::read_to_string(&kept).unwrap();
         assert_eq!(self::shown(&[path, "-J"]), document);
-        let output = report(&[path, "--csv=/dev/null"]);
-        assert_eq!(output.status.code(), Some(2));
-        let why = format!("--csv is not made from a document of kind '{}'", command[0]);
-        assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+        for flag in ["--csv=/dev/null", "--max-missed=100%"] {
+            let output = report(&[path, flag]);
+            assert_eq!(output.status.code(), Some(2));
+            let (name, _) = flag.split_once('=').unwrap();
+            let why =
+                format!("{name} needs a run, and this is a document of kind '{}'", command[0]);
+            assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+        }
         // Beside runs, there is nothing to show of it.
         let output = report(&[path, DEFAULT]);
         assert_eq!(output.status.code(), Some(1));

@@ -153,6 +153,7 @@ fn the_kernel_stamps_these_too() {
 fn what_exceeds_the_send_buffer_is_too_big() {
     let output =
         run("bench -J -q --warmup 0 -B unix: -e plain,batch -l 65507 -r max -t 20ms -w 4K");
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     for cell in cells(&report) {
         common::check(cell, "too big");

@@ -10,17 +10,19 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::OutputArgs;
+use super::document::{add_host_facts, assemble};
+pub(crate) use super::document::{now, tool};
 use super::error::{CliError, Exit, INTERRUPTED};
 use super::guard::{guarded, print_guarded};
-use super::judge::{apply, is_of_target, judge};
+use super::judge::{apply, is_of_target, judge, validity_guarded};
 use super::output::{Targets, color, complain, pretty, print, width};
 use super::progress;
 use crate::measure::HostFacts;
-use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
-use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool, Warning};
+use crate::report::document::{Cell, Report, Warning};
 use crate::report::junit::Suite;
-use crate::report::{self, CellContext, CellFacts, CodeName, Wants, text::Style};
+use crate::report::validity::invalid_lines;
+use crate::report::{self, CellContext, CellFacts, CodeName, text::Style};
 use crate::run::{self, Bed, Measured, Observer, Outcome, Progress, Throttle};
 use crate::sys;
 
@@ -115,44 +117,34 @@ pub(crate) fn measure<B: Bed>(
     let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
     line.finish();
-    let error = bug.or_else(|| error.map(CliError::from));
+    let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
     if cells.is_empty()
-        && let Some(error) = error
+        && let Some(error) = bugs.pop().or_else(|| error.take())
     {
         return Err(error);
     }
     let counted = counted(&cells);
-    let report = guarded(&format!("document of {counted}"), || {
-        let mut report = assemble(kind, &plan, &facts, cells, started_at)?;
+    let mut report = guarded(&format!("document of {counted}"), || {
+        assemble(kind, &plan, &facts, cells, started_at)
+    })?;
+    // What fails from here on is missing from the document, which is kept all the same.
+    let host_facts = guarded("host facts", || {
         report.choice = choice.as_ref().map(report::choice);
         add_host_facts(&mut report, &plan.scenario, towards, &throttle);
+        Ok(())
+    });
+    bugs.extend(host_facts.err());
+    let details = guarded("details of the command", || {
         complete(&mut report, &bed);
-        report::judge_validity(&mut report);
-        Ok(report)
-    })?;
+        Ok(())
+    });
+    bugs.extend(details.err());
+    bugs.extend(validity_guarded(&mut report, |report| report, report::judge_validity));
+    let error = bugs.into_iter().next().or(error);
     Ok(Taken { report, error, interrupted })
 }
 
-/// Adds the path MTU to the target and the CPU throttling of this process, both read after the run.
-fn add_host_facts(
-    report: &mut Report,
-    scenario: &Scenario,
-    towards: Option<SocketAddr>,
-    throttle: &Throttle,
-) {
-    if let Some(target) = towards.filter(|_| scenario.route.sends()) {
-        let Scenario { bind, ip, .. } = scenario;
-        report.path_mtu = run::path_mtu(target, *bind, ip.dev.as_deref());
-        let warnings: Vec<_> = report::size_warnings(report, target.is_ipv6(), ip.df).collect();
-        report.warnings.extend(warnings);
-    }
-    if let Some((document, told)) = throttle.end().as_ref().map(report::throttled) {
-        report.cpu_throttling = Some(document);
-        report.warnings.extend(told);
-    }
-}
-
-/// A short summary of the measured cells, printed if the document could not be built.
+/// What was measured, in short: where the document is lost, this is what is left.
 fn counted(cells: &[Cell]) -> String {
     let one = |cell: &Cell| {
         let received = cell.ledger.received.map(|count| format!(", received {count}"));
@@ -203,56 +195,6 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// The document of what was measured.
-fn assemble(
-    kind: &str,
-    plan: &Plan,
-    facts: &HostFacts,
-    cells: Vec<Cell>,
-    started_at: SystemTime,
-) -> Result<Report, CliError> {
-    let scenario = serde_json::to_value(&plan.scenario)
-        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
-    Ok(Report {
-        schema: SCHEMA.to_owned(),
-        kind: kind.to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host: report::host(facts),
-        scenario,
-        clock: None,
-        input: None,
-        choice: None,
-        path_mtu: None,
-        cpu_throttling: None,
-        warnings: report::left_out(&plan.left_out)
-            .chain(report::over_loopback(&plan.scenario))
-            .chain(report::host_warnings(facts, Wants::of(plan)))
-            .collect(),
-        valid: true,
-        invalid_because: Vec::new(),
-        max_missed: MAX_MISSED,
-        gates: Vec::new(),
-        cells,
-    })
-}
-
-/// A time as documents have it.
-pub(crate) fn now(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
-/// This program, exactly.
-pub(crate) fn tool() -> Tool {
-    Tool {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: option_env!("UDPERF_GIT").map(str::to_owned),
-        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
-    }
-}
-
 /// Shows the report on standard output, and where that is JSON, its warnings beside it.
 pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
     if output.json_to_stdout() {
@@ -266,6 +208,7 @@ pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError>
                     said.push(warning);
                 }
             }
+            invalid_lines(report).iter().for_each(|line| complain(line));
         }
         return printed;
     }
@@ -298,7 +241,7 @@ pub(crate) enum Form {
 
 impl Form {
     /// Its name in errors.
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Json => "JSON",
             Self::Csv => "CSV",

@@ -1,7 +1,8 @@
 //! Maps a report to an exit code: whether the run is valid, and whether a condition held.
 
 use super::args::OutputArgs;
-use super::error::Exit;
+use super::error::{CliError, Exit};
+use super::guard::guarded;
 use super::output::complain;
 use crate::report::validity::{invalid_lines, judge_with_max_missed};
 use crate::report::{self, Report};
@@ -17,7 +18,23 @@ pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
     }
 }
 
-/// Whether a run ended early for a reason that its report gives about the target.
+/// Judges the validity of a document by `judge`; where that panics, the document counts as invalid:
+/// nobody knows that it is not.
+pub(crate) fn validity_guarded<D>(
+    document: &mut D,
+    report: fn(&mut D) -> &mut Report,
+    judge: fn(&mut D),
+) -> Option<CliError> {
+    let judged = guarded("validity", || {
+        judge(document);
+        Ok(())
+    });
+    let bug = judged.err()?;
+    report(document).valid = false;
+    Some(bug)
+}
+
+/// Whether a run ended early by what its report says of the target.
 pub(crate) const fn is_of_target(error: &RunError) -> bool {
     matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }
@@ -35,8 +52,11 @@ pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> E
         exit = Exit::ConditionHeld;
     }
     if report.ends_invalid(output.is_gated()) {
-        for line in invalid_lines(report) {
-            complain(&format!("{name}{line}"));
+        // Beside JSON, they are on standard error already.
+        if !output.json_to_stdout() || output.quiet {
+            for line in invalid_lines(report) {
+                complain(&format!("{name}{line}"));
+            }
         }
         exit = Exit::Invalid;
     }

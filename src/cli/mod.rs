@@ -8,6 +8,7 @@ mod blast;
 mod cells;
 mod compare;
 mod doctor;
+mod document;
 mod echo;
 mod error;
 mod guard;

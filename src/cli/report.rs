@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::args::{OutputArgs, ReportArgs};
 use super::cells::{self, Files, Form};
 use super::error::{CliError, Exit};
+use super::guard::{guarded, print_guarded};
 use super::judge;
 use super::output::{color, complain, pretty, print, tame, width};
 use crate::compare::history::{self, Filter, History, history};
@@ -25,23 +26,31 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
         return other(&found?, output, &files);
     }
     let mut runs = load(args)?;
-    runs.iter_mut().for_each(|run| judge::apply(&mut run.report, output));
+    let gated = guarded("gates", || {
+        runs.iter_mut().for_each(|run| judge::apply(&mut run.report, output));
+        Ok(())
+    });
     if args.history {
+        gated?;
         return over_time(&runs, args, &files);
     }
     match &runs[..] {
         [run] => {
-            cells::show(&run.report, output)?;
+            // A part that fails does not take the others along.
+            let shown = cells::show(&run.report, output);
             files.write(|form| one(run, form, output))?;
-            Ok(judge::judge(&run.report, output))
+            shown?;
+            gated?;
+            guarded("gates", || Ok(judge::judge(&run.report, output)))
         }
-        runs => several(runs, output, &files),
+        runs => several(runs, gated, output, &files),
     }
 }
 
 /// Shows a document without cells: what needs those cannot be had of it.
 fn other(found: &Other, output: &OutputArgs, files: &Files) -> Result<Exit, CliError> {
     let of_runs = [
+        ("--max-missed", output.max_missed.is_some()),
         ("--csv", output.csv.is_some()),
         ("--hdr", output.hdr.is_some()),
         ("--html", output.html.is_some()),
@@ -50,20 +59,22 @@ fn other(found: &Other, output: &OutputArgs, files: &Files) -> Result<Exit, CliE
         ("--markdown", output.markdown.is_some() && found.markdown().is_none()),
     ];
     if let Some((flag, _)) = of_runs.into_iter().find(|(_, is_asked)| *is_asked) {
-        let why = format!("{flag} is not made from a document of kind '{}'", found.kind());
+        let why = format!("{flag} needs a run, and this is a document of kind '{}'", found.kind());
         return Err(CliError::Contradiction(why));
     }
     let markdown = || found.markdown().unwrap_or_default();
-    if output.json_to_stdout() {
-        print(&pretty(found))?;
+    let shown = if output.json_to_stdout() {
+        print(&pretty(found))
     } else if output.markdown_to_stdout() {
-        print(&markdown())?;
+        print_guarded("Markdown", found, markdown)
     } else {
-        print(&tame(&found.text(style(output))))?;
-    }
-    files.write(|form| {
-        Ok(if matches!(form, Form::Markdown) { markdown() } else { pretty(found) })
+        print_guarded("text", found, || found.text(style(output)))
+    };
+    files.write(|form| match form {
+        Form::Markdown => guarded("Markdown", || Ok(markdown())),
+        _ => Ok(pretty(found)),
     })?;
+    shown?;
     Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Well })
 }
 
@@ -93,51 +104,73 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
 
 /// One run as a file.
 fn one(run: &Stored, form: Form, output: &OutputArgs) -> Result<String, CliError> {
-    match form {
+    guarded(form.name(), || match form {
         Form::Json | Form::Markdown | Form::Junit => cells::draw(&run.report, form, output),
         Form::Csv => report::csv::render(&run.report).map_err(|source| kept(run, source)),
         Form::Hdr => report::hdr::render(&run.report).map_err(|source| kept(run, source)),
         Form::Html => {
             report::html::render(&[("", &run.report)]).map_err(|source| kept(run, source))
         }
-    }
+    })
 }
 
 fn kept(run: &Stored, source: FaceError) -> CliError {
     CliError::Kept { path: run.path.clone(), source }
 }
 
-/// Shows runs one after the other.
-fn several(runs: &[Stored], output: &OutputArgs, files: &Files) -> Result<Exit, CliError> {
+/// Shows runs one after the other; `gated`: whether their gates could be checked.
+fn several(
+    runs: &[Stored],
+    gated: Result<(), CliError>,
+    output: &OutputArgs,
+    files: &Files,
+) -> Result<Exit, CliError> {
     for (flag, asked) in [("--json", output.json.is_some()), ("--hdr", output.hdr.is_some())] {
         if asked {
             let why = format!("{flag} is of one run, and there are {}; name one file", runs.len());
             return Err(CliError::Contradiction(why));
         }
     }
-    if output.markdown_to_stdout() {
-        print(&markdown(runs))?;
+    let shown = if output.markdown_to_stdout() {
+        guarded("Markdown", || Ok(markdown(runs))).and_then(|text| print(&text).map(|_| ()))
     } else {
-        let texts = runs.iter().map(|run| {
-            let text = report::text::render(&run.report, style(output));
-            tame(&format!("{}\n\n{text}", run.path.display()))
-        });
-        print(&texts.collect::<Vec<_>>().join("\n"))?;
-    }
-    files.write(|form| match form {
-        Form::Json | Form::Hdr => Ok(String::new()),
-        Form::Csv => csv(runs),
-        Form::Markdown => Ok(markdown(runs)),
-        Form::Html => page(runs),
-        Form::Junit => junit(runs, output),
-    })?;
-    let judge = |run: &Stored| {
-        judge::judge_named(&run.report, output, &format!("{}: ", run.path.display()))
+        texts(runs, output)
     };
-    let exits: Vec<_> = runs.iter().map(judge).collect();
-    // Invalid takes precedence over a condition that held, and that over success.
+    files.write(|form| {
+        guarded(form.name(), || match form {
+            Form::Json | Form::Hdr => Ok(String::new()),
+            Form::Csv => csv(runs),
+            Form::Markdown => Ok(markdown(runs)),
+            Form::Html => page(runs),
+            Form::Junit => junit(runs, output),
+        })
+    })?;
+    shown?;
+    gated?;
+    let judge = |run: &Stored| {
+        let name = format!("{}: ", run.path.display());
+        guarded("gates", || Ok(judge::judge_named(&run.report, output, &name)))
+    };
+    let exits = runs.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
+    // Invalid beats a condition that held, and that beats all well.
     let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
     Ok(worst.unwrap_or(Exit::Well))
+}
+
+/// Prints each run as text; where that panics, the document as JSON.
+fn texts(runs: &[Stored], output: &OutputArgs) -> Result<(), CliError> {
+    let mut bugs = Vec::new();
+    let text = |run: &Stored| {
+        let text = guarded("text", || Ok(report::text::render(&run.report, style(output))));
+        let text = text.unwrap_or_else(|bug| {
+            bugs.push(bug);
+            pretty(&run.report)
+        });
+        tame(&format!("{}\n\n{text}", run.path.display()))
+    };
+    let all: Vec<_> = runs.iter().map(text).collect();
+    print(&all.join("\n"))?;
+    bugs.into_iter().next().map_or(Ok(()), Err)
 }
 
 fn markdown(runs: &[Stored]) -> String {
@@ -189,13 +222,15 @@ fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, 
     if history.series.is_empty() {
         return Err(CliError::NothingToShow(nothing(runs, args)));
     }
-    if args.output.markdown_to_stdout() {
-        print(&history::markdown(&history))?;
-    } else {
-        print(&tame(&history::text(&history, style(&args.output))))?;
-    }
-    files.write(|form| follow(&history, form))?;
-    Ok(Exit::Well)
+    let shown = guarded("history", || {
+        Ok(match args.output.markdown_to_stdout() {
+            true => history::markdown(&history),
+            false => tame(&history::text(&history, style(&args.output))),
+        })
+    });
+    let shown = shown.and_then(|text| print(&text));
+    files.write(|form| guarded(form.name(), || follow(&history, form)))?;
+    shown.map(|_| Exit::Well)
 }
 
 fn follow(history: &History, form: Form) -> Result<String, CliError> {

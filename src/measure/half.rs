@@ -31,8 +31,12 @@ pub struct TxHalf {
     pub flows: Vec<u64>,
     /// What they know of the datagrams that were timed leg by leg.
     pub samples: Vec<TxSample>,
-    /// Whether a count could not be reached.
+    /// Whether they gave up.
     pub stuck: bool,
+    /// Whether all that gave up did so on a target that was unreachable and never reached. Not
+    /// sent between hosts: whoever sends for another one has been reached by it.
+    #[serde(skip)]
+    pub unreachable: bool,
     /// Whether they were stopped before their end.
     pub stopped: bool,
     /// Times in which the target could not be reached, in order.
@@ -64,6 +68,10 @@ impl TxHalf {
         };
         self.flows.extend(other.flows);
         self.samples.extend(other.samples);
+        self.unreachable = match (self.stuck, other.stuck) {
+            (true, true) => self.unreachable && other.unreachable,
+            _ => self.unreachable || other.unreachable,
+        };
         self.stuck |= other.stuck;
         self.stopped |= other.stopped;
         merge_outages(&mut self.outages, other.outages, SAME_OUTAGE);
@@ -136,5 +144,26 @@ fn least(least: Option<u64>, part: Option<u64>) -> Option<u64> {
     match (least, part) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_unreachable_where_that_stopped_every_worker_that_gave_up() {
+        let half = |stuck, unreachable| TxHalf { stuck, unreachable, ..TxHalf::default() };
+        for (one, other, unreachable) in [
+            (half(true, true), half(true, true), true),
+            (half(true, true), half(false, false), true),
+            (half(true, true), half(true, false), false),
+            (half(true, false), half(false, false), false),
+        ] {
+            for (mut sum, more) in [(one.clone(), other.clone()), (other, one)] {
+                sum.merge(more);
+                assert_eq!((sum.stuck, sum.unreachable), (true, unreachable));
+            }
+        }
     }
 }

@@ -225,6 +225,8 @@ impl Harvest {
     pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
         let one_ended = rx.is_none();
         let rx = rx.unwrap_or_default();
+        // A worker that gave up did not know of what came back later.
+        let is_unreachable = tx.unreachable && rx.tally.received == 0;
         let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
         let (segments_at_first, segments_at_last) = tx.segments.unzip();
         let super_packets = SuperPackets {
@@ -259,7 +261,7 @@ impl Harvest {
             },
             warmup: (0, 0),
             cut_short: match (tx.stuck, tx.stopped) {
-                (true, _) if !tx.outages.is_empty() => Some(CutShort::Unreachable),
+                (true, _) if is_unreachable => Some(CutShort::Unreachable),
                 (true, _) => Some(CutShort::Stuck),
                 (_, true) => Some(CutShort::Interrupted),
                 _ => None,
@@ -349,6 +351,27 @@ mod tests {
             PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
         assert!(lossy.are_uncut(Ends::Across));
         assert!(!PacketCounts::default().are_uncut(Ends::Together));
+    }
+
+    #[test]
+    fn an_earlier_outage_is_not_why_a_sender_gave_up() {
+        let cause = super::super::Cause {
+            what: "ICMP 3/3".to_owned(),
+            said_by: None,
+            message: "port unreachable".to_owned(),
+        };
+        let outage = Outage { from: Nanos(5), until: Nanos(9), cause, errors: 3 };
+        for (unreachable, received, expected) in [
+            (false, 0, CutShort::Stuck),
+            (true, 0, CutShort::Unreachable),
+            (true, 1, CutShort::Stuck),
+        ] {
+            let outages = vec![outage.clone()];
+            let tx = TxHalf { stuck: true, unreachable, outages, ..TxHalf::default() };
+            let tally = RxTally { received, ..RxTally::default() };
+            let rx = RxHalf { tally, ..RxHalf::default() };
+            assert_eq!(Harvest::of(tx, Some(rx), Ends::Together).cut_short, Some(expected));
+        }
     }
 
     #[test]

@@ -177,7 +177,9 @@ fn validity(report: &Report, cell: &Cell) -> [String; 2] {
     let of_run = report.invalid_because.iter().filter(|reason| reason.cell.is_none());
     let reasons = report.invalid_cell(cell).chain(of_run);
     let codes: Vec<_> = reasons.map(|reason| reason.code.as_str()).collect();
-    [codes.is_empty().to_string(), codes.join(";")]
+    // A document may say that it is invalid, and not why.
+    let is_valid = codes.is_empty() && (report.valid || !report.invalid_because.is_empty());
+    [is_valid.to_string(), codes.join(";")]
 }
 
 /// The cells of a document, calibration included, below a row of names.
@@ -359,6 +361,15 @@ mod tests {
         is(4, "engine_rx", "gro");
         is(5, "schedule_missed", "1203");
         is(5, "warnings", "segments_never_cut;late_generator");
+    }
+
+    #[test]
+    fn a_document_that_is_invalid_without_a_reason_has_no_valid_row() {
+        let mut report = fixture::default_run();
+        report.valid = false;
+        for row in rows(&report) {
+            assert_eq!((row["valid"].as_str(), row["invalid_because"].as_str()), ("false", ""));
+        }
     }
 
     #[test]

@@ -4,15 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use super::document::{Cell, Exchange, Found, InvalidReason, Refused, Report, SearchDocument};
+use super::document::{
+    Cell, Exchange, Found, InvalidReason, Outage, Refused, Report, SearchDocument,
+};
 use super::metric::Kind;
 
 /// Code of the reason that depends on `--max-missed`.
 const SCHEDULE_MISSED: &str = "schedule_missed";
-
-/// Code of a cell that sent no datagram, for example because all exceed the MTU. The refusals are a
-/// result, so it matters only for gates.
-const NOTHING_SENT: &str = "nothing_sent";
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
@@ -23,15 +21,17 @@ const ARRIVES_WITHIN_NS: u64 = 1_000_000_000;
 /// its own.
 const UNREACHABLE_SHARE: f64 = 0.9;
 
-impl InvalidReason {
-    /// Whether the exit code is 5 even without a gate (`--fail-if`, `search`, `compare`, `ab`):
-    /// not where the schedule was missed, or the system refused everything.
-    #[must_use]
-    pub fn is_fatal(&self) -> bool {
-        self.tested_nothing() && self.code != NOTHING_SENT
-    }
+/// How long a target that stays unreachable may draw no ICMP error. Arbitrary: a host sends about
+/// one per second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation).
+const ICMP_GAP_NS: u64 = 1_500_000_000;
 
-    /// Whether nothing reached the target, or nothing is known to have.
+/// The same where a neighbour does not answer. Arbitrary: the kernel asks it three times, a second
+/// apart, before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)).
+const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
+
+impl InvalidReason {
+    /// Whether nothing reached the target, or nothing is known to have: the exit code is 5 even
+    /// without a gate (`--fail-if`, `search`, `compare`, `ab`).
     #[must_use]
     pub fn tested_nothing(&self) -> bool {
         self.code != SCHEDULE_MISSED
@@ -54,7 +54,7 @@ impl Report {
     /// `search`, `compare`, `ab`).
     #[must_use]
     pub fn ends_invalid(&self, gated: bool) -> bool {
-        !self.valid && (gated || self.invalid_because.iter().any(InvalidReason::is_fatal))
+        !self.valid && (gated || self.invalid_because.iter().any(InvalidReason::tested_nothing))
     }
 
     /// The cell of this id and trial.
@@ -182,6 +182,30 @@ fn unreachable(cell: &Cell) -> u64 {
     cell.ledger.refused.unreachable.max(exchange)
 }
 
+/// Whether the outages cover the whole window, each extended by the time that may pass between two
+/// errors of its cause.
+fn is_outage_throughout(cell: &Cell) -> bool {
+    let mut outages: Vec<_> = cell.outages.iter().map(covered_ns).collect();
+    outages.sort_unstable();
+    let covered_until = outages
+        .iter()
+        .try_fold(0, |covered, (from, until)| (*from <= covered).then_some(covered.max(*until)));
+    !outages.is_empty() && covered_until.is_some_and(|covered| covered >= cell.elapsed_ns)
+}
+
+/// When an outage may have begun and ended, in ns since the start of the window.
+fn covered_ns(outage: &Outage) -> (u64, u64) {
+    let gap_ns = match (outage.what.as_str(), outage.said_by.as_deref()) {
+        // By a host behind a router, and by this host for its own neighbour. It refuses at once
+        // with EHOSTUNREACH only where a route of type `unreachable` was set.
+        ("ICMP 3/1" | "ICMPv6 1/3", _) | ("EHOSTUNREACH", Some("local")) => NEIGHBOUR_GAP_NS,
+        // This host refuses each datagram at once.
+        (_, Some("local")) => 0,
+        _ => ICMP_GAP_NS,
+    };
+    (outage.from_ns.saturating_sub(gap_ns), outage.until_ns.saturating_add(gap_ns))
+}
+
 /// Nothing was sent, or nothing of it arrived or was answered.
 fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     let (sent, unreachable) = (cell.ledger.sent, unreachable(cell));
@@ -193,9 +217,10 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     }
     if cell.rx.is_none() {
         let throughout = unreachable as f64 >= sent as f64 * UNREACHABLE_SHARE;
-        // Hosts limit the rate of ICMP errors; a run that gave up because of them was cut short.
-        let gave_up = told && cell.cut_short;
-        return (throughout || gave_up).then(|| target_unreachable(cell));
+        // Hosts limit their ICMP errors, so that few of them may be all there is.
+        let gave_up = cell.cut_short_because.as_deref() == Some("unreachable");
+        let throughout = throughout || gave_up || is_outage_throughout(cell);
+        return throughout.then(|| target_unreachable(cell));
     }
     match &cell.exchange {
         Some(exchange) => {
@@ -232,15 +257,14 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     let attempted = cell.ledger.attempted;
     let largest = reasons.into_iter().rev().max_by_key(|(count, _)| *count);
     match largest.filter(|(count, _)| *count > 0) {
-        Some((count, why)) => {
-            let all_unreachable = count == unreachable;
-            let code = if all_unreachable { "target_unreachable" } else { NOTHING_SENT };
+        Some((_, why)) => {
+            let code = if unreachable == attempted { "target_unreachable" } else { "nothing_sent" };
             (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)))
         }
         None => {
             let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
             let why = format!("nothing was sent: {missed} slots of the schedule were missed");
-            (NOTHING_SENT, why + "; use a longer --time or a lower --rate")
+            ("nothing_sent", why + "; use a longer --time or a lower --rate")
         }
     }
 }
@@ -280,15 +304,30 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
     let schedule = cell.schedule.as_ref()?;
     let share = missed_share(cell).filter(|share| *share > max_missed)?;
     let message = format!(
-        "{} of {} {} ({}) were missed, more than --max-missed {}; lower the --rate, or use a host \
-         with idle cores",
+        "{} of {} {} ({}) were missed, more than --max-missed {}; {}",
         schedule.missed,
         schedule.scheduled,
         noun(cell),
         Kind::Share.show(share),
-        Kind::Share.show(max_missed)
+        Kind::Share.show(max_missed),
+        missed_remedy(cell.exchange.as_ref(), schedule.missed)
     );
     Some((SCHEDULE_MISSED, message))
+}
+
+/// What to do about so many missed slots.
+fn missed_remedy(exchange: Option<&Exchange>, missed: u64) -> String {
+    match exchange {
+        Some(exchange) if exchange.no_room > missed / 2 => {
+            "all ids were in use: use more --streams, a shorter --timeout, or a lower --rate"
+                .to_owned()
+        }
+        Some(Exchange { outstanding: Some(most), .. }) => format!(
+            "{most} requests outstanding are too few for this rate: raise --outstanding, or lower \
+             the --rate"
+        ),
+        _ => "lower the --rate, or use a host with idle cores".to_owned(),
+    }
 }
 
 /// The share of the schedule that was missed, 0 to 1; `None` without a schedule.

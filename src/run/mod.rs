@@ -70,8 +70,8 @@ pub enum RunError {
     },
     /// A count that cannot be reached.
     #[error(
-        "{id}: nothing could be sent for 2 s; see the report for why sends were refused, and mend \
-         that"
+        "{id}: nothing could be sent for 2 s or longer; see the report for why sends were refused, \
+         and fix that"
     )]
     Stuck {
         /// The cell.

@@ -115,7 +115,7 @@ impl Target {
             self.reached |= if why.is_local() { !self.had_icmp } else { quiet };
         }
         self.had_icmp |= !why.is_local();
-        if !self.gives_up || self.reached || control.target_reached() {
+        if !self.gives_up || self.was_reached(control) {
             return false;
         }
         let (first, latest) = self.row.unwrap_or((now, now));
@@ -125,8 +125,14 @@ impl Target {
         now.since(first) > STUCK
     }
 
-    /// How long a sender with a count is refused before it gives up on an unreachable target;
-    /// `sent`: whether datagrams were accepted in this phase.
+    /// Whether it was reached, by this sender in any phase or by another one in this phase.
+    // cold: an error
+    pub(super) fn was_reached(&self, control: &Control) -> bool {
+        self.reached || control.target_reached()
+    }
+
+    /// How long a sender that must reach a count is refused before it gives up on an unreachable
+    /// target; `sent`: whether datagrams were accepted in this phase.
     // cold: an error
     pub(super) const fn patience(&self, sent: bool) -> Nanos {
         if sent || self.accepted { OUTAGE_MOST } else { STUCK }

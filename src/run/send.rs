@@ -52,6 +52,8 @@ pub struct SendJob {
     pub target: Target,
     /// Whether it gave up.
     pub stuck: bool,
+    /// Whether it gave up on a target that was unreachable and never reached.
+    pub unreachable: bool,
     /// What is timed leg by leg.
     pub sampler: Sampler,
 }
@@ -267,7 +269,9 @@ impl SendJob {
             control.sender_unreachable();
         }
         let sent = self.tally.sent > 0;
-        self.stuck |= self.target.note_error(why, errors, now, sent, control);
+        if self.target.note_error(why, errors, now, sent, control) {
+            (self.stuck, self.unreachable) = (true, true);
+        }
     }
 
     /// Counts refusals without a reported reason: a lasting reason is that of the first refusal in
@@ -296,9 +300,13 @@ impl SendJob {
             SendError::Unreachable(_) => self.target.patience(self.tally.sent > 0),
             _ => STUCK,
         };
-        self.stuck |= self.must_reach_count && now.since(since) > patience;
         if let SendError::Unreachable(why) = error {
             self.note_unreachable(why, refused, now, control);
+        }
+        if self.must_reach_count && now.since(since) > patience {
+            let is_unreachable = matches!(error, SendError::Unreachable(_));
+            self.unreachable |= is_unreachable && !self.target.was_reached(control);
+            self.stuck = true;
         }
     }
 }
@@ -311,5 +319,52 @@ const fn kind_of(error: SendError) -> Refusal {
         SendError::Unreachable(_) => Refusal::Unreachable,
         SendError::TooBig => Refusal::TooBig,
         SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::worker::Phase;
+    use super::*;
+    use crate::net::engine::{NullLink, NullTx};
+    use crate::plan::{Limit, Load, Machine, Plan, Scenario};
+    use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
+
+    /// Gives a sender that must reach a count these errors, each so many ms after the start;
+    /// whether it gave up, and whether that was for an unreachable target.
+    fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
+        let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
+        let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
+        let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
+        let mut job = SendJob::new(&share, &tx);
+        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+        let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), Load::FlatOut);
+        job.start(&share, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
+        if is_answered {
+            control.note_target_reached();
+        }
+        for (ms, error) in errors {
+            job.note_refusal(*error, 1, Nanos::from_millis(*ms), &control);
+        }
+        (job.stuck, job.unreachable)
+    }
+
+    #[test]
+    fn only_an_unreachable_target_that_was_never_reached_is_given_up_as_such() {
+        let closed = SendError::Unreachable(Unreachable::returned(ConnRefused));
+        let no_route = SendError::Unreachable(Unreachable::returned(NetUnreach));
+        let full = SendError::NoBuffers;
+        for (errors, is_answered, expected) in [
+            (&[(0, no_route), (2_001, no_route)], false, (true, true)),
+            (&[(0, closed), (2_001, full)], false, (true, false)),
+            (&[(0, full), (2_001, full)], false, (true, false)),
+            (&[(0, no_route), (2_001, no_route)], true, (true, false)),
+            (&[(0, no_route), (1_999, no_route)], false, (false, false)),
+        ] {
+            assert_eq!(gave_up(errors, is_answered), expected, "{errors:?} {is_answered}");
+        }
     }
 }

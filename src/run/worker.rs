@@ -281,6 +281,7 @@ impl SendJob {
             untold: None,
             target: Target::new(share.heeds_unreachable, share.answers),
             stuck: false,
+            unreachable: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
             sampler: Sampler::new(
                 share.stamps && share.common.unix.is_none(),
@@ -316,7 +317,8 @@ impl SendJob {
             (true, _) => last,
         };
         let outages = self.target.outages();
-        TxHalf { end, stuck: self.stuck, stopped, outages, ..TxHalf::default() }
+        let (stuck, unreachable) = (self.stuck, self.unreachable);
+        TxHalf { end, stuck, unreachable, stopped, outages, ..TxHalf::default() }
     }
 
     /// All that was counted and timed in the latest phase, put to what is known of its end.
@@ -351,7 +353,8 @@ impl SendJob {
                 .into_iter()
                 .for_each(crate::measure::Latency::reset);
         }
-        (self.departed, self.refused_since, self.stuck) = (None, None, false);
+        (self.departed, self.refused_since) = (None, None);
+        (self.stuck, self.unreachable) = (false, false);
         self.untold = None;
         let planned_end = planned_end(phase.limit, phase.load);
         self.sampler.start(phase.epoch, planned_end);

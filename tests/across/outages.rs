@@ -243,6 +243,36 @@ fn a_target_that_was_never_reached_is_given_up_for_its_true_reason() {
 }
 
 #[test]
+fn a_closed_port_is_unreachable_however_few_errors_come_back() {
+    let _alone = alone();
+    let Some(nets) = Nets::make(&[]) else { return };
+    // One ICMP error in a minute, after the first few (ip-sysctl of the kernel's documentation).
+    nets.run(Side::A, "echo 60000 > /proc/sys/net/ipv4/icmp_ratelimit");
+    let target = SocketAddr::new("10.78.0.1".parse().unwrap(), 9);
+    let mut command = nets.place(Side::B).command(env!("CARGO_BIN_EXE_udperf"));
+    command.args([
+        "blast",
+        &target.to_string(),
+        "--no-peer",
+        "-e",
+        "plain",
+        "-l",
+        "64",
+        "-q",
+        "-J",
+    ]);
+    command.args(["-r", "1k", "-n", "1000", "--warmup", "0", "--max-missed", "100%"]);
+    let done = Proc::start(command).finish(PATIENCE).expect(5);
+    let report = done.document();
+    let cell = only(&report);
+    // Far fewer errors than datagrams, and the run reached its end.
+    let errors = number(cell, "ledger.refused.unreachable");
+    assert!(0 < errors && errors < number(cell, "ledger.sent") / 2, "{done:?}");
+    assert_eq!(cell["cut_short"], false, "{done:?}");
+    assert_eq!(report["invalid_because"][0]["code"], "target_unreachable", "{done:?}");
+}
+
+#[test]
 fn a_neighbour_that_does_not_answer_is_named() {
     let _alone = alone();
     let Some(nets) = Nets::make(&[]) else { return };

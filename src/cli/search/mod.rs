@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::inner::{Inner, Parsed};
 use super::args::SearchArgs;
-use super::cells::{Taken, stop_on_signals};
+use super::cells::{Taken, face, stop_on_signals};
 use super::error::{CliError, Exit};
-use super::guard::print_guarded;
-use super::judge::is_of_target;
+use super::guard::{guarded, print_guarded};
+use super::judge::{is_of_target, validity_guarded};
 use super::output::{Target, color, complain, pretty, print, width};
 use super::progress::Line;
 use crate::plan::{EnginePair, EngineWord};
@@ -37,10 +37,11 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     let mut hunt = Hunt::new(args, inner, settings, stop);
     let ended = hunt.all();
     let interrupted = hunt.interrupted;
-    let Some(document) = hunt.finish() else {
+    let Some((document, bug)) = hunt.finish() else {
         // Without anything to show, the error is all there is to say.
         return ended.map(|()| Exit::Interrupted);
     };
+    let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
     // A file that fails takes neither the result on standard output nor the other files along.
     let shown = show(&document, args);
     files.write(&document)?;
@@ -200,9 +201,11 @@ impl<'a> Hunt<'a> {
         let delivered_pps = probe.rx.as_ref().and_then(|rx| rx.pps);
         let sent_pps = probe.tx.pps.unwrap_or_default();
         let mut search = Search::new(self.settings.clone(), Probe { delivered_pps, sent_pps });
-        let ended = self.trials(&mut search, id);
-        self.searches.push(found(&search, id, probe.size));
-        ended
+        // A panic loses neither earlier trials nor earlier searches.
+        let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id));
+        let result = guarded(&format!("result of {id}"), || Ok(found(&search, id, probe.size)));
+        let kept = result.map(|found| self.searches.push(found));
+        ended.and(kept)
     }
 
     fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {
@@ -240,8 +243,8 @@ impl<'a> Hunt<'a> {
         Ok(Some(outcome))
     }
 
-    /// The document, where there is anything to be in it.
-    fn finish(self) -> Option<SearchDocument> {
+    /// The document, where there is anything to be in it, and what failed in judging it.
+    fn finish(self) -> Option<(SearchDocument, Option<CliError>)> {
         self.line.finish();
         let mut report = self.report?;
         report.kind = "search".to_owned();
@@ -261,8 +264,8 @@ impl<'a> Hunt<'a> {
             goals: self.args.goals.iter().map(ToString::to_string).collect(),
             searches: self.searches,
         };
-        judge_search(&mut document);
-        Some(document)
+        let bug = validity_guarded(&mut document, |document| &mut document.report, judge_search);
+        Some((document, bug))
     }
 }
 
@@ -295,11 +298,7 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
 fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
     let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
     let pair: Result<EnginePair, _> = word.parse();
-    let face = |error: crate::plan::EngineError| CliError::Face {
-        face: "engine",
-        reason: error.to_string(),
-    };
-    pair.map(EngineWord::Pair).map_err(face)
+    pair.map(EngineWord::Pair).map_err(|error| face("engine", &error))
 }
 
 /// Shows the document on standard output, and where that is JSON, its warnings beside it.
@@ -338,9 +337,12 @@ impl Files {
 
     fn write(&self, document: &SearchDocument) -> Result<(), CliError> {
         let csv = match &self.csv {
-            Some(target) => report::csv::trials(document)
-                .map_err(|error| CliError::Face { face: "CSV", reason: error.to_string() })
-                .and_then(|text| target.write(&text)),
+            Some(target) => {
+                let text = guarded("CSV", || {
+                    report::csv::trials(document).map_err(|error| face("CSV", &error))
+                });
+                text.and_then(|text| target.write(&text))
+            }
             None => Ok(()),
         };
         let json = self.json.as_ref().map_or(Ok(()), |target| target.write(&pretty(document)));

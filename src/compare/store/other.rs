@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::compare::{Comparison, faces, text};
+use crate::compare::{Comparison, Verdict, faces, text};
 use crate::report::document::{EchoDocument, SearchDocument, SinkDocument};
 use crate::report::read::{ReadError, of_kind};
 use crate::report::text::{Style, echo, search, sink};
@@ -47,12 +47,14 @@ impl Other {
         }
     }
 
-    /// Whether it is from runs in which no datagram arrived or no request was answered.
+    /// Whether the command that made it ended with exit code 5: an invalid search, or a comparison
+    /// of which a side is invalid.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
-            Self::Search(found) => found.report.ends_invalid(false),
-            Self::Verdict(_) | Self::Sink(_) | Self::Echo(_) => false,
+            Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
+            Self::Search(found) => found.report.ends_invalid(true),
+            Self::Sink(_) | Self::Echo(_) => false,
         }
     }
 

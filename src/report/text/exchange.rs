@@ -3,6 +3,7 @@
 use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
 use super::rows::distinct;
 use crate::report::document::{Cell, Exchange, Report};
+use crate::report::validity::missed_share;
 use crate::report::warnings::server_drops;
 
 /// Whether datagrams were requests.
@@ -78,18 +79,15 @@ pub(super) fn input(report: &Report) -> Option<String> {
 const GENERATOR: [&str; 4] =
     ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
 
-/// A generator that asks fewer than this of what it should in a thousand cases has to be told of
-/// before anything else. Arbitrary.
-const MISSED_PERMILLE: u64 = 10;
-
 /// Where the generator was the limit: nothing below says what the server can do.
 pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
-        let missed = cell.schedule.as_ref().is_some_and(|schedule| {
-            schedule.missed.saturating_mul(1_000) > schedule.scheduled * MISSED_PERMILLE
+        let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);
+        let missed = exceeds
+            && cell.schedule.as_ref().is_some_and(|schedule| {
                 // What is missing on the other side is more.
-                && schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
-        });
+                schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
+            });
         // A server whose own buffer overflowed was a limit, too.
         cell.exchange.is_some()
             && server_drops(cell) == 0
@@ -132,7 +130,23 @@ pub(super) fn settings(report: &Report) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::report::document::Input;
-    use crate::report::fixture::default_run;
+    use crate::report::fixture::{default_run, warning};
+
+    #[test]
+    fn what_may_be_missed_is_no_limit_of_the_generator() {
+        let mut report = default_run();
+        report.cells.truncate(2);
+        let cell = &mut report.cells[1];
+        cell.exchange = Some(Exchange::default());
+        cell.warnings.push(warning("behind_schedule", "x"));
+        let schedule = cell.schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (1_000, 50);
+        for (max_missed, is_shown) in [(0.01, true), (0.049, true), (0.05, false), (1.0, false)] {
+            report.max_missed = max_missed;
+            let shown = generator(&report, Ink { color: false }, 80);
+            assert_eq!(shown.is_some(), is_shown, "{max_missed}");
+        }
+    }
 
     #[test]
     fn what_is_left_out_of_a_file_is_shown() {

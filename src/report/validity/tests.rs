@@ -72,7 +72,61 @@ fn where_nothing_is_known_of_arrival_only_errors_count() {
     cell.ledger.attempted = 60_000;
     assert_eq!(codes(&cell), [""; 0]);
     cell.cut_short = true;
-    assert_eq!(codes(&cell), ["target_unreachable"], "it gave up");
+    for (why, expected) in [
+        (Some("peer_lost"), &[][..]),
+        (Some("interrupted"), &[]),
+        (Some("stuck"), &[]),
+        (None, &[]),
+        (Some("unreachable"), &["target_unreachable"]),
+    ] {
+        cell.cut_short_because = why.map(str::to_owned);
+        assert_eq!(codes(&cell), expected, "{why:?}");
+    }
+}
+
+/// An outage between these moments in ms, with few errors.
+fn outage(from_ms: u64, until_ms: u64, what: &str, said_by: Option<&str>) -> Outage {
+    Outage {
+        from_ns: from_ms * 1_000_000,
+        until_ns: until_ms * 1_000_000,
+        what: what.to_owned(),
+        said_by: said_by.map(str::to_owned),
+        message: what.to_owned(),
+        errors: 6,
+    }
+}
+
+#[test]
+fn few_errors_over_the_whole_window_are_an_unreachable_target() {
+    let router = Some("10.0.0.1");
+    let closed = |from, until| outage(from, until, "ICMP 3/3", router);
+    let refused = |from, until| outage(from, until, "ENETUNREACH", Some("local"));
+    for (elapsed_ms, outages, is_unreachable) in [
+        (500, vec![closed(0, 5)], true),
+        (1_900, vec![closed(0, 1_000)], true),
+        (1_900, vec![outage(900, 1_000, "ECONNREFUSED", None)], true),
+        // In any order, and of several causes.
+        (6_000, vec![closed(3_000, 4_600), outage(0, 2, "ICMP 3/0", router)], true),
+        (9_000, vec![closed(0, 2_000), closed(5_500, 9_000)], false),
+        (9_000, vec![closed(0, 7_000)], false),
+        (9_000, vec![closed(2_000, 9_000)], false),
+        // A neighbour is asked for 3 s before each error.
+        (7_000, vec![outage(3_000, 3_000, "EHOSTUNREACH", Some("local"))], true),
+        (7_000, vec![outage(3_000, 3_000, "ICMP 3/1", router)], true),
+        // What this host refuses by itself is counted one by one, and the rest was sent.
+        (500, vec![refused(1, 400)], false),
+        (500, vec![closed(u64::MAX / 1_000_000, u64::MAX / 1_000_000)], false),
+        (500, vec![], false),
+    ] {
+        let mut cell = cell();
+        fixture::one_ended(&mut cell);
+        let context = format!("{elapsed_ms} {outages:?}");
+        (cell.elapsed_ns, cell.outages) = (elapsed_ms * 1_000_000, outages);
+        cell.ledger.refused.unreachable = 6;
+        cell.ledger.attempted += 6;
+        let expected: &[&str] = if is_unreachable { &["target_unreachable"] } else { &[] };
+        assert_eq!(codes(&cell), expected, "{context}");
+    }
 }
 
 #[test]
@@ -83,8 +137,11 @@ fn a_cell_that_sent_nothing_is_invalid() {
     assert_eq!(codes(&cell), ["nothing_sent"]);
     let mut report = fixture::report_of(vec![cell.clone()]);
     judge_validity(&mut report);
-    // The refusals are a result, but nothing that a gate can rest on.
-    assert_eq!([false, true].map(|gated| report.ends_invalid(gated)), [false, true]);
+    assert_eq!([false, true].map(|gated| report.ends_invalid(gated)), [true, true]);
+    // The largest of several causes is not all.
+    let refused = &mut cell.ledger.refused;
+    (refused.too_big, refused.unreachable) = (20_000, 30_000);
+    assert_eq!(codes(&cell), ["nothing_sent"]);
     (cell.ledger.refused.too_big, cell.ledger.refused.unreachable) = (0, 50_000);
     assert_eq!(codes(&cell), ["target_unreachable"]);
     fixture::one_ended(&mut cell);
@@ -128,6 +185,23 @@ fn a_schedule_may_be_missed_up_to_a_share() {
     assert!(report.valid && !report.ends_invalid(true));
     judge_with_max_missed(&mut report, 0.0);
     assert!(!report.valid && report.ends_invalid(true));
+}
+
+#[test]
+fn a_missed_schedule_says_what_to_change() {
+    let mut cell = requests(1, 0);
+    let schedule = cell.schedule.as_mut().unwrap();
+    (schedule.scheduled, schedule.missed) = (10_000, 5_000);
+    let remedy = |cell: &Cell| {
+        let (code, message) = missed(cell, 0.01).unwrap();
+        assert_eq!(code, "schedule_missed");
+        message.split_once("; ").unwrap().1.to_owned()
+    };
+    assert_eq!(remedy(&cell), "lower the --rate, or use a host with idle cores");
+    cell.exchange.as_mut().unwrap().outstanding = Some(4);
+    assert!(remedy(&cell).starts_with("4 requests outstanding are too few"), "{}", remedy(&cell));
+    cell.exchange.as_mut().unwrap().no_room = 4_000;
+    assert!(remedy(&cell).starts_with("all ids were in use: use more --streams"));
 }
 
 #[test]

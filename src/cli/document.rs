@@ -1,0 +1,82 @@
+//! What a document has beside its cells: who made it, when, from what, and on which host.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use super::error::CliError;
+use crate::measure::HostFacts;
+use crate::net::engine::URING_IS_BUILT_IN;
+use crate::plan::{Plan, Scenario};
+use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool};
+use crate::report::{self, Wants};
+use crate::run::{self, Throttle};
+
+/// The document of what was measured.
+pub(super) fn assemble(
+    kind: &str,
+    plan: &Plan,
+    facts: &HostFacts,
+    cells: Vec<Cell>,
+    started_at: SystemTime,
+) -> Result<Report, CliError> {
+    let scenario = serde_json::to_value(&plan.scenario)
+        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
+    Ok(Report {
+        schema: SCHEMA.to_owned(),
+        kind: kind.to_owned(),
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: now(started_at),
+        host: report::host(facts),
+        scenario,
+        clock: None,
+        input: None,
+        choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
+        warnings: report::left_out(&plan.left_out)
+            .chain(report::over_loopback(&plan.scenario))
+            .chain(report::host_warnings(facts, Wants::of(plan)))
+            .collect(),
+        valid: true,
+        invalid_because: Vec::new(),
+        max_missed: MAX_MISSED,
+        gates: Vec::new(),
+        cells,
+    })
+}
+
+/// A time as documents have it.
+pub(crate) fn now(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// This program, exactly.
+pub(crate) fn tool() -> Tool {
+    Tool {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: option_env!("UDPERF_GIT").map(str::to_owned),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
+    }
+}
+
+/// Adds what this host knows after the run: the path MTU towards where it sent, and how a CPU quota
+/// held it up.
+pub(super) fn add_host_facts(
+    report: &mut Report,
+    scenario: &Scenario,
+    towards: Option<SocketAddr>,
+    throttle: &Throttle,
+) {
+    if let Some(target) = towards.filter(|_| scenario.route.sends()) {
+        let Scenario { bind, ip, .. } = scenario;
+        report.path_mtu = run::path_mtu(target, *bind, ip.dev.as_deref());
+        let warnings: Vec<_> = report::size_warnings(report, target.is_ipv6(), ip.df).collect();
+        report.warnings.extend(warnings);
+    }
+    if let Some((document, told)) = throttle.end().as_ref().map(report::throttled) {
+        report.cpu_throttling = Some(document);
+        report.warnings.extend(told);
+    }
+}

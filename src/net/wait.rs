@@ -196,7 +196,8 @@ impl Waiter {
 
     /// Waits, with nothing to do at `now`, for a socket or for the moment `at`, whichever is first;
     /// `mark` gets the index of each socket that is ready. Times are on the clock of `busy`. The
-    /// caller has just been told WouldBlock by every socket, as mio's edges demand.
+    /// caller has just been told WouldBlock by every socket, as mio's edges demand, or knows which
+    /// ones have more.
     #[inline]
     pub fn either(
         &mut self,

@@ -145,8 +145,7 @@ impl Crew {
     ) -> Result<(), RunError> {
         let ports = self.ports();
         let name = format!("udperf-ask-{}", share.tx.common.worker);
-        let work =
-            move |line: &Line| run_pair(&share, to, ports, dialogue, (&*ids, first_ids), line);
+        let work = move |line: &Line| run_pair(&share, to, ports, dialogue, (ids, first_ids), line);
         self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }

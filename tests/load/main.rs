@@ -7,6 +7,7 @@
 //! - `omission`: a server that stands still is seen standing still
 //! - `pings`: closed and open loops against who returns what it gets
 //! - `edges`: ids that come round, requests that are empty or large, captures without gaps
+//! - `endless`: servers that never stop sending
 //! - `files`: names and captures, right and wrong, and raw replies of DNS
 //! - `fresh`: labels, ids and ports that no two requests of a run share
 //! - `room`: ids that are not used again too early
@@ -29,6 +30,7 @@ mod daemons;
 mod deeds;
 mod doors;
 mod edges;
+mod endless;
 mod files;
 mod fresh;
 mod lists;

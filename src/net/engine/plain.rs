@@ -117,7 +117,8 @@ pub struct PlainRx<S: Datagram = UdpSocket> {
     lens: [usize; RX_BATCH],
     pulled: usize,
     /// Datagrams the next pull may take. One after an empty queue, so that nobody waits for company
-    /// and each read time is a datagram's own; doubling while there are more.
+    /// and each read time is a datagram's own; doubling while there are more, whichever of several
+    /// sockets they are in: by one at a time, what is sent in batches would be read too slowly.
     limit: usize,
 }
 
@@ -177,10 +178,34 @@ impl<S: Datagram> Rx for PlainRx<S> {
     }
 
     fn turn_to(&mut self, at: usize) {
-        (self.at, self.limit) = (at, 1);
+        self.at = at;
     }
 
     fn sockets(&mut self) -> &mut [S] {
         &mut self.sockets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_sockets_that_have_more_are_read_in_batches() {
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        for socket in &sockets {
+            let to = socket.local_addr().unwrap();
+            (0..8).for_each(|_| assert_eq!(sender.send_to(b"reply", to).unwrap(), 5));
+        }
+        let mut rx = PlainRx::for_any_size(sockets.into());
+        let pulls = [0, 1, 0, 1, 0, 1].map(|at| {
+            rx.turn_to(at);
+            let pull = rx.pull();
+            (pull.datagrams, pull.drained)
+        });
+        // After an empty queue, one again.
+        let expected = [(1, false), (2, false), (4, false), (6, true), (1, false), (0, true)];
+        assert_eq!(pulls, expected);
     }
 }

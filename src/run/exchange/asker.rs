@@ -6,7 +6,7 @@ use crate::measure::{Flight, Flights, Lanes};
 use crate::net::engine::Tx;
 use crate::pace::Scheduled;
 use crate::payload::{RequestNumber, Requests};
-use crate::run::exchange::ids::FirstIds;
+use crate::run::exchange::ids::{FirstIds, RunIds};
 use crate::run::send::{Leaving, SendJob, Stamp};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -26,7 +26,8 @@ pub(super) struct Asker {
     /// Number of this worker, and of how many: requests are numbered over all of them.
     worker: u64,
     of: u64,
-    /// Where its ids and unique numbers begin.
+    /// Those of the run, and where its own ids and unique numbers begin.
+    ids: Arc<RunIds>,
     first_ids: FirstIds,
     /// The calendar when the phase began, in ns since 1970.
     calendar_ns: u64,
@@ -45,7 +46,7 @@ impl Asker {
         flights: &Arc<Flights>,
         expects_reply: bool,
         (worker, of): (usize, usize),
-        first_ids: FirstIds,
+        (ids, first_ids): (Arc<RunIds>, FirstIds),
         batch: usize,
     ) -> Self {
         let id_mask = low_bits(requests.id_bits());
@@ -59,6 +60,7 @@ impl Asker {
             by_slot: false,
             worker: worker as u64,
             of: of as u64,
+            ids,
             first_ids,
             calendar_ns: 0,
             lens,
@@ -132,9 +134,20 @@ impl Stamp for Asker {
         {
             flights.withdraw(self.next, (self.leased - sent) as u64);
         }
+        self.leased = 0;
         if matches!(job.size, PayloadSize::Varied { .. }) {
             job.tally.bytes += self.lens.iter().take(sent).map(|&len| u64::from(len)).sum::<u64>();
         }
+    }
+}
+
+/// However a worker ends, what it used is not used again in the run.
+impl Drop for Asker {
+    // cold: the worker ends
+    fn drop(&mut self) {
+        // A batch that was about to leave may have left.
+        let requests = self.next + self.leased as u64;
+        self.ids.end(self.first_ids, requests, self.lanes.places(0, requests));
     }
 }
 

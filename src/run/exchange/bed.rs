@@ -59,8 +59,7 @@ impl Bed for Exchanger {
         let streams = plan.streams(load);
         let mut crew = Crew::new(streams, plan.scenario.ports);
         let first_ids = self.ids.begin(streams.into());
-        let shares = plan.pair_shares(cell, load);
-        for mut share in shares.clone() {
+        for mut share in plan.pair_shares(cell, load) {
             share.tx.heeds_unreachable &= !self.answered;
             let ids = (Arc::clone(&self.ids), first_ids);
             crew.add_pair(share, self.target, dialogue.clone(), ids)?;
@@ -84,9 +83,9 @@ impl Bed for Exchanger {
         let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
         run(plan.scenario.limit, tick)?;
         let seen = watch.end();
-        let workers: Vec<_> = shares.into_iter().map(|share| share.tx).collect();
-        let last_number = self.ids.end(&sent_by_flow, &workers);
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
+        // All workers have ended.
+        let last_number = self.ids.numbers();
         seen.into_both(&mut tx, &mut rx);
         self.answered |= rx.tally.received > 0;
         let mut harvest = self.harvest(tx, rx, dialogue);

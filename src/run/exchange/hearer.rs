@@ -18,8 +18,13 @@ const QUIET: Nanos = Nanos::from_millis(2);
 /// The longest such silence, however slow replies were; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(250);
 
-/// Bits of a short id, in datagrams without the whole id: the message id of CoAP, RFC 7252 section
-/// 3.
+/// How long after the last timeout, or after the run was stopped, a phase ends although replies
+/// keep coming: they may never end. Arbitrary; four times [`QUIET_MOST`], so that a path whose
+/// round trip is longer than that still has its replies counted.
+const DRAIN_MOST: Nanos = Nanos::from_millis(1_000);
+
+/// Bits of an id that stand for all of it in a datagram that carries no more: the message id of
+/// CoAP, RFC 7252 section 3.
 const SHORT_ID_BITS: u32 = 16;
 
 /// What a pair asks, and what it takes for an answer.
@@ -59,6 +64,7 @@ pub(super) struct Hearer {
     answered: Vec<u64>,
     /// Room to write a request again.
     scratch: Vec<u8>,
+    /// When the latest reply to a request of this phase came.
     last_arrival: Nanos,
     window_closed: bool,
     /// When this worker's latest stall ended.
@@ -179,25 +185,14 @@ impl Hearer {
         self.flights.room() < self.spare
     }
 
-    /// The run was stopped at `stopped`: what is open is given up once nothing more is to come.
-    pub(super) fn abandon(&mut self, stopped: Nanos, now: Nanos) {
-        if now.since(self.last_arrival.max(stopped)) > QUIET_MOST {
-            let given_up = self.flights.expire(Some(Nanos::NEVER), None);
-            self.settled += given_up;
-            self.exchange.timeouts += given_up;
-            self.exchange.given_up += given_up;
-        }
-    }
-
     /// Takes note of a pull.
     #[inline]
-    pub(super) fn pulled(&mut self, pull: &Pull, now: Nanos, stall_ended: Nanos) {
+    pub(super) fn pulled(&mut self, pull: &Pull, stall_ended: Nanos) {
         self.stall_ended = stall_ended;
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors - pull.unreachable;
         self.exchange.unreachable += pull.unreachable;
         if pull.datagrams > 0 {
-            self.last_arrival = now;
             self.tally.arrived += pull.datagrams as u64;
             self.tally.packets += pull.packets;
             self.tally.uncut += pull.uncut;
@@ -223,10 +218,12 @@ impl Hearer {
         let is_later_part = matches!(role, Role::Part { index: 1.., .. });
         let asked = self.flights.asked(number, head);
         if is_later_part && !(asked.is_some() && self.flights.is_open(number)) {
+            self.last_arrival = now;
             self.continued(number, role, asked.is_some());
             return;
         }
         let Some(asked) = asked else {
+            self.last_arrival = now;
             self.tally.late += 1;
             return;
         };
@@ -235,6 +232,8 @@ impl Hearer {
             self.tally.foreign += 1;
             return;
         }
+        // What is none of ours says nothing of when the last reply will come.
+        self.last_arrival = now;
         if role == Role::Acknowledgement {
             self.tally.arrived -= 1;
             self.exchange.continued += 1;
@@ -367,10 +366,20 @@ impl Hearer {
         }
     }
 
-    /// Whether, the window having ended at `end`, nothing more is to come.
-    pub(super) fn finished(&self, end: Nanos, now: Nanos) -> bool {
+    /// Whether, the window having ended at `end`, nothing more is to come, or is waited for;
+    /// `stopped`: before its time. What is open then is given up.
+    pub(super) fn finished(&mut self, end: Nanos, now: Nanos, stopped: bool) -> bool {
+        let silence = now.since(self.last_arrival.max(end));
+        let patience = if stopped { DRAIN_MOST } else { self.timeout + DRAIN_MOST };
+        let is_overdue = now.since(end) > patience;
+        if is_overdue || (stopped && silence > QUIET_MOST) {
+            let given_up = self.flights.expire(Some(Nanos::NEVER), None);
+            self.settled += given_up;
+            self.exchange.timeouts += given_up;
+            self.exchange.given_up += given_up;
+        }
         let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
         let quiet = Nanos(slowest.saturating_mul(4)).clamp(QUIET, QUIET_MOST);
-        self.flights.is_empty() && now.since(self.last_arrival.max(end)) > quiet
+        self.flights.is_empty() && (is_overdue || silence > quiet)
     }
 }

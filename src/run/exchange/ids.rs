@@ -4,10 +4,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use crate::plan::TxShare;
-
-/// Distance between the first ids of two ports for 64-bit ids, as a power of two: more than a port
-/// sends in the longest cell (24 h at 10 million a second).
+/// How far apart the first ids of two ports are, where ids have 64 bits: as a power of two, more
+/// requests than a port sends in the longest cell (24 h at 10 million a second).
 const PORT_BITS: u32 = 40;
 
 /// Number of attempts to get a port that the run has not used: the system draws among 28,232
@@ -41,6 +39,8 @@ pub(crate) struct FirstIds {
     number: u64,
     /// The first id of the first port.
     id: u64,
+    /// Requests that any one port had sent before.
+    places: u64,
     /// Number of the first port of this worker.
     stream: u64,
     /// Number of this worker, and how many there are.
@@ -68,21 +68,22 @@ impl RunIds {
         taken.streams += streams;
         // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
         let first = self.seed.wrapping_mul(SPREAD) >> 2 | 1 << (u64::BITS - 2);
-        FirstIds { number: taken.numbers, id: first + taken.places, stream, worker: 0, of: 1 }
+        let Taken { numbers: number, places, .. } = *taken;
+        FirstIds { number, id: first + places, places, stream, worker: 0, of: 1 }
     }
 
-    /// Ends a cell, given the requests sent by each flow and worker; returns the unique number
-    /// after its last one.
-    pub(super) fn end(&self, sent_by_flow: &[u64], workers: &[TxShare]) -> u64 {
-        let by_worker = workers.iter().map(|share| {
-            let flows = share.common.flows.clone().map(usize::from);
-            flows.filter_map(|flow| sent_by_flow.get(flow)).sum::<u64>()
-        });
+    /// A worker that began with these ids has sent so many requests, and this many by the port
+    /// that sent the most.
+    pub(super) fn end(&self, first: FirstIds, requests: u64, places: u64) {
         let mut taken = self.taken();
         // Workers take numbers in turn, each for itself.
-        taken.numbers += by_worker.max().unwrap_or(0) * workers.len() as u64;
-        taken.places += sent_by_flow.iter().max().copied().unwrap_or(0);
-        taken.numbers
+        taken.numbers = taken.numbers.max(first.number + requests * first.of);
+        taken.places = taken.places.max(first.places + places);
+    }
+
+    /// The unique number behind the last one that an ended worker used.
+    pub(super) fn numbers(&self) -> u64 {
+        self.taken().numbers
     }
 
     /// Marks a local port as used; returns whether it was unused before.
@@ -121,35 +122,25 @@ impl FirstIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{CellRate, Machine, Plan, Route, Scenario};
-
-    fn shares(threads: u16, streams: u16) -> Vec<TxShare> {
-        let scenario = Scenario { threads, streams, route: Route::Ask, ..Scenario::default() };
-        let plan = Plan::new(scenario, &Machine::default()).unwrap();
-        let cell = plan.cells.iter().find(|cell| cell.rate == CellRate::Max).unwrap();
-        plan.tx_shares(cell, crate::plan::Load::FlatOut)
-    }
 
     #[test]
     fn no_number_and_no_id_comes_again_in_a_run() {
         let ids = RunIds::new(5);
-        let workers = shares(2, 4);
         let (mut numbers, mut seen) = (HashSet::new(), HashSet::new());
         // Three cells, in which the ports send unevenly.
         for sent in [[3, 0, 1, 5], [2, 2, 2, 2], [0, 7, 0, 0]] {
             let first = ids.begin(4);
-            for (worker, share) in workers.iter().enumerate() {
-                let first = first.of_worker(worker, 2, share.common.flows.start);
-                let flows = share.common.flows.clone().map(usize::from);
-                let count: u64 = flows.clone().map(|flow| sent[flow]).sum();
+            for (worker, sent) in sent.chunks(2).enumerate() {
+                let first = first.of_worker(worker, 2, 2 * worker as u16);
+                let count: u64 = sent.iter().sum();
                 assert!((0..count).all(|number| numbers.insert(first.unique(number))));
-                for (stream, flow) in flows.enumerate() {
-                    let mut places = 0..sent[flow];
+                for (stream, &sent) in sent.iter().enumerate() {
+                    let mut places = 0..sent;
                     assert!(places.all(|place| seen.insert(first.first_of(stream) + place)));
                 }
+                ids.end(first, count, sent.iter().max().copied().unwrap());
             }
-            let end = ids.end(&sent, &workers);
-            assert!(numbers.iter().all(|number| *number < end));
+            assert!(numbers.iter().all(|number| *number < ids.numbers()));
         }
         assert!(!seen.contains(&0));
     }
@@ -166,9 +157,9 @@ mod tests {
     #[test]
     fn ids_of_few_bits_count_on_from_cell_to_cell() {
         let ids = RunIds::new(1);
-        let workers = shares(1, 1);
-        let first = ids.begin(1).first_of(0);
-        ids.end(&[100], &workers);
+        let begun = ids.begin(1);
+        let first = begun.first_of(0);
+        ids.end(begun, 100, 100);
         // At the same port, should it have it again, another cell continues.
         assert_eq!(ids.begin(1).first_of(0) & 0xFFFF, (first + 100) & 0xFFFF);
     }

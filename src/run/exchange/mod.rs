@@ -31,6 +31,10 @@ use crate::unit::Nanos;
 /// batches are requests, a few times over, so that neither side starves the other.
 const PULLS: usize = 4;
 
+/// Reads of several sockets between two looks for others that have something to read, at most.
+/// Arbitrary: a look costs a system call, as a read does.
+const READS: usize = 16;
+
 /// How soon a full send buffer is tried again: about what a few datagrams take to leave. Arbitrary.
 const ROOM_WITHIN: Nanos = Nanos::from_micros(20);
 
@@ -84,6 +88,8 @@ struct Ready {
     /// Their indices, each once.
     queue: VecDeque<usize>,
     is_in: Vec<bool>,
+    /// Reads since the latest look for others.
+    reads: usize,
     /// The one that is looked at.
     at: usize,
 }
@@ -92,8 +98,8 @@ impl Ready {
     /// Of so many sockets. A single one always may.
     // cold: set-up
     fn new(sockets: usize) -> Self {
-        let mut ready =
-            Self { queue: VecDeque::with_capacity(sockets), is_in: vec![false; sockets], at: 0 };
+        let queue = VecDeque::with_capacity(sockets);
+        let mut ready = Self { queue, is_in: vec![false; sockets], reads: 0, at: 0 };
         if sockets == 1 {
             ready.mark(0);
         }
@@ -112,14 +118,28 @@ impl Ready {
     /// Records that the first one was read, and whether it is empty. A single socket always stays.
     #[inline]
     fn was_read(&mut self, drained: bool) {
-        if self.is_in.len() > 1
+        if self.has_several()
             && let Some(at) = self.queue.pop_front()
         {
+            self.reads += 1;
             self.is_in[at] = !drained;
             if !drained {
                 self.queue.push_back(at);
             }
         }
+    }
+
+    /// Whether there are several sockets, so that those in the queue are read, and no others.
+    #[inline]
+    fn has_several(&self) -> bool {
+        self.is_in.len() > 1
+    }
+
+    /// Whether to look which others of several have something to read: those that always have
+    /// more must not keep them out of the queue.
+    #[inline]
+    fn wants_look(&self) -> bool {
+        self.has_several() && (self.queue.is_empty() || self.reads >= READS)
     }
 }
 
@@ -154,6 +174,7 @@ fn exchange<T: Tx, R: Rx>(
                 }
                 Step::At(at) => next = at.min(pair.hearer.next_timeout()),
                 Step::Over => {
+                    pair.note_ids_free(now);
                     pair.hearer.close_window();
                     pair.at_close = Some(pair.meter.read());
                     end = Some(now);
@@ -163,18 +184,15 @@ fn exchange<T: Tx, R: Rx>(
         let heard = pair.hear(rx, control);
         busy |= heard != Heard::Nothing;
         // What lies in a socket by now has come in time, and is read before it is given up.
-        let has_read_all = heard != Heard::SomeOfIt;
-        if has_read_all || pair.hearer.is_short_of_room() {
+        let has_read_all = heard != Heard::SomeOfIt && pair.has_read_all(rx, waiter, now);
+        if has_read_all || end.is_some() || pair.hearer.is_short_of_room() {
             pair.hearer.expire(now, has_read_all);
         }
         if busy {
             waiter.busy(now, rx.sockets());
         }
         if let Some(end) = end {
-            if control.stopped() || pair.job.stuck {
-                pair.hearer.abandon(end, now);
-            }
-            if pair.hearer.finished(end, now) {
+            if pair.hearer.finished(end, now, control.stopped() || pair.job.stuck) {
                 return end;
             }
         }
@@ -182,7 +200,7 @@ fn exchange<T: Tx, R: Rx>(
             idle_since = Some(now);
         }
         // Of several sockets, those in the queue have no edge to come.
-        if pair.ready.queue.is_empty() || (!busy && pair.ready.is_in.len() == 1) {
+        if pair.ready.wants_look() || (!busy && !pair.ready.has_several()) {
             pair.wait(rx, waiter, now, if busy { now } else { next });
         }
     }
@@ -215,22 +233,22 @@ impl Pair {
     /// can leave.
     // cold: nothing is sent
     fn without_room(&mut self, now: Nanos, room: u64) -> Option<Step> {
-        if self.hearer.is_out_of_ids() {
+        let is_out_of_ids = self.hearer.is_out_of_ids();
+        if is_out_of_ids {
             self.out_of_ids_since.get_or_insert(now);
         }
         let before = self.job.pace.missed();
         let due = self.job.pace.due(now, 0);
-        let Some(since) = self.out_of_ids_since else {
-            return Some(if due == Due::Over { Step::Over } else { Step::At(self.job.pace.end()) });
-        };
-        self.hearer.exchange.no_room += self.job.pace.missed() - before;
+        if self.out_of_ids_since.is_some() {
+            self.hearer.exchange.no_room += self.job.pace.missed() - before;
+        }
         if due == Due::At(now) {
             // It has not passed over all of them yet.
             return Some(Step::At(now));
         }
-        if room > 0 || due == Due::Over {
-            self.hearer.exchange.no_room_time += now.since(since);
-            self.out_of_ids_since = None;
+        // What a closed loop has no room for from now on is not for want of ids.
+        if !is_out_of_ids {
+            self.note_ids_free(now);
         }
         match due {
             Due::Over => Some(Step::Over),
@@ -239,16 +257,34 @@ impl Pair {
         }
     }
 
+    /// Adds the time in which there were no ids, where there were none until now.
+    // cold: nothing was sent
+    fn note_ids_free(&mut self, now: Nanos) {
+        if let Some(since) = self.out_of_ids_since.take() {
+            self.hearer.exchange.no_room_time += now.since(since);
+        }
+    }
+
+    /// Whether all that had come by `now` was read, where that is so of all sockets that were
+    /// reported. Others are looked for only where a request may be over.
+    #[inline]
+    fn has_read_all<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos) -> bool {
+        if !self.ready.has_several() {
+            return true;
+        }
+        if self.hearer.next_timeout() <= now {
+            self.wait(rx, waiter, now, now);
+        }
+        self.ready.queue.is_empty()
+    }
+
     /// Hears what has come, up to some pulls.
     #[inline]
     fn hear<R: Rx>(&mut self, rx: &mut R, control: &Control) -> Heard {
         let (mut any, mut drained) = (false, false);
         let answered = self.hearer.tally.received;
         for _ in 0..PULLS {
-            let Some(&at) = self.ready.queue.front() else {
-                drained = true;
-                break;
-            };
+            let Some(&at) = self.ready.queue.front() else { break };
             if at != self.ready.at {
                 self.ready.at = at;
                 rx.turn_to(at);
@@ -256,7 +292,7 @@ impl Pair {
             let pull = rx.pull();
             let now = self.job.clock.now() - self.job.epoch;
             self.job.stall.observe(now);
-            self.hearer.pulled(&pull, now, self.job.stall.ended());
+            self.hearer.pulled(&pull, self.job.stall.ended());
             if pull.errors > 0 {
                 // Unread, they take the room of replies.
                 let queued = rx.sockets().get(at).and_then(Datagram::take_queued_refusal);
@@ -275,11 +311,12 @@ impl Pair {
                 rx.release();
             }
             self.ready.was_read(pull.drained);
-            if pull.drained && self.ready.is_in.len() == 1 {
+            if pull.drained && !self.ready.has_several() {
                 drained = true;
                 break;
             }
         }
+        drained |= self.ready.queue.is_empty();
         if self.hearer.tally.received > answered {
             self.job.target.answered(control);
         }
@@ -290,6 +327,7 @@ impl Pair {
     #[inline]
     fn wait<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos, next: Nanos) {
         let ready = &mut self.ready;
+        ready.reads = 0;
         if let Waited::Slept(until) = waiter.either(now, next, rx.sockets(), |at| ready.mark(at)) {
             self.job.stall.excuse(until);
         }
@@ -297,37 +335,4 @@ impl Pair {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Which sockets are read in so many turns, where those of `busy` always have more.
-    fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
-        let mut read = Vec::new();
-        for _ in 0..turns {
-            let Some(&at) = ready.queue.front() else { break };
-            read.push(at);
-            ready.was_read(!busy.contains(&at));
-        }
-        read
-    }
-
-    #[test]
-    fn sockets_are_read_in_the_order_in_which_they_were_reported() {
-        let mut ready = Ready::new(4);
-        [2, 0, 3, 0, 2].into_iter().for_each(|at| ready.mark(at));
-        assert_eq!(turns(&mut ready, &[], 9), [2, 0, 3]);
-        ready.mark(1);
-        assert_eq!(turns(&mut ready, &[], 9), [1]);
-    }
-
-    #[test]
-    fn a_socket_that_always_has_more_keeps_no_other_waiting() {
-        let mut ready = Ready::new(3);
-        [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
-        assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
-        ready.mark(1);
-        assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
-        let mut single = Ready::new(1);
-        assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always looked at");
-    }
-}
+mod tests;

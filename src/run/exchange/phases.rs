@@ -32,13 +32,13 @@ pub(crate) fn run_pair(
     to: SocketAddr,
     ports: Option<Ports>,
     dialogue: Dialogue,
-    (ids, first_ids): (&RunIds, FirstIds),
+    (ids, first_ids): (Arc<RunIds>, FirstIds),
     line: &Line,
 ) -> Result<PairHalves, NetError> {
     settle(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
     let open = |_| {
-        let udp = open_new(&options, ids)?;
+        let udp = open_new(&options, &ids)?;
         udp.connect(to).map(|()| udp)
     };
     let udps: Vec<Udp> = share.tx.common.flows.clone().map(open).collect::<Result<_, _>>()?;
@@ -48,7 +48,7 @@ pub(crate) fn run_pair(
     let ears = udps.iter().map(|udp| udp.duplicate().map(|udp| udp.socket));
     let ears = ears.collect::<Result<Vec<_>, _>>()?;
     let mouths = udps.into_iter().map(|udp| udp.socket).collect();
-    ask_on(mouths, ears, &Setup { share, buffers, dialogue, first_ids, line })
+    ask_on(mouths, ears, &Setup { share, buffers, dialogue, ids, first_ids, line })
 }
 
 /// A socket on a port that the run has not used, unless ports are given or unused ones are rare, so
@@ -72,6 +72,7 @@ struct Setup<'a> {
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
     buffers: [Option<u64>; 2],
     dialogue: Dialogue,
+    ids: Arc<RunIds>,
     first_ids: FirstIds,
     line: &'a Line,
 }
@@ -204,7 +205,8 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let place = (asks.common.worker, asks.of);
     let first_ids = setup.first_ids.of_worker(place.0, place.1, asks.common.flows.start);
     let requests = Arc::clone(&dialogue.requests);
-    let asker = Asker::new(requests, &flights, expects_reply, place, first_ids, job.batch);
+    let ids = (Arc::clone(&setup.ids), first_ids);
+    let asker = Asker::new(requests, &flights, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
     let hearer = Hearer::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);

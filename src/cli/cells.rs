@@ -144,7 +144,7 @@ pub(crate) fn measure<B: Bed>(
     Ok(Taken { report, error, interrupted })
 }
 
-/// What was measured, in short: where the document is lost, this is what is left.
+/// A short summary of the measured cells, printed if the document could not be built.
 fn counted(cells: &[Cell]) -> String {
     let one = |cell: &Cell| {
         let received = cell.ledger.received.map(|count| format!(", received {count}"));

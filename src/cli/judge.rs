@@ -18,8 +18,7 @@ pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
     }
 }
 
-/// Judges the validity of a document by `judge`; where that panics, the document counts as invalid:
-/// nobody knows that it is not.
+/// Judges the validity of a document by `judge`. If that panics, the document counts as invalid.
 pub(crate) fn validity_guarded<D>(
     document: &mut D,
     report: fn(&mut D) -> &mut Report,
@@ -34,7 +33,7 @@ pub(crate) fn validity_guarded<D>(
     Some(bug)
 }
 
-/// Whether a run ended early by what its report says of the target.
+/// Whether a run ended early for a reason that its report gives about the target.
 pub(crate) const fn is_of_target(error: &RunError) -> bool {
     matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }

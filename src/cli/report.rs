@@ -152,7 +152,7 @@ fn several(
         guarded("gates", || Ok(judge::judge_named(&run.report, output, &name)))
     };
     let exits = runs.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
-    // Invalid beats a condition that held, and that beats all well.
+    // Invalid takes precedence over a condition that held, and that over success.
     let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
     Ok(worst.unwrap_or(Exit::Well))
 }

@@ -290,11 +290,11 @@ fn nothing_answered(exchange: &Exchange) -> (&'static str, String) {
 
 fn target_unreachable(cell: &Cell) -> (&'static str, String) {
     let message = format!(
-        "target unreachable throughout ({} errors for {} {}); check the address and the port, and \
+        "target unreachable throughout ({} {}, errors {}); check the address and the port, and \
          that the server runs",
-        unreachable(cell),
+        noun(cell),
         cell.ledger.sent,
-        noun(cell)
+        unreachable(cell)
     );
     ("target_unreachable", message)
 }

@@ -53,9 +53,10 @@ pub struct OutputArgs {
     /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid
     /// [default: 1%; report: that of the run]
     ///
-    /// The first line of the report says so, and with --fail-if the exit code is 5. A run of which
-    /// nothing was sent, arrived or was answered, or whose target was unreachable throughout, is
-    /// invalid whatever is allowed here, and ends with exit code 5 also without --fail-if.
+    /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
+    /// invalid if no datagram was sent or arrived, no request was answered (a late reply is an
+    /// answer), or the target was unreachable throughout; it then ends with exit code 5 even without
+    /// --fail-if.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub max_missed: Option<f64>,
 

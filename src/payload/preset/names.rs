@@ -72,6 +72,7 @@ impl Dns {
             Input {
                 format: "names",
                 link_types: Vec::new(),
+                more_link_types: 0,
                 records: used + bad,
                 used,
                 left_out: skipped.causes,

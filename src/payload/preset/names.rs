@@ -15,6 +15,13 @@ const SHOWN: usize = 5;
 /// As above.
 const COLUMNS: usize = 80;
 
+/// The longest character of UTF-8 in bytes; RFC 3629 §3.
+const LONGEST_CHARACTER: usize = 4;
+
+/// The longest name as text, in bytes: a name is 255 bytes at most (RFC 1035 §2.3.4), and each is
+/// written by four characters at most, `\DDD` (§5.1).
+const LONGEST_NAME: usize = 4 * 255;
+
 /// Why a line is skipped: a word for documents, and what is wrong.
 struct Fault {
     word: &'static str,
@@ -98,6 +105,11 @@ impl Dns {
         if name.is_empty() {
             return fault("empty_name", "it begins with a blank, so the name is empty");
         }
+        // Before it is escaped: lines have any length.
+        if name.len() > LONGEST_NAME {
+            let len = name.len();
+            return fault("bad_name", &format!("the name has {len} bytes, more than any name"));
+        }
         let kind = words.find(|word| !word.is_empty()).map_or(Some(default), rtype);
         let Some(kind) = kind else {
             return fault("unknown_type", "the record type is unknown");
@@ -151,6 +163,9 @@ fn escaped(name: &[u8]) -> String {
 
 /// A line as it is shown: its first columns, without what would command a terminal.
 fn shown(line: &[u8]) -> String {
+    // Before it is copied: each character fills a column at least, and one more than fits shows
+    // that the line is cut.
+    let line = &line[..line.len().min(LONGEST_CHARACTER * (COLUMNS + 1))];
     let text = String::from_utf8_lossy(line);
     let mut columns = text.chars().flat_map(|c| {
         // Of these, quotes and backslashes need no escape here.

@@ -4,13 +4,13 @@ use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, TYPE};
 
 use super::*;
 
-fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
+pub(super) fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     let mut dns = Dns::of("www.example.com");
     change(&mut dns);
     Spec::of(Source::Preset(Preset::Dns(dns)))
 }
 
-fn names(lines: &[u8]) -> Names {
+pub(super) fn names(lines: &[u8]) -> Names {
     Names::Lines { bytes: lines.to_vec(), strict: false }
 }
 
@@ -184,8 +184,25 @@ fn another_opcode_answers_no_query() {
     let mut reply = reply_to(&written(&of.0, 0, 1));
     for opcode in 1..16 {
         reply[2] = 0x80 | opcode << 3;
-        assert_eq!(of.1.id_of(&reply), None, "OPCODE {opcode}");
-        assert!(!matched(&of, 0, 1, &reply));
+        assert!(!matched(&of, 0, 1, &reply), "OPCODE {opcode}");
+    }
+}
+
+#[test]
+fn replies_of_other_opcodes_answer_requests_of_the_same_one() {
+    let mut query = written(&compiled(&dns(|dns| dns.edns = None)).0, 0, 1);
+    // All of IANA's registry "DNS OpCodes": NOTIFY is 4, UPDATE is 5.
+    for opcode in 0..16 {
+        query[2] = opcode << 3;
+        let mut spec = Spec::of(Source::File(query.clone()));
+        spec.rule = MatchRule::Protocol(MatchProtocol::Dns);
+        let of = compiled(&spec);
+        for other in 0..16 {
+            let mut reply = query.clone();
+            reply[2] = 0x80 | other << 3;
+            assert_eq!(of.1.id_of(&reply), Some(1), "OPCODE {other}");
+            assert_eq!(matched(&of, 0, 1, &reply), other == opcode, "{opcode}: {other}");
+        }
     }
 }
 

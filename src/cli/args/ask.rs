@@ -55,7 +55,7 @@ pub struct ExchangeArgs {
     pub timeout: Nanos,
 
     /// Ask addresses outside loopback, private and link-local ranges; needs a rate, or with --pace
-    /// recorded a --count or a --time
+    /// recorded a --count
     #[arg(long)]
     pub allow_public: bool,
 

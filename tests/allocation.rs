@@ -15,7 +15,7 @@ use mio::Interest;
 use udperf::clock::Clock;
 use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
 use udperf::net::{Options, Waiter};
-use udperf::payload::{Echo, Preset, Source, Spec};
+use udperf::payload::{Dns, Echo, Names, Preset, Source, Spec};
 use udperf::plan::{
     Asking, DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Route,
     RxKind, Scenario, TimestampKind, TxKind, WaitKind,
@@ -37,11 +37,13 @@ static BY_WORKERS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static BY_THIS_THREAD: Cell<u64> = const { Cell::new(0) };
+    static LARGEST_OF_THIS_THREAD: Cell<usize> = const { Cell::new(0) };
     static IS_WORKER: Cell<Option<bool>> = const { Cell::new(None) };
     static ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
-fn count() {
+fn count(size: usize) {
+    let _ = LARGEST_OF_THIS_THREAD.try_with(|largest| largest.set(largest.get().max(size)));
     let _ = BY_THIS_THREAD.try_with(|count| count.set(count.get() + 1));
     let worker = IS_WORKER.try_with(|known| {
         if known.get().is_none() && !ASKING.replace(true) {
@@ -60,7 +62,7 @@ fn count() {
 // SAFETY: all memory comes from and goes back to the system's allocator; only counters are beside.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -103,7 +105,26 @@ fn allocations(scenario: Scenario) -> u64 {
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 
-/// One test, so that nothing else allocates beside it.
+#[test]
+fn a_long_line_of_names_is_not_copied() {
+    /// Bytes of a line; arbitrary, far more than any name has.
+    const LONG: usize = 1 << 20;
+    // Good names are short, so what is kept of a file is short, too.
+    for byte in [0, b'a', 0xFF] {
+        let mut bytes = b"good.example\n".to_vec();
+        bytes.resize(LONG, byte);
+        let mut dns = Dns::of(".");
+        dns.names = Names::Lines { bytes, strict: false };
+        let spec = Spec::of(Source::Preset(Preset::Dns(dns)));
+        LARGEST_OF_THIS_THREAD.set(0);
+        let (requests, _) = spec.compile(7).unwrap();
+        let largest = LARGEST_OF_THIS_THREAD.get();
+        assert_eq!(requests.variants(), 1, "{byte}");
+        assert!((1..LONG / 16).contains(&largest), "{byte}: {largest} bytes at once");
+    }
+}
+
+/// One test of workers, so that nothing else allocates beside it.
 #[test]
 fn nothing_is_allocated_between_barrier_and_stop() {
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());

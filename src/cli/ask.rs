@@ -331,10 +331,11 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     // An IPv4 group behind an IPv6 address is a group.
     let ip = target.ip().to_canonical();
     let cells = how.cells;
-    // The user did not choose the rate of a capture, so a count or a time must bound the run.
+    // A capture has a rate that nobody here chose, and a time bounds no rate: a count has to bound
+    // what it sends.
     let is_bounded = match cells.pace {
         PaceKind::Ramp { .. } => true,
-        PaceKind::Recorded => cells.count.is_some() || cells.time.is_some(),
+        PaceKind::Recorded => cells.count.is_some(),
         _ => !cells.rates.is_empty() || cells.bits.is_some(),
     };
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
@@ -342,7 +343,9 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
         why
     } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
-        "--pace recorded to a public address needs a bound; add --count or --time".to_owned()
+        "a public address gets no capture at a rate that nobody chose; bound it by a --count, as a \
+         --time bounds no rate, or use --pace even with a --rate"
+            .to_owned()
     } else if !is_near(ip) && !is_bounded {
         "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
     } else {

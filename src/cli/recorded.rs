@@ -57,23 +57,34 @@ pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
     notes
 }
 
-/// The first gap that is longer than the run; for a run by count, longer than the default `--time`.
+/// The leaps that are longer than the run, or where the run takes as long as the capture, longer
+/// than a run takes that nobody bounds: the first, how many there are, and the longest.
 fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (most, asked) = match limit {
         Limit::Time(time) => (time, moments.len()),
         Limit::Count(count) => (lower::TIME, usize::try_from(count).unwrap_or(usize::MAX)),
     };
     let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(asked.saturating_sub(1));
-    let (behind, gap) = gaps.zip(1..).map(|(gap, n)| (n, gap)).find(|(_, gap)| *gap > most.0)?;
-    let (gap, most) = (show_nanos(gap), show_nanos(most.0));
+    let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);
+    let first = leaps.next()?;
+    // Of two that are as long, the first one.
+    let (count, (longest, at)) = leaps.fold((1, first), |(count, longest), leap| {
+        (count + 1, if leap.0 > longest.0 { leap } else { longest })
+    });
+    let (gap, behind) = (show_nanos(first.0), first.1);
+    let all = match count {
+        1 => String::new(),
+        _ => format!(" ({count} leaps, the longest {} behind request {at})", show_nanos(longest)),
+    };
+    let most = show_nanos(most.0);
     Some(match limit {
         Limit::Time(_) => format!(
-            "the capture has a gap of {gap} after request {behind}, longer than the run of {most}: \
-             later requests are not sent; --pace even has no gaps"
+            "behind request {behind} the capture's clock leaps {gap} ahead{all}, longer than the \
+             run of {most}: what follows is not sent; --pace even has no gaps"
         ),
         Limit::Count(_) => format!(
-            "the capture has a gap of {gap} after request {behind}, and no request is sent \
-             meanwhile; --time bounds the run, --pace even has no gaps"
+            "behind request {behind} the capture's clock leaps {gap} ahead{all}, and nothing is \
+             sent meanwhile; --time bounds the run, --pace even has no gaps"
         ),
     })
 }
@@ -98,5 +109,27 @@ mod tests {
         assert_eq!(run(Limit::Time(Nanos(HOUR_NS))), None);
         assert!(run(Limit::Count(5)).unwrap().contains("--time"));
         assert_eq!(run(Limit::Count(3)), None, "the leap is not reached");
+        assert!(!run(Limit::Count(5)).unwrap().contains("leaps, the longest"), "one is enough");
+    }
+
+    #[test]
+    fn all_leaps_are_counted_and_the_longest_is_named() {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let gaps = [10, HOUR_NS, 10, 3 * HOUR_NS, 2 * HOUR_NS, 10];
+        let moments: Vec<_> = std::iter::once(0)
+            .chain(gaps.iter().scan(0, |at, gap| {
+                *at += gap;
+                Some(*at)
+            }))
+            .collect();
+        let said = leap(&moments, Limit::Count(7)).unwrap();
+        let part = "behind request 2 the capture's clock leaps 3600 s ahead (3 leaps, the longest \
+                    10800 s behind request 4), and";
+        assert!(said.starts_with(part), "{said}");
+        let said = leap(&moments, Limit::Count(5)).unwrap();
+        assert!(said.contains("(2 leaps, the longest 10800 s behind request 4)"), "{said}");
+        let said = leap(&moments, Limit::Time(Nanos(HOUR_NS))).unwrap();
+        assert!(said.starts_with("behind request 4 "), "{said}");
+        assert!(said.contains("(2 leaps, the longest 10800 s behind request 4)"), "{said}");
     }
 }

@@ -86,6 +86,7 @@ pub(super) fn file_of(requests: &Requests) -> Option<document::Input> {
     Some(document::Input {
         format: input.format.to_owned(),
         link_types: input.link_types.clone(),
+        more_link_types: input.more_link_types,
         records: input.records,
         used: input.used,
         left_out: left_out.collect(),

@@ -43,12 +43,23 @@ impl Parts {
         Self { replies: (0..slots).map(|_| Reply::default()).collect() }
     }
 
-    /// Records the arrival of datagram `index` of the `of` that answer this request; `index` is
-    /// below `of`.
+    /// Whether any datagram of the reply to this request has come.
+    #[inline]
+    #[must_use]
+    pub fn has_begun(&self, request: u64) -> bool {
+        self.replies[self.slot(request)].request == request + 1
+    }
+
+    #[inline]
+    fn slot(&self, request: u64) -> usize {
+        // A power of two.
+        request as usize & (self.replies.len() - 1)
+    }
+
+    /// Datagram `index` of the `of` that answer this request has come; `index` is below `of`.
     #[inline]
     pub fn note(&mut self, request: u64, index: u16, of: u16) -> PartSeen {
-        // A power of two.
-        let at = request as usize & (self.replies.len() - 1);
+        let at = self.slot(request);
         let reply = &mut self.replies[at];
         let is_first = reply.request != request + 1;
         if is_first {

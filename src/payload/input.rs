@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 pub struct Input {
     /// `pcap`, `pcapng` or `names`.
     pub format: &'static str,
-    /// Link types of the packets by name, each once; empty where there are no packets.
+    /// Link types of the packets by name, each once, the first 16; empty where there are no
+    /// packets.
     pub link_types: Vec<String>,
+    /// How many other link types there are.
+    pub more_link_types: u64,
     /// Packets of a capture; lines of a file of names that are neither empty nor comments.
     pub records: u64,
     /// Records that are sent.

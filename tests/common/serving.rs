@@ -63,7 +63,7 @@ impl Serving {
     }
 
     /// Bytes in the receive queues of all sockets at its port, as proc(5) has them.
-    fn waiting(&self) -> u64 {
+    pub fn waiting(&self) -> u64 {
         let files = ["/proc/net/udp", "/proc/net/udp6"];
         let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
         let port = format!(":{:04X}", self.port);

@@ -9,6 +9,20 @@ pub fn signal(process: u32, name: &str) {
     assert!(Command::new("kill").args(words).status().unwrap().success());
 }
 
+/// Stops a process, and waits until none of its threads runs.
+pub fn stop(process: u32) {
+    signal(process, "STOP");
+    // Field 3 of proc(5).
+    let is_stopped = |task: &fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    let folder = format!("/proc/{process}/task");
+    while !fs::read_dir(&folder).unwrap().flatten().all(|task| is_stopped(&task)) {
+        std::thread::yield_now();
+    }
+}
+
 /// What it came to behind this signal.
 pub fn ended_by(child: Child, name: &str) -> Output {
     signal(child.id(), name);

@@ -37,13 +37,15 @@ pub enum Deed {
     PartsButLast(u16),
     /// The same but for the first one.
     PartsButFirst(u16),
+    /// The first of two datagrams of the answer, then the answer in one.
+    PartThenWhole,
     /// Garbage first, then the answer.
     GarbageFirst,
 }
 
 use Deed::{
     Answer, Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion,
-    Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
+    PartThenWhole, Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
 
 /// One of these deeds for every `every`-th of `count` requests, in turn; the others, and the last
@@ -100,6 +102,10 @@ pub fn follows(list: &[Deed], speech: Speech) -> Counts {
             Parts(more) => {
                 counts.matched += 1;
                 counts.continued += u64::from(more);
+            }
+            PartThenWhole => {
+                counts.matched += 1;
+                counts.continued += 1;
             }
             PartsBackwards(more) => {
                 counts.matched += 1;

@@ -9,8 +9,8 @@ use crate::shim::{Orders, Shim};
 use crate::speech::{Speech, TRUNCATED};
 
 use Deed::{
-    Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion, Parts,
-    PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
+    Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion,
+    PartThenWhole, Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
 
 /// How long replies are waited for, in ms. Arbitrary: many times what this machine's cores are
@@ -62,6 +62,7 @@ fn kinds() -> [(Speech, &'static str, &'static [Deed]); 4] {
         PartsButFirst(2),
         PartsButLast(70),
         Parts(70),
+        PartThenWhole,
     ];
     [
         (Speech::Dns, "--preset dns --name www.example.test", dns),

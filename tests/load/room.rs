@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::serving::Serving;
+use crate::common::signals::{signal, stop};
 use crate::common::{codes, number};
 use crate::proc::PATIENCE;
 use crate::recorder::Recorder;
@@ -71,6 +73,33 @@ fn a_server_that_stands_still_is_seen_standing_still_flat_out() {
         if words.contains("-P 1") {
             assert!(has_waited && n("in_flight_max") == 256, "{words}: {cell}");
         }
+    }
+}
+
+#[test]
+fn a_server_that_is_stopped_is_seen_stopped_flat_out() {
+    let _alone = alone();
+    for words in ["-P 1", ""] {
+        let echo = Serving::of("echo", "-B 127.0.0.1");
+        stop(echo.process());
+        // Ids of one byte: more requests than there are ids of a port.
+        let words = format!("--hex {{id:u8}}00 --match id@0 -r max -n 400 --timeout 20s {words}");
+        let client = start("load", &format!("127.0.0.1:{}", echo.port), &words);
+        let begun = Instant::now();
+        while echo.waiting() == 0 {
+            assert!(begun.elapsed() < PATIENCE, "{words}: nothing is sent");
+            std::thread::yield_now();
+        }
+        // A request was due before this moment, and is not answered before the server goes on.
+        let asked = Instant::now();
+        std::thread::sleep(HOLD);
+        let stopped_for = asked.elapsed();
+        signal(echo.process(), "CONT");
+        let report = adds_up(&client.finish(PATIENCE).expect(0), "load");
+        let cell = only(&report);
+        assert_eq!(counts(cell).matched, 400, "{words}: {cell}");
+        let max_ns = number(cell, "latency.max_ns");
+        assert!(u128::from(max_ns) >= stopped_for.as_nanos(), "{words}: {max_ns} {stopped_for:?}");
     }
 }
 

@@ -217,6 +217,10 @@ impl Work {
             Deed::PartsButFirst(more) => {
                 speech.parts(request, more).iter().skip(1).for_each(|part| send(part));
             }
+            Deed::PartThenWhole => {
+                send(&speech.parts(request, 1)[0]);
+                send(&speech.answer(request));
+            }
             Deed::GarbageFirst => {
                 send(b"?");
                 send(&speech.answer(request));

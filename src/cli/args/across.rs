@@ -16,6 +16,10 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
     /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
+    ///
+    /// Of a name with several addresses, the first one where a sink answers is used; with
+    /// --no-peer, the first one that does not refuse datagrams. One that is silent does not refuse:
+    /// name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
     pub target: String,
 

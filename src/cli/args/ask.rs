@@ -14,6 +14,9 @@ const MOST: i64 = 1_000_000;
 #[command(after_long_help = LOAD_EXAMPLES)]
 pub struct LoadArgs {
     /// The server: HOST:PORT, IPv6 addresses in brackets; with --preset, HOST for its usual port
+    ///
+    /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
+    /// that is silent does not refuse: name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
     pub target: String,
 
@@ -35,6 +38,9 @@ pub struct LoadArgs {
 #[command(after_long_help = PING_EXAMPLES)]
 pub struct PingArgs {
     /// Who returns it: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
+    ///
+    /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
+    /// that is silent does not refuse: name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
     pub target: String,
 
@@ -54,8 +60,8 @@ pub struct ExchangeArgs {
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub timeout: Nanos,
 
-    /// Ask addresses outside loopback, private and link-local ranges; needs a rate; with --pace
-    /// recorded, a --count or a --time
+    /// Ask addresses outside loopback, private and link-local ranges; needs a rate, or with --pace
+    /// recorded a --count
     #[arg(long)]
     pub allow_public: bool,
 

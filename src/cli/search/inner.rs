@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser;
 
 use crate::cli::args::{
-    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, LoadArgs, PingArgs,
+    BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, LoadArgs, OutputArgs, PingArgs,
 };
 use crate::cli::cells::Taken;
 use crate::cli::error::{CliError, Exit};
@@ -125,13 +125,27 @@ impl Inner {
     /// Refuses what is the search's to say, and what has no rate to search for.
     fn refuse(&self) -> Result<(), CliError> {
         let cells = self.cells();
-        let output = &cells.output;
+        // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
+        let OutputArgs {
+            json,
+            csv,
+            hdr,
+            markdown,
+            html,
+            fail_if,
+            max_missed: _,
+            junit,
+            quiet,
+            color,
+        } = &cells.output;
         let rate = "the search chooses rates; bound them by its own --start and --max-rate";
         let to_search = "the search gives one result; give this flag to search, before --";
+        let format =
+            "a search is written as text, JSON or CSV; give search --json or --csv, before --";
         let goal = "what has to hold is a goal of the search; write it as a GOAL, before --";
         let trials = "the search repeats what decides; say how often by its own --repeat";
         let own_rates = cells.pace.shape() == PaceShape::OwnRates;
-        let hdr = "a search has no log of intervals; its document (-J) has all histograms";
+        let interval_log = "a search has no log of intervals; its document (-J) has all histograms";
         let time = "the search chooses times; give the longest one by its own --time";
         let flags = [
             ("--rate", !cells.rates.is_empty(), rate),
@@ -140,12 +154,15 @@ impl Inner {
             ("--count", cells.count.is_some(), time),
             ("--trials", cells.trials != 1, trials),
             ("--pace", own_rates, "this pace brings its own rates; use even, burst:N or poisson"),
-            ("--json", output.json.is_some(), to_search),
-            ("--csv", output.csv.is_some(), to_search),
-            ("--quiet", output.quiet, to_search),
-            ("--color", output.color != ColorWhen::Auto, to_search),
-            ("--hdr", output.hdr.is_some(), hdr),
-            ("--fail-if", !output.fail_if.is_empty(), goal),
+            ("--json", json.is_some(), to_search),
+            ("--csv", csv.is_some(), to_search),
+            ("--quiet", *quiet, to_search),
+            ("--color", *color != ColorWhen::Auto, to_search),
+            ("--hdr", hdr.is_some(), interval_log),
+            ("--markdown", markdown.is_some(), format),
+            ("--html", html.is_some(), format),
+            ("--junit", junit.is_some(), goal),
+            ("--fail-if", !fail_if.is_empty(), goal),
         ];
         let closed = "a closed loop has no rate to search for; leave it away";
         let (way, once) = (

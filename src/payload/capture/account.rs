@@ -1,6 +1,6 @@
 //! Account of a capture: how many packets are sent, and why others are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::Linktype;
 
@@ -67,7 +67,11 @@ impl Cause {
 /// Link types that are read, in messages.
 const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";
 
-/// The smallest share of packets from the busiest port that causes a hint: 1 in this number.
+/// Link types that are named at most. Arbitrary: a capture of several devices has few, and a file
+/// may have 65,536.
+const NAMED: usize = 16;
+
+/// The smallest share of packets from the busiest port that is worth a hint: 1 in so many.
 /// Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
@@ -75,7 +79,10 @@ const REPLIES_ONE_IN: u64 = 20;
 #[derive(Debug)]
 pub(in crate::payload) struct Counts {
     format: &'static str,
+    /// The first link types of packets, [`NAMED`] of them at most.
     links: Vec<Linktype>,
+    /// All others.
+    other_links: BTreeSet<i32>,
     used: u64,
     /// By cause, in the order of [`Cause::ALL`].
     left_out: [u64; Cause::ALL.len()],
@@ -86,15 +93,21 @@ pub(in crate::payload) struct Counts {
 }
 
 impl Counts {
-    pub(super) const fn new(format: &'static str) -> Self {
+    pub(super) fn new(format: &'static str) -> Self {
         let ports = BTreeMap::new();
-        Self { format, links: Vec::new(), used: 0, left_out: [0; 8], ports, is_open: false }
+        let (links, other_links) = (Vec::new(), BTreeSet::new());
+        Self { format, links, other_links, used: 0, left_out: [0; 8], ports, is_open: false }
     }
 
     /// A packet of this link type came.
     pub(super) fn link(&mut self, link: Linktype) {
-        if !self.links.contains(&link) {
+        if self.links.contains(&link) {
+            return;
+        }
+        if self.links.len() < NAMED {
             self.links.push(link);
+        } else {
+            self.other_links.insert(link.0);
         }
     }
 
@@ -131,6 +144,7 @@ impl Counts {
         Input {
             format: self.format,
             link_types: self.link_types(),
+            more_link_types: self.other_links.len() as u64,
             records: self.packets(),
             used: self.used,
             left_out: self.causes().map(|(cause, count)| (cause.word(), count)).collect(),
@@ -146,10 +160,14 @@ impl Counts {
 
     /// The type of the file: `pcap of link type ETHERNET`.
     pub(in crate::payload) fn kind(&self) -> String {
+        let more = match self.other_links.len() {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
         match &self.link_types()[..] {
             [] => self.format.to_owned(),
-            [one] => format!("{} of link type {one}", self.format),
-            several => format!("{} of link types {}", self.format, several.join(", ")),
+            [one] => format!("{} of link type {one}{more}", self.format),
+            several => format!("{} of link types {}{more}", self.format, several.join(", ")),
         }
     }
 

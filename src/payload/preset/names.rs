@@ -15,6 +15,13 @@ const SHOWN: usize = 5;
 /// As above.
 const COLUMNS: usize = 80;
 
+/// The longest character of UTF-8 in bytes; RFC 3629 §3.
+const LONGEST_CHARACTER: usize = 4;
+
+/// The longest name as text, in bytes: a name is 255 bytes at most (RFC 1035 §2.3.4), and each is
+/// written by four characters at most, `\DDD` (§5.1).
+const LONGEST_NAME: usize = 4 * 255;
+
 /// Why a line is skipped: a word for documents, and what is wrong.
 struct Fault {
     word: &'static str,
@@ -72,6 +79,7 @@ impl Dns {
             Input {
                 format: "names",
                 link_types: Vec::new(),
+                more_link_types: 0,
                 records: used + bad,
                 used,
                 left_out: skipped.causes,
@@ -96,6 +104,11 @@ impl Dns {
         let name = words.next().unwrap_or_default();
         if name.is_empty() {
             return fault("empty_name", "it begins with a blank, so the name is empty");
+        }
+        // Before it is escaped: lines have any length.
+        if name.len() > LONGEST_NAME {
+            let len = name.len();
+            return fault("bad_name", &format!("the name has {len} bytes, more than any name"));
         }
         let kind = words.find(|word| !word.is_empty()).map_or(Some(default), rtype);
         let Some(kind) = kind else {
@@ -150,6 +163,9 @@ fn escaped(name: &[u8]) -> String {
 
 /// A line as shown in messages: its first columns, without control characters.
 fn shown(line: &[u8]) -> String {
+    // Before it is copied: each character fills a column at least, and one more than fits shows
+    // that the line is cut.
+    let line = &line[..line.len().min(LONGEST_CHARACTER * (COLUMNS + 1))];
     let text = String::from_utf8_lossy(line);
     let mut columns = text.chars().flat_map(|c| {
         // Of these, quotes and backslashes need no escape here.

@@ -5,8 +5,8 @@ use crate::payload::number::Number;
 /// Bytes of the header; RFC 1035 §4.1.1.
 pub(crate) const HEADER_LEN: usize = 12;
 
-/// The bits of byte 2: this is a reply (QR), the kind of query (OPCODE), and that the reply was cut
-/// short (TC); RFC 1035 §4.1.1.
+/// The bits of byte 2: this is a reply (QR), the kind of message (OPCODE), and that the reply was
+/// cut short (TC); RFC 1035 §4.1.1.
 const QR: u8 = 0x80;
 /// As above.
 const OPCODE: u8 = 0x78;
@@ -51,23 +51,26 @@ const RCODES: [(u16, &str); 7] = [
     (22, "BADTRUNC"),
 ];
 
-/// The id of a reply to a query; replies with another OPCODE have none.
+/// The id of a reply, whatever its OPCODE.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let header = reply.first_chunk::<HEADER_LEN>()?;
-    if header[2] & (QR | OPCODE) != QR {
+    if header[2] & QR == 0 {
         return None;
     }
     Number::Be(2).read(header, 0)
 }
 
-/// Whether a reply has the id and the question of a request, which has one. Servers that could not
-/// read the question, or had no room for it, leave it out; then the id is enough, unless what is
-/// answered is another name.
+/// Whether a reply has the OPCODE, the id and the question of a request, which has one.
+/// Servers that could not read the question, or had no room for it, leave it out; then the id is
+/// enough, unless what is answered is another name.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     let Some(header) = reply.first_chunk::<HEADER_LEN>() else { return false };
     if id(reply).is_none() || request.get(..2) != reply.get(..2) {
+        return false;
+    }
+    if request.get(2).is_none_or(|byte| (byte ^ header[2]) & OPCODE != 0) {
         return false;
     }
     let Some(end) = name_end(request, HEADER_LEN) else { return false };

@@ -242,6 +242,34 @@ fn obsolete_packet_blocks_are_read() {
 }
 
 #[test]
+fn link_types_are_named_up_to_a_number_and_counted() {
+    let half = u16::to_le_bytes;
+    let section = [&0x1A2B_3C4D_u32.to_le_bytes()[..], &half(1), &half(0), &[0xFF; 8]].concat();
+    let mut bytes = block(0x0A0D_0D0A, &section);
+    let links: Vec<u16> = std::iter::once(101).chain(1_001..1_020).collect();
+    for link in &links {
+        bytes.extend(block(1, &[&half(*link)[..], &[0; 6]].concat()));
+    }
+    let mut packet = ip4(53, b"one");
+    let len = packet.len() as u32;
+    packet.resize(packet.len().next_multiple_of(4), 0);
+    // Each twice, to be counted once.
+    for id in (0..links.len() as u32).chain(0..links.len() as u32) {
+        let head = [id, 0, 0, len, len].map(u32::to_le_bytes).concat();
+        bytes.extend(block(6, &[&head[..], &packet].concat()));
+    }
+    let (requests, _) = compiled(&capture(&bytes, None));
+    let input = requests.input().unwrap();
+    assert_eq!((input.records, input.used, input.left_out.get("link_type")), (40, 2, Some(&38)));
+    let named: Vec<_> = (1_001..1_016).map(|link: u16| link.to_string()).collect();
+    assert_eq!((input.link_types[0].as_str(), &input.link_types[1..]), ("RAW", &named[..]));
+    assert_eq!(input.more_link_types, 4);
+    let [note] = requests.notes() else { panic!("{:?}", requests.notes()) };
+    let kind = format!("pcapng of link types RAW, {}, and 4 more: 2 of 40", named.join(", "));
+    assert!(note.starts_with(&kind), "{note}");
+}
+
+#[test]
 fn what_no_datagram_holds_is_left_out() {
     let bytes = include_bytes!("../../../tests/cases/one_jumbogram.pcap");
     let (requests, _) = compiled(&capture(bytes, None));

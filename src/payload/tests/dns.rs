@@ -4,13 +4,13 @@ use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, TYPE};
 
 use super::*;
 
-fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
+pub(super) fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     let mut dns = Dns::of("www.example.com");
     change(&mut dns);
     Spec::of(Source::Preset(Preset::Dns(dns)))
 }
 
-fn names(lines: &[u8]) -> Names {
+pub(super) fn names(lines: &[u8]) -> Names {
     Names::Lines { bytes: lines.to_vec(), strict: false }
 }
 
@@ -184,8 +184,25 @@ fn another_opcode_answers_no_query() {
     let mut reply = reply_to(&written(&of.0, 0, 1));
     for opcode in 1..16 {
         reply[2] = 0x80 | opcode << 3;
-        assert_eq!(of.1.id_of(&reply), None, "OPCODE {opcode}");
-        assert!(!matched(&of, 0, 1, &reply));
+        assert!(!matched(&of, 0, 1, &reply), "OPCODE {opcode}");
+    }
+}
+
+#[test]
+fn replies_of_other_opcodes_answer_requests_of_the_same_one() {
+    let mut query = written(&compiled(&dns(|dns| dns.edns = None)).0, 0, 1);
+    // All of IANA's registry "DNS OpCodes": NOTIFY is 4, UPDATE is 5.
+    for opcode in 0..16 {
+        query[2] = opcode << 3;
+        let mut spec = Spec::of(Source::File(query.clone()));
+        spec.rule = MatchRule::Protocol(MatchProtocol::Dns);
+        let of = compiled(&spec);
+        for other in 0..16 {
+            let mut reply = query.clone();
+            reply[2] = 0x80 | other << 3;
+            assert_eq!(of.1.id_of(&reply), Some(1), "OPCODE {other}");
+            assert_eq!(matched(&of, 0, 1, &reply), other == opcode, "{opcode}: {other}");
+        }
     }
 }
 
@@ -250,55 +267,6 @@ fn random_labels_are_patched_in() {
         Packet::parse(&written(&root.0, 0, 0)).unwrap().questions[0].qname.to_string().len(),
         63
     );
-}
-
-#[test]
-fn bad_lines_are_skipped_counted_and_named() {
-    let long = format!("{}\u{1b}[31m A B C D", "x".repeat(90));
-    let lines = [
-        b"good.example A\n empty.example A\ngoogle.com TYPE99999999 ignored\n".to_vec(),
-        b"caf\xC3\xA9.example TYPE65\nraw\xFF\\\xFE.example\n".to_vec(),
-        format!("a..b\nno.example TYPE65536\nno.example TYPE+1\n{long}\n").into_bytes(),
-    ];
-    let of = compiled(&dns(|dns| dns.names = names(&lines.concat())));
-    let asked = |n| written(&of.0, n, 0)[12..].to_vec();
-    assert!(asked(1).starts_with(b"\x05caf\xC3\xA9\x07example\0\0\x41"), "{:?}", asked(1));
-    assert!(asked(2).starts_with(b"\x05raw\xFF\xFE\x07example\0\0\x01"), "{:?}", asked(2));
-    let input = of.0.input().unwrap();
-    assert_eq!((input.format, input.records, input.used), ("names", 9, 3));
-    let words: Vec<_> = input.left_out.iter().map(|(word, count)| (*word, *count)).collect();
-    assert_eq!(words, [("bad_name", 2), ("empty_name", 1), ("unknown_type", 3)]);
-    let notes = of.0.notes();
-    assert_eq!(notes.len(), 6, "{notes:?}");
-    assert!(
-        notes[0].starts_with("6 of 9 lines of names are skipped, the first 5 are:"),
-        "{notes:?}"
-    );
-    let starts = ["line 2: ' empty", "line 3: 'google.com TYPE99999999 ignored'", "line 6: 'a..b'"];
-    for (note, start) in notes[1..].iter().zip(starts) {
-        assert!(note.starts_with(start), "{note}");
-    }
-    // Cut at 80 columns, and without what a terminal would obey.
-    let alone = compiled(&dns(|dns| dns.names = names(format!("good A\n{long}").as_bytes())));
-    let note = &alone.0.notes()[1];
-    assert!(note.starts_with(&format!("line 2: '{}…' is no", "x".repeat(80))), "{note}");
-    let alone = compiled(&dns(|dns| dns.names = names(b"good A\nbad \x1b[31m\x00\xFF")));
-    let note = &alone.0.notes()[1];
-    assert!(note.contains("'bad \\u{1b}[31m\\0\u{FFFD}'"), "{note}");
-}
-
-#[test]
-fn a_name_that_is_too_long_with_a_random_label_is_one_bad_line() {
-    let long = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(50)].join(".");
-    let lines = format!("a.example\n{long}\nb.example\n");
-    let plain = compiled(&dns(|dns| dns.names = names(lines.as_bytes())));
-    assert_eq!((plain.0.variants(), plain.0.notes().len()), (3, 0));
-    let random = compiled(&dns(|dns| {
-        dns.names = names(lines.as_bytes());
-        dns.random_subdomain = Some(20);
-    }));
-    assert_eq!(random.0.variants(), 2);
-    assert!(random.0.notes()[1].contains(", with the random label"), "{:?}", random.0.notes());
 }
 
 #[test]

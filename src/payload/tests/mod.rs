@@ -3,6 +3,7 @@
 mod capture;
 mod dns;
 mod fields;
+mod names;
 mod presets;
 
 use super::*;

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct Input {
     /// `pcap`, `pcapng`, or `names` for a file of names of DNS.
     pub format: String,
-    /// Link types of a capture by name, such as `ETHERNET`; empty for names.
+    /// Link types of a capture by name, such as `ETHERNET`, the first 16; empty for names.
     pub link_types: Vec<String>,
+    /// How many other link types the capture has; 0 in documents of older versions.
+    #[serde(default)]
+    pub more_link_types: u64,
     /// Packets of a capture; lines of a file of names that are neither empty nor comments.
     pub records: u64,
     /// Records that are sent.

@@ -65,7 +65,13 @@ pub(super) fn input(report: &Report) -> Option<String> {
     let input = report.input.as_ref().filter(|input| input.used < input.records)?;
     let what = match &input.link_types[..] {
         [] => input.format.clone(),
-        types => format!("{} of link type {}", input.format, types.join(", ")),
+        types => {
+            let more = match input.more_link_types {
+                0 => String::new(),
+                count => format!(", and {} more", grouped(count)),
+            };
+            format!("{} of link type {}{more}", input.format, types.join(", "))
+        }
     };
     let left_out = input.left_out.iter();
     let left_out: Vec<_> =

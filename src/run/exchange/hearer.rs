@@ -288,7 +288,12 @@ impl Hearer {
     /// incomplete until the reply is complete.
     #[inline]
     fn is_complete(&mut self, number: u64, role: Role) -> bool {
-        let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return true };
+        let Some(parts) = &mut self.parts else { return true };
+        let Role::Part { index, of } = role else {
+            // A reply in one datagram ends one in several that has begun.
+            self.exchange.incomplete -= u64::from(parts.has_begun(number));
+            return true;
+        };
         let seen = parts.note(number, index, of);
         match seen {
             PartSeen::First => self.exchange.incomplete += 1,

@@ -11,10 +11,13 @@ use crate::common::number;
 use crate::proc::PATIENCE;
 use crate::rig::{adds_up, alone, counts, engines, only, start};
 
-/// Datagrams that a server sends at most: one each ms for as long as a test waits.
-const MOST: usize = 60_000;
+/// Datagrams that a server sends at most: four clients' for half as long as a test waits.
+const MOST: usize = 240_000;
 
-/// A server that sends a datagram to each of its clients about every ms, whether or not it is
+/// Between two rounds; less than the shortest silence that is taken for the end.
+const GAP: Duration = Duration::from_micros(500);
+
+/// A server that sends a datagram to each of its clients every [`GAP`] or so, whether or not it is
 /// asked.
 struct Endless {
     at: SocketAddr,
@@ -29,7 +32,7 @@ impl Endless {
     fn start(says: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
-        socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        socket.set_nonblocking(true).unwrap();
         let (at, over) = (socket.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
         let is_over = Arc::clone(&over);
         let (tell, first) = channel();
@@ -38,22 +41,23 @@ impl Endless {
             let mut clients: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
             loop {
                 let was_over = is_over.load(Ordering::Relaxed);
-                let heard = socket.recv_from(&mut slot);
-                if let Ok((len, from)) = heard {
+                while let Ok((len, from)) = socket.recv_from(&mut slot) {
                     asked += 1;
                     let _ = tell.send(());
                     if clients.iter().all(|(client, _)| *client != from) {
                         clients.push((from, says(&slot[..len])));
                     }
-                } else if was_over {
+                }
+                if was_over {
                     // All that had come is read.
                     return asked;
                 }
-                if !was_over && sent < MOST {
+                if sent < MOST {
                     // A client that has gone is none of its business.
                     clients.iter().for_each(|(to, says)| drop(socket.send_to(says, to)));
                     sent += clients.len();
                 }
+                std::thread::sleep(GAP);
             }
         });
         Self { at, asked: first, over, thread }
@@ -98,10 +102,14 @@ fn one_interrupt_ends_a_run_that_is_sent_to_without_end() {
         let words = format!("--preset echo --timeout 10m -t 10m -r 200 -P 2 -e {engine}");
         let repeats = Endless::start(<[u8]>::to_vec);
         let client = start("load", &repeats.at.to_string(), &words);
-        repeats.asked.recv_timeout(PATIENCE).unwrap();
+        // Each port has one answer, and some requests have none.
+        (0..10).for_each(|_| repeats.asked.recv_timeout(PATIENCE).unwrap());
         client.interrupt();
         let done = client.finish(PATIENCE).expect(130);
-        let counted = counts(only(&adds_up(&done, "load")));
+        let report = adds_up(&done, "load");
+        let counted = counts(only(&report));
         assert_eq!(counted.requests, repeats.end(), "{engine}");
+        assert!(counted.timeouts > 0, "{engine}");
+        assert_eq!(number(only(&report), "exchange.given_up"), counted.timeouts, "{engine}");
     }
 }

@@ -145,7 +145,7 @@ impl Figure {
     fn quantile(&self) -> Option<f64> {
         let name = self.name();
         let name = name.strip_prefix("latency.").or_else(|| name.strip_prefix("from_send."));
-        Some(match name.unwrap_or(self.name()) {
+        Some(match name.unwrap_or_else(|| self.name()) {
             "p50" | "p50_ns" => 0.5,
             "p90" | "p90_ns" => 0.9,
             "p99" | "p99_ns" => 0.99,

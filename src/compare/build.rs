@@ -163,7 +163,7 @@ struct Judged {
     /// How many of all had the noise of the machine to go by, and how many there are.
     noise_known: (usize, usize),
     /// Metrics that could not be compared at all, and why.
-    left_out: Vec<(&'static str, &'static str)>,
+    left_out: Vec<(&'static str, String)>,
 }
 
 fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
@@ -176,20 +176,25 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
         let of_new = all.iter().any(|known| !known.new.is_empty());
         if metric.kind == Kind::Number && of_base != of_new {
             let side = if of_base { "the base" } else { "the new runs" };
-            left_out.push((metric.name, side));
+            left_out.push((metric.name, format!("it is known of {side} alone")));
             continue;
         }
         if metric.name == INSTRUCTIONS && instructions_kinds(paired).len() > 1 {
-            left_out.push((
-                metric.name,
-                "runs of user and of user+kernel instructions, but not of either",
-            ));
+            let why = "it is known of runs of user and of user+kernel instructions, but not of \
+                       either alone";
+            left_out.push((metric.name, why.to_owned()));
             continue;
         }
-        for Known { at, base, new } in all {
+        let (all, withheld): (Vec<_>, Vec<_>) = all.into_iter().partition(Known::is_known);
+        if !withheld.is_empty() {
+            let ids: Vec<_> = withheld.iter().map(|known| paired.both[known.at].1.id).collect();
+            let why = "all runs are below the bound that the two clocks are known within";
+            left_out.push((metric.name, format!("of {} {why}", ids.join(", "))));
+        }
+        for Known { at, base, new, withheld } in all {
             let (base_group, new_group) = &paired.both[at];
             let noise = noise(facts, metric, base_group, new_group);
-            pairs.push(Pair { metric, base, new, noise });
+            pairs.push(Pair { metric, base, new, withheld, noise });
             of_cell.push(at);
         }
     }
@@ -216,11 +221,19 @@ struct Known {
     at: usize,
     base: Vec<f64>,
     new: Vec<f64>,
+    /// How many runs of both sides have but an upper limit.
+    withheld: usize,
+}
+
+impl Known {
+    fn is_known(&self) -> bool {
+        !self.base.is_empty() || !self.new.is_empty()
+    }
 }
 
 /// The figures of both sides in all cells that the metric says something of; where there is no
-/// such, in all if it was named, as with `--fail-if`. Cells in which neither side knows any are
-/// left out.
+/// such, in all if it was named, as with `--fail-if`. Cells of which neither side has anything,
+/// withheld figures included, are left out.
 fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
     let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);
@@ -228,9 +241,16 @@ fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     let figures = |group: &Group<'_>| -> Vec<f64> {
         group.runs.iter().filter_map(|cell| (metric.of)(cell)).filter(|run| !run.is_nan()).collect()
     };
+    let withheld =
+        |group: &Group<'_>| group.runs.iter().filter(|cell| metric.is_withheld(cell)).count();
     let all = paired.both.iter().enumerate().filter(|(_, pair)| suited(pair) || (named && !any));
-    let all = all.map(|(at, (base, new))| Known { at, base: figures(base), new: figures(new) });
-    all.filter(|known| !known.base.is_empty() || !known.new.is_empty()).collect()
+    let all = all.map(|(at, (base, new))| Known {
+        at,
+        base: figures(base),
+        new: figures(new),
+        withheld: withheld(base) + withheld(new),
+    });
+    all.filter(|known| known.is_known() || known.withheld > 0).collect()
 }
 
 /// The metric of which there are two kinds: a name of `report::metric`.
@@ -287,4 +307,65 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
     let turns = all.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
     let fewer = base.len().min(new.len());
     fewer > 1 && turns >= fewer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    /// Ten runs, so many of which know the median latency only as below the bound of two clocks.
+    fn side(withheld: usize) -> Vec<Report> {
+        let run = |at: usize| {
+            let mut cell = fixture::cell("plain", 64, "50%", 100e3);
+            if at < withheld {
+                fixture::two_clocks(&mut cell, 12_000);
+            }
+            fixture::report_of(vec![cell])
+        };
+        (0..10).map(run).collect()
+    }
+
+    /// The comparison of `p50` and `p99` of two such sides.
+    fn of(base: usize, new: usize) -> Comparison {
+        let (base, new) = (side(base), side(new));
+        let (base, new): (Vec<_>, Vec<_>) = (base.iter().collect(), new.iter().collect());
+        let metrics = ["p50", "p99"].map(|name| Metric::named(name).unwrap());
+        compare(Facts {
+            kind: "compare",
+            tool: base[0].tool.clone(),
+            command: Vec::new(),
+            started_at: String::new(),
+            host: Host::default(),
+            base: Side { from: "base", reports: &base },
+            new: Side { from: "new", reports: &new },
+            rules: &Rules::default(),
+            metrics: &metrics,
+            named: true,
+            any_scenario: false,
+            noise: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn withheld_runs_are_not_dropped_one_by_one() {
+        let judged = |comparison: &Comparison| -> Vec<_> {
+            let metrics = comparison.cells[0].metrics.iter();
+            metrics.map(|one| (one.metric.clone(), one.verdict, one.why.clone())).collect()
+        };
+        let p99 = ("p99".to_owned(), Verdict::Same, String::new());
+        for (base, new, why) in [(0, 3, "3 of 20 runs are below"), (10, 0, "10 of 20 runs are")] {
+            let found = judged(&of(base, new));
+            assert_eq!((found[0].0.as_str(), found[0].1), ("p50", Verdict::Undecided));
+            assert!(found[0].2.starts_with(why), "{found:?}");
+            assert_eq!(found[1], p99);
+        }
+        let none = of(10, 10);
+        assert_eq!((judged(&none), none.verdict), (vec![p99], Verdict::Same));
+        let left_out = none.warnings.iter().find(|one| one.code == "left_out").unwrap();
+        let expected = "p50 is not compared: of plain/64/50% all runs are below the bound that \
+                        the two clocks are known within";
+        assert_eq!(left_out.message, expected);
+    }
 }

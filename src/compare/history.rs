@@ -11,7 +11,7 @@ pub use faces::{csv, html, markdown, text};
 use super::pairs::{Group, groups};
 use super::stats;
 use super::store::Stored;
-use crate::report::document::Cell;
+use crate::report::document::{Cell, Report};
 use crate::report::metric::Metric;
 use place::Place;
 
@@ -59,6 +59,9 @@ pub struct Point {
     pub trials: usize,
     /// Distinct codes of what casts doubt on this cell, in this run.
     pub doubts: Vec<String>,
+    /// Distinct codes of the reasons why this cell, or its whole run, did not test what was asked;
+    /// empty where it is valid.
+    pub invalid_because: Vec<String>,
     /// What is not as it was in the run before.
     pub changes: Vec<Change>,
 }
@@ -124,9 +127,7 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
                 continue;
             }
             for metric in filter.of(first) {
-                let known = trials.iter().filter_map(|cell| (metric.of)(cell)).collect::<Vec<_>>();
-                let count = known.len();
-                let Some(value) = stats::median(&stats::sorted(known)) else { continue };
+                let Some((value, count)) = median(metric, &trials) else { continue };
                 let key = (first.id.clone(), metric.name, scenario.clone(), host.clone());
                 let place = Place::of(report, first);
                 let at = places.iter().position(|(known, _)| *known == key);
@@ -146,12 +147,38 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
                     value,
                     trials: count,
                     doubts: doubts(&trials),
+                    invalid_because: invalid_because(report, &trials),
                     changes,
                 });
             }
         }
     }
     history
+}
+
+/// The median over trials that know the figure, or an upper limit of it, and how many those are.
+/// `None` where there is none, and where the median depends on what is withheld.
+fn median(metric: &Metric, trials: &[&Cell]) -> Option<(f64, usize)> {
+    let by = |of: fn(f64) -> f64| {
+        let one = |cell: &&Cell| (metric.of)(cell).or_else(|| (metric.at_most)(cell).map(of));
+        let known: Vec<f64> = trials.iter().filter_map(one).collect();
+        (stats::median(&stats::sorted(known.clone())), known.len())
+    };
+    // What is withheld is between nothing and its limit.
+    let ((least, count), (most, _)) = (by(|_| 0.0), by(|limit| limit));
+    least.filter(|_| least == most).map(|value| (value, count))
+}
+
+fn invalid_because(report: &Report, trials: &[&Cell]) -> Vec<String> {
+    let of_run = report.invalid_because.iter().filter(|reason| reason.cell.is_none());
+    let of_cell = trials.iter().flat_map(|cell| report.invalid_cell(cell));
+    let mut codes: Vec<String> = Vec::new();
+    for reason in of_run.chain(of_cell) {
+        if !codes.contains(&reason.code) {
+            codes.push(reason.code.clone());
+        }
+    }
+    codes
 }
 
 fn doubts(trials: &[&Cell]) -> Vec<String> {
@@ -165,12 +192,14 @@ fn doubts(trials: &[&Cell]) -> Vec<String> {
 }
 
 impl Series {
-    /// How much a point is more than the one before, as a share of that; `None` for the first, and
-    /// where there is no such share.
+    /// How much a point is more than the last valid one before, as a share of that; `None` for the
+    /// first, for an invalid one, and where there is no such share.
     #[must_use]
     pub fn step(&self, at: usize) -> Option<f64> {
-        let before = self.points.get(at.checked_sub(1)?)?.value;
-        let step = self.points.get(at)?.value / before - 1.0;
+        let is_valid = |point: &&Point| point.invalid_because.is_empty();
+        let point = self.points.get(at).filter(is_valid)?;
+        let before = self.points[..at].iter().rev().find(is_valid)?.value;
+        let step = point.value / before - 1.0;
         step.is_finite().then_some(step)
     }
 
@@ -187,8 +216,7 @@ pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::document::Report;
-    use crate::report::fixture;
+    use crate::report::{fixture, judge_validity};
 
     /// Three runs of two cells, the second on another kernel, the third of another commit.
     pub(crate) fn runs() -> Vec<Stored> {
@@ -233,6 +261,41 @@ pub(crate) mod tests {
         assert_eq!((flat_out.step(0), flat_out.step(2)), (None, Some(-0.5)));
         assert_eq!(flat_out.highest(), 220e3);
         assert_eq!(flat_out.host, "bench-1 · AMD EPYC · 2 CPUs");
+    }
+
+    #[test]
+    fn an_invalid_run_is_marked_and_no_other_is_measured_by_it() {
+        let mut runs = runs();
+        let report = &mut runs[1].report;
+        for cell in report.cells.iter_mut().filter(|cell| cell.pace.is_none()) {
+            fixture::lose(cell, cell.ledger.sent);
+        }
+        judge_validity(report);
+        let history = history(&runs, &Filter::default());
+        let flat_out = &history.series[0];
+        let codes: Vec<_> =
+            flat_out.points.iter().map(|point| &point.invalid_because[..]).collect();
+        assert_eq!(codes, [&[][..], &["nothing_arrived".to_owned()], &[]]);
+        let steps = [0, 1, 2].map(|at| flat_out.step(at));
+        assert_eq!(steps, [None, None, Some(110e3 / 200e3 - 1.0)]);
+        // The other cell of that run is valid.
+        assert!(history.series[1].points.iter().all(|point| point.invalid_because.is_empty()));
+    }
+
+    #[test]
+    fn a_median_counts_the_trials_whose_figure_is_withheld() {
+        let value = |withheld: usize| {
+            let mut runs = runs();
+            let cells = &mut runs[0].report.cells;
+            let mut paced = cells.iter_mut().filter(|cell| cell.rate == "50%");
+            paced.by_ref().take(withheld).for_each(|cell| fixture::two_clocks(cell, 12_000));
+            let points = named(&history(&runs, &Filter::default()), "plain/64/50%", "p50");
+            let of_first = points[0].points.iter().find(|point| point.started_at.contains("18T"));
+            of_first.map(|point| (point.value, point.trials))
+        };
+        assert_eq!(value(0), Some((8_535.0, 3)));
+        // Below 12 µs, they may be up to 20.5 µs: more than the third.
+        assert_eq!((value(1), value(2), value(3)), (Some((8_535.0, 3)), None, None));
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(super) struct Pair {
     pub(super) metric: &'static Metric,
     pub(super) base: Vec<f64>,
     pub(super) new: Vec<f64>,
+    /// How many runs of both sides are withheld, as they are below the bound of two clocks. Without
+    /// them the others are no fair sample.
+    pub(super) withheld: usize,
     /// What the machine makes of runs that are all alike, as far as it is known.
     pub(super) noise: Vec<(EffectKind, f64)>,
 }
@@ -53,7 +56,8 @@ pub(super) struct Pair {
 /// Judges all figures of a comparison, each as one of them all; and how many of them chance could
 /// have moved.
 pub(super) fn judge(pairs: &[Pair], rules: &Rules) -> (Vec<Judgement>, usize) {
-    let p: Vec<_> = pairs.iter().map(|pair| mann_whitney(&pair.base, &pair.new)).collect();
+    let p = |pair: &Pair| mann_whitney(&pair.base, &pair.new).filter(|_| pair.withheld == 0);
+    let p: Vec<_> = pairs.iter().map(p).collect();
     // Where all runs of both sides agree, there is nothing that chance could do.
     let moves = |pair: &Pair| pair.base.iter().chain(&pair.new).any(|run| *run != pair.base[0]);
     let tested = |pair: &Pair, p: Option<f64>| p.filter(|_| moves(pair));
@@ -75,13 +79,18 @@ fn judge_one(
     rules: &Rules,
 ) -> Judgement {
     let Pair { metric, base, new, .. } = pair;
-    let effect = effect(metric.kind, base, new);
+    let effect = effect(metric.kind, base, new).filter(|_| pair.withheld == 0);
     let tolerated = tolerated(pair, effect, rules);
     let noise = noise(pair, effect);
     let threshold = tolerated.max(noise.unwrap_or(0.0));
     let fewest = base.len().min(new.len());
     let undecided = |why: &str| (Verdict::Undecided, why.to_owned());
     let (verdict, why) = match p_corrected {
+        None if pair.withheld > 0 => undecided(&format!(
+            "{} of {} runs are below the bound that the two clocks are known within",
+            pair.withheld,
+            pair.withheld + base.len() + new.len()
+        )),
         None if base.is_empty() => undecided("it is known of the new runs alone"),
         None => undecided("it is known of the base alone"),
         Some(_) if smallest_p(fewest, fewest) * family as f64 >= rules.alpha => {
@@ -237,7 +246,7 @@ mod tests {
 
     fn pair(name: &str, base: &[f64], new: &[f64]) -> Pair {
         let metric = Metric::named(name).unwrap();
-        Pair { metric, base: base.to_vec(), new: new.to_vec(), noise: Vec::new() }
+        Pair { metric, base: base.to_vec(), new: new.to_vec(), withheld: 0, noise: Vec::new() }
     }
 
     fn verdict(pair: Pair) -> (Verdict, String) {
@@ -288,6 +297,18 @@ mod tests {
         let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
         assert_eq!(found, Verdict::Undecided);
         assert_eq!(why, "1 run a side tell nothing here: it takes 4");
+    }
+
+    #[test]
+    fn what_is_partly_withheld_is_undecided() {
+        let mut partly = pair("p50", &runs(100.0), &runs(200.0));
+        assert_eq!(verdict(partly.clone()).0, Verdict::Worse);
+        partly.withheld = 3;
+        let (judged, family) = judge(&[partly], &Rules::default());
+        let one = &judged[0];
+        assert_eq!((one.verdict, one.effect, one.p), (Verdict::Undecided, None, None));
+        let why = "3 of 23 runs are below the bound that the two clocks are known within";
+        assert_eq!((one.why.as_str(), family), (why, 1));
     }
 
     #[test]

@@ -63,6 +63,10 @@ impl NoiseBook {
         let (host, scenario) = (host_key(&first.host), scenario_key(first));
         for group in groups(reports) {
             for metric in metrics.iter().filter(|metric| metric.suits(group.runs[0])) {
+                // Without those that are withheld, the others are no fair sample.
+                if group.runs.iter().any(|cell| metric.is_withheld(cell)) {
+                    continue;
+                }
                 let runs: Vec<f64> =
                     group.runs.iter().filter_map(|cell| (metric.of)(cell)).collect();
                 let known = |floor: &Floor| {
@@ -175,6 +179,21 @@ mod tests {
         let mut other = runs[0].clone();
         other.scenario["streams"] = 9.into();
         assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+    }
+
+    #[test]
+    fn runs_some_of_which_are_withheld_teach_nothing() {
+        let mut runs = reports(&[100.0; 10]);
+        for run in &mut runs {
+            run.cells = vec![fixture::cell("plain", 64, "50%", 100e3)];
+        }
+        let learned = |runs: &[Report]| {
+            let all: Vec<&Report> = runs.iter().collect();
+            NoiseBook::default().learn(&all, &[Metric::named("p50").unwrap()], "").len()
+        };
+        assert_eq!(learned(&runs), 1);
+        fixture::two_clocks(&mut runs[3].cells[0], 12_000);
+        assert_eq!(learned(&runs), 0);
     }
 
     #[test]

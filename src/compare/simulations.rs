@@ -30,7 +30,7 @@ fn verdicts(name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
     for trial in 0..TRIALS {
         let mut rng = Rng::with_seed(trial);
         let mut side = |side| (0..RUNS).map(|_| make(side, &mut rng)).collect();
-        let pair = Pair { metric, base: side(0), new: side(1), noise: Vec::new() };
+        let pair = Pair { metric, base: side(0), new: side(1), withheld: 0, noise: Vec::new() };
         let at = match judge(&[pair], &Rules::default()).0[0].verdict {
             Verdict::Better => 0,
             Verdict::Same => 1,
@@ -93,7 +93,7 @@ fn of_many_cells_few_are_flagged_by_chance() {
         let mut rng = Rng::with_seed(trial);
         let mut runs = || (0..RUNS).map(|_| 250e3 * (1.0 + 0.05 * normal(&mut rng))).collect();
         let pairs: Vec<Pair> = (0..40)
-            .map(|_| Pair { metric, base: runs(), new: runs(), noise: Vec::new() })
+            .map(|_| Pair { metric, base: runs(), new: runs(), withheld: 0, noise: Vec::new() })
             .collect();
         let (judged, _) = judge(&pairs, &Rules::default());
         judged.iter().any(|one| matches!(one.verdict, Verdict::Worse | Verdict::Better))

@@ -16,7 +16,7 @@ pub(super) struct Doubts {
     /// Number of figures with known noise, and of all figures.
     pub(super) noise_known: (usize, usize),
     /// Metrics that could not be compared at all, and why.
-    pub(super) left_out: Vec<(&'static str, &'static str)>,
+    pub(super) left_out: Vec<(&'static str, String)>,
 }
 
 /// What makes a comparison unfit to trust.
@@ -56,8 +56,8 @@ pub(super) fn warnings(
         );
         warn("noise_unknown", message);
     }
-    for (metric, side) in left_out {
-        warn("left_out", format!("{metric} is not compared: it is known of {side} alone"));
+    for (metric, why) in left_out {
+        warn("left_out", format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
         let message = "cells of the base are missing in the new runs, which leaves the whole \

@@ -274,10 +274,13 @@ fn latency(
     let bound_ns = if word == "kernel" { 0 } else { harvest.latency.bound.0 };
     let at = |quantile| bounded(from.quantile_ns(quantile), bound_ns);
     let [p50, p90, p99, p99_9, p99_99] = [0.5, 0.9, 0.99, 0.999, 0.9999].map(at);
-    let min = bounded(from.min_ns(), bound_ns);
+    let [min, mean, max] = [from.min_ns(), Some(from.mean_ns()?), Some(from.max_ns()?)]
+        .map(|ns| bounded(ns, bound_ns));
     let p99_with_loss = bounded(from.quantile_with_lost_ns(0.99, lost), bound_ns);
     let limits = UpperLimits {
         min_ns: min.1,
+        mean_ns: mean.1,
+        max_ns: max.1,
         p50_ns: p50.1,
         p90_ns: p90.1,
         p99_ns: p99.1,
@@ -296,14 +299,14 @@ fn latency(
         count: from.count(),
         bound_ns,
         min_ns: min.0,
-        mean_ns: from.mean_ns()?,
+        mean_ns: mean.0,
         stdev_ns: from.stdev_ns()?,
         p50_ns: p50.0,
         p90_ns: p90.0,
         p99_ns: p99.0,
         p99_9_ns: p99_9.0,
         p99_99_ns: p99_99.0,
-        max_ns: from.max_ns()?,
+        max_ns: max.0,
         clamped: from.clamped(),
         p99_with_loss_ns: p99_with_loss.0,
         upper_limits: (bound_ns > 0).then_some(limits),
@@ -320,17 +323,19 @@ fn outside(
     let rest = whole.without(part)?;
     let at = |quantile| bounded(rest.quantile_ns(quantile), bound_ns);
     let [p50, p99, p99_9] = [0.5, 0.99, 0.999].map(at);
+    let max = bounded(rest.max_ns(), bound_ns);
     Some(OutsideStalls {
         count: rest.count(),
         overlapped: part.count(),
         p50_ns: p50.0,
         p99_ns: p99.0,
         p99_9_ns: p99_9.0,
-        max_ns: rest.max_ns(),
+        max_ns: max.0,
         upper_limits: (bound_ns > 0).then(|| UpperLimits {
             p50_ns: p50.1,
             p99_ns: p99.1,
             p99_9_ns: p99_9.1,
+            max_ns: max.1,
             ..UpperLimits::default()
         }),
     })

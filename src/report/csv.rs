@@ -1,9 +1,14 @@
 //! The document as CSV: a row a cell, for spreadsheets and data frames.
 
+mod trials;
+
+pub use trials::trials;
+
 use super::document::{
-    Cell, Exchange, Flows, Latency, Report, Schedule, SearchDocument, Side, StallSum, UpperLimits,
+    Cell, Exchange, Flows, Latency, Report, Schedule, Side, StallSum, UpperLimits,
 };
 use super::error::FaceError;
+use crate::unit::sum_counts;
 
 /// A column: its name, and what it says of a cell. Unknown is empty.
 type Column = (&'static str, fn(&Cell) -> String);
@@ -85,14 +90,14 @@ const COLUMNS: &[Column] = &[
     ("corrupt", |c| or_empty(c.ledger.corrupt)),
     ("latency_count", |c| latency(c, |l| Some(l.count))),
     ("latency_min_ns", |c| latency(c, |l| l.min_ns)),
-    ("latency_mean_ns", |c| latency(c, |l| Some(l.mean_ns))),
+    ("latency_mean_ns", |c| latency(c, |l| l.mean().0)),
     ("latency_stdev_ns", |c| latency(c, |l| Some(l.stdev_ns))),
     ("latency_p50_ns", |c| latency(c, |l| l.p50_ns)),
     ("latency_p90_ns", |c| latency(c, |l| l.p90_ns)),
     ("latency_p99_ns", |c| latency(c, |l| l.p99_ns)),
     ("latency_p99_9_ns", |c| latency(c, |l| l.p99_9_ns)),
     ("latency_p99_99_ns", |c| latency(c, |l| l.p99_99_ns)),
-    ("latency_max_ns", |c| latency(c, |l| Some(l.max_ns))),
+    ("latency_max_ns", |c| latency(c, |l| l.max().0)),
     ("latency_bound_ns", |c| latency(c, |l| Some(l.bound_ns))),
     ("p99_with_loss_ns", |c| or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))),
     ("latency_upper_limits_min_ns", |c| limit(c.latency.as_ref(), |u| u.min_ns)),
@@ -104,10 +109,7 @@ const COLUMNS: &[Column] = &[
     ("latency_upper_limits_p99_with_loss_ns", |c| {
         limit(c.latency.as_ref(), |u| u.p99_with_loss_ns)
     }),
-    ("outside_stalls_max_ns", |c| {
-        let outside = c.latency.as_ref().and_then(|l| l.outside_stalls.as_ref());
-        or_empty(outside.and_then(|o| o.max_ns))
-    }),
+    ("outside_stalls_max_ns", |c| latency(c, |l| l.outside_stalls.as_ref()?.max(l.bound_ns).0)),
     ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p50_ns))),
     ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p99_ns))),
     ("from_send_upper_limits_p50_ns", |c| limit(c.from_send.as_ref(), |u| u.p50_ns)),
@@ -145,7 +147,7 @@ const COLUMNS: &[Column] = &[
     ("exchange_stale", |c| exchange(c, |e| Some(e.stale))),
     ("exchange_timeouts", |c| exchange(c, |e| Some(e.timeouts))),
     ("exchange_given_up", |c| exchange(c, |e| Some(e.given_up))),
-    ("exchange_errors", |c| exchange(c, |e| Some(e.errors.values().sum()))),
+    ("exchange_errors", |c| exchange(c, |e| Some(sum_counts(e.errors.values().copied())))),
     ("exchange_unreachable", |c| exchange(c, |e| Some(e.unreachable))),
     ("exchange_in_flight_max", |c| exchange(c, |e| Some(e.in_flight_max))),
     ("exchange_room", |c| exchange(c, |e| Some(e.room))),
@@ -168,6 +170,11 @@ const COLUMNS: &[Column] = &[
     ("exchange_no_room_ns", |c| exchange(c, |e| Some(e.no_room_ns))),
     ("exchange_repeated_labels", |c| exchange(c, |e| e.repeated_labels)),
     ("exchange_reused_message_ids", |c| exchange(c, |e| e.reused_message_ids)),
+    ("latency_upper_limits_mean_ns", |c| latency(c, |l| l.mean().1)),
+    ("latency_upper_limits_max_ns", |c| latency(c, |l| l.max().1)),
+    ("outside_stalls_upper_limits_max_ns", |c| {
+        latency(c, |l| l.outside_stalls.as_ref()?.max(l.bound_ns).1)
+    }),
 ];
 
 /// Columns after those of a cell: whether it is valid, and the codes of the reasons if not.
@@ -216,51 +223,6 @@ pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
 }
 
 fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, FaceError> {
-    let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
-    // Made of strings and their separators only.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Columns of the trials of a search.
-const OF_TRIALS: [&str; 10] = [
-    "search",
-    "rate_pps",
-    "time_ns",
-    "purpose",
-    "sent_pps",
-    "delivered_pps",
-    "loss",
-    "p50_ns",
-    "p99_ns",
-    "verdict",
-];
-
-/// All trials of a search, below a row of names.
-///
-/// # Errors
-/// [`FaceError::Csv`], which would be a bug.
-pub fn trials(document: &SearchDocument) -> Result<String, FaceError> {
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(OF_TRIALS)?;
-    for (id, trial) in document
-        .searches
-        .iter()
-        .flat_map(|found| found.trials.iter().map(move |trial| (&found.id, trial)))
-    {
-        let figures = &trial.figures;
-        writer.write_record([
-            id.clone(),
-            trial.rate_pps.to_string(),
-            trial.time_ns.to_string(),
-            trial.purpose.clone(),
-            trial.sent_pps.to_string(),
-            or_empty(figures.delivered_pps),
-            or_empty(figures.loss),
-            or_empty(figures.p50_ns),
-            or_empty(figures.p99_ns),
-            trial.verdict.word().to_owned(),
-        ])?;
-    }
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -364,11 +326,31 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_invalid_without_a_reason_has_no_valid_row() {
-        let mut report = fixture::default_run();
-        report.valid = false;
+    fn what_is_below_the_bound_is_empty_beside_its_limit() {
+        let mut cell = fixture::cell("plain", 64, "50%", 135e3);
+        fixture::stall(&mut cell, 290_000);
+        fixture::two_clocks(&mut cell, 300_000);
+        let mut report = fixture::report_of(vec![cell]);
+        // Older documents give mean and maximum as measured.
+        report.cells.push(report.cells[0].clone());
+        let latency = report.cells[1].latency.as_mut().unwrap();
+        let [mean, max] =
+            [latency.upper_limits.unwrap().mean_ns, latency.upper_limits.unwrap().max_ns]
+                .map(|limit| limit.unwrap());
+        (latency.mean_ns, latency.max_ns) = (Some(mean - 300_000), Some(max - 300_000));
+        latency.upper_limits = None;
+        let outside = latency.outside_stalls.as_ref().unwrap().max_ns.unwrap() + 300_000;
         for row in rows(&report) {
-            assert_eq!((row["valid"].as_str(), row["invalid_because"].as_str()), ("false", ""));
+            for (name, limit) in [
+                ("latency_mean_ns", mean),
+                ("latency_max_ns", max),
+                ("outside_stalls_max_ns", outside),
+            ] {
+                assert_eq!(row[name], "", "{name}");
+                let limits = name.replace("latency_", "latency_upper_limits_");
+                let limits = limits.replace("stalls_max", "stalls_upper_limits_max");
+                assert_eq!(row[&limits], limit.to_string(), "{limits}");
+            }
         }
     }
 

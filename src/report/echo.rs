@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn counts_of_any_size_are_shown() {
+        let mut value = serde_json::to_value(document()).unwrap();
+        let read = |value: &serde_json::Value| -> Result<EchoDocument, _> {
+            serde_json::from_value(value.clone())
+        };
+        crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
+        let shown = text::echo(&read(&value).unwrap(), text::Style { color: false, width: 100 });
+        let sum = "refused       18,446,744,073,709,551,615 by the system";
+        assert!(shown.contains(sum), "{shown}");
+    }
+
+    #[test]
     fn the_text_has_every_fate_that_occurred_and_no_other() {
         let style = text::Style { color: false, width: 100 };
         let shown = text::echo(&document(), style);

@@ -240,10 +240,10 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
         p50_ns: latency.p50_ns,
         p99_ns: latency.p99_ns,
         p99_9_ns: latency.p99_9_ns,
-        max_ns: Some(latency.max_ns),
+        max_ns: latency.max_ns,
         upper_limits: None,
     });
-    latency.max_ns = latency.max_ns.max(ns);
+    latency.max_ns = latency.max_ns.max(Some(ns));
 }
 
 /// Lets a cell's latency be known only within so much.
@@ -253,6 +253,8 @@ pub(crate) fn two_clocks(cell: &mut Cell, bound_ns: u64) {
         let mut limits = UpperLimits::default();
         for (figure, limit) in [
             (&mut latency.min_ns, &mut limits.min_ns),
+            (&mut latency.mean_ns, &mut limits.mean_ns),
+            (&mut latency.max_ns, &mut limits.max_ns),
             (&mut latency.p50_ns, &mut limits.p50_ns),
             (&mut latency.p90_ns, &mut limits.p90_ns),
             (&mut latency.p99_ns, &mut limits.p99_ns),
@@ -312,14 +314,14 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         count,
         bound_ns: 0,
         min_ns: all.min_ns(),
-        mean_ns: all.mean_ns().unwrap(),
+        mean_ns: all.mean_ns(),
         stdev_ns: all.stdev_ns().unwrap(),
         p50_ns: at(0.5),
         p90_ns: at(0.9),
         p99_ns: at(0.99),
         p99_9_ns: at(0.999),
         p99_99_ns: at(0.9999),
-        max_ns: all.max_ns().unwrap(),
+        max_ns: all.max_ns(),
         clamped: 0,
         p99_with_loss_ns: at(0.99),
         upper_limits: None,

@@ -3,7 +3,7 @@
 
 use super::document::{Cell, Latency, Schedule};
 use super::with_loss::{WithLoss, p99_with_loss};
-use crate::unit::{Nanos, Rate, parse_count};
+use crate::unit::{Nanos, Rate, parse_count, sum_counts};
 
 /// What kind of number a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,12 @@ impl Metric {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         METRICS.iter().find(|metric| metric.name == name)
+    }
+
+    /// Whether all that is known of it in this cell is an upper limit.
+    #[must_use]
+    pub fn is_withheld(&self, cell: &Cell) -> bool {
+        (self.of)(cell).is_none() && (self.at_most)(cell).is_some()
     }
 
     /// Whether it says something of this cell: flat out, latency is mostly the queue, and at a
@@ -156,8 +162,8 @@ pub static METRICS: [Metric; 38] = [
     count("unaccounted", |c| Some(c.ledger.unaccounted? as f64)),
     count("refused", |c| {
         let r = &c.ledger.refused;
-        let all = r.would_block + r.no_buffers + r.unreachable + r.too_big + r.other;
-        Some(all as f64)
+        let all = [r.would_block, r.no_buffers, r.unreachable, r.too_big, r.other];
+        Some(sum_counts(all) as f64)
     }),
     count("duplicate", |c| Some(c.ledger.duplicate? as f64)),
     count("late", |c| Some(c.ledger.late? as f64)),
@@ -170,15 +176,7 @@ pub static METRICS: [Metric; 38] = [
     }),
     count("timeouts", |c| Some(c.exchange.as_ref()?.timeouts as f64)),
     count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
-    count("errors", |c| {
-        Some(
-            c.exchange
-                .as_ref()?
-                .errors
-                .values()
-                .fold(0, |sum: u64, count| sum.saturating_add(*count)) as f64,
-        )
-    }),
+    count("errors", |c| Some(sum_counts(c.exchange.as_ref()?.errors.values().copied()) as f64)),
     // Only where there is a schedule can a slot be missed.
     metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some(c.stalls.tx.count.saturating_add(c.stalls.rx.as_ref()?.count) as f64)),

@@ -13,6 +13,8 @@ mod findings;
 pub(crate) mod fixture;
 mod gates;
 pub mod hdr;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod html;
 pub mod junit;
 mod legs;

@@ -107,6 +107,8 @@ fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::measure::{Numbered, RxTally};
     use crate::report::text;
@@ -152,6 +154,21 @@ mod tests {
         let others = &document.others;
         assert_eq!((others.size_min, others.size_max), (Some(60), Some(64)));
         assert_eq!(others.gap_mean_ns, Some(1_000));
+    }
+
+    #[test]
+    fn counts_of_any_size_are_shown() {
+        let mut value = serde_json::to_value(sink(&tally(), &HostFacts::default())).unwrap();
+        let client = value["clients"][0].clone();
+        value["clients"].as_array_mut().unwrap().push(client);
+        // Classes beyond those of any datagram.
+        value["others"]["sizes"] = serde_json::json!(vec![1; 70]);
+        let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
+        crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
+        let text = text::sink(&read(&value).unwrap(), text::Style { color: false, width: 200 });
+        for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
     }
 
     #[test]

@@ -40,6 +40,15 @@ fn exceeds(cell: &Cell, latency: &Latency, quantile: f64) -> bool {
     (all as f64 * quantile).ceil() > latency.count as f64
 }
 
+/// What follows a percentile of the received datagrams where lost ones, as infinitely slow, make it
+/// infinite; empty where they do not.
+pub(super) fn of_received(cell: &Cell, quantile: f64) -> &'static str {
+    match is_infinite(cell, quantile) {
+        Some(true) => " (of received; infinite with loss)",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,7 +96,8 @@ fn is_mostly_lag(cell: &Cell) -> bool {
 /// How many datagrams stalls may have cost at that rate.
 pub(super) fn cost_of_stalls(cell: &Cell, rate_pps: f64) -> f64 {
     let stalls = &cell.stalls;
-    let stalled_ns = stalls.tx.total_ns + stalls.rx.as_ref().map_or(0, |rx| rx.total_ns);
+    let stalled_ns =
+        stalls.tx.total_ns.saturating_add(stalls.rx.as_ref().map_or(0, |rx| rx.total_ns));
     // A worker that stands still takes only its own share of the rate along.
     let stalled_ns = stalled_ns / cell.threads.max(1);
     stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS
@@ -106,10 +107,11 @@ pub(super) fn cost_of_stalls(cell: &Cell, rate_pps: f64) -> f64 {
 fn excused(cell: &Cell, rate_pps: f64) -> Cell {
     let in_stalls = cost_of_stalls(cell, rate_pps) as u64;
     let dropped = cell.exchange.as_ref().and_then(|one| one.own_drops).unwrap_or(0);
+    let excusable = in_stalls.saturating_add(dropped);
     let mut excused = cell.clone();
-    excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(in_stalls + dropped));
+    excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(excusable));
     if let Some(exchange) = &mut excused.exchange {
-        exchange.timeouts = exchange.timeouts.saturating_sub(in_stalls + dropped);
+        exchange.timeouts = exchange.timeouts.saturating_sub(excusable);
     }
     // From the departure on, no lag of the generator is in it, nor what it never sent.
     if let Some(from_send) = &cell.from_send {
@@ -129,10 +131,10 @@ fn excused(cell: &Cell, rate_pps: f64) -> Cell {
 /// Leaves of each figure no more than there is outside of stalls; of those that are not known
 /// there, no more than they are at least.
 fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
-    let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, max_ns, .. } = *outside;
+    let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, .. } = *outside;
     // Whatever those in stalls are: of the rest, at least so many of a share are no slower than
     // they would be if those were the slowest of all.
-    let all = (count + overlapped).max(1) as f64;
+    let all = count.saturating_add(overlapped).max(1) as f64;
     let histogram = hdr::read(latency).ok();
     let bound_ns = latency.bound_ns;
     let at_least = |share: f64, of: u64| -> Bounded {
@@ -153,14 +155,22 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
     if histogram.is_some() {
         least(&mut latency.p90_ns, &mut limits.p90_ns, at_least(0.9, count));
         least(&mut latency.p99_99_ns, &mut limits.p99_99_ns, at_least(0.9999, count));
-        (latency.p99_with_loss_ns, limits.p99_with_loss_ns) = at_least(0.99, count + lost);
+        (latency.p99_with_loss_ns, limits.p99_with_loss_ns) =
+            at_least(0.99, count.saturating_add(lost));
+    }
+    // Each of those in stalls took the maximum at most.
+    if let (Some(mean_ns), Some(max_ns)) = (latency.mean_ns, latency.max_ns) {
+        let sum = u128::from(mean_ns) * u128::from(count.saturating_add(overlapped));
+        let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(max_ns));
+        let rest_ns = u64::try_from(rest / u128::from(count.max(1))).unwrap_or(u64::MAX);
+        let of_rest = bounded(Some(rest_ns), bound_ns);
+        least(&mut latency.mean_ns, &mut limits.mean_ns, of_rest);
+    }
+    let max = outside.max(bound_ns);
+    if max != (None, None) {
+        least(&mut latency.max_ns, &mut limits.max_ns, max);
     }
     latency.upper_limits = (bound_ns > 0).then_some(limits);
-    // Each of those in stalls took the maximum at most.
-    let sum = u128::from(latency.mean_ns) * u128::from(count + overlapped);
-    let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(latency.max_ns));
-    latency.mean_ns = latency.mean_ns.min((rest / u128::from(count.max(1))) as u64);
-    latency.max_ns = latency.max_ns.min(max_ns.unwrap_or(u64::MAX));
 }
 
 #[cfg(test)]
@@ -222,7 +232,7 @@ mod tests {
         for figure in [min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns] {
             *figure = Some(9_000_000);
         }
-        (latency.mean_ns, latency.max_ns) = (9_000_000, 9_000_000);
+        (latency.mean_ns, latency.max_ns) = (Some(9_000_000), Some(9_000_000));
         latency.p99_with_loss_ns = None;
         let schedule = cell.schedule.as_mut().unwrap();
         (schedule.missed, schedule.lag.p99_ns) = (600, Some(8_900_000));
@@ -273,7 +283,7 @@ mod tests {
         let mut stalled = |overlapped: u64| {
             fixture::stall(&mut cell, 2_000_000);
             for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
-                latency.max_ns = 2_000_000;
+                latency.max_ns = Some(2_000_000);
                 latency.p99_99_ns = Some(2_000_000);
             }
             let outside = cell.latency.as_mut().unwrap().outside_stalls.as_mut().unwrap();

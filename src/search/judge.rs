@@ -73,7 +73,8 @@ fn share(part: Option<u64>, of: u64) -> Option<f64> {
 /// Whether what is below the generator pushed back: then what was not sent is that's doing.
 fn is_pushed_back(cell: &Cell) -> bool {
     let refused = &cell.ledger.refused;
-    let pushed_back = share(Some(refused.would_block + refused.no_buffers), cell.ledger.attempted);
+    let pushed_back =
+        share(Some(refused.would_block.saturating_add(refused.no_buffers)), cell.ledger.attempted);
     pushed_back.is_some_and(|share| share > BAD_SHARE)
 }
 
@@ -128,7 +129,8 @@ fn stalled(cell: &Cell) -> bool {
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
-    let under_way = outside.and_then(|one| share(Some(one.overlapped), one.overlapped + one.count));
+    let under_way = outside
+        .and_then(|one| share(Some(one.overlapped), one.overlapped.saturating_add(one.count)));
     stalled as f64 > time as f64 * MOST_STALLED
         || under_way.is_some_and(|share| share > MOST_STALLED)
 }

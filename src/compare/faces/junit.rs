@@ -6,19 +6,19 @@ use crate::report::FaceError;
 use crate::report::junit::{self, Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. If the sides cannot be compared, each reason is a case with an error. Cells that only
-/// one side has are skipped, too, so that they stay visible.
+/// otherwise. What cannot be compared is an error, with the reason as a case. A cell that only the
+/// base has is undecided, too. One that only the new runs have is skipped.
 ///
 /// # Errors
 /// [`FaceError::Junit`], which has no reason to happen.
 pub fn render(comparison: &Comparison, strict: bool) -> Result<String, FaceError> {
     let mut suites: Vec<Suite> =
         comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
-    for (ids, where_) in
-        [(&comparison.only_base, "the base"), (&comparison.only_new, "the new runs")]
-    {
-        suites.extend(ids.iter().map(|id| alone(id, where_)));
-    }
+    // As in the verdict: a cell that is missing may have been worse.
+    let missing = undecided(strict);
+    suites.extend(comparison.only_base.iter().map(|id| alone(id, "the base", missing)));
+    let only_new = comparison.only_new.iter();
+    suites.extend(only_new.map(|id| alone(id, "the new runs", Outcome::Skipped)));
     suites.extend(comparison.invalid.iter().map(invalid));
     junit::render(&format!("udperf {}", comparison.kind), &suites)
 }
@@ -30,24 +30,28 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
         outcome: match judgement.verdict {
             Verdict::CannotCompare => Outcome::Invalid,
             Verdict::Worse => Outcome::Failed("worse"),
-            Verdict::Undecided if strict => Outcome::Failed("undecided"),
-            Verdict::Undecided => Outcome::Skipped,
+            Verdict::Undecided => undecided(strict),
             Verdict::Better | Verdict::Same => Outcome::Passed,
         },
     };
     Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
 }
 
-/// A reason why the two cannot be compared; without a case, the comparison would seem to pass.
+/// What an undecided verdict comes to.
+const fn undecided(strict: bool) -> Outcome {
+    if strict { Outcome::Failed("undecided") } else { Outcome::Skipped }
+}
+
+/// A reason for which the two cannot be compared: what has no figures must not pass in silence.
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
     Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome: Outcome::Invalid }] }
 }
 
-fn alone(id: &str, where_: &str) -> Suite {
+fn alone(id: &str, where_: &str, outcome: Outcome) -> Suite {
     let said = format!("the cell is in {where_} alone, so there is nothing to compare");
-    let case = Case { name: "cell".to_owned(), said, outcome: Outcome::Skipped };
+    let case = Case { name: "cell".to_owned(), said, outcome };
     Suite { name: id.to_owned(), cases: vec![case] }
 }
 
@@ -99,10 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn strictly_doubt_fails_but_a_cell_alone_does_not() {
-        let comparison = fixture::comparison();
+    fn strictly_doubt_fails_and_so_does_a_cell_that_the_new_runs_lack() {
+        let mut comparison = fixture::comparison();
+        comparison.only_new = vec!["plain/9000/max".to_owned()];
         let found = cases(&render(&comparison, true).unwrap());
         let tags: Vec<_> = found.iter().map(|case| case[2].as_str()).collect();
-        assert_eq!(tags, ["failure", "system-out", "system-out", "failure", "skipped"]);
+        assert_eq!(tags, ["failure", "system-out", "system-out", "failure", "failure", "skipped"]);
     }
 }

@@ -18,6 +18,9 @@ const BAR: usize = 12;
 /// Marks a value that a warning is about, as in the text of a report.
 const DOUBT: char = '!';
 
+/// Marks a value of a run that did not test what was asked. Arbitrary.
+const INVALID: char = '✗';
+
 /// Between two columns, and before the first; as in the table of cells.
 const GAP: &str = "  ";
 
@@ -63,8 +66,19 @@ pub fn markdown(history: &History) -> String {
 /// [`FaceError::Csv`], which would be a bug.
 pub fn csv(history: &History) -> Result<String, FaceError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let names =
-        ["started_at", "git", "host", "cell", "metric", "value", "n", "scenario", "doubts", "file"];
+    let names = [
+        "started_at",
+        "git",
+        "host",
+        "cell",
+        "metric",
+        "value",
+        "n",
+        "scenario",
+        "doubts",
+        "file",
+        "invalid_because",
+    ];
     writer.write_record(names)?;
     for series in &history.series {
         for point in &series.points {
@@ -79,6 +93,7 @@ pub fn csv(history: &History) -> Result<String, FaceError> {
                 &series.scenario,
                 &point.doubts.join(";"),
                 &point.path.to_string_lossy(),
+                &point.invalid_because.join(";"),
             ])?;
         }
     }
@@ -201,9 +216,13 @@ impl Line<'_> {
         show(self.series.metric.kind, self.point.value)
     }
 
-    /// The value, and a mark where something casts doubt on it.
+    /// The value, and a mark where the run is invalid, or something casts doubt on it.
     fn marked(&self) -> String {
-        let mark = if self.point.doubts.is_empty() { ' ' } else { DOUBT };
+        let mark = match (&self.point.invalid_because[..], &self.point.doubts[..]) {
+            ([], []) => ' ',
+            ([], _) => DOUBT,
+            _ => INVALID,
+        };
         format!("{}{mark}", self.value())
     }
 
@@ -228,7 +247,14 @@ impl Line<'_> {
         self.point.changes.iter().map(change).collect::<Vec<_>>().join(", ")
     }
 
+    /// `invalid: nothing_arrived`; `None` where it is valid.
+    fn invalid(&self) -> Option<String> {
+        let codes = &self.point.invalid_because;
+        (!codes.is_empty()).then(|| format!("invalid: {}", codes.join(", ")))
+    }
+
     fn to_row(&self) -> Vec<String> {
+        let doubts = self.invalid().into_iter().chain(self.point.doubts.iter().cloned());
         vec![
             self.series.cell.clone(),
             self.date(),
@@ -236,7 +262,7 @@ impl Line<'_> {
             self.value(),
             self.change(),
             self.point.trials.to_string(),
-            self.point.doubts.join(", "),
+            doubts.collect::<Vec<_>>().join(", "),
             self.changes(),
         ]
     }
@@ -282,15 +308,21 @@ fn table(series: &[&Series], width: usize) -> String {
         out += line.trim_end();
         out.push('\n');
     }
+    out += &footnote(series, &format!("{INVALID} invalid"), |point| &point.invalid_because);
+    out + &footnote(series, &format!("{DOUBT} doubted in the run"), |point| &point.doubts)
+}
+
+/// The distinct codes behind a mark; empty where there are none.
+fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> String {
     let mut codes: Vec<&str> = Vec::new();
-    for code in lines(series).flat_map(|line| &line.point.doubts) {
+    for code in lines(series).flat_map(|line| of(line.point)) {
         if !codes.contains(&code.as_str()) {
             codes.push(code);
         }
     }
     match codes.is_empty() {
-        true => out,
-        false => format!("{out}{GAP}{DOUBT} doubted in the run: {}\n", codes.join(", ")),
+        true => String::new(),
+        false => format!("{GAP}{mark}: {}\n", codes.join(", ")),
     }
 }
 
@@ -336,12 +368,20 @@ fn chart(series: &Series) -> Chart {
             all.filter(|(_, point)| !point.changes.is_empty())
                 .map(|(at, _)| (at as f64, line(at).changes())),
         )
-        .line(frame, shown.clone().map(|(at, point)| (at as f64, point.value)))
+        .line(
+            frame,
+            shown
+                .clone()
+                .filter(|(_, point)| point.invalid_because.is_empty())
+                .map(|(at, point)| (at as f64, point.value)),
+        )
         .dots(
             frame,
             shown.map(|(at, point)| {
                 let line = line(at);
-                (at as f64, point.value, [line.date(), line.git(), line.value()].join(" · "))
+                let label = [line.date(), line.git(), line.value()].into_iter();
+                let label: Vec<_> = label.chain(line.invalid()).collect();
+                (at as f64, point.value, label.join(" · "))
             }),
         )
 }

@@ -108,7 +108,10 @@ fn what_is_below_the_bound_is_withheld() {
     (1..=100).for_each(|step| whole.record(step * 2));
     part.record(200);
     let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();
-    assert_eq!((one.bound_ns, one.count, one.max_ns, one.mean_ns), (100, 100, 200, 101));
+    assert_eq!(
+        (one.bound_ns, one.count, one.max_ns, one.mean_ns),
+        (100, 100, Some(200), Some(101))
+    );
     assert_eq!((one.min_ns, one.p50_ns, one.p90_ns), (None, Some(100), Some(180)));
     assert_eq!(one.p99_with_loss_ns, Some(198));
     let outside = one.outside_stalls.unwrap();
@@ -120,9 +123,17 @@ fn what_is_below_the_bound_is_withheld() {
     let limits = one.upper_limits.unwrap();
     assert_eq!((limits.min_ns, limits.p50_ns, limits.p90_ns), (Some(192), Some(290), Some(370)));
     assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
+    assert_eq!((one.mean_ns, limits.mean_ns), (None, Some(291)));
+    assert_eq!((one.max_ns, limits.max_ns), (Some(200), None));
     let outside = one.outside_stalls.unwrap();
     let limits = outside.upper_limits.unwrap();
     assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
+    harvest.latency.bound = Nanos(201);
+    let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
+    assert_eq!((one.max_ns, one.upper_limits.unwrap().max_ns), (None, Some(401)));
+    let outside = one.outside_stalls.unwrap();
+    assert_eq!((outside.max_ns, outside.upper_limits.unwrap().max_ns), (None, Some(399)));
+    harvest.latency.bound = Nanos(190);
     // What falls among the lost has no limit.
     let one = latency(&whole, "send", &harvest, 2, None).unwrap();
     assert_eq!((one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns), (None, None));

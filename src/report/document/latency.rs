@@ -20,15 +20,15 @@ pub struct Latency {
     /// How many were taken.
     pub count: u64,
     /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
-    /// two hosts are known to each other. 0, exact: one clock. Minimum and percentiles that are
-    /// smaller say nothing, and are `null`; the histogram holds them still. Documents of before
-    /// there were two hosts are without it, and exact.
+    /// two hosts are known to each other. 0, exact: one clock. Whatever is smaller says nothing,
+    /// and is `null`, with its limit in `upper_limits`; the histogram holds it still. Older
+    /// documents give mean and maximum as measured.
     #[serde(default)]
     pub bound_ns: u64,
     /// Exact minimum; `null` below `bound_ns`, as all percentiles.
     pub min_ns: Option<u64>,
-    /// Exact mean.
-    pub mean_ns: u64,
+    /// Exact mean; `null` below `bound_ns`.
+    pub mean_ns: Option<u64>,
     /// Exact standard deviation.
     pub stdev_ns: u64,
     /// Median, within 0.1 %, as all percentiles.
@@ -41,8 +41,8 @@ pub struct Latency {
     pub p99_9_ns: Option<u64>,
     /// 99.99th percentile.
     pub p99_99_ns: Option<u64>,
-    /// Exact maximum.
-    pub max_ns: u64,
+    /// Exact maximum; `null` below `bound_ns`.
+    pub max_ns: Option<u64>,
     /// How many exceeded what the histogram tells apart (60 s).
     pub clamped: u64,
     /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
@@ -85,6 +85,12 @@ pub struct OutsideStalls {
 pub struct UpperLimits {
     /// Of the minimum.
     pub min_ns: Option<u64>,
+    /// Of the mean; `null` in parts that do not have it, and in older documents.
+    #[serde(default)]
+    pub mean_ns: Option<u64>,
+    /// Of the maximum; `null` in older documents.
+    #[serde(default)]
+    pub max_ns: Option<u64>,
     /// Of the median.
     pub p50_ns: Option<u64>,
     /// Of the 90th percentile.
@@ -119,6 +125,8 @@ impl UpperLimits {
         let twice = (bound_ns > 0).then(|| bound_ns.saturating_mul(2));
         Self {
             min_ns: twice,
+            mean_ns: twice,
+            max_ns: twice,
             p50_ns: twice,
             p90_ns: twice,
             p99_ns: twice,
@@ -139,13 +147,22 @@ impl Latency {
     /// The mean as far as it is known.
     #[must_use]
     pub fn mean(&self) -> Bounded {
-        bounded(Some(self.mean_ns), self.bound_ns)
+        or_limit(bounded(self.mean_ns, self.bound_ns), self.limits().mean_ns)
     }
 
     /// The maximum as far as it is known.
     #[must_use]
     pub fn max(&self) -> Bounded {
-        bounded(Some(self.max_ns), self.bound_ns)
+        or_limit(bounded(self.max_ns, self.bound_ns), self.limits().max_ns)
+    }
+
+    /// The maximum of what did not overlap a stall, as far as it is known.
+    #[must_use]
+    pub fn max_outside_stalls(&self) -> Bounded {
+        match &self.outside_stalls {
+            Some(outside) => outside.max(self.bound_ns),
+            None => self.max(),
+        }
     }
 }
 
@@ -155,6 +172,17 @@ impl OutsideStalls {
     pub fn limits(&self, bound_ns: u64) -> UpperLimits {
         self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
     }
+
+    /// The maximum as far as it is known, in a latency that is known within this bound.
+    #[must_use]
+    pub fn max(&self, bound_ns: u64) -> Bounded {
+        or_limit(bounded(self.max_ns, bound_ns), self.limits(bound_ns).max_ns)
+    }
+}
+
+/// What is known; where that is nothing, this limit.
+fn or_limit(known: Bounded, limit_ns: Option<u64>) -> Bounded {
+    if known == (None, None) { (None, limit_ns) } else { known }
 }
 
 impl Leg {

@@ -13,7 +13,8 @@ pub struct Legs {
     pub samples: u64,
     /// `path` and `total` are within ± this: how well the clocks of two hosts are known to each
     /// other. 0, exact: one clock. Minimum and percentiles that are smaller say nothing, and are
-    /// `null`; their upper limits are in `upper_limits`.
+    /// `null`. Means and maxima are as measured, so that means add up. `upper_limits` has the upper
+    /// limits of all that are smaller.
     pub bound_ns: u64,
     /// From the intended moment to the departure, which is the clock read of its batch; 0 without
     /// a schedule.

@@ -44,14 +44,14 @@ impl Field {
             let Value::Object(fields) = here else { return (None, None) };
             let Some(next) = fields.get(step) else { return (Some(0.0), None) };
             bound_ns = fields.get("bound_ns").and_then(Value::as_u64).unwrap_or(bound_ns);
-            // Of the legs, those within one host are exact.
-            if WITHIN_ONE_HOST.contains(&step) {
+            // Of the legs, those within one host are exact. A limit has no limit itself.
+            if WITHIN_ONE_HOST.contains(&step) || step == "upper_limits" {
                 bound_ns = 0;
             }
             (within, here) = (here, next);
         }
         let name = self.path.rsplit('.').next().unwrap_or_default();
-        if ALWAYS_THERE.contains(&name) && bound_ns > 0 {
+        if AS_MEASURED.contains(&name) && bound_ns > 0 && !here.is_null() {
             let (known, at_most) = bounded(here.as_u64(), bound_ns);
             return (known.map(|ns| ns as f64), at_most.map(|ns| ns as f64));
         }
@@ -66,10 +66,11 @@ impl Field {
 }
 
 /// Latencies that are withheld below the bound: names of the document.
-const WITHHELD: [&str; 6] = ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns"];
+const WITHHELD: [&str; 8] =
+    ["min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns", "max_ns"];
 
-/// Latencies that the document gives although they are below the bound; as above.
-const ALWAYS_THERE: [&str; 2] = ["mean_ns", "max_ns"];
+/// Latencies that older documents, and legs, give although they are below the bound; as above.
+const AS_MEASURED: [&str; 2] = ["mean_ns", "max_ns"];
 
 /// Legs that both ends of are read from one clock; as above.
 const WITHIN_ONE_HOST: [&str; 3] = ["lag", "system_call", "in_socket"];

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::document::{Cell, Report};
 use super::metric::{self, Cells, Kind, Metric};
+use super::with_loss::of_received;
 use field::Field;
 
 /// A condition that cannot be understood.
@@ -139,7 +140,22 @@ impl Figure {
         }
     }
 
-    /// Its reading in this cell.
+    /// Which percentile of the cell's latency it is; `None` where it is another figure, or has the
+    /// lost datagrams in it.
+    fn quantile(&self) -> Option<f64> {
+        let name = self.name();
+        let name = name.strip_prefix("latency.").or_else(|| name.strip_prefix("from_send."));
+        Some(match name.unwrap_or_else(|| self.name()) {
+            "p50" | "p50_ns" => 0.5,
+            "p90" | "p90_ns" => 0.9,
+            "p99" | "p99_ns" => 0.99,
+            "p99.9" | "p99_9_ns" => 0.999,
+            "p99.99" | "p99_99_ns" => 0.9999,
+            _ => return None,
+        })
+    }
+
+    /// What is known of it in this cell.
     fn read(&self, cell: &Cell) -> Reading {
         let (known, at_most) = match self {
             Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
@@ -242,13 +258,16 @@ impl Condition {
         self.holds_in(cell).and_then(|_| self.known(cell))
     }
 
-    /// What is known of its figure.
+    /// What is known of its figure. A percentile of the received datagrams is named as such where
+    /// the lost ones would make it infinite.
     fn known(&self, cell: &Cell) -> Option<String> {
-        match self.figure.read(cell) {
-            Reading::Known(actual) => Some(self.figure.kind().show(actual)),
-            Reading::AtMost(limit) => Some(format!("at most {}", self.figure.kind().show(limit))),
-            Reading::Unknown => None,
-        }
+        let shown = match self.figure.read(cell) {
+            Reading::Known(actual) => self.figure.kind().show(actual),
+            Reading::AtMost(limit) => format!("at most {}", self.figure.kind().show(limit)),
+            Reading::Unknown => return None,
+        };
+        let of = self.figure.quantile().map_or("", |quantile| of_received(cell, quantile));
+        Some(shown + of)
     }
 
     /// Its result in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails if the condition

@@ -154,6 +154,50 @@ fn what_falls_among_the_lost_is_infinite() {
 }
 
 #[test]
+fn a_percentile_of_the_received_is_named_where_loss_makes_it_infinite() {
+    let mut report = pair();
+    fixture::lose(&mut report.cells[1], 2_000);
+    let cell = &report.cells[1];
+    let of = " (of received; infinite with loss)";
+    let shown = |text: &str| condition(text).shown_in(cell).unwrap();
+    for name in ["p99", "p99.9", "latency.p99_ns", "from_send.p99_9_ns"] {
+        assert!(shown(&format!("{name}>1s")).ends_with(of), "{name}: {}", shown("p99>1s"));
+    }
+    // Two in a hundred leave the median as it is, and other figures are none of latency.
+    for name in ["p50", "latency.p50_ns", "lag_p99", "to_socket.p99_ns"] {
+        let shown = condition(&format!("{name}>1s")).shown_in(cell).unwrap_or_default();
+        assert!(!shown.contains("infinite"), "{name}: {shown}");
+    }
+    let said = condition("p99>1s").said_of(cell);
+    assert_eq!(said, format!("passed: p99 is 74.943 µs{of}, limit 1 s"));
+    report.gates = crate::report::gates(&report, &[condition("p99>1s")]);
+    assert_eq!(report.gates[0].value.as_deref(), Some(&*format!("74.943 µs{of}")));
+    assert!(crate::report::markdown::render(&report).contains(of));
+}
+
+#[test]
+fn a_limit_is_a_figure_of_its_own() {
+    let mut far = fixture::cell("plain", 64, "50%", 135e3);
+    fixture::two_clocks(&mut far, 12_000);
+    let holds = |text: &str| condition(text).holds_in(&far);
+    // 74.943 µs are above the bound: they have no limit, and so nothing is below 24 µs.
+    assert_eq!(holds("latency.upper_limits.p99_ns<=24us"), None);
+    assert_eq!(holds("latency.upper_limits.p50_ns<=20535ns"), Some(true));
+    assert_eq!(holds("latency.upper_limits.p50_ns<=20534ns"), Some(false));
+    let mut far = fixture::cell("plain", 64, "50%", 135e3);
+    fixture::two_clocks(&mut far, 300_000);
+    let limit = far.latency.as_ref().unwrap().upper_limits.unwrap();
+    for (name, limit_ns) in [("mean", limit.mean_ns), ("max", limit.max_ns)] {
+        let limit_ns = limit_ns.unwrap();
+        for path in [name.to_owned(), format!("latency.{name}_ns")] {
+            assert_eq!(condition(&format!("{path}<={limit_ns}ns")).holds_in(&far), Some(true));
+            let text = format!("{path}<={}ns", limit_ns - 1);
+            assert_eq!(condition(&text).holds_in(&far), None, "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
     let mut report = pair();
     fixture::two_clocks(&mut report.cells[1], 12_000);

@@ -3,7 +3,7 @@
 use super::ink::{glue, grouped, percent};
 use super::rows::Sheet;
 use crate::report::document::{Cell, Report};
-use crate::unit::show_nanos;
+use crate::unit::{show_nanos, sum_counts};
 
 /// What a table of what was sent leaves open.
 pub(super) fn one_ended(sheet: &Sheet<'_>) -> Option<String> {
@@ -81,14 +81,14 @@ const SHOWN: usize = 8;
 /// How receivers shared what arrived, in the cell in which they did so least evenly.
 fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
     let share = |workers: &[u64]| -> Option<f64> {
-        let all: u64 = workers.iter().sum();
+        let all = sum_counts(workers.iter().copied());
         let most = *workers.iter().max()? as f64;
         (all > 0 && workers.len() > 1).then(|| most * workers.len() as f64 / all as f64)
     };
     let known = cells.filter_map(|cell| cell.workers.as_deref());
     let known = known.filter_map(|workers| Some((workers, share(workers)?)));
     let (workers, _) = known.max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let all: u64 = workers.iter().sum();
+    let all = sum_counts(workers.iter().copied());
     let percents: Vec<_> = workers
         .iter()
         .map(|&count| format!("{:.0}", 100.0 * count as f64 / all as f64))

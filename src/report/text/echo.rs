@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Style;
 use super::ink::grouped as count;
 use crate::report::document::EchoDocument;
-use crate::unit::{show_bytes, show_nanos, show_pps};
+use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// What an echo server returned, for people.
 #[must_use]
@@ -49,7 +49,7 @@ fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
         ("too big", refused.too_big),
         ("other", refused.other),
     ];
-    let all = reasons.iter().map(|(_, many)| many).sum();
+    let all = sum_counts(reasons.map(|(_, many)| many));
     let reasons: Vec<_> = reasons.iter().filter(|(_, many)| *many > 0).collect();
     let reasons: Vec<_> =
         reasons.into_iter().map(|(why, many)| format!("{why} {}", count(*many))).collect();

@@ -5,6 +5,7 @@ use super::rows::distinct;
 use crate::report::document::{Cell, Exchange, Report};
 use crate::report::validity::missed_share;
 use crate::report::warnings::server_drops;
+use crate::unit::sum_counts;
 
 /// Whether datagrams were requests.
 pub(super) fn asks(report: &Report) -> bool {
@@ -20,13 +21,13 @@ fn hears(cell: &Cell) -> bool {
 pub(super) fn ledger(report: &Report, ink: Ink) -> String {
     let cells = || report.cells.iter().filter(|cell| !cell.calibration);
     let all: Vec<_> = cells().filter_map(|cell| cell.exchange.as_ref()).collect();
-    let sum = |of: fn(&Exchange) -> u64| all.iter().map(|exchange| of(exchange)).sum::<u64>();
+    let sum = |of: fn(&Exchange) -> u64| sum_counts(all.iter().map(|one| of(one)));
     let item = |name: &str, count: u64| glue(&format!("{name} {}", grouped(count)));
     let refused = |cell: &Cell| {
         let ledger = &cell.ledger;
         ledger.attempted - ledger.sent.min(ledger.attempted)
     };
-    let refused = item("refused", cells().map(refused).sum());
+    let refused = item("refused", sum_counts(cells().map(refused)));
     let requests = item("requests", sum(|exchange| exchange.requests));
     if !report.cells.iter().any(hears) {
         return format!("{requests} (no reply is expected){GLUE}· {refused}");
@@ -51,7 +52,7 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
         ("unmatched", sum(|exchange| exchange.unmatched)),
         ("unreachable", sum(|exchange| exchange.unreachable)),
         ("dropped by us", sum(|exchange| exchange.own_drops.unwrap_or(0))),
-        ("errors", sum(|exchange| exchange.errors.values().sum())),
+        ("errors", sum(|exchange| sum_counts(exchange.errors.values().copied()))),
     ] {
         if count > 0 {
             items.push(item(name, count));
@@ -88,9 +89,9 @@ const GENERATOR: [&str; 4] =
 /// Where the generator was the limit: nothing below says what the server can do.
 pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
-        let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);
-        let missed = exceeds
-            && cell.schedule.as_ref().is_some_and(|schedule| {
+        let missed = cell.schedule.as_ref().is_some_and(|schedule| {
+            schedule.missed.saturating_mul(1_000)
+                > schedule.scheduled.saturating_mul(MISSED_PERMILLE)
                 // What is missing on the other side is more.
                 schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
             });

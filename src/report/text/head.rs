@@ -71,7 +71,8 @@ fn planned(scenario: &Value) -> Option<u64> {
     let trials = scenario.get("trials")?.as_u64()?;
     // Both at once, each direction is a cell.
     let ways = if text(scenario, "route") == Some("both") { 2 } else { 1 };
-    Some(length("sizes")? * length("engines")? * rates * trials * ways)
+    let factors = [length("sizes")?, length("engines")?, rates, trials, ways];
+    Some(factors.into_iter().fold(1, u64::saturating_mul))
 }
 
 /// Where datagrams went.

@@ -6,6 +6,7 @@ use super::rows::is_one_ended;
 use crate::measure::LossPlace;
 use crate::report::document::{Ledger, Report};
 use crate::report::warnings::is_path;
+use crate::unit::sum_counts;
 
 /// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
 /// Of what was only sent, there is nothing to add up.
@@ -15,8 +16,7 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
     }
     use LossPlace::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
     use LossPlace::{ReceiveBuffer, RxIp, TxDevice, TxIp};
-    let sum =
-        |of: fn(&Ledger) -> u64| report.cells.iter().map(|cell| of(&cell.ledger)).sum::<u64>();
+    let sum = |of: fn(&Ledger) -> u64| sum_counts(report.cells.iter().map(|cell| of(&cell.ledger)));
     let places = |places: &[(&str, LossPlace, u64)]| {
         let known = places.iter().filter(|(.., count)| *count > 0);
         let about = |place| if is_estimated(report, place) { "~" } else { "" };
@@ -45,7 +45,7 @@ pub(super) fn draw(report: &Report, ink: Ink) -> String {
         ("too big", sum(|l| l.refused.too_big)),
         ("other", sum(|l| l.refused.other)),
     ];
-    let refused: u64 = reasons.iter().map(|(_, count)| count).sum();
+    let refused = sum_counts(reasons.map(|(_, count)| count));
     let known = reasons.iter().filter(|(_, count)| *count > 0);
     let known: Vec<_> = known.map(|(name, count)| item(name, *count)).collect();
     let refused = item("refused", refused) + &in_brackets(&known);

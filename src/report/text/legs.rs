@@ -7,7 +7,7 @@ use super::notes::{NAMED, named};
 use super::rows::Figure;
 use super::table::UNKNOWN;
 use crate::report::document::{Cell, Host, Leg, Legs, Report};
-use crate::unit::show_nanos;
+use crate::unit::{show_nanos, sum_counts};
 
 /// Up to this mean, legs are told in tenths of a µs, above in tenths of a ms; arbitrary.
 const FINE_UP_TO_NS: u64 = 10_000_000;
@@ -66,7 +66,7 @@ fn sum(legs: &Legs) -> String {
     let (step_ns, unit) =
         if total.mean_ns < FINE_UP_TO_NS { (100, "µs") } else { (100_000, "ms") };
     let means = [lag, system_call, path, in_socket].map(|leg| leg.mean_ns);
-    let all = (total.mean_ns + step_ns / 2) / step_ns;
+    let all = total.mean_ns.saturating_add(step_ns / 2) / step_ns;
     let [lag_mean, system_call_mean, path_mean, socket_mean] =
         parts(means, step_ns, all).map(tenths);
     let p99 = |leg: &Leg, bound_ns| {
@@ -101,7 +101,7 @@ fn sum(legs: &Legs) -> String {
 /// down are rounded up.
 fn parts(ns: [u64; 4], step_ns: u64, all: u64) -> [u64; 4] {
     let mut steps = ns.map(|ns| ns / step_ns);
-    let missing = all.saturating_sub(steps.iter().sum());
+    let missing = all.saturating_sub(sum_counts(steps));
     let mut order = [0, 1, 2, 3];
     order.sort_by_key(|&at| std::cmp::Reverse(ns[at] % step_ns));
     for at in order.into_iter().take(usize::try_from(missing).unwrap_or(0)) {

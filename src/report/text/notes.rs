@@ -7,7 +7,7 @@ use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
 use super::{across, exchange, ledger, outages};
 use crate::report::document::{Bounded, Cell, Latency, Report};
 use crate::report::with_loss::{WithLoss, p99_with_loss};
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::{show_nanos, show_pps, sum_counts};
 
 /// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
 /// lag starts to show in the latency of a quiet host.
@@ -168,7 +168,7 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
     let tx = add_stalls(cells.iter().map(|cell| &cell.stalls.tx));
     let rx = add_stalls(cells.iter().filter_map(|cell| cell.stalls.rx.as_ref()));
     let both = add_stalls([&tx, &rx].into_iter());
-    let stolen: u64 = cells.iter().filter_map(|cell| cell.stalls.stolen_ns).sum();
+    let stolen = sum_counts(cells.iter().filter_map(|cell| cell.stalls.stolen_ns));
     let mut text = format!(
         "{} (sender {}, receiver {}): {} in all, longest {}",
         counted(both.count, "stall"),
@@ -217,10 +217,10 @@ fn schedule(report: &Report) -> Option<String> {
     let mut late: Vec<(&str, u64, u64, u64)> = Vec::new();
     for id in distinct(report.cells.iter().map(|cell| cell.id.as_str())) {
         let trials = report.cells.iter().filter(|cell| cell.id == id);
-        let (mut missed, mut scheduled, mut lag) = (0, 0, 0);
+        let (mut missed, mut scheduled, mut lag) = (0_u64, 0_u64, 0);
         for schedule in trials.filter_map(|cell| cell.schedule.as_ref()) {
-            missed += schedule.missed;
-            scheduled += schedule.scheduled;
+            missed = missed.saturating_add(schedule.missed);
+            scheduled = scheduled.saturating_add(schedule.scheduled);
             lag = lag.max(schedule.lag.p99_ns.unwrap_or(0));
         }
         if missed > 0 || lag > LATE_NS {

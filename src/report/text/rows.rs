@@ -1,7 +1,7 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
 use super::exchange;
-use crate::report::document::{Bounded, Cell, Latency, Report, Side, StallSum, bounded};
+use crate::report::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::validity::missed_share;
 use crate::report::warnings::is_uncut;
 use crate::report::with_loss::is_infinite;
@@ -241,13 +241,7 @@ impl Row<'_> {
 
     /// The maximum of what did not overlap a stall.
     pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
-        self.figure(|latency| {
-            let max_ns = match &latency.outside_stalls {
-                Some(outside) => outside.max_ns?,
-                None => latency.max_ns,
-            };
-            Figure::of(bounded(Some(max_ns), latency.bound_ns))
-        })
+        self.figure(|latency| Figure::of(latency.max_outside_stalls()))
     }
 }
 
@@ -332,8 +326,8 @@ fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {
 /// Stalls of several cells and sides as one.
 pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSum {
     all.fold(StallSum::default(), |sum, one| StallSum {
-        count: sum.count + one.count,
-        total_ns: sum.total_ns + one.total_ns,
+        count: sum.count.saturating_add(one.count),
+        total_ns: sum.total_ns.saturating_add(one.total_ns),
         max_ns: sum.max_ns.max(one.max_ns),
     })
 }

@@ -88,7 +88,7 @@ fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
         ),
         (LimitedBy::NotSettled, _) => notes.push(format!(
             "The search ended before its trials agreed: {}.",
-            if found.disturbed * 2 > found.trials.len() as u64 {
+            if found.disturbed.saturating_mul(2) > found.trials.len() as u64 {
                 "keep others off this machine"
             } else {
                 "take longer trials (--time), or more of them (--repeat)"

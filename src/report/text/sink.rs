@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::ink::{Ink, grouped as count};
 use super::{NARROWEST, Style, doubts};
 use crate::report::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
-use crate::unit::{show_bytes, show_nanos, show_pps};
+use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
 const LISTED: usize = 20;
@@ -47,7 +47,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
 
 /// What came from clients and is not once what they sent, where anything is.
 fn odd(out: &mut String, clients: &[SinkClient]) {
-    let sum = |of: fn(&SinkClient) -> u64| clients.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&SinkClient) -> u64| sum_counts(clients.iter().map(of));
     let fates = [
         ("duplicate", sum(|one| one.duplicate)),
         ("late", sum(|one| one.late)),
@@ -77,8 +77,12 @@ fn others(out: &mut String, document: &SinkDocument, style: Style) {
         return;
     }
     let sizes = others.sizes.iter().enumerate().filter(|(_, datagrams)| **datagrams > 0);
+    let most = |class: usize| u32::try_from(class).ok().and_then(|bits| 1_u64.checked_shl(bits));
     let sizes: Vec<_> = sizes
-        .map(|(class, datagrams)| format!("≤{} {}", 1_u64 << class, count(*datagrams)))
+        .map(|(class, datagrams)| match most(class) {
+            Some(bytes) => format!("≤{bytes} {}", count(*datagrams)),
+            None => format!("larger {}", count(*datagrams)),
+        })
         .collect();
     let _ = writeln!(out, "sizes         {} (bytes)", sizes.join(" · "));
     let shares = listeners.len() > 1;
@@ -144,7 +148,7 @@ fn dropped(listeners: &[SinkListener]) -> Option<String> {
     if !listeners.iter().all(counts) {
         return Some("unknown: the system does not count what a full socket buffer costs".into());
     }
-    let sum: u64 = listeners.iter().filter_map(|one| one.socket_drops).sum();
+    let sum = sum_counts(listeners.iter().filter_map(|one| one.socket_drops));
     (sum > 0).then(|| format!("{} datagrams that socket buffers had no room for", count(sum)))
 }
 

@@ -4,7 +4,7 @@
 use super::ledger::causes;
 use super::{CellContext, exceeds_permille, percent, warning};
 use crate::report::document::{Cell, Exchange, Warning};
-use crate::unit::{show_bytes, show_nanos};
+use crate::unit::{show_bytes, show_nanos, sum_counts};
 
 /// A generator that has nothing to do for less than this share of the time is the limit itself.
 /// Arbitrary.
@@ -168,7 +168,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = server_drops(cell);
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let here = cell.ends.as_deref() == Some("together");
-    let why = if at_server * 2 > *timeouts {
+    let why = if at_server.saturating_mul(2) > *timeouts {
         format!(
             "as many as {at_server} of them found a receive buffer on this host full that is not \
              ours, so the server's: it cannot take so many at once; lower the --rate, or \
@@ -232,7 +232,7 @@ pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
     let list: Vec<_> =
         exchange.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let total: u64 = exchange.errors.values().sum();
+    let total = sum_counts(exchange.errors.values().copied());
     Some(warning(
         "error_replies",
         format!(

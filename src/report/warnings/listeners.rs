@@ -4,13 +4,14 @@ use super::kernel::not_granted;
 use super::ledger::found_full;
 use crate::measure::SinkTally;
 use crate::report::document::{SocketBuffer, Warning};
+use crate::unit::sum_counts;
 
 /// What a bound receiver is to be doubted for; `buffer_doubled`: the system doubles the buffer that
 /// it grants. Whatever it missed counts, for nobody else tells.
 #[must_use]
 pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warning> {
-    let drops: u64 = tally.listeners.iter().filter_map(|one| one.drops).sum();
-    let came = tally.strangers.datagrams + drops;
+    let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
+    let came = tally.strangers.datagrams.saturating_add(drops);
     let granted = tally.listeners.iter().filter_map(|one| one.granted).min();
     let full = (drops > 0).then(|| found_full(drops, came, granted));
     let asked = tally.listeners.first().map_or(0, |one| one.asked);

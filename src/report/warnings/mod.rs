@@ -50,7 +50,7 @@ mod ledger;
 mod listeners;
 mod path;
 mod places;
-mod severity;
+pub(crate) mod severity;
 mod throttled;
 mod timing;
 

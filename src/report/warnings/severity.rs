@@ -1,6 +1,7 @@
 //! Severity of a warning in a cell: of cells with the same warning, the worst one is quoted.
 
 use crate::report::document::{Cell, Warning};
+use crate::unit::sum_counts;
 
 /// The severity of this warning in this cell. Comparable only between warnings of the same code: by
 /// the first number, then by the second.
@@ -53,7 +54,7 @@ fn of_exchange(code: &str, cell: &Cell) -> Option<(f64, f64)> {
         "from_elsewhere" => count(exchange.elsewhere),
         "unmatched" => share(exchange.unmatched, exchange.replies),
         "error_replies" => {
-            let errors = exchange.errors.values().fold(0_u64, |sum, one| sum.saturating_add(*one));
+            let errors = sum_counts(exchange.errors.values().copied());
             share(errors, exchange.matched)
         }
         "late_replies" => count(exchange.late),
@@ -92,7 +93,7 @@ fn of_packets(code: &str, cell: &Cell) -> Option<(f64, f64)> {
         "flow_starved" => count(cell.flows.as_ref()?.starved),
         "receiver_skew" => {
             let workers = cell.workers.as_ref()?;
-            share(workers.iter().copied().max(), workers.iter().sum())
+            share(workers.iter().copied().max(), sum_counts(workers.iter().copied()))
         }
         _ => return None,
     })
@@ -105,6 +106,47 @@ fn first_number(text: &str) -> f64 {
     let to = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     rest[..to].trim_end_matches('.').parse().unwrap_or(0.0)
 }
+
+/// The codes that are listed above.
+#[cfg(test)]
+pub(crate) const CODES: [&str; 36] = [
+    "unaccounted",
+    "lost_between",
+    "shared_counters",
+    "estimated_places",
+    "receive_buffer_loss",
+    "backlog_loss",
+    "refused_would_block",
+    "refused_no_buffers",
+    "refused_unreachable",
+    "refused_too_big",
+    "refused_other",
+    "foreign",
+    "corrupt",
+    "duplicate",
+    "late",
+    "generator_dropped",
+    "order_lost",
+    "no_reply",
+    "given_up_early",
+    "from_elsewhere",
+    "unmatched",
+    "error_replies",
+    "late_replies",
+    "duplicate_replies",
+    "behind_schedule",
+    "window_full",
+    "stalls",
+    "stolen",
+    "clamped",
+    "short_run",
+    "segments_never_cut",
+    "segments_fell",
+    "no_buffers",
+    "truncated",
+    "flow_starved",
+    "receiver_skew",
+];
 
 #[cfg(test)]
 mod tests {

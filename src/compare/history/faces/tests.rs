@@ -3,7 +3,7 @@
 use super::*;
 use crate::compare::history::tests::runs;
 use crate::compare::history::{Filter, history};
-use crate::report::fixture;
+use crate::report::{fixture, judge_validity};
 
 fn flat_out() -> History {
     let mut runs = runs();
@@ -31,15 +31,34 @@ rx_pps, higher is better
 }
 
 #[test]
+fn an_invalid_run_is_marked_in_every_format() {
+    let mut runs = runs();
+    for cell in runs[1].report.cells.iter_mut().filter(|cell| cell.pace.is_none()) {
+        fixture::lose(cell, cell.ledger.sent);
+    }
+    judge_validity(&mut runs[1].report);
+    let history = history(&runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() });
+    let shown = text(&history, Style { color: false, width: 200 });
+    assert!(shown.contains("220 kpps✗          █"), "{shown}");
+    assert!(shown.contains("110 kpps   -45.0%"), "{shown}");
+    assert!(shown.ends_with("  ✗ invalid: nothing_arrived\n"), "{shown}");
+    assert_eq!(csv(&history).unwrap().matches(",nothing_arrived\n").count(), 1);
+    assert_eq!(markdown(&history).matches("invalid: nothing\\_arrived").count(), 1);
+    let page = html(&history).unwrap();
+    // In the table, and at the dot.
+    assert_eq!(page.matches("invalid: nothing_arrived").count(), 2);
+}
+
+#[test]
 fn a_row_a_point() {
     let row = |day: u32, git: &str, pps: u32, doubts: &str| {
         format!(
             "2026-07-{day}T12:00:00Z,{git},bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,{pps},3,\
-             \"bench, 500 ms\",{doubts},{day}/report.json\n"
+             \"bench, 500 ms\",{doubts},{day}/report.json,\n"
         )
     };
     let expected = [
-        "started_at,git,host,cell,metric,value,n,scenario,doubts,file\n".to_owned(),
+        "started_at,git,host,cell,metric,value,n,scenario,doubts,file,invalid_because\n".to_owned(),
         row(18, "aaaaaaa", 200_000, ""),
         row(19, "aaaaaaa", 220_000, ""),
         row(20, "bbbbbbb", 110_000, "steal"),

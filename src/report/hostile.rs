@@ -1,0 +1,144 @@
+//! Documents with the largest counts that reading lets pass: no format may panic on one.
+
+use serde_json::{Value, json};
+
+use super::document::{Cell, Exchange, Leg, Legs, Outage, Report};
+use super::metric::METRICS;
+use super::text::Style;
+use super::warnings::severity;
+use super::{Condition, csv, fixture, gates, hdr, html, junit, markdown, read, text};
+
+/// Sets every integer of a document to `u64::MAX` that it can be set to and still be read.
+pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {
+    let mut all = Vec::new();
+    integers(document, String::new(), &mut all);
+    for pointer in all {
+        let before = document.pointer_mut(&pointer).map(|place| place.take());
+        for value in [Some(json!(u64::MAX)), before].into_iter().flatten() {
+            if let Some(place) = document.pointer_mut(&pointer) {
+                *place = value;
+            }
+            if reads(document) {
+                break;
+            }
+        }
+    }
+}
+
+/// Pointers to all integers below a value that is at this one.
+fn integers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Number(number) if number.is_u64() => found.push(at),
+        Value::Array(values) => {
+            let all = values.iter().enumerate();
+            all.for_each(|(index, one)| integers(one, format!("{at}/{index}"), found));
+        }
+        Value::Object(fields) => {
+            // An escaped name would be another one here; no document of ours has such.
+            fields.iter().for_each(|(name, one)| integers(one, format!("{at}/{name}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// A cell with something in each of its parts.
+fn cell(rate: &str, asks: bool) -> Cell {
+    let mut cell = fixture::cell("plain", 64, rate, 100e3);
+    fixture::stall(&mut cell, 2_000_000);
+    fixture::two_clocks(&mut cell, 12_000);
+    let leg = Leg {
+        min_ns: Some(1),
+        mean_ns: 1,
+        p50_ns: Some(1),
+        p90_ns: Some(1),
+        p99_ns: Some(1),
+        p99_9_ns: Some(1),
+        max_ns: 1,
+        upper_limits: None,
+    };
+    let [lag, system_call, path, in_socket, total] = [leg; 5];
+    cell.legs = Some(Legs { samples: 1, bound_ns: 1, lag, system_call, path, in_socket, total });
+    (cell.to_socket, cell.in_socket) = (cell.latency.clone(), cell.latency.clone());
+    cell.workers = Some(vec![1, 2]);
+    let outage = Outage {
+        from_ns: 1,
+        until_ns: 1,
+        what: "ENETUNREACH".to_owned(),
+        said_by: None,
+        message: "network unreachable".to_owned(),
+        errors: 1,
+    };
+    cell.outages = vec![outage; 2];
+    cell.rx.as_mut().unwrap().datagrams_after_window = Some(1);
+    let ledger = &mut cell.ledger;
+    let places = &mut ledger.lost_at;
+    for place in [&mut places.backlog, &mut places.device, &mut places.no_port] {
+        *place = Some(1);
+    }
+    (cell.tx.pps, cell.rx.as_mut().unwrap().pps) = (None, None);
+    if asks {
+        let errors = [("SERVFAIL".to_owned(), 1), ("REFUSED".to_owned(), 1)].into();
+        let own_drops = Some(1);
+        cell.exchange = Some(Exchange { errors, own_drops, ..Exchange::default() });
+    }
+    for code in severity::CODES {
+        cell.warnings.push(fixture::warning(code, "1 of 2"));
+    }
+    cell
+}
+
+/// Ledgers that hold, by what all datagrams came to: received, lost, refused, or duplicates.
+const LEDGERS: [[u64; 6]; 4] = {
+    const ALL: u64 = u64::MAX;
+    [
+        [ALL, ALL, ALL, 0, 0, 0],
+        [ALL, ALL, 0, ALL, 0, 0],
+        [ALL, 0, 0, 0, ALL, 0],
+        [0, 0, 0, 0, 0, ALL],
+    ]
+};
+
+/// Such a document.
+fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], asks: bool) -> Report {
+    let mut cells = vec![cell("max", asks), cell("50%", asks), cell("50%", asks)];
+    cells[2].trial = 1;
+    for cell in &mut cells {
+        let ledger = &mut cell.ledger;
+        (ledger.attempted, ledger.sent, ledger.refused.would_block) = (attempted, sent, refused);
+        (ledger.received, ledger.lost) = (Some(received), Some(lost));
+        (ledger.duplicate, ledger.late) = (Some(duplicate), Some(0));
+        ledger.arrived = Some(received.max(duplicate));
+        if let Some(exchange) = &mut cell.exchange {
+            (exchange.requests, exchange.matched) = (received.max(lost), received);
+            exchange.timeouts = lost;
+        }
+    }
+    let mut value = serde_json::to_value(fixture::report_of(cells)).unwrap();
+    let reads = |value: &Value| read::read(&value.to_string()).is_ok();
+    assert!(reads(&value), "{:?}", read::read(&value.to_string()));
+    enlarge(&mut value, reads);
+    read::read(&value.to_string()).unwrap()
+}
+
+#[test]
+fn counts_of_any_size_are_shown_in_every_format() {
+    let conditions: Vec<Condition> = METRICS
+        .iter()
+        .map(|metric| format!("{}<0", metric.name))
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    for asks in [false, true] {
+        for ledger in LEDGERS {
+            let mut report = report(ledger, asks);
+            report.gates = gates(&report, &conditions);
+            for width in [80, 200] {
+                assert!(!text::render(&report, Style { color: true, width }).is_empty());
+            }
+            assert!(csv::render(&report).unwrap().contains(&u64::MAX.to_string()));
+            assert!(!markdown::render(&report).is_empty());
+            assert!(junit::render("", &junit::conditions(&report, &conditions)).is_ok());
+            // What a histogram holds may contradict the count beside it; then these are errors.
+            let _ = (hdr::render(&report), html::render(&[("", &report)]));
+        }
+    }
+}

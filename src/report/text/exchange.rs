@@ -89,9 +89,9 @@ const GENERATOR: [&str; 4] =
 /// Where the generator was the limit: nothing below says what the server can do.
 pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
-        let missed = cell.schedule.as_ref().is_some_and(|schedule| {
-            schedule.missed.saturating_mul(1_000)
-                > schedule.scheduled.saturating_mul(MISSED_PERMILLE)
+        let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);
+        let missed = exceeds
+            && cell.schedule.as_ref().is_some_and(|schedule| {
                 // What is missing on the other side is more.
                 schedule.missed > cell.exchange.as_ref().map_or(0, |asked| asked.timeouts)
             });

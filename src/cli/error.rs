@@ -221,6 +221,8 @@ impl CliError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
+            // Stopped before there was anything to report.
+            Self::Run(RunError::NothingTried) => Exit::Interrupted,
             // Well said, but not on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
             // A file that holds nothing to send.

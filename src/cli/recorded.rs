@@ -74,16 +74,16 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (gap, behind) = (show_nanos(first.0), first.1);
     let all = match count {
         1 => String::new(),
-        _ => format!(" ({count} leaps, the longest {} behind request {at})", show_nanos(longest)),
+        _ => format!(" ({count} leaps, the longest {} after request {at})", show_nanos(longest)),
     };
     let most = show_nanos(most.0);
     Some(match limit {
         Limit::Time(_) => format!(
-            "behind request {behind} the capture's clock leaps {gap} ahead{all}, longer than the \
+            "after request {behind}, the capture's clock leaps {gap} ahead{all}, longer than the \
              run of {most}: what follows is not sent; --pace even has no gaps"
         ),
         Limit::Count(_) => format!(
-            "behind request {behind} the capture's clock leaps {gap} ahead{all}, and nothing is \
+            "after request {behind}, the capture's clock leaps {gap} ahead{all}, and nothing is \
              sent meanwhile; --time bounds the run, --pace even has no gaps"
         ),
     })
@@ -105,7 +105,7 @@ mod tests {
         let moments = [0, 10, 20, 20 + HOUR_NS, 30 + HOUR_NS];
         let run = |limit| leap(&moments, limit);
         let said = run(Limit::Time(Nanos::from_millis(10_000))).unwrap();
-        assert!(said.contains(" after request 3, ") && said.contains("not sent"), "{said}");
+        assert!(said.starts_with("after request 3, ") && said.contains("not sent"), "{said}");
         assert_eq!(run(Limit::Time(Nanos(HOUR_NS))), None);
         assert!(run(Limit::Count(5)).unwrap().contains("--time"));
         assert_eq!(run(Limit::Count(3)), None, "the leap is not reached");
@@ -123,13 +123,13 @@ mod tests {
             }))
             .collect();
         let said = leap(&moments, Limit::Count(7)).unwrap();
-        let part = "behind request 2 the capture's clock leaps 3600 s ahead (3 leaps, the longest \
-                    10800 s behind request 4), and";
+        let part = "after request 2, the capture's clock leaps 3600 s ahead (3 leaps, the longest \
+                    10800 s after request 4), and";
         assert!(said.starts_with(part), "{said}");
         let said = leap(&moments, Limit::Count(5)).unwrap();
-        assert!(said.contains("(2 leaps, the longest 10800 s behind request 4)"), "{said}");
+        assert!(said.contains("(2 leaps, the longest 10800 s after request 4)"), "{said}");
         let said = leap(&moments, Limit::Time(Nanos(HOUR_NS))).unwrap();
-        assert!(said.starts_with("behind request 4 "), "{said}");
-        assert!(said.contains("(2 leaps, the longest 10800 s behind request 4)"), "{said}");
+        assert!(said.starts_with("after request 4, "), "{said}");
+        assert!(said.contains("(2 leaps, the longest 10800 s after request 4)"), "{said}");
     }
 }

@@ -219,6 +219,17 @@ impl PacketCounts {
 /// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
+/// Takes from each flow, as sent and received, what was received beyond what was sent, and returns
+/// their sum: numbers that the sender has not reached, which only its final count shows.
+fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
+    let mut sum = 0_u64;
+    for (sent, received) in flows {
+        sum = sum.saturating_add(received.saturating_sub(*sent));
+        *received = (*received).min(*sent);
+    }
+    sum
+}
+
 impl Harvest {
     /// What both ends measured; without the receivers', nothing is known of what arrived.
     #[must_use]
@@ -228,6 +239,12 @@ impl Harvest {
         // A worker that gave up did not know of what came back later.
         let is_unreachable = tx.unreachable && rx.tally.received == 0;
         let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
+        let mut flows: Vec<(u64, u64)> = tx.flows.iter().copied().zip(received).collect();
+        let ours = !one_ended && rx.exchange.is_none();
+        let forged = if ours { take_forged(&mut flows) } else { 0 };
+        let mut rx_tally = rx.tally;
+        rx_tally.received = rx_tally.received.saturating_sub(forged);
+        rx_tally.corrupt = rx_tally.corrupt.saturating_add(forged);
         let (segments_at_first, segments_at_last) = tx.segments.unzip();
         let super_packets = SuperPackets {
             segments_at_first,
@@ -236,12 +253,12 @@ impl Harvest {
         };
         Self {
             elapsed: tx.end,
-            flows: tx.flows.iter().copied().zip(received).collect(),
+            flows,
             workers: rx.workers,
             exchange: rx.exchange,
             one_ended,
             tx: tx.tally,
-            rx: rx.tally,
+            rx: rx_tally,
             super_packets,
             kernel: rx.kernel,
             tx_kernel: (ends != Ends::Together || one_ended).then_some(tx.kernel),
@@ -326,64 +343,4 @@ impl Harvest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_are_uncut_where_packets_arrive_as_they_were_sent() {
-        let segments = |packets_received, uncut| PacketCounts {
-            sent: 12_800,
-            packets_sent: 100,
-            arrived: 12_800,
-            packets_received,
-            uncut,
-        };
-        for ends in [Ends::Together, Ends::Apart, Ends::Across] {
-            let is = |counts: PacketCounts| (counts.are_uncut(ends), counts.were_cut(ends));
-            assert_eq!(is(segments(100, 12_800)), (true, false), "{ends:?}");
-            assert_eq!(is(segments(12_800, 0)), (false, true), "{ends:?}: cut");
-            let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
-            assert_eq!(is(single), (false, false), "{ends:?}: sent one by one");
-            // Joined by the receiver, where that is another host.
-            assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Ends::Across, "{ends:?}");
-        }
-        let lossy =
-            PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
-        assert!(lossy.are_uncut(Ends::Across));
-        assert!(!PacketCounts::default().are_uncut(Ends::Together));
-    }
-
-    #[test]
-    fn an_earlier_outage_is_not_why_a_sender_gave_up() {
-        let cause = super::super::Cause {
-            what: "ICMP 3/3".to_owned(),
-            said_by: None,
-            message: "port unreachable".to_owned(),
-        };
-        let outage = Outage { from: Nanos(5), until: Nanos(9), cause, errors: 3 };
-        for (unreachable, received, expected) in [
-            (false, 0, CutShort::Stuck),
-            (true, 0, CutShort::Unreachable),
-            (true, 1, CutShort::Stuck),
-        ] {
-            let outages = vec![outage.clone()];
-            let tx = TxHalf { stuck: true, unreachable, outages, ..TxHalf::default() };
-            let tally = RxTally { received, ..RxTally::default() };
-            let rx = RxHalf { tally, ..RxHalf::default() };
-            assert_eq!(Harvest::of(tx, Some(rx), Ends::Together).cut_short, Some(expected));
-        }
-    }
-
-    #[test]
-    fn the_wider_bound_is_that_of_both() {
-        let mut one = OneWay::default();
-        assert_eq!(one.bound, Nanos::ZERO);
-        one.from_schedule.record(1_500);
-        one.in_socket.record(100);
-        let mut one = one.shifted(-1_000, Nanos(12));
-        assert_eq!((one.from_schedule.min_ns(), one.in_socket.min_ns()), (Some(500), Some(100)));
-        one.merge(&OneWay { bound: Nanos(30), ..OneWay::default() });
-        one.merge(&OneWay { bound: Nanos(7), ..OneWay::default() });
-        assert_eq!(one.bound, Nanos(30));
-    }
-}
+mod tests;

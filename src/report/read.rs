@@ -1,6 +1,7 @@
 //! Stored documents, read again: what is not one of ours, not whole, or no longer true to itself,
 //! is refused by name.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
@@ -90,6 +91,11 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
         return Err(ReadError::NoCells { kind });
     }
     let mut report: Report = of_kind(text)?;
+    let names = report.cells.iter().flat_map(|cell| [&cell.id, &cell.rate, &cell.wait]);
+    if names.chain([&report.started_at]).any(|name| name.len() > LONGEST_NAME) {
+        let reason = format!("a name has more than {LONGEST_NAME} bytes");
+        return Err(ReadError::Damaged { reason });
+    }
     report.cells.iter().try_for_each(check)?;
     let mut seen = HashSet::new();
     for cell in &report.cells {
@@ -110,7 +116,7 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
 /// # Errors
 /// It is none of ours, not whole, or of another schema.
 pub fn kind(text: &str) -> Result<String, ReadError> {
-    let head: Head = serde_json::from_str(text).map_err(|error| {
+    let head: Head = serde_json::from_str(&without_controls(text)).map_err(|error| {
         let reason = error.to_string();
         match error.classify() {
             serde_json::error::Category::Eof if text.trim().is_empty() => {
@@ -134,8 +140,49 @@ pub fn kind(text: &str) -> Result<String, ReadError> {
 /// # Errors
 /// [`ReadError::Damaged`]: a field is missing, or of another type.
 pub fn of_kind<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
-    serde_json::from_str(text).map_err(|error| ReadError::Damaged { reason: error.to_string() })
+    serde_json::from_str(&without_controls(text))
+        .map_err(|error| ReadError::Damaged { reason: error.to_string() })
 }
+
+/// The text of a document without the control characters of its strings, line breaks and tabs
+/// excepted: whatever shows a string writes it to a terminal or a file. U+FFFD takes their place.
+fn without_controls(text: &str) -> Cow<'_, str> {
+    // JSON has these as they are, and all others escaped (RFC 8259, section 7).
+    let is_raw = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
+    let mut out = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(found) = text[at..].find(|c| c == '\\' || is_raw(c)) {
+        let here = at + found;
+        let mut chars = text[here..].chars();
+        let first = chars.next().map_or(0, char::len_utf8);
+        let (length, is_control) = match chars.next() {
+            _ if !text[here..].starts_with('\\') => (first, true),
+            Some('b' | 'f' | 'r') => (2, true),
+            Some('u') => {
+                let code = text.get(here + 2..here + 6);
+                let code = code.and_then(|code| u32::from_str_radix(code, 16).ok());
+                let control = code.and_then(char::from_u32).is_some_and(char::is_control);
+                (if code.is_some() { 6 } else { 2 }, control && !matches!(code, Some(0x9 | 0xA)))
+            }
+            Some(other) => (1 + other.len_utf8(), false),
+            None => (1, false),
+        };
+        if is_control {
+            out.push_str(&text[kept..here]);
+            out.push('\u{fffd}');
+            kept = here + length;
+        }
+        at = here + length;
+    }
+    match kept {
+        0 => Cow::Borrowed(text),
+        _ => Cow::Owned(out + &text[kept..]),
+    }
+}
+
+/// The longest name in a document, in bytes. Arbitrary: many times what udperf writes, and less than
+/// the width of a column may be (65,535, `std::fmt`).
+const LONGEST_NAME: usize = 1_024;
 
 /// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.
 fn check(cell: &Cell) -> Result<(), ReadError> {
@@ -222,6 +269,30 @@ mod tests {
     fn what_was_written_is_read() {
         let report = fixture::default_run();
         assert_eq!(read(&serde_json::to_string(&report).unwrap()), Ok(report));
+    }
+
+    #[test]
+    fn strings_keep_no_control_characters() {
+        let mut document = document();
+        document["cells"][0]["id"] = json!("a\u{1b}[31m\u{7}\u{9b}\r\u{8}\u{c}\tb\nc\\u001b\u{fc}");
+        let report = read(&document.to_string()).unwrap();
+        let shown = "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\tb\nc\\u001b\u{fc}";
+        assert_eq!(report.cells[0].id, shown);
+        assert!(matches!(without_controls("{\"a\": \"\\\\ \\u00fc \\n\"}"), Cow::Borrowed(_)));
+        for cut in ["\\", "\\u", "\\u00", "\\u001", "\\ü", "\u{80}"] {
+            without_controls(cut);
+        }
+    }
+
+    #[test]
+    fn names_have_a_width_that_can_be_shown() {
+        for (field, bytes, is_read) in
+            [("id", 1_024, true), ("id", 1_025, false), ("rate", 70_000, false)]
+        {
+            let mut document = document();
+            document["cells"][0][field] = json!("x".repeat(bytes));
+            assert_eq!(read(&document.to_string()).is_ok(), is_read, "{field} {bytes}");
+        }
     }
 
     #[test]

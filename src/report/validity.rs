@@ -7,7 +7,9 @@ mod tests;
 use super::document::{
     Cell, Exchange, Found, InvalidReason, Outage, Refused, Report, SearchDocument,
 };
-use super::metric::Kind;
+
+/// Code of a target that was unreachable throughout.
+pub const UNREACHABLE: &str = "target_unreachable";
 
 /// Code of the reason that depends on `--max-missed`.
 const SCHEDULE_MISSED: &str = "schedule_missed";
@@ -258,7 +260,7 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     let largest = reasons.into_iter().rev().max_by_key(|(count, _)| *count);
     match largest.filter(|(count, _)| *count > 0) {
         Some((_, why)) => {
-            let code = if unreachable == attempted { "target_unreachable" } else { "nothing_sent" };
+            let code = if unreachable == attempted { UNREACHABLE } else { "nothing_sent" };
             (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)))
         }
         None => {
@@ -296,7 +298,7 @@ fn target_unreachable(cell: &Cell) -> (&'static str, String) {
         cell.ledger.sent,
         unreachable(cell)
     );
-    ("target_unreachable", message)
+    (UNREACHABLE, message)
 }
 
 /// More of the schedule was missed than is allowed.
@@ -308,11 +310,17 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
         schedule.missed,
         schedule.scheduled,
         noun(cell),
-        Kind::Share.show(share),
-        Kind::Share.show(max_missed),
+        percent(share),
+        percent(max_missed),
         missed_remedy(cell.exchange.as_ref(), schedule.missed)
     );
     Some((SCHEDULE_MISSED, message))
+}
+
+/// A share in percent, with two decimals at most.
+fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// What to do about so many missed slots.

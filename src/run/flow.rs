@@ -3,9 +3,9 @@
 use crate::measure::{Jitter, WINDOW, Window};
 use crate::unit::Nanos;
 
-/// How far a number may be below one that is held and still confirm it, having been overtaken by it.
-/// Arbitrary: as far as paths reorder, and far less than a window, so that the number which the
-/// flow had come to never confirms a wrong one.
+/// How far a number may be below the one that is held and still confirm it, where that overtook
+/// it. Arbitrary: as far as paths reorder, and far less than a window, so that the number which
+/// the flow had reached never confirms a wrong one.
 const REORDERED: u64 = 1_024;
 
 /// What the figures of a datagram rest on.

@@ -358,8 +358,10 @@ mod tests {
         let no_route = SendError::Unreachable(Unreachable::returned(NetUnreach));
         let full = SendError::NoBuffers;
         for (errors, is_answered, expected) in [
-            (&[(0, no_route), (2_001, no_route)], false, (true, true)),
-            (&[(0, closed), (2_001, full)], false, (true, false)),
+            (&[(0, no_route), (2_001, no_route)][..], false, (true, true)),
+            // Each kind is a row of its own.
+            (&[(0, closed), (2_001, full)], false, (false, false)),
+            (&[(0, closed), (1, full), (2_002, full)], false, (true, false)),
             (&[(0, full), (2_001, full)], false, (true, false)),
             (&[(0, no_route), (2_001, no_route)], true, (true, false)),
             (&[(0, no_route), (1_999, no_route)], false, (false, false)),

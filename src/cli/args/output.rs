@@ -55,8 +55,8 @@ pub struct OutputArgs {
     ///
     /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
     /// invalid if no datagram was sent or arrived, no request was answered (a late reply is an
-    /// answer), or the target was unreachable throughout; it then ends with exit code 5 even without
-    /// --fail-if.
+    /// answer), or the target was unreachable throughout; it then ends with exit code 5 even
+    /// without --fail-if.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub max_missed: Option<f64>,
 

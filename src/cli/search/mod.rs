@@ -16,7 +16,7 @@ use super::output::{Target, color, complain, pretty, print, width};
 use super::progress::Line;
 use crate::plan::{EnginePair, EngineWord};
 use crate::report::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
-use crate::report::validity::{invalid_lines, judge_search};
+use crate::report::validity::{UNREACHABLE, invalid_lines, judge_search};
 use crate::report::{self, text::Style};
 use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
@@ -217,7 +217,12 @@ impl<'a> Hunt<'a> {
                 show_pps(ask.rate_pps)
             ));
             let Some(outcome) = self.trial(ask)? else { break };
+            // No rate would do.
+            let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
             search.record(outcome)?;
+            if unreachable {
+                break;
+            }
         }
         Ok(())
     }

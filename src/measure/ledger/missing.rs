@@ -89,9 +89,9 @@ impl Missing {
         let receive_buffer = sum(at_sockets, at_server);
         let bad_here = self.charge_datagrams(bad);
         let no_port = udp.map(|udp| self.charge(LossPlace::NoPort, udp.no_ports));
-        let elsewhere = udp.map(|udp| udp.in_csum_errors - bad);
-        let elsewhere = elsewhere.map(|errors| self.charge(LossPlace::Checksum, errors));
-        let checksum = elsewhere.map(|elsewhere| bad_here + elsewhere);
+        let checksum = udp.map(|udp| {
+            bad_here.saturating_add(self.charge(LossPlace::Checksum, udp.in_csum_errors - bad))
+        });
         // Refused sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers.saturating_add(tx.untold);
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
@@ -124,10 +124,9 @@ impl Missing {
         let twice = if kernels.ends == Ends::Across { 0 } else { kernel.device.unwrap_or(0) };
         let tx_device = drops.map(|drops| self.charge_leaving(LossPlace::TxDevice, drops, twice));
         let backlog = sum(backlog, tx_backlog);
-        let silent = silent_discards(tx, sender);
-        let tx_ip = silent.map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
-        // Packets of others are discarded there as well, such as of multicast routing: it explains
-        // what no counter of the way does.
+        let tx_ip =
+            silent_discards(tx, sender).map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
+        // Packets of others, such as of multicast, are discarded there as well: the way comes first.
         let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
         // Its fragments may have been dropped at any of the places above, which counted them.
         let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));

@@ -78,6 +78,6 @@ fn a_name_longer_than_any_is_a_bad_line() {
     assert_eq!((input.used, input.left_out.get("bad_name")), (1, Some(&1)));
     let note = &of.0.notes()[1];
     let shown = "\\0".repeat(40);
-    assert!(note.starts_with(&format!("line 2: '{shown}…' is no question")), "{note}");
+    assert!(note.starts_with(&format!("line 2: '{shown}…' is not a question")), "{note}");
     assert!(note.contains("the name has 1021 bytes, more than any name"), "{note}");
 }

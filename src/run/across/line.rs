@@ -26,6 +26,10 @@ pub(super) const PATIENCE: Nanos = Nanos::from_millis(10_000);
 /// start. Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
 
+/// How long a request may take that the sink keeps alive without ever finishing its answer.
+/// Arbitrary: many times what ten thousand sockets or a lossy path take.
+const ANSWERED_WITHIN: Nanos = Nanos::from_millis(60_000);
+
 /// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
 /// often enough that 50 ppm of drift are 5 µs.
 const SYNC_EVERY: Nanos = Nanos::from_millis(100);
@@ -100,6 +104,8 @@ pub(super) struct Line {
     inbox: Receiver<Order>,
     /// Who waits for an answer.
     asked: Option<Sender<Result<Vec<u8>, Failure>>>,
+    /// When it was asked.
+    asked_at: Nanos,
     follow: Option<Follow>,
     shared: Arc<Shared>,
     /// When to compare clocks next.
@@ -134,6 +140,7 @@ impl Line {
             caller: Caller::new(key, nonce, nonce, PATIENCE),
             inbox,
             asked: None,
+            asked_at: Nanos::ZERO,
             follow: None,
             shared: Arc::clone(shared),
             sync_at: Nanos::NEVER,
@@ -166,7 +173,7 @@ impl Line {
         loop {
             match self.inbox.try_recv() {
                 Ok(Order::Ask(body, answer)) => {
-                    self.asked = Some(answer);
+                    (self.asked, self.asked_at) = (Some(answer), Clock::Monotonic.now());
                     if let Some(failure) = self.failure.clone() {
                         self.answer(Err(failure));
                     } else if let Err(error) = self.caller.request(body, Clock::Monotonic.now()) {
@@ -210,6 +217,9 @@ impl Line {
         let heard_at = self.heard_at.max(busy_until.min(self.heard_at + KEPT_MOST));
         if now.since(heard_at) > PATIENCE {
             self.fail(Failure::Silent);
+        }
+        if self.asked.is_some() && now.since(self.asked_at) > ANSWERED_WITHIN {
+            self.fail(Failure::Call(CallError::Unfinished { patience: ANSWERED_WITHIN }));
         }
         if now >= self.sync_at {
             self.sync(now);

@@ -28,6 +28,15 @@ pub enum CallError {
         /// How long it was waited for.
         patience: Nanos,
     },
+    /// The server keeps answering without ever finishing.
+    #[error(
+        "the sink did not finish its answer within {patience}; see whether its host is overloaded, \
+         or start it anew"
+    )]
+    Unfinished {
+        /// How long it was waited for.
+        patience: Nanos,
+    },
     /// The server refuses.
     #[error("{0}")]
     Refused(Refusal),

@@ -12,9 +12,9 @@ use crate::sys::{Reporter, SendError, Unreachable};
 /// How many queued errors one call reads at most. Arbitrary: more than one batch can cause.
 const QUEUED_MOST: usize = 1_024;
 
-/// Empties the queue of errors that came back for earlier datagrams, which [`super::report_queue_drops`]
-/// turned on; returns the latest. A batch call that fails after its first message swallows the
-/// error, and this is where it can still be read.
+/// Empties the queue of errors that came back for earlier datagrams, and returns the latest;
+/// [`super::report_queue_drops`] turns it on. A batch call that fails after its first message
+/// discards the error, and this is where it can still be read.
 pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
     take_queued_refusals(socket).1
 }

@@ -180,8 +180,8 @@ fn without_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The longest name in a document, in bytes. Arbitrary: many times what udperf writes, and less than
-/// the width of a column may be (65,535, `std::fmt`).
+/// The longest name in a document, in bytes. Arbitrary: many times what udperf writes, and less
+/// than a column may be wide (65,535, `std::fmt`).
 const LONGEST_NAME: usize = 1_024;
 
 /// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.

@@ -126,7 +126,7 @@ impl Missing {
         let backlog = sum(backlog, tx_backlog);
         let tx_ip =
             silent_discards(tx, sender).map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
-        // Packets of others, such as of multicast, are discarded there as well: the way comes first.
+        // Packets of others, such as of multicast, are discarded there, too: the way comes first.
         let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
         // Its fragments may have been dropped at any of the places above, which counted them.
         let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));

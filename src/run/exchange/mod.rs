@@ -191,10 +191,10 @@ fn exchange<T: Tx, R: Rx>(
         if busy {
             waiter.busy(now, rx.sockets());
         }
-        if let Some(end) = end {
-            if pair.hearer.finished(end, now, control.stopped() || pair.job.stuck) {
-                return end;
-            }
+        if let Some(end) = end
+            && pair.hearer.finished(end, now, control.stopped() || pair.job.stuck)
+        {
+            return end;
         }
         if !busy && now >= pair.held_until {
             idle_since = Some(now);

@@ -38,7 +38,7 @@ fn ahead() -> Option<Place> {
             None
         }
         (here, there) => {
-            skip(&format!("the clock of a time namespace is not ahead: {here:?}, {there:?}"));
+            skip(format!("the clock of a time namespace is not ahead: {here:?}, {there:?}"));
             None
         }
     }

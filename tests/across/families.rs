@@ -17,7 +17,7 @@ const COUNT: u64 = 2_000;
 fn has_ipv6() -> bool {
     let bound = UdpSocket::bind("[::1]:0");
     if let Err(why) = &bound {
-        skip(&format!("no IPv6 here: {why}"));
+        skip(format!("no IPv6 here: {why}"));
     }
     bound.is_ok()
 }

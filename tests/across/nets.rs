@@ -76,7 +76,7 @@ pub fn has(programs: &[&str]) -> bool {
     if !is_root() {
         skip("namespaces need root");
     } else if !missing.is_empty() {
-        skip(&format!("no {}", missing.join(", ")));
+        skip(format!("no {}", missing.join(", ")));
     }
     is_root() && missing.is_empty()
 }

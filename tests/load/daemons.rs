@@ -45,7 +45,7 @@ impl Daemon {
         let folders = FOLDERS.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
         let mut found = folders.map(|folder| folder.join(program));
         let Some(path) = found.find(|path| path.exists()) else {
-            skip(&format!("no {program}"));
+            skip(format!("no {program}"));
             return None;
         };
         let (folder, at) = (tempfile::tempdir().unwrap(), free());

@@ -105,7 +105,7 @@ fn enclosed(script: &str) -> Option<String> {
     command.args(["-n", "sh", "-ec", script]).env("UDPERF", env!("CARGO_BIN_EXE_udperf"));
     let can = std::process::Command::new("unshare").args(["-n", "ip", "link"]).output();
     if !can.as_ref().is_ok_and(|output| output.status.success()) {
-        skip(&format!("no namespaces: {can:?}"));
+        skip(format!("no namespaces: {can:?}"));
         return None;
     }
     let done = Proc::start(command).finish(PATIENCE).expect(0);

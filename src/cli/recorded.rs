@@ -10,7 +10,8 @@ use crate::unit::show_nanos;
 /// The moments of a capture, leaked so that schedules of all threads can read them. `None` if
 /// requests do not come from a capture, or are drawn at random.
 ///
-/// # Errors A capture whose times are missing or all equal. `from` names its flag.
+/// # Errors
+/// A capture whose times are missing or all equal. `from` names its flag.
 pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static [u64]>, CliError> {
     let Some(moments) = requests.recorded() else { return Ok(None) };
     let clock = requests.input().and_then(|input| input.clock).unwrap_or_default();

@@ -115,7 +115,8 @@ enum Start<'a> {
 
 /// The whole datagram in a packet of `link`, to this port if one is given.
 ///
-/// # Errors The cause why it is not sent.
+/// # Errors
+/// The cause why it is not sent.
 pub(super) fn datagram(
     link: Linktype,
     bytes: &[u8],

@@ -154,7 +154,7 @@ mod tests {
         assert_eq!((moments[199], moments[200], moments[399]), (995, 1_000, 1_995));
         assert_eq!(clock.in_standstill, 600);
         assert!(moments.is_sorted() && moments.windows(2).all(|pair| pair[0] < pair[1]));
-        // One that stood still and did not catch up: what follows moves.
+        // One that stalled and did not catch up: what follows moves.
         let times: Vec<_> = (0..100).chain([100; 300]).chain(101..200).collect();
         let (moments, clock) = ms(&times);
         assert_eq!(clock.in_standstill, 300);

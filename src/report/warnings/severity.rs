@@ -50,7 +50,6 @@ fn of_exchange(code: &str, cell: &Cell) -> Option<(f64, f64)> {
     Some(match code {
         "generator_dropped" => requests(exchange.own_drops.unwrap_or(0)),
         "order_lost" | "no_reply" => requests(exchange.timeouts),
-        "given_up_early" => requests(exchange.given_up),
         "from_elsewhere" => count(exchange.elsewhere),
         "unmatched" => share(exchange.unmatched, exchange.replies),
         "error_replies" => {
@@ -109,7 +108,7 @@ fn first_number(text: &str) -> f64 {
 
 /// The codes that are listed above.
 #[cfg(test)]
-pub(crate) const CODES: [&str; 36] = [
+pub(crate) const CODES: [&str; 35] = [
     "unaccounted",
     "lost_between",
     "shared_counters",
@@ -128,7 +127,6 @@ pub(crate) const CODES: [&str; 36] = [
     "generator_dropped",
     "order_lost",
     "no_reply",
-    "given_up_early",
     "from_elsewhere",
     "unmatched",
     "error_replies",

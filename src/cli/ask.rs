@@ -93,10 +93,6 @@ const SEED_MASK: u64 = (1 << 53) - 1;
 fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(how.cells.ipv4, how.cells.ipv6);
-    if how.target.starts_with("unix:") {
-        let why = format!("AF_UNIX has no servers that {} knows; name HOST:PORT", how.kind);
-        return Err(CliError::Target { target: how.target.to_owned(), why });
-    }
     let ids = run_ids(how.cells.seed)?;
     let asked = dialogues(how, ids.seed())?;
     let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;

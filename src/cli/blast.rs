@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use super::args::BlastArgs;
+use super::args::{BlastArgs, PORT};
 use super::cells::{self, Job, Taken};
 use super::error::{CliError, Exit};
 use super::lower;
-use super::target::{Family, in_turn, places, reach, stranger};
+use super::target::{Family, in_turn, reach, resolve, stranger};
 use crate::net::Options;
 use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
 use crate::report;
 use crate::report::document::{Clock, Report};
 use crate::run::{self, Alone, Bed, Blast, Depth, Part, Peer, RunError};
-use crate::unit::Place;
 use crate::wire::control::Key;
 
 /// Measures the path to the target, and says what there is.
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
 pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
-    let targets = places(&args.target, family)?;
+    let targets = resolve(&args.target, PORT, family)?;
     let key = key(args.key_file.as_deref())?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = run::survey(Depth::Quick);
@@ -37,20 +36,21 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
     let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, target)?;
-        let bed = match (scenario.route, target) {
-            (Route::Alone, Place::Ip(target)) => {
-                reach(&scenario, target, targets.last() != Some(&target.into()))?;
-                Receiver::Unknown(Alone::new(target, nonce as u16))
-            }
-            _ => Receiver::Sink(Box::new(open(&scenario, target, args.port, key.clone(), nonce)?)),
+        let bed = if scenario.route == Route::Alone {
+            reach(&scenario, target, targets.last() != Some(&target))?;
+            Receiver::Unknown(Alone::new(target, nonce as u16))
+        } else {
+            let options = Options {
+                bind: SocketAddr::new(scenario.bind, args.port),
+                dev: scenario.ip.dev.clone(),
+                ..Options::default()
+            };
+            Receiver::Sink(Box::new(Blast::open(target, &options, key.clone(), nonce)?))
         };
         Ok((target, scenario, bed))
     })?;
-    let towards = if let Place::Ip(target) = target { Some(target) } else { None };
-    let device = |target| run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-    facts.device = towards.and_then(device);
+    facts.device = run::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     if let Receiver::Sink(sink) = &bed {
-        lower::without_ip(&scenario, &mut machine);
         lack(&mut machine, sink.peer().missing);
     }
     let asked = scenario.clone();
@@ -65,7 +65,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
         quiet,
         stop,
         started_at,
-        towards,
+        towards: Some(target),
     };
     cells::measure(job, |report, bed| {
         if let Receiver::Sink(sink) = bed {
@@ -99,15 +99,10 @@ impl Bed for Receiver {
 }
 
 /// The scenario for this address of the target, or why it is refused.
-fn scenario(args: &BlastArgs, target: Place) -> Result<Scenario, CliError> {
-    match target {
-        Place::Ip(target) => {
-            let scenario = lower::blast(args, target)?;
-            refuse(args, &scenario, target.ip())?;
-            Ok(scenario)
-        }
-        Place::Unix(target) => lower::blast_unix(args, target),
-    }
+fn scenario(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
+    let scenario = lower::blast(args, target)?;
+    refuse(args, &scenario, target.ip())?;
+    Ok(scenario)
 }
 
 /// Adds the other end to the report.
@@ -125,27 +120,6 @@ fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
     };
     let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
     report.warnings = here.into_iter().chain(of_sink).collect();
-}
-
-/// Gets in touch with the sink.
-fn open(
-    scenario: &Scenario,
-    target: Place,
-    port: u16,
-    key: Option<Key>,
-    nonce: u64,
-) -> Result<Blast, RunError> {
-    match target {
-        Place::Ip(target) => {
-            let options = Options {
-                bind: SocketAddr::new(scenario.bind, port),
-                dev: scenario.ip.dev.clone(),
-                ..Options::default()
-            };
-            Blast::open(target, &options, key, nonce)
-        }
-        Place::Unix(target) => Blast::open_unix(target, key, nonce),
-    }
 }
 
 /// The other end's clock in the document.

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::args::{BenchArgs, BlastArgs, CellArgs, Local, Spread, Switch, Timestamps, Wait};
+use super::args::{BenchArgs, BlastArgs, CellArgs, Local, NO_UNIX, Spread, Switch, Timestamps, Wait};
 use super::error::CliError;
 use super::target::{Family, here, named};
 use crate::plan::{
     EnginePair, EngineWord, IpOptions, Kind, Limit, Machine, Missing, PaceShape, Route, RxKind,
     Scenario, TimestampKind, TxKind, WaitKind,
 };
-use crate::unit::{Nanos, PayloadSize, Rate, SocketName};
+use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
@@ -70,10 +70,7 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, C
     let bind = match &cells.bind {
         Some(Local::Ip(bind, _)) => *bind,
         Some(Local::Unix(name)) => {
-            let why = format!(
-                "--bind unix:{name} is for bench: AF_UNIX reaches no other host; leave it away"
-            );
-            return Err(CliError::Contradiction(why));
+            return Err(CliError::Contradiction(format!("--bind unix:{name}: {NO_UNIX}")));
         }
         None => any(target.ip()),
     };
@@ -82,21 +79,6 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, C
         return Err(CliError::Contradiction(why));
     }
     Ok(bind)
-}
-
-/// What `blast` is to measure by AF_UNIX.
-pub(crate) fn blast_unix(args: &BlastArgs, target: SocketName) -> Result<Scenario, CliError> {
-    let ways = [("--reverse", args.reverse), ("--bidir", args.bidir), ("--no-peer", args.no_peer)];
-    if let Some((flag, _)) = ways.into_iter().find(|(_, given)| *given) {
-        let why = format!("{flag}: by AF_UNIX, blast only sends, and to a sink; leave it away");
-        return Err(CliError::Contradiction(why));
-    }
-    let by_hash = args.spread == Spread::Hash;
-    let bind = args.cells.bind.is_some();
-    let more = [("--port", args.port != 0), ("--spread hash", by_hash), ("--bind", bind)];
-    only_ip(&args.cells, more)?;
-    let unix = Some(target.path().to_owned());
-    scenario(&args.cells, Scenario { route: Route::Forward, unix, ..to_sink(args) })
 }
 
 /// What there is to measure where nobody says otherwise.
@@ -239,7 +221,7 @@ fn only_ip<const N: usize>(
     ];
     match more.into_iter().chain(flags).find(|(_, given)| *given) {
         Some((flag, _)) => Err(CliError::Contradiction(format!(
-            "{flag} means nothing to AF_UNIX; leave it or unix: away"
+            "{flag} is not supported with AF_UNIX sockets; remove {flag} or use an IP address"
         ))),
         None => Ok(()),
     }

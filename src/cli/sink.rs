@@ -5,17 +5,16 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{Local, MulticastGroup, SinkArgs};
+use super::args::{MulticastGroup, SinkArgs};
 use super::blast::key;
 use super::cells::{stop_on_signals, tool};
 use super::error::{CliError, Exit};
 use super::guard::print_guarded;
 use super::lower;
 use super::output::{Target, color, complain, pretty, print, width};
-use super::target::file;
 use crate::measure::Glimpse;
 use crate::net::steer::MOST_SLOTS;
-use crate::net::{NetError, Options, Udp, UnixName};
+use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
 use crate::report::document::{SCHEMA, SinkDocument};
 use crate::report::{self, text::Style};
@@ -86,16 +85,10 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
             return Err(CliError::Contradiction(why));
         }
     };
-    let (sockets, unix) = match &args.bind {
-        Some(Local::Unix(name)) => (Vec::new(), Some(path(args, name)?)),
-        Some(Local::Ip(bind, dev)) => (sockets(args, Some(*bind), dev.as_deref())?, None),
-        None => (sockets(args, None, None)?, None),
-    };
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| CliError::Random { why: error.to_string() })?;
     Ok(SinkOptions {
-        sockets,
-        unix,
+        sockets: sockets(args)?,
         threads: args.threads,
         sessions: args.max_clients.into(),
         max_rate,
@@ -118,32 +111,10 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
     })
 }
 
-/// The path to listen at by AF_UNIX.
-fn path(args: &SinkArgs, name: &UnixName) -> Result<String, CliError> {
-    let flags = [
-        ("-4", args.ipv4),
-        ("-6", args.ipv6),
-        ("--dev", args.dev.is_some()),
-        ("--join", args.join.is_some()),
-        // Nothing steers datagrams there.
-        ("--threads", args.threads > 1),
-    ];
-    if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
-        let why = format!("{flag} means nothing to AF_UNIX; leave it or --bind unix: away");
-        return Err(CliError::Contradiction(why));
-    }
-    let path = name.to_string();
-    let why = |why| CliError::Contradiction(format!("--bind unix:{path}: {why}"));
-    file(&path).map_err(why)?;
-    Ok(path)
-}
-
 /// Where to listen: at the address asked for, or at any of both families.
-fn sockets(
-    args: &SinkArgs,
-    bind: Option<IpAddr>,
-    scope: Option<&str>,
-) -> Result<Vec<Options>, CliError> {
+fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
+    let bind = args.bind.as_ref().map(|(addr, _)| *addr);
+    let scope = args.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
     let dev = lower::one_device(scope, args.dev.as_deref())?;
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
     let of_family = |addr: &IpAddr| !(args.ipv4 && addr.is_ipv6() || args.ipv6 && addr.is_ipv4());

@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::args::PORT;
+use super::args::{NO_UNIX, PORT};
 use super::error::CliError;
 use super::output::complain;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::Scenario;
 use crate::run::RunError;
-use crate::unit::{Place, Rate, SocketName};
+use crate::unit::Rate;
 
 /// Which family is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +41,6 @@ const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 
 /// Interval between checks for a refusal; arbitrary.
 const REFUSAL_LOOK: Duration = Duration::from_millis(2);
-
-/// The path after `unix:`, or the resolved addresses; see [`resolve`].
-pub(crate) fn places(target: &str, family: Family) -> Result<Vec<Place>, CliError> {
-    match target.strip_prefix("unix:") {
-        None => Ok(resolve(target, PORT, family)?.into_iter().map(Place::Ip).collect()),
-        Some(path) => file(path)
-            .map(|name| vec![Place::Unix(name)])
-            .map_err(|why| CliError::Target { target: target.to_owned(), why }),
-    }
-}
 
 /// Tries addresses in turn, and returns the result of `attempt` for the first one that works.
 /// Errors of the others are printed as notices, unless `quiet`; if none works, the last error is
@@ -83,14 +73,6 @@ pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
     if literal { typed.to_owned() } else { format!("{typed} ({target})") }
 }
 
-/// A path that a sink's socket can have; it has files beside it, which names without one lack.
-pub(crate) fn file(path: &str) -> Result<SocketName, String> {
-    if path.is_empty() || path.starts_with('@') {
-        return Err("a sink's name is a path; write such as unix:/tmp/udperf".to_owned());
-    }
-    SocketName::new(path).ok_or_else(|| "the path is longer than 108 bytes; shorten it".to_owned())
-}
-
 /// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family, in resolver order, with
 /// `port` if the target has none; never empty.
 pub(crate) fn resolve(
@@ -98,6 +80,9 @@ pub(crate) fn resolve(
     port: u16,
     family: Family,
 ) -> Result<Vec<SocketAddr>, CliError> {
+    if target.starts_with("unix:") {
+        return Err(CliError::Target { target: target.to_owned(), why: NO_UNIX.to_owned() });
+    }
     let (host, port) = split(target, port)?;
     let wanted = |addr: &SocketAddr| match family {
         Family::Any => true,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::sequences::{Numbered, SequenceCounts, Sequences};
 use super::{Latency, RxTally};
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
 /// hundred KiB, and 32 MiB where all of them carry sequence numbers.
@@ -18,8 +18,8 @@ const SIZE_CLASSES: usize = 17;
 /// One client, after it left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// Its address, or its name.
-    pub from: Place,
+    /// Its address.
+    pub from: SocketAddr,
     /// When it came and left, on the monotonic clock.
     pub time: (Nanos, Nanos),
     /// Cells that were handed over to it.
@@ -141,13 +141,13 @@ pub struct Strangers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerTally {
     /// Where it is bound.
-    pub at: Place,
+    pub at: SocketAddr,
     /// The core that its worker was pinned to while no client was there.
     pub core: Option<usize>,
     /// Datagrams that belonged to no session.
     pub datagrams: u64,
     /// Datagrams, of whomever, that its receive buffer had no room for; `None` where the system
-    /// does not count, and of AF_UNIX, where a full queue refuses.
+    /// does not count.
     pub drops: Option<u64>,
     /// SO_RCVBUF as asked for, in bytes.
     pub asked: u64,

@@ -7,9 +7,7 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use super::{Unix, UnixFile};
 use crate::sys::{self, Local, RecvBatch, Reply, ReplyBatch, Wants};
-use crate::unit::Place;
 
 /// Bytes of the largest datagram (RFC 768).
 pub const LARGEST: usize = 65_535;
@@ -21,8 +19,6 @@ pub enum Bound {
     Udp(UdpSocket),
     /// Of UDP, and told at which of its addresses this host is called.
     Told(UdpSocket, Box<Envelopes>),
-    /// Of AF_UNIX, with its file.
-    Unix(Unix, Option<UnixFile>),
 }
 
 /// What it takes to learn who called where, and to answer from there.
@@ -38,7 +34,7 @@ pub struct Caller {
     /// Bytes of the datagram.
     pub len: usize,
     /// Who sent it: `None` has no name.
-    pub from: Option<Place>,
+    pub from: Option<SocketAddr>,
     /// Where an answer should leave from; `None`: from where the system thinks best.
     pub called: Option<Local>,
     /// Whether it went to a multicast group or a broadcast address: others got it as well.
@@ -64,36 +60,44 @@ impl Bound {
     /// # Errors
     /// What recvfrom(2) says.
     pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<Caller> {
-        let plain = |len, from| Caller { len, from, called: None, to_many: false };
         match self {
-            Self::Udp(socket) => {
-                socket.recv_from(slot).map(|(len, from)| plain(len, Some(Place::Ip(from))))
-            }
+            Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| Caller {
+                len,
+                from: Some(from),
+                called: None,
+                to_many: false,
+            }),
             Self::Told(socket, envelopes) => envelopes.recv_from(socket, slot),
-            Self::Unix(unix, _) => {
-                unix.recv_from(slot).map(|(len, from)| plain(len, from.map(Place::Unix)))
-            }
         }
     }
 
     /// Sends there, if this socket is of that family; whether it is. `called`: where it was called
     /// from there. What the system refuses is as good as lost.
-    pub fn send_to(&mut self, payload: &[u8], to: &Place, called: Option<Local>) -> bool {
-        match (self, to) {
-            (Self::Udp(socket), Place::Ip(to)) if is_of_family(socket, to) => {
-                let _ = socket.send_to(payload, *to);
-            }
-            (Self::Told(socket, envelopes), Place::Ip(to)) if is_of_family(socket, to) => {
+    pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<Local>) -> bool {
+        if !is_of_family(self.socket(), &to) {
+            return false;
+        }
+        match self {
+            Self::Udp(socket) => drop(socket.send_to(payload, to)),
+            Self::Told(socket, envelopes) => {
                 let segment = payload.len().max(1);
-                let reply = Reply { payload, segment, to: *to, local: called };
-                let _ = envelopes.outbox.send_one(socket, reply);
+                let reply = Reply { payload, segment, to, local: called };
+                drop(envelopes.outbox.send_one(socket, reply));
             }
-            (Self::Unix(unix, _), Place::Unix(to)) => {
-                let _ = unix.send_to(payload, to);
-            }
-            _ => return false,
         }
         true
+    }
+
+    const fn socket(&self) -> &UdpSocket {
+        match self {
+            Self::Udp(socket) | Self::Told(socket, _) => socket,
+        }
+    }
+
+    const fn socket_mut(&mut self) -> &mut UdpSocket {
+        match self {
+            Self::Udp(socket) | Self::Told(socket, _) => socket,
+        }
     }
 }
 
@@ -110,30 +114,20 @@ impl Envelopes {
         };
         let len = request.payload.len().min(slot.len());
         slot[..len].copy_from_slice(&request.payload[..len]);
-        let from = request.from.map(Place::Ip);
-        Ok(Caller { len, from, called: request.local, to_many: request.to_many })
+        Ok(Caller { len, from: request.from, called: request.local, to_many: request.to_many })
     }
 }
 
 impl Source for Bound {
     fn register(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) | Self::Told(socket, _) => socket.register(to, token, interests),
-            Self::Unix(unix, _) => unix.socket.register(to, token, interests),
-        }
+        self.socket_mut().register(to, token, interests)
     }
 
     fn reregister(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) | Self::Told(socket, _) => socket.reregister(to, token, interests),
-            Self::Unix(unix, _) => unix.socket.reregister(to, token, interests),
-        }
+        self.socket_mut().reregister(to, token, interests)
     }
 
     fn deregister(&mut self, from: &Registry) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) | Self::Told(socket, _) => socket.deregister(from),
-            Self::Unix(unix, _) => unix.socket.deregister(from),
-        }
+        self.socket_mut().deregister(from)
     }
 }

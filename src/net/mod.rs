@@ -3,7 +3,6 @@
 
 mod bound;
 mod datagram;
-mod door;
 pub mod engine;
 mod group;
 mod multicast;
@@ -18,7 +17,6 @@ mod wait;
 
 pub use bound::{Bound, Caller, LARGEST};
 pub use datagram::Datagram;
-pub use door::Door;
 pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};
 pub use pin::{PinError, pin_to};

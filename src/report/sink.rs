@@ -112,7 +112,6 @@ mod tests {
     use super::*;
     use crate::measure::{Numbered, RxTally};
     use crate::report::text;
-    use crate::unit::Place;
 
     fn tally() -> SinkTally {
         let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
@@ -123,7 +122,7 @@ mod tests {
             strangers.count(from(9), 60 + at as usize, Some(numbered), intended);
         }
         let listener = |datagrams, drops| ListenerTally {
-            at: Place::Ip(from(7_788)),
+            at: from(7_788),
             core: Some(1),
             datagrams,
             drops,
@@ -133,7 +132,7 @@ mod tests {
         let listeners = vec![listener(3, Some(0)), listener(2, Some(7))];
         let time = (Nanos(0), Nanos(10_000));
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
-        let (from, why) = (Place::Ip(from(5)), "asked".to_owned());
+        let (from, why) = (from(5), "asked".to_owned());
         let served = vec![Served { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
         SinkTally { served, strangers, listeners, time, ..SinkTally::default() }
     }
@@ -197,7 +196,5 @@ mod tests {
         }
         clean.listeners[1].drops = None;
         assert!(shown(&clean).contains("dropped       unknown"), "{}", shown(&clean));
-        clean.listeners[1].at = Place::Unix(crate::unit::SocketName::new("/tmp/s").unwrap());
-        assert!(!shown(&clean).contains("dropped"), "{}", shown(&clean));
     }
 }

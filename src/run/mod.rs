@@ -48,10 +48,11 @@ pub use throttle::Throttle;
 pub use usage::{Meter, Reading};
 pub use worker::Phase;
 
-use crate::net::{NetError, SocketError, UnixError};
+use std::net::SocketAddr;
+
+use crate::net::{NetError, SocketError};
 use crate::plan::PlanError;
 use crate::sys::Unreachable;
-use crate::unit::Place;
 use talk::TalkError;
 
 /// Why a run ended early.
@@ -104,7 +105,7 @@ pub enum RunError {
     )]
     Link {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
@@ -112,15 +113,15 @@ pub enum RunError {
     #[error("{target}: {source}")]
     Call {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
         /// Why.
         source: CallError,
     },
     /// The address of the sink is unreachable.
-    #[error("{target}: {why} for 2 s; {}", reach(.target, .why))]
+    #[error("{target}: {why} for 2 s; {}", reach(.why))]
     NoPort {
         /// Where a sink was looked for.
-        target: Box<Place>,
+        target: SocketAddr,
         /// The error that reports it.
         why: Unreachable,
     },
@@ -128,7 +129,7 @@ pub enum RunError {
     #[error("the sink at {target} refuses: {why}")]
     Refused {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
         /// Why, and what mends it.
         why: String,
     },
@@ -136,7 +137,7 @@ pub enum RunError {
     #[error("{target}: the sink's answer cannot be read; run the same udperf at both ends")]
     Damaged {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
     },
     /// What our receiving sockets sent never arrived.
     #[error(
@@ -145,13 +146,13 @@ pub enum RunError {
     )]
     NotReached {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
     },
     /// No order reached the sink before its moment.
     #[error("{target}: a start could not be agreed on: the path takes too long or loses too much")]
     NeverInTime {
         /// The sink.
-        target: Box<Place>,
+        target: SocketAddr,
     },
     /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
@@ -176,17 +177,11 @@ impl From<SocketError> for RunError {
     }
 }
 
-impl From<UnixError> for RunError {
-    fn from(error: UnixError) -> Self {
-        Self::Net(error.into())
-    }
-}
-
 /// Advice for an unreachable sink.
-const fn reach(target: &Place, why: &Unreachable) -> &'static str {
-    match target {
-        Place::Ip(_) if why.is_closed_port() => "start `udperf sink` there, or name its port",
-        Place::Ip(_) => "check the address and the route (ip route get ADDRESS)",
-        Place::Unix(_) => "start `udperf sink -B` with that name",
+const fn reach(why: &Unreachable) -> &'static str {
+    if why.is_closed_port() {
+        "start `udperf sink` there, or name its port"
+    } else {
+        "check the address and the route (ip route get ADDRESS)"
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::cells::{Local, parse_local};
+use super::cells::parse_scoped;
 use super::{CellArgs, ColorWhen, Wait};
 use crate::plan::Pinning;
 use crate::unit::{Nanos, Rate, parse_buffer};
@@ -15,7 +15,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 pub struct BlastArgs {
-    /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
+    /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
     /// Of a name with several addresses, the first one where a sink answers is used; with
     /// --no-peer, the first one that does not refuse datagrams. One that is silent does not refuse:
@@ -74,9 +74,9 @@ pub enum Spread {
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
-    /// Local address, or unix:PATH for AF_UNIX [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
-    pub bind: Option<Local>,
+    /// Local address [default: any, of IPv4 and IPv6]
+    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
+    pub bind: Option<(IpAddr, Option<String>)>,
 
     /// Local port; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
@@ -207,7 +207,6 @@ Examples:
   udperf sink --once -q                        serve one client, then end
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
   udperf sink --join 239.1.2.3 --dev eth0
-  udperf sink -B unix:/tmp/udperf              serve `udperf blast unix:/tmp/udperf` on this host
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve those who know the key
 

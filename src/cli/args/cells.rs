@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::{OutputArgs, Switch, Timestamps, Wait};
+use super::{NO_UNIX, OutputArgs, Switch, Timestamps, Wait};
 use crate::net::UnixName;
 use crate::plan::{EngineWord, PaceKind, Pinning};
 use crate::sys;
@@ -176,6 +176,9 @@ pub(super) fn parse_local(word: &str) -> Result<Local, String> {
 
 /// `ADDR` or `ADDR%DEV`, the device by name or, as RFC 4007 allows, by number.
 pub(super) fn parse_scoped(word: &str) -> Result<(IpAddr, Option<String>), String> {
+    if word.starts_with("unix:") {
+        return Err(NO_UNIX.to_owned());
+    }
     let (addr, dev) = word.split_once('%').map_or((word, None), |(addr, dev)| (addr, Some(dev)));
     let Ok(addr) = addr.parse() else {
         return Err(format!("'{word}' is not an IP address; use ADDR or ADDR%DEV"));

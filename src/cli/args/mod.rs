@@ -36,6 +36,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// has it.
 pub(crate) const PORT: u16 = 7_788;
 
+/// Refuses `unix:` where only `bench` and `talk` take it.
+pub(crate) const NO_UNIX: &str =
+    "this command is not supported with AF_UNIX sockets; use an IP address";
+
 /// UDP benchmark and load generator: every datagram accounted for, latency counted from the
 /// schedule, and doubt said aloud.
 #[derive(Debug, Parser)]

@@ -10,7 +10,6 @@ use mio::{Interest, Registry, Token};
 use super::super::Datagram;
 use super::{UnixError, UnixName};
 use crate::sys::SendError;
-use crate::unit::SocketName;
 
 /// A socket that never is.
 #[derive(Debug)]
@@ -44,36 +43,6 @@ impl Unix {
     /// Always [`UnixError::Absent`].
     pub fn connect(_name: &UnixName, _buffer: usize) -> Result<Self, UnixError> {
         Err(UnixError::Absent)
-    }
-}
-
-impl Unix {
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`UnixError::Absent`].
-    pub fn bind_to(
-        _name: &UnixName,
-        _peer: &UnixName,
-        _buffer: usize,
-    ) -> Result<(Self, Option<UnixFile>), UnixError> {
-        Err(UnixError::Absent)
-    }
-
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
-    pub fn recv_from(&self, _slot: &mut [u8]) -> io::Result<(usize, Option<SocketName>)> {
-        match self.socket {}
-    }
-
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
-    pub fn send_to(&self, _payload: &[u8], _to: &SocketName) -> io::Result<usize> {
-        match self.socket {}
     }
 
     /// Not possible here.

@@ -58,22 +58,6 @@ pub enum UnixError {
         /// What the system says.
         source: io::Error,
     },
-    /// Each client of a sink has a socket of its own, and all that there can be are taken.
-    #[error("unix:{name} has {slots} clients, and can have no more; wait for one to leave")]
-    Slots {
-        /// The sink's.
-        name: UnixName,
-        /// How many there can be.
-        slots: u16,
-    },
-    /// connect(2) failed, to a sink.
-    #[error("cannot connect to unix:{name}: {source}; start `udperf sink -B unix:{name}`")]
-    NoSink {
-        /// The sink's.
-        name: UnixName,
-        /// What the system says.
-        source: io::Error,
-    },
     /// connect(2) failed, to a listener for streams.
     #[error(
         "cannot connect to unix:{name}: {source}; start the server, e.g. `udperf talk --stream \

@@ -13,7 +13,6 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use super::super::Datagram;
 use super::{UnixError, UnixName};
 use crate::sys::{self, SendError};
-use crate::unit::SocketName;
 
 /// An AF_UNIX datagram socket, non-blocking, with what it was granted.
 #[derive(Debug)]
@@ -73,40 +72,6 @@ impl Unix {
         let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
         connected.map_err(|source| UnixError::Connect { name: name.clone(), source })?;
         Ok(Self::of(socket))
-    }
-
-    /// A socket under this name, if any, that sends to the other one, and hears of it alone.
-    ///
-    /// # Errors
-    /// [`UnixError`].
-    pub fn bind_to(
-        name: &UnixName,
-        peer: &UnixName,
-        buffer: usize,
-    ) -> Result<(Self, Option<UnixFile>), UnixError> {
-        let (bound, file) = Self::bind(name, buffer)?;
-        let addr = SockAddr::unix(peer.path());
-        let connected = addr.and_then(|addr| SockRef::from(&bound.socket).connect(&addr));
-        connected.map_err(|source| UnixError::NoSink { name: peer.clone(), source })?;
-        Ok((bound, file))
-    }
-
-    /// Receives a datagram; its length, and the path of its sender, if that has one.
-    ///
-    /// # Errors
-    /// What recvfrom(2) says.
-    pub fn recv_from(&self, slot: &mut [u8]) -> io::Result<(usize, Option<SocketName>)> {
-        let (len, from) = self.socket.recv_from(slot)?;
-        let path = from.as_pathname().and_then(Path::to_str);
-        Ok((len, path.and_then(SocketName::new)))
-    }
-
-    /// Sends to the socket of this name.
-    ///
-    /// # Errors
-    /// What sendto(2) says.
-    pub fn send_to(&self, payload: &[u8], to: &SocketName) -> io::Result<usize> {
-        self.socket.send_to(payload, to.path())
     }
 
     /// Receives a datagram; its length, and the name of its sender, in the abstract namespace too.

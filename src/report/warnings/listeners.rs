@@ -24,10 +24,9 @@ pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warni
 mod tests {
     use super::*;
     use crate::measure::{ListenerTally, Strangers};
-    use crate::unit::Place;
 
     fn tally(datagrams: u64, drops: [Option<u64>; 2], granted: u64) -> SinkTally {
-        let at = Place::Ip(([127, 0, 0, 1], 7_788).into());
+        let at = ([127, 0, 0, 1], 7_788).into();
         let granted = Some(granted);
         let one =
             |drops| ListenerTally { at, core: None, datagrams, drops, asked: 4 << 20, granted };

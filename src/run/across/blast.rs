@@ -1,7 +1,7 @@
 //! The client's end of cells between two hosts. It leads: it says what the sink's workers are to
 //! be, when a phase begins, and when it is over, and puts both halves together.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -14,7 +14,7 @@ use super::stage::Stage;
 use crate::clock::Offset;
 use crate::measure::{CutShort, Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
 use crate::net::steer::SHOWN;
-use crate::net::{Door, Options, Udp, Unix, UnixName};
+use crate::net::{Options, Udp};
 use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, Scenario, TimestampKind};
 use crate::run::RunError;
 use crate::run::counters::{Seen, Watch};
@@ -23,7 +23,7 @@ use crate::run::device::{is_ours, name_towards};
 use crate::run::session::{Bed, Part};
 use crate::run::worker::options;
 use crate::sys;
-use crate::unit::{Nanos, Place, SocketName};
+use crate::unit::Nanos;
 use crate::wire::control::Key;
 use crate::wire::{Header, encode};
 
@@ -34,15 +34,11 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
 /// between, 5 s. Arbitrary.
 const SHOWS: u32 = 250;
 
-/// Bytes of the send buffer for control messages by AF_UNIX, which limits their size; arbitrary,
-/// room for the largest.
-const LETTERS: usize = 131_072;
-
 /// What the other end is.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Where.
-    pub target: Place,
+    pub target: SocketAddr,
     /// The version of the program there.
     pub version: String,
     /// What was found out about its host.
@@ -78,24 +74,9 @@ impl Blast {
     ) -> Result<Self, RunError> {
         let socket = Udp::open(options)?;
         socket.connect(target)?;
-        Self::behind(Door::Udp(socket.socket), target.into(), key, nonce)
-    }
-
-    /// Gets in touch with the sink at this path, from a socket beside it.
-    ///
-    /// # Errors
-    /// [`RunError`], after 10 s without an answer.
-    pub fn open_unix(target: SocketName, key: Option<Key>, nonce: u64) -> Result<Self, RunError> {
-        let name = UnixName::File(target.path().into());
-        let ours = UnixName::File(format!("{}.{nonce:x}", target.path()).into());
-        let (unix, file) = Unix::bind_to(&ours, &name, LETTERS)?;
-        Self::behind(Door::Unix(unix, file), Place::Unix(target), key, nonce)
-    }
-
-    fn behind(door: Door, target: Place, key: Option<Key>, nonce: u64) -> Result<Self, RunError> {
-        let mut link = Link::open(door, target, key, nonce)?;
+        let mut link = Link::open(socket.socket, target, key, nonce)?;
         let Told::Host(told) = link.ask(&Ask::Host)? else {
-            return Err(RunError::Damaged { target: Box::new(target) });
+            return Err(RunError::Damaged { target });
         };
         let PeerFacts { version, facts, missing, clock, network, receivers } = *told;
         let missing = missing.into_iter().map(|Missing { engine, why }| Missing {
@@ -108,8 +89,10 @@ impl Blast {
             link.trust_same_clock();
         }
         let same_clock = link.same_clock();
+        // Virtual machines that were started from one snapshot have the names of all else in
+        // common.
         let same_network =
-            network.is_some() && network == sys::network_identity() && may_be_here(target);
+            network.is_some() && network == sys::network_identity() && is_ours(target);
         let offset = link.offset();
         let peer =
             Peer { target, version, facts, missing, receivers, same_clock, same_network, offset };
@@ -128,13 +111,7 @@ impl Blast {
         let Told::Ready(ready) = self.link.ask(&Ask::Prepare(spec.clone()))? else {
             return Err(self.damaged());
         };
-        let (target, path) = match self.peer.target {
-            Place::Ip(target) => (data_address(target, &ready), None),
-            Place::Unix(name) => {
-                let path = data_path(name, &ready).ok_or_else(|| self.damaged())?;
-                ((Ipv4Addr::UNSPECIFIED, 0).into(), Some(path))
-            }
-        };
+        let target = data_address(self.peer.target, &ready);
         let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
         if spec.ways.reverse {
             let mut shown = Vec::new();
@@ -148,8 +125,7 @@ impl Blast {
             self.show(&shown, &ready)?;
         }
         if spec.ways.forward {
-            for mut share in plan.tx_shares(cell, load) {
-                share.common.unix.clone_from(&path);
+            for share in plan.tx_shares(cell, load) {
                 crew.add_sender(share, target, None)?;
             }
         }
@@ -175,18 +151,16 @@ impl Blast {
                 _ => return Err(self.damaged()),
             }
         }
-        Err(RunError::NotReached { target: Box::new(self.peer.target) })
+        Err(RunError::NotReached { target: self.peer.target })
     }
 
     pub(super) fn damaged(&self) -> RunError {
-        RunError::Damaged { target: Box::new(self.peer.target) }
+        RunError::Damaged { target: self.peer.target }
     }
 
     /// Reads the counters of this end.
     fn watch(&self, scenario: &Scenario) -> Watch {
-        let Place::Ip(target) = self.peer.target else {
-            return Watch::begin_maybe(true, None);
-        };
+        let target = self.peer.target;
         let device = name_towards(target, scenario.bind, scenario.ip.dev.as_deref());
         Watch::begin(device.as_deref()).towards(target, device.as_deref())
     }
@@ -198,16 +172,6 @@ impl Blast {
             (false, true) => Ends::Apart,
             (false, false) => Ends::Across,
         }
-    }
-}
-
-/// Whether this target can be in our own network namespace: what it is sent does not leave it.
-/// Virtual machines that were started from one snapshot have the names of all else in common.
-fn may_be_here(target: Place) -> bool {
-    match target {
-        Place::Ip(target) => is_ours(target),
-        // A socket's file leads to no other kernel.
-        Place::Unix(_) => true,
     }
 }
 
@@ -240,13 +204,13 @@ fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
 }
 
 /// Where data go: to the sink's port, unless it has another one for them.
-fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
+pub(super) fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
     let port = ready.ports.first().copied();
     port.map_or(target, |port| SocketAddr::new(target.ip(), port))
 }
 
 /// Where the data of a sink come from. Of another family, nothing will come.
-fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
+pub(super) fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
     match (target, ready.source) {
         (SocketAddr::V4(_), Some(ip @ IpAddr::V4(_))) => SocketAddr::new(ip, target.port()),
         (SocketAddr::V6(to), Some(IpAddr::V6(ip))) => {
@@ -254,15 +218,6 @@ fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
         }
         (target, _) => target,
     }
-}
-
-/// Where data go by AF_UNIX: beside the sink's path, and nowhere else.
-pub(super) fn data_path(target: SocketName, ready: &Ready) -> Option<String> {
-    let beside = |path: &&String| {
-        let rest = path.strip_prefix(target.path()).and_then(|rest| rest.strip_prefix('.'));
-        rest.is_some_and(|rest| !rest.contains('/'))
-    };
-    ready.paths.first().filter(beside).cloned()
 }
 
 impl Bed for Blast {

@@ -1,13 +1,15 @@
 //! Any bytes as bodies of control messages, taken as both ends take them, without a socket or a
 //! thread: what the fuzz targets try.
 
-use super::blast::data_path;
+use std::net::SocketAddr;
+
+use super::blast::{data_address, source_of};
 use super::clean::clean;
 use super::spec::{Ask, CellSpec, ClockNote, Halves, Told};
 use crate::measure::OneWay;
 use crate::pace::{Due, Part};
 use crate::run::worker::pace;
-use crate::unit::{Nanos, SocketName};
+use crate::unit::Nanos;
 
 /// What bytes may be read as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,7 +73,8 @@ fn take(told: Told) {
     match told {
         Told::Host(peer) => drop(clean(peer.facts)),
         Told::Ready(ready) => {
-            drop(SocketName::new("/run/sink").and_then(|at| data_path(at, &ready)));
+            let target = SocketAddr::from(([127, 0, 0, 1], 9));
+            let _ = (data_address(target, &ready), source_of(target, &ready));
         }
         Told::Halves(halves) => {
             let Halves { rx, .. } = *halves;
@@ -140,8 +143,7 @@ mod tests {
             network: None,
             receivers: 2,
         };
-        let paths = vec!["/run/sink.1".to_owned()];
-        let ready = Ready { tag: 64, ports: vec![9], paths, source: None, secret: [7; 16] };
+        let ready = Ready { tag: 64, ports: vec![9], source: None, secret: [7; 16] };
         let mut rx = RxHalf { flows: vec![5, 6], workers: vec![11], ..RxHalf::default() };
         for value in 1..40 {
             rx.latency.from_schedule.record(value * value * 1_000);

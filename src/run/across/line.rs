@@ -6,15 +6,17 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::follow::Follow;
 use super::spec::ClockNote;
 use crate::clock::{Clock, OffsetEstimator, Sample};
-use crate::net::{Door, LARGEST};
+use crate::net::LARGEST;
+use crate::net::engine::explained;
 use crate::run::outage::with_neighbour;
 use crate::run::rpc::{CallError, Caller, Heard, KEPT_MOST};
-use crate::sys::{Unreachable, UnreachableErrno};
+use crate::sys::{self, Unreachable, UnreachableErrno};
 use crate::unit::Nanos;
 use crate::wire::control::Key;
 
@@ -99,7 +101,7 @@ impl Shared {
 /// The thread's side.
 pub(super) struct Line {
     poll: Poll,
-    socket: Door,
+    socket: UdpSocket,
     caller: Caller,
     inbox: Receiver<Order>,
     /// Who waits for an answer.
@@ -125,7 +127,7 @@ pub(super) struct Line {
 impl Line {
     /// On this socket, which is connected to the sink; and what wakes it for an order.
     pub(super) fn new(
-        mut socket: Door,
+        mut socket: UdpSocket,
         key: Option<&Key>,
         nonce: u64,
         inbox: Receiver<Order>,
@@ -252,7 +254,7 @@ impl Line {
     /// sink was heard before, only a closed port shows that it ended: links and routes come back.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
         let was_heard = self.heard_at != Nanos::NEVER;
-        let why = self.socket.unreachable(error);
+        let why = explained(sys::refusal_of(error), &self.socket).unreachable();
         if let Some(why) = why.filter(|why| why.is_closed_port() || !was_heard) {
             let since = self.unreachable.map_or(now, |(since, _)| since);
             self.unreachable = Some((since, with_neighbour(why)));

@@ -1,20 +1,21 @@
 //! The client's line to a sink: a thread of its own that asks, and that compares clocks meanwhile.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{Builder, JoinHandle};
 
 use mio::Waker;
+use mio::net::UdpSocket;
 
 use super::follow::Follow;
 use super::line::{Failure, Line, Order, PATIENCE, Shared};
 use super::spec::{Ask, Told};
 use crate::clock::Offset;
-use crate::net::Door;
 use crate::run::RunError;
 use crate::run::rpc::CallError;
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 use crate::wire::control::Key;
 
 /// The line to a sink.
@@ -24,21 +25,21 @@ pub(crate) struct Link {
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     same_clock: bool,
-    target: Place,
+    target: SocketAddr,
 }
 
 impl Link {
     /// Opens the line on this socket, which is connected to the sink.
     pub(crate) fn open(
-        socket: Door,
-        target: Place,
+        socket: UdpSocket,
+        target: SocketAddr,
         key: Option<Key>,
         nonce: u64,
     ) -> Result<Self, RunError> {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let (line, waker) = Line::new(socket, key.as_ref(), nonce, inbox, &shared)
-            .map_err(|source| RunError::Link { target: Box::new(target), source })?;
+            .map_err(|source| RunError::Link { target, source })?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || line.run())
@@ -49,7 +50,7 @@ impl Link {
 
     /// Asks the sink, and waits for what it says.
     pub(crate) fn ask(&self, ask: &Ask) -> Result<Told, RunError> {
-        let target = || Box::new(self.target);
+        let target = || self.target;
         let damaged = |_| RunError::Damaged { target: target() };
         let body = postcard::to_stdvec(ask).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();

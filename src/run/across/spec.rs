@@ -165,8 +165,6 @@ pub(crate) struct Ready {
     pub(crate) tag: u16,
     /// The port of each receiver; empty: all are at the sink's own.
     pub(crate) ports: Vec<u16>,
-    /// The path of each receiver, by AF_UNIX.
-    pub(crate) paths: Vec<String>,
     /// The address that the sink sends from, where that is not the one that was called: of a host
     /// with several, the system takes the one that is on the way to the client.
     pub(crate) source: Option<IpAddr>,

@@ -116,7 +116,7 @@ impl Stage<'_> {
             running.workers -= self.crew.senders();
             self.crew.await_end(&mut running, &mut || {})?;
         }
-        Err(RunError::NeverInTime { target: Box::new(self.blast.peer.target) })
+        Err(RunError::NeverInTime { target: self.blast.peer.target })
     }
 
     /// Waits until the phase is over at both ends.

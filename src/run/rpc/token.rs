@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 use crate::wire::control::{COOKIE_LEN, Tagger};
 
 /// How long a cookie is good: at least this, and at most twice this. Arbitrary: some tries of a
@@ -48,25 +48,6 @@ impl AddressBytes for SocketAddr {
                 Some(v4) => v4.to_ipv6_mapped().to_bits(),
                 None => ip.to_bits() >> 64 << 64,
             },
-        }
-    }
-}
-
-impl AddressBytes for Place {
-    fn address_bytes(&self, into: &mut Vec<u8>) {
-        match self {
-            Self::Ip(addr) => addr.address_bytes(into),
-            Self::Unix(name) => {
-                into.extend_from_slice(name.bytes());
-            }
-        }
-    }
-
-    /// All that come by AF_UNIX are of this host.
-    fn host(&self) -> u128 {
-        match self {
-            Self::Ip(addr) => addr.host(),
-            Self::Unix(_) => 0,
         }
     }
 }

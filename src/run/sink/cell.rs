@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::budget::Taken;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
-use crate::net::{Slot, UnixFile};
+use crate::net::Slot;
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;
@@ -37,8 +37,6 @@ pub(super) struct Cell {
     pub(super) slot: Slot,
     /// What of the budget of all it has.
     pub(super) taken: Taken,
-    /// Goes with the cell, where its receiver has one.
-    pub(super) file: Option<UnixFile>,
     /// The device on the way to the client, where it is known.
     pub(super) device: Option<String>,
     /// Where to send, by sender.
@@ -85,6 +83,11 @@ impl Cell {
         self.phase.as_ref().map(|under| under.began)
     }
 
+    /// Where to send, as far as it is known.
+    pub(super) fn known_targets(&self) -> Vec<SocketAddr> {
+        self.targets.iter().flatten().copied().collect()
+    }
+
     /// Whether workers here may be sending.
     pub(super) fn is_sending(&self) -> bool {
         self.crew.senders() > 0 && self.phase.is_some()
@@ -109,7 +112,7 @@ impl Cell {
             return Told::Refused("that phase is for sockets that show themselves".into());
         }
         // Read first: it takes a while.
-        let mut watch = Watch::begin_maybe(self.file.is_some(), self.device.as_deref());
+        let mut watch = Watch::begin(self.device.as_deref());
         if let Some(target) = self.targets.iter().flatten().next() {
             watch = watch.towards(*target, self.device.as_deref());
         }

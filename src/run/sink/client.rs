@@ -1,25 +1,25 @@
 //! A session from outside: whose it is, and its thread.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::home::Home;
 use super::pulse::Pulse;
 use super::session::{Command, House, Session};
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::measure::Served;
+use crate::net::Group;
 use crate::run::RunError;
 use crate::run::rpc::Answerer;
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 use crate::wire::control::{CloseReason, Tagger};
 
 /// A client that is here.
 pub(super) struct Client {
-    pub(super) from: Place,
+    pub(super) from: SocketAddr,
     pub(super) came: Nanos,
     /// Without it, the thread ends as soon as it has done what it was told.
     pub(super) commands: Option<Sender<Command>>,
@@ -32,8 +32,8 @@ impl Client {
     /// called this address of ours.
     pub(super) fn start(
         house: &Arc<House>,
-        home: &Arc<Mutex<Home>>,
-        (id, from, called): (u64, Place, Option<IpAddr>),
+        home: &Arc<Mutex<Group>>,
+        (id, from, called): (u64, SocketAddr, Option<IpAddr>),
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
     ) -> Result<Self, RunError> {
         let (commands, inbox) = mpsc::channel();
@@ -79,7 +79,7 @@ impl Client {
 
 /// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
 /// A session with a running phase is kept through an outage.
-pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &mut Answerer<Place>) -> Vec<u64> {
+pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &mut Answerer<SocketAddr>) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {
         answerer.keep(*session, client.pulse.busy_until());

@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::{Interest, Registry, Token};
 
 use crate::net::{Bound, Caller};
 use crate::sys::Local;
-use crate::unit::Place;
 
 /// The first listeners, and which address of this host each client has called.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
     doors: Vec<Bound>,
     /// Of clients that are here.
-    called: HashMap<Place, Local>,
+    called: HashMap<SocketAddr, Local>,
 }
 
 impl Doors {
@@ -43,7 +42,7 @@ impl Doors {
     /// Sends back by the door that it came in.
     pub(super) fn answer(&mut self, at: usize, caller: &Caller, payload: &[u8]) {
         if let Some(from) = caller.from {
-            self.doors[at].send_to(payload, &from, caller.called);
+            self.doors[at].send_to(payload, from, caller.called);
         }
     }
 
@@ -53,23 +52,23 @@ impl Doors {
     }
 
     /// Forgets a client.
-    pub(super) fn part(&mut self, from: &Place) {
+    pub(super) fn part(&mut self, from: &SocketAddr) {
         self.called.remove(from);
     }
 
     /// Which address this client has called.
-    pub(super) fn called(&self, from: &Place) -> Option<IpAddr> {
+    pub(super) fn called(&self, from: &SocketAddr) -> Option<IpAddr> {
         self.called.get(from).map(|called| called.ip)
     }
 
     /// Sends what is to be sent, from where clients have called; `latest`: one that did so just
     /// now. What is refused is as good as lost: the client asks again.
-    pub(super) fn send(&mut self, out: &mut Vec<(Place, Vec<u8>)>, latest: Option<&Caller>) {
+    pub(super) fn send(&mut self, out: &mut Vec<(SocketAddr, Vec<u8>)>, latest: Option<&Caller>) {
         for (to, message) in out.drain(..) {
             let latest = latest.filter(|caller| caller.from == Some(to));
             let noted = || self.called.get(&to).copied();
             let called = latest.map_or_else(noted, |caller| caller.called);
-            let _sent = self.doors.iter_mut().any(|door| door.send_to(&message, &to, called));
+            let _sent = self.doors.iter_mut().any(|door| door.send_to(&message, to, called));
         }
     }
 }

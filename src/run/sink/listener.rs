@@ -8,14 +8,14 @@ use crate::measure::{Glimpse, ListenerTally, Numbered, Strangers};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{Udp, most_waiting};
 use crate::run::Drops;
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 use crate::wire::decode_own;
 
 /// The account of one socket, kept by whoever reads it.
 #[derive(Debug)]
 pub(super) struct Listener {
-    at: Place,
-    /// A duplicate, to read its counters by; AF_UNIX has none.
+    at: SocketAddr,
+    /// A duplicate, to read its counters by; `None` where there is none.
     gauge: Option<Udp>,
     drops: Drops,
     asked: usize,
@@ -27,7 +27,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Of a socket at `at` that was to have a receive buffer of `asked` bytes.
-    pub(super) fn new(at: Place, asked: usize, gauge: Option<Udp>) -> Self {
+    pub(super) fn new(at: SocketAddr, asked: usize, gauge: Option<Udp>) -> Self {
         let mut drops = Drops::default();
         if let Some(gauge) = &gauge {
             drops.restart_at(from_ref(&gauge.socket));

@@ -12,7 +12,6 @@ mod cell;
 mod client;
 mod doors;
 mod farewell;
-mod home;
 mod listener;
 mod options;
 mod others;

@@ -1,9 +1,11 @@
 //! How a sink is to serve, and what it tells while it does.
 
+use std::net::SocketAddr;
+
 use crate::measure::{Glimpse, Served};
 use crate::net::Options;
 use crate::plan::WaitKind;
-use crate::unit::{Nanos, PacketRate, Place};
+use crate::unit::{Nanos, PacketRate};
 use crate::wire::control::Key;
 
 /// How a sink is to serve.
@@ -11,8 +13,6 @@ use crate::wire::control::Key;
 pub struct SinkOptions {
     /// Where to listen; one group of sockets each.
     pub sockets: Vec<Options>,
-    /// The path of an AF_UNIX socket to listen at as well.
-    pub unix: Option<String>,
     /// Receivers that each client gets, and threads that count strangers.
     pub threads: u16,
     /// Clients at once at most.
@@ -48,9 +48,9 @@ impl SinkOptions {
 #[derive(Debug)]
 pub enum SinkEvent<'a> {
     /// It is bound here.
-    Listening(Place),
+    Listening(SocketAddr),
     /// A client has come.
-    Opened(Place),
+    Opened(SocketAddr),
     /// A client has left.
     Closed(&'a Served),
     /// A moment has passed: clients that are here, and what strangers have sent so far.

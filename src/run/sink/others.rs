@@ -16,7 +16,7 @@ use crate::measure::Glimpse;
 use crate::net::{Bound, Caller, Group, GroupOptions, LARGEST, Options, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
-use crate::unit::{Nanos, Place};
+use crate::unit::Nanos;
 
 /// All such threads.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Others {
         let group = Group::open(&group)?;
         let accounts = group.gauges()?.into_iter();
         let accounts =
-            accounts.map(|gauge| Listener::new(group.local().into(), socket.buffer, Some(gauge)));
+            accounts.map(|gauge| Listener::new(group.local(), socket.buffer, Some(gauge)));
         let mut all = group.listeners()?.into_iter().zip(accounts);
         let first = all.next();
         for (other, (socket, listener)) in all.enumerate() {
@@ -146,10 +146,10 @@ fn count(
         match socket.recv_from(&mut buffer) {
             Ok(Caller { len, from, called, to_many }) => {
                 shown.heard_ns.store(moment.0, Ordering::Relaxed);
-                let Some(Place::Ip(sender)) = from else { continue };
+                let Some(sender) = from else { continue };
                 listener.count(sender, &buffer[..len], moment);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
-                    socket.send_to(&buffer[..len], &Place::Ip(sender), called);
+                    socket.send_to(&buffer[..len], sender, called);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -173,7 +173,7 @@ mod tests {
         let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
         let Ok(udp) = crate::net::Udp::open(&socket) else { panic!("a socket of loopback") };
         let mut others = Others::default();
-        let listener = Listener::new(udp.local.into(), 65_536, None);
+        let listener = Listener::new(udp.local, 65_536, None);
         others.add(1, udp.socket, listener, None, false).unwrap();
         let over = Arc::downgrade(&others.over);
         drop(others);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,6 @@ use mio::{Events, Poll, Token, Waker};
 use super::client::{Client, lost};
 use super::doors::Doors;
 use super::farewell::Farewell;
-use super::home::Home;
 use super::listener::{Listener, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::others::Others;
@@ -22,13 +22,13 @@ use super::seat::Seat;
 use super::session::{Command, House};
 use crate::clock::Clock;
 use crate::measure::{Glimpse, HostFacts, SinkTally};
-use crate::net::{Bound, Caller, LARGEST, Unix, UnixName};
+use crate::net::{Bound, Caller, Group, LARGEST};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::run::across::spec::ClockNote;
 use crate::run::rpc::{AnswerError, Answerer, Event, Limits, Took};
 use crate::sys;
-use crate::unit::{Nanos, Place, SocketName};
+use crate::unit::Nanos;
 use crate::wire::control::CloseReason;
 
 /// How often the loop wakes to show progress and to see whether it should end; arbitrary.
@@ -70,9 +70,9 @@ type Reply = (u64, u32, Vec<u8>);
 
 struct Server {
     house: Arc<House>,
-    homes: Vec<Arc<Mutex<Home>>>,
+    homes: Vec<Arc<Mutex<Group>>>,
     /// Where they listen.
-    locals: Vec<Place>,
+    locals: Vec<SocketAddr>,
     /// The first listener of each: control arrives there.
     doors: Doors,
     /// What strangers sent there.
@@ -81,10 +81,10 @@ struct Server {
     seat: Seat,
     poll: Poll,
     waker: Arc<Waker>,
-    answerer: Answerer<Place>,
+    answerer: Answerer<SocketAddr>,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
-    out: Vec<(Place, Vec<u8>)>,
+    out: Vec<(SocketAddr, Vec<u8>)>,
     /// Whether pings are answered: not to those whom a key keeps out, and not by a whole group.
     answers_pings: bool,
     /// Threads of the other listeners.
@@ -132,17 +132,8 @@ impl Server {
                 server.doors.add(Bound::udp(receiver));
                 server.listeners.push(listener);
             }
-            server.locals.push(group.local().into());
-            server.homes.push(Arc::new(Mutex::new(Home::Ip(Box::new(group)))));
-        }
-        if let Some(path) = &options.unix {
-            let (unix, file) = Unix::bind(&UnixName::File(path.into()), LARGEST)?;
-            server.doors.add(Bound::Unix(unix, file));
-            server.locals.extend(SocketName::new(path).map(Place::Unix));
-            let at = server.locals.last();
-            server.listeners.extend(at.map(|&at| Listener::new(at, LARGEST, None)));
-            let home = Home::Unix { path: path.clone(), taken: Vec::new() };
-            server.homes.push(Arc::new(Mutex::new(home)));
+            server.locals.push(group.local());
+            server.homes.push(Arc::new(Mutex::new(group)));
         }
         let registered = server.doors.register(server.poll.registry());
         registered.map_err(|source| RunError::Wait { source })?;
@@ -208,6 +199,7 @@ impl Server {
                     Ok(caller @ Caller { from: Some(from), .. }) => {
                         self.take(at, from, caller, watch)?;
                     }
+                    // The system did not say who sent it.
                     Ok(Caller { len, from: None, .. }) => {
                         self.heard_at = Clock::Monotonic.now();
                         self.listeners[at].strangers.count_nameless(len, self.heard_at);
@@ -226,7 +218,7 @@ impl Server {
     fn take(
         &mut self,
         group: usize,
-        from: Place,
+        from: SocketAddr,
         caller: Caller,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
@@ -246,11 +238,7 @@ impl Server {
             }
             Took::NotControl => {
                 self.heard_at = now;
-                let listener = &mut self.listeners[group];
-                match from {
-                    Place::Ip(from) => listener.count(from, datagram, now),
-                    Place::Unix(_) => listener.strangers.count_nameless(len, now),
-                }
+                self.listeners[group].count(from, datagram, now);
                 // No more than it got.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
                     self.doors.answer(group, &caller, &self.buffer[..len]);
@@ -272,7 +260,7 @@ impl Server {
     fn on_event(
         &mut self,
         group: usize,
-        event: Event<Place>,
+        event: Event<SocketAddr>,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         match event {
@@ -334,7 +322,7 @@ impl Server {
     }
 
     /// Starts the thread of a session.
-    fn start(&self, group: usize, id: u64, from: Place) -> Result<Client, RunError> {
+    fn start(&self, group: usize, id: u64, from: SocketAddr) -> Result<Client, RunError> {
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let reply = move |number, body| {
             // The loop outlives its sessions, or nobody waits for the answer any more.

@@ -2,7 +2,7 @@
 //! over what they measured, one request after the other.
 
 use std::cell::OnceCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::cell::Cell;
-use super::home::Home;
 use super::options::SinkOptions;
 use super::pulse::Pulse;
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::measure::{Device, HostFacts};
-use crate::net::Slot;
+use crate::net::{Group, Slot};
 use crate::plan::{Limit, Load};
 use crate::run::RunError;
 use crate::run::across::spec::{Ask, Ended, Halves, PeerFacts, PhaseSpec, Told};
 use crate::sys;
-use crate::unit::{Nanos, PacketRate, Place, show_pps};
+use crate::unit::{Nanos, PacketRate, show_pps};
 
 /// How often a session that sends looks whether its client is still there; arbitrary, seldom enough
 /// not to disturb.
@@ -54,9 +53,9 @@ pub(super) struct House {
 /// One client.
 pub(super) struct Session {
     pub(super) house: Arc<House>,
-    pub(super) home: Arc<Mutex<Home>>,
+    pub(super) home: Arc<Mutex<Group>>,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) from: Place,
+    pub(super) from: SocketAddr,
     /// Where it was called from there; `None`: that is not known.
     pub(super) called: Option<IpAddr>,
     pub(super) secret: [u8; 16],
@@ -122,7 +121,7 @@ impl Session {
         let fresh = cell.take_unreachable() && self.heeding;
         if !self.heeding {
             self.heed(true);
-        } else if fresh || self.home().refused(&cell.targets) {
+        } else if fresh || self.home().refused(&cell.known_targets()) {
             self.pulse.lose();
             self.heed(false);
         }
@@ -166,30 +165,29 @@ impl Session {
             missing: machine.missing,
             clock: sys::clock_identity(),
             network: sys::network_identity(),
-            receivers: self.home().receivers(house.options.threads),
+            receivers: self.receivers(),
         }
     }
 
     /// The device of the address that we listen at; bound to any, that on the way to the client.
     pub(super) fn device(&self) -> Option<Device> {
-        let towards = || match self.from {
-            Place::Ip(client) => {
-                let bind = self.home().local().ip();
-                crate::run::device_towards(client, bind, None)
-            }
-            Place::Unix(_) => None,
-        };
+        let towards = || crate::run::device_towards(self.from, self.home().local().ip(), None);
         self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }
 
     /// Where senders here send from, if not from where the client has called.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        let (Place::Ip(client), Some(called)) = (self.from, self.called) else { return None };
-        let source = crate::run::source_towards(client, self.home().local().ip())?;
+        let called = self.called?;
+        let source = crate::run::source_towards(self.from, self.home().local().ip())?;
         (source != called).then_some(source)
     }
 
-    pub(super) fn home(&self) -> MutexGuard<'_, Home> {
+    /// Receivers that a client gets.
+    pub(super) fn receivers(&self) -> u16 {
+        self.home().can_steer().then_some(self.house.options.threads).unwrap_or(1)
+    }
+
+    pub(super) fn home(&self) -> MutexGuard<'_, Group> {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,15 +5,14 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use super::cell::Cell;
-use super::home::Home;
 use super::session::Session;
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
-use crate::net::{Slot, UnixFile};
+use crate::net::Slot;
 use crate::plan::{IpOptions, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ready, Told};
 use crate::run::crew::Crew;
-use crate::unit::{Place, show_pps};
+use crate::unit::show_pps;
 use crate::wire::decode_own;
 
 /// Datagrams looked at for those that show a socket, each time. Arbitrary: no client has so many.
@@ -53,11 +52,7 @@ impl Session {
             return Ok(Told::Refused(why));
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
-        if spec.ways.reverse && matches!(*self.home(), Home::Unix { .. }) {
-            return Ok(Told::Refused("by AF_UNIX it only receives; leave --reverse away".into()));
-        }
-        let receivers = self.home().receivers(self.house.options.threads);
-        let taken = match self.house.budget.take(&spec, receivers.into()) {
+        let taken = match self.house.budget.take(&spec, self.receivers().into()) {
             Ok(taken) => taken,
             Err(why) => return Ok(Told::Refused(why)),
         };
@@ -65,47 +60,36 @@ impl Session {
         let mut crew = Crew::new(spec.streams, None);
         self.house.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
-        let mut berths = (Vec::new(), None);
-        if spec.ways.forward {
-            match self.receive(&mut crew, &spec, &slot, buffer) {
-                Ok(open) => berths = open,
-                Err(error) => {
-                    // Their sockets are closed before anybody else gets the slot.
-                    let _ = crew.collect("sink");
-                    self.give_back(&slot);
-                    return Err(error);
-                }
-            }
+        if spec.ways.forward
+            && let Err(error) = self.receive(&mut crew, &spec, &slot)
+        {
+            // Their sockets are closed before anybody else gets the slot.
+            let _ = crew.collect("sink");
+            self.give_back(&slot);
+            return Err(error);
         }
-        let (paths, file) = berths;
         let spread = if spec.by_hash { BY_SOURCE } else { 0 };
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ports = slot.port.into_iter().collect();
         let source = if spec.ways.reverse { self.source() } else { None };
-        let ready = Ready { tag, ports, paths, source, secret: self.secret };
+        let ready = Ready { tag, ports, source, secret: self.secret };
         let device = self.device().map(|device| device.name);
         let (phase, seen) = (None, None);
-        self.cell = Some(Cell { spec, crew, slot, taken, file, device, targets, phase, seen });
+        self.cell = Some(Cell { spec, crew, slot, taken, device, targets, phase, seen });
         Ok(Told::Ready(ready))
     }
 
-    /// Starts the receivers of a cell; returns their names and file, where they have some.
-    fn receive(
-        &self,
-        crew: &mut Crew,
-        spec: &CellSpec,
-        slot: &Slot,
-        buffer: usize,
-    ) -> Result<(Vec<String>, Option<UnixFile>), RunError> {
-        let (given, paths, file) = self.home().open(slot, buffer)?;
-        let of = if spec.by_hash { 1 } else { given.len() };
-        for (worker, given) in given.into_iter().enumerate() {
+    /// Starts the receivers of a cell.
+    fn receive(&self, crew: &mut Crew, spec: &CellSpec, slot: &Slot) -> Result<(), RunError> {
+        let of = if spec.by_hash { 1 } else { slot.sockets.len() };
+        for (worker, socket) in slot.sockets.iter().enumerate() {
+            let given = socket.duplicate()?;
             let common = self.share(Role::Receiver, spec, worker, slot, 0..spec.streams);
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
             let share = RxShare { common, engine, stamps, across: true, of };
             crew.add_receiver(share, Some(given))?;
         }
-        Ok((paths, file))
+        Ok(())
     }
 
     /// What workers of a cell have in common.
@@ -183,7 +167,7 @@ impl Session {
 
     /// Whether this is the address that was proved.
     fn is_from(&self, ip: IpAddr) -> bool {
-        matches!(self.from, Place::Ip(from) if from.ip() == ip)
+        self.from.ip() == ip
     }
 
     fn add_senders(&self, cell: &mut Cell) -> Result<(), RunError> {

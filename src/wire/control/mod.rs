@@ -29,7 +29,7 @@ pub use reason::{CloseReason, Refusal};
 pub const CONTROL_TAG: u16 = 0x0001;
 
 /// The version of this protocol. Changes when an older end would misread a newer one.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// Bytes before the body. From the layout above.
 pub const HEAD_LEN: usize = 21;

@@ -7,7 +7,6 @@ mod common;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
@@ -142,23 +141,6 @@ fn what_any_listener_hears_is_no_silence() {
         assert!(number(&listeners[1], "datagrams") > 0);
         was_silent(&document);
     }
-}
-
-#[test]
-fn what_has_no_name_is_no_silence() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s").display().to_string();
-    let sink = Serving::start(&format!("-B unix:{path} --idle-timeout 300ms"));
-    let source = UnixDatagram::unbound().unwrap();
-    now_and_then(|| {
-        let _ = source.send_to(b"there", &path);
-    });
-    let document = sink.ended(0);
-    assert!(number(&document["others"], "of_other_sources") > 0);
-    was_silent(&document);
-    let listener = &list(&document, "listeners")[0];
-    assert_eq!(listener["at"], format!("unix:{path}"));
-    assert!(listener["socket_drops"].is_null(), "{listener}");
 }
 
 fn signal(name: &str, process: u32) {

@@ -1,15 +1,14 @@
-//! AF_UNIX datagram sockets, within a process and between two: what is sent arrives, what is refused is refused
-//! for want of room, and no file stays behind.
+//! AF_UNIX datagram sockets in `bench`: everything sent arrives, sends are refused only by a full
+//! queue, and no file stays behind.
 #![cfg(udperf_unix)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use common::signals::ended_by;
 use common::{bench, cells, ids, number, run, stderr};
@@ -217,99 +216,25 @@ fn what_only_ip_has_is_refused() {
         let said = stderr(&output);
         assert!(said.starts_with(&format!("udperf: {name}")) && said.contains("AF_UNIX"), "{said}");
     }
-    for (words, name) in [
-        ("blast 127.0.0.1:9 --no-peer -r 1k -B unix:", "--bind unix:"),
-        ("blast unix:/tmp/a --reverse", "--reverse"),
-        ("blast unix:/tmp/a --bidir", "--bidir"),
-        ("blast unix:/tmp/a --no-peer", "--no-peer"),
-        ("blast unix:/tmp/a --df", "--df"),
-        ("blast unix:@a", "target 'unix:@a'"),
-        ("sink -B unix:", "--bind unix:"),
-        ("sink -B unix:/tmp/a --threads 2", "--threads"),
+}
+
+#[test]
+fn commands_between_hosts_refuse_unix_names() {
+    for words in [
+        "sink -B unix:/tmp/a",
+        "echo -B unix:",
+        "blast unix:/tmp/a",
+        "blast unix:/tmp/a --no-peer",
+        "blast 127.0.0.1:9 --no-peer -r 1k -B unix:",
+        "load unix:/tmp/a --text x",
+        "ping unix:@a",
     ] {
         let output = run(words);
         assert_eq!(output.status.code(), Some(2), "{words}");
         let said = stderr(&output);
-        assert!(said.starts_with(&format!("udperf: {name}")), "{said}");
+        let why = "is not supported with AF_UNIX sockets; use an IP address";
+        assert!(said.contains(why), "{words}: {said}");
     }
-}
-
-/// A sink at a path, for one client; whoever asks for its document waits for its end.
-struct Sink(Child);
-
-impl Sink {
-    fn start(path: &str) -> Self {
-        let mut sink = common::udperf();
-        sink.args(["sink", "-q", "-J", "--once", "-B", &format!("unix:{path}")]);
-        let mut sink = sink.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(sink.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim_end(), format!("udperf: sink on unix:{path}"));
-        Self(sink)
-    }
-
-    fn document(mut self) -> Value {
-        let mut text = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
-        serde_json::from_str(&text).unwrap()
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        // After a test that failed; one that ended is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_sink_gets_all_that_blast_sends() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s").display().to_string();
-    for words in ["-e plain,batch -n 20000", "-e all -n 900 -P 5 --threads 2 -l 64,9000 -r max,20k"]
-    {
-        let sink = Sink::start(&path);
-        let stranger = UnixDatagram::unbound().unwrap();
-        stranger.send_to(b"hello", &path).unwrap();
-        let output = run(&format!("blast unix:{path} -J -q --warmup 10ms {words}"));
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(report["scenario"]["unix"], path.as_str());
-        assert_eq!(report["clock"]["same"], true);
-        let mut sum = 0;
-        for cell in cells(&report) {
-            common::check(cell, words);
-            let count = number(cell, "ledger.sent");
-            check_whole(cell, count);
-            sum += count;
-        }
-        assert!(sum >= 20_000, "{words}: {sum}");
-        let document = sink.document();
-        assert_eq!(document["clients"][0]["received"], sum);
-        assert_eq!(document["clients"][0]["cells"], cells(&report).len());
-        assert_eq!(document["others"]["datagrams"], 1);
-        assert_eq!(document["others"]["of_other_sources"], 1);
-        assert_eq!(names(&folder), [""; 0], "{words}");
-    }
-}
-
-#[test]
-fn offload_and_a_sink_that_is_not_there_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s").display().to_string();
-    let output = run(&format!("blast unix:{path} -n 1"));
-    assert_eq!(output.status.code(), Some(1));
-    let said = stderr(&output);
-    assert!(said.contains(&format!("start `udperf sink -B unix:{path}`")), "{said}");
-    assert_eq!(names(&folder), [""; 0]);
-    let sink = Sink::start(&path);
-    let output = run(&format!("blast unix:{path} -n 1 -e offload"));
-    assert_ne!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("AF_UNIX has no super-packets"), "{}", stderr(&output));
-    drop(sink.document());
-    assert_eq!(names(&folder), [""; 0]);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::args::{BenchArgs, BlastArgs, CellArgs, Local, NO_UNIX, Spread, Switch, Timestamps, Wait};
+use super::args::{
+    BenchArgs, BlastArgs, CellArgs, Local, NO_UNIX, Spread, Switch, Timestamps, Wait,
+};
 use super::error::CliError;
 use super::target::{Family, here, named};
 use crate::plan::{

@@ -28,8 +28,6 @@ mod target;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
@@ -41,7 +39,7 @@ pub use error::{CliError, Exit};
 /// Runs the program on its arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = args::parse();
     let result = guard::guarded("command", || match &cli.command {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),

@@ -33,10 +33,7 @@ impl Serving {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
-        let port = match line.contains(" unix:") {
-            true => Some(0),
-            false => line.trim().rsplit(':').next().and_then(|port| port.parse().ok()),
-        };
+        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("{kind} says: {line}"));
         Self { child: Some(child), port, _stderr: stderr }
     }

@@ -197,10 +197,17 @@ pub(super) fn parse_scoped(word: &str) -> Result<(IpAddr, Option<String>), Strin
 }
 
 /// A bit rate in iperf3's spelling: the unit may be left away.
-fn parse_bits(word: &str) -> Result<Rate, crate::unit::UnitError> {
+fn parse_bits(word: &str) -> Result<Rate, String> {
+    if word == "0" {
+        return Err("use --rate max to send without a limit".to_owned());
+    }
+    if let Some((rate, burst)) = word.split_once('/') {
+        return Err(format!("use --rate {rate}bit --pace burst:{burst} to send in bursts"));
+    }
     let lower = word.to_ascii_lowercase();
     let has_unit = lower.ends_with("bit") || lower.ends_with("bps");
-    if has_unit { word.parse() } else { format!("{word}bit").parse() }
+    let rate = if has_unit { word.parse() } else { format!("{word}bit").parse() };
+    rate.map_err(|error: crate::unit::UnitError| error.to_string())
 }
 
 /// A range of ports.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::budget::Taken;
-use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
 use crate::net::Slot;
+use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ended, PhaseSpec, Told};
 use crate::run::control::Control;

@@ -79,7 +79,10 @@ impl Client {
 
 /// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
 /// A session with a running phase is kept through an outage.
-pub(super) fn lost(clients: &HashMap<u64, Client>, answerer: &mut Answerer<SocketAddr>) -> Vec<u64> {
+pub(super) fn lost(
+    clients: &HashMap<u64, Client>,
+    answerer: &mut Answerer<SocketAddr>,
+) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {
         answerer.keep(*session, client.pulse.busy_until());

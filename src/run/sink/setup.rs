@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::cell::Cell;
 use super::session::Session;
-use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::net::Slot;
+use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::plan::{IpOptions, RxShare, Share, TxShare, WaitKind};
 use crate::run::RunError;
 use crate::run::across::spec::{CellSpec, Ready, Told};

@@ -14,6 +14,7 @@ use crate::unit::{Nanos, Rate, parse_buffer};
 /// Send to a sink on another host, or have it send, and report from both ends.
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
+#[command(mut_args = |arg| super::help::of_command("blast", arg))]
 pub struct BlastArgs {
     /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
@@ -139,7 +140,7 @@ pub struct SinkArgs {
     #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub socket_buffer: usize,
 
-    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,

@@ -12,6 +12,9 @@ const MOST: i64 = 1_000_000;
 /// moment each request was due.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOAD_EXAMPLES)]
+#[command(mut_args = |arg| super::help::of_command("load", arg))]
+#[command(override_usage = "udperf load [OPTIONS] --preset <NAME> <TARGET>\n       udperf load \
+    [OPTIONS] --text|--hex|--lines|--file|--pcap <REQUESTS> <TARGET>")]
 pub struct LoadArgs {
     /// The server: HOST:PORT, IPv6 addresses in brackets; with --preset, HOST for its usual port
     ///
@@ -28,14 +31,15 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
-    /// What holds of every exchange
+    /// Options common to all request/response commands
     #[command(flatten)]
     pub exchange: ExchangeArgs,
 }
 
-/// Round-trip time to whoever returns what it gets: `udperf echo`, `udperf sink`, or any other.
+/// Measure round-trip time to a UDP echo server: `udperf echo`, `udperf sink`, or any other.
 #[derive(Debug, Args)]
 #[command(after_long_help = PING_EXAMPLES)]
+#[command(mut_args = |arg| super::help::of_command("ping", arg))]
 pub struct PingArgs {
     /// Who returns it: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
@@ -48,15 +52,15 @@ pub struct PingArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
 
-    /// What holds of every exchange
+    /// Options common to all request/response commands
     #[command(flatten)]
     pub exchange: ExchangeArgs,
 }
 
-/// What holds of every exchange, whoever is asked.
+/// Options common to all request/response commands.
 #[derive(Debug, Args)]
 pub struct ExchangeArgs {
-    /// How long a reply is waited for
+    /// Time to wait for a response before it counts as a timeout
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub timeout: Nanos,
 

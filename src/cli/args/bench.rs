@@ -10,6 +10,7 @@ use crate::unit::parse_buffer;
 /// Sender and receiver in one process, over loopback by default.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
+#[command(mut_args = |arg| super::help::of_command("bench", arg))]
 pub struct BenchArgs {
     /// Port of the receiver, with --threads of the first one; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]

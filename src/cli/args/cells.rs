@@ -15,61 +15,53 @@ use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_siz
 #[derive(Debug, Args)]
 pub struct CellArgs {
     /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 · rfc2544 · imix; K = 1024
-    /// [default: 64; bench: 64,512,1472,8972]
     #[arg(short = 'l', long = "size", value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = parse_sizes)]
     pub sizes: Vec<Vec<PayloadSize>>,
 
-    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all [default:
-    /// auto; bench: plain,batch,gso/batch]
+    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all
     ///
-    /// plain: one send or recvfrom a datagram. batch: sendmmsg and recvmmsg. gso (sending):
-    /// super-packets that the kernel cuts. gro (receiving): super-packets that stay whole. uring:
-    /// io_uring. null: no system call, our own ceiling. TX/RX chooses the sides apart, such as
-    /// gso/batch. auto: what delivers most here, by a short trial of each, without pairs whose
-    /// super-packets stay uncut on this path (offload on one host). all: every way of sending with
-    /// every way of receiving. Of the default of bench, what this host does not
-    /// have is left out.
+    /// plain: one send or recvfrom per datagram. batch: sendmmsg and recvmmsg. gso (sending):
+    /// super-packets that the kernel splits. gro (receiving): super-packets that stay whole. uring:
+    /// io_uring. null: no system call, the limit of udperf itself. TX/RX chooses each side, such as
+    /// gso/batch. auto: the fastest here, by a short trial of each, without pairs whose
+    /// super-packets are not split on this path (offload on one host). all: every way of sending
+    /// with every way of receiving. Engines of the default that this host lacks are left out.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     pub engines: Vec<EngineWord>,
 
-    /// Measure each cell for this long: seconds, or 500ms, 2m [default: 10; bench: 500ms]
+    /// Measure each cell for this long: seconds, or 500ms, 2m
     #[arg(short = 't', long, value_name = "DUR", conflicts_with = "count")]
     pub time: Option<Nanos>,
 
-    /// Measure exactly this many datagrams instead, beside the warm-up's; K/M/G = 1000
+    /// Measure exactly this many datagrams, not counting the warm-up; K/M/G = 1000
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     pub count: Option<u64>,
 
-    /// Send for this long before measuring; drained and not counted; 0: not at all [default:
-    /// 200ms; bench: 100ms]
+    /// Send for this long before measuring; not counted; 0: no warm-up
     #[arg(long, value_name = "DUR")]
     pub warmup: Option<Nanos>,
 
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// Of all streams together. K/M/G = 1000. Default: max; bench: max,50%, shown as one row; load:
-    /// 1k, or with --outstanding max; ping: as replies come. With --pace ramp or recorded, which
-    /// bring their own rates: none.
+    /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded have rates of their own.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub rates: Vec<Rate>,
 
-    /// A bit rate as iperf3 spells it: -b 1G is --rate 1Gbit
+    /// Bit rate in the notation of iperf3: -b 1G is --rate 1Gbit
     #[arg(short = 'b', value_name = "BITS", conflicts_with = "rates", value_parser = parse_bits)]
     pub bits: Option<Rate>,
 
-    /// How datagrams follow each other: even · burst:N · poisson · ramp:FROM..TO (rates) · recorded
+    /// Arrival pattern: even · burst:N · poisson · ramp:FROM..TO (rates) · recorded
     /// (load --pcap)
     #[arg(long, value_name = "PACE", default_value = "even")]
     pub pace: PaceKind,
 
-    /// Flows, each its own source port [default: 1, or as many as --threads; load: as many as ids
-    /// need]
+    /// Flows, each with its own source port
     #[arg(short = 'P', long, value_name = "N")]
     pub streams: Option<u16>,
 
-    /// Sender threads, and receiver threads, each with its own socket; load, ping: threads that do
-    /// both
+    /// Sender threads, and as many receiver threads; load and ping use one thread for both
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: u16,
 
@@ -77,17 +69,17 @@ pub struct CellArgs {
     #[arg(long, value_name = "CORES", default_value = "auto")]
     pub pin: Pinning,
 
-    /// How a worker waits for readiness, and a paced sender for its moment
+    /// How a worker waits for readiness, and a paced sender for its next datagram
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
     pub wait: Wait,
 
-    /// Datagrams a system call at most, for engines that batch; default: what suits each best
+    /// Maximum datagrams per system call, for engines that batch [default: depends on the engine]
     ///
-    /// gro takes at least one super-packet, whatever is in it, and uring receives about 32 a call.
+    /// gro reads at least one whole super-packet, and uring receives about 32 per call.
     #[arg(long, value_name = "N")]
     pub batch: Option<u16>,
 
-    /// Who says when a datagram left and arrived: user (we do) · kernel (its stamps beside ours)
+    /// Source of timestamps: user (udperf) · kernel (kernel timestamps in addition)
     ///
     /// kernel splits the latency of every datagram where the receiver's kernel took it from the
     /// device, and tells the whole way of a sample in legs that add up: schedule lag, system call,
@@ -95,7 +87,7 @@ pub struct CellArgs {
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
     pub timestamps: Timestamps,
 
-    /// Socket buffers to ask for; K/M = 1024. The report has what was granted
+    /// Requested socket buffer size; K/M = 1024. The report has the granted size
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub socket_buffer: usize,
@@ -104,7 +96,7 @@ pub struct CellArgs {
     #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true)]
     pub connect: Switch,
 
-    /// Local address; bench: or unix:PATH for AF_UNIX [default: any; bench: 127.0.0.1, with -6 ::1]
+    /// Local address; bench also takes unix:PATH
     ///
     /// ADDR%DEV uses that device only, as --dev does; fe80::/10 addresses need a device.
     ///
@@ -115,7 +107,7 @@ pub struct CellArgs {
     #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
     pub bind: Option<Local>,
 
-    /// Local ports to take flows' from, such as 20000-29999; any free ones otherwise
+    /// Local ports of flows, such as 20000-29999 [default: any free ports]
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
     pub port_range: Option<(u16, u16)>,
 
@@ -127,7 +119,7 @@ pub struct CellArgs {
     #[arg(short = '6')]
     pub ipv6: bool,
 
-    /// Repeat every cell this often, interleaved; the table shows medians
+    /// Repeat every cell N times, interleaved; the table shows medians
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub trials: u32,
 
@@ -139,7 +131,7 @@ pub struct CellArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
 
-    /// Forbid fragments: what exceeds the path's MTU is refused
+    /// Forbid fragmentation: datagrams larger than the path MTU are refused
     #[arg(long)]
     pub df: bool,
 
@@ -147,8 +139,7 @@ pub struct CellArgs {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub dev: Option<String>,
 
-    /// Seed of everything random: payload fill, Poisson gaps; load, ping: first ids, random labels
-    /// [default: 1; load, ping: a new one in each run]
+    /// Seed of payload fill, Poisson gaps, first ids and random labels
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 

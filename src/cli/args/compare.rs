@@ -73,7 +73,7 @@ pub struct VerdictArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct VerdictOutput {
-    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,

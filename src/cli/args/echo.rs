@@ -85,7 +85,7 @@ pub struct EchoArgs {
     #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub socket_buffer: usize,
 
-    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,

@@ -7,6 +7,7 @@ mod bench;
 mod cells;
 mod compare;
 mod echo;
+mod help;
 mod output;
 mod parse;
 mod report;
@@ -42,8 +43,8 @@ pub(crate) const PORT: u16 = 7_788;
 pub(crate) const NO_UNIX: &str =
     "this command is not supported with AF_UNIX sockets; use an IP address";
 
-/// UDP benchmark and load generator: every datagram accounted for, latency counted from the
-/// schedule, and doubt said aloud.
+/// UDP benchmark and load generator: accounts for every datagram, measures latency from the
+/// schedule, and reports what makes a result uncertain.
 #[derive(Debug, Parser)]
 #[command(name = "udperf", version, max_term_width = 100, help_expected = true)]
 #[command(arg_required_else_help = true)]
@@ -61,26 +62,25 @@ pub enum Command {
     /// Without flags it measures four payload sizes, each flat out for rate and loss, then at half
     /// that rate for latency: flat out, latency is mostly the depth of the receive queue.
     Bench(Box<BenchArgs>),
-    /// Send to a sink, or have it send: rate, loss and latency of the path between two hosts
+    /// Measure rate, loss and latency between two hosts: send to a sink, or receive from it
     ///
-    /// All goes over one UDP port: start `udperf sink` there, and nothing else. Each lost datagram
-    /// is charged to the place where it was lost, at either end; what neither end explains was lost
-    /// in the network between. One-way latency is given with the bound within which the two clocks
-    /// are known.
+    /// All traffic uses one UDP port: start `udperf sink` on the other host. The report shows where
+    /// each datagram was lost at either end; losses that neither end explains happened in the
+    /// network between them. One-way latency is reported with the error bound of the two clocks.
     Blast(Box<BlastArgs>),
-    /// Receive on a fixed port: serve blast, and count whatever else arrives
+    /// Receive on a fixed port: serve blast, and count all other datagrams
     ///
-    /// It sends nothing but answers until a client has proved that it owns its address, and never
-    /// to anybody else.
+    /// It only answers requests until a client has proved that it owns its address, and never sends
+    /// to other addresses.
     Sink(Box<SinkArgs>),
-    /// Ask any UDP server at a rate, and match its replies: how many, how late, and what is lost
+    /// Send requests to any UDP server at a fixed rate and match its responses
     ///
     /// An open loop by default: requests leave on schedule whatever the server does, so a server
     /// that falls behind is seen falling behind. A request without a reply within --timeout is a
     /// timeout, and counts in p99 with loss. With --outstanding N, a closed loop as dnsperf and wrk
     /// have it: at most N requests wait at once, and a slow server is asked less.
     Load(Box<LoadArgs>),
-    /// Round-trip time to whoever returns what it gets
+    /// Measure round-trip time to a UDP echo server
     ///
     /// A closed loop by default: one request at a time, as fast as replies come. With --rate an
     /// open one, and latency from the moment each was due. Round trips are never halved.
@@ -100,9 +100,9 @@ pub enum Command {
     /// byte; payloads that arrive go to standard output, a line each, and who sent them to standard
     /// error. Over TCP and Unix streams, lines keep their newlines.
     Talk(Box<TalkArgs>),
-    /// Return each datagram to its sender: what ping and load need at the other end
+    /// Return each datagram to its sender: a server for ping and load
     Echo(Box<EchoArgs>),
-    /// Measure two settings in turns, and judge the one by the other
+    /// Measure two settings in interleaved runs and compare them
     ///
     /// Settings are flags, programs, or commands that are run before. Runs the command with either,
     /// in random order within pairs, as many times as --trials says, each in a process of its own;
@@ -115,9 +115,9 @@ pub enum Command {
     /// what you tolerate and what this machine makes of runs that are all alike. Runs of different
     /// scenarios are not compared; what differs between their hosts and programs is listed.
     Compare(Box<CompareArgs>),
-    /// Show kept runs: as text, Markdown, a page, CSV; and how their cells moved over time
+    /// Show stored runs as text, Markdown, HTML or CSV, or their history
     Report(Box<ReportArgs>),
-    /// Show what this host can do, what will distort a measurement, and the command that mends it
+    /// Show what this host supports, what will distort a measurement, and how to fix it
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema(SchemaArgs),

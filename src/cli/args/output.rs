@@ -21,25 +21,25 @@ pub enum ColorWhen {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,
 
-    /// A row a cell, to a file
+    /// Write CSV to a file: one row per cell
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
-    /// HdrHistogram interval log, an interval a cell, to a file
+    /// Write an HdrHistogram interval log to a file: one interval per cell
     #[arg(long, value_name = "FILE")]
     pub hdr: Option<PathBuf>,
 
-    /// The text as Markdown: to standard output instead of it, or with =FILE beside it
+    /// Write Markdown to standard output instead of text, or to FILE in addition
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub markdown: Option<PathBuf>,
 
-    /// A page with latency curves, one file without scripts, to a file
+    /// Write an HTML page with latency curves to a file, without scripts
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
@@ -50,8 +50,8 @@ pub struct OutputArgs {
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
     pub fail_if: Vec<Condition>,
 
-    /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid
-    /// [default: 1%; report: that of the run]
+    /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid [default:
+    /// 1%, or that of a stored run]
     ///
     /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
     /// invalid if no datagram was sent or arrived, no request was answered (a late reply is an
@@ -60,7 +60,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub max_missed: Option<f64>,
 
-    /// What each --fail-if came to, as JUnit, to a file: a suite a cell, a case a condition
+    /// Write the result of each --fail-if as JUnit to a file: one suite per cell
     #[arg(long, value_name = "FILE", requires = "fail_if")]
     pub junit: Option<PathBuf>,
 

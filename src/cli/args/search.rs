@@ -45,7 +45,7 @@ pub struct SearchArgs {
     #[arg(long)]
     pub no_curve: bool,
 
-    /// The document as JSON: to standard output instead of text, or with =FILE beside it
+    /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-", help_heading = "Output")]
     pub json: Option<PathBuf>,

@@ -84,7 +84,7 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
         )));
     }
     let (addr, dual) = place(args)?;
-    let scope = args.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
+    let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
     let cores = match &args.pin {
         Pinning::Off => Vec::new(),
         // The first core is for who sends, in case that is on this very host.
@@ -104,9 +104,9 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
     };
     Ok(EchoOptions {
         socket: Options {
-            bind: SocketAddr::new(addr, args.port),
-            buffer: args.socket_buffer,
-            dev: lower::one_device(scope, args.dev.as_deref())?,
+            bind: SocketAddr::new(addr, args.socket.port),
+            buffer: args.socket.socket_buffer,
+            dev: lower::one_device(scope, args.socket.dev.as_deref())?,
             ..Options::default()
         },
         dual,
@@ -126,8 +126,8 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
 /// Where to listen: at the address asked for, or at any of both families.
 fn place(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
     let any = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
-    let bind = args.bind.as_ref().map(|(addr, _)| *addr);
-    Ok(match (bind, args.ipv4, args.ipv6) {
+    let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
+    Ok(match (bind, args.socket.ipv4, args.socket.ipv6) {
         (Some(addr), v4, v6) if v4 && addr.is_ipv6() || v6 && addr.is_ipv4() => {
             let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
             return Err(CliError::Contradiction(why));

@@ -113,11 +113,12 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
 
 /// Where to listen: at the address asked for, or at any of both families.
 fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
-    let bind = args.bind.as_ref().map(|(addr, _)| *addr);
-    let scope = args.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
-    let dev = lower::one_device(scope, args.dev.as_deref())?;
+    let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
+    let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
+    let dev = lower::one_device(scope, args.socket.dev.as_deref())?;
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let of_family = |addr: &IpAddr| !(args.ipv4 && addr.is_ipv6() || args.ipv6 && addr.is_ipv4());
+    let of_family =
+        |addr: &IpAddr| !(args.socket.ipv4 && addr.is_ipv6() || args.socket.ipv6 && addr.is_ipv4());
     let addrs: Vec<_> = match bind {
         Some(addr) if !of_family(&addr) => {
             let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
@@ -128,12 +129,12 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
     };
     let join = args.join.as_ref();
     check_join(join, &addrs)?;
-    let mut port = args.port;
+    let mut port = args.socket.port;
     let mut sockets = Vec::new();
     for addr in addrs {
         let options = Options {
             bind: SocketAddr::new(addr, port),
-            buffer: args.socket_buffer,
+            buffer: args.socket.socket_buffer,
             dev: dev.clone(),
             join: join.map(|join| join.addr).filter(|group| group.is_ipv4() == addr.is_ipv4()),
             join_dev: join.and_then(|join| join.dev.clone()),

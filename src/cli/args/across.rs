@@ -4,12 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 
-use super::cells::parse_scoped;
-use super::{CellArgs, ColorWhen, Wait};
+use super::{CellArgs, ColorWhen, SocketArgs, Wait};
 use crate::plan::Pinning;
-use crate::unit::{Nanos, Rate, parse_buffer};
+use crate::unit::{Nanos, Rate};
 
 /// Send to a sink on another host, or have it send, and report from both ends.
 #[derive(Debug, Args)]
@@ -75,21 +73,9 @@ pub enum Spread {
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 pub struct SinkArgs {
-    /// Local address [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
-    pub bind: Option<(IpAddr, Option<String>)>,
-
-    /// Local port; 0: any free one
-    #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
-    pub port: u16,
-
-    /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-
-    /// Use IPv6 only
-    #[arg(short = '6')]
-    pub ipv6: bool,
+    /// Where to listen
+    #[command(flatten)]
+    pub socket: SocketArgs,
 
     /// Receiver threads of each client, and listeners, each with its own socket at the port
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -130,15 +116,6 @@ pub struct SinkArgs {
     /// Also receive what is sent to this multicast group, by --dev or the device behind %
     #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
     pub join: Option<MulticastGroup>,
-
-    /// Use this network device only
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub dev: Option<String>,
-
-    /// Socket buffers to ask for, for what belongs to no client; K/M = 1024
-    #[arg(short = 'w', long, value_name = "SIZE")]
-    #[arg(value_parser = parse_buffer, default_value = "4M")]
-    pub socket_buffer: usize,
 
     /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]

@@ -1,36 +1,21 @@
 //! `udperf echo`, as typed.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 
 use super::across::parse_cores;
-use super::cells::parse_scoped;
-use super::{ColorWhen, Wait};
+use super::{ColorWhen, SocketArgs, Wait};
 use crate::plan::{DropRule, EngineWord, Pinning};
-use crate::unit::{Nanos, parse_buffer, parse_count};
+use crate::unit::{Nanos, parse_count};
 
 /// Return each datagram to its sender, for tests of clients.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct EchoArgs {
-    /// Local address [default: any, of IPv4 and IPv6]
-    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
-    pub bind: Option<(IpAddr, Option<String>)>,
-
-    /// Local port; 0: any free one
-    #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
-    pub port: u16,
-
-    /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-
-    /// Use IPv6 only
-    #[arg(short = '6')]
-    pub ipv6: bool,
+    /// Where to listen
+    #[command(flatten)]
+    pub socket: SocketArgs,
 
     /// How to receive and send: plain · batch · offload · uring · auto (the first that is here of
     /// offload, batch, plain)
@@ -75,15 +60,6 @@ pub struct EchoArgs {
     /// End after so long without a datagram
     #[arg(long, value_name = "DUR")]
     pub idle_timeout: Option<Nanos>,
-
-    /// Use this network device only
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub dev: Option<String>,
-
-    /// Socket buffers to ask for; K/M = 1024
-    #[arg(short = 'w', long, value_name = "SIZE")]
-    #[arg(value_parser = parse_buffer, default_value = "4M")]
-    pub socket_buffer: usize,
 
     /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]

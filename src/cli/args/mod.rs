@@ -14,6 +14,7 @@ mod report;
 mod requests;
 mod search;
 mod shell;
+mod socket;
 mod talk;
 
 pub use ab::AbArgs;
@@ -30,6 +31,7 @@ pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
 pub use search::SearchArgs;
 pub use shell::{CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
+pub use socket::SocketArgs;
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
 

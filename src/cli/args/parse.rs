@@ -9,7 +9,7 @@ use super::Cli;
 
 /// Flags of iperf3 and dnsperf that udperf lacks, with the flag or command to use. From iperf3(1)
 /// and dnsperf(1).
-const HABITS: [(&str, &str); 11] = [
+const HABITS: [(&str, &str); 10] = [
     ("-s", "udperf has no -s: use `udperf sink` to receive, or name the server as TARGET of load"),
     ("-c", "udperf has no -c: use `udperf blast HOST`; clients of dnsperf are --streams"),
     ("-i", "udperf has no -i: each cell is one interval; use a short --time and --trials"),
@@ -20,7 +20,6 @@ const HABITS: [(&str, &str); 11] = [
     ("-Z", "udperf has no -Z: choose a way of sending by --engine, such as gso/batch"),
     ("-V", "udperf has no -V here: all details are in the document (--json)"),
     ("-d", "udperf has no -d: use --preset dns --names FILE (dnsperf), or --bidir (iperf2)"),
-    ("--get-server-output", "reports of blast always contain the results of both ends"),
 ];
 
 /// The most words after flags with an optional value that are tried; arbitrary.
@@ -86,9 +85,10 @@ fn join(words: &[OsString], flags: &[usize]) -> Vec<OsString> {
 
 /// The error with a pointer, if a flag of another tool caused it.
 fn with_pointer(mut error: Error) -> Error {
-    let flag = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) => flag,
-        _ => return error,
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return error;
     };
     if let Some((_, tip)) = HABITS.iter().find(|(habit, _)| flag == habit) {
         let tips = vec![(*tip).into()];

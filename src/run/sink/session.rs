@@ -184,7 +184,7 @@ impl Session {
 
     /// Receivers that a client gets.
     pub(super) fn receivers(&self) -> u16 {
-        self.home().can_steer().then_some(self.house.options.threads).unwrap_or(1)
+        if self.home().can_steer() { self.house.options.threads } else { 1 }
     }
 
     pub(super) fn home(&self) -> MutexGuard<'_, Group> {

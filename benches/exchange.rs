@@ -22,7 +22,8 @@ use udperf::payload::{Echo, Preset, Source, Spec};
 use udperf::plan::{
     Asking, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, Route, Scenario, WaitKind,
 };
-use udperf::run::{self, Dialogue, Exchanger, RunIds};
+use udperf::request::{Dialogue, Exchanger, RunIds};
+use udperf::run;
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
 /// Requests in flight where replies a second are compared. Arbitrary: what a default receive buffer

@@ -13,18 +13,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Interest;
 use udperf::clock::Clock;
-use udperf::net::engine::{NullLink, NullRx, NullTx, Tx};
+use udperf::echo::{EchoEnd, EchoEvent, EchoOptions};
+use udperf::engine::{NullLink, NullRx, NullTx, Tx};
+use udperf::host::Depth;
+use udperf::host::Meter;
 use udperf::net::{Options, Waiter};
 use udperf::payload::{Dns, Echo, Names, Preset, Source, Spec};
 use udperf::plan::{
     Asking, DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Route,
     RxKind, Scenario, TimestampKind, TxKind, WaitKind,
 };
-use udperf::run::{
-    self, Control, Depth, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, receive, send,
-};
-use udperf::run::{Dialogue, Exchanger, RunIds};
-use udperf::run::{EchoEnd, EchoEvent, EchoOptions};
+use udperf::request::{Dialogue, Exchanger, RunIds};
+use udperf::run;
+use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -128,7 +129,7 @@ fn a_long_line_of_names_is_not_copied() {
 #[test]
 fn nothing_is_allocated_between_barrier_and_stop() {
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     for (engine, rate, wait) in [
         (EnginePair::PLAIN, Rate::Max, WaitKind::Hybrid),
         (EnginePair::PLAIN, Rate::Max, WaitKind::Epoll),
@@ -182,7 +183,7 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
     };
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let mut client = None;
-    let (tally, end) = run::echo(&options, &AtomicBool::new(false), &mut |event| {
+    let (tally, end) = udperf::echo::echo(&options, &AtomicBool::new(false), &mut |event| {
         let EchoEvent::Listening(at, _) = event else { return };
         client = Some(std::thread::spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -204,7 +205,7 @@ fn the_echo_loop_allocates_nothing() {
     if !cfg!(target_os = "linux") {
         return skip::unavailable(format_args!("echo has no batch and no offload here"));
     }
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     for engine in EchoKind::ALL {
         if let Some(missing) = machine.lacks(engine.pair()) {
             skip::unavailable(format_args!("{missing:?}"));
@@ -269,7 +270,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
 }
 
 fn the_exchange_loop_allocates_nothing() {
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     for engine in [EnginePair::PLAIN, EnginePair::BATCH, gso] {
         if let Some(missing) = machine.lacks(engine) {

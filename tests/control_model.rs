@@ -7,9 +7,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::SocketAddr;
 
-use udperf::run::rpc::{Answerer, Caller, Event, Heard, Limits, Took};
+use udperf::remote::protocol::{CloseReason, Key};
+use udperf::remote::rpc::{Answerer, Caller, Event, Heard, Limits, Took};
 use udperf::unit::Nanos;
-use udperf::wire::control::{CloseReason, Key};
 
 const SECOND: u64 = 1_000_000_000;
 

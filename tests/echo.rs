@@ -19,7 +19,7 @@ use udperf::sys::{self, RecvBatch, Wants};
 
 /// The engines that this host has.
 fn engines() -> Vec<&'static str> {
-    let machine = udperf::run::machine(&udperf::run::survey(udperf::run::Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(udperf::host::Depth::Quick));
     let (here, missing): (Vec<_>, Vec<_>) =
         EchoKind::ALL.into_iter().partition(|kind| machine.lacks(kind.pair()).is_none());
     if !missing.is_empty() {

@@ -106,7 +106,7 @@ fn what_a_full_queue_refuses_is_refused_to_the_datagram() {
 
 /// The flag for each engine that can be had here and whose pushes can fail in the middle.
 fn engines_that_push_many() -> Vec<&'static str> {
-    let facts = udperf::run::survey(udperf::run::Depth::Quick);
+    let facts = udperf::host::survey(udperf::host::Depth::Quick);
     let there = |word: &&str| {
         let found = facts.capabilities.iter().find(|can| can.name == *word).unwrap();
         if !found.available {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{cells, number};
 use serde_json::Value;
-use udperf::report::document::{Host, Side};
+use udperf::document::{Host, Side};
 use udperf::sys;
 
 /// One cell over loopback with a worker each that sleeps between datagrams.

@@ -9,12 +9,11 @@ use mio::Interest;
 use mio::net::UdpSocket;
 use proptest::prelude::*;
 use udperf::clock::{Clock, ManualClock};
+use udperf::engine::{Pull, Push, Rx, Tx};
+use udperf::host::Meter;
 use udperf::net::Waiter;
-use udperf::net::engine::{Pull, Push, Rx, Tx};
 use udperf::plan::{Limit, Load, Machine, Pinning, Plan, Scenario, TxShare, WaitKind};
-use udperf::run::{
-    Control, Drops, Meter, Phase, Probe, ReceiveJob, SendJob, SenderBounds, receive, send,
-};
+use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, SenderBounds, receive, send};
 use udperf::sys::SendError;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header, decode_lag, decode_own};

@@ -6,12 +6,14 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use udperf::echo::{EchoEnd, EchoEvent, EchoOptions};
+use udperf::host::Depth;
 use udperf::measure::{Harvest, Usage};
 use udperf::net::Options;
 use udperf::plan::{
     DropRule, EchoKind, EnginePair, EngineWord, Limit, Plan, PlanError, Scenario, WaitKind,
 };
-use udperf::run::{self, Depth, EchoEnd, EchoEvent, EchoOptions};
+use udperf::run;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
@@ -28,7 +30,7 @@ fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
 
 #[test]
 fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     let paced = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
     for (rate, wait) in [
         (Rate::Max, WaitKind::Hybrid),
@@ -70,7 +72,7 @@ fn check(harvest: &Harvest) {
 
 #[test]
 fn what_a_system_has_not_is_missing_by_name() {
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     for pair in [EnginePair::BATCH, EnginePair::OFFLOAD, EnginePair::URING] {
         let asked = Scenario { engines: vec![EngineWord::Pair(pair)], ..Scenario::default() };
         match (machine.lacks(pair), Plan::new(asked, &machine)) {
@@ -88,7 +90,7 @@ fn what_a_system_has_not_is_missing_by_name() {
 #[test]
 fn an_echo_server_answers_on_every_system() {
     let mut client = None;
-    let machine = run::machine(&run::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     for (word, delay) in [("auto", None), ("plain", None), ("plain", Some(Nanos(2_000_000)))] {
         let options = EchoOptions {
             socket: Options { bind: "127.0.0.1:0".parse().unwrap(), ..Options::default() },
@@ -104,7 +106,7 @@ fn an_echo_server_answers_on_every_system() {
             time: None,
             idle: None,
         };
-        let (tally, end) = run::echo(&options, &AtomicBool::new(false), &mut |event| {
+        let (tally, end) = udperf::echo::echo(&options, &AtomicBool::new(false), &mut |event| {
             let EchoEvent::Listening(at, _) = event else { return };
             client = Some(std::thread::spawn(move || {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

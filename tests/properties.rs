@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use udperf::measure::{
-    Ends, Fate, Flight, Flights, IpCounters, KernelDelta, Kernels, Landing, Lanes, Latency, Ledger,
-    Refused, RxTally, Server, TxTally, UdpCounters, WINDOW, Window,
+    Ends, Fate, IpCounters, KernelDelta, Kernels, Latency, Ledger, Refused, RxTally, Server,
+    TxTally, UdpCounters, WINDOW, Window,
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{EngineWord, PaceKind, Pinning};
+use udperf::request::flights::{Flight, Flights, Landing};
+use udperf::request::lanes::Lanes;
 use udperf::unit::{Nanos, PacketRate, Rate, parse_buffer, parse_count, parse_sizes};
 use udperf::wire::{self, Header, MAX_SEQUENCE, MAX_TIME};
 

@@ -14,7 +14,7 @@ use common::signals::ended_by;
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
 use tempfile::TempDir;
-use udperf::net::engine::{BatchTx, Tx};
+use udperf::engine::{BatchTx, Tx};
 use udperf::net::{Unix, UnixName};
 use udperf::sys::SendError;
 use udperf::unit::PayloadSize;

@@ -8,8 +8,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
-use udperf::net::engine::{Pull, Push, Rx, Tx, URING_IS_BUILT_IN, UringRx, UringTx};
-use udperf::run::{self, Depth};
+use udperf::engine::{Pull, Push, Rx, Tx, URING_IS_BUILT_IN, UringRx, UringTx};
+use udperf::host;
+use udperf::host::Depth;
 use udperf::sys::{SendError, Unreachable, UnreachableErrno};
 use udperf::unit::PayloadSize;
 
@@ -17,7 +18,7 @@ const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 /// Whether this build and this host have io_uring; says why not.
 fn is_there() -> bool {
-    let facts = run::survey(Depth::Quick);
+    let facts = host::survey(Depth::Quick);
     let found = facts.capabilities.iter().find(|can| can.name == "uring").unwrap();
     if !found.available {
         common::skip::unavailable(format_args!("{}", found.detail));
@@ -330,7 +331,7 @@ fn a_bench_accounts_for_every_datagram() {
 
 #[test]
 fn a_build_without_it_says_so() {
-    let facts = run::survey(Depth::Quick);
+    let facts = host::survey(Depth::Quick);
     let found = facts.capabilities.iter().find(|can| can.name == "uring").unwrap();
     if !URING_IS_BUILT_IN {
         assert!(!found.available);

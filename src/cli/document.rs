@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::error::CliError;
+use crate::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool};
+use crate::engine::URING_IS_BUILT_IN;
+use crate::host;
+use crate::host::Throttle;
 use crate::measure::HostFacts;
-use crate::net::engine::URING_IS_BUILT_IN;
 use crate::plan::{Plan, Scenario};
-use crate::report::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool};
 use crate::report::{self, Wants};
-use crate::run::{self, Throttle};
 
 /// The document of what was measured.
 pub(super) fn assemble(
@@ -71,7 +72,7 @@ pub(super) fn add_host_facts(
 ) {
     if let Some(target) = towards.filter(|_| scenario.route.sends()) {
         let Scenario { bind, ip, .. } = scenario;
-        report.path_mtu = run::path_mtu(target, *bind, ip.dev.as_deref());
+        report.path_mtu = host::path_mtu(target, *bind, ip.dev.as_deref());
         let warnings: Vec<_> = report::size_warnings(report, target.is_ipv6(), ip.df).collect();
         report.warnings.extend(warnings);
     }

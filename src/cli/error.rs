@@ -10,6 +10,7 @@ use crate::plan::{PlanError, WordError};
 use crate::report::FaceError;
 use crate::run::RunError;
 use crate::search::SearchError;
+use crate::talk::TalkError;
 use crate::unit::UnitError;
 
 /// Exit codes that users and scripts rely on.
@@ -117,6 +118,9 @@ pub enum CliError {
     /// The run ended early.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A conversation ended early.
+    #[error(transparent)]
+    Talk(#[from] TalkError),
     /// A kept run that cannot be shown as asked.
     #[error("cannot show {path}: {source}")]
     Kept {
@@ -234,6 +238,7 @@ impl CliError {
             | Self::Contradiction(_)
             | Self::Target { .. } => Exit::Usage,
             Self::Run(_)
+            | Self::Talk(_)
             | Self::Compare(_)
             | Self::Store(_)
             | Self::Arm { .. }

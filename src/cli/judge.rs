@@ -4,8 +4,9 @@ use super::args::OutputArgs;
 use super::error::{CliError, Exit};
 use super::guard::guarded;
 use super::output::complain;
-use crate::report::validity::{invalid_lines, judge_with_max_missed};
-use crate::report::{self, Report};
+use crate::document::Report;
+use crate::report;
+use crate::report::checks::validity::{invalid_lines, judge_with_max_missed};
 use crate::run::RunError;
 
 /// Applies `--max-missed` and the gates of the command line to a report.

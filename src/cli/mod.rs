@@ -1,32 +1,22 @@
 //! Words in, exit code out: what is typed becomes a scenario, a run becomes a report and a verdict.
 
-mod ab;
 mod args;
-mod ask;
-mod bench;
-mod blast;
-mod cells;
-mod compare;
-mod doctor;
+mod commands;
 mod document;
-mod echo;
 mod error;
 mod guard;
 mod judge;
-mod lower;
 mod noise;
 mod output;
 mod progress;
 mod recorded;
-mod report;
 mod requests;
-mod search;
-mod shell;
-mod sink;
-mod talk;
+mod scenario;
 mod target;
 
 use std::process::ExitCode;
+
+use commands::{ab, bench, blast, compare, doctor, echo, load, report, search, shell, sink, talk};
 
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
@@ -44,8 +34,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Blast(args) => blast::run(args),
         Command::Sink(args) => sink::run(args),
-        Command::Load(args) => ask::load(args),
-        Command::Ping(args) => ask::ping(args),
+        Command::Load(args) => load::load(args),
+        Command::Ping(args) => load::ping(args),
         Command::Search(args) => search::run(args),
         Command::Talk(args) => talk::run(args),
         Command::Echo(args) => echo::run(args),

@@ -2,7 +2,7 @@
 //! times is refused.
 
 use super::error::CliError;
-use super::lower;
+use crate::cli::scenario;
 use crate::payload::{PayloadError, Requests};
 use crate::plan::Limit;
 use crate::unit::show_nanos;
@@ -63,7 +63,7 @@ pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
 fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (most, asked) = match limit {
         Limit::Time(time) => (time, moments.len()),
-        Limit::Count(count) => (lower::TIME, usize::try_from(count).unwrap_or(usize::MAX)),
+        Limit::Count(count) => (scenario::TIME, usize::try_from(count).unwrap_or(usize::MAX)),
     };
     let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(asked.saturating_sub(1));
     let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);

@@ -8,11 +8,11 @@ use clap::ValueEnum;
 
 use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn};
 use super::error::CliError;
+use crate::document;
 use crate::payload::{
     Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Order, Ping, Preset, Requests, Source,
     Spec, Stun,
 };
-use crate::report::document;
 use crate::unit::MAX_PAYLOAD;
 
 /// What is read of a file of requests, in bytes. Arbitrary: above it a machine with little memory

@@ -13,8 +13,8 @@ use super::pairs::{Group, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
 use super::warnings::{Doubts, warnings};
-use crate::report::document::{Host, Report, SCHEMA, Tool};
-use crate::report::metric::{Better, Kind, Metric};
+use crate::document::{Host, Report, SCHEMA, Tool};
+use crate::report::checks::metric::{Better, Kind, Metric};
 
 /// The confidence of intervals; what is customary.
 const CONFIDENCE: f64 = 0.95;

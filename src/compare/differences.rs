@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::document::Difference;
-use crate::report::document::Report;
+use crate::document::Report;
 
 /// What is measured anew in each run, or names it, rather than being a property of the host.
 const MEASURED: [&str; 9] = [

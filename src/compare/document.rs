@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::noise::Floor;
-use crate::report::document::{Host, Tool, Warning};
+use crate::document::{Host, Tool, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use super::document::{
     Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs, Sample,
     Verdict,
 };
-use crate::report::document::{Host, SCHEMA, Tool, Warning};
+use crate::document::{Host, SCHEMA, Tool, Warning};
 
 /// Ten runs around this, a little apart from each other.
 fn runs(around: f64, apart: f64) -> Sample {

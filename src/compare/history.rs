@@ -11,8 +11,8 @@ pub use faces::{csv, html, markdown, text};
 use super::pairs::{Group, groups};
 use super::stats;
 use super::store::Stored;
-use crate::report::document::{Cell, Report};
-use crate::report::metric::Metric;
+use crate::document::{Cell, Report};
+use crate::report::checks::metric::Metric;
 use place::Place;
 
 /// What is looked at where nobody says: what was delivered flat out, and latency at a rate.

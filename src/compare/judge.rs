@@ -5,7 +5,7 @@ use super::stats::{
     Interval, difference_of_means, holm, mann_whitney, mean, median, ratio_of_medians, runs_needed,
     smallest_p, sorted,
 };
-use crate::report::metric::{Better, Kind, Metric};
+use crate::report::checks::metric::{Better, Kind, Metric};
 
 /// What is compared where nobody says otherwise.
 pub const METRICS: [&str; 9] = [

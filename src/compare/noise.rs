@@ -8,8 +8,8 @@ use super::document::EffectKind;
 use super::judge::effect;
 use super::pairs::groups;
 use super::stats::split_noise;
-use crate::report::document::{Host, Report};
-use crate::report::metric::Metric;
+use crate::document::{Host, Report};
+use crate::report::checks::metric::Metric;
 
 /// Name and version of the form that noise is kept in.
 pub const SCHEMA: &str = "udperf-noise/1";

@@ -1,6 +1,6 @@
 //! Which cell of the one is which of the other.
 
-use crate::report::document::{Cell, Report};
+use crate::document::{Cell, Report};
 
 /// What an id is made of: engine, payload, rate as asked, and direction.
 type Key = [String; 4];

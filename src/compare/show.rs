@@ -3,7 +3,7 @@
 use super::document::{
     ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,
 };
-use crate::report::text::ink::percent;
+use crate::report::format::text::ink::percent;
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// A figure with its unit.

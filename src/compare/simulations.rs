@@ -8,7 +8,7 @@ use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 use super::document::Verdict;
 use super::judge::{Pair, Rules, judge};
 use super::stats::mann_whitney;
-use crate::report::metric::Metric;
+use crate::report::checks::metric::Metric;
 
 /// How many comparisons are made up.
 const TRIALS: u64 = 1_000;

@@ -5,8 +5,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::document::{ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
 use super::noise::Floor;
 use super::show;
-use crate::report::text::Style;
-use crate::report::text::ink::{Ink, Tone, counted, dotted, note, percent, wrap};
+use crate::report::format::text::Style;
+use crate::report::format::text::ink::{Ink, Tone, counted, dotted, note, percent, wrap};
 
 /// Narrower than this the text does not get. Arbitrary: what the table takes.
 const NARROWEST: usize = 60;

@@ -1,7 +1,7 @@
 //! Sides that cannot be compared, because their runs did not test what was asked.
 
 use super::document::{ComparedCell, InvalidSide, Verdict};
-use crate::report::document::{InvalidReason, Report};
+use crate::document::{InvalidReason, Report};
 
 /// The reason given for each figure of a cell that cannot be compared.
 const WHY: &str = "runs of this cell are invalid";

@@ -3,7 +3,7 @@
 use super::build::Facts;
 use super::document::Difference;
 use super::pairs::Paired;
-use crate::report::document::{Cell, Warning};
+use crate::document::{Cell, Warning};
 
 /// Facts that the comparison collected.
 #[derive(Debug)]

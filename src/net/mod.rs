@@ -3,7 +3,6 @@
 
 mod bound;
 mod datagram;
-pub mod engine;
 mod group;
 mod multicast;
 mod netns;
@@ -19,6 +18,7 @@ pub use bound::{Bound, Caller, LARGEST};
 pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};
+pub(crate) use pin::TIMER_SLACK_NS;
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;
 pub use socket::{Options, SocketError, Udp};

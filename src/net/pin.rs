@@ -2,6 +2,9 @@
 
 use crate::sys;
 
+/// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
+pub(crate) const TIMER_SLACK_NS: u64 = 1;
+
 /// A thread that is not where it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::decide::Machine;
 use super::engines::{EnginePair, EngineWord};
 use super::error::PlanError;
-use super::words::WordError;
+use crate::plan::build::Machine;
+use crate::plan::options::WordError;
 
 /// One way of returning datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a plan cannot be.
 
-use super::decide::MAX_BATCH;
 use super::engines::{EnginePair, EngineWord, Missing};
-use super::words::PaceKind;
+use crate::plan::build::MAX_BATCH;
+use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
 /// The most cells of a run. Arbitrary: at 1 s each, more than a day.

@@ -1,23 +1,23 @@
 //! What will happen, fully decided before anything does: [`Scenario`] is what was asked,
 //! [`Plan`] what will be, [`TxShare`], [`RxShare`] and [`PairShare`] one worker's part of it.
 
-mod decide;
+mod build;
 mod echo;
 mod engines;
 mod error;
+mod options;
 mod place;
 mod ports;
 mod scenario;
 mod share;
-mod words;
 
-pub use decide::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
+pub use crate::plan::build::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
+pub use crate::plan::options::{
+    Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
+};
 pub use echo::{DropRule, EchoKind};
 pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
 pub use error::PlanError;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{Asking, IpOptions, Limit, Scenario};
 pub use share::{Load, PairShare, RxShare, Share, TxShare};
-pub use words::{
-    Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
-};

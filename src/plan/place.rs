@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::Machine;
 use super::error::PlanError;
 use super::scenario::Scenario;
-use super::words::Pinning;
+use crate::plan::build::Machine;
+use crate::plan::options::Pinning;
 
 /// Cores by worker; `None`: not pinned.
 pub(super) struct Placement {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::engines::{EnginePair, EngineWord};
-use super::words::{PaceKind, Pinning, Route, TimestampKind, WaitKind};
+use crate::plan::options::{PaceKind, Pinning, Route, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 
 /// How long a cell measures.

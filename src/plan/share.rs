@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engines::{RxKind, TxKind};
 use super::scenario::{Asking, IpOptions};
-use super::words::WaitKind;
+use crate::plan::options::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 
 /// How a worker's datagrams follow each other, with every number decided.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde_json::json;
 
-use super::document::{
+use crate::document::{
     Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
     PerDatagram, Refused, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls,
     Tool, UpperLimits, Warning, bounded,
@@ -60,7 +60,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
         warnings: Vec::new(),
         valid: true,
         invalid_because: Vec::new(),
-        max_missed: super::document::MAX_MISSED,
+        max_missed: crate::document::MAX_MISSED,
         gates: Vec::new(),
         cells,
     }

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::document::{Cell, Exchange, Leg, Legs, Outage, Report};
-use super::metric::METRICS;
-use super::text::Style;
-use super::warnings::severity;
-use super::{Condition, csv, fixture, gates, hdr, html, junit, markdown, read, text};
+use super::{Condition, fixture, read};
+use crate::document::{Cell, Exchange, Leg, Legs, Outage, Report};
+use crate::report::checks::gates;
+use crate::report::checks::metric::METRICS;
+use crate::report::checks::warnings::severity;
+use crate::report::format::text::Style;
+use crate::report::format::{csv, hdr, html, junit, markdown, text};
 
 /// Sets every integer of a document to `u64::MAX` that it can be set to and still be read.
 pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {

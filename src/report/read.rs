@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::document::{Cell, Report, SCHEMA};
-use super::validity::judge_validity;
+use crate::document::{Cell, Report, SCHEMA};
+use crate::report::checks::validity::judge_validity;
 
 /// A text that is no document to go on with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +215,7 @@ fn check(cell: &Cell) -> Result<(), ReadError> {
         let sum = sum(&[exchange.matched, exchange.timeouts]);
         (Some(exchange.requests), sum)
     });
-    let side = |side: &super::document::Side| {
+    let side = |side: &crate::document::Side| {
         let seconds = cell.elapsed_ns as f64 / 1e9;
         let agrees = |pps: f64| {
             // Written with all its digits, so that only rounding is between the two.

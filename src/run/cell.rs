@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::control::Control;
-use super::counters::Watch;
 use super::crew::Crew;
-use super::device::name_towards;
 use super::dispatch::{Given, NULL_TAG};
 use super::worker::Phase;
+use crate::host::counters::Watch;
+use crate::host::device::name_towards;
 use crate::measure::{Ends, Harvest};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
 use crate::plan::{Cell, Limit, Load, Plan, RxKind, Scenario};

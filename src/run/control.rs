@@ -173,12 +173,12 @@ impl Control {
     }
 
     /// Records that a worker has received a datagram from the target.
-    pub(super) fn note_target_reached(&self) {
+    pub(crate) fn note_target_reached(&self) {
         self.reached.store(true, Ordering::Relaxed);
     }
 
     /// Whether a worker has heard the target in this phase.
-    pub(super) fn target_reached(&self) -> bool {
+    pub(crate) fn target_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)
     }
 

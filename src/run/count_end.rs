@@ -5,7 +5,7 @@ use crate::plan::{Limit, Load};
 use crate::unit::Nanos;
 
 /// When a phase with this limit is meant to end; zero where a count is sent flat out.
-pub(super) fn planned_end(limit: Limit, load: Load) -> Nanos {
+pub(crate) fn planned_end(limit: Limit, load: Load) -> Nanos {
     match limit {
         Limit::Time(time) => time,
         Limit::Count(count) => count_end(load, count),

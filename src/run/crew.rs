@@ -12,12 +12,11 @@ use std::time::Duration;
 use super::RunError;
 use super::control::Control;
 use super::dispatch::{Given, Outlet, run_receiver, run_sender};
-use super::exchange::{Dialogue, FirstIds, PairHalves, RunIds, run_pair};
 use super::worker::{Done, Event, Line, Phase};
+use crate::engine::NullLink;
 use crate::measure::{RxHalf, TxHalf};
-use crate::net::engine::NullLink;
 use crate::net::{NetError, Ports, Udp};
-use crate::plan::{PairShare, RxShare, TxShare};
+use crate::plan::{RxShare, TxShare};
 use crate::unit::Nanos;
 
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
@@ -36,6 +35,9 @@ const STACK: usize = 256 * 1024;
 
 /// Phases that may run at once: one of the senders and one of the receivers.
 const CONTROLS: usize = 2;
+
+/// What a worker that both sends and receives has measured.
+pub(crate) type PairHalves = (TxHalf, RxHalf);
 
 /// One worker, from outside.
 struct Worker<Y> {
@@ -135,17 +137,13 @@ impl Crew {
         self.await_ready().map(|_| ())
     }
 
-    /// Starts a worker that asks at this address and hears there, and waits until it is set up.
+    /// Starts a worker that sends requests and receives the responses, and waits until it is set
+    /// up.
     pub(crate) fn add_pair(
         &mut self,
-        share: PairShare,
-        to: SocketAddr,
-        dialogue: Dialogue,
-        (ids, first_ids): (Arc<RunIds>, FirstIds),
+        name: String,
+        work: impl FnOnce(&Line) -> Result<PairHalves, NetError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let ports = self.ports();
-        let name = format!("udperf-ask-{}", share.tx.common.worker);
-        let work = move |line: &Line| run_pair(&share, to, ports, dialogue, (ids, first_ids), line);
         self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }

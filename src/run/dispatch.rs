@@ -7,11 +7,11 @@ use std::sync::Arc;
 use mio::net::UdpSocket;
 
 use super::worker::{Line, options, receive_phases, send_phases, settle};
-use crate::measure::{RxHalf, TxHalf};
-use crate::net::engine::{
+use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
+use crate::measure::{RxHalf, TxHalf};
 use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
 use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
 use crate::wire::{self, Header, MAX_TIME};

@@ -1,17 +1,17 @@
 //! A sender's view of its target: outages, and when to give up.
 
 use super::control::Control;
-use super::device::is_ours;
+use crate::host::device::is_ours;
 use crate::measure::{Cause, OUTAGES, Outage, note_outage};
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
 
 /// How long a sender tries a target that was never reached; arbitrary.
-pub(super) const STUCK: Nanos = Nanos::from_millis(2_000);
+pub(crate) const STUCK: Nanos = Nanos::from_millis(2_000);
 
 /// How long a sender with a count waits for a target that was reached before. Arbitrary: longer
 /// than a server or a link takes to restart.
-pub(super) const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
+pub(crate) const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
 
 /// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
 /// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
@@ -69,7 +69,7 @@ impl Target {
     /// Begins a phase, with this mean gap between sends; `former`: how long ago the one before
     /// began; `accepted`: whether datagrams were accepted in it.
     // cold: before a phase
-    pub(super) fn start(&mut self, gap: Nanos, former: Nanos, accepted: bool) {
+    pub(crate) fn start(&mut self, gap: Nanos, former: Nanos, accepted: bool) {
         self.accepted |= accepted;
         if accepted && self.outages.is_empty() {
             self.quiet += former;
@@ -80,7 +80,7 @@ impl Target {
 
     /// Records an answer.
     #[inline]
-    pub(super) fn answered(&mut self, control: &Control) {
+    pub(crate) fn answered(&mut self, control: &Control) {
         self.answered_since = true;
         if !self.reached {
             (self.reached, self.row) = (true, None);
@@ -91,7 +91,7 @@ impl Target {
     /// Records an error at `now`, with the number of refused datagrams or returned errors; `sent`:
     /// whether datagrams were accepted in this phase. Returns whether to give up on the target.
     // cold: an error
-    pub(super) fn note_error(
+    pub(crate) fn note_error(
         &mut self,
         why: Unreachable,
         errors: u64,
@@ -127,20 +127,20 @@ impl Target {
 
     /// Whether it was reached, by this sender in any phase or by another one in this phase.
     // cold: an error
-    pub(super) fn was_reached(&self, control: &Control) -> bool {
+    pub(crate) fn was_reached(&self, control: &Control) -> bool {
         self.reached || control.target_reached()
     }
 
     /// How long a sender that must reach a count is refused before it gives up on an unreachable
     /// target; `sent`: whether datagrams were accepted in this phase.
     // cold: an error
-    pub(super) const fn patience(&self, sent: bool) -> Nanos {
+    pub(crate) const fn patience(&self, sent: bool) -> Nanos {
         if sent || self.accepted { OUTAGE_MOST } else { STUCK }
     }
 
     /// The outages of this phase.
     // cold: after a phase
-    pub(super) fn outages(&self) -> Vec<Outage> {
+    pub(crate) fn outages(&self) -> Vec<Outage> {
         let in_words = |outage: &Outage<Unreachable>| {
             let why = with_neighbour(outage.cause);
             let (what, said_by, message) = (why.code(), why.reported_by(), why.to_string());
@@ -154,7 +154,7 @@ impl Target {
 /// Maps an ICMP error of this host about its own neighbour to a local error. Called in the network
 /// namespace of the sender.
 // cold: an error
-pub(super) fn with_neighbour(why: Unreachable) -> Unreachable {
+pub(crate) fn with_neighbour(why: Unreachable) -> Unreachable {
     match why.reporter {
         Reporter::Icmp { from: Some(from), .. }
             if why.is_neighbour() && is_ours((from, 0).into()) =>

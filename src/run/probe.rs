@@ -5,10 +5,10 @@ mod ahead;
 use super::bounds::SenderBounds;
 use super::control::Control;
 use super::flow::{Alike, Held, RxFlow};
+use crate::engine::Pull;
 use crate::measure::{
     Fate, Jitter, Latency, OneWay, RX_SAMPLES, RxSample, RxTally, STALL_THRESHOLD, StallMeter,
 };
-use crate::net::engine::Pull;
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{self, Header, decode_lag, decode_own};
 

@@ -2,16 +2,16 @@
 
 use super::control::Control;
 use super::probe::Probe;
-use super::usage::{Meter, Reading};
 use crate::clock::Clock;
-use crate::net::engine::Rx;
+use crate::engine::Rx;
+use crate::host::{Meter, Reading};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::sys;
 use crate::unit::Nanos;
 
 /// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
 /// million drops a second.
-pub(super) const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
+pub(crate) const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
 #[derive(Debug)]

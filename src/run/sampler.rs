@@ -4,9 +4,9 @@
 //! then the first of a batch. It is marked on the wire, and its receiver remembers it too. All that
 //! a batch without one pays is a comparison.
 
+use crate::engine::{Push, Tx, socket_of};
 use crate::measure::{TX_SAMPLES, TxSample};
 use crate::net::Datagram;
-use crate::net::engine::{Push, Tx, socket_of};
 use crate::sys::{self, SendError};
 use crate::unit::Nanos;
 use crate::wire;
@@ -205,7 +205,7 @@ mod tests {
     use mio::net::UdpSocket;
 
     use super::*;
-    use crate::net::engine::PlainTx;
+    use crate::engine::PlainTx;
     use crate::unit::PayloadSize;
     use crate::wire::Header;
 

@@ -4,8 +4,8 @@ use super::control::Control;
 use super::outage::{STUCK, Target};
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
+use crate::engine::{Push, Tx, explained, place, socket_of};
 use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
-use crate::net::engine::{Push, Tx, explained, place, socket_of};
 use crate::net::{Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::{SendError, Unreachable};
@@ -59,7 +59,7 @@ pub struct SendJob {
 }
 
 /// What a batch carries, and on which flow it leaves.
-pub(super) trait Stamp {
+pub(crate) trait Stamp {
     /// The flow that is next, and how many of so many that are due it takes.
     fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize);
 
@@ -73,13 +73,13 @@ pub(super) trait Stamp {
 
 /// A batch to be stamped.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leaving {
+pub(crate) struct Leaving {
     /// Index of its flow.
-    pub(super) flow: usize,
+    pub(crate) flow: usize,
     /// How many are due.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// The clock read that it shares.
-    pub(super) now: Nanos,
+    pub(crate) now: Nanos,
 }
 
 /// Our own header: who, which and when. Flows take turns.
@@ -90,7 +90,7 @@ struct Headers {
 
 /// What a step of sending came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A batch was pushed.
     Pushed,
     /// A batch was pushed; the buffer of this flow's socket is full.
@@ -137,7 +137,7 @@ pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: 
 /// Stamps, pushes and counts what is due at `now`, `most` at most. In line at each of its places:
 /// each has a stamp of its own.
 #[inline(always)]
-pub(super) fn step<T: Tx, S: Stamp>(
+pub(crate) fn step<T: Tx, S: Stamp>(
     tx: &mut T,
     job: &mut SendJob,
     stamp: &mut S,
@@ -258,7 +258,7 @@ impl SendJob {
     }
 
     /// Records errors that report the target as unreachable.
-    pub(super) fn note_unreachable(
+    pub(crate) fn note_unreachable(
         &mut self,
         why: Unreachable,
         errors: u64,
@@ -329,7 +329,7 @@ mod tests {
 
     use super::super::worker::Phase;
     use super::*;
-    use crate::net::engine::{NullLink, NullTx};
+    use crate::engine::{NullLink, NullTx};
     use crate::plan::{Limit, Load, Machine, Plan, Scenario};
     use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
 

@@ -14,10 +14,10 @@ use super::probe::Probe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
 use super::send::{SendJob, send};
-use super::usage::Meter;
 use crate::clock::Clock;
+use crate::engine::{Rx, Tx};
+use crate::host::Meter;
 use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
-use crate::net::engine::{Rx, Tx};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
@@ -31,9 +31,6 @@ const EARLY: Nanos = Nanos::from_micros(200);
 /// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
 /// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
 const LOOK: Nanos = Nanos::from_millis(100);
-
-/// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
-pub(crate) const TIMER_SLACK_NS: u64 = 1;
 
 /// What a worker is told to do next.
 #[derive(Debug, Clone)]
@@ -120,7 +117,7 @@ pub(crate) fn send_phases<T: Tx>(
     let mut job = SendJob::new(share, &tx);
     let mut half = TxHalf::default();
     let meter = Meter::of_this_thread();
-    sys::set_timer_slack_ns(TIMER_SLACK_NS);
+    sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
     let _ = line.events.send(Event::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = job.start(share, &phase);
@@ -151,14 +148,14 @@ pub(crate) fn send_phases<T: Tx>(
 }
 
 /// Publishes a sender's end, at the latest when it goes out of scope.
-pub(super) struct SenderDone<'a> {
-    pub(super) control: &'a Control,
-    pub(super) worker: usize,
-    pub(super) sent: u64,
+pub(crate) struct SenderDone<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) worker: usize,
+    pub(crate) sent: u64,
 }
 
 impl SenderDone<'_> {
-    pub(super) fn publish(self, end: Nanos, finished: Nanos) {
+    pub(crate) fn publish(self, end: Nanos, finished: Nanos) {
         self.control.sender_finished(finished);
         self.control.sender_done(self.worker, end, self.sent);
         std::mem::forget(self);
@@ -291,7 +288,7 @@ impl SendJob {
     }
 
     /// Returns at the moment the phase begins, or where it is stopped before.
-    pub(super) fn await_epoch(&self, control: &Control) {
+    pub(crate) fn await_epoch(&self, control: &Control) {
         sleep_until_eve(self.epoch, control);
         while self.clock.now() < self.epoch && !control.stopped() {
             std::hint::spin_loop();
@@ -300,7 +297,7 @@ impl SendJob {
 
     /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
     /// end at `planned_end`. All that left was due in the window that this says.
-    pub(super) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxHalf {
+    pub(crate) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxHalf {
         let whole = !self.stuck && !stopped;
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
@@ -322,7 +319,7 @@ impl SendJob {
     }
 
     /// All that was counted and timed in the latest phase, put to what is known of its end.
-    pub(super) fn into_half(self, half: TxHalf) -> TxHalf {
+    pub(crate) fn into_half(self, half: TxHalf) -> TxHalf {
         let paced = self.pace.scheduled().is_some();
         TxHalf {
             tally: self.tally,
@@ -369,7 +366,7 @@ fn mean_gap(load: Load, of: u64) -> Nanos {
 }
 
 /// The pace of one part of a load.
-pub(super) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
+pub(crate) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
     let arrivals = match load {
         Load::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
         Load::Even(rate) => Arrivals::Even(rate),

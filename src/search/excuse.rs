@@ -1,8 +1,9 @@
 //! What of a failure a disturbance explains: the rest is the target's, however disturbed the trial
 //! was.
 
-use crate::report::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
-use crate::report::{Condition, hdr};
+use crate::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
+use crate::report::Condition;
+use crate::report::format::hdr;
 
 /// Figures that can be told from what a disturbance made of them, latency left out: names of
 /// `report::metric`.
@@ -176,7 +177,7 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::document::StallSum;
+    use crate::document::StallSum;
     use crate::report::fixture;
 
     fn fails(cell: &Cell, goal: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use super::bounds::Standing;
 use super::{Counts, Search, Trial};
-use crate::report::document::{
+use crate::document::{
     CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, Verdict, Verified,
 };
 

@@ -2,9 +2,9 @@
 
 use super::excuse::{cost_of_stalls, fails_by_itself, fails_by_lag};
 use super::{Counts, Outcome};
+use crate::document::{Cell, InvalidReason, TrialFigures, Verdict};
 use crate::report::Condition;
-use crate::report::document::{Cell, InvalidReason, TrialFigures, Verdict};
-use crate::report::validity::{invalid_cell, missed_share};
+use crate::report::checks::validity::{invalid_cell, missed_share};
 
 /// A generator that sent less than this share of what it was asked for, has sent something else.
 /// Arbitrary: well below it, no rate of an even schedule is held.
@@ -125,7 +125,7 @@ fn missed(cell: &Cell, max_missed: f64) -> bool {
 
 /// Whether workers stood still for long enough to matter.
 fn stalled(cell: &Cell) -> bool {
-    let total = |sum: &crate::report::document::StallSum| sum.total_ns;
+    let total = |sum: &crate::document::StallSum| sum.total_ns;
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
@@ -160,8 +160,8 @@ const MOST_DISTURBED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::document::MAX_MISSED;
-    use crate::report::document::{Schedule, Spread, StallSum};
+    use crate::document::MAX_MISSED;
+    use crate::document::{Schedule, Spread, StallSum};
     use crate::report::fixture;
 
     fn goals(words: &[&str]) -> Vec<Condition> {

@@ -3,7 +3,7 @@
 use super::bounds::{Rates, Standing};
 use super::judge::judge;
 use super::{Ask, Outcome, Probe, Purpose, SearchError, Settings, Trial};
-use crate::report::document::Verdict;
+use crate::document::Verdict;
 use crate::unit::MAX_PPS;
 
 /// Trials of one search at most, for each of the repeats that decide; those of the curve left out.

@@ -24,7 +24,7 @@ pub use found::found;
 pub use judge::outcome;
 pub use machine::Search;
 
-use crate::report::document::{TrialFigures, Verdict};
+use crate::document::{TrialFigures, Verdict};
 use crate::unit::Nanos;
 
 /// What a search is to reach, and at what price.

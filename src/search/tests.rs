@@ -1,7 +1,7 @@
 //! Searches against targets that are made up: what is found holds the truth.
 
 use super::*;
-use crate::report::document::{Found, LimitedBy, TrialCount};
+use crate::document::{Found, LimitedBy, TrialCount};
 
 /// Numbers that look random, the same each time: splitmix64 (Steele et al., 2014).
 struct Random(u64);

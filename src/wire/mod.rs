@@ -1,7 +1,6 @@
 //! What our own datagrams look like on the wire: the header and the fill behind it, and the control
 //! messages that go the same way.
 
-pub mod control;
 mod header;
 
 pub use header::{

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use udperf::run::rpc::{Caller, Heard};
+use udperf::remote::protocol::{Body, Seal, decode};
+use udperf::remote::rpc::{Caller, Heard};
 use udperf::unit::Nanos;
-use udperf::wire::control::{Body, Seal, decode};
 
 use crate::nets::Place;
 use crate::proc::PATIENCE;

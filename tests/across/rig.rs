@@ -20,7 +20,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 /// The engine words that this machine has; says which it has not.
 pub fn engines() -> Vec<&'static str> {
-    let facts = udperf::run::survey(udperf::run::Depth::Quick);
+    let facts = udperf::host::survey(udperf::host::Depth::Quick);
     let can = |name: &str| {
         let found = facts.capabilities.iter().find(|can| can.name == name);
         let there = found.is_some_and(|can| can.available);

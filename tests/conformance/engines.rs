@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use mio::net::UdpSocket;
-use udperf::measure::Capability;
-use udperf::net::engine::{
+use udperf::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Pull, Rx, StampedRx, Tx, UringRx, UringTx,
 };
-use udperf::run::{Depth, survey};
+use udperf::host::Depth;
+use udperf::host::survey;
+use udperf::measure::Capability;
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 

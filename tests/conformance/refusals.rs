@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use udperf::net::engine::Push;
+use udperf::engine::Push;
 use udperf::sys::SendError;
 
 use crate::engines::{Pair, has};

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use udperf::engine::{Pull, Push};
 use udperf::measure::{KernelDelta, Ledger, Refusal, RxTally, TxTally};
-use udperf::net::engine::{Pull, Push};
 use udperf::net::{Options, Udp, pin_to};
 use udperf::sys::{self, SendError};
 use udperf::unit::{Nanos, PayloadSize};

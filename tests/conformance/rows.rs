@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
+use udperf::engine::Pull;
 use udperf::measure::{OneWay, WINDOW};
-use udperf::net::engine::Pull;
 use udperf::run::{Control, Probe};
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire::{self, Header};

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use udperf::document::Report;
 use udperf::measure::{Latency, read_histogram};
-use udperf::report::read::read;
-use udperf::report::{Report, hdr};
-use udperf::run::read_bodies;
-use udperf::run::rpc::{Answerer, Caller, Event, Limits, Took};
-use udperf::unit::Nanos;
-use udperf::wire::control::{
+use udperf::remote::client::read_bodies;
+use udperf::remote::protocol::{
     Body, CloseReason, Key, LONGEST, MAC_LEN, Message, Refusal, Seal, Tagger, decode, encode, peek,
 };
+use udperf::remote::rpc::{Answerer, Caller, Event, Limits, Took};
+use udperf::report::format::hdr;
+use udperf::report::read::read;
+use udperf::unit::Nanos;
 use udperf::wire::{
     HEADER_LEN, LAG_END, MAX_SEQUENCE, MAX_TIME, decode_lag, decode_own, has_tag, word,
 };

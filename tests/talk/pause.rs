@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use udperf::net::Options;
-use udperf::run::talk::{Hasty, Talk, TalkEnd, TalkInput, TalkOptions, Via};
+use udperf::talk::{Hasty, Talk, TalkEnd, TalkInput, TalkOptions, Via};
 use udperf::unit::Nanos;
 
 use crate::rig::Plain;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::across::parse_cores;
 use super::{ColorWhen, SocketArgs, Wait};
+use crate::cli::args::remote::parse_cores;
 use crate::plan::{DropRule, EngineWord, Pinning};
 use crate::unit::{Nanos, parse_count};
 

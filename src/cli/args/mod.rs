@@ -1,15 +1,15 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `lower.rs`.
 
 mod ab;
-mod across;
-mod ask;
 mod bench;
-mod cells;
 mod compare;
 mod echo;
 mod help;
+mod load;
+mod measure;
 mod output;
 mod parse;
+mod remote;
 mod report;
 mod requests;
 mod search;
@@ -17,12 +17,12 @@ mod shell;
 mod socket;
 mod talk;
 
+pub use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
+pub use crate::cli::args::measure::CellArgs;
+pub(crate) use crate::cli::args::measure::Local;
+pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, Spread};
 pub use ab::AbArgs;
-pub use across::{BlastArgs, MulticastGroup, SinkArgs, Spread};
-pub use ask::{ExchangeArgs, LoadArgs, PingArgs};
 pub use bench::{BenchArgs, DoctorArgs};
-pub use cells::CellArgs;
-pub(crate) use cells::Local;
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
 pub use echo::EchoArgs;
 pub use output::{ColorWhen, OutputArgs};

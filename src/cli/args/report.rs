@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::OutputArgs;
-use crate::report::metric::{Metric, list};
+use crate::report::checks::metric::{Metric, list};
 
 /// Shows runs that were kept.
 #[derive(Debug, Args)]

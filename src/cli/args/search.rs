@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::ColorWhen;
 use crate::report::Condition;
-use crate::report::metric::Kind;
+use crate::report::checks::metric::Kind;
 use crate::unit::{Nanos, PacketRate, Rate};
 
 /// Find the highest rate at which goals hold, around `bench`, `blast`, `load` or `ping`.

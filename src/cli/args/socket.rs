@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::cells::parse_scoped;
+use crate::cli::args::measure::parse_scoped;
 use crate::unit::parse_buffer;
 
 /// Where to listen, and with which buffers.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::ColorWhen;
-use super::cells::parse_scoped;
+use crate::cli::args::measure::parse_scoped;
 use crate::net::UnixName;
 use crate::payload::Encoding;
 use crate::sys;

@@ -3,7 +3,8 @@
 use crate::compare::document::{ComparedCell, Comparison, InvalidSide, Judgement, Verdict};
 use crate::compare::show;
 use crate::report::FaceError;
-use crate::report::junit::{self, Case, Outcome, Suite};
+use crate::report::format::junit;
+use crate::report::format::junit::{Case, Outcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
 /// otherwise. What cannot be compared is an error, with the reason as a case. A cell that only the

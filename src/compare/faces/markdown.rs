@@ -2,7 +2,7 @@
 
 use crate::compare::document::{ComparedCell, Comparison, Judgement};
 use crate::compare::{show, text};
-use crate::report::markdown::{escape, table};
+use crate::report::format::markdown::{escape, table};
 
 /// Titles of the table, without what the two sides are called.
 const TITLES: usize = 8;

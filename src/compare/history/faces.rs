@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::{Change, History, Point, Series};
-use crate::report::html::{Chart, Frame, page};
-use crate::report::metric::{Better, Kind, Metric};
-use crate::report::text::Style;
-use crate::report::{FaceError, markdown as md};
+use crate::report::FaceError;
+use crate::report::checks::metric::{Better, Kind, Metric};
+use crate::report::format::html::{Chart, Frame, page};
+use crate::report::format::markdown as md;
+use crate::report::format::text::Style;
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// The page of a history.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::report::Report;
-use crate::report::document::Host;
+use crate::document::Host;
+use crate::document::Report;
 use crate::unit::{Nanos, show_bytes, show_nanos};
 
 /// The socket buffer that needs no word: 4 MiB. The default of all commands, from the contract of

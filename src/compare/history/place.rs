@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Change;
-use crate::report::document::{Cell, Device, Host, Report};
+use crate::document::{Cell, Device, Host, Report};
 
 /// What a run was measured on and with, as far as it can explain a step.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use walkdir::WalkDir;
 
 pub use other::Other;
 
-use crate::report::Report;
-use crate::report::document::SCHEMA;
+use crate::document::Report;
+use crate::document::SCHEMA;
 use crate::report::read::{ReadError, kind, read};
 
 /// The largest file that is read, in bytes: 256 MiB. Arbitrary: hundreds of times the largest run

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::compare::{Comparison, Verdict, faces, text};
-use crate::report::document::{EchoDocument, SearchDocument, SinkDocument};
+use crate::document::{EchoDocument, SearchDocument, SinkDocument};
+use crate::report::format::text::{Style, echo, search, sink};
 use crate::report::read::{ReadError, of_kind};
-use crate::report::text::{Style, echo, search, sink};
 
 /// A document without cells that could be put beside others.
 #[derive(Debug, Clone, PartialEq, Serialize)]

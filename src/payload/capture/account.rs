@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::Linktype;
 
-use super::{CaptureClock, link};
+use super::link;
+use crate::payload::CaptureClock;
 use crate::payload::Input;
 use crate::unit::MAX_PAYLOAD;
 

@@ -1,7 +1,15 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
+use crate::document::{Kernel, Ledger, LostAt, Packets};
 use crate::measure::{self, Ends, Harvest, LossPlaces};
-use crate::report::document::{Kernel, Ledger, LostAt, Packets};
+
+impl From<measure::Refused> for crate::document::Refused {
+    fn from(refused: measure::Refused) -> Self {
+        let measure::Refused { would_block, no_buffers, unreachable, too_big, other } =
+            refused;
+        Self { would_block, no_buffers, unreachable, too_big, other }
+    }
+}
 
 pub(super) fn packets(harvest: &Harvest) -> Packets {
     let Harvest { tx, rx, super_packets, .. } = harvest;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::document::Exchange;
 use crate::measure::{Codes, Harvest};
 use crate::plan::Asking;
-use crate::report::document::Exchange;
 
 /// Gives an error code of the protocol its name.
 pub type CodeName<'a> = &'a dyn Fn(u16) -> String;

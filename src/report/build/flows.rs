@@ -1,6 +1,6 @@
 //! Flows of a cell beside each other.
 
-use crate::report::document::{FlowCounts, FlowSpread, Flows};
+use crate::document::{FlowCounts, FlowSpread, Flows};
 
 /// How many of the worst flows are listed; the contract's figure.
 const WORST: usize = 10;

@@ -1,7 +1,7 @@
 //! What datagrams cost.
 
+use crate::document::{ContextSwitches, PerDatagram};
 use crate::measure::{Harvest, Usage};
-use crate::report::document::{ContextSwitches, PerDatagram};
 
 /// How often the workers of one side left their CPUs.
 pub(super) fn switches(usage: Usage) -> Option<ContextSwitches> {

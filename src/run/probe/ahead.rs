@@ -14,7 +14,7 @@ impl Probe {
     /// Decides on the held datagram of a flow by the number of the next arrival; returns whether
     /// that is a duplicate, which needs no further counting.
     #[cold]
-    pub(super) fn decides(&mut self, flow: usize, sequence: u64) -> bool {
+    pub(crate) fn decides(&mut self, flow: usize, sequence: u64) -> bool {
         match self.flows[flow].decide(sequence) {
             Decision::Open => return false,
             Decision::Copy => return true,
@@ -26,7 +26,7 @@ impl Probe {
 
     /// Decides on held datagrams without a later arrival: a number below `sent` is right.
     #[cold]
-    pub(super) fn decide_all(&mut self, sent: u64) {
+    pub(crate) fn decide_all(&mut self, sent: u64) {
         for flow in 0..self.flows.len() {
             match self.flows[flow].held.take() {
                 Some(held) if held.sequence < sent => {

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::net::engine::{NullLink, NullTx};
+use crate::engine::{NullLink, NullTx};
 use crate::pace::Due;
 use crate::plan::{Machine, Plan, Scenario};
 use crate::unit::PacketRate;

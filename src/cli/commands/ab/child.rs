@@ -1,0 +1,95 @@
+//! One run: a program of its own, so that nothing of the run before is left in it.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::arms::Side;
+use crate::cli::error::CliError;
+use crate::document::Report;
+use crate::report::read::read;
+use crate::sys;
+
+/// How often a run is looked after. Arbitrary: seldom enough not to disturb it on a small machine,
+/// and often enough not to be waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long an interrupted run may take to end by itself: at a terminal it was interrupted, too.
+/// Arbitrary: longer than any drain.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Exit codes of a run that wrote a document: success, or an invalid run, as the document says.
+/// From [`crate::cli::Exit`].
+const WITH_DOCUMENT: [i32; 2] = [0, 5];
+
+/// Measures once; `None` where it was interrupted.
+pub(super) fn run(
+    side: &Side,
+    number: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Report>, CliError> {
+    let fails = |why: String| CliError::Arm { side: side.name, number, why };
+    let mut command = Command::new(&side.program);
+    command.args(&side.args).args(["-J", "-q"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Nobody would read its document; and what it was set up for is undone by then.
+    let child = sys::end_with_parent(&mut command).spawn();
+    let mut child =
+        child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
+    let stdout = reader(child.stdout.take());
+    let stderr = reader(child.stderr.take());
+    let status = wait(&mut child, stop, GRACE).map_err(|error| fails(error.to_string()))?;
+    let join = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
+    let (stdout, stderr) = (join(stdout), join(stderr));
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    match status.code() {
+        Some(code) if WITH_DOCUMENT.contains(&code) => {
+            let report = read(&stdout).map_err(|error| fails(format!("its document: {error}")))?;
+            Ok(Some(report))
+        }
+        _ => {
+            // Usage errors go on with advice; what is wrong comes first.
+            let said = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
+            let why = said("error: ").or_else(|| said("udperf: "));
+            let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
+            Err(fails(if why.is_empty() { status.to_string() } else { why.to_owned() }))
+        }
+    }
+}
+
+/// Reads all there is, beside the waiting: a full pipe would stop the run.
+fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut from) = from {
+            // What was read before an error is all there is.
+            let _ = from.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits for its end; an interrupted one is given some time, then killed.
+pub(super) fn wait(
+    child: &mut Child,
+    stop: &AtomicBool,
+    grace: Duration,
+) -> std::io::Result<std::process::ExitStatus> {
+    let mut until: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if stop.load(Ordering::Relaxed) {
+            let until = *until.get_or_insert_with(|| Instant::now() + grace);
+            if Instant::now() >= until {
+                child.kill()?;
+            }
+        }
+        thread::sleep(LOOK);
+    }
+}

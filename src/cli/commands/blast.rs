@@ -1,0 +1,194 @@
+//! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use crate::cli::args::{BlastArgs, PORT};
+use crate::cli::commands::measure;
+use crate::cli::commands::measure::{Job, Taken};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::scenario;
+use crate::cli::target::{Family, in_turn, reach, resolve, stranger};
+use crate::document::{Clock, Report};
+use crate::host;
+use crate::host::Depth;
+use crate::net::Options;
+use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
+use crate::remote::client::{Alone, Blast, Peer};
+use crate::remote::protocol::Key;
+use crate::report;
+use crate::run::{Bed, Part, RunError};
+
+/// Measures the path to the target, and says what there is.
+pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
+    measure::run(&args.cells.output, |stop| measure(args, stop))
+}
+
+/// Measures the path to the target.
+pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+    let started_at = SystemTime::now();
+    let family = Family::of(args.cells.ipv4, args.cells.ipv6);
+    let targets = resolve(&args.target, PORT, family)?;
+    let key = key(args.key_file.as_deref())?;
+    // The survey asks for this thread's cores, so it comes before anything is pinned.
+    let mut facts = host::survey(Depth::Quick);
+    let mut machine = host::machine(&facts);
+    let nonce = nonce()?;
+    let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
+    let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
+        let scenario = scenario(args, target)?;
+        let bed = if scenario.route == Route::Alone {
+            reach(&scenario, target, targets.last() != Some(&target))?;
+            Receiver::Unknown(Alone::new(target, nonce as u16))
+        } else {
+            let options = Options {
+                bind: SocketAddr::new(scenario.bind, args.port),
+                dev: scenario.ip.dev.clone(),
+                ..Options::default()
+            };
+            Receiver::Sink(Box::new(Blast::open(target, &options, key.clone(), nonce)?))
+        };
+        Ok((target, scenario, bed))
+    })?;
+    facts.device = host::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+    if let Receiver::Sink(sink) = &bed {
+        lack(&mut machine, sink.peer().missing);
+    }
+    let asked = scenario.clone();
+    let job = Job {
+        kind: "blast",
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards: Some(target),
+    };
+    measure::measure(job, |report, bed| {
+        if let Receiver::Sink(sink) = bed {
+            add_sink(report, sink, &asked);
+        }
+    })
+}
+
+/// The receiver.
+enum Receiver {
+    /// A sink, which reports the receiving side.
+    Sink(Box<Blast>),
+    /// Any other program at the target.
+    Unknown(Alone),
+}
+
+impl Bed for Receiver {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        match self {
+            Self::Sink(sink) => sink.measure(plan, cell, load, stop, tick),
+            Self::Unknown(alone) => alone.measure(plan, cell, load, stop, tick),
+        }
+    }
+}
+
+/// The scenario for this address of the target, or why it is refused.
+fn scenario(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
+    let scenario = scenario::blast(args, target)?;
+    refuse(args, &scenario, target.ip())?;
+    Ok(scenario)
+}
+
+/// Adds the other end to the report.
+fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
+    // The clocks have been compared during the whole run.
+    let peer = sink.peer();
+    report.host.peer = Some(Box::new(report::host(&peer.facts)));
+    report.clock = clock(&peer);
+    let of_sink = report::sink_warnings(&peer.facts, asked);
+    let here = std::mem::take(&mut report.warnings);
+    // If both ends are on one host, each warning appears once.
+    let said = |warning: &crate::document::Warning| {
+        let code = warning.code.trim_start_matches("sink_");
+        peer.same_clock && here.iter().any(|here| here.code == code)
+    };
+    let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
+    report.warnings = here.into_iter().chain(of_sink).collect();
+}
+
+/// The other end's clock in the document.
+fn clock(peer: &Peer) -> Option<Clock> {
+    if peer.same_clock {
+        return Some(Clock::same());
+    }
+    let offset = peer.offset?;
+    Some(Clock {
+        same: false,
+        offset_ns: offset.offset_ns,
+        drift_ppb: offset.drift_ppb,
+        bound_ns: offset.bound_ns,
+        min_rtt_ns: Some(offset.min_rtt_ns),
+        samples: offset.samples as u64,
+    })
+}
+
+/// Adds what the other end does not have.
+fn lack(machine: &mut Machine, missing: Vec<Missing>) {
+    for Missing { engine, why } in missing {
+        if !machine.missing.iter().any(|lacking| lacking.engine == engine) {
+            machine.missing.push(Missing { engine, why: format!("on the sink: {why}") });
+        }
+    }
+}
+
+/// Refuses what would trouble strangers.
+fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
+    let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
+        "it is a broadcast address; say --broadcast if that is meant".to_owned()
+    } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
+        "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
+            .to_owned()
+    } else if let Some(why) = stranger(target, args.allow_public, &scenario.rates) {
+        why
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Target { target: args.target.clone(), why })
+}
+
+/// The key, from the file or from the environment.
+pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
+    let (from, bytes) = match file {
+        Some(path) => {
+            let from = path.display().to_string();
+            let bytes = std::fs::read(path)
+                .map_err(|source| CliError::Key { from: from.clone(), why: source.to_string() })?;
+            (from, bytes)
+        }
+        None => match std::env::var_os(KEY_VARIABLE) {
+            Some(value) => (KEY_VARIABLE.to_owned(), value.into_encoded_bytes()),
+            None => return Ok(None),
+        },
+    };
+    Key::from_bytes(&bytes)
+        .map(Some)
+        .map_err(|error| CliError::Key { from, why: error.to_string() })
+}
+
+/// The variable that holds a key. As the contract of the command line has it.
+const KEY_VARIABLE: &str = "UDPERF_KEY";
+
+/// A number that nobody can guess.
+pub(crate) fn nonce() -> Result<u64, CliError> {
+    getrandom::u64().map_err(|error| CliError::Random { why: error.to_string() })
+}

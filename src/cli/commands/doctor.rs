@@ -1,0 +1,21 @@
+//! `udperf doctor`.
+
+use crate::cli::args::DoctorArgs;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::{color, print};
+use crate::host;
+use crate::host::Depth;
+use crate::report::{self, Wants};
+
+/// Examines the host and shows what was found.
+pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
+    let mut facts = host::survey(Depth::Full);
+    facts.device = host::default_device();
+    let wants = Wants {
+        socket_buffer: args.socket_buffer,
+        threads: usize::from(args.threads),
+        ..Wants::default()
+    };
+    let findings = report::findings(&facts, wants);
+    print(&report::doctor(&findings, &facts, color(args.color)))
+}

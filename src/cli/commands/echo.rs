@@ -1,0 +1,170 @@
+//! `udperf echo`: the bound responder.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::SystemTime;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::sink::has;
+use crate::cli::args::EchoArgs;
+use crate::cli::commands::measure::stop_on_signals;
+use crate::cli::document::tool;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::guard::print_guarded;
+use crate::cli::output::{Target, color, complain, pretty, print, width};
+use crate::cli::scenario;
+use crate::document::{EchoDocument, SCHEMA};
+use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
+use crate::host;
+use crate::host::Depth;
+use crate::net::Options;
+use crate::plan::{EchoKind, Machine, Pinning, PlanError, WaitKind};
+use crate::report;
+use crate::report::EchoFacts;
+use crate::report::format::text::Style;
+use crate::unit::Nanos;
+
+/// How long an answer can be held back. Arbitrary: longer than anybody waits for one, and far from
+/// where the clock ends.
+const LONGEST_DELAY: Nanos = Nanos::from_millis(3_600_000);
+
+/// Answers until it is stopped.
+pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let json = args.json.as_deref();
+    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
+    let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
+    let facts = host::survey(Depth::Quick);
+    let options = options(args, &host::machine(&facts))?;
+    let stop = stop_on_signals()?;
+    let line = line(args.quiet);
+    let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
+        // Also when quiet: with port 0 nobody knew it before.
+        EchoEvent::Listening(addr, dual) => complain(&listening(addr, dual)),
+        EchoEvent::Tick(received) => {
+            line.set_message(format!("{received} datagrams received"));
+            line.tick();
+        }
+    })?;
+    line.finish_and_clear();
+    let EchoOptions { engine, wait, delay, drop, .. } = options;
+    let document = EchoDocument {
+        schema: SCHEMA.to_owned(),
+        kind: "echo".to_owned(),
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(&facts),
+        ..report::echo(&tally, EchoFacts { engine, wait, delay, drop })
+    };
+    let shown = if to_stdout {
+        print(&pretty(&document)).map(|_| ())
+    } else {
+        let style = Style { color: color(args.color), width: width() };
+        print_guarded("text", &document, || report::format::text::echo(&document, style))
+            .map(|_| ())
+    };
+    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
+    shown?;
+    Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Well })
+}
+
+/// Where it listens, in words. The port comes last.
+fn listening(addr: SocketAddr, dual: bool) -> String {
+    if dual {
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+        format!("echo on {v4} and {addr}")
+    } else {
+        format!("echo on {addr}")
+    }
+}
+
+/// How to answer.
+fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> {
+    if args.threads == 0 {
+        return Err(PlanError::Zero { flag: "threads" }.into());
+    }
+    if let Some(delay) = args.delay.filter(|delay| *delay > LONGEST_DELAY) {
+        return Err(CliError::Contradiction(format!(
+            "--delay {delay}: longer than any answer is waited for; give {LONGEST_DELAY} or less"
+        )));
+    }
+    let (addr, dual) = place(args)?;
+    let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
+    let cores = match &args.pin {
+        Pinning::Off => Vec::new(),
+        // The first core is for who sends, in case that is on this very host.
+        Pinning::Auto => {
+            let mut cores = machine.cpus.clone();
+            let first = usize::from(!cores.is_empty());
+            cores.rotate_left(first);
+            cores
+        }
+        Pinning::Cores { rx, .. } => rx.clone(),
+    };
+    let crowded = !machine.cpus.is_empty() && usize::from(args.threads) > machine.cpus.len();
+    let wait = match scenario::wait(args.wait) {
+        // Spinning would keep another worker from running.
+        WaitKind::Hybrid if crowded => WaitKind::Epoll,
+        wait => wait,
+    };
+    Ok(EchoOptions {
+        socket: Options {
+            bind: SocketAddr::new(addr, args.socket.port),
+            buffer: args.socket.socket_buffer,
+            dev: scenario::one_device(scope, args.socket.dev.as_deref())?,
+            ..Options::default()
+        },
+        dual,
+        engine: EchoKind::choose(args.engine, machine)?,
+        threads: args.threads,
+        cores,
+        wait,
+        delay: args.delay.filter(|delay| delay.0 > 0),
+        drop: args.drop,
+        seed: args.seed,
+        count: args.count,
+        time: args.time,
+        idle: args.idle_timeout,
+    })
+}
+
+/// Where to listen: at the address asked for, or at any of both families.
+fn place(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
+    let any = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+    let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
+    Ok(match (bind, args.socket.ipv4, args.socket.ipv6) {
+        (Some(addr), v4, v6) if v4 && addr.is_ipv6() || v6 && addr.is_ipv4() => {
+            let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
+            return Err(CliError::Contradiction(why));
+        }
+        (Some(addr), ..) => (addr, false),
+        (None, true, _) => (any.0, false),
+        (None, _, true) => (any.1, false),
+        (None, ..) if has(any.1) => (any.1, true),
+        (None, ..) => (any.0, false),
+    })
+}
+
+/// How things stand, on standard error while it answers; on a terminal only.
+fn line(quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let line = ProgressBar::with_draw_target(None, target);
+    // The template is a constant; a faulty one would show as a plain line.
+    if let Ok(style) = ProgressStyle::with_template("{msg}") {
+        line.set_style(style);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_comes_last() {
+        let addr = |word: &str| word.parse().unwrap();
+        assert_eq!(listening(addr("[::]:7"), true), "echo on 0.0.0.0:7 and [::]:7");
+        assert_eq!(listening(addr("127.0.0.1:9"), false), "echo on 127.0.0.1:9");
+    }
+}

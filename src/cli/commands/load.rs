@@ -1,0 +1,354 @@
+//! `udperf load` and `udperf ping`: requests from here, replies from whoever is there.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use crate::cli::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
+use crate::cli::commands::measure;
+use crate::cli::commands::measure::{Job, Taken};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::complain;
+use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
+use crate::cli::{recorded, requests, scenario};
+use crate::host;
+use crate::host::Depth;
+use crate::payload::Requests;
+use crate::plan::{
+    Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
+};
+use crate::report;
+use crate::request::{Dialogue, Exchanger, RunIds};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
+
+/// Asks a server, and says what there is.
+pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
+    measure::run(&args.exchange.cells.output, |stop| measure_load(args, stop))
+}
+
+/// Asks a server.
+pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+    let how = How {
+        kind: "load",
+        requests: Some(&args.requests),
+        target: &args.target,
+        outstanding: args.outstanding,
+        timeout: args.exchange.timeout,
+        allow_public: args.exchange.allow_public,
+        cells: &args.exchange.cells,
+        // A closed loop has no rate unless it is given one.
+        rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
+    };
+    measure(&how, stop)
+}
+
+/// Asks whoever returns what it gets, and says what there is.
+pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
+    measure::run(&args.exchange.cells.output, |stop| measure_ping(args, stop))
+}
+
+/// Asks whoever returns what it gets.
+pub(crate) fn measure_ping(args: &PingArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+    let open = !args.exchange.cells.rates.is_empty() || args.exchange.cells.bits.is_some();
+    let how = How {
+        kind: "ping",
+        requests: None,
+        target: &args.target,
+        outstanding: args.outstanding.or(if open { None } else { Some(1) }),
+        timeout: args.exchange.timeout,
+        allow_public: args.exchange.allow_public,
+        cells: &args.exchange.cells,
+        rate: Rate::Max,
+    };
+    measure(&how, stop)
+}
+
+/// What both commands say of an exchange.
+struct How<'a> {
+    kind: &'static str,
+    requests: Option<&'a RequestArgs>,
+    target: &'a str,
+    outstanding: Option<u32>,
+    timeout: Nanos,
+    allow_public: bool,
+    cells: &'a CellArgs,
+    /// The rate where none is named.
+    rate: Rate,
+}
+
+/// Ids of all requests of this process: the steps of a search are one run.
+fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
+    static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
+    let seed = match seed {
+        Some(seed) => seed,
+        None => {
+            let drawn = getrandom::u64();
+            drawn.map_err(|error| CliError::Random { why: error.to_string() })? & SEED_MASK
+        }
+    };
+    Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed))))
+}
+
+/// Bits of a drawn seed: as many as every JSON parser preserves (RFC 8259 section 6).
+const SEED_MASK: u64 = (1 << 53) - 1;
+
+fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+    let started_at = SystemTime::now();
+    let family = Family::of(how.cells.ipv4, how.cells.ipv6);
+    let ids = run_ids(how.cells.seed)?;
+    let asked = dialogues(how, ids.seed())?;
+    let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;
+    let Some((_, first)) = asked.by_size.first() else {
+        return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
+    };
+    // The survey asks for this thread's cores, so it comes before anything is pinned.
+    let mut facts = host::survey(Depth::Quick);
+    let machine = host::machine(&facts);
+    let (target, scenario) = in_turn(&targets, how.cells.output.quiet, |target| {
+        let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
+        refuse(how, &scenario, target)?;
+        reach(&scenario, target, targets.last() != Some(&target))?;
+        Ok((target, scenario))
+    })?;
+    facts.device = host::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
+    let mut input = requests::file_of(&first.requests);
+    if let Some(input) = &mut input {
+        if how.cells.pace == PaceKind::Recorded {
+            input.notes.extend(recorded::notes(&first.requests, scenario.limit));
+        }
+        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| complain(note));
+    }
+    let is_here =
+        target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
+    let matching = Arc::clone(&first.matching);
+    let name = |code| matching.code_name(code);
+    let bed = Exchanger::new(target, asked.by_size, is_here, Arc::clone(ids));
+    let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
+    let code_name: Option<report::CodeName<'_>> = Some(&name);
+    let towards = Some(target);
+    let job = Job {
+        kind,
+        scenario,
+        machine,
+        facts,
+        left_out,
+        bed,
+        code_name,
+        quiet,
+        stop,
+        started_at,
+        towards,
+    };
+    measure::measure(job, |report, _bed| report.input = input)
+}
+
+/// What is asked.
+#[derive(Default)]
+struct Asked {
+    /// The requests, in words.
+    requests: String,
+    /// How replies are matched, in words.
+    replies: String,
+    /// The port that such servers have.
+    port: Option<u16>,
+    /// By payload.
+    by_size: Vec<(PayloadSize, Dialogue)>,
+}
+
+/// What is asked, by payload.
+fn dialogues(how: &How<'_>, seed: u64) -> Result<Asked, CliError> {
+    let mut sizes = how.cells.sizes.concat();
+    let fixed = |size: &PayloadSize| match size {
+        PayloadSize::Fixed(size) => Ok(usize::from(*size)),
+        _ => Err(only("--size imix")),
+    };
+    let compiled = match how.requests {
+        Some(args) => {
+            let sizes = sizes.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
+            requests::compile(args, &sizes, seed)?
+        }
+        None => {
+            if sizes.is_empty() {
+                sizes.push(PayloadSize::Fixed(scenario::SIZE));
+            }
+            let pings = sizes.iter().map(|size| requests::ping(fixed(size)?, seed));
+            pings.collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let mut asked = Asked::default();
+    for (spec, requests, matching) in compiled {
+        let size = payload_of(&requests);
+        if asked.by_size.iter().any(|(other, _)| *other == size) {
+            continue;
+        }
+        // Of several sizes, the first one says what is asked, and the cells say of what sizes.
+        if asked.by_size.is_empty() {
+            (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
+            asked.port = spec.port();
+        } else if let Some((what, _)) = asked.requests.split_once(" of ") {
+            // Of several sizes; the cells say of which.
+            asked.requests = what.to_owned();
+        }
+        let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
+        asked.by_size.push((size, dialogue));
+    }
+    Ok(asked)
+}
+
+/// Bits that tell requests of one port apart; as many as there are where order does.
+fn id_bits(dialogue: &Dialogue) -> u32 {
+    let by_id = dialogue.matching.expects_reply() && !dialogue.matching.by_order();
+    if by_id { dialogue.requests.id_bits() } else { u64::BITS }
+}
+
+/// The payload that these requests are.
+fn payload_of(requests: &Requests) -> PayloadSize {
+    let largest = u16::try_from(requests.largest()).unwrap_or(u16::MAX);
+    match requests.same_len() {
+        Some(_) => PayloadSize::Fixed(largest),
+        None => PayloadSize::Varied { mean: requests.mean_len().round() as u16, largest },
+    }
+}
+
+/// What is to be measured.
+fn scenario(
+    how: &How<'_>,
+    target: SocketAddr,
+    asked: &Asked,
+    machine: &Machine,
+) -> Result<Scenario, CliError> {
+    if how.cells.timestamps == Timestamps::Kernel {
+        return Err(only("--timestamps kernel"));
+    }
+    if how.cells.connect == Switch::Off {
+        return Err(only("--connect off"));
+    }
+    if how.timeout == Nanos::ZERO {
+        let why = "--timeout 0 gives no reply time to come; give such as 1s or 50ms";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
+    let hears = |(_, one): &(PayloadSize, Dialogue)| one.matching.expects_reply();
+    if how.outstanding.is_some() && !asked.by_size.iter().any(hears) {
+        let why = "--outstanding waits for replies, and none are expected; use --rate";
+        return Err(CliError::Contradiction(why.to_owned()));
+    }
+    let recorded = match (how.cells.pace, asked.by_size.first(), how.requests) {
+        (PaceKind::Recorded, Some((_, one)), Some(args)) => {
+            recorded::moments(&one.requests, &requests::from(args))?
+        }
+        _ => None,
+    };
+    let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
+    let dialogues = || asked.by_size.iter().map(|(_, one)| one);
+    let base = Scenario {
+        route: Route::Ask,
+        target: named(how.target, target),
+        sizes: sizes(),
+        engines: vec![EngineWord::Auto],
+        rates: vec![how.rate],
+        bind: scenario::bind_for(how.cells, target)?,
+        asking: Some(Asking {
+            requests: asked.requests.clone(),
+            replies: asked.replies.clone(),
+            timeout: how.timeout,
+            outstanding: how.outstanding,
+            in_order: asked.by_size.iter().any(|(_, one)| one.matching.by_order()),
+            recorded,
+            id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
+            spread: how.cells.streams.is_none(),
+            message_id_bits: dialogues().find_map(|one| one.requests.message_id_bits()),
+            labels: how.requests.and_then(|args| args.preset.random_subdomain).map(labels),
+        }),
+        ..scenario::elsewhere()
+    };
+    // A capture is asked once through, unless somebody says otherwise.
+    let base = match &base.asking {
+        Some(Asking { recorded: Some(moments), .. }) => {
+            Scenario { limit: Limit::Count(moments.len() as u64), ..base }
+        }
+        _ => base,
+    };
+    let mut scenario = scenario::scenario(how.cells, base)?;
+    scenario.sizes = sizes();
+    scenario.engines = engines(&scenario.engines, how.kind, &scenario.sizes, machine)?;
+    Ok(scenario)
+}
+
+/// Number of distinct labels of this length, saturating at 64 bits.
+fn labels(letters: usize) -> u64 {
+    26_u64.saturating_pow(u32::try_from(letters).unwrap_or(u32::MAX))
+}
+
+/// The engines, `auto` decided: without a trial, which would be traffic that nobody asked for.
+fn engines(
+    asked: &[EngineWord],
+    kind: &str,
+    sizes: &[PayloadSize],
+    machine: &Machine,
+) -> Result<Vec<EngineWord>, CliError> {
+    let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
+    // Of nothing, no super-packet can be made.
+    let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
+    let auto = if kind == "ping" {
+        EnginePair::PLAIN
+    } else if cuttable && machine.lacks(EnginePair::GSO_BATCH).is_none() {
+        EnginePair::GSO_BATCH
+    } else if machine.lacks(EnginePair::BATCH).is_none() {
+        EnginePair::BATCH
+    } else {
+        EnginePair::PLAIN
+    };
+    let decide = |word: &EngineWord| match *word {
+        EngineWord::Auto => Ok(EngineWord::Pair(auto)),
+        EngineWord::Pair(pair) if pair.tx == TxKind::Gso && !alike => {
+            Err(CliError::Contradiction(format!(
+                "--engine {pair}: super-packets hold datagrams of one length, and these requests \
+                 have several; use batch"
+            )))
+        }
+        EngineWord::Pair(pair)
+            if matches!(pair.tx, TxKind::Plain | TxKind::Batch | TxKind::Gso)
+                && matches!(pair.rx, RxKind::Plain | RxKind::Batch | RxKind::Gro) =>
+        {
+            Ok(EngineWord::Pair(pair))
+        }
+        _ => Err(CliError::Contradiction(format!(
+            "--engine {word}: {kind} sends by plain, batch and gso and receives by plain, batch \
+             and gro; name one of these, or auto"
+        ))),
+    };
+    asked.iter().map(decide).collect()
+}
+
+fn only(flag: &str) -> CliError {
+    CliError::Contradiction(format!("{flag} is for bench and blast; leave it away"))
+}
+
+/// Refuses what would trouble strangers.
+fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+    // An IPv4 group behind an IPv6 address is a group.
+    let ip = target.ip().to_canonical();
+    let cells = how.cells;
+    // A capture has a rate that nobody here chose, and a time bounds no rate: a count has to bound
+    // what it sends.
+    let is_bounded = match cells.pace {
+        PaceKind::Ramp { .. } => true,
+        PaceKind::Recorded => cells.count.is_some(),
+        _ => !cells.rates.is_empty() || cells.bits.is_some(),
+    };
+    let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
+        "a group or a broadcast address is no server; name one host".to_owned()
+    } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
+        why
+    } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
+        "a public address gets no capture at a rate that nobody chose; bound it by a --count, as a \
+         --time bounds no rate, or use --pace even with a --rate"
+            .to_owned()
+    } else if !is_near(ip) && !is_bounded {
+        "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Target { target: how.target.to_owned(), why })
+}

@@ -1,0 +1,389 @@
+//! `udperf search`: trials of another command, until the highest rate is known at which goals hold.
+
+mod inner;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use self::inner::{Inner, Parsed};
+use crate::cli::args::SearchArgs;
+use crate::cli::commands::measure::{Taken, face, stop_on_signals};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::guard::{guarded, print_guarded};
+use crate::cli::judge::{is_of_target, validity_guarded};
+use crate::cli::output::{Target, color, complain, pretty, print, width};
+use crate::cli::progress::Line;
+use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
+use crate::plan::{EnginePair, EngineWord};
+use crate::report;
+use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
+use crate::report::format::text::Style;
+use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
+
+/// Where a search begins that may not ask a target for all at once, as a share of the most it may
+/// ask for. Arbitrary.
+const PUBLIC_START: f64 = 0.1;
+
+/// Searches, and says what there is.
+pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
+    let inner = match Inner::parse(&args.command)? {
+        Parsed::Command(inner) => inner,
+        Parsed::Said(exit) => return Ok(exit),
+    };
+    let settings = settings(args, &inner)?;
+    let files = Files::check(args)?;
+    let stop = stop_on_signals()?;
+    let mut hunt = Hunt::new(args, inner, settings, stop);
+    let ended = hunt.all();
+    let interrupted = hunt.interrupted;
+    let Some((document, bug)) = hunt.finish() else {
+        // Without anything to show, the error is all there is to say.
+        return ended.map(|()| Exit::Interrupted);
+    };
+    let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
+    // A file that fails takes neither the result on standard output nor the other files along.
+    let shown = show(&document, args);
+    files.write(&document)?;
+    shown?;
+    ended?;
+    if interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    if document.report.ends_invalid(true) {
+        invalid_lines(&document.report).iter().for_each(|line| complain(line));
+        return Ok(Exit::Invalid);
+    }
+    let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
+    Ok(if is_found { Exit::Well } else { Exit::ConditionHeld })
+}
+
+/// What is sought, from what was typed.
+fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
+    /// What a trial may last at least. Arbitrary: below it, set-up is most of it.
+    const LEAST: Nanos = Nanos::from_millis(10);
+    let contradiction = |why: String| Err(CliError::Contradiction(why));
+    if args.time < LEAST {
+        return contradiction(format!("--time {}: trials need at least 10ms", args.time));
+    }
+    let (start, max) = (args.start.map(PacketRate::pps), args.max_rate.map(PacketRate::pps));
+    if let (Some(start), Some(max)) = (start, max)
+        && start > max
+    {
+        let (start, max) = (show_pps(start), show_pps(max));
+        return contradiction(format!("--start {start} is above --max-rate {max}; lower it"));
+    }
+    let public = max.filter(|_| inner.is_public()).map(|max| max * PUBLIC_START);
+    if inner.is_public() && max.is_none() {
+        let why = "--allow-public: a public address gets no more than somebody chose; give search \
+                   a --max-rate";
+        return contradiction(why.to_owned());
+    }
+    Ok(Settings {
+        time: args.time,
+        precision: args.precision,
+        repeat: args.repeat,
+        start_pps: start.or(public),
+        max_pps: max,
+        curve: !args.no_curve,
+    })
+}
+
+/// Searches that are under way.
+struct Hunt<'a> {
+    args: &'a SearchArgs,
+    inner: Inner,
+    settings: Settings,
+    stop: Arc<AtomicBool>,
+    line: Line,
+    /// As typed, or the default.
+    sizes: Vec<PayloadSize>,
+    engines: Vec<EngineWord>,
+    /// What all trials have in common, and the cells of those that decided.
+    report: Option<Report>,
+    searches: Vec<Found>,
+    interrupted: bool,
+}
+
+impl<'a> Hunt<'a> {
+    fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
+        let line = Line::of_search(args.quiet);
+        let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
+        let (report, searches, interrupted) = (None, Vec::new(), false);
+        Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
+    }
+
+    /// Searches for each size and engine.
+    fn all(&mut self) -> Result<(), CliError> {
+        // Requests are as long as they are, unless sizes are named.
+        let sizes: Vec<Option<PayloadSize>> = match self.sizes.is_empty() {
+            true => vec![None],
+            false => self.sizes.iter().copied().map(Some).collect(),
+        };
+        for size in sizes {
+            if self.interrupted {
+                return Ok(());
+            }
+            let cells = self.inner.cells_mut();
+            cells.sizes = size.map(|size| vec![size]).into_iter().collect();
+            cells.engines.clone_from(&self.engines);
+            let probed = match self.probe() {
+                // Whatever it could not do: it was told to end.
+                Err(_) if self.stop.load(Ordering::Relaxed) => {
+                    self.interrupted = true;
+                    return Ok(());
+                }
+                probed => probed?,
+            };
+            for cell in probed {
+                if self.interrupted {
+                    return Ok(());
+                }
+                self.one(&cell)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is without a rate, or at the first one where nothing may be asked without: a cell
+    /// an engine, `auto` and `all` decided.
+    fn probe(&mut self) -> Result<Vec<Cell>, CliError> {
+        let at = self.settings.start_pps.or(self.settings.max_pps);
+        let rate = at.map_or(Ok(Rate::Max), |pps| PacketRate::from_pps(pps).map(Rate::Pps))?;
+        // Only once: what it says of requests is the same each time.
+        let quiet = self.args.quiet || self.report.is_some();
+        let cells = self.measure(rate, self.settings.short(), quiet)?;
+        if let (Some(pps), Some(report)) = (at, &mut self.report)
+            && !matches!(self.inner, Inner::Bench(_))
+        {
+            let known = report.warnings.iter().any(|one| one.code == ENGINE_AT_RATE);
+            let doubt = doubt_of_choice(report.choice.as_ref(), pps).filter(|_| !known);
+            report.warnings.extend(doubt);
+        }
+        Ok(cells.into_iter().filter(|cell| !cell.calibration).collect())
+    }
+
+    /// Measures once.
+    fn measure(&mut self, rate: Rate, time: Nanos, quiet: bool) -> Result<Vec<Cell>, CliError> {
+        let cells = self.inner.cells_mut();
+        (cells.rates, cells.time) = (vec![rate], Some(time));
+        cells.output.quiet = quiet;
+        let Taken { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
+        self.interrupted |= interrupted;
+        if interrupted {
+            let message = "interrupted: what had not been searched by then is missing";
+            let (code, message) = ("interrupted".to_owned(), message.to_owned());
+            report.warnings.push(Warning { code, message });
+        }
+        let cells = std::mem::take(&mut report.cells);
+        match &mut self.report {
+            Some(known) => {
+                for warning in report.warnings {
+                    if !known.warnings.iter().any(|other| other.code == warning.code) {
+                        known.warnings.push(warning);
+                    }
+                }
+            }
+            None => self.report = Some(report),
+        }
+        match error {
+            // Its cell has the reason.
+            Some(CliError::Run(error)) if is_of_target(&error) => Ok(cells),
+            Some(error) => Err(error),
+            None => Ok(cells),
+        }
+    }
+
+    /// Searches by the engine of this cell.
+    fn one(&mut self, probe: &Cell) -> Result<(), CliError> {
+        let id = probe.id.rsplit_once('/').map_or(probe.id.as_str(), |(id, _)| id);
+        self.inner.cells_mut().engines = vec![engine(probe)?];
+        let delivered_pps = probe.rx.as_ref().and_then(|rx| rx.pps);
+        let sent_pps = probe.tx.pps.unwrap_or_default();
+        let mut search = Search::new(self.settings.clone(), Probe { delivered_pps, sent_pps });
+        // A panic loses neither earlier trials nor earlier searches.
+        let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id));
+        let result = guarded(&format!("result of {id}"), || Ok(found(&search, id, probe.size)));
+        let kept = result.map(|found| self.searches.push(found));
+        ended.and(kept)
+    }
+
+    fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {
+        while let Some(ask) = search.next() {
+            self.line.say(&format!(
+                "{id} · {} {} at {}",
+                search.trials().len() + 1,
+                ask.purpose.word(),
+                show_pps(ask.rate_pps)
+            ));
+            let Some(outcome) = self.trial(ask)? else { break };
+            // No rate would do.
+            let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
+            search.record(outcome)?;
+            if unreachable {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One trial; `None` where it was interrupted.
+    fn trial(&mut self, ask: Ask) -> Result<Option<Outcome>, CliError> {
+        let rate = PacketRate::from_pps(ask.rate_pps)?;
+        let cells = self.measure(Rate::Pps(rate), ask.time, true)?;
+        let Some(mut cell) = cells.into_iter().find(|cell| !cell.calibration) else {
+            return Ok(None);
+        };
+        if self.interrupted {
+            return Ok(None);
+        }
+        let max_missed = self.inner.cells().output.max_missed.unwrap_or(MAX_MISSED);
+        let outcome = outcome(&cell, ask.rate_pps, &self.args.goals, max_missed);
+        // As many cells as trials of full length, in the same order.
+        let is_kept = ask.purpose.is_final() && outcome.held.is_some();
+        if let Some(report) = self.report.as_mut().filter(|_| is_kept) {
+            cell.trial = report.cells.iter().filter(|other| other.id == cell.id).count() as u32;
+            report.cells.push(cell);
+        }
+        Ok(Some(outcome))
+    }
+
+    /// The document, where there is anything to be in it, and what failed in judging it.
+    fn finish(self) -> Option<(SearchDocument, Option<CliError>)> {
+        self.line.finish();
+        let mut report = self.report?;
+        report.kind = "search".to_owned();
+        if let Some(scenario) = report.scenario.as_object_mut() {
+            // The first probe had one size of these, and a rate of its own.
+            scenario.remove("rates");
+            if !self.sizes.is_empty() {
+                let sizes: Vec<_> = self.sizes.iter().map(ToString::to_string).collect();
+                scenario.insert("sizes".to_owned(), sizes.into());
+            }
+            scenario.insert("limit".to_owned(), format!("{}ns", self.settings.time.0).into());
+        }
+        report.max_missed = self.inner.cells().output.max_missed.unwrap_or(report.max_missed);
+        let mut document = SearchDocument {
+            report,
+            inner: self.inner.name().to_owned(),
+            goals: self.args.goals.iter().map(ToString::to_string).collect(),
+            searches: self.searches,
+        };
+        let bug = validity_guarded(&mut document, |document| &mut document.report, judge_search);
+        Some((document, bug))
+    }
+}
+
+/// Each once, as typed first.
+fn once(sizes: Vec<PayloadSize>) -> Vec<PayloadSize> {
+    sizes.into_iter().fold(Vec::new(), |mut unique, size| {
+        if !unique.contains(&size) {
+            unique.push(size);
+        }
+        unique
+    })
+}
+
+/// The code of that warning.
+const ENGINE_AT_RATE: &str = "engine_at_rate";
+
+/// What is wrong with an engine that `auto` chose at a rate, where datagrams go to others.
+fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
+    let choice = choice.filter(|choice| choice.trials.len() > 1)?;
+    let message = format!(
+        "auto tried its engines at {}, where all that can keep up deliver alike, so chance may \
+         have chosen {}; name one by -e of the inner command",
+        show_pps(pps),
+        choice.engine
+    );
+    Some(Warning { code: ENGINE_AT_RATE.to_owned(), message })
+}
+
+/// The engine of a cell, as a word.
+fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
+    let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
+    let pair: Result<EnginePair, _> = word.parse();
+    pair.map(EngineWord::Pair).map_err(|error| face("engine", &error))
+}
+
+/// Shows the document on standard output, and where that is JSON, its warnings beside it.
+fn show(document: &SearchDocument, args: &SearchArgs) -> Result<(), CliError> {
+    if args.json.as_deref() == Some(Path::new("-")) {
+        let printed = print(&pretty(document)).map(|_| ());
+        if !args.quiet {
+            for Warning { code, message } in &document.report.warnings {
+                complain(&format!("{code}: {message}"));
+            }
+        }
+        return printed;
+    }
+    let style = Style { color: color(args.color), width: width() };
+    print_guarded("text", document, || report::format::text::search(document, style)).map(|_| ())
+}
+
+/// The files a search was asked for.
+struct Files {
+    json: Option<Target>,
+    csv: Option<Target>,
+}
+
+impl Files {
+    /// Finds out whether all can be written, before anything is sent.
+    fn check(args: &SearchArgs) -> Result<Self, CliError> {
+        let json = args.json.as_deref().filter(|path| *path != Path::new("-"));
+        if json.is_some() && json == args.csv.as_deref() {
+            let why = "two results cannot both go to one file; name two files".to_owned();
+            return Err(CliError::Contradiction(why));
+        }
+        let check =
+            |flag, path: Option<&Path>| path.map(|path| Target::check(flag, path)).transpose();
+        Ok(Self { json: check("json", json)?, csv: check("csv", args.csv.as_deref())? })
+    }
+
+    fn write(&self, document: &SearchDocument) -> Result<(), CliError> {
+        let csv = match &self.csv {
+            Some(target) => {
+                let text = guarded("CSV", || {
+                    report::format::csv::trials(document).map_err(|error| face("CSV", &error))
+                });
+                text.and_then(|text| target.write(&text))
+            }
+            None => Ok(()),
+        };
+        let json = self.json.as_ref().map_or(Ok(()), |target| target.write(&pretty(document)));
+        json.and(csv)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Tried;
+
+    #[test]
+    fn a_size_is_searched_once() {
+        let sizes = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect();
+        assert_eq!(once(sizes(&["64", "128", "64"])), sizes(&["64", "128"]) as Vec<PayloadSize>);
+    }
+
+    #[test]
+    fn an_engine_that_was_chosen_at_a_rate_is_doubted() {
+        let tried = |engine: &str| Tried { engine: engine.to_owned(), pps: 5e3 };
+        let mut choice = Choice {
+            asked: "auto".to_owned(),
+            engine: "gso/batch".to_owned(),
+            size: 64,
+            trial_ns: 20_000_000,
+            trials: vec![tried("gso/batch"), tried("plain/plain")],
+            left_out: Vec::new(),
+            failed: Vec::new(),
+        };
+        let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();
+        assert_eq!(doubt.code, ENGINE_AT_RATE);
+        assert!(doubt.message.contains("chosen gso/batch; name one by -e"), "{}", doubt.message);
+        choice.trials.pop();
+        assert_eq!(doubt_of_choice(Some(&choice), 5e3), None);
+        assert_eq!(doubt_of_choice(None, 5e3), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! `udperf completions`, `udperf man` and `udperf schema`: all are made from the program itself, so
+//! that they are never out of date.
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use crate::cli::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::{Target, pretty, print};
+use crate::compare::Comparison;
+use crate::document::schema::schema_of;
+use crate::document::{EchoDocument, SearchDocument, SinkDocument};
+
+/// What pages are of.
+const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
+
+/// Prints the form of a document.
+pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
+    print(&pretty(&match args.of {
+        SchemaOf::Run => crate::document::schema::schema(),
+        SchemaOf::Comparison => schema_of::<Comparison>("udperf comparison"),
+        SchemaOf::Search => schema_of::<SearchDocument>("udperf search"),
+        SchemaOf::Sink => schema_of::<SinkDocument>("udperf sink"),
+        SchemaOf::Echo => schema_of::<EchoDocument>("udperf echo"),
+    }))
+}
+
+/// Prints what a shell needs.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "udperf", &mut text);
+    print(&String::from_utf8_lossy(&text))
+}
+
+/// Prints a page, or writes all.
+pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    // Gives commands the names that they have as pages: udperf-bench.
+    program.build();
+    if let Some(folder) = &args.dir {
+        std::fs::create_dir_all(folder).map_err(|source| CliError::File {
+            flag: "dir",
+            path: folder.clone(),
+            source,
+        })?;
+        let pages = std::iter::once(&program).chain(program.get_subcommands());
+        let pages: Vec<(Target, String)> = pages
+            .map(|command| {
+                let path = folder.join(format!("{}.1", name(command)));
+                Ok((Target::check("dir", &path)?, page(command)?))
+            })
+            .collect::<Result<_, CliError>>()?;
+        pages.iter().try_for_each(|(target, text)| target.write(text))?;
+        return Ok(Exit::Well);
+    }
+    let Some(asked) = &args.command else { return print(&page(&program)?) };
+    match program.find_subcommand(asked) {
+        Some(command) => print(&page(command)?),
+        None => {
+            let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
+            let why = format!("there is no command '{asked}'; there are {}", names.join(", "));
+            Err(CliError::Contradiction(why))
+        }
+    }
+}
+
+/// What the page of a command is called.
+fn name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+fn page(command: &Command) -> Result<String, CliError> {
+    let mut text = Vec::new();
+    let failed =
+        |error: std::io::Error| CliError::Face { face: "manual page", reason: error.to_string() };
+    Man::new(command.clone())
+        .source(SOURCE)
+        .manual("udperf manual")
+        .render(&mut text)
+        .map_err(failed)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

@@ -1,0 +1,265 @@
+//! `udperf sink`: the bound receiver.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::SystemTime;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::blast::key;
+use crate::cli::args::{MulticastGroup, SinkArgs};
+use crate::cli::commands::measure::stop_on_signals;
+use crate::cli::document::tool;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::guard::print_guarded;
+use crate::cli::output::{Target, color, complain, pretty, print, width};
+use crate::cli::scenario;
+use crate::document::{SCHEMA, SinkDocument};
+use crate::host;
+use crate::host::Depth;
+use crate::host::Throttle;
+use crate::measure::Glimpse;
+use crate::net::steer::MOST_SLOTS;
+use crate::net::{NetError, Options, Udp};
+use crate::plan::{Machine, Pinning};
+use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions};
+use crate::report;
+use crate::report::format::text::Style;
+use crate::run::RunError;
+use crate::unit::{Rate, show_bytes, show_nanos};
+
+/// Serves until it is stopped.
+pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
+    let started_at = SystemTime::now();
+    let json = args.json.as_deref();
+    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
+    let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
+    let mut facts = host::survey(Depth::Quick);
+    let machine = host::machine(&facts);
+    let options = options(args, &machine)?;
+    facts.device = options
+        .sockets
+        .first()
+        .and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
+    let stop = stop_on_signals()?;
+    let mut news = News::new(args.quiet);
+    let throttle = Throttle::begin();
+    let (tally, end) =
+        crate::remote::sink::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
+    news.line.finish_and_clear();
+    let mut document = SinkDocument {
+        schema: SCHEMA.to_owned(),
+        kind: "sink".to_owned(),
+        tool: tool(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(&facts),
+        ..report::sink(&tally, &facts)
+    };
+    if let Some((counters, told)) = throttle.end().as_ref().map(report::throttled) {
+        document.cpu_throttling = Some(counters);
+        document.warnings.extend(told);
+    }
+    let shown = if to_stdout {
+        print(&pretty(&document)).map(|_| ())
+    } else {
+        let style = Style { color: color(args.color), width: width() };
+        print_guarded("text", &document, || report::format::text::sink(&document, style))
+            .map(|_| ())
+    };
+    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
+    shown?;
+    Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Well })
+}
+
+/// How to serve.
+fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> {
+    if args.threads == 0 || args.max_clients == 0 {
+        let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
+        return Err(CliError::Contradiction(why));
+    }
+    if args.max_clients > MOST_SLOTS {
+        let why = format!(
+            "--max-clients {} is more than the tags of datagrams tell apart; give at most \
+             {MOST_SLOTS}",
+            args.max_clients
+        );
+        return Err(CliError::Contradiction(why));
+    }
+    let max_rate = match args.max_rate {
+        None => None,
+        Some(rate @ Rate::Pps(_)) => rate.at_size(1.0).map_err(CliError::Unit)?,
+        Some(rate) => {
+            let why = format!("--max-rate {rate} is no number of datagrams; write such as 200k");
+            return Err(CliError::Contradiction(why));
+        }
+    };
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| CliError::Random { why: error.to_string() })?;
+    Ok(SinkOptions {
+        sockets: sockets(args)?,
+        threads: args.threads,
+        sessions: args.max_clients.into(),
+        max_rate,
+        max_time: args.max_time,
+        once: args.once,
+        idle: args.idle_timeout,
+        wait: scenario::wait(args.wait),
+        cores: match &args.pin {
+            Pinning::Auto => machine.cpus.clone(),
+            Pinning::Off => Vec::new(),
+            // The first one given out is the second in the order.
+            Pinning::Cores { rx, .. } => {
+                let mut cores = rx.clone();
+                cores.rotate_right(1);
+                cores
+            }
+        },
+        key: key(args.key_file.as_deref())?,
+        secret,
+    })
+}
+
+/// Where to listen: at the address asked for, or at any of both families.
+fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
+    let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
+    let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
+    let dev = scenario::one_device(scope, args.socket.dev.as_deref())?;
+    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let of_family =
+        |addr: &IpAddr| !(args.socket.ipv4 && addr.is_ipv6() || args.socket.ipv6 && addr.is_ipv4());
+    let addrs: Vec<_> = match bind {
+        Some(addr) if !of_family(&addr) => {
+            let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
+            return Err(CliError::Contradiction(why));
+        }
+        Some(addr) => vec![addr],
+        None => any.into_iter().filter(of_family).filter(|addr| has(*addr)).collect(),
+    };
+    let join = args.join.as_ref();
+    check_join(join, &addrs)?;
+    let mut port = args.socket.port;
+    let mut sockets = Vec::new();
+    for addr in addrs {
+        let options = Options {
+            bind: SocketAddr::new(addr, port),
+            buffer: args.socket.socket_buffer,
+            dev: dev.clone(),
+            join: join.map(|join| join.addr).filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join_dev: join.and_then(|join| join.dev.clone()),
+            ..Options::default()
+        };
+        if port == 0 && bind.is_none() {
+            // Both families at one port: the one that is free for the first.
+            let probe = Udp::open(&Options { join: None, ..options.clone() });
+            port = probe.map_err(|error| RunError::Net(NetError::from(error)))?.local.port();
+        }
+        sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
+    }
+    Ok(sockets)
+}
+
+/// Refuses a group of which nothing would arrive at these addresses.
+fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), CliError> {
+    let Some(MulticastGroup { addr: group, .. }) = join else { return Ok(()) };
+    let gets =
+        |addr: &IpAddr| addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4();
+    if addrs.iter().any(gets) {
+        return Ok(());
+    }
+    let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    Err(CliError::Contradiction(format!(
+        "--join {group}: a socket that is bound to {addrs} gets nothing of that group; leave \
+         --bind and the other family away, and name the device by --dev"
+    )))
+}
+
+/// Whether this host has addresses of the family.
+pub(crate) fn has(any: IpAddr) -> bool {
+    let bind = SocketAddr::new(any, 0);
+    any.is_ipv4() || Udp::open(&Options { bind, buffer: 0, ..Options::default() }).is_ok()
+}
+
+/// News on standard error while it serves.
+struct News {
+    quiet: bool,
+    /// How things stand now; on a terminal only.
+    line: ProgressBar,
+}
+
+impl News {
+    fn new(quiet: bool) -> Self {
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let line = ProgressBar::with_draw_target(None, target);
+        // The template is a constant; a faulty one would show as a plain line.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            line.set_style(style);
+        }
+        Self { quiet, line }
+    }
+}
+
+impl News {
+    /// Above the line.
+    fn say(&self, what: &str) {
+        self.line.suspend(|| complain(what));
+    }
+
+    fn tell(&mut self, event: &SinkEvent<'_>) {
+        match event {
+            // Also when quiet: with port 0 nobody knew it before.
+            SinkEvent::Listening(addr) => complain(&format!("sink on {addr}")),
+            _ if self.quiet => {}
+            SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
+            SinkEvent::Closed(served) => self.say(&format!(
+                "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
+                served.from, served.why, served.cells, served.rx.received, served.lost, served.sent
+            )),
+            SinkEvent::Tick(clients, glimpse) => {
+                self.line.set_message(standing(*clients, glimpse));
+                self.line.tick();
+            }
+        }
+    }
+}
+
+/// How things stand, in a line.
+fn standing(clients: usize, glimpse: &Glimpse) -> String {
+    let Glimpse { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
+    let amount = show_bytes(*bytes);
+    let mut parts = vec![format!(
+        "{clients} clients · beside them {datagrams} datagrams, {amount} from {sources} sources"
+    )];
+    parts.extend(size.map(|(least, most)| match least == most {
+        true => format!("of {least} bytes"),
+        false => format!("of {least}–{most} bytes"),
+    }));
+    parts.extend(glimpse.gap_mean().map(|gap| format!("mean gap {}", show_nanos(gap.0))));
+    parts.extend(most.map(|(from, datagrams)| format!("most from {from} ({datagrams})")));
+    parts.extend((*drops > 0).then(|| format!("{drops} dropped at full buffers")));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Nanos;
+
+    #[test]
+    fn the_line_tells_sizes_gaps_and_drops_where_there_are_any() {
+        let mut glimpse = Glimpse::default();
+        let nothing = "0 clients · beside them 0 datagrams, 0 B from 0 sources";
+        assert_eq!(standing(0, &glimpse), nothing);
+        (glimpse.datagrams, glimpse.bytes, glimpse.sources) = (3, 192, 1);
+        glimpse.size = Some((64, 64));
+        glimpse.span = Some((Nanos(1_000), Nanos(5_000)));
+        glimpse.most = Some((([192, 0, 2, 1], 9).into(), 3));
+        let told = "1 clients · beside them 3 datagrams, 192 B from 1 sources, of 64 bytes, mean \
+                    gap 2.00 µs, most from 192.0.2.1:9 (3)";
+        assert_eq!(standing(1, &glimpse), told);
+        (glimpse.size, glimpse.drops) = (Some((20, 64)), 8);
+        let told = standing(1, &glimpse);
+        assert!(told.contains("of 20–64 bytes"), "{told}");
+        assert!(told.ends_with(", 8 dropped at full buffers"), "{told}");
+    }
+}

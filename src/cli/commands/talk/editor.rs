@@ -1,0 +1,119 @@
+//! Lines that can be edited and called back, and what arrives meanwhile above them.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use rustyline::error::ReadlineError;
+use rustyline::{Config, DefaultEditor, ExternalPrinter};
+
+use super::commands;
+use super::manner::Manner;
+use super::show::Printer;
+use crate::talk::{Inlet, TalkEnd, TalkInput};
+
+/// What stands before the line.
+const PROMPT: &str = "> ";
+
+/// How long the editor's thread is given to show what it was handed last, of which it tells
+/// nothing. Arbitrary: a hundred times what it takes.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// The editor, and how the terminal was before it.
+pub(super) struct Editor {
+    editor: DefaultEditor,
+    #[cfg(unix)]
+    before: Option<rustix::termios::Termios>,
+}
+
+/// Puts the terminal back as it was: whoever ends the conversation, the editor may be waiting for a
+/// key.
+pub(super) struct Restore {
+    #[cfg(unix)]
+    before: Option<rustix::termios::Termios>,
+}
+
+impl Editor {
+    /// An editor, where the terminal can have one.
+    pub(super) fn new() -> Option<Self> {
+        #[cfg(unix)]
+        let before = rustix::termios::tcgetattr(io::stdin()).ok();
+        // What a terminal of little skill is called; rustyline would read it without editing.
+        if matches!(std::env::var("TERM").as_deref(), Ok("dumb" | "cons25" | "emacs")) {
+            return None;
+        }
+        // Each line is sent by itself, pasted or not.
+        let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
+        let editor = DefaultEditor::with_config(config).ok()?;
+        Some(Self {
+            editor,
+            #[cfg(unix)]
+            before,
+        })
+    }
+
+    /// What prints above the line.
+    pub(super) fn printer(&mut self) -> Option<Printer> {
+        let mut printer = self.editor.create_external_printer().ok()?;
+        // It fails only where the editor has just ended, and the conversation ends with it.
+        Some(Box::new(move |text| {
+            let _ = printer.print(text);
+            Ok(())
+        }))
+    }
+
+    /// What puts the terminal back.
+    pub(super) fn restore(&self) -> Restore {
+        Restore {
+            #[cfg(unix)]
+            before: self.before.clone(),
+        }
+    }
+
+    /// Reads lines until the conversation ends.
+    pub(super) fn run(mut self, inlet: &Inlet, manner: &Manner) {
+        let end = loop {
+            match self.editor.readline(PROMPT) {
+                Ok(line) => {
+                    if !commands::line(&line, inlet, manner) {
+                        return;
+                    }
+                }
+                Err(ReadlineError::Interrupted) => break TalkEnd::Interrupted,
+                Err(_) => break TalkEnd::Done,
+            }
+        };
+        // Whoever prints waits for the editor; with it gone, nobody does.
+        drop(self.editor);
+        let _ = inlet.put(TalkInput::Quit(end));
+    }
+}
+
+/// Whether we may read from the terminal: a process in the background is stopped for that.
+#[cfg(unix)]
+pub(super) fn in_foreground() -> bool {
+    let group = rustix::termios::tcgetpgrp(io::stdin());
+    group.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Unknown here.
+#[cfg(not(unix))]
+pub(super) fn in_foreground() -> bool {
+    true
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        thread::sleep(GRACE);
+        #[cfg(unix)]
+        if let Some(before) = &self.before {
+            use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+            let raw = |now: &rustix::termios::Termios| now.local_modes != before.local_modes;
+            if tcgetattr(io::stdin()).is_ok_and(|now| raw(&now)) {
+                let _ = tcsetattr(io::stdin(), OptionalActions::Drain, before);
+                // Past the prompt, which is still on the line.
+                println!();
+            }
+        }
+    }
+}

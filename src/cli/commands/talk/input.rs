@@ -1,0 +1,135 @@
+//! Lines from standard input.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
+
+use super::commands;
+use super::manner::Manner;
+use crate::talk::{Inlet, TalkEnd, TalkError, TalkInput};
+
+/// Bytes of the longest line; over streams it is only the most that is taken at once. Arbitrary:
+/// more than any datagram holds, however it is written.
+const LONGEST: u64 = 1 << 20;
+
+/// Bytes of a file that are taken at once over streams. Arbitrary.
+const PIECE: usize = 64 << 10;
+
+/// Bytes of a file that is sent as one datagram, at most: what the largest holds, and one more to
+/// see that there are more (RFC 768; AF_UNIX could have more, which nobody needs).
+const ONE_DATAGRAM: u64 = 65_536;
+
+/// Reads lines that a program writes, byte for byte, until there are no more or, with `once`, one.
+pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
+    let mut stdin = io::stdin().lock();
+    let as_it_is = manner.newline && !manner.hex && manner.encoding().is_none();
+    for number in 1_u64.. {
+        let read = if as_it_is && !once { piece(&mut stdin) } else { line(&mut stdin) };
+        let input = match read {
+            Err(error) => Err(format!("cannot read standard input: {error}")),
+            Ok(read) if read.is_empty() => break,
+            Ok(read) if as_it_is => Ok(read),
+            Ok(read) => in_bytes(&read, manner)
+                .map_err(|why| format!("line {number} of standard input: {why}")),
+        };
+        let failed = input.is_err();
+        let input =
+            input.map_or_else(|why| TalkInput::Fail(TalkError::Input(why)), TalkInput::Line);
+        if !inlet.put(input) || once || failed {
+            return;
+        }
+    }
+    let _ = inlet.put(TalkInput::End);
+}
+
+/// What there is now, or nothing at the end: over a stream, ends of lines mean nothing.
+fn piece(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let piece = stdin.fill_buf()?.to_vec();
+    stdin.consume(piece.len());
+    Ok(piece)
+}
+
+/// A line with its newline, where it has one, or nothing at the end.
+fn line(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    stdin.take(LONGEST).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
+    let ended = line.last() == Some(&b'\n');
+    if line.len() as u64 == LONGEST && !ended {
+        return Err(format!("longer than {LONGEST} bytes; send it in parts, or by --file"));
+    }
+    manner.bytes(line.strip_suffix(b"\n").unwrap_or(line), ended)
+}
+
+/// Reads lines that a person types, where they cannot be edited.
+pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                let why = format!("cannot read standard input: {error}");
+                let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
+                return;
+            }
+        };
+        let goes_on = match std::str::from_utf8(&line) {
+            Ok(line) => commands::line(line, inlet, manner),
+            Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),
+        };
+        if !goes_on {
+            return;
+        }
+    }
+    let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
+}
+
+/// Sends a file, over streams in pieces unless it is to be `whole`; whether the conversation still
+/// goes on.
+pub(super) fn file(
+    path: &Path,
+    inlet: &Inlet,
+    manner: &Manner,
+    whole: bool,
+) -> Result<bool, String> {
+    let cannot = |error: io::Error| cannot_read(path, &error);
+    let mut file = File::open(path).map_err(cannot)?;
+    if whole && manner.newline {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(cannot)?;
+        return Ok(inlet.put(TalkInput::Line(bytes)));
+    }
+    if !manner.newline {
+        let mut bytes = Vec::new();
+        file.take(ONE_DATAGRAM).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 == ONE_DATAGRAM {
+            let path = path.display();
+            return Err(format!(
+                "{path} is larger than a datagram can be; send it in parts, or over a stream"
+            ));
+        }
+        return Ok(inlet.put(TalkInput::Line(bytes)));
+    }
+    loop {
+        let mut piece = vec![0; PIECE];
+        let count = file.read(&mut piece).map_err(cannot)?;
+        piece.truncate(count);
+        if count == 0 || !inlet.put(TalkInput::Line(piece)) {
+            return Ok(count == 0);
+        }
+    }
+}
+
+/// Why a file cannot be sent.
+pub(super) fn cannot_read(path: &Path, error: &io::Error) -> String {
+    let text = error.to_string();
+    let why = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+    format!("cannot read {}: {why}; check the path", path.display())
+}
+
+/// Whether a person types.
+pub(super) fn is_terminal() -> bool {
+    io::stdin().is_terminal()
+}

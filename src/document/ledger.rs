@@ -1,0 +1,120 @@
+//! Every datagram by fate, in the document.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Every datagram by fate. What only the receiving side knows is `null` where nothing is known of
+/// that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ledger {
+    /// Offered to the system: `sent` + `refused`.
+    pub attempted: u64,
+    /// Taken by it: `received` + `lost`, where those are known.
+    pub sent: u64,
+    /// Refused by it.
+    pub refused: Refused,
+    /// Sequence numbers that arrived, each once.
+    pub received: Option<u64>,
+    /// Sequence numbers that did not: `lost_at` + `unaccounted`.
+    pub lost: Option<u64>,
+    /// Where those were lost.
+    pub lost_at: LostAt,
+    /// Lost, and in no counter of either host: between two, the network's. Within one network
+    /// namespace, anything but 0 is a bug of udperf.
+    pub unaccounted: Option<u64>,
+    /// Places of `lost_at` whose figure is an estimate: the kernel counted packets there, which
+    /// held several datagrams, and not always as many.
+    /// Documents of before it was told are without it, as without `shared`.
+    #[serde(default)]
+    pub estimated: Option<Vec<String>>,
+    /// Places of `lost_at` whose figure may be others': their counters are of a whole device,
+    /// network namespace or host, and counted more than was missing here.
+    #[serde(default)]
+    pub shared: Option<Vec<String>>,
+    /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
+    pub arrived: Option<u64>,
+    /// Sequence numbers that arrived again.
+    pub duplicate: Option<u64>,
+    /// Too old to tell whether new or repeated.
+    pub late: Option<u64>,
+    /// Received after a higher number (RFC 4737); part of `received`.
+    pub reordered: Option<u64>,
+    /// The largest distance of such to the highest number before.
+    pub reorder_extent: Option<u64>,
+    /// Not ours.
+    pub foreign: Option<u64>,
+    /// Ours by the tag, but not by the rest.
+    pub corrupt: Option<u64>,
+}
+
+/// Refused datagrams by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// The socket's send buffer was full (EAGAIN).
+    pub would_block: u64,
+    /// A queue below it was full (ENOBUFS, ENOMEM).
+    pub no_buffers: u64,
+    /// No route, or an ICMP error for an earlier datagram (ECONNREFUSED and the like).
+    pub unreachable: u64,
+    /// Larger than the path takes (EMSGSIZE).
+    pub too_big: u64,
+    /// Anything else.
+    pub other: u64,
+}
+
+/// Lost datagrams by place; `null` where this system does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LostAt {
+    /// The receiving socket's buffer was full.
+    pub receive_buffer: Option<u64>,
+    /// A CPU's backlog was full (`net.core.netdev_max_backlog`), of either host.
+    pub backlog: Option<u64>,
+    /// An interface of the receiver dropped them.
+    pub device: Option<u64>,
+    /// A queueing discipline of the sender dropped them.
+    pub qdisc: Option<u64>,
+    /// An interface of the sender dropped them; that of a veth(4) pair also what found no room at
+    /// its peer.
+    pub tx_device: Option<u64>,
+    /// The checksum was wrong.
+    pub checksum: Option<u64>,
+    /// Nobody had bound the port.
+    pub no_port: Option<u64>,
+    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route to the
+    /// sender (reverse path filter). Documents of before it was counted are without it, as without
+    /// the three below.
+    #[serde(default)]
+    pub rx_ip: Option<u64>,
+    /// Datagrams with a missing fragment: it was lost, or the receiver had no room for it.
+    #[serde(default)]
+    pub reassembly: Option<u64>,
+    /// The IP layer of the sender discarded them, and did not refuse them.
+    #[serde(default)]
+    pub tx_ip: Option<u64>,
+    /// The next hop did not answer address resolution (ARP, neighbour discovery), so they never
+    /// left the sender.
+    #[serde(default)]
+    pub neighbour: Option<u64>,
+}
+
+impl LostAt {
+    /// All places by their names.
+    #[must_use]
+    pub fn places(&self) -> [(&'static str, Option<u64>); 11] {
+        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
+        let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;
+        [
+            ("receive_buffer", receive_buffer),
+            ("backlog", backlog),
+            ("device", device),
+            ("qdisc", qdisc),
+            ("tx_device", tx_device),
+            ("checksum", checksum),
+            ("no_port", no_port),
+            ("rx_ip", rx_ip),
+            ("reassembly", reassembly),
+            ("tx_ip", tx_ip),
+            ("neighbour", neighbour),
+        ]
+    }
+}

@@ -1,0 +1,206 @@
+//! What becomes of each datagram of an echo server.
+
+use super::delay::Queue;
+use crate::clock::Clock;
+use crate::engine::echo::Judge;
+use crate::measure::Clients;
+use crate::plan::DropRule;
+use crate::sys::Request;
+use crate::unit::Nanos;
+
+/// Ports of services that answer whatever they get, and so might answer an answer for ever: echo
+/// (RFC 862), daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time
+/// (RFC 868).
+const ANSWERING: [u16; 5] = [7, 13, 17, 19, 37];
+
+/// Decides, and holds back.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Our port.
+    port: u16,
+    dropper: Option<Dropper>,
+    pub(super) queue: Option<Queue>,
+    clock: Clock,
+    /// When the latest was read; known where something is held back.
+    read_at: Nanos,
+    /// Datagrams that were not returned because that was asked for.
+    pub(super) dropped: u64,
+    /// Datagrams of senders that might answer the answer, or that have no address.
+    pub(super) unanswered: u64,
+    /// Datagrams that no room was left for.
+    pub(super) overflow: u64,
+    /// Who sent all this.
+    pub(super) clients: Clients,
+}
+
+impl Desk {
+    /// At this port.
+    pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
+        Self {
+            port,
+            dropper,
+            queue,
+            clock: Clock::Monotonic,
+            read_at: Nanos::ZERO,
+            dropped: 0,
+            unanswered: 0,
+            overflow: 0,
+            clients: Clients::default(),
+        }
+    }
+
+    /// Whether somebody at this port gets an answer. Not at our own port either: that may be
+    /// ourselves, under whatever address, or another one like us.
+    #[inline]
+    fn answers(&self, port: u16) -> bool {
+        port != 0 && port != self.port && !ANSWERING.contains(&port)
+    }
+}
+
+impl Judge for Desk {
+    #[inline]
+    fn read(&mut self) {
+        if self.queue.is_some() {
+            self.read_at = self.clock.now();
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, request: &mut Request<'_>) -> Option<usize> {
+        if let Some(from) = request.from {
+            self.clients.note(from);
+        }
+        if !request.from.is_some_and(|from| self.answers(from.port())) {
+            self.unanswered += datagrams(request.payload.len(), request.segment);
+            return None;
+        }
+        let len = match &mut self.dropper {
+            None => request.payload.len(),
+            Some(dropper) => dropper.thin(request, &mut self.dropped)?,
+        };
+        let Some(queue) = &mut self.queue else { return Some(len) };
+        if !queue.push(request, len, self.read_at) {
+            self.overflow += datagrams(len, request.segment);
+        }
+        None
+    }
+}
+
+/// How many datagrams a packet holds.
+#[inline]
+fn datagrams(len: usize, segment: usize) -> u64 {
+    len.div_ceil(segment).max(1) as u64
+}
+
+/// Drops on purpose.
+#[derive(Debug)]
+pub(super) struct Dropper {
+    rule: DropRule,
+    /// Datagrams so far.
+    count: u64,
+    random: u64,
+}
+
+impl Dropper {
+    /// By this rule; what is random comes from the seed.
+    pub(super) const fn new(rule: DropRule, seed: u64) -> Self {
+        Self { rule, count: 0, random: seed }
+    }
+
+    /// Whether the next one is dropped.
+    #[inline]
+    fn drops(&mut self) -> bool {
+        match self.rule {
+            DropRule::Every(every) => {
+                self.count += 1;
+                self.count.is_multiple_of(every)
+            }
+            DropRule::Share(share) => {
+                // The upper 53 bits are as many as a double holds, so the quotient is below 1.
+                ((self.next() >> 11) as f64) / ((1_u64 << 53) as f64) < share
+            }
+        }
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+    #[inline]
+    const fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    /// Takes out what is dropped; how many bytes are left, `None`: none of it. Only the last
+    /// segment may be shorter, so those that are left keep their boundaries.
+    #[inline]
+    fn thin(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
+        let (payload, segment) = (&mut *request.payload, request.segment);
+        let len = payload.len();
+        if len <= segment {
+            let drops = self.drops();
+            *dropped += u64::from(drops);
+            return (!drops).then_some(len);
+        }
+        let mut kept = 0;
+        for from in (0..len).step_by(segment) {
+            let to = len.min(from + segment);
+            if self.drops() {
+                *dropped += 1;
+                continue;
+            }
+            if kept < from {
+                payload.copy_within(from..to, kept);
+            }
+            kept += to - from;
+        }
+        (kept > 0).then_some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn request(payload: &mut [u8], segment: usize, port: u16) -> Request<'_> {
+        let from = Some(SocketAddr::from(([192, 0, 2, 1], port)));
+        Request { payload, segment, truncated: false, from, local: None, to_many: false }
+    }
+
+    #[test]
+    fn ports_that_might_answer_get_no_answer() {
+        let mut desk = Desk::new(7_788, None, None);
+        for port in [0, 7, 13, 17, 19, 37, 7_788] {
+            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
+        }
+        assert_eq!(desk.unanswered, 7 * 3);
+        for port in [1, 53, 7_787, 65_535] {
+            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), Some(10), "{port}");
+        }
+        assert_eq!(desk.judge(&mut request(&mut [], 1, 9)), Some(0), "an empty one, too");
+        let mut one = [1];
+        let mut nameless = Request { from: None, ..request(&mut one, 1, 9) };
+        assert_eq!(desk.judge(&mut nameless), None);
+    }
+
+    #[test]
+    fn segments_are_taken_out_from_between_the_others() {
+        let mut desk = Desk::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
+        let mut bytes = *b"aabbccddeef";
+        assert_eq!(desk.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
+        assert_eq!((&bytes[..8], desk.dropped), (&b"aabbddee"[..], 2));
+    }
+
+    #[test]
+    fn a_share_is_about_that_share_and_all_is_all() {
+        let dropped = |share: f64| {
+            let mut dropper = Dropper::new(DropRule::Share(share), 1);
+            (0..100_000).filter(|_| dropper.drops()).count()
+        };
+        assert_eq!((dropped(0.0), dropped(1.0)), (0, 100_000));
+        // Ten standard deviations (√(n·p·q) = 95).
+        assert!(dropped(0.1).abs_diff(10_000) < 950, "{}", dropped(0.1));
+    }
+}

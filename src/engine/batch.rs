@@ -1,0 +1,154 @@
+//! Many datagrams a system call: `sendmmsg` and `recvmmsg`.
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::arena::{Arena, CACHE_LINE};
+use super::inbox::Inbox;
+use super::plain::{LONGEST, SLACK};
+use super::{Pull, Push, Rx, Sent, Tx, len_at, lens, place, send};
+use crate::net::Datagram;
+use crate::sys::{self, SendBatch, Wants};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Datagrams a call where nobody asks for another number. Measured over loopback, 64 bytes, medians
+/// of 6 interleaved runs: 8 deliver 333 kpps, 32 336, 64 341, 256 321; the kernel's work on each
+/// datagram is all but a few percent of the cost.
+const BATCH: usize = 64;
+
+/// Sends many datagrams by one call.
+#[derive(Debug)]
+pub struct BatchTx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
+    size: PayloadSize,
+    lens: Vec<u16>,
+    arena: Arena,
+    calls: SendBatch,
+}
+
+impl<S: Datagram> BatchTx<S> {
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
+    /// `batch` datagrams a call at most. `fill` writes the payload, once.
+    #[must_use]
+    // cold: set-up
+    pub fn new(
+        sockets: Vec<S>,
+        to: Option<S::Address>,
+        size: PayloadSize,
+        batch: Option<usize>,
+        fill: impl Fn(&mut [u8]),
+    ) -> Self {
+        let mut arena = Arena::new(size.largest(), batch.unwrap_or(BATCH));
+        arena.slots_mut().for_each(fill);
+        let calls = SendBatch::new(arena.len(), to.map(S::ip));
+        let lens = lens(size, arena.len());
+        Self { sockets, size, lens, arena, calls }
+    }
+}
+
+impl<S: Datagram> Tx for BatchTx<S> {
+    type Socket = S;
+
+    fn batch(&self, _paced: bool) -> usize {
+        self.arena.len()
+    }
+
+    #[inline]
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        self.arena.lease(want)
+    }
+
+    #[inline]
+    fn stride(&self) -> usize {
+        self.arena.stride()
+    }
+
+    #[inline]
+    fn lens(&mut self) -> &mut [u16] {
+        &mut self.lens
+    }
+
+    #[inline]
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let (socket, size, lens) =
+            (&self.sockets[place(&self.sockets, flow)], self.size, &self.lens);
+        let slots = self.arena.slots().take(count).enumerate();
+        let payloads = slots.map(|(at, slot)| &slot[..len_at(lens, at, size, first_sequence)]);
+        let Sent { left, refused, error, syscalls } =
+            send(&mut self.calls, socket, payloads, count, |_| 1);
+        Push { sent: left, packets: left as u64, refused, error, syscalls }
+    }
+
+    fn sockets(&mut self) -> &mut [S] {
+        &mut self.sockets
+    }
+}
+
+/// Receives many datagrams by one call, with their senders' addresses.
+#[derive(Debug)]
+pub struct BatchRx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
+    /// The one that is looked at.
+    at: usize,
+    inbox: Inbox,
+}
+
+impl<S: Datagram> BatchRx<S> {
+    /// Receives on this socket datagrams of this size, `batch` a call at most; with the kernel's
+    /// timestamps where those are wanted.
+    ///
+    /// # Errors
+    /// Where timestamps are wanted and there are none.
+    // cold: set-up
+    pub fn new(
+        socket: S,
+        size: PayloadSize,
+        batch: Option<usize>,
+        stamps: bool,
+    ) -> io::Result<Self> {
+        if stamps {
+            sys::set_timestamps(&socket)?;
+        }
+        let slot_len = size.largest() + SLACK;
+        let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
+        let inbox = Inbox::new(slots, slot_len, Wants { stamps, ..Wants::default() });
+        Ok(Self { sockets: vec![socket], at: 0, inbox })
+    }
+
+    /// Receives on several sockets, one at a time, datagrams of any size without truncation; at
+    /// most `batch` per call.
+    #[must_use]
+    // cold: set-up
+    pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
+        // The slots are staggered by a cache line, as in an arena, so that their beginnings do not
+        // evict each other.
+        let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
+        let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, Wants::default());
+        Self { sockets, at: 0, inbox }
+    }
+}
+
+impl<S: Datagram> Rx for BatchRx<S> {
+    type Socket = S;
+
+    #[inline]
+    fn pull(&mut self) -> Pull {
+        self.inbox.pull(&self.sockets[self.at])
+    }
+
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
+        for (message, waited) in self.inbox.messages() {
+            visit(message.payload, waited);
+        }
+    }
+
+    fn turn_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    fn sockets(&mut self) -> &mut [S] {
+        &mut self.sockets
+    }
+}

@@ -1,0 +1,140 @@
+//! Super-packets: the kernel takes many datagrams as one (`UDP_SEGMENT`) and cuts them as late as
+//! it can, on the device or at the receiving socket; several such a `sendmmsg`.
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::arena::Arena;
+use super::{Push, SEGMENTS, Segments, Sent, Tx, place, send};
+use crate::net::Datagram;
+use crate::sys::{self, SendBatch};
+use crate::unit::PayloadSize;
+
+/// Payload of a super-packet in bytes at most: `GSO_LEGACY_MAX_SIZE` of include/linux/netdevice.h
+/// (65,536), which devices have as their limit, less the headers of Ethernet, IPv6 and UDP. What is
+/// longer is cut before it reaches loopback (measured: from 65,474 bytes on over IPv6).
+const PACKET_LEN: usize = 65_536 - 14 - 40 - 8 - 1;
+
+/// Super-packets a call where nobody asks for a number of datagrams. Measured against GRO over
+/// loopback in bare loops, best of 5: 1 delivers 40.3 Mpps of 64 bytes, 4 43.9, 16 44.8; of 1472
+/// bytes 9.27, 9.74, 9.66. At 4 the arena is 32 KiB and 253 KiB, which stays in L2, and whoever
+/// receives them cut is not 2,048 behind the clock read that they share.
+const MESSAGES: usize = 4;
+
+/// Sends super-packets, several by one call.
+#[derive(Debug)]
+pub struct GsoTx<S: Datagram = UdpSocket> {
+    sockets: Vec<S>,
+    size: PayloadSize,
+    arena: Arena,
+    calls: SendBatch,
+    /// Datagrams a call at most.
+    batch: usize,
+    segments: Segments,
+}
+
+impl<S: Datagram> GsoTx<S> {
+    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
+    /// `batch` datagrams a call at most. `fill` writes the payload, once. Datagrams of mixed sizes
+    /// cannot share a super-packet, and each leaves alone.
+    ///
+    /// # Errors
+    /// Where the system knows no super-packets.
+    // cold: set-up
+    pub fn new(
+        sockets: Vec<S>,
+        to: Option<S::Address>,
+        size: PayloadSize,
+        batch: Option<usize>,
+        fill: impl Fn(&mut [u8]),
+    ) -> io::Result<Self> {
+        let (segments, bytes) = match size {
+            PayloadSize::Fixed(0) | PayloadSize::Imix | PayloadSize::Varied { .. } => (1, 0),
+            PayloadSize::Fixed(bytes) => {
+                (SEGMENTS.min(PACKET_LEN / usize::from(bytes)).max(1), bytes)
+            }
+        };
+        let batch = batch.unwrap_or(segments * MESSAGES);
+        let segments = segments.min(batch);
+        let segment = if segments > 1 { bytes } else { 0 };
+        sockets.iter().try_for_each(|socket| sys::set_udp_segment(socket, segment))?;
+        let mut arena = if segments == 1 {
+            Arena::new(size.largest(), batch)
+        } else {
+            Arena::packed(size.largest(), batch)
+        };
+        arena.slots_mut().for_each(fill);
+        let batch = arena.len();
+        // Each datagram alone in the worst case: where the segments have fallen to one.
+        let calls = SendBatch::new(batch, to.map(S::ip));
+        let segments = Segments { at_first: segments, now: segments };
+        Ok(Self { sockets, size, arena, calls, batch, segments })
+    }
+
+    /// Fewer segments from now on: the device or the kernel does not take as many. Without any
+    /// left, cutting is turned off, for a device without it refuses even the attempt.
+    // cold: happens a handful of times
+    fn fall(&mut self) {
+        self.segments.now = self.segments.now.div_ceil(2);
+        if self.segments.now == 1 {
+            for socket in &self.sockets {
+                let _ = sys::set_udp_segment(socket, 0);
+            }
+        }
+    }
+}
+
+impl<S: Datagram> Tx for GsoTx<S> {
+    type Socket = S;
+
+    fn batch(&self, _paced: bool) -> usize {
+        self.batch
+    }
+
+    #[inline]
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        self.arena.lease(want)
+    }
+
+    #[inline]
+    fn stride(&self) -> usize {
+        self.arena.stride()
+    }
+
+    #[inline]
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let (socket, segments) = (&self.sockets[place(&self.sockets, flow)], self.segments.now);
+        let packets = count.div_ceil(segments);
+        // All hold as many, but for the last.
+        let held = |index: usize| segments.min(count - index * segments);
+        let Sent { left, refused, error, syscalls } = if segments == 1 {
+            let size = self.size;
+            let slots = self.arena.slots().take(count).zip(first_sequence..);
+            let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
+            send(&mut self.calls, socket, payloads, packets, held)
+        } else {
+            let stride = self.arena.stride();
+            let payloads = self.arena.lease(count).chunks(segments * stride);
+            send(&mut self.calls, socket, payloads, packets, held)
+        };
+        let sent = count.min(left * segments);
+        let push = Push { sent, packets: left as u64, syscalls, ..Push::default() };
+        match error {
+            None => push,
+            Some(error) if segments > 1 && sys::refuses_offload(error) => {
+                self.fall();
+                push
+            }
+            error => Push { refused, error, ..push },
+        }
+    }
+
+    fn segments(&self) -> Option<Segments> {
+        Some(self.segments)
+    }
+
+    fn sockets(&mut self) -> &mut [S] {
+        &mut self.sockets
+    }
+}

@@ -1,0 +1,124 @@
+//! The inert twin of the engine `uring`, for builds without it: it cannot be made.
+
+use std::convert::Infallible;
+use std::io;
+use std::marker::PhantomData;
+
+use mio::net::UdpSocket;
+
+use super::{Datagram, Pull, Push, Rx, Tx};
+use crate::engine::echo::{Judge, Moved, Responder};
+use crate::sys::Reply;
+use crate::unit::{Nanos, PayloadSize};
+
+/// Whether this build has the engine.
+pub const IS_BUILT_IN: bool = false;
+
+/// Why there is none.
+// cold: set-up
+fn absent() -> io::Error {
+    let why = "this build has no feature uring; build with --features uring, on Linux";
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+/// Sends by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
+
+impl<S: Datagram> UringTx<S> {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(
+        _sockets: Vec<S>,
+        _to: Option<S::Address>,
+        _size: PayloadSize,
+        _batch: Option<usize>,
+        _fill: impl Fn(&mut [u8]),
+    ) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl<S: Datagram> Tx for UringTx<S> {
+    type Socket = S;
+
+    fn batch(&self, _paced: bool) -> usize {
+        match self.0 {}
+    }
+
+    fn lease(&mut self, _want: usize) -> &mut [u8] {
+        match self.0 {}
+    }
+
+    fn stride(&self) -> usize {
+        match self.0 {}
+    }
+
+    fn push(&mut self, _flow: usize, _first_sequence: u64, _count: usize) -> Push {
+        match self.0 {}
+    }
+}
+
+/// Receives by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
+
+impl<S: Datagram> UringRx<S> {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(
+        _socket: S,
+        _size: PayloadSize,
+        _batch: Option<usize>,
+        _stamps: bool,
+    ) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl<S: Datagram> Rx for UringRx<S> {
+    type Socket = S;
+
+    fn pull(&mut self) -> Pull {
+        match self.0 {}
+    }
+
+    fn each(&self, _visit: impl FnMut(&[u8], Option<Nanos>)) {
+        match self.0 {}
+    }
+}
+
+/// Returns datagrams by io_uring: not in this build.
+#[derive(Debug)]
+pub struct UringEcho(Infallible);
+
+impl UringEcho {
+    /// Not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    // cold: set-up
+    pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
+        Err(absent())
+    }
+}
+
+impl Responder for UringEcho {
+    fn turn(&mut self, _judge: &mut impl Judge, _moved: &mut Moved) -> bool {
+        match self.0 {}
+    }
+
+    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _moved: &mut Moved) {
+        match self.0 {}
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,14 @@
+//! What this host is and can do: hardware, kernel settings, capability probes, kernel counters,
+//! usage.
+
+pub(crate) mod counters;
+pub(crate) mod device;
+mod probe;
+mod survey;
+mod throttle;
+mod usage;
+
+pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
+pub use survey::{Depth, machine, survey};
+pub use throttle::Throttle;
+pub use usage::{Meter, Reading};

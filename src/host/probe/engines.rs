@@ -1,0 +1,206 @@
+//! Engines, each tried out with real datagrams over loopback.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use crate::engine::{Rx, Tx, UringRx, UringTx};
+use crate::measure::Capability;
+use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use crate::unit::PayloadSize;
+
+/// The engines of this build, by word, either side's.
+pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
+
+/// Payload of a probe's datagrams in bytes: the least that is one.
+const PAYLOAD: usize = 1;
+
+/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, what it was before,
+/// and the least that is one.
+const SEGMENTS: [usize; 3] = [128, 64, 2];
+
+/// How long a probe waits for its datagrams, where they are not there at once; arbitrary.
+const WAIT_MS: u32 = 100;
+
+/// What a probe found: the words for it, or why not.
+type Found = Result<String, String>;
+
+/// Tries out every engine.
+pub(crate) fn probe() -> Vec<Capability> {
+    let found = [plain(), batch(), gso(), gro(), uring(), null()];
+    ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
+}
+
+/// Tries out the kernel's receive timestamps.
+pub(crate) fn kernel_timestamps() -> Capability {
+    let try_it = || {
+        let pair = Pair::open()?;
+        sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
+        pair.send(&[0; PAYLOAD], PAYLOAD)?;
+        let mut calls = RecvBatch::new(1, PAYLOAD, Wants { stamps: true, ..Wants::default() });
+        arrived(calls.recv(&pair.rx))?;
+        if calls.messages().all(|message| message.stamp_ns.is_some()) {
+            Ok("SO_TIMESTAMPNS: --timestamps kernel tells waiting in the socket apart".to_owned())
+        } else {
+            Err("datagrams come without a timestamp".to_owned())
+        }
+    };
+    capability("rx_timestamps", try_it())
+}
+
+/// Tries out the kernel's send timestamps.
+pub(crate) fn send_timestamps() -> Capability {
+    let try_it = || {
+        let pair = Pair::open()?;
+        sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
+        pair.send(&[0; PAYLOAD], PAYLOAD)?;
+        // The driver of loopback has it when the call returns, unless a queue is before it.
+        let stamp = (0..WAIT_MS).find_map(|_| {
+            let stamp = sys::take_send_stamp(&pair.tx);
+            if stamp.is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            stamp
+        });
+        match stamp {
+            Some(_) => Ok("SO_TIMESTAMPING: --timestamps kernel tells the way in legs".to_owned()),
+            None => Err("no timestamp comes back for what is sent".to_owned()),
+        }
+    };
+    capability("tx_timestamps", try_it())
+}
+
+fn capability(name: &'static str, found: Found) -> Capability {
+    let available = found.is_ok();
+    Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
+}
+
+/// What is missing, in the system's words.
+fn lacks(what: &str, error: &io::Error) -> String {
+    format!("no {what} here: {error}")
+}
+
+/// Two sockets on loopback, the first connected to the second.
+struct Pair {
+    tx: UdpSocket,
+    rx: UdpSocket,
+}
+
+impl Pair {
+    fn open() -> Result<Self, String> {
+        let open = || {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let (tx, rx) = (UdpSocket::bind(any)?, UdpSocket::bind(any)?);
+            tx.connect(rx.local_addr()?)?;
+            rx.set_nonblocking(true)?;
+            Ok(Self { tx, rx })
+        };
+        open().map_err(|error: io::Error| format!("it cannot be tried over 127.0.0.1: {error}"))
+    }
+
+    /// Sends these bytes as messages of `each` bytes, all by one call.
+    fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
+        let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
+        calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))
+    }
+}
+
+/// Needs no more than a socket: whether datagrams get through is what a run finds out.
+fn plain() -> Found {
+    let socket = UdpSocket::bind("127.0.0.1:0");
+    let there = |_| "one send or recvfrom a datagram".to_owned();
+    socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
+}
+
+/// What a receive call found; a datagram that a firewall has eaten is nobody's fault here.
+fn arrived(received: io::Result<usize>) -> Result<usize, String> {
+    match received {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(lacks("recvmmsg", &error)),
+        received => Ok(received.unwrap_or(0)),
+    }
+}
+
+fn batch() -> Found {
+    let pair = Pair::open()?;
+    pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
+    arrived(RecvBatch::new(2, PAYLOAD, Wants::default()).recv(&pair.rx))?;
+    Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
+}
+
+fn gso() -> Found {
+    let segments = super_packet(&Pair::open()?)?;
+    Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
+}
+
+/// Sends the largest super-packet that is taken; returns how many datagrams it holds.
+fn super_packet(pair: &Pair) -> Result<usize, String> {
+    sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
+        .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
+    let takes = |&segments: &usize| {
+        let bytes = [0; PAYLOAD * SEGMENTS[0]];
+        pair.send(&bytes[..segments * PAYLOAD], segments * PAYLOAD).is_ok()
+    };
+    SEGMENTS
+        .into_iter()
+        .find(takes)
+        .ok_or_else(|| "UDP_SEGMENT is known, and every super-packet refused".to_owned())
+}
+
+fn gro() -> Found {
+    let pair = Pair::open()?;
+    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
+    let sent = super_packet(&pair);
+    let wants = Wants { segments: true, ..Wants::default() };
+    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
+    arrived(calls.recv(&pair.rx))?;
+    let mut joined = calls.messages().filter(|message| message.payload.len() > PAYLOAD);
+    match (sent, joined.next().map(|message| message.segment)) {
+        (Ok(segments), Some(PAYLOAD)) => {
+            Ok(format!("UDP_GRO: {segments} datagrams were received as one"))
+        }
+        (_, Some(_)) => Err("UDP_GRO is known, and the length of segments is not told".to_owned()),
+        // Nothing is here yet, or a queue on the way took the super-packet apart, as tbf does with
+        // what exceeds its burst (net/sched/sch_tbf.c).
+        (_, None) => Ok("UDP_GRO: consecutive datagrams may be received as one".to_owned()),
+    }
+}
+
+fn uring() -> Found {
+    let Pair { tx, rx } = Pair::open()?;
+    let words = |error: io::Error| error.to_string();
+    tx.set_nonblocking(true).map_err(words)?;
+    let (tx, rx) = (mio::net::UdpSocket::from_std(tx), mio::net::UdpSocket::from_std(rx));
+    let size = PayloadSize::Fixed(PAYLOAD as u16);
+    let mut tx = UringTx::new(vec![tx], None, size, Some(2), |_| {}).map_err(words)?;
+    let mut rx = UringRx::new(rx, size, Some(2), false).map_err(words)?;
+    let leased = tx.lease(2).len() / tx.stride();
+    let sent = tx.push(0, 0, leased).sent;
+    let (mut received, mut errors) = (0, 0);
+    // A loopback that was slowed down takes its time.
+    for _ in 0..WAIT_MS {
+        let pull = rx.pull();
+        (received, errors) = (received + pull.datagrams, errors + pull.errors);
+        if received == sent || errors > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    match (sent, received, errors) {
+        (2, 2, 0) => {
+            Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
+        }
+        // A firewall ate them, or they are still on their way.
+        (2, 0, 0) => {
+            Ok("io_uring: linked sends; whether multishot receive works, a run will show"
+                .to_owned())
+        }
+        (2, 0, 1..) => Err("io_uring is there, and no multishot recvmsg (Linux 6.0)".to_owned()),
+        (sent, received, _) => Err(format!(
+            "io_uring is there; of 2 datagrams by one call, {sent} left and {received} came back"
+        )),
+    }
+}
+
+fn null() -> Found {
+    Ok("no system call at all: our own ceiling".to_owned())
+}

@@ -1,0 +1,240 @@
+//! What this host is, found out by asking the system and by measuring the clock and the sleep that
+//! every figure rests on.
+
+use std::hint::black_box;
+use std::thread::Builder;
+
+use crate::host::probe;
+use crate::measure::{CgroupLimits, HostFacts};
+use crate::net::TIMER_SLACK_NS;
+use crate::plan::{Machine, Missing};
+use crate::sys;
+
+/// How much a survey measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// A few ms: beside every run.
+    Quick,
+    /// About as long as a person waits without noticing.
+    Full,
+}
+
+impl Depth {
+    /// How many sleeps are measured. Arbitrary: 10 take 2 ms and give a median, with 50 a rare long
+    /// one shows.
+    const fn sleeps(self) -> usize {
+        match self {
+            Self::Quick => 10,
+            Self::Full => 50,
+        }
+    }
+}
+
+/// The sleep whose error is measured: about what paced senders ask for. Arbitrary.
+const SLEEP_NS: u64 = 100_000;
+
+/// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so short that most rounds see no
+/// interrupt; 0.2 ms where a read is a slow system call.
+const READS: usize = 200;
+
+/// Medians are taken of so many of those. Arbitrary: an interrupt or two spoil as many, not half.
+const ROUNDS: usize = 9;
+
+/// Steps of the clock that are looked at; arbitrary.
+const STEPS: usize = 1_000;
+
+/// The most reads for that: a clock that moves in ticks of a ms moves within them (20 ns a read).
+const STEP_READS: usize = 50_000;
+
+/// Finds out about this host. Call it in the main thread, before anything is pinned: the CPUs that
+/// a pinned thread may run on are not those of the process.
+#[must_use]
+pub fn survey(depth: Depth) -> HostFacts {
+    let allowed_cpus = allowed_cpus();
+    let steal_share = sys::host::cpu_time()
+        .filter(|time| time.total_ns > 0)
+        .map(|time| time.stolen_ns as f64 / time.total_ns as f64);
+    let naps = naps(depth.sleeps());
+    HostFacts {
+        hostname: sys::host::hostname(),
+        kernel: sys::host::kernel(),
+        kernel_command_line: sys::host::kernel_command_line(),
+        cpu_model: sys::host::cpu_model(),
+        mitigations: sys::host::mitigations(),
+        siblings: sys::host::thread_siblings(&allowed_cpus).unwrap_or_default(),
+        online_cpus: sys::host::online_cpus(),
+        cpu_limit: std::thread::available_parallelism().ok().map(Into::into),
+        isolated_cpus: sys::host::isolated_cpus(),
+        nohz_full_cpus: sys::host::nohz_full_cpus(),
+        cgroup: sys::host::cgroup_limits().map(|limits| CgroupLimits {
+            cpu_max: limits.cpu_max,
+            memory_max: limits.memory_max,
+            cpus: limits.cpus,
+        }),
+        smt_active: sys::host::smt_active(),
+        turbo: sys::host::turbo(),
+        governor: sys::host::governor(&allowed_cpus),
+        rmem_max: sys::host::rmem_max(),
+        wmem_max: sys::host::wmem_max(),
+        netdev_max_backlog: sys::host::netdev_max_backlog(),
+        max_dgram_qlen: sys::host::max_dgram_qlen(),
+        sysctls: sys::host::sysctls(),
+        // Which one it is, depends on where to.
+        device: None,
+        clocksource: sys::host::clocksource(),
+        virtualization: sys::host::virtualization(),
+        container: sys::host::container(),
+        steal_share,
+        load_average: sys::host::load().map(|load| load.one_minute),
+        others_running: naps.others,
+        clock_cost_ns: clock_cost_ns(sys::monotonic_ns),
+        clock_step_ns: clock_step_ns(sys::monotonic_ns),
+        sleep_error_ns: naps.errors_ns.iter().max().copied().and_then(|max| {
+            let p50 = median(naps.errors_ns)?;
+            Some((p50, max))
+        }),
+        capabilities: probe::probe(&allowed_cpus),
+        debug_build: cfg!(debug_assertions),
+        allowed_cpus,
+    }
+}
+
+/// What a plan needs to know of the machine.
+#[must_use]
+pub fn machine(facts: &HostFacts) -> Machine {
+    // Where threads cannot be pinned, there is nothing to choose from.
+    let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);
+    let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
+    let missing = facts.capabilities.iter().filter(|found| !found.available);
+    let missing = missing.filter_map(|found| {
+        let engine = probe::ENGINES.into_iter().find(|&word| word == found.name)?;
+        Some(Missing { engine: engine.to_owned(), why: found.detail.clone() })
+    });
+    Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
+}
+
+/// The CPUs that this process may run on; empty where nobody says.
+fn allowed_cpus() -> Vec<usize> {
+    sys::affinity().unwrap_or_else(|| {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        cores.into_iter().map(|core| core.id).collect()
+    })
+}
+
+/// The lower median, for it is a value that was seen.
+fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> Option<T> {
+    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len().saturating_sub(1) / 2).copied()
+}
+
+/// What sleeping showed.
+#[derive(Debug, Default)]
+struct Naps {
+    /// How much too late each ended.
+    errors_ns: Vec<u64>,
+    /// How many others wanted a CPU after each of them, at least: a program that only starts, such
+    /// as the next one in a pipe, is not one that runs beside the measurement.
+    others: Option<u64>,
+}
+
+/// Sleeps so many times, in a thread of its own, whose timer slack dies with it.
+fn naps(count: usize) -> Naps {
+    let sleep = move || {
+        sys::set_timer_slack_ns(TIMER_SLACK_NS);
+        let mut naps = Naps::default();
+        for _ in 0..count {
+            let due = sys::monotonic_ns() + SLEEP_NS;
+            sys::sleep_until_ns(due);
+            naps.errors_ns.push(sys::monotonic_ns().saturating_sub(due));
+            // The thread that asks is one of those that run.
+            if let Some(load) = sys::host::load() {
+                let others = load.runnable.saturating_sub(1);
+                naps.others = Some(naps.others.unwrap_or(others).min(others));
+            }
+        }
+        naps
+    };
+    let thread = Builder::new().name("udperf-survey".to_owned()).spawn(sleep);
+    thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
+/// Median cost of a read of this clock.
+fn clock_cost_ns(clock: impl Fn() -> u64) -> Option<f64> {
+    let round = |_| {
+        let start = clock();
+        for _ in 0..READS {
+            black_box(clock());
+        }
+        // The last of these reads is within what it measures, the first is not.
+        clock().saturating_sub(start) as f64 / (READS + 1) as f64
+    };
+    median((0..ROUNDS).map(round).collect()).filter(|cost| *cost > 0.0)
+}
+
+/// Smallest step between two different reads of this clock; `None` where it stood still.
+fn clock_step_ns(clock: impl Fn() -> u64) -> Option<u64> {
+    let mut last = clock();
+    let steps = (0..STEP_READS).filter_map(|_| {
+        let now = clock();
+        let step = now.saturating_sub(last);
+        last = now;
+        (step > 0).then_some(step)
+    });
+    steps.take(STEPS).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_survey_finds_what_the_system_tells() {
+        let facts = survey(Depth::Quick);
+        assert!(facts.capabilities.iter().any(|can| can.name == "plain"));
+        assert!(facts.clock_step_ns.is_none_or(|step| step > 0));
+        if sys::affinity().is_none() {
+            eprintln!("SKIPPED: this system does not tell its CPUs");
+            return;
+        }
+        assert!(!facts.allowed_cpus.is_empty());
+        assert!(facts.kernel.is_some_and(|kernel| kernel.starts_with("Linux ")));
+    }
+
+    #[test]
+    fn a_machine_is_what_was_found() {
+        let facts = HostFacts {
+            allowed_cpus: vec![2, 3],
+            siblings: vec![vec![2, 3]],
+            ..HostFacts::default()
+        };
+        let machine = machine(&facts);
+        assert_eq!(machine.cpus, [2, 3]);
+        assert_eq!(machine.siblings, [[2, 3]]);
+    }
+
+    #[test]
+    fn a_clock_is_timed_by_its_own_steps() {
+        let now = Cell::new(0);
+        let clock = || {
+            now.set(now.get() + 25);
+            now.get()
+        };
+        assert_eq!(clock_cost_ns(clock), Some(25.0));
+        assert_eq!(clock_step_ns(clock), Some(25));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_tells_nothing() {
+        assert_eq!(clock_cost_ns(|| 7), None);
+        assert_eq!(clock_step_ns(|| 7), None);
+    }
+
+    #[test]
+    fn the_median_is_a_value_that_was_seen() {
+        assert_eq!(median(vec![5, 1, 9]), Some(5));
+        assert_eq!(median(vec![4, 1, 9, 5]), Some(4));
+        assert_eq!(median(Vec::<u64>::new()), None);
+    }
+}

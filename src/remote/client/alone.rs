@@ -1,0 +1,86 @@
+//! Sending to whoever is there: nothing is known of what arrives.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::host::counters::Watch;
+use crate::host::device::name_towards;
+use crate::measure::{Ends, Harvest};
+use crate::net::steer::SLOT_SHIFT;
+use crate::plan::{Cell, Direction, Limit, Load, Plan, Scenario};
+use crate::run::RunError;
+use crate::run::control::Control;
+use crate::run::crew::Crew;
+use crate::run::session::{Bed, Part};
+use crate::run::worker::Phase;
+use crate::sys;
+use crate::unit::Nanos;
+
+/// How many tags belong to no slot of a sink, but for 0 and that of control messages; see
+/// `net/steer.rs`.
+const OF_NO_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
+
+/// A receiver that is not ours.
+#[derive(Debug)]
+pub struct Alone {
+    target: SocketAddr,
+    tag: u16,
+    /// Whether an earlier cell had no error that reported the target as unreachable.
+    reached: bool,
+}
+
+impl Alone {
+    /// Sends to this address; its datagrams carry this tag and those after it.
+    #[must_use]
+    pub const fn new(target: SocketAddr, tag: u16) -> Self {
+        Self { target, tag, reached: false }
+    }
+
+    fn phase(
+        &mut self,
+        crew: &Crew,
+        limit: Limit,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(), RunError> {
+        // Of no slot: where the receiver is a sink after all, these are a stranger's to it.
+        self.tag = self.tag % OF_NO_SLOT + 2;
+        let control = Control::new(Arc::clone(stop), crew.senders());
+        let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
+        crew.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
+        crew.await_end(&mut crew.running(), tick)
+    }
+}
+
+impl Bed for Alone {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
+        for mut share in plan.tx_shares(cell, load) {
+            share.heeds_unreachable &= !self.reached;
+            crew.add_sender(share, self.target, None)?;
+        }
+        if plan.scenario.warmup > Nanos::ZERO {
+            self.phase(&crew, Limit::Time(plan.scenario.warmup), load, stop, tick)?;
+        }
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        let device = name_towards(self.target, *bind, ip.dev.as_deref());
+        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
+        self.phase(&crew, plan.scenario.limit, load, stop, tick)?;
+        let seen = watch.end();
+        let (tx, _) = crew.collect(&cell.id)?;
+        let mut tx = tx.unwrap_or_default();
+        seen.into_tx(&mut tx);
+        self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
+        let harvest = Harvest::of(tx, None, Ends::Across);
+        Ok(vec![Part { direction: Some(Direction::Forward), harvest, error: None }])
+    }
+}

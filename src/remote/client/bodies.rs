@@ -1,0 +1,227 @@
+//! Any bytes as bodies of control messages, taken as both ends take them, without a socket or a
+//! thread: what the fuzz targets try.
+
+use std::net::SocketAddr;
+
+use super::blast::{data_address, source_of};
+use super::clean::clean;
+use crate::measure::OneWay;
+use crate::pace::{Due, Part};
+use crate::remote::protocol::spec::{Ask, CellSpec, ClockNote, Halves, Told};
+use crate::run::worker::pace;
+use crate::unit::Nanos;
+
+/// What bytes may be read as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// As what a client asks.
+    pub asked: bool,
+    /// As what a sink would do, of what a client asks.
+    pub agreed: bool,
+    /// As what a sink tells.
+    pub told: bool,
+    /// As a correction between clocks.
+    pub noted: bool,
+}
+
+/// Datagrams of a schedule that are looked at. Arbitrary: a few batches.
+const DATAGRAMS: u64 = 256;
+
+/// Reads bytes as each kind of body, at this moment of the reader's clock, and takes what they mean
+/// as far as the reader does before anything is opened or sent.
+#[must_use]
+pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
+    let ask = postcard::from_bytes::<Ask>(bytes).ok();
+    let agreed = match &ask {
+        Some(Ask::Prepare(spec)) => agrees(spec),
+        Some(Ask::Start(order)) => order.objection(now).is_none(),
+        Some(_) => true,
+        None => false,
+    };
+    let told = postcard::from_bytes::<Told>(bytes).ok();
+    let (asked, is_told) = (ask.is_some(), told.is_some());
+    if let Some(told) = told {
+        take(told);
+    }
+    let noted = postcard::from_bytes::<ClockNote>(bytes).is_ok();
+    Bodies { asked, agreed, told: is_told, noted }
+}
+
+/// Whether a sink would set up this cell; then its senders keep time to the end of it.
+fn agrees(spec: &CellSpec) -> bool {
+    if spec.objection().is_some() {
+        return false;
+    }
+    let most = usize::from(spec.batch.unwrap_or(64));
+    for index in [0, spec.threads - 1] {
+        let part = Part { index: index.into(), of: spec.threads.into() };
+        let end = spec.time.unwrap_or(Nanos::NEVER);
+        let (mut pace, mut now) = (pace(spec.load, end, DATAGRAMS, part), Nanos::ZERO);
+        for _ in 0..DATAGRAMS {
+            match pace.due(now, most) {
+                Due::Now(count) => pace.settle(count as u64, 0),
+                Due::At(next) => now = next,
+                Due::Over => break,
+            }
+        }
+    }
+    true
+}
+
+/// Takes an answer as a client does.
+fn take(told: Told) {
+    match told {
+        Told::Host(peer) => drop(clean(peer.facts)),
+        Told::Ready(ready) => {
+            let target = SocketAddr::from(([127, 0, 0, 1], 9));
+            let _ = (data_address(target, &ready), source_of(target, &ready));
+        }
+        Told::Halves(halves) => {
+            let Halves { rx, .. } = *halves;
+            for by_ns in [i64::MIN / 2, -1_000, 1_000, i64::MAX / 2] {
+                let latency = rx.as_ref().map(|rx| &rx.latency);
+                drop(latency.map(|latency| OneWay::shifted(latency, by_ns, Nanos(1))));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{HostFacts, RxHalf, TxHalf};
+    use crate::plan::{EnginePair, Limit, Load};
+    use crate::remote::protocol::spec::{Ended, PeerFacts, PhaseSpec, Ready, Ways};
+    use crate::unit::{PacketRate, PayloadSize};
+
+    /// Changed and random bodies. Arbitrary: a second or two of them.
+    const INPUTS: usize = 6_000;
+
+    /// The reader's clock.
+    const NOW: Nanos = Nanos::from_millis(5_000);
+
+    fn asks() -> Vec<Ask> {
+        let rate = PacketRate::from_pps(1e4).unwrap();
+        let over = Nanos::from_millis(1_000);
+        let loads = [
+            Load::FlatOut,
+            Load::Even(rate),
+            Load::Burst(rate, 32),
+            Load::Poisson(rate, 7),
+            Load::Ramp(rate, rate, over),
+        ];
+        let cell = |load| CellSpec {
+            ways: Ways { forward: true, reverse: true },
+            engine: EnginePair::PLAIN,
+            size: PayloadSize::Fixed(64),
+            load,
+            streams: 4,
+            threads: 2,
+            neighbours: 2,
+            time: Some(over),
+            batch: Some(8),
+            stamps: false,
+            socket_buffer: 65_536,
+            seed: 1,
+            by_hash: false,
+        };
+        let limit = Limit::Time(over);
+        let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
+        let ended = Ended { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
+        let others = [Ask::Host, Ask::Start(order), Ask::Finish(ended), Ask::Stop, Ask::Collect];
+        loads.map(cell).map(Ask::Prepare).into_iter().chain(others).collect()
+    }
+
+    fn tolds() -> Vec<Told> {
+        let facts = HostFacts { hostname: Some("a host".to_owned()), ..HostFacts::default() };
+        let peer = PeerFacts {
+            version: "0.1.0".to_owned(),
+            facts,
+            missing: Vec::new(),
+            clock: Some("a clock".to_owned()),
+            network: None,
+            receivers: 2,
+        };
+        let ready = Ready { tag: 64, ports: vec![9], source: None, secret: [7; 16] };
+        let mut rx = RxHalf { flows: vec![5, 6], workers: vec![11], ..RxHalf::default() };
+        for value in 1..40 {
+            rx.latency.from_schedule.record(value * value * 1_000);
+            rx.latency.from_send.record(value * 1_000);
+        }
+        let halves = Halves { tx: Some(TxHalf::default()), rx: Some(rx) };
+        vec![
+            Told::Host(Box::new(peer)),
+            Told::Ready(ready),
+            Told::Reached(true),
+            Told::TooLate,
+            Told::Halves(Box::new(halves)),
+            Told::Refused("no".to_owned()),
+        ]
+    }
+
+    fn bodies() -> Vec<Vec<u8>> {
+        let asks = asks().iter().map(|ask| postcard::to_stdvec(ask).unwrap()).collect::<Vec<_>>();
+        let told = tolds().into_iter().map(|told| postcard::to_stdvec(&told).unwrap());
+        let note = postcard::to_stdvec(&ClockNote { shift_ns: -5 }).unwrap();
+        asks.into_iter().chain(told).chain([note]).collect()
+    }
+
+    #[test]
+    fn what_either_end_says_is_understood_by_the_other() {
+        let (asks, tolds, all) = (asks().len(), tolds().len(), bodies());
+        for (index, body) in all.iter().enumerate() {
+            let read = read_bodies(body, NOW);
+            assert!(index >= asks || read.asked && read.agreed, "{index}: {read:?}");
+            assert!(!(asks..asks + tolds).contains(&index) || read.told, "{index}: {read:?}");
+        }
+        assert!(read_bodies(all.last().unwrap(), NOW).noted);
+    }
+
+    #[test]
+    fn no_body_confuses_either_end() {
+        let bodies = bodies();
+        // splitmix64 (public domain).
+        let mut state = 0_u64;
+        let mut next = || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            mixed ^ (mixed >> 31)
+        };
+        let [mut asked, mut agreed, mut told] = [0; 3];
+        for round in 0..INPUTS {
+            let mut bytes = bodies[next() as usize % bodies.len()].clone();
+            if round % 5 == 0 {
+                bytes = (0..next() % 64).map(|_| next() as u8).collect();
+            }
+            for _ in 0..next() % 4 {
+                let at = next() as usize % bytes.len().max(1);
+                match next() % 5 {
+                    0 => bytes.truncate(at),
+                    1 => drop(bytes.splice(at..at, next().to_be_bytes())),
+                    // The largest number that fits.
+                    2 => {
+                        drop(bytes.splice(
+                            at..(at + 1).min(bytes.len()),
+                            [0xFF; 9].into_iter().chain([1]),
+                        ))
+                    }
+                    3 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = next() as u8),
+                    _ => {
+                        bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (round % 8))
+                    }
+                }
+            }
+            let read = read_bodies(&bytes, NOW);
+            asked += usize::from(read.asked);
+            agreed += usize::from(read.agreed);
+            told += usize::from(read.told);
+        }
+        // Changed ones got beyond the first checks, and some of them beyond the objections.
+        assert!(
+            asked > agreed && agreed > INPUTS / 20 && told > INPUTS / 20,
+            "{asked} {agreed} {told}"
+        );
+    }
+}

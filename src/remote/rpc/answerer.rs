@@ -1,0 +1,347 @@
+//! The server's side of all sessions.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use super::error::{AnswerError, LONGEST_ANSWER};
+use super::table::{Session, Table, Work};
+use super::token::{AddressBytes, Mint};
+use super::took::{Event, Ignored, Took};
+use crate::remote::protocol::{
+    Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, Refusal, Seal,
+    decode, encode, peek,
+};
+use crate::unit::Nanos;
+
+/// What a server allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Sessions at the same time.
+    pub sessions: usize,
+    /// How long a session may be silent before it is closed.
+    pub idle: Nanos,
+}
+
+impl Default for Limits {
+    /// 64 sessions, 10 s. Arbitrary: more clients than one machine can serve undisturbed; as long
+    /// as a client's usual patience.
+    fn default() -> Self {
+        Self { sessions: 64, idle: Nanos::from_millis(10_000) }
+    }
+}
+
+/// A server. `A` is the address of a peer, as the socket tells it.
+#[derive(Debug)]
+pub struct Answerer<A> {
+    mint: Mint,
+    seal: Seal,
+    public: Seal,
+    limits: Limits,
+    table: Table<A>,
+}
+
+impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
+    /// A server without sessions. `secret` is drawn anew for each.
+    #[must_use]
+    pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
+        Self {
+            mint: Mint::new(secret),
+            seal: Seal::new(key),
+            public: Seal::new(None),
+            limits,
+            table: Table::new(),
+        }
+    }
+
+    /// Lets nobody open a session any more; those that are open go on.
+    pub const fn admit_no_more(&mut self) {
+        self.limits.sessions = 0;
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Sessions that ended and are not forgotten yet; bounded, and gone some 10 s later.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.table.ended()
+    }
+
+    /// So many sessions are closed, and not done with yet: as many as may be open are let off.
+    pub fn set_leaving(&mut self, sessions: usize) {
+        self.table.set_leaving(sessions);
+    }
+
+    /// When the client of a session that is open was heard last.
+    #[must_use]
+    pub fn heard(&self, session: u64) -> Option<Nanos> {
+        self.table.heard(session)
+    }
+
+    /// Keeps a session that is silent during a phase that ends at this moment; the limit of silence
+    /// counts from there.
+    pub fn keep(&mut self, session: u64, until: Nanos) {
+        self.table.keep(session, until);
+    }
+
+    /// When [`Self::tick`] is wanted next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Nanos> {
+        self.table.deadline(self.limits.idle)
+    }
+
+    /// Takes a datagram that arrived at `now`, which is also the moment a sync's reply tells.
+    pub fn on_datagram(
+        &mut self,
+        from: A,
+        bytes: &[u8],
+        now: Nanos,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Took<A> {
+        let message = match decode(bytes, &self.seal) {
+            Ok(message) => message,
+            Err(Fault::NotControl) => return Took::NotControl,
+            Err(fault) => return self.unproved(from, bytes, fault, out),
+        };
+        let nonce = message.session;
+        match message.body {
+            Body::Hello => {
+                let cookie = self.mint.cookie(&from, nonce, now);
+                self.send(from, nonce, 0, Body::Challenge { cookie }, out);
+                Took::Done
+            }
+            Body::Open { cookie } => self.open(from, nonce, &cookie, now, out),
+            Body::Request(_) | Body::Pull { .. } | Body::Sync { .. } | Body::Close => {
+                self.in_session(from, &message, now, out)
+            }
+            _ => Took::Ignored(Ignored::Reflected),
+        }
+    }
+
+    /// Tells a client that cannot be understood why, so that it need not wait in vain. Under the
+    /// public key, as ours is not the client's, and with no more bytes than came.
+    fn unproved(
+        &self,
+        from: A,
+        bytes: &[u8],
+        fault: Fault,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Took<A> {
+        let Some(seen) = peek(bytes).filter(|seen| seen.hello) else {
+            return Took::Ignored(Ignored::Fault(fault));
+        };
+        let refusal = match fault {
+            Fault::Version => Refusal::Version,
+            Fault::Keyed if seen.keyed => Refusal::KeyUnknown,
+            Fault::Keyed => Refusal::KeyNeeded,
+            Fault::Mac if seen.keyed => Refusal::KeyDiffers,
+            _ => return Took::Ignored(Ignored::Fault(fault)),
+        };
+        let message = Message { session: seen.session, number: 0, body: Body::Refused(refusal) };
+        out.push((from, encode(&message, &self.public)));
+        Took::Refused(refusal)
+    }
+
+    fn send(&self, to: A, session: u64, number: u32, body: Body<'_>, out: &mut Vec<(A, Vec<u8>)>) {
+        out.push((to, encode(&Message { session, number, body }, &self.seal)));
+    }
+
+    fn refuse(
+        &self,
+        to: A,
+        session: u64,
+        refusal: Refusal,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Took<A> {
+        self.send(to, session, 0, Body::Refused(refusal), out);
+        Took::Refused(refusal)
+    }
+
+    fn open(
+        &mut self,
+        from: A,
+        nonce: u64,
+        cookie: &[u8; COOKIE_LEN],
+        now: Nanos,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Took<A> {
+        if !self.mint.is_good(cookie, &from, nonce, now) {
+            return self.refuse(from, nonce, Refusal::Stale, out);
+        }
+        self.table.forget(now);
+        if let Some(session) = self.table.of_client(from, nonce) {
+            if self.table.get(session).is_none() {
+                return self.refuse(from, nonce, Refusal::Ended, out);
+            }
+            self.send(from, nonce, 0, Body::Opened { session }, out);
+            return Took::Done;
+        }
+        if self.table.is_full(self.limits.sessions, &from) {
+            return self.refuse(from, nonce, Refusal::Busy, out);
+        }
+        let mut session = self.mint.session();
+        while self.table.get(session).is_some() {
+            session = self.mint.session();
+        }
+        self.table.insert(session, from, nonce, now);
+        self.send(from, nonce, 0, Body::Opened { session }, out);
+        Took::Event(Event::Opened { session, from })
+    }
+
+    fn in_session(
+        &mut self,
+        from: A,
+        message: &Message<'_>,
+        now: Nanos,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Took<A> {
+        let (id, number) = (message.session, message.number);
+        let Some(session) = self.table.get(id) else {
+            return self.refuse(from, id, Refusal::NoSession, out);
+        };
+        if session.from != from {
+            return Took::Ignored(Ignored::OtherAddress);
+        }
+        session.heard = session.heard.max(now);
+        let reply = match message.body {
+            Body::Request(body) => match request(session, number) {
+                Turn::New => {
+                    let body = body.to_vec();
+                    return Took::Event(Event::Requested { session: id, number, body });
+                }
+                Turn::Again => reply(&session.work),
+                Turn::Not => return Took::Ignored(Ignored::OutOfTurn),
+            },
+            Body::Pull { offset } => match part(session, number, offset) {
+                Some(part) => part,
+                None => return Took::Ignored(Ignored::NoSuchPart),
+            },
+            Body::Sync { t1, note } => {
+                let is_news = number > session.noted && !note.is_empty();
+                if is_news {
+                    session.noted = number;
+                }
+                self.send(from, id, number, Body::SyncReply { t1, t2: now.0, t3: now.0 }, out);
+                let note = note.to_vec();
+                return match is_news {
+                    true => Took::Event(Event::Noted { session: id, note }),
+                    false => Took::Done,
+                };
+            }
+            _ => {
+                self.end(id, CloseReason::Asked, now, out);
+                return Took::Event(Event::Closed { session: id, why: CloseReason::Asked });
+            }
+        };
+        out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
+        Took::Done
+    }
+
+    /// Answers a request, at any time. The answer is kept for retries until the next request.
+    ///
+    /// # Errors
+    /// [`AnswerError`]: nothing waits for this answer, or it is too long; nothing was sent.
+    pub fn answer(
+        &mut self,
+        session: u64,
+        number: u32,
+        body: Vec<u8>,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> Result<(), AnswerError> {
+        let open = self.table.get(session).ok_or(AnswerError::Gone)?;
+        if open.taken != number || !matches!(open.work, Work::AtIt) {
+            return Err(AnswerError::NotAsked);
+        }
+        if body.len() > LONGEST_ANSWER {
+            return Err(AnswerError::TooLong { len: body.len() });
+        }
+        open.work = Work::Answered(body);
+        let message = Message { session, number, body: reply(&open.work) };
+        out.push((open.from, encode(&message, &self.seal)));
+        Ok(())
+    }
+
+    /// Ends a session from here and tells its client once; whether there was one.
+    pub fn close(
+        &mut self,
+        session: u64,
+        reason: CloseReason,
+        now: Nanos,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> bool {
+        self.end(session, reason, now, out)
+    }
+
+    /// Ends all sessions, as a server does that stops.
+    pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) {
+        for session in self.table.ids() {
+            self.end(session, reason, now, out);
+        }
+    }
+
+    /// Closes sessions that were silent for too long.
+    pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<Event<A>> {
+        self.table.forget(now);
+        let mut events = Vec::new();
+        for session in self.table.silent(self.limits.idle, now) {
+            self.end(session, CloseReason::Idle, now, out);
+            events.push(Event::Closed { session, why: CloseReason::Idle });
+        }
+        events
+    }
+
+    fn end(
+        &mut self,
+        id: u64,
+        reason: CloseReason,
+        now: Nanos,
+        out: &mut Vec<(A, Vec<u8>)>,
+    ) -> bool {
+        let Some(from) = self.table.remove(id, now) else { return false };
+        self.send(from, id, 0, Body::Closed(reason), out);
+        true
+    }
+}
+
+/// Whether a request's number is the next one.
+enum Turn {
+    New,
+    Again,
+    Not,
+}
+
+/// Takes the next number, once.
+fn request<A>(session: &mut Session<A>, number: u32) -> Turn {
+    if number == session.taken && !matches!(session.work, Work::Idle) {
+        return Turn::Again;
+    }
+    // A client that keeps to the protocol has the last answer before it asks for more.
+    let is_next = session.taken.checked_add(1) == Some(number);
+    if !is_next || matches!(session.work, Work::AtIt) {
+        return Turn::Not;
+    }
+    session.taken = number;
+    session.work = Work::AtIt;
+    Turn::New
+}
+
+/// What the client of a request is told about it.
+fn reply(work: &Work) -> Body<'_> {
+    match work {
+        Work::Idle | Work::AtIt => Body::Working,
+        Work::Answered(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
+        // Shorter than LONGEST_ANSWER, which 32 bits hold.
+        Work::Answered(bytes) => Body::Large { len: bytes.len() as u32 },
+    }
+}
+
+/// A part of the last answer.
+fn part<A>(session: &Session<A>, number: u32, offset: u32) -> Option<Body<'_>> {
+    let Work::Answered(bytes) = &session.work else { return None };
+    let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
+    let bytes = &rest[..rest.len().min(CHUNK_LEN)];
+    (!bytes.is_empty()).then_some(Body::Chunk { offset, bytes })
+}

@@ -1,0 +1,26 @@
+//! The bound receiver: serves clients, each in a session of its own, and counts whatever else
+//! arrives.
+//!
+//! - `server`: the event loop of the port; `seat`: its core; `doors`: where clients call
+//! - `client`, `session`: one client, which sets up a cell in `setup`; `cell`: its present cell;
+//!   `tally`: what its cells came to; `pulse`: what it and the loop tell each other by the way
+//! - `budget`: what all sessions take together; `farewell`: who left
+//! - `listener`: what came to one socket; `others`: those beside the first
+
+mod budget;
+mod cell;
+mod client;
+mod farewell;
+mod listener;
+mod options;
+mod others;
+mod pulse;
+mod seat;
+mod server;
+mod session;
+mod setup;
+mod sockets;
+mod tally;
+
+pub use options::{SinkEnd, SinkEvent, SinkOptions};
+pub use server::serve;

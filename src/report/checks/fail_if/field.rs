@@ -1,0 +1,136 @@
+//! Fields of the document that have no shorter name: a path into a cell, such as
+//! `latency.p99_9_ns`.
+
+use serde_json::Value;
+
+use crate::document::{Cell, bounded};
+use crate::report::checks::metric::{Kind, Metric};
+
+/// A number somewhere in a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    /// As typed.
+    pub(super) path: String,
+    /// By the unit that its name ends in.
+    pub(super) kind: Kind,
+}
+
+impl Field {
+    /// The number at this path; `None` where a cell has no such number.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let schema = crate::document::schema::schema();
+        let mut here = &schema["$defs"]["Cell"];
+        let mut name = "";
+        for step in path.split('.') {
+            let next = here.get("properties").and_then(|fields| fields.get(step));
+            // A map has whatever names it has, such as the error codes of a protocol.
+            here = resolve(&schema, next.or_else(|| here.get("additionalProperties"))?);
+            name = step;
+        }
+        is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
+    }
+
+    /// Its value, or its upper limit if the value is below the bound; neither if it is unknown. A
+    /// key missing from a map is 0.
+    pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
+        if self.path == "latency.p99_with_loss_ns" {
+            // `null` has two reasons, which `with_loss` tells apart.
+            return Metric::named("p99_with_loss")
+                .map_or((None, None), |metric| ((metric.of)(cell), (metric.at_most)(cell)));
+        }
+        let Ok(cell) = serde_json::to_value(cell) else { return (None, None) };
+        let (mut here, mut within, mut bound_ns) = (&cell, &Value::Null, 0);
+        for step in self.path.split('.') {
+            let Value::Object(fields) = here else { return (None, None) };
+            let Some(next) = fields.get(step) else { return (Some(0.0), None) };
+            bound_ns = fields.get("bound_ns").and_then(Value::as_u64).unwrap_or(bound_ns);
+            // Of the legs, those within one host are exact. A limit has no limit itself.
+            if WITHIN_ONE_HOST.contains(&step) || step == "upper_limits" {
+                bound_ns = 0;
+            }
+            (within, here) = (here, next);
+        }
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        if AS_MEASURED.contains(&name) && bound_ns > 0 && !here.is_null() {
+            let (known, at_most) = bounded(here.as_u64(), bound_ns);
+            return (known.map(|ns| ns as f64), at_most.map(|ns| ns as f64));
+        }
+        // Older documents have no limits: what is withheld is below the bound.
+        let assumed = (bound_ns > 0 && WITHHELD.contains(&name)).then_some(bound_ns as f64 * 2.0);
+        let at_most = match &within["upper_limits"] {
+            Value::Object(limits) => limits.get(name).and_then(Value::as_f64),
+            _ => assumed,
+        };
+        (here.as_f64(), at_most)
+    }
+}
+
+/// Latencies that are withheld below the bound: names of the document.
+const WITHHELD: [&str; 8] =
+    ["min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "p99_99_ns", "max_ns"];
+
+/// Latencies that older documents, and legs, give although they are below the bound; as above.
+const AS_MEASURED: [&str; 2] = ["mean_ns", "max_ns"];
+
+/// Legs that both ends of are read from one clock; as above.
+const WITHIN_ONE_HOST: [&str; 3] = ["lag", "system_call", "in_socket"];
+
+/// What a schema stands for, without the `null` that it may be instead.
+fn resolve<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
+    let by_reference = |schema: &'a Value| {
+        let name = schema["$ref"].as_str()?.strip_prefix("#/$defs/")?;
+        root["$defs"].get(name)
+    };
+    if let Some(choices) = schema["anyOf"].as_array() {
+        schema = choices.iter().find(|choice| choice["type"] != "null").unwrap_or(schema);
+    }
+    by_reference(schema).unwrap_or(schema)
+}
+
+fn is_number(schema: &Value) -> bool {
+    let number = |word: &Value| word == "integer" || word == "number";
+    match &schema["type"] {
+        Value::Array(words) => words.iter().any(number),
+        word => number(word),
+    }
+}
+
+/// Names end in their unit.
+fn kind(name: &str) -> Kind {
+    if name.ends_with("_ns") {
+        Kind::Time
+    } else if name.ends_with("bits_per_second") {
+        Kind::Bits
+    } else if name == "pps" || name.ends_with("_pps") {
+        Kind::Packets
+    } else {
+        Kind::Number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn any_number_of_a_cell_can_be_asked_for() {
+        let report = fixture::default_run();
+        let cell = &report.cells[0];
+        let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
+        assert_eq!(of("elapsed_ns"), Some((Kind::Time, Some(cell.elapsed_ns as f64))));
+        assert_eq!(of("rx.pps"), Some((Kind::Packets, cell.rx.as_ref().and_then(|rx| rx.pps))));
+        assert_eq!(of("ledger.refused.other"), Some((Kind::Number, Some(0.0))));
+        // Unknown in this cell, and a number all the same.
+        assert_eq!(of("exchange.timeouts"), Some((Kind::Number, None)));
+        assert_eq!(of("exchange.errors.SERVFAIL"), Some((Kind::Number, None)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_field() {
+        for path in ["", "latency", "latency.histogram", "id", "latency.p98_ns", "rx.", "warnings"]
+        {
+            assert_eq!(Field::at(path), None, "{path}");
+        }
+    }
+}

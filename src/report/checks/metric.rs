@@ -1,0 +1,287 @@
+//! The figures of a cell that have a name: their units, where each is in the document, and which
+//! way is better.
+
+use super::with_loss::{WithLoss, p99_with_loss};
+use crate::document::{Cell, Latency, Schedule};
+use crate::unit::{Nanos, Rate, parse_count, sum_counts};
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 0 to 1.
+    Share,
+    /// In ns.
+    Time,
+    /// Datagrams a second.
+    Packets,
+    /// Bits of payload a second.
+    Bits,
+    /// A whole number.
+    Count,
+    /// Any other number.
+    Number,
+}
+
+/// Which way a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+    /// It says how it was, not how good.
+    Neither,
+}
+
+/// Which cells a metric is looked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    /// Those with a rate, or all.
+    Paced,
+    /// Those at `max`, or all.
+    FlatOut,
+    /// All.
+    All,
+}
+
+/// A figure of a cell that has a name.
+#[derive(Debug)]
+pub struct Metric {
+    /// As users write it.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// Which cells it is looked for in.
+    pub cells: Cells,
+    /// Which way it is better.
+    pub better: Better,
+    /// `None` where it is not known.
+    pub of: fn(&Cell) -> Option<f64>,
+    /// Its upper limit if it is a latency below the bound; `None` otherwise.
+    pub at_most: fn(&Cell) -> Option<f64>,
+}
+
+impl Metric {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        METRICS.iter().find(|metric| metric.name == name)
+    }
+
+    /// Whether all that is known of it in this cell is an upper limit.
+    #[must_use]
+    pub fn is_withheld(&self, cell: &Cell) -> bool {
+        (self.of)(cell).is_none() && (self.at_most)(cell).is_some()
+    }
+
+    /// Whether it says something of this cell: flat out, latency is mostly the queue, and at a
+    /// rate that was asked for, what is delivered is that rate.
+    #[must_use]
+    pub fn suits(&self, cell: &Cell) -> bool {
+        match self.cells {
+            Cells::Paced => cell.pace.is_some() || cell.is_closed_loop(),
+            Cells::FlatOut => cell.pace.is_none(),
+            Cells::All => true,
+        }
+    }
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    cells: Cells,
+    of: fn(&Cell) -> Option<f64>,
+) -> Metric {
+    Metric { name, kind, cells, better: Better::Lower, of, at_most: |_| None }
+}
+
+/// A rate: more is better.
+const fn rate(name: &'static str, kind: Kind, of: fn(&Cell) -> Option<f64>) -> Metric {
+    Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
+}
+
+/// How much there was: neither good nor bad.
+const fn amount(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    Metric { better: Better::Neither, ..count(name, of) }
+}
+
+const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    metric(name, Kind::Time, Cells::Paced, of)
+}
+
+/// A latency; withheld if it is below the bound.
+const fn withheld(
+    name: &'static str,
+    of: fn(&Cell) -> Option<f64>,
+    at_most: fn(&Cell) -> Option<f64>,
+) -> Metric {
+    Metric { at_most, ..time(name, of) }
+}
+
+const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    metric(name, Kind::Count, Cells::All, of)
+}
+
+/// All metrics, as the errors list them. From the document's fields.
+pub static METRICS: [Metric; 38] = [
+    metric("loss", Kind::Share, Cells::All, |c| {
+        let lost = c.ledger.lost?;
+        (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
+    }),
+    withheld("min", |c| latency(c, |l| l.min_ns), |c| latency(c, |l| l.limits().min_ns)),
+    withheld("mean", |c| latency(c, |l| l.mean().0), |c| latency(c, |l| l.mean().1)),
+    withheld("p50", |c| latency(c, |l| l.p50_ns), |c| latency(c, |l| l.limits().p50_ns)),
+    withheld("p90", |c| latency(c, |l| l.p90_ns), |c| latency(c, |l| l.limits().p90_ns)),
+    withheld("p99", |c| latency(c, |l| l.p99_ns), |c| latency(c, |l| l.limits().p99_ns)),
+    withheld("p99.9", |c| latency(c, |l| l.p99_9_ns), |c| latency(c, |l| l.limits().p99_9_ns)),
+    withheld("p99.99", |c| latency(c, |l| l.p99_99_ns), |c| latency(c, |l| l.limits().p99_99_ns)),
+    withheld("max", |c| latency(c, |l| l.max().0), |c| latency(c, |l| l.max().1)),
+    withheld(
+        "p99_with_loss",
+        |c| match p99_with_loss(c)? {
+            WithLoss::Known(ns) => Some(ns as f64),
+            WithLoss::Infinite => Some(f64::INFINITY),
+            WithLoss::Below(_) => None,
+        },
+        |c| match p99_with_loss(c)? {
+            WithLoss::Below(limit_ns) => Some(limit_ns as f64),
+            WithLoss::Known(_) | WithLoss::Infinite => None,
+        },
+    ),
+    time("jitter", |c| c.jitter_ns.map(|ns| ns as f64)),
+    time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
+    time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
+    time("in_socket_p99", |c| c.in_socket.as_ref()?.p99_ns.map(|ns| ns as f64)),
+    rate("rx_pps", Kind::Packets, |c| c.rx.as_ref()?.pps),
+    rate("tx_pps", Kind::Packets, |c| c.tx.pps),
+    rate("rx_bits", Kind::Bits, |c| c.rx.as_ref()?.bits_per_second),
+    rate("tx_bits", Kind::Bits, |c| c.tx.bits_per_second),
+    amount("sent", |c| Some(c.ledger.sent as f64)),
+    amount("received", |c| Some(c.ledger.received? as f64)),
+    count("lost", |c| Some(c.ledger.lost? as f64)),
+    count("unaccounted", |c| Some(c.ledger.unaccounted? as f64)),
+    count("refused", |c| {
+        let r = &c.ledger.refused;
+        let all = [r.would_block, r.no_buffers, r.unreachable, r.too_big, r.other];
+        Some(sum_counts(all) as f64)
+    }),
+    count("duplicate", |c| Some(c.ledger.duplicate? as f64)),
+    count("late", |c| Some(c.ledger.late? as f64)),
+    count("reordered", |c| Some(c.ledger.reordered? as f64)),
+    count("foreign", |c| Some(c.ledger.foreign? as f64)),
+    count("corrupt", |c| Some(c.ledger.corrupt? as f64)),
+    metric("no_reply", Kind::Share, Cells::All, |c| {
+        let exchange = c.exchange.as_ref()?;
+        (exchange.requests > 0).then(|| exchange.timeouts as f64 / exchange.requests as f64)
+    }),
+    count("timeouts", |c| Some(c.exchange.as_ref()?.timeouts as f64)),
+    count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
+    count("errors", |c| Some(sum_counts(c.exchange.as_ref()?.errors.values().copied()) as f64)),
+    // Only where there is a schedule can a slot be missed.
+    metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
+    count("stalls", |c| Some(c.stalls.tx.count.saturating_add(c.stalls.rx.as_ref()?.count) as f64)),
+    metric("syscalls_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.syscalls),
+    metric("context_switches_per_datagram", Kind::Number, Cells::All, |c| {
+        c.per_datagram.context_switches
+    }),
+    metric("cpu_ns_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
+    metric("instructions_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.instructions),
+];
+
+/// All names, for errors.
+#[must_use]
+pub fn list() -> String {
+    let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+    names.join(", ")
+}
+
+fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> Option<f64> {
+    of(cell.latency.as_ref()?).map(|ns| ns as f64)
+}
+
+fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
+    of(cell.schedule.as_ref()?).map(|value| value as f64)
+}
+
+impl Kind {
+    /// Reads a limit of this kind; `None` where it is none.
+    #[must_use]
+    pub fn read(self, value: &str) -> Option<f64> {
+        let number: Option<f64> = value.parse().ok();
+        match self {
+            Self::Share => match value.strip_suffix('%') {
+                Some(percent) => {
+                    let percent: f64 = percent.trim().parse().ok()?;
+                    let share = || format!("{percent}e-2").parse().ok();
+                    // Divided, 0.7 would become a little less than 0.007, and a loss of just that
+                    // would be above it.
+                    (0.0..=100.0).contains(&percent).then(share)?
+                }
+                // From 1 on it could as well be meant as a percentage.
+                None => number.filter(|share| (0.0..1.0).contains(share)),
+            },
+            Self::Time if number.is_some() => None,
+            Self::Time => value.parse().ok().map(|nanos: Nanos| nanos.0 as f64),
+            // As a rate to send at, zero would be none; as a limit it is a good one.
+            Self::Packets | Self::Bits | Self::Count if number == Some(0.0) => Some(0.0),
+            Self::Packets => match value.parse() {
+                Ok(Rate::Pps(rate)) => Some(rate.pps()),
+                _ => None,
+            },
+            Self::Bits => match value.parse() {
+                Ok(Rate::Bits(bits)) => Some(bits),
+                _ => None,
+            },
+            Self::Count => parse_count(value).ok().map(|count| count as f64),
+            Self::Number => {
+                let count = || parse_count(value).ok().map(|count| count as f64);
+                number.filter(|number| number.is_finite()).or_else(count)
+            }
+        }
+    }
+
+    /// What a limit of this kind looks like, for errors.
+    #[must_use]
+    pub const fn takes(self) -> &'static str {
+        match self {
+            Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
+            Self::Time => "a duration with its unit, such as 200us or 1.5ms",
+            Self::Packets => "datagrams a second, such as 200k (K = 1000)",
+            Self::Bits => "bits of payload a second, such as 1Gbit (G = 1000³)",
+            Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
+            Self::Number => "a number, such as 0, 1.5 or 10k (K = 1000)",
+        }
+    }
+
+    /// A figure of this kind in as many digits as tell it from a limit beside it: whoever reads
+    /// `200 µs` where 200.4 failed against 200, finds no fault.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        if value.is_infinite() {
+            return "infinite: it falls among the lost".to_owned();
+        }
+        match self {
+            Self::Share => format!("{}%", significant(value * 100.0)),
+            Self::Time => match value {
+                ns if ns < 1e3 => format!("{ns} ns"),
+                ns if ns < 1e6 => format!("{} µs", ns / 1e3),
+                ns if ns < 1e9 => format!("{} ms", ns / 1e6),
+                ns => format!("{} s", ns / 1e9),
+            },
+            Self::Packets => format!("{} pps", significant(value)),
+            Self::Bits => format!("{} bit/s", significant(value)),
+            Self::Count => format!("{value}"),
+            Self::Number => format!("{}", significant(value)),
+        }
+    }
+}
+
+/// A number without the digits beyond the sixth that counts, unless they are whole.
+fn significant(value: f64) -> f64 {
+    if value == 0.0 {
+        return 0.0;
+    }
+    let decimals = (5 - value.abs().log10().floor() as i32).max(0);
+    let factor = 10_f64.powi(decimals);
+    (value * factor).round() / factor
+}

@@ -1,0 +1,17 @@
+//! Checks of a run and of a host: warnings, validity, gates, and the findings of `doctor`.
+
+pub mod doctor;
+pub mod fail_if;
+pub(crate) mod findings;
+pub(crate) mod gates;
+pub mod metric;
+pub mod validity;
+pub(crate) mod warnings;
+pub(crate) mod with_loss;
+
+pub use doctor::render as doctor;
+pub use fail_if::{Condition, ConditionError, Failure};
+pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
+pub use gates::gates;
+pub use validity::judge_validity;
+pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

@@ -1,0 +1,331 @@
+//! Doubts about requests and replies: first whether the generator was the limit, and not the
+//! server; then what the server did.
+
+use super::ledger::causes;
+use super::{CellContext, exceeds_permille, percent, warning};
+use crate::document::{Cell, Exchange, Warning};
+use crate::unit::{show_bytes, show_nanos, sum_counts};
+
+/// A generator that has nothing to do for less than this share of the time is the limit itself.
+/// Arbitrary.
+const IDLE_PERCENT: u64 = 5;
+
+/// Replies that our own sockets dropped.
+pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
+    let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
+    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+    let limit = match server_drops(cell) {
+        0 => "the generator was the limit, not the server",
+        _ => "the generator was too slow, and so was the server, whose own buffer overflowed",
+    };
+    Some(warning(
+        "generator_dropped",
+        format!(
+            "{dropped} replies ({} of the requests) found udperf's own socket buffer{held} full \
+             and count as timeouts: {limit}; use more --threads, a larger --socket-buffer or a \
+             lower --rate",
+            percent(dropped, exchange.requests)
+        ),
+    ))
+}
+
+/// A generator that went as fast as it could, and the server kept up.
+pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let no_rate = cell.schedule.is_none();
+    let busy = exchange.idle_ns * 100 < cell.elapsed_ns * cell.threads * IDLE_PERCENT;
+    let kept_up =
+        exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
+    let kept_up = kept_up && server_drops(cell) == 0;
+    (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
+        warning(
+            "generator_limit",
+            "the generator was the limit, not the server: it had something to do all the time, \
+             and the server kept up; use more --threads, or run it on a host of its own",
+        )
+    })
+}
+
+/// Replies without an id, some of which are missing: those behind are taken for their neighbours.
+pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
+    (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
+        warning(
+            "order_lost",
+            format!(
+                "replies carry no id and {} are missing: later ones were matched with older \
+                 requests, so latency is withheld; add {{id}} or --id-at if the server returns it",
+                exchange.timeouts
+            ),
+        )
+    })
+}
+
+/// A closed loop that had a rate, and no room to keep it.
+pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
+    (schedule.missed > 0).then(|| {
+        warning(
+            "window_full",
+            format!(
+                "{} of {} slots ({}) were missed: with {most} requests outstanding there was no \
+                 room for more, or the generator was late; without --outstanding all are asked on \
+                 schedule",
+                schedule.missed,
+                schedule.scheduled,
+                percent(schedule.missed, schedule.scheduled)
+            ),
+        )
+    })
+}
+
+/// Requests that could not be sent because all ids were in use.
+pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
+    let missed = match &cell.schedule {
+        Some(schedule) => format!(
+            ", and {} of {} slots ({}) were missed",
+            exchange.no_room,
+            schedule.scheduled,
+            percent(exchange.no_room, schedule.scheduled)
+        ),
+        None => String::new(),
+    };
+    Some(warning(
+        "no_room",
+        format!(
+            "no request was sent for {}{missed}: all {} ids were in use; use more --streams or a \
+             shorter --timeout",
+            show_nanos(exchange.no_room_ns),
+            exchange.room
+        ),
+    ))
+}
+
+/// Repeated random labels.
+pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
+    Some(warning(
+        "labels_repeated",
+        format!(
+            "{repeated} of {} requests repeat a random label, which may be cached; use a longer \
+             --random-subdomain",
+            exchange.requests
+        ),
+    ))
+}
+
+/// Reused message ids, which a server may take for retransmissions.
+pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
+    Some(warning(
+        "message_ids_reused",
+        format!(
+            "{reused} of {} requests reuse a CoAP message id within 247 s (RFC 7252 4.8.2): the \
+             server may ignore them; use more --streams",
+            exchange.requests
+        ),
+    ))
+}
+
+/// Replies that lack a datagram.
+pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
+    Some(warning(
+        "incomplete_replies",
+        format!(
+            "{} of {} timeouts had an incomplete reply, with datagrams missing; lower the --rate",
+            exchange.incomplete, exchange.timeouts
+        ),
+    ))
+}
+
+/// Datagrams dropped at full receive buffers of other sockets on this host, estimated from the
+/// counter of the network namespace: those of the server if it runs here. 0 if the server is
+/// elsewhere, or the counter is unknown.
+pub(crate) fn server_drops(cell: &Cell) -> u64 {
+    let here = cell.ends.as_deref() == Some("together");
+    let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
+    let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
+    // The counter is of the whole namespace: others may have lost as many as reached sockets there
+    // beside our requests and their replies.
+    let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
+    let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
+    all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
+}
+
+/// Requests without a reply, and where they were lost as far as this host knows.
+pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
+    let Exchange { timeouts, requests, .. } = exchange;
+    let own = exchange.own_drops.unwrap_or(0);
+    // What came back was not lost.
+    let packets = server_drops(cell);
+    let at_server = packets.min(requests.saturating_sub(exchange.replies));
+    let here = cell.ends.as_deref() == Some("together");
+    let why = if at_server.saturating_mul(2) > *timeouts {
+        format!(
+            "as many as {at_server} of them found a receive buffer on this host full that is not \
+             ours, so the server's: it cannot take so many at once; lower the --rate, or \
+             give it a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
+        )
+    } else if exchange.unreachable > 0 {
+        let causes = causes(cell).unwrap_or_else(|| "an ICMP error".to_owned());
+        format!("{causes}; check the address and the port, and that the server runs")
+    } else if exchange.matched == 0 && exchange.replies > 0 {
+        "what came back was late, or answered nothing that was asked: see the other notes"
+            .to_owned()
+    } else if exchange.matched == 0 {
+        "nothing came back at all: check the address, the port, a firewall on the way, and \
+         whether the server answers such requests"
+            .to_owned()
+    } else if packets > 0 {
+        format!(
+            "{packets} packets found a receive buffer on this host full that is not ours, so the \
+             server's, and where it takes super-packets each of them held many; lower the --rate"
+        )
+    } else if here && own > 0 {
+        "udperf's own socket dropped replies, and no other counter of this host has them".to_owned()
+    } else if here {
+        "no counter of this host has them: the server read them and did not answer".to_owned()
+    } else {
+        "the server did not answer, or the network lost them: see what the server's host counts \
+         (nstat -az UdpRcvbufErrors), or lower the --rate"
+            .to_owned()
+    };
+    Some(warning(
+        "no_reply",
+        format!(
+            "{timeouts} of {requests} requests ({}) had no reply within {}{}: {why}",
+            percent(*timeouts, *requests),
+            show_nanos(exchange.timeout_ns),
+            if cell.cut_short { ", or before the run was ended" } else { "" }
+        ),
+    ))
+}
+
+/// Datagrams that went to ports nobody reads, while replies were missing.
+pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref()?;
+    let count = exchange.elsewhere.filter(|&count| count > 0)?;
+    // Fewer may be anybody's.
+    let share = count.saturating_mul(2) >= exchange.timeouts;
+    (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
+        warning(
+            "from_elsewhere",
+            format!(
+                "{count} datagrams came to this host for ports that nobody reads: a server that \
+                 answers from another address or port than it was asked at looks like that; ask \
+                 it at the address it answers from"
+            ),
+        )
+    })
+}
+
+/// Errors of the protocol.
+pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
+    let list: Vec<_> =
+        exchange.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let total = sum_counts(exchange.errors.values().copied());
+    Some(warning(
+        "error_replies",
+        format!(
+            "{total} of {} replies say that something is wrong ({}): their latency counts with \
+             that of all others; see whether the requests are what the server serves",
+            exchange.matched,
+            list.join(", ")
+        ),
+    ))
+}
+
+/// Replies to nothing.
+pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
+    Some(warning(
+        "unmatched",
+        format!(
+            "{} of {} datagrams that came back answer no request of ours: another format than \
+             expected, or damaged; see them with `udperf talk`, or match otherwise with --match",
+            exchange.unmatched, exchange.replies
+        ),
+    ))
+}
+
+/// Replies that came twice.
+pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
+    Some(warning(
+        "duplicate_replies",
+        format!(
+            "{} replies came again: the server answers twice, or the network doubles them",
+            exchange.duplicate
+        ),
+    ))
+}
+
+/// Replies that came after their time.
+pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
+    Some(warning(
+        "late_replies",
+        format!(
+            "{} replies came after their requests had been given up, and those count as \
+             timeouts; with a longer --timeout than {} they would count as slow",
+            exchange.late,
+            show_nanos(exchange.timeout_ns)
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all, codes};
+    use super::*;
+    use crate::report::fixture;
+
+    /// The warnings of a cell whose requests differ from sound ones by this.
+    fn of(change: impl FnOnce(&mut Exchange)) -> Vec<Warning> {
+        let (requests, matched, idle_ns) = (1_000, 1_000, 400_000_000);
+        let mut exchange = Exchange { requests, matched, idle_ns, ..Exchange::default() };
+        change(&mut exchange);
+        all(|cell| cell.exchange = Some(exchange))
+    }
+
+    #[test]
+    fn what_was_not_sent_for_want_of_ids_is_reported() {
+        let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
+        assert_eq!(found[0].code, "no_room");
+        let expected = "no request was sent for 250 ms: all 256 ids were in use; ";
+        assert!(found[0].message.starts_with(expected), "{}", found[0].message);
+        let found = all(|cell| {
+            cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });
+            cell.schedule = fixture::cell("plain", 64, "50%", 1e5).schedule;
+            let schedule = cell.schedule.as_mut().unwrap();
+            (schedule.scheduled, schedule.missed) = (100, 5);
+        });
+        let found = found.iter().find(|one| one.code == "no_room").unwrap();
+        assert!(found.message.contains(", and 5 of 100 slots (5.00 %) were missed: "));
+    }
+
+    #[test]
+    fn what_is_not_new_and_what_is_not_whole_is_reported() {
+        assert_eq!(of(|_| {}), []);
+        let code = |change: fn(&mut Exchange)| of(change).remove(0).code;
+        assert_eq!(code(|one| one.repeated_labels = Some(1)), "labels_repeated");
+        assert_eq!(code(|one| one.reused_message_ids = Some(1)), "message_ids_reused");
+        assert_eq!(of(|one| one.repeated_labels = Some(0)), []);
+        assert!(
+            codes(|cell| {
+                let one = Exchange { incomplete: 2, timeouts: 3, ..Exchange::default() };
+                cell.exchange = Some(one);
+            })
+            .contains(&"incomplete_replies".to_owned())
+        );
+    }
+}

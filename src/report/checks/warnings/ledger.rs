@@ -1,0 +1,382 @@
+//! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
+
+use super::{CellContext, exceeds_permille, of_datagrams, percent, warning};
+use crate::document::{Cell, Ledger, Refused, Warning};
+use crate::unit::show_bytes;
+
+/// The four identities of a ledger, as written in the document: name, left side, right side. Taken
+/// from the document's numbers, so that a mistake on the way there is noticed too.
+fn identities(ledger: &Ledger) -> [(&'static str, u128, u128); 4] {
+    // Wide enough for any sum of what a document can hold.
+    let sum = |parts: &[u64]| parts.iter().copied().map(u128::from).sum::<u128>();
+    let Refused { would_block, no_buffers, unreachable, too_big, other } = ledger.refused;
+    let places = ledger.lost_at.places().map(|(_, count)| count);
+    let known = |count: Option<u64>| count.unwrap_or_default();
+    // Where nothing is known of receivers, there is nothing to contradict.
+    let taken = ledger.received.map(|_| ledger.sent);
+    [
+        (
+            "attempted = sent + refused",
+            ledger.attempted.into(),
+            sum(&[ledger.sent, would_block, no_buffers, unreachable, too_big, other]),
+        ),
+        (
+            "sent = received + lost",
+            known(taken).into(),
+            sum(&[ledger.received, ledger.lost].map(known)),
+        ),
+        (
+            "lost = lost_at + unaccounted",
+            known(ledger.lost).into(),
+            sum(&places.map(known)) + u128::from(known(ledger.unaccounted)),
+        ),
+        (
+            "arrived = received + duplicate + late + foreign + corrupt",
+            known(ledger.arrived).into(),
+            sum(&[ledger.received, ledger.duplicate, ledger.late, ledger.foreign, ledger.corrupt]
+                .map(known)),
+        ),
+    ]
+}
+
+pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let broken: Vec<_> = identities(&cell.ledger)
+        .into_iter()
+        .filter(|(_, left, right)| left != right)
+        .map(|(name, left, right)| format!("{name} ({left} against {right})"))
+        .collect();
+    (!broken.is_empty()).then(|| {
+        warning(
+            "broken_ledger",
+            format!(
+                "the ledger contradicts itself: {}; no count of this cell can be trusted; this is \
+                 a bug of udperf, please report it with the document",
+                broken.join(", ")
+            ),
+        )
+    })
+}
+
+pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
+    let (unaccounted, lost) = nowhere(cell).filter(|_| !is_path(cell))?;
+    let message = format!(
+        "{unaccounted} of {lost} lost datagrams are in no counter of this host: something on the \
+         path drops without counting (a firewall, a device, another host), or udperf has a bug; \
+         look at `nft list ruleset` and `ip -s link`"
+    );
+    Some(warning("unaccounted", message))
+}
+
+/// What is between two ends may lose what it likes: that is what is measured.
+pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
+    let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
+    let between = match cell.ends.as_deref() {
+        Some("apart") => "neither end's counters have them, so the path between them dropped them",
+        _ => "neither host dropped them, so the network between did",
+    };
+    let message = format!(
+        "{unaccounted} of {lost} lost datagrams were lost on the way ({}): {between}; see what \
+         switches, firewalls and shapers on it count",
+        percent(unaccounted, cell.ledger.sent)
+    );
+    Some(warning("lost_between", message))
+}
+
+/// Lost datagrams that are in no counter, and all lost ones; `None` where there are none.
+fn nowhere(cell: &Cell) -> Option<(u64, u64)> {
+    cell.ledger.unaccounted.filter(|&count| count > 0).zip(cell.ledger.lost)
+}
+
+/// Whether there is something between the two ends that counts for neither.
+pub(crate) fn is_path(cell: &Cell) -> bool {
+    cell.ends.as_deref().is_some_and(|ends| ends != "together")
+}
+
+pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let cell = of_datagrams(cell)?;
+    let (lost, sent) = (cell.ledger.lost_at.receive_buffer?, cell.ledger.sent);
+    exceeds_permille(lost, sent)
+        .then(|| found_full(lost, sent, cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted)))
+}
+
+/// Of `sent` datagrams, so many were lost at a receive buffer of `granted` bytes.
+pub(super) fn found_full(lost: u64, sent: u64, granted: Option<u64>) -> Warning {
+    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+    let message = format!(
+        "{lost} datagrams ({}) found the receiver's socket buffer{held} full: the receiver was \
+         the limit, not the network; give it a larger --socket-buffer or more --threads, or \
+         send at a lower --rate",
+        percent(lost, sent)
+    );
+    warning("receive_buffer_loss", message)
+}
+
+pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let (lost, sent) = (cell.ledger.lost_at.backlog?, cell.ledger.sent);
+    exceeds_permille(lost, sent).then(|| {
+        let message = format!(
+            "{lost} datagrams ({}) found the backlog of a CPU full: the receiving host was the \
+             limit, not the network; as root: sysctl -w net.core.netdev_max_backlog=10000, or send \
+             at a lower --rate",
+            percent(lost, sent)
+        );
+        warning("backlog_loss", message)
+    })
+}
+
+/// Flat out a full send buffer only says that the system below is slower than the sender. Where
+/// there is a schedule, what it refuses is missing from the load.
+pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    cell.schedule.as_ref()?;
+    let why = if ctx.unix {
+        "the receiver's queue was full (EAGAIN): the load was lower than asked for; use a lower \
+         --rate, or lengthen the queue, as root: sysctl -w net.unix.max_dgram_qlen=512"
+    } else {
+        "the send buffer was full (EAGAIN): the load was lower than asked for; use a larger \
+         --socket-buffer or a lower --rate"
+    };
+    refused(cell, cell.ledger.refused.would_block, "refused_would_block", why)
+}
+
+pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    refused(
+        cell,
+        cell.ledger.refused.no_buffers,
+        "refused_no_buffers",
+        "a queue below the socket was full (ENOBUFS): the device was the limit, not the sender; \
+         use a lower --rate, or lengthen the queue (ip link set DEV txqueuelen 10000)",
+    )
+}
+
+/// Why the target could not be reached, each cause once, in order; `None` where it always could.
+pub(super) fn causes(cell: &Cell) -> Option<String> {
+    let mut causes: Vec<&str> = Vec::new();
+    for outage in &cell.outages {
+        if !causes.contains(&outage.message.as_str()) {
+            causes.push(&outage.message);
+        }
+    }
+    (!causes.is_empty()).then(|| causes.join("; "))
+}
+
+pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let why = causes(cell).unwrap_or_else(|| "no route, or an ICMP error".to_owned());
+    let why = format!("{why}; check the address, the port, routes and firewalls");
+    refused(cell, cell.ledger.refused.unreachable, "refused_unreachable", &why)
+}
+
+pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    let why = if ctx.unix {
+        "they are larger than the send buffer (EMSGSIZE); use a smaller --size, or a larger \
+         --socket-buffer"
+    } else {
+        "they are larger than the path takes (EMSGSIZE); use a smaller --size, or leave --df away"
+    };
+    refused(cell, cell.ledger.refused.too_big, "refused_too_big", why)
+}
+
+pub(super) fn refused_other(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    refused(
+        cell,
+        cell.ledger.refused.other,
+        "refused_other",
+        "by a reason that udperf does not know (EPERM, for one, is a firewall's: see `nft list \
+         ruleset`), or that a batch call kept to itself, most often a full send buffer or queue, \
+         which -e plain names: the load was lower than it seems",
+    )
+}
+
+fn refused(cell: &Cell, count: u64, code: &str, why: &str) -> Option<Warning> {
+    (count > 0).then(|| {
+        let share = percent(count, cell.ledger.attempted);
+        warning(code, format!("{count} sends ({share}) were refused: {why}"))
+    })
+}
+
+pub(super) fn foreign(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    odd(
+        of_datagrams(cell)?.ledger.foreign,
+        "foreign",
+        "not ours: somebody else sends to this port and takes room in its buffer; choose another \
+         --port or --bind, or stop the other sender",
+    )
+}
+
+pub(super) fn corrupt(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    odd(
+        cell.ledger.corrupt,
+        "corrupt",
+        "ours by their tag but not by their content: something on the path changes or forges \
+         them; they count as lost",
+    )
+}
+
+pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    odd(
+        of_datagrams(cell)?.ledger.duplicate,
+        "duplicate",
+        "repeats: something on the path doubles them, and the load on the receiver is higher than \
+         what was sent",
+    )
+}
+
+pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    odd(
+        of_datagrams(cell)?.ledger.late,
+        "late",
+        "too late to tell whether they were new: they count as lost, so loss may be overstated; a \
+         longer --warmup helps if they were left over from it",
+    )
+}
+
+fn odd(count: Option<u64>, code: &str, why: &str) -> Option<Warning> {
+    let count = count?;
+    let were = if count == 1 {
+        "1 datagram arrived that was".to_owned()
+    } else {
+        format!("{count} datagrams arrived that were")
+    };
+    (count > 0).then(|| warning(code, format!("{were} {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all, codes, lose};
+    use super::*;
+    use crate::document::{LostAt, Schedule};
+
+    fn at_receive_buffer(lost: u64) -> LostAt {
+        LostAt { receive_buffer: Some(lost), ..LostAt::default() }
+    }
+
+    #[test]
+    fn each_identity_is_checked() {
+        let breaks: [fn(&mut Ledger); 4] = [
+            |ledger| ledger.attempted += 1,
+            |ledger| (ledger.received, ledger.arrived) = (Some(99_999), Some(99_999)),
+            |ledger| ledger.lost_at.tx_device = Some(1),
+            |ledger| ledger.arrived = Some(100_001),
+        ];
+        let names = ["attempted = ", "sent = ", "lost = ", "arrived = "];
+        for (breaks, name) in breaks.into_iter().zip(names) {
+            let found = all(|cell| breaks(&mut cell.ledger));
+            let broken = found.iter().find(|found| found.code == "broken_ledger");
+            let message = &broken.expect("it is noticed").message;
+            assert!(message.contains(&format!("itself: {name}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn absurd_numbers_do_not_overflow() {
+        assert!(
+            codes(|cell| {
+                cell.ledger.lost = Some(u64::MAX);
+                cell.ledger.duplicate = Some(u64::MAX);
+                cell.ledger.refused.other = u64::MAX;
+            })
+            .contains(&"broken_ledger".to_owned())
+        );
+    }
+
+    #[test]
+    fn one_unaccounted_datagram_is_enough() {
+        let found = all(|cell| {
+            lose(cell, 1, LostAt::default());
+            cell.ledger.unaccounted = Some(1);
+        });
+        assert_eq!(found[0].code, "unaccounted");
+        assert!(found[0].message.starts_with("1 of 1 lost datagrams"));
+    }
+
+    #[test]
+    fn between_two_ends_the_way_is_named_and_not_udperf() {
+        let lost_between = |ends: &'static str| {
+            move |cell: &mut Cell| {
+                lose(cell, 9, LostAt::default());
+                (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
+            }
+        };
+        for (ends, words) in [("across", "neither host dropped them"), ("apart", "neither end's")] {
+            let found = all(lost_between(ends));
+            assert_eq!(found[0].code, "lost_between");
+            assert_eq!(found.len(), 1);
+            let message = &found[0].message;
+            assert!(message.starts_with("9 of 9 lost datagrams were lost on the way (0.01 %)"));
+            assert!(message.contains(words) && !message.contains("bug"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_raises_no_doubt() {
+        let unknown = |cell: &mut Cell| {
+            let Ledger { attempted, sent, refused, .. } = cell.ledger.clone();
+            cell.ledger = Ledger { attempted, sent, refused, ..Ledger::default() };
+            (cell.rx, cell.stalls.rx, cell.kernel.in_datagrams) = (None, None, None);
+            (cell.packets.received, cell.packets.uncut) = (None, None);
+            (cell.kernel.socket_drops, cell.engine.rx_active) = (None, None);
+        };
+        assert_eq!(codes(unknown), [""; 0]);
+    }
+
+    #[test]
+    fn loss_at_the_receiver_names_the_receiver() {
+        let losing = |lost| {
+            move |cell: &mut Cell| {
+                lose(cell, lost, at_receive_buffer(lost));
+                cell.kernel.rcvbuf_errors = Some(lost);
+                cell.kernel.socket_drops = Some(lost);
+            }
+        };
+        assert_eq!(codes(losing(100)), [""; 0]);
+        let found = all(losing(3_200));
+        assert_eq!(found[0].code, "receive_buffer_loss");
+        assert!(
+            found[0]
+                .message
+                .starts_with("3200 datagrams (3.20 %) found the receiver's socket buffer (8 MiB)"),
+            "{}",
+            found[0].message
+        );
+        let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
+        assert_eq!(codes(|cell| lose(cell, 500, backlog)), ["backlog_loss"]);
+    }
+
+    #[test]
+    fn refusals_are_told_by_reason() {
+        let refuse = |cell: &mut Cell| {
+            cell.ledger.refused =
+                Refused { would_block: 1, no_buffers: 1, unreachable: 1, too_big: 1, other: 1 };
+            cell.ledger.attempted += 5;
+        };
+        let flat_out = codes(refuse);
+        assert_eq!(
+            flat_out,
+            ["refused_no_buffers", "refused_unreachable", "refused_too_big", "refused_other"]
+        );
+        let paced = codes(|cell| {
+            refuse(cell);
+            cell.schedule = Some(Schedule {
+                scheduled: 100_005,
+                missed: 0,
+                lag: Default::default(),
+                gap: Default::default(),
+                gap_outside_stalls: Default::default(),
+            });
+        });
+        assert_eq!(paced[0], "refused_would_block");
+        assert_eq!(paced.len(), 5);
+    }
+
+    #[test]
+    fn odd_arrivals_are_told_by_kind() {
+        let found = codes(|cell| {
+            let ledger = &mut cell.ledger;
+            (ledger.foreign, ledger.corrupt) = (Some(1), Some(2));
+            (ledger.duplicate, ledger.late) = (Some(3), Some(4));
+            ledger.arrived = Some(100_010);
+        });
+        assert_eq!(found, ["foreign", "corrupt", "duplicate", "late"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! Doubts that time raises: stalls, stolen time, a schedule that was not held, too few samples.
+
+use super::{CellContext, exceeds_permille, percent, warning};
+use crate::document::{Cell, StallSum, Warning};
+use crate::plan::PaceKind;
+use crate::unit::show_nanos;
+
+/// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
+const SHORTEST_NS: u64 = 100_000_000;
+
+/// The fewest datagrams that pass: below, the 99.9th percentile is the maximum.
+const FEWEST: u64 = 1_000;
+
+pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let received = cell.rx.as_ref()?.datagrams;
+    // Nothing at all is another matter, and other warnings say why.
+    let little = cell.elapsed_ns < SHORTEST_NS || received < FEWEST;
+    (little && received > 0).then(|| {
+        let message = format!(
+            "{} and {received} datagrams are little: p99.9 rests on the slowest {}, and one stall \
+             can decide it; use a longer --time",
+            show_nanos(cell.elapsed_ns),
+            received.div_ceil(1_000)
+        );
+        warning("short_run", message)
+    })
+}
+
+pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let latency = cell.latency.as_ref()?;
+    (latency.clamped > 0).then(|| {
+        let message = format!(
+            "{} latencies were longer than the histogram tells apart (60 s): percentiles beyond \
+             it are too low, the maximum is exact; use a lower --rate",
+            latency.clamped
+        );
+        warning("clamped", message)
+    })
+}
+
+pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let told = |side: &str, of: &StallSum| {
+        let times = match of.count {
+            0 => return None,
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        let (total, max) = (show_nanos(of.total_ns), show_nanos(of.max_ns));
+        Some(format!("{side} {times} ({total}, longest {max})"))
+    };
+    let receivers = cell.stalls.rx.as_ref().and_then(|of| told("receivers", of));
+    let sides: Vec<_> = told("senders", &cell.stalls.tx).into_iter().chain(receivers).collect();
+    (!sides.is_empty()).then(|| {
+        let message = format!(
+            "workers stood still: {}; the maximum and the last percentiles of latency hold that, \
+             outside_stalls has the rest; keep others off these CPUs (isolcpus, --pin), or repeat \
+             with --trials",
+            sides.join(", ")
+        );
+        warning("stalls", message)
+    })
+}
+
+/// What one tick of steal may be although hardly anything was stolen: the kernel counts in ticks of
+/// 10 ms (USER_HZ).
+const TICK_NS: u64 = 10_000_000;
+
+pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    let stolen = cell.stalls.stolen_ns?;
+    (stolen > TICK_NS && stolen > cell.elapsed_ns / 100).then(|| {
+        let message = format!(
+            "the hypervisor took {} of CPU time within {}: rates are too low and the tail of \
+             latency is its own; repeat with --trials and trust ratios, not absolute figures",
+            show_nanos(stolen),
+            show_nanos(cell.elapsed_ns)
+        );
+        warning("stolen", message)
+    })
+}
+
+/// Lag that passes whatever the period, in ns. Arbitrary: about ten system calls, below what a
+/// wake-up takes.
+const LAG_LEAST_NS: u64 = 50_000;
+
+pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+    // In a closed loop the window says more.
+    if cell.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some()) {
+        return None;
+    }
+    let schedule = cell.schedule.as_ref()?;
+    let late = schedule.lag.p99_ns.zip(lag_most_ns(cell)).filter(|(lag, most)| lag > most);
+    let missed = exceeds_permille(schedule.missed, schedule.scheduled);
+    if !missed && late.is_none() {
+        return None;
+    }
+    let mut told = Vec::new();
+    if missed {
+        let share = percent(schedule.missed, schedule.scheduled);
+        told.push(format!("{} datagrams ({share}) were never sent", schedule.missed));
+    }
+    if let Some((lag, _)) = late {
+        told.push(format!("1 % left {} late or more", show_nanos(lag)));
+    }
+    let stalled = if cell.stalls.tx.count > 0 { " (its stalls are part of it)" } else { "" };
+    let message = format!(
+        "the generator could not hold the rate{stalled}: {}; latency from the schedule holds its \
+         lag, from_send does not; use a lower --rate or more --threads",
+        told.join(", ")
+    );
+    Some(warning("behind_schedule", message))
+}
+
+/// The lag that passes: a tenth of the time between departures of one worker. All of a burst are
+/// due at once and leave one after the other, so for those it is the time between bursts.
+fn lag_most_ns(cell: &Cell) -> Option<u64> {
+    let period_ns = 1e9 * cell.threads as f64 / cell.rate_pps?;
+    let pace = cell.pace.as_deref().and_then(|word| word.parse().ok());
+    let most_ns = match pace {
+        Some(PaceKind::Burst(size)) => period_ns * f64::from(size),
+        _ => period_ns / 10.0,
+    };
+    Some(LAG_LEAST_NS.max(most_ns as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{all, codes};
+    use super::*;
+    use crate::document::{Schedule, Spread};
+
+    fn paced(cell: &mut Cell, rate_pps: f64, missed: u64, lag_ns: u64) {
+        (cell.rate_pps, cell.pace) = (Some(rate_pps), Some("even".to_owned()));
+        cell.schedule = Some(Schedule {
+            scheduled: 100_000 + missed,
+            missed,
+            lag: Spread { p99_ns: Some(lag_ns), ..Spread::default() },
+            gap: Spread::default(),
+            gap_outside_stalls: Spread::default(),
+        });
+    }
+
+    #[test]
+    fn little_time_or_few_datagrams_are_short() {
+        let short = all(|cell| cell.elapsed_ns = 99_000_000);
+        assert_eq!(short[0].code, "short_run");
+        assert!(
+            short[0].message.contains("p99.9 rests on the slowest 100,"),
+            "{}",
+            short[0].message
+        );
+        let few = codes(|cell| cell.rx.as_mut().unwrap().datagrams = 999);
+        assert_eq!(few, ["short_run"]);
+    }
+
+    #[test]
+    fn stalls_are_told_by_side() {
+        let found = all(|cell| {
+            cell.stalls.tx = StallSum { count: 1, total_ns: 4_000_000, max_ns: 4_000_000 };
+            cell.stalls.rx = Some(StallSum { count: 3, total_ns: 12_000_000, max_ns: 8_000_000 });
+        });
+        assert_eq!(found[0].code, "stalls");
+        assert!(found[0].message.contains(
+            "stood still: senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, \
+             longest 8.00 ms)"
+        ));
+    }
+
+    #[test]
+    fn a_single_tick_of_steal_proves_nothing() {
+        let stolen = |ns| move |cell: &mut Cell| cell.stalls.stolen_ns = Some(ns);
+        assert_eq!(codes(stolen(10_000_000)), [""; 0]);
+        assert_eq!(codes(stolen(20_000_000)), ["stolen"]);
+        let long = codes(|cell| {
+            cell.elapsed_ns = 10_000_000_000;
+            stolen(20_000_000)(cell);
+        });
+        assert_eq!(long, [""; 0]);
+    }
+
+    #[test]
+    fn a_schedule_is_held_within_a_tenth_of_its_period() {
+        assert_eq!(codes(|cell| paced(cell, 100_000.0, 0, 50_000)), [""; 0]);
+        assert_eq!(codes(|cell| paced(cell, 100_000.0, 0, 50_001)), ["behind_schedule"]);
+        // At 1000 a second a tenth is 100 µs.
+        assert_eq!(codes(|cell| paced(cell, 1_000.0, 0, 99_000)), [""; 0]);
+        assert_eq!(codes(|cell| paced(cell, 100_000.0, 100, 0)), [""; 0]);
+        let missed = all(|cell| paced(cell, 100_000.0, 200, 0));
+        assert!(missed[0].message.contains("200 datagrams (0.20 %) were never sent"));
+    }
+
+    #[test]
+    fn a_burst_takes_until_the_next_one() {
+        let burst = |lag_ns| {
+            move |cell: &mut Cell| {
+                paced(cell, 100_000.0, 0, lag_ns);
+                cell.pace = Some("burst:64".to_owned());
+            }
+        };
+        assert_eq!(codes(burst(600_000)), [""; 0]);
+        assert_eq!(codes(burst(700_000)), ["behind_schedule"]);
+    }
+}

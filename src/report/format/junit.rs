@@ -1,0 +1,279 @@
+//! JUnit, which CI servers show beside the tests of a change: its XML, and what `--fail-if` comes
+//! to in it.
+//!
+//! There is no standard. This is what the readers of Jenkins, GitLab and GitHub's actions have in
+//! common: `testsuites`, `testsuite` with counts, `testcase` with `failure`, `skipped` and
+//! `system-out`.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use crate::document::{Cell, Report};
+use crate::report::checks::fail_if::Condition;
+use crate::report::error::FaceError;
+
+/// Cases that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// What they have in common, such as the id of a cell.
+    pub name: String,
+    /// All of them.
+    pub cases: Vec<Case>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Which; its identity over time, together with the suite.
+    pub name: String,
+    /// What came out, in words.
+    pub said: String,
+    /// What it comes to.
+    pub outcome: Outcome,
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should be.
+    Passed,
+    /// Nobody can tell.
+    Skipped,
+    /// Not as it should be; a word for why.
+    Failed(&'static str),
+    /// Neither: the run is invalid, so the condition was not tested. The word `invalid` in the
+    /// file.
+    Invalid,
+}
+
+/// Spaces an inner element stands further in. Arbitrary.
+const INDENT: usize = 2;
+
+/// The file, ending in a line break.
+///
+/// # Errors
+/// [`FaceError::Junit`] where the writer fails, which it has no reason to.
+pub fn render(name: &str, suites: &[Suite]) -> Result<String, FaceError> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', INDENT);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let all: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+    let whole = writer.create_element("testsuites").with_attribute(("name", text(name).as_str()));
+    with_counts(whole, &all)
+        .write_inner_content(|writer| suites.iter().try_for_each(|suite| put(writer, suite)))?;
+    // Made of strings only.
+    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned() + "\n")
+}
+
+type Element<'a> = quick_xml::writer::ElementWriter<'a, Vec<u8>>;
+
+fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
+    let count = |of: fn(&Outcome) -> bool| {
+        cases.iter().filter(|case| of(&case.outcome)).count().to_string()
+    };
+    let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let errors = count(|outcome| *outcome == Outcome::Invalid);
+    let skipped = count(|outcome| *outcome == Outcome::Skipped);
+    element.with_attributes([
+        ("tests", cases.len().to_string().as_str()),
+        ("failures", failures.as_str()),
+        ("errors", errors.as_str()),
+        ("skipped", skipped.as_str()),
+    ])
+}
+
+fn put(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> io::Result<()> {
+    let name = text(&suite.name);
+    let element = writer.create_element("testsuite").with_attribute(("name", name.as_str()));
+    let cases: Vec<&Case> = suite.cases.iter().collect();
+    with_counts(element, &cases).write_inner_content(|writer| {
+        suite.cases.iter().try_for_each(|case| put_case(writer, case, &name))
+    })?;
+    Ok(())
+}
+
+fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Result<()> {
+    let (name, said) = (text(&case.name), text(&case.said));
+    let attributes = [("name", name.as_str()), ("classname", class)];
+    let element = writer.create_element("testcase").with_attributes(attributes);
+    element.write_inner_content(|writer| {
+        let content = BytesText::new(&said);
+        match case.outcome {
+            Outcome::Passed => {
+                writer.create_element("system-out").write_text_content(content)?;
+            }
+            Outcome::Skipped => {
+                let skipped = writer.create_element("skipped");
+                skipped.with_attribute(("message", said.as_str())).write_empty()?;
+            }
+            Outcome::Failed(word) => {
+                let attributes = [("message", said.as_str()), ("type", word)];
+                let failure = writer.create_element("failure").with_attributes(attributes);
+                failure.write_text_content(content)?;
+            }
+            Outcome::Invalid => {
+                let attributes = [("message", said.as_str()), ("type", "invalid")];
+                let error = writer.create_element("error").with_attributes(attributes);
+                error.write_text_content(content)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Text as XML 1.0 can hold it (section 2.2): without control characters, nor the two that are
+/// none in Unicode. Escaping is left to the writer.
+fn text(text: &str) -> String {
+    let legal = |c: char| match c {
+        '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().map(legal).collect()
+}
+
+/// The results of conditions in a run: a suite per cell, a case per condition checked in it. In an
+/// invalid cell each case is an error, and each reason is a further case `valid` with an error.
+#[must_use]
+pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
+    let mut suites: Vec<Suite> = Vec::new();
+    let mut put = |name: String, case: Case| match suites.iter_mut().find(|one| one.name == name) {
+        Some(suite) => suite.cases.push(case),
+        None => suites.push(Suite { name, cases: vec![case] }),
+    };
+    for condition in conditions {
+        for (cell, failure) in condition.verdicts(report) {
+            let invalid = cell.and_then(|cell| report.invalid_cell(cell).next());
+            let (said, outcome) = match (invalid, failure) {
+                (Some(reason), _) => (reason.message.clone(), Outcome::Invalid),
+                (None, Some(failure)) => (failure.to_string(), Outcome::Failed("fail-if")),
+                (None, None) => {
+                    let said = cell.map(|cell| condition.said_of(cell)).unwrap_or_default();
+                    (said, Outcome::Passed)
+                }
+            };
+            let case = Case { name: condition.to_string(), said, outcome };
+            put(cell.map_or_else(|| "run".to_owned(), named), case);
+        }
+    }
+    for reason in &report.invalid_because {
+        let (name, said) = ("valid".to_owned(), reason.message.clone());
+        let suite = match (&reason.cell, reason.trial) {
+            (Some(id), trial) => suite_name(id, trial.unwrap_or(0)),
+            (None, _) => "run".to_owned(),
+        };
+        put(suite, Case { name, said, outcome: Outcome::Invalid });
+    }
+    if !report.valid && report.invalid_because.is_empty() {
+        let (name, said) = ("valid".to_owned(), "the document says that it is not".to_owned());
+        put("run".to_owned(), Case { name, said, outcome: Outcome::Invalid });
+    }
+    suites
+}
+
+/// A cell; trials after the first are named.
+fn named(cell: &Cell) -> String {
+    suite_name(&cell.id, cell.trial)
+}
+
+fn suite_name(id: &str, trial: u32) -> String {
+    match trial {
+        0 => id.to_owned(),
+        trial => format!("{id} (trial {trial})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn case(name: &str, said: &str, outcome: Outcome) -> Case {
+        Case { name: name.to_owned(), said: said.to_owned(), outcome }
+    }
+
+    #[test]
+    fn anything_comes_back_as_it_was_but_what_xml_cannot_hold() {
+        let hostile = "]]></testcase><!-- & \" ' > \u{1b}[31m \u{0} \u{fffe} é 漢 \u{1f980}";
+        let cases = vec![
+            case(hostile, hostile, Outcome::Failed("worse")),
+            case("b", hostile, Outcome::Skipped),
+            case("c", hostile, Outcome::Passed),
+            case("d", hostile, Outcome::Invalid),
+        ];
+        let suites = [Suite { name: hostile.to_owned(), cases }];
+        let xml = render(hostile, &suites).unwrap();
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let tamed = hostile.replace(['\u{1b}', '\u{0}'], " ").replace('\u{fffe}', "\u{fffd}");
+        let one = |tag: &str| document.descendants().find(|node| node.has_tag_name(tag)).unwrap();
+        for (tag, attribute) in [
+            ("testsuites", "name"),
+            ("testsuite", "name"),
+            ("testcase", "name"),
+            ("testcase", "classname"),
+            ("failure", "message"),
+            ("skipped", "message"),
+            ("error", "message"),
+        ] {
+            assert_eq!(one(tag).attribute(attribute), Some(tamed.as_str()), "{tag} {attribute}");
+        }
+        assert_eq!(one("failure").text(), Some(tamed.as_str()));
+        assert_eq!(one("system-out").text(), Some(tamed.as_str()));
+        for tag in ["testsuites", "testsuite"] {
+            let count = |name| one(tag).attribute(name).unwrap().to_owned();
+            let counts = ["tests", "failures", "errors", "skipped"].map(count);
+            assert_eq!(counts, ["4", "1", "1", "1"], "{tag}");
+        }
+    }
+
+    #[test]
+    fn each_condition_is_a_case_in_the_cells_that_it_looks_at() {
+        let report = fixture::default_run();
+        let of = |words: &[&str]| {
+            let all: Vec<Condition> = words.iter().map(|word| word.parse().unwrap()).collect();
+            conditions(&report, &all)
+        };
+        let cells = report.cells.iter().filter(|cell| !cell.calibration).count();
+        let paced = report.cells.iter().filter(|cell| cell.pace.is_some()).count();
+        let suites = of(&["sent>=0", "p50>60s"]);
+        assert_eq!(suites.len(), cells);
+        let all = || suites.iter().flat_map(|suite| &suite.cases);
+        assert_eq!(all().count(), cells + paced);
+        let failed = |case: &&Case| case.outcome == Outcome::Failed("fail-if");
+        assert_eq!(all().filter(failed).count(), cells);
+        let case = &suites[0].cases[0];
+        assert!(case.said.contains(": failed: sent is "), "{case:?}");
+        let mut said = of(&["p50>60s"]).into_iter().flat_map(|suite| suite.cases);
+        assert!(said.all(|case| case.said.starts_with("passed: p50 is ")));
+        let mut nothing = report.clone();
+        nothing.cells.clear();
+        let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);
+        assert_eq!((suites[0].name.as_str(), suites[0].cases.len()), ("run", 1));
+        assert_eq!(suites[0].cases[0].outcome, Outcome::Failed("fail-if"));
+    }
+
+    #[test]
+    fn an_invalid_cell_neither_passes_nor_fails() {
+        let mut report = fixture::default_run();
+        report.cells.truncate(2);
+        let sent = report.cells[1].ledger.sent;
+        fixture::lose(&mut report.cells[1], sent);
+        crate::report::judge_validity(&mut report);
+        let suites = conditions(&report, &["loss<0%".parse().unwrap(), "sent>0".parse().unwrap()]);
+        let outcomes = |at: usize| -> Vec<_> {
+            suites[at].cases.iter().map(|case| (case.name.as_str(), case.outcome)).collect()
+        };
+        let failed = Outcome::Failed("fail-if");
+        assert_eq!(outcomes(0), [("loss<0%", Outcome::Passed), ("sent>0", failed)]);
+        let invalid = ["loss<0%", "sent>0", "valid"].map(|name| (name, Outcome::Invalid));
+        assert_eq!(outcomes(1), invalid);
+        report.cells.clear();
+        report.invalid_because.clear();
+        crate::report::judge_validity(&mut report);
+        let suites = conditions(&report, &[]);
+        assert_eq!(suites[0].name, "run");
+        assert_eq!(suites[0].cases[0].outcome, Outcome::Invalid);
+    }
+}

@@ -1,0 +1,156 @@
+//! The document as Markdown, as GitHub renders it: for a merge request, or an issue.
+
+use super::text::{Grid, Outline, Title, outline};
+use crate::document::Report;
+
+/// A report: what ran, the table of the text face, its notes, and warnings to unfold.
+///
+/// Nothing in the document is taken for markup.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let Outline { invalid, title, settings, first, grid, gate_titles, gates, notes, doubts } =
+        outline(report);
+    let bold = |text: &String| format!("> **{}**", escape(text));
+    let mut parts: Vec<_> = invalid.iter().map(bold).collect();
+    parts.push(format!("### {}", escape(&title)));
+    if !settings.is_empty() {
+        let lines: Vec<_> = settings.iter().map(|line| escape(line)).collect();
+        // Two blanks at its end break a line.
+        parts.push(lines.join("  \n"));
+    }
+    parts.extend(first.iter().map(bold));
+    if let Some(grid) = &grid {
+        parts.extend(groups(&grid.columns));
+        parts.push(draw(grid));
+    }
+    if !gates.is_empty() {
+        parts.push(table(&gate_titles, &[true, true, false, true], &gates));
+    }
+    if !notes.is_empty() {
+        let line =
+            |(label, text): &(String, String)| format!("- **{}** {}", escape(label), escape(text));
+        parts.push(notes.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    if !doubts.is_empty() {
+        let line = |(message, about): &(String, String)| match about.as_str() {
+            "" => format!("- {}", escape(message)),
+            about => format!("- {} [{}]", escape(message), escape(about)),
+        };
+        let list = doubts.iter().map(line).collect::<Vec<_>>().join("\n");
+        let count = doubts.len();
+        let summary = format!("<summary>What the numbers do not say ({count})</summary>");
+        parts.push(format!("<details>\n{summary}\n\n{list}\n\n</details>"));
+    }
+    parts.join("\n\n") + "\n"
+}
+
+/// What columns have in common, which a table of Markdown has no room for.
+fn groups(columns: &[Title]) -> Option<String> {
+    let mut said: Vec<(&str, Vec<String>)> = Vec::new();
+    for Title { text, group, .. } in columns.iter().filter(|title| !title.group.is_empty()) {
+        match said.iter_mut().find(|(name, _)| name == group) {
+            Some((_, titles)) => titles.push(escape(text)),
+            None => said.push((group, vec![escape(text)])),
+        }
+    }
+    let said: Vec<_> = said
+        .iter()
+        .map(|(name, titles)| format!("{}: {}", titles.join(", "), escape(name)))
+        .collect();
+    (!said.is_empty()).then(|| format!("*{}.*", said.join("; ")))
+}
+
+fn draw(grid: &Grid) -> String {
+    let titles: Vec<_> = grid.columns.iter().map(|title| title.text.as_str()).collect();
+    let left: Vec<_> = grid.columns.iter().map(|title| title.is_left).collect();
+    table(&titles, &left, &grid.rows)
+}
+
+/// A table of Markdown; what is not `left` is aligned to the right.
+#[must_use]
+pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let rule = |&left: &bool| if left { ":---" } else { "---:" }.to_owned();
+    let mut lines = vec![
+        line(titles.iter().map(|title| escape(title)).collect()),
+        line(left.iter().map(rule).collect()),
+    ];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(|cell| escape(cell)).collect())));
+    lines.join("\n")
+}
+
+/// Text that is nothing but text, in a line and in a cell of a table: characters that mark
+/// something up are escaped (GitHub Flavored Markdown, 2.4 and 4.10), and line breaks are blanks.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            // GitHub would call whoever has that name.
+            '@' if rest.peek().is_some_and(|next| next.is_alphanumeric()) => {
+                out.push_str("@\u{200b}");
+            }
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_table_is_one_of_markdown() {
+        let mut report = fixture::default_run();
+        report.cells.truncate(4);
+        report.scenario["engines"] = serde_json::json!(["plain", "batch"]);
+        report.scenario["sizes"] = serde_json::json!(["64"]);
+        let text = render(&report);
+        let expected = "\
+### udperf 0.1.0 · bench · loopback 127.0.0.1 · 500 ms a cell
+
+AMD EPYC · 2 cores · Linux 6.18.44 · KVM  
+";
+        assert!(text.starts_with(expected), "{text}");
+        let table = "\
+*delivered, Gbit/s, lost, CPU tx/rx: flat out; p50, p99, p99.9, max: latency at 50% of that, one \
+                     way from schedule.*
+
+| bytes | engine | delivered | Gbit/s | lost | CPU tx/rx | p50 | p99 | p99.9 | max |
+| ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| 64 | plain | 271 kpps | 0.139 | 0 | 100/93% | 8.54 µs | 74.9 µs | 258 µs | 2.14 ms\\* |
+| 64 | batch | 312 kpps | 0.160 | 0 | 100/93% | 8.54 µs | 74.9 µs | 258 µs | 258 µs |
+";
+        assert!(text.contains(table), "{text}");
+        assert!(text.contains("<summary>What the numbers do not say (1)</summary>"), "{text}");
+        assert!(text.contains("- **ledger** sent "), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_a_document_is_markup() {
+        let hostile = "<script>x</script> | [a](b) `c` *d* __e__\r\n# f";
+        let mut report = fixture::default_run();
+        report.host.hostname = Some(hostile.to_owned());
+        report.host.kernel = Some(hostile.to_owned());
+        report.kind = hostile.to_owned();
+        report.cells[0].warnings.push(fixture::warning("x", hostile));
+        for cell in &mut report.cells {
+            cell.id = cell.id.replace("plain", hostile);
+        }
+        let text = render(&report);
+        assert!(!text.contains("<script"), "{text}");
+        assert!(!text.contains("[a](b)"), "{text}");
+        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| ")).collect();
+        assert_eq!(rows.len(), 14);
+        assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
+    }
+}

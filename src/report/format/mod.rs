@@ -1,0 +1,8 @@
+//! Output formats: each renders a document.
+
+pub mod csv;
+pub mod hdr;
+pub mod html;
+pub mod junit;
+pub mod markdown;
+pub mod text;

@@ -1,0 +1,118 @@
+//! Notes on what there is only between two ends: clocks, ways, flows.
+
+use super::ink::{glue, grouped, percent};
+use super::rows::Sheet;
+use crate::document::{Cell, Report};
+use crate::unit::{show_nanos, sum_counts};
+
+/// What a table of what was sent leaves open.
+pub(super) fn one_ended(sheet: &Sheet<'_>) -> Option<String> {
+    let text = "only the sending side is known: what arrived, and when, its receiver may tell";
+    sheet.one_ended.then(|| text.to_owned())
+}
+
+/// What the arrows are.
+pub(super) fn ways(sheet: &Sheet<'_>) -> Option<String> {
+    let text = "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
+    sheet.both.then(|| text.to_owned())
+}
+
+/// How the other end's clock goes.
+pub(super) fn clocks(report: &Report) -> Option<String> {
+    let clock = report.clock?;
+    if clock.same {
+        return Some("one and the same: one-way latency is exact".to_owned());
+    }
+    let side = if clock.offset_ns < 0 { "behind" } else { "ahead" };
+    let shown = |ns: u64| glue(&show_nanos(ns));
+    // Added to zero, what rounds to -0 is 0.
+    let drift = (clock.drift_ppb as f64 / 100.0).round() / 10.0 + 0.0;
+    let mut text = format!(
+        "the sink's is {} {side}, known within ±{}, drift {}",
+        shown(clock.offset_ns.unsigned_abs()),
+        shown(clock.bound_ns),
+        glue(&format!("{drift:.1} ppm"))
+    );
+    if let Some(rtt_ns) = clock.min_rtt_ns {
+        text.push_str(&glue(&format!(" (min RTT {})", show_nanos(rtt_ns))));
+    }
+    Some(text)
+}
+
+/// How flows fared beside each other, the worst of all cells.
+pub(super) fn flows(report: &Report) -> Option<String> {
+    let cells = || report.cells.iter().filter(|cell| !cell.calibration);
+    let all = || cells().filter_map(|cell| cell.flows.as_ref());
+    let count = all().map(|flows| flows.count).max()?;
+    let lost = match all().filter_map(|flows| flows.loss_max).reduce(f64::max) {
+        Some(share) if share > 0.0 => glue(&format!("worst lost {}", percent(share))),
+        Some(_) => "none lost any".to_owned(),
+        None => "none sent".to_owned(),
+    };
+    let starved = match all().map(|flows| flows.starved).max() {
+        None | Some(0) => "none starved".to_owned(),
+        Some(starved) => format!("{} starved", grouped(starved)),
+    };
+    let fairness = all().filter_map(|flows| flows.fairness).reduce(f64::min);
+    let fairness = fairness.map(|index| format!(", fairness {}", index_of(index)));
+    let receivers = receivers(cells());
+    let receivers = receivers.map(|shares| glue(&format!("; receivers {shares}")));
+    Some(format!(
+        "{}: {lost}, {}{}{}",
+        grouped(count),
+        glue(&starved),
+        glue(&fairness.unwrap_or_default()),
+        receivers.unwrap_or_default()
+    ))
+}
+
+/// Three decimals; never 1 where something is missing.
+fn index_of(fairness: f64) -> String {
+    match fairness {
+        whole if whole >= 1.0 => "1".to_owned(),
+        near if near >= 0.9995 => ">0.999".to_owned(),
+        other => format!("{other:.3}"),
+    }
+}
+
+/// More receivers than this have no room for a figure each; arbitrary.
+const SHOWN: usize = 8;
+
+/// How receivers shared what arrived, in the cell in which they did so least evenly.
+fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
+    let share = |workers: &[u64]| -> Option<f64> {
+        let all = sum_counts(workers.iter().copied());
+        let most = *workers.iter().max()? as f64;
+        (all > 0 && workers.len() > 1).then(|| most * workers.len() as f64 / all as f64)
+    };
+    let known = cells.filter_map(|cell| cell.workers.as_deref());
+    let known = known.filter_map(|workers| Some((workers, share(workers)?)));
+    let (workers, _) = known.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let all = sum_counts(workers.iter().copied());
+    let percents: Vec<_> = workers
+        .iter()
+        .map(|&count| format!("{:.0}", 100.0 * count as f64 / all as f64))
+        .take(SHOWN)
+        .collect();
+    let more = if workers.len() > SHOWN { "/…" } else { "" };
+    Some(format!("{}{more}%", percents.join("/")))
+}
+
+/// What arrived after the end of the window, where it is worth a line: more than one datagram in a
+/// hundred; arbitrary.
+pub(super) fn after_window(report: &Report) -> Option<String> {
+    let sides = report.cells.iter().filter(|cell| !cell.calibration);
+    let sides = sides.filter_map(|cell| cell.rx.as_ref());
+    let known = sides.filter_map(|rx| Some((rx.datagrams, rx.datagrams_after_window?)));
+    let (all, after) = known.fold((0_u64, 0_u64), |(all, after), (more, late)| {
+        (all.saturating_add(more), after.saturating_add(late))
+    });
+    (u128::from(after) * 100 > u128::from(all)).then(|| {
+        format!(
+            "{} of {} datagrams arrived after the window in which they were due; the rate counts \
+             them",
+            grouped(after),
+            grouped(all)
+        )
+    })
+}

@@ -1,0 +1,111 @@
+//! The face of an echo server.
+
+use std::fmt::Write as _;
+
+use super::Style;
+use super::ink::grouped as count;
+use crate::document::EchoDocument;
+use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
+
+/// What an echo server returned, for people.
+#[must_use]
+pub fn echo(document: &EchoDocument, _style: Style) -> String {
+    let mut out = String::new();
+    let elapsed = show_nanos(document.elapsed_ns);
+    let threads = match document.threads {
+        0 | 1 => String::new(),
+        threads => format!(" · {threads} threads"),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "udperf {} · echo · {}{threads} · {elapsed}\n",
+        document.tool.version, document.engine
+    );
+    for (name, what) in lines(document) {
+        let _ = writeln!(out, "{name:<13} {what}");
+    }
+    out
+}
+
+/// The lines below the head: those that say something.
+fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("received", amount(document.received, document.received_bytes)),
+        ("returned", returned(document)),
+    ];
+    let mut tell = |name, many: u64, what: &str| {
+        if many > 0 {
+            lines.push((name, format!("{}{what}", count(many))));
+        }
+    };
+    let drop = document.drop.as_deref().unwrap_or_default();
+    tell("dropped", document.dropped, &format!(" by --drop {drop}"));
+    let refused = &document.refused;
+    let reasons = [
+        ("send buffer full", refused.would_block),
+        ("no buffers", refused.no_buffers),
+        ("unreachable", refused.unreachable),
+        ("too big", refused.too_big),
+        ("other", refused.other),
+    ];
+    let all = sum_counts(reasons.map(|(_, many)| many));
+    let reasons: Vec<_> = reasons.iter().filter(|(_, many)| *many > 0).collect();
+    let reasons: Vec<_> =
+        reasons.into_iter().map(|(why, many)| format!("{why} {}", count(*many))).collect();
+    tell("refused", all, &format!(" by the system: {}", reasons.join(" · ")));
+    tell("unanswered", document.unanswered, " of senders that might answer the answer");
+    tell("overflow", document.overflow, " beyond what can be held back at a time");
+    tell("waiting", document.waiting, " for their moment at the end");
+    tell("truncated", document.truncated, " cut off for want of room");
+    tell("unreachable", document.told_unreachable, " times the network told so of an answer");
+    tell("cut", document.cut, " super-packets that the system did not take whole");
+    tell("errors", document.errors, " calls to receive that failed");
+    tell("socket drops", document.socket_drops.unwrap_or(0), " that the socket had no room for");
+    if document.received > 0 {
+        let least = if document.more_clients { "at least " } else { "" };
+        lines.push(("clients", format!("{least}{}", count(document.clients))));
+    }
+    if document.threads > 1 {
+        let each: Vec<_> = document.by_worker.iter().map(|&many| count(many)).collect();
+        lines.push(("by thread", each.join(" · ")));
+    }
+    if document.received > 0 {
+        lines.push(("cost", cost(document)));
+    }
+    if let (Some(delay), Some(late)) = (document.delay_ns, &document.lateness) {
+        let known = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), show_nanos);
+        let (p50, p99, max) = (known(late.p50_ns), known(late.p99_ns), known(late.max_ns));
+        let delay = show_nanos(delay);
+        lines.push(("delay", format!("{delay} · late by p50 {p50} · p99 {p99} · max {max}")));
+    }
+    lines
+}
+
+fn amount(datagrams: u64, bytes: u64) -> String {
+    format!("{} datagrams, {}", count(datagrams), show_bytes(bytes))
+}
+
+fn returned(document: &EchoDocument) -> String {
+    let amount = amount(document.returned, document.returned_bytes);
+    match (document.pps, document.active_ns) {
+        (Some(pps), Some(ns)) => format!("{amount}, {} over {}", show_pps(pps), show_nanos(ns)),
+        _ => amount,
+    }
+}
+
+/// What a datagram took.
+fn cost(document: &EchoDocument) -> String {
+    let received = document.received as f64;
+    // How often it looked in vain is no cost of a datagram.
+    let calls = document.syscalls.saturating_sub(document.empty_calls) as f64;
+    let mut parts = vec![format!("{:.2} system calls a datagram", calls / received)];
+    if document.packets < document.received && document.packets > 0 {
+        let each = received / document.packets as f64;
+        parts.push(format!("{each:.1} datagrams a super-packet"));
+    }
+    if let Some(cpu) = document.cpu_ns {
+        parts.push(format!("{} CPU time", show_nanos(cpu)));
+    }
+    parts.join(" · ")
+}

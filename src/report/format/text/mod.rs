@@ -1,0 +1,68 @@
+//! The document as text for people: where and how it was measured, one table, where every datagram
+//! went, and what the numbers do not say.
+
+mod across;
+mod doubts;
+mod echo;
+mod exchange;
+mod head;
+pub(crate) mod ink;
+mod ledger;
+mod legs;
+mod matrix;
+mod notes;
+mod outages;
+mod outline;
+mod rows;
+mod search;
+mod sink;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use echo::echo;
+pub(super) use outline::{Outline, outline};
+pub use search::search;
+pub use sink::sink;
+pub(super) use table::{Grid, Title};
+
+use crate::document::Report;
+use ink::Ink;
+use rows::Sheet;
+
+/// What the text is drawn on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to colour. Without, there is no escape sequence in the text.
+    pub color: bool,
+    /// Columns there are.
+    pub width: usize,
+}
+
+/// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
+/// table takes after all columns that can give way have done so.
+const NARROWEST: usize = 60;
+
+/// The text, ending in a line break.
+///
+/// Lines keep within the width as far as there is something to break or to leave out; a row of the
+/// table is never broken.
+#[must_use]
+pub fn render(report: &Report, style: Style) -> String {
+    let ink = Ink { color: style.color };
+    let width = style.width.max(NARROWEST);
+    let sheet = Sheet::of(report);
+    let mut parts: Vec<String> = head::invalid(report, ink, width).into_iter().collect();
+    parts.push(head::draw(report, ink, width));
+    parts.extend(head::partial(report, ink, width));
+    parts.extend(exchange::generator(report, ink, width));
+    if !sheet.rows.is_empty() {
+        parts.extend(matrix::draw(&sheet, ink));
+        parts.push(table::draw(&sheet, ink, width));
+    }
+    if !report.cells.is_empty() {
+        parts.push(notes::draw(report, &sheet, ink, width));
+    }
+    parts.extend(doubts::draw(report, ink, width));
+    parts.join("\n\n") + "\n"
+}

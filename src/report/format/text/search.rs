@@ -1,0 +1,303 @@
+//! The face of a search: a line of what was found for each size and engine, and how latency rises
+//! up to it.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::ink::{Ink, Tone, columns, counted, dotted, percent, wrap};
+use super::rows::INFINITE;
+use super::table::{GAP, UNKNOWN};
+use super::{NARROWEST, Style, doubts, head};
+use crate::document::{CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, Verdict};
+use crate::unit::show_nanos;
+
+/// What a search found, for people, ending in a line break.
+#[must_use]
+pub fn search(document: &SearchDocument, style: Style) -> String {
+    let ink = Ink { color: style.color };
+    let width = style.width.max(NARROWEST);
+    let mut parts: Vec<_> = head::invalid(&document.report, ink, width).into_iter().collect();
+    parts.extend([head::draw(&document.report, ink, width), goals(document, ink, width)]);
+    let asks = document.report.cells.iter().any(|cell| cell.exchange.is_some());
+    for found in &document.searches {
+        let mut lines = result(found, ink, width);
+        lines.extend(notes(found, ink, width));
+        parts.push(lines.join("\n"));
+        if !found.curve.is_empty() {
+            parts.push(curve(found, asks, ink));
+        }
+    }
+    if document.searches.is_empty() {
+        parts.push(ink.paint(Tone::Doubt, "Partial: nothing was found yet."));
+    }
+    parts.extend(doubts::draw(&passing(document), ink, width));
+    parts.join("\n\n") + "\n"
+}
+
+fn goals(document: &SearchDocument, ink: Ink, width: usize) -> String {
+    let mut items = vec![format!("the highest rate of {} with", document.inner)];
+    items[0] = format!("{} {}", items[0], document.goals.join(" and "));
+    items.extend(
+        document.searches.first().map(|found| format!("within {}", percent(found.precision))),
+    );
+    ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
+}
+
+/// What was found: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
+fn result(found: &Found, ink: Ink, width: usize) -> Vec<String> {
+    let tried = |of: Option<TrialCount>| {
+        of.map_or_else(String::new, |of| format!(" ({} of {})", of.k, of.n))
+    };
+    let mut items = vec![match found.low_pps {
+        Some(low) => {
+            let low = ink.paint(Tone::Good, &rate(low));
+            format!("{low} passed{}", tried(found.passed))
+        }
+        None if found.limited_by == LimitedBy::NotSettled => "no rate found".to_owned(),
+        None => ink.paint(Tone::Bad, "no rate passed"),
+    }];
+    items
+        .extend(found.high_pps.map(|high| format!("{} failed{}", rate(high), tried(found.failed))));
+    let there = found.p99_ns.filter(|_| found.low_pps.is_some());
+    let at_low = found.curve.iter().find(|point| Some(point.rate_pps) == found.low_pps);
+    let loss = at_low.and_then(|point| point.loss);
+    items.extend(there.map(|ns| format!("p99 {} there", percentile(ns, 0.99, loss))));
+    items.push(match found.limited_by {
+        LimitedBy::Target => "limit: the target".to_owned(),
+        LimitedBy::Generator => ink.paint(Tone::Doubt, "limit: the generator"),
+        LimitedBy::MaxRate => "limit: --max-rate".to_owned(),
+        LimitedBy::NotSettled => ink.paint(Tone::Doubt, "not settled"),
+    });
+    let label = format!("{} B {}", found.size, found.engine);
+    let title = ink.paint(Tone::Title, &label);
+    wrap(&format!("{}  {}", super::ink::glue(&title), dotted(&items)), width, 2)
+}
+
+/// What else is to be known of a result.
+fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (found.limited_by, found.generator_pps) {
+        (LimitedBy::Generator, Some(most)) => notes.push(format!(
+            "The target takes at least that: the generator could send no faster than {}.",
+            rate(most)
+        )),
+        (LimitedBy::Generator, None) => notes.push(
+            "The generator was late or lost replies above it, so the target may take more."
+                .to_owned(),
+        ),
+        (LimitedBy::NotSettled, _) => notes.push(format!(
+            "The search ended before its trials agreed: {}.",
+            if found.disturbed.saturating_mul(2) > found.trials.len() as u64 {
+                "keep others off this machine"
+            } else {
+                "take longer trials (--time), or more of them (--repeat)"
+            }
+        )),
+        _ => {}
+    }
+    if let Some(verified) = found.verified {
+        let (at, of) = (rate(verified.rate_pps), verified.of);
+        notes.push(format!("At {at} goals held in {} of {of} trials.", verified.passed));
+    }
+    if found.disturbed > 0 {
+        let all = found.trials.len() as u64;
+        notes.push(format!(
+            "{} of {} disturbed: workers stood still, or the generator was late; repeated, and \
+             counted as failed only where they always were.",
+            found.disturbed,
+            if all == 1 { "1 trial was".to_owned() } else { counted(all, "trial") + " were" }
+        ));
+    }
+    if notes.is_empty() {
+        return Vec::new();
+    }
+    let lines = wrap(&notes.join(" "), width.saturating_sub(2), 0);
+    let indented = lines.into_iter().map(|line| format!("  {line}")).collect();
+    ink.paint_lines(Tone::Quiet, indented)
+}
+
+/// The curve as a table.
+fn curve(found: &Found, asks: bool, ink: Ink) -> String {
+    let (delivered, lost) = if asks { ("answered", "no reply") } else { ("delivered", "lost") };
+    let titles = ["rate", delivered, lost, "p50", "p99", "held"];
+    let rows: Vec<_> = found.curve.iter().map(row).collect();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(titles.iter().enumerate().map(|(at, title)| {
+        let width = rows.iter().map(|row| columns(&row[at])).chain([columns(title)]).max();
+        ink.paint(Tone::Quiet, &format!("{title:>0$}", width.unwrap_or_default()))
+    }));
+    for row in rows {
+        table.add_row(row.map(|figure| ink.figure(&figure)));
+    }
+    for at in 0..titles.len() {
+        if let Some(column) = table.column_mut(at) {
+            column.set_padding((GAP as u16, 0));
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn row(point: &CurvePoint) -> [String; 6] {
+    let known = |figure: Option<String>| figure.unwrap_or_else(|| UNKNOWN.to_owned());
+    [
+        rate(point.rate_pps),
+        known(point.delivered_pps.map(rate)),
+        known(point.loss.map(percent)),
+        known(point.p50_ns.map(|ns| percentile(ns, 0.5, point.loss))),
+        known(point.p99_ns.map(|ns| percentile(ns, 0.99, point.loss))),
+        format!("{}/{}", point.passed, point.trials),
+    ]
+}
+
+/// A percentile of what was received; infinite, where it falls among what was lost.
+fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
+    match loss {
+        Some(loss) if loss > 1.0 - quantile => INFINITE.to_owned(),
+        _ => show_nanos(ns),
+    }
+}
+
+/// The report with the cells of trials that passed alone: what fails raises doubts by design.
+fn passing(document: &SearchDocument) -> Report {
+    let trials = document.searches.iter().flat_map(|found| &found.trials);
+    // Those that have cells, in the order of the cells.
+    let decided = trials.filter(|trial| matches!(trial.purpose.as_str(), "final" | "verify"));
+    let cells = document.report.cells.iter().zip(decided);
+    let passed = cells.filter(|(_, trial)| trial.verdict == Verdict::Pass);
+    let cells = passed.map(|(cell, _)| cell.clone()).collect();
+    Report { cells, ..document.report.clone() }
+}
+
+/// A rate in as many digits as tell one bound from the other: `243.1 kpps`.
+fn rate(pps: f64) -> String {
+    let (value, prefix) = match pps {
+        pps if pps >= 999_950.0 => (pps / 1e6, "M"),
+        pps if pps >= 999.95 => (pps / 1e3, "k"),
+        pps => (pps, ""),
+    };
+    let decimals = match value {
+        value if value >= 999.95 => 0,
+        value if value >= 99.995 => 1,
+        value if value >= 9.9995 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$} {prefix}pps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{ProbeFigures, TrialDocument, TrialFigures, Verified};
+    use crate::report::fixture;
+
+    fn trial(rate_pps: f64, verdict: Verdict) -> TrialDocument {
+        TrialDocument {
+            rate_pps,
+            time_ns: 2_000_000_000,
+            purpose: "final".to_owned(),
+            sent_pps: rate_pps,
+            verdict,
+            invalid_because: Vec::new(),
+            figures: TrialFigures::default(),
+        }
+    }
+
+    fn document() -> SearchDocument {
+        let point = |rate_pps, passed, loss| CurvePoint {
+            rate_pps,
+            trials: 2,
+            delivered_pps: Some(rate_pps * (1.0 - loss)),
+            loss: Some(loss),
+            p50_ns: Some(83_200),
+            p99_ns: Some(170_000),
+            passed,
+        };
+        let mut passed = fixture::cell("plain", 64, "243100", 243_100.0);
+        passed.warnings.push(fixture::warning("stalls", "workers stood still"));
+        let mut failed = fixture::cell("plain", 64, "245000", 245_000.0);
+        failed.warnings.push(fixture::warning("no_reply", "as it should be"));
+        let found = Found {
+            id: "plain/64".to_owned(),
+            size: 64,
+            engine: "plain".to_owned(),
+            low_pps: Some(243_100.0),
+            high_pps: Some(245_000.0),
+            limited_by: LimitedBy::Target,
+            passed: Some(TrialCount { k: 2, n: 2 }),
+            failed: Some(TrialCount { k: 0, n: 2 }),
+            trial_ns: 2_000_000_000,
+            precision: 0.01,
+            p99_ns: Some(170_000),
+            verified: Some(Verified { rate_pps: 218_790.0, passed: 2, of: 2 }),
+            generator_pps: None,
+            disturbed: 1,
+            probe: ProbeFigures { delivered_pps: Some(250e3), sent_pps: 300e3 },
+            curve: vec![point(24_310.0, 1, 0.0), point(245e3, 0, 0.02)],
+            trials: vec![trial(243_100.0, Verdict::Pass), trial(245e3, Verdict::Fail)],
+        };
+        SearchDocument {
+            report: fixture::report_of(vec![passed, failed]),
+            inner: "bench".to_owned(),
+            goals: vec!["loss<=0.1%".to_owned(), "p99<=200us".to_owned()],
+            searches: vec![found],
+        }
+    }
+
+    fn text(document: &SearchDocument) -> String {
+        search(document, Style { color: false, width: 110 })
+    }
+
+    #[test]
+    fn a_result_is_a_line_and_its_curve_a_table() {
+        let text = text(&document());
+        for part in [
+            "the highest rate of bench with loss<=0.1% and p99<=200us · within 1.00%",
+            "64 B plain 243.1 kpps passed (2 of 2) · 245.0 kpps failed (0 of 2) · \
+             p99 170 µs there · limit: the target\n",
+            "At 218.8 kpps goals held in 2 of 2 trials. 1 of 2 trials were disturbed",
+            "delivered   lost      p50     p99  held\n",
+            "245.0 kpps  240.1 kpps  2.00%  83.2 µs       ∞   0/2",
+            "! workers stood still",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("as it should be"), "{text}");
+    }
+
+    #[test]
+    fn who_was_the_limit_is_said() {
+        let mut document = document();
+        let found = &mut document.searches[0];
+        (found.limited_by, found.generator_pps) = (LimitedBy::Generator, Some(1.2e6));
+        let told = text(&document);
+        assert!(told.contains("no faster than 1.200 Mpps"), "{told}");
+        let found = &mut document.searches[0];
+        (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
+        let told = text(&document);
+        assert!(told.contains("no rate found · 245.0 kpps failed"), "{told}");
+        document.searches.clear();
+        assert!(text(&document).contains("Partial"));
+    }
+
+    #[test]
+    fn it_reads_back_and_its_trials_are_rows() {
+        let document = document();
+        let text = serde_json::to_string(&document).unwrap();
+        let read: SearchDocument = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, document);
+        // All that every report has, is there.
+        let validator = jsonschema::validator_for(&crate::document::schema::schema()).unwrap();
+        assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
+        let csv = crate::report::format::csv::trials(&document).unwrap();
+        let lines: Vec<_> = csv.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[2], "plain/64,245000,2000000000,final,245000,,,,,fail");
+    }
+
+    #[test]
+    fn rates_have_four_digits() {
+        let shown = [40.0, 999.96, 20_202.0, 999_960.0, 9_876_543.0].map(rate);
+        assert_eq!(shown, ["40.00 pps", "1.000 kpps", "20.20 kpps", "1.000 Mpps", "9.877 Mpps"]);
+    }
+}

@@ -1,0 +1,169 @@
+//! The face of a bound receiver.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::ink::{Ink, grouped as count};
+use super::{NARROWEST, Style, doubts};
+use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
+use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
+
+/// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
+const LISTED: usize = 20;
+
+/// What a sink served and counted, for people.
+#[must_use]
+pub fn sink(document: &SinkDocument, style: Style) -> String {
+    let mut out = String::new();
+    let elapsed = show_nanos(document.elapsed_ns);
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.tool.version);
+    if !document.clients.is_empty() {
+        let mut table =
+            table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);
+        for client in &document.clients {
+            table.add_row([
+                client.from.clone(),
+                count(client.cells),
+                count(client.received),
+                show_bytes(client.bytes),
+                count(client.lost),
+                count(client.sent),
+                client.why.clone(),
+            ]);
+        }
+        align(&mut table, 1..6);
+        let _ = writeln!(out, "\n{table}");
+        odd(&mut out, &document.clients);
+    }
+    others(&mut out, document, style);
+    let (ink, width) = (Ink { color: style.color }, style.width.max(NARROWEST));
+    if let Some(said) = doubts::tell(&document.warnings, ink, width) {
+        let _ = writeln!(out, "\n{said}");
+    }
+    out
+}
+
+/// What came from clients and is not once what they sent, where anything is.
+fn odd(out: &mut String, clients: &[SinkClient]) {
+    let sum = |of: fn(&SinkClient) -> u64| sum_counts(clients.iter().map(of));
+    let fates = [
+        ("duplicate", sum(|one| one.duplicate)),
+        ("late", sum(|one| one.late)),
+        ("foreign", sum(|one| one.foreign)),
+        ("corrupt", sum(|one| one.corrupt)),
+    ];
+    let told = fates.iter().filter(|(_, many)| *many > 0);
+    let told: Vec<_> = told.map(|(fate, many)| format!("{fate} {}", count(*many))).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "of clients    {}", told.join(" · "));
+    }
+}
+
+fn others(out: &mut String, document: &SinkDocument, style: Style) {
+    let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
+    let (datagrams, bytes) = (count(others.datagrams), show_bytes(others.bytes));
+    let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
+    let _ = writeln!(out, "\nof no client  {datagrams} datagrams, {bytes}, {rate} on average");
+    if let Some(dropped) = dropped(listeners) {
+        let _ = writeln!(out, "dropped       {dropped}");
+    }
+    if *stray_control > 0 {
+        let stray = count(*stray_control);
+        let _ = writeln!(out, "stray         {stray} control messages that belonged to no client");
+    }
+    if others.datagrams == 0 {
+        return;
+    }
+    let sizes = others.sizes.iter().enumerate().filter(|(_, datagrams)| **datagrams > 0);
+    let most = |class: usize| u32::try_from(class).ok().and_then(|bits| 1_u64.checked_shl(bits));
+    let sizes: Vec<_> = sizes
+        .map(|(class, datagrams)| match most(class) {
+            Some(bytes) => format!("≤{bytes} {}", count(*datagrams)),
+            None => format!("larger {}", count(*datagrams)),
+        })
+        .collect();
+    let _ = writeln!(out, "sizes         {} (bytes)", sizes.join(" · "));
+    let shares = listeners.len() > 1;
+    let of = if shares { "at each listener " } else { "" };
+    let known = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), show_nanos);
+    let _ = writeln!(
+        out,
+        "gaps          mean {} · {of}p50 {} · p99 {} · longest {}",
+        known(others.gap_mean_ns),
+        known(others.gap_p50_ns),
+        known(others.gap_p99_ns),
+        known(others.gap_max_ns)
+    );
+    if shares {
+        let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
+        let _ = writeln!(out, "by listener   {}", each.join(" · "));
+    }
+    sources(out, &others.sources, style);
+    let more = others.sources.len().saturating_sub(LISTED);
+    if more > 0 || others.of_other_sources > 0 {
+        let beyond = count(others.of_other_sources);
+        let _ = writeln!(out, "and {more} more sources, and {beyond} datagrams of others");
+    }
+}
+
+/// The sources with most datagrams, by sequence number where they send such.
+fn sources(out: &mut String, sources: &[SinkSource], style: Style) {
+    let listed = &sources[..sources.len().min(LISTED)];
+    let mut head = vec!["source", "datagrams", "bytes", "sizes", "longest gap"];
+    let numbered = listed.iter().any(|source| source.sequences.is_some());
+    if numbered {
+        head.extend(["unique", "lost", "duplicate"]);
+    }
+    let mut table = table(style, &head);
+    for source in listed {
+        let mut row = vec![
+            source.from.clone(),
+            count(source.datagrams),
+            count(source.bytes),
+            match source.size_min == source.size_max {
+                true => source.size_min.to_string(),
+                false => format!("{}–{}", source.size_min, source.size_max),
+            },
+            show_nanos(source.gap_max_ns),
+        ];
+        if numbered {
+            let counts = source.sequences.map(|one| [one.unique, one.lost, one.duplicate]);
+            row.extend(counts.map_or_else(|| ["-"; 3].map(str::to_owned), |all| all.map(count)));
+        }
+        table.add_row(row);
+    }
+    align(&mut table, 1..head.len());
+    let _ = writeln!(out, "\n{table}");
+    if numbered {
+        let what = "lost counts sequence numbers below the highest one that arrived";
+        let _ = writeln!(out, "{what}; loss after that one is not seen");
+    }
+}
+
+/// What the listeners had no room for; `None` where that is nothing.
+fn dropped(listeners: &[SinkListener]) -> Option<String> {
+    let counts = |one: &SinkListener| one.socket_drops.is_some() || one.at.starts_with("unix:");
+    if !listeners.iter().all(counts) {
+        return Some("unknown: the system does not count what a full socket buffer costs".into());
+    }
+    let sum = sum_counts(listeners.iter().filter_map(|one| one.socket_drops));
+    (sum > 0).then(|| format!("{} datagrams that socket buffers had no room for", count(sum)))
+}
+
+fn table(style: Style, head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(head);
+    table.set_width(style.width.try_into().unwrap_or(u16::MAX));
+    table
+}
+
+fn align(table: &mut Table, columns: std::ops::Range<usize>) {
+    for at in columns {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}

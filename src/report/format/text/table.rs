@@ -1,0 +1,338 @@
+//! The table: columns, what they show, and which of them give way on a narrow terminal.
+
+mod figures;
+mod grid;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::ink::{Ink, Tone, columns, rate_asked};
+use super::rows::{Figure, INFINITE, Row, Sheet};
+use crate::document::{Bounded, Latency};
+use crate::unit::show_pps;
+
+use figures::{cpu, draw_bar, gigabits, share};
+pub(super) use grid::grid;
+pub(in crate::report) use grid::{Grid, Title};
+
+/// Between two columns; arbitrary, one blank would run figures and units together.
+pub(super) const GAP: usize = 2;
+
+/// Width of the bar where there is no room to spare, and at most; arbitrary.
+const BAR: (usize, usize) = (8, 16);
+
+/// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
+pub(super) const BAD_LOSS: f64 = 0.001;
+
+/// A schedule of which a larger share was missed is shown as bad. Arbitrary; as that of loss.
+const BAD_MISSED: f64 = BAD_LOSS;
+
+/// Stands for what is unknown.
+pub(super) const UNKNOWN: &str = "–";
+
+/// Marks a maximum that a stall may have made.
+pub(super) const STALL_MARK: &str = "*";
+
+/// Marks what was delivered in super-packets that nobody cut.
+pub(super) const UNCUT_MARK: &str = "†";
+
+/// What a column shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Size,
+    Engine,
+    Asked,
+    Way,
+    Pps,
+    Spread,
+    Bar,
+    Bits,
+    Loss,
+    Missed,
+    Cpu,
+    /// Loss of the cells that latency is from, where those are others.
+    TimingLoss,
+    /// What those missed of their schedule.
+    TimingMissed,
+    P50,
+    P99,
+    P999,
+    Max,
+}
+
+impl Column {
+    /// Those that give way where the table is too wide, first come first.
+    const GIVE_WAY: [Self; 4] = [Self::Bits, Self::Bar, Self::Cpu, Self::P999];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Size => "bytes",
+            Self::Engine => "engine",
+            Self::Asked => "asked",
+            Self::Way => "way",
+            Self::Pps => "delivered",
+            Self::Spread => "±",
+            Self::Bar => "",
+            Self::Bits => "Gbit/s",
+            Self::Loss | Self::TimingLoss => "lost",
+            Self::Missed | Self::TimingMissed => "missed",
+            Self::Cpu => "CPU tx/rx",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "max ",
+        }
+    }
+
+    const fn is_left(self) -> bool {
+        matches!(self, Self::Engine | Self::Bar)
+    }
+
+    const fn is_latency(self) -> bool {
+        let of_others = matches!(self, Self::TimingLoss | Self::TimingMissed);
+        of_others || matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
+    }
+
+    const fn is_speed(self) -> bool {
+        let share = matches!(self, Self::Loss | Self::Missed | Self::Cpu);
+        share || matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits)
+    }
+
+    /// What stands above it in this sheet.
+    const fn title_in(self, sheet: &Sheet<'_>) -> &'static str {
+        match self {
+            Self::Pps if sheet.one_ended => "sent",
+            Self::Pps if sheet.asks => "answered",
+            Self::Loss if sheet.asks => "no reply",
+            Self::Cpu if sheet.asks => "CPU",
+            _ => self.title(),
+        }
+    }
+
+    /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
+    /// make the table look like another.
+    const fn least(self) -> usize {
+        match self {
+            Self::P50 | Self::P99 | Self::P999 => "8.32 ms".len(),
+            Self::Max => "8.32 ms*".len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A column that is shown, with its cells.
+struct Shown {
+    column: Column,
+    cells: Vec<String>,
+    width: usize,
+}
+
+/// Draws the table in at most `width` columns, as far as leaving columns out can achieve that.
+pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
+    let mut shown: Vec<Shown> =
+        wanted(sheet).into_iter().map(|column| fill(column, sheet, ink, BAR.0)).collect();
+    for column in Column::GIVE_WAY {
+        if total(&shown) <= width {
+            break;
+        }
+        shown.retain(|one| one.column != column);
+    }
+    let spare = width.saturating_sub(total(&shown));
+    if let Some(bar) = shown.iter_mut().find(|one| one.column == Column::Bar) {
+        *bar = fill(Column::Bar, sheet, ink, (BAR.0 + spare).min(BAR.1));
+    }
+    let marked = sheet.rows.iter().any(Row::uncut);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(shown.iter().map(|one| {
+        let blank = if one.column == Column::Pps && marked { " " } else { "" };
+        let title = one.column.title_in(sheet).to_owned() + blank;
+        let title = if one.column.is_left() {
+            format!("{title:<0$}", one.width)
+        } else {
+            format!("{title:>0$}", one.width)
+        };
+        ink.paint(Tone::Quiet, &title)
+    }));
+    for at in 0..sheet.rows.len() {
+        table.add_row(shown.iter().map(|one| one.cells[at].as_str()));
+    }
+    for (at, one) in shown.iter().enumerate() {
+        if let Some(column) = table.column_mut(at) {
+            column.set_padding((if at == 0 { 0 } else { GAP as u16 }, 0));
+            column.set_cell_alignment(if one.column.is_left() {
+                CellAlignment::Left
+            } else {
+                CellAlignment::Right
+            });
+        }
+    }
+    match heading(&shown, sheet, ink) {
+        heading if heading.is_empty() => table.trim_fmt(),
+        heading => format!("{heading}\n{}", table.trim_fmt()),
+    }
+}
+
+/// The columns that this sheet has something for.
+fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
+    let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
+    // Where a row joins two cells, its other loss is that of the one at `max`.
+    let lossy = |row: &Row<'_>| row.timing_loss().is_some_and(|(_, worst)| worst > 0.0);
+    let timing_loss = sheet.merged.is_some() && sheet.rows.iter().any(lossy);
+    let late = |row: &Row<'_>| row.missed().is_some_and(|(_, worst)| worst > BAD_MISSED);
+    let missed = sheet.rows.iter().any(late);
+    [
+        (Column::Size, true),
+        (Column::Engine, engines),
+        (Column::Asked, sheet.merged.is_none()),
+        (Column::Way, sheet.both),
+        (Column::Pps, true),
+        (Column::Spread, sheet.trials),
+        (Column::Bar, sheet.rows.len() > 1),
+        (Column::Bits, !sheet.asks),
+        (Column::Loss, !sheet.one_ended),
+        (Column::Missed, missed && sheet.merged.is_none()),
+        (Column::Cpu, true),
+        (Column::TimingLoss, timing_loss),
+        (Column::TimingMissed, missed && sheet.merged.is_some()),
+        (Column::P50, !sheet.one_ended),
+        (Column::P99, !sheet.one_ended),
+        (Column::P999, !sheet.one_ended),
+        (Column::Max, !sheet.one_ended),
+    ]
+    .into_iter()
+    .filter_map(|(column, wanted)| wanted.then_some(column))
+    .collect()
+}
+
+fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
+    let highest = sheet.highest_pps();
+    let marked = sheet.rows.iter().any(Row::uncut);
+    let mark = |row: &Row<'_>| match row.uncut() {
+        true => ink.paint(Tone::Doubt, UNCUT_MARK),
+        false => " ".to_owned(),
+    };
+    let mut above: Option<&Row<'_>> = None;
+    let mut cells = Vec::new();
+    for row in &sheet.rows {
+        let text = match column {
+            // Said once for all rows that share it.
+            Column::Size if above.is_some_and(|above| above.size == row.size) => String::new(),
+            Column::Engine
+                if above.is_some_and(|a| a.size == row.size && a.engine == row.engine) =>
+            {
+                String::new()
+            }
+            Column::Bar => ink.paint(Tone::Bar, &draw_bar(sheet.barred_pps(row), highest, bar)),
+            Column::Pps if marked => text(column, row, ink) + &mark(row),
+            _ => text(column, row, ink),
+        };
+        cells.push(text);
+        above = Some(row);
+    }
+    let widest = cells.iter().map(|cell| columns(cell)).max().unwrap_or(0);
+    let fixed = if column == Column::Bar { bar } else { column.least() };
+    Shown { column, width: widest.max(columns(column.title_in(sheet))).max(fixed), cells }
+}
+
+fn total(shown: &[Shown]) -> usize {
+    let gaps = GAP * shown.len().saturating_sub(1);
+    shown.iter().map(|one| one.width).sum::<usize>() + gaps
+}
+
+/// What a column shows of a row.
+fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
+    let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
+    let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
+    let show = |figure: Option<Figure>| match figure {
+        Some(Figure::Infinite) => ink.paint(Tone::Bad, INFINITE),
+        figure => or_unknown(figure.map(Figure::show)),
+    };
+    let percentile = |quantile, of: fn(&Latency) -> Bounded| show(row.percentile(quantile, of));
+    match column {
+        Column::Size => row.size.clone(),
+        Column::Engine => row.engine.to_owned(),
+        Column::Asked => row.rate.to_owned(),
+        Column::Way => match row.way {
+            Some("reverse") => "←".to_owned(),
+            _ => "→".to_owned(),
+        },
+        Column::Pps => or_unknown(row.pps().map(show_pps)),
+        Column::Spread => {
+            let spread = row.spread().map(|share| format!("{:.1}%", share * 100.0));
+            spread.map_or_else(unknown, |text| ink.paint(Tone::Quiet, &text))
+        }
+        Column::Bits => or_unknown(row.bits().map(gigabits)),
+        Column::Loss => share(row.loss().zip(row.worst_loss()), ink).unwrap_or_else(unknown),
+        Column::TimingLoss => share(row.timing_loss(), ink).unwrap_or_else(unknown),
+        Column::Missed | Column::TimingMissed => share(row.missed(), ink).unwrap_or_else(unknown),
+        Column::Cpu => or_unknown(cpu(row)),
+        Column::P50 => percentile(0.5, |latency| (latency.p50_ns, latency.limits().p50_ns)),
+        Column::P99 => percentile(0.99, |latency| (latency.p99_ns, latency.limits().p99_ns)),
+        Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
+        Column::Max => {
+            let mark =
+                if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
+            show(row.max()) + &mark
+        }
+        Column::Bar => String::new(),
+    }
+}
+
+/// The line above the titles: which columns belong together, and what they are of.
+fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
+    let span = |of: fn(Column) -> bool| {
+        let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
+        let part: usize =
+            shown.iter().filter(|one| of(one.column)).map(|one| one.width + GAP).sum();
+        let before: usize = shown[..first].iter().map(|one| one.width + GAP).sum();
+        (before, part.saturating_sub(GAP))
+    };
+    let mut line = String::new();
+    let mut used = 0;
+    let (speed_at, speed) = span(Column::is_speed);
+    let (latency_at, latency) = span(Column::is_latency);
+    // What the mark takes beside a maximum is no part of the figures.
+    let latency = latency.saturating_sub(STALL_MARK.len());
+    let speed_title = if sheet.merged.is_some() { "flat out" } else { "" };
+    let latency_titles = if latency > 0 { latency_titles(sheet) } else { Vec::new() };
+    let fits = |title: &&String| columns(title) + 4 <= latency;
+    let latency_title = latency_titles.iter().find(fits).or_else(|| latency_titles.last());
+    for (at, length, title) in [
+        (speed_at, speed, speed_title),
+        (latency_at, latency, latency_title.map_or("", String::as_str)),
+    ] {
+        if title.is_empty() {
+            continue;
+        }
+        line.push_str(&" ".repeat(at.saturating_sub(used)));
+        let rules = length.saturating_sub(columns(title) + 2);
+        let rule = |count| ink.paint(Tone::Quiet, &"─".repeat(count));
+        line.push_str(&format!("{} {title} {}", rule(rules / 2), rule(rules - rules / 2)));
+        used = at + length;
+    }
+    line.trim_end().to_owned()
+}
+
+/// What the latency is, from the longest way to say it to the shortest.
+fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
+    let way = if sheet.asks { "round trip" } else { "one way" };
+    let scheduled = sheet.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());
+    if sheet.asks && !scheduled {
+        return vec![way.to_owned()];
+    }
+    let Some(word) = sheet.merged else {
+        return vec![
+            format!("latency, {way} from schedule"),
+            format!("{way} from schedule"),
+            "from schedule".to_owned(),
+        ];
+    };
+    let rate = rate_asked(word);
+    let of_that = if word.ends_with('%') { " of that" } else { "" };
+    vec![
+        format!("latency at {rate}{of_that}, {way} from schedule"),
+        format!("{way} from schedule at {rate}{of_that}"),
+        format!("{way} from schedule at {rate}"),
+        format!("from schedule at {rate}"),
+    ]
+}

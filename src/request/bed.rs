@@ -1,0 +1,145 @@
+//! Where requests are asked and replies heard: at whoever is at the target.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::phases::run_pair;
+use super::{Dialogue, RunIds};
+use crate::host::counters::Watch;
+use crate::host::device::name_towards;
+use crate::measure::{Ends, Harvest, RxHalf, TxHalf};
+use crate::plan::{Cell, EXCHANGE_LIFETIME, Limit, Load, Plan, Scenario};
+use crate::run::RunError;
+use crate::run::control::Control;
+use crate::run::crew::Crew;
+use crate::run::session::{Bed, Part};
+use crate::run::worker::Phase;
+use crate::sys;
+use crate::unit::{Nanos, PayloadSize};
+
+/// Whoever is at the target, asked.
+#[derive(Debug)]
+pub struct Exchanger {
+    target: SocketAddr,
+    /// What is asked, by the payload of the cell.
+    dialogues: Vec<(PayloadSize, Dialogue)>,
+    /// Whether the target is on this host, so that its kernel's counters are ours.
+    is_here: bool,
+    /// Whether it has answered in an earlier cell.
+    answered: bool,
+    /// Ids and numbers that are unique in all cells of the run.
+    ids: Arc<RunIds>,
+}
+
+impl Exchanger {
+    /// Asks this target, in cells of each payload what stands beside it; `is_here`: it is on this
+    /// host. `ids` are those of the whole run.
+    #[must_use]
+    pub const fn new(
+        target: SocketAddr,
+        dialogues: Vec<(PayloadSize, Dialogue)>,
+        is_here: bool,
+        ids: Arc<RunIds>,
+    ) -> Self {
+        Self { target, dialogues, is_here, answered: false, ids }
+    }
+}
+
+impl Bed for Exchanger {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &Cell,
+        load: Load,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Part>, RunError> {
+        let asked = self.dialogues.iter().find(|(size, _)| *size == cell.size);
+        let Some((_, dialogue)) = asked else { return Ok(Vec::new()) };
+        let streams = plan.streams(load);
+        let mut crew = Crew::new(streams, plan.scenario.ports);
+        let first_ids = self.ids.begin(streams.into());
+        for mut share in plan.pair_shares(cell, load) {
+            share.tx.heeds_unreachable &= !self.answered;
+            let ids = (Arc::clone(&self.ids), first_ids);
+            let (target, dialogue, ports) = (self.target, dialogue.clone(), crew.ports());
+            let name = format!("udperf-ask-{}", share.tx.common.worker);
+            crew.add_pair(name, move |line| run_pair(&share, target, ports, dialogue, ids, line))?;
+        }
+        let mut sent_by_flow = vec![0; streams.into()];
+        let mut run = |limit, tick: &mut dyn FnMut()| {
+            let control = Control::new(Arc::clone(stop), crew.pairs());
+            let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
+            // Nothing of ours carries a tag.
+            crew.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
+            let mut running = crew.running();
+            crew.await_end(&mut running, tick)?;
+            let more = running.sent_by_flow.iter();
+            sent_by_flow.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            Ok::<_, RunError>((running.sent, running.received))
+        };
+        let warmup = plan.scenario.warmup;
+        let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        let device = name_towards(self.target, *bind, ip.dev.as_deref());
+        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
+        run(plan.scenario.limit, tick)?;
+        let seen = watch.end();
+        let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
+        // All workers have ended.
+        let last_number = self.ids.numbers();
+        seen.into_both(&mut tx, &mut rx);
+        self.answered |= rx.tally.received > 0;
+        let mut harvest = self.harvest(tx, rx, dialogue);
+        harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+        if let (Some(exchange), Some(asking)) = (&mut harvest.exchange, &plan.scenario.asking) {
+            let sent = harvest.tx.sent;
+            exchange.repeated_labels =
+                asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
+            let time = plan.scenario.warmup + harvest.elapsed;
+            exchange.reused_message_ids = asking
+                .message_id_bits
+                .map(|bits| reused_message_ids(&sent_by_flow, bits, time).min(sent));
+        }
+        Ok(vec![Part { direction: None, harvest, error: None }])
+    }
+}
+
+/// Number of requests sent within `time` whose message id another request of the same port had less
+/// than its lifetime before, if each port's requests are evenly spread.
+fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
+    let ids = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
+    let lifetimes = (time.as_secs_f64() / EXCHANGE_LIFETIME.as_secs_f64()).max(1.0);
+    let is_too_fast = |sent: &&u64| **sent as f64 / lifetimes > ids as f64;
+    sent_by_flow.iter().filter(is_too_fast).map(|sent| sent - ids).sum()
+}
+
+impl Exchanger {
+    /// Both halves together.
+    fn harvest(&self, tx: TxHalf, rx: RxHalf, dialogue: &Dialogue) -> Harvest {
+        if !dialogue.matching.expects_reply() {
+            let exchange = rx.exchange;
+            return Harvest { exchange, ..Harvest::of(tx, None, Ends::Across) };
+        }
+        if !self.is_here {
+            return Harvest::of(tx, Some(rx), Ends::Across);
+        }
+        Harvest::of(tx, Some(rx), Ends::Together)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_are_reused_within_their_lifetime_alone() {
+        let seconds = |seconds: u64| Nanos::from_millis(seconds * 1_000);
+        assert_eq!(reused_message_ids(&[65_536, 3], 16, seconds(10)), 0);
+        assert_eq!(reused_message_ids(&[65_540, 65_536, 70_000], 16, seconds(10)), 4 + 4_464);
+        // 240 a second: each comes again after 273 s.
+        assert_eq!(reused_message_ids(&[240_000], 16, seconds(1_000)), 0);
+        assert_eq!(reused_message_ids(&[300_000], 16, seconds(1_000)), 300_000 - 65_536);
+    }
+}

@@ -1,0 +1,283 @@
+//! Tests of the loop that asks and hears.
+
+use std::net::UdpSocket as StdSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Interest;
+use mio::net::UdpSocket;
+
+use super::*;
+use crate::engine::{PlainRx, PlainTx, Pull};
+use crate::host::Meter;
+use crate::payload::{Echo, Preset, Source, Spec};
+use crate::plan::{
+    Asking, EnginePair, EngineWord, Limit, Load, Machine, PairShare, Plan, Route, Scenario,
+};
+use crate::request::flights::Flights;
+use crate::request::lanes::Lanes;
+use crate::run::session::Bed;
+use crate::run::worker::Phase;
+use crate::unit::{PayloadSize, Rate};
+
+const SIZE: PayloadSize = PayloadSize::Fixed(64);
+
+/// What a test asks: 64 bytes, with an id of 64 bits.
+fn dialogue() -> Dialogue {
+    let spec = Spec::of(Source::Preset(Preset::Echo(Echo { size: 64 })));
+    let (requests, matching) = spec.compile(1).unwrap();
+    Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) }
+}
+
+/// One worker with so many ports, a timeout of 100 ms, and at most so many requests in flight.
+fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
+    let timeout = Nanos::from_millis(100);
+    let asking =
+        Asking { timeout, outstanding: Some(outstanding), id_bits: 64, ..Asking::default() };
+    let scenario = Scenario {
+        route: Route::Ask,
+        sizes: vec![SIZE],
+        engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
+        rates: vec![rate],
+        limit: Limit::Count(20),
+        warmup: Nanos::ZERO,
+        streams,
+        bind: [127, 0, 0, 1].into(),
+        asking: Some(asking),
+        ..Scenario::default()
+    };
+    Plan::new(scenario, &Machine::default()).unwrap()
+}
+
+/// A pair with places for so many requests, which has begun a phase flat out, and its sockets.
+struct Rig {
+    pair: Pair,
+    tx: PlainTx,
+    rx: PlainRx,
+    waiter: Waiter,
+    control: Arc<Control>,
+    server: StdSocket,
+}
+
+fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
+    let server = StdSocket::bind("127.0.0.1:0").unwrap();
+    let ear = || {
+        let socket = StdSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    };
+    let ears: Vec<_> = (0..streams).map(|_| ear()).collect();
+    let mouths = ears.iter().map(|ear| UdpSocket::from_std(ear.try_clone().unwrap())).collect();
+    let ears = ears.into_iter().map(UdpSocket::from_std).collect();
+    let tx = PlainTx::new(mouths, None, SIZE, |slot: &mut [u8]| slot.fill(0));
+    let mut rx = PlainRx::for_any_size(ears);
+    let plan = plan(streams, outstanding, Rate::Max);
+    let shares = plan.pair_shares(&plan.cells[0], Load::FlatOut);
+    let PairShare { tx: share, asking, window, .. } = shares.into_iter().next().unwrap();
+    let mut job = SendJob::new(&share, &tx);
+    let control = Control::new(Arc::default(), 1);
+    let epoch = Nanos(crate::sys::monotonic_ns());
+    let limit = plan.scenario.limit;
+    let phase = Phase { epoch, tag: 0, limit, load: Load::FlatOut, control: Arc::clone(&control) };
+    job.start(&share, &phase);
+    let flights = Arc::new(Flights::new(Lanes::new(streams.into(), 1), 1 << id_bits, id_bits));
+    let ids = Arc::new(RunIds::new(1));
+    let first = ids.begin(streams.into());
+    let requests = Arc::clone(&dialogue().requests);
+    let mut asker = Asker::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
+    asker.start(0, false);
+    let batch = job.batch as u64;
+    let mut hearer = Hearer::new(dialogue(), flights, &asking, first, batch, streams.into());
+    hearer.start(false, Nanos::ZERO);
+    let mut waiter = Waiter::new(Waiter::HYBRID, Interest::READABLE).unwrap();
+    if streams > 1 {
+        waiter.watch(rx.sockets());
+    }
+    let pair = Pair {
+        job,
+        asker,
+        hearer,
+        ready: Ready::new(streams.into()),
+        window,
+        held_until: Nanos::ZERO,
+        out_of_ids_since: None,
+        meter: Meter::of_this_thread(),
+        at_close: None,
+    };
+    Rig { pair, tx, rx, waiter, control, server }
+}
+
+impl Rig {
+    /// Asks all that may be asked at this moment.
+    fn ask(&mut self, at_ms: u64) -> Step {
+        loop {
+            let step = self.pair.ask(&mut self.tx, &self.control, Nanos::from_millis(at_ms));
+            if step != Step::Pushed {
+                return step;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_closed_loop_has_no_room_for_is_not_for_want_of_ids() {
+    // 16 ids, each at rest for 125 ms, and 8 requests at once.
+    let mut rig = rig(1, 8, 4);
+    rig.ask(0);
+    assert_eq!(rig.pair.hearer.in_flight(), 8);
+    for (at_ms, in_flight, no_room_ms) in
+        [(101, 8, 0), (110, 8, 0), (126, 8, 25), (190, 8, 25), (202, 4, 25)]
+    {
+        rig.pair.hearer.expire(Nanos::from_millis(at_ms), true);
+        rig.ask(at_ms);
+        let exchange = rig.pair.hearer.exchange;
+        let no_room_time = Nanos::from_millis(no_room_ms);
+        assert_eq!(rig.pair.hearer.in_flight(), in_flight, "{at_ms}");
+        assert_eq!(exchange.no_room_time, no_room_time, "{at_ms}");
+    }
+}
+
+#[test]
+fn the_read_that_empties_the_list_has_read_all() {
+    let mut rig = rig(PULLS as u16, 8, 8);
+    (0..PULLS).for_each(|at| rig.pair.ready.mark(at));
+    assert_eq!(rig.pair.hear(&mut rig.rx, &rig.control), Heard::Nothing);
+}
+
+#[test]
+fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
+    let mut rig = rig(2, 2, 8);
+    rig.ask(0);
+    let mut slot = [0; 64];
+    let (len, from) = rig.server.recv_from(&mut slot).unwrap();
+    rig.server.send_to(&slot[..len], from).unwrap();
+    let now = Nanos::from_millis(200);
+    let Rig { pair, rx, waiter, control, .. } = &mut rig;
+    assert_eq!(pair.hear(rx, control), Heard::Nothing, "nobody has looked");
+    assert!(!pair.has_read_all(rx, waiter, now));
+    assert_eq!(pair.hear(rx, control), Heard::All);
+    assert!(pair.has_read_all(rx, waiter, now));
+    pair.hearer.expire(now, true);
+    assert_eq!((pair.hearer.tally.received, pair.hearer.exchange.timeouts), (1, 1));
+}
+
+/// The first socket of several, which is never found empty for so many reads.
+struct Endless {
+    rx: PlainRx,
+    at: usize,
+    left: u64,
+}
+
+impl Rx for Endless {
+    type Socket = UdpSocket;
+
+    fn pull(&mut self) -> Pull {
+        if self.at > 0 || self.left == 0 {
+            return self.rx.pull();
+        }
+        self.left -= 1;
+        Pull { syscalls: 1, ..Pull::default() }
+    }
+
+    fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>)) {
+        self.rx.each(visit);
+    }
+
+    fn turn_to(&mut self, at: usize) {
+        self.at = at;
+        self.rx.turn_to(at);
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        self.rx.sockets()
+    }
+}
+
+#[test]
+fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
+    let Rig { mut pair, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
+    let echo = std::thread::spawn(move || {
+        let mut slot = [0; 64];
+        for _ in 0..20 {
+            let (len, from) = server.recv_from(&mut slot).unwrap();
+            server.send_to(&slot[..len], from).unwrap();
+        }
+    });
+    // Only a loop that never reads the others gets through these.
+    let mut rx = Endless { rx, at: 0, left: 30_000_000 };
+    pair.ready.mark(0);
+    pair.window = Some(20);
+    exchange(&mut tx, &mut rx, &mut pair, &mut waiter, &control);
+    let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
+    assert_eq!(sent, 20);
+    assert!(rx.left > 0, "{received} answers");
+    // The first of three ports has 7 of them.
+    assert_eq!(received, 13);
+    assert_eq!(pair.hearer.exchange.given_up, 7, "however long it has more");
+    echo.join().unwrap();
+}
+
+#[test]
+fn ids_of_a_cell_that_failed_are_not_used_again() {
+    let server = StdSocket::bind("127.0.0.1:0").unwrap();
+    let ids = Arc::new(RunIds::new(1));
+    let target = server.local_addr().unwrap();
+    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue())], true, Arc::clone(&ids));
+    // The worker asks one request after the other, each in vain, until its owner is gone.
+    let plan = plan(1, 1, Rate::Max);
+    let cell = &plan.cells[0];
+    let mut tick = || panic!("as a test has it");
+    let stop = Arc::new(AtomicBool::new(false));
+    let measure =
+        AssertUnwindSafe(|| bed.measure(&plan, cell, Load::FlatOut, &stop, &mut tick).is_ok());
+    assert!(catch_unwind(measure).is_err());
+    assert!(!stop.load(Ordering::Relaxed));
+    server.set_nonblocking(true).unwrap();
+    let asked = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
+    assert!(asked > 0);
+    assert_eq!(ids.begin(1).unique(0), asked as u64);
+}
+
+/// Which sockets are read in so many turns, where those of `busy` always have more.
+fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
+    let mut read = Vec::new();
+    for _ in 0..turns {
+        let Some(&at) = ready.queue.front() else { break };
+        read.push(at);
+        ready.was_read(!busy.contains(&at));
+    }
+    read
+}
+
+#[test]
+fn sockets_are_read_in_the_order_in_which_they_were_reported() {
+    let mut ready = Ready::new(4);
+    [2, 0, 3, 0, 2].into_iter().for_each(|at| ready.mark(at));
+    assert_eq!(turns(&mut ready, &[], 9), [2, 0, 3]);
+    ready.mark(1);
+    assert_eq!(turns(&mut ready, &[], 9), [1]);
+}
+
+#[test]
+fn others_are_looked_for_while_some_have_more() {
+    let mut ready = Ready::new(3);
+    assert!(ready.wants_look());
+    ready.mark(0);
+    assert_eq!(turns(&mut ready, &[0], READS - 1), vec![0; READS - 1]);
+    assert!(!ready.wants_look());
+    turns(&mut ready, &[0], 1);
+    assert!(ready.wants_look());
+}
+
+#[test]
+fn a_socket_that_always_has_more_keeps_no_other_waiting() {
+    let mut ready = Ready::new(3);
+    [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
+    assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
+    ready.mark(1);
+    assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
+    let mut single = Ready::new(1);
+    assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always looked at");
+}

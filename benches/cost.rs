@@ -13,11 +13,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mio::Interest;
 use udperf::clock::Clock;
 use udperf::engine::{NullLink, NullRx, NullTx, Rx, Tx};
-use udperf::measure::{Latency, Window};
+use udperf::measure::{LatencyHistograms, Window};
 use udperf::net::Waiter;
 use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use udperf::plan::{EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Scenario};
-use udperf::run::{self, Control, Phase, Probe, SendJob, send};
+use udperf::plan::{EnginePair, EngineWord, Limit, Machine, Pinning, Plan, Scenario, WorkerLoad};
+use udperf::run::{self, Phase, PhaseState, ReceiveProbe, SendJob, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -64,7 +64,7 @@ fn parts(c: &mut Criterion) {
             black_box(window.arrive(next))
         });
     });
-    let mut latency = Latency::default();
+    let mut latency = LatencyHistograms::default();
     let mut ns = 1_u64;
     group.bench_function("histogram", |b| {
         b.iter(|| {
@@ -98,7 +98,7 @@ fn probe(c: &mut Criterion) {
     let mut group = c.benchmark_group("probe");
     group.throughput(Throughput::Elements(1));
     // What a super-packet brings: datagrams in line, of one moment, by one pull.
-    let mut row = Probe::new(0, 1, SIZE);
+    let mut row = ReceiveProbe::new(0, 1, SIZE);
     row.start(7, false, Nanos::ZERO);
     let (mut packet, mut first) = ([0_u8; 64 * 128], 0_u64);
     group.bench_function("super_packet_of_128", |b| {
@@ -122,7 +122,7 @@ fn probe(c: &mut Criterion) {
         });
     });
     for paced in [false, true] {
-        let mut probe = Probe::new(0, 1, SIZE);
+        let mut probe = ReceiveProbe::new(0, 1, SIZE);
         probe.start(7, paced, Nanos::ZERO);
         let mut payload = [0_u8; 64];
         let mut sequence = 0_u64;
@@ -147,13 +147,13 @@ fn null(c: &mut Criterion) {
     let plan = plan(EnginePair::NULL, SIZE, 1);
     group.bench_function("send_loop", |b| {
         b.iter_custom(|count| {
-            let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
+            let share = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
             let link = NullLink::unbounded(1);
             let mut tx = NullTx::new(link, 0, SIZE);
             let mut job = SendJob::new(&share, &tx);
             let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
-            let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
-            let (limit, load) = (Limit::Count(count), Load::FlatOut);
+            let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
+            let (limit, load) = (Limit::Count(count), WorkerLoad::FlatOut);
             let epoch = job.clock.now();
             let phase = Phase { epoch, tag: 1, limit, load, control: Arc::clone(&control) };
             job.start(&share, &phase);
@@ -173,7 +173,7 @@ fn null(c: &mut Criterion) {
             let mut rx = NullRx::new(link, 0, 1, SIZE, |slot: &mut [u8], _, sequence, _| {
                 wire::encode(Header { tag: 7, flow: 0, sequence, intended_ns: 0 }, slot);
             });
-            let mut probe = Probe::new(0, 1, SIZE);
+            let mut probe = ReceiveProbe::new(0, 1, SIZE);
             probe.start(7, false, Nanos::ZERO);
             let start = Instant::now();
             while probe.tally.received < count {
@@ -198,7 +198,7 @@ fn loopback(c: &mut Criterion) {
             let plan = plan(EnginePair::NULL, SIZE, count);
             let outcome = run::run(
                 &plan,
-                &mut run::OneHost::default(),
+                &mut run::LocalRunner::default(),
                 &Arc::new(AtomicBool::new(false)),
                 &mut (),
             );
@@ -211,7 +211,7 @@ fn loopback(c: &mut Criterion) {
                 let plan = plan(EnginePair::PLAIN, PayloadSize::Fixed(size), count);
                 let outcome = run::run(
                     &plan,
-                    &mut run::OneHost::default(),
+                    &mut run::LocalRunner::default(),
                     &Arc::new(AtomicBool::new(false)),
                     &mut (),
                 );

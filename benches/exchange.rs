@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use common::median;
-use udperf::measure::{Harvest, Latency};
+use udperf::measure::{CellResult, LatencyHistograms};
 use udperf::net::pin_to;
-use udperf::payload::{Echo, Preset, Source, Spec};
+use udperf::payload::{Echo, Preset, RequestSource, Spec};
 use udperf::plan::{
-    Asking, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, Route, Scenario, WaitKind,
+    EnginePair, EngineWord, Limit, Machine, Pinning, Plan, RequestOptions, Route, Scenario,
+    WaitKind,
 };
-use udperf::request::{Dialogue, Exchanger, RunIds};
+use udperf::request::{RequestRunner, RequestSpec, RunIds};
 use udperf::run;
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
@@ -146,12 +147,12 @@ fn ask(
     time: Duration,
     engine: EnginePair,
     outstanding: u32,
-) -> Result<Harvest, String> {
+) -> Result<CellResult, String> {
     let payload = PayloadSize::Fixed(size);
-    let spec = Spec::of(Source::Preset(Preset::Echo(Echo { size: size.into() })));
+    let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: size.into() })));
     let (requests, matching) = spec.compile(1).map_err(|error| error.to_string())?;
-    let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
-    let asking = Asking {
+    let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+    let asking = RequestOptions {
         requests: spec.to_string(),
         replies: String::new(),
         timeout: Nanos::from_millis(1_000),
@@ -159,7 +160,7 @@ fn ask(
         recorded: None,
         in_order: false,
         id_bits: 64,
-        ..Asking::default()
+        ..RequestOptions::default()
     };
     let scenario = Scenario {
         route: Route::Ask,
@@ -175,7 +176,7 @@ fn ask(
     };
     let machine = Machine { cpus: vec![core], ..Machine::default() };
     let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
-    let mut bed = Exchanger::new(at, vec![(payload, dialogue)], true, Arc::new(RunIds::new(1)));
+    let mut bed = RequestRunner::new(at, vec![(payload, dialogue)], true, Arc::new(RunIds::new(1)));
     let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
     if let Some(error) = outcome.error {
         return Err(error.to_string());
@@ -195,7 +196,7 @@ fn connected(at: SocketAddr) -> io::Result<UdpSocket> {
 /// to know a round trip has to.
 fn bare_round_trip(at: SocketAddr, size: usize, time: Duration) -> io::Result<f64> {
     let (socket, mut buffer) = (connected(at)?, [0; 2_048]);
-    let mut latency = Latency::default();
+    let mut latency = LatencyHistograms::default();
     let began = Instant::now();
     let mut now = began;
     while now - began < time {

@@ -18,14 +18,14 @@ use udperf::engine::{NullLink, NullRx, NullTx, Tx};
 use udperf::host::Depth;
 use udperf::host::Meter;
 use udperf::net::{Options, Waiter};
-use udperf::payload::{Dns, Echo, Names, Preset, Source, Spec};
+use udperf::payload::{Dns, Echo, Names, Preset, RequestSource, Spec};
 use udperf::plan::{
-    Asking, DropRule, EchoKind, EnginePair, EngineWord, Limit, Load, Machine, Pinning, Plan, Route,
-    RxKind, Scenario, TimestampKind, TxKind, WaitKind,
+    DropRule, EchoKind, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, RequestOptions,
+    Route, RxKind, Scenario, TimestampKind, TxKind, WaitKind, WorkerLoad,
 };
-use udperf::request::{Dialogue, Exchanger, RunIds};
+use udperf::request::{RequestRunner, RequestSpec, RunIds};
 use udperf::run;
-use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, receive, send};
+use udperf::run::{Drops, Phase, PhaseState, ReceiveJob, ReceiveProbe, SendJob, receive, send};
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header};
 
@@ -48,7 +48,7 @@ fn count(size: usize) {
     let _ = BY_THIS_THREAD.try_with(|count| count.set(count.get() + 1));
     let worker = IS_WORKER.try_with(|known| {
         if known.get().is_none() && !ASKING.replace(true) {
-            // Asking a thread for its name allocates the first time.
+            // RequestOptions a thread for its name allocates the first time.
             let name = std::thread::current().name().map(str::to_owned);
             known.set(Some(name.is_some_and(|name| name.starts_with("udperf-"))));
             ASKING.set(false);
@@ -116,7 +116,7 @@ fn a_long_line_of_names_is_not_copied() {
         bytes.resize(LONG, byte);
         let mut dns = Dns::of(".");
         dns.names = Names::Lines { bytes, strict: false };
-        let spec = Spec::of(Source::Preset(Preset::Dns(dns)));
+        let spec = Spec::of(RequestSource::Preset(Preset::Dns(dns)));
         LARGEST_OF_THIS_THREAD.set(0);
         let (requests, _) = spec.compile(7).unwrap();
         let largest = LARGEST_OF_THIS_THREAD.get();
@@ -236,9 +236,9 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
         }
     });
     let preset = Preset::Echo(Echo { size: 64 });
-    let (requests, matching) = Spec::of(Source::Preset(preset)).compile(1).unwrap();
-    let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
-    let asking = Asking {
+    let (requests, matching) = Spec::of(RequestSource::Preset(preset)).compile(1).unwrap();
+    let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+    let asking = RequestOptions {
         requests: String::new(),
         replies: String::new(),
         timeout: Nanos::from_millis(500),
@@ -246,7 +246,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
         recorded: None,
         in_order: false,
         id_bits: 64,
-        ..Asking::default()
+        ..RequestOptions::default()
     };
     let slow = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
     let rate = if outstanding.is_some() { Rate::Max } else { slow };
@@ -258,7 +258,8 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue)], true, Arc::new(RunIds::new(1)));
+    let mut bed =
+        RequestRunner::new(target, vec![(SIZE, dialogue)], true, Arc::new(RunIds::new(1)));
     let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let harvest = &outcome.measured[0].harvest;
@@ -292,12 +293,17 @@ fn the_send_loop_allocates_nothing() {
     )
     .unwrap();
     let rate = PacketRate::from_pps(1e6).unwrap();
-    for load in [Load::FlatOut, Load::Even(rate), Load::Poisson(rate, 3), Load::Burst(rate, 8)] {
+    for load in [
+        WorkerLoad::FlatOut,
+        WorkerLoad::Even(rate),
+        WorkerLoad::Poisson(rate, 3),
+        WorkerLoad::Burst(rate, 8),
+    ] {
         let share = plan.tx_shares(&plan.cells[0], load).remove(0);
         let mut tx = NullTx::new(NullLink::new(3), 0, PayloadSize::Fixed(64));
         let mut job = SendJob::new(&share, &tx);
         let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
-        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
         let epoch = job.clock.now();
         let limit = Limit::Count(20_000);
         let phase = Phase { epoch, tag: 1, limit, load, control: Arc::clone(&control) };
@@ -321,13 +327,13 @@ fn the_receive_loop_allocates_nothing() {
             wire::encode(Header { tag: 1, flow: 0, sequence, intended_ns: 0 }, slot);
             wire::encode_lag(5, slot);
         });
-        let mut probe = Probe::new(0, 1, SIZE);
+        let mut probe = ReceiveProbe::new(0, 1, SIZE);
         probe.start(1, paced, Nanos::ZERO);
         let (clock, epoch) = (Clock::Monotonic, Clock::Monotonic.now());
         let drops = Drops::default();
         let mut job =
             ReceiveJob { clock, epoch, worker: 0, drops, meter: Meter::default(), at_close: None };
-        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
         control.sender_done(0, Nanos(1), COUNT);
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
         let before = BY_THIS_THREAD.get();

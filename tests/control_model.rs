@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::SocketAddr;
 
 use udperf::remote::protocol::{CloseReason, Key};
-use udperf::remote::rpc::{Answerer, Caller, Event, Heard, Limits, Took};
+use udperf::remote::rpc::{ClientEvent, Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
 use udperf::unit::Nanos;
 
 const SECOND: u64 = 1_000_000_000;
@@ -46,14 +46,14 @@ struct Path {
 }
 
 struct Client {
-    caller: Caller,
+    caller: RpcClient,
     address: SocketAddr,
     /// Lengths of the answers it wants, one a request.
     wants: Vec<usize>,
     answered: usize,
     noted: u32,
     vanishes: Nanos,
-    end: Option<Heard>,
+    end: Option<ClientEvent>,
     end_at: Nanos,
 }
 
@@ -68,7 +68,7 @@ struct World {
     rng: Rng,
     now: Nanos,
     path: Path,
-    server: Answerer<SocketAddr>,
+    server: RpcServer<SocketAddr>,
     server_vanishes: Nanos,
     /// The server closes all sessions then.
     server_stops: Nanos,
@@ -116,7 +116,7 @@ impl World {
                     wants.push(300_000);
                 }
                 Client {
-                    caller: Caller::new(key.as_ref(), nonce, seed, Nanos(10 * SECOND)),
+                    caller: RpcClient::new(key.as_ref(), nonce, seed, Nanos(10 * SECOND)),
                     address: address(number),
                     wants,
                     answered: 0,
@@ -130,7 +130,7 @@ impl World {
         Self {
             now: Nanos::ZERO,
             path,
-            server: Answerer::new(&secret, key.as_ref(), limits),
+            server: RpcServer::new(&secret, key.as_ref(), limits),
             server_vanishes: fate(&mut rng),
             server_stops: fate(&mut rng),
             clients,
@@ -221,7 +221,7 @@ impl World {
         self.bytes.entry(from).or_default().0 += bytes.len();
         let mut out = Vec::new();
         let took = self.server.on_datagram(from, bytes, self.now, &mut out);
-        if let Took::Event(event) = took {
+        if let ServerOutcome::Event(event) = took {
             self.event(event);
         }
         assert!(out.len() <= 1, "one datagram, one reply");
@@ -230,16 +230,16 @@ impl World {
         assert!(self.server.remembered() <= 1_024);
     }
 
-    fn event(&mut self, event: Event<SocketAddr>) {
+    fn event(&mut self, event: ServerEvent<SocketAddr>) {
         match event {
-            Event::Opened { session, from } => {
+            ServerEvent::Opened { session, from } => {
                 let double = self.live.values().any(|live| *live == from);
                 assert!(!double, "{from} has two sessions");
                 assert!(self.clients.iter().any(|client| client.address == from));
                 self.proved.insert(from);
                 self.live.insert(session, from);
             }
-            Event::Requested { session, number, body } => {
+            ServerEvent::Requested { session, number, body } => {
                 assert!(self.live.contains_key(&session));
                 let count = self.executed.entry(body.clone()).or_default();
                 *count += 1;
@@ -251,24 +251,24 @@ impl World {
                 let body = answer_to(&body);
                 self.at(delay, Due::Answer { session, number, body });
             }
-            Event::Noted { session, note } => {
+            ServerEvent::Noted { session, note } => {
                 let note = u32::from_be_bytes(note.try_into().unwrap());
                 let last = self.last_note.insert(session, note);
                 assert!(last.is_none_or(|last| last < note), "an old note");
             }
-            Event::Closed { session, .. } => {
+            ServerEvent::Closed { session, .. } => {
                 assert!(self.live.remove(&session).is_some());
             }
         }
     }
 
-    fn heard(&mut self, number: usize, heard: Heard, out: &mut Vec<Vec<u8>>) {
+    fn heard(&mut self, number: usize, heard: ClientEvent, out: &mut Vec<Vec<u8>>) {
         let now = self.now;
         let client = &mut self.clients[number];
         assert_eq!(client.end, None, "nothing follows the end");
         match heard {
-            Heard::Opened { .. } => {}
-            Heard::Answer(body) => {
+            ClientEvent::Opened { .. } => {}
+            ClientEvent::Answer(body) => {
                 let expected = answer_to(&request(number, client.answered, &client.wants));
                 assert!(body == expected, "another answer");
                 client.answered += 1;
@@ -282,8 +282,8 @@ impl World {
                 client.noted += 1;
                 client.caller.sync(&client.noted.to_be_bytes(), now, out);
             }
-            Heard::Synced { t1, t2, t3, t4 } => assert!(t1 <= t2 && t2 <= t3 && t3 <= t4),
-            Heard::Closed | Heard::Failed(_) => {
+            ClientEvent::Synced { t1, t2, t3, t4 } => assert!(t1 <= t2 && t2 <= t3 && t3 <= t4),
+            ClientEvent::Closed | ClientEvent::Failed(_) => {
                 assert!(client.caller.is_over());
                 (client.end, client.end_at) = (Some(heard), now);
             }
@@ -377,7 +377,7 @@ impl World {
             if client.vanishes == Nanos::NEVER {
                 let end = client.end.as_ref().expect("every client that stays has an end");
                 let all = client.answered == client.wants.len();
-                assert_eq!(all, *end == Heard::Closed, "{end:?} after {}", client.answered);
+                assert_eq!(all, *end == ClientEvent::Closed, "{end:?} after {}", client.answered);
                 content += usize::from(all);
                 if self.server_vanishes != Nanos::NEVER {
                     // Ten seconds of patience, or five tries to close, and what was under way.

@@ -12,8 +12,10 @@ use udperf::clock::{Clock, ManualClock};
 use udperf::engine::{Pull, Push, Rx, Tx};
 use udperf::host::Meter;
 use udperf::net::Waiter;
-use udperf::plan::{Limit, Load, Machine, Pinning, Plan, Scenario, TxShare, WaitKind};
-use udperf::run::{Control, Drops, Phase, Probe, ReceiveJob, SendJob, SenderBounds, receive, send};
+use udperf::plan::{Limit, Machine, Pinning, Plan, Scenario, TxConfig, WaitKind, WorkerLoad};
+use udperf::run::{
+    Drops, Phase, PhaseState, ReceiveJob, ReceiveProbe, SendJob, SenderBounds, receive, send,
+};
 use udperf::sys::SendError;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 use udperf::wire::{self, Header, decode_lag, decode_own};
@@ -21,7 +23,7 @@ use udperf::wire::{self, Header, decode_lag, decode_own};
 const SIZE: PayloadSize = PayloadSize::Fixed(32);
 const TAG: u16 = 0xA5A5;
 
-fn share(load: Load, streams: u16) -> TxShare {
+fn share(load: WorkerLoad, streams: u16) -> TxConfig {
     let scenario = Scenario {
         sizes: vec![SIZE],
         rates: vec![Rate::Max],
@@ -80,7 +82,7 @@ impl Tx for Scripted {
 
 /// Runs the send loop over the script; each clock reading takes `step_ns`.
 fn run_send(
-    load: Load,
+    load: WorkerLoad,
     streams: u16,
     limit: Limit,
     script: &[u8],
@@ -91,7 +93,7 @@ fn run_send(
     let mut tx = Scripted { arena, script, step: 0, batch: 8, left: vec![], refusals: 0 };
     let mut job = SendJob::new(&share, &tx);
     job.clock = Clock::Manual(ManualClock::stepping(step_ns));
-    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
     let phase = Phase { epoch: Nanos::ZERO, tag: TAG, limit, load, control: Arc::clone(&control) };
     job.start(&share, &phase);
     let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
@@ -108,7 +110,7 @@ proptest! {
         step_ns in 1_u64..5_000,
         paced in any::<bool>(),
     ) {
-        let load = if paced { Load::Even(PacketRate::from_pps(1e6).unwrap()) } else { Load::FlatOut };
+        let load = if paced { WorkerLoad::Even(PacketRate::from_pps(1e6).unwrap()) } else { WorkerLoad::FlatOut };
         let (tx, job, _) = run_send(load, streams, Limit::Count(count), &script, step_ns);
         prop_assert_eq!(job.tally.sent, count);
         prop_assert_eq!(tx.left.len() as u64, count);
@@ -135,7 +137,7 @@ proptest! {
 
     #[test]
     fn what_leaves_carries_its_slot_and_its_lag(step_ns in 1_u64..200_000, pps in 1_000_u32..1_000_000) {
-        let load = Load::Even(PacketRate::from_pps(f64::from(pps)).unwrap());
+        let load = WorkerLoad::Even(PacketRate::from_pps(f64::from(pps)).unwrap());
         let limit = Limit::Time(Nanos::from_millis(3));
         let (tx, job, end) = run_send(load, 1, limit, &[8], step_ns);
         let scheduled = job.pace.scheduled().unwrap();
@@ -158,7 +160,7 @@ proptest! {
 
 #[test]
 fn a_count_that_cannot_be_reached_is_given_up() {
-    let (tx, job, _) = run_send(Load::FlatOut, 1, Limit::Count(5), &[0], 1_000_000);
+    let (tx, job, _) = run_send(WorkerLoad::FlatOut, 1, Limit::Count(5), &[0], 1_000_000);
     assert!(job.stuck);
     assert_eq!(tx.left.len(), 0);
     assert_eq!(job.tally.refused.no_buffers, tx.refusals);
@@ -195,9 +197,9 @@ fn datagram(flow: u16, sequence: u64) -> Vec<u8> {
     payload
 }
 
-fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -> Probe {
+fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -> ReceiveProbe {
     let mut rx = Delivered { datagrams, at: 0, pulled: 0, batch };
-    let mut probe = Probe::new(0, flows, SIZE);
+    let mut probe = ReceiveProbe::new(0, flows, SIZE);
     probe.start(TAG - 1, false, Nanos::ZERO);
     probe.start(TAG, false, Nanos::ZERO);
     let clock = Clock::Manual(ManualClock::stepping(10_000));
@@ -209,7 +211,7 @@ fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -
         meter: Meter::default(),
         at_close: None,
     };
-    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
     control.sender_done(0, Nanos(1), sent);
     let mut waiter = Waiter::new(Waiter::SPIN, Interest::READABLE).unwrap();
     receive(&mut rx, &mut job, &mut probe, &mut waiter, &control);
@@ -263,9 +265,9 @@ fn what_is_read_behind_the_window_is_its_tail() {
 
 /// One second into a phase: what a probe makes of these numbers of one flow, of which the sender
 /// has sent `sent` in all, within `bounds`.
-fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> Probe {
+fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> ReceiveProbe {
     let now = Nanos::from_millis(1_000);
-    let mut probe = Probe::new(0, 1, SIZE);
+    let mut probe = ReceiveProbe::new(0, 1, SIZE);
     bounds.into_iter().for_each(|bounds| probe.set_bounds(bounds));
     probe.start(TAG, false, Nanos::ZERO);
     for &sequence in numbers {
@@ -276,7 +278,7 @@ fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> Pr
         probe.datagram(&payload, now, None);
         probe.pull_ends();
     }
-    let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+    let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
     control.sender_done(0, now, sent);
     probe.finish(&control, 0);
     let tally = &probe.tally;
@@ -287,7 +289,7 @@ fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> Pr
 }
 
 /// Received, repeated, corrupt, and out of order or late.
-fn counts(probe: &Probe) -> [u64; 4] {
+fn counts(probe: &ReceiveProbe) -> [u64; 4] {
     let tally = &probe.tally;
     [tally.received, tally.duplicate, tally.corrupt, tally.reordered + tally.late]
 }
@@ -316,13 +318,13 @@ fn a_number_far_ahead_is_believed_once_a_later_one_confirms_it() {
 fn a_number_that_no_sender_can_have_reached_is_corrupt() {
     let rate = PacketRate::from_pps(200.0).unwrap();
     let within = |limit, load| Some(SenderBounds::new(limit, load));
-    let count = within(Limit::Count(10), Load::FlatOut);
+    let count = within(Limit::Count(10), WorkerLoad::FlatOut);
     assert_eq!(counts(&probe_numbers(&[0, 10, 1, 9], 10, count)), [3, 0, 1, 0]);
     // 200 are due within a second.
-    let paced = within(Limit::Time(Nanos::from_millis(3_000)), Load::Even(rate));
+    let paced = within(Limit::Time(Nanos::from_millis(3_000)), WorkerLoad::Even(rate));
     assert_eq!(counts(&probe_numbers(&[0, 199, 600, 1], 600, paced)), [3, 0, 1, 1]);
     // None is due after the end.
-    let ended = within(Limit::Time(Nanos::from_millis(900)), Load::Even(rate));
+    let ended = within(Limit::Time(Nanos::from_millis(900)), WorkerLoad::Even(rate));
     assert_eq!(counts(&probe_numbers(&[0, 1], 180, ended)), [0, 0, 2, 0]);
     // Faster than any sender.
     assert_eq!(counts(&probe_numbers(&[0, 1 << 40, (1 << 40) + 1, 1], 2, None)), [2, 0, 2, 0]);
@@ -330,7 +332,7 @@ fn a_number_that_no_sender_can_have_reached_is_corrupt() {
 
 #[test]
 fn bytes_that_are_all_ones_continue_no_row() {
-    let mut probe = Probe::new(0, 1, SIZE);
+    let mut probe = ReceiveProbe::new(0, 1, SIZE);
     probe.start(TAG, false, Nanos::ZERO);
     for payload in [datagram(0, 0), datagram(0, 1)] {
         probe.datagram(&payload, Nanos(5), None);

@@ -8,7 +8,8 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use simple_dns::{Packet, PacketFlag, QTYPE, TYPE};
 use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Memcached, Number, Order, Preset, Role, Source, Spec, Stun,
+    Coap, Dns, Echo, MatchRule, Memcached, Number, Preset, RequestOrder, RequestSource, Role, Spec,
+    Stun,
 };
 
 /// Counts the allocations of each thread.
@@ -36,11 +37,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn preset(preset: Preset) -> Spec {
-    Spec::of(Source::Preset(preset))
+    Spec::of(RequestSource::Preset(preset))
 }
 
 fn text(text: &str) -> Spec {
-    Spec::of(Source::Text(text.to_owned()))
+    Spec::of(RequestSource::Text(text.to_owned()))
 }
 
 #[test]
@@ -57,10 +58,10 @@ fn writing_and_matching_allocate_nothing() {
         preset(Preset::QuicVn),
         preset(Preset::Echo(Echo { size: 1_472 })),
         text("{id} {counter:hex3} {random} {random:alnum:40} {time:rfc3339} {time:ms}"),
-        Spec::of(Source::Lines(b"a{choice:b|cd}\nc\n{random}\n".to_vec())),
+        Spec::of(RequestSource::Lines(b"a{choice:b|cd}\nc\n{random}\n".to_vec())),
     ];
     specs.push(Spec { rule: MatchRule::Echo, ..specs[8].clone() });
-    specs.push(Spec { order: Order::Random, ..specs[9].clone() });
+    specs.push(Spec { order: RequestOrder::Random, ..specs[9].clone() });
     for spec in &specs {
         let (requests, matching) = spec.compile(1).unwrap();
         let (mut slot, mut scratch) = (vec![0; 65_507], vec![0; requests.largest()]);
@@ -151,7 +152,7 @@ proptest! {
     #[test]
     fn templates_are_total(template in ".{0,60}", hex in "[0-9a-f{}id:u8 ]{0,30}") {
         let _ = text(&template).compile(1);
-        let _ = Spec::of(Source::Hex(hex)).compile(1);
+        let _ = Spec::of(RequestSource::Hex(hex)).compile(1);
     }
 
     #[test]
@@ -202,7 +203,7 @@ proptest! {
     ) {
         let mut packets = packets;
         packets.sort_by_key(|(micros, ..)| *micros);
-        let source = Source::Capture { bytes: pcap(&packets), port };
+        let source = RequestSource::Capture { bytes: pcap(&packets), port };
         packets.retain(|(_, to, _)| port.is_none_or(|port| port == *to));
         let compiled = Spec::of(source).compile(1);
         prop_assert_eq!(compiled.is_ok(), !packets.is_empty());

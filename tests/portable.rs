@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use udperf::echo::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::host::Depth;
-use udperf::measure::{Harvest, Usage};
+use udperf::measure::{CellResult, Usage};
 use udperf::net::Options;
 use udperf::plan::{
     DropRule, EchoKind, EnginePair, EngineWord, Limit, Plan, PlanError, Scenario, WaitKind,
@@ -55,7 +55,7 @@ fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
     }
 }
 
-fn check(harvest: &Harvest) {
+fn check(harvest: &CellResult) {
     let ledger = harvest.ledger();
     assert_eq!(ledger.broken_identity(), None);
     assert_eq!(ledger.sent, 2_000);

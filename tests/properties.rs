@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use udperf::measure::{
-    Ends, Fate, IpCounters, KernelDelta, Kernels, Latency, Ledger, Refused, RxTally, Server,
-    TxTally, UdpCounters, WINDOW, Window,
+    Arrival, IpCounters, KernelDelta, Kernels, LatencyHistograms, LedgerCounts, RxTally,
+    SendErrorCounts, Server, Topology, TxTally, UdpCounters, WINDOW, Window,
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{EngineWord, PaceKind, Pinning};
-use udperf::request::flights::{Flight, Flights, Landing};
-use udperf::request::lanes::Lanes;
+use udperf::request::flights::{Completion, InFlightTable, PendingRequest};
+use udperf::request::lanes::StreamMap;
 use udperf::unit::{Nanos, PacketRate, Rate, parse_buffer, parse_count, parse_sizes};
 use udperf::wire::{self, Header, MAX_SEQUENCE, MAX_TIME};
 
@@ -41,18 +41,18 @@ proptest! {
         for sequence in arrivals {
             let fate = match window.arrive(sequence) {
                 // Far ahead, and confirmed.
-                Fate::Ahead if sequence > window.next() + WINDOW => {
+                Arrival::Ahead if sequence > window.next() + WINDOW => {
                     window.jump(sequence);
-                    Fate::InOrder
+                    Arrival::InOrder
                 }
                 fate => fate,
             };
             let expected = if !seen.insert(sequence) {
-                Fate::Duplicate
+                Arrival::Duplicate
             } else {
                 match highest {
-                    Some(high) if high > sequence => Fate::Reordered(high - sequence),
-                    _ => Fate::InOrder,
+                    Some(high) if high > sequence => Arrival::Reordered(high - sequence),
+                    _ => Arrival::InOrder,
                 }
             };
             // A number below the first one seen is new to a window that began before it.
@@ -64,12 +64,12 @@ proptest! {
     #[test]
     fn what_left_the_window_is_late_whatever_it_was(base in 0_u64..1 << 40, back in 0_u64..1 << 20) {
         let mut window = Window::default();
-        if window.arrive(base) == Fate::Ahead {
+        if window.arrive(base) == Arrival::Ahead {
             window.jump(base);
         }
         let old = base.saturating_sub(WINDOW + back);
         let fate = window.arrive(old);
-        prop_assert_eq!(fate == Fate::Late, base - old >= WINDOW);
+        prop_assert_eq!(fate == Arrival::Late, base - old >= WINDOW);
     }
 
     #[test]
@@ -92,7 +92,7 @@ proptest! {
         let tx = TxTally {
             packets: packets.min(sent),
             sent,
-            refused: Refused { no_buffers: refused, ..Refused::default() },
+            refused: SendErrorCounts { no_buffers: refused, ..SendErrorCounts::default() },
             ..TxTally::default()
         };
         let arrived = received + duplicate + late + foreign + corrupt;
@@ -116,9 +116,9 @@ proptest! {
                 ip, backlog, tx_device, qdisc, device_sent, neighbour_unresolved, ..KernelDelta::default()
             }),
             server: server.map(|receive_buffer| Server { receive_buffer }),
-            ends: [Ends::Together, Ends::Apart, Ends::Across][ends],
+            ends: [Topology::Together, Topology::Apart, Topology::Across][ends],
         };
-        let ledger = Ledger::settle(&tx, &rx, &kernels, taken_whole);
+        let ledger = LedgerCounts::settle(&tx, &rx, &kernels, taken_whole);
         prop_assert_eq!(ledger.broken_identity(), None);
         prop_assert_eq!(ledger.lost, sent - received);
         prop_assert!(ledger.unaccounted <= ledger.lost);
@@ -147,7 +147,7 @@ proptest! {
         b in prop::collection::vec(any::<u64>(), 0..200),
     ) {
         let of = |values: &[u64]| {
-            let mut latency = Latency::default();
+            let mut latency = LatencyHistograms::default();
             values.iter().for_each(|&value| latency.record(value));
             latency
         };
@@ -170,7 +170,7 @@ proptest! {
             -50..50_i64, -3_000_000..3_000_000_i64, -20_000_000_000..20_000_000_000_i64,
         ],
     ) {
-        let (mut before, mut after) = (Latency::default(), Latency::default());
+        let (mut before, mut after) = (LatencyHistograms::default(), LatencyHistograms::default());
         for &value in &values {
             before.record(value);
             after.record(value.saturating_add_signed(by));
@@ -189,7 +189,7 @@ proptest! {
             prop_assert_eq!(shifted.stdev_ns(), after.stdev_ns());
         }
         for quantile in [0.0, 0.1, 0.5, 0.9, 0.99, 1.0] {
-            let of = |latency: &Latency| latency.quantile_ns(quantile).unwrap();
+            let of = |latency: &LatencyHistograms| latency.quantile_ns(quantile).unwrap();
             let bucket = of(&before) / 1_000 + of(&after) / 1_000 + 2;
             prop_assert!(of(&shifted).abs_diff(of(&after)) <= bucket, "{quantile}");
         }
@@ -316,7 +316,7 @@ enum Move {
     /// So many leave, a little later, as far as there is room.
     Depart(u64, u64),
     /// So many are written, and none of them leaves.
-    Refused(u64),
+    SendErrorCounts(u64),
     /// A reply to one so far back.
     Land(u64),
     /// A reply with this id by this port.
@@ -347,9 +347,9 @@ enum State {
 
 /// A table and its model, which remembers every request there ever was.
 struct Modelled {
-    flights: Flights,
+    flights: InFlightTable,
     id_bits: u32,
-    requests: BTreeMap<u64, (Flight, State)>,
+    requests: BTreeMap<u64, (PendingRequest, State)>,
     /// Whose places in the table were taken by requests that never left.
     gone: BTreeSet<u64>,
     head: u64,
@@ -365,7 +365,8 @@ impl Modelled {
             Move::Depart(count, later) => {
                 self.now += later;
                 for _ in 0..count.min(self.flights.room()) {
-                    let flight = Flight { intended: Nanos(self.now / 2), sent: Nanos(self.now) };
+                    let flight =
+                        PendingRequest { intended: Nanos(self.now / 2), sent: Nanos(self.now) };
                     self.flights.depart(self.head, flight);
                     self.requests.insert(self.head, (flight, State::Open));
                     self.head += 1;
@@ -375,7 +376,7 @@ impl Modelled {
             Move::Refused(count) => {
                 let count = count.min(self.flights.room());
                 for number in self.head..self.head + count {
-                    let flight = Flight { intended: Nanos(7), sent: Nanos(self.now) };
+                    let flight = PendingRequest { intended: Nanos(7), sent: Nanos(self.now) };
                     self.flights.depart(number, flight);
                     self.flights.set_head(number + 1);
                     // Its place was another's.
@@ -409,10 +410,10 @@ impl Modelled {
         // Its place in the table may be another's, whose fate it must not touch.
         let is_gone = self.head - number > self.flights.capacity() || self.gone.contains(&number);
         let expected = match state {
-            _ if is_gone => Landing::Late,
-            State::Open => Landing::Answer(*flight),
-            State::Answered => Landing::Duplicate,
-            State::TimedOut => Landing::Late,
+            _ if is_gone => Completion::Late,
+            State::Open => Completion::Answer(*flight),
+            State::Answered => Completion::Duplicate,
+            State::TimedOut => Completion::Late,
         };
         prop_assert_eq!(landing, expected);
         if *state == State::Open {
@@ -470,8 +471,8 @@ proptest! {
         (wanted, id_bits) in (1_u64..200, prop_oneof![1_u32..12, Just(16), Just(32), Just(64)]),
         moves in moves(),
     ) {
-        let lanes = Lanes::new(streams, 1 << block);
-        let flights = Flights::new(lanes, wanted, id_bits);
+        let lanes = StreamMap::new(streams, 1 << block);
+        let flights = InFlightTable::new(lanes, wanted, id_bits);
         let capacity = flights.capacity();
         prop_assert!(capacity.is_power_of_two());
         let mut model = Modelled {

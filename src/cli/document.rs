@@ -10,7 +10,7 @@ use crate::host;
 use crate::host::Throttle;
 use crate::measure::HostFacts;
 use crate::plan::{Plan, Scenario};
-use crate::report::{self, Wants};
+use crate::report::{self, HostRequirements};
 
 /// The document of what was measured.
 pub(super) fn assemble(
@@ -37,7 +37,7 @@ pub(super) fn assemble(
         cpu_throttling: None,
         warnings: report::left_out(&plan.left_out)
             .chain(report::over_loopback(&plan.scenario))
-            .chain(report::host_warnings(facts, Wants::of(plan)))
+            .chain(report::host_warnings(facts, HostRequirements::of(plan)))
             .collect(),
         valid: true,
         invalid_because: Vec::new(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::compare::{CompareError, store::StoreError};
 use crate::payload::PayloadError;
 use crate::plan::{PlanError, WordError};
-use crate::report::FaceError;
+use crate::report::RenderError;
 use crate::run::RunError;
 use crate::search::SearchError;
 use crate::talk::TalkError;
@@ -127,7 +127,7 @@ pub enum CliError {
         /// Its file.
         path: PathBuf,
         /// What is wrong, and what mends it.
-        source: FaceError,
+        source: RenderError,
     },
     /// Runs that have nothing of what was asked for.
     #[error("{0}")]

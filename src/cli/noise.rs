@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
-use super::output::{Target, pretty};
-use crate::compare::noise::{NoiseBook, SCHEMA};
+use super::output::{OutputTarget, pretty};
+use crate::compare::noise::{NoiseProfile, SCHEMA};
 
 /// Says that none is to be used.
 const NONE: &str = "none";
 
 /// The book, and where it is; `None` where there is none, or none is wanted.
-pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, CliError> {
+pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseProfile, String)>, CliError> {
     let Some(path) = place(asked) else { return Ok(None) };
     let input = |why: String| CliError::Input { flag: "noise", path: path.clone(), why };
     let text = match std::fs::read_to_string(&path) {
@@ -22,7 +22,7 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, 
         }
         Err(error) => return Err(input(format!("{}; learn it by udperf ab", error.kind()))),
     };
-    let book: NoiseBook = serde_json::from_str(&text)
+    let book: NoiseProfile = serde_json::from_str(&text)
         .map_err(|error| input(format!("it is no noise of udperf ({error}); remove it")))?;
     if book.schema != SCHEMA {
         return Err(input(format!("it is of {}, not of {SCHEMA}; remove it", book.schema)));
@@ -31,7 +31,9 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, 
 }
 
 /// The same where it is to be learned: a file that is not there yet is an empty book.
-pub(crate) fn read_or_begin(asked: Option<&Path>) -> Result<Option<(NoiseBook, String)>, CliError> {
+pub(crate) fn read_or_begin(
+    asked: Option<&Path>,
+) -> Result<Option<(NoiseProfile, String)>, CliError> {
     match place(asked) {
         Some(path) if asked.is_some() && !path.exists() => Ok(None),
         _ => read(asked),
@@ -44,14 +46,14 @@ pub(crate) fn check(asked: Option<&Path>) -> Result<(), CliError> {
 }
 
 /// Puts the book to its place; `None` where none is wanted or there is no place.
-pub(crate) fn write(asked: Option<&Path>, book: &NoiseBook) -> Result<Option<String>, CliError> {
+pub(crate) fn write(asked: Option<&Path>, book: &NoiseProfile) -> Result<Option<String>, CliError> {
     let Some((target, path)) = target(asked)? else { return Ok(None) };
     target.write(&pretty(book))?;
     Ok(Some(path.display().to_string()))
 }
 
 /// The file, which can be written; its folder is made where nobody named another one.
-fn target(asked: Option<&Path>) -> Result<Option<(Target, PathBuf)>, CliError> {
+fn target(asked: Option<&Path>) -> Result<Option<(OutputTarget, PathBuf)>, CliError> {
     let Some(path) = place(asked) else { return Ok(None) };
     if let (None, Some(folder)) = (asked, path.parent()) {
         std::fs::create_dir_all(folder).map_err(|source| CliError::File {
@@ -60,7 +62,7 @@ fn target(asked: Option<&Path>) -> Result<Option<(Target, PathBuf)>, CliError> {
             source,
         })?;
     }
-    Ok(Some((Target::check("noise", &path)?, path)))
+    Ok(Some((OutputTarget::check("noise", &path)?, path)))
 }
 
 /// The file; `None`: none is wanted, or nobody knows where.

@@ -79,12 +79,12 @@ pub(crate) fn width() -> usize {
 
 /// A file to be written at the end of a run, found writable before it.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) struct OutputTarget {
     flag: &'static str,
     path: PathBuf,
 }
 
-impl Target {
+impl OutputTarget {
     /// Finds out whether the file can be written, leaving nothing behind.
     pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
         let target = Self { flag, path: path.to_owned() };
@@ -161,7 +161,7 @@ impl Target {
 }
 
 /// Files that were asked for, each with what it is to hold.
-pub(crate) struct Targets<F>(Vec<(F, Target)>);
+pub(crate) struct Targets<F>(Vec<(F, OutputTarget)>);
 
 impl<F: Copy> Targets<F> {
     /// Finds out whether all can be written, and no two are one. Each is given with its flag, as
@@ -175,7 +175,7 @@ impl<F: Copy> Targets<F> {
             return Err(CliError::Contradiction(why));
         }
         let check = |&(form, flag, path): &(F, &'static str, Option<&Path>)| {
-            Some(Target::check(flag, path?).map(|target| (form, target)))
+            Some(OutputTarget::check(flag, path?).map(|target| (form, target)))
         };
         asked.iter().filter_map(check).collect::<Result<_, _>>().map(Self)
     }
@@ -185,7 +185,7 @@ impl<F: Copy> Targets<F> {
         &self,
         draw: impl Fn(F) -> Result<Option<String>, CliError>,
     ) -> Result<(), CliError> {
-        let write = |(form, target): &(F, Target)| match draw(*form)? {
+        let write = |(form, target): &(F, OutputTarget)| match draw(*form)? {
             Some(text) => target.write(&text),
             None => Ok(()),
         };
@@ -204,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         std::fs::write(&path, "old").unwrap();
-        let target = Target::check("json", &path).unwrap();
+        let target = OutputTarget::check("json", &path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         target.write("new").unwrap();
@@ -215,15 +215,15 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_found_before() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Target::check("csv", folder.path()).is_err());
-        assert!(Target::check("csv", &folder.path().join("no/such/file")).is_err());
-        assert!(Target::check("csv", Path::new("")).is_err());
+        assert!(OutputTarget::check("csv", folder.path()).is_err());
+        assert!(OutputTarget::check("csv", &folder.path().join("no/such/file")).is_err());
+        assert!(OutputTarget::check("csv", Path::new("")).is_err());
     }
 
     #[test]
     #[cfg(unix)]
     fn a_device_stays_a_device() {
-        let target = Target::check("hdr", Path::new("/dev/null")).unwrap();
+        let target = OutputTarget::check("hdr", Path::new("/dev/null")).unwrap();
         target.write("gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
     }

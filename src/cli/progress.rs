@@ -12,12 +12,12 @@ const CELL_OVERHEAD: Nanos = Nanos::from_millis(15);
 
 /// The progress line. Drawn by the coordinating thread when it wakes anyway, never by a thread of
 /// its own: there may be no core to spare.
-pub(crate) struct Line {
+pub(crate) struct ProgressLine {
     bar: ProgressBar,
     cell_began: Option<(usize, Instant)>,
 }
 
-impl Line {
+impl ProgressLine {
     /// A line on standard error if that is a terminal, or none.
     pub(crate) fn new(quiet: bool) -> Self {
         let target =
@@ -51,7 +51,7 @@ impl Line {
     }
 }
 
-impl Observer for Line {
+impl Observer for ProgressLine {
     fn progress(&mut self, progress: Progress<'_>) {
         let began = match self.cell_began {
             Some((cell, began)) if cell == progress.done => began,

@@ -10,8 +10,8 @@ use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn}
 use super::error::CliError;
 use crate::document;
 use crate::payload::{
-    Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Order, Ping, Preset, Requests, Source,
-    Spec, Stun,
+    Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Ping, Preset, RequestOrder,
+    RequestSource, Requests, Spec, Stun,
 };
 use crate::unit::MAX_PAYLOAD;
 
@@ -41,7 +41,8 @@ pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, Cl
     only_of(args.source.preset, &args.preset)?;
     if is_echo {
         let sizes = if sizes.is_empty() { &[ECHO_SIZE][..] } else { sizes };
-        let echo = |size: &usize| spec(args, Source::Preset(Preset::Echo(Echo { size: *size })));
+        let echo =
+            |size: &usize| spec(args, RequestSource::Preset(Preset::Echo(Echo { size: *size })));
         return Ok(sizes.iter().map(echo).collect());
     }
     Ok(vec![spec(args, source(args)?)])
@@ -66,14 +67,14 @@ pub(super) fn compile(
 
 /// Pings of this size, ready to be sent.
 pub(super) fn ping(size: usize, seed: u64) -> Result<(Spec, Requests, Matching), CliError> {
-    let spec = Spec::of(Source::Preset(Preset::Ping(Ping { size })));
+    let spec = Spec::of(RequestSource::Preset(Preset::Ping(Ping { size })));
     let from = "--size".to_owned();
     let compiled = spec.compile(seed).map_err(|source| CliError::Requests { from, source });
     compiled.map(|(requests, matching)| (spec, requests, matching))
 }
 
 /// The account of the file of requests, for the document.
-pub(super) fn file_of(requests: &Requests) -> Option<document::Input> {
+pub(super) fn file_of(requests: &Requests) -> Option<document::InputSummary> {
     let input = requests.input()?;
     let clock = input.clock.map(|clock| document::CaptureClock {
         steps_back: clock.steps_back,
@@ -83,7 +84,7 @@ pub(super) fn file_of(requests: &Requests) -> Option<document::Input> {
         mean_gap_ns: clock.mean_gap_ns,
     });
     let left_out = input.left_out.iter().map(|(cause, count)| ((*cause).to_owned(), *count));
-    Some(document::Input {
+    Some(document::InputSummary {
         format: input.format.to_owned(),
         link_types: input.link_types.clone(),
         more_link_types: input.more_link_types,
@@ -112,13 +113,13 @@ pub(super) fn from(args: &RequestArgs) -> String {
     }
 }
 
-fn spec(args: &RequestArgs, source: Source) -> Spec {
-    let is_file = matches!(source, Source::File(_));
+fn spec(args: &RequestArgs, source: RequestSource) -> Spec {
+    let is_file = matches!(source, RequestSource::File(_));
     Spec {
         source,
         order: match args.order {
-            Turn::Turns => Order::Turns,
-            Turn::Random => Order::Random,
+            Turn::Turns => RequestOrder::Turns,
+            Turn::Random => RequestOrder::Random,
         },
         encoding: args.encoding.unwrap_or(Encoding::UTF_8),
         fields: args.fields.map_or(!is_file, |fields| fields == Switch::On),
@@ -127,28 +128,28 @@ fn spec(args: &RequestArgs, source: Source) -> Spec {
     }
 }
 
-fn source(args: &RequestArgs) -> Result<Source, CliError> {
+fn source(args: &RequestArgs) -> Result<RequestSource, CliError> {
     let from = &args.source;
     if let Some(word) = from.preset {
-        return preset(word, &args.preset).map(Source::Preset);
+        return preset(word, &args.preset).map(RequestSource::Preset);
     }
     if let Some(text) = &from.text {
-        return Ok(Source::Text(text.clone()));
+        return Ok(RequestSource::Text(text.clone()));
     }
     if let Some(digits) = &from.hex {
-        return Ok(Source::Hex(digits.clone()));
+        return Ok(RequestSource::Hex(digits.clone()));
     }
     if let Some(path) = &from.lines {
-        return Ok(Source::Lines(read("lines", path, LONGEST_FILE)?));
+        return Ok(RequestSource::Lines(read("lines", path, LONGEST_FILE)?));
     }
     if let Some(path) = &from.file {
         // One byte more tells that it is too long.
         let bytes = read("file", path, MAX_PAYLOAD as u64)?;
-        return Ok(Source::File(bytes));
+        return Ok(RequestSource::File(bytes));
     }
     if let Some(path) = &from.pcap {
         let bytes = read("pcap", path, LONGEST_FILE)?;
-        return Ok(Source::Capture { bytes, port: args.pcap_port });
+        return Ok(RequestSource::Capture { bytes, port: args.pcap_port });
     }
     let why = "there is nothing to ask; name --preset, --text, --hex, --lines, --file or --pcap";
     Err(CliError::Contradiction(why.to_owned()))

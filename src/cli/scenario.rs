@@ -8,8 +8,8 @@ use super::args::{
 use super::error::CliError;
 use super::target::{Family, here, named};
 use crate::plan::{
-    EnginePair, EngineWord, IpOptions, Kind, Limit, Machine, Missing, PaceShape, Route, RxKind,
-    Scenario, TimestampKind, TxKind, WaitKind,
+    EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine, PaceShape, Route,
+    RxKind, Scenario, TimestampKind, TxKind, WaitKind,
 };
 use crate::unit::{Nanos, PayloadSize, Rate};
 
@@ -179,7 +179,7 @@ pub(crate) fn settle_for(
     scenario: &mut Scenario,
     args: &CellArgs,
     machine: &Machine,
-) -> Vec<Missing> {
+) -> Vec<MissingEngine> {
     let mut left_out = Vec::new();
     // Without plain nothing can be measured, and the run itself says why.
     if args.engines.is_empty() && machine.lacks(EnginePair::PLAIN).is_none() {
@@ -198,7 +198,7 @@ pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
     if scenario.unix.is_some() {
         let offload = [TxKind::Gso.word(), RxKind::Gro.word()];
         machine.missing.retain(|missing| !offload.contains(&missing.engine.as_str()));
-        machine.missing.extend(offload.map(|engine| Missing {
+        machine.missing.extend(offload.map(|engine| MissingEngine {
             engine: engine.to_owned(),
             why: "AF_UNIX has no super-packets: they are UDP's".to_owned(),
         }));

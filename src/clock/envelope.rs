@@ -19,12 +19,12 @@ pub(super) const FARTHEST_NS: i128 = 1 << 60;
 /// A moment of the client's clock, and the offset that is an upper bound there (or the negated
 /// offset, where bounds are lower ones), both in ns from the first sample's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Point {
+pub(super) struct EnvelopePoint {
     pub(super) x: i64,
     pub(super) y: i64,
 }
 
-impl Point {
+impl EnvelopePoint {
     /// Of two differences from the origin; `None` beyond [`FARTHEST_NS`].
     pub(super) fn new(x: i128, y: i128) -> Option<Self> {
         let near = x.abs() <= FARTHEST_NS && y.abs() <= FARTHEST_NS;
@@ -42,8 +42,8 @@ impl Point {
 /// Bounds from above.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope {
-    hull: Vec<Point>,
-    tightest: Vec<Point>,
+    hull: Vec<EnvelopePoint>,
+    tightest: Vec<EnvelopePoint>,
     stretch: u32,
 }
 
@@ -55,22 +55,22 @@ impl Default for Envelope {
 
 impl Envelope {
     /// Takes a bound; order does not matter.
-    pub(super) fn add(&mut self, point: Point) {
+    pub(super) fn add(&mut self, point: EnvelopePoint) {
         self.add_to_hull(point);
         self.add_to_stretch(point);
     }
 
     /// The vertices of the lower hull, by time. A line below these is below every bound taken.
-    pub(super) fn hull(&self) -> &[Point] {
+    pub(super) fn hull(&self) -> &[EnvelopePoint] {
         &self.hull
     }
 
     /// The lowest bound of each stretch of time, by time.
-    pub(super) fn tightest(&self) -> &[Point] {
+    pub(super) fn tightest(&self) -> &[EnvelopePoint] {
         &self.tightest
     }
 
-    fn add_to_hull(&mut self, point: Point) {
+    fn add_to_hull(&mut self, point: EnvelopePoint) {
         let hull = &mut self.hull;
         let mut at = hull.partition_point(|other| other.x < point.x);
         if hull.get(at).is_some_and(|other| other.x == point.x) {
@@ -98,8 +98,8 @@ impl Envelope {
         }
     }
 
-    fn add_to_stretch(&mut self, point: Point) {
-        let of = |other: &Point, stretch: u32| other.x >> stretch;
+    fn add_to_stretch(&mut self, point: EnvelopePoint) {
+        let of = |other: &EnvelopePoint, stretch: u32| other.x >> stretch;
         let mine = of(&point, self.stretch);
         let at = self.tightest.partition_point(|other| of(other, self.stretch) < mine);
         match self.tightest.get_mut(at) {
@@ -130,11 +130,11 @@ mod tests {
 
     fn of(points: impl IntoIterator<Item = (i64, i64)>) -> Envelope {
         let mut envelope = Envelope::default();
-        points.into_iter().for_each(|(x, y)| envelope.add(Point { x, y }));
+        points.into_iter().for_each(|(x, y)| envelope.add(EnvelopePoint { x, y }));
         envelope
     }
 
-    fn pairs(points: &[Point]) -> Vec<(i64, i64)> {
+    fn pairs(points: &[EnvelopePoint]) -> Vec<(i64, i64)> {
         points.iter().map(|point| (point.x, point.y)).collect()
     }
 

@@ -6,7 +6,7 @@
 //! Towsley, "Estimation and removal of clock skew from network delay measurements", INFOCOM 1999,
 //! in both directions at once). The estimate is its middle, the bound its half width.
 
-use super::envelope::{Envelope, Point};
+use super::envelope::{Envelope, EnvelopePoint};
 
 /// The most that two clocks drift apart, in parts per billion. Arbitrary: quartz oscillators of
 /// computers keep within 100 ppm of true, so two of them within 200 ppm of each other.
@@ -133,8 +133,8 @@ impl OffsetEstimator {
         let base = i64::try_from(highest).ok();
         let origin = self.origin.or_else(|| Some((sample.t1_ns, base?)))?;
         let (t0, offset) = (origin.0, i128::from(origin.1));
-        let above = Point::new(minus(sample.t1_ns, t0), highest - offset)?;
-        let below = Point::new(minus(sample.t4_ns, t0), offset - lowest)?;
+        let above = EnvelopePoint::new(minus(sample.t1_ns, t0), highest - offset)?;
+        let below = EnvelopePoint::new(minus(sample.t4_ns, t0), offset - lowest)?;
         if self.samples == 0 {
             (self.span, self.min_rtt_ns) = ((above.x, below.x), rtt_ns);
         }
@@ -179,7 +179,7 @@ impl OffsetEstimator {
     /// All lines that keep every bound; `None` where there is none.
     fn band(&self, frame: Frame) -> Option<Band> {
         let most = frame.half * MAX_DRIFT;
-        let least = |hull: &[Point]| hull.iter().map(|point| point.y).min();
+        let least = |hull: &[EnvelopePoint]| hull.iter().map(|point| point.y).min();
         let high = least(self.above.hull())? as f64 + READING_NS + most;
         let low = -(least(self.below.hull())? as f64 + READING_NS + most);
         if low > high {
@@ -217,9 +217,10 @@ impl OffsetEstimator {
 
     /// Between which offsets a line of this tilt keeps the bounds; crossed where it cannot.
     fn limits(&self, line: Line, frame: Frame) -> (f64, f64) {
-        let least = |hull: &[Point], sign: f64| {
-            let room =
-                |point: &Point| point.y as f64 + READING_NS - sign * line.at(frame.scaled(point.x));
+        let least = |hull: &[EnvelopePoint], sign: f64| {
+            let room = |point: &EnvelopePoint| {
+                point.y as f64 + READING_NS - sign * line.at(frame.scaled(point.x))
+            };
             hull.iter().map(room).fold(f64::INFINITY, f64::min)
         };
         (-least(self.below.hull(), -1.0), least(self.above.hull(), 1.0))

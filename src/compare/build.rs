@@ -8,20 +8,20 @@ use super::document::{
 };
 use super::error::CompareError;
 use super::judge::{Pair, Rules, judge};
-use super::noise::NoiseBook;
-use super::pairs::{Group, Paired, pair};
+use super::noise::NoiseProfile;
+use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
-use super::warnings::{Doubts, warnings};
+use super::warnings::{Uncertainties, warnings};
 use crate::document::{Host, Report, SCHEMA, Tool};
-use crate::report::checks::metric::{Better, Kind, Metric};
+use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// The confidence of intervals; what is customary.
 const CONFIDENCE: f64 = 0.95;
 
 /// The runs of one side.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
+pub struct SideRuns<'a> {
     /// As asked for: a path, or flags.
     pub from: &'a str,
     /// In the order they ran.
@@ -30,7 +30,7 @@ pub struct Side<'a> {
 
 /// What a comparison is made of.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct RunFacts<'a> {
     /// `compare` or `ab`.
     pub kind: &'static str,
     /// The program.
@@ -42,9 +42,9 @@ pub struct Facts<'a> {
     /// The host it runs on.
     pub host: Host,
     /// What is compared with.
-    pub base: Side<'a>,
+    pub base: SideRuns<'a>,
     /// What is judged.
-    pub new: Side<'a>,
+    pub new: SideRuns<'a>,
     /// What counts as a difference.
     pub rules: &'a Rules,
     /// What is compared.
@@ -54,14 +54,14 @@ pub struct Facts<'a> {
     /// Whether scenarios may differ.
     pub any_scenario: bool,
     /// What machines make of nothing, and where that is kept.
-    pub noise: Option<(&'a NoiseBook, &'a str)>,
+    pub noise: Option<(&'a NoiseProfile, &'a str)>,
 }
 
 /// Compares.
 ///
 /// # Errors
 /// [`CompareError`]: scenarios that differ although they must not, or nothing in common.
-pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
+pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     let (base, new) = (facts.base.reports, facts.new.reports);
     let asked = of_scenarios(base, new);
     if !facts.any_scenario {
@@ -84,11 +84,11 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
     let noise_used = noise_known.0 > 0;
     let mut differences = of_hosts(base, new);
     differences.extend(asked);
-    let fewest = |(base, new): &(Group<'_>, Group<'_>)| base.runs.len().min(new.runs.len());
+    let fewest = |(base, new): &(CellGroup<'_>, CellGroup<'_>)| base.runs.len().min(new.runs.len());
     let fewest = paired.both.iter().map(fewest).min().unwrap_or(0);
     let interleaved = facts.kind == "ab" || interleaved(base, new);
     let needed = runs_needed(family, facts.rules.alpha);
-    let doubts = Doubts { fewest, needed, interleaved, noise_known, left_out };
+    let doubts = Uncertainties { fewest, needed, interleaved, noise_known, left_out };
     Ok(Comparison {
         schema: SCHEMA.to_owned(),
         kind: facts.kind.to_owned(),
@@ -126,7 +126,7 @@ pub fn compare(facts: Facts<'_>) -> Result<Comparison, CompareError> {
 }
 
 /// Refuses runs of several scenarios, within a side or between the two.
-fn refuse_scenarios(facts: &Facts<'_>, between: &[Difference]) -> Result<(), CompareError> {
+fn refuse_scenarios(facts: &RunFacts<'_>, between: &[Difference]) -> Result<(), CompareError> {
     for side in [facts.base, facts.new] {
         let Some((first, rest)) = side.reports.split_first() else { continue };
         let differ = rest.iter().map(|other| of_scenarios(&[first], &[other]));
@@ -166,7 +166,7 @@ struct Judged {
     left_out: Vec<(&'static str, String)>,
 }
 
-fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
+fn cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
     let mut pairs = Vec::new();
     let mut of_cell = Vec::new();
     let mut left_out = Vec::new();
@@ -174,7 +174,7 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
         let all = known(metric, paired, facts.named);
         let of_base = all.iter().any(|known| !known.base.is_empty());
         let of_new = all.iter().any(|known| !known.new.is_empty());
-        if metric.kind == Kind::Number && of_base != of_new {
+        if metric.kind == MetricKind::Number && of_base != of_new {
             let side = if of_base { "the base" } else { "the new runs" };
             left_out.push((metric.name, format!("it is known of {side} alone")));
             continue;
@@ -205,12 +205,13 @@ fn cells(facts: &Facts<'_>, paired: &Paired<'_>) -> Judged {
     for (at, judgement) in of_cell.iter().zip(all) {
         judged[*at].push(judgement);
     }
-    let cell = |((base, new), metrics): (&(Group<'_>, Group<'_>), Vec<Judgement>)| ComparedCell {
-        id: new.id.to_owned(),
-        base_id: base.id.to_owned(),
-        verdict: Verdict::of(metrics.iter().map(|judgement| judgement.verdict)),
-        metrics,
-    };
+    let cell =
+        |((base, new), metrics): (&(CellGroup<'_>, CellGroup<'_>), Vec<Judgement>)| ComparedCell {
+            id: new.id.to_owned(),
+            base_id: base.id.to_owned(),
+            verdict: Verdict::of(metrics.iter().map(|judgement| judgement.verdict)),
+            metrics,
+        };
     let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty()).map(cell);
     Judged { cells: cells.collect(), family, noise_known, left_out }
 }
@@ -235,14 +236,14 @@ impl Known {
 /// such, in all if it was named, as with `--fail-if`. Cells of which neither side has anything,
 /// withheld figures included, are left out.
 fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
-    let suits = |group: &Group<'_>| group.runs.iter().any(|cell| metric.suits(cell));
-    let suited = |(base, new): &(Group<'_>, Group<'_>)| suits(base) && suits(new);
+    let suits = |group: &CellGroup<'_>| group.runs.iter().any(|cell| metric.suits(cell));
+    let suited = |(base, new): &(CellGroup<'_>, CellGroup<'_>)| suits(base) && suits(new);
     let any = paired.both.iter().any(suited);
-    let figures = |group: &Group<'_>| -> Vec<f64> {
+    let figures = |group: &CellGroup<'_>| -> Vec<f64> {
         group.runs.iter().filter_map(|cell| (metric.of)(cell)).filter(|run| !run.is_nan()).collect()
     };
     let withheld =
-        |group: &Group<'_>| group.runs.iter().filter(|cell| metric.is_withheld(cell)).count();
+        |group: &CellGroup<'_>| group.runs.iter().filter(|cell| metric.is_withheld(cell)).count();
     let all = paired.both.iter().enumerate().filter(|(_, pair)| suited(pair) || (named && !any));
     let all = all.map(|(at, (base, new))| Known {
         at,
@@ -265,20 +266,20 @@ fn instructions_kinds<'a>(paired: &'a Paired<'_>) -> BTreeSet<&'a str> {
 
 /// What the machine makes of nothing, in either cell.
 fn noise(
-    facts: &Facts<'_>,
+    facts: &RunFacts<'_>,
     metric: &Metric,
-    base: &Group<'_>,
-    new: &Group<'_>,
+    base: &CellGroup<'_>,
+    new: &CellGroup<'_>,
 ) -> Vec<(EffectKind, f64)> {
     let Some((book, _)) = facts.noise else { return Vec::new() };
-    let of = |side: Side<'_>, id: &str| {
+    let of = |side: SideRuns<'_>, id: &str| {
         let floor = book.of(side.reports.first()?, id, metric.name)?;
         Some((floor.kind, floor.noise))
     };
     [of(facts.base, base.id), of(facts.new, new.id)].into_iter().flatten().collect()
 }
 
-fn runs<'a>(side: Side<'_>, groups: impl Iterator<Item = &'a Group<'a>>) -> Runs {
+fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>) -> Runs {
     let mut git: Vec<String> =
         side.reports.iter().filter_map(|report| report.tool.git.clone()).collect();
     git.sort_unstable();
@@ -331,14 +332,14 @@ mod tests {
         let (base, new) = (side(base), side(new));
         let (base, new): (Vec<_>, Vec<_>) = (base.iter().collect(), new.iter().collect());
         let metrics = ["p50", "p99"].map(|name| Metric::named(name).unwrap());
-        compare(Facts {
+        compare(RunFacts {
             kind: "compare",
             tool: base[0].tool.clone(),
             command: Vec::new(),
             started_at: String::new(),
             host: Host::default(),
-            base: Side { from: "base", reports: &base },
-            new: Side { from: "new", reports: &new },
+            base: SideRuns { from: "base", reports: &base },
+            new: SideRuns { from: "new", reports: &new },
             rules: &Rules::default(),
             metrics: &metrics,
             named: true,

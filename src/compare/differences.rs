@@ -27,7 +27,7 @@ const NOT_OF_THE_SCENARIO: [&str; 4] =
     ["scenario.trials", "scenario.seed", "scenario.port", "scenario.ports"];
 
 /// Values by where they stand; several where runs differ.
-pub(super) type Facts = BTreeMap<String, BTreeSet<String>>;
+pub(super) type RunProperties = BTreeMap<String, BTreeSet<String>>;
 
 /// What differs in host and program.
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
@@ -52,8 +52,8 @@ fn facts_of(
     reports: &[&Report],
     part: impl Fn(&Report) -> Value,
     counts: impl Fn(&str) -> bool,
-) -> Facts {
-    let mut facts = Facts::new();
+) -> RunProperties {
+    let mut facts = RunProperties::new();
     reports.iter().for_each(|report| flatten("", &part(report), &mut facts));
     facts.retain(|what, _| counts(what));
     facts
@@ -69,9 +69,9 @@ fn is_measured(what: &str) -> bool {
     MEASURED.contains(&what.replacen("host.peer.", "host.", 1).as_str())
 }
 
-fn differences(base: &Facts, new: &Facts) -> Vec<Difference> {
+fn differences(base: &RunProperties, new: &RunProperties) -> Vec<Difference> {
     let names: BTreeSet<&String> = base.keys().chain(new.keys()).collect();
-    let values = |facts: &Facts, name: &str| -> Vec<String> {
+    let values = |facts: &RunProperties, name: &str| -> Vec<String> {
         facts.get(name).into_iter().flatten().cloned().collect()
     };
     let all = names.into_iter().map(|name| Difference {
@@ -84,7 +84,7 @@ fn differences(base: &Facts, new: &Facts) -> Vec<Difference> {
 
 /// All values of a tree by their paths. What is unknown or empty is left out: documents of an
 /// older udperf do not have all that newer ones have.
-pub(super) fn flatten(path: &str, value: &Value, facts: &mut Facts) {
+pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
     let mut note = |text: String| {
         facts.entry(path.to_owned()).or_default().insert(text);
     };
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn things_with_a_name_stand_under_it() {
-        let mut facts = Facts::new();
+        let mut facts = RunProperties::new();
         let value = serde_json::json!({"a": [{"name": "gso", "available": true}], "b": [1, 2]});
         flatten("", &value, &mut facts);
         let found: Vec<_> = facts.iter().map(|(path, values)| (path.as_str(), values)).collect();

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::noise::Floor;
+use super::noise::NoiseFloor;
 use crate::document::{Host, Tool, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
@@ -72,7 +72,7 @@ pub struct Learned {
     /// The file that keeps it; `null`: none.
     pub kept_in: Option<String>,
     /// One a cell and metric.
-    pub floors: Vec<Floor>,
+    pub floors: Vec<NoiseFloor>,
 }
 
 /// What runs were made by.
@@ -187,9 +187,9 @@ pub struct Judgement {
     /// `higher` or `lower`: which way is better.
     pub better: String,
     /// The base's runs.
-    pub base: Sample,
+    pub base: SampleSummary,
     /// The new runs.
-    pub new: Sample,
+    pub new: SampleSummary,
     /// How they differ; `null` where one side has no figure, or one beyond all measure.
     pub effect: Option<Effect>,
     /// Probability of such a difference, or a larger one, between runs that are all alike (Mann and
@@ -209,7 +209,7 @@ pub struct Judgement {
 
 /// One figure in all runs of one side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Sample {
+pub struct SampleSummary {
     /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
     /// that falls among what was lost.
     pub runs: Vec<Option<f64>>,

@@ -2,15 +2,18 @@
 //! lacks, and something that differs.
 
 use super::document::{
-    Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs, Sample,
-    Verdict,
+    Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs,
+    SampleSummary, Verdict,
 };
 use crate::document::{Host, SCHEMA, Tool, Warning};
 
 /// Ten runs around this, a little apart from each other.
-fn runs(around: f64, apart: f64) -> Sample {
+fn runs(around: f64, apart: f64) -> SampleSummary {
     let runs = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
-    Sample { runs: runs.map(|step| Some(around + step * apart)).to_vec(), center: Some(around) }
+    SampleSummary {
+        runs: runs.map(|step| Some(around + step * apart)).to_vec(),
+        center: Some(around),
+    }
 }
 
 /// A metric's name, its unit and which way it is better.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use faces::{csv, html, markdown, text};
 
-use super::pairs::{Group, groups};
+use super::pairs::{CellGroup, groups};
 use super::stats;
 use super::store::Stored;
 use crate::document::{Cell, Report};
@@ -121,7 +121,7 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut places: Vec<(Key, Place)> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
-        for Group { runs: trials, .. } in groups(&[report]) {
+        for CellGroup { runs: trials, .. } in groups(&[report]) {
             let first = trials[0];
             if !filter.takes(first) {
                 continue;

@@ -1,11 +1,11 @@
 //! The rules: from the runs of two sides to an answer.
 
-use super::document::{Effect, EffectKind, Judgement, Sample, Verdict};
+use super::document::{Effect, EffectKind, Judgement, SampleSummary, Verdict};
 use super::stats::{
     Interval, difference_of_means, holm, mann_whitney, mean, median, ratio_of_medians, runs_needed,
     smallest_p, sorted,
 };
-use crate::report::checks::metric::{Better, Kind, Metric};
+use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// What is compared where nobody says otherwise.
 pub const METRICS: [&str; 9] = [
@@ -177,13 +177,13 @@ fn decide_infinite(base: &[f64], new: &[f64], p: f64, rules: &Rules) -> (Verdict
 
 /// How far two samples are apart, by what suits the kind of number; `None` where one has none, or
 /// has infinite ones.
-pub(super) fn effect(kind: Kind, base: &[f64], new: &[f64]) -> Option<Effect> {
+pub(super) fn effect(kind: MetricKind, base: &[f64], new: &[f64]) -> Option<Effect> {
     if base.iter().chain(new).any(|run| !run.is_finite()) {
         return None;
     }
     let difference = || (EffectKind::Difference, difference_of_means(base, new));
     let (kind, interval) = match kind {
-        Kind::Share => difference(),
+        MetricKind::Share => difference(),
         _ => match ratio_of_medians(base, new) {
             Some(interval) => (EffectKind::Ratio, Some(interval)),
             None => difference(),
@@ -210,7 +210,7 @@ pub(super) fn distance(kind: EffectKind, a: &[f64], b: &[f64]) -> Option<f64> {
 fn tolerated(pair: &Pair, effect: Option<Effect>, rules: &Rules) -> f64 {
     match effect.map(|effect| effect.kind) {
         Some(EffectKind::Difference) => {
-            let floor = if pair.metric.kind == Kind::Share { rules.share_floor } else { 0.0 };
+            let floor = if pair.metric.kind == MetricKind::Share { rules.share_floor } else { 0.0 };
             floor.max(rules.tolerance * mean(&pair.base).unwrap_or(0.0))
         }
         _ => rules.tolerance,
@@ -223,20 +223,24 @@ fn noise(pair: &Pair, effect: Option<Effect>) -> Option<f64> {
     alike.map(|(_, noise)| *noise).max_by(f64::total_cmp)
 }
 
-fn sample(kind: Kind, runs: &[f64]) -> Sample {
-    let center = if kind == Kind::Share { mean(runs) } else { median(&sorted(runs.to_vec())) };
+fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
+    let center =
+        if kind == MetricKind::Share { mean(runs) } else { median(&sorted(runs.to_vec())) };
     let finite = |run: &f64| Some(*run).filter(|run| run.is_finite());
-    Sample { runs: runs.iter().map(finite).collect(), center: center.as_ref().and_then(finite) }
+    SampleSummary {
+        runs: runs.iter().map(finite).collect(),
+        center: center.as_ref().and_then(finite),
+    }
 }
 
 /// The word for a kind's unit.
-const fn unit(kind: Kind) -> &'static str {
+const fn unit(kind: MetricKind) -> &'static str {
     match kind {
-        Kind::Share => "share",
-        Kind::Time => "ns",
-        Kind::Packets => "pps",
-        Kind::Bits => "bits_per_second",
-        Kind::Count | Kind::Number => "number",
+        MetricKind::Share => "share",
+        MetricKind::Time => "ns",
+        MetricKind::Packets => "pps",
+        MetricKind::Bits => "bits_per_second",
+        MetricKind::Count | MetricKind::Number => "number",
     }
 }
 

@@ -32,7 +32,7 @@ pub mod text;
 mod validity;
 mod warnings;
 
-pub use build::{Facts, Side, compare};
+pub use build::{RunFacts, SideRuns, compare};
 pub use document::{Comparison, InvalidSide, Learned, Verdict};
 pub use error::CompareError;
 pub use judge::{METRICS, Rules};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Facts, flatten, is_of_the_scenario};
+use super::differences::{RunProperties, flatten, is_of_the_scenario};
 use super::document::EffectKind;
 use super::judge::effect;
 use super::pairs::groups;
@@ -16,16 +16,16 @@ pub const SCHEMA: &str = "udperf-noise/1";
 
 /// The noise of machines, as it is kept between comparisons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoiseBook {
+pub struct NoiseProfile {
     /// Always `udperf-noise/1`.
     pub schema: String,
     /// One a host, scenario, cell and metric.
-    pub floors: Vec<Floor>,
+    pub floors: Vec<NoiseFloor>,
 }
 
 /// What two halves of runs that are all alike differed by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Floor {
+pub struct NoiseFloor {
     /// The machine.
     pub host: String,
     /// What was asked, as a checksum.
@@ -44,20 +44,20 @@ pub struct Floor {
     pub learned_at: String,
 }
 
-impl Default for NoiseBook {
+impl Default for NoiseProfile {
     fn default() -> Self {
         Self { schema: SCHEMA.to_owned(), floors: Vec::new() }
     }
 }
 
-impl NoiseBook {
+impl NoiseProfile {
     /// Learns from runs that are all alike, in place of what was known of them; what it learned.
     pub fn learn(
         &mut self,
         reports: &[&Report],
         metrics: &[&'static Metric],
         now: &str,
-    ) -> Vec<Floor> {
+    ) -> Vec<NoiseFloor> {
         let Some(first) = reports.first() else { return Vec::new() };
         let mut learned = Vec::new();
         let (host, scenario) = (host_key(&first.host), scenario_key(first));
@@ -69,7 +69,7 @@ impl NoiseBook {
                 }
                 let runs: Vec<f64> =
                     group.runs.iter().filter_map(|cell| (metric.of)(cell)).collect();
-                let known = |floor: &Floor| {
+                let known = |floor: &NoiseFloor| {
                     floor.host == host
                         && floor.scenario == scenario
                         && floor.cell == group.id
@@ -77,12 +77,12 @@ impl NoiseBook {
                 };
                 let Some((kind, noise)) = noise(metric, &runs) else { continue };
                 // What was learned from more runs is known better.
-                let more = |floor: &&Floor| known(floor) && floor.runs > runs.len() as u64;
+                let more = |floor: &&NoiseFloor| known(floor) && floor.runs > runs.len() as u64;
                 if self.floors.iter().any(|floor| more(&floor)) {
                     continue;
                 }
                 self.floors.retain(|floor| !known(floor));
-                learned.push(Floor {
+                learned.push(NoiseFloor {
                     host: host.clone(),
                     scenario: scenario.clone(),
                     cell: group.id.to_owned(),
@@ -99,7 +99,7 @@ impl NoiseBook {
     }
 
     /// What is known of this cell on the machine of this report, where it was asked that.
-    pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&Floor> {
+    pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&NoiseFloor> {
         let (host, scenario) = (host_key(&report.host), scenario_key(report));
         self.floors.iter().find(|floor| {
             floor.host == host
@@ -133,7 +133,7 @@ fn host_key(host: &Host) -> String {
 
 /// What was asked, but for what cells are named by, and how often. A checksum: these are long.
 fn scenario_key(report: &Report) -> String {
-    let mut facts = Facts::new();
+    let mut facts = RunProperties::new();
     flatten("scenario", &report.scenario, &mut facts);
     let of_cells = ["scenario.sizes", "scenario.engines", "scenario.rates"];
     facts.retain(|what, _| !of_cells.contains(&what.as_str()) && is_of_the_scenario(what));
@@ -162,7 +162,7 @@ mod tests {
         let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0, 100.0, 102.0]);
         let all: Vec<&Report> = runs.iter().collect();
         let metrics = [Metric::named("rx_pps").unwrap()];
-        let mut book = NoiseBook::default();
+        let mut book = NoiseProfile::default();
         book.learn(&all, &metrics, "2026-07-18T12:00:00Z");
         book.learn(&all, &metrics, "2026-07-19T12:00:00Z");
         assert_eq!(book.floors.len(), 1);
@@ -189,7 +189,7 @@ mod tests {
         }
         let learned = |runs: &[Report]| {
             let all: Vec<&Report> = runs.iter().collect();
-            NoiseBook::default().learn(&all, &[Metric::named("p50").unwrap()], "").len()
+            NoiseProfile::default().learn(&all, &[Metric::named("p50").unwrap()], "").len()
         };
         assert_eq!(learned(&runs), 1);
         fixture::two_clocks(&mut runs[3].cells[0], 12_000);
@@ -200,7 +200,7 @@ mod tests {
     fn too_few_runs_teach_nothing() {
         let runs = reports(&[100.0, 104.0, 98.0, 99.0, 101.0, 103.0, 98.0]);
         let all: Vec<&Report> = runs.iter().collect();
-        let mut book = NoiseBook::default();
+        let mut book = NoiseProfile::default();
         book.learn(&all, &[Metric::named("rx_pps").unwrap()], "");
         assert!(book.floors.is_empty());
     }

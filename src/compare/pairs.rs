@@ -7,7 +7,7 @@ type Key = [String; 4];
 
 /// All runs of one cell.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(super) struct CellGroup<'a> {
     key: Key,
     pub(super) id: &'a str,
     pub(super) runs: Vec<&'a Cell>,
@@ -16,7 +16,7 @@ pub(super) struct Group<'a> {
 /// Cells of two sides, put together.
 #[derive(Debug, Default)]
 pub(super) struct Paired<'a> {
-    pub(super) both: Vec<(Group<'a>, Group<'a>)>,
+    pub(super) both: Vec<(CellGroup<'a>, CellGroup<'a>)>,
     pub(super) only_base: Vec<&'a str>,
     pub(super) only_new: Vec<&'a str>,
 }
@@ -38,8 +38,8 @@ pub(super) fn pair<'a>(base: &[&'a Report], new: &[&'a Report]) -> Paired<'a> {
     paired
 }
 
-fn is_compared(part: usize, base: &[Group<'_>], new: &[Group<'_>]) -> bool {
-    let only = |groups: &[Group<'_>]| {
+fn is_compared(part: usize, base: &[CellGroup<'_>], new: &[CellGroup<'_>]) -> bool {
+    let only = |groups: &[CellGroup<'_>]| {
         let first = groups.first()?.key[part].clone();
         groups.iter().all(|group| group.key[part] == first).then_some(first)
     };
@@ -47,13 +47,13 @@ fn is_compared(part: usize, base: &[Group<'_>], new: &[Group<'_>]) -> bool {
 }
 
 /// The runs of each cell, in order of first mention.
-pub(super) fn groups<'a>(reports: &[&'a Report]) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+pub(super) fn groups<'a>(reports: &[&'a Report]) -> Vec<CellGroup<'a>> {
+    let mut groups: Vec<CellGroup<'a>> = Vec::new();
     let cells = reports.iter().flat_map(|report| &report.cells);
     for cell in cells.filter(|cell| !cell.calibration && !cell.cut_short) {
         match groups.iter_mut().find(|group| group.id == cell.id) {
             Some(group) => group.runs.push(cell),
-            None => groups.push(Group { key: key(&cell.id), id: &cell.id, runs: vec![cell] }),
+            None => groups.push(CellGroup { key: key(&cell.id), id: &cell.id, runs: vec![cell] }),
         }
     }
     groups

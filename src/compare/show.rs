@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn judgement(unit: &str, kind: EffectKind, value: f64, low: f64, high: f64) -> Judgement {
-        let sample = super::super::document::Sample { runs: vec![Some(1.0)], center: Some(1.0) };
+        let sample = super::super::document::SampleSummary { runs: vec![Some(1.0)], center: Some(1.0) };
         Judgement {
             metric: "x".to_owned(),
             unit: unit.to_owned(),

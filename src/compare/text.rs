@@ -3,10 +3,10 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::document::{ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
-use super::noise::Floor;
+use super::noise::NoiseFloor;
 use super::show;
 use crate::report::format::text::Style;
-use crate::report::format::text::ink::{Ink, Tone, counted, dotted, note, percent, wrap};
+use crate::report::format::text::ink::{Color, Styler, counted, dotted, note, percent, wrap};
 
 /// Narrower than this the text does not get. Arbitrary: what the table takes.
 const NARROWEST: usize = 60;
@@ -17,7 +17,7 @@ const NAMED: usize = 12;
 /// The text, ending in a line break.
 #[must_use]
 pub fn render(comparison: &Comparison, style: Style) -> String {
-    let ink = Ink { color: style.color };
+    let ink = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
     let parts = [
         head(comparison, ink, width),
@@ -28,17 +28,17 @@ pub fn render(comparison: &Comparison, style: Style) -> String {
     parts.join("\n\n") + "\n"
 }
 
-fn head(comparison: &Comparison, ink: Ink, width: usize) -> String {
+fn head(comparison: &Comparison, ink: Styler, width: usize) -> String {
     let (base, new) = names(comparison);
     let title = [
-        ink.paint(Tone::Title, &format!("udperf {}", comparison.tool.version)),
+        ink.paint(Color::Title, &format!("udperf {}", comparison.tool.version)),
         comparison.kind.clone(),
         if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
     ];
     let mut lines = wrap(&dotted(&title), width, 2);
     for (name, side) in [(base, &comparison.base), (new, &comparison.new)] {
         let line = format!("{name:<5}{}", runs(side));
-        lines.extend(ink.paint_lines(Tone::Quiet, wrap_hanging(&line, width)));
+        lines.extend(ink.paint_lines(Color::Quiet, wrap_hanging(&line, width)));
     }
     lines.join("\n")
 }
@@ -63,12 +63,12 @@ pub(super) fn runs(side: &Runs) -> String {
     dotted(&items).replace('\u{a0}', " ")
 }
 
-fn table(comparison: &Comparison, ink: Ink) -> String {
+fn table(comparison: &Comparison, ink: Styler) -> String {
     let (base, new) = names(comparison);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
-    table.set_header(titles.map(|title| ink.paint(Tone::Quiet, title)));
+    table.set_header(titles.map(|title| ink.paint(Color::Quiet, title)));
     for cell in &comparison.cells {
         let id = id(cell);
         for (at, judgement) in cell.metrics.iter().enumerate() {
@@ -96,29 +96,29 @@ pub(super) fn id(cell: &ComparedCell) -> String {
     }
 }
 
-fn row(id: String, judgement: &Judgement, ink: Ink) -> [String; 8] {
+fn row(id: String, judgement: &Judgement, ink: Styler) -> [String; 8] {
     [
         id,
         judgement.metric.clone(),
         ink.figure(&show::center(judgement, judgement.base.center)),
         ink.figure(&show::center(judgement, judgement.new.center)),
         show::change(judgement),
-        ink.paint(Tone::Quiet, &show::interval(judgement)),
+        ink.paint(Color::Quiet, &show::interval(judgement)),
         show::p(judgement),
         ink.paint(tone(judgement.verdict), judgement.verdict.word()),
     ]
 }
 
-const fn tone(verdict: Verdict) -> Tone {
+const fn tone(verdict: Verdict) -> Color {
     match verdict {
-        Verdict::Better => Tone::Good,
-        Verdict::Same => Tone::Quiet,
-        Verdict::Worse | Verdict::CannotCompare => Tone::Bad,
-        Verdict::Undecided => Tone::Doubt,
+        Verdict::Better => Color::Good,
+        Verdict::Same => Color::Quiet,
+        Verdict::Worse | Verdict::CannotCompare => Color::Bad,
+        Verdict::Undecided => Color::Doubt,
     }
 }
 
-fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
+fn notes(comparison: &Comparison, ink: Styler, width: usize) -> String {
     let mut notes = vec![note(ink, "rules", &rules(comparison), width)];
     if !comparison.differences.is_empty() {
         let named: Vec<_> = comparison.differences.iter().take(NAMED).map(difference).collect();
@@ -151,7 +151,7 @@ fn notes(comparison: &Comparison, ink: Ink, width: usize) -> String {
 /// What this machine makes of runs that are all alike.
 pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     let learned = comparison.learned.as_ref()?;
-    let floor = |floor: &Floor| {
+    let floor = |floor: &NoiseFloor| {
         let unit = if floor.kind == EffectKind::Ratio { "share" } else { "number" };
         let noise = show::value(unit, floor.noise);
         format!("{} {} ±{noise}", floor.cell, floor.metric)
@@ -217,7 +217,7 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
 }
 
 /// The last line.
-fn verdict(comparison: &Comparison, ink: Ink, width: usize) -> String {
+fn verdict(comparison: &Comparison, ink: Styler, width: usize) -> String {
     let lines = wrap(&show::headline(comparison), width, 2);
     ink.paint_lines(tone(comparison.verdict), lines).join("\n")
 }

@@ -1,13 +1,13 @@
 //! What makes a comparison unfit to trust.
 
-use super::build::Facts;
+use super::build::RunFacts;
 use super::document::Difference;
 use super::pairs::Paired;
 use crate::document::{Cell, Warning};
 
-/// Facts that the comparison collected.
+/// RunFacts that the comparison collected.
 #[derive(Debug)]
-pub(super) struct Doubts {
+pub(super) struct Uncertainties {
     /// The smallest number of runs of any side and cell.
     pub(super) fewest: usize,
     /// Runs per side that a verdict needs.
@@ -21,17 +21,18 @@ pub(super) struct Doubts {
 
 /// What makes a comparison unfit to trust.
 pub(super) fn warnings(
-    facts: &Facts<'_>,
+    facts: &RunFacts<'_>,
     paired: &Paired<'_>,
     differences: &[Difference],
-    doubts: Doubts,
+    doubts: Uncertainties,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code: &str, message: String| {
         warnings.push(Warning { code: code.to_owned(), message });
     };
     let differs = |name: &str| differences.iter().any(|found| found.what == name);
-    let Doubts { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } = doubts;
+    let Uncertainties { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } =
+        doubts;
     if fewest < needed && !paired.both.is_empty() {
         let message = format!(
             "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The account of a file of requests: `records = used + Σ left_out`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Input {
+pub struct InputSummary {
     /// `pcap`, `pcapng`, or `names` for a file of names of DNS.
     pub format: String,
     /// Link types of a capture by name, such as `ETHERNET`, the first 16; empty for names.

@@ -24,7 +24,7 @@ pub use across::{Clock, FlowCounts, FlowSpread, Flows};
 pub use echo::EchoDocument;
 pub use exchange::Exchange;
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
-pub use input::{CaptureClock, Input};
+pub use input::{CaptureClock, InputSummary};
 pub use latency::{Bounded, Latency, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{Ledger, LostAt, Refused};
 pub use legs::{Leg, Legs};
@@ -32,7 +32,7 @@ pub use outage::Outage;
 pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
-    TrialFigures, Verdict, Verified,
+    TrialFigures, TrialVerdict, Verified,
 };
 pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource};
 pub use usage::{ContextSwitches, PerDatagram};
@@ -62,7 +62,7 @@ pub struct Report {
     pub scenario: serde_json::Value,
     /// The file of requests; `null` without one, or if its records are not counted.
     #[serde(default)]
-    pub input: Option<Input>,
+    pub input: Option<InputSummary>,
     /// What `auto` stood for; `null` where nobody asked.
     pub choice: Option<Choice>,
     /// The path MTU to the target in bytes, as the kernel knew it after the run; `null` if it is

@@ -128,7 +128,7 @@ pub struct CurvePoint {
 /// What a trial was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum TrialVerdict {
     /// All goals held.
     Pass,
     /// One did not, or the path took less than was asked for.
@@ -140,7 +140,7 @@ pub enum Verdict {
     Disturbed,
 }
 
-impl Verdict {
+impl TrialVerdict {
     /// Its word in the document.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -165,7 +165,7 @@ pub struct TrialDocument {
     /// Datagrams sent a second.
     pub sent_pps: f64,
     /// What it was found to be.
-    pub verdict: Verdict,
+    pub verdict: TrialVerdict,
     /// Codes of the reasons why it did not test what was asked; empty where it did.
     #[serde(default)]
     pub invalid_because: Vec<String>,

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use crate::engine::echo::{Moved, Responder};
-use crate::measure::Latency;
-use crate::sys::{Local, Reply, Request};
+use crate::engine::echo::{EchoCounters, Responder};
+use crate::measure::LatencyHistograms;
+use crate::sys::{LocalAddr, Reply, Request};
 use crate::unit::Nanos;
 
 /// Payload that can wait at a time, in bytes, of each worker. Arbitrary: 22 thousand datagrams of
@@ -21,14 +21,14 @@ const AT_ONCE: usize = 64;
 
 /// One that waits.
 #[derive(Debug, Clone, Copy)]
-struct Parcel {
+struct DelayedReply {
     due: Nanos,
     /// Where its payload begins.
     at: usize,
     len: usize,
     segment: usize,
     to: SocketAddr,
-    local: Option<Local>,
+    local: Option<LocalAddr>,
 }
 
 /// Those that wait.
@@ -40,12 +40,12 @@ pub(super) struct Queue {
     /// Where the next payload goes.
     next: usize,
     /// In a ring.
-    parcels: Box<[Parcel]>,
+    parcels: Box<[DelayedReply]>,
     /// Which is the oldest.
     first: usize,
     waiting: usize,
     /// How much later than their moment they left.
-    pub(super) lateness: Latency,
+    pub(super) lateness: LatencyHistograms,
 }
 
 impl Queue {
@@ -56,7 +56,7 @@ impl Queue {
 
     // cold: set-up
     fn with_room(delay: Nanos, bytes: usize, packets: usize) -> Self {
-        let nothing = Parcel {
+        let nothing = DelayedReply {
             due: Nanos::NEVER,
             at: 0,
             len: 0,
@@ -72,7 +72,7 @@ impl Queue {
             parcels: vec![nothing; packets].into_boxed_slice(),
             first: 0,
             waiting: 0,
-            lateness: Latency::default(),
+            lateness: LatencyHistograms::default(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Queue {
         let (Some(to), Some(at)) = (request.from, self.room(len)) else { return false };
         let index = (self.first + self.waiting) % self.parcels.len();
         let (segment, local) = (request.segment, request.local);
-        self.parcels[index] = Parcel { due: now + self.delay, at, len, segment, to, local };
+        self.parcels[index] = DelayedReply { due: now + self.delay, at, len, segment, to, local };
         self.bytes[at..at + len].copy_from_slice(&request.payload[..len]);
         self.next = at + len;
         self.waiting += 1;
@@ -120,7 +120,7 @@ impl Queue {
         &mut self,
         now: Nanos,
         responder: &mut impl Responder,
-        moved: &mut Moved,
+        moved: &mut EchoCounters,
     ) -> bool {
         let parcels = (0..self.waiting.min(AT_ONCE))
             .map(|index| self.parcels[(self.first + index) % self.parcels.len()])
@@ -149,7 +149,7 @@ impl Queue {
     pub(super) fn datagrams(&self) -> u64 {
         let parcels =
             (0..self.waiting).map(|index| self.parcels[(self.first + index) % self.parcels.len()]);
-        let each = |parcel: Parcel| parcel.len.div_ceil(parcel.segment).max(1) as u64;
+        let each = |parcel: DelayedReply| parcel.len.div_ceil(parcel.segment).max(1) as u64;
         parcels.map(each).sum()
     }
 }
@@ -159,18 +159,22 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::engine::echo::Judge;
+    use crate::engine::echo::ReplyFilter;
 
     /// Keeps what it is to send.
     #[derive(Default)]
     struct Kept(VecDeque<Vec<u8>>);
 
     impl Responder for Kept {
-        fn turn(&mut self, _judge: &mut impl Judge, _moved: &mut Moved) -> bool {
+        fn turn(&mut self, _judge: &mut impl ReplyFilter, _moved: &mut EchoCounters) -> bool {
             true
         }
 
-        fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, _: &mut Moved) {
+        fn send<'a>(
+            &mut self,
+            replies: impl Iterator<Item = Reply<'a>> + Clone,
+            _: &mut EchoCounters,
+        ) {
             self.0.extend(replies.map(|reply| reply.payload.to_vec()));
         }
 
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn nothing_leaves_before_its_moment_and_all_in_order() {
         let mut queue = Queue::with_room(Nanos(10), 1_000, 8);
-        let (mut kept, mut moved) = (Kept::default(), Moved::default());
+        let (mut kept, mut moved) = (Kept::default(), EchoCounters::default());
         assert_eq!(queue.due(), None);
         for at in 0..5 {
             assert!(push(&mut queue, &mut [at; 3], at.into()));
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn what_has_no_room_is_told_and_what_has_stays_whole() {
         let mut queue = Queue::with_room(Nanos(0), 100, 7);
-        let (mut kept, mut moved) = (Kept::default(), Moved::default());
+        let (mut kept, mut moved) = (Kept::default(), EchoCounters::default());
         let (mut expected, mut full, mut random) = (VecDeque::new(), 0, 1_u64);
         for step in 0..20_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);

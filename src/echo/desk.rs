@@ -2,7 +2,7 @@
 
 use super::delay::Queue;
 use crate::clock::Clock;
-use crate::engine::echo::Judge;
+use crate::engine::echo::ReplyFilter;
 use crate::measure::Clients;
 use crate::plan::DropRule;
 use crate::sys::Request;
@@ -15,7 +15,7 @@ const ANSWERING: [u16; 5] = [7, 13, 17, 19, 37];
 
 /// Decides, and holds back.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct ReplyPolicy {
     /// Our port.
     port: u16,
     dropper: Option<Dropper>,
@@ -33,7 +33,7 @@ pub(super) struct Desk {
     pub(super) clients: Clients,
 }
 
-impl Desk {
+impl ReplyPolicy {
     /// At this port.
     pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Desk {
     }
 }
 
-impl Judge for Desk {
+impl ReplyFilter for ReplyPolicy {
     #[inline]
     fn read(&mut self) {
         if self.queue.is_some() {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn ports_that_might_answer_get_no_answer() {
-        let mut desk = Desk::new(7_788, None, None);
+        let mut desk = ReplyPolicy::new(7_788, None, None);
         for port in [0, 7, 13, 17, 19, 37, 7_788] {
             assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
         }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn segments_are_taken_out_from_between_the_others() {
-        let mut desk = Desk::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
+        let mut desk = ReplyPolicy::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
         let mut bytes = *b"aabbccddeef";
         assert_eq!(desk.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
         assert_eq!((&bytes[..8], desk.dropped), (&b"aabbddee"[..], 2));

@@ -19,12 +19,12 @@ use std::time::Duration;
 use mio::Interest;
 
 use self::delay::Queue;
-use self::desk::{Desk, Dropper};
-use self::turn::{Done, Shared, respond};
+use self::desk::{Dropper, ReplyPolicy};
+use self::turn::{Shared, TurnDone, respond};
 use crate::clock::Clock;
 use crate::engine::UringEcho;
-use crate::engine::echo::{ManyEcho, Moved, PlainEcho, PlainEchoAnywhere, Responder};
-use crate::measure::{EchoTally, Refused};
+use crate::engine::echo::{EchoCounters, ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
+use crate::measure::{EchoTally, SendErrorCounts};
 use crate::net::TIMER_SLACK_NS;
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::plan::{DropRule, EchoKind, WaitKind};
@@ -203,7 +203,7 @@ fn work(
         return EchoTally::default();
     }
     let (ipv6, anywhere) = (udp.local.is_ipv6(), udp.local.ip().is_unspecified());
-    let seat = Seat { options, worker, port: udp.local.port(), shared, ready };
+    let seat = EchoWorker { options, worker, port: udp.local.port(), shared, ready };
     let socket = udp.socket;
     match options.engine {
         EchoKind::Plain if anywhere && sys::tell_local(&socket, ipv6).is_ok() => {
@@ -217,7 +217,7 @@ fn work(
 }
 
 /// Where a worker does its work.
-struct Seat<'a> {
+struct EchoWorker<'a> {
     options: &'a EchoOptions,
     worker: usize,
     port: u16,
@@ -225,7 +225,7 @@ struct Seat<'a> {
     ready: Sender<Result<(), NetError>>,
 }
 
-impl Seat<'_> {
+impl EchoWorker<'_> {
     /// Answers by this responder to the end.
     fn take<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
         let Self { options, worker, port, shared, ready } = self;
@@ -241,7 +241,7 @@ impl Seat<'_> {
         };
         let seed = options.seed.wrapping_add(worker as u64);
         let dropper = options.drop.map(|rule| Dropper::new(rule, seed));
-        let mut desk = Desk::new(port, dropper, options.delay.map(Queue::new));
+        let mut desk = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
         if options.delay.is_some() {
             sys::set_timer_slack_ns(TIMER_SLACK_NS);
         }
@@ -265,8 +265,8 @@ fn waiter(wait: WaitKind) -> Result<Waiter, NetError> {
 }
 
 /// What one worker counted.
-fn tally(done: &Done, desk: Desk) -> EchoTally {
-    let Moved { refused, .. } = done.moved;
+fn tally(done: &TurnDone, desk: ReplyPolicy) -> EchoTally {
+    let EchoCounters { refused, .. } = done.moved;
     EchoTally {
         received: done.moved.received,
         received_bytes: done.moved.received_bytes,
@@ -274,7 +274,7 @@ fn tally(done: &Done, desk: Desk) -> EchoTally {
         truncated: done.moved.truncated,
         returned: done.moved.returned,
         returned_bytes: done.moved.returned_bytes,
-        refused: Refused {
+        refused: SendErrorCounts {
             would_block: refused.would_block,
             no_buffers: refused.no_buffers,
             unreachable: refused.unreachable,

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::delay::Queue;
-use super::desk::Desk;
+use super::desk::ReplyPolicy;
 use crate::clock::Clock;
-use crate::engine::echo::{Moved, Responder};
+use crate::engine::echo::{EchoCounters, Responder};
 use crate::net::Waiter;
 use crate::run::receive::{Drops, SAMPLE_EVERY};
 use crate::unit::Nanos;
@@ -63,8 +63,8 @@ impl Shared {
 
 /// What a worker has done.
 #[derive(Debug, Default)]
-pub(super) struct Done {
-    pub(super) moved: Moved,
+pub(super) struct TurnDone {
+    pub(super) moved: EchoCounters,
     pub(super) drops: Drops,
     /// When the first datagram was received, and the last one.
     pub(super) active: Option<(Nanos, Nanos)>,
@@ -73,13 +73,13 @@ pub(super) struct Done {
 /// Answers until it is told to end.
 pub(super) fn respond(
     responder: &mut impl Responder,
-    desk: &mut Desk,
+    desk: &mut ReplyPolicy,
     waiter: &mut Waiter,
     shared: &Shared,
     worker: usize,
-) -> Done {
+) -> TurnDone {
     let clock = Clock::Monotonic;
-    let mut done = Done::default();
+    let mut done = TurnDone::default();
     done.drops.restart_at(responder.sockets());
     let mut sample_at = clock.now() + SAMPLE_EVERY;
     loop {

@@ -2,7 +2,7 @@
 
 use super::{Pull, count, nothing};
 use crate::net::Datagram;
-use crate::sys::{self, Message, RecvBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMessage, Wants};
 use crate::unit::Nanos;
 
 /// The buffers of one recvmmsg(2), and when it returned.
@@ -36,7 +36,7 @@ impl Inbox {
 
     /// What the latest call brought, in order of arrival, and how long each has waited.
     #[inline]
-    pub(super) fn messages(&self) -> impl Iterator<Item = (Message<'_>, Option<Nanos>)> {
+    pub(super) fn messages(&self) -> impl Iterator<Item = (RecvMessage<'_>, Option<Nanos>)> {
         let read_ns = self.read_ns.unwrap_or(0);
         self.calls.messages().map(move |message| {
             let waited = super::waited(message.stamp_ns, read_ns);

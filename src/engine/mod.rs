@@ -29,7 +29,7 @@ pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 use std::io;
 
 use crate::net::Datagram;
-use crate::sys::{self, Message, SendBatch, SendError, UnreachableErrno};
+use crate::sys::{self, RecvMessage, SendBatch, SendError, UnreachableErrno};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
@@ -245,7 +245,7 @@ pub(crate) fn explained(error: SendError, socket: &impl Datagram) -> SendError {
 
 /// Counts what a recvmmsg(2) brought.
 #[inline]
-fn count<'a>(messages: impl Iterator<Item = Message<'a>>) -> Pull {
+fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
     let mut pull = Pull::default();
     for message in messages {
         let len = message.payload.len();

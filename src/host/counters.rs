@@ -5,9 +5,9 @@ use std::path::Path;
 use std::thread;
 
 use super::device::name_at;
-use crate::measure::{IpCounters, KernelCounters, KernelDelta, RxHalf, TxHalf, UdpCounters};
+use crate::measure::{IpCounters, KernelCounters, KernelDelta, RxResult, TxResult, UdpCounters};
 use crate::net::enter_netns;
-use crate::sys::{self, Link};
+use crate::sys::{self, NetLink};
 use crate::unit::Nanos;
 
 /// Between two probes of address resolution: `retrans_time_ms` of neighbours, 1 s by default
@@ -16,11 +16,11 @@ const PROBE_EVERY_NS: u64 = 1_000_000_000;
 
 /// What was read when a phase began.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct CounterSnapshot {
     /// `None`: what is measured passes none of them.
     counters: Option<KernelCounters>,
     /// The devices on the way; `None`: not known, so all count.
-    way: Option<Vec<Link>>,
+    way: Option<Vec<NetLink>>,
     stolen_ns: Option<u64>,
     /// The target, and the device of the route.
     target: Option<(SocketAddr, Option<String>)>,
@@ -32,12 +32,12 @@ pub(crate) struct Watch {
 
 /// What happened meanwhile.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct CounterDelta {
     kernel: KernelDelta,
     stolen: Option<Nanos>,
 }
 
-impl Watch {
+impl CounterSnapshot {
     /// Reads all counters; those of devices by the one that datagrams pass, where it is known.
     pub(crate) fn begin(device: Option<&str>) -> Self {
         Self::begin_maybe(false, device)
@@ -60,7 +60,7 @@ impl Watch {
 
     fn of(
         counters: Option<KernelCounters>,
-        way: Option<Vec<Link>>,
+        way: Option<Vec<NetLink>>,
         stolen_ns: Option<u64>,
     ) -> Self {
         let began_ns = sys::monotonic_ns();
@@ -77,16 +77,16 @@ impl Watch {
     }
 
     /// Reads them again.
-    pub(crate) fn end(&self) -> Seen {
+    pub(crate) fn end(&self) -> CounterDelta {
         self.seen(|| read(self.way.as_deref()))
     }
 
     /// Reads those of that other network namespace again.
-    pub(crate) fn end_in(&self, netns: &Path) -> Seen {
+    pub(crate) fn end_in(&self, netns: &Path) -> CounterDelta {
         self.seen(|| read_in(netns, self.way.as_deref()))
     }
 
-    fn seen(&self, now: impl FnOnce() -> KernelCounters) -> Seen {
+    fn seen(&self, now: impl FnOnce() -> KernelCounters) -> CounterDelta {
         let since = |then: &KernelCounters| now().since(then, None);
         let mut kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let target = self.target.as_ref();
@@ -101,31 +101,31 @@ impl Watch {
             kernel.device_sent = kernel.device_sent.map(|sent| sent.saturating_sub(probes));
         }
         let stolen = sys::stolen_ns().zip(self.stolen_ns);
-        Seen { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
+        CounterDelta { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }
 }
 
-impl Seen {
+impl CounterDelta {
     /// Puts it to what the receivers measured.
-    pub(crate) fn into_rx(self, half: &mut RxHalf) {
+    pub(crate) fn into_rx(self, half: &mut RxResult) {
         half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
         half.stolen = self.stolen;
     }
 
     /// Puts it to both.
-    pub(crate) fn into_both(self, tx: &mut TxHalf, rx: &mut RxHalf) {
+    pub(crate) fn into_both(self, tx: &mut TxResult, rx: &mut RxResult) {
         self.into_tx(tx);
         self.into_rx(rx);
     }
 
     /// Puts it to what the senders measured.
-    pub(crate) fn into_tx(self, half: &mut TxHalf) {
+    pub(crate) fn into_tx(self, half: &mut TxResult) {
         (half.kernel, half.stolen) = (self.kernel, self.stolen);
     }
 }
 
 /// All counters of another network namespace now; none where it cannot be entered.
-fn read_in(netns: &Path, way: Option<&[Link]>) -> KernelCounters {
+fn read_in(netns: &Path, way: Option<&[NetLink]>) -> KernelCounters {
     within(netns, || read(way)).unwrap_or_default()
 }
 
@@ -137,7 +137,7 @@ fn within<T: Send>(netns: &Path, look: impl FnOnce() -> T + Send) -> Option<T> {
 }
 
 /// All counters now.
-fn read(way: Option<&[Link]>) -> KernelCounters {
+fn read(way: Option<&[NetLink]>) -> KernelCounters {
     let udp = sys::udp_counters().map(|snmp| UdpCounters {
         in_datagrams: snmp.in_datagrams,
         no_ports: snmp.no_ports,

@@ -7,7 +7,7 @@ use std::thread::Builder;
 use crate::host::probe;
 use crate::measure::{CgroupLimits, HostFacts};
 use crate::net::TIMER_SLACK_NS;
-use crate::plan::{Machine, Missing};
+use crate::plan::{Machine, MissingEngine};
 use crate::sys;
 
 /// How much a survey measures.
@@ -108,7 +108,7 @@ pub fn machine(facts: &HostFacts) -> Machine {
     let missing = facts.capabilities.iter().filter(|found| !found.available);
     let missing = missing.filter_map(|found| {
         let engine = probe::ENGINES.into_iter().find(|&word| word == found.name)?;
-        Some(Missing { engine: engine.to_owned(), why: found.detail.clone() })
+        Some(MissingEngine { engine: engine.to_owned(), why: found.detail.clone() })
     });
     Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
 }
@@ -129,7 +129,7 @@ fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> Option<T> {
 
 /// What sleeping showed.
 #[derive(Debug, Default)]
-struct Naps {
+struct SleepErrors {
     /// How much too late each ended.
     errors_ns: Vec<u64>,
     /// How many others wanted a CPU after each of them, at least: a program that only starts, such
@@ -138,10 +138,10 @@ struct Naps {
 }
 
 /// Sleeps so many times, in a thread of its own, whose timer slack dies with it.
-fn naps(count: usize) -> Naps {
+fn naps(count: usize) -> SleepErrors {
     let sleep = move || {
         sys::set_timer_slack_ns(TIMER_SLACK_NS);
-        let mut naps = Naps::default();
+        let mut naps = SleepErrors::default();
         for _ in 0..count {
             let due = sys::monotonic_ns() + SLEEP_NS;
             sys::sleep_until_ns(due);

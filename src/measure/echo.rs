@@ -1,6 +1,6 @@
 //! What an echo server counts.
 
-use super::{Clients, Latency, Refused};
+use super::{Clients, LatencyHistograms, SendErrorCounts};
 use crate::unit::Nanos;
 
 /// What an echo server came to. Each datagram that was received has one fate: `received` =
@@ -20,7 +20,7 @@ pub struct EchoTally {
     /// Their payload in bytes.
     pub returned_bytes: u64,
     /// Datagrams that the system did not take back.
-    pub refused: Refused,
+    pub refused: SendErrorCounts,
     /// Datagrams not returned because that was asked for.
     pub dropped: u64,
     /// Datagrams of senders that might answer the answer, or that have no address.
@@ -30,7 +30,7 @@ pub struct EchoTally {
     /// Datagrams that were still waiting for their moment at the end.
     pub waiting: u64,
     /// How much later than their moment delayed datagrams left.
-    pub lateness: Latency,
+    pub lateness: LatencyHistograms,
     /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
     /// room for that. Those count as returned.
     pub told: u64,

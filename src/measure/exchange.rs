@@ -77,7 +77,7 @@ impl Codes {
 /// What became of requests, beside what [`super::RxTally`] counts: `received` there is matched
 /// here, and `foreign` unmatched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Exchange {
+pub struct RequestCounts {
     /// Requests without a reply within the time they had.
     pub timeouts: u64,
     /// Of those, requests given up before their timeout because the run was ended.
@@ -115,7 +115,7 @@ pub struct Exchange {
     pub idle: Nanos,
 }
 
-impl Exchange {
+impl RequestCounts {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.timeouts = self.timeouts.saturating_add(other.timeouts);
@@ -163,7 +163,7 @@ mod tests {
     fn counts_of_a_peer_add_up_to_the_most_there_is() {
         let mut codes = Codes { others: u64::MAX, ..Codes::default() };
         codes.add(1, u64::MAX);
-        let wild = Exchange { errors: codes, timeouts: u64::MAX, ..Exchange::default() };
+        let wild = RequestCounts { errors: codes, timeouts: u64::MAX, ..RequestCounts::default() };
         let mut sum = wild;
         sum.merge(&wild);
         assert_eq!((sum.timeouts, sum.errors.total()), (u64::MAX, u64::MAX));

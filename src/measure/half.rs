@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exchange, KernelDelta, OneWay, Outage, RxSample, RxTally, Stalls, Timing, TxSample, TxTally,
-    Usage, merge_outages,
+    KernelDelta, OneWay, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts, Timing,
+    TxSample, TxTally, Usage, merge_outages,
 };
 use crate::unit::Nanos;
 
 /// What the senders of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct TxHalf {
+pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
@@ -19,7 +19,7 @@ pub struct TxHalf {
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
     /// When they stood still.
-    pub stalls: Stalls,
+    pub stalls: StallCounts,
     /// What they cost, up to their last departure; of workers that hear replies too, hearing
     /// included.
     pub usage: Usage,
@@ -40,7 +40,7 @@ pub struct TxHalf {
     /// Whether they were stopped before their end.
     pub stopped: bool,
     /// Times in which the target could not be reached, in order.
-    pub outages: Vec<Outage>,
+    pub outages: Vec<OutageCounts>,
     /// What the kernel of that host counted meanwhile.
     pub kernel: KernelDelta,
     /// Time that the hypervisor took from that host meanwhile.
@@ -51,7 +51,7 @@ pub struct TxHalf {
 /// interval of a host's ICMP errors.
 const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
-impl TxHalf {
+impl TxResult {
     /// Adds what another worker of the same host measured, whose flows come behind.
     pub fn merge(&mut self, other: Self) {
         self.end = self.end.max(other.end);
@@ -80,13 +80,13 @@ impl TxHalf {
 
 /// What the receivers of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct RxHalf {
+pub struct RxResult {
     /// What they counted.
     pub tally: RxTally,
-    /// Latency of what they received.
+    /// LatencyHistograms of what they received.
     pub latency: OneWay,
     /// When they stood still.
-    pub stalls: Stalls,
+    pub stalls: StallCounts,
     /// What they cost up to the end of the senders' window; nothing where the senders are the same
     /// threads.
     pub usage: Usage,
@@ -101,7 +101,7 @@ pub struct RxHalf {
     /// What they know of the datagrams that were timed leg by leg.
     pub samples: Vec<RxSample>,
     /// What became of requests, where datagrams were such.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<RequestCounts>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
     /// What the kernel of that host counted meanwhile, and what their sockets dropped.
@@ -110,7 +110,7 @@ pub struct RxHalf {
     pub stolen: Option<Nanos>,
 }
 
-impl RxHalf {
+impl RxResult {
     /// Adds what another worker of the same host measured. Any worker may have got any flow.
     pub fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_target_is_unreachable_where_that_stopped_every_worker_that_gave_up() {
-        let half = |stuck, unreachable| TxHalf { stuck, unreachable, ..TxHalf::default() };
+        let half = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
         for (one, other, unreachable) in [
             (half(true, true), half(true, true), true),
             (half(true, true), half(false, false), true),

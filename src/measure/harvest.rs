@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exchange, KernelDelta, Kernels, Latency, Ledger, Legs, Outage, RxHalf, RxTally, Server, Stalls,
-    TxHalf, TxTally, Usage,
+    KernelDelta, Kernels, LatencyBreakdown, LatencyHistograms, LedgerCounts, OutageCounts,
+    RequestCounts, RxResult, RxTally, Server, StallCounts, TxResult, TxTally, Usage,
 };
 use crate::unit::Nanos;
 
@@ -16,11 +16,11 @@ pub struct Timing {
     /// Slots that came too late to be sent.
     pub missed: u64,
     /// From the intended moment to the actual departure.
-    pub lag: Latency,
+    pub lag: LatencyHistograms,
     /// Between departures of one worker, all.
-    pub gap: Latency,
+    pub gap: LatencyHistograms,
     /// Those of `gap` that held a stall of the sender, or its catching up after one.
-    pub gap_in_stall: Latency,
+    pub gap_in_stall: LatencyHistograms,
 }
 
 impl Timing {
@@ -38,15 +38,15 @@ impl Timing {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OneWay {
     /// From the intended moment; without a schedule, from the batch's departure.
-    pub from_schedule: Latency,
+    pub from_schedule: LatencyHistograms,
     /// From the actual departure; empty where it equals the other or the payload has no room.
-    pub from_send: Latency,
+    pub from_send: LatencyHistograms,
     /// Those of `from_schedule` that overlapped a stall of either end.
-    pub in_stall: Latency,
+    pub in_stall: LatencyHistograms,
     /// From the intended moment to the kernel's receive timestamp; empty without such.
-    pub to_socket: Latency,
+    pub to_socket: LatencyHistograms,
     /// From there to the application's read.
-    pub in_socket: Latency,
+    pub in_socket: LatencyHistograms,
     /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
     /// Zero, exact: one clock.
     pub bound: Nanos,
@@ -114,7 +114,7 @@ pub enum CutShort {
 
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
-pub struct Harvest {
+pub struct CellResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule. All that was sent was due in it.
     pub elapsed: Nanos,
@@ -129,25 +129,25 @@ pub struct Harvest {
     /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
     pub tx_kernel: Option<KernelDelta>,
     /// How the two ends stood to each other.
-    pub ends: Ends,
+    pub ends: Topology,
     /// What the senders cost; of requests, what those did who sent them and heard the replies.
     pub tx_usage: Usage,
     /// What the receivers cost, of whom nothing is known where senders are receivers too.
     pub rx_usage: Usage,
     /// Socket buffers.
     pub sockets: Sockets,
-    /// Latency.
+    /// LatencyHistograms.
     pub latency: OneWay,
     /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
-    pub legs: Option<Box<Legs>>,
+    pub legs: Option<Box<LatencyBreakdown>>,
     /// Punctuality; `None` flat out.
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
     pub jitter: Option<Nanos>,
-    /// Stalls of the senders.
-    pub tx_stalls: Stalls,
-    /// Stalls of the receivers.
-    pub rx_stalls: Stalls,
+    /// StallCounts of the senders.
+    pub tx_stalls: StallCounts,
+    /// StallCounts of the receivers.
+    pub rx_stalls: StallCounts,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
     /// Datagrams sent and received by flow.
@@ -155,20 +155,20 @@ pub struct Harvest {
     /// Datagrams received by each receiver.
     pub workers: Vec<u64>,
     /// What became of requests, where datagrams were such: received is matched, foreign unmatched.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<RequestCounts>,
     /// Whether nothing is known of the receiving end, and so of what became of what was sent.
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
     /// Times in which the target could not be reached, in order.
-    pub outages: Vec<Outage>,
+    pub outages: Vec<OutageCounts>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
 }
 
 /// How the two ends of a cell stood to each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Ends {
+pub enum Topology {
     /// In one network namespace: one set of kernel counters covers both.
     #[default]
     Together,
@@ -199,18 +199,18 @@ impl PacketCounts {
     /// segments that were cut on the way (GRO); its packets are then smaller than the sender's: GRO
     /// joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
     #[must_use]
-    pub fn are_uncut(&self, ends: Ends) -> bool {
+    pub fn are_uncut(&self, ends: Topology) -> bool {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
         let (sent, received) =
             (mean(self.sent, self.packets_sent), mean(self.arrived, self.packets_received));
-        let joined = ends == Ends::Across && received < SAME_PACKETS * sent;
+        let joined = ends == Topology::Across && received < SAME_PACKETS * sent;
         self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
     }
 
     /// Whether most of them were sent in super-packets, and these were cut on the way. Neither this
     /// nor [`Self::are_uncut`] holds where most were sent one by one: that shows nothing.
     #[must_use]
-    pub fn were_cut(&self, ends: Ends) -> bool {
+    pub fn were_cut(&self, ends: Topology) -> bool {
         self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
     }
 }
@@ -230,10 +230,10 @@ fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
     sum
 }
 
-impl Harvest {
+impl CellResult {
     /// What both ends measured; without the receivers', nothing is known of what arrived.
     #[must_use]
-    pub fn of(tx: TxHalf, rx: Option<RxHalf>, ends: Ends) -> Self {
+    pub fn of(tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
         let one_ended = rx.is_none();
         let rx = rx.unwrap_or_default();
         // A worker that gave up did not know of what came back later.
@@ -261,19 +261,19 @@ impl Harvest {
             rx: rx_tally,
             super_packets,
             kernel: rx.kernel,
-            tx_kernel: (ends != Ends::Together || one_ended).then_some(tx.kernel),
+            tx_kernel: (ends != Topology::Together || one_ended).then_some(tx.kernel),
             ends,
             tx_usage: tx.usage,
             rx_usage: rx.usage,
             sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
-            legs: Legs::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
+            legs: LatencyBreakdown::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
             latency: rx.latency,
             timing: tx.timing,
             jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),
             tx_stalls: tx.stalls,
             rx_stalls: rx.stalls,
             stolen: match (tx.stolen, rx.stolen) {
-                (Some(a), Some(b)) if ends == Ends::Across => Some(a + b),
+                (Some(a), Some(b)) if ends == Topology::Across => Some(a + b),
                 (one, other) => one.or(other),
             },
             warmup: (0, 0),
@@ -316,9 +316,9 @@ impl Harvest {
 
     /// Every datagram by fate.
     #[must_use]
-    pub fn ledger(&self) -> Ledger {
+    pub fn ledger(&self) -> LedgerCounts {
         let whole = self.super_packets.taken_whole;
-        Ledger::settle(&self.tx, &self.rx, &self.kernels(), whole)
+        LedgerCounts::settle(&self.tx, &self.rx, &self.kernels(), whole)
     }
 
     /// What the kernels at both ends counted.
@@ -332,8 +332,8 @@ impl Harvest {
     /// Of requests to a server in this network namespace: drops at receive buffers there that may
     /// be the server's. Whatever others received or had dropped beside our requests and their
     /// replies, they may have had dropped.
-    fn drops_of_server(&self, asked: &Exchange) -> Option<u64> {
-        let udp = self.kernel.udp.filter(|_| self.ends == Ends::Together && !self.one_ended)?;
+    fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
+        let udp = self.kernel.udp.filter(|_| self.ends == Topology::Together && !self.one_ended)?;
         let here = self.kernel.sockets.unwrap_or(0);
         let replies = self.rx.arrived + asked.continued + asked.stale;
         let ours = self.tx.sent.saturating_add(replies).saturating_add(here);

@@ -9,7 +9,7 @@ use crate::unit::Nanos;
 
 /// One thing this host can or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capability {
+pub struct ProbeResult {
     /// The engine or feature.
     pub name: String,
     /// Whether it works here.
@@ -106,7 +106,7 @@ pub struct HostFacts {
     /// Median and worst oversleep of a 100 µs sleep, in ns.
     pub sleep_error_ns: Option<(u64, u64)>,
     /// What engines and features this host has.
-    pub capabilities: Vec<Capability>,
+    pub capabilities: Vec<ProbeResult>,
     /// Built without optimisation.
     pub debug_build: bool,
 }

@@ -5,7 +5,7 @@ use crate::unit::Nanos;
 /// The jitter of one flow: J += (|D| − J) / 16, RFC 3550 section 6.4.1, where D is the change in
 /// transit time from one received datagram to the next in order of arrival.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Jitter {
+pub struct InterarrivalJitter {
     last_transit_ns: Option<u64>,
     /// Sixteen times the estimate, as in appendix A.8, so that integers lose nothing.
     scaled_ns: u64,
@@ -13,7 +13,7 @@ pub struct Jitter {
     compared: bool,
 }
 
-impl Jitter {
+impl InterarrivalJitter {
     /// Takes the transit time of a datagram.
     #[inline]
     pub fn record(&mut self, transit_ns: u64) {
@@ -53,20 +53,20 @@ mod tests {
 
     #[test]
     fn a_constant_transit_has_none_and_a_swinging_one_converges() {
-        let mut steady = Jitter::default();
+        let mut steady = InterarrivalJitter::default();
         assert_eq!(steady.estimate(), None);
         steady.record(5_000);
         assert_eq!(steady.estimate(), None);
         (0..100).for_each(|_| steady.record(5_000));
         assert_eq!(steady.estimate(), Some(Nanos(0)));
-        let mut repeated = Jitter::default();
+        let mut repeated = InterarrivalJitter::default();
         [1_000, 90_000].into_iter().for_each(|transit| repeated.record(transit));
         let mut singly = repeated;
         (0..20).for_each(|_| singly.record(90_000));
         repeated.repeat(20);
         assert_eq!(repeated.estimate(), singly.estimate());
         assert!(repeated.estimate() > Some(Nanos(0)));
-        let mut swinging = Jitter::default();
+        let mut swinging = InterarrivalJitter::default();
         (0..1_000).for_each(|i| swinging.record(if i % 2 == 0 { 1_000 } else { 4_000 }));
         assert!(swinging.estimate().unwrap().0.abs_diff(3_000) <= 1);
     }

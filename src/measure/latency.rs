@@ -16,7 +16,7 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// A latency distribution in nanoseconds: HdrHistogram with fixed bounds, so recording never
 /// allocates, and exact count, minimum, maximum, mean and standard deviation beside it.
 #[derive(Debug, Clone)]
-pub struct Latency {
+pub struct LatencyHistograms {
     histogram: Histogram<u64>,
     min_ns: u64,
     max_ns: u64,
@@ -26,7 +26,7 @@ pub struct Latency {
     below_zero: u64,
 }
 
-impl Default for Latency {
+impl Default for LatencyHistograms {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
             .expect("1 ns to 60 s at 3 digits is within what HdrHistogram allows");
@@ -42,7 +42,7 @@ impl Default for Latency {
     }
 }
 
-impl Latency {
+impl LatencyHistograms {
     /// Takes one latency.
     #[inline]
     pub fn record(&mut self, ns: u64) {
@@ -112,7 +112,7 @@ impl Latency {
         self.clamped
     }
 
-    /// How many [`Latency::shifted`] would have moved below 0.
+    /// How many [`LatencyHistograms::shifted`] would have moved below 0.
     #[must_use]
     pub const fn below_zero(&self) -> u64 {
         self.below_zero
@@ -205,7 +205,7 @@ impl Latency {
 
     /// The same latencies, each by so many ns longer (or, negative, shorter): for a clock whose
     /// offset became known at the end. What would be negative is 0, and counted in
-    /// [`Latency::below_zero`]; what was clamped stays so.
+    /// [`LatencyHistograms::below_zero`]; what was clamped stays so.
     ///
     /// Minimum and maximum stay exact, and so do mean and deviation unless there are such zeros;
     /// all else is as exact as the buckets the latencies were in before.
@@ -265,8 +265,8 @@ impl Latency {
 mod tests {
     use super::*;
 
-    fn of(values: &[u64]) -> Latency {
-        let mut latency = Latency::default();
+    fn of(values: &[u64]) -> LatencyHistograms {
+        let mut latency = LatencyHistograms::default();
         values.iter().for_each(|&value| latency.record(value));
         latency
     }
@@ -372,7 +372,8 @@ mod tests {
 
     #[test]
     fn so_many_at_once_are_so_many_singly() {
-        let (mut at_once, mut singly) = (Latency::default(), Latency::default());
+        let (mut at_once, mut singly) =
+            (LatencyHistograms::default(), LatencyHistograms::default());
         for (ns, count) in [(0, 3), (5_000, 64), (HIGHEST_NS + 1, 2), (9, 0)] {
             at_once.record_n(ns, count);
             (0..count).for_each(|_| singly.record(ns));

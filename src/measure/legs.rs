@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Latency;
+use super::LatencyHistograms;
 use crate::unit::Nanos;
 
 /// Samples that one sender takes at most. Arbitrary: 320 KiB, and a p99.9 with eight beyond it.
@@ -58,22 +58,22 @@ impl RxSample {
 /// The legs of all samples that both ends know. Of each sample, the legs add up to the total; so
 /// do their means.
 #[derive(Debug, Clone, Default)]
-pub struct Legs {
+pub struct LatencyBreakdown {
     /// From the intended moment to the clock read of its batch.
-    pub lag: Latency,
+    pub lag: LatencyHistograms,
     /// From there to the driver: our stamping, and the system call up to there.
-    pub system_call: Latency,
+    pub system_call: LatencyHistograms,
     /// From the sender's driver to the receiver's kernel.
-    pub path: Latency,
+    pub path: LatencyHistograms,
     /// From there to the read.
-    pub in_socket: Latency,
+    pub in_socket: LatencyHistograms,
     /// All of it.
-    pub total: Latency,
+    pub total: LatencyHistograms,
     /// Within ± this are path and total. Zero, exact: one clock.
     pub bound: Nanos,
 }
 
-impl Legs {
+impl LatencyBreakdown {
     /// Puts together what both ends know of the same datagrams; `None` where that is nothing.
     ///
     /// Stamps are taken by the calendar clock and turned into moments of the monotonic one, which
@@ -131,7 +131,7 @@ mod tests {
         RxSample { flow: 3, sequence, stamp, read }
     }
 
-    fn means(legs: &Legs) -> [u64; 5] {
+    fn means(legs: &LatencyBreakdown) -> [u64; 5] {
         [&legs.lag, &legs.system_call, &legs.path, &legs.in_socket, &legs.total]
             .map(|leg| leg.mean_ns().unwrap())
     }
@@ -140,25 +140,26 @@ mod tests {
     fn legs_of_what_both_ends_know_add_up() {
         let tx = [sent(1, [10, 12, 20]), sent(2, [20, 20, 30]), sent(7, [9, 99, 999])];
         let rx = [received(2, [34, 50]), received(1, [22, 32]), received(8, [1, 2])];
-        let legs = Legs::of(&tx, &rx, Nanos::ZERO).unwrap();
+        let legs = LatencyBreakdown::of(&tx, &rx, Nanos::ZERO).unwrap();
         assert_eq!(legs.samples(), 2);
         assert_eq!(means(&legs), [1, 9, 3, 13, 26]);
-        assert!(Legs::of(&tx, &rx[2..], Nanos::ZERO).is_none());
+        assert!(LatencyBreakdown::of(&tx, &rx[2..], Nanos::ZERO).is_none());
         // Another flow's number is another datagram's.
-        assert!(Legs::of(&[TxSample { flow: 4, ..tx[0] }], &rx, Nanos::ZERO).is_none());
+        assert!(LatencyBreakdown::of(&[TxSample { flow: 4, ..tx[0] }], &rx, Nanos::ZERO).is_none());
     }
 
     #[test]
     fn a_clock_that_is_off_makes_no_leg_negative() {
         let (tx, rx) = ([sent(0, [10, 20, 35])], [received(0, [30, 40])]);
-        let legs = Legs::of(&tx, &rx, Nanos::ZERO).unwrap();
+        let legs = LatencyBreakdown::of(&tx, &rx, Nanos::ZERO).unwrap();
         assert_eq!(means(&legs), [10, 10, 0, 10, 30]);
         // What one host's clock tells of itself stands.
-        let legs = Legs::of(&tx, &rx, Nanos(8)).unwrap();
+        let legs = LatencyBreakdown::of(&tx, &rx, Nanos(8)).unwrap();
         assert_eq!((means(&legs), legs.bound), ([10, 15, 0, 10, 35], Nanos(8)));
-        let legs = Legs::of(&tx, &rx.map(|sample| sample.shifted(7)), Nanos(8)).unwrap();
+        let legs =
+            LatencyBreakdown::of(&tx, &rx.map(|sample| sample.shifted(7)), Nanos(8)).unwrap();
         assert_eq!(means(&legs), [10, 15, 2, 10, 37]);
-        let legs = Legs::of(&[sent(0, [10, 20, 15])], &rx, Nanos::ZERO).unwrap();
+        let legs = LatencyBreakdown::of(&[sent(0, [10, 20, 15])], &rx, Nanos::ZERO).unwrap();
         assert_eq!(means(&legs), [10, 0, 10, 10, 30]);
     }
 }

@@ -27,21 +27,25 @@ mod window;
 pub use clients::Clients;
 pub use device::{Device, Irq};
 pub use echo::EchoTally;
-pub use exchange::{Codes, Exchange};
-pub use half::{RxHalf, TxHalf};
-pub use harvest::{CutShort, Ends, Harvest, OneWay, PacketCounts, Sockets, SuperPackets, Timing};
+pub use exchange::{Codes, RequestCounts};
+pub use half::{RxResult, TxResult};
+pub use harvest::{
+    CellResult, CutShort, OneWay, PacketCounts, Sockets, SuperPackets, Timing, Topology,
+};
 pub use histogram::{HistogramError, read_histogram};
-pub use host::{Capability, CgroupLimits, CpuThrottling, HostFacts};
-pub use jitter::Jitter;
+pub use host::{CgroupLimits, CpuThrottling, HostFacts, ProbeResult};
+pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
-pub use latency::{HIGHEST_NS, Latency};
-pub use ledger::{Kernels, Ledger, LossPlace, LossPlaces, LostAt, Server};
-pub use legs::{Legs, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
-pub use outage::{Cause, OUTAGES, Outage, merge_outages, note_outage};
+pub use latency::{HIGHEST_NS, LatencyHistograms};
+pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server};
+pub use legs::{LatencyBreakdown, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
+pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};
-pub use stall::{STALL_THRESHOLD, StallMeter, Stalls};
-pub use strangers::{Glimpse, ListenerTally, Served, SinkTally, Source, Strangers};
-pub use tally::{Refusal, Refused, RxTally, TxTally};
+pub use stall::{STALL_THRESHOLD, StallCounts, StallMeter};
+pub use strangers::{
+    ClientStats, ListenerTally, SinkTally, Snapshot, UnsolicitedSource, UnsolicitedTraffic,
+};
+pub use tally::{RxTally, SendErrorCounts, SendErrorKind, TxTally};
 pub use usage::{ContextSwitches, Instructions, Usage};
-pub use window::{Fate, WINDOW, Window};
+pub use window::{Arrival, WINDOW, Window};

@@ -10,7 +10,7 @@ pub const OUTAGES: usize = 64;
 
 /// A period in which sends failed, or ICMP errors came back, for one cause `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outage<C = Cause> {
+pub struct OutageCounts<C = Cause> {
     /// The first such error, since the start of the window.
     pub from: Nanos,
     /// The last one.
@@ -32,7 +32,7 @@ pub struct Cause {
     pub message: String,
 }
 
-impl<C: PartialEq> Outage<C> {
+impl<C: PartialEq> OutageCounts<C> {
     /// Whether an error of this cause at `now` belongs to this outage, if errors of one outage are
     /// at most `apart`.
     fn goes_on(&self, cause: &C, now: Nanos, apart: Nanos) -> bool {
@@ -43,13 +43,13 @@ impl<C: PartialEq> Outage<C> {
 /// Counts errors of a cause in the current outage, or in a new one. Does not allocate if the list
 /// has capacity for [`OUTAGES`].
 pub fn note_outage<C: PartialEq>(
-    outages: &mut Vec<Outage<C>>,
+    outages: &mut Vec<OutageCounts<C>>,
     cause: C,
     errors: u64,
     now: Nanos,
     apart: Nanos,
 ) {
-    let same = |outage: &Outage<C>| outage.goes_on(&cause, now, apart);
+    let same = |outage: &OutageCounts<C>| outage.goes_on(&cause, now, apart);
     let at = outages.iter().rposition(same);
     let full = outages.len() >= OUTAGES;
     let at = at.or_else(|| outages.iter().rposition(|outage| outage.cause == cause && full));
@@ -59,21 +59,21 @@ pub fn note_outage<C: PartialEq>(
             outage.errors = outage.errors.saturating_add(errors);
         }
         None if full => {}
-        None => outages.push(Outage { from: now, until: now, cause, errors }),
+        None => outages.push(OutageCounts { from: now, until: now, cause, errors }),
     }
 }
 
 /// Adds the outages of another worker; outages that overlap, or are at most `apart`, become one.
 pub fn merge_outages<C: PartialEq>(
-    outages: &mut Vec<Outage<C>>,
-    others: Vec<Outage<C>>,
+    outages: &mut Vec<OutageCounts<C>>,
+    others: Vec<OutageCounts<C>>,
     apart: Nanos,
 ) {
     outages.extend(others);
     outages.sort_by_key(|outage| outage.from);
-    let mut merged: Vec<Outage<C>> = Vec::new();
+    let mut merged: Vec<OutageCounts<C>> = Vec::new();
     for outage in outages.drain(..) {
-        let same = |before: &Outage<C>| before.goes_on(&outage.cause, outage.from, apart);
+        let same = |before: &OutageCounts<C>| before.goes_on(&outage.cause, outage.from, apart);
         let at = merged.iter().rposition(same);
         match at.and_then(|at| merged.get_mut(at)) {
             Some(before) => {
@@ -94,8 +94,8 @@ mod tests {
     const NET: &str = "ENETUNREACH";
     const HOST: &str = "EHOSTUNREACH";
 
-    fn outage(from: u64, until: u64, cause: &str, errors: u64) -> Outage<&str> {
-        Outage { from: Nanos(from), until: Nanos(until), cause, errors }
+    fn outage(from: u64, until: u64, cause: &str, errors: u64) -> OutageCounts<&str> {
+        OutageCounts { from: Nanos(from), until: Nanos(until), cause, errors }
     }
 
     #[test]

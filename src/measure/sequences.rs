@@ -1,6 +1,6 @@
 //! Counts datagrams of a source that sends udperf's header, by sequence number.
 
-use super::window::{Fate, WINDOW, Window};
+use super::window::{Arrival, WINDOW, Window};
 use crate::unit::Nanos;
 
 /// The shortest plausible mean gap between datagrams of a flow, in ns. Arbitrary: ten times the
@@ -148,17 +148,17 @@ impl Sequences {
             return;
         };
         match self.window.arrive(number) {
-            Fate::InOrder => {
+            Arrival::InOrder => {
                 self.counts.unique += 1;
                 self.ahead = None;
             }
-            Fate::Reordered(_) => {
+            Arrival::Reordered(_) => {
                 self.counts.unique += 1;
                 self.counts.reordered += 1;
             }
-            Fate::Duplicate => self.counts.duplicate += 1,
-            Fate::Late => self.counts.late += 1,
-            Fate::Ahead => return self.arrive_ahead(number),
+            Arrival::Duplicate => self.counts.duplicate += 1,
+            Arrival::Late => self.counts.late += 1,
+            Arrival::Ahead => return self.arrive_ahead(number),
         }
         self.next = self.next.max(sequence + 1);
     }

@@ -1,4 +1,4 @@
-//! Stalls: when the CPU was taken away from a worker.
+//! StallCounts: when the CPU was taken away from a worker.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 
 /// How often and how long a worker stood still.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stalls {
+pub struct StallCounts {
     /// Gaps above [`STALL_THRESHOLD`], or above what the worker's batches may take.
     pub count: u64,
     /// Their sum.
@@ -20,7 +20,7 @@ pub struct Stalls {
     pub max: Nanos,
 }
 
-impl Stalls {
+impl StallCounts {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
@@ -39,7 +39,7 @@ pub struct StallMeter {
     threshold: Nanos,
     last: Nanos,
     ended: Nanos,
-    stalls: Stalls,
+    stalls: StallCounts,
 }
 
 impl Default for StallMeter {
@@ -54,12 +54,12 @@ impl StallMeter {
     pub fn of_batches(datagrams: usize) -> Self {
         let threshold = STALL_THRESHOLD.max(Nanos(datagrams as u64 * DATAGRAM_NS));
         let (last, ended) = (Nanos::ZERO, Nanos::ZERO);
-        Self { threshold, last, ended, stalls: Stalls::default() }
+        Self { threshold, last, ended, stalls: StallCounts::default() }
     }
 
     /// Begins a phase at `now`.
     pub fn start(&mut self, now: Nanos) {
-        *self = Self { last: now, ended: Nanos::ZERO, stalls: Stalls::default(), ..*self };
+        *self = Self { last: now, ended: Nanos::ZERO, stalls: StallCounts::default(), ..*self };
     }
 
     /// Takes a clock read; true where a stall has just ended.
@@ -93,7 +93,7 @@ impl StallMeter {
 
     /// All stalls so far.
     #[must_use]
-    pub const fn stalls(&self) -> Stalls {
+    pub const fn stalls(&self) -> StallCounts {
         self.stalls
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::sequences::{Numbered, SequenceCounts, Sequences};
-use super::{Latency, RxTally};
+use super::{LatencyHistograms, RxTally};
 use crate::unit::Nanos;
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
@@ -17,7 +17,7 @@ const SIZE_CLASSES: usize = 17;
 
 /// One client, after it left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub struct ClientStats {
     /// Its address.
     pub from: SocketAddr,
     /// When it came and left, on the monotonic clock.
@@ -38,11 +38,11 @@ pub struct Served {
 #[derive(Debug, Default)]
 pub struct SinkTally {
     /// Its clients, in the order they left.
-    pub served: Vec<Served>,
+    pub served: Vec<ClientStats>,
     /// Clients beyond those that there is room for.
     pub served_more: u64,
     /// All else that arrived.
-    pub strangers: Strangers,
+    pub strangers: UnsolicitedTraffic,
     /// The sockets that it arrived at: the first one of each address, then all others.
     pub listeners: Vec<ListenerTally>,
     /// When it began and ended to serve, on the monotonic clock.
@@ -51,7 +51,7 @@ pub struct SinkTally {
 
 /// One source.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct UnsolicitedSource {
     /// Datagrams that came from it.
     pub datagrams: u64,
     /// Their payload in bytes.
@@ -73,7 +73,7 @@ pub struct Source {
     elsewhere: SequenceCounts,
 }
 
-impl Source {
+impl UnsolicitedSource {
     /// Its datagrams by sequence number; `None` unless most of them carry udperf's header.
     #[must_use]
     pub fn sequences(&self) -> Option<SequenceCounts> {
@@ -113,7 +113,7 @@ impl Source {
 
 /// All that belonged to no session.
 #[derive(Debug, Clone, Default)]
-pub struct Strangers {
+pub struct UnsolicitedTraffic {
     /// Since when they are counted.
     pub since: Nanos,
     /// Datagrams.
@@ -125,9 +125,9 @@ pub struct Strangers {
     /// The smallest payload and the largest one, in bytes; `None` without datagrams.
     pub size: Option<(u64, u64)>,
     /// Gaps between one datagram and the next at the same listener, from whatever source.
-    pub gaps: Latency,
+    pub gaps: LatencyHistograms,
     /// By source.
-    pub sources: HashMap<SocketAddr, Source>,
+    pub sources: HashMap<SocketAddr, UnsolicitedSource>,
     /// Datagrams of sources that no room was left for, or that have no address.
     pub of_others: u64,
     /// Control messages that no session had use for: late or repeated ones, such as cannot be read,
@@ -155,9 +155,9 @@ pub struct ListenerTally {
     pub granted: Option<u64>,
 }
 
-/// The sum of [`Strangers`], for showing while they still come.
+/// The sum of [`UnsolicitedTraffic`], for showing while they still come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Glimpse {
+pub struct Snapshot {
     /// Datagrams.
     pub datagrams: u64,
     /// Their payload in bytes.
@@ -174,7 +174,7 @@ pub struct Glimpse {
     pub drops: u64,
 }
 
-impl Glimpse {
+impl Snapshot {
     /// Adds that of another listener.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -211,12 +211,12 @@ fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
     }
 }
 
-impl Strangers {
+impl UnsolicitedTraffic {
     /// The sum.
     #[must_use]
-    pub fn glimpse(&self) -> Glimpse {
+    pub fn glimpse(&self) -> Snapshot {
         let most = self.sources.iter().map(|(from, source)| (*from, source.datagrams));
-        Glimpse {
+        Snapshot {
             datagrams: self.datagrams,
             bytes: self.bytes,
             size: self.size,
@@ -247,7 +247,7 @@ impl Strangers {
             source.last = now;
             source.number(numbered, listened);
         } else if self.sources.len() < MOST_SOURCES {
-            let mut source = Source {
+            let mut source = UnsolicitedSource {
                 datagrams: 1,
                 bytes: len,
                 size_min: len,
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn each_source_has_its_account_and_the_room_is_bounded() {
-        let mut strangers = Strangers::default();
+        let mut strangers = UnsolicitedTraffic::default();
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         for (port, len, at) in [(1, 0, 5), (1, 65_507, 9), (2, 64, 30), (1, 64, 31)] {
             strangers.count(from(port), len, None, Nanos(at));
@@ -320,7 +320,7 @@ mod tests {
         for port in 3..=u16::MAX {
             strangers.count(from(port), 1, None, Nanos(40));
         }
-        let glimpse = strangers.glimpse().and(Strangers::default().glimpse());
+        let glimpse = strangers.glimpse().and(UnsolicitedTraffic::default().glimpse());
         assert_eq!((glimpse.datagrams, glimpse.sources), (strangers.datagrams, MOST_SOURCES));
         assert_eq!(glimpse.most, Some((from(1), 3)));
         assert_eq!(strangers.sources.len(), MOST_SOURCES);
@@ -332,7 +332,7 @@ mod tests {
     fn a_source_of_two_listeners_has_one_account() {
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         let heard = |all: &[(u16, usize, u64)]| {
-            let mut strangers = Strangers::default();
+            let mut strangers = UnsolicitedTraffic::default();
             let mut count = |port, len, at| strangers.count(from(port), len, None, Nanos(at));
             all.iter().for_each(|&(port, len, at)| count(port, len, at));
             strangers
@@ -366,13 +366,13 @@ mod tests {
     fn only_a_source_that_mostly_sends_numbers_is_told_by_them() {
         let from = SocketAddr::from(([192, 0, 2, 1], 1));
         let numbered = |sequence| Some(Numbered { phase: 2 << 16, sequence, intended: Nanos(9) });
-        let mut strangers = Strangers::default();
+        let mut strangers = UnsolicitedTraffic::default();
         for (one, at) in [(numbered(0), 10), (None, 11), (numbered(3), 12), (numbered(3), 13)] {
             strangers.count(from, 64, one, Nanos(at));
         }
         let counts = strangers.sources[&from].sequences().unwrap();
         assert_eq!((counts.unique, counts.lost, counts.duplicate), (2, 2, 1));
-        let mut other = Strangers::default();
+        let mut other = UnsolicitedTraffic::default();
         other.count(from, 64, numbered(0), Nanos(20));
         strangers.merge(other);
         assert_eq!(strangers.sources[&from].sequences().unwrap().unique, 3);
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn means_need_two_datagrams() {
-        let mut strangers = Strangers::default();
+        let mut strangers = UnsolicitedTraffic::default();
         assert_eq!((strangers.gap_mean(), strangers.size), (None, None));
         strangers.count_nameless(5, Nanos(9));
         assert_eq!((strangers.gap_mean(), strangers.size), (None, Some((5, 5))));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a datagram did not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SendErrorKind {
     /// EAGAIN: the socket's send buffer was full.
     WouldBlock,
     /// ENOBUFS or ENOMEM: a queue below the socket was full.
@@ -17,9 +17,9 @@ pub enum Refusal {
     Other,
 }
 
-/// Refused datagrams by reason.
+/// SendErrorCounts datagrams by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct SendErrorCounts {
     /// The socket's send buffer was full (EAGAIN).
     pub would_block: u64,
     /// A queue below the socket was full (ENOBUFS, ENOMEM).
@@ -32,16 +32,16 @@ pub struct Refused {
     pub other: u64,
 }
 
-impl Refused {
+impl SendErrorCounts {
     /// Counts so many.
     #[inline]
-    pub fn count(&mut self, refusal: Refusal, datagrams: u64) {
+    pub fn count(&mut self, refusal: SendErrorKind, datagrams: u64) {
         match refusal {
-            Refusal::WouldBlock => self.would_block += datagrams,
-            Refusal::NoBuffers => self.no_buffers += datagrams,
-            Refusal::Unreachable => self.unreachable += datagrams,
-            Refusal::TooBig => self.too_big += datagrams,
-            Refusal::Other => self.other += datagrams,
+            SendErrorKind::WouldBlock => self.would_block += datagrams,
+            SendErrorKind::NoBuffers => self.no_buffers += datagrams,
+            SendErrorKind::Unreachable => self.unreachable += datagrams,
+            SendErrorKind::TooBig => self.too_big += datagrams,
+            SendErrorKind::Other => self.other += datagrams,
         }
     }
 
@@ -75,12 +75,12 @@ pub struct TxTally {
     /// Their payload in bytes.
     pub bytes: u64,
     /// Datagrams the system did not take; each gave its sequence number back.
-    pub refused: Refused,
+    pub refused: SendErrorCounts,
     /// System calls that sent, or tried to.
     pub syscalls: u64,
-    /// The raw error number behind the latest [`Refusal::Other`], 0 where there was none.
+    /// The raw error number behind the latest [`SendErrorKind::Other`], 0 where there was none.
     pub last_errno: i32,
-    /// Of [`Refused::other`], those of which the kernel kept the reason to itself: later datagrams
+    /// Of [`SendErrorCounts::other`], those of which the kernel kept the reason to itself: later datagrams
     /// of a call (sendmmsg(2)). A full queue counted them, where it was one.
     pub untold: u64,
 }
@@ -89,7 +89,7 @@ impl TxTally {
     /// Counts refusals whose reason stays unknown.
     // cold: behind a refusal
     pub fn count_untold(&mut self, datagrams: u64) {
-        self.refused.count(Refusal::Other, datagrams);
+        self.refused.count(SendErrorKind::Other, datagrams);
         self.untold += datagrams;
     }
 

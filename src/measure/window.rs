@@ -10,7 +10,7 @@ const WORD: u64 = u64::BITS as u64;
 
 /// What a window has to say of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Arrival {
     /// Seen for the first time, and higher than all before.
     InOrder,
     /// Seen for the first time, after a number this much higher (reordered, RFC 4737 section 3).
@@ -74,10 +74,10 @@ impl Window {
 
     /// Takes note of an arrival.
     #[inline]
-    pub fn arrive(&mut self, sequence: u64) -> Fate {
+    pub fn arrive(&mut self, sequence: u64) -> Arrival {
         if sequence == self.next {
             self.next += 1;
-            return Fate::InOrder;
+            return Arrival::InOrder;
         }
         self.write();
         let fate = self.arrive_out_of_line(sequence);
@@ -112,24 +112,24 @@ impl Window {
     }
 
     /// All but the next number in line.
-    fn arrive_out_of_line(&mut self, sequence: u64) -> Fate {
+    fn arrive_out_of_line(&mut self, sequence: u64) -> Arrival {
         if sequence > self.next {
             if sequence - self.next > WINDOW {
-                return Fate::Ahead;
+                return Arrival::Ahead;
             }
             self.jump(sequence);
-            return Fate::InOrder;
+            return Arrival::InOrder;
         }
         let behind = self.next - 1 - sequence;
         if behind >= WINDOW {
-            return Fate::Late;
+            return Arrival::Late;
         }
         let (word, bit) = Self::place(sequence);
         if self.bits[word] & bit != 0 {
-            return Fate::Duplicate;
+            return Arrival::Duplicate;
         }
         self.bits[word] |= bit;
-        Fate::Reordered(behind)
+        Arrival::Reordered(behind)
     }
 
     #[inline]
@@ -172,30 +172,30 @@ mod tests {
     #[test]
     fn each_fate_is_told_apart() {
         let mut window = Window::default();
-        assert_eq!(window.arrive(0), Fate::InOrder);
-        assert_eq!(window.arrive(3), Fate::InOrder);
-        assert_eq!(window.arrive(1), Fate::Reordered(2));
-        assert_eq!(window.arrive(1), Fate::Duplicate);
-        assert_eq!(window.arrive(3), Fate::Duplicate);
-        assert_eq!(window.arrive(2), Fate::Reordered(1));
-        assert_eq!(window.arrive(4), Fate::InOrder);
-        assert_eq!(window.arrive(4 + WINDOW), Fate::InOrder);
-        assert_eq!(window.arrive(4), Fate::Late);
-        assert_eq!(window.arrive(5), Fate::Reordered(WINDOW - 1));
-        assert_eq!(window.arrive(5), Fate::Duplicate);
-        assert_eq!(window.arrive(6 + 2 * WINDOW), Fate::Ahead);
-        assert_eq!((window.next(), window.arrive(5 + WINDOW)), (5 + WINDOW, Fate::InOrder));
+        assert_eq!(window.arrive(0), Arrival::InOrder);
+        assert_eq!(window.arrive(3), Arrival::InOrder);
+        assert_eq!(window.arrive(1), Arrival::Reordered(2));
+        assert_eq!(window.arrive(1), Arrival::Duplicate);
+        assert_eq!(window.arrive(3), Arrival::Duplicate);
+        assert_eq!(window.arrive(2), Arrival::Reordered(1));
+        assert_eq!(window.arrive(4), Arrival::InOrder);
+        assert_eq!(window.arrive(4 + WINDOW), Arrival::InOrder);
+        assert_eq!(window.arrive(4), Arrival::Late);
+        assert_eq!(window.arrive(5), Arrival::Reordered(WINDOW - 1));
+        assert_eq!(window.arrive(5), Arrival::Duplicate);
+        assert_eq!(window.arrive(6 + 2 * WINDOW), Arrival::Ahead);
+        assert_eq!((window.next(), window.arrive(5 + WINDOW)), (5 + WINDOW, Arrival::InOrder));
         window.jump(1 << 40);
-        assert_eq!(window.arrive(1 << 40), Fate::Duplicate);
-        assert_eq!(window.arrive((1 << 40) + 1), Fate::InOrder);
-        assert_eq!(window.arrive((1 << 40) - 1), Fate::Reordered(2));
+        assert_eq!(window.arrive(1 << 40), Arrival::Duplicate);
+        assert_eq!(window.arrive((1 << 40) + 1), Arrival::InOrder);
+        assert_eq!(window.arrive((1 << 40) - 1), Arrival::Reordered(2));
     }
 
     #[test]
     fn a_closed_one_takes_nothing() {
         let mut window = Window::closed();
         for sequence in [0, 1, 5, WINDOW, (1 << 48) - 1, 0] {
-            assert_eq!(window.arrive(sequence), Fate::Late, "{sequence}");
+            assert_eq!(window.arrive(sequence), Arrival::Late, "{sequence}");
             window.reset();
         }
     }
@@ -210,7 +210,7 @@ mod tests {
             }
             row.advance(count);
             for sequence in first..first + count {
-                assert_eq!(singly.arrive(sequence), Fate::InOrder);
+                assert_eq!(singly.arrive(sequence), Arrival::InOrder);
             }
             for window in [&mut row, &mut singly] {
                 window.write();
@@ -223,14 +223,14 @@ mod tests {
     fn bits_of_the_round_before_do_not_linger() {
         let mut window = Window::default();
         for sequence in 0..WINDOW {
-            assert_eq!(window.arrive(sequence), Fate::InOrder);
+            assert_eq!(window.arrive(sequence), Arrival::InOrder);
         }
         // Skips 100 numbers whose places are still set from the round before.
-        assert_eq!(window.arrive(WINDOW + 100), Fate::InOrder);
+        assert_eq!(window.arrive(WINDOW + 100), Arrival::InOrder);
         for sequence in WINDOW..WINDOW + 100 {
-            assert!(matches!(window.arrive(sequence), Fate::Reordered(_)), "{sequence}");
+            assert!(matches!(window.arrive(sequence), Arrival::Reordered(_)), "{sequence}");
         }
         window.reset();
-        assert_eq!(window.arrive(0), Fate::InOrder);
+        assert_eq!(window.arrive(0), Arrival::InOrder);
     }
 }

@@ -7,7 +7,7 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::{self, Local, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::sys::{self, LocalAddr, RecvBatch, Reply, ReplyBatch, Wants};
 
 /// Bytes of the largest datagram (RFC 768).
 pub const LARGEST: usize = 65_535;
@@ -30,13 +30,13 @@ pub struct Envelopes {
 
 /// A datagram that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
+pub struct BoundSender {
     /// Bytes of the datagram.
     pub len: usize,
     /// Who sent it: `None` has no name.
     pub from: Option<SocketAddr>,
     /// Where an answer should leave from; `None`: from where the system thinks best.
-    pub called: Option<Local>,
+    pub called: Option<LocalAddr>,
     /// Whether it went to a multicast group or a broadcast address: others got it as well.
     pub to_many: bool,
 }
@@ -59,9 +59,9 @@ impl Bound {
     ///
     /// # Errors
     /// What recvfrom(2) says.
-    pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<Caller> {
+    pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<BoundSender> {
         match self {
-            Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| Caller {
+            Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| BoundSender {
                 len,
                 from: Some(from),
                 called: None,
@@ -73,7 +73,7 @@ impl Bound {
 
     /// Sends there, if this socket is of that family; whether it is. `called`: where it was called
     /// from there. What the system refuses is as good as lost.
-    pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<Local>) -> bool {
+    pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<LocalAddr>) -> bool {
         if !is_of_family(self.socket(), &to) {
             return false;
         }
@@ -106,7 +106,7 @@ fn is_of_family(socket: &UdpSocket, to: &SocketAddr) -> bool {
 }
 
 impl Envelopes {
-    fn recv_from(&mut self, socket: &UdpSocket, slot: &mut [u8]) -> io::Result<Caller> {
+    fn recv_from(&mut self, socket: &UdpSocket, slot: &mut [u8]) -> io::Result<BoundSender> {
         self.inbox.restart();
         self.inbox.recv_one(socket)?;
         let Some(request) = self.inbox.requests().next() else {
@@ -114,7 +114,7 @@ impl Envelopes {
         };
         let len = request.payload.len().min(slot.len());
         slot[..len].copy_from_slice(&request.payload[..len]);
-        Ok(Caller { len, from: request.from, called: request.local, to_many: request.to_many })
+        Ok(BoundSender { len, from: request.from, called: request.local, to_many: request.to_many })
     }
 }
 

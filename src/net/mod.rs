@@ -14,7 +14,7 @@ pub mod stream;
 mod unix;
 mod wait;
 
-pub use bound::{Bound, Caller, LARGEST};
+pub use bound::{Bound, BoundSender, LARGEST};
 pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};

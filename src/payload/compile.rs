@@ -1,7 +1,7 @@
 //! From pieces to requests: every way to choose is written out once, before anything is sent.
 
 use super::patch::{Patch, What, mix};
-use super::requests::{Group, IdAt, Order, Requests, Variant};
+use super::requests::{IdAt, RequestGroup, RequestOrder, Requests, Variant};
 use super::{Input, PayloadError};
 use crate::unit::MAX_PAYLOAD;
 
@@ -43,7 +43,7 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    pub(super) fn new(seed: u64, order: Order) -> Self {
+    pub(super) fn new(seed: u64, order: RequestOrder) -> Self {
         let requests = Requests {
             bytes: Vec::new(),
             patches: Vec::new(),
@@ -80,7 +80,7 @@ impl Compiler {
             let len = self.variant(pieces, way)?;
             self.sum += len as f64 / ways as f64;
         }
-        self.requests.groups.push(Group { first, count: index(ways)? });
+        self.requests.groups.push(RequestGroup { first, count: index(ways)? });
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Compiler {
 
     /// Moments of the lines in nanoseconds since the first; unused if lines are drawn at random.
     pub(super) fn recorded(&mut self, moments: Vec<u64>) {
-        self.requests.recorded = (self.requests.order == Order::Turns).then_some(moments);
+        self.requests.recorded = (self.requests.order == RequestOrder::Turns).then_some(moments);
     }
 
     /// The account of the file of the lines, and the notes on it.

@@ -5,9 +5,9 @@
 //! loop uses without deciding anything anew: a request is copied and patched at known places.
 //!
 //! ```
-//! use udperf::payload::{Dns, Preset, Source, Spec};
+//! use udperf::payload::{Dns, Preset, RequestSource, Spec};
 //!
-//! let spec = Spec::of(Source::Preset(Preset::Dns(Dns::of("example.com"))));
+//! let spec = Spec::of(RequestSource::Preset(Preset::Dns(Dns::of("example.com"))));
 //! let (requests, matching) = spec.compile(1)?;
 //! let (mut slot, mut scratch) = (vec![0; requests.largest()], vec![0; requests.largest()]);
 //! let (n, id, now_ns) = (0, 7, 0);
@@ -42,5 +42,5 @@ pub use input::{CaptureClock, Input};
 pub use number::Number;
 pub use preset::{Coap, Dns, Echo, Memcached, Names, Ping, Preset, Stun, answer_ping};
 pub use reply::{Matching, Role};
-pub use requests::{IdAt, Order, RequestNumber, Requests};
-pub use spec::{MatchProtocol, MatchRule, Source, Spec};
+pub use requests::{IdAt, RequestNumber, RequestOrder, Requests};
+pub use spec::{MatchProtocol, MatchRule, RequestSource, Spec};

@@ -8,7 +8,7 @@ use super::patch::{Moment, Patch, random};
 
 /// In which order the lines of a file, the questions and the alternatives of a choice are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
+pub enum RequestOrder {
     /// One after the other, then from the first again.
     #[default]
     Turns,
@@ -27,7 +27,7 @@ pub(super) struct Variant {
 
 /// Variants that one line or one question has; together they get as many turns as another line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct RequestGroup {
     pub(super) first: u32,
     /// At least one.
     pub(super) count: u32,
@@ -66,8 +66,8 @@ pub struct Requests {
     pub(super) bytes: Vec<u8>,
     pub(super) patches: Vec<Patch>,
     pub(super) variants: Vec<Variant>,
-    pub(super) groups: Vec<Group>,
-    pub(super) order: Order,
+    pub(super) groups: Vec<RequestGroup>,
+    pub(super) order: RequestOrder,
     pub(super) key: u64,
     /// Where the id stands, if at the same place in all.
     pub(super) id: Option<IdAt>,
@@ -190,8 +190,8 @@ impl Requests {
         }
         let count = self.groups.len() as u64;
         let (line, round) = match self.order {
-            Order::Turns => (n % count, n / count),
-            Order::Random => {
+            RequestOrder::Turns => (n % count, n / count),
+            RequestOrder::Random => {
                 let drawn = random(self.key, n);
                 (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
             }

@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::preset::{Dns, Names, Preset};
 use super::reply::{Matching, Protocol, Rule};
-use super::requests::Order;
-use super::spec::{Source, Spec};
+use super::requests::RequestOrder;
+use super::spec::{RequestSource, Spec};
 
 /// Characters of a text that are shown. Arbitrary: with what else is said, a line.
 const SHOWN: usize = 48;
@@ -17,19 +17,19 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = |on: bool| if self.fields == on { "" } else { ", fields off" };
         match &self.source {
-            Source::Text(text) => write!(f, "text {}{}", Short(text), fields(true))?,
-            Source::Hex(text) => write!(f, "hex {}{}", Short(text), fields(true))?,
-            Source::Lines(bytes) => write!(f, "lines of {}{}", Sum(bytes), fields(true))?,
-            Source::File(bytes) => {
+            RequestSource::Text(text) => write!(f, "text {}{}", Short(text), fields(true))?,
+            RequestSource::Hex(text) => write!(f, "hex {}{}", Short(text), fields(true))?,
+            RequestSource::Lines(bytes) => write!(f, "lines of {}{}", Sum(bytes), fields(true))?,
+            RequestSource::File(bytes) => {
                 write!(f, "{}{}", Sum(bytes), if self.fields { ", fields on" } else { "" })?;
             }
-            Source::Capture { bytes, port } => {
+            RequestSource::Capture { bytes, port } => {
                 write!(f, "capture of {}", Sum(bytes))?;
                 if let Some(port) = port {
                     write!(f, ", port {port}")?;
                 }
             }
-            Source::Preset(preset) => self.preset(preset, f)?,
+            RequestSource::Preset(preset) => self.preset(preset, f)?,
         }
         if self.encoding.name() != "UTF-8" {
             write!(f, ", {}", self.encoding)?;
@@ -38,8 +38,8 @@ impl fmt::Display for Spec {
             write!(f, ", id at {}:{}", at.offset, at.number)?;
         }
         match self.order {
-            Order::Turns => Ok(()),
-            Order::Random => f.write_str(", in random order"),
+            RequestOrder::Turns => Ok(()),
+            RequestOrder::Random => f.write_str(", in random order"),
         }
     }
 }

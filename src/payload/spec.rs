@@ -8,13 +8,13 @@ use super::compile::{Compiler, Ids, Piece};
 use super::number::Number;
 use super::preset::Preset;
 use super::reply::{Matching, Protocol, Rule};
-use super::requests::{IdAt, Order, Requests};
-use super::template::{self, Body};
+use super::requests::{IdAt, RequestOrder, Requests};
+use super::template::{self, TemplateBody};
 use super::{Encoding, PayloadError};
 
 /// Where requests come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum RequestSource {
     /// One request, as text.
     Text(String),
     /// One request, as hex digits.
@@ -96,9 +96,9 @@ impl MatchProtocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Where requests come from.
-    pub source: Source,
+    pub source: RequestSource,
     /// In which order those of several lines are sent.
-    pub order: Order,
+    pub order: RequestOrder,
     /// How text is sent.
     pub encoding: Encoding,
     /// Whether braces hold fields, in sources other than presets; otherwise they are text.
@@ -112,10 +112,10 @@ pub struct Spec {
 impl Spec {
     /// Requests from there, in turns, with fields, in UTF-8, matched as suits them.
     #[must_use]
-    pub fn of(source: Source) -> Self {
+    pub fn of(source: RequestSource) -> Self {
         Self {
             source,
-            order: Order::Turns,
+            order: RequestOrder::Turns,
             encoding: Encoding::UTF_8,
             fields: true,
             id_at: None,
@@ -127,8 +127,8 @@ impl Spec {
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match &self.source {
-            Source::Preset(preset) => preset.port(),
-            Source::Capture { port, .. } => *port,
+            RequestSource::Preset(preset) => preset.port(),
+            RequestSource::Capture { port, .. } => *port,
             _ => None,
         }
     }
@@ -140,14 +140,14 @@ impl Spec {
     pub fn compile(&self, seed: u64) -> Result<(Requests, Matching), PayloadError> {
         let mut to = Compiler::new(seed, self.order);
         match &self.source {
-            Source::Text(text) => {
-                self.one(text.as_bytes(), Body::Text(self.encoding), &mut to, seed)
+            RequestSource::Text(text) => {
+                self.one(text.as_bytes(), TemplateBody::Text(self.encoding), &mut to, seed)
             }
-            Source::Hex(text) => self.one(text.as_bytes(), Body::Hex, &mut to, seed),
-            Source::File(bytes) => self.one(bytes, Body::Bytes, &mut to, seed),
-            Source::Lines(bytes) => self.lines(bytes, &mut to, seed),
-            Source::Capture { bytes, port } => self.capture(bytes, *port, &mut to),
-            Source::Preset(preset) => preset.compile(&mut to, seed),
+            RequestSource::Hex(text) => self.one(text.as_bytes(), TemplateBody::Hex, &mut to, seed),
+            RequestSource::File(bytes) => self.one(bytes, TemplateBody::Bytes, &mut to, seed),
+            RequestSource::Lines(bytes) => self.lines(bytes, &mut to, seed),
+            RequestSource::Capture { bytes, port } => self.capture(bytes, *port, &mut to),
+            RequestSource::Preset(preset) => preset.compile(&mut to, seed),
         }?;
         let (mut requests, mut ids) = to.finish()?;
         if let Some(at) = self.id_place().filter(|_| self.id_at.is_some() || ids == Ids::None) {
@@ -171,7 +171,7 @@ impl Spec {
     fn one(
         &self,
         source: &[u8],
-        body: Body,
+        body: TemplateBody,
         to: &mut Compiler,
         seed: u64,
     ) -> Result<(), PayloadError> {
@@ -191,7 +191,7 @@ impl Spec {
             if std::str::from_utf8(line).is_err() {
                 return Err(PayloadError::NotText { number });
             }
-            let body = Body::Text(self.encoding);
+            let body = TemplateBody::Text(self.encoding);
             self.one(line, body, to, seed).map_err(|error| error.in_line(number))?;
         }
         Ok(())
@@ -229,7 +229,7 @@ impl Spec {
 
     fn matching(&self, requests: &Requests, ids: Ids) -> Result<Matching, PayloadError> {
         let (protocol, usual) = match &self.source {
-            Source::Preset(preset) => {
+            RequestSource::Preset(preset) => {
                 let (protocol, rule) = preset.reply();
                 (protocol, Some(rule))
             }

@@ -10,7 +10,7 @@ const MAX_CHARACTERS: u16 = 65_507;
 
 /// What stands between the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum TemplateBody {
     /// Text, which is encoded.
     Text(Encoding),
     /// Hex digits.
@@ -23,7 +23,11 @@ pub(super) enum Body {
 ///
 /// # Errors
 /// Names the place, and for fields those that there are.
-pub(super) fn parse(source: &[u8], body: Body, seed: u64) -> Result<Vec<Piece>, PayloadError> {
+pub(super) fn parse(
+    source: &[u8],
+    body: TemplateBody,
+    seed: u64,
+) -> Result<Vec<Piece>, PayloadError> {
     let mut reader = Reader { source, body, seed, pieces: Vec::new(), fields: 0 };
     let (mut at, mut literal) = (0, 0);
     while let Some(&byte) = source.get(at) {
@@ -51,7 +55,7 @@ pub(super) fn parse(source: &[u8], body: Body, seed: u64) -> Result<Vec<Piece>, 
 ///
 /// # Errors
 /// As [`parse`], without fields.
-pub(super) fn plain(source: &[u8], body: Body) -> Result<Vec<Piece>, PayloadError> {
+pub(super) fn plain(source: &[u8], body: TemplateBody) -> Result<Vec<Piece>, PayloadError> {
     let mut reader = Reader { source, body, seed: 0, pieces: Vec::new(), fields: 0 };
     reader.literal(0, source.len())?;
     Ok(reader.pieces)
@@ -59,7 +63,7 @@ pub(super) fn plain(source: &[u8], body: Body) -> Result<Vec<Piece>, PayloadErro
 
 struct Reader<'a> {
     source: &'a [u8],
-    body: Body,
+    body: TemplateBody,
     seed: u64,
     pieces: Vec<Piece>,
     fields: u64,
@@ -88,9 +92,9 @@ impl Reader<'_> {
     fn bytes(&self, part: &[u8]) -> Result<Vec<u8>, PayloadError> {
         let text = || String::from_utf8_lossy(part);
         match self.body {
-            Body::Text(encoding) => encoding.encode(&text()),
-            Body::Hex => hex::parse(&text()),
-            Body::Bytes => Ok(part.to_vec()),
+            TemplateBody::Text(encoding) => encoding.encode(&text()),
+            TemplateBody::Hex => hex::parse(&text()),
+            TemplateBody::Bytes => Ok(part.to_vec()),
         }
     }
 
@@ -108,7 +112,7 @@ impl Reader<'_> {
             None => Piece::Field(self.what(&word, column)?),
         };
         let is_text = matches!(&piece, Piece::Field(what) if what.is_text());
-        if let Body::Text(encoding) = self.body
+        if let TemplateBody::Text(encoding) = self.body
             && is_text
             && encoding.encode("0")? != b"0"
         {
@@ -140,7 +144,7 @@ impl Reader<'_> {
             None => (word, None),
         };
         let bad = || PayloadError::Format { field: word.to_owned(), column };
-        let by_body = |text, hex| if self.body == Body::Hex { hex } else { text };
+        let by_body = |text, hex| if self.body == TemplateBody::Hex { hex } else { text };
         let number = |text| match format {
             Some(format) => Number::parse(format).ok_or_else(bad),
             None => Ok(by_body(text, Number::Be(4))),
@@ -153,7 +157,7 @@ impl Reader<'_> {
                 Some(what) => Ok(what),
                 None => Ok(What::Random { key, number: number(Number::Hex(8))? }),
             },
-            "time" => time(format.unwrap_or("ns"), self.body == Body::Hex).ok_or_else(bad),
+            "time" => time(format.unwrap_or("ns"), self.body == TemplateBody::Hex).ok_or_else(bad),
             _ => Err(PayloadError::Field { field: word.to_owned(), column }),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::engines::{EnginePair, EngineWord, Kind, Missing};
+use super::engines::{EngineKind, EnginePair, EngineWord, MissingEngine};
 use super::error::{MAX_CELLS, PlanError};
 use super::place::{Placement, crowded, place};
 use super::ports::{MOST_PORTS, streams};
-use super::scenario::{Asking, Limit, Scenario};
-use super::share::{Load, PairShare, RxShare, Share, TxShare};
+use super::scenario::{Limit, RequestOptions, Scenario};
+use super::share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
 use crate::plan::options::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
 use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 
@@ -29,7 +29,7 @@ pub struct Machine {
     /// Groups of those that share a physical core.
     pub siblings: Vec<Vec<usize>>,
     /// Engines that cannot be had here.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingEngine>,
     /// The engines that `auto` stands for: those that won when they were tried.
     pub fastest: Option<EnginePair>,
 }
@@ -37,7 +37,7 @@ pub struct Machine {
 impl Machine {
     /// Why these engines cannot be had here; `None` where they can.
     #[must_use]
-    pub fn lacks(&self, pair: EnginePair) -> Option<&Missing> {
+    pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
         let words = [pair.tx.word(), pair.rx.word()];
         self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
     }
@@ -49,7 +49,7 @@ pub enum CellRate {
     /// No schedule.
     Max,
     /// This schedule, all workers together.
-    Paced(Load),
+    Paced(WorkerLoad),
     /// This share of what `max` delivered for the same size and engine.
     OfMax(f64),
 }
@@ -86,7 +86,7 @@ pub struct Plan {
     /// all cells alike.
     pub cells: Vec<Cell>,
     /// Engines that `auto` or `all` would have taken, and that cannot be had here.
-    pub left_out: Vec<Missing>,
+    pub left_out: Vec<MissingEngine>,
 }
 
 impl Plan {
@@ -112,7 +112,7 @@ impl Plan {
 
     /// The receivers' parts of a cell.
     #[must_use]
-    pub fn rx_shares(&self, cell: &Cell) -> Vec<RxShare> {
+    pub fn rx_shares(&self, cell: &Cell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
@@ -122,14 +122,14 @@ impl Plan {
                     common.bind.set_ip(self.scenario.to.unwrap_or(self.scenario.bind));
                     common.netns.clone_from(&self.scenario.to_netns);
                 }
-                RxShare { common, engine: cell.engine.rx, stamps, across: false, of: 1 }
+                RxConfig { common, engine: cell.engine.rx, stamps, across: false, of: 1 }
             })
             .collect()
     }
 
     /// The senders' parts of a cell, once its load is known.
     #[must_use]
-    pub fn tx_shares(&self, cell: &Cell, load: Load) -> Vec<TxShare> {
+    pub fn tx_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         let streams = self.streams(load);
@@ -137,7 +137,7 @@ impl Plan {
             .map(|worker| {
                 let mut common = self.common(cell, worker, self.tx_cores[worker], streams);
                 common.bind.set_port(0);
-                TxShare {
+                TxConfig {
                     common,
                     engine: cell.engine.tx,
                     connect: self.scenario.connect,
@@ -154,26 +154,32 @@ impl Plan {
 
     /// The flows of a cell at this load.
     #[must_use]
-    pub fn streams(&self, load: Load) -> u16 {
+    pub fn streams(&self, load: WorkerLoad) -> u16 {
         streams(&self.scenario, load)
     }
 
     /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
     /// is asked.
     #[must_use]
-    pub fn pair_shares(&self, cell: &Cell, load: Load) -> Vec<PairShare> {
+    pub fn pair_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
-        let pair = |(tx, asking): (TxShare, &Asking)| {
+        let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
             let worker = tx.common.worker as u64;
             let part = |all: u64| all / of + u64::from(worker < all % of);
             let window = asking.outstanding.map(|all| part(all.into()));
-            PairShare { tx, rx: cell.engine.rx, asking: asking.clone(), window }
+            RequestConfig { tx, rx: cell.engine.rx, asking: asking.clone(), window }
         };
         let shares = self.tx_shares(cell, load).into_iter();
         shares.filter_map(|share| Some(pair((share, self.scenario.asking.as_ref()?)))).collect()
     }
 
-    fn common(&self, cell: &Cell, worker: usize, core: Option<usize>, streams: u16) -> Share {
+    fn common(
+        &self,
+        cell: &Cell,
+        worker: usize,
+        core: Option<usize>,
+        streams: u16,
+    ) -> WorkerConfig {
         let scenario = &self.scenario;
         let port = match scenario.port {
             0 => 0,
@@ -181,7 +187,7 @@ impl Plan {
         };
         let share =
             |worker: usize| (usize::from(streams) * worker / usize::from(scenario.threads)) as u16;
-        Share {
+        WorkerConfig {
             worker,
             core,
             wait: self.wait,
@@ -227,7 +233,9 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     {
         return Err(PlanError::IdleWindow { outstanding, threads });
     }
-    if let Some(Asking { outstanding: Some(outstanding), id_bits, spread, .. }) = scenario.asking {
+    if let Some(RequestOptions { outstanding: Some(outstanding), id_bits, spread, .. }) =
+        scenario.asking
+    {
         let streams = if spread { MOST_PORTS as u16 } else { streams };
         let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
         let ids = ids.saturating_mul(streams.into());
@@ -334,7 +342,7 @@ fn load(
     scenario: &Scenario,
     size: PayloadSize,
     rate: Option<PacketRate>,
-) -> Result<Load, PlanError> {
+) -> Result<WorkerLoad, PlanError> {
     let at_size = |rate: Rate| match rate.at_size(size.mean()) {
         Ok(Some(rate)) => Ok(rate),
         // The parser of ramps lets only absolute rates through.
@@ -351,13 +359,13 @@ fn load(
                     Nanos((count as f64 * 1e9 / f64::midpoint(from.pps(), to.pps())) as u64)
                 }
             };
-            Load::Ramp(from, to, over)
+            WorkerLoad::Ramp(from, to, over)
         }
-        (PaceKind::Even, Some(rate)) => Load::Even(rate),
-        (PaceKind::Burst(size), Some(rate)) => Load::Burst(rate, size),
-        (PaceKind::Poisson, Some(rate)) => Load::Poisson(rate, scenario.seed),
+        (PaceKind::Even, Some(rate)) => WorkerLoad::Even(rate),
+        (PaceKind::Burst(size), Some(rate)) => WorkerLoad::Burst(rate, size),
+        (PaceKind::Poisson, Some(rate)) => WorkerLoad::Poisson(rate, scenario.seed),
         (PaceKind::Recorded, _) => recorded(scenario)?,
-        (_, None) => Load::FlatOut,
+        (_, None) => WorkerLoad::FlatOut,
     };
     if let (Limit::Count(count), Some(pps)) = (scenario.limit, load.mean_pps()) {
         let asked = Nanos((count as f64 * 1e9 / pps) as u64);
@@ -369,14 +377,14 @@ fn load(
 }
 
 /// The load of the capture that requests come from.
-fn recorded(scenario: &Scenario) -> Result<Load, PlanError> {
+fn recorded(scenario: &Scenario) -> Result<WorkerLoad, PlanError> {
     let moments_ns = scenario.asking.as_ref().and_then(|asking| asking.recorded);
     let moments_ns = moments_ns.ok_or(PlanError::NotRecorded)?;
     let seconds = moments_ns.last().map_or(1.0, |&ns| (ns as f64 / 1e9).max(1e-6));
     let gaps = moments_ns.len().saturating_sub(1);
     let mean = PacketRate::from_pps((gaps as f64 / seconds).min(MAX_PPS as f64));
     // At least one in a day, and no more than the most there is.
-    Ok(Load::Recorded(mean.unwrap_or(PacketRate::KILO), moments_ns))
+    Ok(WorkerLoad::Recorded(mean.unwrap_or(PacketRate::KILO), moments_ns))
 }
 
 impl Scenario {
@@ -389,7 +397,7 @@ impl Scenario {
         size: PayloadSize,
         share: f64,
         max_pps: f64,
-    ) -> Result<Load, PlanError> {
+    ) -> Result<WorkerLoad, PlanError> {
         let rate = PacketRate::from_pps(share * max_pps)
             .map_err(|source| PlanError::Rate { size, source })?;
         load(self, size, Some(rate))

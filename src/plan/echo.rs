@@ -118,7 +118,7 @@ impl fmt::Display for DropRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Missing;
+    use crate::plan::MissingEngine;
 
     #[test]
     fn drops_are_a_share_or_every_so_many() {
@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn auto_is_the_first_that_is_here() {
-        let missing = |engine: &str| Missing { engine: engine.to_owned(), why: "old".to_owned() };
+        let missing =
+            |engine: &str| MissingEngine { engine: engine.to_owned(), why: "old".to_owned() };
         let machine = |words: &[&str]| Machine {
             missing: words.iter().map(|word| missing(word)).collect(),
             ..Machine::default()

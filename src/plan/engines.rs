@@ -74,7 +74,7 @@ pub enum RxKind {
 }
 
 /// What a side's kinds have in common, so that lists of them are read and written once.
-pub trait Kind: Copy + Eq + Sized + 'static {
+pub trait EngineKind: Copy + Eq + Sized + 'static {
     /// All, in order of the documentation.
     fn all() -> [Self; 5];
 
@@ -87,7 +87,7 @@ pub trait Kind: Copy + Eq + Sized + 'static {
     }
 }
 
-impl Kind for TxKind {
+impl EngineKind for TxKind {
     fn all() -> [Self; 5] {
         [Self::Plain, Self::Batch, Self::Gso, Self::Uring, Self::Null]
     }
@@ -103,7 +103,7 @@ impl Kind for TxKind {
     }
 }
 
-impl Kind for RxKind {
+impl EngineKind for RxKind {
     fn all() -> [Self; 5] {
         [Self::Plain, Self::Batch, Self::Gro, Self::Uring, Self::Null]
     }
@@ -120,7 +120,7 @@ impl Kind for RxKind {
 }
 
 /// The words of a list, for errors.
-fn words<K: Kind>(kinds: &[K]) -> String {
+fn words<K: EngineKind>(kinds: &[K]) -> String {
     let words: Vec<_> = kinds.iter().map(|kind| kind.word()).filter(|&word| word != NULL).collect();
     words.join(", ")
 }
@@ -253,7 +253,7 @@ impl fmt::Display for EngineWord {
 
 /// An engine that this host or this build does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
+pub struct MissingEngine {
     /// Its word, of either side.
     pub engine: String,
     /// What the kernel or the build lacks, and what mends it.

@@ -1,6 +1,6 @@
 //! What a plan cannot be.
 
-use super::engines::{EnginePair, EngineWord, Missing};
+use super::engines::{EnginePair, EngineWord, MissingEngine};
 use crate::plan::build::MAX_BATCH;
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
@@ -120,7 +120,7 @@ pub enum PlanError {
         /// As asked.
         asked: EnginePair,
         /// What is missing of it.
-        missing: Missing,
+        missing: MissingEngine,
     },
     /// An engine that an echo server has not.
     #[error("--engine {asked}: echo has plain, batch, offload, uring; name one of them, or auto")]

@@ -1,5 +1,5 @@
 //! What will happen, fully decided before anything does: [`Scenario`] is what was asked,
-//! [`Plan`] what will be, [`TxShare`], [`RxShare`] and [`PairShare`] one worker's part of it.
+//! [`Plan`] what will be, [`TxConfig`], [`RxConfig`] and [`RequestConfig`] one worker's part of it.
 
 mod build;
 mod echo;
@@ -16,8 +16,10 @@ pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
 pub use echo::{DropRule, EchoKind};
-pub use engines::{Choice, EngineError, EnginePair, EngineWord, Kind, Missing, RxKind, TxKind};
+pub use engines::{
+    Choice, EngineError, EngineKind, EnginePair, EngineWord, MissingEngine, RxKind, TxKind,
+};
 pub use error::PlanError;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
-pub use scenario::{Asking, IpOptions, Limit, Scenario};
-pub use share::{Load, PairShare, RxShare, Share, TxShare};
+pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};
+pub use share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};

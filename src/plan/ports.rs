@@ -1,8 +1,8 @@
 //! Number of source ports that requests need, so that no id is reused while its request may still
 //! be answered.
 
-use super::scenario::{Asking, Limit, Scenario};
-use super::share::Load;
+use super::scenario::{Limit, RequestOptions, Scenario};
+use super::share::WorkerLoad;
 use crate::unit::Nanos;
 
 /// Default limit of requests that leave at once: a server's receive buffer of the default length
@@ -32,7 +32,7 @@ const MESSAGE_ID_PORTS: u64 = 64;
 /// EXCHANGE_LIFETIME, RFC 7252 section 4.8.2.
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
-impl Asking {
+impl RequestOptions {
     /// How long the id of an unanswered request is not reused: the timeout and a quarter.
     /// Arbitrary: a reply that arrives even later may be matched with another request.
     #[must_use]
@@ -65,7 +65,7 @@ pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
 }
 
 /// The number of source ports of a cell at this load: as asked, or as many as the ids need.
-pub(super) fn streams(scenario: &Scenario, load: Load) -> u16 {
+pub(super) fn streams(scenario: &Scenario, load: WorkerLoad) -> u16 {
     let Some(asking) = scenario.asking.as_ref().filter(|asking| asking.spread) else {
         return scenario.streams;
     };
@@ -113,17 +113,17 @@ mod tests {
     use crate::unit::PacketRate;
 
     fn scenario(id_bits: u32) -> Scenario {
-        let asking = Asking {
+        let asking = RequestOptions {
             timeout: Nanos::from_millis(1_000),
             id_bits,
             spread: true,
-            ..Asking::default()
+            ..RequestOptions::default()
         };
         Scenario { asking: Some(asking), ..Scenario::default() }
     }
 
-    fn even(pps: f64) -> Load {
-        Load::Even(PacketRate::from_pps(pps).unwrap())
+    fn even(pps: f64) -> WorkerLoad {
+        WorkerLoad::Even(PacketRate::from_pps(pps).unwrap())
     }
 
     #[test]
@@ -133,19 +133,19 @@ mod tests {
         assert_eq!(streams(&of_dns, even(50_000.0)), 1);
         // 125,128 requests, in a table of 131,072, of which a port has 65,536 less a block of 4.
         assert_eq!(streams(&of_dns, even(100_000.0)), 3);
-        assert_eq!(streams(&of_dns, Load::FlatOut), 33);
-        assert_eq!(streams(&scenario(64), Load::FlatOut), 1);
+        assert_eq!(streams(&of_dns, WorkerLoad::FlatOut), 33);
+        assert_eq!(streams(&scenario(64), WorkerLoad::FlatOut), 1);
         assert_eq!(streams(&scenario(4), even(200.0)), 35);
-        assert_eq!(streams(&scenario(8), Load::FlatOut), 256, "the most there are");
+        assert_eq!(streams(&scenario(8), WorkerLoad::FlatOut), 256, "the most there are");
         let asked = Scenario { streams: 5, ..scenario(16) };
-        let asking = asked.asking.clone().map(|asking| Asking { spread: false, ..asking });
-        assert_eq!(streams(&Scenario { asking, ..asked }, Load::FlatOut), 5, "as asked");
+        let asking = asked.asking.clone().map(|asking| RequestOptions { spread: false, ..asking });
+        assert_eq!(streams(&Scenario { asking, ..asked }, WorkerLoad::FlatOut), 5, "as asked");
     }
 
     #[test]
     fn workers_share_the_ports() {
         let two = Scenario { threads: 2, ..scenario(16) };
-        assert_eq!(streams(&two, Load::FlatOut), 34, "17 each, for 2^20 requests");
+        assert_eq!(streams(&two, WorkerLoad::FlatOut), 34, "17 each, for 2^20 requests");
         assert_eq!(streams(&two, even(1_000.0)), 2);
     }
 
@@ -154,7 +154,7 @@ mod tests {
         let closed = |outstanding| {
             let mut scenario = scenario(16);
             scenario.asking.as_mut().unwrap().outstanding = Some(outstanding);
-            streams(&scenario, Load::FlatOut)
+            streams(&scenario, WorkerLoad::FlatOut)
         };
         assert_eq!([1, 2, 100, 200_000].map(closed), [1, 2, 5, 17]);
     }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(streams(&coap, even(1_000.0)), 1);
         // 10.1 s of 10,000 requests each.
         assert_eq!(streams(&coap, even(10_000.0)), 2);
-        assert_eq!(streams(&coap, Load::FlatOut), 64);
+        assert_eq!(streams(&coap, WorkerLoad::FlatOut), 64);
         coap.limit = Limit::Count(200_000);
         assert_eq!(streams(&coap, even(10_000.0)), 4);
         // After their lifetime they may come again.

@@ -33,7 +33,7 @@ pub struct IpOptions {
 
 /// What is asked of a server, and how its replies are waited for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Asking {
+pub struct RequestOptions {
     /// The requests, in words.
     pub requests: String,
     /// How replies are matched, in words.
@@ -128,7 +128,7 @@ pub struct Scenario {
     /// Whether a sink gives flows to its receivers by a hash of where they come from.
     pub by_hash: bool,
     /// What is asked, where datagrams are requests; `None`: they are not.
-    pub asking: Option<Asking>,
+    pub asking: Option<RequestOptions>,
     /// Seed of everything random.
     pub seed: u64,
 }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::engines::{RxKind, TxKind};
-use super::scenario::{Asking, IpOptions};
+use super::scenario::{IpOptions, RequestOptions};
 use crate::plan::options::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 
 /// How a worker's datagrams follow each other, with every number decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Load {
+pub enum WorkerLoad {
     /// As fast as the engine goes.
     FlatOut,
     /// At equal distances.
@@ -29,7 +29,7 @@ pub enum Load {
     Recorded(PacketRate, &'static [u64]),
 }
 
-impl Load {
+impl WorkerLoad {
     /// The highest rate of all workers together; `None` flat out.
     #[must_use]
     pub fn peak_pps(&self) -> Option<f64> {
@@ -55,7 +55,7 @@ impl Load {
 
 /// What every worker of a cell needs to know.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Share {
+pub struct WorkerConfig {
     /// Number of this worker among its kind, from 0.
     pub worker: usize,
     /// The core to run on; `None`: any.
@@ -84,9 +84,9 @@ pub struct Share {
 
 /// What a sender needs beyond that.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TxShare {
+pub struct TxConfig {
     /// What it shares with a receiver.
-    pub common: Share,
+    pub common: WorkerConfig,
     /// How to send.
     pub engine: TxKind,
     /// Whether to connect the sockets.
@@ -94,7 +94,7 @@ pub struct TxShare {
     /// How many workers share the load.
     pub of: usize,
     /// How datagrams follow each other, all workers together.
-    pub load: Load,
+    pub load: WorkerLoad,
     /// Seed of the fill.
     pub seed: u64,
     /// Whether the run gives up on a target that was never reached: no other sign of the receiver
@@ -108,9 +108,9 @@ pub struct TxShare {
 
 /// What a receiver needs beyond that.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RxShare {
+pub struct RxConfig {
     /// What it shares with a sender.
-    pub common: Share,
+    pub common: WorkerConfig,
     /// How to receive.
     pub engine: RxKind,
     /// Whether the kernel is to say when a datagram arrived.
@@ -123,13 +123,13 @@ pub struct RxShare {
 
 /// What a worker needs that asks, and hears at the same ports.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PairShare {
+pub struct RequestConfig {
     /// Its asking half.
-    pub tx: TxShare,
+    pub tx: TxConfig,
     /// How to receive.
     pub rx: RxKind,
     /// How replies are waited for.
-    pub asking: Asking,
+    pub asking: RequestOptions,
     /// Requests of this worker in flight at most, in a closed loop.
     pub window: Option<u64>,
 }

@@ -2,7 +2,7 @@
 
 /// A document that cannot be shown in the form that was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum FaceError {
+pub enum RenderError {
     /// The CSV writer failed.
     #[error("cannot write the document as CSV: {0}; please report this")]
     Csv(#[from] ::csv::Error),

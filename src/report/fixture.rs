@@ -294,7 +294,7 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
 
 /// A thousand latencies around a median, standing for `count`.
 fn latency(median_ns: u64, count: u64) -> Latency {
-    let mut all = measure::Latency::default();
+    let mut all = measure::LatencyHistograms::default();
     for step in 0..1_000_u64 {
         all.record(match step {
             0..950 => median_ns / 2 + median_ns * step / 950,

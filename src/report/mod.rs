@@ -15,8 +15,8 @@ pub use build::echo::{EchoFacts, echo};
 pub use build::sink::sink;
 pub use build::{CellFacts, CodeName, cell, choice};
 pub use checks::{
-    CellContext, Condition, ConditionError, Failure, Finding, Grade, Wants, cell_warnings, doctor,
-    findings, gates, host, host_warnings, judge_validity, left_out, over_loopback, sink_warnings,
-    size_warnings, throttled,
+    CellContext, Condition, ConditionError, GateFailure, Grade, HostCheck, HostRequirements,
+    cell_warnings, doctor, findings, gates, host, host_warnings, judge_validity, left_out,
+    over_loopback, sink_warnings, size_warnings, throttled,
 };
-pub use error::FaceError;
+pub use error::RenderError;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use crate::engine::Tx;
 use crate::pace::Scheduled;
 use crate::payload::{RequestNumber, Requests};
-use crate::request::flights::{Flight, Flights};
+use crate::request::flights::{InFlightTable, PendingRequest};
 use crate::request::ids::{FirstIds, RunIds};
-use crate::request::lanes::Lanes;
+use crate::request::lanes::StreamMap;
 use crate::run::send::{Leaving, SendJob, Stamp};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Writes requests.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct RequestWriter {
     requests: Arc<Requests>,
     /// `None`: no reply is expected, and nothing is in flight.
-    flights: Option<Arc<Flights>>,
+    flights: Option<Arc<InFlightTable>>,
     /// The next request of this worker, and the first one of this phase.
     next: u64,
     first: u64,
@@ -36,15 +36,15 @@ pub(super) struct Asker {
     lens: Vec<u16>,
     /// How many the latest batch has.
     leased: usize,
-    lanes: Lanes,
+    lanes: StreamMap,
 }
 
-impl Asker {
+impl RequestWriter {
     /// For this worker of so many, in batches of `batch` at most.
     // cold: set-up
     pub(super) fn new(
         requests: Arc<Requests>,
-        flights: &Arc<Flights>,
+        flights: &Arc<InFlightTable>,
         expects_reply: bool,
         (worker, of): (usize, usize),
         (ids, first_ids): (Arc<RunIds>, FirstIds),
@@ -83,7 +83,7 @@ impl Asker {
     }
 }
 
-impl Stamp for Asker {
+impl Stamp for RequestWriter {
     #[inline]
     fn turn(&mut self, _job: &SendJob, due: usize) -> (usize, usize) {
         let row = usize::try_from(self.lanes.in_row(self.next)).unwrap_or(usize::MAX);
@@ -113,7 +113,7 @@ impl Stamp for Asker {
             }
             if let Some(flights) = &self.flights {
                 let intended = job.pace.intended(i, now);
-                flights.depart(number, Flight { intended, sent: now });
+                flights.depart(number, PendingRequest { intended, sent: now });
                 flights.set_asked(number, asked);
             }
         }
@@ -143,7 +143,7 @@ impl Stamp for Asker {
 }
 
 /// However a worker ends, what it used is not used again in the run.
-impl Drop for Asker {
+impl Drop for RequestWriter {
     // cold: the worker ends
     fn drop(&mut self) {
         // A batch that was about to leave may have left.

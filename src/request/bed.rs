@@ -5,25 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::phases::run_pair;
-use super::{Dialogue, RunIds};
-use crate::host::counters::Watch;
+use super::{RequestSpec, RunIds};
+use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
-use crate::measure::{Ends, Harvest, RxHalf, TxHalf};
-use crate::plan::{Cell, EXCHANGE_LIFETIME, Limit, Load, Plan, Scenario};
+use crate::measure::{CellResult, RxResult, Topology, TxResult};
+use crate::plan::{Cell, EXCHANGE_LIFETIME, Limit, Plan, Scenario, WorkerLoad};
 use crate::run::RunError;
-use crate::run::control::Control;
-use crate::run::crew::Crew;
-use crate::run::session::{Bed, Part};
+use crate::run::control::PhaseState;
+use crate::run::crew::WorkerPool;
+use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
 /// Whoever is at the target, asked.
 #[derive(Debug)]
-pub struct Exchanger {
+pub struct RequestRunner {
     target: SocketAddr,
     /// What is asked, by the payload of the cell.
-    dialogues: Vec<(PayloadSize, Dialogue)>,
+    dialogues: Vec<(PayloadSize, RequestSpec)>,
     /// Whether the target is on this host, so that its kernel's counters are ours.
     is_here: bool,
     /// Whether it has answered in an earlier cell.
@@ -32,13 +32,13 @@ pub struct Exchanger {
     ids: Arc<RunIds>,
 }
 
-impl Exchanger {
+impl RequestRunner {
     /// Asks this target, in cells of each payload what stands beside it; `is_here`: it is on this
     /// host. `ids` are those of the whole run.
     #[must_use]
     pub const fn new(
         target: SocketAddr,
-        dialogues: Vec<(PayloadSize, Dialogue)>,
+        dialogues: Vec<(PayloadSize, RequestSpec)>,
         is_here: bool,
         ids: Arc<RunIds>,
     ) -> Self {
@@ -46,19 +46,19 @@ impl Exchanger {
     }
 }
 
-impl Bed for Exchanger {
+impl CellRunner for RequestRunner {
     fn measure(
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
+    ) -> Result<Vec<DirectionResult>, RunError> {
         let asked = self.dialogues.iter().find(|(size, _)| *size == cell.size);
         let Some((_, dialogue)) = asked else { return Ok(Vec::new()) };
         let streams = plan.streams(load);
-        let mut crew = Crew::new(streams, plan.scenario.ports);
+        let mut crew = WorkerPool::new(streams, plan.scenario.ports);
         let first_ids = self.ids.begin(streams.into());
         for mut share in plan.pair_shares(cell, load) {
             share.tx.heeds_unreachable &= !self.answered;
@@ -69,7 +69,7 @@ impl Bed for Exchanger {
         }
         let mut sent_by_flow = vec![0; streams.into()];
         let mut run = |limit, tick: &mut dyn FnMut()| {
-            let control = Control::new(Arc::clone(stop), crew.pairs());
+            let control = PhaseState::new(Arc::clone(stop), crew.pairs());
             let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
             // Nothing of ours carries a tag.
             crew.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
@@ -83,7 +83,8 @@ impl Bed for Exchanger {
         let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
         let Scenario { bind, ip, .. } = &plan.scenario;
         let device = name_towards(self.target, *bind, ip.dev.as_deref());
-        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
+        let watch =
+            CounterSnapshot::begin(device.as_deref()).towards(self.target, device.as_deref());
         run(plan.scenario.limit, tick)?;
         let seen = watch.end();
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
@@ -102,7 +103,7 @@ impl Bed for Exchanger {
                 .message_id_bits
                 .map(|bits| reused_message_ids(&sent_by_flow, bits, time).min(sent));
         }
-        Ok(vec![Part { direction: None, harvest, error: None }])
+        Ok(vec![DirectionResult { direction: None, harvest, error: None }])
     }
 }
 
@@ -115,17 +116,17 @@ fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
     sent_by_flow.iter().filter(is_too_fast).map(|sent| sent - ids).sum()
 }
 
-impl Exchanger {
+impl RequestRunner {
     /// Both halves together.
-    fn harvest(&self, tx: TxHalf, rx: RxHalf, dialogue: &Dialogue) -> Harvest {
+    fn harvest(&self, tx: TxResult, rx: RxResult, dialogue: &RequestSpec) -> CellResult {
         if !dialogue.matching.expects_reply() {
             let exchange = rx.exchange;
-            return Harvest { exchange, ..Harvest::of(tx, None, Ends::Across) };
+            return CellResult { exchange, ..CellResult::of(tx, None, Topology::Across) };
         }
         if !self.is_here {
-            return Harvest::of(tx, Some(rx), Ends::Across);
+            return CellResult::of(tx, Some(rx), Topology::Across);
         }
-        Harvest::of(tx, Some(rx), Ends::Together)
+        CellResult::of(tx, Some(rx), Topology::Together)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::request::lanes::Lanes;
+use crate::request::lanes::StreamMap;
 use crate::unit::Nanos;
 
 /// What became of a request.
@@ -37,7 +37,7 @@ struct Slot {
 
 /// A request's two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flight {
+pub struct PendingRequest {
     /// When it was meant to leave.
     pub intended: Nanos,
     /// When it left.
@@ -46,9 +46,9 @@ pub struct Flight {
 
 /// What a reply is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Landing {
+pub enum Completion {
     /// The first one to a request that was waited for.
-    Answer(Flight),
+    Answer(PendingRequest),
     /// To one that was answered before.
     Duplicate,
     /// To one that had been given up.
@@ -57,9 +57,9 @@ pub enum Landing {
 
 /// The requests of one worker. One thread asks, one hears; they may be the same.
 #[derive(Debug)]
-pub struct Flights {
+pub struct InFlightTable {
     slots: Box<[Slot]>,
-    lanes: Lanes,
+    lanes: StreamMap,
     /// The next request to leave.
     head: AtomicU64,
     /// The oldest that may still be open.
@@ -68,10 +68,10 @@ pub struct Flights {
     resting: AtomicU64,
 }
 
-impl Flights {
+impl InFlightTable {
     /// For at least `wanted` requests at once, as far as `id_bits` can tell so many apart.
     #[must_use]
-    pub fn new(lanes: Lanes, wanted: u64, id_bits: u32) -> Self {
+    pub fn new(lanes: StreamMap, wanted: u64, id_bits: u32) -> Self {
         let distinct = lanes.distinct(id_bits);
         let most = if distinct.is_power_of_two() {
             distinct
@@ -96,7 +96,7 @@ impl Flights {
 
     /// How requests go to source ports.
     #[must_use]
-    pub const fn lanes(&self) -> Lanes {
+    pub const fn lanes(&self) -> StreamMap {
         self.lanes
     }
 
@@ -123,7 +123,7 @@ impl Flights {
 
     /// This request is about to leave; it counts once [`Self::set_head`] is past it.
     #[inline]
-    pub fn depart(&self, number: u64, flight: Flight) {
+    pub fn depart(&self, number: u64, flight: PendingRequest) {
         let slot = self.slot(number);
         slot.sent.store(flight.sent.0, Ordering::Relaxed);
         slot.word.store(flight.intended.0 << STATE_BITS | OPEN, Ordering::Relaxed);
@@ -207,9 +207,9 @@ impl Flights {
 
     /// A reply to this request has come; `head` as it was when the reply was read.
     #[inline]
-    pub fn land(&self, number: u64, head: u64) -> Landing {
+    pub fn land(&self, number: u64, head: u64) -> Completion {
         if head - number > self.capacity() {
-            return Landing::Late;
+            return Completion::Late;
         }
         let slot = self.slot(number);
         let word = slot.word.load(Ordering::Relaxed);
@@ -217,10 +217,10 @@ impl Flights {
             OPEN => {
                 slot.word.store(word & !STATE | ANSWERED, Ordering::Relaxed);
                 let sent = Nanos(slot.sent.load(Ordering::Relaxed));
-                Landing::Answer(Flight { intended: Nanos(word >> STATE_BITS), sent })
+                Completion::Answer(PendingRequest { intended: Nanos(word >> STATE_BITS), sent })
             }
-            ANSWERED => Landing::Duplicate,
-            _ => Landing::Late,
+            ANSWERED => Completion::Duplicate,
+            _ => Completion::Late,
         }
     }
 
@@ -276,15 +276,15 @@ impl Flights {
 mod tests {
     use super::*;
 
-    fn at(ns: u64) -> Flight {
-        Flight { intended: Nanos(ns), sent: Nanos(ns + 1) }
+    fn at(ns: u64) -> PendingRequest {
+        PendingRequest { intended: Nanos(ns), sent: Nanos(ns + 1) }
     }
 
     #[test]
     fn ids_tell_all_that_fit_apart() {
         for (streams, block, bits) in [(1, 1, 4), (3, 2, 4), (5, 4, 3), (2, 64, 8), (4, 4, 1)] {
-            let lanes = Lanes::new(streams, block);
-            let flights = Flights::new(lanes, u64::MAX >> 40, bits);
+            let lanes = StreamMap::new(streams, block);
+            let flights = InFlightTable::new(lanes, u64::MAX >> 40, bits);
             let head = 10_000;
             for number in head - flights.capacity()..head {
                 let id = lanes.place(number) & ((1 << bits) - 1);
@@ -292,7 +292,7 @@ mod tests {
                 assert_eq!(found, Some(number), "{lanes:?}");
             }
         }
-        let whole = Flights::new(Lanes::new(1, 1), 8, 64);
+        let whole = InFlightTable::new(StreamMap::new(1, 1), 8, 64);
         assert_eq!(whole.find(0, 3, 64, 5), Some(3));
         assert_eq!(whole.find(0, 7, 64, 5), None, "not asked yet");
         assert_eq!(whole.find(0, 0, 64, 0), None, "nothing asked yet");
@@ -300,15 +300,15 @@ mod tests {
 
     #[test]
     fn a_request_has_one_answer() {
-        let flights = Flights::new(Lanes::new(1, 1), 4, 16);
+        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
         (0..3).for_each(|number| flights.depart(number, at(number * 10)));
         flights.set_head(3);
         assert_eq!((flights.room(), flights.capacity()), (1, 4));
-        assert_eq!(flights.land(1, 3), Landing::Answer(at(10)));
-        assert_eq!(flights.land(1, 3), Landing::Duplicate);
+        assert_eq!(flights.land(1, 3), Completion::Answer(at(10)));
+        assert_eq!(flights.land(1, 3), Completion::Duplicate);
         // Sent at 1: given up; 1 is answered; 2 was sent at 21.
         assert_eq!(flights.expire(Some(Nanos(20)), None), 1);
-        assert_eq!(flights.land(0, 3), Landing::Late);
+        assert_eq!(flights.land(0, 3), Completion::Late);
         assert_eq!((flights.is_open(2), flights.is_empty(), flights.room()), (true, false, 1));
         assert_eq!(flights.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
         assert_eq!((flights.is_empty(), flights.room()), (true, 3));
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_answers_for_nobody() {
-        let flights = Flights::new(Lanes::new(1, 1), 4, 16);
+        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
         (0..4).for_each(|number| flights.depart(number, at(number)));
         flights.set_head(4);
         assert_eq!(flights.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
@@ -324,16 +324,16 @@ mod tests {
         flights.set_head(5);
         flights.withdraw(4, 1);
         assert_eq!((flights.head(), flights.room()), (4, 1));
-        assert_eq!(flights.land(0, 4), Landing::Late, "not the answer to 4, which never left");
+        assert_eq!(flights.land(0, 4), Completion::Late, "not the answer to 4, which never left");
         assert!(!flights.is_open(0));
     }
 
     #[test]
     fn an_id_rests_until_no_answer_is_expected_any_more() {
-        let flights = Flights::new(Lanes::new(1, 1), 4, 16);
+        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
         (0..4).for_each(|number| flights.depart(number, at(number * 10)));
         flights.set_head(4);
-        assert_eq!(flights.land(1, 4), Landing::Answer(at(10)));
+        assert_eq!(flights.land(1, 4), Completion::Answer(at(10)));
         // The oldest is waited for, and keeps its slot and those behind it.
         assert_eq!((flights.expire(None, None), flights.room()), (0, 0));
         assert_eq!((flights.oldest_sent(), flights.resting_sent()), (Some(Nanos(1)), None));
@@ -342,7 +342,7 @@ mod tests {
             (flights.oldest_sent(), flights.resting_sent()),
             (Some(Nanos(31)), Some(Nanos(1)))
         );
-        assert_eq!(flights.land(0, 4), Landing::Late);
+        assert_eq!(flights.land(0, 4), Completion::Late);
         // What was answered does not rest.
         assert_eq!((flights.expire(None, Some(Nanos(20))), flights.room()), (0, 2));
         assert_eq!((flights.expire(Some(Nanos(31)), Some(Nanos(20))), flights.room()), (1, 2));

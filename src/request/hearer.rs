@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::engine::Pull;
-use crate::measure::{Exchange, Latency, OneWay, PartSeen, Parts, RxTally};
+use crate::measure::{LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, RxTally};
 use crate::payload::{Matching, RequestNumber, Requests, Role};
-use crate::plan::Asking;
+use crate::plan::RequestOptions;
 use crate::request::asker::low_bits;
-use crate::request::flights::{Flights, Landing};
+use crate::request::flights::{Completion, InFlightTable};
 use crate::request::ids::FirstIds;
 use crate::unit::Nanos;
 
@@ -30,7 +30,7 @@ const SHORT_ID_BITS: u32 = 16;
 
 /// What a pair asks, and what it takes for an answer.
 #[derive(Debug, Clone)]
-pub struct Dialogue {
+pub struct RequestSpec {
     /// What is sent.
     pub requests: Arc<Requests>,
     /// What comes back.
@@ -39,9 +39,9 @@ pub struct Dialogue {
 
 /// Gives replies their fate.
 #[derive(Debug)]
-pub(super) struct Hearer {
-    dialogue: Dialogue,
-    flights: Arc<Flights>,
+pub(super) struct ResponseMatcher {
+    dialogue: RequestSpec,
+    flights: Arc<InFlightTable>,
     /// Where the ids and unique numbers of this worker begin.
     first_ids: FirstIds,
     /// How long a reply is waited for.
@@ -75,16 +75,16 @@ pub(super) struct Hearer {
     /// What it times.
     pub(super) latency: OneWay,
     /// What became of requests.
-    pub(super) exchange: Exchange,
+    pub(super) exchange: RequestCounts,
 }
 
-impl Hearer {
+impl ResponseMatcher {
     /// For replies to what is asked on these terms, in batches of `batch` at most.
     // cold: set-up
     pub(super) fn new(
-        dialogue: Dialogue,
-        flights: Arc<Flights>,
-        asking: &Asking,
+        dialogue: RequestSpec,
+        flights: Arc<InFlightTable>,
+        asking: &RequestOptions,
         first_ids: FirstIds,
         batch: u64,
         streams: usize,
@@ -112,7 +112,7 @@ impl Hearer {
             stall_ended: Nanos::ZERO,
             tally: RxTally::default(),
             latency: OneWay::default(),
-            exchange: Exchange::default(),
+            exchange: RequestCounts::default(),
         }
     }
 
@@ -123,9 +123,9 @@ impl Hearer {
         self.first = self.flights.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
         self.answered.fill(0);
-        (self.tally, self.exchange) = (RxTally::default(), Exchange::default());
+        (self.tally, self.exchange) = (RxTally::default(), RequestCounts::default());
         let OneWay { from_schedule, from_send, in_stall, .. } = &mut self.latency;
-        [from_schedule, from_send, in_stall].into_iter().for_each(Latency::reset);
+        [from_schedule, from_send, in_stall].into_iter().for_each(LatencyHistograms::reset);
     }
 
     /// How many requests are waited for.
@@ -245,7 +245,7 @@ impl Hearer {
             return;
         }
         match self.flights.land(number, head) {
-            Landing::Answer(flight) => {
+            Completion::Answer(flight) => {
                 if let Some(code) = self.dialogue.matching.code_of(reply) {
                     self.exchange.errors.count(code);
                 }
@@ -255,8 +255,8 @@ impl Hearer {
                 self.tally.bytes += reply.len() as u64;
                 self.time(flight.intended, flight.sent, now);
             }
-            Landing::Duplicate => self.tally.duplicate += 1,
-            Landing::Late => self.tally.late += 1,
+            Completion::Duplicate => self.tally.duplicate += 1,
+            Completion::Late => self.tally.late += 1,
         }
     }
 
@@ -278,7 +278,7 @@ impl Hearer {
     /// Whether this answers the request.
     #[inline]
     fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
-        let Dialogue { requests, matching } = &self.dialogue;
+        let RequestSpec { requests, matching } = &self.dialogue;
         let place = self.flights.lanes().place(number);
         let id = self.first_ids.first_of(stream).wrapping_add(place) & low_bits(self.id_bits);
         let asks = RequestNumber { turn, unique: self.first_ids.unique(number) };

@@ -16,12 +16,12 @@ pub(super) const PORT_TRIES: usize = 4;
 #[derive(Debug)]
 pub struct RunIds {
     seed: u64,
-    taken: Mutex<Taken>,
+    taken: Mutex<UsedIds>,
 }
 
 /// The ids and numbers used so far.
 #[derive(Debug, Default)]
-struct Taken {
+struct UsedIds {
     /// Unique numbers.
     numbers: u64,
     /// Requests that any one port has sent, summed over all cells.
@@ -68,7 +68,7 @@ impl RunIds {
         taken.streams += streams;
         // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
         let first = self.seed.wrapping_mul(SPREAD) >> 2 | 1 << (u64::BITS - 2);
-        let Taken { numbers: number, places, .. } = *taken;
+        let UsedIds { numbers: number, places, .. } = *taken;
         FirstIds { number, id: first + places, places, stream, worker: 0, of: 1 }
     }
 
@@ -91,7 +91,7 @@ impl RunIds {
         self.taken().ports.insert(port)
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+    fn taken(&self) -> std::sync::MutexGuard<'_, UsedIds> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

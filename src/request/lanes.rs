@@ -6,12 +6,12 @@
 
 /// Distribution of requests over source ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lanes {
+pub struct StreamMap {
     streams: u64,
     block: u64,
 }
 
-impl Lanes {
+impl StreamMap {
     /// Blocks of `block` requests, in turn to each of `streams` ports.
     #[must_use]
     pub fn new(streams: usize, block: usize) -> Self {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn lanes_are_a_bijection() {
         for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
-            let lanes = Lanes::new(streams, block);
+            let lanes = StreamMap::new(streams, block);
             let mut next = vec![0; streams];
             for number in 0..1_000 {
                 let (stream, place) = (lanes.stream(number), lanes.place(number));

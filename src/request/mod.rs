@@ -9,20 +9,20 @@ mod ids;
 pub mod lanes;
 mod phases;
 
-pub use bed::Exchanger;
-pub use hearer::Dialogue;
+pub use bed::RequestRunner;
+pub use hearer::RequestSpec;
 pub use ids::RunIds;
 
 use std::collections::VecDeque;
 
-use asker::Asker;
-use hearer::Hearer;
+use asker::RequestWriter;
+use hearer::ResponseMatcher;
 
 use crate::engine::{Rx, Tx};
 use crate::host::{Meter, Reading};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::Due;
-use crate::run::control::Control;
+use crate::run::control::PhaseState;
 use crate::run::send::{SendJob, Step, step};
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
@@ -45,8 +45,8 @@ const DRAIN_LOOK: Nanos = Nanos::from_millis(1);
 #[derive(Debug)]
 struct Pair {
     job: SendJob,
-    asker: Asker,
-    hearer: Hearer,
+    asker: RequestWriter,
+    hearer: ResponseMatcher,
     ready: Ready,
     /// Requests in flight at most, in a closed loop.
     window: Option<u64>,
@@ -150,7 +150,7 @@ fn exchange<T: Tx, R: Rx>(
     rx: &mut R,
     pair: &mut Pair,
     waiter: &mut Waiter,
-    control: &Control,
+    control: &PhaseState,
 ) -> Nanos {
     let (mut end, mut idle_since) = (None, None);
     loop {
@@ -209,7 +209,7 @@ fn exchange<T: Tx, R: Rx>(
 impl Pair {
     /// Asks what is due, if it may.
     #[inline]
-    fn ask<T: Tx>(&mut self, tx: &mut T, control: &Control, now: Nanos) -> Step {
+    fn ask<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
         if control.stopped() || self.job.stuck {
             return Step::Over;
         }
@@ -280,7 +280,7 @@ impl Pair {
 
     /// Hears what has come, up to some pulls.
     #[inline]
-    fn hear<R: Rx>(&mut self, rx: &mut R, control: &Control) -> Heard {
+    fn hear<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> Heard {
         let (mut any, mut drained) = (false, false);
         let answered = self.hearer.tally.received;
         for _ in 0..PULLS {

@@ -8,17 +8,21 @@ use mio::net::UdpSocket;
 
 use super::asker::calendar_at;
 use super::ids::{FirstIds, PORT_TRIES, RunIds};
-use super::{Asker, Dialogue, Hearer, Pair, Ready, exchange};
+use super::{Pair, Ready, RequestSpec, RequestWriter, ResponseMatcher, exchange};
 use crate::clock::Clock;
 use crate::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
 use crate::host::Meter;
-use crate::measure::{KernelDelta, RxHalf, TxHalf};
+use crate::measure::{KernelDelta, RxResult, TxResult};
 use crate::net::{NetError, Options, Ports, SocketError, Udp};
-use crate::plan::{Kind, Load, PairShare, REQUEST_BATCH, RxKind, Share, TxKind, block};
-use crate::request::flights::Flights;
-use crate::request::lanes::Lanes;
+use crate::plan::{
+    EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
+};
+use crate::request::flights::InFlightTable;
+use crate::request::lanes::StreamMap;
 use crate::run::send::SendJob;
-use crate::run::worker::{Done, Event, Line, SenderDone, options, settle, waiter};
+use crate::run::worker::{
+    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, settle, waiter,
+};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -26,16 +30,16 @@ use crate::unit::Nanos;
 const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 
 /// What one worker measured.
-pub(crate) type PairHalves = (TxHalf, RxHalf);
+pub(crate) type PairHalves = (TxResult, RxResult);
 
 /// Runs a worker that asks and hears to its end.
 pub(crate) fn run_pair(
-    share: &PairShare,
+    share: &RequestConfig,
     to: SocketAddr,
     ports: Option<Ports>,
-    dialogue: Dialogue,
+    dialogue: RequestSpec,
     (ids, first_ids): (Arc<RunIds>, FirstIds),
-    line: &Line,
+    line: &WorkerChannel,
 ) -> Result<PairHalves, NetError> {
     settle(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
@@ -70,13 +74,13 @@ fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
 
 /// What every pair of engines is given.
 struct Setup<'a> {
-    share: &'a PairShare,
+    share: &'a RequestConfig,
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
     buffers: [Option<u64>; 2],
-    dialogue: Dialogue,
+    dialogue: RequestSpec,
     ids: Arc<RunIds>,
     first_ids: FirstIds,
-    line: &'a Line,
+    line: &'a WorkerChannel,
 }
 
 impl Setup<'_> {
@@ -91,7 +95,7 @@ fn ask_on(
     ears: Vec<UdpSocket>,
     setup: &Setup<'_>,
 ) -> Result<PairHalves, NetError> {
-    let Share { size, .. } = setup.share.tx.common;
+    let WorkerConfig { size, .. } = setup.share.tx.common;
     let engine = setup.share.tx.engine;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     let fill = |slot: &mut [u8]| slot.fill(0);
@@ -133,21 +137,21 @@ fn pair_phases<T: Tx, R: Rx>(
     let mut waiter = waiter(&share.tx.common, Interest::READABLE)?;
     let mut pair = pair(setup, &tx);
     let expects_reply = setup.dialogue.matching.expects_reply();
-    let (mut tx_half, mut rx_half) = (TxHalf::default(), RxHalf::default());
+    let (mut tx_half, mut rx_half) = (TxResult::default(), RxResult::default());
     let mut epoch = None;
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
     }
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
-    let _ = line.events.send(Event::Ready(None));
+    let _ = line.events.send(WorkerEvent::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = pair.job.start(&share.tx, &phase);
-        let by_slot = matches!(phase.load, Load::Recorded(..));
+        let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
         let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
         pair.asker.start(calendar_ns, by_slot);
         pair.held_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
-        pair.hearer.start(phase.load != Load::FlatOut, later);
+        pair.hearer.start(phase.load != WorkerLoad::FlatOut, later);
         pair.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -169,15 +173,15 @@ fn pair_phases<T: Tx, R: Rx>(
         pair.hearer.exchange.own_drops = drops;
         pair.hearer.exchange.room = pair.hearer.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
-        rx_half = RxHalf { kernel, buffer: receive_buffer, ..RxHalf::default() };
+        rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
         let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
         let flows = (pair.job.first_flow, pair.job.next.clone());
         // Where nothing is to come back, nothing is missing.
         let received = if expects_reply { received } else { sent };
-        let _ = line.events.send(Event::Done(Done { sent, received, flows }));
+        let _ = line.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
     let Pair { job, hearer, .. } = pair;
-    let rx_half = RxHalf {
+    let rx_half = RxResult {
         flows: hearer.answered(job.first_flow),
         tally: hearer.tally,
         latency: hearer.latency,
@@ -192,7 +196,7 @@ fn pair_phases<T: Tx, R: Rx>(
 /// A pair, with room for all that may be in flight.
 fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let Setup { share, dialogue, .. } = setup;
-    let PairShare { tx: asks, asking, .. } = share;
+    let RequestConfig { tx: asks, asking, .. } = share;
     let streams = asks.common.flows.len();
     let job = SendJob::new(asks, tx);
     let pps = asks.load.peak_pps().map(|pps| pps / asks.of as f64);
@@ -202,15 +206,15 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     // What is told by its order, or not at all, needs no id to be told apart by.
     let by_id = expects_reply && !dialogue.matching.by_order();
     let id_bits = if by_id { dialogue.requests.id_bits() } else { u64::BITS };
-    let lanes = Lanes::new(streams, block(pps, job.batch, id_bits));
-    let flights = Arc::new(Flights::new(lanes, wanted, id_bits));
+    let lanes = StreamMap::new(streams, block(pps, job.batch, id_bits));
+    let flights = Arc::new(InFlightTable::new(lanes, wanted, id_bits));
     let place = (asks.common.worker, asks.of);
     let first_ids = setup.first_ids.of_worker(place.0, place.1, asks.common.flows.start);
     let requests = Arc::clone(&dialogue.requests);
     let ids = (Arc::clone(&setup.ids), first_ids);
-    let asker = Asker::new(requests, &flights, expects_reply, place, ids, job.batch);
+    let asker = RequestWriter::new(requests, &flights, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
-    let hearer = Hearer::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
+    let hearer = ResponseMatcher::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);
     let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
     let (at_close, out_of_ids_since) = (None, None);

@@ -11,30 +11,35 @@ use mio::net::UdpSocket;
 use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
 use crate::host::Meter;
-use crate::payload::{Echo, Preset, Source, Spec};
+use crate::payload::{Echo, Preset, RequestSource, Spec};
 use crate::plan::{
-    Asking, EnginePair, EngineWord, Limit, Load, Machine, PairShare, Plan, Route, Scenario,
+    EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,
+    WorkerLoad,
 };
-use crate::request::flights::Flights;
-use crate::request::lanes::Lanes;
-use crate::run::session::Bed;
+use crate::request::flights::InFlightTable;
+use crate::request::lanes::StreamMap;
+use crate::run::session::CellRunner;
 use crate::run::worker::Phase;
 use crate::unit::{PayloadSize, Rate};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 /// What a test asks: 64 bytes, with an id of 64 bits.
-fn dialogue() -> Dialogue {
-    let spec = Spec::of(Source::Preset(Preset::Echo(Echo { size: 64 })));
+fn dialogue() -> RequestSpec {
+    let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
     let (requests, matching) = spec.compile(1).unwrap();
-    Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) }
+    RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) }
 }
 
 /// One worker with so many ports, a timeout of 100 ms, and at most so many requests in flight.
 fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
     let timeout = Nanos::from_millis(100);
-    let asking =
-        Asking { timeout, outstanding: Some(outstanding), id_bits: 64, ..Asking::default() };
+    let asking = RequestOptions {
+        timeout,
+        outstanding: Some(outstanding),
+        id_bits: 64,
+        ..RequestOptions::default()
+    };
     let scenario = Scenario {
         route: Route::Ask,
         sizes: vec![SIZE],
@@ -56,7 +61,7 @@ struct Rig {
     tx: PlainTx,
     rx: PlainRx,
     waiter: Waiter,
-    control: Arc<Control>,
+    control: Arc<PhaseState>,
     server: StdSocket,
 }
 
@@ -74,22 +79,25 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let tx = PlainTx::new(mouths, None, SIZE, |slot: &mut [u8]| slot.fill(0));
     let mut rx = PlainRx::for_any_size(ears);
     let plan = plan(streams, outstanding, Rate::Max);
-    let shares = plan.pair_shares(&plan.cells[0], Load::FlatOut);
-    let PairShare { tx: share, asking, window, .. } = shares.into_iter().next().unwrap();
+    let shares = plan.pair_shares(&plan.cells[0], WorkerLoad::FlatOut);
+    let RequestConfig { tx: share, asking, window, .. } = shares.into_iter().next().unwrap();
     let mut job = SendJob::new(&share, &tx);
-    let control = Control::new(Arc::default(), 1);
+    let control = PhaseState::new(Arc::default(), 1);
     let epoch = Nanos(crate::sys::monotonic_ns());
     let limit = plan.scenario.limit;
-    let phase = Phase { epoch, tag: 0, limit, load: Load::FlatOut, control: Arc::clone(&control) };
+    let phase =
+        Phase { epoch, tag: 0, limit, load: WorkerLoad::FlatOut, control: Arc::clone(&control) };
     job.start(&share, &phase);
-    let flights = Arc::new(Flights::new(Lanes::new(streams.into(), 1), 1 << id_bits, id_bits));
+    let flights =
+        Arc::new(InFlightTable::new(StreamMap::new(streams.into(), 1), 1 << id_bits, id_bits));
     let ids = Arc::new(RunIds::new(1));
     let first = ids.begin(streams.into());
     let requests = Arc::clone(&dialogue().requests);
-    let mut asker = Asker::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
+    let mut asker = RequestWriter::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
     asker.start(0, false);
     let batch = job.batch as u64;
-    let mut hearer = Hearer::new(dialogue(), flights, &asking, first, batch, streams.into());
+    let mut hearer =
+        ResponseMatcher::new(dialogue(), flights, &asking, first, batch, streams.into());
     hearer.start(false, Nanos::ZERO);
     let mut waiter = Waiter::new(Waiter::HYBRID, Interest::READABLE).unwrap();
     if streams > 1 {
@@ -224,14 +232,15 @@ fn ids_of_a_cell_that_failed_are_not_used_again() {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
     let ids = Arc::new(RunIds::new(1));
     let target = server.local_addr().unwrap();
-    let mut bed = Exchanger::new(target, vec![(SIZE, dialogue())], true, Arc::clone(&ids));
+    let mut bed = RequestRunner::new(target, vec![(SIZE, dialogue())], true, Arc::clone(&ids));
     // The worker asks one request after the other, each in vain, until its owner is gone.
     let plan = plan(1, 1, Rate::Max);
     let cell = &plan.cells[0];
     let mut tick = || panic!("as a test has it");
     let stop = Arc::new(AtomicBool::new(false));
-    let measure =
-        AssertUnwindSafe(|| bed.measure(&plan, cell, Load::FlatOut, &stop, &mut tick).is_ok());
+    let measure = AssertUnwindSafe(|| {
+        bed.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick).is_ok()
+    });
     assert!(catch_unwind(measure).is_err());
     assert!(!stop.load(Ordering::Relaxed));
     server.set_nonblocking(true).unwrap();

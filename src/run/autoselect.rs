@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::session::Bed;
+use super::session::CellRunner;
 use super::{RunError, session};
 use crate::plan::{
     Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
@@ -67,7 +67,7 @@ struct Tried {
 pub fn choose(
     scenario: &Scenario,
     machine: &Machine,
-    bed: &mut dyn Bed,
+    bed: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
 ) -> Result<Choice, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());

@@ -1,6 +1,6 @@
 //! Upper bounds of the sequence numbers that a sender can have reached by a moment.
 
-use crate::plan::{Limit, Load, MAX_BATCH};
+use crate::plan::{Limit, MAX_BATCH, WorkerLoad};
 use crate::unit::Nanos;
 
 /// Bounds of one phase.
@@ -18,7 +18,7 @@ pub struct SenderBounds {
 
 impl Default for SenderBounds {
     fn default() -> Self {
-        Self::new(Limit::Time(Nanos::NEVER), Load::FlatOut)
+        Self::new(Limit::Time(Nanos::NEVER), WorkerLoad::FlatOut)
     }
 }
 
@@ -26,13 +26,13 @@ impl SenderBounds {
     /// The bounds for this limit and load.
     #[must_use]
     // cold: once a phase
-    pub fn new(limit: Limit, load: Load) -> Self {
+    pub fn new(limit: Limit, load: WorkerLoad) -> Self {
         let (end, count) = match limit {
             Limit::Time(time) => (time, u64::MAX),
             Limit::Count(count) => (Nanos::NEVER, count),
         };
         let at_once = match load {
-            Load::Burst(_, size) => f64::from(size),
+            WorkerLoad::Burst(_, size) => f64::from(size),
             _ => 1.0,
         };
         let rate = match load.peak_pps() {
@@ -41,7 +41,7 @@ impl SenderBounds {
             // None is faster than one a nanosecond: a system call or a stamp takes longer.
             None => (1.0, f64::from(MAX_BATCH)),
         };
-        Self { end, count, rate, by_chance: matches!(load, Load::Poisson(..)) }
+        Self { end, count, rate, by_chance: matches!(load, WorkerLoad::Poisson(..)) }
     }
 
     /// The latest due time of the last datagram.
@@ -74,19 +74,19 @@ mod tests {
     fn what_can_have_been_sent_follows_from_time_rate_and_count() {
         let rate = |pps| PacketRate::from_pps(pps).unwrap();
         let second = 1_000_000_000;
-        let even = SenderBounds::new(Limit::Time(Nanos(second)), Load::Even(rate(200.0)));
+        let even = SenderBounds::new(Limit::Time(Nanos(second)), WorkerLoad::Even(rate(200.0)));
         assert_eq!((even.sent_by(0), even.end()), (2, Nanos(second)));
         // Number 200 is due at 1 s; none is due before and has number 202.
         assert!((201..=202).contains(&even.sent_by(second)), "{}", even.sent_by(second));
-        let burst = SenderBounds::new(Limit::Count(90), Load::Burst(rate(200.0), 32));
+        let burst = SenderBounds::new(Limit::Count(90), WorkerLoad::Burst(rate(200.0), 32));
         assert!((32..=34).contains(&burst.sent_by(0)));
         assert_eq!((burst.sent_by(second), burst.end()), (90, Nanos::NEVER));
-        let ramp = Load::Ramp(rate(10.0), rate(1_000.0), Nanos(second));
+        let ramp = WorkerLoad::Ramp(rate(10.0), rate(1_000.0), Nanos(second));
         assert!(SenderBounds::new(Limit::Count(u64::MAX), ramp).sent_by(second) >= 1_000);
-        let chance = SenderBounds::new(Limit::Count(u64::MAX), Load::Poisson(rate(1e4), 1));
+        let chance = SenderBounds::new(Limit::Count(u64::MAX), WorkerLoad::Poisson(rate(1e4), 1));
         assert!((11_000..12_000).contains(&chance.sent_by(second)));
         let flat = SenderBounds::default();
         assert!(flat.sent_by(0) >= 1_024 && flat.sent_by(5_000) < 1 << 20);
-        assert_eq!(SenderBounds::new(Limit::Count(7), Load::FlatOut).sent_by(second), 7);
+        assert_eq!(SenderBounds::new(Limit::Count(7), WorkerLoad::FlatOut).sent_by(second), 7);
     }
 }

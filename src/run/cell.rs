@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::RunError;
-use super::control::Control;
-use super::crew::Crew;
-use super::dispatch::{Given, NULL_TAG};
+use super::control::PhaseState;
+use super::crew::WorkerPool;
+use super::dispatch::{NULL_TAG, ProvidedSocket};
 use super::worker::Phase;
-use crate::host::counters::Watch;
+use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
-use crate::measure::{Ends, Harvest};
+use crate::measure::{CellResult, Topology};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
-use crate::plan::{Cell, Limit, Load, Plan, RxKind, Scenario};
+use crate::plan::{Cell, Limit, Plan, RxKind, Scenario, WorkerLoad};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -21,11 +21,11 @@ use crate::unit::Nanos;
 pub(crate) fn measure(
     plan: &Plan,
     cell: &Cell,
-    load: Load,
+    load: WorkerLoad,
     tag: u16,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
-) -> Result<Harvest, RunError> {
+) -> Result<CellResult, RunError> {
     // To the end of the cell, however it ends.
     let (crew, _files) = set_up(plan, cell, load)?;
     let warmup = plan.scenario.warmup;
@@ -38,10 +38,10 @@ pub(crate) fn measure(
     }
     let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
     let netns = to_netns.as_deref();
-    let watch_there = netns.map(|netns| (netns, Watch::begin_in(netns, *to)));
+    let watch_there = netns.map(|netns| (netns, CounterSnapshot::begin_in(netns, *to)));
     let target = SocketAddr::new(to.unwrap_or(*bind), *port);
     let device = name_towards(target, *bind, ip.dev.as_deref());
-    let mut watch = Watch::begin_maybe(unix.is_some(), device.as_deref());
+    let mut watch = CounterSnapshot::begin_maybe(unix.is_some(), device.as_deref());
     if netns.is_some() {
         watch = watch.towards(target, device.as_deref());
     }
@@ -50,21 +50,26 @@ pub(crate) fn measure(
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
     let (tx, rx) = crew.collect(&cell.id)?;
     let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    let ends = if seen_there.is_some() { Ends::Apart } else { Ends::Together };
+    let ends = if seen_there.is_some() { Topology::Apart } else { Topology::Together };
     if let Some(there) = seen_there {
         seen.into_tx(&mut tx);
         there.into_rx(&mut rx);
     } else {
         seen.into_rx(&mut rx);
     }
-    let mut harvest = Harvest::of(tx, Some(rx), ends);
+    let mut harvest = CellResult::of(tx, Some(rx), ends);
     harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
     Ok(harvest)
 }
 
 /// Starts receivers, then senders; returns with them the files that their sockets have made.
-fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<(Crew, Vec<UnixFile>), RunError> {
-    let (mut crew, mut files) = (Crew::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
+fn set_up(
+    plan: &Plan,
+    cell: &Cell,
+    load: WorkerLoad,
+) -> Result<(WorkerPool, Vec<UnixFile>), RunError> {
+    let (mut crew, mut files) =
+        (WorkerPool::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
     match start(&mut crew, &mut files, plan, cell, load) {
         Ok(()) => Ok((crew, files)),
         Err(error) => {
@@ -76,11 +81,11 @@ fn set_up(plan: &Plan, cell: &Cell, load: Load) -> Result<(Crew, Vec<UnixFile>),
 }
 
 fn start(
-    crew: &mut Crew,
+    crew: &mut WorkerPool,
     files: &mut Vec<UnixFile>,
     plan: &Plan,
     cell: &Cell,
-    load: Load,
+    load: WorkerLoad,
 ) -> Result<(), RunError> {
     let mut addrs = Vec::new();
     for share in plan.rx_shares(cell) {
@@ -90,7 +95,7 @@ fn start(
                 let bound = Unix::bind(&UnixName::new(name), share.common.socket_buffer);
                 let (unix, file) = bound.map_err(NetError::from)?;
                 files.extend(file);
-                Some(Given::Unix(unix))
+                Some(ProvidedSocket::Unix(unix))
             }
             _ => None,
         };
@@ -105,10 +110,10 @@ fn start(
 
 /// Leads all workers through a phase; returns how many datagrams were sent and received.
 fn phase(
-    crew: &Crew,
+    crew: &WorkerPool,
     tag: u16,
     limit: Limit,
-    load: Load,
+    load: WorkerLoad,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
 ) -> Result<(u64, u64), RunError> {
@@ -116,7 +121,7 @@ fn phase(
         Limit::Time(time) => time,
         Limit::Count(_) => Nanos::NEVER,
     };
-    let control = Control::until(Arc::clone(stop), crew.senders(), window_end);
+    let control = PhaseState::until(Arc::clone(stop), crew.senders(), window_end);
     let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
     let phase = Phase { epoch, tag, limit, load, control };
     crew.begin_receivers(&phase);

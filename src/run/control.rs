@@ -28,7 +28,7 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// The shared state of one phase.
 #[derive(Debug)]
-pub struct Control {
+pub struct PhaseState {
     /// Set from outside to end the run early.
     stop: Arc<AtomicBool>,
     /// Set where the phase is given up after an error.
@@ -63,7 +63,7 @@ pub struct Control {
     sent: Vec<AtomicU64>,
 }
 
-impl Control {
+impl PhaseState {
     /// Creates the state for this number of senders and receivers; the window ends when all senders
     /// have ended.
     #[must_use]
@@ -268,14 +268,14 @@ mod tests {
 
     #[test]
     fn a_path_that_nothing_is_known_of_is_given_time() {
-        let control = Control::new(Arc::default(), 2);
+        let control = PhaseState::new(Arc::default(), 2);
         assert_eq!(control.quiet(None), QUIET_AT_FIRST);
         // One receiver has learnt how slow the path is, and so has the other.
         assert_eq!(control.quiet(Some(100_000_000)), Nanos::from_millis(400));
         assert!(control.quiet(None) < QUIET_AT_FIRST);
         assert_eq!(control.quiet(None), control.quiet(Some(3)));
         assert_eq!(control.quiet(Some(u64::MAX)), QUIET_MOST);
-        let across = Control::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
+        let across = PhaseState::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
         assert_eq!(across.quiet(None), QUIET_AT_FIRST);
         assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
     }

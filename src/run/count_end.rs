@@ -1,11 +1,11 @@
 //! When a phase is meant to end.
 
 use crate::pace::{Arrivals, Part, Slots};
-use crate::plan::{Limit, Load};
+use crate::plan::{Limit, WorkerLoad};
 use crate::unit::Nanos;
 
 /// When a phase with this limit is meant to end; zero where a count is sent flat out.
-pub(crate) fn planned_end(limit: Limit, load: Load) -> Nanos {
+pub(crate) fn planned_end(limit: Limit, load: WorkerLoad) -> Nanos {
     match limit {
         Limit::Time(time) => time,
         Limit::Count(count) => count_end(load, count),
@@ -14,9 +14,9 @@ pub(crate) fn planned_end(limit: Limit, load: Load) -> Nanos {
 
 /// When a count is over: each datagram has its period, the last one too. A capture has the times of
 /// those that are sent, whatever gaps come behind them.
-fn count_end(load: Load, count: u64) -> Nanos {
+fn count_end(load: WorkerLoad, count: u64) -> Nanos {
     match (load, load.mean_pps()) {
-        (Load::Recorded(_, moments_ns), _) if count > 1 => {
+        (WorkerLoad::Recorded(_, moments_ns), _) if count > 1 => {
             let last = Part { index: count - 1, of: 1 };
             let last_ns = Slots::new(Arrivals::Recorded(moments_ns), last).next_ns();
             Nanos(last_ns.saturating_add(last_ns / (count - 1)))
@@ -39,7 +39,7 @@ mod tests {
         let hour_ns = 3_600_000_000_000;
         let moments = (0..101).map(|n| if n < 100 { n * 1_000_000 } else { hour_ns });
         let moments: &'static [u64] = Box::leak(moments.collect());
-        let load = Load::Recorded(PacketRate::KILO, moments);
+        let load = WorkerLoad::Recorded(PacketRate::KILO, moments);
         assert_eq!(count_end(load, 100), Nanos::from_millis(100));
         let mut pace = pace(load, Nanos::NEVER, u64::MAX, Part { index: 0, of: 1 });
         assert_eq!(pace.due(Nanos::from_millis(50), 64), Due::Now(2));

@@ -10,13 +10,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::RunError;
-use super::control::Control;
-use super::dispatch::{Given, Outlet, run_receiver, run_sender};
-use super::worker::{Done, Event, Line, Phase};
+use super::control::PhaseState;
+use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
+use super::worker::{Phase, PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
-use crate::measure::{RxHalf, TxHalf};
+use crate::measure::{RxResult, TxResult};
 use crate::net::{NetError, Ports, Udp};
-use crate::plan::{RxShare, TxShare};
+use crate::plan::{RxConfig, TxConfig};
 use crate::unit::Nanos;
 
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
@@ -37,10 +37,10 @@ const STACK: usize = 256 * 1024;
 const CONTROLS: usize = 2;
 
 /// What a worker that both sends and receives has measured.
-pub(crate) type PairHalves = (TxHalf, RxHalf);
+pub(crate) type RequestResult = (TxResult, RxResult);
 
 /// One worker, from outside.
-struct Worker<Y> {
+struct WorkerHandle<Y> {
     orders: Sender<Phase>,
     thread: JoinHandle<Result<Y, NetError>>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn note(&mut self, done: Done) {
+    fn note(&mut self, done: PhaseDone) {
         self.workers -= 1;
         self.sent += done.sent;
         self.received += done.received;
@@ -70,22 +70,22 @@ impl Running {
 }
 
 /// The workers of one host.
-pub(crate) struct Crew {
-    senders: Vec<Worker<TxHalf>>,
-    receivers: Vec<Worker<RxHalf>>,
-    pairs: Vec<Worker<PairHalves>>,
-    event_tx: Sender<Event>,
-    events: Receiver<Event>,
+pub(crate) struct WorkerPool {
+    senders: Vec<WorkerHandle<TxResult>>,
+    receivers: Vec<WorkerHandle<RxResult>>,
+    pairs: Vec<WorkerHandle<RequestResult>>,
+    event_tx: Sender<WorkerEvent>,
+    events: Receiver<WorkerEvent>,
     link: Arc<NullLink>,
     flows: u64,
     ports: Option<Ports>,
     /// What the workers of the latest phase share, senders and receivers.
-    controls: RefCell<VecDeque<Arc<Control>>>,
+    controls: RefCell<VecDeque<Arc<PhaseState>>>,
 }
 
 /// Ends all workers, in the middle of a phase if needed, and waits for them, so that no thread
-/// outlives an error. After [`Crew::collect`], all have already ended.
-impl Drop for Crew {
+/// outlives an error. After [`WorkerPool::collect`], all have already ended.
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.abort();
         // Their results and errors are no longer needed.
@@ -95,7 +95,7 @@ impl Drop for Crew {
     }
 }
 
-impl Crew {
+impl WorkerPool {
     /// Nobody yet, for so many flows, from local ports of this range if there is one.
     pub(crate) fn new(flows: u16, ports: Option<(u16, u16)>) -> Self {
         let (event_tx, events) = mpsc::channel();
@@ -110,13 +110,13 @@ impl Crew {
     /// returns where it receives.
     pub(crate) fn add_receiver(
         &mut self,
-        share: RxShare,
-        given: Option<impl Into<Given>>,
+        share: RxConfig,
+        given: Option<impl Into<ProvidedSocket>>,
     ) -> Result<Option<SocketAddr>, RunError> {
         let link = Arc::clone(&self.link);
         let given = given.map(Into::into);
         let name = format!("udperf-rx-{}", share.common.worker);
-        let work = move |line: &Line| run_receiver(&share, given, &link, line);
+        let work = move |line: &WorkerChannel| run_receiver(&share, given, &link, line);
         self.receivers.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready()
     }
@@ -125,14 +125,14 @@ impl Crew {
     /// own, one a flow, and waits until it is set up.
     pub(crate) fn add_sender(
         &mut self,
-        share: TxShare,
+        share: TxConfig,
         to: SocketAddr,
         given: Option<Udp>,
     ) -> Result<(), RunError> {
         let link = Arc::clone(&self.link);
         let name = format!("udperf-tx-{}", share.common.worker);
-        let outlet = Outlet { to, given, ports: self.ports() };
-        let work = move |line: &Line| run_sender(&share, outlet, &link, line);
+        let outlet = SendTarget { to, given, ports: self.ports() };
+        let work = move |line: &WorkerChannel| run_sender(&share, outlet, &link, line);
         self.senders.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }
@@ -142,7 +142,7 @@ impl Crew {
     pub(crate) fn add_pair(
         &mut self,
         name: String,
-        work: impl FnOnce(&Line) -> Result<PairHalves, NetError> + Send + 'static,
+        work: impl FnOnce(&WorkerChannel) -> Result<RequestResult, NetError> + Send + 'static,
     ) -> Result<(), RunError> {
         self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
@@ -160,8 +160,8 @@ impl Crew {
     }
 
     /// Ends all pairs and takes what they have, each half added up.
-    pub(crate) fn collect_pairs(mut self, id: &str) -> Result<PairHalves, RunError> {
-        let sum = |(mut tx, mut rx): PairHalves, (more_tx, more_rx): PairHalves| {
+    pub(crate) fn collect_pairs(mut self, id: &str) -> Result<RequestResult, RunError> {
+        let sum = |(mut tx, mut rx): RequestResult, (more_tx, more_rx): RequestResult| {
             tx.merge(more_tx);
             rx.merge(more_rx);
             (tx, rx)
@@ -190,10 +190,10 @@ impl Crew {
             // Looked at before the wait: what a thread said before it ended is in the channel then.
             let ended = self.anyone_ended();
             match self.events.recv_timeout(TICK) {
-                Ok(Event::Ready(addr)) => return Ok(addr),
-                Ok(Event::Failed(error)) => return Err(error.into()),
+                Ok(WorkerEvent::Ready(addr)) => return Ok(addr),
+                Ok(WorkerEvent::Failed(error)) => return Err(error.into()),
                 Err(RecvTimeoutError::Timeout) if !ended => {}
-                Ok(Event::Done(_)) | Err(_) => {
+                Ok(WorkerEvent::Done(_)) | Err(_) => {
                     return Err(RunError::Panicked { id: String::new() });
                 }
             }
@@ -246,12 +246,12 @@ impl Crew {
     /// Waits this long for one of these workers to get through the phase; whether one did.
     pub(crate) fn look(&self, running: &mut Running, most: Duration) -> Result<bool, RunError> {
         match self.events.recv_timeout(most) {
-            Ok(Event::Done(done)) => {
+            Ok(WorkerEvent::Done(done)) => {
                 running.note(done);
                 Ok(true)
             }
-            Ok(Event::Failed(error)) => Err(error.into()),
-            Ok(Event::Ready(_)) => Ok(true),
+            Ok(WorkerEvent::Failed(error)) => Err(error.into()),
+            Ok(WorkerEvent::Ready(_)) => Ok(true),
             Err(RecvTimeoutError::Timeout) if !self.anyone_ended() => Ok(false),
             Err(_) => Err(RunError::Panicked { id: String::new() }),
         }
@@ -281,7 +281,7 @@ impl Crew {
     pub(crate) fn collect(
         mut self,
         id: &str,
-    ) -> Result<(Option<TxHalf>, Option<RxHalf>), RunError> {
+    ) -> Result<(Option<TxResult>, Option<RxResult>), RunError> {
         // All are waited for, also where one failed: their sockets are closed then.
         let tx = join(std::mem::take(&mut self.senders), id);
         let rx = join(std::mem::take(&mut self.receivers), id);
@@ -298,8 +298,8 @@ impl Crew {
     }
 }
 
-fn join<Y>(workers: Vec<Worker<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
-    let end = |worker: Worker<Y>| {
+fn join<Y>(workers: Vec<WorkerHandle<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
+    let end = |worker: WorkerHandle<Y>| {
         // Without anybody to give orders, the thread ends.
         drop(worker.orders);
         match worker.thread.join() {
@@ -314,19 +314,19 @@ fn join<Y>(workers: Vec<Worker<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
 /// Starts a worker thread, which reports where it cannot be set up.
 fn spawn<Y: Default + Send + 'static>(
     name: String,
-    events: Sender<Event>,
-    work: impl FnOnce(&Line) -> Result<Y, NetError> + Send + 'static,
-) -> Result<Worker<Y>, RunError> {
+    events: Sender<WorkerEvent>,
+    work: impl FnOnce(&WorkerChannel) -> Result<Y, NetError> + Send + 'static,
+) -> Result<WorkerHandle<Y>, RunError> {
     let (orders, receiver) = mpsc::channel();
     let run = move || {
-        let line = Line { orders: receiver, events };
+        let line = WorkerChannel { orders: receiver, events };
         work(&line).or_else(|error| {
-            let _ = line.events.send(Event::Failed(error));
+            let _ = line.events.send(WorkerEvent::Failed(error));
             Ok(Y::default())
         })
     };
     let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
-    Ok(Worker { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
+    Ok(WorkerHandle { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
 }
 
 #[cfg(test)]
@@ -335,12 +335,12 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::plan::{IpOptions, Limit, Load, RxKind, Share, WaitKind};
+    use crate::plan::{IpOptions, Limit, RxKind, WaitKind, WorkerConfig, WorkerLoad};
     use crate::unit::PayloadSize;
 
     /// A receiver that waits for senders of another host, on any port of loopback.
-    fn receiver() -> RxShare {
-        let common = Share {
+    fn receiver() -> RxConfig {
+        let common = WorkerConfig {
             worker: 0,
             core: None,
             wait: WaitKind::Epoll,
@@ -354,18 +354,19 @@ mod tests {
             broadcast: false,
             netns: None,
         };
-        RxShare { common, engine: RxKind::Plain, stamps: false, across: true, of: 1 }
+        RxConfig { common, engine: RxKind::Plain, stamps: false, across: true, of: 1 }
     }
 
     #[test]
     fn workers_end_with_their_owner_in_the_middle_of_a_phase() {
-        let mut crew = Crew::new(1, None);
-        assert!(crew.add_receiver(receiver(), None::<Given>).unwrap().is_some());
+        let mut crew = WorkerPool::new(1, None);
+        assert!(crew.add_receiver(receiver(), None::<ProvidedSocket>).unwrap().is_some());
         let stop = Arc::new(AtomicBool::new(false));
-        let control = Control::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
+        let control = PhaseState::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
         let left = Arc::downgrade(&control);
         let epoch = Nanos(crate::sys::monotonic_ns());
-        let phase = Phase { epoch, tag: 2, limit: Limit::Count(1), load: Load::FlatOut, control };
+        let phase =
+            Phase { epoch, tag: 2, limit: Limit::Count(1), load: WorkerLoad::FlatOut, control };
         crew.begin_receivers(&phase);
         drop(phase);
         assert!(left.upgrade().is_some(), "the phase has begun");

@@ -6,33 +6,33 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{Line, options, receive_phases, send_phases, settle};
+use super::worker::{WorkerChannel, options, receive_phases, send_phases, settle};
 use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
 };
-use crate::measure::{RxHalf, TxHalf};
+use crate::measure::{RxResult, TxResult};
 use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
-use crate::plan::{Kind, RxKind, RxShare, Share, TxKind, TxShare};
+use crate::plan::{EngineKind, RxConfig, RxKind, TxConfig, TxKind, WorkerConfig};
 use crate::wire::{self, Header, MAX_TIME};
 
 /// A receiver's socket that somebody else has opened.
 #[derive(Debug)]
-pub(crate) enum Given {
+pub(crate) enum ProvidedSocket {
     /// Of UDP.
     Udp(Udp),
     /// Of AF_UNIX.
     Unix(Unix),
 }
 
-impl From<Udp> for Given {
+impl From<Udp> for ProvidedSocket {
     fn from(udp: Udp) -> Self {
         Self::Udp(udp)
     }
 }
 
 /// Where a sender sends, and from where.
-pub(crate) struct Outlet {
+pub(crate) struct SendTarget {
     /// Where to; without meaning to AF_UNIX.
     pub(crate) to: SocketAddr,
     /// The socket that all flows share; `None`: one is opened for each.
@@ -43,11 +43,11 @@ pub(crate) struct Outlet {
 
 /// Runs a sender to its end.
 pub(crate) fn run_sender(
-    share: &TxShare,
-    outlet: Outlet,
+    share: &TxConfig,
+    outlet: SendTarget,
     link: &Arc<NullLink>,
-    line: &Line,
-) -> Result<TxHalf, NetError> {
+    line: &WorkerChannel,
+) -> Result<TxResult, NetError> {
     settle(&share.common)?;
     if share.engine == TxKind::Null {
         let first = usize::from(share.common.flows.start);
@@ -61,8 +61,12 @@ pub(crate) fn run_sender(
 }
 
 /// Sends on these sockets.
-fn send_on<S: Datagram>(flows: Flows<S>, share: &TxShare, line: &Line) -> Result<TxHalf, NetError> {
-    let Share { size, batch, .. } = share.common;
+fn send_on<S: Datagram>(
+    flows: Flows<S>,
+    share: &TxConfig,
+    line: &WorkerChannel,
+) -> Result<TxResult, NetError> {
+    let WorkerConfig { size, batch, .. } = share.common;
     let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
     let Flows { sockets, to, buffer } = flows;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
@@ -85,11 +89,11 @@ fn send_on<S: Datagram>(flows: Flows<S>, share: &TxShare, line: &Line) -> Result
 
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
-    share: &RxShare,
-    given: Option<Given>,
+    share: &RxConfig,
+    given: Option<ProvidedSocket>,
     link: &Arc<NullLink>,
-    line: &Line,
-) -> Result<RxHalf, NetError> {
+    line: &WorkerChannel,
+) -> Result<RxResult, NetError> {
     settle(&share.common)?;
     if share.engine == RxKind::Null {
         let (first, flows) = (share.common.flows.start, share.common.flows.len());
@@ -98,8 +102,10 @@ pub(crate) fn run_receiver(
     }
     let udp = match given {
         // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
-        Some(Given::Unix(unix)) => return receive_on(unix.socket, share, None, None, line),
-        Some(Given::Udp(udp)) => udp,
+        Some(ProvidedSocket::Unix(unix)) => {
+            return receive_on(unix.socket, share, None, None, line);
+        }
+        Some(ProvidedSocket::Udp(udp)) => udp,
         None => Udp::open(&options(&share.common))?,
     };
     let Udp { socket, local, receive_buffer, .. } = udp;
@@ -110,12 +116,12 @@ pub(crate) fn run_receiver(
 /// Receives on this socket.
 fn receive_on<S: Datagram>(
     socket: S,
-    share: &RxShare,
+    share: &RxConfig,
     local: Option<SocketAddr>,
     buffer: Option<u64>,
-    line: &Line,
-) -> Result<RxHalf, NetError> {
-    let Share { size, batch, .. } = share.common;
+    line: &WorkerChannel,
+) -> Result<RxResult, NetError> {
+    let WorkerConfig { size, batch, .. } = share.common;
     let stamps = share.stamps;
     let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
     match share.engine {
@@ -164,8 +170,8 @@ struct Flows<S: Datagram> {
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows<UdpSocket>, NetError> {
-    let Outlet { to, given, ports } = outlet;
+fn open_flows(share: &TxConfig, outlet: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
+    let SendTarget { to, given, ports } = outlet;
     let multicast = to.ip().is_multicast();
     let options = Options { ports, multicast, ..options(&share.common) };
     let open = |_| Udp::open(&options);
@@ -182,7 +188,7 @@ fn open_flows(share: &TxShare, outlet: Outlet) -> Result<Flows<UdpSocket>, NetEr
 }
 
 /// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
-fn connect_flows(share: &TxShare, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
+fn connect_flows(share: &TxConfig, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
     let name = UnixName::new(name);
     let connect = |_| Unix::connect(&name, share.common.socket_buffer);
     let all = share.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,6 @@
 //! One flow as its receiver sees it.
 
-use crate::measure::{Jitter, WINDOW, Window};
+use crate::measure::{InterarrivalJitter, WINDOW, Window};
 use crate::unit::Nanos;
 
 /// How far a number may be below the one that is held and still confirm it, where that overtook
@@ -52,7 +52,7 @@ pub(super) enum Decision {
 #[derive(Debug, Default)]
 pub(super) struct RxFlow {
     pub(super) window: Window,
-    pub(super) jitter: Jitter,
+    pub(super) jitter: InterarrivalJitter,
     /// Each sequence number once.
     pub(super) received: u64,
     /// A datagram too far ahead, which waits for confirmation.

@@ -18,13 +18,15 @@ pub(crate) mod worker;
 
 pub use crate::run::autoselect::choose;
 pub use bounds::SenderBounds;
-pub use control::Control;
-pub use outage::Target;
-pub use probe::Probe;
+pub use control::PhaseState;
+pub use outage::TargetWatch;
+pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use sampler::Sampler;
 pub use send::{SendJob, send};
-pub use session::{Bed, Measured, Observer, OneHost, Outcome, Part, Progress, run};
+pub use session::{
+    CellRunner, DirectionResult, LocalRunner, MeasuredCell, Observer, Progress, RunOutcome, run,
+};
 pub use worker::Phase;
 
 use crate::net::{NetError, SocketError};

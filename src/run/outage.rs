@@ -1,8 +1,8 @@
 //! A sender's view of its target: outages, and when to give up.
 
-use super::control::Control;
+use super::control::PhaseState;
 use crate::host::device::is_ours;
-use crate::measure::{Cause, OUTAGES, Outage, note_outage};
+use crate::measure::{Cause, OUTAGES, OutageCounts, note_outage};
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
 
@@ -24,7 +24,7 @@ const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.
 #[derive(Debug)]
-pub struct Target {
+pub struct TargetWatch {
     /// Whether the sender gives up on a target that was never reached.
     gives_up: bool,
     /// Whether the target answers.
@@ -43,10 +43,10 @@ pub struct Target {
     gap: Nanos,
     /// Whether it has answered since the latest error.
     answered_since: bool,
-    outages: Vec<Outage<Unreachable>>,
+    outages: Vec<OutageCounts<Unreachable>>,
 }
 
-impl Target {
+impl TargetWatch {
     /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
     /// target answers datagrams.
     #[must_use]
@@ -80,7 +80,7 @@ impl Target {
 
     /// Records an answer.
     #[inline]
-    pub(crate) fn answered(&mut self, control: &Control) {
+    pub(crate) fn answered(&mut self, control: &PhaseState) {
         self.answered_since = true;
         if !self.reached {
             (self.reached, self.row) = (true, None);
@@ -97,7 +97,7 @@ impl Target {
         errors: u64,
         now: Nanos,
         sent: bool,
-        control: &Control,
+        control: &PhaseState,
     ) -> bool {
         let two_gaps = self.gap + self.gap;
         let neighbour = why.is_neighbour();
@@ -127,7 +127,7 @@ impl Target {
 
     /// Whether it was reached, by this sender in any phase or by another one in this phase.
     // cold: an error
-    pub(crate) fn was_reached(&self, control: &Control) -> bool {
+    pub(crate) fn was_reached(&self, control: &PhaseState) -> bool {
         self.reached || control.target_reached()
     }
 
@@ -140,12 +140,12 @@ impl Target {
 
     /// The outages of this phase.
     // cold: after a phase
-    pub(crate) fn outages(&self) -> Vec<Outage> {
-        let in_words = |outage: &Outage<Unreachable>| {
+    pub(crate) fn outages(&self) -> Vec<OutageCounts> {
+        let in_words = |outage: &OutageCounts<Unreachable>| {
             let why = with_neighbour(outage.cause);
             let (what, said_by, message) = (why.code(), why.reported_by(), why.to_string());
-            let &Outage { from, until, errors, .. } = outage;
-            Outage { from, until, cause: Cause { what, said_by, message }, errors }
+            let &OutageCounts { from, until, errors, .. } = outage;
+            OutageCounts { from, until, cause: Cause { what, said_by, message }, errors }
         };
         self.outages.iter().map(in_words).collect()
     }
@@ -180,12 +180,12 @@ mod tests {
         reporter: Reporter::Icmp { v6: false, kind: 3, code: 1, from: None },
     };
 
-    fn control() -> Arc<Control> {
-        Control::new(Arc::new(AtomicBool::new(false)), 1)
+    fn control() -> Arc<PhaseState> {
+        PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
     }
 
     /// The first of the errors, one every 100 ms from `from` on, that gives the target up, in ms.
-    fn gives_up(target: &mut Target, why: Unreachable, from: u64, sent: bool) -> Option<u64> {
+    fn gives_up(target: &mut TargetWatch, why: Unreachable, from: u64, sent: bool) -> Option<u64> {
         let control = control();
         let at = |ms: &u64| target.note_error(why, 1, Nanos::from_millis(*ms), sent, &control);
         (from..from + 8_000).step_by(100).find(at)
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn one_that_must_reach_a_count_waits_for_a_target_that_was_there() {
-        let mut target = Target::new(false, false);
+        let mut target = TargetWatch::new(false, false);
         assert_eq!((target.patience(false), target.patience(true)), (STUCK, OUTAGE_MOST));
         target.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(target.patience(false), OUTAGE_MOST);
@@ -201,19 +201,19 @@ mod tests {
 
     #[test]
     fn only_a_target_that_never_answered_is_given_up() {
-        let mut never = Target::new(true, true);
+        let mut never = TargetWatch::new(true, true);
         assert_eq!(gives_up(&mut never, CLOSED, 0, true), Some(2_100));
-        let mut once = Target::new(true, true);
+        let mut once = TargetWatch::new(true, true);
         once.answered(&control());
         assert_eq!(gives_up(&mut once, CLOSED, 0, true), None);
         once.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(gives_up(&mut once, LOCAL, 0, true), None, "nor in a later phase");
         // Another worker has heard it.
-        let (mut other, control) = (Target::new(true, true), control());
+        let (mut other, control) = (TargetWatch::new(true, true), control());
         control.note_target_reached();
         let mut at = |ms| other.note_error(CLOSED, 1, Nanos::from_millis(ms), true, &control);
         assert!(!(0..80).any(|step| at(step * 100)));
-        let mut waits = Target::new(false, true);
+        let mut waits = TargetWatch::new(false, true);
         assert_eq!(gives_up(&mut waits, LOCAL, 0, false), None);
         assert_eq!(waits.outages().len(), 1);
     }
@@ -228,11 +228,11 @@ mod tests {
             (LOCAL, 0, false, Some(2_100)),
             (LOCAL, 0, true, None),
         ] {
-            let mut target = Target::new(true, false);
+            let mut target = TargetWatch::new(true, false);
             assert_eq!(gives_up(&mut target, why, from, sent), gives_up_at, "{why} {from}");
         }
         // In a quiet phase before, the warm-up for one.
-        let mut target = Target::new(true, false);
+        let mut target = TargetWatch::new(true, false);
         target.start(Nanos::ZERO, Nanos::from_millis(5_000), true);
         assert_eq!(gives_up(&mut target, CLOSED, 1_000, true), None);
     }

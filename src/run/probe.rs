@@ -3,11 +3,12 @@
 mod ahead;
 
 use super::bounds::SenderBounds;
-use super::control::Control;
+use super::control::PhaseState;
 use super::flow::{Alike, Held, RxFlow};
 use crate::engine::Pull;
 use crate::measure::{
-    Fate, Jitter, Latency, OneWay, RX_SAMPLES, RxSample, RxTally, STALL_THRESHOLD, StallMeter,
+    Arrival, InterarrivalJitter, LatencyHistograms, OneWay, RX_SAMPLES, RxSample, RxTally,
+    STALL_THRESHOLD, StallMeter,
 };
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{self, Header, decode_lag, decode_own};
@@ -43,7 +44,7 @@ struct Row {
 
 /// All that one receiver counts and times.
 #[derive(Debug)]
-pub struct Probe {
+pub struct ReceiveProbe {
     tag: u16,
     former_tag: u16,
     first_flow: u16,
@@ -67,7 +68,7 @@ pub struct Probe {
     row: Row,
     /// What it counts.
     pub tally: RxTally,
-    /// Latency of what it received.
+    /// LatencyHistograms of what it received.
     pub latency: OneWay,
     /// What it knows of marked datagrams, which are timed leg by leg.
     pub samples: Vec<RxSample>,
@@ -75,7 +76,7 @@ pub struct Probe {
     pub stall: StallMeter,
 }
 
-impl Probe {
+impl ReceiveProbe {
     /// For so many flows from `first_flow` on, with this payload.
     #[must_use]
     // cold: once for each receiver, before the barrier
@@ -140,7 +141,7 @@ impl Probe {
         (self.sender_stall_ended, self.slow, self.row) = (Nanos::ZERO, None, Row::default());
         for flow in &mut self.flows {
             flow.window.reset();
-            flow.jitter = Jitter::default();
+            flow.jitter = InterarrivalJitter::default();
             flow.received = 0;
             flow.held = None;
         }
@@ -151,7 +152,7 @@ impl Probe {
         *bound = Nanos::ZERO;
         [from_schedule, from_send, in_stall, to_socket, in_socket]
             .into_iter()
-            .for_each(Latency::reset);
+            .for_each(LatencyHistograms::reset);
         self.stall.start(now);
     }
 
@@ -217,14 +218,14 @@ impl Probe {
         let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
         let fate = flow.window.arrive(header.sequence);
         match fate {
-            Fate::InOrder => {}
-            Fate::Reordered(extent) => {
+            Arrival::InOrder => {}
+            Arrival::Reordered(extent) => {
                 self.tally.reordered += 1;
                 self.tally.reorder_extent = self.tally.reorder_extent.max(extent);
             }
-            Fate::Duplicate => return self.tally.duplicate += 1,
-            Fate::Late => return self.tally.late += 1,
-            Fate::Ahead => {
+            Arrival::Duplicate => return self.tally.duplicate += 1,
+            Arrival::Late => return self.tally.late += 1,
+            Arrival::Ahead => {
                 flow.held = Some(Held { sequence: header.sequence, copies: 0, alike });
                 return self.last_arrival = now;
             }
@@ -240,7 +241,7 @@ impl Probe {
         }
         // On a schedule each has its own moment, and in a mix its own length.
         let goes_on =
-            !self.paced && fate == Fate::InOrder && matches!(self.size, PayloadSize::Fixed(_));
+            !self.paced && fate == Arrival::InOrder && matches!(self.size, PayloadSize::Fixed(_));
         match wire::word(payload).filter(|_| goes_on) {
             Some(word) => {
                 let next = wire::unmarked(word).wrapping_add(wire::NEXT);
@@ -353,7 +354,7 @@ impl Probe {
     #[must_use]
     pub fn finished(
         &self,
-        control: &Control,
+        control: &PhaseState,
         worker: usize,
         before: Nanos,
         drained: bool,
@@ -372,7 +373,7 @@ impl Probe {
     }
 
     /// Ends the phase: all that was left open is decided.
-    pub fn finish(&mut self, control: &Control, worker: usize) {
+    pub fn finish(&mut self, control: &PhaseState, worker: usize) {
         self.sender_stall_ended = control.stall_ended(worker);
         self.decide_all(control.sent_to(worker));
         self.settle_slow();
@@ -386,7 +387,7 @@ impl Probe {
         before.chain(self.flows.iter().map(|flow| flow.received)).collect()
     }
 
-    /// Jitter of all flows that have one.
+    /// InterarrivalJitter of all flows that have one.
     pub fn jitters(&self) -> impl Iterator<Item = Nanos> {
         self.flows.iter().filter_map(|flow| flow.jitter.estimate())
     }

@@ -1,7 +1,7 @@
 //! The receive loop: pull, read the clock once, give each datagram its fate.
 
-use super::control::Control;
-use super::probe::Probe;
+use super::control::PhaseState;
+use super::probe::ReceiveProbe;
 use crate::clock::Clock;
 use crate::engine::Rx;
 use crate::host::{Meter, Reading};
@@ -34,9 +34,9 @@ pub struct ReceiveJob {
 pub fn receive<R: Rx>(
     rx: &mut R,
     job: &mut ReceiveJob,
-    probe: &mut Probe,
+    probe: &mut ReceiveProbe,
     waiter: &mut Waiter,
-    control: &Control,
+    control: &PhaseState,
 ) {
     let mut sample_at = SAMPLE_EVERY;
     let mut before = Nanos::ZERO;

@@ -1,11 +1,11 @@
 //! The send loop: what is due, stamped, pushed and counted.
 
-use super::control::Control;
-use super::outage::{STUCK, Target};
+use super::control::PhaseState;
+use super::outage::{STUCK, TargetWatch};
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
 use crate::engine::{Push, Tx, explained, place, socket_of};
-use crate::measure::{Refusal, STALL_THRESHOLD, StallMeter, Timing, TxTally};
+use crate::measure::{STALL_THRESHOLD, SendErrorKind, StallMeter, Timing, TxTally};
 use crate::net::{Waited, Waiter};
 use crate::pace::{Due, Pace};
 use crate::sys::{SendError, Unreachable};
@@ -49,7 +49,7 @@ pub struct SendJob {
     /// Refusals whose reason the next push may tell.
     pub untold: Option<u64>,
     /// The state of its target.
-    pub target: Target,
+    pub target: TargetWatch,
     /// Whether it gave up.
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
@@ -102,7 +102,12 @@ pub(crate) enum Step {
 }
 
 /// Sends until the pace is over or the run is stopped; returns when, since the phase began.
-pub fn send<T: Tx>(tx: &mut T, job: &mut SendJob, waiter: &mut Waiter, control: &Control) -> Nanos {
+pub fn send<T: Tx>(
+    tx: &mut T,
+    job: &mut SendJob,
+    waiter: &mut Waiter,
+    control: &PhaseState,
+) -> Nanos {
     let mut headers = Headers::default();
     loop {
         // The one clock read of this batch.
@@ -141,7 +146,7 @@ pub(crate) fn step<T: Tx, S: Stamp>(
     tx: &mut T,
     job: &mut SendJob,
     stamp: &mut S,
-    control: &Control,
+    control: &PhaseState,
     now: Nanos,
     most: usize,
 ) -> Step {
@@ -207,7 +212,7 @@ impl SendJob {
 
     /// Counts what a push did. A refused datagram gives its sequence number back.
     #[inline]
-    fn note(&mut self, push: &Push, flow: usize, now: Nanos, control: &Control) {
+    fn note(&mut self, push: &Push, flow: usize, now: Nanos, control: &PhaseState) {
         let sent = push.sent as u64;
         self.tally.sent += sent;
         self.tally.packets += push.packets;
@@ -263,7 +268,7 @@ impl SendJob {
         why: Unreachable,
         errors: u64,
         now: Nanos,
-        control: &Control,
+        control: &PhaseState,
     ) {
         if why.is_closed_port() {
             control.sender_unreachable();
@@ -284,7 +289,7 @@ impl SendJob {
         }
     }
 
-    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &Control) {
+    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &PhaseState) {
         let refusal = kind_of(error);
         match error {
             SendError::Untold => self.untold = Some(refused),
@@ -312,13 +317,13 @@ impl SendJob {
 }
 
 /// The kind that a refusal is counted as.
-const fn kind_of(error: SendError) -> Refusal {
+const fn kind_of(error: SendError) -> SendErrorKind {
     match error {
-        SendError::WouldBlock => Refusal::WouldBlock,
-        SendError::NoBuffers => Refusal::NoBuffers,
-        SendError::Unreachable(_) => Refusal::Unreachable,
-        SendError::TooBig => Refusal::TooBig,
-        SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
+        SendError::WouldBlock => SendErrorKind::WouldBlock,
+        SendError::NoBuffers => SendErrorKind::NoBuffers,
+        SendError::Unreachable(_) => SendErrorKind::Unreachable,
+        SendError::TooBig => SendErrorKind::TooBig,
+        SendError::Interrupted | SendError::Untold | SendError::Other(_) => SendErrorKind::Other,
     }
 }
 
@@ -330,18 +335,18 @@ mod tests {
     use super::super::worker::Phase;
     use super::*;
     use crate::engine::{NullLink, NullTx};
-    use crate::plan::{Limit, Load, Machine, Plan, Scenario};
+    use crate::plan::{Limit, Machine, Plan, Scenario, WorkerLoad};
     use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
 
     /// Gives a sender that must reach a count these errors, each so many ms after the start;
     /// whether it gave up, and whether that was for an unreachable target.
     fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
         let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-        let share = plan.tx_shares(&plan.cells[0], Load::FlatOut).remove(0);
+        let share = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
         let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
         let mut job = SendJob::new(&share, &tx);
-        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
-        let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), Load::FlatOut);
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
+        let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
         job.start(&share, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
         if is_answered {
             control.note_target_reached();

@@ -5,38 +5,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{RunError, cell};
-use crate::measure::{CutShort, Harvest};
+use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
-use crate::plan::{Cell, CellRate, Direction, EnginePair, Limit, Load, Plan};
+use crate::plan::{Cell, CellRate, Direction, EnginePair, Limit, Plan, WorkerLoad};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
 /// One cell, measured.
 #[derive(Debug, Clone)]
-pub struct Measured {
+pub struct MeasuredCell {
     /// What was to be measured.
     pub cell: Cell,
     /// At what load.
-    pub load: Load,
+    pub load: WorkerLoad,
     /// Which way; `None` where both ends are here.
     pub direction: Option<Direction>,
     /// What was measured.
-    pub harvest: Harvest,
+    pub harvest: CellResult,
 }
 
 /// What was measured in one direction.
 #[derive(Debug)]
-pub struct Part {
+pub struct DirectionResult {
     /// Which way; `None` where both ends are here.
     pub direction: Option<Direction>,
     /// What was measured.
-    pub harvest: Harvest,
+    pub harvest: CellResult,
     /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
 }
 
 /// Where cells are measured: on this host, or between this one and another.
-pub trait Bed {
+pub trait CellRunner {
     /// Measures a cell at this load, each direction by itself. `tick` is called a few times a
     /// second.
     ///
@@ -46,45 +46,45 @@ pub trait Bed {
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError>;
+    ) -> Result<Vec<DirectionResult>, RunError>;
 }
 
 /// Both ends in this process.
 #[derive(Debug)]
-pub struct OneHost {
+pub struct LocalRunner {
     tag: u16,
 }
 
-impl Default for OneHost {
+impl Default for LocalRunner {
     fn default() -> Self {
         Self { tag: first_tag() }
     }
 }
 
-impl Bed for OneHost {
+impl CellRunner for LocalRunner {
     fn measure(
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
+    ) -> Result<Vec<DirectionResult>, RunError> {
         // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
         let harvest = cell::measure(plan, cell, load, self.tag, stop, tick)?;
-        Ok(vec![Part { direction: None, harvest, error: None }])
+        Ok(vec![DirectionResult { direction: None, harvest, error: None }])
     }
 }
 
 /// A benchmark that has ended, well or not: nothing measured is lost.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// The cells that were measured, in the order they ran.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<MeasuredCell>,
     /// What ended the run early.
     pub error: Option<RunError>,
     /// Whether it was stopped from outside.
@@ -109,9 +109,9 @@ pub trait Observer {
     /// Called a few times a second, and when a cell begins.
     fn progress(&mut self, progress: Progress<'_>);
 
-    /// Called when a cell has been measured; what is given back stays in the [`Outcome`]. Its
+    /// Called when a cell has been measured; what is given back stays in the [`RunOutcome`]. Its
     /// histograms take more than 1 MiB, so a long run had better keep what it needs of them only.
-    fn measured(&mut self, measured: Measured) -> Option<Measured> {
+    fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
         Some(measured)
     }
 }
@@ -123,11 +123,11 @@ impl Observer for () {
 /// Measures all cells of `plan` on `bed`, until an error or `stop` ends it.
 pub fn run(
     plan: &Plan,
-    bed: &mut dyn Bed,
+    bed: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
     observer: &mut impl Observer,
-) -> Outcome {
-    let mut outcome = Outcome::default();
+) -> RunOutcome {
+    let mut outcome = RunOutcome::default();
     sys::raise_open_files();
     let mut max_pps = HashMap::new();
     for (done, cell) in plan.cells.iter().enumerate() {
@@ -149,11 +149,11 @@ pub fn run(
                 {
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
-                for Part { direction, harvest, .. } in parts {
+                for DirectionResult { direction, harvest, .. } in parts {
                     // Stopped before its first datagram, a cell has nothing to say.
                     if !stop.load(Ordering::Relaxed) || harvest.tx.sent > 0 {
                         let cell = cell.clone();
-                        let measured = Measured { cell, load, direction, harvest };
+                        let measured = MeasuredCell { cell, load, direction, harvest };
                         outcome.measured.extend(observer.measured(measured));
                     }
                 }
@@ -180,7 +180,7 @@ pub fn run(
 }
 
 /// The error that ended a cell early. An unreachable target is not an error: the report states it.
-fn gave_up(part: &mut Part, cell: &Cell) -> Option<RunError> {
+fn gave_up(part: &mut DirectionResult, cell: &Cell) -> Option<RunError> {
     match part.harvest.cut_short? {
         CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),
         CutShort::PeerLost => part.error.take(),
@@ -193,14 +193,14 @@ type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
 /// Settles the load of a cell and measures it.
 fn measure(
     plan: &Plan,
-    bed: &mut dyn Bed,
+    bed: &mut dyn CellRunner,
     cell: &Cell,
     max_pps: &MaxPps,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
-) -> Result<(Load, Vec<Part>), RunError> {
+) -> Result<(WorkerLoad, Vec<DirectionResult>), RunError> {
     let load = match cell.rate {
-        CellRate::Max => Load::FlatOut,
+        CellRate::Max => WorkerLoad::FlatOut,
         CellRate::Paced(load) => load,
         CellRate::OfMax(share) => {
             // The first trial's maximum serves all, so that the trials of a cell are replicates.

@@ -7,20 +7,20 @@ use std::sync::mpsc::{Receiver, Sender};
 use mio::Interest;
 
 use super::bounds::SenderBounds;
-use super::control::Control;
+use super::control::PhaseState;
 use super::count_end::planned_end;
-use super::outage::Target;
-use super::probe::Probe;
+use super::outage::TargetWatch;
+use super::probe::ReceiveProbe;
 use super::receive::{Drops, ReceiveJob, receive};
 use super::sampler::Sampler;
 use super::send::{SendJob, send};
 use crate::clock::Clock;
 use crate::engine::{Rx, Tx};
 use crate::host::Meter;
-use crate::measure::{KernelDelta, RxHalf, StallMeter, Timing, TxHalf, TxTally};
+use crate::measure::{KernelDelta, RxResult, StallMeter, Timing, TxResult, TxTally};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use crate::plan::{LONGEST, Limit, Load, RxShare, Share, TxShare, WaitKind};
+use crate::plan::{LONGEST, Limit, RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -42,25 +42,25 @@ pub struct Phase {
     /// When it ends.
     pub limit: Limit,
     /// How datagrams follow each other.
-    pub load: Load,
+    pub load: WorkerLoad,
     /// What its workers share.
-    pub control: Arc<Control>,
+    pub control: Arc<PhaseState>,
 }
 
 /// What a worker says.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum WorkerEvent {
     /// Set up; a receiver of UDP says where.
     Ready(Option<SocketAddr>),
     /// Through a phase: datagrams sent, or received.
-    Done(Done),
+    Done(PhaseDone),
     /// Not set up.
     Failed(NetError),
 }
 
 /// What a worker did in a phase.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct PhaseDone {
     /// Datagrams sent.
     pub(crate) sent: u64,
     /// Datagrams received.
@@ -70,13 +70,13 @@ pub(crate) struct Done {
 }
 
 /// The two ends of a worker's conversation with the coordinator.
-pub(crate) struct Line {
+pub(crate) struct WorkerChannel {
     pub(crate) orders: Receiver<Phase>,
-    pub(crate) events: Sender<Event>,
+    pub(crate) events: Sender<WorkerEvent>,
 }
 
 /// What a socket of this share is.
-pub(crate) fn options(share: &Share) -> Options {
+pub(crate) fn options(share: &WorkerConfig) -> Options {
     Options {
         bind: share.bind,
         buffer: share.socket_buffer,
@@ -90,14 +90,14 @@ pub(crate) fn options(share: &Share) -> Options {
 }
 
 /// Places the thread: on its core, and in its network namespace.
-pub(crate) fn settle(share: &Share) -> Result<(), NetError> {
+pub(crate) fn settle(share: &WorkerConfig) -> Result<(), NetError> {
     share.core.map_or(Ok(()), pin_to)?;
     share.netns.as_deref().map_or(Ok(()), enter_netns)?;
     Ok(())
 }
 
 /// The event loop of a worker.
-pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetError> {
+pub(crate) fn waiter(share: &WorkerConfig, interest: Interest) -> Result<Waiter, NetError> {
     let spin_for = match share.wait {
         WaitKind::Spin => Waiter::SPIN,
         WaitKind::Hybrid => Waiter::HYBRID,
@@ -109,16 +109,16 @@ pub(crate) fn waiter(share: &Share, interest: Interest) -> Result<Waiter, NetErr
 /// Leads a sender through its phases.
 pub(crate) fn send_phases<T: Tx>(
     mut tx: T,
-    share: &TxShare,
+    share: &TxConfig,
     buffer: Option<u64>,
-    line: &Line,
-) -> Result<TxHalf, NetError> {
+    line: &WorkerChannel,
+) -> Result<TxResult, NetError> {
     let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
     let mut job = SendJob::new(share, &tx);
-    let mut half = TxHalf::default();
+    let mut half = TxResult::default();
     let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
-    let _ = line.events.send(Event::Ready(None));
+    let _ = line.events.send(WorkerEvent::Ready(None));
     while let Ok(phase) = line.orders.recv() {
         let planned_end = job.start(share, &phase);
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -138,7 +138,7 @@ pub(crate) fn send_phases<T: Tx>(
         let segments = tx.segments().zip(segments_at_first);
         half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (half.usage, half.buffer) = (usage, buffer);
-        let _ = line.events.send(Event::Done(Done {
+        let _ = line.events.send(WorkerEvent::Done(PhaseDone {
             sent: job.tally.sent,
             received: 0,
             flows: (job.first_flow, job.next.clone()),
@@ -149,7 +149,7 @@ pub(crate) fn send_phases<T: Tx>(
 
 /// Publishes a sender's end, at the latest when it goes out of scope.
 pub(crate) struct SenderDone<'a> {
-    pub(crate) control: &'a Control,
+    pub(crate) control: &'a PhaseState,
     pub(crate) worker: usize,
     pub(crate) sent: u64,
 }
@@ -170,7 +170,7 @@ impl Drop for SenderDone<'_> {
 
 /// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
 /// before, now.
-fn sleep_until_eve(epoch: Nanos, control: &Control) -> Nanos {
+fn sleep_until_eve(epoch: Nanos, control: &PhaseState) -> Nanos {
     let eve = epoch - EARLY;
     loop {
         let now = Nanos(sys::monotonic_ns());
@@ -187,15 +187,15 @@ fn sleep_until_eve(epoch: Nanos, control: &Control) -> Nanos {
 /// Leads a receiver through its phases.
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
-    share: &RxShare,
+    share: &RxConfig,
     local: Option<SocketAddr>,
     buffer: Option<u64>,
-    line: &Line,
-) -> Result<RxHalf, NetError> {
-    let RxShare { across, stamps, of, .. } = *share;
+    line: &WorkerChannel,
+) -> Result<RxResult, NetError> {
+    let RxConfig { across, stamps, of, .. } = *share;
     let share = &share.common;
     let mut waiter = waiter(share, Interest::READABLE)?;
-    let probe = Probe::in_turn(
+    let probe = ReceiveProbe::in_turn(
         share.flows.start,
         share.flows.len(),
         share.size,
@@ -211,16 +211,16 @@ pub(crate) fn receive_phases<R: Rx>(
         meter: Meter::of_this_thread(),
         at_close: None,
     };
-    let mut half = RxHalf::default();
+    let mut half = RxResult::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
     job.drops.restart(&mut rx);
-    let _ = line.events.send(Event::Ready(local));
+    let _ = line.events.send(WorkerEvent::Ready(local));
     while let Ok(phase) = line.orders.recv() {
         rx.restart();
         waiter.restart();
         probe.set_bias(phase.control.bias());
         probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
-        probe.start(phase.tag, phase.load != Load::FlatOut, Nanos::ZERO);
+        probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // One that was stopped before it began is over for whoever counts from now on.
         job.epoch = sleep_until_eve(phase.epoch, &phase.control);
         job.at_close = None;
@@ -230,15 +230,16 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.finish(&phase.control, share.worker);
         job.drops.sample(&mut rx);
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
-        half = RxHalf { usage, buffer, kernel, ..RxHalf::default() };
+        half = RxResult { usage, buffer, kernel, ..RxResult::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
         job.drops.restart(&mut rx);
-        let _ = line
-            .events
-            .send(Event::Done(Done { received: probe.tally.received, ..Done::default() }));
+        let _ = line.events.send(WorkerEvent::Done(PhaseDone {
+            received: probe.tally.received,
+            ..PhaseDone::default()
+        }));
     }
     let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
-    Ok(RxHalf {
+    Ok(RxResult {
         tally: probe.tally,
         stalls: probe.stall.stalls(),
         jitter: (jitter_sum, probe.jitters().count() as u64),
@@ -254,8 +255,8 @@ pub(crate) fn receive_phases<R: Rx>(
 impl SendJob {
     /// The job of this share, before its first phase.
     #[must_use]
-    pub fn new(share: &TxShare, tx: &impl Tx) -> Self {
-        let timing = (share.load != Load::FlatOut).then(Timing::default);
+    pub fn new(share: &TxConfig, tx: &impl Tx) -> Self {
+        let timing = (share.load != WorkerLoad::FlatOut).then(Timing::default);
         let paced = timing.is_some();
         let batch = tx.batch(paced);
         Self {
@@ -276,7 +277,7 @@ impl SendJob {
             departed: None,
             refused_since: None,
             untold: None,
-            target: Target::new(share.heeds_unreachable, share.answers),
+            target: TargetWatch::new(share.heeds_unreachable, share.answers),
             stuck: false,
             unreachable: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
@@ -288,7 +289,7 @@ impl SendJob {
     }
 
     /// Returns at the moment the phase begins, or where it is stopped before.
-    pub(crate) fn await_epoch(&self, control: &Control) {
+    pub(crate) fn await_epoch(&self, control: &PhaseState) {
         sleep_until_eve(self.epoch, control);
         while self.clock.now() < self.epoch && !control.stopped() {
             std::hint::spin_loop();
@@ -297,7 +298,7 @@ impl SendJob {
 
     /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
     /// end at `planned_end`. All that left was due in the window that this says.
-    pub(crate) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxHalf {
+    pub(crate) fn half(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
         let whole = !self.stuck && !stopped;
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
@@ -315,13 +316,13 @@ impl SendJob {
         };
         let outages = self.target.outages();
         let (stuck, unreachable) = (self.stuck, self.unreachable);
-        TxHalf { end, stuck, unreachable, stopped, outages, ..TxHalf::default() }
+        TxResult { end, stuck, unreachable, stopped, outages, ..TxResult::default() }
     }
 
     /// All that was counted and timed in the latest phase, put to what is known of its end.
-    pub(crate) fn into_half(self, half: TxHalf) -> TxHalf {
+    pub(crate) fn into_half(self, half: TxResult) -> TxResult {
         let paced = self.pace.scheduled().is_some();
-        TxHalf {
+        TxResult {
             tally: self.tally,
             stalls: self.stall.stalls(),
             timing: self.timing.filter(|_| paced),
@@ -332,7 +333,7 @@ impl SendJob {
     }
 
     /// Begins a phase, forgetting the one before; returns when its window is meant to end.
-    pub fn start(&mut self, share: &TxShare, phase: &Phase) -> Nanos {
+    pub fn start(&mut self, share: &TxConfig, phase: &Phase) -> Nanos {
         let (worker, of) = (share.common.worker as u64, share.of as u64);
         let (end, to_send) = match phase.limit {
             Limit::Time(time) => (time, u64::MAX),
@@ -348,7 +349,7 @@ impl SendJob {
         if let Some(timing) = &mut self.timing {
             [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
                 .into_iter()
-                .for_each(crate::measure::Latency::reset);
+                .for_each(crate::measure::LatencyHistograms::reset);
         }
         (self.departed, self.refused_since) = (None, None);
         (self.stuck, self.unreachable) = (false, false);
@@ -360,24 +361,24 @@ impl SendJob {
 }
 
 /// How far apart departures are on average, of one of so many parts of a load.
-fn mean_gap(load: Load, of: u64) -> Nanos {
-    let group = if let Load::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+fn mean_gap(load: WorkerLoad, of: u64) -> Nanos {
+    let group = if let WorkerLoad::Burst(_, size) = load { f64::from(size) } else { 1.0 };
     Nanos(load.mean_pps().map_or(0.0, |pps| group * 1e9 * of as f64 / pps) as u64)
 }
 
 /// The pace of one part of a load.
-pub(crate) fn pace(load: Load, end: Nanos, to_send: u64, part: Part) -> Pace {
+pub(crate) fn pace(load: WorkerLoad, end: Nanos, to_send: u64, part: Part) -> Pace {
     let arrivals = match load {
-        Load::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
-        Load::Even(rate) => Arrivals::Even(rate),
-        Load::Burst(rate, size) => Arrivals::Burst(rate, size),
-        Load::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
-        Load::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
-        Load::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
+        WorkerLoad::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
+        WorkerLoad::Even(rate) => Arrivals::Even(rate),
+        WorkerLoad::Burst(rate, size) => Arrivals::Burst(rate, size),
+        WorkerLoad::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
+        WorkerLoad::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
+        WorkerLoad::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
     // A single long gap makes the mean gap of a capture long, and lateness of that size after a
     // stall would cause a burst.
-    let is_recorded = matches!(load, Load::Recorded(..));
+    let is_recorded = matches!(load, WorkerLoad::Recorded(..));
     let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
 }

@@ -1,9 +1,9 @@
 //! What a search found, for the document.
 
-use super::bounds::Standing;
+use super::bounds::BoundState;
 use super::{Counts, Search, Trial};
 use crate::document::{
-    CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, Verdict, Verified,
+    CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, TrialVerdict, Verified,
 };
 
 /// What this search found; `id` is that of its cells without the rate, such as `gso+batch/45`.
@@ -19,7 +19,7 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
         let rate_pps = search.verified_at(low);
         let TrialCount { k: passed, n: of } = tried(rate_pps);
         // At the lowest rate of all, there is none below.
-        let is_known = rate_pps < low && rates.standing(rate_pps) != Standing::Open;
+        let is_known = rate_pps < low && rates.standing(rate_pps) != BoundState::Open;
         is_known.then_some(Verified { rate_pps, passed, of })
     });
     let at_low = |trial: &&Trial| {
@@ -46,7 +46,8 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
             .filter(|one| one.counts == Some(Counts::Limited))
             .map(|one| one.outcome.sent_pps)
             .max_by(f64::total_cmp),
-        disturbed: trials.iter().filter(|one| one.verdict == Verdict::Disturbed).count() as u64,
+        disturbed: trials.iter().filter(|one| one.verdict == TrialVerdict::Disturbed).count()
+            as u64,
         probe: ProbeFigures { delivered_pps: probe.delivered_pps, sent_pps: probe.sent_pps },
         curve: curve(trials),
         trials: trials.iter().map(document).collect(),
@@ -105,7 +106,7 @@ fn point(trials: &[&Trial]) -> CurvePoint {
         loss: middle(figures().map(|one| one.loss)),
         p50_ns: median(figures().map(|one| one.p50_ns)),
         p99_ns: median(figures().map(|one| one.p99_ns)),
-        passed: trials.iter().filter(|one| one.verdict == Verdict::Pass).count() as u64,
+        passed: trials.iter().filter(|one| one.verdict == TrialVerdict::Pass).count() as u64,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a cell says of its goals, and whether it may say so.
 
 use super::excuse::{cost_of_stalls, fails_by_itself, fails_by_lag};
-use super::{Counts, Outcome};
-use crate::document::{Cell, InvalidReason, TrialFigures, Verdict};
+use super::{Counts, TrialOutcome};
+use crate::document::{Cell, InvalidReason, TrialFigures, TrialVerdict};
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share};
 
@@ -26,7 +26,7 @@ const BAD_SHARE: f64 = 0.001;
 /// Judges a cell that was run at this rate. An invalid cell never passes; `max_missed` is the share
 /// of its schedule that may be missed, 0 to 1.
 #[must_use]
-pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> Outcome {
+pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> TrialOutcome {
     let invalid = invalid_cell(cell, max_missed);
     let untested = invalid.iter().any(InvalidReason::tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
@@ -48,7 +48,7 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64)
     let by_path = held_back.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
     let by_itself =
         || nothing_came || untested || by_path || fails_by_itself(cell, rate_pps, goals);
-    Outcome {
+    TrialOutcome {
         held,
         unknown: unknown.map(ToString::to_string),
         by_itself: held == Some(false) && by_itself(),
@@ -136,19 +136,19 @@ fn stalled(cell: &Cell) -> bool {
 }
 
 /// What a trial is, of which so many alike were disturbed before; and what it counts as.
-pub(super) fn judge(outcome: &Outcome, disturbed: usize) -> (Verdict, Option<Counts>) {
+pub(super) fn judge(outcome: &TrialOutcome, disturbed: usize) -> (TrialVerdict, Option<Counts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.short_of, outcome.stalled) {
         // Late ones come in bursts, and a burst may be lost where an even stream is not.
-        (false, true, _) if outcome.by_itself && disturbed == 0 => (Verdict::Disturbed, None),
-        (false, ..) if outcome.by_itself => (Verdict::Fail, Some(Counts::Failed)),
-        (true, false, _) => (Verdict::Pass, Some(Counts::Held)),
-        (false, false, false) => (Verdict::Fail, Some(Counts::Failed)),
-        (true, true, false) => (Verdict::GeneratorLimited, Some(Counts::Limited)),
+        (false, true, _) if outcome.by_itself && disturbed == 0 => (TrialVerdict::Disturbed, None),
+        (false, ..) if outcome.by_itself => (TrialVerdict::Fail, Some(Counts::Failed)),
+        (true, false, _) => (TrialVerdict::Pass, Some(Counts::Held)),
+        (false, false, false) => (TrialVerdict::Fail, Some(Counts::Failed)),
+        (true, true, false) => (TrialVerdict::GeneratorLimited, Some(Counts::Limited)),
         // Where it always is like that, it has to count.
         (_, short_of, _) => {
             let counts = if short_of { Counts::Limited } else { Counts::Failed };
-            (Verdict::Disturbed, (disturbed >= MOST_DISTURBED).then_some(counts))
+            (TrialVerdict::Disturbed, (disturbed >= MOST_DISTURBED).then_some(counts))
         }
     }
 }
@@ -168,7 +168,7 @@ mod tests {
         words.iter().map(|word| word.parse().unwrap()).collect()
     }
 
-    fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> Outcome {
+    fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> TrialOutcome {
         super::outcome(cell, rate_pps, goals, MAX_MISSED)
     }
 
@@ -208,7 +208,7 @@ mod tests {
         let told = outcome(&silent, 100e3, &goals(&["sent>=0"]));
         assert_eq!((told.held, told.by_itself), (Some(false), true));
         assert_eq!(told.invalid_because, ["nothing_arrived"]);
-        assert_eq!(judge(&told, 0), (Verdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         // A stall explains what was missed, and the rate was not tested all the same.
         let mut late = cell();
         late.stalls.tx = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
@@ -217,10 +217,10 @@ mod tests {
         let told = outcome(&late, 100e3, &goals(&["loss<=0"]));
         assert!(told.held == Some(true) && told.short_of);
         assert_eq!(told.invalid_because, ["schedule_missed"]);
-        assert_eq!(judge(&told, 0), (Verdict::Disturbed, None));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
         let told = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
         assert_eq!((told.short_of, told.invalid_because.len()), (false, 0));
-        assert_eq!(judge(&told, 0), (Verdict::Pass, Some(Counts::Held)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Pass, Some(Counts::Held)));
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         };
         let refused = told(48_000, 2_000);
         assert_eq!((refused.held, refused.by_itself, refused.short_of), (Some(false), true, false));
-        assert_eq!(judge(&refused, 0), (Verdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
         // A receiver that stood still pushed back: that is asked again.
         let mut still = cell();
@@ -274,7 +274,7 @@ mod tests {
         still.stalls.rx = Some(StallSum { count: 1, total_ns: 12_000_000, max_ns: 12_000_000 });
         let disturbed = outcome(&still, 100e3, &goals(&["loss<=0"]));
         assert_eq!((disturbed.held, disturbed.by_itself), (Some(false), false));
-        assert_eq!(judge(&disturbed, 0), (Verdict::Disturbed, None));
+        assert_eq!(judge(&disturbed, 0), (TrialVerdict::Disturbed, None));
         // Refused now and then, and sent all the same.
         assert_eq!(told(49_900, 100).held, Some(true));
         // The path held it back until slots were gone.
@@ -295,7 +295,7 @@ mod tests {
         still.ledger.attempted = 47_000;
         let told = outcome(&still, 100e3, &goals(&["loss<=0"]));
         assert!(told.held == Some(true) && told.short_of && told.stalled);
-        assert_eq!(judge(&told, 0), (Verdict::Disturbed, None));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
     }
 
     #[test]
@@ -317,19 +317,19 @@ mod tests {
         let goals = goals(&["p99<=1us"]);
         let told = outcome(&stalled, 100e3, &goals);
         assert!(told.stalled && told.by_itself);
-        assert_eq!(judge(&told, 0), (Verdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         // Not at once where the generator was late, too.
-        let late = Outcome { short_of: true, ..told.clone() };
-        assert_eq!(judge(&late, 0), (Verdict::Disturbed, None));
-        assert_eq!(judge(&late, 1), (Verdict::Fail, Some(Counts::Failed)));
-        let told = Outcome { by_itself: false, ..told };
-        assert_eq!(judge(&told, 0), (Verdict::Disturbed, None));
-        assert_eq!(judge(&told, 4), (Verdict::Disturbed, Some(Counts::Failed)));
-        let limited = Outcome { short_of: true, ..told.clone() };
+        let late = TrialOutcome { short_of: true, ..told.clone() };
+        assert_eq!(judge(&late, 0), (TrialVerdict::Disturbed, None));
+        assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(Counts::Failed)));
+        let told = TrialOutcome { by_itself: false, ..told };
+        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
+        assert_eq!(judge(&told, 4), (TrialVerdict::Disturbed, Some(Counts::Failed)));
+        let limited = TrialOutcome { short_of: true, ..told.clone() };
         assert_eq!(judge(&limited, 4).1, Some(Counts::Limited));
-        let held = Outcome { held: Some(true), ..told };
-        assert_eq!(judge(&held, 0), (Verdict::Pass, Some(Counts::Held)));
-        let limited = Outcome { short_of: true, stalled: false, ..held };
-        assert_eq!(judge(&limited, 0), (Verdict::GeneratorLimited, Some(Counts::Limited)));
+        let held = TrialOutcome { held: Some(true), ..told };
+        assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(Counts::Held)));
+        let limited = TrialOutcome { short_of: true, stalled: false, ..held };
+        assert_eq!(judge(&limited, 0), (TrialVerdict::GeneratorLimited, Some(Counts::Limited)));
     }
 }

@@ -1,9 +1,9 @@
 //! Where the next trial is.
 
-use super::bounds::{Rates, Standing};
+use super::bounds::{BoundState, Rates};
 use super::judge::judge;
-use super::{Ask, Outcome, Probe, Purpose, SearchError, Settings, Trial};
-use crate::document::Verdict;
+use super::{Purpose, SearchError, SearchPoint, Settings, Trial, TrialOutcome, TrialRequest};
+use crate::document::TrialVerdict;
 use crate::unit::MAX_PPS;
 
 /// Trials of one search at most, for each of the repeats that decide; those of the curve left out.
@@ -47,7 +47,7 @@ const MOST_UNKNOWN: u32 = 2;
 #[derive(Debug)]
 pub struct Search {
     settings: Settings,
-    probe: Probe,
+    probe: SearchPoint,
     trials: Vec<Trial>,
     stage: Purpose,
     /// The interval that shorter trials found.
@@ -58,7 +58,7 @@ pub struct Search {
     settled: bool,
     /// Rates of the curve at which a goal was not known.
     undrawn: Vec<f64>,
-    next: Option<Ask>,
+    next: Option<TrialRequest>,
 }
 
 /// What is to be done at this stage.
@@ -71,7 +71,7 @@ enum Do {
 impl Search {
     /// Begins where `settings` says, or at what the probe delivered.
     #[must_use]
-    pub fn new(settings: Settings, probe: Probe) -> Self {
+    pub fn new(settings: Settings, probe: SearchPoint) -> Self {
         let mut search = Self {
             settings,
             probe,
@@ -90,7 +90,7 @@ impl Search {
 
     /// The trial to be made next; `None` at the end.
     #[must_use]
-    pub const fn next(&self) -> Option<Ask> {
+    pub const fn next(&self) -> Option<TrialRequest> {
         self.next
     }
 
@@ -99,7 +99,7 @@ impl Search {
     /// # Errors
     /// [`SearchError::Unknown`] where it is not known whether a goal held, for the second time in a
     /// row; never for the curve, before which the result stands.
-    pub fn record(&mut self, outcome: Outcome) -> Result<(), SearchError> {
+    pub fn record(&mut self, outcome: TrialOutcome) -> Result<(), SearchError> {
         let Some(ask) = self.next else { return Ok(()) };
         if outcome.held.is_none() {
             self.unknown += 1;
@@ -131,7 +131,7 @@ impl Search {
 
     /// What the search began from.
     #[must_use]
-    pub const fn probe(&self) -> Probe {
+    pub const fn probe(&self) -> SearchPoint {
         self.probe
     }
 
@@ -182,13 +182,13 @@ impl Search {
         self.settings.precision * widths
     }
 
-    fn ask(&self, rate_pps: f64, purpose: Purpose) -> Ask {
+    fn ask(&self, rate_pps: f64, purpose: Purpose) -> TrialRequest {
         let time = match purpose {
             Purpose::Short => self.settings.short(),
             Purpose::Middle | Purpose::Curve => self.settings.middle(),
             Purpose::Final | Purpose::Verify => self.settings.time,
         };
-        Ask { rate_pps, time, purpose }
+        TrialRequest { rate_pps, time, purpose }
     }
 
     /// Trials at most.
@@ -197,7 +197,7 @@ impl Search {
         MOST_TRIALS.saturating_mul(repeats.max(LEAST_REPEATS) as usize)
     }
 
-    fn decide(&mut self) -> Option<Ask> {
+    fn decide(&mut self) -> Option<TrialRequest> {
         if self.settled {
             return self.draw();
         }
@@ -221,11 +221,11 @@ impl Search {
         let rates = self.decided();
         if let Some(low) = rates.low() {
             let below = self.verified_at(low);
-            if rates.standing(below) == Standing::Open {
+            if rates.standing(below) == BoundState::Open {
                 let retreats = |trial: &&Trial| trial.ask.purpose == Purpose::Verify;
                 let mut tried: Vec<f64> =
                     self.trials.iter().filter(retreats).map(|trial| trial.ask.rate_pps).collect();
-                tried.retain(|rate| rates.standing(*rate) == Standing::Fails);
+                tried.retain(|rate| rates.standing(*rate) == BoundState::Fails);
                 tried.dedup();
                 let given_up = tried.len() >= MOST_RETREATS as usize;
                 return (!given_up).then(|| self.ask(below, Purpose::Verify));
@@ -239,7 +239,7 @@ impl Search {
     fn is_muddy(&self) -> bool {
         let counted = self.trials.iter().rev().filter(|trial| trial.counts.is_some());
         let muddy = counted
-            .take_while(|trial| trial.verdict == Verdict::Disturbed && trial.outcome.stalled);
+            .take_while(|trial| trial.verdict == TrialVerdict::Disturbed && trial.outcome.stalled);
         let mut rates: Vec<f64> = muddy.map(|trial| trial.ask.rate_pps).collect();
         rates.dedup();
         rates.len() >= MOST_MUDDY
@@ -306,7 +306,7 @@ impl Search {
     }
 
     /// The curve, once the result stands.
-    fn draw(&self) -> Option<Ask> {
+    fn draw(&self) -> Option<TrialRequest> {
         let low = self.decided().low().filter(|_| self.settings.curve)?;
         let rates = CURVE.iter().map(|share| tidy(low * share));
         let drawn = |rate: f64| {

@@ -24,7 +24,7 @@ pub use found::found;
 pub use judge::outcome;
 pub use machine::Search;
 
-use crate::document::{TrialFigures, Verdict};
+use crate::document::{TrialFigures, TrialVerdict};
 use crate::unit::Nanos;
 
 /// What a search is to reach, and at what price.
@@ -73,7 +73,7 @@ impl Settings {
 
 /// What the probe said: the inner command without a rate, or at the first one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Probe {
+pub struct SearchPoint {
     /// Datagrams delivered, or requests answered, a second; `None` where nothing is known of that.
     pub delivered_pps: Option<f64>,
     /// Datagrams sent a second.
@@ -127,7 +127,7 @@ impl Purpose {
 
 /// A trial to be made.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ask {
+pub struct TrialRequest {
     /// Datagrams a second.
     pub rate_pps: f64,
     /// For so long.
@@ -138,7 +138,7 @@ pub struct Ask {
 
 /// What a trial said.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
+pub struct TrialOutcome {
     /// Whether all goals held, and the path took what was asked for; `None` where that is not
     /// known.
     pub held: Option<bool>,
@@ -163,11 +163,11 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// As asked.
-    pub ask: Ask,
+    pub ask: TrialRequest,
     /// As it went.
-    pub outcome: Outcome,
+    pub outcome: TrialOutcome,
     /// What it was found to be.
-    pub verdict: Verdict,
+    pub verdict: TrialVerdict,
     /// What it counts as; `None` where it was disturbed and is repeated, or decides nothing.
     pub counts: Option<Counts>,
 }

@@ -33,17 +33,21 @@ fn settings() -> Settings {
     }
 }
 
-fn probe(delivered_pps: f64) -> Probe {
-    Probe { delivered_pps: Some(delivered_pps), sent_pps: 1e6 }
+fn probe(delivered_pps: f64) -> SearchPoint {
+    SearchPoint { delivered_pps: Some(delivered_pps), sent_pps: 1e6 }
 }
 
 /// Made up, as what happens in a trial.
-fn said(held: bool, ask: Ask) -> Outcome {
-    Outcome { held: Some(held), sent_pps: ask.rate_pps, ..Outcome::default() }
+fn said(held: bool, ask: TrialRequest) -> TrialOutcome {
+    TrialOutcome { held: Some(held), sent_pps: ask.rate_pps, ..TrialOutcome::default() }
 }
 
 /// Searches to the end.
-fn run(settings: Settings, from: Probe, mut target: impl FnMut(Ask) -> Outcome) -> Search {
+fn run(
+    settings: Settings,
+    from: SearchPoint,
+    mut target: impl FnMut(TrialRequest) -> TrialOutcome,
+) -> Search {
     let mut search = Search::new(settings, from);
     while let Some(ask) = search.next() {
         assert!(ask.rate_pps > 0.0 && ask.time <= settings_time(&search), "{ask:?}");
@@ -96,7 +100,7 @@ fn trials_grow_longer_and_their_ends_take_turns() {
 }
 
 /// The share of a hundred seeds whose result is within 2 % of the truth.
-fn hits(mut target: impl FnMut(&mut Random, Ask) -> Outcome) -> usize {
+fn hits(mut target: impl FnMut(&mut Random, TrialRequest) -> TrialOutcome) -> usize {
     let mut hit = |seed: u64| {
         let mut random = Random(seed);
         let search = run(settings(), probe(110e3), |ask| target(&mut random, ask));
@@ -131,7 +135,7 @@ fn disturbed_trials_are_repeated_and_counted() {
     let hits = hits(|random, ask| {
         let stalled = random.share() < 0.25;
         disturbed += u32::from(stalled);
-        Outcome { stalled, ..said(ask.rate_pps <= 100e3 && !stalled, ask) }
+        TrialOutcome { stalled, ..said(ask.rate_pps <= 100e3 && !stalled, ask) }
     });
     assert!(hits >= 95 && disturbed > 0, "{hits}");
 }
@@ -163,7 +167,7 @@ fn a_target_that_suffers_from_overload_is_not_overrated() {
 
 #[test]
 fn a_generator_that_cannot_go_on_is_named() {
-    let search = run(settings(), probe(500e3), |ask| Outcome {
+    let search = run(settings(), probe(500e3), |ask| TrialOutcome {
         short_of: ask.rate_pps > 400e3,
         sent_pps: ask.rate_pps.min(400e3),
         ..said(true, ask)
@@ -175,7 +179,7 @@ fn a_generator_that_cannot_go_on_is_named() {
     // Where it is late, latency is too long: that is not the target's fault either.
     let search = run(settings(), probe(500e3), |ask| {
         let short_of = ask.rate_pps > 400e3;
-        Outcome { short_of, ..said(!short_of, ask) }
+        TrialOutcome { short_of, ..said(!short_of, ask) }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
@@ -195,7 +199,8 @@ fn a_target_that_never_passes_has_no_rate() {
 #[test]
 fn a_goal_that_is_never_known_is_an_error_that_names_it() {
     let mut search = Search::new(settings(), probe(1e3));
-    let unknown = || Outcome { unknown: Some("p99<=1ms".to_owned()), ..Outcome::default() };
+    let unknown =
+        || TrialOutcome { unknown: Some("p99<=1ms".to_owned()), ..TrialOutcome::default() };
     let first = search.next();
     assert_eq!(search.record(unknown()), Ok(()));
     assert_eq!(search.next(), first);
@@ -253,7 +258,7 @@ fn a_machine_that_stands_still_is_not_taken_for_a_target() {
     let search = run(settings(), probe(100e3), |ask| {
         trials += 1;
         let stalled = trials > 12;
-        Outcome { stalled, short_of: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
+        TrialOutcome { stalled, short_of: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::NotSettled);
@@ -284,11 +289,11 @@ fn the_curve_rises_to_the_result() {
 
 #[test]
 fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
-    let unknown = |ask: Ask| {
+    let unknown = |ask: TrialRequest| {
         let is_low = ask.purpose == Purpose::Curve && ask.rate_pps < 30e3;
         let unknown = is_low.then(|| "p99<=1ms".to_owned());
         let held = (!is_low).then_some(ask.rate_pps <= 80e3);
-        Outcome { held, unknown, ..said(true, ask) }
+        TrialOutcome { held, unknown, ..said(true, ask) }
     };
     let search = run(settings(), probe(100e3), unknown);
     assert!(search.is_settled());
@@ -321,10 +326,10 @@ fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
         let hiccup = ask.purpose == Purpose::Short && hiccups == 0;
         hiccups += 1;
         let sent_pps = if hiccup { 90e3 } else { ask.rate_pps };
-        Outcome { short_of: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
+        TrialOutcome { short_of: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
     });
     let found = result(&search);
-    assert!(found.trials.iter().any(|trial| trial.verdict == Verdict::GeneratorLimited));
+    assert!(found.trials.iter().any(|trial| trial.verdict == TrialVerdict::GeneratorLimited));
     assert_eq!((found.limited_by, found.generator_pps), (LimitedBy::Target, None));
 }
 
@@ -336,7 +341,7 @@ fn the_curve_is_of_trials_that_count() {
         let stalled = ask.purpose.is_final() && at % 2 == 0;
         let figures =
             TrialFigures { p99_ns: Some(if stalled { 9 } else { 1 }), ..Default::default() };
-        Outcome { stalled, figures, ..said(!stalled && ask.rate_pps <= 80e3, ask) }
+        TrialOutcome { stalled, figures, ..said(!stalled && ask.rate_pps <= 80e3, ask) }
     });
     let found = result(&search);
     assert!(found.disturbed > 0);

@@ -96,7 +96,7 @@ pub struct Wants {
 
 /// One received message.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct RecvMessage<'a> {
     /// Its bytes: one datagram, or several of `segment` bytes each, the last one maybe shorter.
     pub payload: &'a [u8],
     /// Bytes of a datagram; at least 1.
@@ -106,7 +106,7 @@ pub struct Message<'a> {
     /// When the kernel took it from the device, by [`realtime_ns`].
     pub stamp_ns: Option<u64>,
     /// Where an answer should leave from, where the socket is bound to any address.
-    pub local: Option<Local>,
+    pub local: Option<LocalAddr>,
     /// Whether it was sent to a multicast group or to a broadcast address, as far as `local` was
     /// asked for.
     pub to_many: bool,
@@ -114,7 +114,7 @@ pub struct Message<'a> {
 
 /// The address of this host that a datagram was sent to, and that its answer should leave from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Local {
+pub struct LocalAddr {
     /// The address.
     pub ip: IpAddr,
     /// The number of the device, where the address means nothing without; otherwise 0.
@@ -133,7 +133,7 @@ pub struct Request<'a> {
     /// Who sent it; `None` where it is of a family that we do not know.
     pub from: Option<SocketAddr>,
     /// Where the answer should leave from; `None`: from where the socket is bound.
-    pub local: Option<Local>,
+    pub local: Option<LocalAddr>,
     /// Whether it was sent to a multicast group or to a broadcast address: others got it, too. As
     /// far as [`RecvBatch`] was asked for `local`; nobody else tells.
     pub to_many: bool,
@@ -150,7 +150,7 @@ pub struct Reply<'a> {
     /// Where to.
     pub to: SocketAddr,
     /// Where from; `None`: from where the socket is bound.
-    pub local: Option<Local>,
+    pub local: Option<LocalAddr>,
 }
 
 impl Reply<'_> {
@@ -241,7 +241,7 @@ pub struct IpSnmp {
 
 /// A network device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct NetLink {
     /// Its number in its network namespace.
     pub index: u32,
     /// Its name there.
@@ -334,7 +334,7 @@ pub struct Irq {
 
 /// How busy a machine is, all CPUs and everybody's processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Load {
+pub struct LoadAverage {
     /// Threads that wanted a CPU, mean over about the last minute.
     pub one_minute: f64,
     /// Threads that want a CPU right now, the one that asks among them.

@@ -23,7 +23,9 @@ pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_sen
 pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
-use super::{Instruction, Link, Message, Request, SendError, Unreachable, UnreachableErrno, Wants};
+use super::{
+    Instruction, NetLink, RecvMessage, Request, SendError, Unreachable, UnreachableErrno, Wants,
+};
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
@@ -302,7 +304,7 @@ impl RecvBatch {
     pub fn restart(&mut self) {}
 
     /// Nothing was received.
-    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+    pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
         std::iter::empty()
     }
 
@@ -320,7 +322,7 @@ impl RecvBatch {
 
 /// Unknown here.
 #[must_use]
-pub fn device_stack(_device: &str) -> Option<Vec<Link>> {
+pub fn device_stack(_device: &str) -> Option<Vec<NetLink>> {
     None
 }
 

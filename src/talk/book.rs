@@ -29,7 +29,7 @@ impl fmt::Display for Who {
 
 /// One that takes part, under a number that nobody else gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct TalkPeer {
     /// Counted from 1.
     pub number: u32,
     /// Where it is.
@@ -42,7 +42,7 @@ const REMEMBERED: usize = 1_024;
 /// Who takes part.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    peers: Vec<Peer>,
+    peers: Vec<TalkPeer>,
     numbers: u32,
     /// Who was chosen by hand.
     chosen: Option<u32>,
@@ -71,25 +71,25 @@ impl Book {
     }
 
     /// Everybody, in the order in which they came.
-    pub(super) fn peers(&self) -> &[Peer] {
+    pub(super) fn peers(&self) -> &[TalkPeer] {
         &self.peers
     }
 
     /// Somebody new.
-    pub(super) fn enter(&mut self, who: Who) -> Peer {
+    pub(super) fn enter(&mut self, who: Who) -> TalkPeer {
         if self.peers.len() == REMEMBERED {
             let dear = [self.chosen, self.home, self.last];
             let oldest = self.peers.iter().position(|peer| !dear.contains(&Some(peer.number)));
             oldest.map(|oldest| self.peers.remove(oldest));
         }
         self.numbers += 1;
-        let peer = Peer { number: self.numbers, who };
+        let peer = TalkPeer { number: self.numbers, who };
         self.peers.push(peer.clone());
         peer
     }
 
     /// Somebody, under the number of old if there is one.
-    pub(super) fn meet(&mut self, who: Who) -> Peer {
+    pub(super) fn meet(&mut self, who: Who) -> TalkPeer {
         match self.peers.iter().find(|peer| peer.who == who) {
             Some(peer) if who != Who::Nameless => peer.clone(),
             _ => self.enter(who),
@@ -131,7 +131,7 @@ impl Book {
     }
 
     /// This one was heard last; whether it may be answered.
-    pub(super) fn heard(&mut self, peer: &Peer) -> bool {
+    pub(super) fn heard(&mut self, peer: &TalkPeer) -> bool {
         let answers = self.answers(&peer.who);
         if answers {
             self.last = Some(peer.number);
@@ -141,7 +141,7 @@ impl Book {
 
     /// This one gets all lines from now on; `None`: who was named in the beginning, or otherwise
     /// who was heard last. Who that is now.
-    pub(super) fn choose(&mut self, number: Option<u32>) -> Option<&Peer> {
+    pub(super) fn choose(&mut self, number: Option<u32>) -> Option<&TalkPeer> {
         match number {
             Some(number) => {
                 self.peers.iter().find(|peer| peer.number == number)?;
@@ -158,7 +158,7 @@ impl Book {
     }
 
     /// Who gets the next line.
-    pub(super) fn target(&self) -> Option<&Peer> {
+    pub(super) fn target(&self) -> Option<&TalkPeer> {
         let number = self.chosen.or(self.home).or(self.last)?;
         self.peers.iter().find(|peer| peer.number == number)
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use mio::{Interest, Registry, Token};
 
 use super::TalkOptions;
-use super::book::Peer;
+use super::book::TalkPeer;
 use crate::net::stream::Stream;
 use crate::unit::Nanos;
 
@@ -45,8 +45,8 @@ impl Cut {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) peer: Peer,
+pub(super) struct TextLine {
+    pub(super) peer: TalkPeer,
     pub(super) stream: Box<dyn Stream>,
     pub(super) connected: bool,
     /// When connecting began.
@@ -66,7 +66,7 @@ pub(super) struct Line {
     pub(super) told_at: Option<Nanos>,
 }
 
-impl Line {
+impl TextLine {
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         let token = Token(self.peer.number as usize);
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::net::{Options, UnixName};
 use crate::unit::Nanos;
 
-pub use book::{Peer, Who};
+pub use book::{TalkPeer, Who};
 pub use error::TalkError;
 pub use inlet::{Hasty, Inlet};
 pub use session::Talk;
@@ -141,20 +141,20 @@ pub enum TalkEvent<'a> {
     /// A socket receives at this address.
     Listening(Who),
     /// A connection was made, by us or to us.
-    Came(&'a Peer),
+    Came(&'a TalkPeer),
     /// A datagram, or a piece of a stream.
     Heard {
         /// From whom.
-        from: &'a Peer,
+        from: &'a TalkPeer,
         /// What.
         bytes: &'a [u8],
     },
     /// With `once`: a datagram from somebody else than who was asked.
-    Stranger(&'a Peer),
+    Stranger(&'a TalkPeer),
     /// A connection was closed by the other end, or broke.
     Left {
         /// Whose.
-        peer: &'a Peer,
+        peer: &'a TalkPeer,
         /// Why, if not because it was closed.
         why: Option<io::Error>,
     },
@@ -165,9 +165,9 @@ pub enum TalkEvent<'a> {
     /// Nobody has this number, or it cannot be sent to.
     NoSuchPeer,
     /// Lines go to this one from now on; `None`: to the first who is heard.
-    Chosen(Option<&'a Peer>),
+    Chosen(Option<&'a TalkPeer>),
     /// Who takes part, and which of them gets the next line.
-    Peers(&'a [Peer], Option<u32>),
+    Peers(&'a [TalkPeer], Option<u32>),
     /// A line was not understood.
     Complaint(&'a str),
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::book::{Book, Peer, Who};
+use super::book::{Book, TalkPeer, Who};
 use super::datagrams::Datagrams;
 use super::error::TalkError;
 use super::inlet::{Hasty, Inlet};
@@ -46,11 +46,11 @@ const WAKER: Token = Token(usize::MAX - 1);
 #[derive(Debug)]
 pub(super) enum News {
     /// A connection was made.
-    Came(Peer),
+    Came(TalkPeer),
     /// Bytes came.
-    Heard(Peer, Vec<u8>),
+    Heard(TalkPeer, Vec<u8>),
     /// A connection ended: why, if it broke, and how many bytes were not sent.
-    Left { peer: Peer, why: Option<io::Error>, unsent: usize },
+    Left { peer: TalkPeer, why: Option<io::Error>, unsent: usize },
     /// The network refuses what was sent.
     Refused(TalkError),
     /// A connection could not be made.
@@ -271,7 +271,7 @@ impl Talk {
 
     fn heard(
         &mut self,
-        peer: &Peer,
+        peer: &TalkPeer,
         bytes: &[u8],
         now: Nanos,
         tell: Tell<'_>,
@@ -312,7 +312,7 @@ impl Talk {
 
     fn left(
         &mut self,
-        peer: Peer,
+        peer: TalkPeer,
         why: Option<io::Error>,
         unsent: usize,
         tell: Tell<'_>,
@@ -341,7 +341,7 @@ impl Talk {
 
     /// Whether a datagram can be the answer to ours: from the same host, by whichever port; from
     /// anybody where many were asked.
-    fn is_answer(&self, peer: &Peer) -> bool {
+    fn is_answer(&self, peer: &TalkPeer) -> bool {
         let asked = match &self.options.via {
             Via::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),
             _ => return true,

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
-use super::book::{Book, Peer, Who};
+use super::book::{Book, TalkPeer, Who};
 use super::error::TalkError;
-use super::line::{Cut, Line};
+use super::line::{Cut, TextLine};
 use super::session::News;
 use super::{TalkOptions, Via};
 use crate::net::UnixFile;
@@ -32,7 +32,7 @@ pub(super) struct Streams {
     listeners: Vec<Box<dyn Listener>>,
     _file: Option<UnixFile>,
     locals: Vec<Who>,
-    lines: Vec<Line>,
+    lines: Vec<TextLine>,
     cut: Cut,
     /// Whether one that says no more is sent all that is still to come.
     faithful: bool,
@@ -146,8 +146,8 @@ impl Streams {
         self.locals.clone()
     }
 
-    fn enter(&mut self, peer: Peer, stream: Box<dyn Stream>, connected: bool) {
-        self.lines.push(Line {
+    fn enter(&mut self, peer: TalkPeer, stream: Box<dyn Stream>, connected: bool) {
+        self.lines.push(TextLine {
             peer,
             stream,
             connected,
@@ -220,7 +220,7 @@ impl Streams {
         }
         let told_at = *line.told_at.get_or_insert(now);
         if broken || !draining && now.since(told_at) >= self.linger {
-            let Line { peer, over, out, written, .. } = self.lines.remove(at);
+            let TextLine { peer, over, out, written, .. } = self.lines.remove(at);
             book.leave(peer.number);
             let unsent = out.len() - written;
             return first.then_some(News::Left { peer, why: over.flatten(), unsent });
@@ -248,24 +248,24 @@ impl Streams {
     }
 
     /// Writes to a connection, as far as that takes it; the rest is kept. Whether it is there.
-    pub(super) fn say(&mut self, to: &Peer, bytes: &[u8]) -> bool {
+    pub(super) fn say(&mut self, to: &TalkPeer, bytes: &[u8]) -> bool {
         let line = self.lines.iter_mut().find(|line| line.peer.number == to.number);
         line.map(|line| line.out.extend_from_slice(bytes)).is_some()
     }
 
     /// What was read of a line whose end has not come, and whose.
-    pub(super) fn rest(&mut self) -> Option<(Peer, Vec<u8>)> {
+    pub(super) fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
         self.lines.iter_mut().find_map(|line| Some((line.peer.clone(), line.rest()?)))
     }
 
     /// Writes what was kept.
     pub(super) fn flush(&mut self) {
-        self.lines.iter_mut().filter(|line| line.connected).for_each(Line::flush);
+        self.lines.iter_mut().filter(|line| line.connected).for_each(TextLine::flush);
     }
 
     /// Whether there is more to write, or a connection to be made.
     pub(super) fn busy(&self) -> bool {
-        let busy = |line: &Line| !line.broken() && (!line.connected || line.unsent());
+        let busy = |line: &TextLine| !line.broken() && (!line.connected || line.unsent());
         self.lines.iter().any(busy)
     }
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use udperf::remote::protocol::{Body, Seal, decode};
-use udperf::remote::rpc::{Caller, Heard};
+use udperf::remote::rpc::{ClientEvent, RpcClient};
 use udperf::unit::Nanos;
 
 use crate::nets::Place;
@@ -44,7 +44,7 @@ fn preparation(sink: &Sink) -> Vec<u8> {
 /// A client of bare control messages.
 struct Client {
     socket: UdpSocket,
-    caller: Caller,
+    caller: RpcClient,
     began: Instant,
 }
 
@@ -54,12 +54,12 @@ impl Client {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(sink).unwrap();
         socket.set_read_timeout(Some(WAIT)).unwrap();
-        let caller = Caller::new(None, nonce, nonce, Nanos::from_millis(10_000));
+        let caller = RpcClient::new(None, nonce, nonce, Nanos::from_millis(10_000));
         let mut client = Self { socket, caller, began: Instant::now() };
         client.caller.request(preparation.to_vec(), client.now()).unwrap();
         let answer = client.until(|heard| match heard {
-            Heard::Answer(body) => Some(body),
-            Heard::Failed(error) => panic!("{error}"),
+            ClientEvent::Answer(body) => Some(body),
+            ClientEvent::Failed(error) => panic!("{error}"),
             _ => None,
         });
         assert_eq!(answer.first(), Some(&READY), "{}", String::from_utf8_lossy(&answer));
@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// Speaks with the sink until it has heard this.
-    fn until<T>(&mut self, mut wanted: impl FnMut(Heard) -> Option<T>) -> T {
+    fn until<T>(&mut self, mut wanted: impl FnMut(ClientEvent) -> Option<T>) -> T {
         let mut buffer = [0; 1 << 16];
         loop {
             assert!(self.began.elapsed() < PATIENCE, "the sink does not answer");
@@ -92,7 +92,7 @@ impl Client {
 
     fn close(mut self) {
         self.caller.close(self.now());
-        self.until(|heard| matches!(heard, Heard::Closed).then_some(()));
+        self.until(|heard| matches!(heard, ClientEvent::Closed).then_some(()));
     }
 }
 

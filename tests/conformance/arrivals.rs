@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use udperf::run::Probe;
+use udperf::run::ReceiveProbe;
 use udperf::sys;
 use udperf::unit::{Nanos, PayloadSize};
 
@@ -162,8 +162,8 @@ const SLOT_MOST: usize = 192;
 /// Behind all that [`stamp`] intends.
 const NOW: Nanos = Nanos(1 << 40);
 
-fn probe(flows: usize, size: PayloadSize) -> Probe {
-    let mut probe = Probe::new(0, flows, size);
+fn probe(flows: usize, size: PayloadSize) -> ReceiveProbe {
+    let mut probe = ReceiveProbe::new(0, flows, size);
     probe.start(TAG, false, NOW);
     probe
 }

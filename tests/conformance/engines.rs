@@ -11,7 +11,7 @@ use udperf::engine::{
 };
 use udperf::host::Depth;
 use udperf::host::survey;
-use udperf::measure::Capability;
+use udperf::measure::ProbeResult;
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 
@@ -131,7 +131,7 @@ const OPTIONAL: [&str; 2] = ["uring", "ipv6"];
 /// Whether this host has all of these; says so where not. The probe shares code with the engines,
 /// so a fault there would skip its own test: CI has to have all but what is optional.
 pub fn has(what: &str, needs: &[&str]) -> bool {
-    static FOUND: OnceLock<Vec<Capability>> = OnceLock::new();
+    static FOUND: OnceLock<Vec<ProbeResult>> = OnceLock::new();
     let found = FOUND.get_or_init(|| survey(Depth::Quick).capabilities);
     needs.iter().all(|need| {
         let can = found.iter().find(|can| can.name == *need);

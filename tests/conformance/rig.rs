@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use udperf::engine::{Pull, Push};
-use udperf::measure::{KernelDelta, Ledger, Refusal, RxTally, TxTally};
+use udperf::measure::{KernelDelta, LedgerCounts, RxTally, SendErrorKind, TxTally};
 use udperf::net::{Options, Udp, pin_to};
 use udperf::sys::{self, SendError};
 use udperf::unit::{Nanos, PayloadSize};
@@ -250,11 +250,13 @@ impl Rig {
         self.sent.syscalls += push.syscalls;
         if let Some(error) = push.error {
             let refusal = match error {
-                SendError::WouldBlock => Refusal::WouldBlock,
-                SendError::NoBuffers => Refusal::NoBuffers,
-                SendError::Unreachable(_) => Refusal::Unreachable,
-                SendError::TooBig => Refusal::TooBig,
-                SendError::Interrupted | SendError::Untold | SendError::Other(_) => Refusal::Other,
+                SendError::WouldBlock => SendErrorKind::WouldBlock,
+                SendError::NoBuffers => SendErrorKind::NoBuffers,
+                SendError::Unreachable(_) => SendErrorKind::Unreachable,
+                SendError::TooBig => SendErrorKind::TooBig,
+                SendError::Interrupted | SendError::Untold | SendError::Other(_) => {
+                    SendErrorKind::Other
+                }
             };
             self.sent.refused.count(refusal, push.refused as u64);
         }
@@ -337,10 +339,10 @@ impl Rig {
     }
 
     /// What sender, receiver and kernel say, settled.
-    pub fn ledger(&mut self) -> Ledger {
+    pub fn ledger(&mut self) -> LedgerCounts {
         let kernel = KernelDelta { sockets: Some(self.inbox.dropped()), ..KernelDelta::default() };
         let whole = self.inbox.rx.takes_super_packets();
-        let ledger = Ledger::settle(&self.sent, &self.inbox.tally, &kernel.into(), whole);
+        let ledger = LedgerCounts::settle(&self.sent, &self.inbox.tally, &kernel.into(), whole);
         assert_eq!(ledger.broken_identity(), None, "{}: {ledger:?}", self.name);
         assert_eq!(ledger.unaccounted, 0, "{}: {ledger:?}", self.name);
         ledger

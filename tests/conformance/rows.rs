@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use proptest::prelude::*;
 use udperf::engine::Pull;
 use udperf::measure::{OneWay, WINDOW};
-use udperf::run::{Control, Probe};
+use udperf::run::{PhaseState, ReceiveProbe};
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire::{self, Header};
 
@@ -154,7 +154,7 @@ impl Writer {
 }
 
 /// All figures of a probe but for the buckets.
-fn figures(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
+fn figures(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
     let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
         &probe.latency;
     let exact = [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
@@ -166,7 +166,7 @@ fn figures(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
 }
 
 /// All buckets of a probe's histograms.
-fn buckets(probe: &Probe) -> impl PartialEq + std::fmt::Debug {
+fn buckets(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
     let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
         &probe.latency;
     [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
@@ -187,8 +187,8 @@ proptest! {
         paced in prop::bool::weighted(0.2),
         close_at in 0_usize..24,
     ) {
-        let mut probes = [(); 2].map(|()| Probe::new(0, 3, size).sampling());
-        let control = Control::new(Arc::new(AtomicBool::new(false)), 1);
+        let mut probes = [(); 2].map(|()| ReceiveProbe::new(0, 3, size).sampling());
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
         let mut writer = Writer { size, next: [0; 3], intended_ns: 9_000_000 };
         let (mut now, mut stall_ended) = (Nanos(10_000_000), Nanos::ZERO);
         for probe in &mut probes {

@@ -2,7 +2,8 @@
 //! and the fuzz targets in `fuzz/`.
 
 use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Matching, Memcached, Preset, Requests, Role, Source, Spec, Stun,
+    Coap, Dns, Echo, MatchRule, Matching, Memcached, Preset, RequestSource, Requests, Role, Spec,
+    Stun,
 };
 
 /// Seed of all requests.
@@ -25,7 +26,8 @@ impl Replies {
             Preset::QuicVn,
             Preset::Echo(Echo { size: 32 }),
         ];
-        let text = |text: &str, rule| Spec { rule, ..Spec::of(Source::Text(text.to_owned())) };
+        let text =
+            |text: &str, rule| Spec { rule, ..Spec::of(RequestSource::Text(text.to_owned())) };
         let rules = [
             text("{id:hex4} {time}", MatchRule::Echo),
             text("{id:dec5}{choice:a|bc}", MatchRule::IdAt(3)),
@@ -33,7 +35,7 @@ impl Replies {
             text("ping", MatchRule::Any),
             text("ping", MatchRule::None),
         ];
-        let presets = presets.map(|preset| Spec::of(Source::Preset(preset)));
+        let presets = presets.map(|preset| Spec::of(RequestSource::Preset(preset)));
         let all: Vec<_> =
             presets.iter().chain(&rules).map(|spec| spec.compile(SEED).unwrap()).collect();
         let longest = all.iter().map(|(requests, _)| requests.largest()).max().unwrap();
@@ -100,7 +102,7 @@ impl Replies {
 
 /// Any bytes as a capture; whether it was one.
 pub(crate) fn capture(bytes: &[u8]) -> bool {
-    let source = Source::Capture { bytes: bytes.to_vec(), port: None };
+    let source = RequestSource::Capture { bytes: bytes.to_vec(), port: None };
     let Ok((requests, _)) = Spec::of(source).compile(SEED) else { return false };
     let times = requests.recorded().unwrap();
     assert!(times.len() == requests.variants() && times[0] == 0 && times.is_sorted());
@@ -116,7 +118,11 @@ pub(crate) fn capture(bytes: &[u8]) -> bool {
 /// Any bytes as text, hex and lines with fields; how many of these they were.
 pub(crate) fn template(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let sources = [Source::Text(text.clone()), Source::Hex(text), Source::Lines(bytes.to_vec())];
+    let sources = [
+        RequestSource::Text(text.clone()),
+        RequestSource::Hex(text),
+        RequestSource::Lines(bytes.to_vec()),
+    ];
     let mut count = 0;
     for source in sources {
         let spec = Spec { rule: MatchRule::Any, ..Spec::of(source) };

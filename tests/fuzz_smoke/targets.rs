@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use udperf::document::Report;
-use udperf::measure::{Latency, read_histogram};
+use udperf::measure::{LatencyHistograms, read_histogram};
 use udperf::remote::client::read_bodies;
 use udperf::remote::protocol::{
-    Body, CloseReason, Key, LONGEST, MAC_LEN, Message, Refusal, Seal, Tagger, decode, encode, peek,
+    Body, CloseReason, Key, LONGEST, MAC_LEN, Message, RejectReason, Seal, Tagger, decode, encode,
+    peek,
 };
-use udperf::remote::rpc::{Answerer, Caller, Event, Limits, Took};
+use udperf::remote::rpc::{Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
 use udperf::report::format::hdr;
 use udperf::report::read::read;
 use udperf::unit::Nanos;
@@ -85,7 +86,7 @@ impl Documents {
             // As it travels: its bytes, minimum, maximum, two sums, and how many were clamped.
             let packed = (bytes, 0_u64, u64::MAX, 0_u128, 0_u128, 0_u64);
             let packed = postcard::to_stdvec(&packed).expect("it is numbers and bytes");
-            if let Ok(mut latency) = postcard::from_bytes::<Latency>(&packed) {
+            if let Ok(mut latency) = postcard::from_bytes::<LatencyHistograms>(&packed) {
                 latency.merge(&latency.shifted(-1_000));
             }
             is_one |= shown;
@@ -99,8 +100,8 @@ pub(crate) struct Control {
     keyed: Seal,
     public: Seal,
     tagger: Tagger,
-    server: Answerer<SocketAddr>,
-    caller: Caller,
+    server: RpcServer<SocketAddr>,
+    caller: RpcClient,
     home: SocketAddr,
     now: Nanos,
 }
@@ -109,8 +110,8 @@ impl Control {
     /// With a session open and a request under way.
     pub(crate) fn new() -> Self {
         let key = Key::from_bytes(KEY).expect("it is not empty");
-        let mut server = Answerer::new(&[7; 32], Some(&key), Limits::default());
-        let mut caller = Caller::new(Some(&key), 42, 1, Nanos::from_millis(10_000));
+        let mut server = RpcServer::new(&[7; 32], Some(&key), Limits::default());
+        let mut caller = RpcClient::new(Some(&key), 42, 1, Nanos::from_millis(10_000));
         let home = SocketAddr::from(([192, 0, 2, 1], 9));
         caller.request(vec![1, 2, 3], Nanos(0)).expect("it is the first");
         let mut sent = Vec::new();
@@ -144,7 +145,7 @@ impl Control {
             Body::Sync { t1: 0, note: b"note" },
             Body::SyncReply { t1: 0, t2: 1, t3: 2 },
             Body::Closed(CloseReason::Asked),
-            Body::Refused(Refusal::Busy),
+            Body::Refused(RejectReason::Busy),
         ];
         let mut samples = Vec::new();
         for session in [self.caller.session().unwrap_or(0), 42, 7] {
@@ -193,7 +194,7 @@ impl Control {
             let mut replies = Vec::new();
             let took = self.server.on_datagram(self.home, bytes, self.now, &mut replies);
             assert!(replies.len() <= 1 && replies.iter().all(|(_, reply)| reply.len() <= LONGEST));
-            if let Took::Event(Event::Requested { session, number, body }) = took {
+            if let ServerOutcome::Event(ServerEvent::Requested { session, number, body }) = took {
                 let answer = body.repeat(1_000);
                 assert_eq!(self.server.answer(session, number, answer, &mut replies), Ok(()));
             }

@@ -95,7 +95,7 @@ impl OutputArgs {
 
 /// A percentage, or a share below 1.
 pub(super) fn parse_share(word: &str) -> Result<f64, String> {
-    crate::report::checks::metric::Kind::Share
+    crate::report::checks::metric::MetricKind::Share
         .read(word)
         .ok_or_else(|| format!("invalid share '{word}'; use a share such as 2% or 0.02"))
 }

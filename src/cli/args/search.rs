@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::ColorWhen;
 use crate::report::Condition;
-use crate::report::checks::metric::Kind;
+use crate::report::checks::metric::MetricKind;
 use crate::unit::{Nanos, PacketRate, Rate};
 
 /// Find the highest rate at which goals hold, around `bench`, `blast`, `load` or `ping`.
@@ -80,7 +80,7 @@ const NARROWEST: f64 = 0.0005;
 const MOST_REPEATS: u32 = 25;
 
 fn parse_precision(word: &str) -> Result<f64, String> {
-    let share = Kind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
+    let share = MetricKind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
     share.ok_or_else(|| format!("'{word}' is no such width; write 0.05% to 50%, such as 1%"))
 }
 

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use crate::cli::args::BenchArgs;
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, Taken};
+use crate::cli::commands::measure::{Job, RunOutput};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
 use crate::host;
 use crate::host::Depth;
-use crate::run::OneHost;
+use crate::run::LocalRunner;
 
 /// Measures this host, and says what there is.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
 }
 
 /// Measures this host.
-pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let mut scenario = scenario::bench(args)?;
     // The survey asks for this thread's cores, so it comes before anything is pinned.
@@ -32,7 +32,7 @@ pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
     scenario::without_ip(&scenario, &mut machine);
     let left_out = scenario::settle_for(&mut scenario, &args.cells, &machine);
     let (kind, bed, code_name, quiet) =
-        ("bench", OneHost::default(), None, args.cells.output.quiet);
+        ("bench", LocalRunner::default(), None, args.cells.output.quiet);
     let towards = scenario.unix.is_none().then_some(to);
     let job = Job {
         kind,

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, Taken};
+use crate::cli::commands::measure::{Job, RunOutput};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
 use crate::cli::target::{Family, in_turn, reach, resolve, stranger};
@@ -16,11 +16,11 @@ use crate::document::{Clock, Report};
 use crate::host;
 use crate::host::Depth;
 use crate::net::Options;
-use crate::plan::{Cell, Load, Machine, Missing, Plan, Route, Scenario};
-use crate::remote::client::{Alone, Blast, Peer};
+use crate::plan::{Cell, Machine, MissingEngine, Plan, Route, Scenario, WorkerLoad};
+use crate::remote::client::{RemoteRunner, SendOnlyRunner, SinkPeer};
 use crate::remote::protocol::Key;
 use crate::report;
-use crate::run::{Bed, Part, RunError};
+use crate::run::{CellRunner, DirectionResult, RunError};
 
 /// Measures the path to the target, and says what there is.
 pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
 }
 
 /// Measures the path to the target.
-pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
     let targets = resolve(&args.target, PORT, family)?;
@@ -42,14 +42,14 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
         let scenario = scenario(args, target)?;
         let bed = if scenario.route == Route::Alone {
             reach(&scenario, target, targets.last() != Some(&target))?;
-            Receiver::Unknown(Alone::new(target, nonce as u16))
+            Receiver::Unknown(SendOnlyRunner::new(target, nonce as u16))
         } else {
             let options = Options {
                 bind: SocketAddr::new(scenario.bind, args.port),
                 dev: scenario.ip.dev.clone(),
                 ..Options::default()
             };
-            Receiver::Sink(Box::new(Blast::open(target, &options, key.clone(), nonce)?))
+            Receiver::Sink(Box::new(RemoteRunner::open(target, &options, key.clone(), nonce)?))
         };
         Ok((target, scenario, bed))
     })?;
@@ -81,20 +81,20 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<Taken,
 /// The receiver.
 enum Receiver {
     /// A sink, which reports the receiving side.
-    Sink(Box<Blast>),
+    Sink(Box<RemoteRunner>),
     /// Any other program at the target.
-    Unknown(Alone),
+    Unknown(SendOnlyRunner),
 }
 
-impl Bed for Receiver {
+impl CellRunner for Receiver {
     fn measure(
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
+    ) -> Result<Vec<DirectionResult>, RunError> {
         match self {
             Self::Sink(sink) => sink.measure(plan, cell, load, stop, tick),
             Self::Unknown(alone) => alone.measure(plan, cell, load, stop, tick),
@@ -110,7 +110,7 @@ fn scenario(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> 
 }
 
 /// Adds the other end to the report.
-fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
+fn add_sink(report: &mut Report, sink: &RemoteRunner, asked: &Scenario) {
     // The clocks have been compared during the whole run.
     let peer = sink.peer();
     report.host.peer = Some(Box::new(report::host(&peer.facts)));
@@ -127,7 +127,7 @@ fn add_sink(report: &mut Report, sink: &Blast, asked: &Scenario) {
 }
 
 /// The other end's clock in the document.
-fn clock(peer: &Peer) -> Option<Clock> {
+fn clock(peer: &SinkPeer) -> Option<Clock> {
     if peer.same_clock {
         return Some(Clock::same());
     }
@@ -143,10 +143,10 @@ fn clock(peer: &Peer) -> Option<Clock> {
 }
 
 /// Adds what the other end does not have.
-fn lack(machine: &mut Machine, missing: Vec<Missing>) {
-    for Missing { engine, why } in missing {
+fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
+    for MissingEngine { engine, why } in missing {
         if !machine.missing.iter().any(|lacking| lacking.engine == engine) {
-            machine.missing.push(Missing { engine, why: format!("on the sink: {why}") });
+            machine.missing.push(MissingEngine { engine, why: format!("on the sink: {why}") });
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
 use crate::cli::output::{Targets, color, complain, pretty, print, tame, width};
-use crate::compare::faces::benchmark::Direction;
-use crate::compare::{self, Comparison, METRICS, Rules, Side, Verdict, faces, store};
+use crate::compare::faces::benchmark::BetterDirection;
+use crate::compare::{self, Comparison, METRICS, Rules, SideRuns, Verdict, faces, store};
 use crate::document::{Host, Report};
 use crate::host;
 use crate::host::Depth;
@@ -27,14 +27,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let shown = |path: &Path| path.display().to_string();
     let (base_from, new_from) = (shown(&args.base), shown(&args.new));
     let (base, new): (Vec<&Report>, Vec<&Report>) = (base.iter().collect(), new.iter().collect());
-    let comparison = compare::compare(compare::Facts {
+    let comparison = compare::compare(compare::RunFacts {
         kind: "compare",
         tool: tool(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         started_at: now(started_at),
         host: host(),
-        base: Side { from: &base_from, reports: &base },
-        new: Side { from: &new_from, reports: &new },
+        base: SideRuns { from: &base_from, reports: &base },
+        new: SideRuns { from: &new_from, reports: &new },
         rules: &rules(&args.verdict),
         metrics: &metrics,
         named: !args.verdict.metrics.is_empty(),
@@ -120,7 +120,7 @@ enum Form {
     /// The verdict, for a CI server.
     Junit,
     /// The new figures, for github-action-benchmark.
-    Benchmark(Direction),
+    Benchmark(BetterDirection),
     /// The new figures, for Bencher.
     Bmf,
 }
@@ -137,14 +137,15 @@ impl Faces {
         }
         let json = output.json.as_deref().filter(|_| !output.json_to_stdout());
         let markdown = output.markdown.as_deref().filter(|_| !output.markdown_to_stdout());
-        let [bigger, smaller] = [Direction::Bigger, Direction::Smaller].map(|direction| {
-            let path = output.benchmark.as_ref().map(|prefix| {
-                let mut path = prefix.clone().into_os_string();
-                path.push(format!("-{}.json", direction.word()));
-                PathBuf::from(path)
+        let [bigger, smaller] =
+            [BetterDirection::Bigger, BetterDirection::Smaller].map(|direction| {
+                let path = output.benchmark.as_ref().map(|prefix| {
+                    let mut path = prefix.clone().into_os_string();
+                    path.push(format!("-{}.json", direction.word()));
+                    PathBuf::from(path)
+                });
+                (direction, path)
             });
-            (direction, path)
-        });
         let asked = [
             (Form::Json, "json", json),
             (Form::Markdown, "markdown", markdown),

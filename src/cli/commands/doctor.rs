@@ -5,16 +5,16 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{color, print};
 use crate::host;
 use crate::host::Depth;
-use crate::report::{self, Wants};
+use crate::report::{self, HostRequirements};
 
 /// Examines the host and shows what was found.
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
     let mut facts = host::survey(Depth::Full);
     facts.device = host::default_device();
-    let wants = Wants {
+    let wants = HostRequirements {
         socket_buffer: args.socket_buffer,
         threads: usize::from(args.threads),
-        ..Wants::default()
+        ..HostRequirements::default()
     };
     let findings = report::findings(&facts, wants);
     print(&report::doctor(&findings, &facts, color(args.color)))

@@ -11,7 +11,7 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
-use crate::cli::output::{Target, color, complain, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
 use crate::cli::scenario;
 use crate::document::{EchoDocument, SCHEMA};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
@@ -33,7 +33,8 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let json = args.json.as_deref();
     let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
+    let file =
+        json.filter(|_| !to_stdout).map(|path| OutputTarget::check("json", path)).transpose()?;
     let facts = host::survey(Depth::Quick);
     let options = options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;

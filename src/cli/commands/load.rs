@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::cli::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, Taken};
+use crate::cli::commands::measure::{Job, RunOutput};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::complain;
 use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
@@ -16,10 +16,11 @@ use crate::host;
 use crate::host::Depth;
 use crate::payload::Requests;
 use crate::plan::{
-    Asking, EnginePair, EngineWord, Limit, Machine, PaceKind, Route, RxKind, Scenario, TxKind,
+    EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, RxKind, Scenario,
+    TxKind,
 };
 use crate::report;
-use crate::request::{Dialogue, Exchanger, RunIds};
+use crate::request::{RequestRunner, RequestSpec, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// Asks a server, and says what there is.
@@ -28,7 +29,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
 }
 
 /// Asks a server.
-pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let how = How {
         kind: "load",
         requests: Some(&args.requests),
@@ -49,7 +50,7 @@ pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
 }
 
 /// Asks whoever returns what it gets.
-pub(crate) fn measure_ping(args: &PingArgs, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+pub(crate) fn measure_ping(args: &PingArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let open = !args.exchange.cells.rates.is_empty() || args.exchange.cells.bits.is_some();
     let how = How {
         kind: "ping",
@@ -93,7 +94,7 @@ fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
 /// Bits of a drawn seed: as many as every JSON parser preserves (RFC 8259 section 6).
 const SEED_MASK: u64 = (1 << 53) - 1;
 
-fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(how.cells.ipv4, how.cells.ipv6);
     let ids = run_ids(how.cells.seed)?;
@@ -123,7 +124,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
-    let bed = Exchanger::new(target, asked.by_size, is_here, Arc::clone(ids));
+    let bed = RequestRunner::new(target, asked.by_size, is_here, Arc::clone(ids));
     let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
     let code_name: Option<report::CodeName<'_>> = Some(&name);
     let towards = Some(target);
@@ -153,7 +154,7 @@ struct Asked {
     /// The port that such servers have.
     port: Option<u16>,
     /// By payload.
-    by_size: Vec<(PayloadSize, Dialogue)>,
+    by_size: Vec<(PayloadSize, RequestSpec)>,
 }
 
 /// What is asked, by payload.
@@ -190,14 +191,14 @@ fn dialogues(how: &How<'_>, seed: u64) -> Result<Asked, CliError> {
             // Of several sizes; the cells say of which.
             asked.requests = what.to_owned();
         }
-        let dialogue = Dialogue { requests: Arc::new(requests), matching: Arc::new(matching) };
+        let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
         asked.by_size.push((size, dialogue));
     }
     Ok(asked)
 }
 
 /// Bits that tell requests of one port apart; as many as there are where order does.
-fn id_bits(dialogue: &Dialogue) -> u32 {
+fn id_bits(dialogue: &RequestSpec) -> u32 {
     let by_id = dialogue.matching.expects_reply() && !dialogue.matching.by_order();
     if by_id { dialogue.requests.id_bits() } else { u64::BITS }
 }
@@ -228,7 +229,7 @@ fn scenario(
         let why = "--timeout 0 gives no reply time to come; give such as 1s or 50ms";
         return Err(CliError::Contradiction(why.to_owned()));
     }
-    let hears = |(_, one): &(PayloadSize, Dialogue)| one.matching.expects_reply();
+    let hears = |(_, one): &(PayloadSize, RequestSpec)| one.matching.expects_reply();
     if how.outstanding.is_some() && !asked.by_size.iter().any(hears) {
         let why = "--outstanding waits for replies, and none are expected; use --rate";
         return Err(CliError::Contradiction(why.to_owned()));
@@ -248,7 +249,7 @@ fn scenario(
         engines: vec![EngineWord::Auto],
         rates: vec![how.rate],
         bind: scenario::bind_for(how.cells, target)?,
-        asking: Some(Asking {
+        asking: Some(RequestOptions {
             requests: asked.requests.clone(),
             replies: asked.replies.clone(),
             timeout: how.timeout,
@@ -264,7 +265,7 @@ fn scenario(
     };
     // A capture is asked once through, unless somebody says otherwise.
     let base = match &base.asking {
-        Some(Asking { recorded: Some(moments), .. }) => {
+        Some(RequestOptions { recorded: Some(moments), .. }) => {
             Scenario { limit: Limit::Count(moments.len() as u64), ..base }
         }
         _ => base,

@@ -19,14 +19,14 @@ use crate::cli::progress;
 use crate::document::{Cell, Report, Warning};
 use crate::host::Throttle;
 use crate::measure::HostFacts;
-use crate::plan::{EngineWord, Machine, Missing, Plan, Scenario};
+use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::junit::Suite;
 use crate::report::format::text::Style;
 use crate::report::{CellContext, CellFacts, CodeName};
 use crate::run;
-use crate::run::{Bed, Measured, Observer, Outcome, Progress};
+use crate::run::{CellRunner, MeasuredCell, Observer, Progress, RunOutcome};
 use crate::sys;
 
 /// What is to be measured, and where.
@@ -37,7 +37,7 @@ pub(crate) struct Job<'a, B> {
     pub(crate) machine: Machine,
     pub(crate) facts: HostFacts,
     /// Engines of the default that cannot be had here.
-    pub(crate) left_out: Vec<Missing>,
+    pub(crate) left_out: Vec<MissingEngine>,
     /// Where cells are measured.
     pub(crate) bed: B,
     /// What codes of the protocol are called, where replies carry such.
@@ -51,7 +51,7 @@ pub(crate) struct Job<'a, B> {
 }
 
 /// What was measured, well or not.
-pub(crate) struct Taken {
+pub(crate) struct RunOutput {
     pub(crate) report: Report,
     /// Why the run ended early, or which part of the report failed.
     pub(crate) error: Option<CliError>,
@@ -63,10 +63,10 @@ pub(crate) struct Taken {
 /// there is is shown, written and judged.
 pub(crate) fn run(
     output: &OutputArgs,
-    measure: impl FnOnce(&Arc<AtomicBool>) -> Result<Taken, CliError>,
+    measure: impl FnOnce(&Arc<AtomicBool>) -> Result<RunOutput, CliError>,
 ) -> Result<Exit, CliError> {
     let files = Files::check(output)?;
-    let Taken { mut report, error, interrupted } = measure(&stop_on_signals()?)?;
+    let RunOutput { mut report, error, interrupted } = measure(&stop_on_signals()?)?;
     let gated = guarded("gates", || {
         apply(&mut report, output);
         Ok(())
@@ -89,10 +89,10 @@ pub(crate) fn run(
 }
 
 /// Measures. `complete` adds what only the command and its bed know.
-pub(crate) fn measure<B: Bed>(
+pub(crate) fn measure<B: CellRunner>(
     job: Job<'_, B>,
     complete: impl FnOnce(&mut Report, &B),
-) -> Result<Taken, CliError> {
+) -> Result<RunOutput, CliError> {
     let Job {
         kind,
         scenario,
@@ -114,10 +114,10 @@ pub(crate) fn measure<B: Bed>(
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let line = progress::Line::new(quiet);
+    let line = progress::ProgressLine::new(quiet);
     let (cells, bug) = (Vec::new(), None);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
-    let Outcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
+    let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
     line.finish();
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
@@ -144,7 +144,7 @@ pub(crate) fn measure<B: Bed>(
     bugs.extend(details.err());
     bugs.extend(validity_guarded(&mut report, |report| report, report::judge_validity));
     let error = bugs.into_iter().next().or(error);
-    Ok(Taken { report, error, interrupted })
+    Ok(RunOutput { report, error, interrupted })
 }
 
 /// A short summary of the measured cells, printed if the document could not be built.
@@ -159,7 +159,7 @@ fn counted(cells: &[Cell]) -> String {
 /// Shows progress, and turns each cell into its part of the document as soon as it was measured:
 /// memory does not grow with the number of cells.
 struct Recorder<'a> {
-    line: progress::Line,
+    line: progress::ProgressLine,
     plan: &'a Plan,
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
@@ -173,8 +173,8 @@ impl Observer for Recorder<'_> {
         self.line.progress(progress);
     }
 
-    fn measured(&mut self, measured: Measured) -> Option<Measured> {
-        let (plan, Measured { cell, load, direction, harvest }) = (self.plan, measured);
+    fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
+        let (plan, MeasuredCell { cell, load, direction, harvest }) = (self.plan, measured);
         let (cell, harvest) = (&cell, &harvest);
         let code_name = self.code_name;
         let facts = CellFacts { plan, cell, load, direction, harvest, code_name };

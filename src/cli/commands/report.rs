@@ -14,7 +14,7 @@ use crate::compare::history::{self, Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::Style;
-use crate::report::{self, FaceError};
+use crate::report::{self, RenderError};
 
 /// Shows what is in files and folders.
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
@@ -115,7 +115,7 @@ fn one(run: &Stored, form: Form, output: &OutputArgs) -> Result<String, CliError
     })
 }
 
-fn kept(run: &Stored, source: FaceError) -> CliError {
+fn kept(run: &Stored, source: RenderError) -> CliError {
     CliError::Kept { path: run.path.clone(), source }
 }
 

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{Target, pretty, print};
+use crate::cli::output::{OutputTarget, pretty, print};
 use crate::compare::Comparison;
 use crate::document::schema::schema_of;
 use crate::document::{EchoDocument, SearchDocument, SinkDocument};
@@ -44,10 +44,10 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
             source,
         })?;
         let pages = std::iter::once(&program).chain(program.get_subcommands());
-        let pages: Vec<(Target, String)> = pages
+        let pages: Vec<(OutputTarget, String)> = pages
             .map(|command| {
                 let path = folder.join(format!("{}.1", name(command)));
-                Ok((Target::check("dir", &path)?, page(command)?))
+                Ok((OutputTarget::check("dir", &path)?, page(command)?))
             })
             .collect::<Result<_, CliError>>()?;
         pages.iter().try_for_each(|(target, text)| target.write(text))?;

@@ -11,13 +11,13 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
-use crate::cli::output::{Target, color, complain, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
 use crate::cli::scenario;
 use crate::document::{SCHEMA, SinkDocument};
 use crate::host;
 use crate::host::Depth;
 use crate::host::Throttle;
-use crate::measure::Glimpse;
+use crate::measure::Snapshot;
 use crate::net::steer::MOST_SLOTS;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
@@ -32,7 +32,8 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let json = args.json.as_deref();
     let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    let file = json.filter(|_| !to_stdout).map(|path| Target::check("json", path)).transpose()?;
+    let file =
+        json.filter(|_| !to_stdout).map(|path| OutputTarget::check("json", path)).transpose()?;
     let mut facts = host::survey(Depth::Quick);
     let machine = host::machine(&facts);
     let options = options(args, &machine)?;
@@ -224,8 +225,8 @@ impl News {
 }
 
 /// How things stand, in a line.
-fn standing(clients: usize, glimpse: &Glimpse) -> String {
-    let Glimpse { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
+fn standing(clients: usize, glimpse: &Snapshot) -> String {
+    let Snapshot { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
     let amount = show_bytes(*bytes);
     let mut parts = vec![format!(
         "{clients} clients · beside them {datagrams} datagrams, {amount} from {sources} sources"
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_line_tells_sizes_gaps_and_drops_where_there_are_any() {
-        let mut glimpse = Glimpse::default();
+        let mut glimpse = Snapshot::default();
         let nothing = "0 clients · beside them 0 datagrams, 0 B from 0 sources";
         assert_eq!(standing(0, &glimpse), nothing);
         (glimpse.datagrams, glimpse.bytes, glimpse.sources) = (3, 192, 1);

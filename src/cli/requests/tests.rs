@@ -37,16 +37,16 @@ fn the_flags_are_sound() {
 fn presets_have_flags_of_their_own() {
     let words = ["--preset", "dns", "--name", "a.example", "--type", "AAAA", "--dnssec"];
     let usual = Dns { rtype: "AAAA".to_owned(), dnssec: true, ..Dns::of("a.example") };
-    assert_eq!(one(&words), Spec::of(Source::Preset(Preset::Dns(usual))));
+    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(usual))));
     let words = ["--preset", "dns", "--name", "a", "--no-edns", "--no-recursion"];
     let bare = Dns { edns: None, recursion: false, ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(Source::Preset(Preset::Dns(bare))));
+    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(bare))));
     let words = ["--edns", "--preset", "dns", "--name", "a", "--random-subdomain", "8"];
     let random = Dns { random_subdomain: Some(8), ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(Source::Preset(Preset::Dns(random))));
+    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(random))));
     let words = ["--preset", "dns", "--name", "a", "--edns=4096"];
     let long = Dns { edns: Some(4_096), ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(Source::Preset(Preset::Dns(long))));
+    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(long))));
     for (words, preset) in [
         (&["ntp"][..], Preset::Ntp),
         (&["stun", "--fingerprint"], Preset::Stun(Stun { fingerprint: true })),
@@ -60,7 +60,7 @@ fn presets_have_flags_of_their_own() {
         ),
     ] {
         let words = [&["--preset"], words].concat();
-        assert_eq!(one(&words), Spec::of(Source::Preset(preset)), "{words:?}");
+        assert_eq!(one(&words), Spec::of(RequestSource::Preset(preset)), "{words:?}");
         // What the program has for its own is sound.
         one(&words).compile(1).unwrap();
     }
@@ -68,7 +68,7 @@ fn presets_have_flags_of_their_own() {
 
 #[test]
 fn echoes_come_in_sizes() {
-    let echo = |size| Spec::of(Source::Preset(Preset::Echo(Echo { size })));
+    let echo = |size| Spec::of(RequestSource::Preset(Preset::Echo(Echo { size })));
     assert_eq!(one(&["--preset", "echo"]), echo(64));
     let specs = sized(&["--preset", "echo"], &[64, 1_472]).unwrap();
     assert_eq!(specs, [echo(64), echo(1_472)]);
@@ -80,8 +80,8 @@ fn echoes_come_in_sizes() {
 fn templates_take_all_that_goes_with_them() {
     let words = ["--text", "é{id}", "--encoding", "latin1", "--match", "id@4", "--order", "random"];
     let spec = one(&words);
-    assert_eq!(spec.source, Source::Text("é{id}".to_owned()));
-    assert_eq!((spec.encoding.name(), spec.order), ("windows-1252", Order::Random));
+    assert_eq!(spec.source, RequestSource::Text("é{id}".to_owned()));
+    assert_eq!((spec.encoding.name(), spec.order), ("windows-1252", RequestOrder::Random));
     assert_eq!((spec.rule, spec.fields), (MatchRule::IdAt(4), true));
     let spec = one(&["--hex", "0102", "--id-at", "0:u16be", "--fields", "off"]);
     assert_eq!(spec.id_at, Some(IdAt { offset: 0, number: Number::Be(2) }));
@@ -95,20 +95,23 @@ fn files_are_read() {
     let name = path.to_str().unwrap();
     let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();
     write(b"a.example MX\n");
-    assert_eq!(one(&["--lines", name]).source, Source::Lines(b"a.example MX\n".to_vec()));
+    assert_eq!(one(&["--lines", name]).source, RequestSource::Lines(b"a.example MX\n".to_vec()));
     let spec = one(&["--file", name]);
-    assert_eq!(spec.source, Source::File(b"a.example MX\n".to_vec()));
+    assert_eq!(spec.source, RequestSource::File(b"a.example MX\n".to_vec()));
     assert!(!spec.fields && one(&["--file", name, "--fields", "on"]).fields);
     let spec = one(&["--pcap", name, "--pcap-port", "53"]);
     let bytes = b"a.example MX\n".to_vec();
-    assert_eq!(spec.source, Source::Capture { bytes, port: Some(53) });
+    assert_eq!(spec.source, RequestSource::Capture { bytes, port: Some(53) });
     let spec = one(&["--preset", "dns", "--names", name]);
     let names = Names::Lines { bytes: b"a.example MX\n".to_vec(), strict: false };
-    assert_eq!(spec.source, Source::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
+    assert_eq!(spec.source, RequestSource::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
     write(b"a\n\xFF\n");
     let words = ["--preset", "dns", "--names", name, "--names-strict"];
     let names = Names::Lines { bytes: b"a\n\xFF\n".to_vec(), strict: true };
-    assert_eq!(one(&words).source, Source::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
+    assert_eq!(
+        one(&words).source,
+        RequestSource::Preset(Preset::Dns(Dns { names, ..Dns::of("") }))
+    );
     write(&[0; 65_508]);
     let error = typed(&["--file", name]).unwrap_err();
     assert!(error.contains("more than 65507 bytes"), "{error}");

@@ -8,14 +8,14 @@ use crate::compare::show;
 
 /// Which way figures of a file are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum BetterDirection {
     /// `customBiggerIsBetter`.
     Bigger,
     /// `customSmallerIsBetter`.
     Smaller,
 }
 
-impl Direction {
+impl BetterDirection {
     /// As the file's name says it.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -42,7 +42,7 @@ struct Entry {
 
 /// The file, or `None` where there is no such figure: that tool takes an empty array for an error.
 #[must_use]
-pub fn render(comparison: &Comparison, direction: Direction) -> Option<String> {
+pub fn render(comparison: &Comparison, direction: BetterDirection) -> Option<String> {
     let extra = extra(comparison);
     let mut entries = Vec::new();
     for cell in &comparison.cells {
@@ -86,7 +86,7 @@ mod tests {
     use crate::compare::fixture;
     use serde_json::{Value, json};
 
-    fn read(comparison: &Comparison, direction: Direction) -> Value {
+    fn read(comparison: &Comparison, direction: BetterDirection) -> Value {
         serde_json::from_str(&render(comparison, direction).unwrap()).unwrap()
     }
 
@@ -97,8 +97,8 @@ mod tests {
             "name": "plain/64/max rx_pps", "unit": "pps", "value": 253e3,
             "range": "± 2000", "extra": "10 runs\ngit bbb",
         }]);
-        assert_eq!(read(&comparison, Direction::Bigger), expected);
-        let smaller = read(&comparison, Direction::Smaller);
+        assert_eq!(read(&comparison, BetterDirection::Bigger), expected);
+        let smaller = read(&comparison, BetterDirection::Smaller);
         let names: Vec<_> =
             smaller.as_array().unwrap().iter().map(|entry| entry["name"].as_str()).collect();
         let expected = ["plain/64/max loss", "plain/64/50% p50", "plain/64/50% p99"].map(Some);
@@ -113,7 +113,7 @@ mod tests {
     fn names_tell_neither_host_nor_date() {
         let mut comparison = fixture::comparison();
         comparison.host.hostname = Some("secret-host".to_owned());
-        let text = render(&comparison, Direction::Smaller).unwrap();
+        let text = render(&comparison, BetterDirection::Smaller).unwrap();
         assert!(!text.contains("secret-host") && !text.contains("2026"), "{text}");
     }
 
@@ -121,9 +121,9 @@ mod tests {
     fn there_is_no_empty_file_and_no_number_that_is_none() {
         let mut comparison = fixture::comparison();
         comparison.cells[0].metrics[0].new.center = None;
-        assert_eq!(render(&comparison, Direction::Bigger), None);
+        assert_eq!(render(&comparison, BetterDirection::Bigger), None);
         comparison.cells[0].metrics[0].new.center = Some(f64::INFINITY);
-        assert_eq!(render(&comparison, Direction::Bigger), None);
+        assert_eq!(render(&comparison, BetterDirection::Bigger), None);
     }
 
     #[test]
@@ -132,6 +132,6 @@ mod tests {
         let hostile = "\"}], \u{1b} \\ \n<";
         comparison.cells[0].id = hostile.to_owned();
         let name = format!("{hostile} rx_pps");
-        assert_eq!(read(&comparison, Direction::Bigger)[0]["name"], json!(name));
+        assert_eq!(read(&comparison, BetterDirection::Bigger)[0]["name"], json!(name));
     }
 }

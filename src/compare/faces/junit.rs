@@ -2,24 +2,24 @@
 
 use crate::compare::document::{ComparedCell, Comparison, InvalidSide, Judgement, Verdict};
 use crate::compare::show;
-use crate::report::FaceError;
+use crate::report::RenderError;
 use crate::report::format::junit;
-use crate::report::format::junit::{Case, Outcome, Suite};
+use crate::report::format::junit::{Case, CaseOutcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
 /// otherwise. What cannot be compared is an error, with the reason as a case. A cell that only the
 /// base has is undecided, too. One that only the new runs have is skipped.
 ///
 /// # Errors
-/// [`FaceError::Junit`], which has no reason to happen.
-pub fn render(comparison: &Comparison, strict: bool) -> Result<String, FaceError> {
+/// [`RenderError::Junit`], which has no reason to happen.
+pub fn render(comparison: &Comparison, strict: bool) -> Result<String, RenderError> {
     let mut suites: Vec<Suite> =
         comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
     // As in the verdict: a cell that is missing may have been worse.
     let missing = undecided(strict);
     suites.extend(comparison.only_base.iter().map(|id| alone(id, "the base", missing)));
     let only_new = comparison.only_new.iter();
-    suites.extend(only_new.map(|id| alone(id, "the new runs", Outcome::Skipped)));
+    suites.extend(only_new.map(|id| alone(id, "the new runs", CaseOutcome::Skipped)));
     suites.extend(comparison.invalid.iter().map(invalid));
     junit::render(&format!("udperf {}", comparison.kind), &suites)
 }
@@ -29,28 +29,31 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
         name: judgement.metric.clone(),
         said: show::sentence(judgement),
         outcome: match judgement.verdict {
-            Verdict::CannotCompare => Outcome::Invalid,
-            Verdict::Worse => Outcome::Failed("worse"),
+            Verdict::CannotCompare => CaseOutcome::Invalid,
+            Verdict::Worse => CaseOutcome::Failed("worse"),
             Verdict::Undecided => undecided(strict),
-            Verdict::Better | Verdict::Same => Outcome::Passed,
+            Verdict::Better | Verdict::Same => CaseOutcome::Passed,
         },
     };
     Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
 }
 
 /// What an undecided verdict comes to.
-const fn undecided(strict: bool) -> Outcome {
-    if strict { Outcome::Failed("undecided") } else { Outcome::Skipped }
+const fn undecided(strict: bool) -> CaseOutcome {
+    if strict { CaseOutcome::Failed("undecided") } else { CaseOutcome::Skipped }
 }
 
 /// A reason for which the two cannot be compared: what has no figures must not pass in silence.
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
-    Suite { name, cases: vec![Case { name: reason.code.clone(), said, outcome: Outcome::Invalid }] }
+    Suite {
+        name,
+        cases: vec![Case { name: reason.code.clone(), said, outcome: CaseOutcome::Invalid }],
+    }
 }
 
-fn alone(id: &str, where_: &str, outcome: Outcome) -> Suite {
+fn alone(id: &str, where_: &str, outcome: CaseOutcome) -> Suite {
     let said = format!("the cell is in {where_} alone, so there is nothing to compare");
     let case = Case { name: "cell".to_owned(), said, outcome };
     Suite { name: id.to_owned(), cases: vec![case] }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{Change, History, Point, Series};
-use crate::report::FaceError;
-use crate::report::checks::metric::{Better, Kind, Metric};
+use crate::report::RenderError;
+use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{Chart, Frame, page};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
@@ -64,8 +64,8 @@ pub fn markdown(history: &History) -> String {
 /// share of 1.
 ///
 /// # Errors
-/// [`FaceError::Csv`], which would be a bug.
-pub fn csv(history: &History) -> Result<String, FaceError> {
+/// [`RenderError::Csv`], which would be a bug.
+pub fn csv(history: &History) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = [
         "started_at",
@@ -130,8 +130,8 @@ struct Part {
 /// A history as a page: a chart a series, and the tables.
 ///
 /// # Errors
-/// [`FaceError::Page`], which would be a bug.
-pub fn html(history: &History) -> Result<String, FaceError> {
+/// [`RenderError::Page`], which would be a bug.
+pub fn html(history: &History) -> Result<String, RenderError> {
     let ways: Vec<Way> = ways(history)
         .into_iter()
         .map(|(scenario, host)| {
@@ -328,16 +328,16 @@ fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> Stri
 }
 
 /// A figure in three digits.
-fn show(kind: Kind, value: f64) -> String {
+fn show(kind: MetricKind, value: f64) -> String {
     if value.is_infinite() {
         return "infinite".to_owned();
     }
     match kind {
-        Kind::Share => format!("{:.3}%", value * 100.0),
-        Kind::Time => show_nanos(value.round() as u64),
-        Kind::Packets => show_pps(value),
-        Kind::Bits => show_bits(value),
-        Kind::Count | Kind::Number => format!("{value}"),
+        MetricKind::Share => format!("{:.3}%", value * 100.0),
+        MetricKind::Time => show_nanos(value.round() as u64),
+        MetricKind::Packets => show_pps(value),
+        MetricKind::Bits => show_bits(value),
+        MetricKind::Count | MetricKind::Number => format!("{value}"),
     }
 }
 

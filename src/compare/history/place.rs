@@ -8,9 +8,9 @@ use crate::document::{Cell, Device, Host, Report};
 /// What a run was measured on and with, as far as it can explain a step.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    /// Facts of one word or line, which every document has, if only as unknown.
+    /// RunFacts of one word or line, which every document has, if only as unknown.
     facts: [(&'static str, Option<String>); 5],
-    /// Facts of several parts, by name; `None` where the document tells nothing of them.
+    /// RunFacts of several parts, by name; `None` where the document tells nothing of them.
     tuning: [(&'static str, Option<BTreeMap<String, String>>); 5],
 }
 

@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 
 use super::plain::failed;
 use super::post::post;
-use super::{Judge, Kept, Moved, Responder, SLOT_LEN};
+use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Wants};
 
 /// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
@@ -30,7 +30,7 @@ pub struct ManyEcho {
     inbox: RecvBatch,
     outbox: ReplyBatch,
     /// What of the latest batch is to be returned; as long as a batch.
-    kept: Box<[Kept]>,
+    kept: Box<[PendingReply]>,
 }
 
 impl ManyEcho {
@@ -61,14 +61,14 @@ impl ManyEcho {
             sys::tell_local(&socket, ipv6)?;
         }
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
-        let kept = Kept::room(batch);
+        let kept = PendingReply::room(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), kept })
     }
 }
 
 impl Responder for ManyEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
         moved.syscalls += 1;
         match self.inbox.recv(&self.socket) {
             Ok(_) => {}
@@ -87,7 +87,7 @@ impl Responder for ManyEcho {
             moved.came(&request);
             if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
                 let (segment, local) = (request.segment, request.local);
-                self.kept[count] = Kept { message, len, segment, to, local };
+                self.kept[count] = PendingReply { message, len, segment, to, local };
                 count += 1;
             }
         }
@@ -99,7 +99,11 @@ impl Responder for ManyEcho {
         false
     }
 
-    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+    fn send<'a>(
+        &mut self,
+        replies: impl Iterator<Item = Reply<'a>> + Clone,
+        moved: &mut EchoCounters,
+    ) {
         post(&mut self.outbox, &self.socket, replies, moved);
     }
 

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
-use crate::sys::{Local, Reply, Request, SendError};
+use crate::sys::{LocalAddr, Reply, Request, SendError};
 
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes.
 pub(super) const SLOT_LEN: usize = 65_536;
@@ -26,7 +26,7 @@ pub(super) const SLOT_LEN: usize = 65_536;
 const PLAIN_TURN: usize = super::plain::RX_BATCH;
 
 /// Who decides what becomes of what was received.
-pub trait Judge {
+pub trait ReplyFilter {
     /// Takes note that something was read just now, before it is judged.
     fn read(&mut self);
 
@@ -37,7 +37,7 @@ pub trait Judge {
 
 /// What a responder has moved since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moved {
+pub struct EchoCounters {
     /// Datagrams received.
     pub received: u64,
     /// Their payload in bytes.
@@ -81,7 +81,7 @@ pub struct Refusals {
     pub other: u64,
 }
 
-impl Moved {
+impl EchoCounters {
     /// Counts a packet that came.
     #[inline]
     pub(super) fn came(&mut self, request: &Request<'_>) {
@@ -118,10 +118,14 @@ impl Moved {
 pub trait Responder {
     /// Receives what there is, up to a batch, and returns at once what `judge` says; whether the
     /// queue was found empty.
-    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool;
+    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool;
 
     /// Returns what was held back.
-    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved);
+    fn send<'a>(
+        &mut self,
+        replies: impl Iterator<Item = Reply<'a>> + Clone,
+        moved: &mut EchoCounters,
+    );
 
     /// The socket, for waiting and for its drop counter.
     fn sockets(&mut self) -> &mut [UdpSocket];
@@ -129,7 +133,7 @@ pub trait Responder {
 
 /// A packet of a batch that is to be returned.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
+pub(super) struct PendingReply {
     /// Its number in the batch.
     pub(super) message: usize,
     /// How much of it.
@@ -137,10 +141,10 @@ pub(super) struct Kept {
     /// Bytes of a datagram.
     pub(super) segment: usize,
     pub(super) to: SocketAddr,
-    pub(super) local: Option<Local>,
+    pub(super) local: Option<LocalAddr>,
 }
 
-impl Kept {
+impl PendingReply {
     /// Room for as many as a batch has.
     // cold: set-up
     pub(super) fn room(batch: usize) -> Box<[Self]> {

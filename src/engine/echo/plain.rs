@@ -6,7 +6,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::post::{Next, weigh};
-use super::{Judge, Moved, PLAIN_TURN, Responder, SLOT_LEN};
+use super::{EchoCounters, PLAIN_TURN, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Request, SendError, Wants};
 
 /// Returns each datagram before it reads the next one.
@@ -28,7 +28,7 @@ impl PlainEcho {
 
 impl Responder for PlainEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
         for _ in 0..PLAIN_TURN {
             moved.syscalls += 1;
             let (len, from) = match self.socket.recv_from(&mut self.buffer) {
@@ -66,7 +66,11 @@ impl Responder for PlainEcho {
         false
     }
 
-    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+    fn send<'a>(
+        &mut self,
+        replies: impl Iterator<Item = Reply<'a>> + Clone,
+        moved: &mut EchoCounters,
+    ) {
         one_by_one(&self.socket, replies, moved, |socket, reply| {
             socket.send_to(reply.payload, reply.to).map(|_| ())
         });
@@ -101,7 +105,7 @@ impl PlainEchoAnywhere {
 
 impl Responder for PlainEchoAnywhere {
     #[inline]
-    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
         let Self { socket, inbox, outbox } = self;
         for _ in 0..PLAIN_TURN {
             moved.syscalls += 1;
@@ -130,7 +134,11 @@ impl Responder for PlainEchoAnywhere {
         false
     }
 
-    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+    fn send<'a>(
+        &mut self,
+        replies: impl Iterator<Item = Reply<'a>> + Clone,
+        moved: &mut EchoCounters,
+    ) {
         let Self { socket, outbox, .. } = self;
         one_by_one(socket, replies, moved, |socket, reply| outbox.send_one(socket, reply));
     }
@@ -143,7 +151,7 @@ impl Responder for PlainEchoAnywhere {
 /// Takes note of a receive call that failed: an error that came back for an earlier answer, or one
 /// of its own. A signal is neither.
 // cold: an error
-pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut Moved) {
+pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut EchoCounters) {
     if error.kind() == io::ErrorKind::Interrupted {
         return;
     }
@@ -161,7 +169,7 @@ pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut Moved) {
 pub(in crate::engine) fn each(
     socket: &UdpSocket,
     reply: Reply<'_>,
-    moved: &mut Moved,
+    moved: &mut EchoCounters,
     mut send: impl FnMut(&UdpSocket, Reply<'_>) -> io::Result<()>,
 ) -> bool {
     let mut fresh = true;
@@ -183,7 +191,7 @@ pub(in crate::engine) fn each(
 pub(in crate::engine) fn one_by_one<'a>(
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>>,
-    moved: &mut Moved,
+    moved: &mut EchoCounters,
     mut send: impl FnMut(&UdpSocket, Reply<'_>) -> io::Result<()>,
 ) {
     while let Some(reply) = replies.next() {

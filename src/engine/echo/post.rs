@@ -4,7 +4,7 @@ use std::io;
 
 use mio::net::UdpSocket;
 
-use super::Moved;
+use super::EchoCounters;
 use crate::sys::{self, Reply, ReplyBatch, SendError};
 
 /// What to do after a send that failed.
@@ -30,7 +30,7 @@ pub(in crate::engine) fn weigh(
     socket: &UdpSocket,
     reply: &Reply<'_>,
     fresh: &mut bool,
-    moved: &mut Moved,
+    moved: &mut EchoCounters,
 ) -> Next {
     let error = sys::refusal_of(error);
     match error {
@@ -63,7 +63,7 @@ pub(in crate::engine) fn post<'a>(
     calls: &mut ReplyBatch,
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>> + Clone,
-    moved: &mut Moved,
+    moved: &mut EchoCounters,
 ) {
     let mut fresh = true;
     while replies.clone().next().is_some() {
@@ -99,7 +99,7 @@ pub(in crate::engine) fn post<'a>(
 
 /// Sends a super-packet in single datagrams.
 // cold: a device that cannot cut
-fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, moved: &mut Moved) {
+fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, moved: &mut EchoCounters) {
     let single = |payload| Reply { payload, ..reply };
     post(calls, socket, reply.payload.chunks(reply.segment).map(single), moved);
 }
@@ -122,7 +122,7 @@ mod tests {
         let reply =
             |len: usize, segment| Reply { payload: &bytes[..len], segment, to, local: None };
         let replies = [reply(20, 10), reply(200, 1), reply(7, 7)];
-        let mut moved = Moved::default();
+        let mut moved = EchoCounters::default();
         post(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut moved);
         assert_eq!((moved.returned, moved.returned_bytes, moved.cut), (2 + 200 + 1, 227, 1));
         assert_eq!(moved.refused, super::super::Refusals::default());
@@ -148,7 +148,7 @@ mod tests {
         assert!(sent > 1, "{sent}");
         let to = peer.local_addr().unwrap();
         let reply = Reply { payload: b"answer", segment: 6, to, local: None };
-        let mut moved = Moved::default();
+        let mut moved = EchoCounters::default();
         for _ in 0..2 {
             post(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut moved);
         }
@@ -166,7 +166,7 @@ mod tests {
         let long = vec![0; 65_508];
         let to = peer.local_addr().unwrap();
         let reply = |len: usize| Reply { payload: &long[..len], segment: len, to, local: None };
-        let mut moved = Moved::default();
+        let mut moved = EchoCounters::default();
         let replies = [5, 65_508, 65_507, 65_508].map(reply);
         post(&mut ReplyBatch::new(2), &socket, replies.into_iter(), &mut moved);
         assert_eq!((moved.returned, moved.refused.too_big, moved.told), (2, 2, 0));

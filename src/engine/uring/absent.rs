@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use mio::net::UdpSocket;
 
 use super::{Datagram, Pull, Push, Rx, Tx};
-use crate::engine::echo::{Judge, Moved, Responder};
+use crate::engine::echo::{EchoCounters, ReplyFilter, Responder};
 use crate::sys::Reply;
 use crate::unit::{Nanos, PayloadSize};
 
@@ -110,11 +110,11 @@ impl UringEcho {
 }
 
 impl Responder for UringEcho {
-    fn turn(&mut self, _judge: &mut impl Judge, _moved: &mut Moved) -> bool {
+    fn turn(&mut self, _judge: &mut impl ReplyFilter, _moved: &mut EchoCounters) -> bool {
         match self.0 {}
     }
 
-    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _moved: &mut Moved) {
+    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _moved: &mut EchoCounters) {
         match self.0 {}
     }
 

@@ -11,7 +11,7 @@ use mio::net::UdpSocket;
 use super::super::Rx;
 use super::super::echo::plain::{each, one_by_one};
 use super::super::echo::post::{Next, post, weigh};
-use super::super::echo::{Judge, Kept, Moved, Responder, SLOT_LEN};
+use super::super::echo::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use super::{UringRx, failed, ring};
 use crate::sys::{self, Reply, ReplyBatch};
 
@@ -35,7 +35,7 @@ pub struct UringEcho {
     ring: IoUring,
     outbox: ReplyBatch,
     /// What of the latest pull is to be returned; as long as a pull.
-    kept: Box<[Kept]>,
+    kept: Box<[PendingReply]>,
     /// What came of sending each of those.
     results: Box<[i32]>,
     /// Whether the ring takes no requests any more.
@@ -63,7 +63,7 @@ impl UringEcho {
             rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
             ring,
             outbox: ReplyBatch::new(BATCH),
-            kept: Kept::room(BATCH),
+            kept: PendingReply::room(BATCH),
             results: vec![NOT_TRIED; BATCH].into_boxed_slice(),
             broken: false,
         })
@@ -71,9 +71,9 @@ impl UringEcho {
 
     /// Sends the first `count` of those that are kept.
     #[inline]
-    fn post(&mut self, count: usize, moved: &mut Moved) {
+    fn post(&mut self, count: usize, moved: &mut EchoCounters) {
         let (rx, kept) = (&self.rx, &self.kept[..count]);
-        let reply = |kept: &Kept| kept.reply(rx.bytes(kept.message, kept.len));
+        let reply = |kept: &PendingReply| kept.reply(rx.bytes(kept.message, kept.len));
         if self.broken {
             let outbox = &mut self.outbox;
             let send = |socket: &UdpSocket, reply: Reply<'_>| outbox.send_one(socket, reply);
@@ -118,7 +118,7 @@ impl UringEcho {
     /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
     /// a call of its own.
     #[inline]
-    fn settle(&mut self, count: usize, moved: &mut Moved) {
+    fn settle(&mut self, count: usize, moved: &mut EchoCounters) {
         let Self { rx, outbox, kept, results, .. } = self;
         let mut earlier = None;
         for (kept, result) in kept[..count].iter().zip(results) {
@@ -150,7 +150,7 @@ impl UringEcho {
 
 impl Responder for UringEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl Judge, moved: &mut Moved) -> bool {
+    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
         let pull = self.rx.pull();
         moved.syscalls += pull.syscalls;
         moved.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
@@ -168,7 +168,7 @@ impl Responder for UringEcho {
                 moved.came(&request);
                 if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
                     let (segment, local) = (request.segment, request.local);
-                    kept[count] = Kept { message, len, segment, to, local };
+                    kept[count] = PendingReply { message, len, segment, to, local };
                     count += 1;
                 }
             });
@@ -180,7 +180,11 @@ impl Responder for UringEcho {
         pull.drained
     }
 
-    fn send<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>> + Clone, moved: &mut Moved) {
+    fn send<'a>(
+        &mut self,
+        replies: impl Iterator<Item = Reply<'a>> + Clone,
+        moved: &mut EchoCounters,
+    ) {
         post(&mut self.outbox, self.rx.socket(), replies, moved);
     }
 

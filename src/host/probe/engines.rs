@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::engine::{Rx, Tx, UringRx, UringTx};
-use crate::measure::Capability;
+use crate::measure::ProbeResult;
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
 use crate::unit::PayloadSize;
 
@@ -26,13 +26,13 @@ const WAIT_MS: u32 = 100;
 type Found = Result<String, String>;
 
 /// Tries out every engine.
-pub(crate) fn probe() -> Vec<Capability> {
+pub(crate) fn probe() -> Vec<ProbeResult> {
     let found = [plain(), batch(), gso(), gro(), uring(), null()];
     ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
 }
 
 /// Tries out the kernel's receive timestamps.
-pub(crate) fn kernel_timestamps() -> Capability {
+pub(crate) fn kernel_timestamps() -> ProbeResult {
     let try_it = || {
         let pair = Pair::open()?;
         sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
@@ -49,7 +49,7 @@ pub(crate) fn kernel_timestamps() -> Capability {
 }
 
 /// Tries out the kernel's send timestamps.
-pub(crate) fn send_timestamps() -> Capability {
+pub(crate) fn send_timestamps() -> ProbeResult {
     let try_it = || {
         let pair = Pair::open()?;
         sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
@@ -70,9 +70,9 @@ pub(crate) fn send_timestamps() -> Capability {
     capability("tx_timestamps", try_it())
 }
 
-fn capability(name: &'static str, found: Found) -> Capability {
+fn capability(name: &'static str, found: Found) -> ProbeResult {
     let available = found.is_ok();
-    Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
+    ProbeResult { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
 /// What is missing, in the system's words.

@@ -6,14 +6,14 @@ mod engines;
 use std::net::UdpSocket;
 use std::thread::Builder;
 
-use crate::measure::Capability;
+use crate::measure::ProbeResult;
 use crate::net::pin_to;
 use crate::sys;
 
 pub(crate) use engines::ENGINES;
 
 /// Tries out the engines of this build, and what they rely on.
-pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
+pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<ProbeResult> {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let mut found = engines::probe();
     found.extend([
@@ -32,15 +32,15 @@ pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
 }
 
 /// One that is there, or not, with the words for either case.
-fn either(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
-    Capability {
+fn either(name: &'static str, available: bool, there: &str, missing: &str) -> ProbeResult {
+    ProbeResult {
         name: name.to_owned(),
         available,
         detail: if available { there } else { missing }.to_owned(),
     }
 }
 
-fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
+fn socket_drops(socket: Option<&UdpSocket>) -> ProbeResult {
     either(
         "socket_drops",
         socket.and_then(sys::socket_drops).is_some(),
@@ -49,7 +49,7 @@ fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
     )
 }
 
-fn queue_drops(socket: Option<&UdpSocket>) -> Capability {
+fn queue_drops(socket: Option<&UdpSocket>) -> ProbeResult {
     let took = |socket: &UdpSocket| {
         sys::report_queue_drops(socket, false).is_ok() && sys::reports_queue_drops(socket, false)
     };
@@ -61,7 +61,7 @@ fn queue_drops(socket: Option<&UdpSocket>) -> Capability {
     )
 }
 
-fn udp_counters() -> Capability {
+fn udp_counters() -> ProbeResult {
     either(
         "udp_counters",
         sys::udp_counters().is_some(),
@@ -70,7 +70,7 @@ fn udp_counters() -> Capability {
     )
 }
 
-fn backlog_drops() -> Capability {
+fn backlog_drops() -> ProbeResult {
     either(
         "backlog_drops",
         sys::backlog_drops().is_some(),
@@ -79,7 +79,7 @@ fn backlog_drops() -> Capability {
     )
 }
 
-fn device_drops() -> Capability {
+fn device_drops() -> ProbeResult {
     either(
         "device_drops",
         sys::device_drops(None).is_some(),
@@ -88,9 +88,9 @@ fn device_drops() -> Capability {
     )
 }
 
-fn ipv6() -> Capability {
+fn ipv6() -> ProbeResult {
     let bound = UdpSocket::bind("[::1]:0");
-    Capability {
+    ProbeResult {
         name: "ipv6".to_owned(),
         available: bound.is_ok(),
         detail: bound.map_or_else(
@@ -101,7 +101,7 @@ fn ipv6() -> Capability {
 }
 
 /// Pins a thread of its own, for a pinned one does not get its other CPUs back by itself.
-fn affinity(allowed_cpus: &[usize]) -> Capability {
+fn affinity(allowed_cpus: &[usize]) -> ProbeResult {
     let pinned = allowed_cpus.first().map_or_else(
         || Err("the system does not say which CPUs there are".to_owned()),
         |&cpu| {
@@ -112,7 +112,7 @@ fn affinity(allowed_cpus: &[usize]) -> Capability {
             joined.map_or_else(|_| failed(), |result| result.unwrap_or_else(|_| failed()))
         },
     );
-    Capability {
+    ProbeResult {
         name: "affinity".to_owned(),
         available: pinned.is_ok(),
         detail: pinned.map_or_else(
@@ -122,7 +122,7 @@ fn affinity(allowed_cpus: &[usize]) -> Capability {
     }
 }
 
-fn thread_cpu() -> Capability {
+fn thread_cpu() -> ProbeResult {
     either(
         "thread_cpu",
         sys::thread_cpu_ns().is_some(),

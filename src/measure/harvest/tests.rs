@@ -2,10 +2,10 @@ use super::*;
 
 #[test]
 fn no_more_is_received_than_was_sent() {
-    let tx = TxHalf { flows: vec![7, 5, 3], ..TxHalf::default() };
-    let mut rx = RxHalf { flows: vec![8, 4, 3], ..RxHalf::default() };
+    let tx = TxResult { flows: vec![7, 5, 3], ..TxResult::default() };
+    let mut rx = RxResult { flows: vec![8, 4, 3], ..RxResult::default() };
     (rx.tally.received, rx.tally.arrived) = (15, 15);
-    let harvest = Harvest::of(tx, Some(rx), Ends::Across);
+    let harvest = CellResult::of(tx, Some(rx), Topology::Across);
     assert_eq!(harvest.flows, [(7, 7), (5, 4), (3, 3)]);
     let rx = harvest.rx;
     assert_eq!((rx.received, rx.corrupt, rx.arrived), (14, 1, 15));
@@ -20,19 +20,19 @@ fn segments_are_uncut_where_packets_arrive_as_they_were_sent() {
         packets_received,
         uncut,
     };
-    for ends in [Ends::Together, Ends::Apart, Ends::Across] {
+    for ends in [Topology::Together, Topology::Apart, Topology::Across] {
         let is = |counts: PacketCounts| (counts.are_uncut(ends), counts.were_cut(ends));
         assert_eq!(is(segments(100, 12_800)), (true, false), "{ends:?}");
         assert_eq!(is(segments(12_800, 0)), (false, true), "{ends:?}: cut");
         let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
         assert_eq!(is(single), (false, false), "{ends:?}: sent one by one");
         // Joined by the receiver, where that is another host.
-        assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Ends::Across, "{ends:?}");
+        assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Topology::Across, "{ends:?}");
     }
     let lossy =
         PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
-    assert!(lossy.are_uncut(Ends::Across));
-    assert!(!PacketCounts::default().are_uncut(Ends::Together));
+    assert!(lossy.are_uncut(Topology::Across));
+    assert!(!PacketCounts::default().are_uncut(Topology::Together));
 }
 
 #[test]
@@ -42,15 +42,15 @@ fn an_earlier_outage_is_not_why_a_sender_gave_up() {
         said_by: None,
         message: "port unreachable".to_owned(),
     };
-    let outage = Outage { from: Nanos(5), until: Nanos(9), cause, errors: 3 };
+    let outage = OutageCounts { from: Nanos(5), until: Nanos(9), cause, errors: 3 };
     for (unreachable, received, expected) in
         [(false, 0, CutShort::Stuck), (true, 0, CutShort::Unreachable), (true, 1, CutShort::Stuck)]
     {
         let outages = vec![outage.clone()];
-        let tx = TxHalf { stuck: true, unreachable, outages, ..TxHalf::default() };
+        let tx = TxResult { stuck: true, unreachable, outages, ..TxResult::default() };
         let tally = RxTally { received, ..RxTally::default() };
-        let rx = RxHalf { tally, ..RxHalf::default() };
-        assert_eq!(Harvest::of(tx, Some(rx), Ends::Together).cut_short, Some(expected));
+        let rx = RxResult { tally, ..RxResult::default() };
+        assert_eq!(CellResult::of(tx, Some(rx), Topology::Together).cut_short, Some(expected));
     }
 }
 

@@ -6,10 +6,10 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{HIGHEST_NS, Latency};
+use super::{HIGHEST_NS, LatencyHistograms};
 use crate::measure::read_histogram;
 
-/// The parts of a [`Latency`].
+/// The parts of a [`LatencyHistograms`].
 #[derive(Serialize, Deserialize)]
 struct Packed {
     histogram: Vec<u8>,
@@ -20,7 +20,7 @@ struct Packed {
     clamped: u64,
 }
 
-impl Serialize for Latency {
+impl Serialize for LatencyHistograms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut histogram = Vec::new();
         if self.count() > 0 {
@@ -33,7 +33,7 @@ impl Serialize for Latency {
     }
 }
 
-impl<'de> Deserialize<'de> for Latency {
+impl<'de> Deserialize<'de> for LatencyHistograms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let packed = Packed::deserialize(deserializer)?;
         let mut latency = Self::default();
@@ -61,13 +61,13 @@ mod tests {
 
     #[test]
     fn what_travels_arrives_whole() {
-        let mut latency = Latency::default();
+        let mut latency = LatencyHistograms::default();
         for ns in [0, 1, 999, 123_456, u64::MAX] {
             latency.record_n(ns, 3);
         }
-        for sent in [latency, Latency::default()] {
+        for sent in [latency, LatencyHistograms::default()] {
             let bytes = postcard::to_stdvec(&sent).unwrap();
-            let arrived: Latency = postcard::from_bytes(&bytes).unwrap();
+            let arrived: LatencyHistograms = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(arrived.histogram, sent.histogram);
             assert_eq!(arrived.stdev_ns(), sent.stdev_ns());
             assert_eq!((arrived.min_ns(), arrived.max_ns()), (sent.min_ns(), sent.max_ns()));
@@ -77,15 +77,15 @@ mod tests {
 
     #[test]
     fn what_is_no_histogram_is_refused() {
-        let mut bytes = postcard::to_stdvec(&Latency::default()).unwrap();
-        assert!(postcard::from_bytes::<Latency>(&bytes).is_ok());
-        let mut wrong = Latency::default();
+        let mut bytes = postcard::to_stdvec(&LatencyHistograms::default()).unwrap();
+        assert!(postcard::from_bytes::<LatencyHistograms>(&bytes).is_ok());
+        let mut wrong = LatencyHistograms::default();
         wrong.record(5);
         wrong.clamped = 1;
         let wrong = postcard::to_stdvec(&wrong).unwrap();
-        assert!(postcard::from_bytes::<Latency>(&wrong).is_err());
+        assert!(postcard::from_bytes::<LatencyHistograms>(&wrong).is_err());
         bytes[0] = 3;
         bytes.splice(1..1, [1, 2, 3]);
-        assert!(postcard::from_bytes::<Latency>(&bytes).is_err());
+        assert!(postcard::from_bytes::<LatencyHistograms>(&bytes).is_err());
     }
 }

@@ -1,20 +1,20 @@
 //! Charging what is missing to those who counted drops.
 
-use super::{Kernels, LossPlace, LossPlaces, LostAt};
-use crate::measure::harvest::Ends;
-use crate::measure::tally::{Refused, RxTally, TxTally};
+use super::{DropCounters, DropCounts, DropLocation, Kernels};
+use crate::measure::harvest::Topology;
+use crate::measure::tally::{RxTally, SendErrorCounts, TxTally};
 use crate::measure::{IpCounters, KernelDelta, UdpCounters};
 
 /// Datagrams that are missing, and how the kernel would count them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Missing {
+pub(super) struct LossAttribution {
     pub(super) datagrams: u64,
     /// All missing datagrams, before any were charged.
     lost: u64,
     /// Charged places whose figure is reckoned from packets that held several, not counted.
-    pub(super) estimated: LossPlaces,
+    pub(super) estimated: DropCounters,
     /// Charged places whose counters others have, where those counted more than was missing.
-    pub(super) shared: LossPlaces,
+    pub(super) shared: DropCounters,
     /// How a drop that hits a packet is to be counted.
     packet: Packet,
     /// What one drop at the receiving socket is.
@@ -26,7 +26,7 @@ pub(super) struct Missing {
     /// Whether counters that others have counted more than was missing.
     overfull: bool,
     /// Places charged from such counters.
-    from_shared: LossPlaces,
+    from_shared: DropCounters,
 }
 
 /// What a dropped packet held.
@@ -41,7 +41,7 @@ enum Packet {
     Whole(u64),
 }
 
-impl Missing {
+impl LossAttribution {
     pub(super) fn of(
         tx: &TxTally,
         rx: &RxTally,
@@ -56,8 +56,8 @@ impl Missing {
                 (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
             }
             // The sender's device cuts, the receiver's joins: neither's packets are the other's.
-            (Ends::Across, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
-            (Ends::Across, false) => (Packet::Single, Packet::Single),
+            (Topology::Across, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
+            (Topology::Across, false) => (Packet::Single, Packet::Single),
             (_, true) => {
                 let whole = Packet::Whole(tx.packets.saturating_sub(rx.packets));
                 (whole, whole)
@@ -67,19 +67,19 @@ impl Missing {
         Self {
             datagrams,
             lost: datagrams,
-            estimated: LossPlaces::default(),
-            shared: LossPlaces::default(),
+            estimated: DropCounters::default(),
+            shared: DropCounters::default(),
             packet,
             at_socket,
-            joined: ends == Ends::Across && taken_whole && rx.arrived != rx.packets,
+            joined: ends == Topology::Across && taken_whole && rx.arrived != rx.packets,
             left_joined: tx.packets != tx.sent,
             overfull: false,
-            from_shared: LossPlaces::default(),
+            from_shared: DropCounters::default(),
         }
     }
 
     /// Charges every place in turn.
-    pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> LostAt {
+    pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> DropCounts {
         let (kernel, sender) = (&kernels.rx, kernels.at_senders());
         let udp = kernel.udp;
         let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
@@ -88,46 +88,47 @@ impl Missing {
         let at_server = at_server.map(|drops| self.charge_at_server(drops));
         let receive_buffer = sum(at_sockets, at_server);
         let bad_here = self.charge_datagrams(bad);
-        let no_port = udp.map(|udp| self.charge(LossPlace::NoPort, udp.no_ports));
+        let no_port = udp.map(|udp| self.charge(DropLocation::NoPort, udp.no_ports));
         let checksum = udp.map(|udp| {
-            bad_here.saturating_add(self.charge(LossPlace::Checksum, udp.in_csum_errors - bad))
+            bad_here.saturating_add(self.charge(DropLocation::Checksum, udp.in_csum_errors - bad))
         });
-        // Refused sends were never sent, and the queue that refused them counted them.
+        // SendErrorCounts sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers.saturating_add(tx.untold);
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
         // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.
         let by_peer = match sender.tx_device {
-            Some(drops) if kernels.ends != Ends::Across => drops.min(beside_queue),
+            Some(drops) if kernels.ends != Topology::Across => drops.min(beside_queue),
             _ => 0,
         };
         let (backlog_drops, tx_backlog_drops) = kernels.backlogs();
         let backlog = backlog_drops.map(|drops| drops.saturating_sub(by_peer));
-        let backlog = backlog.map(|drops| self.charge(LossPlace::Backlog, drops));
-        self.mark_estimate(LossPlace::Backlog, self.joined && backlog > Some(0));
+        let backlog = backlog.map(|drops| self.charge(DropLocation::Backlog, drops));
+        self.mark_estimate(DropLocation::Backlog, self.joined && backlog > Some(0));
         // What a full backlog drops, the interface it came by counts again.
         let again = backlog_drops.unwrap_or(0).max(by_peer);
         let device = kernel.device.map(|drops| drops.saturating_sub(again));
-        let device = device.map(|drops| self.charge(LossPlace::Device, drops));
+        let device = device.map(|drops| self.charge(DropLocation::Device, drops));
         // The sender's host comes last: whatever the receiver's explains is explained.
         let tx_backlog =
-            tx_backlog_drops.map(|drops| self.charge_leaving(LossPlace::Backlog, drops, 0));
+            tx_backlog_drops.map(|drops| self.charge_leaving(DropLocation::Backlog, drops, 0));
         let drops = sender.qdisc.map(|drops| drops.saturating_sub(refused));
         // Without a counter, what is refused is all there is, unless super-packets are cut.
         let unknown = sender.udp.filter(|_| !self.left_joined).map(|_| 0);
         // One that cuts super-packets counts what it dropped of them one by one.
-        let qdisc = drops.map(|drops| self.charge_cut(LossPlace::Qdisc, drops)).or(unknown);
+        let qdisc = drops.map(|drops| self.charge_cut(DropLocation::Qdisc, drops)).or(unknown);
         // A veth counts as its own what its peer's backlog dropped, which is on its own host.
         let again = again_at_sender(kernels);
         let drops =
             sender.tx_device.map(|drops| drops.saturating_sub(again.saturating_add(beside_queue)));
         // And what its peer itself dropped, which other devices do not count.
-        let twice = if kernels.ends == Ends::Across { 0 } else { kernel.device.unwrap_or(0) };
-        let tx_device = drops.map(|drops| self.charge_leaving(LossPlace::TxDevice, drops, twice));
+        let twice = if kernels.ends == Topology::Across { 0 } else { kernel.device.unwrap_or(0) };
+        let tx_device =
+            drops.map(|drops| self.charge_leaving(DropLocation::TxDevice, drops, twice));
         let backlog = sum(backlog, tx_backlog);
-        let tx_ip =
-            silent_discards(tx, sender).map(|drops| self.charge_leaving(LossPlace::TxIp, drops, 0));
+        let tx_ip = silent_discards(tx, sender)
+            .map(|drops| self.charge_leaving(DropLocation::TxIp, drops, 0));
         // Packets of others, such as of multicast, are discarded there, too: the way comes first.
-        let rx_ip = kernel.ip.map(|ip| self.charge(LossPlace::RxIp, ip.in_discards));
+        let rx_ip = kernel.ip.map(|ip| self.charge(DropLocation::RxIp, ip.in_discards));
         // Its fragments may have been dropped at any of the places above, which counted them.
         let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));
         let neighbour = self.charge_neighbour(tx, sender);
@@ -135,7 +136,7 @@ impl Missing {
         if self.overfull || kernels.server.is_some() {
             self.shared.add_all(self.from_shared);
         }
-        LostAt {
+        DropCounts {
             receive_buffer,
             backlog,
             device,
@@ -154,7 +155,7 @@ impl Missing {
     /// hold all that is missing, and some of them their share; otherwise each counts as many
     /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
     /// length, and that is every flat-out one but for its last.
-    fn charge(&mut self, place: LossPlace, packets: u64) -> u64 {
+    fn charge(&mut self, place: DropLocation, packets: u64) -> u64 {
         let held = match &mut self.packet {
             Packet::Single => packets,
             Packet::Mean(datagrams, of) => scale(packets, *datagrams, *of),
@@ -188,7 +189,7 @@ impl Missing {
 
     /// The same at the sender's end, of which so many may have been counted `twice`; on another
     /// host, which of its packets were cut by then is not known.
-    fn charge_leaving(&mut self, place: LossPlace, packets: u64, twice: u64) -> u64 {
+    fn charge_leaving(&mut self, place: DropLocation, packets: u64, twice: u64) -> u64 {
         let (room, overfull) = (self.datagrams, self.overfull);
         let charged = self.charge(place, packets);
         if twice > 0 && packets.saturating_sub(twice) <= room {
@@ -200,7 +201,7 @@ impl Missing {
     }
 
     /// Charges so many datagrams that a queue counted, one by one where it cut what it dropped.
-    fn charge_cut(&mut self, place: LossPlace, datagrams: u64) -> u64 {
+    fn charge_cut(&mut self, place: DropLocation, datagrams: u64) -> u64 {
         let charged = self.charge_shared(place, datagrams, datagrams > self.datagrams);
         self.mark_estimate(place, self.left_joined && charged > 0 && self.datagrams > 0);
         charged
@@ -208,12 +209,12 @@ impl Missing {
 
     /// Charges so many drops at the receiving socket, whose counter nobody else has.
     fn charge_at_socket(&mut self, drops: u64) -> u64 {
-        let place = LossPlace::ReceiveBuffer;
+        let place = DropLocation::ReceiveBuffer;
         match self.at_socket {
             Packet::Whole(_) => {
                 let charged = self.charge(place, drops);
                 // What our sockets dropped beyond what we lost says nothing of other counters.
-                (self.overfull, self.from_shared) = (false, LossPlaces::default());
+                (self.overfull, self.from_shared) = (false, DropCounters::default());
                 charged
             }
             Packet::Mean(datagrams, of) => {
@@ -230,7 +231,7 @@ impl Missing {
     /// super-packet dropped whole is counted as one: each drop is taken for one datagram, and there
     /// may have been more.
     fn charge_at_server(&mut self, drops: u64) -> u64 {
-        let place = LossPlace::ReceiveBuffer;
+        let place = DropLocation::ReceiveBuffer;
         let charged = self.charge_datagrams(drops);
         if charged > 0 {
             self.shared.add(place);
@@ -242,7 +243,7 @@ impl Missing {
     /// Charges datagrams whose reassembly failed. Fragments dropped for lack of room are counted
     /// one by one, several per datagram.
     fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
-        let place = LossPlace::Reassembly;
+        let place = DropLocation::Reassembly;
         let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
         let charged = self.charge_shared(place, ip.reassembly, beyond);
         self.mark_estimate(place, ip.reassembly_no_room > 0 && charged > 0);
@@ -255,7 +256,7 @@ impl Missing {
         if !sender.neighbour_unresolved? {
             return Some(0);
         }
-        let place = LossPlace::Neighbour;
+        let place = DropLocation::Neighbour;
         let unsent = sender.device_sent.map_or(tx.packets, |sent| tx.packets.saturating_sub(sent));
         let charged = self.charge_datagrams(scale(unsent, tx.sent, tx.packets));
         self.mark_estimate(place, charged > 0);
@@ -264,7 +265,7 @@ impl Missing {
 
     /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
     /// be ours.
-    fn charge_shared(&mut self, place: LossPlace, datagrams: u64, beyond: bool) -> u64 {
+    fn charge_shared(&mut self, place: DropLocation, datagrams: u64, beyond: bool) -> u64 {
         let charged = self.charge_datagrams(datagrams);
         if charged > 0 {
             self.from_shared.add(place);
@@ -280,7 +281,7 @@ impl Missing {
         charged
     }
 
-    fn mark_estimate(&mut self, place: LossPlace, is_one: bool) {
+    fn mark_estimate(&mut self, place: DropLocation, is_one: bool) {
         if is_one {
             self.estimated.add(place);
         }
@@ -300,7 +301,7 @@ fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
 /// report.
 fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
     let ip = sender.ip?;
-    let Refused { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
+    let SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
     let ours = would_block.saturating_add(no_buffers);
     let room = sender.udp.map_or(0, |udp| udp.sndbuf_errors).max(ours);
     let refused =
@@ -321,7 +322,7 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 /// Drops at a full backlog of the sender's host, which the interface they left by counts again.
 fn again_at_sender(kernels: &Kernels) -> u64 {
     let (shared, own) = kernels.backlogs();
-    let drops = if kernels.ends == Ends::Across { own } else { shared };
+    let drops = if kernels.ends == Topology::Across { own } else { shared };
     drops.unwrap_or(0)
 }
 

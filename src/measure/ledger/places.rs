@@ -2,7 +2,7 @@
 
 /// A place where datagrams are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossPlace {
+pub enum DropLocation {
     /// The receiving socket's buffer.
     ReceiveBuffer,
     /// A CPU's backlog, of either host.
@@ -27,7 +27,7 @@ pub enum LossPlace {
     Neighbour,
 }
 
-impl LossPlace {
+impl DropLocation {
     /// All, in the order of the document.
     pub const ALL: [Self; 11] = [
         Self::ReceiveBuffer,
@@ -64,9 +64,9 @@ impl LossPlace {
 
 /// A set of places.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LossPlaces(u16);
+pub struct DropCounters(u16);
 
-impl LossPlaces {
+impl DropCounters {
     /// Whether it has none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -75,7 +75,7 @@ impl LossPlaces {
 
     /// Whether it has this one.
     #[must_use]
-    pub const fn has(self, place: LossPlace) -> bool {
+    pub const fn has(self, place: DropLocation) -> bool {
         self.0 & (1 << place as u8) != 0
     }
 
@@ -85,13 +85,13 @@ impl LossPlaces {
     }
 
     /// Adds one.
-    pub const fn add(&mut self, place: LossPlace) {
+    pub const fn add(&mut self, place: DropLocation) {
         self.0 |= 1 << place as u8;
     }
 
     /// Their names, in the order of the document.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        LossPlace::ALL.into_iter().filter(move |&place| self.has(place)).map(LossPlace::word)
+        DropLocation::ALL.into_iter().filter(move |&place| self.has(place)).map(DropLocation::word)
     }
 }
 
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_set_has_what_was_added() {
-        let mut set = LossPlaces::default();
+        let mut set = DropCounters::default();
         assert!(set.is_empty());
-        LossPlace::ALL.into_iter().rev().step_by(3).for_each(|place| set.add(place));
+        DropLocation::ALL.into_iter().rev().step_by(3).for_each(|place| set.add(place));
         assert_eq!(set.words().collect::<Vec<_>>(), ["backlog", "tx_device", "rx_ip", "neighbour"]);
-        assert!(!set.is_empty() && !set.has(LossPlace::ReceiveBuffer));
+        assert!(!set.is_empty() && !set.has(DropLocation::ReceiveBuffer));
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn name(link: Linktype) -> String {
 }
 
 /// A datagram of UDP.
-pub(super) struct Datagram<'a> {
+pub(super) struct CapturedDatagram<'a> {
     pub(super) from: u16,
     pub(super) to: u16,
     pub(super) payload: &'a [u8],
@@ -122,7 +122,7 @@ pub(super) fn datagram(
     bytes: &[u8],
     is_cut: bool,
     port: Option<u16>,
-) -> Result<Datagram<'_>, Cause> {
+) -> Result<CapturedDatagram<'_>, Cause> {
     let short = if is_cut { Cause::Cut } else { Cause::Malformed };
     let start = start(link, bytes).ok_or(short)??;
     let Ok(packet) = strict(start) else {
@@ -138,7 +138,11 @@ pub(super) fn datagram(
     if is_cut && udp.length() == 0 {
         return Err(Cause::Cut);
     }
-    Ok(Datagram { from: udp.source_port(), to: udp.destination_port(), payload: udp.payload() })
+    Ok(CapturedDatagram {
+        from: udp.source_port(),
+        to: udp.destination_port(),
+        payload: udp.payload(),
+    })
 }
 
 fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), Cause> {

@@ -1,7 +1,7 @@
 //! Lines for those who only listen: statsd, and syslog, RFC 5424.
 
 use crate::payload::compile::{Compiler, Piece};
-use crate::payload::template::{self, Body};
+use crate::payload::template::{self, TemplateBody};
 use crate::payload::{Encoding, PayloadError};
 
 /// What stands before a message of syslog: facility local0 and severity informational, version 1,
@@ -21,5 +21,5 @@ pub(super) fn syslog(message: &str, to: &mut Compiler, seed: u64) -> Result<(), 
 }
 
 fn text(text: &str, seed: u64) -> Result<Vec<Piece>, PayloadError> {
-    template::parse(text.as_bytes(), Body::Text(Encoding::UTF_8), seed)
+    template::parse(text.as_bytes(), TemplateBody::Text(Encoding::UTF_8), seed)
 }

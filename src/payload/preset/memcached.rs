@@ -4,7 +4,7 @@ use crate::payload::compile::{Compiler, Piece};
 use crate::payload::number::Number;
 use crate::payload::patch::What;
 use crate::payload::reply::memcached::{END_OF_LINE, GET};
-use crate::payload::template::{self, Body};
+use crate::payload::template::{self, TemplateBody};
 use crate::payload::{Encoding, PayloadError};
 
 /// The longest key in bytes; memcached's protocol.txt, "Keys".
@@ -22,7 +22,7 @@ pub struct Memcached {
 
 impl Memcached {
     pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
-        let key = template::parse(self.key.as_bytes(), Body::Text(Encoding::UTF_8), seed)?;
+        let key = template::parse(self.key.as_bytes(), TemplateBody::Text(Encoding::UTF_8), seed)?;
         let (mut len, mut is_sound) = (0, true);
         let mut literal = |bytes: &[u8]| {
             is_sound &= !bytes.iter().any(|byte| *byte <= b' ' || *byte == 0x7F);

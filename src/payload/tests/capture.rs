@@ -75,7 +75,7 @@ fn pcapng(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn capture(bytes: &[u8], port: Option<u16>) -> Spec {
-    Spec::of(Source::Capture { bytes: bytes.to_vec(), port })
+    Spec::of(RequestSource::Capture { bytes: bytes.to_vec(), port })
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn times_count_from_the_first_payload() {
     let frames = [(5, ethernet(0x0800, &ip4(53, b"a"))), (77, ethernet(0x0800, &ip4(53, b"b")))];
     let mut spec = capture(&pcapng(&frames), None);
     assert_eq!(compiled(&spec).0.recorded(), Some(&[0, 72][..]));
-    spec.order = Order::Random;
+    spec.order = RequestOrder::Random;
     assert_eq!(compiled(&spec).0.recorded(), None, "drawn at random, times mean nothing");
 }
 

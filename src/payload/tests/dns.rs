@@ -7,7 +7,7 @@ use super::*;
 pub(super) fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     let mut dns = Dns::of("www.example.com");
     change(&mut dns);
-    Spec::of(Source::Preset(Preset::Dns(dns)))
+    Spec::of(RequestSource::Preset(Preset::Dns(dns)))
 }
 
 pub(super) fn names(lines: &[u8]) -> Names {
@@ -194,7 +194,7 @@ fn replies_of_other_opcodes_answer_requests_of_the_same_one() {
     // All of IANA's registry "DNS OpCodes": NOTIFY is 4, UPDATE is 5.
     for opcode in 0..16 {
         query[2] = opcode << 3;
-        let mut spec = Spec::of(Source::File(query.clone()));
+        let mut spec = Spec::of(RequestSource::File(query.clone()));
         spec.rule = MatchRule::Protocol(MatchProtocol::Dns);
         let of = compiled(&spec);
         for other in 0..16 {

@@ -26,11 +26,12 @@ fn fields_are_written_where_they_stand() {
 
 #[test]
 fn hex_has_fields_between_its_digits() {
-    let (requests, _) = compiled(&Spec::of(Source::Hex("01 02{id}{choice:03|0405} ff".to_owned())));
+    let (requests, _) =
+        compiled(&Spec::of(RequestSource::Hex("01 02{id}{choice:03|0405} ff".to_owned())));
     assert_eq!(written(&requests, 0, 9), [1, 2, 0, 0, 0, 9, 3, 0xFF]);
     assert_eq!(written(&requests, 1, 9), [1, 2, 0, 0, 0, 9, 4, 5, 0xFF]);
     assert_eq!((requests.same_len(), requests.mean_len()), (None, 8.5));
-    let error = Spec::of(Source::Hex("01{id}0".to_owned())).compile(SEED).unwrap_err();
+    let error = Spec::of(RequestSource::Hex("01{id}0".to_owned())).compile(SEED).unwrap_err();
     assert_eq!(error, PayloadError::HexHalf { found: '0', position: 7 });
 }
 
@@ -52,7 +53,7 @@ fn text_is_encoded_and_braces_are_left_alone_where_fields_are_off() {
 
 #[test]
 fn files_are_bytes() {
-    let mut spec = Spec::of(Source::File(vec![0xFF, b'{', 0]));
+    let mut spec = Spec::of(RequestSource::File(vec![0xFF, b'{', 0]));
     assert_eq!(spec.compile(SEED).unwrap_err(), PayloadError::Unclosed { column: 2 });
     spec.fields = false;
     assert_eq!(written(&compiled(&spec).0, 0, 1), [0xFF, b'{', 0]);
@@ -61,14 +62,14 @@ fn files_are_bytes() {
 #[test]
 fn lines_and_choices_take_turns() {
     let lines = b"a{choice:1|2}\n\r\n\nb\r\nc".to_vec();
-    let mut spec = Spec::of(Source::Lines(lines));
+    let mut spec = Spec::of(RequestSource::Lines(lines));
     let (requests, matching) = compiled(&spec);
     let sent: Vec<_> = (0..6).map(|n| written(&requests, n, 0)).collect();
     assert_eq!(sent, [&b"a1"[..], b"b", b"c", b"a2", b"b", b"c"]);
     assert_eq!(requests.variants(), 4);
     assert!((requests.mean_len() - 4.0 / 3.0).abs() < 1e-9);
     assert!(matching.by_order());
-    spec.order = Order::Random;
+    spec.order = RequestOrder::Random;
     let (requests, _) = compiled(&spec);
     let mut count = std::collections::BTreeMap::new();
     for n in 0..6_000 {
@@ -107,9 +108,9 @@ fn what_is_no_field_is_named_with_its_place() {
         let said = error(template);
         assert!(said.starts_with(start), "{said}");
     }
-    let lines = Spec::of(Source::Lines(b"a\n\n{x}".to_vec())).compile(SEED).unwrap_err();
+    let lines = Spec::of(RequestSource::Lines(b"a\n\n{x}".to_vec())).compile(SEED).unwrap_err();
     assert!(lines.to_string().starts_with("line 3: '{x}', character 1"), "{lines}");
-    let bytes = Spec::of(Source::Lines(b"a\n\xFF".to_vec())).compile(SEED).unwrap_err();
+    let bytes = Spec::of(RequestSource::Lines(b"a\n\xFF".to_vec())).compile(SEED).unwrap_err();
     assert_eq!(bytes, PayloadError::NotText { number: 2 });
 }
 
@@ -121,7 +122,7 @@ fn there_are_bounds() {
     assert_eq!(error(&"a".repeat(65_508)), PayloadError::TooLong { bytes: 65_508 });
     assert_eq!(compiled(&text(&"a".repeat(65_507))).0.largest(), 65_507);
     for empty in [&b""[..], b"\n\r\n"] {
-        let error = Spec::of(Source::Lines(empty.to_vec())).compile(SEED).unwrap_err();
+        let error = Spec::of(RequestSource::Lines(empty.to_vec())).compile(SEED).unwrap_err();
         assert_eq!(error, PayloadError::Nothing);
     }
 }
@@ -143,7 +144,7 @@ fn an_id_matches_where_it_was_sent() {
 
 #[test]
 fn ids_are_put_over_what_is_there() {
-    let mut spec = Spec::of(Source::Lines(b"abcd{counter:dec1}\nxyzw!".to_vec()));
+    let mut spec = Spec::of(RequestSource::Lines(b"abcd{counter:dec1}\nxyzw!".to_vec()));
     spec.id_at = Some("1:u16be".parse().unwrap());
     let of = compiled(&spec);
     assert_eq!(written(&of.0, 2, 0x3132), b"a12d2");
@@ -164,7 +165,7 @@ fn ids_are_put_over_what_is_there() {
 fn ids_that_move_are_told() {
     let moving = text("{choice:a|bc}{id}");
     assert!(matches!(moving.compile(SEED), Err(PayloadError::MovingId { here: 1, there: 2, .. })));
-    let some = Spec::of(Source::Lines(b"a\n{id}".to_vec()));
+    let some = Spec::of(RequestSource::Lines(b"a\n{id}".to_vec()));
     assert_eq!(some.compile(SEED).unwrap_err(), PayloadError::SomeIds);
     for mut spec in [moving, some] {
         spec.rule = MatchRule::Any;
@@ -176,7 +177,7 @@ fn ids_that_move_are_told() {
 fn replies_to_any_request_are_matched_as_a_protocol_has_it() {
     // A query for a. A without its id; RFC 1035 §4.1.
     let query = "0000 0100 0001 0000 0000 0000 0161 00 0001 0001";
-    let mut spec = Spec::of(Source::Hex(query.to_owned()));
+    let mut spec = Spec::of(RequestSource::Hex(query.to_owned()));
     spec.rule = "dns".parse().unwrap();
     let of = compiled(&spec);
     let mut reply = written(&of.0, 0, 0x1234);

@@ -32,7 +32,7 @@ fn matched(of: &(Requests, Matching), n: u64, id: u64, reply: &[u8]) -> bool {
 }
 
 fn text(text: &str) -> Spec {
-    Spec::of(Source::Text(text.to_owned()))
+    Spec::of(RequestSource::Text(text.to_owned()))
 }
 
 fn compiled(spec: &Spec) -> (Requests, Matching) {
@@ -41,7 +41,7 @@ fn compiled(spec: &Spec) -> (Requests, Matching) {
 
 #[test]
 fn echoes_are_matched_by_all_their_bytes() {
-    let spec = Spec::of(Source::Preset(Preset::Echo(Echo { size: 64 })));
+    let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
     let of = compiled(&spec);
     assert_eq!((of.0.same_len(), of.0.id_bits(), of.0.mean_len()), (Some(64), 64, 64.0));
     assert!(of.1.expects_reply() && !of.1.by_order());
@@ -55,7 +55,7 @@ fn echoes_are_matched_by_all_their_bytes() {
     assert!(!matched(&of, 0, 0x0102_0304_0506_0708, &echo[..63]));
     assert_eq!(of.1.id_of(&echo[..7]), None);
     for size in [15, 65_508] {
-        let spec = Spec::of(Source::Preset(Preset::Echo(Echo { size })));
+        let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size })));
         assert!(
             matches!(spec.compile(SEED), Err(PayloadError::Size { asked, .. }) if asked == size)
         );
@@ -74,23 +74,23 @@ fn a_slot_that_is_too_short_stays_as_it_is() {
 #[test]
 fn specifications_are_shown_alike_only_if_they_are() {
     let shown = |source| Spec::of(source).to_string();
-    assert_eq!(shown(Source::Text("a\x1b{id}".to_owned())), "text \"a\\u{1b}{id}\"");
+    assert_eq!(shown(RequestSource::Text("a\x1b{id}".to_owned())), "text \"a\\u{1b}{id}\"");
     let (long, other) = ("x".repeat(100), "x".repeat(99) + "y");
-    assert!(shown(Source::Text(long.clone())).contains("… of 100 bytes, CRC "));
-    assert_ne!(shown(Source::Text(long)), shown(Source::Text(other)));
-    assert_eq!(shown(Source::Lines(b"a".to_vec())), "lines of 1 bytes, CRC e8b7be43");
-    assert_eq!(shown(Source::File(vec![])), "0 bytes, CRC 00000000, fields on");
-    let mut spec = Spec::of(Source::Capture { bytes: vec![], port: Some(53) });
+    assert!(shown(RequestSource::Text(long.clone())).contains("… of 100 bytes, CRC "));
+    assert_ne!(shown(RequestSource::Text(long)), shown(RequestSource::Text(other)));
+    assert_eq!(shown(RequestSource::Lines(b"a".to_vec())), "lines of 1 bytes, CRC e8b7be43");
+    assert_eq!(shown(RequestSource::File(vec![])), "0 bytes, CRC 00000000, fields on");
+    let mut spec = Spec::of(RequestSource::Capture { bytes: vec![], port: Some(53) });
     spec.id_at = Some("0:u16be".parse().unwrap());
-    spec.order = Order::Random;
+    spec.order = RequestOrder::Random;
     let expected = "capture of 0 bytes, CRC 00000000, port 53, id at 0:u16be, in random order";
     assert_eq!(spec.to_string(), expected);
     let mut dns = Dns::of("a.example");
     dns.random_subdomain = Some(8);
     dns.dnssec = true;
     let expected = "dns \"a.example\" A, 8 random letters before it, EDNS 1232, DO";
-    assert_eq!(shown(Source::Preset(Preset::Dns(dns))), expected);
-    assert_eq!(shown(Source::Preset(Preset::Echo(Echo { size: 64 }))), "echo of 64 bytes");
+    assert_eq!(shown(RequestSource::Preset(Preset::Dns(dns))), expected);
+    assert_eq!(shown(RequestSource::Preset(Preset::Echo(Echo { size: 64 }))), "echo of 64 bytes");
 }
 
 #[test]
@@ -101,7 +101,11 @@ fn rules_are_shown() {
         (text("a"), MatchRule::Echo, "the whole request, in order"),
         (text("a"), MatchRule::Any, "whatever comes, in order"),
         (text("a"), MatchRule::None, "no replies"),
-        (Spec::of(Source::Preset(Preset::Ntp)), MatchRule::Preset, "origin timestamp of NTP"),
+        (
+            Spec::of(RequestSource::Preset(Preset::Ntp)),
+            MatchRule::Preset,
+            "origin timestamp of NTP",
+        ),
     ] {
         assert_eq!(compiled(&Spec { rule, ..spec }).1.to_string(), shown);
     }

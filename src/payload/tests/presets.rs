@@ -5,7 +5,7 @@ use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType, Resp
 use super::*;
 
 fn of(preset: Preset) -> (Requests, Matching) {
-    compiled(&Spec::of(Source::Preset(preset)))
+    compiled(&Spec::of(RequestSource::Preset(preset)))
 }
 
 const ID: u64 = 0x0102_0304_0506_0708;
@@ -106,7 +106,8 @@ fn memcached_answers_in_one_datagram_or_in_several() {
         assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), name);
     }
     for key in ["", "a b", "a\n", "{choice:a|b c}", "{random:u8}", &"k".repeat(251)] {
-        let spec = Spec::of(Source::Preset(Preset::Memcached(Memcached { key: key.to_owned() })));
+        let spec =
+            Spec::of(RequestSource::Preset(Preset::Memcached(Memcached { key: key.to_owned() })));
         assert!(matches!(spec.compile(SEED), Err(PayloadError::Key { .. })), "{key}");
     }
 }
@@ -157,10 +158,13 @@ fn coap_is_read_by_others_as_it_was_meant() {
     assert_eq!(of.1.short_id_of(&[0x70, 0, 7, 8, 9]), None, "an empty message ends there");
     assert_eq!(of.1.id_of(&request), None, "nor is a request");
     let long = Coap { path: "p".repeat(256), confirmable: false };
-    let spec = Spec::of(Source::Preset(Preset::Coap(long)));
+    let spec = Spec::of(RequestSource::Preset(Preset::Coap(long)));
     assert!(matches!(spec.compile(SEED), Err(PayloadError::Size { asked: 256, .. })));
     let root = Coap { path: "/".to_owned(), confirmable: false };
-    assert_eq!(written(&compiled(&Spec::of(Source::Preset(Preset::Coap(root)))).0, 0, 0)[0], 0x58);
+    assert_eq!(
+        written(&compiled(&Spec::of(RequestSource::Preset(Preset::Coap(root)))).0, 0, 0)[0],
+        0x58
+    );
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn listeners_get_lines_and_send_nothing() {
     let expected = b"<134>1 2023-11-14T22:13:20.123456Z - udperf - - - request 5";
     assert_eq!(written(&syslog.0, 5, 0), expected, "RFC 5424 §6");
     assert!(!statsd.1.expects_reply() && !syslog.1.expects_reply());
-    let mut spec = Spec::of(Source::Preset(Preset::Statsd("{id} x".to_owned())));
+    let mut spec = Spec::of(RequestSource::Preset(Preset::Statsd("{id} x".to_owned())));
     spec.rule = MatchRule::Echo;
     assert!(compiled(&spec).1.expects_reply(), "whoever asks for it");
 }
@@ -223,6 +227,6 @@ fn presets_tell_their_ports() {
     ];
     for (preset, port) in ports {
         assert_eq!(preset.port(), port, "{}", preset.name());
-        assert_eq!(Spec::of(Source::Preset(preset)).port(), port);
+        assert_eq!(Spec::of(RequestSource::Preset(preset)).port(), port);
     }
 }

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::host::counters::Watch;
+use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
-use crate::measure::{Ends, Harvest};
+use crate::measure::{CellResult, Topology};
 use crate::net::steer::SLOT_SHIFT;
-use crate::plan::{Cell, Direction, Limit, Load, Plan, Scenario};
+use crate::plan::{Cell, Direction, Limit, Plan, Scenario, WorkerLoad};
 use crate::run::RunError;
-use crate::run::control::Control;
-use crate::run::crew::Crew;
-use crate::run::session::{Bed, Part};
+use crate::run::control::PhaseState;
+use crate::run::crew::WorkerPool;
+use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::Nanos;
@@ -23,14 +23,14 @@ const OF_NO_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
 
 /// A receiver that is not ours.
 #[derive(Debug)]
-pub struct Alone {
+pub struct SendOnlyRunner {
     target: SocketAddr,
     tag: u16,
     /// Whether an earlier cell had no error that reported the target as unreachable.
     reached: bool,
 }
 
-impl Alone {
+impl SendOnlyRunner {
     /// Sends to this address; its datagrams carry this tag and those after it.
     #[must_use]
     pub const fn new(target: SocketAddr, tag: u16) -> Self {
@@ -39,31 +39,31 @@ impl Alone {
 
     fn phase(
         &mut self,
-        crew: &Crew,
+        crew: &WorkerPool,
         limit: Limit,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<(), RunError> {
         // Of no slot: where the receiver is a sink after all, these are a stranger's to it.
         self.tag = self.tag % OF_NO_SLOT + 2;
-        let control = Control::new(Arc::clone(stop), crew.senders());
+        let control = PhaseState::new(Arc::clone(stop), crew.senders());
         let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
         crew.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
         crew.await_end(&mut crew.running(), tick)
     }
 }
 
-impl Bed for Alone {
+impl CellRunner for SendOnlyRunner {
     fn measure(
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
-        let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
+    ) -> Result<Vec<DirectionResult>, RunError> {
+        let mut crew = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         for mut share in plan.tx_shares(cell, load) {
             share.heeds_unreachable &= !self.reached;
             crew.add_sender(share, self.target, None)?;
@@ -73,14 +73,15 @@ impl Bed for Alone {
         }
         let Scenario { bind, ip, .. } = &plan.scenario;
         let device = name_towards(self.target, *bind, ip.dev.as_deref());
-        let watch = Watch::begin(device.as_deref()).towards(self.target, device.as_deref());
+        let watch =
+            CounterSnapshot::begin(device.as_deref()).towards(self.target, device.as_deref());
         self.phase(&crew, plan.scenario.limit, load, stop, tick)?;
         let seen = watch.end();
         let (tx, _) = crew.collect(&cell.id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
-        let harvest = Harvest::of(tx, None, Ends::Across);
-        Ok(vec![Part { direction: Some(Direction::Forward), harvest, error: None }])
+        let harvest = CellResult::of(tx, None, Topology::Across);
+        Ok(vec![DirectionResult { direction: Some(Direction::Forward), harvest, error: None }])
     }
 }

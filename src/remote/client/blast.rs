@@ -9,20 +9,24 @@ use std::time::Duration;
 
 use super::clean::{clean, clean_outages};
 use super::error::RemoteError;
-use super::link::{Link, printable};
-use super::stage::Stage;
+use super::link::{ControlClient, printable};
+use super::stage::RemoteCell;
 use crate::clock::Offset;
-use crate::host::counters::{Seen, Watch};
+use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::{is_ours, name_towards};
-use crate::measure::{CutShort, Ends, Harvest, HostFacts, OneWay, RxHalf, TxHalf};
+use crate::measure::{CellResult, CutShort, HostFacts, OneWay, RxResult, Topology, TxResult};
 use crate::net::steer::SHOWN;
 use crate::net::{Options, Udp};
-use crate::plan::{Cell, Direction, Limit, Load, Missing, Plan, Route, Scenario, TimestampKind};
+use crate::plan::{
+    Cell, Direction, Limit, MissingEngine, Plan, Route, Scenario, TimestampKind, WorkerLoad,
+};
 use crate::remote::protocol::Key;
-use crate::remote::protocol::spec::{Ask, CellSpec, Halves, PeerFacts, Ready, Told, Ways};
+use crate::remote::protocol::spec::{
+    CellSpec, ControlRequest, ControlResponse, Halves, PeerFacts, Ready, Ways,
+};
 use crate::run::RunError;
-use crate::run::crew::Crew;
-use crate::run::session::{Bed, Part};
+use crate::run::crew::WorkerPool;
+use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::options;
 use crate::sys;
 use crate::unit::Nanos;
@@ -37,7 +41,7 @@ const SHOWS: u32 = 250;
 
 /// What the other end is.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub struct SinkPeer {
     /// Where.
     pub target: SocketAddr,
     /// The version of the program there.
@@ -45,7 +49,7 @@ pub struct Peer {
     /// What was found out about its host.
     pub facts: HostFacts,
     /// Engines that it does not have.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingEngine>,
     /// Receivers that each client gets.
     pub receivers: u16,
     /// Whether both ends read the same clock.
@@ -57,12 +61,12 @@ pub struct Peer {
 }
 
 /// The client's end.
-pub struct Blast {
-    pub(super) link: Link,
-    pub(super) peer: Peer,
+pub struct RemoteRunner {
+    pub(super) link: ControlClient,
+    pub(super) peer: SinkPeer,
 }
 
-impl Blast {
+impl RemoteRunner {
     /// Gets in touch with the sink at this address, from a socket with these options.
     ///
     /// # Errors
@@ -75,12 +79,12 @@ impl Blast {
     ) -> Result<Self, RunError> {
         let socket = Udp::open(options)?;
         socket.connect(target)?;
-        let mut link = Link::open(socket.socket, target, key, nonce)?;
-        let Told::Host(told) = link.ask(&Ask::Host)? else {
+        let mut link = ControlClient::open(socket.socket, target, key, nonce)?;
+        let ControlResponse::Host(told) = link.ask(&ControlRequest::Host)? else {
             return Err(RemoteError::Damaged { target }.into());
         };
         let PeerFacts { version, facts, missing, clock, network, receivers } = *told;
-        let missing = missing.into_iter().map(|Missing { engine, why }| Missing {
+        let missing = missing.into_iter().map(|MissingEngine { engine, why }| MissingEngine {
             engine: printable(&engine),
             why: printable(&why),
         });
@@ -95,25 +99,40 @@ impl Blast {
         let same_network =
             network.is_some() && network == sys::network_identity() && is_ours(target);
         let offset = link.offset();
-        let peer =
-            Peer { target, version, facts, missing, receivers, same_clock, same_network, offset };
+        let peer = SinkPeer {
+            target,
+            version,
+            facts,
+            missing,
+            receivers,
+            same_clock,
+            same_network,
+            offset,
+        };
         Ok(Self { link, peer })
     }
 
     /// The other end; how its clock goes, as known by now.
     #[must_use]
-    pub fn peer(&self) -> Peer {
-        Peer { offset: self.link.offset(), ..self.peer.clone() }
+    pub fn peer(&self) -> SinkPeer {
+        SinkPeer { offset: self.link.offset(), ..self.peer.clone() }
     }
 
     /// Sets up both ends of a cell.
-    fn set_up(&self, plan: &Plan, cell: &Cell, load: Load) -> Result<Stage<'_>, RunError> {
+    fn set_up(
+        &self,
+        plan: &Plan,
+        cell: &Cell,
+        load: WorkerLoad,
+    ) -> Result<RemoteCell<'_>, RunError> {
         let spec = spec(plan, cell, load);
-        let Told::Ready(ready) = self.link.ask(&Ask::Prepare(spec.clone()))? else {
+        let ControlResponse::Ready(ready) =
+            self.link.ask(&ControlRequest::Prepare(spec.clone()))?
+        else {
             return Err(self.damaged());
         };
         let target = data_address(self.peer.target, &ready);
-        let mut crew = Crew::new(plan.scenario.streams, plan.scenario.ports);
+        let mut crew = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         if spec.ways.reverse {
             let mut shown = Vec::new();
             for share in plan.rx_shares(cell) {
@@ -130,7 +149,7 @@ impl Blast {
                 crew.add_sender(share, target, None)?;
             }
         }
-        Ok(Stage { blast: self, spec, crew, tag: ready.tag, load })
+        Ok(RemoteCell { blast: self, spec, crew, tag: ready.tag, load })
     }
 
     /// Has the receiving sockets send to the sink, so that every box on the way lets the answers
@@ -146,9 +165,9 @@ impl Blast {
                 // What does not get through is sent again.
                 let _ = socket.socket.send(&payload);
             }
-            match self.link.ask(&Ask::Reached)? {
-                Told::Reached(true) => return Ok(()),
-                Told::Reached(false) => thread::sleep(ASK_EVERY),
+            match self.link.ask(&ControlRequest::Reached)? {
+                ControlResponse::Reached(true) => return Ok(()),
+                ControlResponse::Reached(false) => thread::sleep(ASK_EVERY),
                 _ => return Err(self.damaged()),
             }
         }
@@ -160,24 +179,24 @@ impl Blast {
     }
 
     /// Reads the counters of this end.
-    fn watch(&self, scenario: &Scenario) -> Watch {
+    fn watch(&self, scenario: &Scenario) -> CounterSnapshot {
         let target = self.peer.target;
         let device = name_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-        Watch::begin(device.as_deref()).towards(target, device.as_deref())
+        CounterSnapshot::begin(device.as_deref()).towards(target, device.as_deref())
     }
 
     /// How the ends of a cell stand to each other.
-    fn ends(&self) -> Ends {
+    fn ends(&self) -> Topology {
         match (self.peer.same_network, self.peer.same_clock) {
-            (true, _) => Ends::Together,
-            (false, true) => Ends::Apart,
-            (false, false) => Ends::Across,
+            (true, _) => Topology::Together,
+            (false, true) => Topology::Apart,
+            (false, false) => Topology::Across,
         }
     }
 }
 
 /// What the sink has to know of a cell.
-fn spec(plan: &Plan, cell: &Cell, load: Load) -> CellSpec {
+fn spec(plan: &Plan, cell: &Cell, load: WorkerLoad) -> CellSpec {
     let scenario = &plan.scenario;
     let ways = Ways {
         forward: scenario.route.sends(),
@@ -221,15 +240,15 @@ pub(super) fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
     }
 }
 
-impl Bed for Blast {
+impl CellRunner for RemoteRunner {
     fn measure(
         &mut self,
         plan: &Plan,
         cell: &Cell,
-        load: Load,
+        load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Part>, RunError> {
+    ) -> Result<Vec<DirectionResult>, RunError> {
         self.link.compare();
         let mut stage = self.set_up(plan, cell, load)?;
         let warmup = plan.scenario.warmup;
@@ -248,8 +267,8 @@ impl Bed for Blast {
         let seen = watch.end();
         let follow = self.link.release();
         self.link.compare();
-        let there = ended.and_then(|_| match self.link.ask(&Ask::Collect)? {
-            Told::Halves(there) => Ok(there),
+        let there = ended.and_then(|_| match self.link.ask(&ControlRequest::Collect)? {
+            ControlResponse::Halves(there) => Ok(there),
             _ => Err(self.damaged()),
         });
         let there = match there {
@@ -276,22 +295,28 @@ impl Bed for Blast {
     }
 }
 
-impl Blast {
-    fn part(&self, direction: Direction, tx: TxHalf, rx: RxHalf, warmed: (u64, u64)) -> Part {
-        let mut harvest = Harvest::of(tx, Some(rx), self.ends());
+impl RemoteRunner {
+    fn part(
+        &self,
+        direction: Direction,
+        tx: TxResult,
+        rx: RxResult,
+        warmed: (u64, u64),
+    ) -> DirectionResult {
+        let mut harvest = CellResult::of(tx, Some(rx), self.ends());
         harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-        Part { direction: Some(direction), harvest, error: None }
+        DirectionResult { direction: Some(direction), harvest, error: None }
     }
 
     /// The sending half of a cell whose sink was lost, with the cause. The sink's counts are
     /// unknown, and so is what arrived.
     fn without_sink(
         &self,
-        stage: Stage<'_>,
-        seen: Seen,
+        stage: RemoteCell<'_>,
+        seen: CounterDelta,
         id: &str,
         error: RunError,
-    ) -> Result<Vec<Part>, RunError> {
+    ) -> Result<Vec<DirectionResult>, RunError> {
         if !stage.spec.ways.forward {
             return Err(error);
         }
@@ -299,14 +324,20 @@ impl Blast {
         let (tx, _) = stage.crew.collect(id)?;
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
-        let harvest =
-            Harvest { cut_short: Some(CutShort::PeerLost), ..Harvest::of(tx, None, self.ends()) };
-        Ok(vec![Part { direction: Some(Direction::Forward), harvest, error: Some(error) }])
+        let harvest = CellResult {
+            cut_short: Some(CutShort::PeerLost),
+            ..CellResult::of(tx, None, self.ends())
+        };
+        Ok(vec![DirectionResult {
+            direction: Some(Direction::Forward),
+            harvest,
+            error: Some(error),
+        }])
     }
 }
 
 /// Moves all latencies to where they belong.
-fn set_right(mut rx: RxHalf, by_ns: i64, bound: Nanos) -> RxHalf {
+fn set_right(mut rx: RxResult, by_ns: i64, bound: Nanos) -> RxResult {
     if by_ns != 0 || bound > Nanos::ZERO {
         rx.latency = OneWay::shifted(&rx.latency, by_ns, bound);
         rx.samples.iter_mut().for_each(|sample| *sample = sample.shifted(by_ns));

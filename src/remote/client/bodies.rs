@@ -7,7 +7,7 @@ use super::blast::{data_address, source_of};
 use super::clean::clean;
 use crate::measure::OneWay;
 use crate::pace::{Due, Part};
-use crate::remote::protocol::spec::{Ask, CellSpec, ClockNote, Halves, Told};
+use crate::remote::protocol::spec::{CellSpec, ClockNote, ControlRequest, ControlResponse, Halves};
 use crate::run::worker::pace;
 use crate::unit::Nanos;
 
@@ -31,14 +31,14 @@ const DATAGRAMS: u64 = 256;
 /// as far as the reader does before anything is opened or sent.
 #[must_use]
 pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
-    let ask = postcard::from_bytes::<Ask>(bytes).ok();
+    let ask = postcard::from_bytes::<ControlRequest>(bytes).ok();
     let agreed = match &ask {
-        Some(Ask::Prepare(spec)) => agrees(spec),
-        Some(Ask::Start(order)) => order.objection(now).is_none(),
+        Some(ControlRequest::Prepare(spec)) => agrees(spec),
+        Some(ControlRequest::Start(order)) => order.objection(now).is_none(),
         Some(_) => true,
         None => false,
     };
-    let told = postcard::from_bytes::<Told>(bytes).ok();
+    let told = postcard::from_bytes::<ControlResponse>(bytes).ok();
     let (asked, is_told) = (ask.is_some(), told.is_some());
     if let Some(told) = told {
         take(told);
@@ -69,14 +69,14 @@ fn agrees(spec: &CellSpec) -> bool {
 }
 
 /// Takes an answer as a client does.
-fn take(told: Told) {
+fn take(told: ControlResponse) {
     match told {
-        Told::Host(peer) => drop(clean(peer.facts)),
-        Told::Ready(ready) => {
+        ControlResponse::Host(peer) => drop(clean(peer.facts)),
+        ControlResponse::Ready(ready) => {
             let target = SocketAddr::from(([127, 0, 0, 1], 9));
             let _ = (data_address(target, &ready), source_of(target, &ready));
         }
-        Told::Halves(halves) => {
+        ControlResponse::Halves(halves) => {
             let Halves { rx, .. } = *halves;
             for by_ns in [i64::MIN / 2, -1_000, 1_000, i64::MAX / 2] {
                 let latency = rx.as_ref().map(|rx| &rx.latency);
@@ -90,8 +90,8 @@ fn take(told: Told) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{HostFacts, RxHalf, TxHalf};
-    use crate::plan::{EnginePair, Limit, Load};
+    use crate::measure::{HostFacts, RxResult, TxResult};
+    use crate::plan::{EnginePair, Limit, WorkerLoad};
     use crate::remote::protocol::spec::{Ended, PeerFacts, PhaseSpec, Ready, Ways};
     use crate::unit::{PacketRate, PayloadSize};
 
@@ -101,15 +101,15 @@ mod tests {
     /// The reader's clock.
     const NOW: Nanos = Nanos::from_millis(5_000);
 
-    fn asks() -> Vec<Ask> {
+    fn asks() -> Vec<ControlRequest> {
         let rate = PacketRate::from_pps(1e4).unwrap();
         let over = Nanos::from_millis(1_000);
         let loads = [
-            Load::FlatOut,
-            Load::Even(rate),
-            Load::Burst(rate, 32),
-            Load::Poisson(rate, 7),
-            Load::Ramp(rate, rate, over),
+            WorkerLoad::FlatOut,
+            WorkerLoad::Even(rate),
+            WorkerLoad::Burst(rate, 32),
+            WorkerLoad::Poisson(rate, 7),
+            WorkerLoad::Ramp(rate, rate, over),
         ];
         let cell = |load| CellSpec {
             ways: Ways { forward: true, reverse: true },
@@ -129,11 +129,17 @@ mod tests {
         let limit = Limit::Time(over);
         let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
         let ended = Ended { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
-        let others = [Ask::Host, Ask::Start(order), Ask::Finish(ended), Ask::Stop, Ask::Collect];
-        loads.map(cell).map(Ask::Prepare).into_iter().chain(others).collect()
+        let others = [
+            ControlRequest::Host,
+            ControlRequest::Start(order),
+            ControlRequest::Finish(ended),
+            ControlRequest::Stop,
+            ControlRequest::Collect,
+        ];
+        loads.map(cell).map(ControlRequest::Prepare).into_iter().chain(others).collect()
     }
 
-    fn tolds() -> Vec<Told> {
+    fn tolds() -> Vec<ControlResponse> {
         let facts = HostFacts { hostname: Some("a host".to_owned()), ..HostFacts::default() };
         let peer = PeerFacts {
             version: "0.1.0".to_owned(),
@@ -144,19 +150,19 @@ mod tests {
             receivers: 2,
         };
         let ready = Ready { tag: 64, ports: vec![9], source: None, secret: [7; 16] };
-        let mut rx = RxHalf { flows: vec![5, 6], workers: vec![11], ..RxHalf::default() };
+        let mut rx = RxResult { flows: vec![5, 6], workers: vec![11], ..RxResult::default() };
         for value in 1..40 {
             rx.latency.from_schedule.record(value * value * 1_000);
             rx.latency.from_send.record(value * 1_000);
         }
-        let halves = Halves { tx: Some(TxHalf::default()), rx: Some(rx) };
+        let halves = Halves { tx: Some(TxResult::default()), rx: Some(rx) };
         vec![
-            Told::Host(Box::new(peer)),
-            Told::Ready(ready),
-            Told::Reached(true),
-            Told::TooLate,
-            Told::Halves(Box::new(halves)),
-            Told::Refused("no".to_owned()),
+            ControlResponse::Host(Box::new(peer)),
+            ControlResponse::Ready(ready),
+            ControlResponse::Reached(true),
+            ControlResponse::TooLate,
+            ControlResponse::Halves(Box::new(halves)),
+            ControlResponse::Refused("no".to_owned()),
         ]
     }
 

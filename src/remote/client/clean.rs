@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::link::printable;
-use crate::measure::{CgroupLimits, Device, HostFacts, OUTAGES, Outage, TxHalf};
+use crate::measure::{CgroupLimits, Device, HostFacts, OUTAGES, OutageCounts, TxResult};
 
 /// The same facts without control characters.
 pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
@@ -33,9 +33,9 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
 }
 
 /// The result of senders on another host, with the text of outages made safe to print.
-pub(super) fn clean_outages(mut tx: TxHalf) -> TxHalf {
+pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx.outages.truncate(OUTAGES);
-    for Outage { cause, .. } in &mut tx.outages {
+    for OutageCounts { cause, .. } in &mut tx.outages {
         cause.what = printable(&cause.what);
         cause.message = printable(&cause.message);
         text(&mut cause.said_by);
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn outages_of_another_host_are_bounded_and_printable() {
         let cause = Cause { what: wicked(), said_by: Some(wicked()), message: wicked() };
-        let outage = Outage { from: Nanos::ZERO, until: Nanos::ZERO, cause, errors: 1 };
-        let tx = TxHalf { outages: vec![outage; OUTAGES + 1], ..TxHalf::default() };
+        let outage = OutageCounts { from: Nanos::ZERO, until: Nanos::ZERO, cause, errors: 1 };
+        let tx = TxResult { outages: vec![outage; OUTAGES + 1], ..TxResult::default() };
         let outages = clean_outages(tx).outages;
         assert_eq!(outages.len(), OUTAGES);
         assert!(!format!("{outages:?}").contains("\\u{1b}"), "{:?}", outages[0]);

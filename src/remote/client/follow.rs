@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::run::control::Control;
+use crate::run::control::PhaseState;
 
 /// How many of the latest corrections an answer may belong to: as many as the session keeps open.
 /// Arbitrary.
@@ -15,11 +15,11 @@ const STRETCHES: usize = 1_024;
 
 /// A phase whose receivers rest on an estimate of the other clock, which gets better meanwhile.
 #[derive(Debug, Clone)]
-pub(super) struct Follow {
+pub(super) struct ClockCorrections {
     /// How much later the sink's clock was believed to be when the phase began.
     pub(super) offset_ns: i64,
     /// The receivers here, whose senders are there.
-    pub(super) receivers: Option<Arc<Control>>,
+    pub(super) receivers: Option<Arc<PhaseState>>,
     /// The latest corrections that were sent.
     open: VecDeque<Shift>,
     /// The least and the most that may be in force before those.
@@ -39,9 +39,9 @@ struct Shift {
     confirmed: bool,
 }
 
-impl Follow {
+impl ClockCorrections {
     /// From the beginning of a phase on.
-    pub(super) fn new(offset_ns: i64, receivers: Option<Arc<Control>>) -> Self {
+    pub(super) fn new(offset_ns: i64, receivers: Option<Arc<PhaseState>>) -> Self {
         let (open, settled) = (VecDeque::new(), Vec::new());
         Self { offset_ns, receivers, open, force: (0, 0), settled }
     }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     /// The least and the most of `offset - shift` by an offset that drifts by 50 ppm.
-    fn errors(follow: Follow, end_ns: u64) -> (i64, i64) {
+    fn errors(follow: ClockCorrections, end_ns: u64) -> (i64, i64) {
         let (mut least, mut most) = (i64::MAX, i64::MIN);
         follow.each(end_ns, &mut |at_ns, (low, high)| {
             let offset = (at_ns / 20_000) as i64;
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_day_takes_no_more_room_than_an_hour_and_hides_nothing() {
         let step_ns = 100_000_000;
-        let mut follow = Follow::new(0, None);
+        let mut follow = ClockCorrections::new(0, None);
         let (mut low, mut high) = (i64::MAX, i64::MIN);
         for step in 1..=864_000_u64 {
             let at_ns = step * step_ns;
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_nobody_confirmed_may_be_in_force_or_not() {
-        let mut follow = Follow::new(0, None);
+        let mut follow = ClockCorrections::new(0, None);
         (1..=1_000).for_each(|step| follow.push(step, -5 * step as i64));
         let (least, most) = errors(follow.clone(), 1_001);
         assert_eq!((least, most), (0, 5_000));

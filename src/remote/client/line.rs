@@ -9,13 +9,13 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::follow::Follow;
+use super::follow::ClockCorrections;
 use crate::clock::{Clock, OffsetEstimator, Sample};
 use crate::engine::explained;
 use crate::net::LARGEST;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::ClockNote;
-use crate::remote::rpc::{CallError, Caller, Heard, KEPT_MOST};
+use crate::remote::rpc::{CallError, ClientEvent, KEPT_MOST, RpcClient};
 use crate::run::outage::with_neighbour;
 use crate::sys::{self, Unreachable, UnreachableErrno};
 use crate::unit::Nanos;
@@ -55,7 +55,7 @@ const WAKE: Token = Token(1);
 
 /// Why the line is no use any more.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(super) enum ControlFailure {
     /// The session failed.
     Call(CallError),
     /// The sink is unreachable: its port is closed, or it was never reached.
@@ -65,22 +65,22 @@ pub(super) enum Failure {
 }
 
 /// What the thread is told to do.
-pub(super) enum Order {
+pub(super) enum ControlOrder {
     /// Ask this, and give the answer there.
-    Ask(Vec<u8>, Sender<Result<Vec<u8>, Failure>>),
+    Ask(Vec<u8>, Sender<Result<Vec<u8>, ControlFailure>>),
     /// Compare clocks a few times in a row.
     Compare(Sender<()>),
     /// From now on, correct what this says.
-    Follow(Follow),
+    Follow(ClockCorrections),
     /// Not any more; give back what was corrected.
-    Release(Sender<Option<Follow>>),
+    Release(Sender<Option<ClockCorrections>>),
     /// Say good-bye.
     Close,
 }
 
 /// What the thread tells without being asked, and is told without an order.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct ControlState {
     clocks: Mutex<OffsetEstimator>,
     /// Whether the sink is out of reach.
     pub(super) failed: AtomicBool,
@@ -91,7 +91,7 @@ pub(super) struct Shared {
     pub(super) port_seen_closed: AtomicBool,
 }
 
-impl Shared {
+impl ControlState {
     /// What is known of the other clock.
     pub(super) fn clocks(&self) -> MutexGuard<'_, OffsetEstimator> {
         self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,17 +99,17 @@ impl Shared {
 }
 
 /// The thread's side.
-pub(super) struct Line {
+pub(super) struct ControlThread {
     poll: Poll,
     socket: UdpSocket,
-    caller: Caller,
-    inbox: Receiver<Order>,
+    caller: RpcClient,
+    inbox: Receiver<ControlOrder>,
     /// Who waits for an answer.
-    asked: Option<Sender<Result<Vec<u8>, Failure>>>,
+    asked: Option<Sender<Result<Vec<u8>, ControlFailure>>>,
     /// When it was asked.
     asked_at: Nanos,
-    follow: Option<Follow>,
-    shared: Arc<Shared>,
+    follow: Option<ClockCorrections>,
+    shared: Arc<ControlState>,
     /// When to compare clocks next.
     sync_at: Nanos,
     /// When the sink became unreachable, and why; reset by each of its messages.
@@ -120,18 +120,18 @@ pub(super) struct Line {
     heard_at: Nanos,
     /// Exchanges that have succeeded.
     synced: u64,
-    failure: Option<Failure>,
+    failure: Option<ControlFailure>,
     over: bool,
 }
 
-impl Line {
+impl ControlThread {
     /// On this socket, which is connected to the sink; and what wakes it for an order.
     pub(super) fn new(
         mut socket: UdpSocket,
         key: Option<&Key>,
         nonce: u64,
-        inbox: Receiver<Order>,
-        shared: &Arc<Shared>,
+        inbox: Receiver<ControlOrder>,
+        shared: &Arc<ControlState>,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
@@ -139,7 +139,7 @@ impl Line {
         let line = Self {
             poll,
             socket,
-            caller: Caller::new(key, nonce, nonce, PATIENCE),
+            caller: RpcClient::new(key, nonce, nonce, PATIENCE),
             inbox,
             asked: None,
             asked_at: Nanos::ZERO,
@@ -174,26 +174,28 @@ impl Line {
     fn obey(&mut self) {
         loop {
             match self.inbox.try_recv() {
-                Ok(Order::Ask(body, answer)) => {
+                Ok(ControlOrder::Ask(body, answer)) => {
                     (self.asked, self.asked_at) = (Some(answer), Clock::Monotonic.now());
                     if let Some(failure) = self.failure.clone() {
                         self.answer(Err(failure));
                     } else if let Err(error) = self.caller.request(body, Clock::Monotonic.now()) {
-                        self.answer(Err(Failure::Call(error)));
+                        self.answer(Err(ControlFailure::Call(error)));
                     }
                 }
-                Ok(Order::Compare(done)) => {
+                Ok(ControlOrder::Compare(done)) => {
                     self.burst();
                     drop(done);
                 }
-                Ok(Order::Follow(follow)) => {
+                Ok(ControlOrder::Follow(follow)) => {
                     self.follow = Some(follow);
                     self.sync_at = Clock::Monotonic.now();
                 }
-                Ok(Order::Release(back)) => {
+                Ok(ControlOrder::Release(back)) => {
                     let _ = back.send(self.follow.take());
                 }
-                Ok(Order::Close) | Err(TryRecvError::Disconnected) => return self.say_goodbye(),
+                Ok(ControlOrder::Close) | Err(TryRecvError::Disconnected) => {
+                    return self.say_goodbye();
+                }
                 Err(TryRecvError::Empty) => return,
             }
         }
@@ -212,16 +214,16 @@ impl Line {
         if let Some((since, why)) = self.unreachable
             && now.since(since) > GRACE
         {
-            self.fail(Failure::Unreachable(why));
+            self.fail(ControlFailure::Unreachable(why));
         }
         // During a phase, an outage may end before the sink is needed again.
         let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
         let heard_at = self.heard_at.max(busy_until.min(self.heard_at + KEPT_MOST));
         if now.since(heard_at) > PATIENCE {
-            self.fail(Failure::Silent);
+            self.fail(ControlFailure::Silent);
         }
         if self.asked.is_some() && now.since(self.asked_at) > ANSWERED_WITHIN {
-            self.fail(Failure::Call(CallError::Unfinished { patience: ANSWERED_WITHIN }));
+            self.fail(ControlFailure::Call(CallError::Unfinished { patience: ANSWERED_WITHIN }));
         }
         if now >= self.sync_at {
             self.sync(now);
@@ -261,30 +263,30 @@ impl Line {
         }
     }
 
-    fn hear(&mut self, heard: Option<Heard>) {
+    fn hear(&mut self, heard: Option<ClientEvent>) {
         match heard {
-            Some(Heard::Answer(body)) => self.answer(Ok(body)),
-            Some(Heard::Failed(error)) => self.fail(Failure::Call(error)),
-            Some(Heard::Closed) => self.over = true,
-            Some(Heard::Synced { t1, t2, t3, t4 }) => {
+            Some(ClientEvent::Answer(body)) => self.answer(Ok(body)),
+            Some(ClientEvent::Failed(error)) => self.fail(ControlFailure::Call(error)),
+            Some(ClientEvent::Closed) => self.over = true,
+            Some(ClientEvent::Synced { t1, t2, t3, t4 }) => {
                 let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
                 let _ = self.shared.clocks().push(sample);
                 self.synced += 1;
                 self.follow.iter_mut().for_each(|follow| follow.confirm(sample.t1_ns));
             }
-            Some(Heard::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
+            Some(ClientEvent::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
             None => {}
         }
     }
 
     /// Tells whoever waits, now or later.
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: ControlFailure) {
         let failure = self.failure.get_or_insert(failure).clone();
         self.shared.failed.store(true, Ordering::Relaxed);
         self.answer(Err(failure));
     }
 
-    fn answer(&mut self, answer: Result<Vec<u8>, Failure>) {
+    fn answer(&mut self, answer: Result<Vec<u8>, ControlFailure>) {
         if let Some(asked) = self.asked.take() {
             let _ = asked.send(answer);
         }

@@ -10,26 +10,26 @@ use mio::Waker;
 use mio::net::UdpSocket;
 
 use super::error::RemoteError;
-use super::follow::Follow;
-use super::line::{Failure, Line, Order, PATIENCE, Shared};
+use super::follow::ClockCorrections;
+use super::line::{ControlFailure, ControlOrder, ControlState, ControlThread, PATIENCE};
 use crate::clock::Offset;
 use crate::remote::protocol::Key;
-use crate::remote::protocol::spec::{Ask, Told};
+use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
 use crate::remote::rpc::CallError;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
 /// The line to a sink.
-pub(crate) struct Link {
-    orders: Sender<Order>,
+pub(crate) struct ControlClient {
+    orders: Sender<ControlOrder>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<ControlState>,
     same_clock: bool,
     target: SocketAddr,
 }
 
-impl Link {
+impl ControlClient {
     /// Opens the line on this socket, which is connected to the sink.
     pub(crate) fn open(
         socket: UdpSocket,
@@ -38,8 +38,8 @@ impl Link {
         nonce: u64,
     ) -> Result<Self, RunError> {
         let (orders, inbox) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
-        let (line, waker) = Line::new(socket, key.as_ref(), nonce, inbox, &shared)
+        let shared = Arc::new(ControlState::default());
+        let (line, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
             .map_err(|source| RemoteError::Link { target, source })?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
@@ -50,25 +50,25 @@ impl Link {
     }
 
     /// Asks the sink, and waits for what it says.
-    pub(crate) fn ask(&self, ask: &Ask) -> Result<Told, RunError> {
+    pub(crate) fn ask(&self, ask: &ControlRequest) -> Result<ControlResponse, RunError> {
         let target = || self.target;
         let damaged = |_| RemoteError::Damaged { target: target() };
         let body = postcard::to_stdvec(ask).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
-        self.order(Order::Ask(body, sender));
+        self.order(ControlOrder::Ask(body, sender));
         // The thread gives every answer or a reason; without either, it died.
         let gone = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| gone)?;
         let body = answer.map_err(|failure| match failure {
-            Failure::Call(source) => RemoteError::Call { target: target(), source },
-            Failure::Unreachable(why) => RemoteError::NoPort { target: target(), why },
-            Failure::Silent => {
+            ControlFailure::Call(source) => RemoteError::Call { target: target(), source },
+            ControlFailure::Unreachable(why) => RemoteError::NoPort { target: target(), why },
+            ControlFailure::Silent => {
                 let source = CallError::Silent { patience: PATIENCE };
                 RemoteError::Call { target: target(), source }
             }
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            Told::Refused(why) => {
+            ControlResponse::Refused(why) => {
                 Err(RemoteError::Refused { target: target(), why: printable(&why) }.into())
             }
             told => Ok(told),
@@ -108,7 +108,7 @@ impl Link {
     /// Compares clocks a few times in a row.
     pub(crate) fn compare(&self) {
         let (sender, done) = mpsc::channel();
-        self.order(Order::Compare(sender));
+        self.order(ControlOrder::Compare(sender));
         let _ = done.recv();
     }
 
@@ -123,29 +123,29 @@ impl Link {
     }
 
     /// Keeps the receivers of a phase informed of how the clocks drift.
-    pub(crate) fn follow(&self, follow: Follow) {
+    pub(crate) fn follow(&self, follow: ClockCorrections) {
         if !self.same_clock {
-            self.order(Order::Follow(follow));
+            self.order(ControlOrder::Follow(follow));
         }
     }
 
     /// The phase is over; what was corrected.
-    pub(crate) fn release(&self) -> Option<Follow> {
+    pub(crate) fn release(&self) -> Option<ClockCorrections> {
         let (sender, follow) = mpsc::channel();
-        self.order(Order::Release(sender));
+        self.order(ControlOrder::Release(sender));
         follow.recv().ok().flatten()
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: ControlOrder) {
         // A thread that died is noticed by whoever waits for its answer.
         let _ = self.orders.send(order);
         let _ = self.waker.wake();
     }
 }
 
-impl Drop for Link {
+impl Drop for ControlClient {
     fn drop(&mut self) {
-        self.order(Order::Close);
+        self.order(ControlOrder::Close);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -16,6 +16,6 @@ mod line;
 mod link;
 mod stage;
 
-pub use alone::Alone;
-pub use blast::{Blast, Peer};
+pub use alone::SendOnlyRunner;
+pub use blast::{RemoteRunner, SinkPeer};
 pub use bodies::{Bodies, read_bodies};

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::blast::{ASK_EVERY, Blast};
+use super::blast::{ASK_EVERY, RemoteRunner};
 use super::error::RemoteError;
-use super::follow::Follow;
+use super::follow::ClockCorrections;
 use crate::clock::Offset;
 use crate::net::steer::next_phase;
-use crate::plan::{Limit, Load};
-use crate::remote::protocol::spec::{Ask, CellSpec, Ended, PhaseSpec, Told};
+use crate::plan::{Limit, WorkerLoad};
+use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, Ended, PhaseSpec};
 use crate::run::RunError;
-use crate::run::control::Control;
+use crate::run::control::PhaseState;
 use crate::run::count_end::planned_end;
-use crate::run::crew::{Crew, Running};
+use crate::run::crew::{Running, WorkerPool};
 use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::Nanos;
@@ -36,21 +36,21 @@ const ATTEMPTS: u32 = 12;
 const SLACK: Nanos = Nanos::from_micros(50);
 
 /// A cell that is set up at both ends.
-pub(super) struct Stage<'a> {
-    pub(super) blast: &'a Blast,
+pub(super) struct RemoteCell<'a> {
+    pub(super) blast: &'a RemoteRunner,
     pub(super) spec: CellSpec,
-    pub(super) crew: Crew,
+    pub(super) crew: WorkerPool,
     /// Of the phase to come.
     pub(super) tag: u16,
-    pub(super) load: Load,
+    pub(super) load: WorkerLoad,
 }
 
 /// A phase that has begun.
-pub(super) struct Begun {
+pub(super) struct RunningPhase {
     /// What the senders here share.
-    tx: Arc<Control>,
+    tx: Arc<PhaseState>,
     /// What the receivers here share.
-    rx: Arc<Control>,
+    rx: Arc<PhaseState>,
     /// Stops the senders here.
     halt: Arc<AtomicBool>,
     pub(super) running: Running,
@@ -61,13 +61,13 @@ pub(super) struct Begun {
     offset_ns: i64,
 }
 
-impl Stage<'_> {
+impl RemoteCell<'_> {
     /// Begins a phase at both ends at the same moment; again where the order comes too late.
     pub(super) fn begin(
         &mut self,
         limit: Limit,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Begun, RunError> {
+    ) -> Result<RunningPhase, RunError> {
         let link = &self.blast.link;
         for attempt in 0..ATTEMPTS {
             let offset = link.offset().unwrap_or_else(Offset::same_clock);
@@ -87,9 +87,9 @@ impl Stage<'_> {
                 Limit::Count(_) => Nanos::NEVER,
             };
             let halt = Arc::new(AtomicBool::new(stop.load(Ordering::Relaxed)));
-            let tx = Control::new(Arc::clone(&halt), self.crew.senders());
+            let tx = PhaseState::new(Arc::clone(&halt), self.crew.senders());
             let receivers = self.crew.receivers();
-            let rx = Control::across(Arc::clone(stop), receivers, window_end, bias);
+            let rx = PhaseState::across(Arc::clone(stop), receivers, window_end, bias);
             let (tag, load) = (self.tag, self.load);
             self.tag = next_phase(tag);
             let phase = Phase { epoch, tag, limit, load, control: Arc::clone(&tx) };
@@ -97,19 +97,19 @@ impl Stage<'_> {
             let mut running = self.crew.running();
             self.crew.begin_receivers(&rx_phase);
             let order = PhaseSpec { tag, epoch: there, rx_epoch: there - bias, limit, window_end };
-            let told = link.ask(&Ask::Start(order))?;
+            let told = link.ask(&ControlRequest::Start(order))?;
             let in_time = Nanos(sys::monotonic_ns()) + MARGIN < epoch;
             match told {
-                Told::Started if in_time || self.crew.senders() == 0 => {
+                ControlResponse::Started if in_time || self.crew.senders() == 0 => {
                     self.crew.begin_senders(&phase);
                     let receivers = (self.crew.receivers() > 0).then(|| Arc::clone(&rx));
-                    link.follow(Follow::new(offset_ns, receivers));
+                    link.follow(ClockCorrections::new(offset_ns, receivers));
                     if let Limit::Time(time) = limit {
                         link.set_busy_until(Nanos(epoch.0.saturating_add(time.0)));
                     }
-                    return Ok(Begun { tx, rx, halt, running, bias, epoch, offset_ns });
+                    return Ok(RunningPhase { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
-                Told::Started | Told::TooLate => {}
+                ControlResponse::Started | ControlResponse::TooLate => {}
                 _ => return Err(self.blast.damaged()),
             }
             // Nobody here has sent anything: the receivers have nothing to wait for.
@@ -123,7 +123,7 @@ impl Stage<'_> {
     /// Waits until the phase is over at both ends.
     pub(super) fn finish(
         &self,
-        begun: &mut Begun,
+        begun: &mut RunningPhase,
         limit: Limit,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
@@ -161,15 +161,15 @@ impl Stage<'_> {
         let mut told_to_stop = false;
         let there = loop {
             if stop.load(Ordering::Relaxed) && !told_to_stop && self.spec.ways.reverse {
-                link.ask(&Ask::Stop)?;
+                link.ask(&ControlRequest::Stop)?;
                 told_to_stop = true;
             }
-            match link.ask(&Ask::Finish(ended.clone()))? {
-                Told::Finished(there) => {
+            match link.ask(&ControlRequest::Finish(ended.clone()))? {
+                ControlResponse::Finished(there) => {
                     link.set_busy_until(Nanos::ZERO);
                     break there;
                 }
-                Told::Running => {
+                ControlResponse::Running => {
                     tick();
                     thread::sleep(ASK_EVERY);
                 }
@@ -200,7 +200,11 @@ impl Stage<'_> {
     }
 
     /// How far all latencies of a phase are off, in ns, and how far that may be wrong.
-    pub(super) fn correction(&self, begun: &Begun, follow: Option<Follow>) -> (i64, Nanos) {
+    pub(super) fn correction(
+        &self,
+        begun: &RunningPhase,
+        follow: Option<ClockCorrections>,
+    ) -> (i64, Nanos) {
         let link = &self.blast.link;
         if link.same_clock() {
             return (0, Nanos::ZERO);
@@ -219,7 +223,7 @@ impl Stage<'_> {
             }
         };
         look(begun.epoch.0, (0, 0));
-        let follow = follow.unwrap_or_else(|| Follow::new(begun.offset_ns, None));
+        let follow = follow.unwrap_or_else(|| ClockCorrections::new(begun.offset_ns, None));
         follow.each(sys::monotonic_ns(), &mut look);
         let middle = least.midpoint(most);
         let spread = Nanos(most.abs_diff(least).div_ceil(2));

@@ -3,7 +3,7 @@
 
 use super::{
     Body, CHUNK_LEN, CONTROL_TAG, COOKIE_LEN, CloseReason, HEAD_LEN, HELLO_LEN, LONGEST,
-    LONGEST_BODY, LONGEST_NOTE, MAC_LEN, Message, Refusal, Seal, VERSION,
+    LONGEST_BODY, LONGEST_NOTE, MAC_LEN, Message, RejectReason, Seal, VERSION,
 };
 
 /// Tells control messages from other datagrams that begin with the same tag. Arbitrary.
@@ -62,7 +62,7 @@ pub struct Peek {
     /// Whether it is a client's first message.
     pub hello: bool,
     /// The reason, where it is Refused.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<RejectReason>,
 }
 
 /// Reads what every version has at the same places; `None` for what is no control message.
@@ -74,7 +74,7 @@ pub fn peek(datagram: &[u8]) -> Option<Peek> {
         keyed: head.flags & KEYED != 0,
         session: head.session,
         hello: head.kind == HELLO,
-        refusal: (head.kind == REFUSED).then(|| Refusal::from_code(head.number)),
+        refusal: (head.kind == REFUSED).then(|| RejectReason::from_code(head.number)),
     })
 }
 
@@ -140,7 +140,7 @@ fn body(kind: u8, number: u32, bytes: &[u8]) -> Result<Body<'_>, Fault> {
         SYNC_REPLY => Body::SyncReply { t1: rest.u64()?, t2: rest.u64()?, t3: rest.u64()? },
         CLOSE => Body::Close,
         CLOSED => Body::Closed(CloseReason::from_code(number)),
-        REFUSED => Body::Refused(Refusal::from_code(number)),
+        REFUSED => Body::Refused(RejectReason::from_code(number)),
         _ => return Err(Fault::Body),
     };
     if rest.0.is_empty() { Ok(body) } else { Err(Fault::Body) }

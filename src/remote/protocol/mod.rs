@@ -24,7 +24,7 @@ pub(crate) mod spec;
 
 pub use envelope::{Fault, Peek, decode, encode, peek};
 pub use mac::{Key, KeyError, MAC_LEN, Seal, Tagger};
-pub use reason::{CloseReason, Refusal};
+pub use reason::{CloseReason, RejectReason};
 
 /// The tag of every control message: of no slot, and so of no data. Arbitrary.
 pub const CONTROL_TAG: u16 = 0x0001;
@@ -132,7 +132,7 @@ pub enum Body<'a> {
     /// Server: the session is over.
     Closed(CloseReason),
     /// Server: no.
-    Refused(Refusal),
+    Refused(RejectReason),
 }
 
 /// Whether this datagram claims to be a control message; the rest is for [`decode`] to tell.

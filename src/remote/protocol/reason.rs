@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a server does not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum RejectReason {
     /// It speaks another version of this protocol; its own is in the message.
     Version,
     /// It has a key, and the client sent none.
@@ -25,7 +25,7 @@ pub enum Refusal {
     Other(u32),
 }
 
-impl Refusal {
+impl RejectReason {
     /// The number on the wire. 1 to 4 mean the same in every version.
     #[must_use]
     pub const fn code(self) -> u32 {
@@ -59,7 +59,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RejectReason {
     /// What is wrong and what mends it, as a client's user reads it; begins with a small letter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -170,14 +170,15 @@ mod tests {
     #[test]
     fn numbers_and_reasons_are_one_to_one() {
         for code in (0..20).chain([u32::MAX]) {
-            assert_eq!(Refusal::from_code(code).code(), code);
+            assert_eq!(RejectReason::from_code(code).code(), code);
             assert_eq!(CloseReason::from_code(code).code(), code);
         }
     }
 
     #[test]
     fn every_reason_has_a_sentence_of_its_own() {
-        let mut all: Vec<_> = (0..9).map(|code| Refusal::from_code(code).to_string()).collect();
+        let mut all: Vec<_> =
+            (0..9).map(|code| RejectReason::from_code(code).to_string()).collect();
         all.extend((0..6).map(|code| CloseReason::from_code(code).to_string()));
         let count = all.len();
         all.sort();

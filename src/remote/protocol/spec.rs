@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{HostFacts, RxHalf, TxHalf};
-use crate::plan::{EnginePair, LONGEST, Limit, Load, MAX_BATCH, Missing};
+use crate::measure::{HostFacts, RxResult, TxResult};
+use crate::plan::{EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, WorkerLoad};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
 /// What the client asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum ControlRequest {
     /// Who are you?
     Host,
     /// Set up the workers of a cell.
@@ -29,7 +29,7 @@ pub(crate) enum Ask {
 
 /// What it is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum ControlResponse {
     /// About this host.
     Host(Box<PeerFacts>),
     /// The workers are set up.
@@ -60,7 +60,7 @@ pub(crate) struct PeerFacts {
     /// Of the host.
     pub(crate) facts: HostFacts,
     /// Engines that it does not have.
-    pub(crate) missing: Vec<Missing>,
+    pub(crate) missing: Vec<MissingEngine>,
     /// Equal on both ends exactly if they read the same clock.
     pub(crate) clock: Option<String>,
     /// Equal on both ends exactly if they are in one network namespace of one host.
@@ -84,7 +84,7 @@ pub(crate) struct CellSpec {
     pub(crate) ways: Ways,
     pub(crate) engine: EnginePair,
     pub(crate) size: PayloadSize,
-    pub(crate) load: Load,
+    pub(crate) load: WorkerLoad,
     pub(crate) streams: u16,
     /// Senders, and the client's receivers.
     pub(crate) threads: u16,
@@ -119,12 +119,12 @@ impl CellSpec {
     /// What no sink would do, whoever asks: what comes over the network has passed no plan.
     pub(crate) fn objection(&self) -> Option<&'static str> {
         let rates_are_sound = match self.load {
-            Load::FlatOut => true,
+            WorkerLoad::FlatOut => true,
             // Captures are asked with, and never sent to a sink.
-            Load::Recorded(..) => false,
-            Load::Even(rate) | Load::Poisson(rate, _) => rate.is_sound(),
-            Load::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
-            Load::Ramp(from, to, over) => {
+            WorkerLoad::Recorded(..) => false,
+            WorkerLoad::Even(rate) | WorkerLoad::Poisson(rate, _) => rate.is_sound(),
+            WorkerLoad::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
+            WorkerLoad::Ramp(from, to, over) => {
                 from.is_sound() && to.is_sound() && (Nanos(1)..=LONGEST).contains(&over)
             }
         };
@@ -204,8 +204,8 @@ pub(crate) struct Ended {
 /// What the sink measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Halves {
-    pub(crate) tx: Option<TxHalf>,
-    pub(crate) rx: Option<RxHalf>,
+    pub(crate) tx: Option<TxResult>,
+    pub(crate) rx: Option<RxResult>,
 }
 
 /// A correction between the clocks, which goes along with an exchange of readings.
@@ -225,7 +225,7 @@ mod tests {
             ways: Ways { forward: true, reverse: false },
             engine: EnginePair::PLAIN,
             size: PayloadSize::Fixed(64),
-            load: Load::FlatOut,
+            load: WorkerLoad::FlatOut,
             streams: 2,
             threads: 2,
             neighbours: 2,
@@ -242,7 +242,7 @@ mod tests {
     fn what_no_plan_would_let_through_is_refused() {
         let rate = PacketRate::from_pps(1e3).unwrap();
         assert_eq!(sound().objection(), None);
-        let paced = CellSpec { load: Load::Burst(rate, 32), ..sound() };
+        let paced = CellSpec { load: WorkerLoad::Burst(rate, 32), ..sound() };
         assert_eq!(paced.objection(), None);
         // A rate of 0, as no parser gives it.
         let zero: PacketRate = postcard::from_bytes(&[0]).unwrap();
@@ -256,10 +256,10 @@ mod tests {
             CellSpec { size: PayloadSize::Fixed(65_508), ..sound() },
             CellSpec { batch: Some(0), ..sound() },
             CellSpec { batch: Some(1_025), ..sound() },
-            CellSpec { load: Load::Even(zero), ..sound() },
-            CellSpec { load: Load::Burst(rate, 0), ..sound() },
-            CellSpec { load: Load::Ramp(rate, rate, Nanos::ZERO), ..sound() },
-            CellSpec { load: Load::Ramp(rate, rate, Nanos::NEVER), ..sound() },
+            CellSpec { load: WorkerLoad::Even(zero), ..sound() },
+            CellSpec { load: WorkerLoad::Burst(rate, 0), ..sound() },
+            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::ZERO), ..sound() },
+            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::NEVER), ..sound() },
         ];
         for spec in wrong {
             assert!(spec.objection().is_some(), "{spec:?}");
@@ -286,12 +286,12 @@ mod tests {
 
     #[test]
     fn whatever_is_asked_is_read_or_refused() {
-        let bytes = postcard::to_stdvec(&Ask::Prepare(sound())).unwrap();
-        assert!(matches!(postcard::from_bytes(&bytes), Ok(Ask::Prepare(_))));
+        let bytes = postcard::to_stdvec(&ControlRequest::Prepare(sound())).unwrap();
+        assert!(matches!(postcard::from_bytes(&bytes), Ok(ControlRequest::Prepare(_))));
         for len in 0..bytes.len() {
-            assert!(postcard::from_bytes::<Ask>(&bytes[..len]).is_err(), "{len} bytes");
+            assert!(postcard::from_bytes::<ControlRequest>(&bytes[..len]).is_err(), "{len} bytes");
         }
-        assert!(postcard::from_bytes::<Ask>(&[255; 64]).is_err());
-        assert!(postcard::from_bytes::<Told>(&[255; 64]).is_err());
+        assert!(postcard::from_bytes::<ControlRequest>(&[255; 64]).is_err());
+        assert!(postcard::from_bytes::<ControlResponse>(&[255; 64]).is_err());
     }
 }

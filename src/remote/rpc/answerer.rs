@@ -4,12 +4,12 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use super::error::{AnswerError, LONGEST_ANSWER};
-use super::table::{Session, Table, Work};
-use super::token::{AddressBytes, Mint};
-use super::took::{Event, Ignored, Took};
+use super::table::{RpcSession, Table, Work};
+use super::token::{AddressBytes, CookieIssuer};
+use super::took::{Ignored, ServerEvent, ServerOutcome};
 use crate::remote::protocol::{
-    Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, Refusal, Seal,
-    decode, encode, peek,
+    Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, RejectReason,
+    Seal, decode, encode, peek,
 };
 use crate::unit::Nanos;
 
@@ -32,20 +32,20 @@ impl Default for Limits {
 
 /// A server. `A` is the address of a peer, as the socket tells it.
 #[derive(Debug)]
-pub struct Answerer<A> {
-    mint: Mint,
+pub struct RpcServer<A> {
+    mint: CookieIssuer,
     seal: Seal,
     public: Seal,
     limits: Limits,
     table: Table<A>,
 }
 
-impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
+impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// A server without sessions. `secret` is drawn anew for each.
     #[must_use]
     pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
         Self {
-            mint: Mint::new(secret),
+            mint: CookieIssuer::new(secret),
             seal: Seal::new(key),
             public: Seal::new(None),
             limits,
@@ -100,10 +100,10 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         bytes: &[u8],
         now: Nanos,
         out: &mut Vec<(A, Vec<u8>)>,
-    ) -> Took<A> {
+    ) -> ServerOutcome<A> {
         let message = match decode(bytes, &self.seal) {
             Ok(message) => message,
-            Err(Fault::NotControl) => return Took::NotControl,
+            Err(Fault::NotControl) => return ServerOutcome::NotControl,
             Err(fault) => return self.unproved(from, bytes, fault, out),
         };
         let nonce = message.session;
@@ -111,13 +111,13 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
             Body::Hello => {
                 let cookie = self.mint.cookie(&from, nonce, now);
                 self.send(from, nonce, 0, Body::Challenge { cookie }, out);
-                Took::Done
+                ServerOutcome::Done
             }
             Body::Open { cookie } => self.open(from, nonce, &cookie, now, out),
             Body::Request(_) | Body::Pull { .. } | Body::Sync { .. } | Body::Close => {
                 self.in_session(from, &message, now, out)
             }
-            _ => Took::Ignored(Ignored::Reflected),
+            _ => ServerOutcome::Ignored(Ignored::Reflected),
         }
     }
 
@@ -129,20 +129,20 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         bytes: &[u8],
         fault: Fault,
         out: &mut Vec<(A, Vec<u8>)>,
-    ) -> Took<A> {
+    ) -> ServerOutcome<A> {
         let Some(seen) = peek(bytes).filter(|seen| seen.hello) else {
-            return Took::Ignored(Ignored::Fault(fault));
+            return ServerOutcome::Ignored(Ignored::Fault(fault));
         };
         let refusal = match fault {
-            Fault::Version => Refusal::Version,
-            Fault::Keyed if seen.keyed => Refusal::KeyUnknown,
-            Fault::Keyed => Refusal::KeyNeeded,
-            Fault::Mac if seen.keyed => Refusal::KeyDiffers,
-            _ => return Took::Ignored(Ignored::Fault(fault)),
+            Fault::Version => RejectReason::Version,
+            Fault::Keyed if seen.keyed => RejectReason::KeyUnknown,
+            Fault::Keyed => RejectReason::KeyNeeded,
+            Fault::Mac if seen.keyed => RejectReason::KeyDiffers,
+            _ => return ServerOutcome::Ignored(Ignored::Fault(fault)),
         };
         let message = Message { session: seen.session, number: 0, body: Body::Refused(refusal) };
         out.push((from, encode(&message, &self.public)));
-        Took::Refused(refusal)
+        ServerOutcome::Refused(refusal)
     }
 
     fn send(&self, to: A, session: u64, number: u32, body: Body<'_>, out: &mut Vec<(A, Vec<u8>)>) {
@@ -153,11 +153,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         &self,
         to: A,
         session: u64,
-        refusal: Refusal,
+        refusal: RejectReason,
         out: &mut Vec<(A, Vec<u8>)>,
-    ) -> Took<A> {
+    ) -> ServerOutcome<A> {
         self.send(to, session, 0, Body::Refused(refusal), out);
-        Took::Refused(refusal)
+        ServerOutcome::Refused(refusal)
     }
 
     fn open(
@@ -167,20 +167,20 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         cookie: &[u8; COOKIE_LEN],
         now: Nanos,
         out: &mut Vec<(A, Vec<u8>)>,
-    ) -> Took<A> {
+    ) -> ServerOutcome<A> {
         if !self.mint.is_good(cookie, &from, nonce, now) {
-            return self.refuse(from, nonce, Refusal::Stale, out);
+            return self.refuse(from, nonce, RejectReason::Stale, out);
         }
         self.table.forget(now);
         if let Some(session) = self.table.of_client(from, nonce) {
             if self.table.get(session).is_none() {
-                return self.refuse(from, nonce, Refusal::Ended, out);
+                return self.refuse(from, nonce, RejectReason::Ended, out);
             }
             self.send(from, nonce, 0, Body::Opened { session }, out);
-            return Took::Done;
+            return ServerOutcome::Done;
         }
         if self.table.is_full(self.limits.sessions, &from) {
-            return self.refuse(from, nonce, Refusal::Busy, out);
+            return self.refuse(from, nonce, RejectReason::Busy, out);
         }
         let mut session = self.mint.session();
         while self.table.get(session).is_some() {
@@ -188,7 +188,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         }
         self.table.insert(session, from, nonce, now);
         self.send(from, nonce, 0, Body::Opened { session }, out);
-        Took::Event(Event::Opened { session, from })
+        ServerOutcome::Event(ServerEvent::Opened { session, from })
     }
 
     fn in_session(
@@ -197,27 +197,31 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
         message: &Message<'_>,
         now: Nanos,
         out: &mut Vec<(A, Vec<u8>)>,
-    ) -> Took<A> {
+    ) -> ServerOutcome<A> {
         let (id, number) = (message.session, message.number);
         let Some(session) = self.table.get(id) else {
-            return self.refuse(from, id, Refusal::NoSession, out);
+            return self.refuse(from, id, RejectReason::NoSession, out);
         };
         if session.from != from {
-            return Took::Ignored(Ignored::OtherAddress);
+            return ServerOutcome::Ignored(Ignored::OtherAddress);
         }
         session.heard = session.heard.max(now);
         let reply = match message.body {
             Body::Request(body) => match request(session, number) {
                 Turn::New => {
                     let body = body.to_vec();
-                    return Took::Event(Event::Requested { session: id, number, body });
+                    return ServerOutcome::Event(ServerEvent::Requested {
+                        session: id,
+                        number,
+                        body,
+                    });
                 }
                 Turn::Again => reply(&session.work),
-                Turn::Not => return Took::Ignored(Ignored::OutOfTurn),
+                Turn::Not => return ServerOutcome::Ignored(Ignored::OutOfTurn),
             },
             Body::Pull { offset } => match part(session, number, offset) {
                 Some(part) => part,
-                None => return Took::Ignored(Ignored::NoSuchPart),
+                None => return ServerOutcome::Ignored(Ignored::NoSuchPart),
             },
             Body::Sync { t1, note } => {
                 let is_news = number > session.noted && !note.is_empty();
@@ -227,17 +231,20 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
                 self.send(from, id, number, Body::SyncReply { t1, t2: now.0, t3: now.0 }, out);
                 let note = note.to_vec();
                 return match is_news {
-                    true => Took::Event(Event::Noted { session: id, note }),
-                    false => Took::Done,
+                    true => ServerOutcome::Event(ServerEvent::Noted { session: id, note }),
+                    false => ServerOutcome::Done,
                 };
             }
             _ => {
                 self.end(id, CloseReason::Asked, now, out);
-                return Took::Event(Event::Closed { session: id, why: CloseReason::Asked });
+                return ServerOutcome::Event(ServerEvent::Closed {
+                    session: id,
+                    why: CloseReason::Asked,
+                });
             }
         };
         out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
-        Took::Done
+        ServerOutcome::Done
     }
 
     /// Answers a request, at any time. The answer is kept for retries until the next request.
@@ -283,12 +290,12 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> Answerer<A> {
     }
 
     /// Closes sessions that were silent for too long.
-    pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<Event<A>> {
+    pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<ServerEvent<A>> {
         self.table.forget(now);
         let mut events = Vec::new();
         for session in self.table.silent(self.limits.idle, now) {
             self.end(session, CloseReason::Idle, now, out);
-            events.push(Event::Closed { session, why: CloseReason::Idle });
+            events.push(ServerEvent::Closed { session, why: CloseReason::Idle });
         }
         events
     }
@@ -314,7 +321,7 @@ enum Turn {
 }
 
 /// Takes the next number, once.
-fn request<A>(session: &mut Session<A>, number: u32) -> Turn {
+fn request<A>(session: &mut RpcSession<A>, number: u32) -> Turn {
     if number == session.taken && !matches!(session.work, Work::Idle) {
         return Turn::Again;
     }
@@ -339,7 +346,7 @@ fn reply(work: &Work) -> Body<'_> {
 }
 
 /// A part of the last answer.
-fn part<A>(session: &Session<A>, number: u32, offset: u32) -> Option<Body<'_>> {
+fn part<A>(session: &RpcSession<A>, number: u32, offset: u32) -> Option<Body<'_>> {
     let Work::Answered(bytes) = &session.work else { return None };
     let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];

@@ -23,9 +23,9 @@ const ROUND_TRIPS: u64 = 4;
 
 /// A seeded source of jitter (splitmix64, public domain); nothing depends on its being secret.
 #[derive(Debug, Clone)]
-pub(super) struct Jitter(pub(super) u64);
+pub(super) struct BackoffJitter(pub(super) u64);
 
-impl Jitter {
+impl BackoffJitter {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -86,7 +86,7 @@ impl Retry {
     }
 
     /// Whether it is to be sent now; if so, counts it as sent.
-    pub(super) fn fire(&mut self, now: Nanos, jitter: &mut Jitter) -> bool {
+    pub(super) fn fire(&mut self, now: Nanos, jitter: &mut BackoffJitter) -> bool {
         if now < self.due {
             return false;
         }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn intervals_double_up_to_the_longest() {
-        let mut jitter = Jitter(1);
+        let mut jitter = BackoffJitter(1);
         let mut trip = RoundTrip::default();
         trip.take(Some(Nanos::from_millis(5)));
         let mut retry = Retry::new(Nanos(7), trip);
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn only_what_was_sent_once_measures_the_round_trip() {
         let mut retry = Retry::new(Nanos(0), RoundTrip::default());
-        assert!(retry.fire(Nanos(0), &mut Jitter(1)));
+        assert!(retry.fire(Nanos(0), &mut BackoffJitter(1)));
         assert_eq!(retry.round_trip(Nanos(9)), Some(Nanos(9)));
-        assert!(retry.fire(retry.due(), &mut Jitter(1)));
+        assert!(retry.fire(retry.due(), &mut BackoffJitter(1)));
         assert_eq!(retry.round_trip(retry.due()), None);
     }
 

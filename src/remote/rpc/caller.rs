@@ -4,9 +4,9 @@ mod hear;
 
 use std::collections::VecDeque;
 
-use super::backoff::{Jitter, Retry, RoundTrip};
+use super::backoff::{BackoffJitter, Retry, RoundTrip};
 use super::error::CallError;
-use super::pull::Pulls;
+use super::pull::ChunkedResponse;
 use crate::remote::protocol::{
     Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
 };
@@ -24,7 +24,7 @@ const SYNCS: usize = 32;
 
 /// What a client learns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum ClientEvent {
     /// The session is open.
     Opened {
         /// Its id, the same at both ends.
@@ -73,7 +73,7 @@ enum Stage {
     /// For the session to open.
     Held,
     Sent(Retry),
-    Pulling(Pulls),
+    Pulling(ChunkedResponse),
 }
 
 /// A client: one session, one request at a time.
@@ -82,12 +82,12 @@ enum Stage {
 /// of its server's. Nothing is sent by itself while no request is outstanding: syncs keep a session
 /// open that would else be closed for silence.
 #[derive(Debug)]
-pub struct Caller {
+pub struct RpcClient {
     seal: Seal,
     public: Seal,
     nonce: u64,
     patience: Nanos,
-    jitter: Jitter,
+    jitter: BackoffJitter,
     trip: RoundTrip,
     state: State,
     asked: Option<Asked>,
@@ -107,7 +107,7 @@ pub struct Caller {
     stale: u32,
 }
 
-impl Caller {
+impl RpcClient {
     /// A client that has not done anything yet. `nonce` is drawn anew for each, so that nobody can
     /// guess it; `seed` varies the times of retries; after `patience` without a word it gives up.
     #[must_use]
@@ -117,7 +117,7 @@ impl Caller {
             public: Seal::new(None),
             nonce,
             patience,
-            jitter: Jitter(seed),
+            jitter: BackoffJitter(seed),
             trip: RoundTrip::default(),
             state: State::Fresh,
             asked: None,
@@ -184,7 +184,7 @@ impl Caller {
         true
     }
 
-    /// Ends the session; an outstanding request is dropped. [`Heard::Closed`] follows, at the
+    /// Ends the session; an outstanding request is dropped. [`ClientEvent::Closed`] follows, at the
     /// latest after a few tries.
     pub fn close(&mut self, now: Nanos) {
         let session = match self.state {
@@ -226,7 +226,7 @@ impl Caller {
     }
 
     /// Does what is due: sends, sends again, gives up.
-    pub fn poll(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) -> Option<Heard> {
+    pub fn poll(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) -> Option<ClientEvent> {
         if let Some(heard) = self.end(now) {
             self.finish();
             return Some(heard);
@@ -236,12 +236,12 @@ impl Caller {
     }
 
     /// What ends the session by itself now, if anything does.
-    fn end(&mut self, now: Nanos) -> Option<Heard> {
+    fn end(&mut self, now: Nanos) -> Option<ClientEvent> {
         let (opening, due) = match &self.state {
             State::Hello(retry) | State::Open { retry, .. } => (true, now >= retry.due()),
             State::Closing { session, retry } => {
                 let all_tried = session.is_none() || retry.tries() >= CLOSE_TRIES;
-                return (now >= retry.due() && all_tried).then_some(Heard::Closed);
+                return (now >= retry.due() && all_tried).then_some(ClientEvent::Closed);
             }
             State::Ready { .. } if self.asked.is_some() => (false, false),
             _ => return None,
@@ -256,7 +256,7 @@ impl Caller {
             };
             let explained =
                 self.refused.take().or_else(|| self.explained.take()).filter(|_| opening);
-            return Some(Heard::Failed(explained.unwrap_or(silence)));
+            return Some(ClientEvent::Failed(explained.unwrap_or(silence)));
         }
         // The server itself has had the whole of a try's time to get its word in beside whoever
         // may have refused in its name.
@@ -264,7 +264,7 @@ impl Caller {
             self.strikes += 1;
             self.explained = self.refused.take();
             if self.strikes >= STRIKES {
-                return self.explained.take().map(Heard::Failed);
+                return self.explained.take().map(ClientEvent::Failed);
             }
         }
         None
@@ -276,9 +276,9 @@ impl Caller {
         self.syncs.clear();
     }
 
-    fn fail(&mut self, error: CallError) -> Option<Heard> {
+    fn fail(&mut self, error: CallError) -> Option<ClientEvent> {
         self.finish();
-        Some(Heard::Failed(error))
+        Some(ClientEvent::Failed(error))
     }
 
     fn send_due(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {

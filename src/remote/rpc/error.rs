@@ -1,6 +1,6 @@
 //! Why a call failed, as the client's user reads it. Who was called is put in front by the caller.
 
-use crate::remote::protocol::{CloseReason, LONGEST_BODY, Refusal};
+use crate::remote::protocol::{CloseReason, LONGEST_BODY, RejectReason};
 use crate::unit::{Nanos, show_bytes};
 
 /// The longest answer that a client takes in bytes. Arbitrary: a thousand histograms; it bounds
@@ -39,7 +39,7 @@ pub enum CallError {
     },
     /// The server refuses.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(RejectReason),
     /// The server speaks another version.
     #[error(
         "the sink speaks version {theirs} of the control protocol and this end version {ours}; \

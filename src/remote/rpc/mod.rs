@@ -25,9 +25,9 @@ mod table;
 mod token;
 mod took;
 
-pub use answerer::{Answerer, Limits};
-pub use caller::{Caller, Heard};
+pub use answerer::{Limits, RpcServer};
+pub use caller::{ClientEvent, RpcClient};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
 pub use table::KEPT_MOST;
 pub use token::AddressBytes;
-pub use took::{Event, Ignored, Took};
+pub use took::{Ignored, ServerEvent, ServerOutcome};

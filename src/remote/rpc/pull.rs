@@ -1,6 +1,6 @@
 //! Fetches a long answer part by part.
 
-use super::backoff::{Jitter, Retry, RoundTrip};
+use super::backoff::{BackoffJitter, Retry, RoundTrip};
 use crate::remote::protocol::CHUNK_LEN;
 use crate::unit::Nanos;
 
@@ -9,14 +9,14 @@ const WINDOW: usize = 16;
 
 /// A long answer on its way.
 #[derive(Debug)]
-pub(super) struct Pulls {
+pub(super) struct ChunkedResponse {
     len: usize,
     /// Up to the last part asked for; grows with what is asked, not with what was announced.
     bytes: Vec<u8>,
     open: Vec<(usize, Retry)>,
 }
 
-impl Pulls {
+impl ChunkedResponse {
     pub(super) fn new(len: usize) -> Self {
         Self { len, bytes: Vec::new(), open: Vec::with_capacity(WINDOW) }
     }
@@ -26,7 +26,7 @@ impl Pulls {
         &mut self,
         now: Nanos,
         trip: RoundTrip,
-        jitter: &mut Jitter,
+        jitter: &mut BackoffJitter,
         mut ask: impl FnMut(usize),
     ) {
         while self.open.len() < WINDOW && self.bytes.len() < self.len {
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn parts_in_any_order_make_the_whole() {
         let whole: Vec<u8> = (0..CHUNK_LEN * 40 + 7).map(|at| (at % 251) as u8).collect();
-        let mut pulls = Pulls::new(whole.len());
-        let (mut jitter, mut asked) = (Jitter(1), Vec::new());
+        let mut pulls = ChunkedResponse::new(whole.len());
+        let (mut jitter, mut asked) = (BackoffJitter(1), Vec::new());
         let mut most = 0;
         let got = loop {
             pulls.due(Nanos(5), RoundTrip::default(), &mut jitter, |offset| asked.push(offset));
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn memory_follows_what_is_asked_for() {
-        let mut pulls = Pulls::new(1 << 40);
-        pulls.due(Nanos(0), RoundTrip::default(), &mut Jitter(1), |_| {});
+        let mut pulls = ChunkedResponse::new(1 << 40);
+        pulls.due(Nanos(0), RoundTrip::default(), &mut BackoffJitter(1), |_| {});
         assert_eq!(pulls.bytes.len(), WINDOW * CHUNK_LEN);
         assert_eq!(pulls.take(1, &[0; CHUNK_LEN], Nanos(0)), None);
         assert_eq!(pulls.whole(), None);

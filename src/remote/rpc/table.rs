@@ -28,7 +28,7 @@ pub(super) enum Work {
 
 /// A session whose client has proved its address.
 #[derive(Debug)]
-pub(super) struct Session<A> {
+pub(super) struct RpcSession<A> {
     pub(super) from: A,
     nonce: u64,
     pub(super) heard: Nanos,
@@ -41,7 +41,7 @@ pub(super) struct Session<A> {
     pub(super) noted: u32,
 }
 
-impl<A> Session<A> {
+impl<A> RpcSession<A> {
     /// When its silence begins to count.
     fn counts_from(&self) -> Nanos {
         self.heard.max(self.kept_until.min(self.heard + KEPT_MOST))
@@ -51,7 +51,7 @@ impl<A> Session<A> {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Table<A> {
-    open: BTreeMap<u64, Session<A>>,
+    open: BTreeMap<u64, RpcSession<A>>,
     /// Open ones and ended ones, so that a repeated Open starts nothing anew.
     by_client: HashMap<(A, u64), u64>,
     /// When each may be forgotten, in that order.
@@ -103,7 +103,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         self.by_client.get(&(from, nonce)).copied()
     }
 
-    pub(super) fn get(&mut self, id: u64) -> Option<&mut Session<A>> {
+    pub(super) fn get(&mut self, id: u64) -> Option<&mut RpcSession<A>> {
         self.open.get_mut(&id)
     }
 
@@ -113,7 +113,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     }
 
     pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
-        let session = Session {
+        let session = RpcSession {
             from,
             nonce,
             heard: now,
@@ -159,7 +159,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
 
     /// Sessions that have been silent for so long.
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
-        let silent = |session: &Session<A>| now >= session.counts_from() + idle;
+        let silent = |session: &RpcSession<A>| now >= session.counts_from() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
     }
 

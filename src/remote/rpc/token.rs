@@ -54,12 +54,12 @@ impl AddressBytes for SocketAddr {
 
 /// The server's secret, at work.
 #[derive(Debug)]
-pub(super) struct Mint {
+pub(super) struct CookieIssuer {
     tagger: Tagger,
     minted: u64,
 }
 
-impl Mint {
+impl CookieIssuer {
     pub(super) fn new(secret: &[u8; 32]) -> Self {
         Self { tagger: Tagger::new(secret), minted: 0 }
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_good_for_its_peer_nonce_and_time_alone() {
-        let mint = Mint::new(&[1; 32]);
+        let mint = CookieIssuer::new(&[1; 32]);
         let (peer, now) = (address("192.0.2.1:9"), Nanos::from_millis(12_345));
         let cookie = mint.cookie(&peer, 5, now);
         assert!(mint.is_good(&cookie, &peer, 5, now));
@@ -133,13 +133,13 @@ mod tests {
         assert!(!mint.is_good(&cookie, &peer, 6, now));
         assert!(!mint.is_good(&cookie, &address("192.0.2.1:10"), 5, now));
         assert!(!mint.is_good(&cookie, &address("192.0.2.2:9"), 5, now));
-        assert!(!Mint::new(&[2; 32]).is_good(&cookie, &peer, 5, now));
+        assert!(!CookieIssuer::new(&[2; 32]).is_good(&cookie, &peer, 5, now));
         assert!(!mint.is_good(&mint.cookie(&peer, 5, now + BUCKET), &peer, 5, now));
     }
 
     #[test]
     fn the_first_moment_of_all_has_cookies_too() {
-        let (mint, peer) = (Mint::new(&[1; 32]), address("[2001:db8::1]:9"));
+        let (mint, peer) = (CookieIssuer::new(&[1; 32]), address("[2001:db8::1]:9"));
         assert!(mint.is_good(&mint.cookie(&peer, 5, Nanos::ZERO), &peer, 5, Nanos::ZERO));
     }
 
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn ids_do_not_repeat_and_depend_on_the_secret() {
         let ids = |secret| {
-            let mut mint = Mint::new(&[secret; 32]);
+            let mut mint = CookieIssuer::new(&[secret; 32]);
             (0..1_000).map(|_| mint.session()).collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(ids(1).len(), 1_000);

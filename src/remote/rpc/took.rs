@@ -1,10 +1,10 @@
 //! What becomes of a datagram at a server.
 
-use crate::remote::protocol::{CloseReason, Fault, Refusal};
+use crate::remote::protocol::{CloseReason, Fault, RejectReason};
 
 /// What the application is to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event<A> {
+pub enum ServerEvent<A> {
     /// A client has opened a session.
     Opened {
         /// Its id.
@@ -12,7 +12,7 @@ pub enum Event<A> {
         /// The client's address, proved.
         from: A,
     },
-    /// A request, for the first and only time; [`super::Answerer::answer`] is wanted.
+    /// A request, for the first and only time; [`super::RpcServer::answer`] is wanted.
     Requested {
         /// Whose.
         session: u64,
@@ -54,15 +54,15 @@ pub enum Ignored {
 
 /// What became of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Took<A> {
+pub enum ServerOutcome<A> {
     /// It is no control message: something for others.
     NotControl,
     /// Nothing was sent, nothing changed.
     Ignored(Ignored),
     /// A refusal was sent.
-    Refused(Refusal),
+    Refused(RejectReason),
     /// It was dealt with.
     Done,
     /// It was dealt with, and the application is to know.
-    Event(Event<A>),
+    Event(ServerEvent<A>),
 }

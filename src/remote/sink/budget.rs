@@ -14,23 +14,23 @@ const MOST_SENDERS: usize = 1_024;
 /// What is left of it.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: Mutex<Need>,
+    left: Mutex<Cost>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: Mutex::new(Need { windows: MOST_WINDOWS, senders: MOST_SENDERS }) }
+        Self { left: Mutex::new(Cost { windows: MOST_WINDOWS, senders: MOST_SENDERS }) }
     }
 }
 
 /// What a cell needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Need {
+struct Cost {
     windows: usize,
     senders: usize,
 }
 
-impl Need {
+impl Cost {
     /// By so many receivers: where flows go to them in turn, each has its own; by a hash, any flow
     /// may come to any of them.
     fn of(spec: &CellSpec, receivers: usize) -> Self {
@@ -46,9 +46,9 @@ impl Need {
 
 /// What one cell has taken, which goes back with it.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct BudgetLease {
     budget: Arc<Budget>,
-    need: Need,
+    need: Cost,
 }
 
 impl Budget {
@@ -57,8 +57,8 @@ impl Budget {
         self: &Arc<Self>,
         spec: &CellSpec,
         receivers: usize,
-    ) -> Result<Taken, String> {
-        let need = Need::of(spec, receivers);
+    ) -> Result<BudgetLease, String> {
+        let need = Cost::of(spec, receivers);
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let windows = left.windows.checked_sub(need.windows).ok_or_else(|| {
             format!(
@@ -74,12 +74,12 @@ impl Budget {
                 left.senders, need.senders
             )
         })?;
-        *left = Need { windows, senders };
-        Ok(Taken { budget: Arc::clone(self), need })
+        *left = Cost { windows, senders };
+        Ok(BudgetLease { budget: Arc::clone(self), need })
     }
 }
 
-impl Drop for Taken {
+impl Drop for BudgetLease {
     fn drop(&mut self) {
         let mut left = self.budget.left.lock().unwrap_or_else(PoisonError::into_inner);
         left.windows += self.need.windows;
@@ -90,7 +90,7 @@ impl Drop for Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{EnginePair, Load};
+    use crate::plan::{EnginePair, WorkerLoad};
     use crate::remote::protocol::spec::Ways;
     use crate::unit::PayloadSize;
 
@@ -99,7 +99,7 @@ mod tests {
             ways: Ways { forward, reverse: !forward },
             engine: EnginePair::PLAIN,
             size: PayloadSize::Fixed(64),
-            load: Load::FlatOut,
+            load: WorkerLoad::FlatOut,
             streams,
             threads,
             neighbours: 2,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::budget::Taken;
-use crate::host::counters::{Seen, Watch};
+use super::budget::BudgetLease;
+use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
-use crate::remote::protocol::spec::{CellSpec, Ended, PhaseSpec, Told};
+use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ended, PhaseSpec};
 use crate::run::RunError;
-use crate::run::control::Control;
+use crate::run::control::PhaseState;
 use crate::run::count_end::planned_end;
-use crate::run::crew::{Crew, Running};
+use crate::run::crew::{Running, WorkerPool};
 use crate::run::worker::Phase;
 use crate::sys;
 use crate::unit::Nanos;
@@ -31,35 +31,35 @@ const LOOK: Duration = Duration::from_millis(5);
 const MOST_SHIFT_NS: u64 = 1_000_000_000;
 
 /// A cell that is set up.
-pub(super) struct Cell {
+pub(super) struct SinkCell {
     pub(super) spec: CellSpec,
-    pub(super) crew: Crew,
+    pub(super) crew: WorkerPool,
     pub(super) slot: Slot,
     /// What of the budget of all it has.
-    pub(super) taken: Taken,
+    pub(super) taken: BudgetLease,
     /// The device on the way to the client, where it is known.
     pub(super) device: Option<String>,
     /// Where to send, by sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<Under>,
     /// What the kernel counted in the latest phase.
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<CounterDelta>,
 }
 
 /// A phase that runs.
 pub(super) struct Under {
-    tx: Arc<Control>,
-    rx: Arc<Control>,
+    tx: Arc<PhaseState>,
+    rx: Arc<PhaseState>,
     halt: Arc<AtomicBool>,
     running: Running,
-    watch: Watch,
+    watch: CounterSnapshot,
     began: Nanos,
     /// When the receivers' window is meant to end, by their clock; zero where a count is sent flat
     /// out.
     planned: Nanos,
 }
 
-impl Cell {
+impl SinkCell {
     /// Ends the phase that runs, if one does: nothing more is expected.
     pub(super) fn abandon(&mut self) {
         if let Some(mut under) = self.phase.take() {
@@ -106,24 +106,26 @@ impl Cell {
     }
 
     /// Begins a phase, unless its moment is too near.
-    pub(super) fn start(&mut self, order: PhaseSpec) -> Told {
+    pub(super) fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         self.abandon();
         if order.tag & PHASES == SHOWN {
-            return Told::Refused("that phase is for sockets that show themselves".into());
+            return ControlResponse::Refused(
+                "that phase is for sockets that show themselves".into(),
+            );
         }
         // Read first: it takes a while.
-        let mut watch = Watch::begin(self.device.as_deref());
+        let mut watch = CounterSnapshot::begin(self.device.as_deref());
         if let Some(target) = self.targets.iter().flatten().next() {
             watch = watch.towards(*target, self.device.as_deref());
         }
         if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
-            return Told::TooLate;
+            return ControlResponse::TooLate;
         }
         let halt = Arc::new(AtomicBool::new(false));
-        let tx = Control::new(Arc::clone(&halt), self.crew.senders());
+        let tx = PhaseState::new(Arc::clone(&halt), self.crew.senders());
         let receivers = self.crew.receivers();
         let bias = order.epoch - order.rx_epoch;
-        let rx = Control::across(Arc::clone(&halt), receivers, order.window_end, bias);
+        let rx = PhaseState::across(Arc::clone(&halt), receivers, order.window_end, bias);
         let PhaseSpec { tag, limit, .. } = order;
         // The slot is this session's, whatever it asks for.
         let own = (self.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_SOURCE));
@@ -138,13 +140,13 @@ impl Cell {
         self.crew.begin_senders(&phase);
         let (began, planned) = (order.rx_epoch, planned_end(limit, load) + bias);
         self.phase = Some(Under { tx, rx, halt, running, watch, began, planned });
-        Told::Started
+        ControlResponse::Started
     }
 
     /// Takes note that the client's senders have ended; whether all workers here have, too.
-    pub(super) fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
+    pub(super) fn finish(&mut self, ended: &Ended) -> Result<ControlResponse, RunError> {
         let Some(under) = &mut self.phase else {
-            return Ok(Told::Refused("there is no phase to finish".into()));
+            return Ok(ControlResponse::Refused("there is no phase to finish".into()));
         };
         if self.spec.ways.forward {
             // Not later than now or planned, whatever a peer says: silence is waited for from then
@@ -155,7 +157,7 @@ impl Cell {
         }
         while under.running.workers > 0 {
             if !self.crew.look(&mut under.running, LOOK)? {
-                return Ok(Told::Running);
+                return Ok(ControlResponse::Running);
             }
         }
         let there = Ended {
@@ -168,6 +170,6 @@ impl Cell {
         if let Some(under) = self.phase.take() {
             self.seen = Some(under.watch.end());
         }
-        Ok(Told::Finished(there))
+        Ok(ControlResponse::Finished(there))
     }
 }

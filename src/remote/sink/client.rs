@@ -6,14 +6,14 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::pulse::Pulse;
-use super::session::{Command, House, Session};
-use super::tally::Tally;
+use super::pulse::Liveness;
+use super::session::{SessionCommand, SinkSession, SinkShared};
+use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::Served;
+use crate::measure::ClientStats;
 use crate::net::Group;
 use crate::remote::protocol::{CloseReason, Tagger};
-use crate::remote::rpc::Answerer;
+use crate::remote::rpc::RpcServer;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
@@ -22,16 +22,16 @@ pub(super) struct Client {
     pub(super) from: SocketAddr,
     pub(super) came: Nanos,
     /// Without it, the thread ends as soon as it has done what it was told.
-    pub(super) commands: Option<Sender<Command>>,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) thread: JoinHandle<Tally>,
+    pub(super) commands: Option<Sender<SessionCommand>>,
+    pub(super) pulse: Arc<Liveness>,
+    pub(super) thread: JoinHandle<SinkTallies>,
 }
 
 impl Client {
     /// Starts the thread of a session, which gives each answer to `reply`, with a client that has
     /// called this address of ours.
     pub(super) fn start(
-        house: &Arc<House>,
+        house: &Arc<SinkShared>,
         home: &Arc<Mutex<Group>>,
         (id, from, called): (u64, SocketAddr, Option<IpAddr>),
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
@@ -40,8 +40,8 @@ impl Client {
         let shown = Tagger::new(&house.options.secret);
         let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
         let came = Clock::Monotonic.now();
-        let pulse = Arc::new(Pulse::at(came));
-        let session = Session {
+        let pulse = Arc::new(Liveness::at(came));
+        let session = SinkSession {
             house: Arc::clone(house),
             home: Arc::clone(home),
             pulse: Arc::clone(&pulse),
@@ -51,7 +51,7 @@ impl Client {
             cell: None,
             heeding: false,
             way: Default::default(),
-            served: Tally::default(),
+            served: SinkTallies::default(),
         };
         let thread = Builder::new()
             .name("udperf-session".to_owned())
@@ -61,11 +61,11 @@ impl Client {
     }
 
     /// What it came to, once its thread has ended.
-    pub(super) fn served(self, why: CloseReason) -> Served {
+    pub(super) fn served(self, why: CloseReason) -> ClientStats {
         let Self { from, came, thread, .. } = self;
         // A session that panicked has said so on standard error.
-        let Tally { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
-        Served {
+        let SinkTallies { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
+        ClientStats {
             from,
             time: (came, Clock::Monotonic.now()),
             cells,
@@ -81,7 +81,7 @@ impl Client {
 /// A session with a running phase is kept through an outage.
 pub(super) fn lost(
     clients: &HashMap<u64, Client>,
-    answerer: &mut Answerer<SocketAddr>,
+    answerer: &mut RpcServer<SocketAddr>,
 ) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::options::SinkEvent;
-use crate::measure::Served;
+use crate::measure::ClientStats;
 use crate::remote::protocol::CloseReason;
 
 /// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
@@ -11,15 +11,15 @@ const MOST_SERVED: usize = 4_096;
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Farewell {
+pub(super) struct ClosingSessions {
     /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
     leaving: Vec<(Client, CloseReason)>,
-    pub(super) served: Vec<Served>,
+    pub(super) served: Vec<ClientStats>,
     /// Clients that no room was left for.
     pub(super) served_more: u64,
 }
 
-impl Farewell {
+impl ClosingSessions {
     /// Lets a session's thread end by itself: nobody will give it commands any more.
     pub(super) fn part(&mut self, mut client: Client, why: CloseReason) {
         client.commands = None;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::slice::from_ref;
 
 use crate::clock::Clock;
-use crate::measure::{Glimpse, ListenerTally, Numbered, Strangers};
+use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{Udp, most_waiting};
 use crate::run::Drops;
@@ -22,7 +22,7 @@ pub(super) struct Listener {
     /// Where its worker is pinned.
     pub(super) core: Option<usize>,
     /// What came there.
-    pub(super) strangers: Strangers,
+    pub(super) strangers: UnsolicitedTraffic,
 }
 
 impl Listener {
@@ -32,7 +32,8 @@ impl Listener {
         if let Some(gauge) = &gauge {
             drops.restart_at(from_ref(&gauge.socket));
         }
-        let strangers = Strangers { since: Clock::Monotonic.now(), ..Strangers::default() };
+        let strangers =
+            UnsolicitedTraffic { since: Clock::Monotonic.now(), ..UnsolicitedTraffic::default() };
         Self { at, gauge, drops, asked, core: None, strangers }
     }
 
@@ -49,8 +50,8 @@ impl Listener {
     }
 
     /// What it came to so far.
-    pub(super) fn glimpse(&mut self) -> Glimpse {
-        Glimpse { drops: self.sample(), ..self.strangers.glimpse() }
+    pub(super) fn glimpse(&mut self) -> Snapshot {
+        Snapshot { drops: self.sample(), ..self.strangers.glimpse() }
     }
 
     /// Datagrams that it had no room for so far. To be called before the kernel's 32 bits wrap.
@@ -60,7 +61,7 @@ impl Listener {
     }
 
     /// What it came to, by itself and by source.
-    fn end(mut self) -> (ListenerTally, Strangers) {
+    fn end(mut self) -> (ListenerTally, UnsolicitedTraffic) {
         self.sample();
         let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
         let tally = ListenerTally {
@@ -89,9 +90,9 @@ fn numbered(datagram: &[u8]) -> Option<Numbered> {
 }
 
 /// What all of them came to.
-pub(super) fn sum(all: impl Iterator<Item = Listener>) -> (Vec<ListenerTally>, Strangers) {
+pub(super) fn sum(all: impl Iterator<Item = Listener>) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
     let (tallies, each): (Vec<_>, Vec<_>) = all.map(Listener::end).unzip();
-    let mut sum = Strangers::default();
+    let mut sum = UnsolicitedTraffic::default();
     each.into_iter().for_each(|strangers| sum.merge(strangers));
     (tallies, sum)
 }

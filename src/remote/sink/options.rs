@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::measure::{Glimpse, Served};
+use crate::measure::{ClientStats, Snapshot};
 use crate::net::Options;
 use crate::plan::WaitKind;
 use crate::remote::protocol::Key;
@@ -52,9 +52,9 @@ pub enum SinkEvent<'a> {
     /// A client has come.
     Opened(SocketAddr),
     /// A client has left.
-    Closed(&'a Served),
+    Closed(&'a ClientStats),
     /// A moment has passed: clients that are here, and what strangers have sent so far.
-    Tick(usize, Glimpse),
+    Tick(usize, Snapshot),
 }
 
 /// Why a sink ended.

@@ -12,15 +12,15 @@ use super::listener::Listener;
 use super::options::SinkOptions;
 use super::server::TICK;
 use crate::clock::Clock;
-use crate::measure::Glimpse;
-use crate::net::{Bound, Caller, Group, GroupOptions, LARGEST, Options, pin_to};
+use crate::measure::Snapshot;
+use crate::net::{Bound, BoundSender, Group, GroupOptions, LARGEST, Options, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
 /// All such threads.
 #[derive(Debug, Default)]
-pub(super) struct Others {
+pub(super) struct ListenerThreads {
     threads: Vec<JoinHandle<Listener>>,
     shown: Vec<Arc<Shown>>,
     over: Arc<AtomicBool>,
@@ -30,12 +30,12 @@ pub(super) struct Others {
 #[derive(Debug, Default)]
 struct Shown {
     /// What it had counted a moment ago.
-    glimpse: Mutex<Glimpse>,
+    glimpse: Mutex<Snapshot>,
     /// When the latest datagram came, in ns on the monotonic clock; only the thread writes it.
     heard_ns: AtomicU64,
 }
 
-impl Others {
+impl ListenerThreads {
     /// Opens the listeners of one address. The first one, with its account, is for the loop that
     /// speaks with clients; each other gets a thread. `answers`: they answer pings.
     pub(super) fn listen(
@@ -84,10 +84,10 @@ impl Others {
     }
 
     /// What all have counted a moment ago.
-    pub(super) fn glimpse(&self) -> Glimpse {
+    pub(super) fn glimpse(&self) -> Snapshot {
         let each = self.shown.iter();
         let each = each.map(|one| *one.glimpse.lock().unwrap_or_else(PoisonError::into_inner));
-        each.fold(Glimpse::default(), Glimpse::and)
+        each.fold(Snapshot::default(), Snapshot::and)
     }
 
     /// When the latest datagram came to any of them.
@@ -105,7 +105,7 @@ impl Others {
 }
 
 /// If opening a sink fails, the threads that it has started end.
-impl Drop for Others {
+impl Drop for ListenerThreads {
     fn drop(&mut self) {
         self.end();
     }
@@ -144,7 +144,7 @@ fn count(
             *shown.glimpse.lock().unwrap_or_else(PoisonError::into_inner) = glimpse;
         }
         match socket.recv_from(&mut buffer) {
-            Ok(Caller { len, from, called, to_many }) => {
+            Ok(BoundSender { len, from, called, to_many }) => {
                 shown.heard_ns.store(moment.0, Ordering::Relaxed);
                 let Some(sender) = from else { continue };
                 listener.count(sender, &buffer[..len], moment);
@@ -172,7 +172,7 @@ mod tests {
     fn listeners_end_with_their_owner() {
         let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
         let Ok(udp) = crate::net::Udp::open(&socket) else { panic!("a socket of loopback") };
-        let mut others = Others::default();
+        let mut others = ListenerThreads::default();
         let listener = Listener::new(udp.local, 65_536, None);
         others.add(1, udp.socket, listener, None, false).unwrap();
         let over = Arc::downgrade(&others.over);

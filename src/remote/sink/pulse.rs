@@ -12,7 +12,7 @@ pub(super) const GRACE: Nanos = Nanos::from_millis(2_000);
 
 /// Of one session.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct Liveness {
     /// When the client was heard last.
     heard_ns: AtomicU64,
     /// Whether its host said that nobody is there, after it was silent for [`GRACE`].
@@ -25,7 +25,7 @@ pub(super) struct Pulse {
     shifted: AtomicBool,
 }
 
-impl Pulse {
+impl Liveness {
     /// Of a client that is heard now.
     pub(super) fn at(now: Nanos) -> Self {
         Self { heard_ns: AtomicU64::new(now.0), ..Self::default() }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_session_that_is_busy_is_told_once_and_sees_the_latest() {
-        let pulse = Pulse::default();
+        let pulse = Liveness::default();
         assert_eq!((1..=1_000).filter(|&by_ns| pulse.shift(by_ns)).count(), 1);
         assert_eq!(pulse.take_shift(), 1_000);
         assert!(pulse.shift(-7));
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_who_is_silent_is_lost() {
-        let pulse = Pulse::at(Nanos(5));
+        let pulse = Liveness::at(Nanos(5));
         let late = Nanos(6) + GRACE;
         assert!(!pulse.is_silent(Nanos(5) + GRACE) && pulse.is_silent(late));
         assert!(!pulse.is_lost(late), "nobody has said so");

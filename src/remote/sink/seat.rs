@@ -7,14 +7,14 @@ use crate::sys;
 /// cores of their own, and what is said to it meanwhile must neither wait for them nor disturb
 /// them; nor shall the threads of sessions, which this one starts, be bound to its core.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct AffinityGuard {
     core: Option<usize>,
     /// Where it may run otherwise.
     anywhere: Vec<usize>,
     taken: bool,
 }
 
-impl Seat {
+impl AffinityGuard {
     /// On that core. Where the thread cannot be placed, or nobody knows where it was, it serves all
     /// the same.
     pub(super) fn on(core: Option<usize>) -> Self {
@@ -46,7 +46,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for AffinityGuard {
     fn drop(&mut self) {
         self.leave();
     }
@@ -63,7 +63,7 @@ mod tests {
             return;
         };
         let core = before[before.len() - 1];
-        let mut seat = Seat::on(Some(core));
+        let mut seat = AffinityGuard::on(Some(core));
         assert_eq!((seat.core(), sys::affinity()), (Some(core), Some(vec![core])));
         seat.leave();
         assert_eq!(sys::affinity(), Some(before.clone()));
@@ -72,8 +72,8 @@ mod tests {
         drop(seat);
         assert_eq!(sys::affinity(), Some(before.clone()));
         // Cores that are not there are not promised.
-        assert_eq!(Seat::on(Some(1_000)).core(), None);
-        assert_eq!(Seat::on(None).core(), None);
+        assert_eq!(AffinityGuard::on(Some(1_000)).core(), None);
+        assert_eq!(AffinityGuard::on(None).core(), None);
         assert_eq!(sys::affinity(), Some(before));
     }
 }

@@ -13,20 +13,20 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::client::{Client, lost};
-use super::farewell::Farewell;
+use super::farewell::ClosingSessions;
 use super::listener::{Listener, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
-use super::others::Others;
-use super::seat::Seat;
-use super::session::{Command, House};
+use super::others::ListenerThreads;
+use super::seat::AffinityGuard;
+use super::session::{SessionCommand, SinkShared};
 use crate::clock::Clock;
-use crate::measure::{Glimpse, HostFacts, SinkTally};
-use crate::net::{Bound, Caller, Group, LARGEST};
+use crate::measure::{HostFacts, SinkTally, Snapshot};
+use crate::net::{Bound, BoundSender, Group, LARGEST};
 use crate::payload::answer_ping;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
-use crate::remote::rpc::{AnswerError, Answerer, Event, Limits, Took};
-use crate::remote::sink::sockets::Doors;
+use crate::remote::rpc::{AnswerError, Limits, RpcServer, ServerEvent, ServerOutcome};
+use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
@@ -69,28 +69,28 @@ pub fn serve(
 type Reply = (u64, u32, Vec<u8>);
 
 struct Server {
-    house: Arc<House>,
+    house: Arc<SinkShared>,
     homes: Vec<Arc<Mutex<Group>>>,
     /// Where they listen.
     locals: Vec<SocketAddr>,
     /// The first listener of each: control arrives there.
-    doors: Doors,
+    doors: ControlSockets,
     /// What strangers sent there.
     listeners: Vec<Listener>,
     /// Where they are read.
-    seat: Seat,
+    seat: AffinityGuard,
     poll: Poll,
     waker: Arc<Waker>,
-    answerer: Answerer<SocketAddr>,
+    answerer: RpcServer<SocketAddr>,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
     out: Vec<(SocketAddr, Vec<u8>)>,
     /// Whether pings are answered: not to those whom a key keeps out, and not by a whole group.
     answers_pings: bool,
     /// Threads of the other listeners.
-    others: Others,
+    others: ListenerThreads,
     /// Who left.
-    farewell: Farewell,
+    farewell: ClosingSessions,
     buffer: Vec<u8>,
     heard_at: Nanos,
     control_at: Nanos,
@@ -104,24 +104,24 @@ impl Server {
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
         let (own, facts) = (options.clone(), facts.clone());
         let house =
-            House { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
+            SinkShared { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
         let mut server = Self {
             house: Arc::new(house),
             homes: Vec::new(),
             locals: Vec::new(),
-            doors: Doors::default(),
+            doors: ControlSockets::default(),
             listeners: Vec::new(),
-            seat: Seat::on(None),
+            seat: AffinityGuard::on(None),
             poll,
             waker: Arc::new(waker),
-            answerer: Answerer::new(&options.secret, options.key.as_ref(), limits),
+            answerer: RpcServer::new(&options.secret, options.key.as_ref(), limits),
             clients: HashMap::new(),
             replies: mpsc::channel(),
             out: Vec::new(),
             answers_pings: options.key.is_none()
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
-            others: Others::default(),
-            farewell: Farewell::default(),
+            others: ListenerThreads::default(),
+            farewell: ClosingSessions::default(),
             buffer: vec![0; LARGEST],
             heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
@@ -138,7 +138,7 @@ impl Server {
         let registered = server.doors.register(server.poll.registry());
         registered.map_err(|source| RunError::Wait { source })?;
         // Last: the threads of the others are not to be bound to that core.
-        server.seat = Seat::on(options.core(0));
+        server.seat = AffinityGuard::on(options.core(0));
         server.listeners.iter_mut().for_each(|one| one.core = server.seat.core());
         Ok(server)
     }
@@ -163,7 +163,7 @@ impl Server {
                     self.seat.take();
                 }
                 let strangers = self.listeners.iter_mut().map(Listener::glimpse);
-                let strangers = strangers.fold(self.others.glimpse(), Glimpse::and);
+                let strangers = strangers.fold(self.others.glimpse(), Snapshot::and);
                 watch(SinkEvent::Tick(self.clients.len(), strangers));
             }
             if stop.load(Ordering::Relaxed) {
@@ -196,11 +196,11 @@ impl Server {
         for at in 0..self.doors.count() {
             for turn in 0..IN_A_ROW {
                 match self.doors.recv(at, &mut self.buffer) {
-                    Ok(caller @ Caller { from: Some(from), .. }) => {
+                    Ok(caller @ BoundSender { from: Some(from), .. }) => {
                         self.take(at, from, caller, watch)?;
                     }
                     // The system did not say who sent it.
-                    Ok(Caller { len, from: None, .. }) => {
+                    Ok(BoundSender { len, from: None, .. }) => {
                         self.heard_at = Clock::Monotonic.now();
                         self.listeners[at].strangers.count_nameless(len, self.heard_at);
                     }
@@ -219,24 +219,24 @@ impl Server {
         &mut self,
         group: usize,
         from: SocketAddr,
-        caller: Caller,
+        caller: BoundSender,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         let now = Clock::Monotonic.now();
-        let Caller { len, to_many, .. } = caller;
+        let BoundSender { len, to_many, .. } = caller;
         let datagram = &self.buffer[..len];
         // Not what others got as well: all would answer.
         let took = if to_many {
-            Took::NotControl
+            ServerOutcome::NotControl
         } else {
             self.answerer.on_datagram(from, datagram, now, &mut self.out)
         };
         match took {
-            Took::Ignored(_) | Took::Refused(_) => {
+            ServerOutcome::Ignored(_) | ServerOutcome::Refused(_) => {
                 self.heard_at = now;
                 self.listeners[group].strangers.stray_control += 1;
             }
-            Took::NotControl => {
+            ServerOutcome::NotControl => {
                 self.heard_at = now;
                 self.listeners[group].count(from, datagram, now);
                 // No more than it got.
@@ -244,10 +244,10 @@ impl Server {
                     self.doors.answer(group, &caller, &self.buffer[..len]);
                 }
             }
-            Took::Done => (self.heard_at, self.control_at) = (now, now),
-            Took::Event(event) => {
+            ServerOutcome::Done => (self.heard_at, self.control_at) = (now, now),
+            ServerOutcome::Event(event) => {
                 (self.heard_at, self.control_at) = (now, now);
-                if matches!(event, Event::Opened { .. }) {
+                if matches!(event, ServerEvent::Opened { .. }) {
                     self.doors.welcome(&caller);
                 }
                 self.on_event(group, event, watch)?;
@@ -260,11 +260,11 @@ impl Server {
     fn on_event(
         &mut self,
         group: usize,
-        event: Event<SocketAddr>,
+        event: ServerEvent<SocketAddr>,
         watch: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         match event {
-            Event::Opened { session, from } => {
+            ServerEvent::Opened { session, from } => {
                 self.seat.leave();
                 match self.start(group, session, from) {
                     Ok(client) => {
@@ -278,17 +278,17 @@ impl Server {
                     Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
-            Event::Requested { session, number, body } => {
-                self.command(session, Command::Ask(number, body));
+            ServerEvent::Requested { session, number, body } => {
+                self.command(session, SessionCommand::Ask(number, body));
             }
-            Event::Noted { session, note } => {
+            ServerEvent::Noted { session, note } => {
                 let note = postcard::from_bytes::<ClockNote>(&note);
                 let pulse = self.clients.get(&session).map(|client| &client.pulse);
                 if note.is_ok_and(|note| pulse.is_some_and(|pulse| pulse.shift(note.shift_ns))) {
-                    self.command(session, Command::Shift);
+                    self.command(session, SessionCommand::Shift);
                 }
             }
-            Event::Closed { session, why } => {
+            ServerEvent::Closed { session, why } => {
                 self.part(session, why);
             }
         }
@@ -296,7 +296,7 @@ impl Server {
     }
 
     /// Tells a session something. One whose thread has died is over.
-    fn command(&mut self, session: u64, command: Command) {
+    fn command(&mut self, session: u64, command: SessionCommand) {
         let client = self.clients.get(&session);
         let commands = client.and_then(|client| client.commands.as_ref());
         if commands.is_some_and(|commands| commands.send(command).is_err()) {
@@ -381,7 +381,7 @@ impl Server {
             thread::sleep(Duration::from_millis(1));
         }
         let (listeners, strangers) = sum(self.listeners.into_iter().chain(self.others.end()));
-        let Farewell { served, served_more, .. } = self.farewell;
+        let ClosingSessions { served, served_more, .. } = self.farewell;
         let time = (began, Clock::Monotonic.now());
         SinkTally { served, served_more, strangers, listeners, time }
     }

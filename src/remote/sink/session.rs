@@ -9,15 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::cell::Cell;
+use super::cell::SinkCell;
 use super::options::SinkOptions;
-use super::pulse::Pulse;
-use super::tally::Tally;
+use super::pulse::Liveness;
+use super::tally::SinkTallies;
 use crate::clock::Clock;
 use crate::measure::{Device, HostFacts};
 use crate::net::{Group, Slot};
-use crate::plan::{Limit, Load};
-use crate::remote::protocol::spec::{Ask, Ended, Halves, PeerFacts, PhaseSpec, Told};
+use crate::plan::{Limit, WorkerLoad};
+use crate::remote::protocol::spec::{
+    ControlRequest, ControlResponse, Ended, Halves, PeerFacts, PhaseSpec,
+};
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};
@@ -32,7 +34,7 @@ const HEED_EVERY: Duration = Duration::from_millis(2);
 
 /// What the thread of a session is told.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum SessionCommand {
     /// A request, with its number.
     Ask(u32, Vec<u8>),
     /// The client has said anew how far its clock is off; how far, is in the pulse.
@@ -41,7 +43,7 @@ pub(super) enum Command {
 
 /// What all sessions share.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct SinkShared {
     pub(super) options: SinkOptions,
     pub(super) facts: HostFacts,
     /// Receivers that run now, of all sessions.
@@ -51,29 +53,29 @@ pub(super) struct House {
 }
 
 /// One client.
-pub(super) struct Session {
-    pub(super) house: Arc<House>,
+pub(super) struct SinkSession {
+    pub(super) house: Arc<SinkShared>,
     pub(super) home: Arc<Mutex<Group>>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<Liveness>,
     pub(super) from: SocketAddr,
     /// Where it was called from there; `None`: that is not known.
     pub(super) called: Option<IpAddr>,
     pub(super) secret: [u8; 16],
-    pub(super) cell: Option<Cell>,
+    pub(super) cell: Option<SinkCell>,
     /// Whether sockets of all keep what the network sends back, because this session looks for it.
     pub(super) heeding: bool,
     /// The device on the way to the client, looked for once: others may be measuring.
     pub(super) way: OnceCell<Option<Device>>,
-    pub(super) served: Tally,
+    pub(super) served: SinkTallies,
 }
 
-impl Session {
+impl SinkSession {
     /// Does what it is told until nobody tells anything any more.
     pub(super) fn run(
         mut self,
-        commands: &Receiver<Command>,
+        commands: &Receiver<SessionCommand>,
         reply: &dyn Fn(u32, Vec<u8>),
-    ) -> Tally {
+    ) -> SinkTallies {
         loop {
             let came = match &self.cell {
                 Some(cell) if cell.is_sending() => {
@@ -84,18 +86,18 @@ impl Session {
             match came {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.look_for_client(),
-                Ok(Command::Ask(number, body)) => {
+                Ok(SessionCommand::Ask(number, body)) => {
                     self.heed(false);
                     let told = match postcard::from_bytes(&body) {
                         Ok(ask) => self.answer(ask),
-                        Err(_) => Told::Refused(
+                        Err(_) => ControlResponse::Refused(
                             "the request cannot be read; run the same udperf at both ends".into(),
                         ),
                     };
                     // All that is told can be written: it has no map with keys of unknown kind.
                     reply(number, postcard::to_stdvec(&told).unwrap_or_default());
                 }
-                Ok(Command::Shift) => {
+                Ok(SessionCommand::Shift) => {
                     let by_ns = self.pulse.take_shift();
                     if let Some(cell) = &self.cell {
                         cell.shift(by_ns);
@@ -135,24 +137,24 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, ask: Ask) -> Told {
+    fn answer(&mut self, ask: ControlRequest) -> ControlResponse {
         let told = match ask {
-            Ask::Host => Ok(Told::Host(Box::new(self.facts()))),
-            Ask::Prepare(spec) => self.prepare(spec),
-            Ask::Reached => self.reached(),
-            Ask::Start(order) => Ok(self.start(order)),
-            Ask::Finish(ended) => self.finish(&ended),
-            Ask::Stop => {
+            ControlRequest::Host => Ok(ControlResponse::Host(Box::new(self.facts()))),
+            ControlRequest::Prepare(spec) => self.prepare(spec),
+            ControlRequest::Reached => self.reached(),
+            ControlRequest::Start(order) => Ok(self.start(order)),
+            ControlRequest::Finish(ended) => self.finish(&ended),
+            ControlRequest::Stop => {
                 if let Some(cell) = &self.cell {
                     cell.halt();
                 }
-                Ok(Told::Done)
+                Ok(ControlResponse::Done)
             }
-            Ask::Collect => self.collect(),
+            ControlRequest::Collect => self.collect(),
         };
         told.unwrap_or_else(|error: RunError| {
             self.put_down();
-            Told::Refused(error.to_string())
+            ControlResponse::Refused(error.to_string())
         })
     }
 
@@ -191,17 +193,17 @@ impl Session {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&mut self, order: PhaseSpec) -> Told {
+    fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         let max_time = self.house.options.max_time;
         let too_long = match order.limit {
             Limit::Time(time) => max_time.is_some_and(|most| time > most),
             Limit::Count(_) => max_time.is_some(),
         };
         if too_long {
-            return Told::Refused("that is longer than its --max-time".into());
+            return ControlResponse::Refused("that is longer than its --max-time".into());
         }
         if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
-            return Told::Refused(why.to_owned());
+            return ControlResponse::Refused(why.to_owned());
         }
         self.served.told = None;
         let until = match order.limit {
@@ -210,23 +212,23 @@ impl Session {
         };
         let told = match &mut self.cell {
             Some(cell) => cell.start(order),
-            None => Told::Refused("there is no cell to start".into()),
+            None => ControlResponse::Refused("there is no cell to start".into()),
         };
-        if matches!(told, Told::Started) {
+        if matches!(told, ControlResponse::Started) {
             self.pulse.set_busy_until(until);
         }
         told
     }
 
-    fn finish(&mut self, ended: &Ended) -> Result<Told, RunError> {
+    fn finish(&mut self, ended: &Ended) -> Result<ControlResponse, RunError> {
         self.served.told = Some(ended.sent);
         let Some(cell) = &mut self.cell else {
-            return Ok(Told::Refused("there is no cell to finish".into()));
+            return Ok(ControlResponse::Refused("there is no cell to finish".into()));
         };
         let began = cell.began();
         let told = cell.finish(ended)?;
         self.pulse.set_busy_until(Nanos::ZERO);
-        if let Told::Finished(there) = &told
+        if let ControlResponse::Finished(there) = &told
             && let Some((most, began)) = self.house.options.max_rate.zip(began)
         {
             let time = Nanos(sys::monotonic_ns()) - began;
@@ -234,18 +236,18 @@ impl Session {
                 self.put_down();
                 let most = show_pps(most.pps());
                 let why = format!("more came than its --max-rate of {most} allows");
-                return Ok(Told::Refused(why));
+                return Ok(ControlResponse::Refused(why));
             }
         }
         Ok(told)
     }
 
-    fn collect(&mut self) -> Result<Told, RunError> {
+    fn collect(&mut self) -> Result<ControlResponse, RunError> {
         let Some(mut cell) = self.cell.take() else {
-            return Ok(Told::Refused("there is no cell to hand over".into()));
+            return Ok(ControlResponse::Refused("there is no cell to hand over".into()));
         };
         cell.abandon();
-        let Cell { crew, slot, seen, taken, .. } = cell;
+        let SinkCell { crew, slot, seen, taken, .. } = cell;
         let collected = crew.collect("sink");
         drop(taken);
         self.give_back(&slot);
@@ -256,7 +258,7 @@ impl Session {
             halves.rx.iter_mut().for_each(|half| seen.into_rx(half));
         }
         self.served.add(&halves);
-        Ok(Told::Halves(Box::new(halves)))
+        Ok(ControlResponse::Halves(Box::new(halves)))
     }
 
     /// Ends a cell that nobody will ask for any more.
@@ -265,7 +267,7 @@ impl Session {
         self.pulse.set_busy_until(Nanos::ZERO);
         if let Some(mut cell) = self.cell.take() {
             cell.abandon();
-            let Cell { crew, slot, taken, .. } = cell;
+            let SinkCell { crew, slot, taken, .. } = cell;
             // What went wrong has been told.
             let _ = crew.collect("sink");
             drop(taken);
@@ -282,11 +284,11 @@ impl Session {
 /// The most datagrams that may have come of a load within this time, whatever was declared: a burst
 /// more than the rate has, five standard deviations where chance decides, and 1 % for clocks and
 /// for what is cut at both ends. Arbitrary.
-fn allowed(most: PacketRate, load: Load, time: Nanos) -> f64 {
+fn allowed(most: PacketRate, load: WorkerLoad, time: Nanos) -> f64 {
     let mean = most.pps() * time.0 as f64 / 1e9;
     let burst = match load {
-        Load::Burst(_, size) => f64::from(size),
-        Load::Poisson(..) => 1.0 + 5.0 * mean.sqrt(),
+        WorkerLoad::Burst(_, size) => f64::from(size),
+        WorkerLoad::Poisson(..) => 1.0 + 5.0 * mean.sqrt(),
         _ => 1.0,
     };
     mean * 1.01 + burst
@@ -300,12 +302,12 @@ mod tests {
     fn what_came_is_held_against_the_limit_and_not_against_what_was_declared() {
         let rate = |pps: f64| PacketRate::from_pps(pps).unwrap();
         let (most, time) = (rate(1_000.0), Nanos::from_millis(10_000));
-        for declared in [Load::FlatOut, Load::Even(rate(1.0))] {
+        for declared in [WorkerLoad::FlatOut, WorkerLoad::Even(rate(1.0))] {
             let allowed = allowed(most, declared, time);
             assert!((10_001.0..10_200.0).contains(&allowed), "{allowed}");
         }
-        assert!(allowed(most, Load::Burst(most, 5_000), Nanos::ZERO) >= 5_000.0);
+        assert!(allowed(most, WorkerLoad::Burst(most, 5_000), Nanos::ZERO) >= 5_000.0);
         // 10,000 by chance are within 100 of that in two of three runs.
-        assert!(allowed(most, Load::Poisson(most, 1), time) >= 10_500.0);
+        assert!(allowed(most, WorkerLoad::Poisson(most, 1), time) >= 10_500.0);
     }
 }

@@ -4,14 +4,14 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use super::cell::Cell;
-use super::session::Session;
+use super::cell::SinkCell;
+use super::session::SinkSession;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
-use crate::plan::{IpOptions, RxShare, Share, TxShare, WaitKind};
-use crate::remote::protocol::spec::{CellSpec, Ready, Told};
+use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
+use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::RunError;
-use crate::run::crew::Crew;
+use crate::run::crew::WorkerPool;
 use crate::unit::show_pps;
 use crate::wire::decode_own;
 
@@ -25,7 +25,7 @@ enum Role {
     Receiver,
 }
 
-impl Session {
+impl SinkSession {
     /// What of a cell this sink does not do.
     fn objection(&self, spec: &CellSpec) -> Option<String> {
         let options = &self.house.options;
@@ -46,18 +46,18 @@ impl Session {
         spec.objection().map(str::to_owned)
     }
 
-    pub(super) fn prepare(&mut self, spec: CellSpec) -> Result<Told, RunError> {
+    pub(super) fn prepare(&mut self, spec: CellSpec) -> Result<ControlResponse, RunError> {
         self.put_down();
         if let Some(why) = self.objection(&spec) {
-            return Ok(Told::Refused(why));
+            return Ok(ControlResponse::Refused(why));
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
         let taken = match self.house.budget.take(&spec, self.receivers().into()) {
             Ok(taken) => taken,
-            Err(why) => return Ok(Told::Refused(why)),
+            Err(why) => return Ok(ControlResponse::Refused(why)),
         };
         let slot = self.home().take_slot(buffer)?;
-        let mut crew = Crew::new(spec.streams, None);
+        let mut crew = WorkerPool::new(spec.streams, None);
         self.house.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
         if spec.ways.forward
@@ -75,18 +75,18 @@ impl Session {
         let ready = Ready { tag, ports, source, secret: self.secret };
         let device = self.device().map(|device| device.name);
         let (phase, seen) = (None, None);
-        self.cell = Some(Cell { spec, crew, slot, taken, device, targets, phase, seen });
-        Ok(Told::Ready(ready))
+        self.cell = Some(SinkCell { spec, crew, slot, taken, device, targets, phase, seen });
+        Ok(ControlResponse::Ready(ready))
     }
 
     /// Starts the receivers of a cell.
-    fn receive(&self, crew: &mut Crew, spec: &CellSpec, slot: &Slot) -> Result<(), RunError> {
+    fn receive(&self, crew: &mut WorkerPool, spec: &CellSpec, slot: &Slot) -> Result<(), RunError> {
         let of = if spec.by_hash { 1 } else { slot.sockets.len() };
         for (worker, socket) in slot.sockets.iter().enumerate() {
             let given = socket.duplicate()?;
             let common = self.share(Role::Receiver, spec, worker, slot, 0..spec.streams);
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
-            let share = RxShare { common, engine, stamps, across: true, of };
+            let share = RxConfig { common, engine, stamps, across: true, of };
             crew.add_receiver(share, Some(given))?;
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Session {
         worker: usize,
         slot: &Slot,
         flows: std::ops::Range<u16>,
-    ) -> Share {
+    ) -> WorkerConfig {
         let options = &self.house.options;
         let cores = &options.cores;
         // A receiver here and a sender of the client are neighbours, as are a sender here and a
@@ -111,7 +111,7 @@ impl Session {
         let near = usize::from(spec.neighbours);
         // The client may be on this very host, and its threads want CPUs too.
         let crowded = busy + near > cores.len().max(1);
-        Share {
+        WorkerConfig {
             worker,
             core: (!cores.is_empty()).then(|| cores[at % cores.len()]),
             wait: match options.wait {
@@ -132,9 +132,9 @@ impl Session {
 
     /// Looks which of the client's receiving sockets have shown themselves, and once all have, sets
     /// up the senders. A socket must know the secret, and be at the address that was proved.
-    pub(super) fn reached(&mut self) -> Result<Told, RunError> {
+    pub(super) fn reached(&mut self) -> Result<ControlResponse, RunError> {
         let Some(mut cell) = self.cell.take() else {
-            return Ok(Told::Refused("there is no cell".into()));
+            return Ok(ControlResponse::Refused("there is no cell".into()));
         };
         let mut payload = [0; 64];
         let expected = (cell.slot.number << SLOT_SHIFT) | SHOWN;
@@ -162,7 +162,7 @@ impl Session {
         let added = if wanted { self.add_senders(&mut cell) } else { Ok(()) };
         self.cell = Some(cell);
         added?;
-        Ok(Told::Reached(all))
+        Ok(ControlResponse::Reached(all))
     }
 
     /// Whether this is the address that was proved.
@@ -170,7 +170,7 @@ impl Session {
         self.from.ip() == ip
     }
 
-    fn add_senders(&self, cell: &mut Cell) -> Result<(), RunError> {
+    fn add_senders(&self, cell: &mut SinkCell) -> Result<(), RunError> {
         let (of, streams) = (usize::from(cell.spec.threads), usize::from(cell.spec.streams));
         for (worker, target) in cell.targets.clone().into_iter().enumerate() {
             let (first, end) = (streams * worker / of, streams * (worker + 1) / of);
@@ -179,7 +179,7 @@ impl Session {
             socket.report_queue_drops()?;
             // One handle for all flows: they leave by the same port anyway.
             let given = socket.duplicate()?;
-            let share = TxShare {
+            let share = TxConfig {
                 common: self.share(Role::Sender, &cell.spec, worker, &cell.slot, flows),
                 engine: cell.spec.engine.tx,
                 connect: false,

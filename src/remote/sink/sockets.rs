@@ -6,18 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use mio::{Interest, Registry, Token};
 
-use crate::net::{Bound, Caller};
-use crate::sys::Local;
+use crate::net::{Bound, BoundSender};
+use crate::sys::LocalAddr;
 
 /// The first listeners, and which address of this host each client has called.
 #[derive(Debug, Default)]
-pub(super) struct Doors {
+pub(super) struct ControlSockets {
     doors: Vec<Bound>,
     /// Of clients that are here.
-    called: HashMap<SocketAddr, Local>,
+    called: HashMap<SocketAddr, LocalAddr>,
 }
 
-impl Doors {
+impl ControlSockets {
     /// One more.
     pub(super) fn add(&mut self, door: Bound) {
         self.doors.push(door);
@@ -35,19 +35,19 @@ impl Doors {
     }
 
     /// Receives a datagram at one of them.
-    pub(super) fn recv(&mut self, at: usize, slot: &mut [u8]) -> io::Result<Caller> {
+    pub(super) fn recv(&mut self, at: usize, slot: &mut [u8]) -> io::Result<BoundSender> {
         self.doors[at].recv_from(slot)
     }
 
     /// Sends back by the door that it came in.
-    pub(super) fn answer(&mut self, at: usize, caller: &Caller, payload: &[u8]) {
+    pub(super) fn answer(&mut self, at: usize, caller: &BoundSender, payload: &[u8]) {
         if let Some(from) = caller.from {
             self.doors[at].send_to(payload, from, caller.called);
         }
     }
 
     /// Notes where this client has called.
-    pub(super) fn welcome(&mut self, caller: &Caller) {
+    pub(super) fn welcome(&mut self, caller: &BoundSender) {
         self.called.extend(caller.from.zip(caller.called));
     }
 
@@ -63,7 +63,11 @@ impl Doors {
 
     /// Sends what is to be sent, from where clients have called; `latest`: one that did so just
     /// now. What is refused is as good as lost: the client asks again.
-    pub(super) fn send(&mut self, out: &mut Vec<(SocketAddr, Vec<u8>)>, latest: Option<&Caller>) {
+    pub(super) fn send(
+        &mut self,
+        out: &mut Vec<(SocketAddr, Vec<u8>)>,
+        latest: Option<&BoundSender>,
+    ) {
         for (to, message) in out.drain(..) {
             let latest = latest.filter(|caller| caller.from == Some(to));
             let noted = || self.called.get(&to).copied();

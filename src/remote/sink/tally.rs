@@ -5,7 +5,7 @@ use crate::remote::protocol::spec::Halves;
 
 /// The sum of its cells.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+pub(super) struct SinkTallies {
     pub(super) cells: u64,
     pub(super) sent: u64,
     pub(super) rx: RxTally,
@@ -14,7 +14,7 @@ pub(super) struct Tally {
     pub(super) told: Option<u64>,
 }
 
-impl Tally {
+impl SinkTallies {
     /// Adds what is handed over of a cell.
     pub(super) fn add(&mut self, halves: &Halves) {
         self.cells += 1;

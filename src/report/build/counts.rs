@@ -1,18 +1,18 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
 use crate::document::{Kernel, Ledger, LostAt, Packets};
-use crate::measure::{self, Ends, Harvest, LossPlaces};
+use crate::measure::{self, CellResult, DropCounters, Topology};
 
-impl From<measure::Refused> for crate::document::Refused {
-    fn from(refused: measure::Refused) -> Self {
-        let measure::Refused { would_block, no_buffers, unreachable, too_big, other } =
+impl From<measure::SendErrorCounts> for crate::document::Refused {
+    fn from(refused: measure::SendErrorCounts) -> Self {
+        let measure::SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } =
             refused;
         Self { would_block, no_buffers, unreachable, too_big, other }
     }
 }
 
-pub(super) fn packets(harvest: &Harvest) -> Packets {
-    let Harvest { tx, rx, super_packets, .. } = harvest;
+pub(super) fn packets(harvest: &CellResult) -> Packets {
+    let CellResult { tx, rx, super_packets, .. } = harvest;
     let known = |count: u64| (!harvest.one_ended).then_some(count);
     Packets {
         sent: tx.packets,
@@ -25,11 +25,11 @@ pub(super) fn packets(harvest: &Harvest) -> Packets {
     }
 }
 
-pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
+pub(super) fn ledger_of(ledger: &measure::LedgerCounts, harvest: &CellResult) -> Ledger {
     let (refused, at) = (ledger.refused, ledger.lost_at);
     let known = |count: u64| (!harvest.one_ended).then_some(count);
     let place = |count: Option<u64>| known(count?);
-    let words = |places: LossPlaces| {
+    let words = |places: DropCounters| {
         (!harvest.one_ended).then(|| places.words().map(str::to_owned).collect())
     };
     Ledger {
@@ -64,7 +64,7 @@ pub(super) fn ledger_of(ledger: &measure::Ledger, harvest: &Harvest) -> Ledger {
     }
 }
 
-pub(super) fn kernel(harvest: &Harvest) -> Kernel {
+pub(super) fn kernel(harvest: &CellResult) -> Kernel {
     let kernels = harvest.kernels();
     let (delta, sender) = (&kernels.rx, kernels.at_senders());
     Kernel {
@@ -76,7 +76,7 @@ pub(super) fn kernel(harvest: &Harvest) -> Kernel {
         no_ports: delta.udp.map(|udp| udp.no_ports),
         in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
         backlog_drops: match (delta.backlog, sender.backlog) {
-            (Some(rx), Some(tx)) if kernels.ends == Ends::Across => Some(rx.saturating_add(tx)),
+            (Some(rx), Some(tx)) if kernels.ends == Topology::Across => Some(rx.saturating_add(tx)),
             (rx, tx) => rx.max(tx),
         },
         device_drops: delta.device,
@@ -94,15 +94,15 @@ pub(super) fn kernel(harvest: &Harvest) -> Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{KernelDelta, RxHalf, TxHalf, TxTally, UdpCounters};
+    use crate::measure::{KernelDelta, RxResult, TxResult, TxTally, UdpCounters};
 
     #[test]
     fn what_only_receivers_know_is_unknown_without_them() {
         let udp = UdpCounters { out_datagrams: 9, ..UdpCounters::default() };
         let kernel = KernelDelta { udp: Some(udp), qdisc: Some(3), ..KernelDelta::default() };
         let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };
-        let half = TxHalf { tally, kernel, ..TxHalf::default() };
-        let one = Harvest::of(half.clone(), None, Ends::Across);
+        let half = TxResult { tally, kernel, ..TxResult::default() };
+        let one = CellResult::of(half.clone(), None, Topology::Across);
         let ledger = ledger_of(&one.ledger(), &one);
         assert_eq!((ledger.sent, ledger.attempted), (9, 9));
         let sender = Ledger { attempted: 9, sent: 9, ..Ledger::default() };
@@ -111,7 +111,7 @@ mod tests {
         let counted = super::kernel(&one);
         assert_eq!((counted.out_datagrams, counted.qdisc_drops), (Some(9), Some(3)));
         assert_eq!((counted.in_datagrams, counted.device_drops), (None, None));
-        let two = Harvest::of(half, Some(RxHalf::default()), Ends::Across);
+        let two = CellResult::of(half, Some(RxResult::default()), Topology::Across);
         let ledger = ledger_of(&two.ledger(), &two);
         assert_eq!((ledger.received, ledger.lost, ledger.late), (Some(0), Some(9), Some(0)));
         assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(3), Some(6)));

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::document::Exchange;
-use crate::measure::{Codes, Harvest};
-use crate::plan::Asking;
+use crate::measure::{CellResult, Codes};
+use crate::plan::RequestOptions;
 
 /// Gives an error code of the protocol its name.
 pub type CodeName<'a> = &'a dyn Fn(u16) -> String;
 
 /// What became of requests; `None` where datagrams were none.
 pub(super) fn exchange(
-    asking: Option<&Asking>,
-    harvest: &Harvest,
+    asking: Option<&RequestOptions>,
+    harvest: &CellResult,
     name: Option<CodeName<'_>>,
 ) -> Option<Exchange> {
     let (asking, exchange) = (asking?, harvest.exchange.as_ref()?);

@@ -1,11 +1,11 @@
 //! From the legs that were measured to those of the document.
 
 use crate::document::{Leg, Legs, UpperLimits, bounded};
-use crate::measure::{self, Latency};
+use crate::measure::{self, LatencyHistograms};
 use crate::unit::Nanos;
 
 /// The legs of a cell; `None` where there are none.
-pub(super) fn legs(of: &measure::Legs) -> Option<Legs> {
+pub(super) fn legs(of: &measure::LatencyBreakdown) -> Option<Legs> {
     let one = |latency| leg(latency, Nanos::ZERO);
     Some(Legs {
         samples: of.samples(),
@@ -18,7 +18,7 @@ pub(super) fn legs(of: &measure::Legs) -> Option<Legs> {
     })
 }
 
-fn leg(of: &Latency, bound: Nanos) -> Option<Leg> {
+fn leg(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
     let at = |quantile| bounded(of.quantile_ns(quantile), bound.0);
     let [p50, p90, p99, p99_9] = [0.5, 0.9, 0.99, 0.999].map(at);
     let min = bounded(of.min_ns(), bound.0);
@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn only_what_runs_between_two_clocks_is_withheld() {
-        let mut of = measure::Legs { bound: Nanos(50), ..measure::Legs::default() };
+        let mut of =
+            measure::LatencyBreakdown { bound: Nanos(50), ..measure::LatencyBreakdown::default() };
         assert_eq!(legs(&of), None);
         of.lag.record(1);
         of.system_call.record(20);

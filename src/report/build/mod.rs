@@ -16,8 +16,8 @@ use crate::document::{
     Cell, Choice, Engine, Failed, Latency, LeftOut, Outage, OutsideStalls, Schedule, Side,
     SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
 };
-use crate::measure::{self, CutShort, Ends, Harvest};
-use crate::plan::{self, Direction, Kind, Limit, Load, Plan, Scenario, TxKind};
+use crate::measure::{self, CellResult, CutShort, Topology};
+use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
 use crate::report::build::legs::legs;
 use crate::unit::PayloadSize;
 use counts::{kernel, ledger_of, packets};
@@ -34,11 +34,11 @@ pub struct CellFacts<'a> {
     /// What was to be measured.
     pub cell: &'a plan::Cell,
     /// At what load.
-    pub load: Load,
+    pub load: WorkerLoad,
     /// Which way; `None` where both ends are here.
     pub direction: Option<Direction>,
     /// What was measured.
-    pub harvest: &'a Harvest,
+    pub harvest: &'a CellResult,
     /// What error codes of the protocol are called, where there is one.
     pub code_name: Option<CodeName<'a>>,
 }
@@ -56,7 +56,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         true => (None, None),
         false => latencies(harvest, &ledger, load),
     };
-    let paced = load != Load::FlatOut;
+    let paced = load != WorkerLoad::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     let both = !harvest.one_ended;
     Cell {
@@ -151,7 +151,7 @@ const fn because(cut_short: CutShort) -> &'static str {
     }
 }
 
-fn outage(outage: &measure::Outage) -> Outage {
+fn outage(outage: &measure::OutageCounts) -> Outage {
     Outage {
         from_ns: outage.from.0,
         until_ns: outage.until.0,
@@ -163,14 +163,14 @@ fn outage(outage: &measure::Outage) -> Outage {
 }
 
 /// How it was sent at the end: without super-packets, `gso` is nothing but `batch`.
-fn tx_active(asked: TxKind, harvest: &Harvest) -> TxKind {
+fn tx_active(asked: TxKind, harvest: &CellResult) -> TxKind {
     match harvest.super_packets.segments_at_last {
         Some(1) if asked == TxKind::Gso => TxKind::Batch,
         _ => asked,
     }
 }
 
-fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side {
+fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Side {
     let tx = &harvest.tx;
     let here = direction != Some(Direction::Reverse);
     Side {
@@ -190,7 +190,7 @@ fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
     }
 }
 
-fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side {
+fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Side {
     let rx = &harvest.rx;
     let here = direction != Some(Direction::Forward);
     // One that asks hears on the same core.
@@ -213,11 +213,11 @@ fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Side
 }
 
 /// The word for it in the document.
-const fn ends(ends: Ends) -> &'static str {
+const fn ends(ends: Topology) -> &'static str {
     match ends {
-        Ends::Together => "together",
-        Ends::Apart => "apart",
-        Ends::Across => "across",
+        Topology::Together => "together",
+        Topology::Apart => "apart",
+        Topology::Across => "across",
     }
 }
 
@@ -236,7 +236,7 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
 
 /// Datagrams that were read after the end of the window. Between hosts, a receiver learns the end
 /// of the window too late if the senders end by a count or early; the number is then unknown.
-fn after_window(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) -> Option<u64> {
+fn after_window(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Option<u64> {
     let planned = matches!(plan.scenario.limit, Limit::Time(_)) && harvest.cut_short.is_none();
     let rx = &harvest.rx;
     (planned || direction.is_none()).then(|| rx.received.saturating_sub(rx.read_in_window))
@@ -244,9 +244,9 @@ fn after_window(plan: &Plan, direction: Option<Direction>, harvest: &Harvest) ->
 
 /// Latency from the schedule and from the send.
 fn latencies(
-    harvest: &Harvest,
-    ledger: &measure::Ledger,
-    load: Load,
+    harvest: &CellResult,
+    ledger: &measure::LedgerCounts,
+    load: WorkerLoad,
 ) -> (Option<Latency>, Option<Latency>) {
     let whole = &harvest.latency;
     let stalls = harvest.tx_stalls.count.max(harvest.rx_stalls.count);
@@ -256,22 +256,27 @@ fn latencies(
     let never = ledger.lost.saturating_add(missed);
     let from_schedule = latency(&whole.from_schedule, "schedule", harvest, never, in_stall);
     // Without a schedule, the intended moment is the departure.
-    let sent = if load == Load::FlatOut { &whole.from_schedule } else { &whole.from_send };
+    let sent = if load == WorkerLoad::FlatOut { &whole.from_schedule } else { &whole.from_send };
     (from_schedule, latency(sent, "send", harvest, ledger.lost, None))
 }
 
 /// A part of the latency that begins or ends with the kernel's timestamp.
-fn stamped(part: &measure::Latency, from: &str, harvest: &Harvest, lost: u64) -> Option<Latency> {
+fn stamped(
+    part: &measure::LatencyHistograms,
+    from: &str,
+    harvest: &CellResult,
+    lost: u64,
+) -> Option<Latency> {
     let latency = latency(part, from, harvest, lost, None)?;
     Some(Latency { timestamp: "kernel".to_owned(), ..latency })
 }
 
 fn latency(
-    from: &measure::Latency,
+    from: &measure::LatencyHistograms,
     word: &str,
-    harvest: &Harvest,
+    harvest: &CellResult,
     lost: u64,
-    in_stall: Option<&measure::Latency>,
+    in_stall: Option<&measure::LatencyHistograms>,
 ) -> Option<Latency> {
     // What the receiver's kernel stamped, the same host's clock ends.
     let bound_ns = if word == "kernel" { 0 } else { harvest.latency.bound.0 };
@@ -319,8 +324,8 @@ fn latency(
 }
 
 fn outside(
-    whole: &measure::Latency,
-    part: &measure::Latency,
+    whole: &measure::LatencyHistograms,
+    part: &measure::LatencyHistograms,
     bound_ns: u64,
 ) -> Option<OutsideStalls> {
     let rest = whole.without(part)?;
@@ -345,7 +350,7 @@ fn outside(
 }
 
 /// HdrHistogram V2, deflated, base64: what its log tools read.
-fn encode(latency: &measure::Latency) -> String {
+fn encode(latency: &measure::LatencyHistograms) -> String {
     let mut bytes = Vec::new();
     match V2DeflateSerializer::new().serialize(latency.histogram(), &mut bytes) {
         Ok(_) => STANDARD.encode(bytes),
@@ -366,11 +371,11 @@ fn schedule(timing: &measure::Timing) -> Schedule {
 }
 
 /// Three points of a distribution.
-pub(super) fn spread(of: &measure::Latency) -> Spread {
+pub(super) fn spread(of: &measure::LatencyHistograms) -> Spread {
     Spread { p50_ns: of.quantile_ns(0.5), p99_ns: of.quantile_ns(0.99), max_ns: of.max_ns() }
 }
 
-fn stall_sum(stalls: measure::Stalls) -> StallSum {
+fn stall_sum(stalls: measure::StallCounts) -> StallSum {
     StallSum { count: stalls.count, total_ns: stalls.total.0, max_ns: stalls.max.0 }
 }
 

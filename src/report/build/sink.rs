@@ -4,7 +4,9 @@ use crate::document::{
     Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
     SocketBuffer, Tool,
 };
-use crate::measure::{HostFacts, ListenerTally, Served, SinkTally, Source, Strangers};
+use crate::measure::{
+    ClientStats, HostFacts, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
+};
 use crate::report::checks::warnings::{doubles_buffers, of_listeners};
 use crate::unit::Nanos;
 
@@ -36,7 +38,7 @@ pub fn sink(tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     }
 }
 
-fn client(served: &Served, began: Nanos) -> SinkClient {
+fn client(served: &ClientStats, began: Nanos) -> SinkClient {
     let (came, left) = served.time;
     SinkClient {
         from: served.from.to_string(),
@@ -65,12 +67,12 @@ fn listener(listener: &ListenerTally) -> SinkListener {
     }
 }
 
-fn others(strangers: &Strangers, began: Nanos) -> SinkOthers {
+fn others(strangers: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
     let gaps = &strangers.gaps;
     let mut sources: Vec<_> = strangers.sources.iter().collect();
     // The address decides between equals, so that equal runs have equal reports.
     sources.sort_by_key(|(from, source)| (std::cmp::Reverse(source.datagrams), **from));
-    let source = |(from, source): (&std::net::SocketAddr, &Source)| SinkSource {
+    let source = |(from, source): (&std::net::SocketAddr, &UnsolicitedSource)| SinkSource {
         from: from.to_string(),
         datagrams: source.datagrams,
         bytes: source.bytes,
@@ -115,7 +117,8 @@ mod tests {
 
     fn tally() -> SinkTally {
         let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
-        let mut strangers = Strangers { stray_control: 3, ..Strangers::default() };
+        let mut strangers =
+            UnsolicitedTraffic { stray_control: 3, ..UnsolicitedTraffic::default() };
         for at in 0..5 {
             let intended = Nanos(1_000 * at);
             let numbered = Numbered { phase: 2 << 16, sequence: at * 2, intended };
@@ -133,7 +136,7 @@ mod tests {
         let time = (Nanos(0), Nanos(10_000));
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
         let (from, why) = (from(5), "asked".to_owned());
-        let served = vec![Served { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
+        let served = vec![ClientStats { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
         SinkTally { served, strangers, listeners, time, ..SinkTally::default() }
     }
 

@@ -6,7 +6,8 @@ use crate::unit::Nanos;
 fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
     // Three datagrams that all arrive after the last departure, one that does not, and a tail.
     for (received, read_in_window) in [(3, 0), (4, 1), (600, 550), (0, 0)] {
-        let mut harvest = Harvest { elapsed: Nanos::from_millis(3_000), ..Harvest::default() };
+        let mut harvest =
+            CellResult { elapsed: Nanos::from_millis(3_000), ..CellResult::default() };
         (harvest.rx.received, harvest.rx.read_in_window) = (received, read_in_window);
         harvest.rx.bytes = received * 64;
         let plan = plan();
@@ -22,9 +23,9 @@ fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
 #[test]
 fn a_tail_that_nobody_could_tell_is_unknown() {
     let mut plan = plan();
-    let mut harvest = Harvest::default();
+    let mut harvest = CellResult::default();
     (harvest.rx.received, harvest.rx.read_in_window) = (9, 4);
-    let tail = |plan: &Plan, harvest: &Harvest, direction| {
+    let tail = |plan: &Plan, harvest: &CellResult, direction| {
         rx_side(plan, direction, harvest).datagrams_after_window
     };
     let there = Some(Direction::Forward);
@@ -40,7 +41,7 @@ fn a_tail_that_nobody_could_tell_is_unknown() {
 fn what_another_host_makes_up_makes_no_panic() {
     let plan = plan();
     let all = u64::MAX;
-    let mut wild = Harvest { ends: Ends::Across, ..Harvest::default() };
+    let mut wild = CellResult { ends: Topology::Across, ..CellResult::default() };
     wild.tx = measure::TxTally { sent: all, packets: all, bytes: all, ..wild.tx };
     wild.tx.refused.no_buffers = all;
     wild.tx.refused.other = all;
@@ -78,7 +79,7 @@ fn what_another_host_makes_up_makes_no_panic() {
     (wild.tx_stalls.count, wild.rx_stalls.count) = (all, all);
     wild.timing = Some(measure::Timing { scheduled: all, missed: all, ..Default::default() });
     wild.latency.from_schedule.record(all);
-    wild.exchange = Some(measure::Exchange { stale: all, ..Default::default() });
+    wild.exchange = Some(measure::RequestCounts { stale: all, ..Default::default() });
     wild.flows = vec![(all, 0), (all, all)];
     wild.workers = vec![all, all];
     for received in [0, 1, all] {
@@ -86,7 +87,7 @@ fn what_another_host_makes_up_makes_no_panic() {
         let facts = CellFacts {
             plan: &plan,
             cell: &plan.cells[0],
-            load: Load::FlatOut,
+            load: WorkerLoad::FlatOut,
             direction: Some(Direction::Forward),
             harvest: &wild,
             code_name: None,
@@ -102,9 +103,9 @@ fn plan() -> Plan {
 
 #[test]
 fn what_is_below_the_bound_is_withheld() {
-    let mut harvest = Harvest::default();
+    let mut harvest = CellResult::default();
     harvest.latency.bound = Nanos(100);
-    let (mut whole, mut part) = (measure::Latency::default(), measure::Latency::default());
+    let (mut whole, mut part) = (measure::LatencyHistograms::default(), measure::LatencyHistograms::default());
     (1..=100).for_each(|step| whole.record(step * 2));
     part.record(200);
     let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();

@@ -1,7 +1,7 @@
 //! What datagrams cost.
 
 use crate::document::{ContextSwitches, PerDatagram};
-use crate::measure::{Harvest, Usage};
+use crate::measure::{CellResult, Usage};
 
 /// How often the workers of one side left their CPUs.
 pub(super) fn switches(usage: Usage) -> Option<ContextSwitches> {
@@ -26,7 +26,7 @@ struct Shares {
 }
 
 impl Shares {
-    fn of(harvest: &Harvest) -> Self {
+    fn of(harvest: &CellResult) -> Self {
         let rx = &harvest.rx;
         match (harvest.one_ended, harvest.exchange.is_some()) {
             (true, _) => Self { tx: harvest.tx.sent, rx: None },
@@ -45,7 +45,7 @@ impl Shares {
 }
 
 /// What a datagram cost, both sides together.
-pub(super) fn per_datagram(harvest: &Harvest) -> PerDatagram {
+pub(super) fn per_datagram(harvest: &CellResult) -> PerDatagram {
     let shares = Shares::of(harvest);
     let each =
         |of: fn(Usage) -> Option<u64>| shares.each(of(harvest.tx_usage), of(harvest.rx_usage));
@@ -63,7 +63,7 @@ pub(super) fn per_datagram(harvest: &Harvest) -> PerDatagram {
 
 /// System calls for each datagram. Of a handful that all arrive after the last departure these are
 /// known nevertheless: they are counted to the end.
-fn syscalls(harvest: &Harvest, shares: Shares) -> Option<f64> {
+fn syscalls(harvest: &CellResult, shares: Shares) -> Option<f64> {
     let (tx, rx) = (&harvest.tx, &harvest.rx);
     let (calls, shares) = match shares {
         _ if harvest.one_ended || rx.read_in_window > 0 => (rx.syscalls_in_window, shares),
@@ -81,7 +81,7 @@ fn syscalls(harvest: &Harvest, shares: Shares) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{self, Exchange, Instructions};
+    use crate::measure::{self, Instructions, RequestCounts};
     use crate::unit::Nanos;
 
     fn usage(cpu: u64, with_kernel: bool) -> Usage {
@@ -93,11 +93,11 @@ mod tests {
     }
 
     /// 100 sent, 50 received, 40 of them in the window, at the price of 300 and 200 ns.
-    fn harvest() -> Harvest {
-        let mut harvest = Harvest {
+    fn harvest() -> CellResult {
+        let mut harvest = CellResult {
             tx_usage: usage(300, true),
             rx_usage: usage(200, true),
-            ..Harvest::default()
+            ..CellResult::default()
         };
         (harvest.tx.sent, harvest.tx.syscalls) = (100, 100);
         (harvest.rx.received, harvest.rx.syscalls) = (50, 90);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn without_a_receiver_the_sender_pays_for_what_it_sent() {
-        let mut alone = Harvest { one_ended: true, rx_usage: Usage::default(), ..harvest() };
+        let mut alone = CellResult { one_ended: true, rx_usage: Usage::default(), ..harvest() };
         alone.rx = measure::RxTally::default();
         let found = per_datagram(&alone);
         assert_eq!((found.syscalls, found.cpu_ns), (Some(1.0), Some(3.0)));
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn who_asks_and_hears_pays_once() {
-        let asked = Exchange::default();
-        let pair = Harvest { exchange: Some(asked), rx_usage: Usage::default(), ..harvest() };
+        let asked = RequestCounts::default();
+        let pair = CellResult { exchange: Some(asked), rx_usage: Usage::default(), ..harvest() };
         let found = per_datagram(&pair);
         // 120 / 40; 300 / 40
         assert_eq!((found.syscalls, found.cpu_ns), (Some(3.0), Some(7.5)));
@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn what_one_side_does_not_tell_is_not_made_up() {
-        let half = Harvest { rx_usage: usage(200, false), ..harvest() };
+        let half = CellResult { rx_usage: usage(200, false), ..harvest() };
         let found = per_datagram(&half);
         assert_eq!((found.cpu_ns, found.instructions), (Some(11.0), None));
-        let silent = Harvest { rx_usage: Usage::default(), ..harvest() };
+        let silent = CellResult { rx_usage: Usage::default(), ..harvest() };
         let found = per_datagram(&silent);
         assert_eq!((found.syscalls, found.cpu_ns, found.context_switches), (Some(2.5), None, None));
         let mut nothing = harvest();
@@ -151,7 +151,7 @@ mod tests {
         // (100 + 90) / 50
         let calls_alone = PerDatagram { syscalls: Some(3.8), ..PerDatagram::default() };
         assert_eq!(per_datagram(&late), calls_alone);
-        late.exchange = Some(Exchange::default());
+        late.exchange = Some(RequestCounts::default());
         assert_eq!(per_datagram(&late), calls_alone);
     }
 

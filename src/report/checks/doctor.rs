@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::findings::{Finding, Grade};
+use super::findings::{Grade, HostCheck};
 use crate::measure::HostFacts;
 
 /// Columns of the text. Arbitrary: what every terminal has.
@@ -66,7 +66,7 @@ const fn mark(grade: Grade) -> char {
 
 /// The whole report: who this is, each finding, what there is, one verdict.
 #[must_use]
-pub fn render(findings: &[Finding], host: &HostFacts, color: bool) -> String {
+pub fn render(findings: &[HostCheck], host: &HostFacts, color: bool) -> String {
     let paint = Paint::new(color);
     let mut out = String::new();
     // Writing to a String does not fail.
@@ -76,7 +76,7 @@ pub fn render(findings: &[Finding], host: &HostFacts, color: bool) -> String {
 
 fn write_all(
     out: &mut String,
-    findings: &[Finding],
+    findings: &[HostCheck],
     host: &HostFacts,
     paint: &Paint,
 ) -> fmt::Result {
@@ -109,7 +109,7 @@ fn identity(host: &HostFacts) -> String {
     if known.is_empty() { "This host does not tell who it is".to_owned() } else { known.join(", ") }
 }
 
-fn write_finding(out: &mut String, finding: &Finding, paint: &Paint) -> fmt::Result {
+fn write_finding(out: &mut String, finding: &HostCheck, paint: &Paint) -> fmt::Result {
     write_line(out, finding.grade, &finding.subject, &finding.found, paint)?;
     let faint = paint.faint;
     for line in wrap(&finding.why, WIDTH - INDENT) {
@@ -142,7 +142,7 @@ fn write_line(
 }
 
 /// What all of it comes to.
-fn verdict(findings: &[Finding]) -> (Grade, String) {
+fn verdict(findings: &[HostCheck]) -> (Grade, String) {
     let count = |grade| findings.iter().filter(|found| found.grade == grade).count();
     let (bad, warn, note) = (count(Grade::Bad), count(Grade::Warn), count(Grade::Note));
     let distort = |count| match count {
@@ -181,14 +181,14 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::report::checks::findings::tests::good_host;
-    use crate::report::checks::findings::{Wants, findings};
+    use crate::report::checks::findings::{HostRequirements, findings};
 
     fn troubled() -> HostFacts {
         HostFacts { rmem_max: Some(212_992), virtualization: Some("KVM".into()), ..good_host() }
     }
 
     fn shown(host: &HostFacts, color: bool) -> String {
-        render(&findings(host, Wants::default()), host, color)
+        render(&findings(host, HostRequirements::default()), host, color)
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let mut host = troubled();
         host.isolated_cpus = Some(vec![1]);
         host.container = Some("docker".into());
-        for finding in findings(&host, Wants::default()) {
+        for finding in findings(&host, HostRequirements::default()) {
             assert!(finding.subject.chars().count() + 2 <= SUBJECT, "{}", finding.subject);
         }
     }

@@ -7,7 +7,7 @@ use crate::unit::{Nanos, Rate, parse_count, sum_counts};
 
 /// What kind of number a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// 0 to 1.
     Share,
     /// In ns.
@@ -50,7 +50,7 @@ pub struct Metric {
     /// As users write it.
     pub name: &'static str,
     /// What kind of number it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Which cells it is looked for in.
     pub cells: Cells,
     /// Which way it is better.
@@ -88,7 +88,7 @@ impl Metric {
 
 const fn metric(
     name: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     cells: Cells,
     of: fn(&Cell) -> Option<f64>,
 ) -> Metric {
@@ -96,7 +96,7 @@ const fn metric(
 }
 
 /// A rate: more is better.
-const fn rate(name: &'static str, kind: Kind, of: fn(&Cell) -> Option<f64>) -> Metric {
+const fn rate(name: &'static str, kind: MetricKind, of: fn(&Cell) -> Option<f64>) -> Metric {
     Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
 }
 
@@ -106,7 +106,7 @@ const fn amount(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
 }
 
 const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
-    metric(name, Kind::Time, Cells::Paced, of)
+    metric(name, MetricKind::Time, Cells::Paced, of)
 }
 
 /// A latency; withheld if it is below the bound.
@@ -119,12 +119,12 @@ const fn withheld(
 }
 
 const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
-    metric(name, Kind::Count, Cells::All, of)
+    metric(name, MetricKind::Count, Cells::All, of)
 }
 
 /// All metrics, as the errors list them. From the document's fields.
 pub static METRICS: [Metric; 38] = [
-    metric("loss", Kind::Share, Cells::All, |c| {
+    metric("loss", MetricKind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
         (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
     }),
@@ -152,10 +152,10 @@ pub static METRICS: [Metric; 38] = [
     time("lag_p99", |c| schedule(c, |s| s.lag.p99_ns)),
     time("gap_p99", |c| schedule(c, |s| s.gap.p99_ns)),
     time("in_socket_p99", |c| c.in_socket.as_ref()?.p99_ns.map(|ns| ns as f64)),
-    rate("rx_pps", Kind::Packets, |c| c.rx.as_ref()?.pps),
-    rate("tx_pps", Kind::Packets, |c| c.tx.pps),
-    rate("rx_bits", Kind::Bits, |c| c.rx.as_ref()?.bits_per_second),
-    rate("tx_bits", Kind::Bits, |c| c.tx.bits_per_second),
+    rate("rx_pps", MetricKind::Packets, |c| c.rx.as_ref()?.pps),
+    rate("tx_pps", MetricKind::Packets, |c| c.tx.pps),
+    rate("rx_bits", MetricKind::Bits, |c| c.rx.as_ref()?.bits_per_second),
+    rate("tx_bits", MetricKind::Bits, |c| c.tx.bits_per_second),
     amount("sent", |c| Some(c.ledger.sent as f64)),
     amount("received", |c| Some(c.ledger.received? as f64)),
     count("lost", |c| Some(c.ledger.lost? as f64)),
@@ -170,7 +170,7 @@ pub static METRICS: [Metric; 38] = [
     count("reordered", |c| Some(c.ledger.reordered? as f64)),
     count("foreign", |c| Some(c.ledger.foreign? as f64)),
     count("corrupt", |c| Some(c.ledger.corrupt? as f64)),
-    metric("no_reply", Kind::Share, Cells::All, |c| {
+    metric("no_reply", MetricKind::Share, Cells::All, |c| {
         let exchange = c.exchange.as_ref()?;
         (exchange.requests > 0).then(|| exchange.timeouts as f64 / exchange.requests as f64)
     }),
@@ -178,14 +178,16 @@ pub static METRICS: [Metric; 38] = [
     count("unmatched", |c| Some(c.exchange.as_ref()?.unmatched as f64)),
     count("errors", |c| Some(sum_counts(c.exchange.as_ref()?.errors.values().copied()) as f64)),
     // Only where there is a schedule can a slot be missed.
-    metric("missed", Kind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
+    metric("missed", MetricKind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some(c.stalls.tx.count.saturating_add(c.stalls.rx.as_ref()?.count) as f64)),
-    metric("syscalls_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.syscalls),
-    metric("context_switches_per_datagram", Kind::Number, Cells::All, |c| {
+    metric("syscalls_per_datagram", MetricKind::Number, Cells::All, |c| c.per_datagram.syscalls),
+    metric("context_switches_per_datagram", MetricKind::Number, Cells::All, |c| {
         c.per_datagram.context_switches
     }),
-    metric("cpu_ns_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
-    metric("instructions_per_datagram", Kind::Number, Cells::All, |c| c.per_datagram.instructions),
+    metric("cpu_ns_per_datagram", MetricKind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
+    metric("instructions_per_datagram", MetricKind::Number, Cells::All, |c| {
+        c.per_datagram.instructions
+    }),
 ];
 
 /// All names, for errors.
@@ -203,7 +205,7 @@ fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
     of(cell.schedule.as_ref()?).map(|value| value as f64)
 }
 
-impl Kind {
+impl MetricKind {
     /// Reads a limit of this kind; `None` where it is none.
     #[must_use]
     pub fn read(self, value: &str) -> Option<f64> {

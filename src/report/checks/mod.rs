@@ -10,8 +10,10 @@ pub(crate) mod warnings;
 pub(crate) mod with_loss;
 
 pub use doctor::render as doctor;
-pub use fail_if::{Condition, ConditionError, Failure};
-pub use findings::{Finding, Grade, Wants, findings, host, host_warnings, sink_warnings};
+pub use fail_if::{Condition, ConditionError, GateFailure};
+pub use findings::{
+    Grade, HostCheck, HostRequirements, findings, host, host_warnings, sink_warnings,
+};
 pub use gates::gates;
 pub use validity::judge_validity;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

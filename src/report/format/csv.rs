@@ -7,7 +7,7 @@ pub use trials::trials;
 use crate::document::{
     Cell, Exchange, Flows, Latency, Report, Schedule, Side, StallSum, UpperLimits,
 };
-use crate::report::error::FaceError;
+use crate::report::error::RenderError;
 use crate::unit::sum_counts;
 
 /// A column: its name, and what it says of a cell. Unknown is empty.
@@ -192,8 +192,8 @@ fn validity(report: &Report, cell: &Cell) -> [String; 2] {
 /// The cells of a document, calibration included, below a row of names.
 ///
 /// # Errors
-/// [`FaceError::Csv`], which would be a bug.
-pub fn render(report: &Report) -> Result<String, FaceError> {
+/// [`RenderError::Csv`], which would be a bug.
+pub fn render(report: &Report) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY))?;
     for cell in &report.cells {
@@ -207,8 +207,8 @@ pub fn render(report: &Report) -> Result<String, FaceError> {
 /// called here, and `started_at`.
 ///
 /// # Errors
-/// [`FaceError::Csv`], which would be a bug.
-pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
+/// [`RenderError::Csv`], which would be a bug.
+pub fn render_all(reports: &[(String, &Report)]) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY);
     writer.write_record(["file", "started_at"].into_iter().chain(names))?;
@@ -222,7 +222,7 @@ pub fn render_all(reports: &[(String, &Report)]) -> Result<String, FaceError> {
     finish(writer)
 }
 
-fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, FaceError> {
+fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, RenderError> {
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -10,17 +10,17 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::document::{Cell, Latency, Report};
 use crate::measure::read_histogram;
-use crate::report::error::FaceError;
+use crate::report::error::RenderError;
 
 /// The latencies of all cells, from the schedule, in ns: an interval a cell, tagged with the cell's
 /// id. Intervals follow each other as if nothing had been between the cells; a cell without
 /// latencies takes its time, and has no line.
 ///
 /// # Errors
-/// [`FaceError`] where the start or a histogram cannot be read.
-pub fn render(report: &Report) -> Result<String, FaceError> {
+/// [`RenderError`] where the start or a histogram cannot be read.
+pub fn render(report: &Report) -> Result<String, RenderError> {
     let start = humantime::parse_rfc3339(&report.started_at)
-        .map_err(|_| FaceError::StartedAt { asked: report.started_at.clone() })?;
+        .map_err(|_| RenderError::StartedAt { asked: report.started_at.clone() })?;
     let mut out = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
@@ -59,8 +59,8 @@ fn known_within(report: &Report) -> String {
 }
 
 /// The histogram of a latency.
-pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, FaceError> {
-    read(latency).map_err(|reason| FaceError::Histogram { cell: cell.id.clone(), reason })
+pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
+    read(latency).map_err(|reason| RenderError::Histogram { cell: cell.id.clone(), reason })
 }
 
 /// The same; why it cannot be read, where it cannot.
@@ -74,8 +74,8 @@ fn tag(id: &str) -> String {
     id.replace([',', ' ', '\r', '\n'], "_")
 }
 
-fn log_error(error: impl ToString) -> FaceError {
-    FaceError::Log { reason: error.to_string() }
+fn log_error(error: impl ToString) -> RenderError {
+    RenderError::Log { reason: error.to_string() }
 }
 
 #[cfg(test)]

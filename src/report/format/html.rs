@@ -11,7 +11,7 @@ pub use chart::{Chart, Frame};
 
 use super::text::{Grid, Outline, outline};
 use crate::document::{Cell, Report};
-use crate::report::error::FaceError;
+use crate::report::error::RenderError;
 
 /// What all pages have in common.
 const BASE: &str = include_str!("html/base.html");
@@ -55,8 +55,8 @@ struct Group {
 /// A page of these reports, one after the other, each below its name, which may be empty.
 ///
 /// # Errors
-/// [`FaceError::Histogram`] where one cannot be read.
-pub fn render(reports: &[(&str, &Report)]) -> Result<String, FaceError> {
+/// [`RenderError::Histogram`] where one cannot be read.
+pub fn render(reports: &[(&str, &Report)]) -> Result<String, RenderError> {
     let runs = reports.iter().map(|(name, report)| {
         let outline = outline(report);
         Ok(Run {
@@ -76,7 +76,7 @@ pub fn render(reports: &[(&str, &Report)]) -> Result<String, FaceError> {
             charts: curves::charts(report)?,
         })
     });
-    let runs: Vec<Run<'_>> = runs.collect::<Result<_, FaceError>>()?;
+    let runs: Vec<Run<'_>> = runs.collect::<Result<_, RenderError>>()?;
     let title = match &runs[..] {
         [run] => run.outline.title.clone(),
         runs => format!("udperf · {} runs", runs.len()),
@@ -88,8 +88,8 @@ pub fn render(reports: &[(&str, &Report)]) -> Result<String, FaceError> {
 /// prints is escaped.
 ///
 /// # Errors
-/// [`FaceError::Page`], which would be a bug.
-pub fn page(template: &str, context: &impl Serialize) -> Result<String, FaceError> {
+/// [`RenderError::Page`], which would be a bug.
+pub fn page(template: &str, context: &impl Serialize) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.add_template("base.html", BASE)?;
     environment.add_template("chart.html", CHART)?;

@@ -12,7 +12,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::document::{Cell, Report};
 use crate::report::checks::fail_if::Condition;
-use crate::report::error::FaceError;
+use crate::report::error::RenderError;
 
 /// Cases that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,12 @@ pub struct Case {
     /// What came out, in words.
     pub said: String,
     /// What it comes to.
-    pub outcome: Outcome,
+    pub outcome: CaseOutcome,
 }
 
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CaseOutcome {
     /// As it should be.
     Passed,
     /// Nobody can tell.
@@ -54,8 +54,8 @@ const INDENT: usize = 2;
 /// The file, ending in a line break.
 ///
 /// # Errors
-/// [`FaceError::Junit`] where the writer fails, which it has no reason to.
-pub fn render(name: &str, suites: &[Suite]) -> Result<String, FaceError> {
+/// [`RenderError::Junit`] where the writer fails, which it has no reason to.
+pub fn render(name: &str, suites: &[Suite]) -> Result<String, RenderError> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', INDENT);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let all: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
@@ -69,12 +69,12 @@ pub fn render(name: &str, suites: &[Suite]) -> Result<String, FaceError> {
 type Element<'a> = quick_xml::writer::ElementWriter<'a, Vec<u8>>;
 
 fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
-    let count = |of: fn(&Outcome) -> bool| {
+    let count = |of: fn(&CaseOutcome) -> bool| {
         cases.iter().filter(|case| of(&case.outcome)).count().to_string()
     };
-    let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-    let errors = count(|outcome| *outcome == Outcome::Invalid);
-    let skipped = count(|outcome| *outcome == Outcome::Skipped);
+    let failures = count(|outcome| matches!(outcome, CaseOutcome::Failed(_)));
+    let errors = count(|outcome| *outcome == CaseOutcome::Invalid);
+    let skipped = count(|outcome| *outcome == CaseOutcome::Skipped);
     element.with_attributes([
         ("tests", cases.len().to_string().as_str()),
         ("failures", failures.as_str()),
@@ -100,19 +100,19 @@ fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Resul
     element.write_inner_content(|writer| {
         let content = BytesText::new(&said);
         match case.outcome {
-            Outcome::Passed => {
+            CaseOutcome::Passed => {
                 writer.create_element("system-out").write_text_content(content)?;
             }
-            Outcome::Skipped => {
+            CaseOutcome::Skipped => {
                 let skipped = writer.create_element("skipped");
                 skipped.with_attribute(("message", said.as_str())).write_empty()?;
             }
-            Outcome::Failed(word) => {
+            CaseOutcome::Failed(word) => {
                 let attributes = [("message", said.as_str()), ("type", word)];
                 let failure = writer.create_element("failure").with_attributes(attributes);
                 failure.write_text_content(content)?;
             }
-            Outcome::Invalid => {
+            CaseOutcome::Invalid => {
                 let attributes = [("message", said.as_str()), ("type", "invalid")];
                 let error = writer.create_element("error").with_attributes(attributes);
                 error.write_text_content(content)?;
@@ -147,11 +147,11 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
         for (cell, failure) in condition.verdicts(report) {
             let invalid = cell.and_then(|cell| report.invalid_cell(cell).next());
             let (said, outcome) = match (invalid, failure) {
-                (Some(reason), _) => (reason.message.clone(), Outcome::Invalid),
-                (None, Some(failure)) => (failure.to_string(), Outcome::Failed("fail-if")),
+                (Some(reason), _) => (reason.message.clone(), CaseOutcome::Invalid),
+                (None, Some(failure)) => (failure.to_string(), CaseOutcome::Failed("fail-if")),
                 (None, None) => {
                     let said = cell.map(|cell| condition.said_of(cell)).unwrap_or_default();
-                    (said, Outcome::Passed)
+                    (said, CaseOutcome::Passed)
                 }
             };
             let case = Case { name: condition.to_string(), said, outcome };
@@ -164,11 +164,11 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
             (Some(id), trial) => suite_name(id, trial.unwrap_or(0)),
             (None, _) => "run".to_owned(),
         };
-        put(suite, Case { name, said, outcome: Outcome::Invalid });
+        put(suite, Case { name, said, outcome: CaseOutcome::Invalid });
     }
     if !report.valid && report.invalid_because.is_empty() {
         let (name, said) = ("valid".to_owned(), "the document says that it is not".to_owned());
-        put("run".to_owned(), Case { name, said, outcome: Outcome::Invalid });
+        put("run".to_owned(), Case { name, said, outcome: CaseOutcome::Invalid });
     }
     suites
 }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
-    fn case(name: &str, said: &str, outcome: Outcome) -> Case {
+    fn case(name: &str, said: &str, outcome: CaseOutcome) -> Case {
         Case { name: name.to_owned(), said: said.to_owned(), outcome }
     }
 
@@ -198,10 +198,10 @@ mod tests {
     fn anything_comes_back_as_it_was_but_what_xml_cannot_hold() {
         let hostile = "]]></testcase><!-- & \" ' > \u{1b}[31m \u{0} \u{fffe} é 漢 \u{1f980}";
         let cases = vec![
-            case(hostile, hostile, Outcome::Failed("worse")),
-            case("b", hostile, Outcome::Skipped),
-            case("c", hostile, Outcome::Passed),
-            case("d", hostile, Outcome::Invalid),
+            case(hostile, hostile, CaseOutcome::Failed("worse")),
+            case("b", hostile, CaseOutcome::Skipped),
+            case("c", hostile, CaseOutcome::Passed),
+            case("d", hostile, CaseOutcome::Invalid),
         ];
         let suites = [Suite { name: hostile.to_owned(), cases }];
         let xml = render(hostile, &suites).unwrap();
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(suites.len(), cells);
         let all = || suites.iter().flat_map(|suite| &suite.cases);
         assert_eq!(all().count(), cells + paced);
-        let failed = |case: &&Case| case.outcome == Outcome::Failed("fail-if");
+        let failed = |case: &&Case| case.outcome == CaseOutcome::Failed("fail-if");
         assert_eq!(all().filter(failed).count(), cells);
         let case = &suites[0].cases[0];
         assert!(case.said.contains(": failed: sent is "), "{case:?}");
@@ -251,7 +251,7 @@ mod tests {
         nothing.cells.clear();
         let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);
         assert_eq!((suites[0].name.as_str(), suites[0].cases.len()), ("run", 1));
-        assert_eq!(suites[0].cases[0].outcome, Outcome::Failed("fail-if"));
+        assert_eq!(suites[0].cases[0].outcome, CaseOutcome::Failed("fail-if"));
     }
 
     #[test]
@@ -265,15 +265,15 @@ mod tests {
         let outcomes = |at: usize| -> Vec<_> {
             suites[at].cases.iter().map(|case| (case.name.as_str(), case.outcome)).collect()
         };
-        let failed = Outcome::Failed("fail-if");
-        assert_eq!(outcomes(0), [("loss<0%", Outcome::Passed), ("sent>0", failed)]);
-        let invalid = ["loss<0%", "sent>0", "valid"].map(|name| (name, Outcome::Invalid));
+        let failed = CaseOutcome::Failed("fail-if");
+        assert_eq!(outcomes(0), [("loss<0%", CaseOutcome::Passed), ("sent>0", failed)]);
+        let invalid = ["loss<0%", "sent>0", "valid"].map(|name| (name, CaseOutcome::Invalid));
         assert_eq!(outcomes(1), invalid);
         report.cells.clear();
         report.invalid_because.clear();
         crate::report::judge_validity(&mut report);
         let suites = conditions(&report, &[]);
         assert_eq!(suites[0].name, "run");
-        assert_eq!(suites[0].cases[0].outcome, Outcome::Invalid);
+        assert_eq!(suites[0].cases[0].outcome, CaseOutcome::Invalid);
     }
 }

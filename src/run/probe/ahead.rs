@@ -1,11 +1,11 @@
 //! Implausible sequence numbers: beyond the senders' bounds, or far ahead of the flow. A datagram
 //! far ahead counts once its number is confirmed or refuted.
 
-use super::Probe;
+use super::ReceiveProbe;
 use crate::run::bounds::SenderBounds;
 use crate::run::flow::{Decision, Held};
 
-impl Probe {
+impl ReceiveProbe {
     /// Counts numbers beyond these bounds as corrupt in the following phases.
     pub const fn set_bounds(&mut self, bounds: SenderBounds) {
         self.bounds = bounds;

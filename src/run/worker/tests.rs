@@ -6,13 +6,13 @@ use crate::pace::Due;
 use crate::plan::{Machine, Plan, Scenario};
 use crate::unit::PacketRate;
 
-fn control() -> Arc<Control> {
-    Control::new(Arc::new(AtomicBool::new(false)), 1)
+fn control() -> Arc<PhaseState> {
+    PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
 }
 
 #[test]
 fn who_is_stopped_does_not_wait_for_a_phase() {
-    let control = Control::new(Arc::new(AtomicBool::new(true)), 1);
+    let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
     let now = Nanos(sys::monotonic_ns());
     assert!(sleep_until_eve(Nanos::NEVER, &control) >= now);
     assert_eq!(sleep_until_eve(now, &control), now);
@@ -22,16 +22,16 @@ fn who_is_stopped_does_not_wait_for_a_phase() {
 fn the_window_ends_when_it_was_planned_to() {
     let second = Nanos::from_millis(1_000);
     let (preempted, early) = (Nanos::from_millis(1_300), Nanos::from_millis(400));
-    let even = Load::Even(PacketRate::from_pps(100.0).unwrap());
+    let even = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
     let [time, count] = [Limit::Time(second), Limit::Count(50)];
     for (limit, load, last, stopped, expected) in [
         // However late the thread got to know.
-        (time, Load::FlatOut, preempted, false, second),
+        (time, WorkerLoad::FlatOut, preempted, false, second),
         (time, even, preempted, false, second),
         (time, even, early, true, early),
         (time, even, preempted, true, second),
         // A count flat out has no plan, and one on a schedule ends with its last period.
-        (count, Load::FlatOut, preempted, false, preempted),
+        (count, WorkerLoad::FlatOut, preempted, false, preempted),
         (count, even, preempted, false, Nanos::from_millis(500)),
         (count, even, early, true, early),
     ] {
@@ -48,7 +48,7 @@ fn the_window_ends_when_it_was_planned_to() {
 
 #[test]
 fn a_schedule_that_missed_slots_ends_with_its_last_one() {
-    let load = Load::Even(PacketRate::from_pps(100.0).unwrap());
+    let load = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
     let share = plan.tx_shares(&plan.cells[0], load).remove(0);
     let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
@@ -70,7 +70,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
 #[test]
 fn a_sender_that_is_late_to_end_moves_no_window() {
     let second = Nanos::from_millis(1_000);
-    let control = Control::until(Arc::new(AtomicBool::new(false)), 2, second);
+    let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
     assert_eq!((control.window_end(), control.ended()), (second, false));
     for (worker, finished) in [(0, 1_300), (1, 1_001)] {
         control.sender_finished(Nanos::from_millis(finished));

@@ -6,7 +6,7 @@ use std::path::Path;
 use procfs::net::InterfaceDeviceStatus;
 use procfs::{CurrentSI, FromRead};
 
-use crate::sys::{DeviceDrops, IpSnmp, Link, UdpSnmp};
+use crate::sys::{DeviceDrops, IpSnmp, NetLink, UdpSnmp};
 
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
 pub(super) const TICK_NS: u64 = 10_000_000;
@@ -117,7 +117,7 @@ fn backlogs(text: &str) -> Option<Vec<(u32, u32)>> {
 /// Packets dropped by the interfaces of this thread's network namespace: by all, or by those `of`
 /// this list.
 #[must_use]
-pub fn device_drops(of: Option<&[Link]>) -> Option<DeviceDrops> {
+pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
     let devices = InterfaceDeviceStatus::from_file("/proc/thread-self/net/dev").ok()?;
     let counts = |name: &str| of.is_none_or(|of| of.iter().any(|link| link.name == name));
     let counted = devices.0.values().filter(|device| counts(&device.name));

@@ -13,7 +13,7 @@ pub use tuning::{kernel_command_line, mitigations, nohz_full_cpus, sysctls, turb
 use procfs::{Current, CurrentSI};
 
 use super::counters::TICK_NS;
-use crate::sys::{CpuTime, Load};
+use crate::sys::{CpuTime, LoadAverage};
 
 /// A small file, trimmed; `None` where it is missing, unreadable or empty.
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -180,9 +180,9 @@ pub fn cpu_time() -> Option<CpuTime> {
 
 /// How busy the machine is, all of it.
 #[must_use]
-pub fn load() -> Option<Load> {
+pub fn load() -> Option<LoadAverage> {
     let load = procfs::LoadAverage::current().ok()?;
-    Some(Load { one_minute: f64::from(load.one), runnable: load.cur.into() })
+    Some(LoadAverage { one_minute: f64::from(load.one), runnable: load.cur.into() })
 }
 
 /// What a hypervisor lets its guests see.

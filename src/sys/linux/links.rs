@@ -4,7 +4,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 
 use super::rtnetlink::dump;
-use crate::sys::Link;
+use crate::sys::NetLink;
 
 /// What the kernel says of a device.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ struct Known {
 /// This device and all that it sits on or is made of, of this thread's network namespace: the
 /// devices whose counters are about what passes it. `None` where they are not all known.
 #[must_use]
-pub fn stack(device: &str) -> Option<Vec<Link>> {
+pub fn stack(device: &str) -> Option<Vec<NetLink>> {
     let mut all = Vec::new();
     dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |told| {
         if let RouteNetlinkMessage::NewLink(link) = told {
@@ -55,7 +55,7 @@ fn known(link: LinkMessage) -> Known {
     known
 }
 
-fn stack_of(all: &[Known], device: &str) -> Option<Vec<Link>> {
+fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
     let mut found: Vec<&Known> = vec![all.iter().find(|known| known.name == device)?];
     let mut next = 0;
     while let Some(&top) = found.get(next) {
@@ -72,7 +72,7 @@ fn stack_of(all: &[Known], device: &str) -> Option<Vec<Link>> {
         }
         next += 1;
     }
-    let link = |known: &Known| Link { index: known.index, name: known.name.clone() };
+    let link = |known: &Known| NetLink { index: known.index, name: known.name.clone() };
     Some(found.into_iter().map(link).collect())
 }
 

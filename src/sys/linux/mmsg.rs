@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::SockAddr;
 
-use crate::sys::{Local, Message, Request, Wants};
+use crate::sys::{LocalAddr, RecvMessage, Request, Wants};
 
 /// `SOL_UDP` of `include/linux/socket.h`, the level of UDP's own control messages.
 pub(super) const SOL_UDP: libc::c_int = 17;
@@ -195,12 +195,12 @@ impl RecvBatch {
 
     /// What was received, in order of arrival.
     #[inline]
-    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+    pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
         let slots = self.bytes.chunks_exact(self.slot_len);
         self.messages[..self.received].iter().zip(slots).map(|(message, slot)| {
             let len = (message.msg_len as usize).min(self.slot_len);
             let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
-            let mut found = Message {
+            let mut found = RecvMessage {
                 payload: &slot[..len],
                 segment: len.max(1),
                 truncated: message.msg_hdr.msg_flags & cut != 0,
@@ -224,7 +224,7 @@ impl RecvBatch {
             let len = (message.msg_len as usize).min(slot_len);
             let header = &message.msg_hdr;
             let cut = header.msg_flags & libc::MSG_TRUNC != 0;
-            let mut found = Message {
+            let mut found = RecvMessage {
                 payload: &[],
                 segment: len.max(1),
                 truncated: cut,
@@ -235,7 +235,7 @@ impl RecvBatch {
             if header.msg_controllen > 0 {
                 read_control(header, &mut found);
             }
-            let Message { segment, truncated, local, to_many, .. } = found;
+            let RecvMessage { segment, truncated, local, to_many, .. } = found;
             let from = address_of(name);
             Request { payload: &mut slot[..len], segment, truncated, from, local, to_many }
         })
@@ -273,7 +273,7 @@ pub(super) fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
 /// that the kernel has written; those must be aligned as `struct cmsghdr` is.
 #[inline]
 #[must_use]
-pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>) {
     // SAFETY: plain old data, for which zeroes are a valid value.
     let (mut storage, mut header): (libc::sockaddr_storage, libc::msghdr) =
         unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
@@ -282,7 +282,7 @@ pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Loca
     unsafe {
         std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut storage).cast::<u8>(), len);
     }
-    let mut found = Message {
+    let mut found = RecvMessage {
         payload: &[],
         segment: 1,
         truncated: false,
@@ -300,19 +300,19 @@ pub fn envelope(name: &[u8], control: &[u8]) -> (Option<SocketAddr>, Option<Loca
 
 /// Where an answer may leave from: not from the address of a multicast group, and by a certain
 /// device only where the address means nothing without.
-fn local_v6(info: &libc::in6_pktinfo) -> Option<Local> {
+fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     // Of IPv4 the other message tells more.
     if ip.is_multicast() || ip.to_ipv4_mapped().is_some() {
         return None;
     }
     let device = if ip.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-    Some(Local { ip: IpAddr::V6(ip), device })
+    Some(LocalAddr { ip: IpAddr::V6(ip), device })
 }
 
 /// Reads the control messages that came with a datagram.
 #[inline]
-fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
+fn read_control(header: &libc::msghdr, found: &mut RecvMessage<'_>) {
     // SAFETY: the kernel has filled the control buffer of this header and set its length; the
     // macros stay within it, and the data is copied out as bytes, whatever its alignment.
     unsafe {
@@ -334,7 +334,7 @@ fn read_control(header: &libc::msghdr, found: &mut Message<'_>) {
                     // Of what came before it was asked for, the kernel does not know
                     // (`ipv4_pktinfo_prepare`, net/ipv4/ip_sockglue.c).
                     if !ip.is_unspecified() {
-                        found.local = Some(Local { ip: IpAddr::V4(ip), device: 0 });
+                        found.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
                         // Of one address, the two are the same (ip(7)).
                         found.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
                     }

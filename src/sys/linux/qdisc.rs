@@ -4,14 +4,15 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcStats2};
 
 use super::rtnetlink::dump;
-use crate::sys::Link;
+use crate::sys::NetLink;
 
 /// Packets dropped by the root queueing disciplines of this thread's network namespace since they
 /// were made, each modulo 2³²; what a class drops, its root counts too. Of all devices, or `of`
 /// these alone.
 #[must_use]
-pub fn qdisc_drops(of: Option<&[Link]>) -> Option<u64> {
-    let has = |qdisc: &TcMessage, link: &Link| u32::try_from(qdisc.header.index) == Ok(link.index);
+pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
+    let has =
+        |qdisc: &TcMessage, link: &NetLink| u32::try_from(qdisc.header.index) == Ok(link.index);
     let mut drops = 0;
     each(|qdisc| {
         if of.is_none_or(|of| of.iter().any(|link| has(qdisc, link))) {

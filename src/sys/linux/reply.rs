@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::mmsg::{EMPTY, NO_PIECE, SOL_UDP};
-use crate::sys::{Local, Reply};
+use crate::sys::{LocalAddr, Reply};
 
 /// Room for the control messages of one answer, aligned as `struct cmsghdr` demands.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +153,7 @@ impl Control {
             let segment = reply.segment as u16;
             len = self.put(len, (SOL_UDP, libc::UDP_SEGMENT), segment);
         }
-        if let Some(Local { ip, device }) = reply.local {
+        if let Some(LocalAddr { ip, device }) = reply.local {
             len = match (ip, reply.to) {
                 (IpAddr::V4(ip), SocketAddr::V4(_)) => {
                     let (none, from) = (in_addr(Ipv4Addr::UNSPECIFIED), in_addr(ip));

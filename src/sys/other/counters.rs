@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::sys::{DeviceDrops, IpSnmp, Link, UdpSnmp};
+use crate::sys::{DeviceDrops, IpSnmp, NetLink, UdpSnmp};
 
 /// Unknown here.
 #[must_use]
@@ -18,13 +18,13 @@ pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
 
 /// Unknown here.
 #[must_use]
-pub fn device_drops(_of: Option<&[Link]>) -> Option<DeviceDrops> {
+pub fn device_drops(_of: Option<&[NetLink]>) -> Option<DeviceDrops> {
     None
 }
 
 /// Unknown here.
 #[must_use]
-pub fn qdisc_drops(_of: Option<&[Link]>) -> Option<u64> {
+pub fn qdisc_drops(_of: Option<&[NetLink]>) -> Option<u64> {
     None
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sys::{CgroupLimits, CpuThrottling, CpuTime, Load};
+use crate::sys::{CgroupLimits, CpuThrottling, CpuTime, LoadAverage};
 
 /// Unknown here.
 #[must_use]
@@ -132,7 +132,7 @@ pub fn cpu_time() -> Option<CpuTime> {
 
 /// Unknown here.
 #[must_use]
-pub fn load() -> Option<Load> {
+pub fn load() -> Option<LoadAverage> {
     None
 }
 

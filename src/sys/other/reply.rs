@@ -3,11 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::sys::{Local, Reply};
+use crate::sys::{LocalAddr, Reply};
 
 /// Nothing is known here.
 #[must_use]
-pub const fn envelope(_name: &[u8], _control: &[u8]) -> (Option<SocketAddr>, Option<Local>) {
+pub const fn envelope(_name: &[u8], _control: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>) {
     (None, None)
 }
 

@@ -12,7 +12,7 @@ use crate::report::read::WITH_CELLS;
 
 /// One of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Side {
+pub(super) struct AbSide {
     /// `A` or `B`.
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
@@ -30,7 +30,7 @@ const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by 
                    away, and give ab its own --trials, -q and -J";
 
 /// Both.
-pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
+pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
     let own = std::env::current_exe()
         .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
     let word = args.command.first().map_or("", String::as_str);
@@ -38,7 +38,7 @@ pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
         let why = format!("ab cannot run '{word}'; name one of {} after --", WITH_CELLS.join(", "));
         return Err(CliError::Contradiction(why));
     }
-    let side = |arm: Arm| -> Result<Side, CliError> {
+    let side = |arm: Arm| -> Result<AbSide, CliError> {
         let (name, flags, program, setup, undo) = match arm {
             Arm::A => ("A", &args.a, &args.bin_a, &args.setup_a, &args.undo_a),
             Arm::B => ("B", &args.b, &args.bin_b, &args.setup_b, &args.undo_b),
@@ -48,7 +48,7 @@ pub(super) fn sides(args: &AbArgs) -> Result<[Side; 2], CliError> {
             let why = format!("--{lower} '{flags}' has a quote that does not end; close it");
             CliError::Contradiction(why)
         })?;
-        let side = Side {
+        let side = AbSide {
             name,
             is_other: program.is_some(),
             program: absolute(program.as_deref().unwrap_or(&own))?,
@@ -98,7 +98,7 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     })
 }
 
-impl Side {
+impl AbSide {
     /// Whether both do the same: then only noise is between them.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.program == other.program && self.args == other.args && self.setup == other.setup

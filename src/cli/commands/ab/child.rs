@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arms::Side;
+use super::arms::AbSide;
 use crate::cli::error::CliError;
 use crate::document::Report;
 use crate::report::read::read;
@@ -26,7 +26,7 @@ const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
 /// Measures once; `None` where it was interrupted.
 pub(super) fn run(
-    side: &Side,
+    side: &AbSide,
     number: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Report>, CliError> {

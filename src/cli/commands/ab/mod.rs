@@ -20,7 +20,7 @@ use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
 use crate::document::{Report, Warning};
 use crate::run::{Observer, Progress};
-use arms::{Side, sides};
+use arms::{AbSide, sides};
 use setup::Setup;
 
 /// Measures both in turns, and compares B with A.
@@ -48,15 +48,15 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     if a.is_empty() || b.is_empty() {
         return Ok(Exit::Interrupted);
     }
-    let [from_a, from_b] = bench.sides.each_ref().map(Side::words);
-    let mut comparison = compare::compare(compare::Facts {
+    let [from_a, from_b] = bench.sides.each_ref().map(AbSide::words);
+    let mut comparison = compare::compare(compare::RunFacts {
         kind: "ab",
         tool: tool(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         started_at: now(started_at),
         host,
-        base: compare::Side { from: &from_a, reports: &a },
-        new: compare::Side { from: &from_b, reports: &b },
+        base: compare::SideRuns { from: &from_a, reports: &a },
+        new: compare::SideRuns { from: &from_b, reports: &b },
         rules: &rules(&args.verdict),
         metrics: &metrics,
         named: !args.verdict.metrics.is_empty(),
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
 
 /// All that is measured.
 struct Bench {
-    sides: [Side; 2],
+    sides: [AbSide; 2],
     setups: [Option<Setup>; 2],
     runs: [Vec<Report>; 2],
     keep: Option<Keep>,
@@ -105,7 +105,7 @@ impl Bench {
         let warm = order(args.warm, args.seed.wrapping_add(1));
         let order = order(args.trials, args.seed);
         let all = warm.len() + order.len();
-        let mut line = progress::Line::new(args.output.quiet);
+        let mut line = progress::ProgressLine::new(args.output.quiet);
         for (done, &arm) in warm.iter().chain(&order).enumerate() {
             let at = usize::from(arm == Arm::B);
             let id = self.sides[at].name;
@@ -136,7 +136,7 @@ impl Bench {
             standing => standing?,
         };
         let report = child::run(&self.sides[at], self.runs[at].len() + 1, stop);
-        let undone = standing.map_or(Ok(()), setup::Standing::undo);
+        let undone = standing.map_or(Ok(()), setup::SetupState::undo);
         if let (Err(_), Err(also)) = (&report, &undone) {
             complain(&also.to_string());
         }
@@ -170,6 +170,6 @@ impl Keep {
     fn put(&self, side: &str, at: usize, report: &Report) -> Result<(), CliError> {
         let name = format!("{:03}.json", at + 1);
         let path = self.folder.join(side.to_ascii_lowercase()).join(name);
-        crate::cli::output::Target::check("keep", &path)?.write(&pretty(report))
+        crate::cli::output::OutputTarget::check("keep", &path)?.write(&pretty(report))
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Setup {
 /// Something that has been set up. Dropped, it is undone: errors and panics on the way lead here,
 /// too.
 #[derive(Debug)]
-pub(super) struct Standing<'a> {
+pub(super) struct SetupState<'a> {
     setup: &'a Setup,
     /// Undoes it; none where that has been done.
     guard: Option<Guard>,
@@ -44,7 +44,7 @@ impl Setup {
     }
 
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
-    pub(super) fn apply(&self, stop: &AtomicBool) -> Result<Standing<'_>, CliError> {
+    pub(super) fn apply(&self, stop: &AtomicBool) -> Result<SetupState<'_>, CliError> {
         let fails = |why: String| {
             let (side, command) = (self.side, self.command.clone());
             CliError::Setup { side, command, why }
@@ -52,7 +52,7 @@ impl Setup {
         // Before there is anything to undo.
         let guard = Guard::post(&self.undo)
             .map_err(|error| fails(format!("sh, which would undo it, cannot be run: {error}")))?;
-        let standing = Standing { setup: self, guard: Some(guard) };
+        let standing = SetupState { setup: self, guard: Some(guard) };
         match shell(&self.command, stop) {
             Ok(()) => Ok(standing),
             Err(why) => {
@@ -67,7 +67,7 @@ impl Setup {
     }
 }
 
-impl Standing<'_> {
+impl SetupState<'_> {
     /// Undoes it.
     pub(super) fn undo(mut self) -> Result<(), CliError> {
         self.put_back().map_err(|why| CliError::Undo {
@@ -85,7 +85,7 @@ impl Standing<'_> {
     }
 }
 
-impl Drop for Standing<'_> {
+impl Drop for SetupState<'_> {
     fn drop(&mut self) {
         if let Err(why) = self.put_back() {
             complain(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));

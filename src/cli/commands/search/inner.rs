@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::cli::args::{
     BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, LoadArgs, OutputArgs, PingArgs,
 };
-use crate::cli::commands::measure::Taken;
+use crate::cli::commands::measure::RunOutput;
 use crate::cli::commands::{bench, blast, load};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario::refuse_repeats;
@@ -113,7 +113,7 @@ impl Inner {
     }
 
     /// Measures as it stands.
-    pub(super) fn measure(&self, stop: &Arc<AtomicBool>) -> Result<Taken, CliError> {
+    pub(super) fn measure(&self, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
         match self {
             Self::Bench(args) => bench::measure(args, stop),
             Self::Blast(args) => blast::measure(args, stop),

@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::inner::{Inner, Parsed};
 use crate::cli::args::SearchArgs;
-use crate::cli::commands::measure::{Taken, face, stop_on_signals};
+use crate::cli::commands::measure::{RunOutput, face, stop_on_signals};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge::{is_of_target, validity_guarded};
-use crate::cli::output::{Target, color, complain, pretty, print, width};
-use crate::cli::progress::Line;
+use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
+use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
 use crate::report;
 use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
 use crate::report::format::text::Style;
-use crate::search::{Ask, Outcome, Probe, Search, Settings, found, outcome};
+use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
 /// Where a search begins that may not ask a target for all at once, as a share of the most it may
@@ -96,7 +96,7 @@ struct Hunt<'a> {
     inner: Inner,
     settings: Settings,
     stop: Arc<AtomicBool>,
-    line: Line,
+    line: ProgressLine,
     /// As typed, or the default.
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
@@ -108,7 +108,7 @@ struct Hunt<'a> {
 
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
-        let line = Line::of_search(args.quiet);
+        let line = ProgressLine::of_search(args.quiet);
         let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
         Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
@@ -169,7 +169,7 @@ impl<'a> Hunt<'a> {
         let cells = self.inner.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.quiet = quiet;
-        let Taken { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
+        let RunOutput { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: what had not been searched by then is missing";
@@ -201,7 +201,8 @@ impl<'a> Hunt<'a> {
         self.inner.cells_mut().engines = vec![engine(probe)?];
         let delivered_pps = probe.rx.as_ref().and_then(|rx| rx.pps);
         let sent_pps = probe.tx.pps.unwrap_or_default();
-        let mut search = Search::new(self.settings.clone(), Probe { delivered_pps, sent_pps });
+        let mut search =
+            Search::new(self.settings.clone(), SearchPoint { delivered_pps, sent_pps });
         // A panic loses neither earlier trials nor earlier searches.
         let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id));
         let result = guarded(&format!("result of {id}"), || Ok(found(&search, id, probe.size)));
@@ -229,7 +230,7 @@ impl<'a> Hunt<'a> {
     }
 
     /// One trial; `None` where it was interrupted.
-    fn trial(&mut self, ask: Ask) -> Result<Option<Outcome>, CliError> {
+    fn trial(&mut self, ask: TrialRequest) -> Result<Option<TrialOutcome>, CliError> {
         let rate = PacketRate::from_pps(ask.rate_pps)?;
         let cells = self.measure(Rate::Pps(rate), ask.time, true)?;
         let Some(mut cell) = cells.into_iter().find(|cell| !cell.calibration) else {
@@ -324,8 +325,8 @@ fn show(document: &SearchDocument, args: &SearchArgs) -> Result<(), CliError> {
 
 /// The files a search was asked for.
 struct Files {
-    json: Option<Target>,
-    csv: Option<Target>,
+    json: Option<OutputTarget>,
+    csv: Option<OutputTarget>,
 }
 
 impl Files {
@@ -336,8 +337,9 @@ impl Files {
             let why = "two results cannot both go to one file; name two files".to_owned();
             return Err(CliError::Contradiction(why));
         }
-        let check =
-            |flag, path: Option<&Path>| path.map(|path| Target::check(flag, path)).transpose();
+        let check = |flag, path: Option<&Path>| {
+            path.map(|path| OutputTarget::check(flag, path)).transpose()
+        };
         Ok(Self { json: check("json", json)?, csv: check("csv", args.csv.as_deref())? })
     }
 

@@ -6,7 +6,7 @@ use super::manner::Manner;
 
 /// Bytes that are shown in one go.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct TextPiece {
     pub(super) bytes: Vec<u8>,
     /// What they say; `None`: they are no text.
     pub(super) text: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// What this one's next bytes show; what they begin and do not end is held back.
-    pub(super) fn next(&mut self, from: u32, bytes: &[u8], manner: &Manner) -> Vec<Piece> {
+    pub(super) fn next(&mut self, from: u32, bytes: &[u8], manner: &Manner) -> Vec<TextPiece> {
         let mut all = self.begun.remove(&from).unwrap_or_default();
         all.extend_from_slice(bytes);
         let whole = all.len() - manner.begun(&all);
@@ -32,7 +32,7 @@ impl Pieces {
     }
 
     /// What is held back of this one, who says no more.
-    pub(super) fn rest(&mut self, from: u32, manner: &Manner) -> Vec<Piece> {
+    pub(super) fn rest(&mut self, from: u32, manner: &Manner) -> Vec<TextPiece> {
         self.begun.remove(&from).map_or_else(Vec::new, |rest| split(rest, manner))
     }
 
@@ -43,23 +43,23 @@ impl Pieces {
 }
 
 /// Line by line where they are not all text.
-fn split(bytes: Vec<u8>, manner: &Manner) -> Vec<Piece> {
+fn split(bytes: Vec<u8>, manner: &Manner) -> Vec<TextPiece> {
     if bytes.is_empty() {
         return Vec::new();
     }
     let text = manner.text(&bytes);
     if text.is_some() || manner.hex || !manner.one_byte_newline() {
-        return vec![Piece { bytes, text }];
+        return vec![TextPiece { bytes, text }];
     }
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<TextPiece> = Vec::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let text = manner.text(line);
         match (pieces.last_mut(), text) {
-            (Some(Piece { bytes, text: Some(before) }), Some(text)) => {
+            (Some(TextPiece { bytes, text: Some(before) }), Some(text)) => {
                 bytes.extend_from_slice(line);
                 before.push_str(&text);
             }
-            (_, text) => pieces.push(Piece { bytes: line.to_vec(), text }),
+            (_, text) => pieces.push(TextPiece { bytes: line.to_vec(), text }),
         }
     }
     pieces
@@ -95,7 +95,7 @@ mod tests {
         let manner = Manner::new(None, false, true);
         let mut pieces = Pieces::default();
         let shown = pieces.next(1, b"one\ntwo\n\xFF\xFE\nthree\n\xE4\xBD", &manner);
-        let piece = |bytes: &[u8], text: Option<&str>| Piece {
+        let piece = |bytes: &[u8], text: Option<&str>| TextPiece {
             bytes: bytes.to_vec(),
             text: text.map(str::to_owned),
         };

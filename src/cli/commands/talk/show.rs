@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::manner::Manner;
-use super::pieces::{Piece, Pieces};
+use super::pieces::{Pieces, TextPiece};
 use crate::cli::args::TalkArgs;
 use crate::cli::output::{color, complain};
 use crate::payload::hex;
 use crate::sys;
-use crate::talk::{Peer, TalkEvent, Via};
+use crate::talk::{TalkEvent, TalkPeer, Via};
 use crate::unit::{Nanos, show_bytes};
 
 /// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
@@ -48,7 +48,7 @@ pub(super) struct Show {
     speaker: Option<u32>,
     pieces: Pieces,
     /// Those of whom a character has begun.
-    begun: Vec<Peer>,
+    begun: Vec<TalkPeer>,
     stop: Arc<AtomicBool>,
 }
 
@@ -120,7 +120,7 @@ impl Show {
     }
 
     /// By what somebody is called.
-    fn name(&self, peer: &Peer) -> String {
+    fn name(&self, peer: &TalkPeer) -> String {
         if self.has_peer { peer.who.to_string() } else { format!("#{} {}", peer.number, peer.who) }
     }
 
@@ -139,14 +139,14 @@ impl Show {
         }
     }
 
-    fn heard(&mut self, from: &Peer, bytes: &[u8]) -> io::Result<()> {
+    fn heard(&mut self, from: &TalkPeer, bytes: &[u8]) -> io::Result<()> {
         if self.raw {
             self.about(from, bytes, "")?;
             return self.print(bytes);
         }
         if !self.stream {
             let text = self.manner.text(bytes);
-            return self.piece(from, &Piece { bytes: bytes.to_vec(), text });
+            return self.piece(from, &TextPiece { bytes: bytes.to_vec(), text });
         }
         let pieces = self.pieces.next(from.number, bytes, &self.manner);
         self.begun.retain(|begun| begun.number != from.number);
@@ -157,7 +157,7 @@ impl Show {
     }
 
     /// Shows what is held back of one who says no more.
-    fn end(&mut self, peer: &Peer) -> io::Result<()> {
+    fn end(&mut self, peer: &TalkPeer) -> io::Result<()> {
         let pieces = self.pieces.rest(peer.number, &self.manner);
         pieces.iter().try_for_each(|piece| self.piece(peer, piece))
     }
@@ -167,7 +167,7 @@ impl Show {
         std::mem::take(&mut self.begun).iter().try_for_each(|peer| self.end(peer))
     }
 
-    fn piece(&mut self, from: &Peer, Piece { bytes, text }: &Piece) -> io::Result<()> {
+    fn piece(&mut self, from: &TalkPeer, TextPiece { bytes, text }: &TextPiece) -> io::Result<()> {
         if self.terminal && !self.once {
             let shown = match text {
                 Some(text) => self.line(from, bytes, text),
@@ -190,7 +190,7 @@ impl Show {
     }
 
     /// Says of whom it is, where standard output has the payload alone.
-    fn about(&mut self, from: &Peer, bytes: &[u8], how: &str) -> io::Result<()> {
+    fn about(&mut self, from: &TalkPeer, bytes: &[u8], how: &str) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
@@ -207,7 +207,7 @@ impl Show {
     }
 
     /// A line, or more of them, for a person. What others send cannot pass for a line of ours.
-    fn line(&self, from: &Peer, bytes: &[u8], text: &str) -> String {
+    fn line(&self, from: &TalkPeer, bytes: &[u8], text: &str) -> String {
         let text = clean(text);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let about = if self.stream {
@@ -275,11 +275,11 @@ fn hex_of(bytes: &[u8]) -> String {
 }
 
 /// Who is there; the one who gets the next line has a mark.
-fn list(peers: &[Peer], target: Option<u32>) -> String {
+fn list(peers: &[TalkPeer], target: Option<u32>) -> String {
     if peers.is_empty() {
         return "nobody yet".to_owned();
     }
-    let row = |peer: &Peer| {
+    let row = |peer: &TalkPeer| {
         let mark = if target == Some(peer.number) { "  <- gets your lines" } else { "" };
         format!("#{} {}{mark}", peer.number, peer.who)
     };

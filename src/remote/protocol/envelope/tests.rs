@@ -24,7 +24,7 @@ fn bodies(long: &[u8]) -> Vec<Body<'_>> {
         Body::SyncReply { t1: 1, t2: 2, t3: 3 },
         Body::Close,
         Body::Closed(CloseReason::GoingDown),
-        Body::Refused(Refusal::Other(77)),
+        Body::Refused(RejectReason::Other(77)),
     ]
 }
 
@@ -60,7 +60,7 @@ fn the_layout_is_the_one_of_the_docs() {
     assert_eq!(&bytes[9..17], [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]);
     assert_eq!(&bytes[17..21], [0, 0, 0, 5]);
     assert_eq!(encode(&message, &keyed)[8], 1);
-    let refused = Message { session: 3, number: 0, body: Body::Refused(Refusal::Busy) };
+    let refused = Message { session: 3, number: 0, body: Body::Refused(RejectReason::Busy) };
     let bytes = encode(&refused, &public);
     assert_eq!(bytes.len(), HEAD_LEN + MAC_LEN);
     assert_eq!((bytes[7], &bytes[17..21]), (255, [0, 0, 0, 5].as_slice()));
@@ -125,9 +125,9 @@ fn other_versions_can_be_peeked_at() {
     assert_eq!(decode(&bytes, &public), Err(Fault::Version));
     let seen = peek(&bytes).unwrap();
     assert_eq!((seen.version, seen.session, seen.hello, seen.refusal), (9, 42, true, None));
-    let refused = Message { body: Body::Refused(Refusal::Version), ..hello };
+    let refused = Message { body: Body::Refused(RejectReason::Version), ..hello };
     let seen = peek(&encode(&refused, &public)).unwrap();
-    assert_eq!((seen.hello, seen.refusal), (false, Some(Refusal::Version)));
+    assert_eq!((seen.hello, seen.refusal), (false, Some(RejectReason::Version)));
     assert_eq!(peek(b"\0\x01udp!"), None);
     assert_eq!(decode(b"", &public), Err(Fault::NotControl));
     assert_eq!(decode(b"\0\x01udpC", &public), Err(Fault::Length));

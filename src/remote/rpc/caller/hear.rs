@@ -2,23 +2,23 @@
 
 use super::super::backoff::Retry;
 use super::super::error::{CallError, LONGEST_ANSWER};
-use super::super::pull::Pulls;
-use super::{Caller, Heard, Stage, State};
-use crate::remote::protocol::{Body, Fault, Message, Refusal, VERSION, decode, peek};
+use super::super::pull::ChunkedResponse;
+use super::{ClientEvent, RpcClient, Stage, State};
+use crate::remote::protocol::{Body, Fault, Message, RejectReason, VERSION, decode, peek};
 use crate::unit::Nanos;
 
 /// How many stale cookies a client replaces. Arbitrary: late copies on a bad path make a few; with
 /// no bound, an address that changes all the time would keep it going for ever.
 const STALE_COOKIES: u32 = 10;
 
-impl Caller {
+impl RpcClient {
     /// Takes a datagram of the server's; what is none for this session changes nothing.
     pub fn on_datagram(
         &mut self,
         bytes: &[u8],
         now: Nanos,
         out: &mut Vec<Vec<u8>>,
-    ) -> Option<Heard> {
+    ) -> Option<ClientEvent> {
         let heard = match decode(bytes, &self.seal) {
             Ok(message) => match self.state {
                 State::Hello(_) | State::Open { .. } => self.while_opening(&message, now),
@@ -27,7 +27,7 @@ impl Caller {
                 }
                 State::Closing { session: Some(session), .. } if message.session == session => {
                     let is_end = matches!(message.body, Body::Closed(_) | Body::Refused(_));
-                    is_end.then(|| self.finish()).map(|()| Heard::Closed)
+                    is_end.then(|| self.finish()).map(|()| ClientEvent::Closed)
                 }
                 _ => None,
             },
@@ -36,7 +36,7 @@ impl Caller {
                 None
             }
         };
-        if heard.is_none() || matches!(heard, Some(Heard::Opened { .. })) {
+        if heard.is_none() || matches!(heard, Some(ClientEvent::Opened { .. })) {
             self.send_due(now, out);
         }
         heard
@@ -60,7 +60,7 @@ impl Caller {
         }
     }
 
-    fn while_opening(&mut self, message: &Message<'_>, now: Nanos) -> Option<Heard> {
+    fn while_opening(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
         if message.session != self.nonce {
             return None;
         }
@@ -76,20 +76,22 @@ impl Caller {
                     asked.stage = Stage::Sent(Retry::new(now, self.trip));
                 }
                 self.proved(now);
-                return Some(Heard::Opened { session });
+                return Some(ClientEvent::Opened { session });
             }
             // The one thing to do about a stale cookie is to get a new one. It may have been an old
             // copy of Open that was refused; then this only takes a round trip.
-            (State::Open { retry, .. }, Body::Refused(Refusal::Stale)) if retry.tries() > 0 => {
+            (State::Open { retry, .. }, Body::Refused(RejectReason::Stale))
+                if retry.tries() > 0 =>
+            {
                 self.stale += 1;
                 if self.stale > STALE_COOKIES {
-                    return self.fail(CallError::Refused(Refusal::Stale));
+                    return self.fail(CallError::Refused(RejectReason::Stale));
                 }
                 self.state = State::Hello(Retry::new(now, self.trip));
                 return None;
             }
             // Said of what could not be verified, so it may be said of a damaged datagram.
-            (_, Body::Refused(refusal)) if refusal.code() <= Refusal::KeyDiffers.code() => {
+            (_, Body::Refused(refusal)) if refusal.code() <= RejectReason::KeyDiffers.code() => {
                 self.refused = Some(CallError::Refused(refusal));
                 return None;
             }
@@ -108,7 +110,7 @@ impl Caller {
         (self.refused, self.explained, self.strikes) = (None, None, 0);
     }
 
-    fn while_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<Heard> {
+    fn while_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
         match message.body {
             Body::SyncReply { t1, t2, t3 } => {
                 return self.synced(message.number, [t1, t2, t3], now);
@@ -122,20 +124,20 @@ impl Caller {
             (Stage::Sent(_), Body::Working) => {}
             (Stage::Sent(_), Body::Answer(bytes)) => {
                 self.asked = None;
-                return Some(Heard::Answer(bytes.to_vec()));
+                return Some(ClientEvent::Answer(bytes.to_vec()));
             }
             (Stage::Sent(_), Body::Large { len }) => {
                 if len as usize > LONGEST_ANSWER {
                     return self.fail(CallError::AnswerTooLong { len });
                 }
-                asked.stage = Stage::Pulling(Pulls::new(len as usize));
+                asked.stage = Stage::Pulling(ChunkedResponse::new(len as usize));
             }
             (Stage::Pulling(pulls), Body::Chunk { offset, bytes }) => {
                 let trip = pulls.take(offset as usize, bytes, now)?;
                 self.trip.take(trip);
                 if let Some(whole) = pulls.whole() {
                     self.asked = None;
-                    return Some(Heard::Answer(whole));
+                    return Some(ClientEvent::Answer(whole));
                 }
             }
             _ => return None,
@@ -144,11 +146,11 @@ impl Caller {
         None
     }
 
-    fn synced(&mut self, number: u32, [t1, t2, t3]: [u64; 3], now: Nanos) -> Option<Heard> {
+    fn synced(&mut self, number: u32, [t1, t2, t3]: [u64; 3], now: Nanos) -> Option<ClientEvent> {
         let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1)))?;
         self.syncs.remove(at);
         self.silent_since = now;
         self.trip.take(Some(now.since(Nanos(t1))));
-        Some(Heard::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t3), t4: now })
+        Some(ClientEvent::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t3), t4: now })
     }
 }

@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
-use super::super::{AnswerError, Answerer, Event, Ignored, Limits, Took};
+use super::super::{AnswerError, Ignored, Limits, RpcServer, ServerEvent, ServerOutcome};
 use super::*;
-use crate::remote::protocol::{CloseReason, Refusal, VERSION};
+use crate::remote::protocol::{CloseReason, RejectReason, VERSION};
 
-type Server = Answerer<SocketAddr>;
+type Server = RpcServer<SocketAddr>;
 
 const PATIENCE: Nanos = Nanos::from_millis(10_000);
 
@@ -12,9 +12,9 @@ fn key(text: &str) -> Option<Key> {
     (!text.is_empty()).then(|| Key::from_bytes(text.as_bytes()).unwrap())
 }
 
-fn pair(client: &str, server: &str) -> (Caller, Server) {
-    let caller = Caller::new(key(client).as_ref(), 0xC0FFEE, 1, PATIENCE);
-    (caller, Answerer::new(&[3; 32], key(server).as_ref(), Limits::default()))
+fn pair(client: &str, server: &str) -> (RpcClient, Server) {
+    let caller = RpcClient::new(key(client).as_ref(), 0xC0FFEE, 1, PATIENCE);
+    (caller, RpcServer::new(&[3; 32], key(server).as_ref(), Limits::default()))
 }
 
 fn home() -> SocketAddr {
@@ -23,21 +23,23 @@ fn home() -> SocketAddr {
 
 /// What an exchange over a perfect path without delay brings, until nobody has more to say.
 fn exchange(
-    caller: &mut Caller,
+    caller: &mut RpcClient,
     server: &mut Server,
     now: Nanos,
     mut answer: impl FnMut(&[u8]) -> Option<Vec<u8>>,
-) -> (Vec<Heard>, Vec<Event<SocketAddr>>) {
+) -> (Vec<ClientEvent>, Vec<ServerEvent<SocketAddr>>) {
     let (mut heard, mut events) = (Vec::new(), Vec::new());
     let mut to_server = Vec::new();
     heard.extend(caller.poll(now, &mut to_server));
     while !to_server.is_empty() {
         let mut to_client = Vec::new();
         for bytes in std::mem::take(&mut to_server) {
-            let Took::Event(event) = server.on_datagram(home(), &bytes, now, &mut to_client) else {
+            let ServerOutcome::Event(event) =
+                server.on_datagram(home(), &bytes, now, &mut to_client)
+            else {
                 continue;
             };
-            if let Event::Requested { session, number, body } = &event
+            if let ServerEvent::Requested { session, number, body } = &event
                 && let Some(body) = answer(body)
             {
                 server.answer(*session, *number, body, &mut to_client).unwrap();
@@ -61,16 +63,16 @@ fn a_session_from_hello_to_close() {
         let long: Vec<u8> = (0..300_000).map(|at: u32| (at % 253) as u8).collect();
         let (heard, events) = exchange(&mut caller, &mut server, Nanos(1), |_| Some(long.clone()));
         let session = caller.session().unwrap();
-        assert_eq!(heard, [Heard::Opened { session }, Heard::Answer(long)]);
-        let asked = Event::Requested { session, number: 1, body: b"ping".to_vec() };
-        assert_eq!(events, [Event::Opened { session, from: home() }, asked]);
+        assert_eq!(heard, [ClientEvent::Opened { session }, ClientEvent::Answer(long)]);
+        let asked = ServerEvent::Requested { session, number: 1, body: b"ping".to_vec() };
+        assert_eq!(events, [ServerEvent::Opened { session, from: home() }, asked]);
         caller.request(vec![], Nanos(2)).unwrap();
         let (heard, _) = exchange(&mut caller, &mut server, Nanos(2), |_| Some(vec![]));
-        assert_eq!(heard, [Heard::Answer(vec![])]);
+        assert_eq!(heard, [ClientEvent::Answer(vec![])]);
         caller.close(Nanos(3));
         let (heard, events) = exchange(&mut caller, &mut server, Nanos(3), |_| None);
-        assert_eq!(heard, [Heard::Closed]);
-        assert_eq!(events, [Event::Closed { session, why: CloseReason::Asked }]);
+        assert_eq!(heard, [ClientEvent::Closed]);
+        assert_eq!(events, [ServerEvent::Closed { session, why: CloseReason::Asked }]);
         assert_eq!((server.sessions(), caller.is_over(), caller.deadline()), (0, true, None));
     }
 }
@@ -84,13 +86,13 @@ fn a_sync_tells_four_moments_and_applies_its_note_once() {
     assert!(caller.sync(b"old", Nanos(10), &mut first));
     assert!(caller.sync(b"new", Nanos(11), &mut second));
     let session = caller.session().unwrap();
-    let noted = Took::Event(Event::Noted { session, note: b"new".to_vec() });
+    let noted = ServerOutcome::Event(ServerEvent::Noted { session, note: b"new".to_vec() });
     assert_eq!(server.on_datagram(home(), &second[0], Nanos(500), &mut out), noted);
-    assert_eq!(server.on_datagram(home(), &first[0], Nanos(501), &mut out), Took::Done);
-    assert_eq!(server.on_datagram(home(), &second[0], Nanos(502), &mut out), Took::Done);
+    assert_eq!(server.on_datagram(home(), &first[0], Nanos(501), &mut out), ServerOutcome::Done);
+    assert_eq!(server.on_datagram(home(), &second[0], Nanos(502), &mut out), ServerOutcome::Done);
     let mut hear = |at: usize, now| caller.on_datagram(&out[at].1, Nanos(now), &mut Vec::new());
     let synced = |t1, t2, t4| {
-        Some(Heard::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t2), t4: Nanos(t4) })
+        Some(ClientEvent::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t2), t4: Nanos(t4) })
     };
     assert_eq!(hear(0, 20), synced(11, 500, 20));
     assert_eq!(hear(1, 30), synced(10, 501, 30));
@@ -99,13 +101,13 @@ fn a_sync_tells_four_moments_and_applies_its_note_once() {
 }
 
 /// Runs a client on time against a server until it fails, and returns why, and when.
-fn failure(caller: &mut Caller, server: &mut Server) -> (CallError, Nanos) {
+fn failure(caller: &mut RpcClient, server: &mut Server) -> (CallError, Nanos) {
     caller.request(vec![], Nanos(0)).unwrap();
     loop {
         let now = caller.deadline().unwrap();
         let (heard, events) = exchange(caller, server, now, |_| None);
-        assert!(events.iter().all(|event| !matches!(event, Event::Requested { .. })));
-        if let Some(Heard::Failed(error)) = heard.into_iter().next() {
+        assert!(events.iter().all(|event| !matches!(event, ServerEvent::Requested { .. })));
+        if let Some(ClientEvent::Failed(error)) = heard.into_iter().next() {
             return (error, now);
         }
     }
@@ -114,9 +116,9 @@ fn failure(caller: &mut Caller, server: &mut Server) -> (CallError, Nanos) {
 #[test]
 fn keys_that_differ_are_told_apart_and_soon() {
     let cases = [
-        ("", "a", Refusal::KeyNeeded),
-        ("a", "", Refusal::KeyUnknown),
-        ("a", "b", Refusal::KeyDiffers),
+        ("", "a", RejectReason::KeyNeeded),
+        ("a", "", RejectReason::KeyUnknown),
+        ("a", "b", RejectReason::KeyDiffers),
     ];
     for (client, sink, refusal) in cases {
         let (mut caller, mut server) = pair(client, sink);
@@ -142,18 +144,18 @@ fn refusals_that_prove_nothing_do_not_outdo_the_server() {
     }
     let now = caller.deadline().unwrap();
     let (heard, _) = exchange(&mut caller, &mut server, now, |_| None);
-    assert!(matches!(heard[..], [Heard::Opened { .. }]), "{heard:?}");
+    assert!(matches!(heard[..], [ClientEvent::Opened { .. }]), "{heard:?}");
 }
 
 #[test]
 fn another_version_is_told_with_both_numbers() {
     let (mut caller, server) = pair("a", "a");
     caller.open(Nanos(0));
-    let refused = Body::Refused(Refusal::Version);
+    let refused = Body::Refused(RejectReason::Version);
     let nonce = |session| Message { session, number: 0, body: refused };
     let error = loop {
         let now = caller.deadline().unwrap();
-        if let Some(Heard::Failed(error)) = caller.poll(now, &mut Vec::new()) {
+        if let Some(ClientEvent::Failed(error)) = caller.poll(now, &mut Vec::new()) {
             break error;
         }
         for session in [0xC0FFEE, 1] {
@@ -174,7 +176,7 @@ fn silence_ends_a_call_when_patience_does() {
     caller.request(vec![1], Nanos(5)).unwrap();
     let (mut now, mut out) = (Nanos(5), Vec::new());
     let error = loop {
-        if let Some(Heard::Failed(error)) = caller.poll(now, &mut out) {
+        if let Some(ClientEvent::Failed(error)) = caller.poll(now, &mut out) {
             break error;
         }
         now = caller.deadline().unwrap();
@@ -192,8 +194,8 @@ fn a_server_that_works_long_keeps_its_client_patient() {
     while caller.deadline().unwrap() < Nanos::from_millis(60_000) {
         let now = caller.deadline().unwrap();
         let (heard, events) = exchange(&mut caller, &mut server, now, |_| None);
-        assert!(heard.iter().all(|heard| matches!(heard, Heard::Opened { .. })), "{heard:?}");
-        asked.extend(events.into_iter().filter(|e| matches!(e, Event::Requested { .. })));
+        assert!(heard.iter().all(|heard| matches!(heard, ClientEvent::Opened { .. })), "{heard:?}");
+        asked.extend(events.into_iter().filter(|e| matches!(e, ServerEvent::Requested { .. })));
         assert_eq!(server.tick(now, &mut Vec::new()), []);
     }
     assert_eq!(asked.len(), 1);
@@ -202,15 +204,15 @@ fn a_server_that_works_long_keeps_its_client_patient() {
     assert_eq!(server.answer(session, 1, vec![], &mut out), Err(AnswerError::NotAsked));
     assert_eq!(server.answer(session + 1, 1, vec![], &mut out), Err(AnswerError::Gone));
     let heard = caller.on_datagram(&out[0].1, now, &mut Vec::new());
-    assert_eq!(heard, Some(Heard::Answer(b"done".to_vec())));
+    assert_eq!(heard, Some(ClientEvent::Answer(b"done".to_vec())));
 }
 
 #[test]
 fn limits_and_ends_are_told() {
     let (mut caller, _) = pair("", "");
     let mut full: Server =
-        Answerer::new(&[1; 32], None, Limits { sessions: 0, ..Limits::default() });
-    assert_eq!(failure(&mut caller, &mut full).0, CallError::Refused(Refusal::Busy));
+        RpcServer::new(&[1; 32], None, Limits { sessions: 0, ..Limits::default() });
+    assert_eq!(failure(&mut caller, &mut full).0, CallError::Refused(RejectReason::Busy));
 
     let (mut caller, mut server) = pair("", "");
     caller.open(Nanos(0));
@@ -218,15 +220,15 @@ fn limits_and_ends_are_told() {
     let session = caller.session().unwrap();
     // Whoever comes later is told; who is there stays.
     server.admit_no_more();
-    let mut later = Caller::new(None, 0xBEEF, 1, PATIENCE);
-    assert_eq!(failure(&mut later, &mut server).0, CallError::Refused(Refusal::Busy));
+    let mut later = RpcClient::new(None, 0xBEEF, 1, PATIENCE);
+    assert_eq!(failure(&mut later, &mut server).0, CallError::Refused(RejectReason::Busy));
     assert_eq!(server.sessions(), 1);
     let mut out = Vec::new();
     let end = server.deadline().unwrap();
-    let closed = Event::Closed { session, why: CloseReason::Idle };
+    let closed = ServerEvent::Closed { session, why: CloseReason::Idle };
     assert_eq!(server.tick(end, &mut out), [closed]);
     let heard = caller.on_datagram(&out[0].1, end, &mut Vec::new());
-    assert_eq!(heard, Some(Heard::Failed(CallError::Closed(CloseReason::Idle))));
+    assert_eq!(heard, Some(ClientEvent::Failed(CallError::Closed(CloseReason::Idle))));
 }
 
 #[test]
@@ -239,14 +241,17 @@ fn messages_from_elsewhere_and_thrown_back_change_nothing() {
     assert_eq!(caller.poll(Nanos(1), &mut sent), None);
     let elsewhere = "192.0.2.8:4000".parse().unwrap();
     let took = server.on_datagram(elsewhere, &sent[0], Nanos(2), &mut out);
-    assert_eq!(took, Took::Ignored(Ignored::OtherAddress));
+    assert_eq!(took, ServerOutcome::Ignored(Ignored::OtherAddress));
     assert_eq!(caller.on_datagram(&sent[0], Nanos(2), &mut Vec::new()), None);
-    assert!(matches!(server.on_datagram(home(), &sent[0], Nanos(2), &mut out), Took::Event(_)));
+    assert!(matches!(
+        server.on_datagram(home(), &sent[0], Nanos(2), &mut out),
+        ServerOutcome::Event(_)
+    ));
     assert_eq!(out, []);
     server.on_datagram(home(), &sent[0], Nanos(3), &mut out);
     let working = std::mem::take(&mut out);
     let took = server.on_datagram(home(), &working[0].1, Nanos(3), &mut out);
-    assert_eq!(took, Took::Ignored(Ignored::Reflected));
+    assert_eq!(took, ServerOutcome::Ignored(Ignored::Reflected));
     assert_eq!(out, []);
 }
 
@@ -259,8 +264,11 @@ fn nothing_is_opened_twice_and_no_number_is_skipped() {
     server.on_datagram(home(), &out[0], Nanos(0), &mut replies);
     assert_eq!(caller.on_datagram(&replies[0].1, Nanos(0), &mut out), None);
     let open = out[1].clone();
-    assert!(matches!(server.on_datagram(home(), &open, Nanos(0), &mut replies), Took::Event(_)));
-    assert_eq!(server.on_datagram(home(), &open, Nanos(0), &mut replies), Took::Done);
+    assert!(matches!(
+        server.on_datagram(home(), &open, Nanos(0), &mut replies),
+        ServerOutcome::Event(_)
+    ));
+    assert_eq!(server.on_datagram(home(), &open, Nanos(0), &mut replies), ServerOutcome::Done);
     assert_eq!(replies[1], replies[2]);
     caller.on_datagram(&replies[1].1, Nanos(0), &mut out);
     let session = caller.session().unwrap();
@@ -270,18 +278,18 @@ fn nothing_is_opened_twice_and_no_number_is_skipped() {
         server.on_datagram(home(), &encode(&message, &Seal::new(None)), Nanos(0), &mut replies)
     };
     for number in [0, 2, u32::MAX] {
-        assert_eq!(ask(number), Took::Ignored(Ignored::OutOfTurn), "{number}");
+        assert_eq!(ask(number), ServerOutcome::Ignored(Ignored::OutOfTurn), "{number}");
     }
-    assert!(matches!(ask(1), Took::Event(Event::Requested { number: 1, .. })));
-    assert_eq!(ask(2), Took::Ignored(Ignored::OutOfTurn));
+    assert!(matches!(ask(1), ServerOutcome::Event(ServerEvent::Requested { number: 1, .. })));
+    assert_eq!(ask(2), ServerOutcome::Ignored(Ignored::OutOfTurn));
 
     let now = Nanos::from_millis(1);
     server.close(session, CloseReason::Failed, now, &mut replies);
     let took = server.on_datagram(home(), &open, now, &mut replies);
-    assert_eq!(took, Took::Refused(Refusal::Ended));
+    assert_eq!(took, ServerOutcome::Refused(RejectReason::Ended));
     let late = now + Nanos::from_millis(10_000);
     assert_eq!(server.tick(late, &mut replies), []);
     assert_eq!((server.remembered(), server.deadline()), (0, None));
     let took = server.on_datagram(home(), &open, late, &mut replies);
-    assert_eq!(took, Took::Refused(Refusal::Stale));
+    assert_eq!(took, ServerOutcome::Refused(RejectReason::Stale));
 }

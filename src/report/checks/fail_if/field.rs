@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::document::{Cell, bounded};
-use crate::report::checks::metric::{Kind, Metric};
+use crate::report::checks::metric::{Metric, MetricKind};
 
 /// A number somewhere in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(super) struct Field {
     /// As typed.
     pub(super) path: String,
     /// By the unit that its name ends in.
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
 }
 
 impl Field {
@@ -96,15 +96,15 @@ fn is_number(schema: &Value) -> bool {
 }
 
 /// Names end in their unit.
-fn kind(name: &str) -> Kind {
+fn kind(name: &str) -> MetricKind {
     if name.ends_with("_ns") {
-        Kind::Time
+        MetricKind::Time
     } else if name.ends_with("bits_per_second") {
-        Kind::Bits
+        MetricKind::Bits
     } else if name == "pps" || name.ends_with("_pps") {
-        Kind::Packets
+        MetricKind::Packets
     } else {
-        Kind::Number
+        MetricKind::Number
     }
 }
 
@@ -118,12 +118,15 @@ mod tests {
         let report = fixture::default_run();
         let cell = &report.cells[0];
         let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
-        assert_eq!(of("elapsed_ns"), Some((Kind::Time, Some(cell.elapsed_ns as f64))));
-        assert_eq!(of("rx.pps"), Some((Kind::Packets, cell.rx.as_ref().and_then(|rx| rx.pps))));
-        assert_eq!(of("ledger.refused.other"), Some((Kind::Number, Some(0.0))));
+        assert_eq!(of("elapsed_ns"), Some((MetricKind::Time, Some(cell.elapsed_ns as f64))));
+        assert_eq!(
+            of("rx.pps"),
+            Some((MetricKind::Packets, cell.rx.as_ref().and_then(|rx| rx.pps)))
+        );
+        assert_eq!(of("ledger.refused.other"), Some((MetricKind::Number, Some(0.0))));
         // Unknown in this cell, and a number all the same.
-        assert_eq!(of("exchange.timeouts"), Some((Kind::Number, None)));
-        assert_eq!(of("exchange.errors.SERVFAIL"), Some((Kind::Number, None)));
+        assert_eq!(of("exchange.timeouts"), Some((MetricKind::Number, None)));
+        assert_eq!(of("exchange.errors.SERVFAIL"), Some((MetricKind::Number, None)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use super::metric::{self, Cells, Kind, Metric};
+use super::metric::{self, Cells, Metric, MetricKind};
 use super::with_loss::of_received;
 use crate::document::{Cell, Report};
 use field::Field;
@@ -133,7 +133,7 @@ impl Figure {
         }
     }
 
-    const fn kind(&self) -> Kind {
+    const fn kind(&self) -> MetricKind {
         match self {
             Self::Named(metric) => metric.kind,
             Self::Field(field) => field.kind,
@@ -203,7 +203,7 @@ pub struct Condition {
 
 /// A cell in which a condition held, or could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct GateFailure {
     /// The cell's id; `run` where there is no cell at all.
     pub cell: String,
     /// Its trial.
@@ -221,14 +221,14 @@ pub struct Failure {
 impl Condition {
     /// All cells in which the condition holds, or cannot be checked.
     #[must_use]
-    pub fn check(&self, report: &Report) -> Vec<Failure> {
+    pub fn check(&self, report: &Report) -> Vec<GateFailure> {
         self.verdicts(report).into_iter().filter_map(|(_, failure)| failure).collect()
     }
 
     /// All cells that it looks at, and whether it failed there; a failure without a cell where
     /// there is none at all.
     #[must_use]
-    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<Failure>)> {
+    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<GateFailure>)> {
         let cells = self.cells(report);
         if cells.is_empty() {
             let failure = self.failure("run", 0, "unknown: nothing was measured".to_owned());
@@ -293,8 +293,8 @@ impl Condition {
         format!("{} {limit}", self.comparison.limit_word())
     }
 
-    fn failure(&self, cell: &str, trial: u32, actual: String) -> Failure {
-        Failure {
+    fn failure(&self, cell: &str, trial: u32, actual: String) -> GateFailure {
+        GateFailure {
             cell: cell.to_owned(),
             trial,
             metric: self.figure.name().to_owned(),
@@ -341,7 +341,7 @@ impl FromStr for Condition {
         };
         let Some(limit) = figure.kind().read(&value) else {
             let bare = value.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.is_finite());
-            return Err(if figure.kind() == Kind::Time && bare {
+            return Err(if figure.kind() == MetricKind::Time && bare {
                 ConditionError::NoUnit { asked: asked(), value }
             } else {
                 ConditionError::Value {
@@ -362,7 +362,7 @@ impl fmt::Display for Condition {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for GateFailure {
     /// `plain/64/50%: failed: p99 is 212.4 µs, limit 200 µs`; trials after the first are named.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cell)?;

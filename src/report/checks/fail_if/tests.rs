@@ -47,12 +47,12 @@ fn conditions_read_back_as_typed() {
 fn every_metric_is_read() {
     for metric in &metric::METRICS {
         let value = match metric.kind {
-            Kind::Share => "1%",
-            Kind::Time => "1us",
-            Kind::Packets => "1k",
-            Kind::Bits => "1Mbit",
-            Kind::Count => "1",
-            Kind::Number => "0.5",
+            MetricKind::Share => "1%",
+            MetricKind::Time => "1us",
+            MetricKind::Packets => "1k",
+            MetricKind::Bits => "1Mbit",
+            MetricKind::Count => "1",
+            MetricKind::Number => "0.5",
         };
         let text = format!("{}>{value}", metric.name);
         assert_eq!(condition(&text).figure.name(), metric.name);

@@ -1,6 +1,6 @@
 //! Checks of the clock, and of sleeping by it.
 
-use super::{Finding, Grade, Wants};
+use super::{Grade, HostCheck, HostRequirements};
 use crate::measure::HostFacts;
 use crate::unit::show_nanos;
 
@@ -37,9 +37,9 @@ const SLEEP_LONGEST_NS: u64 = 1_000_000;
 
 /// The kernel's clock source. What a slow one costs is the next check's; this one only warns where
 /// that is not known.
-pub(super) fn clocksource(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let source = host.clocksource.as_deref()?;
-    let finding = |grade, found| Finding::new("clocksource", "clock source", grade, found);
+    let finding = |grade, found| HostCheck::new("clocksource", "clock source", grade, found);
     if FAST_SOURCES.contains(&source) {
         return Some(finding(Grade::Good, source.to_owned()));
     }
@@ -54,9 +54,9 @@ pub(super) fn clocksource(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 }
 
 /// What a stamp costs.
-pub(super) fn clock_cost(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let cost = host.clock_cost_ns?;
-    let finding = |grade, found| Finding::new("clock_cost", "clock read", grade, found);
+    let finding = |grade, found| HostCheck::new("clock_cost", "clock read", grade, found);
     if cost <= COST_MOST_NS {
         return Some(finding(Grade::Good, format!("{cost:.0} ns")));
     }
@@ -79,7 +79,7 @@ pub(super) fn clock_cost(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 }
 
 /// How fine a stamp is.
-pub(super) fn clock_step(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let step = host.clock_step_ns?;
     let grade = if step > STEP_WARN_NS {
         Grade::Warn
@@ -89,7 +89,7 @@ pub(super) fn clock_step(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
         Grade::Good
     };
     let step = show_nanos(step);
-    let finding = |found| Finding::new("clock_step", "clock step", grade, found);
+    let finding = |found| HostCheck::new("clock_step", "clock step", grade, found);
     Some(if grade == Grade::Good {
         finding(step)
     } else {
@@ -99,9 +99,9 @@ pub(super) fn clock_step(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 }
 
 /// How late a paced sender wakes up.
-pub(super) fn sleep_error(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
+pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (p50, max) = host.sleep_error_ns?;
-    let finding = |grade, found| Finding::new("sleep_error", "waking up", grade, found);
+    let finding = |grade, found| HostCheck::new("sleep_error", "waking up", grade, found);
     let figures = format!("{} late, {} at most", show_nanos(p50), show_nanos(max));
     Some(if p50 > SLEEP_MOST_NS {
         let grade = if wants.paced { Grade::Warn } else { Grade::Note };
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_slow_clock_is_said_once() {
-        let wants = Wants::default();
+        let wants = HostRequirements::default();
         let slow = |host: &mut HostFacts| {
             host.clocksource = Some("hpet".into());
             host.clock_cost_ns = Some(1_200.0);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn coarse_steps_are_graded() {
-        let wants = Wants::default();
+        let wants = HostRequirements::default();
         let step = |ns| found("clock_step", wants, |host| host.clock_step_ns = Some(ns)).grade;
         assert_eq!(
             [1, 100, 101, 1_000, 1_001].map(step),
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn late_waking_matters_to_who_has_a_schedule() {
         let late = |host: &mut HostFacts| host.sleep_error_ns = Some((150_000, 900_000));
-        let paced = Wants::default();
-        let flat_out = Wants { paced: false, ..Wants::default() };
+        let paced = HostRequirements::default();
+        let flat_out = HostRequirements { paced: false, ..HostRequirements::default() };
         assert_eq!(found("sleep_error", paced, late).grade, Grade::Warn);
         assert_eq!(found("sleep_error", flat_out, late).grade, Grade::Note);
         let rarely = found("sleep_error", paced, |host| {

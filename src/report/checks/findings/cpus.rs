@@ -1,6 +1,6 @@
 //! Checks of who gets which CPU, and how much of it.
 
-use super::{Finding, Grade, Wants};
+use super::{Grade, HostCheck, HostRequirements};
 use crate::measure::HostFacts;
 
 /// `0, 1, 2`, for people.
@@ -10,8 +10,8 @@ fn list(cpus: &[usize]) -> String {
 }
 
 /// A CPU for each worker.
-pub(super) fn few_cores(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("few_cores", "CPUs", grade, found);
+pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("few_cores", "CPUs", grade, found);
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     Some(match cpus {
         0 => finding(Grade::Note, "the system does not say which CPUs there are".to_owned())
@@ -36,8 +36,8 @@ pub(super) fn few_cores(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
 }
 
 /// Whether both ends would share a physical core.
-pub(super) fn smt_siblings(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("smt_siblings", "SMT", grade, found);
+pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("smt_siblings", "SMT", grade, found);
     let Some(cores) = host.physical_cores() else {
         let unsure = "SMT is on, and the system does not say which CPUs share a core";
         return host.smt_active?.then(|| {
@@ -74,9 +74,9 @@ pub(super) fn smt_siblings(host: &HostFacts, wants: Wants<'_>) -> Option<Finding
 }
 
 /// CPUs that the scheduler keeps free, and whether we may use them.
-pub(super) fn isolated_cpus(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn isolated_cpus(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let isolated = host.isolated_cpus.as_deref()?;
-    let finding = |grade, found| Finding::new("isolated_cpus", "isolated CPUs", grade, found);
+    let finding = |grade, found| HostCheck::new("isolated_cpus", "isolated CPUs", grade, found);
     let all = list(isolated);
     let (first, last) = (isolated.first()?, isolated.last()?);
     if isolated.iter().any(|cpu| host.allowed_cpus.contains(cpu)) {
@@ -96,11 +96,11 @@ pub(super) fn isolated_cpus(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 }
 
 /// A limit of CPU time below what the workers use.
-pub(super) fn cpu_quota(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
+pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (limit, cpus) = (host.cpu_limit?, host.allowed_cpus.len());
     let wanted = wants.workers().min(cpus);
     (limit < wanted).then(|| {
-        Finding::new(
+        HostCheck::new(
             "cpu_quota",
             "CPU quota",
             Grade::Warn,
@@ -118,8 +118,8 @@ pub(super) fn cpu_quota(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
 const BUSY_LOAD: f64 = 0.7;
 
 /// Others who want the same CPUs.
-pub(super) fn busy_host(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("busy_host", "other load", grade, found);
+pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("busy_host", "other load", grade, found);
     let (others, online) = (host.others_running?, host.online_cpus?);
     let workers = wants.workers();
     if others > 0 && others + workers as u64 > online as u64 {
@@ -141,9 +141,9 @@ pub(super) fn busy_host(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
 }
 
 /// Whether the CPU's frequency follows the load.
-pub(super) fn governor(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn governor(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let governor = host.governor.as_deref()?;
-    let finding = |grade, found| Finding::new("governor", "governor", grade, found);
+    let finding = |grade, found| HostCheck::new("governor", "governor", grade, found);
     Some(if governor == "performance" {
         finding(Grade::Good, governor.to_owned())
     } else {
@@ -163,8 +163,8 @@ mod tests {
     use super::super::tests::{found, good_host};
     use super::*;
 
-    fn threads(threads: usize) -> Wants<'static> {
-        Wants { threads, ..Wants::default() }
+    fn threads(threads: usize) -> HostRequirements<'static> {
+        HostRequirements { threads, ..HostRequirements::default() }
     }
 
     #[test]
@@ -182,10 +182,10 @@ mod tests {
     fn both_ends_on_one_core_are_noticed() {
         let paired = |host: &mut HostFacts| host.siblings = vec![vec![0, 2], vec![1, 3]];
         const CORES: &[Option<usize>] = &[Some(0), Some(1), Some(2)];
-        let wants = |tx: usize, rx: usize| Wants {
+        let wants = |tx: usize, rx: usize| HostRequirements {
             tx_cores: &CORES[tx..=tx],
             rx_cores: &CORES[rx..=rx],
-            ..Wants::default()
+            ..HostRequirements::default()
         };
         let shared = found("smt_siblings", wants(0, 2), paired);
         assert_eq!(shared.grade, Grade::Warn);

@@ -1,12 +1,12 @@
 //! Checks of what CPUs and the network device are set to, and their way into the document.
 
-use super::{Finding, Grade, Wants};
+use super::{Grade, HostCheck, HostRequirements};
 use crate::document;
 use crate::measure::{self, HostFacts};
 
 /// Whether the CPUs may clock above their nominal frequency.
-pub(super) fn turbo(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("turbo", "turbo", grade, found);
+pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("turbo", "turbo", grade, found);
     Some(if host.turbo? {
         finding(Grade::Note, "the CPUs may clock above their nominal frequency")
             .because("how far, depends on heat and on how many are busy, so figures drift")
@@ -17,9 +17,9 @@ pub(super) fn turbo(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 
 /// What the kernel does about flaws of the CPU. On or off, figures are right; they only do not
 /// compare with those of a host where it is otherwise.
-pub(super) fn mitigations(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let states = host.mitigations.as_ref()?;
-    let finding = |grade, found| Finding::new("mitigations", "mitigations", grade, found);
+    let finding = |grade, found| HostCheck::new("mitigations", "mitigations", grade, found);
     let why = "system calls cost less than on hosts where they are on; compare only alike ones";
     let line = host.kernel_command_line.as_deref().unwrap_or_default();
     if line.split_whitespace().any(|word| word == "mitigations=off") {
@@ -41,7 +41,7 @@ pub(super) fn mitigations(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 const PASSES_WHOLE: [(&str, &str); 2] = [("GSO", "tx-generic-segmentation"), ("GRO", "rx-gro")];
 
 /// Whether the device lets super-packets through.
-pub(super) fn offload(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let device = host.device.as_ref()?;
     let states = device.offloads.as_ref()?;
     let off = PASSES_WHOLE.iter().filter(|(_, feature)| states.get(*feature) == Some(&false));
@@ -50,7 +50,7 @@ pub(super) fn offload(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
         return None;
     }
     let found = format!("off on {}: {}", device.name, off.join(", "));
-    Some(Finding::new("device_offload", "device", Grade::Note, found).because(
+    Some(HostCheck::new("device_offload", "device", Grade::Note, found).because(
         "super-packets are cut before they get there or joined nowhere, so the engines gso and \
          gro gain less",
     ))
@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn turbo_is_worth_knowing_and_no_more() {
-        let on = found("turbo", Wants::default(), |host| host.turbo = Some(true));
+        let on = found("turbo", HostRequirements::default(), |host| host.turbo = Some(true));
         assert_eq!(on.grade, Grade::Note);
-        assert_eq!(found("turbo", Wants::default(), |_| {}).grade, Grade::Good);
+        assert_eq!(found("turbo", HostRequirements::default(), |_| {}).grade, Grade::Good);
     }
 
     #[test]
@@ -109,15 +109,15 @@ mod tests {
             state("retbleed", "Vulnerable"),
             state("spectre_v2", "Mitigation: Retpolines; IBPB: conditional"),
         ];
-        let on = found("mitigations", Wants::default(), |host| {
+        let on = found("mitigations", HostRequirements::default(), |host| {
             host.mitigations = Some(states.clone().into());
         });
         assert_eq!((on.grade, &*on.found), (Grade::Good, "on for 1 of 3 flaws"));
-        let off = found("mitigations", Wants::default(), |host| {
+        let off = found("mitigations", HostRequirements::default(), |host| {
             host.kernel_command_line = Some("quiet mitigations=off panic=1".into());
         });
         assert_eq!(off.grade, Grade::Note);
-        let auto = found("mitigations", Wants::default(), |host| {
+        let auto = found("mitigations", HostRequirements::default(), |host| {
             host.kernel_command_line = Some("mitigations=auto,nosmt".into());
         });
         assert_eq!(auto.grade, Grade::Good);
@@ -128,7 +128,7 @@ mod tests {
         let of = |states: &[&str]| {
             let states = states.iter().enumerate();
             let states = states.map(|(at, &state)| (at.to_string(), state.to_owned())).collect();
-            let found = found("mitigations", Wants::default(), |host| {
+            let found = found("mitigations", HostRequirements::default(), |host| {
                 host.mitigations = Some(states);
             });
             (found.grade, found.found.to_string())
@@ -147,16 +147,16 @@ mod tests {
             ),
             ..measure::Device::default()
         };
-        let off = found("device_offload", Wants::default(), |host| {
+        let off = found("device_offload", HostRequirements::default(), |host| {
             host.device = Some(device(false, false));
         });
         assert_eq!((off.grade, &*off.found), (Grade::Note, "off on eth0: GSO, GRO"));
         let host = HostFacts { device: Some(device(true, true)), ..good_host() };
-        let codes = findings(&host, Wants::default());
+        let codes = findings(&host, HostRequirements::default());
         assert!(codes.iter().all(|finding| finding.code != "device_offload"));
         // None of this doubts a run.
         let host =
             HostFacts { turbo: Some(true), device: Some(device(true, false)), ..good_host() };
-        assert_eq!(host_warnings(&host, Wants::default()), []);
+        assert_eq!(host_warnings(&host, HostRequirements::default()), []);
     }
 }

@@ -30,7 +30,7 @@ use crate::document;
 use crate::document::Warning;
 use crate::measure::HostFacts;
 use crate::plan::Scenario;
-pub use wants::Wants;
+pub use wants::HostRequirements;
 pub(crate) use wants::cores_here;
 
 /// How a finding is to be taken, from best to worst.
@@ -48,7 +48,7 @@ pub enum Grade {
 
 /// One thing found out about a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct HostCheck {
     /// Stable over time, for scripts; see the table above.
     pub code: &'static str,
     /// How it is to be taken.
@@ -63,7 +63,7 @@ pub struct Finding {
     pub mend: Option<String>,
 }
 
-impl Finding {
+impl HostCheck {
     /// A finding that explains itself.
     pub(crate) fn new(
         code: &'static str,
@@ -105,7 +105,7 @@ impl Finding {
 }
 
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
-type Check = fn(&HostFacts, Wants<'_>) -> Option<Finding>;
+type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<HostCheck>;
 
 /// All checks, in the order of the report.
 const CHECKS: &[Check] = &[
@@ -133,7 +133,7 @@ const CHECKS: &[Check] = &[
 
 /// All that is to be said about a host, for a run that wants this of it.
 #[must_use]
-pub fn findings(host: &HostFacts, wants: Wants<'_>) -> Vec<Finding> {
+pub fn findings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostCheck> {
     CHECKS.iter().filter_map(|check| check(host, wants)).collect()
 }
 
@@ -144,8 +144,8 @@ const SAID_BY_CELLS: &[&str] = &["rmem_max", "wmem_max"];
 /// What the host does to this very run. A virtual machine is always said: no later figure shows
 /// it, and nothing mends it.
 #[must_use]
-pub fn host_warnings(host: &HostFacts, wants: Wants<'_>) -> Vec<Warning> {
-    let distorts = |finding: &Finding| {
+pub fn host_warnings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<Warning> {
+    let distorts = |finding: &HostCheck| {
         finding.grade >= Grade::Warn
             || (finding.grade == Grade::Note && finding.code == "virtual_machine")
     };
@@ -163,7 +163,7 @@ pub fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
         code: format!("sink_{}", warning.code),
         message: format!("sink: {}", warning.message),
     };
-    host_warnings(host, Wants::of_sink(scenario)).into_iter().map(of_sink).collect()
+    host_warnings(host, HostRequirements::of_sink(scenario)).into_iter().map(of_sink).collect()
 }
 
 /// The host in the document.
@@ -215,7 +215,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::measure::Capability;
+    use crate::measure::ProbeResult;
     use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Plan, Route};
     use crate::unit::{Nanos, PayloadSize, Rate};
 
@@ -252,7 +252,7 @@ pub(crate) mod tests {
             clock_cost_ns: Some(24.0),
             clock_step_ns: Some(10),
             sleep_error_ns: Some((2_000, 9_000)),
-            capabilities: vec![Capability {
+            capabilities: vec![ProbeResult {
                 name: "plain".into(),
                 available: true,
                 detail: "works".into(),
@@ -264,9 +264,9 @@ pub(crate) mod tests {
     /// What a check says of a host that differs from the good one by this.
     pub(crate) fn found(
         code: &str,
-        wants: Wants<'_>,
+        wants: HostRequirements<'_>,
         change: impl FnOnce(&mut HostFacts),
-    ) -> Finding {
+    ) -> HostCheck {
         let mut host = good_host();
         change(&mut host);
         findings(&host, wants)
@@ -293,22 +293,23 @@ pub(crate) mod tests {
     #[test]
     fn a_plan_tells_what_it_wants() {
         let flat_out = plan(Pinning::Auto, vec![Rate::Max]);
-        let wants = Wants::of(&flat_out);
+        let wants = HostRequirements::of(&flat_out);
         assert_eq!((wants.socket_buffer, wants.threads, wants.paced), (65_536, 1, false));
         assert_eq!((wants.tx_cores, wants.rx_cores), (&[Some(0)][..], &[Some(1)][..]));
-        assert!(Wants::of(&plan(Pinning::Off, vec![Rate::OfMax(0.5)])).paced);
+        assert!(HostRequirements::of(&plan(Pinning::Off, vec![Rate::OfMax(0.5)])).paced);
     }
 
     #[test]
     fn each_end_wants_what_it_has() {
         let mut forward = plan(Pinning::Auto, vec![Rate::OfMax(0.5)]);
         forward.scenario.route = Route::Forward;
-        let (here, there) = (Wants::of(&forward), Wants::of_sink(&forward.scenario));
+        let (here, there) =
+            (HostRequirements::of(&forward), HostRequirements::of_sink(&forward.scenario));
         assert_eq!((here.tx_cores, here.rx_cores), (&[Some(0)][..], &[][..]));
         assert_eq!((here.workers(), here.paced), (1, true));
         assert_eq!((there.workers(), there.paced), (1, false));
         forward.scenario.route = Route::Both;
-        assert_eq!(Wants::of_sink(&forward.scenario).workers(), 2);
+        assert_eq!(HostRequirements::of_sink(&forward.scenario).workers(), 2);
         let mut host = good_host();
         host.others_running = Some(4);
         let found = sink_warnings(&host, &forward.scenario);
@@ -319,7 +320,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_good_host_raises_no_doubt() {
-        let wants = Wants::default();
+        let wants = HostRequirements::default();
         let doubts: Vec<_> = findings(&good_host(), wants)
             .into_iter()
             .filter(|finding| finding.grade != Grade::Good)
@@ -330,7 +331,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_unknown_host_is_not_accused() {
-        let doubts: Vec<_> = findings(&HostFacts::default(), Wants::default())
+        let doubts: Vec<_> = findings(&HostFacts::default(), HostRequirements::default())
             .into_iter()
             .filter(|finding| finding.grade > Grade::Note)
             .collect();
@@ -341,7 +342,7 @@ pub(crate) mod tests {
     fn a_warning_says_what_is_wrong_what_it_does_and_what_mends_it() {
         let mut host = good_host();
         (host.governor, host.rmem_max) = (Some("powersave".into()), Some(212_992));
-        let warnings = host_warnings(&host, Wants::default());
+        let warnings = host_warnings(&host, HostRequirements::default());
         let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
         assert_eq!(codes, ["governor"], "what cells say is left to them");
         assert!(warnings[0].message.contains("; to mend it: "));
@@ -352,7 +353,7 @@ pub(crate) mod tests {
     fn a_virtual_machine_is_always_said() {
         let mut host = good_host();
         host.virtualization = Some("KVM".into());
-        let warnings = host_warnings(&host, Wants::default());
+        let warnings = host_warnings(&host, HostRequirements::default());
         assert_eq!(warnings[0].code, "virtual_machine");
     }
 

@@ -1,12 +1,12 @@
 //! Checks of the build, of what surrounds the host, and of what its kernel grants.
 
-use super::{Finding, Grade, Wants};
+use super::{Grade, HostCheck, HostRequirements};
 use crate::measure::HostFacts;
 use crate::unit::show_bytes;
 
 /// Whether udperf was built with optimisation.
-pub(super) fn debug_build(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("debug_build", "build", grade, found);
+pub(super) fn debug_build(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("debug_build", "build", grade, found);
     Some(if host.debug_build {
         finding(Grade::Bad, "this udperf was built without optimisation")
             .because("it measures its own slowness, not the network's")
@@ -21,8 +21,8 @@ pub(super) fn debug_build(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
 const STEAL_WARN: f64 = 0.01;
 
 /// A hypervisor, and how much it takes.
-pub(super) fn virtual_machine(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("virtual_machine", "hypervisor", grade, found);
+pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("virtual_machine", "hypervisor", grade, found);
     let Some(name) = host.virtualization.as_deref() else {
         // A machine that tells nothing of itself is not known to be real.
         let known = host.kernel.is_some() && host.steal_share.is_some();
@@ -40,17 +40,17 @@ pub(super) fn virtual_machine(host: &HostFacts, _: Wants<'_>) -> Option<Finding>
 }
 
 /// A container.
-pub(super) fn container(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn container(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let kind = host.container.as_deref()?;
     let found = format!("this is a {kind} container");
-    Some(Finding::new("container", "container", Grade::Note, found).because(
+    Some(HostCheck::new("container", "container", Grade::Note, found).because(
         "limits of the kernel are the host's to change, and unless the network is shared, \
              counters are those of the container alone",
     ))
 }
 
 /// The most that SO_RCVBUF gets.
-pub(super) fn rmem_max(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
+pub(super) fn rmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     buffer_limit(
         "rmem_max",
         "receive buffer",
@@ -61,7 +61,7 @@ pub(super) fn rmem_max(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
 }
 
 /// The most that SO_SNDBUF gets.
-pub(super) fn wmem_max(host: &HostFacts, wants: Wants<'_>) -> Option<Finding> {
+pub(super) fn wmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     buffer_limit(
         "wmem_max",
         "send buffer",
@@ -75,10 +75,10 @@ fn buffer_limit(
     code: &'static str,
     subject: &str,
     most: u64,
-    wants: Wants<'_>,
+    wants: HostRequirements<'_>,
     why: &str,
-) -> Option<Finding> {
-    let finding = |grade, found| Finding::new(code, subject, grade, found);
+) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new(code, subject, grade, found);
     let (asked, shown) = (wants.socket_buffer as u64, show_bytes(most));
     Some(if most >= asked {
         finding(Grade::Good, format!("up to {shown}"))
@@ -99,9 +99,9 @@ const BACKLOG_DEFAULT: u64 = 1_000;
 
 /// The queue that loopback, veth and RPS pass through. Whether it was too short a run tells by its
 /// losses; only one cut below the default is suspicious beforehand.
-pub(super) fn netdev_max_backlog(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
+pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let backlog = host.netdev_max_backlog?;
-    let finding = |grade, found| Finding::new("netdev_max_backlog", "CPU backlog", grade, found);
+    let finding = |grade, found| HostCheck::new("netdev_max_backlog", "CPU backlog", grade, found);
     Some(if backlog >= BACKLOG_DEFAULT {
         finding(Grade::Good, format!("{backlog} packets"))
     } else {
@@ -121,8 +121,8 @@ pub(super) fn netdev_max_backlog(host: &HostFacts, _: Wants<'_>) -> Option<Findi
 const RELIED_ON: &[&str] = &["socket_drops", "queue_drops", "udp_counters", "affinity"];
 
 /// What engines and the ledger rely on and this host has not.
-pub(super) fn missing_capability(host: &HostFacts, _: Wants<'_>) -> Option<Finding> {
-    let finding = |grade, found| Finding::new("missing_capability", "abilities", grade, found);
+pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+    let finding = |grade, found| HostCheck::new("missing_capability", "abilities", grade, found);
     let missing: Vec<_> = host.capabilities.iter().filter(|can| !can.available).collect();
     let names: Vec<_> = missing.iter().map(|can| can.name.as_str()).collect();
     let (count, of) = (missing.len(), host.capabilities.len());
@@ -149,11 +149,11 @@ pub(super) fn missing_capability(host: &HostFacts, _: Wants<'_>) -> Option<Findi
 mod tests {
     use super::super::tests::found;
     use super::*;
-    use crate::measure::Capability;
+    use crate::measure::ProbeResult;
 
     #[test]
     fn a_debug_build_is_bad() {
-        let debug = found("debug_build", Wants::default(), |host| {
+        let debug = found("debug_build", HostRequirements::default(), |host| {
             host.debug_build = true;
         });
         assert_eq!(debug.grade, Grade::Bad);
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn limits_below_what_is_asked_name_the_sysctl() {
-        let wants = Wants::default();
+        let wants = HostRequirements::default();
         let small = found("rmem_max", wants, |host| host.rmem_max = Some(212_992));
         assert_eq!(small.grade, Grade::Warn);
         assert_eq!(small.found, "net.core.rmem_max is 208 KiB, and 4 MiB are asked for");
         assert_eq!(small.mend.as_deref(), Some("sysctl -w net.core.rmem_max=4194304"));
         assert!(small.why.contains("as root") && small.why.contains("/etc/sysctl.d"));
-        let modest = Wants { socket_buffer: 65_536, ..wants };
+        let modest = HostRequirements { socket_buffer: 65_536, ..wants };
         let enough = found("wmem_max", modest, |host| host.wmem_max = Some(212_992));
         assert_eq!(enough.grade, Grade::Good);
         let short = found("netdev_max_backlog", wants, |host| {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_hypervisor_is_noted_and_a_greedy_one_warned_of() {
-        let wants = Wants::default();
+        let wants = HostRequirements::default();
         let under = |share| {
             move |host: &mut HostFacts| {
                 host.virtualization = Some("KVM".into());
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn what_is_missing_weighs_by_what_rests_on_it() {
         let without = |name: &'static str| {
-            found("missing_capability", Wants::default(), |host| {
-                host.capabilities.push(Capability {
+            found("missing_capability", HostRequirements::default(), |host| {
+                host.capabilities.push(ProbeResult {
                     name: name.to_owned(),
                     available: false,
                     detail: "not here".into(),

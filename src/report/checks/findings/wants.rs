@@ -5,7 +5,7 @@ use crate::unit::Rate;
 
 /// What a run wants of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wants<'a> {
+pub struct HostRequirements<'a> {
     /// Socket buffers in bytes.
     pub socket_buffer: usize,
     /// Senders, and receivers.
@@ -20,7 +20,7 @@ pub struct Wants<'a> {
     pub paced: bool,
 }
 
-impl<'a> Wants<'a> {
+impl<'a> HostRequirements<'a> {
     /// What this plan wants.
     #[must_use]
     pub fn of(plan: &'a Plan) -> Self {
@@ -57,7 +57,7 @@ impl<'a> Wants<'a> {
     }
 }
 
-impl Default for Wants<'_> {
+impl Default for HostRequirements<'_> {
     /// What `udperf bench` wants if it is asked for nothing in particular.
     fn default() -> Self {
         Self {

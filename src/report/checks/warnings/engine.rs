@@ -2,11 +2,11 @@
 
 use super::{CellContext, warning};
 use crate::document::{Cell, Warning};
-use crate::measure::{Ends, PacketCounts};
-use crate::plan::Missing;
+use crate::measure::{PacketCounts, Topology};
+use crate::plan::MissingEngine;
 
 /// Engines that a run would have had, were they here.
-pub fn left_out(missing: &[Missing]) -> impl Iterator<Item = Warning> {
+pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
         warning("engine_left_out", message)
@@ -33,7 +33,8 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(crate) fn is_uncut(cell: &Cell) -> bool {
     let packets = &cell.packets;
     let known = packets.uncut.zip(packets.received).zip(cell.ledger.arrived);
-    let ends = if cell.ends.as_deref() == Some("across") { Ends::Across } else { Ends::Together };
+    let ends =
+        if cell.ends.as_deref() == Some("across") { Topology::Across } else { Topology::Together };
     known.is_some_and(|((uncut, packets_received), arrived)| {
         let (sent, packets_sent) = (cell.tx.datagrams, packets.sent);
         PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_uncut(ends)

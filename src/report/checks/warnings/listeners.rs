@@ -23,14 +23,14 @@ pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warni
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{ListenerTally, Strangers};
+    use crate::measure::{ListenerTally, UnsolicitedTraffic};
 
     fn tally(datagrams: u64, drops: [Option<u64>; 2], granted: u64) -> SinkTally {
         let at = ([127, 0, 0, 1], 7_788).into();
         let granted = Some(granted);
         let one =
             |drops| ListenerTally { at, core: None, datagrams, drops, asked: 4 << 20, granted };
-        let strangers = Strangers { datagrams, ..Strangers::default() };
+        let strangers = UnsolicitedTraffic { datagrams, ..UnsolicitedTraffic::default() };
         SinkTally { strangers, listeners: drops.map(one).to_vec(), ..SinkTally::default() }
     }
 

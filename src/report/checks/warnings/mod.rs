@@ -66,8 +66,8 @@ pub use path::{over_loopback, sizes as size_warnings};
 pub(crate) use severity::severity;
 pub use throttled::throttled;
 
-use crate::measure::{CutShort, Harvest, HostFacts};
-use crate::plan::{Kind, Plan, Route, TimestampKind, TxKind};
+use crate::measure::{CellResult, CutShort, HostFacts};
+use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
 
 /// What the doubts about a cell rest on, beyond what the document says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +97,7 @@ pub struct CellContext<'a> {
 impl<'a> CellContext<'a> {
     /// Of a cell of this plan that was measured on this host.
     #[must_use]
-    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a Harvest) -> Self {
+    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a CellResult) -> Self {
         let (tx, rx) = cores_here(plan);
         let (warmup_sent, warmup_lost) = harvest.warmup;
         Self {

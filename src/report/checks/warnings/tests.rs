@@ -130,8 +130,11 @@ fn the_context_speaks() {
 
 #[test]
 fn a_context_is_taken_from_plan_host_and_harvest() {
-    let harvest =
-        Harvest { warmup: (9, 2), cut_short: Some(CutShort::Interrupted), ..Harvest::default() };
+    let harvest = CellResult {
+        warmup: (9, 2),
+        cut_short: Some(CutShort::Interrupted),
+        ..CellResult::default()
+    };
     let of = |pin, host: HostFacts| {
         CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &harvest)
     };

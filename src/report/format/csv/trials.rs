@@ -2,7 +2,7 @@
 
 use super::{finish, or_empty};
 use crate::document::SearchDocument;
-use crate::report::FaceError;
+use crate::report::RenderError;
 
 /// Columns of the trials of a search.
 const OF_TRIALS: [&str; 10] = [
@@ -21,8 +21,8 @@ const OF_TRIALS: [&str; 10] = [
 /// All trials of a search, below a row of names.
 ///
 /// # Errors
-/// [`FaceError::Csv`], which would be a bug.
-pub fn trials(document: &SearchDocument) -> Result<String, FaceError> {
+/// [`RenderError::Csv`], which would be a bug.
+pub fn trials(document: &SearchDocument) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(OF_TRIALS)?;
     for (id, trial) in document

@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::{Chart, Frame};
 use crate::document::{Cell, Report};
 use crate::measure;
-use crate::report::error::FaceError;
+use crate::report::error::RenderError;
 use crate::report::format::hdr::decode;
 use crate::unit::show_nanos;
 
@@ -27,7 +27,7 @@ struct Curve<'a> {
 }
 
 /// A chart for each cell that has latencies, all on one scale of time.
-pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, FaceError> {
+pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, RenderError> {
     let curves = curves(report)?;
     let least = curves.iter().map(|curve| curve.histogram.min().max(curve.bound_ns)).min();
     let most = curves.iter().map(|curve| curve.histogram.max()).max();
@@ -38,20 +38,20 @@ pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, FaceError> {
     Ok(curves.iter().map(|curve| chart(curve, y)).collect())
 }
 
-fn curves(report: &Report) -> Result<Vec<Curve<'_>>, FaceError> {
+fn curves(report: &Report) -> Result<Vec<Curve<'_>>, RenderError> {
     let mut curves: Vec<Curve<'_>> = Vec::new();
     for cell in report.cells.iter().filter(|cell| !cell.calibration) {
         let Some(latency) = &cell.latency else { continue };
         let histogram = decode(cell, latency)?;
         let at = curves.iter().position(|curve| curve.cell.id == cell.id).unwrap_or_else(|| {
             // Within our own bounds: those of a document could be anything, and take as much room.
-            let own = measure::Latency::default().histogram().clone();
+            let own = measure::LatencyHistograms::default().histogram().clone();
             curves.push(Curve { cell, histogram: own, bound_ns: 0 });
             curves.len() - 1
         });
         let curve = &mut curves[at];
         curve.bound_ns = curve.bound_ns.max(latency.bound_ns);
-        curve.histogram.add(&histogram).map_err(|error| FaceError::Histogram {
+        curve.histogram.add(&histogram).map_err(|error| RenderError::Histogram {
             cell: cell.id.clone(),
             reason: error.to_string(),
         })?;

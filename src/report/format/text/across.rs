@@ -1,18 +1,18 @@
 //! Notes on what there is only between two ends: clocks, ways, flows.
 
 use super::ink::{glue, grouped, percent};
-use super::rows::Sheet;
+use super::rows::TableModel;
 use crate::document::{Cell, Report};
 use crate::unit::{show_nanos, sum_counts};
 
 /// What a table of what was sent leaves open.
-pub(super) fn one_ended(sheet: &Sheet<'_>) -> Option<String> {
+pub(super) fn one_ended(sheet: &TableModel<'_>) -> Option<String> {
     let text = "only the sending side is known: what arrived, and when, its receiver may tell";
     sheet.one_ended.then(|| text.to_owned())
 }
 
 /// What the arrows are.
-pub(super) fn ways(sheet: &Sheet<'_>) -> Option<String> {
+pub(super) fn ways(sheet: &TableModel<'_>) -> Option<String> {
     let text = "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
     sheet.both.then(|| text.to_owned())
 }

@@ -1,7 +1,7 @@
 //! What the numbers do not say: every kind of warning in the document, once. Those with figures in
 //! them differ from cell to cell: the message of the worst cell is shown, the others are counted.
 
-use super::ink::{Ink, Tone, glue, wrap};
+use super::ink::{Color, Styler, glue, wrap};
 use super::rows::distinct;
 use crate::document::{Cell, Report, Warning};
 use crate::report::checks::warnings::severity;
@@ -10,8 +10,8 @@ use crate::report::checks::warnings::severity;
 const NAMED: usize = 3;
 
 /// Warnings of the run, then those of cells, in order of first appearance; `None` without any.
-pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
-    let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
+pub(super) fn draw(report: &Report, ink: Styler, width: usize) -> Option<String> {
+    let mut lines = vec![ink.paint(Color::Title, "What the numbers do not say")];
     for (message, about) in list(report) {
         lines.extend(bullet(ink, width, &message, &about));
     }
@@ -19,8 +19,8 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> Option<String> {
 }
 
 /// These warnings alone; `None` without any.
-pub(super) fn tell(warnings: &[Warning], ink: Ink, width: usize) -> Option<String> {
-    let mut lines = vec![ink.paint(Tone::Title, "What the numbers do not say")];
+pub(super) fn tell(warnings: &[Warning], ink: Styler, width: usize) -> Option<String> {
+    let mut lines = vec![ink.paint(Color::Title, "What the numbers do not say")];
     lines.extend(warnings.iter().flat_map(|one| bullet(ink, width, &one.message, "")));
     (lines.len() > 1).then(|| lines.join("\n"))
 }
@@ -78,14 +78,14 @@ fn concerned(cells: &[&str], all: usize) -> String {
     }
 }
 
-fn bullet(ink: Ink, width: usize, message: &str, cells: &str) -> Vec<String> {
-    let mark = ink.paint(Tone::Doubt, "!");
+fn bullet(ink: Styler, width: usize, message: &str, cells: &str) -> Vec<String> {
+    let mark = ink.paint(Color::Doubt, "!");
     let about: Vec<_> = cells.split(", ").filter(|cell| !cell.is_empty()).map(glue).collect();
     let last = about.len().saturating_sub(1);
     let about = about.iter().enumerate().map(|(at, cell)| {
         let open = if at == 0 { "[" } else { "" };
         let close = if at == last { "]" } else { "," };
-        ink.paint(Tone::Quiet, &format!("{open}{cell}{close}"))
+        ink.paint(Color::Quiet, &format!("{open}{cell}{close}"))
     });
     let words: Vec<_> = [format!("{mark} {}", message.trim())].into_iter().chain(about).collect();
     wrap(&words.join(" "), width, 2)

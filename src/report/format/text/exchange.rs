@@ -1,6 +1,6 @@
 //! Requests and replies as text.
 
-use super::ink::{GLUE, Ink, Tone, glue, grouped, wrap};
+use super::ink::{Color, GLUE, Styler, glue, grouped, wrap};
 use super::rows::distinct;
 use crate::document::{Cell, Exchange, Report};
 use crate::report::checks::validity::missed_share;
@@ -18,7 +18,7 @@ fn hears(cell: &Cell) -> bool {
 }
 
 /// All requests and replies of the run, each by its fate.
-pub(super) fn ledger(report: &Report, ink: Ink) -> String {
+pub(super) fn ledger(report: &Report, ink: Styler) -> String {
     let cells = || report.cells.iter().filter(|cell| !cell.calibration);
     let all: Vec<_> = cells().filter_map(|cell| cell.exchange.as_ref()).collect();
     let sum = |of: fn(&Exchange) -> u64| sum_counts(all.iter().map(|one| of(one)));
@@ -33,7 +33,7 @@ pub(super) fn ledger(report: &Report, ink: Ink) -> String {
         return format!("{requests} (no reply is expected){GLUE}· {refused}");
     }
     let timeouts = sum(|exchange| exchange.timeouts);
-    let tone = if timeouts == 0 { Tone::Good } else { Tone::Doubt };
+    let tone = if timeouts == 0 { Color::Good } else { Color::Doubt };
     let mut items = vec![
         format!(
             "{requests} = {} + {}",
@@ -87,7 +87,7 @@ const GENERATOR: [&str; 4] =
     ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
 
 /// Where the generator was the limit: nothing below says what the server can do.
-pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<String> {
+pub(super) fn generator(report: &Report, ink: Styler, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
         let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);
         let missed = exceeds
@@ -112,7 +112,7 @@ pub(super) fn generator(report: &Report, ink: Ink, width: usize) -> Option<Strin
          not in these figures.",
         limited.join(", ")
     );
-    Some(ink.paint_lines(Tone::Doubt, wrap(&text, width, 2)).join("\n"))
+    Some(ink.paint_lines(Color::Doubt, wrap(&text, width, 2)).join("\n"))
 }
 
 /// How requests and replies were paired, for the lines above the table.
@@ -136,7 +136,7 @@ pub(super) fn settings(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Input;
+    use crate::document::InputSummary;
     use crate::report::fixture::{default_run, warning};
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         (schedule.scheduled, schedule.missed) = (1_000, 50);
         for (max_missed, is_shown) in [(0.01, true), (0.049, true), (0.05, false), (1.0, false)] {
             report.max_missed = max_missed;
-            let shown = generator(&report, Ink { color: false }, 80);
+            let shown = generator(&report, Styler { color: false }, 80);
             assert_eq!(shown.is_some(), is_shown, "{max_missed}");
         }
     }
@@ -159,12 +159,12 @@ mod tests {
     fn what_is_left_out_of_a_file_is_shown() {
         let mut report = default_run();
         assert_eq!(input(&report), None);
-        let whole = Input { records: 3, used: 3, ..Input::default() };
+        let whole = InputSummary { records: 3, used: 3, ..InputSummary::default() };
         report.input = Some(whole.clone());
         assert_eq!(input(&report), None);
         let left_out = [("fragment".to_owned(), 1), ("not_udp".to_owned(), 1)].into();
         let (format, link_types) = ("pcap".to_owned(), vec!["PPP".to_owned()]);
-        report.input = Some(Input { format, link_types, used: 1, left_out, ..whole });
+        report.input = Some(InputSummary { format, link_types, used: 1, left_out, ..whole });
         let shown = input(&report).unwrap().replace(GLUE, " ");
         let expected =
             "pcap of link type PPP: 1 of 3 packets are sent; left out: fragment 1, not_udp 1";

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::exchange;
-use super::ink::{GLUE, Ink, Tone, counted, dotted, grouped, wrap};
+use super::ink::{Color, GLUE, Styler, counted, dotted, grouped, wrap};
 use super::rows::distinct;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
-pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
+pub(super) fn draw(report: &Report, ink: Styler, width: usize) -> String {
     let mut title = vec![
-        ink.paint(Tone::Title, &format!("udperf {}", report.tool.version)),
+        ink.paint(Color::Title, &format!("udperf {}", report.tool.version)),
         report.kind.clone(),
     ];
     title.extend(path(report));
@@ -23,26 +23,26 @@ pub(super) fn draw(report: &Report, ink: Ink, width: usize) -> String {
     title.extend(trials(report));
     if report.tool.profile != "release" {
         let doubt = format!("{} build", report.tool.profile);
-        title.push(ink.paint(Tone::Doubt, &doubt));
+        title.push(ink.paint(Color::Doubt, &doubt));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
     for items in [host(&report.host), sink(report), asking(report), settings(report)] {
         if !items.is_empty() {
-            lines.extend(ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)));
+            lines.extend(ink.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)));
         }
     }
     lines.join("\n")
 }
 
 /// Why the run did not test what was asked; `None` where it did.
-pub(super) fn invalid(report: &Report, ink: Ink, width: usize) -> Option<String> {
+pub(super) fn invalid(report: &Report, ink: Styler, width: usize) -> Option<String> {
     let lines: Vec<_> =
         invalid_lines(report).iter().flat_map(|line| wrap(line, width, 2)).collect();
-    (!lines.is_empty()).then(|| ink.paint_lines(Tone::Bad, lines).join("\n"))
+    (!lines.is_empty()).then(|| ink.paint_lines(Color::Bad, lines).join("\n"))
 }
 
 /// What is missing, where the run did not come to its end.
-pub(super) fn partial(report: &Report, ink: Ink, width: usize) -> Option<String> {
+pub(super) fn partial(report: &Report, ink: Styler, width: usize) -> Option<String> {
     let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
     let planned = planned(&report.scenario).unwrap_or(measured);
     let cut =
@@ -59,7 +59,7 @@ pub(super) fn partial(report: &Report, ink: Ink, width: usize) -> Option<String>
         text.push_str(&format!("{and} {} cut short", cut.join(", ")));
     }
     let lines = wrap(&(text + "."), width, 2);
-    Some(ink.paint_lines(Tone::Doubt, lines).join("\n"))
+    Some(ink.paint_lines(Color::Doubt, lines).join("\n"))
 }
 
 /// Cells that the scenario asks for.

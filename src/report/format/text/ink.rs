@@ -10,7 +10,7 @@ pub(crate) const GLUE: char = '\u{a0}';
 
 /// What a piece of text is, from which its colour follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum Color {
     /// The first thing to read.
     Title,
     /// There for whoever looks for it.
@@ -27,29 +27,29 @@ pub(crate) enum Tone {
 
 /// A pen that leaves colour away where none is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ink {
+pub(crate) struct Styler {
     pub(crate) color: bool,
 }
 
-impl Ink {
+impl Styler {
     /// The text in that tone.
-    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(self, tone: Color, text: &str) -> String {
         if !self.color || text.is_empty() {
             return text.to_owned();
         }
         let style = match tone {
-            Tone::Title => Effects::BOLD.into(),
-            Tone::Quiet => Effects::DIMMED.into(),
-            Tone::Good => AnsiColor::Green.on_default(),
-            Tone::Doubt => AnsiColor::Yellow.on_default(),
-            Tone::Bad => AnsiColor::Red.on_default() | Effects::BOLD,
-            Tone::Bar => AnsiColor::Cyan.on_default(),
+            Color::Title => Effects::BOLD.into(),
+            Color::Quiet => Effects::DIMMED.into(),
+            Color::Good => AnsiColor::Green.on_default(),
+            Color::Doubt => AnsiColor::Yellow.on_default(),
+            Color::Bad => AnsiColor::Red.on_default() | Effects::BOLD,
+            Color::Bar => AnsiColor::Cyan.on_default(),
         };
         format!("{style}{text}{style:#}")
     }
 
     /// Each line in that tone: a terminal would carry an open colour over the margin.
-    pub(crate) fn paint_lines(self, tone: Tone, lines: Vec<String>) -> Vec<String> {
+    pub(crate) fn paint_lines(self, tone: Color, lines: Vec<String>) -> Vec<String> {
         let paint = |line: String| self.paint(tone, &line);
         lines.into_iter().map(paint).collect()
     }
@@ -57,7 +57,7 @@ impl Ink {
     /// A number, with its unit in the background: the last word of `8.32 µs`.
     pub(crate) fn figure(self, text: &str) -> String {
         match text.rsplit_once(' ') {
-            Some((number, unit)) => format!("{number} {}", self.paint(Tone::Quiet, unit)),
+            Some((number, unit)) => format!("{number} {}", self.paint(Color::Quiet, unit)),
             None => text.to_owned(),
         }
     }
@@ -105,7 +105,7 @@ pub(crate) fn dotted(items: &[String]) -> String {
 }
 
 /// A note under the table: a quiet label, and text beside it.
-pub(crate) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
+pub(crate) fn note(ink: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest label, and a gap.
     const LABEL: usize = 10;
     let mut lines = wrap(text, width.saturating_sub(LABEL), 0);
@@ -113,7 +113,7 @@ pub(crate) fn note(ink: Ink, label: &str, text: &str, width: usize) -> String {
         line.insert_str(0, &" ".repeat(LABEL));
     }
     let first = lines[0].split_off(LABEL);
-    lines[0] = format!("{}{first}", ink.paint(Tone::Quiet, &format!("{label:<LABEL$}")));
+    lines[0] = format!("{}{first}", ink.paint(Color::Quiet, &format!("{label:<LABEL$}")));
     lines.join("\n")
 }
 
@@ -174,11 +174,11 @@ mod tests {
 
     #[test]
     fn colour_takes_no_room_and_can_be_left_away() {
-        let ink = Ink { color: true };
+        let ink = Styler { color: true };
         let painted = ink.figure("8.32 µs");
         assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
         assert_eq!(columns(&painted), 7);
-        assert_eq!(Ink { color: false }.paint(Tone::Bad, "x"), "x");
+        assert_eq!(Styler { color: false }.paint(Color::Bad, "x"), "x");
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! The line that says where every datagram went.
 
 use super::exchange;
-use super::ink::{GLUE, Ink, Tone, glue, grouped};
+use super::ink::{Color, GLUE, Styler, glue, grouped};
 use super::rows::is_one_ended;
 use crate::document::{Ledger, Report};
-use crate::measure::LossPlace;
+use crate::measure::DropLocation;
 use crate::report::checks::warnings::is_path;
 use crate::unit::sum_counts;
 
 /// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
 /// Of what was only sent, there is nothing to add up.
-pub(super) fn draw(report: &Report, ink: Ink) -> String {
+pub(super) fn draw(report: &Report, ink: Styler) -> String {
     if exchange::asks(report) {
         return exchange::ledger(report, ink);
     }
-    use LossPlace::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
-    use LossPlace::{ReceiveBuffer, RxIp, TxDevice, TxIp};
+    use DropLocation::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
+    use DropLocation::{ReceiveBuffer, RxIp, TxDevice, TxIp};
     let sum = |of: fn(&Ledger) -> u64| sum_counts(report.cells.iter().map(|cell| of(&cell.ledger)));
-    let places = |places: &[(&str, LossPlace, u64)]| {
+    let places = |places: &[(&str, DropLocation, u64)]| {
         let known = places.iter().filter(|(.., count)| *count > 0);
         let about = |place| if is_estimated(report, place) { "~" } else { "" };
-        let item = |(name, place, count): &(&str, LossPlace, u64)| {
+        let item = |(name, place, count): &(&str, DropLocation, u64)| {
             glue(&format!("{name} {}{}", about(*place), grouped(*count)))
         };
         in_brackets(&known.map(item).collect::<Vec<_>>())
@@ -84,13 +84,13 @@ fn in_brackets(parts: &[String]) -> String {
 }
 
 /// Whether any cell has but an estimate of what was lost there.
-fn is_estimated(report: &Report, place: LossPlace) -> bool {
+fn is_estimated(report: &Report, place: DropLocation) -> bool {
     let mut all = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter().flatten());
     all.any(|word| word == place.word())
 }
 
 /// What is in no counter. Within one host that must not be; between two it is what was measured.
-fn unaccounted(report: &Report, count: u64, ink: Ink) -> String {
+fn unaccounted(report: &Report, count: u64, ink: Styler) -> String {
     let path = report.cells.iter().find(|cell| is_path(cell));
     let place = match path.map(|cell| cell.ends.as_deref()) {
         None => "",
@@ -99,9 +99,9 @@ fn unaccounted(report: &Report, count: u64, ink: Ink) -> String {
     };
     let known = glue(&format!("unaccounted{place} {}", grouped(count)));
     match count {
-        0 => ink.paint(Tone::Good, &known),
-        _ if path.is_some() => ink.paint(Tone::Doubt, &known),
+        0 => ink.paint(Color::Good, &known),
+        _ if path.is_some() => ink.paint(Color::Doubt, &known),
         // Has to be seen without colour, too.
-        _ => ink.paint(Tone::Bad, &format!("{known}{GLUE}(!)")),
+        _ => ink.paint(Color::Bad, &format!("{known}{GLUE}(!)")),
     }
 }

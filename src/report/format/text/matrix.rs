@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Ink, Tone};
-use super::rows::{Row, Sheet, distinct};
+use super::ink::{Color, Styler};
+use super::rows::{Row, TableModel, distinct};
 use super::table::{BAD_LOSS, GAP, UNCUT_MARK, UNKNOWN};
 use crate::unit::show_pps;
 
@@ -12,7 +12,7 @@ const LEAST: usize = 2;
 
 /// One matrix for each size, of what was delivered flat out; `None` where not every way of sending
 /// met every way of receiving.
-pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
+pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
     let rows: Vec<&Row<'_>> =
         sheet.rows.iter().filter(|row| row.rate == "max" && !row.speed.is_empty()).collect();
     let tx = distinct(rows.iter().map(|row| row.tx()));
@@ -29,7 +29,7 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
         let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
         let title =
             format!("Delivered flat out, {size}{unit}: sending down, receiving across{lossy}");
-        format!("{}\n{}", ink.paint(Tone::Title, &title), table(&of_size, &tx, &rx, ink))
+        format!("{}\n{}", ink.paint(Color::Title, &title), table(&of_size, &tx, &rx, ink))
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
@@ -45,19 +45,19 @@ fn is_lossy(row: &Row<'_>) -> bool {
     row.loss().is_some_and(|share| share > BAD_LOSS)
 }
 
-fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Ink) -> String {
+fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Styler) -> String {
     let at = |tx: &str, rx: &str| rows.iter().find(|row| row.tx() == tx && row.rx() == rx);
     // A column for each mark that there is, so that figures stay below each other.
     let (uncut, lossy) = (rows.iter().any(|row| row.uncut()), rows.iter().any(|row| is_lossy(row)));
-    let one = |there: bool, on: bool, tone: Tone, mark: &str| match (there, on) {
+    let one = |there: bool, on: bool, tone: Color, mark: &str| match (there, on) {
         (false, _) => String::new(),
         (true, true) => ink.paint(tone, mark),
         (true, false) => " ".to_owned(),
     };
     let mark = |row: Option<&Row<'_>>| {
         let has = |of: fn(&Row<'_>) -> bool| row.is_some_and(of);
-        one(uncut, has(|row| row.uncut()), Tone::Doubt, UNCUT_MARK)
-            + &one(lossy, has(is_lossy), Tone::Bad, LOSS_MARK)
+        one(uncut, has(|row| row.uncut()), Color::Doubt, UNCUT_MARK)
+            + &one(lossy, has(is_lossy), Color::Bad, LOSS_MARK)
     };
     // What was cut on its way is what can be compared.
     let best =
@@ -65,12 +65,12 @@ fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Ink) -> String {
     let show = |row: &&Row<'_>| {
         let pps = row.pps()?;
         let text = show_pps(pps);
-        let text = if pps == best { ink.paint(Tone::Good, &text) } else { ink.figure(&text) };
+        let text = if pps == best { ink.paint(Color::Good, &text) } else { ink.figure(&text) };
         Some(text + &mark(Some(row)))
     };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let title = |text: &str| ink.paint(Tone::Quiet, text);
+    let title = |text: &str| ink.paint(Color::Quiet, text);
     let heads = rx
         .iter()
         .map(|rx| title(&format!("{rx}{}", " ".repeat(usize::from(uncut) + usize::from(lossy)))));

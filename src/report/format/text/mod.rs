@@ -27,8 +27,8 @@ pub use sink::sink;
 pub(super) use table::{Grid, Title};
 
 use crate::document::Report;
-use ink::Ink;
-use rows::Sheet;
+use ink::Styler;
+use rows::TableModel;
 
 /// What the text is drawn on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,9 @@ const NARROWEST: usize = 60;
 /// table is never broken.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
-    let ink = Ink { color: style.color };
+    let ink = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
-    let sheet = Sheet::of(report);
+    let sheet = TableModel::of(report);
     let mut parts: Vec<String> = head::invalid(report, ink, width).into_iter().collect();
     parts.push(head::draw(report, ink, width));
     parts.extend(head::partial(report, ink, width));

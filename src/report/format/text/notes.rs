@@ -1,8 +1,8 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
-use super::ink::{GLUE, Ink, Tone, counted, glue, grouped, note, percent, rate_asked};
+use super::ink::{Color, GLUE, Styler, counted, glue, grouped, note, percent, rate_asked};
 use super::legs;
-use super::rows::{Figure, INFINITE, Row, Sheet, add_stalls, distinct, loss};
+use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
 use super::{across, exchange, ledger, outages};
 use crate::document::{Bounded, Cell, Latency, Report};
@@ -20,14 +20,14 @@ const HIGHEST: f64 = 0.999;
 pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
-pub(super) fn draw(report: &Report, sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
+pub(super) fn draw(report: &Report, sheet: &TableModel<'_>, ink: Styler, width: usize) -> String {
     let notes = list(report, sheet, ink);
     let drawn: Vec<_> = notes.iter().map(|(label, text)| note(ink, label, text, width)).collect();
     drawn.join("\n")
 }
 
 /// All notes there is a reason for: a label, and text.
-pub(super) fn list(report: &Report, sheet: &Sheet<'_>, ink: Ink) -> Vec<(String, String)> {
+pub(super) fn list(report: &Report, sheet: &TableModel<'_>, ink: Styler) -> Vec<(String, String)> {
     let mut notes = vec![("ledger".to_owned(), ledger::draw(report, ink))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
@@ -80,7 +80,7 @@ fn auto(report: &Report) -> Option<String> {
 }
 
 /// Explains infinite percentiles, and gives the percentiles of received datagrams.
-fn infinite(sheet: &Sheet<'_>) -> Option<String> {
+fn infinite(sheet: &TableModel<'_>) -> Option<String> {
     let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite(HIGHEST)).collect();
     let list = named(&rows, |row| {
         let show = |of| row.received(of).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
@@ -96,7 +96,7 @@ fn infinite(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// What the mark at a rate is.
-fn uncut(sheet: &Sheet<'_>) -> Option<String> {
+fn uncut(sheet: &TableModel<'_>) -> Option<String> {
     let most = sheet.rows.iter().filter(|row| row.uncut()).flat_map(|row| &row.speed);
     let most = most.filter_map(|cell| cell.packets.segments_at_last).max()?;
     Some(format!(
@@ -106,7 +106,7 @@ fn uncut(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// Whose latencies share clock reads: among those, a difference is no difference.
-fn batches(sheet: &Sheet<'_>) -> Option<String> {
+fn batches(sheet: &TableModel<'_>) -> Option<String> {
     let largest = |engine: &str| {
         let rows = sheet.rows.iter().filter(|row| row.engine == engine);
         let cells = rows.flat_map(|row| &row.timing);
@@ -145,13 +145,13 @@ fn in_socket(report: &Report) -> Option<String> {
 }
 
 /// What the column of that sign is.
-fn spread(sheet: &Sheet<'_>) -> Option<String> {
+fn spread(sheet: &TableModel<'_>) -> Option<String> {
     let did = if sheet.one_ended { "sent" } else { "delivered" };
     sheet.trials.then(|| format!("half the range of what the trials {did}, over its median"))
 }
 
 /// How well one-way latency is known, where it runs between two clocks; the widest of all rows.
-fn two_clocks(sheet: &Sheet<'_>) -> Option<String> {
+fn two_clocks(sheet: &TableModel<'_>) -> Option<String> {
     let cells = sheet.rows.iter().flat_map(|row| &row.timing);
     let bounds = cells.filter_map(|cell| cell.latency.as_ref()).map(|latency| latency.bound_ns);
     let widest = glue(&show_nanos(bounds.max().filter(|&bound_ns| bound_ns > 0)?));
@@ -159,7 +159,7 @@ fn two_clocks(sheet: &Sheet<'_>) -> Option<String> {
 }
 
 /// What stands behind the marks: how often, how long, and what the maximum is without.
-fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
+fn stalls(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
     let marked: Vec<_> = sheet.rows.iter().filter(|row| row.stalled()).collect();
     if marked.is_empty() {
         return None;
@@ -184,14 +184,14 @@ fn stalls(sheet: &Sheet<'_>, ink: Ink) -> Option<String> {
         .iter()
         .map(|row| {
             let max = row.max_outside_stalls().map_or_else(|| UNKNOWN.to_owned(), Figure::show);
-            glue(&format!("{} {}", ink.paint(Tone::Quiet, &sheet.name(row)), max))
+            glue(&format!("{} {}", ink.paint(Color::Quiet, &sheet.name(row)), max))
         })
         .collect();
     Some(format!("{text}. Outside stalls: {}", without.join(", ")))
 }
 
 /// Loss in cells whose loss has no column, because the row shows that of `max`.
-fn paced_losses(sheet: &Sheet<'_>) -> Option<String> {
+fn paced_losses(sheet: &TableModel<'_>) -> Option<String> {
     let word = sheet.merged?;
     let mut worst: Vec<(String, f64, &Cell)> = Vec::new();
     for row in &sheet.rows {
@@ -239,7 +239,7 @@ fn schedule(report: &Report) -> Option<String> {
 }
 
 /// Where latency of `max` stands in the table.
-fn unscheduled(sheet: &Sheet<'_>) -> Option<String> {
+fn unscheduled(sheet: &TableModel<'_>) -> Option<String> {
     let mut cells = sheet.rows.iter().flat_map(|row| &row.timing);
     let any = cells.any(|cell| cell.pace.is_none() && cell.latency.is_some());
     let text = if sheet.asks {

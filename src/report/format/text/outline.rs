@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::ink::{GLUE, Ink};
-use super::rows::Sheet;
+use super::ink::{GLUE, Styler};
+use super::rows::TableModel;
 use super::table::{Grid, grid};
 use super::{doubts, exchange, head, notes};
 use crate::document::Report;
@@ -37,8 +37,8 @@ pub(in crate::report) struct Outline {
 
 /// All that the text says of a report.
 pub(in crate::report) fn outline(report: &Report) -> Outline {
-    let ink = Ink { color: false };
-    let sheet = Sheet::of(report);
+    let ink = Styler { color: false };
+    let sheet = TableModel::of(report);
     let head = head::draw(report, ink, UNBROKEN);
     let mut settings: Vec<String> = head.lines().map(str::to_owned).collect();
     let title = if settings.is_empty() { String::new() } else { settings.remove(0) };

@@ -29,7 +29,7 @@ pub(super) struct Row<'a> {
 
 /// All rows.
 #[derive(Debug)]
-pub(super) struct Sheet<'a> {
+pub(super) struct TableModel<'a> {
     /// Sizes down, engines within, rates within those.
     pub(super) rows: Vec<Row<'a>>,
     /// Where every row joins `max` and one other rate: that rate, as asked.
@@ -44,7 +44,7 @@ pub(super) struct Sheet<'a> {
     pub(super) asks: bool,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> TableModel<'a> {
     /// Sorts the cells of a report into rows. What was measured only to learn what `max` is, has
     /// none.
     pub(super) fn of(report: &'a Report) -> Self {

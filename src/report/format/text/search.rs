@@ -3,17 +3,19 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Ink, Tone, columns, counted, dotted, percent, wrap};
+use super::ink::{Color, Styler, columns, counted, dotted, percent, wrap};
 use super::rows::INFINITE;
 use super::table::{GAP, UNKNOWN};
 use super::{NARROWEST, Style, doubts, head};
-use crate::document::{CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, Verdict};
+use crate::document::{
+    CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
+};
 use crate::unit::show_nanos;
 
 /// What a search found, for people, ending in a line break.
 #[must_use]
 pub fn search(document: &SearchDocument, style: Style) -> String {
-    let ink = Ink { color: style.color };
+    let ink = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
     let mut parts: Vec<_> = head::invalid(&document.report, ink, width).into_iter().collect();
     parts.extend([head::draw(&document.report, ink, width), goals(document, ink, width)]);
@@ -27,33 +29,33 @@ pub fn search(document: &SearchDocument, style: Style) -> String {
         }
     }
     if document.searches.is_empty() {
-        parts.push(ink.paint(Tone::Doubt, "Partial: nothing was found yet."));
+        parts.push(ink.paint(Color::Doubt, "Partial: nothing was found yet."));
     }
     parts.extend(doubts::draw(&passing(document), ink, width));
     parts.join("\n\n") + "\n"
 }
 
-fn goals(document: &SearchDocument, ink: Ink, width: usize) -> String {
+fn goals(document: &SearchDocument, ink: Styler, width: usize) -> String {
     let mut items = vec![format!("the highest rate of {} with", document.inner)];
     items[0] = format!("{} {}", items[0], document.goals.join(" and "));
     items.extend(
         document.searches.first().map(|found| format!("within {}", percent(found.precision))),
     );
-    ink.paint_lines(Tone::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
+    ink.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
 }
 
 /// What was found: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
-fn result(found: &Found, ink: Ink, width: usize) -> Vec<String> {
+fn result(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     let tried = |of: Option<TrialCount>| {
         of.map_or_else(String::new, |of| format!(" ({} of {})", of.k, of.n))
     };
     let mut items = vec![match found.low_pps {
         Some(low) => {
-            let low = ink.paint(Tone::Good, &rate(low));
+            let low = ink.paint(Color::Good, &rate(low));
             format!("{low} passed{}", tried(found.passed))
         }
         None if found.limited_by == LimitedBy::NotSettled => "no rate found".to_owned(),
-        None => ink.paint(Tone::Bad, "no rate passed"),
+        None => ink.paint(Color::Bad, "no rate passed"),
     }];
     items
         .extend(found.high_pps.map(|high| format!("{} failed{}", rate(high), tried(found.failed))));
@@ -63,17 +65,17 @@ fn result(found: &Found, ink: Ink, width: usize) -> Vec<String> {
     items.extend(there.map(|ns| format!("p99 {} there", percentile(ns, 0.99, loss))));
     items.push(match found.limited_by {
         LimitedBy::Target => "limit: the target".to_owned(),
-        LimitedBy::Generator => ink.paint(Tone::Doubt, "limit: the generator"),
+        LimitedBy::Generator => ink.paint(Color::Doubt, "limit: the generator"),
         LimitedBy::MaxRate => "limit: --max-rate".to_owned(),
-        LimitedBy::NotSettled => ink.paint(Tone::Doubt, "not settled"),
+        LimitedBy::NotSettled => ink.paint(Color::Doubt, "not settled"),
     });
     let label = format!("{} B {}", found.size, found.engine);
-    let title = ink.paint(Tone::Title, &label);
+    let title = ink.paint(Color::Title, &label);
     wrap(&format!("{}  {}", super::ink::glue(&title), dotted(&items)), width, 2)
 }
 
 /// What else is to be known of a result.
-fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
+fn notes(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     let mut notes = Vec::new();
     match (found.limited_by, found.generator_pps) {
         (LimitedBy::Generator, Some(most)) => notes.push(format!(
@@ -112,11 +114,11 @@ fn notes(found: &Found, ink: Ink, width: usize) -> Vec<String> {
     }
     let lines = wrap(&notes.join(" "), width.saturating_sub(2), 0);
     let indented = lines.into_iter().map(|line| format!("  {line}")).collect();
-    ink.paint_lines(Tone::Quiet, indented)
+    ink.paint_lines(Color::Quiet, indented)
 }
 
 /// The curve as a table.
-fn curve(found: &Found, asks: bool, ink: Ink) -> String {
+fn curve(found: &Found, asks: bool, ink: Styler) -> String {
     let (delivered, lost) = if asks { ("answered", "no reply") } else { ("delivered", "lost") };
     let titles = ["rate", delivered, lost, "p50", "p99", "held"];
     let rows: Vec<_> = found.curve.iter().map(row).collect();
@@ -124,7 +126,7 @@ fn curve(found: &Found, asks: bool, ink: Ink) -> String {
     table.load_style(presets::NOTHING);
     table.set_header(titles.iter().enumerate().map(|(at, title)| {
         let width = rows.iter().map(|row| columns(&row[at])).chain([columns(title)]).max();
-        ink.paint(Tone::Quiet, &format!("{title:>0$}", width.unwrap_or_default()))
+        ink.paint(Color::Quiet, &format!("{title:>0$}", width.unwrap_or_default()))
     }));
     for row in rows {
         table.add_row(row.map(|figure| ink.figure(&figure)));
@@ -164,7 +166,7 @@ fn passing(document: &SearchDocument) -> Report {
     // Those that have cells, in the order of the cells.
     let decided = trials.filter(|trial| matches!(trial.purpose.as_str(), "final" | "verify"));
     let cells = document.report.cells.iter().zip(decided);
-    let passed = cells.filter(|(_, trial)| trial.verdict == Verdict::Pass);
+    let passed = cells.filter(|(_, trial)| trial.verdict == TrialVerdict::Pass);
     let cells = passed.map(|(cell, _)| cell.clone()).collect();
     Report { cells, ..document.report.clone() }
 }
@@ -191,7 +193,7 @@ mod tests {
     use crate::document::{ProbeFigures, TrialDocument, TrialFigures, Verified};
     use crate::report::fixture;
 
-    fn trial(rate_pps: f64, verdict: Verdict) -> TrialDocument {
+    fn trial(rate_pps: f64, verdict: TrialVerdict) -> TrialDocument {
         TrialDocument {
             rate_pps,
             time_ns: 2_000_000_000,
@@ -234,7 +236,7 @@ mod tests {
             disturbed: 1,
             probe: ProbeFigures { delivered_pps: Some(250e3), sent_pps: 300e3 },
             curve: vec![point(24_310.0, 1, 0.0), point(245e3, 0, 0.02)],
-            trials: vec![trial(243_100.0, Verdict::Pass), trial(245e3, Verdict::Fail)],
+            trials: vec![trial(243_100.0, TrialVerdict::Pass), trial(245e3, TrialVerdict::Fail)],
         };
         SearchDocument {
             report: fixture::report_of(vec![passed, failed]),

@@ -5,8 +5,8 @@ mod grid;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Ink, Tone, columns, rate_asked};
-use super::rows::{Figure, INFINITE, Row, Sheet};
+use super::ink::{Color, Styler, columns, rate_asked};
+use super::rows::{Figure, INFINITE, Row, TableModel};
 use crate::document::{Bounded, Latency};
 use crate::unit::show_pps;
 
@@ -98,7 +98,7 @@ impl Column {
     }
 
     /// What stands above it in this sheet.
-    const fn title_in(self, sheet: &Sheet<'_>) -> &'static str {
+    const fn title_in(self, sheet: &TableModel<'_>) -> &'static str {
         match self {
             Self::Pps if sheet.one_ended => "sent",
             Self::Pps if sheet.asks => "answered",
@@ -127,7 +127,7 @@ struct Shown {
 }
 
 /// Draws the table in at most `width` columns, as far as leaving columns out can achieve that.
-pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
+pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler, width: usize) -> String {
     let mut shown: Vec<Shown> =
         wanted(sheet).into_iter().map(|column| fill(column, sheet, ink, BAR.0)).collect();
     for column in Column::GIVE_WAY {
@@ -151,7 +151,7 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
         } else {
             format!("{title:>0$}", one.width)
         };
-        ink.paint(Tone::Quiet, &title)
+        ink.paint(Color::Quiet, &title)
     }));
     for at in 0..sheet.rows.len() {
         table.add_row(shown.iter().map(|one| one.cells[at].as_str()));
@@ -173,7 +173,7 @@ pub(super) fn draw(sheet: &Sheet<'_>, ink: Ink, width: usize) -> String {
 }
 
 /// The columns that this sheet has something for.
-fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
+fn wanted(sheet: &TableModel<'_>) -> Vec<Column> {
     let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
     // Where a row joins two cells, its other loss is that of the one at `max`.
     let lossy = |row: &Row<'_>| row.timing_loss().is_some_and(|(_, worst)| worst > 0.0);
@@ -204,11 +204,11 @@ fn wanted(sheet: &Sheet<'_>) -> Vec<Column> {
     .collect()
 }
 
-fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
+fn fill(column: Column, sheet: &TableModel<'_>, ink: Styler, bar: usize) -> Shown {
     let highest = sheet.highest_pps();
     let marked = sheet.rows.iter().any(Row::uncut);
     let mark = |row: &Row<'_>| match row.uncut() {
-        true => ink.paint(Tone::Doubt, UNCUT_MARK),
+        true => ink.paint(Color::Doubt, UNCUT_MARK),
         false => " ".to_owned(),
     };
     let mut above: Option<&Row<'_>> = None;
@@ -222,7 +222,7 @@ fn fill(column: Column, sheet: &Sheet<'_>, ink: Ink, bar: usize) -> Shown {
             {
                 String::new()
             }
-            Column::Bar => ink.paint(Tone::Bar, &draw_bar(sheet.barred_pps(row), highest, bar)),
+            Column::Bar => ink.paint(Color::Bar, &draw_bar(sheet.barred_pps(row), highest, bar)),
             Column::Pps if marked => text(column, row, ink) + &mark(row),
             _ => text(column, row, ink),
         };
@@ -240,11 +240,11 @@ fn total(shown: &[Shown]) -> usize {
 }
 
 /// What a column shows of a row.
-fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
-    let unknown = || ink.paint(Tone::Quiet, UNKNOWN);
+fn text(column: Column, row: &Row<'_>, ink: Styler) -> String {
+    let unknown = || ink.paint(Color::Quiet, UNKNOWN);
     let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
     let show = |figure: Option<Figure>| match figure {
-        Some(Figure::Infinite) => ink.paint(Tone::Bad, INFINITE),
+        Some(Figure::Infinite) => ink.paint(Color::Bad, INFINITE),
         figure => or_unknown(figure.map(Figure::show)),
     };
     let percentile = |quantile, of: fn(&Latency) -> Bounded| show(row.percentile(quantile, of));
@@ -259,7 +259,7 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
         Column::Pps => or_unknown(row.pps().map(show_pps)),
         Column::Spread => {
             let spread = row.spread().map(|share| format!("{:.1}%", share * 100.0));
-            spread.map_or_else(unknown, |text| ink.paint(Tone::Quiet, &text))
+            spread.map_or_else(unknown, |text| ink.paint(Color::Quiet, &text))
         }
         Column::Bits => or_unknown(row.bits().map(gigabits)),
         Column::Loss => share(row.loss().zip(row.worst_loss()), ink).unwrap_or_else(unknown),
@@ -271,7 +271,7 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
         Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
         Column::Max => {
             let mark =
-                if row.stalled() { ink.paint(Tone::Doubt, STALL_MARK) } else { " ".to_owned() };
+                if row.stalled() { ink.paint(Color::Doubt, STALL_MARK) } else { " ".to_owned() };
             show(row.max()) + &mark
         }
         Column::Bar => String::new(),
@@ -279,7 +279,7 @@ fn text(column: Column, row: &Row<'_>, ink: Ink) -> String {
 }
 
 /// The line above the titles: which columns belong together, and what they are of.
-fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
+fn heading(shown: &[Shown], sheet: &TableModel<'_>, ink: Styler) -> String {
     let span = |of: fn(Column) -> bool| {
         let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
         let part: usize =
@@ -306,7 +306,7 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
         }
         line.push_str(&" ".repeat(at.saturating_sub(used)));
         let rules = length.saturating_sub(columns(title) + 2);
-        let rule = |count| ink.paint(Tone::Quiet, &"─".repeat(count));
+        let rule = |count| ink.paint(Color::Quiet, &"─".repeat(count));
         line.push_str(&format!("{} {title} {}", rule(rules / 2), rule(rules - rules / 2)));
         used = at + length;
     }
@@ -314,7 +314,7 @@ fn heading(shown: &[Shown], sheet: &Sheet<'_>, ink: Ink) -> String {
 }
 
 /// What the latency is, from the longest way to say it to the shortest.
-fn latency_titles(sheet: &Sheet<'_>) -> Vec<String> {
+fn latency_titles(sheet: &TableModel<'_>) -> Vec<String> {
     let way = if sheet.asks { "round trip" } else { "one way" };
     let scheduled = sheet.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());
     if sheet.asks && !scheduled {

@@ -1,19 +1,19 @@
 //! Formatting of figures in table columns.
 
 use super::{BAD_LOSS, UNKNOWN};
-use crate::report::format::text::ink::{Ink, Tone, percent};
+use crate::report::format::text::ink::{Color, Styler, percent};
 use crate::report::format::text::rows::Row;
 
 /// The median of a share over trials; if it is 0 but some are not, the largest.
-pub(super) fn share(median_and_worst: Option<(f64, f64)>, ink: Ink) -> Option<String> {
+pub(super) fn share(median_and_worst: Option<(f64, f64)>, ink: Styler) -> Option<String> {
     let (median, worst) = median_and_worst?;
     Some(match worst {
-        0.0 => ink.paint(Tone::Good, "0"),
+        0.0 => ink.paint(Color::Good, "0"),
         _ if worst > BAD_LOSS && median == 0.0 => {
-            ink.paint(Tone::Bad, &format!("≤{}", percent(worst)))
+            ink.paint(Color::Bad, &format!("≤{}", percent(worst)))
         }
         _ if median == 0.0 => format!("≤{}", percent(worst)),
-        _ if median > BAD_LOSS => ink.paint(Tone::Bad, &percent(median)),
+        _ if median > BAD_LOSS => ink.paint(Color::Bad, &percent(median)),
         _ => percent(median),
     })
 }

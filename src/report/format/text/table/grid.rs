@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{Column, Shown, latency_titles, text, wanted};
-use crate::report::format::text::ink::Ink;
-use crate::report::format::text::rows::Sheet;
+use crate::report::format::text::ink::Styler;
+use crate::report::format::text::rows::TableModel;
 
 /// A table: as many cells a row as there are columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,8 +24,8 @@ pub(in crate::report) struct Title {
 }
 
 /// The columns of the text, but for the bar; each row says all that it is.
-pub(in crate::report::format::text) fn grid(sheet: &Sheet<'_>) -> Grid {
-    let ink = Ink { color: false };
+pub(in crate::report::format::text) fn grid(sheet: &TableModel<'_>) -> Grid {
+    let ink = Styler { color: false };
     let latency = latency_titles(sheet).into_iter().next().unwrap_or_default();
     let wanted = wanted(sheet).into_iter().filter(|&column| column != Column::Bar);
     let shown: Vec<Shown> = wanted

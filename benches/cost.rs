@@ -84,7 +84,7 @@ fn parts(c: &mut Criterion) {
             b.iter(|| {
                 now += Nanos(10);
                 if let Due::Now(count) = pace.due(now, 64) {
-                    pace.settle(count as u64, 0);
+                    pace.advance(count as u64, 0);
                 }
             });
         });

@@ -163,7 +163,7 @@ fn ask(
         ..RequestOptions::default()
     };
     let scenario = Scenario {
-        route: Route::Ask,
+        route: Route::Request,
         sizes: vec![payload],
         engines: vec![EngineWord::Pair(engine)],
         rates: vec![Rate::Max],

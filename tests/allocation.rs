@@ -251,7 +251,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
     let slow = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
     let rate = if outstanding.is_some() { Rate::Max } else { slow };
     let scenario = Scenario {
-        route: Route::Ask,
+        route: Route::Request,
         bind: [0, 0, 0, 0].into(),
         asking: Some(asking),
         ..scenario(engine, rate, WaitKind::Hybrid, count)

@@ -116,7 +116,7 @@ proptest! {
                 ip, backlog, tx_device, qdisc, device_sent, neighbour_unresolved, ..KernelDelta::default()
             }),
             server: server.map(|receive_buffer| Server { receive_buffer }),
-            ends: [Topology::Together, Topology::Apart, Topology::Across][ends],
+            ends: [Topology::SameNetns, Topology::SameHost, Topology::Remote][ends],
         };
         let ledger = LedgerCounts::settle(&tx, &rx, &kernels, taken_whole);
         prop_assert_eq!(ledger.broken_identity(), None);
@@ -254,7 +254,7 @@ proptest! {
                         position += 1;
                     }
                     let refused = refuse.min(count as u64 - 1);
-                    pace.settle(count as u64 - refused, refused);
+                    pace.advance(count as u64 - refused, refused);
                 }
             }
             prop_assert_eq!(pace.scheduled().unwrap().scheduled(), position);
@@ -367,7 +367,7 @@ impl Modelled {
                 for _ in 0..count.min(self.flights.room()) {
                     let flight =
                         PendingRequest { intended: Nanos(self.now / 2), sent: Nanos(self.now) };
-                    self.flights.depart(self.head, flight);
+                    self.flights.insert(self.head, flight);
                     self.requests.insert(self.head, (flight, State::Open));
                     self.head += 1;
                 }
@@ -377,12 +377,12 @@ impl Modelled {
                 let count = count.min(self.flights.room());
                 for number in self.head..self.head + count {
                     let flight = PendingRequest { intended: Nanos(7), sent: Nanos(self.now) };
-                    self.flights.depart(number, flight);
+                    self.flights.insert(number, flight);
                     self.flights.set_head(number + 1);
                     // Its place was another's.
                     self.gone.extend(number.checked_sub(self.flights.capacity()));
                 }
-                self.flights.withdraw(self.head, count);
+                self.flights.cancel(self.head, count);
             }
             Move::Land(back) => {
                 if let Some(number) = self.head.checked_sub(back + 1) {
@@ -405,7 +405,7 @@ impl Modelled {
     }
 
     fn land(&mut self, number: u64) -> Result<(), TestCaseError> {
-        let landing = self.flights.land(number, self.head);
+        let landing = self.flights.complete(number, self.head);
         let (flight, state) = self.requests.get_mut(&number).unwrap();
         // Its place in the table may be another's, whose fate it must not touch.
         let is_gone = self.head - number > self.flights.capacity() || self.gone.contains(&number);

@@ -3,7 +3,7 @@
 use super::args::OutputArgs;
 use super::error::{CliError, Exit};
 use super::guard::guarded;
-use super::output::complain;
+use super::output::warn_stderr;
 use crate::document::Report;
 use crate::report;
 use crate::report::checks::validity::{invalid_lines, judge_with_max_missed};
@@ -48,14 +48,14 @@ pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
 pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
-        complain(&format!("--fail-if {name}{failure}"));
+        warn_stderr(&format!("--fail-if {name}{failure}"));
         exit = Exit::ConditionHeld;
     }
     if report.ends_invalid(output.is_gated()) {
         // Beside JSON, they are on standard error already.
         if !output.json_to_stdout() || output.quiet {
             for line in invalid_lines(report) {
-                complain(&format!("{name}{line}"));
+                warn_stderr(&format!("{name}{line}"));
             }
         }
         exit = Exit::Invalid;

@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            output::complain(&error.to_string());
+            output::warn_stderr(&error.to_string());
             error.exit().into()
         }
     }

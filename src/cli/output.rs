@@ -21,7 +21,7 @@ pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
 }
 
 /// Says something on standard error, where anybody listens.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn warn_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "udperf: {}", tame(text));
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     let route = match (args.reverse, args.bidir, args.no_peer) {
         (true, ..) => Route::Reverse,
         (_, true, _) => Route::Both,
-        (.., true) => Route::Alone,
+        (.., true) => Route::SendOnly,
         _ => Route::Forward,
     };
     let asked = [args.cells.dscp.is_some(), args.cells.ttl.is_some(), args.cells.df];
@@ -175,7 +175,7 @@ pub(crate) const fn wait(asked: Wait) -> WaitKind {
 
 /// Takes out of the default what this machine does not have, and returns it: only what was named is
 /// an error.
-pub(crate) fn settle_for(
+pub(crate) fn resolve_defaults(
     scenario: &mut Scenario,
     args: &CellArgs,
     machine: &Machine,

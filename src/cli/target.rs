@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::args::{NO_UNIX, PORT};
 use super::error::CliError;
-use super::output::complain;
+use super::output::warn_stderr;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::Scenario;
 use crate::run::RunError;
@@ -58,7 +58,7 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
         match attempt(address) {
             Err(error) if !tried.as_slice().is_empty() => {
                 if !quiet {
-                    complain(&format!("{address} does not work, trying the next address: {error}"));
+                    warn_stderr(&format!("{address} does not work, trying the next address: {error}"));
                 }
             }
             done => return done,

@@ -206,7 +206,7 @@ fn work(
     let seat = EchoWorker { options, worker, port: udp.local.port(), shared, ready };
     let socket = udp.socket;
     match options.engine {
-        EchoKind::Plain if anywhere && sys::tell_local(&socket, ipv6).is_ok() => {
+        EchoKind::Plain if anywhere && sys::enable_pktinfo(&socket, ipv6).is_ok() => {
             seat.take(PlainEchoAnywhere::new(socket, ipv6))
         }
         EchoKind::Plain => seat.take(Ok(PlainEcho::new(socket))),

@@ -171,11 +171,11 @@ pub struct CellResult {
 pub enum Topology {
     /// In one network namespace: one set of kernel counters covers both.
     #[default]
-    Together,
+    SameNetns,
     /// On one host: each has its own counters, but for those of the whole host.
-    Apart,
+    SameHost,
     /// On two hosts, and what is between them counts for neither.
-    Across,
+    Remote,
 }
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
@@ -203,7 +203,7 @@ impl PacketCounts {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
         let (sent, received) =
             (mean(self.sent, self.packets_sent), mean(self.arrived, self.packets_received));
-        let joined = ends == Topology::Across && received < SAME_PACKETS * sent;
+        let joined = ends == Topology::Remote && received < SAME_PACKETS * sent;
         self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
     }
 
@@ -261,7 +261,7 @@ impl CellResult {
             rx: rx_tally,
             super_packets,
             kernel: rx.kernel,
-            tx_kernel: (ends != Topology::Together || one_ended).then_some(tx.kernel),
+            tx_kernel: (ends != Topology::SameNetns || one_ended).then_some(tx.kernel),
             ends,
             tx_usage: tx.usage,
             rx_usage: rx.usage,
@@ -273,7 +273,7 @@ impl CellResult {
             tx_stalls: tx.stalls,
             rx_stalls: rx.stalls,
             stolen: match (tx.stolen, rx.stolen) {
-                (Some(a), Some(b)) if ends == Topology::Across => Some(a + b),
+                (Some(a), Some(b)) if ends == Topology::Remote => Some(a + b),
                 (one, other) => one.or(other),
             },
             warmup: (0, 0),
@@ -318,7 +318,7 @@ impl CellResult {
     #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
         let whole = self.super_packets.taken_whole;
-        LedgerCounts::settle(&self.tx, &self.rx, &self.kernels(), whole)
+        LedgerCounts::attribute_losses(&self.tx, &self.rx, &self.kernels(), whole)
     }
 
     /// What the kernels at both ends counted.
@@ -333,7 +333,7 @@ impl CellResult {
     /// be the server's. Whatever others received or had dropped beside our requests and their
     /// replies, they may have had dropped.
     fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
-        let udp = self.kernel.udp.filter(|_| self.ends == Topology::Together && !self.one_ended)?;
+        let udp = self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
         let here = self.kernel.sockets.unwrap_or(0);
         let replies = self.rx.arrived + asked.continued + asked.stale;
         let ours = self.tx.sent.saturating_add(replies).saturating_add(here);

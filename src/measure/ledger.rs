@@ -101,7 +101,7 @@ impl Kernels {
     fn backlogs(&self) -> (Option<u64>, Option<u64>) {
         let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
         let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));
-        if self.ends == Topology::Across {
+        if self.ends == Topology::Remote {
             return (rx.map(|drops| ours(drops, self.rx.device)), tx);
         }
         let leaving = self.at_senders().tx_device.unwrap_or(0);
@@ -154,7 +154,7 @@ impl LedgerCounts {
     /// The kernel counts a super-packet as one wherever it drops it before it is cut;
     /// `taken_whole`: also at the receiving socket, which then gets it whole.
     #[must_use]
-    pub fn settle(tx: &TxTally, rx: &RxTally, kernels: &Kernels, taken_whole: bool) -> Self {
+    pub fn attribute_losses(tx: &TxTally, rx: &RxTally, kernels: &Kernels, taken_whole: bool) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
         let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
         let lost_at = missing.places(tx, kernels);
@@ -226,7 +226,7 @@ mod tests {
     fn every_loss_finds_its_place_or_is_unaccounted() {
         let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(30, 4), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(30, 4), false);
         assert_eq!(ledger.lost_at.receive_buffer, Some(30));
         assert_eq!(ledger.lost_at.no_port, Some(4));
         assert_eq!(ledger.unaccounted, 6);
@@ -238,12 +238,12 @@ mod tests {
         // 10 packets of 64; the socket took them whole, and dropped 3.
         let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
         let rx = RxTally { arrived: 448, received: 448, packets: 7, ..RxTally::default() };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(3, 0), true);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(3, 0), true);
         assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(192), 0));
         // Two of the three were dropped elsewhere.
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(1, 0), true);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(1, 0), true);
         assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(64), 128));
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(1, 1), true);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(1, 1), true);
         assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(64), 64));
         assert_eq!(ledger.broken_identity(), None);
     }
@@ -252,10 +252,10 @@ mod tests {
     fn a_socket_that_cuts_super_packets_drops_datagrams() {
         let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
         let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(12, 2), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(12, 2), false);
         assert_eq!(ledger.lost_at.receive_buffer, Some(12));
         assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(128), 0));
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(11, 0), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(11, 0), false);
         assert_eq!(ledger.unaccounted, 129);
         assert_eq!(ledger.broken_identity(), None);
     }
@@ -273,15 +273,15 @@ mod tests {
         };
         let there = KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, 0) };
         let kernels = |ends| Kernels { tx: Some(here), ends, ..Kernels::from(there) };
-        let settle = |ends| LedgerCounts::settle(&tx, &rx, &kernels(ends), false);
-        let across = settle(Topology::Across);
+        let attribute_losses = |ends| LedgerCounts::attribute_losses(&tx, &rx, &kernels(ends), false);
+        let across = attribute_losses(Topology::Remote);
         let at = across.lost_at;
         assert_eq!((at.receive_buffer, at.device, at.backlog), (Some(10), Some(4), Some(5)));
         // Three of the five were the backlog's of the same host already.
         assert_eq!((at.qdisc, at.tx_device, across.unaccounted), (Some(20), Some(2), 19));
         assert_eq!(across.broken_identity(), None);
         // Two readings of one counter: the longer one counts, and both interfaces count it again.
-        let apart = settle(Topology::Apart);
+        let apart = attribute_losses(Topology::SameHost);
         let at = apart.lost_at;
         assert_eq!((at.backlog, at.device, at.tx_device), (Some(3), Some(3), Some(2)));
         assert_eq!((at.qdisc, apart.unaccounted), (Some(20), 22));
@@ -293,12 +293,12 @@ mod tests {
         let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
         let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
         let dropped = |qdisc| Kernels::from(KernelDelta { qdisc, ..counters(0, 0) });
-        let ledger = LedgerCounts::settle(&tx, &rx, &dropped(Some(99)), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &dropped(Some(99)), false);
         assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(99), 41));
-        let ledger = LedgerCounts::settle(&tx, &rx, &dropped(None), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &dropped(None), false);
         assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (None, 140));
         let single = TxTally { packets: 640, ..tx };
-        let ledger = LedgerCounts::settle(&single, &rx, &dropped(None), false);
+        let ledger = LedgerCounts::attribute_losses(&single, &rx, &dropped(None), false);
         assert_eq!(ledger.lost_at.qdisc, Some(0));
     }
 
@@ -307,8 +307,8 @@ mod tests {
         // 10 of 64 left; they came as single datagrams, and were joined by sixteens.
         let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
         let rx = RxTally { arrived: 480, received: 480, packets: 30, ..RxTally::default() };
-        let kernels = Kernels { ends: Topology::Across, ..kernel(9, 5) };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernels, true);
+        let kernels = Kernels { ends: Topology::Remote, ..kernel(9, 5) };
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernels, true);
         assert_eq!((ledger.lost_at.receive_buffer, ledger.lost_at.no_port), (Some(144), Some(5)));
         assert_eq!((ledger.unaccounted, ledger.broken_identity()), (11, None));
     }
@@ -317,7 +317,7 @@ mod tests {
     fn foreign_drops_are_not_charged_to_us() {
         let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
         let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernel(50, 50), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(50, 50), false);
         assert_eq!(ledger.lost_at.total(), 1);
         assert_eq!(ledger.unaccounted, 0);
         assert_eq!(ledger.broken_identity(), None);
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn without_kernel_counters_all_loss_is_unaccounted() {
         let tx = TxTally { sent: 5, ..TxTally::default() };
-        let ledger = LedgerCounts::settle(&tx, &RxTally::default(), &Kernels::default(), false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &RxTally::default(), &Kernels::default(), false);
         assert_eq!(ledger.unaccounted, 5);
         assert_eq!(ledger.lost_at.receive_buffer, None);
         assert_eq!(ledger.broken_identity(), None);

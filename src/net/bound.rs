@@ -47,7 +47,7 @@ impl Bound {
     #[must_use]
     pub fn udp(socket: UdpSocket) -> Self {
         let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
-        if sys::tell_local(&socket, ipv6).is_err() {
+        if sys::enable_pktinfo(&socket, ipv6).is_err() {
             return Self::Udp(socket);
         }
         let wants = Wants { local: true, ..Wants::default() };

@@ -212,8 +212,8 @@ impl Group {
         }
         for socket in self.slots.get(usize::from(number) - 1).into_iter().flatten() {
             // What does not take is tried again when the slot is taken.
-            let _ = sys::receive_plainly(socket);
-            let _ = sys::heed_no_errors(socket, self.local.is_ipv6());
+            let _ = sys::reset_rx_options(socket);
+            let _ = sys::disable_recverr(socket, self.local.is_ipv6());
             let most = granted(socket);
             let _ = socket.set_recv_buffer_size(IDLE_BUFFER);
             drain(socket, most);
@@ -236,7 +236,7 @@ impl Group {
             // What does not take tells nothing: whoever looks finds nothing.
             let _ = match on {
                 true => sys::report_queue_drops(socket, ipv6),
-                false => sys::heed_no_errors(socket, ipv6),
+                false => sys::disable_recverr(socket, ipv6),
             };
         }
     }
@@ -290,8 +290,8 @@ impl Group {
     fn pooled(&self, number: u16, buffer: usize) -> Result<Slot, SocketError> {
         let sockets = self.slots.get(usize::from(number) - 1).into_iter().flatten();
         let sockets = sockets.map(|socket| {
-            let plain = sys::receive_plainly(socket)
-                .and_then(|()| sys::heed_no_errors(socket, self.local.is_ipv6()));
+            let plain = sys::reset_rx_options(socket)
+                .and_then(|()| sys::disable_recverr(socket, self.local.is_ipv6()));
             plain.map_err(|source| SocketError::Create { source })?;
             drain(socket, granted(socket));
             // The kernel grants less silently; what it granted is read back.
@@ -349,7 +349,7 @@ impl Group {
 /// A socket that is not bound yet, of its family alone, and heeds no errors that come back.
 fn unbound(options: &Options) -> Result<Socket, SocketError> {
     let socket = prepare(options)?;
-    sys::heed_no_errors(&socket, options.bind.is_ipv6())
+    sys::disable_recverr(&socket, options.bind.is_ipv6())
         .map_err(|source| SocketError::Create { source })?;
     if options.bind.is_ipv6() {
         socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;

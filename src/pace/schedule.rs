@@ -183,7 +183,7 @@ impl Pace {
     /// refused, together no more than were due. A refused one has used its slot; later ones are due
     /// again.
     #[inline]
-    pub fn settle(&mut self, sent: u64, refused: u64) {
+    pub fn advance(&mut self, sent: u64, refused: u64) {
         match self {
             Self::FlatOut(flat) => flat.to_send = flat.to_send.saturating_sub(sent),
             Self::Scheduled(scheduled) => {
@@ -240,13 +240,13 @@ mod tests {
     fn nothing_is_due_early_and_nothing_after_the_end() {
         let mut pace = even(100_000.0, Nanos(25_000), u64::MAX);
         assert_eq!(pace.due(Nanos(0), 8), Due::Now(1));
-        pace.settle(1, 0);
+        pace.advance(1, 0);
         assert_eq!(pace.due(Nanos(9_999), 8), Due::At(Nanos(10_000)));
         assert_eq!(pace.due(Nanos(10_000), 8), Due::Now(1));
-        pace.settle(1, 0);
+        pace.advance(1, 0);
         assert_eq!(pace.due(Nanos(90_000), 8), Due::Now(1));
         assert_eq!(pace.intended(0, Nanos(90_000)), Nanos(20_000));
-        pace.settle(1, 0);
+        pace.advance(1, 0);
         assert_eq!(pace.due(Nanos(90_000), 8), Due::Over);
         assert_eq!(pace.scheduled().unwrap().scheduled(), 3);
     }
@@ -272,10 +272,10 @@ mod tests {
     fn a_refused_slot_is_gone_and_a_count_counts_what_was_sent() {
         let mut pace = even(100_000.0, Nanos::NEVER, 2);
         assert_eq!(pace.due(Nanos(100_000), 8), Due::Now(2));
-        pace.settle(1, 1);
+        pace.advance(1, 1);
         assert_eq!(pace.due(Nanos(100_000), 8), Due::Now(1));
         assert_eq!(pace.intended(0, Nanos::ZERO), Nanos(20_000));
-        pace.settle(1, 0);
+        pace.advance(1, 0);
         assert_eq!(pace.due(Nanos(100_000), 8), Due::Over);
         let scheduled = pace.scheduled().unwrap();
         assert_eq!((scheduled.scheduled(), scheduled.latest()), (3, Nanos(20_000)));
@@ -288,9 +288,9 @@ mod tests {
         assert_eq!(pace.due(Nanos(100), 16), Due::Over);
         let mut pace = Pace::FlatOut(FlatOut::new(Nanos::NEVER, 20));
         assert_eq!(pace.due(Nanos(0), 16), Due::Now(16));
-        pace.settle(16, 0);
+        pace.advance(16, 0);
         assert_eq!(pace.due(Nanos(1), 16), Due::Now(4));
-        pace.settle(4, 0);
+        pace.advance(4, 0);
         assert_eq!(pace.due(Nanos(1), 16), Due::Over);
     }
 }

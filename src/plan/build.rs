@@ -118,7 +118,7 @@ impl Plan {
             .map(|worker| {
                 let streams = self.scenario.streams;
                 let mut common = self.common(cell, worker, self.rx_cores[worker], streams);
-                if self.scenario.route == Route::Within {
+                if self.scenario.route == Route::Local {
                     common.bind.set_ip(self.scenario.to.unwrap_or(self.scenario.bind));
                     common.netns.clone_from(&self.scenario.to_netns);
                 }
@@ -144,8 +144,8 @@ impl Plan {
                     of,
                     load,
                     seed: self.scenario.seed,
-                    heeds_unreachable: matches!(self.scenario.route, Route::Alone | Route::Ask),
-                    answers: self.scenario.route == Route::Ask,
+                    abort_on_unreachable: matches!(self.scenario.route, Route::SendOnly | Route::Request),
+                    answers: self.scenario.route == Route::Request,
                     stamps,
                 }
             })
@@ -254,7 +254,7 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
         return Err(PlanError::BatchTooLarge { asked });
     }
     let is_null = |word: &EngineWord| *word == EngineWord::Pair(EnginePair::NULL);
-    if scenario.route != Route::Within && scenario.engines.iter().any(is_null) {
+    if scenario.route != Route::Local && scenario.engines.iter().any(is_null) {
         return Err(PlanError::NullAcross);
     }
     let engines: usize = scenario.engines.iter().map(EngineWord::pairs).sum();

@@ -163,7 +163,7 @@ impl TimestampKind {
 pub enum Route {
     /// Sender and receiver are in this process.
     #[default]
-    Within,
+    Local,
     /// From here to a sink.
     Forward,
     /// From a sink to here.
@@ -171,9 +171,9 @@ pub enum Route {
     /// Both at once.
     Both,
     /// From here to whoever is there, who says nothing of what arrives.
-    Alone,
+    SendOnly,
     /// Requests from here, and replies from whoever is there, by the same ports.
-    Ask,
+    Request,
 }
 
 impl Route {
@@ -181,12 +181,12 @@ impl Route {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Within => "within",
+            Self::Local => "within",
             Self::Forward => "forward",
             Self::Reverse => "reverse",
             Self::Both => "both",
-            Self::Alone => "alone",
-            Self::Ask => "ask",
+            Self::SendOnly => "alone",
+            Self::Request => "ask",
         }
     }
 
@@ -199,7 +199,7 @@ impl Route {
     /// Whether there are receivers in this process, apart from its senders.
     #[must_use]
     pub const fn receives(self) -> bool {
-        matches!(self, Self::Within | Self::Reverse | Self::Both)
+        matches!(self, Self::Local | Self::Reverse | Self::Both)
     }
 }
 

@@ -137,7 +137,7 @@ impl Default for Scenario {
     /// What `udperf bench` does without a flag.
     fn default() -> Self {
         Self {
-            route: Route::Within,
+            route: Route::Local,
             target: String::new(),
             sizes: [64, 512, 1_472, 8_972].map(PayloadSize::Fixed).to_vec(),
             engines: [EnginePair::PLAIN, EnginePair::BATCH, EnginePair::GSO_BATCH]

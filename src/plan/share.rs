@@ -99,7 +99,7 @@ pub struct TxConfig {
     pub seed: u64,
     /// Whether the run gives up on a target that was never reached: no other sign of the receiver
     /// is expected.
-    pub heeds_unreachable: bool,
+    pub abort_on_unreachable: bool,
     /// Whether the target answers datagrams.
     pub answers: bool,
     /// Whether the kernel is to say when a datagram left, of a sample.

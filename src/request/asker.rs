@@ -113,7 +113,7 @@ impl Stamp for RequestWriter {
             }
             if let Some(flights) = &self.flights {
                 let intended = job.pace.intended(i, now);
-                flights.depart(number, PendingRequest { intended, sent: now });
+                flights.insert(number, PendingRequest { intended, sent: now });
                 flights.set_asked(number, asked);
             }
         }
@@ -133,7 +133,7 @@ impl Stamp for RequestWriter {
         if let Some(flights) = &self.flights
             && sent < self.leased
         {
-            flights.withdraw(self.next, (self.leased - sent) as u64);
+            flights.cancel(self.next, (self.leased - sent) as u64);
         }
         self.leased = 0;
         if matches!(job.size, PayloadSize::Varied { .. }) {

@@ -61,7 +61,7 @@ impl CellRunner for RequestRunner {
         let mut crew = WorkerPool::new(streams, plan.scenario.ports);
         let first_ids = self.ids.begin(streams.into());
         for mut share in plan.pair_shares(cell, load) {
-            share.tx.heeds_unreachable &= !self.answered;
+            share.tx.abort_on_unreachable &= !self.answered;
             let ids = (Arc::clone(&self.ids), first_ids);
             let (target, dialogue, ports) = (self.target, dialogue.clone(), crew.ports());
             let name = format!("udperf-ask-{}", share.tx.common.worker);
@@ -121,12 +121,12 @@ impl RequestRunner {
     fn harvest(&self, tx: TxResult, rx: RxResult, dialogue: &RequestSpec) -> CellResult {
         if !dialogue.matching.expects_reply() {
             let exchange = rx.exchange;
-            return CellResult { exchange, ..CellResult::of(tx, None, Topology::Across) };
+            return CellResult { exchange, ..CellResult::of(tx, None, Topology::Remote) };
         }
         if !self.is_here {
-            return CellResult::of(tx, Some(rx), Topology::Across);
+            return CellResult::of(tx, Some(rx), Topology::Remote);
         }
-        CellResult::of(tx, Some(rx), Topology::Together)
+        CellResult::of(tx, Some(rx), Topology::SameNetns)
     }
 }
 

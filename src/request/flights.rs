@@ -123,7 +123,7 @@ impl InFlightTable {
 
     /// This request is about to leave; it counts once [`Self::set_head`] is past it.
     #[inline]
-    pub fn depart(&self, number: u64, flight: PendingRequest) {
+    pub fn insert(&self, number: u64, flight: PendingRequest) {
         let slot = self.slot(number);
         slot.sent.store(flight.sent.0, Ordering::Relaxed);
         slot.word.store(flight.intended.0 << STATE_BITS | OPEN, Ordering::Relaxed);
@@ -181,7 +181,7 @@ impl InFlightTable {
     /// So many from `first` on were about to leave and have not: nothing waits at their places.
     /// A reply to whoever had such a place before is late, whatever it was.
     // cold: the system refused them
-    pub fn withdraw(&self, first: u64, count: u64) {
+    pub fn cancel(&self, first: u64, count: u64) {
         for number in first..first + count {
             self.slot(number).word.store(FREE, Ordering::Relaxed);
         }
@@ -207,7 +207,7 @@ impl InFlightTable {
 
     /// A reply to this request has come; `head` as it was when the reply was read.
     #[inline]
-    pub fn land(&self, number: u64, head: u64) -> Completion {
+    pub fn complete(&self, number: u64, head: u64) -> Completion {
         if head - number > self.capacity() {
             return Completion::Late;
         }
@@ -301,14 +301,14 @@ mod tests {
     #[test]
     fn a_request_has_one_answer() {
         let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..3).for_each(|number| flights.depart(number, at(number * 10)));
+        (0..3).for_each(|number| flights.insert(number, at(number * 10)));
         flights.set_head(3);
         assert_eq!((flights.room(), flights.capacity()), (1, 4));
-        assert_eq!(flights.land(1, 3), Completion::Answer(at(10)));
-        assert_eq!(flights.land(1, 3), Completion::Duplicate);
+        assert_eq!(flights.complete(1, 3), Completion::Answer(at(10)));
+        assert_eq!(flights.complete(1, 3), Completion::Duplicate);
         // Sent at 1: given up; 1 is answered; 2 was sent at 21.
         assert_eq!(flights.expire(Some(Nanos(20)), None), 1);
-        assert_eq!(flights.land(0, 3), Completion::Late);
+        assert_eq!(flights.complete(0, 3), Completion::Late);
         assert_eq!((flights.is_open(2), flights.is_empty(), flights.room()), (true, false, 1));
         assert_eq!(flights.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
         assert_eq!((flights.is_empty(), flights.room()), (true, 3));
@@ -317,23 +317,23 @@ mod tests {
     #[test]
     fn what_was_refused_answers_for_nobody() {
         let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| flights.depart(number, at(number)));
+        (0..4).for_each(|number| flights.insert(number, at(number)));
         flights.set_head(4);
         assert_eq!(flights.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
-        flights.depart(4, at(40));
+        flights.insert(4, at(40));
         flights.set_head(5);
-        flights.withdraw(4, 1);
+        flights.cancel(4, 1);
         assert_eq!((flights.head(), flights.room()), (4, 1));
-        assert_eq!(flights.land(0, 4), Completion::Late, "not the answer to 4, which never left");
+        assert_eq!(flights.complete(0, 4), Completion::Late, "not the answer to 4, which never left");
         assert!(!flights.is_open(0));
     }
 
     #[test]
     fn an_id_rests_until_no_answer_is_expected_any_more() {
         let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| flights.depart(number, at(number * 10)));
+        (0..4).for_each(|number| flights.insert(number, at(number * 10)));
         flights.set_head(4);
-        assert_eq!(flights.land(1, 4), Completion::Answer(at(10)));
+        assert_eq!(flights.complete(1, 4), Completion::Answer(at(10)));
         // The oldest is waited for, and keeps its slot and those behind it.
         assert_eq!((flights.expire(None, None), flights.room()), (0, 0));
         assert_eq!((flights.oldest_sent(), flights.resting_sent()), (Some(Nanos(1)), None));
@@ -342,7 +342,7 @@ mod tests {
             (flights.oldest_sent(), flights.resting_sent()),
             (Some(Nanos(31)), Some(Nanos(1)))
         );
-        assert_eq!(flights.land(0, 4), Completion::Late);
+        assert_eq!(flights.complete(0, 4), Completion::Late);
         // What was answered does not rest.
         assert_eq!((flights.expire(None, Some(Nanos(20))), flights.room()), (0, 2));
         assert_eq!((flights.expire(Some(Nanos(31)), Some(Nanos(20))), flights.room()), (1, 2));

@@ -244,7 +244,7 @@ impl ResponseMatcher {
         if self.flights.is_open(number) && !self.is_complete(number, role) {
             return;
         }
-        match self.flights.land(number, head) {
+        match self.flights.complete(number, head) {
             Completion::Answer(flight) => {
                 if let Some(code) = self.dialogue.matching.code_of(reply) {
                     self.exchange.errors.count(code);

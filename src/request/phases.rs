@@ -21,7 +21,7 @@ use crate::request::flights::InFlightTable;
 use crate::request::lanes::StreamMap;
 use crate::run::send::SendJob;
 use crate::run::worker::{
-    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, settle, waiter,
+    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
 };
 use crate::sys;
 use crate::unit::Nanos;
@@ -41,7 +41,7 @@ pub(crate) fn run_pair(
     (ids, first_ids): (Arc<RunIds>, FirstIds),
     line: &WorkerChannel,
 ) -> Result<PairHalves, NetError> {
-    settle(&share.tx.common)?;
+    place_thread(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
     let open = |_| {
         let udp = open_new(&options, &ids)?;

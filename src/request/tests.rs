@@ -41,7 +41,7 @@ fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
         ..RequestOptions::default()
     };
     let scenario = Scenario {
-        route: Route::Ask,
+        route: Route::Request,
         sizes: vec![SIZE],
         engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
         rates: vec![rate],

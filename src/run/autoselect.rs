@@ -44,7 +44,7 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
     let asked = scenario.rates.iter().chain(&ramp).copied();
     let highest = asked.max_by(|a, b| pps(a).total_cmp(&pps(b)));
     highest
-        .filter(|highest| scenario.route != Route::Within && pps(highest).is_finite())
+        .filter(|highest| scenario.route != Route::Local && pps(highest).is_finite())
         .unwrap_or(Rate::Max)
 }
 
@@ -73,7 +73,7 @@ pub fn choose(
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
     // Without a receiver, pairs that differ only in the receiving engine count as one.
     let is_tried = |&pair: &EnginePair| {
-        let one_ended = scenario.route == Route::Alone && pair == EnginePair::OFFLOAD;
+        let one_ended = scenario.route == Route::SendOnly && pair == EnginePair::OFFLOAD;
         machine.lacks(pair).is_none() && !one_ended
     };
     let candidates = CANDIDATES.into_iter().filter(is_tried);
@@ -128,9 +128,9 @@ mod tests {
         let asked = |route, rates| Scenario { route, rates, ..Scenario::default() };
         let (low, bits): (Rate, Rate) = ("500".parse().unwrap(), "8Mbit".parse().unwrap());
         assert_eq!(rate(&asked(Route::Forward, vec![low, bits]), size), bits);
-        assert_eq!(rate(&asked(Route::Alone, vec![low]), size), low);
+        assert_eq!(rate(&asked(Route::SendOnly, vec![low]), size), low);
         assert_eq!(rate(&asked(Route::Reverse, vec![low, Rate::OfMax(0.5)]), size), Rate::Max);
-        assert_eq!(rate(&asked(Route::Within, vec![low]), size), Rate::Max);
+        assert_eq!(rate(&asked(Route::Local, vec![low]), size), Rate::Max);
         let ramp = Scenario { pace: PaceKind::Ramp(low, bits), ..asked(Route::Both, vec![]) };
         assert_eq!(rate(&ramp, size), bits);
     }

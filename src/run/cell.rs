@@ -50,7 +50,7 @@ pub(crate) fn measure(
     let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
     let (tx, rx) = crew.collect(&cell.id)?;
     let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    let ends = if seen_there.is_some() { Topology::Apart } else { Topology::Together };
+    let ends = if seen_there.is_some() { Topology::SameHost } else { Topology::SameNetns };
     if let Some(there) = seen_there {
         seen.into_tx(&mut tx);
         there.into_rx(&mut rx);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{WorkerChannel, options, receive_phases, send_phases, settle};
+use super::worker::{WorkerChannel, options, receive_phases, send_phases, place_thread};
 use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
@@ -48,7 +48,7 @@ pub(crate) fn run_sender(
     link: &Arc<NullLink>,
     line: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    settle(&share.common)?;
+    place_thread(&share.common)?;
     if share.engine == TxKind::Null {
         let first = usize::from(share.common.flows.start);
         let tx = NullTx::new(Arc::clone(link), first, share.common.size);
@@ -94,7 +94,7 @@ pub(crate) fn run_receiver(
     link: &Arc<NullLink>,
     line: &WorkerChannel,
 ) -> Result<RxResult, NetError> {
-    settle(&share.common)?;
+    place_thread(&share.common)?;
     if share.engine == RxKind::Null {
         let (first, flows) = (share.common.flows.start, share.common.flows.len());
         let rx = NullRx::new(Arc::clone(link), first.into(), flows, share.common.size, stamp);

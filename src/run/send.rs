@@ -237,7 +237,7 @@ impl SendJob {
         if let Some(error) = push.error {
             self.note_refusal(error, refused, now, control);
         }
-        self.pace.settle(sent, refused);
+        self.pace.advance(sent, refused);
     }
 
     /// Takes lags and gaps of what has left.

@@ -90,7 +90,7 @@ pub(crate) fn options(share: &WorkerConfig) -> Options {
 }
 
 /// Places the thread: on its core, and in its network namespace.
-pub(crate) fn settle(share: &WorkerConfig) -> Result<(), NetError> {
+pub(crate) fn place_thread(share: &WorkerConfig) -> Result<(), NetError> {
     share.core.map_or(Ok(()), pin_to)?;
     share.netns.as_deref().map_or(Ok(()), enter_netns)?;
     Ok(())
@@ -170,7 +170,7 @@ impl Drop for SenderDone<'_> {
 
 /// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
 /// before, now.
-fn sleep_until_eve(epoch: Nanos, control: &PhaseState) -> Nanos {
+fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
     let eve = epoch - EARLY;
     loop {
         let now = Nanos(sys::monotonic_ns());
@@ -222,7 +222,7 @@ pub(crate) fn receive_phases<R: Rx>(
         probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // One that was stopped before it began is over for whoever counts from now on.
-        job.epoch = sleep_until_eve(phase.epoch, &phase.control);
+        job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
@@ -277,7 +277,7 @@ impl SendJob {
             departed: None,
             refused_since: None,
             untold: None,
-            target: TargetWatch::new(share.heeds_unreachable, share.answers),
+            target: TargetWatch::new(share.abort_on_unreachable, share.answers),
             stuck: false,
             unreachable: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
@@ -290,7 +290,7 @@ impl SendJob {
 
     /// Returns at the moment the phase begins, or where it is stopped before.
     pub(crate) fn await_epoch(&self, control: &PhaseState) {
-        sleep_until_eve(self.epoch, control);
+        sleep_until_shortly_before(self.epoch, control);
         while self.clock.now() < self.epoch && !control.stopped() {
             std::hint::spin_loop();
         }

@@ -52,7 +52,7 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64)
         held,
         unknown: unknown.map(ToString::to_string),
         by_itself: held == Some(false) && by_itself(),
-        short_of: short_of(cell, rate_pps, max_missed) || fails_by_lag(cell, rate_pps, goals),
+        generator_limited: generator_limited(cell, rate_pps, max_missed) || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
         invalid_because: invalid.into_iter().map(|reason| reason.code).collect(),
         sent_pps: if seconds > 0.0 { cell.ledger.sent as f64 / seconds } else { 0.0 },
@@ -91,7 +91,7 @@ fn held_back(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
 
 /// Whether the generator did less than it was asked for, and neither what is below it nor a stall
 /// kept it from that.
-fn short_of(cell: &Cell, rate_pps: f64, max_missed: f64) -> bool {
+fn generator_limited(cell: &Cell, rate_pps: f64, max_missed: f64) -> bool {
     let exchange = cell.exchange.as_ref();
     let dropped = exchange.and_then(|one| share(one.own_drops, one.requests));
     let due = due_evenly(cell, rate_pps);
@@ -138,7 +138,7 @@ fn stalled(cell: &Cell) -> bool {
 /// What a trial is, of which so many alike were disturbed before; and what it counts as.
 pub(super) fn judge(outcome: &TrialOutcome, disturbed: usize) -> (TrialVerdict, Option<Counts>) {
     let held = outcome.held == Some(true);
-    match (held, outcome.short_of, outcome.stalled) {
+    match (held, outcome.generator_limited, outcome.stalled) {
         // Late ones come in bursts, and a burst may be lost where an even stream is not.
         (false, true, _) if outcome.by_itself && disturbed == 0 => (TrialVerdict::Disturbed, None),
         (false, ..) if outcome.by_itself => (TrialVerdict::Fail, Some(Counts::Failed)),
@@ -146,8 +146,8 @@ pub(super) fn judge(outcome: &TrialOutcome, disturbed: usize) -> (TrialVerdict, 
         (false, false, false) => (TrialVerdict::Fail, Some(Counts::Failed)),
         (true, true, false) => (TrialVerdict::GeneratorLimited, Some(Counts::Limited)),
         // Where it always is like that, it has to count.
-        (_, short_of, _) => {
-            let counts = if short_of { Counts::Limited } else { Counts::Failed };
+        (_, generator_limited, _) => {
+            let counts = if generator_limited { Counts::Limited } else { Counts::Failed };
             (TrialVerdict::Disturbed, (disturbed >= MOST_DISTURBED).then_some(counts))
         }
     }
@@ -215,43 +215,43 @@ mod tests {
         let schedule = late.schedule.as_mut().unwrap();
         (schedule.scheduled, schedule.missed) = (50_000, 600);
         let told = outcome(&late, 100e3, &goals(&["loss<=0"]));
-        assert!(told.held == Some(true) && told.short_of);
+        assert!(told.held == Some(true) && told.generator_limited);
         assert_eq!(told.invalid_because, ["schedule_missed"]);
         assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
         let told = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
-        assert_eq!((told.short_of, told.invalid_because.len()), (false, 0));
+        assert_eq!((told.generator_limited, told.invalid_because.len()), (false, 0));
         assert_eq!(judge(&told, 0), (TrialVerdict::Pass, Some(Counts::Held)));
     }
 
     #[test]
     fn a_generator_that_sends_less_is_told_from_a_path_that_takes_less() {
-        let short_of = |change: fn(&mut Cell)| {
+        let generator_limited = |change: fn(&mut Cell)| {
             let mut cell = cell();
             change(&mut cell);
-            outcome(&cell, 100e3, &[]).short_of
+            outcome(&cell, 100e3, &[]).generator_limited
         };
-        assert!(!short_of(|_| {}));
-        assert!(short_of(|cell| cell.ledger.attempted = 48_000));
-        assert!(!short_of(|cell| cell.ledger.attempted = 49_500));
+        assert!(!generator_limited(|_| {}));
+        assert!(generator_limited(|cell| cell.ledger.attempted = 48_000));
+        assert!(!generator_limited(|cell| cell.ledger.attempted = 49_500));
         // 10 ms of half a second are 2 %, and explain no more than that.
         let stall = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
         let stalled = |attempted| {
             let mut cell = cell();
             (cell.ledger.attempted, cell.stalls.tx) = (attempted, stall.clone());
-            outcome(&cell, 100e3, &[]).short_of
+            outcome(&cell, 100e3, &[]).generator_limited
         };
         assert!(!stalled(48_100) && stalled(47_900));
-        assert!(!short_of(|cell| {
+        assert!(!generator_limited(|cell| {
             (cell.ledger.attempted, cell.pace) = (48_000, Some("poisson".to_owned()));
         }));
-        assert!(short_of(|cell| {
+        assert!(generator_limited(|cell| {
             let (lag, gap) = (Spread::default(), Spread::default());
             let gap_outside_stalls = Spread::default();
             let schedule =
                 Schedule { scheduled: 50_000, missed: 600, lag, gap, gap_outside_stalls };
             cell.schedule = Some(schedule);
         }));
-        assert!(!short_of(|cell| {
+        assert!(!generator_limited(|cell| {
             cell.ledger.attempted = 48_000;
             cell.ledger.refused.would_block = 100;
         }));
@@ -265,7 +265,7 @@ mod tests {
             outcome(&cell, 100e3, &goals(&["loss<=0"]))
         };
         let refused = told(48_000, 2_000);
-        assert_eq!((refused.held, refused.by_itself, refused.short_of), (Some(false), true, false));
+        assert_eq!((refused.held, refused.by_itself, refused.generator_limited), (Some(false), true, false));
         assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
         // A receiver that stood still pushed back: that is asked again.
@@ -285,7 +285,7 @@ mod tests {
         late.schedule =
             Some(Schedule { scheduled: 50_000, missed: 600, lag, gap, gap_outside_stalls });
         let told = outcome(&late, 100e3, &[]);
-        assert_eq!((told.held, told.short_of), (Some(false), false));
+        assert_eq!((told.held, told.generator_limited), (Some(false), false));
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
         still.stalls.tx = StallSum { count: 1, total_ns: 40_000_000, max_ns: 40_000_000 };
         still.ledger.attempted = 47_000;
         let told = outcome(&still, 100e3, &goals(&["loss<=0"]));
-        assert!(told.held == Some(true) && told.short_of && told.stalled);
+        assert!(told.held == Some(true) && told.generator_limited && told.stalled);
         assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
     }
 
@@ -319,17 +319,17 @@ mod tests {
         assert!(told.stalled && told.by_itself);
         assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         // Not at once where the generator was late, too.
-        let late = TrialOutcome { short_of: true, ..told.clone() };
+        let late = TrialOutcome { generator_limited: true, ..told.clone() };
         assert_eq!(judge(&late, 0), (TrialVerdict::Disturbed, None));
         assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(Counts::Failed)));
         let told = TrialOutcome { by_itself: false, ..told };
         assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
         assert_eq!(judge(&told, 4), (TrialVerdict::Disturbed, Some(Counts::Failed)));
-        let limited = TrialOutcome { short_of: true, ..told.clone() };
+        let limited = TrialOutcome { generator_limited: true, ..told.clone() };
         assert_eq!(judge(&limited, 4).1, Some(Counts::Limited));
         let held = TrialOutcome { held: Some(true), ..told };
         assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(Counts::Held)));
-        let limited = TrialOutcome { short_of: true, stalled: false, ..held };
+        let limited = TrialOutcome { generator_limited: true, stalled: false, ..held };
         assert_eq!(judge(&limited, 0), (TrialVerdict::GeneratorLimited, Some(Counts::Limited)));
     }
 }

@@ -238,9 +238,9 @@ impl Search {
     /// Whether the last rates only failed because workers stood still.
     fn is_muddy(&self) -> bool {
         let counted = self.trials.iter().rev().filter(|trial| trial.counts.is_some());
-        let muddy = counted
+        let inconclusive = counted
             .take_while(|trial| trial.verdict == TrialVerdict::Disturbed && trial.outcome.stalled);
-        let mut rates: Vec<f64> = muddy.map(|trial| trial.ask.rate_pps).collect();
+        let mut rates: Vec<f64> = inconclusive.map(|trial| trial.ask.rate_pps).collect();
         rates.dedup();
         rates.len() >= MOST_MUDDY
     }

@@ -148,7 +148,7 @@ pub struct TrialOutcome {
     pub by_itself: bool,
     /// Whether the generator sent less than it was asked for, or so late that only this made
     /// latency fail, or lost what came back.
-    pub short_of: bool,
+    pub generator_limited: bool,
     /// Whether workers stood still for long enough to matter.
     pub stalled: bool,
     /// Codes of the reasons why the trial did not test what was asked; empty where it did.

@@ -168,7 +168,7 @@ fn a_target_that_suffers_from_overload_is_not_overrated() {
 #[test]
 fn a_generator_that_cannot_go_on_is_named() {
     let search = run(settings(), probe(500e3), |ask| TrialOutcome {
-        short_of: ask.rate_pps > 400e3,
+        generator_limited: ask.rate_pps > 400e3,
         sent_pps: ask.rate_pps.min(400e3),
         ..said(true, ask)
     });
@@ -178,8 +178,8 @@ fn a_generator_that_cannot_go_on_is_named() {
     assert_eq!(found.generator_pps, Some(400e3));
     // Where it is late, latency is too long: that is not the target's fault either.
     let search = run(settings(), probe(500e3), |ask| {
-        let short_of = ask.rate_pps > 400e3;
-        TrialOutcome { short_of, ..said(!short_of, ask) }
+        let generator_limited = ask.rate_pps > 400e3;
+        TrialOutcome { generator_limited, ..said(!generator_limited, ask) }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
@@ -258,7 +258,7 @@ fn a_machine_that_stands_still_is_not_taken_for_a_target() {
     let search = run(settings(), probe(100e3), |ask| {
         trials += 1;
         let stalled = trials > 12;
-        TrialOutcome { stalled, short_of: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
+        TrialOutcome { stalled, generator_limited: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::NotSettled);
@@ -326,7 +326,7 @@ fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
         let hiccup = ask.purpose == Purpose::Short && hiccups == 0;
         hiccups += 1;
         let sent_pps = if hiccup { 90e3 } else { ask.rate_pps };
-        TrialOutcome { short_of: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
+        TrialOutcome { generator_limited: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
     });
     let found = result(&search);
     assert!(found.trials.iter().any(|trial| trial.verdict == TrialVerdict::GeneratorLimited));

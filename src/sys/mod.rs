@@ -18,15 +18,15 @@
 //! | [`Handle`] | what a socket must have for the calls below |
 //! | [`socket_drops`] | what a socket's full receive buffer cost so far |
 //! | [`reports_queue_drops`] | whether [`report_queue_drops`] took |
-//! | [`report_queue_drops`], [`heed_no_errors`], [`forbid_fragments`] | what socket2 lacks |
+//! | [`report_queue_drops`], [`disable_recverr`], [`forbid_fragments`] | what socket2 lacks |
 //! | [`set_traffic_class`], [`bind_device`] | socket options that socket2 has on some systems |
-//! | [`take_queued_refusals`], [`take_refused_peers`] | how many came back, and of whom |
+//! | [`drain_error_queue`], [`take_refused_peers`] | how many came back, and of whom |
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
-//! | [`ReplyBatch`], [`tell_local`] | answers to whoever sent, from where they were sent to |
+//! | [`ReplyBatch`], [`enable_pktinfo`] | answers to whoever sent, from where they were sent to |
 //! | [`envelope`] | who sent a message, read from what the kernel has written beside it |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
-//! | [`receive_plainly`] | a socket as it was before offload and timestamps |
+//! | [`reset_rx_options`] | a socket as it was before offload and timestamps |
 //! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |
 //! | [`set_reuse_port`], [`attach_steering`] | sockets that share a port, and who gets what |
 //! | [`set_timestamps`], [`realtime_ns`] | the kernel's receive timestamps, and their clock |
@@ -73,13 +73,13 @@ pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_name, device_stack, end_with_parent, enter_netns, envelope,
-    forbid_fragments, forget_send_stamps, heed_no_errors, host, in_group_of_its_own, ip_counters,
+    forbid_fragments, forget_send_stamps, disable_recverr, host, in_group_of_its_own, ip_counters,
     is_connecting, is_ignored, join_no_group, monotonic_ns, neighbour_unresolved, network_identity,
-    path_mtu, qdisc_drops, raise_open_files, realtime_ns, receive_plainly, refusal_of,
+    path_mtu, qdisc_drops, raise_open_files, realtime_ns, reset_rx_options, refusal_of,
     refuses_offload, report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port,
     set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
     sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, take_queued_refusals, take_refused_peers, take_send_stamp, tell_local,
+    take_queued_refusal, drain_error_queue, take_refused_peers, take_send_stamp, enable_pktinfo,
     thread_cpu_ns, udp_counters, wait_readable, wait_writable,
 };
 
@@ -90,7 +90,7 @@ pub struct Wants {
     pub segments: bool,
     /// When the kernel took it from the device ([`set_timestamps`]).
     pub stamps: bool,
-    /// Which address of this host it was sent to ([`tell_local`]).
+    /// Which address of this host it was sent to ([`enable_pktinfo`]).
     pub local: bool,
 }
 

@@ -108,7 +108,7 @@ pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// Always [`io::ErrorKind::Unsupported`].
-pub fn tell_local<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+pub fn enable_pktinfo<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -116,7 +116,7 @@ pub fn tell_local<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// Never.
-pub fn heed_no_errors<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
+pub fn disable_recverr<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
@@ -197,7 +197,7 @@ pub fn set_timestamps<S>(_socket: &S) -> io::Result<()> {
 ///
 /// # Errors
 /// Never.
-pub fn receive_plainly<S>(_socket: &S) -> io::Result<()> {
+pub fn reset_rx_options<S>(_socket: &S) -> io::Result<()> {
     Ok(())
 }
 
@@ -229,7 +229,7 @@ pub fn take_queued_refusal<S>(_socket: &S) -> Option<SendError> {
 }
 
 /// Nothing is queued here.
-pub fn take_queued_refusals<S>(_socket: &S) -> (u64, Option<SendError>) {
+pub fn drain_error_queue<S>(_socket: &S) -> (u64, Option<SendError>) {
     (0, None)
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     facts.device = if scenario.unix.is_none() { way() } else { None };
     let mut machine = host::machine(&facts);
     scenario::without_ip(&scenario, &mut machine);
-    let left_out = scenario::settle_for(&mut scenario, &args.cells, &machine);
+    let left_out = scenario::resolve_defaults(&mut scenario, &args.cells, &machine);
     let (kind, bed, code_name, quiet) =
         ("bench", LocalRunner::default(), None, args.cells.output.quiet);
     let towards = scenario.unix.is_none().then_some(to);

@@ -40,7 +40,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
     let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, target)?;
-        let bed = if scenario.route == Route::Alone {
+        let bed = if scenario.route == Route::SendOnly {
             reach(&scenario, target, targets.last() != Some(&target))?;
             Receiver::Unknown(SendOnlyRunner::new(target, nonce as u16))
         } else {

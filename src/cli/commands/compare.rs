@@ -8,7 +8,7 @@ use crate::cli::commands::measure::face;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
-use crate::cli::output::{Targets, color, complain, pretty, print, tame, width};
+use crate::cli::output::{Targets, color, warn_stderr, pretty, print, tame, width};
 use crate::compare::faces::benchmark::BetterDirection;
 use crate::compare::{self, Comparison, METRICS, Rules, SideRuns, Verdict, faces, store};
 use crate::document::{Host, Report};
@@ -55,14 +55,14 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     let store::Loaded { runs, skipped } = store::load(path)?;
     if !output.quiet {
         for (path, why) in skipped {
-            complain(&format!("skipped {}: {why}", path.display()));
+            warn_stderr(&format!("skipped {}: {why}", path.display()));
         }
     }
     let mut reports: Vec<Report> = Vec::new();
     for store::Stored { path, report } in runs {
         // A copy is no other run.
         if reports.contains(&report) {
-            complain(&format!("{} is a copy of another run, and is not counted", path.display()));
+            warn_stderr(&format!("{} is a copy of another run, and is not counted", path.display()));
         } else {
             reports.push(report);
         }

@@ -11,7 +11,7 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, warn_stderr, pretty, print, width};
 use crate::cli::scenario;
 use crate::document::{EchoDocument, SCHEMA};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let line = line(args.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: with port 0 nobody knew it before.
-        EchoEvent::Listening(addr, dual) => complain(&listening(addr, dual)),
+        EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
         EchoEvent::Tick(received) => {
             line.set_message(format!("{received} datagrams received"));
             line.tick();

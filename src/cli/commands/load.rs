@@ -9,7 +9,7 @@ use crate::cli::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, 
 use crate::cli::commands::measure;
 use crate::cli::commands::measure::{Job, RunOutput};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::complain;
+use crate::cli::output::warn_stderr;
 use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use crate::cli::{recorded, requests, scenario};
 use crate::host;
@@ -118,7 +118,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
         if how.cells.pace == PaceKind::Recorded {
             input.notes.extend(recorded::notes(&first.requests, scenario.limit));
         }
-        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| complain(note));
+        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| warn_stderr(note));
     }
     let is_here =
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
@@ -243,7 +243,7 @@ fn scenario(
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
     let dialogues = || asked.by_size.iter().map(|(_, one)| one);
     let base = Scenario {
-        route: Route::Ask,
+        route: Route::Request,
         target: named(how.target, target),
         sizes: sizes(),
         engines: vec![EngineWord::Auto],

@@ -14,7 +14,7 @@ use crate::cli::document::{add_host_facts, assemble};
 use crate::cli::error::{CliError, Exit, INTERRUPTED};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge::{apply, is_of_target, judge, validity_guarded};
-use crate::cli::output::{Targets, color, complain, pretty, print, width};
+use crate::cli::output::{Targets, color, warn_stderr, pretty, print, width};
 use crate::cli::progress;
 use crate::document::{Cell, Report, Warning};
 use crate::host::Throttle;
@@ -79,7 +79,7 @@ pub(crate) fn run(
     match error {
         // The report states the reason: the target could not be measured.
         Some(CliError::Run(error)) if is_of_target(&error) && report.ends_invalid(false) => {
-            complain(&error.to_string());
+            warn_stderr(&error.to_string());
             Ok(if interrupted { Exit::Interrupted } else { judge(&report, output) })
         }
         Some(error) => Err(error),
@@ -190,7 +190,7 @@ impl Observer for Recorder<'_> {
         match document {
             Ok(document) => self.cells.push(document),
             Err(bug) => {
-                complain(&bug.to_string());
+                warn_stderr(&bug.to_string());
                 self.bug.get_or_insert(bug);
             }
         }
@@ -207,11 +207,11 @@ pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError>
             let mut said: Vec<&Warning> = Vec::new();
             for warning in report.warnings.iter().chain(cells) {
                 if !said.contains(&warning) {
-                    complain(&format!("{}: {}", warning.code, warning.message));
+                    warn_stderr(&format!("{}: {}", warning.code, warning.message));
                     said.push(warning);
                 }
             }
-            invalid_lines(report).iter().for_each(|line| complain(line));
+            invalid_lines(report).iter().for_each(|line| warn_stderr(line));
         }
         return printed;
     }

@@ -9,7 +9,7 @@ use crate::cli::commands::measure::{Files, Form};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge;
-use crate::cli::output::{color, complain, pretty, print, tame, width};
+use crate::cli::output::{color, warn_stderr, pretty, print, tame, width};
 use crate::compare::history::{self, Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::report::checks::validity::invalid_lines;
@@ -88,7 +88,7 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
         let loaded = store::load(path)?;
         if !args.output.quiet {
             for (path, why) in &loaded.skipped {
-                complain(&format!("{} is left out: {why}", path.display()));
+                warn_stderr(&format!("{} is left out: {why}", path.display()));
             }
         }
         let is_new = |run: &Stored| {
@@ -217,7 +217,7 @@ fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, 
     let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
     for run in runs.iter().filter(|run| !run.report.valid && !args.output.quiet) {
         for line in invalid_lines(&run.report) {
-            complain(&format!("{}: {line}", run.path.display()));
+            warn_stderr(&format!("{}: {line}", run.path.display()));
         }
     }
     let history = history(runs, &filter);

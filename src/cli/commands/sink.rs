@@ -11,7 +11,7 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, warn_stderr, pretty, print, width};
 use crate::cli::scenario;
 use crate::document::{SCHEMA, SinkDocument};
 use crate::host;
@@ -203,13 +203,13 @@ impl News {
 impl News {
     /// Above the line.
     fn say(&self, what: &str) {
-        self.line.suspend(|| complain(what));
+        self.line.suspend(|| warn_stderr(what));
     }
 
     fn tell(&mut self, event: &SinkEvent<'_>) {
         match event {
             // Also when quiet: with port 0 nobody knew it before.
-            SinkEvent::Listening(addr) => complain(&format!("sink on {addr}")),
+            SinkEvent::Listening(addr) => warn_stderr(&format!("sink on {addr}")),
             _ if self.quiet => {}
             SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
             SinkEvent::Closed(served) => self.say(&format!(

@@ -58,7 +58,7 @@ impl ManyEcho {
     // cold: set-up
     fn new(socket: UdpSocket, ipv6: bool, wants: Wants, batch: usize) -> io::Result<Self> {
         if wants.local {
-            sys::tell_local(&socket, ipv6)?;
+            sys::enable_pktinfo(&socket, ipv6)?;
         }
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
         let kept = PendingReply::room(batch);

@@ -96,7 +96,7 @@ impl PlainEchoAnywhere {
     /// Where the system does not tell where datagrams were sent to.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
-        sys::tell_local(&socket, ipv6)?;
+        sys::enable_pktinfo(&socket, ipv6)?;
         let wants = Wants { local: true, ..Wants::default() };
         let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, wants), ReplyBatch::new(1));
         Ok(Self { socket, inbox, outbox })
@@ -155,7 +155,7 @@ pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut EchoCoun
     if error.kind() == io::ErrorKind::Interrupted {
         return;
     }
-    let (queued, _) = sys::take_queued_refusals(socket);
+    let (queued, _) = sys::drain_error_queue(socket);
     moved.told += queued;
     if queued == 0 {
         // Where what is to be received fills the socket, the queue of errors has no room.

@@ -41,7 +41,7 @@ pub(in crate::engine) fn weigh(
         }
         SendError::NoBuffers => {}
         _ => {
-            let (queued, _) = sys::take_queued_refusals(socket);
+            let (queued, _) = sys::drain_error_queue(socket);
             moved.told += queued;
             // Where what is to be received fills the socket, the queue of errors has no room.
             if std::mem::take(fresh) && (queued > 0 || error.unreachable().is_some()) {
@@ -74,7 +74,7 @@ pub(in crate::engine) fn post<'a>(
                 if sent < laid {
                     // The system has kept the reason to itself: what came back from the network is
                     // in the queue of errors, and what lasts shows at the next try.
-                    moved.told += sys::take_queued_refusals(socket).0;
+                    moved.told += sys::drain_error_queue(socket).0;
                 }
                 fresh = true;
             }

@@ -52,7 +52,7 @@ impl UringEcho {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         if anywhere {
-            sys::tell_local(&socket, ipv6)?;
+            sys::enable_pktinfo(&socket, ipv6)?;
         }
         let control_len = if anywhere { CONTROL_LEN } else { 0 };
         let ring = ring(BATCH, BATCH)?;
@@ -112,13 +112,13 @@ impl UringEcho {
                 break;
             }
         }
-        self.settle(count, moved);
+        self.complete_all(count, moved);
     }
 
     /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
     /// a call of its own.
     #[inline]
-    fn settle(&mut self, count: usize, moved: &mut EchoCounters) {
+    fn complete_all(&mut self, count: usize, moved: &mut EchoCounters) {
         let Self { rx, outbox, kept, results, .. } = self;
         let mut earlier = None;
         for (kept, result) in kept[..count].iter().zip(results) {
@@ -132,7 +132,7 @@ impl UringEcho {
                 code => {
                     // All results are in by now, so the queue is looked at once for all of them.
                     let earlier = *earlier.get_or_insert_with(|| {
-                        let (queued, _) = sys::take_queued_refusals(rx.socket());
+                        let (queued, _) = sys::drain_error_queue(rx.socket());
                         moved.told += queued;
                         queued > 0
                     });
@@ -156,7 +156,7 @@ impl Responder for UringEcho {
         moved.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
         moved.truncated += pull.truncated;
         if pull.errors > 0 {
-            match sys::take_queued_refusals(self.rx.socket()) {
+            match sys::drain_error_queue(self.rx.socket()) {
                 (0, _) => moved.errors += pull.errors,
                 (queued, _) => moved.told += queued,
             }

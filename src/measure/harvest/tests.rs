@@ -5,7 +5,7 @@ fn no_more_is_received_than_was_sent() {
     let tx = TxResult { flows: vec![7, 5, 3], ..TxResult::default() };
     let mut rx = RxResult { flows: vec![8, 4, 3], ..RxResult::default() };
     (rx.tally.received, rx.tally.arrived) = (15, 15);
-    let harvest = CellResult::of(tx, Some(rx), Topology::Across);
+    let harvest = CellResult::of(tx, Some(rx), Topology::Remote);
     assert_eq!(harvest.flows, [(7, 7), (5, 4), (3, 3)]);
     let rx = harvest.rx;
     assert_eq!((rx.received, rx.corrupt, rx.arrived), (14, 1, 15));
@@ -20,19 +20,19 @@ fn segments_are_uncut_where_packets_arrive_as_they_were_sent() {
         packets_received,
         uncut,
     };
-    for ends in [Topology::Together, Topology::Apart, Topology::Across] {
+    for ends in [Topology::SameNetns, Topology::SameHost, Topology::Remote] {
         let is = |counts: PacketCounts| (counts.are_uncut(ends), counts.were_cut(ends));
         assert_eq!(is(segments(100, 12_800)), (true, false), "{ends:?}");
         assert_eq!(is(segments(12_800, 0)), (false, true), "{ends:?}: cut");
         let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
         assert_eq!(is(single), (false, false), "{ends:?}: sent one by one");
         // Joined by the receiver, where that is another host.
-        assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Topology::Across, "{ends:?}");
+        assert_eq!(segments(260, 12_800).are_uncut(ends), ends != Topology::Remote, "{ends:?}");
     }
     let lossy =
         PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
-    assert!(lossy.are_uncut(Topology::Across));
-    assert!(!PacketCounts::default().are_uncut(Topology::Together));
+    assert!(lossy.are_uncut(Topology::Remote));
+    assert!(!PacketCounts::default().are_uncut(Topology::SameNetns));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_earlier_outage_is_not_why_a_sender_gave_up() {
         let tx = TxResult { stuck: true, unreachable, outages, ..TxResult::default() };
         let tally = RxTally { received, ..RxTally::default() };
         let rx = RxResult { tally, ..RxResult::default() };
-        assert_eq!(CellResult::of(tx, Some(rx), Topology::Together).cut_short, Some(expected));
+        assert_eq!(CellResult::of(tx, Some(rx), Topology::SameNetns).cut_short, Some(expected));
     }
 }
 

@@ -56,8 +56,8 @@ impl LossAttribution {
                 (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
             }
             // The sender's device cuts, the receiver's joins: neither's packets are the other's.
-            (Topology::Across, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
-            (Topology::Across, false) => (Packet::Single, Packet::Single),
+            (Topology::Remote, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
+            (Topology::Remote, false) => (Packet::Single, Packet::Single),
             (_, true) => {
                 let whole = Packet::Whole(tx.packets.saturating_sub(rx.packets));
                 (whole, whole)
@@ -71,7 +71,7 @@ impl LossAttribution {
             shared: DropCounters::default(),
             packet,
             at_socket,
-            joined: ends == Topology::Across && taken_whole && rx.arrived != rx.packets,
+            joined: ends == Topology::Remote && taken_whole && rx.arrived != rx.packets,
             left_joined: tx.packets != tx.sent,
             overfull: false,
             from_shared: DropCounters::default(),
@@ -97,7 +97,7 @@ impl LossAttribution {
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
         // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.
         let by_peer = match sender.tx_device {
-            Some(drops) if kernels.ends != Topology::Across => drops.min(beside_queue),
+            Some(drops) if kernels.ends != Topology::Remote => drops.min(beside_queue),
             _ => 0,
         };
         let (backlog_drops, tx_backlog_drops) = kernels.backlogs();
@@ -121,7 +121,7 @@ impl LossAttribution {
         let drops =
             sender.tx_device.map(|drops| drops.saturating_sub(again.saturating_add(beside_queue)));
         // And what its peer itself dropped, which other devices do not count.
-        let twice = if kernels.ends == Topology::Across { 0 } else { kernel.device.unwrap_or(0) };
+        let twice = if kernels.ends == Topology::Remote { 0 } else { kernel.device.unwrap_or(0) };
         let tx_device =
             drops.map(|drops| self.charge_leaving(DropLocation::TxDevice, drops, twice));
         let backlog = sum(backlog, tx_backlog);
@@ -322,7 +322,7 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 /// Drops at a full backlog of the sender's host, which the interface they left by counts again.
 fn again_at_sender(kernels: &Kernels) -> u64 {
     let (shared, own) = kernels.backlogs();
-    let drops = if kernels.ends == Topology::Across { own } else { shared };
+    let drops = if kernels.ends == Topology::Remote { own } else { shared };
     drops.unwrap_or(0)
 }
 

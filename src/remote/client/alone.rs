@@ -65,7 +65,7 @@ impl CellRunner for SendOnlyRunner {
     ) -> Result<Vec<DirectionResult>, RunError> {
         let mut crew = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         for mut share in plan.tx_shares(cell, load) {
-            share.heeds_unreachable &= !self.reached;
+            share.abort_on_unreachable &= !self.reached;
             crew.add_sender(share, self.target, None)?;
         }
         if plan.scenario.warmup > Nanos::ZERO {
@@ -81,7 +81,7 @@ impl CellRunner for SendOnlyRunner {
         let mut tx = tx.unwrap_or_default();
         seen.into_tx(&mut tx);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
-        let harvest = CellResult::of(tx, None, Topology::Across);
+        let harvest = CellResult::of(tx, None, Topology::Remote);
         Ok(vec![DirectionResult { direction: Some(Direction::Forward), harvest, error: None }])
     }
 }

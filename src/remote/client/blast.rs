@@ -188,9 +188,9 @@ impl RemoteRunner {
     /// How the ends of a cell stand to each other.
     fn ends(&self) -> Topology {
         match (self.peer.same_network, self.peer.same_clock) {
-            (true, _) => Topology::Together,
-            (false, true) => Topology::Apart,
-            (false, false) => Topology::Across,
+            (true, _) => Topology::SameNetns,
+            (false, true) => Topology::SameHost,
+            (false, false) => Topology::Remote,
         }
     }
 }

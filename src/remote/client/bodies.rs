@@ -59,7 +59,7 @@ fn agrees(spec: &CellSpec) -> bool {
         let (mut pace, mut now) = (pace(spec.load, end, DATAGRAMS, part), Nanos::ZERO);
         for _ in 0..DATAGRAMS {
             match pace.due(now, most) {
-                Due::Now(count) => pace.settle(count as u64, 0),
+                Due::Now(count) => pace.advance(count as u64, 0),
                 Due::At(next) => now = next,
                 Due::Over => break,
             }

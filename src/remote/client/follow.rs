@@ -53,7 +53,7 @@ impl ClockCorrections {
             && let Some(shift) = self.open.pop_front()
         {
             let Self { force, settled, .. } = self;
-            settle(shift, force, &mut |at_ns, force| settled.push(Stretch::at(at_ns, force)));
+            apply_shift(shift, force, &mut |at_ns, force| settled.push(Stretch::at(at_ns, force)));
             if settled.len() > STRETCHES {
                 let halved = settled.chunks(2).map(|pair| match pair {
                     [one, next] => one.and(next),
@@ -74,13 +74,13 @@ impl ClockCorrections {
     /// the next one that was, both it and what was before may be in force.
     pub(super) fn each(mut self, end_ns: u64, look: &mut impl FnMut(u64, (i64, i64))) {
         self.settled.iter().for_each(|stretch| stretch.each(look));
-        self.open.iter().for_each(|&shift| settle(shift, &mut self.force, look));
+        self.open.iter().for_each(|&shift| apply_shift(shift, &mut self.force, look));
         look(end_ns, self.force);
     }
 }
 
 /// Goes past a correction.
-fn settle(shift: Shift, force: &mut (i64, i64), look: &mut impl FnMut(u64, (i64, i64))) {
+fn apply_shift(shift: Shift, force: &mut (i64, i64), look: &mut impl FnMut(u64, (i64, i64))) {
     let Shift { at_ns, shift_ns, confirmed } = shift;
     let (least, most) = *force;
     *force = (least.min(shift_ns), most.max(shift_ns));

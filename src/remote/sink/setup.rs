@@ -186,7 +186,7 @@ impl SinkSession {
                 of,
                 load: cell.spec.load,
                 seed: cell.spec.seed,
-                heeds_unreachable: false,
+                abort_on_unreachable: false,
                 answers: false,
                 // A stamp is one of a socket, which must be this sender's alone.
                 stamps: cell.spec.stamps

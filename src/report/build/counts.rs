@@ -76,7 +76,7 @@ pub(super) fn kernel(harvest: &CellResult) -> Kernel {
         no_ports: delta.udp.map(|udp| udp.no_ports),
         in_csum_errors: delta.udp.map(|udp| udp.in_csum_errors),
         backlog_drops: match (delta.backlog, sender.backlog) {
-            (Some(rx), Some(tx)) if kernels.ends == Topology::Across => Some(rx.saturating_add(tx)),
+            (Some(rx), Some(tx)) if kernels.ends == Topology::Remote => Some(rx.saturating_add(tx)),
             (rx, tx) => rx.max(tx),
         },
         device_drops: delta.device,
@@ -102,7 +102,7 @@ mod tests {
         let kernel = KernelDelta { udp: Some(udp), qdisc: Some(3), ..KernelDelta::default() };
         let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };
         let half = TxResult { tally, kernel, ..TxResult::default() };
-        let one = CellResult::of(half.clone(), None, Topology::Across);
+        let one = CellResult::of(half.clone(), None, Topology::Remote);
         let ledger = ledger_of(&one.ledger(), &one);
         assert_eq!((ledger.sent, ledger.attempted), (9, 9));
         let sender = Ledger { attempted: 9, sent: 9, ..Ledger::default() };
@@ -111,7 +111,7 @@ mod tests {
         let counted = super::kernel(&one);
         assert_eq!((counted.out_datagrams, counted.qdisc_drops), (Some(9), Some(3)));
         assert_eq!((counted.in_datagrams, counted.device_drops), (None, None));
-        let two = CellResult::of(half, Some(RxResult::default()), Topology::Across);
+        let two = CellResult::of(half, Some(RxResult::default()), Topology::Remote);
         let ledger = ledger_of(&two.ledger(), &two);
         assert_eq!((ledger.received, ledger.lost, ledger.late), (Some(0), Some(9), Some(0)));
         assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(3), Some(6)));

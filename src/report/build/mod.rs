@@ -215,9 +215,9 @@ fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> S
 /// The word for it in the document.
 const fn ends(ends: Topology) -> &'static str {
     match ends {
-        Topology::Together => "together",
-        Topology::Apart => "apart",
-        Topology::Across => "across",
+        Topology::SameNetns => "together",
+        Topology::SameHost => "apart",
+        Topology::Remote => "across",
     }
 }
 

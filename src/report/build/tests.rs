@@ -41,7 +41,7 @@ fn a_tail_that_nobody_could_tell_is_unknown() {
 fn what_another_host_makes_up_makes_no_panic() {
     let plan = plan();
     let all = u64::MAX;
-    let mut wild = CellResult { ends: Topology::Across, ..CellResult::default() };
+    let mut wild = CellResult { ends: Topology::Remote, ..CellResult::default() };
     wild.tx = measure::TxTally { sent: all, packets: all, bytes: all, ..wild.tx };
     wild.tx.refused.no_buffers = all;
     wild.tx.refused.other = all;

@@ -14,8 +14,8 @@ fn control() -> Arc<PhaseState> {
 fn who_is_stopped_does_not_wait_for_a_phase() {
     let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
     let now = Nanos(sys::monotonic_ns());
-    assert!(sleep_until_eve(Nanos::NEVER, &control) >= now);
-    assert_eq!(sleep_until_eve(now, &control), now);
+    assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
+    assert_eq!(sleep_until_shortly_before(now, &control), now);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     // Late by so much that slots 0 to 5 are missed or overdue.
     let mut now = Nanos::from_millis(60);
     while let Due::Now(count) = job.pace.due(now, 8) {
-        job.pace.settle(count as u64, 0);
+        job.pace.advance(count as u64, 0);
         now += Nanos::from_millis(10);
     }
     let last = job.pace.scheduled().map(Scheduled::latest).unwrap();

@@ -16,11 +16,11 @@ const QUEUED_MOST: usize = 1_024;
 /// [`super::report_queue_drops`] turns it on. A batch call that fails after its first message
 /// discards the error, and this is where it can still be read.
 pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
-    take_queued_refusals(socket).1
+    drain_error_queue(socket).1
 }
 
 /// The same; also tells how many there were.
-pub fn take_queued_refusals(socket: &impl AsFd) -> (u64, Option<SendError>) {
+pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
     take_refused_peers(socket, |_, error| (count, latest) = (count + 1, Some(error)));
     (count, latest)

@@ -54,7 +54,7 @@ pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// What setsockopt(2) says.
-pub fn heed_no_errors(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+pub fn disable_recverr(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     if ipv6 {
         set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 0)
     } else {
@@ -117,7 +117,7 @@ pub fn is_connecting(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// What setsockopt(2) says.
-pub fn tell_local(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+pub fn enable_pktinfo(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     let fd = socket.as_fd();
     if ipv6 {
         set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
@@ -283,7 +283,7 @@ pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// What setsockopt(2) says, except where the kernel does not know offload, which then is off.
-pub fn receive_plainly(socket: &impl AsFd) -> io::Result<()> {
+pub fn reset_rx_options(socket: &impl AsFd) -> io::Result<()> {
     let fd = socket.as_fd();
     for option in [libc::UDP_SEGMENT, libc::UDP_GRO] {
         match set_int(fd, libc::IPPROTO_UDP, option, 0) {

@@ -14,7 +14,7 @@ use crate::cli::args::AbArgs;
 use crate::cli::commands::measure::stop_gently;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{complain, pretty};
+use crate::cli::output::{warn_stderr, pretty};
 use crate::cli::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
@@ -138,7 +138,7 @@ impl Bench {
         let report = child::run(&self.sides[at], self.runs[at].len() + 1, stop);
         let undone = standing.map_or(Ok(()), setup::SetupState::undo);
         if let (Err(_), Err(also)) = (&report, &undone) {
-            complain(&also.to_string());
+            warn_stderr(&also.to_string());
         }
         let report = report?;
         undone?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::child;
 use super::guard::{Guard, all_of};
 use crate::cli::error::CliError;
-use crate::cli::output::complain;
+use crate::cli::output::warn_stderr;
 use crate::sys;
 
 /// What is set up for one side.
@@ -88,7 +88,7 @@ impl SetupState<'_> {
 impl Drop for SetupState<'_> {
     fn drop(&mut self) {
         if let Err(why) = self.put_back() {
-            complain(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
+            warn_stderr(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
         }
     }
 }

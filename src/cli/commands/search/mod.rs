@@ -12,7 +12,7 @@ use crate::cli::commands::measure::{RunOutput, face, stop_on_signals};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge::{is_of_target, validity_guarded};
-use crate::cli::output::{OutputTarget, color, complain, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, warn_stderr, pretty, print, width};
 use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Interrupted);
     }
     if document.report.ends_invalid(true) {
-        invalid_lines(&document.report).iter().for_each(|line| complain(line));
+        invalid_lines(&document.report).iter().for_each(|line| warn_stderr(line));
         return Ok(Exit::Invalid);
     }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
@@ -314,7 +314,7 @@ fn show(document: &SearchDocument, args: &SearchArgs) -> Result<(), CliError> {
         let printed = print(&pretty(document)).map(|_| ());
         if !args.quiet {
             for Warning { code, message } in &document.report.warnings {
-                complain(&format!("{code}: {message}"));
+                warn_stderr(&format!("{code}: {message}"));
             }
         }
         return printed;

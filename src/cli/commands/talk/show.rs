@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::manner::Manner;
 use super::pieces::{Pieces, TextPiece};
 use crate::cli::args::TalkArgs;
-use crate::cli::output::{color, complain};
+use crate::cli::output::{color, warn_stderr};
 use crate::payload::hex;
 use crate::sys;
 use crate::talk::{TalkEvent, TalkPeer, Via};
@@ -133,7 +133,7 @@ impl Show {
         match &mut self.printer {
             Some(printer) if io::stderr().is_terminal() => printer(format!("udperf: {text}\n")),
             _ => {
-                complain(text);
+                warn_stderr(text);
                 Ok(())
             }
         }

@@ -12,8 +12,8 @@ fn received(received: u64, packets: u64) -> RxTally {
 
 /// 100 sent and 60 received on two hosts, one by one.
 fn lose_forty(rx: KernelDelta) -> LedgerCounts {
-    let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Topology::Across, ..rx.into() };
-    let ledger = LedgerCounts::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+    let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Topology::Remote, ..rx.into() };
+    let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
     assert_eq!(ledger.broken_identity(), None);
     ledger
 }
@@ -90,15 +90,15 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
         let rx = KernelDelta { backlog: Some(backlog), device: Some(device), ..rx };
         let here = KernelDelta { tx_device: Some(9), qdisc: Some(0), ..KernelDelta::default() };
         let kernels = Kernels { tx: Some(here), ends, ..rx.into() };
-        let at = LedgerCounts::settle(&tx, &received(60, 60), &kernels, false).lost_at;
+        let at = LedgerCounts::attribute_losses(&tx, &received(60, 60), &kernels, false).lost_at;
         (at.backlog, at.device, at.tx_device)
     };
-    assert_eq!(at(Topology::Apart, 0, 9), (Some(0), Some(0), Some(0)));
-    assert_eq!(at(Topology::Apart, 4, 9), (Some(0), Some(0), Some(0)));
-    assert_eq!(at(Topology::Apart, 9, 9), (Some(0), Some(0), Some(0)));
-    assert_eq!(at(Topology::Apart, 4, 11), (Some(0), Some(2), Some(0)));
-    assert_eq!(at(Topology::Apart, 12, 14), (Some(3), Some(2), Some(0)));
-    assert_eq!(at(Topology::Across, 4, 11), (Some(4), Some(7), Some(0)));
+    assert_eq!(at(Topology::SameHost, 0, 9), (Some(0), Some(0), Some(0)));
+    assert_eq!(at(Topology::SameHost, 4, 9), (Some(0), Some(0), Some(0)));
+    assert_eq!(at(Topology::SameHost, 9, 9), (Some(0), Some(0), Some(0)));
+    assert_eq!(at(Topology::SameHost, 4, 11), (Some(0), Some(2), Some(0)));
+    assert_eq!(at(Topology::SameHost, 12, 14), (Some(3), Some(2), Some(0)));
+    assert_eq!(at(Topology::Remote, 4, 11), (Some(4), Some(7), Some(0)));
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn what_both_ends_of_a_veth_count_is_no_doubt() {
         let rx = KernelDelta { device: Some(40), ..counters(0, UdpCounters::default()) };
         let tx = Some(KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() });
         let kernels = Kernels { tx, ends, ..rx.into() };
-        let ledger = LedgerCounts::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+        let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
         assert_eq!((ledger.lost_at.device, ledger.lost_at.tx_device), (Some(40), Some(0)));
         words(ledger.shared)
     };
-    assert_eq!(twice(Topology::Apart, 40), [""; 0]);
-    assert_eq!(twice(Topology::Apart, 41), ["device"]);
-    assert_eq!(twice(Topology::Across, 40), ["device"]);
+    assert_eq!(twice(Topology::SameHost, 40), [""; 0]);
+    assert_eq!(twice(Topology::SameHost, 41), ["device"]);
+    assert_eq!(twice(Topology::Remote, 40), ["device"]);
 }
 
 #[test]
@@ -133,13 +133,13 @@ fn a_backlog_drops_no_more_of_ours_than_our_devices_count() {
 fn means_are_estimates_and_counts_are_not() {
     let estimated = |ends, sent, received, whole, kernel: KernelDelta| {
         let kernels = Kernels { ends, ..kernel.into() };
-        words(LedgerCounts::settle(&sent, &received, &kernels, whole).estimated)
+        words(LedgerCounts::attribute_losses(&sent, &received, &kernels, whole).estimated)
     };
     let drops = |sockets| counters(sockets, UdpCounters::default());
     let (joined, single) = (received(480, 30), received(480, 480));
     // Across hosts, a joined packet holds whatever came in a row.
     let across = |received, whole, kernel| {
-        estimated(Topology::Across, sent(640, 640), received, whole, kernel)
+        estimated(Topology::Remote, sent(640, 640), received, whole, kernel)
     };
     assert_eq!(across(joined, true, drops(3)), ["receive_buffer"]);
     assert_eq!(across(received(0, 0), true, drops(3)), ["receive_buffer"]);
@@ -151,7 +151,7 @@ fn means_are_estimates_and_counts_are_not() {
     assert_eq!(across(single, false, backlog), [""; 0]);
     // On one host packets stay whole: exact where all are alike, or all that are missing.
     let here = |packets, kernel| {
-        estimated(Topology::Together, sent(640, packets), received(448, 7), true, kernel)
+        estimated(Topology::SameNetns, sent(640, packets), received(448, 7), true, kernel)
     };
     assert_eq!(here(10, drops(1)), [""; 0]);
     assert_eq!(here(12, drops(5)), [""; 0]);
@@ -167,9 +167,9 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
     };
     let estimated = |packets, tx| {
         let rx = counters(0, UdpCounters::default());
-        let kernels = Kernels { tx: Some(tx), ends: Topology::Across, ..rx.into() };
+        let kernels = Kernels { tx: Some(tx), ends: Topology::Remote, ..rx.into() };
         words(
-            LedgerCounts::settle(&sent(640, packets), &received(600, 600), &kernels, false)
+            LedgerCounts::attribute_losses(&sent(640, packets), &received(600, 600), &kernels, false)
                 .estimated,
         )
     };
@@ -226,9 +226,9 @@ fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
         let udp = UdpCounters { sndbuf_errors, ..UdpCounters::default() };
         let here = KernelDelta { ip: Some(ip), udp: Some(udp), ..KernelDelta::default() };
         let rx = counters(0, UdpCounters::default());
-        let kernels = Kernels { tx: Some(here), ends: Topology::Across, ..rx.into() };
+        let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
         let tx = TxTally { refused, ..sent(100, 100) };
-        let ledger = LedgerCounts::settle(&tx, &received(60, 60), &kernels, false);
+        let ledger = LedgerCounts::attribute_losses(&tx, &received(60, 60), &kernels, false);
         assert_eq!(ledger.broken_identity(), None);
         ledger.lost_at.tx_ip
     };
@@ -250,8 +250,8 @@ fn what_waits_for_the_next_hops_address_has_its_place() {
             ..counters(0, UdpCounters::default())
         };
         let rx = counters(3, UdpCounters::default());
-        let kernels = Kernels { tx: Some(here), ends: Topology::Across, ..rx.into() };
-        let ledger = LedgerCounts::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+        let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
+        let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
         assert_eq!(ledger.broken_identity(), None);
         (ledger.lost_at.neighbour, ledger.unaccounted, words(ledger.estimated))
     };
@@ -270,7 +270,7 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
         let kernel = counters(0, UdpCounters { no_ports: 0, ..UdpCounters::default() });
         let server = Some(Server { receive_buffer: Some(drops) });
         let kernels = Kernels { server, ..kernel.into() };
-        let ledger = LedgerCounts::settle(&sent(640, packets), &received(500, 500), &kernels, true);
+        let ledger = LedgerCounts::attribute_losses(&sent(640, packets), &received(500, 500), &kernels, true);
         assert_eq!(ledger.broken_identity(), None);
         let at = ledger.lost_at.receive_buffer;
         (at, ledger.unaccounted, words(ledger.shared), words(ledger.estimated))
@@ -282,6 +282,6 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
     // Whatever else is counted there is shared, also where it is less than what is missing.
     let kernel = counters(0, UdpCounters { no_ports: 9, ..UdpCounters::default() });
     let kernels = Kernels { server: Some(Server::default()), ..kernel.into() };
-    let ledger = LedgerCounts::settle(&sent(100, 100), &received(60, 60), &kernels, false);
+    let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
     assert_eq!((ledger.lost_at.no_port, words(ledger.shared)), (Some(9), vec!["no_port"]));
 }

@@ -34,7 +34,7 @@ pub(crate) fn is_uncut(cell: &Cell) -> bool {
     let packets = &cell.packets;
     let known = packets.uncut.zip(packets.received).zip(cell.ledger.arrived);
     let ends =
-        if cell.ends.as_deref() == Some("across") { Topology::Across } else { Topology::Together };
+        if cell.ends.as_deref() == Some("across") { Topology::Remote } else { Topology::SameNetns };
     known.is_some_and(|((uncut, packets_received), arrived)| {
         let (sent, packets_sent) = (cell.tx.datagrams, packets.sent);
         PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_uncut(ends)

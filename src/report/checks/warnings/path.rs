@@ -10,7 +10,7 @@ use crate::plan::{Route, Scenario};
 /// any address of its own namespace to `lo`.
 pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
-    let elsewhere = scenario.route != Route::Within || scenario.to_netns.is_some();
+    let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
     (!elsewhere && !to.is_loopback() && !to.is_unspecified()).then(|| {
         warning(
             "over_loopback",

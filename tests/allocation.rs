@@ -99,8 +99,12 @@ fn allocations(scenario: Scenario) -> u64 {
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let outcome =
-        run::run(&plan, &mut run::OneHost::default(), &Arc::new(AtomicBool::new(false)), &mut ());
+    let outcome = run::run(
+        &plan,
+        &mut run::LocalRunner::default(),
+        &Arc::new(AtomicBool::new(false)),
+        &mut (),
+    );
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(outcome.measured[0].harvest.tx.sent, count);
     BY_WORKERS.load(Ordering::Relaxed) - before

@@ -44,7 +44,7 @@ fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
         }
         let outcome = run::run(
             &plan,
-            &mut run::OneHost::default(),
+            &mut run::LocalRunner::default(),
             &Arc::new(AtomicBool::new(false)),
             &mut (),
         );

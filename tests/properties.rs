@@ -12,8 +12,8 @@ use udperf::measure::{
 };
 use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use udperf::plan::{EngineWord, PaceKind, Pinning};
-use udperf::request::flights::{Completion, InFlightTable, PendingRequest};
-use udperf::request::lanes::StreamMap;
+use udperf::request::in_flight::{Completion, InFlightTable, PendingRequest};
+use udperf::request::streams::StreamMap;
 use udperf::unit::{Nanos, PacketRate, Rate, parse_buffer, parse_count, parse_sizes};
 use udperf::wire::{self, Header, MAX_SEQUENCE, MAX_TIME};
 
@@ -118,7 +118,7 @@ proptest! {
             server: server.map(|receive_buffer| Server { receive_buffer }),
             ends: [Topology::SameNetns, Topology::SameHost, Topology::Remote][ends],
         };
-        let ledger = LedgerCounts::settle(&tx, &rx, &kernels, taken_whole);
+        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernels, taken_whole);
         prop_assert_eq!(ledger.broken_identity(), None);
         prop_assert_eq!(ledger.lost, sent - received);
         prop_assert!(ledger.unaccounted <= ledger.lost);
@@ -316,7 +316,7 @@ enum Move {
     /// So many leave, a little later, as far as there is room.
     Depart(u64, u64),
     /// So many are written, and none of them leaves.
-    SendErrorCounts(u64),
+    Refused(u64),
     /// A reply to one so far back.
     Land(u64),
     /// A reply with this id by this port.

@@ -58,7 +58,9 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
         match attempt(address) {
             Err(error) if !tried.as_slice().is_empty() => {
                 if !quiet {
-                    warn_stderr(&format!("{address} does not work, trying the next address: {error}"));
+                    warn_stderr(&format!(
+                        "{address} does not work, trying the next address: {error}"
+                    ));
                 }
             }
             done => return done,

@@ -1,19 +1,19 @@
 //! How cells moved from run to run: a series for each cell, metric, way of measuring and host.
 
-mod faces;
+mod change_point;
+mod formats;
 mod key;
-mod place;
 
 use std::path::PathBuf;
 
-pub use faces::{csv, html, markdown, text};
+pub use crate::compare::history::formats::{csv, html, markdown, text};
 
 use super::pairs::{CellGroup, groups};
 use super::stats;
 use super::store::Stored;
+use crate::compare::history::change_point::Place;
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::Metric;
-use place::Place;
 
 /// What is looked at where nobody says: what was delivered flat out, and latency at a rate.
 const USUAL: [&str; 3] = ["rx_pps", "p50", "p99"];

@@ -15,9 +15,9 @@ mod build;
 mod differences;
 pub mod document;
 mod error;
-pub mod faces;
 #[cfg(test)]
 mod fixture;
+pub mod formats;
 pub mod history;
 mod judge;
 pub mod noise;

@@ -3,7 +3,7 @@
 use super::document::{
     ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,
 };
-use crate::report::format::text::ink::percent;
+use crate::report::format::text::style::percent;
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// A figure with its unit.
@@ -214,7 +214,8 @@ mod tests {
     use super::*;
 
     fn judgement(unit: &str, kind: EffectKind, value: f64, low: f64, high: f64) -> Judgement {
-        let sample = super::super::document::SampleSummary { runs: vec![Some(1.0)], center: Some(1.0) };
+        let sample =
+            super::super::document::SampleSummary { runs: vec![Some(1.0)], center: Some(1.0) };
         Judgement {
             metric: "x".to_owned(),
             unit: unit.to_owned(),

@@ -6,7 +6,7 @@ use super::document::{ComparedCell, Comparison, Difference, EffectKind, Judgemen
 use super::noise::NoiseFloor;
 use super::show;
 use crate::report::format::text::Style;
-use crate::report::format::text::ink::{Color, Styler, counted, dotted, note, percent, wrap};
+use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
 
 /// Narrower than this the text does not get. Arbitrary: what the table takes.
 const NARROWEST: usize = 60;

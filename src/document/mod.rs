@@ -1,16 +1,16 @@
 //! The document: one versioned JSON object that every face reads. Counters are integers, times
 //! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
-mod across;
+mod breakdown;
 mod echo;
-mod exchange;
 mod host;
 mod input;
 mod latency;
 mod ledger;
-mod legs;
 mod outage;
 mod packets;
+mod remote;
+mod requests;
 pub mod schema;
 mod search;
 mod sink;
@@ -20,14 +20,14 @@ mod validity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use across::{Clock, FlowCounts, FlowSpread, Flows};
+pub use crate::document::breakdown::{Leg, Legs};
+pub use crate::document::remote::{Clock, FlowCounts, FlowSpread, Flows};
+pub use crate::document::requests::Exchange;
 pub use echo::EchoDocument;
-pub use exchange::Exchange;
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
 pub use input::{CaptureClock, InputSummary};
 pub use latency::{Bounded, Latency, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{Ledger, LostAt, Refused};
-pub use legs::{Leg, Legs};
 pub use outage::Outage;
 pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
 pub use search::{
@@ -123,7 +123,7 @@ pub struct Cell {
     /// `forward`: from this end to the other; `reverse`: from there; `null`: both ends were here.
     pub direction: Option<String>,
     /// How the two ends stood to each other: `together`, in one network namespace: every datagram
-    /// is in some counter; `apart`, in two of one host; `across`, on two hosts, with a network
+    /// is in some counter; `apart`, in two of one host; `remote`, on two hosts, with a network
     /// between them that counts for neither; `null` where nothing is known of the other end.
     pub ends: Option<String>,
     /// Which repeat, from 0.

@@ -6,7 +6,7 @@
 //! another port, one of these too: an echo server does not belong where strangers can reach it.
 
 mod delay;
-mod desk;
+mod policy;
 mod turn;
 
 use std::net::SocketAddr;
@@ -19,9 +19,9 @@ use std::time::Duration;
 use mio::Interest;
 
 use self::delay::Queue;
-use self::desk::{Dropper, ReplyPolicy};
 use self::turn::{Shared, TurnDone, respond};
 use crate::clock::Clock;
+use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{EchoCounters, ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::measure::{EchoTally, SendErrorCounts};

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::delay::Queue;
-use super::desk::ReplyPolicy;
 use crate::clock::Clock;
+use crate::echo::policy::ReplyPolicy;
 use crate::engine::echo::{EchoCounters, Responder};
 use crate::net::Waiter;
 use crate::run::receive::{Drops, SAMPLE_EVERY};

@@ -8,13 +8,13 @@
 //! arrived   = received + duplicate + late + foreign + corrupt
 //! ```
 
-mod missing;
+mod attribution;
 mod places;
 
-use super::harvest::Topology;
 use super::kernel::KernelDelta;
-use super::tally::{RxTally, SendErrorCounts, TxTally};
-use missing::LossAttribution;
+use crate::measure::cell_result::Topology;
+use crate::measure::counters::{RxTally, SendErrorCounts, TxTally};
+use crate::measure::ledger::attribution::LossAttribution;
 pub use places::{DropCounters, DropLocation};
 
 /// Where lost datagrams were lost. `None`: this system does not say.
@@ -154,7 +154,12 @@ impl LedgerCounts {
     /// The kernel counts a super-packet as one wherever it drops it before it is cut;
     /// `taken_whole`: also at the receiving socket, which then gets it whole.
     #[must_use]
-    pub fn attribute_losses(tx: &TxTally, rx: &RxTally, kernels: &Kernels, taken_whole: bool) -> Self {
+    pub fn attribute_losses(
+        tx: &TxTally,
+        rx: &RxTally,
+        kernels: &Kernels,
+        taken_whole: bool,
+    ) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
         let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
         let lost_at = missing.places(tx, kernels);
@@ -273,7 +278,8 @@ mod tests {
         };
         let there = KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, 0) };
         let kernels = |ends| Kernels { tx: Some(here), ends, ..Kernels::from(there) };
-        let attribute_losses = |ends| LedgerCounts::attribute_losses(&tx, &rx, &kernels(ends), false);
+        let attribute_losses =
+            |ends| LedgerCounts::attribute_losses(&tx, &rx, &kernels(ends), false);
         let across = attribute_losses(Topology::Remote);
         let at = across.lost_at;
         assert_eq!((at.receive_buffer, at.device, at.backlog), (Some(10), Some(4), Some(5)));
@@ -326,7 +332,8 @@ mod tests {
     #[test]
     fn without_kernel_counters_all_loss_is_unaccounted() {
         let tx = TxTally { sent: 5, ..TxTally::default() };
-        let ledger = LedgerCounts::attribute_losses(&tx, &RxTally::default(), &Kernels::default(), false);
+        let ledger =
+            LedgerCounts::attribute_losses(&tx, &RxTally::default(), &Kernels::default(), false);
         assert_eq!(ledger.unaccounted, 5);
         assert_eq!(ledger.lost_at.receive_buffer, None);
         assert_eq!(ledger.broken_identity(), None);

@@ -144,7 +144,10 @@ impl Plan {
                     of,
                     load,
                     seed: self.scenario.seed,
-                    abort_on_unreachable: matches!(self.scenario.route, Route::SendOnly | Route::Request),
+                    abort_on_unreachable: matches!(
+                        self.scenario.route,
+                        Route::SendOnly | Route::Request
+                    ),
                     answers: self.scenario.route == Route::Request,
                     stamps,
                 }

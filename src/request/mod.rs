@@ -1,28 +1,28 @@
 //! Requests and replies: one worker asks and hears at the same ports, so that a reply meets the
 //! request that it answers without a word between threads.
 
-mod asker;
-mod bed;
-pub mod flights;
-mod hearer;
 mod ids;
-pub mod lanes;
-mod phases;
+pub mod in_flight;
+mod matcher;
+mod runner;
+pub mod streams;
+mod worker;
+mod writer;
 
-pub use bed::RequestRunner;
-pub use hearer::RequestSpec;
+pub use crate::request::matcher::RequestSpec;
+pub use crate::request::runner::RequestRunner;
 pub use ids::RunIds;
 
 use std::collections::VecDeque;
 
-use asker::RequestWriter;
-use hearer::ResponseMatcher;
+use crate::request::matcher::ResponseMatcher;
+use crate::request::writer::RequestWriter;
 
 use crate::engine::{Rx, Tx};
 use crate::host::{Meter, Reading};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::Due;
-use crate::run::control::PhaseState;
+use crate::run::phase::PhaseState;
 use crate::run::send::{SendJob, Step, step};
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;

@@ -16,8 +16,8 @@ use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,
     WorkerLoad,
 };
-use crate::request::flights::InFlightTable;
-use crate::request::lanes::StreamMap;
+use crate::request::in_flight::InFlightTable;
+use crate::request::streams::StreamMap;
 use crate::run::session::CellRunner;
 use crate::run::worker::Phase;
 use crate::unit::{PayloadSize, Rate};

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::RunError;
-use super::control::PhaseState;
-use super::crew::WorkerPool;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
 use super::worker::Phase;
 use crate::host::counters::CounterSnapshot;
@@ -14,6 +12,8 @@ use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
 use crate::plan::{Cell, Limit, Plan, RxKind, Scenario, WorkerLoad};
+use crate::run::phase::PhaseState;
+use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
 

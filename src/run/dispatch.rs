@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{WorkerChannel, options, receive_phases, send_phases, place_thread};
+use super::worker::{WorkerChannel, options, place_thread, receive_phases, send_phases};
 use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,

@@ -1,24 +1,24 @@
 //! Threads, phases and the hot loops: from a plan to what was measured.
 
 mod autoselect;
-pub(crate) mod bounds;
 mod cell;
-pub(crate) mod control;
 pub(crate) mod count_end;
-pub(crate) mod crew;
 pub(crate) mod dispatch;
 mod flow;
 pub(crate) mod outage;
+pub(crate) mod phase;
 pub(crate) mod probe;
 pub(crate) mod receive;
 mod sampler;
 pub(crate) mod send;
+pub(crate) mod sender_bounds;
 pub(crate) mod session;
 pub(crate) mod worker;
+pub(crate) mod worker_pool;
 
 pub use crate::run::autoselect::choose;
-pub use bounds::SenderBounds;
-pub use control::PhaseState;
+pub use crate::run::phase::PhaseState;
+pub use crate::run::sender_bounds::SenderBounds;
 pub use outage::TargetWatch;
 pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};

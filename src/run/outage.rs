@@ -1,8 +1,8 @@
 //! A sender's view of its target: outages, and when to give up.
 
-use super::control::PhaseState;
 use crate::host::device::is_ours;
 use crate::measure::{Cause, OUTAGES, OutageCounts, note_outage};
+use crate::run::phase::PhaseState;
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
 

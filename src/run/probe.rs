@@ -2,14 +2,14 @@
 
 mod ahead;
 
-use super::bounds::SenderBounds;
-use super::control::PhaseState;
 use super::flow::{Alike, Held, RxFlow};
 use crate::engine::Pull;
 use crate::measure::{
     Arrival, InterarrivalJitter, LatencyHistograms, OneWay, RX_SAMPLES, RxSample, RxTally,
     STALL_THRESHOLD, StallMeter,
 };
+use crate::run::phase::PhaseState;
+use crate::run::sender_bounds::SenderBounds;
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{self, Header, decode_lag, decode_own};
 

@@ -1,11 +1,11 @@
 //! The receive loop: pull, read the clock once, give each datagram its fate.
 
-use super::control::PhaseState;
 use super::probe::ReceiveProbe;
 use crate::clock::Clock;
 use crate::engine::Rx;
 use crate::host::{Meter, Reading};
 use crate::net::{Datagram, Waited, Waiter};
+use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
 

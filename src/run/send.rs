@@ -1,6 +1,5 @@
 //! The send loop: what is due, stamped, pushed and counted.
 
-use super::control::PhaseState;
 use super::outage::{STUCK, TargetWatch};
 use super::sampler::{Batch, Sampler};
 use crate::clock::Clock;
@@ -8,6 +7,7 @@ use crate::engine::{Push, Tx, explained, place, socket_of};
 use crate::measure::{STALL_THRESHOLD, SendErrorKind, StallMeter, Timing, TxTally};
 use crate::net::{Waited, Waiter};
 use crate::pace::{Due, Pace};
+use crate::run::phase::PhaseState;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{Header, encode, encode_lag};

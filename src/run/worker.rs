@@ -6,8 +6,6 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use mio::Interest;
 
-use super::bounds::SenderBounds;
-use super::control::PhaseState;
 use super::count_end::planned_end;
 use super::outage::TargetWatch;
 use super::probe::ReceiveProbe;
@@ -21,6 +19,8 @@ use crate::measure::{KernelDelta, RxResult, StallMeter, Timing, TxResult, TxTall
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
+use crate::run::phase::PhaseState;
+use crate::run::sender_bounds::SenderBounds;
 use crate::sys;
 use crate::unit::Nanos;
 

@@ -1,10 +1,10 @@
 //! What a cell says of its goals, and whether it may say so.
 
-use super::excuse::{cost_of_stalls, fails_by_itself, fails_by_lag};
 use super::{Counts, TrialOutcome};
 use crate::document::{Cell, InvalidReason, TrialFigures, TrialVerdict};
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share};
+use crate::search::disturbance::{cost_of_stalls, fails_by_itself, fails_by_lag};
 
 /// A generator that sent less than this share of what it was asked for, has sent something else.
 /// Arbitrary: well below it, no rate of an even schedule is held.
@@ -52,7 +52,8 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64)
         held,
         unknown: unknown.map(ToString::to_string),
         by_itself: held == Some(false) && by_itself(),
-        generator_limited: generator_limited(cell, rate_pps, max_missed) || fails_by_lag(cell, rate_pps, goals),
+        generator_limited: generator_limited(cell, rate_pps, max_missed)
+            || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
         invalid_because: invalid.into_iter().map(|reason| reason.code).collect(),
         sent_pps: if seconds > 0.0 { cell.ledger.sent as f64 / seconds } else { 0.0 },
@@ -265,7 +266,10 @@ mod tests {
             outcome(&cell, 100e3, &goals(&["loss<=0"]))
         };
         let refused = told(48_000, 2_000);
-        assert_eq!((refused.held, refused.by_itself, refused.generator_limited), (Some(false), true, false));
+        assert_eq!(
+            (refused.held, refused.by_itself, refused.generator_limited),
+            (Some(false), true, false)
+        );
         assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
         // A receiver that stood still pushed back: that is asked again.

@@ -11,8 +11,8 @@
 //! bound the search, and the result names the generator.
 
 mod bounds;
+mod disturbance;
 mod error;
-mod excuse;
 mod found;
 mod judge;
 mod machine;

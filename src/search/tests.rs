@@ -258,7 +258,11 @@ fn a_machine_that_stands_still_is_not_taken_for_a_target() {
     let search = run(settings(), probe(100e3), |ask| {
         trials += 1;
         let stalled = trials > 12;
-        TrialOutcome { stalled, generator_limited: stalled, ..said(!stalled && ask.rate_pps <= 90e3, ask) }
+        TrialOutcome {
+            stalled,
+            generator_limited: stalled,
+            ..said(!stalled && ask.rate_pps <= 90e3, ask)
+        }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::NotSettled);
@@ -326,7 +330,11 @@ fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
         let hiccup = ask.purpose == Purpose::Short && hiccups == 0;
         hiccups += 1;
         let sent_pps = if hiccup { 90e3 } else { ask.rate_pps };
-        TrialOutcome { generator_limited: hiccup, sent_pps, ..said(hiccup || ask.rate_pps <= 80e3, ask) }
+        TrialOutcome {
+            generator_limited: hiccup,
+            sent_pps,
+            ..said(hiccup || ask.rate_pps <= 80e3, ask)
+        }
     });
     let found = result(&search);
     assert!(found.trials.iter().any(|trial| trial.verdict == TrialVerdict::GeneratorLimited));

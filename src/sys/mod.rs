@@ -72,15 +72,15 @@ pub use imp::abstract_name;
 pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
-    device_index, device_name, device_stack, end_with_parent, enter_netns, envelope,
-    forbid_fragments, forget_send_stamps, disable_recverr, host, in_group_of_its_own, ip_counters,
-    is_connecting, is_ignored, join_no_group, monotonic_ns, neighbour_unresolved, network_identity,
-    path_mtu, qdisc_drops, raise_open_files, realtime_ns, reset_rx_options, refusal_of,
-    refuses_offload, report_queue_drops, reports_queue_drops, set_affinity, set_reuse_port,
-    set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
-    take_queued_refusal, drain_error_queue, take_refused_peers, take_send_stamp, enable_pktinfo,
-    thread_cpu_ns, udp_counters, wait_readable, wait_writable,
+    device_index, device_name, device_stack, disable_recverr, drain_error_queue, enable_pktinfo,
+    end_with_parent, enter_netns, envelope, forbid_fragments, forget_send_stamps, host,
+    in_group_of_its_own, ip_counters, is_connecting, is_ignored, join_no_group, monotonic_ns,
+    neighbour_unresolved, network_identity, path_mtu, qdisc_drops, raise_open_files, realtime_ns,
+    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, reset_rx_options,
+    set_affinity, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
+    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
+    take_pending_refusal, take_queued_refusal, take_refused_peers, take_send_stamp, thread_cpu_ns,
+    udp_counters, wait_readable, wait_writable,
 };
 
 /// What is wanted of received datagrams beside their payload.

@@ -8,9 +8,10 @@ use crate::cli::commands::measure::face;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
-use crate::cli::output::{Targets, color, warn_stderr, pretty, print, tame, width};
-use crate::compare::faces::benchmark::BetterDirection;
-use crate::compare::{self, Comparison, METRICS, Rules, SideRuns, Verdict, faces, store};
+use crate::cli::output::{Targets, color, pretty, print, tame, warn_stderr, width};
+use crate::compare;
+use crate::compare::formats::benchmark::BetterDirection;
+use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, formats, store};
 use crate::document::{Host, Report};
 use crate::host;
 use crate::host::Depth;
@@ -62,7 +63,10 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     for store::Stored { path, report } in runs {
         // A copy is no other run.
         if reports.contains(&report) {
-            warn_stderr(&format!("{} is a copy of another run, and is not counted", path.display()));
+            warn_stderr(&format!(
+                "{} is a copy of another run, and is not counted",
+                path.display()
+            ));
         } else {
             reports.push(report);
         }
@@ -167,7 +171,7 @@ impl Faces {
         let shown = if output.json_to_stdout() {
             print(&pretty(comparison))
         } else if output.markdown_to_stdout() {
-            print(&faces::markdown::render(comparison))
+            print(&formats::markdown::render(comparison))
         } else {
             let style = Style { color: color(output.color), width: width() };
             print(&tame(&compare::text::render(comparison, style)))
@@ -175,13 +179,13 @@ impl Faces {
         self.0.write(|form| {
             Ok(match form {
                 Form::Json => Some(pretty(comparison)),
-                Form::Markdown => Some(faces::markdown::render(comparison)),
+                Form::Markdown => Some(formats::markdown::render(comparison)),
                 Form::Junit => {
-                    let junit = faces::junit::render(comparison, !verdict.allow_undecided);
+                    let junit = formats::junit::render(comparison, !verdict.allow_undecided);
                     Some(junit.map_err(|error| face("JUnit", &error))?)
                 }
-                Form::Benchmark(direction) => faces::benchmark::render(comparison, direction),
-                Form::Bmf => Some(faces::bmf::render(comparison)),
+                Form::Benchmark(direction) => formats::benchmark::render(comparison, direction),
+                Form::Bmf => Some(formats::bmf::render(comparison)),
             })
         })?;
         shown.map(|_| ())

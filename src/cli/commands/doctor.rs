@@ -16,6 +16,6 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
         threads: usize::from(args.threads),
         ..HostRequirements::default()
     };
-    let findings = report::findings(&facts, wants);
+    let findings = report::check_host(&facts, wants);
     print(&report::doctor(&findings, &facts, color(args.color)))
 }

@@ -14,7 +14,7 @@ use crate::cli::document::{add_host_facts, assemble};
 use crate::cli::error::{CliError, Exit, INTERRUPTED};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge::{apply, is_of_target, judge, validity_guarded};
-use crate::cli::output::{Targets, color, warn_stderr, pretty, print, width};
+use crate::cli::output::{Targets, color, pretty, print, warn_stderr, width};
 use crate::cli::progress;
 use crate::document::{Cell, Report, Warning};
 use crate::host::Throttle;

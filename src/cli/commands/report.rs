@@ -9,7 +9,7 @@ use crate::cli::commands::measure::{Files, Form};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge;
-use crate::cli::output::{color, warn_stderr, pretty, print, tame, width};
+use crate::cli::output::{color, pretty, print, tame, warn_stderr, width};
 use crate::compare::history::{self, Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::report::checks::validity::invalid_lines;

@@ -11,7 +11,7 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, warn_stderr, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
 use crate::cli::scenario;
 use crate::document::{SCHEMA, SinkDocument};
 use crate::host;

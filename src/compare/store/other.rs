@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::compare::{Comparison, Verdict, faces, text};
+use crate::compare::{Comparison, Verdict, formats, text};
 use crate::document::{EchoDocument, SearchDocument, SinkDocument};
 use crate::report::format::text::{Style, echo, search, sink};
 use crate::report::read::{ReadError, of_kind};
@@ -73,7 +73,7 @@ impl Other {
     #[must_use]
     pub fn markdown(&self) -> Option<String> {
         match self {
-            Self::Verdict(comparison) => Some(faces::markdown::render(comparison)),
+            Self::Verdict(comparison) => Some(formats::markdown::render(comparison)),
             _ => None,
         }
     }

@@ -7,10 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::clean::{clean, clean_outages};
 use super::error::RemoteError;
-use super::link::{ControlClient, printable};
-use super::stage::RemoteCell;
 use crate::clock::Offset;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::{is_ours, name_towards};
@@ -20,14 +17,17 @@ use crate::net::{Options, Udp};
 use crate::plan::{
     Cell, Direction, Limit, MissingEngine, Plan, Route, Scenario, TimestampKind, WorkerLoad,
 };
+use crate::remote::client::cell::RemoteCell;
+use crate::remote::client::control_client::{ControlClient, printable};
+use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, Halves, PeerFacts, Ready, Ways,
 };
 use crate::run::RunError;
-use crate::run::crew::WorkerPool;
 use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::options;
+use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use super::blast::{data_address, source_of};
-use super::clean::clean;
 use crate::measure::OneWay;
 use crate::pace::{Due, Part};
+use crate::remote::client::sanitize::clean;
 use crate::remote::protocol::spec::{CellSpec, ClockNote, ControlRequest, ControlResponse, Halves};
 use crate::run::worker::pace;
 use crate::unit::Nanos;

@@ -1,21 +1,21 @@
 //! Cells between two hosts: the client's end, and what both ends say to each other.
 //!
-//! - `spec`: what is asked and told; `link`: the line to the sink; `line`: its
+//! - `spec`: what is asked and told; `control_client`: the line to the sink; `control_thread`: its
 //!   thread, which also compares clocks
-//! - `blast`: the client's end of a cell; `stage`: its phases; `alone`: sending to whoever is there
-//! - `clean`: what the other end says of itself, fit to be printed; `bodies`: any bytes as what is
+//! - `blast`: the client's end of a cell; `cell`: its phases; `send_only`: sending to whoever is there
+//! - `sanitize`: what the other end says of itself, fit to be printed; `bodies`: any bytes as what is
 //!   asked and told
 
-mod alone;
 mod blast;
 mod bodies;
-mod clean;
+mod cell;
+mod clock_corrections;
+mod control_client;
+mod control_thread;
 mod error;
-mod follow;
-mod line;
-mod link;
-mod stage;
+mod sanitize;
+mod send_only;
 
-pub use alone::SendOnlyRunner;
+pub use crate::remote::client::send_only::SendOnlyRunner;
 pub use blast::{RemoteRunner, SinkPeer};
 pub use bodies::{Bodies, read_bodies};

@@ -4,10 +4,10 @@
 //! Neither side has a socket, a thread or a clock: datagrams and moments come in, datagrams and
 //! events go out, and the same input gives the same output.
 //!
-//! - `caller`: the client; one request at a time, retried until answered
-//! - `answerer`: the server; keeps nothing for a peer that has not proved its address; `took`: what
+//! - `client`: the client; one request at a time, retried until answered
+//! - `server`: the server; keeps nothing for a peer that has not proved its address; `outcome`: what
 //!   becomes of a datagram there; `table`: its sessions
-//! - `token`: cookies and session ids; `backoff`: when to try again; `pull`: long answers
+//! - `cookie`: cookies and session ids; `backoff`: when to try again; `chunks`: long answers
 //!
 //! # What a key proves
 //! With a key, that a message was written by somebody who has it, in this direction and session. A
@@ -16,18 +16,18 @@
 //! Without a key the code at a message's end only shows damage; then it is the cookie, the nonce
 //! and the ids, none of which can be guessed, that keep out whoever does not see the traffic.
 
-mod answerer;
 mod backoff;
-mod caller;
+mod chunks;
+mod client;
+mod cookie;
 mod error;
-mod pull;
+mod outcome;
+mod server;
 mod table;
-mod token;
-mod took;
 
-pub use answerer::{Limits, RpcServer};
-pub use caller::{ClientEvent, RpcClient};
+pub use crate::remote::rpc::client::{ClientEvent, RpcClient};
+pub use crate::remote::rpc::cookie::AddressBytes;
+pub use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
+pub use crate::remote::rpc::server::{Limits, RpcServer};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
 pub use table::KEPT_MOST;
-pub use token::AddressBytes;
-pub use took::{Ignored, ServerEvent, ServerOutcome};

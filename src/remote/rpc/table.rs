@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 
-use super::token::{AddressBytes, COOKIE_LIFE};
+use crate::remote::rpc::cookie::{AddressBytes, COOKIE_LIFE};
 use crate::unit::Nanos;
 
 /// Ended sessions that are remembered. Arbitrary: with more, new ones wait, at most 10 s, rather

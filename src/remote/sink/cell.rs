@@ -11,10 +11,10 @@ use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ended, PhaseSpec};
 use crate::run::RunError;
-use crate::run::control::PhaseState;
 use crate::run::count_end::planned_end;
-use crate::run::crew::{Running, WorkerPool};
+use crate::run::phase::PhaseState;
 use crate::run::worker::Phase;
+use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 

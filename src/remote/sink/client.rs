@@ -6,7 +6,6 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::pulse::Liveness;
 use super::session::{SessionCommand, SinkSession, SinkShared};
 use super::tally::SinkTallies;
 use crate::clock::Clock;
@@ -14,6 +13,7 @@ use crate::measure::ClientStats;
 use crate::net::Group;
 use crate::remote::protocol::{CloseReason, Tagger};
 use crate::remote::rpc::RpcServer;
+use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::unit::Nanos;
 

@@ -1,21 +1,21 @@
 //! The bound receiver: serves clients, each in a session of its own, and counts whatever else
 //! arrives.
 //!
-//! - `server`: the event loop of the port; `seat`: its core; `doors`: where clients call
+//! - `server`: the event loop of the port; `affinity`: its core; `doors`: where clients call
 //! - `client`, `session`: one client, which sets up a cell in `setup`; `cell`: its present cell;
-//!   `tally`: what its cells came to; `pulse`: what it and the loop tell each other by the way
-//! - `budget`: what all sessions take together; `farewell`: who left
-//! - `listener`: what came to one socket; `others`: those beside the first
+//!   `tally`: what its cells came to; `liveness`: what it and the loop tell each other by the way
+//! - `budget`: what all sessions take together; `closing`: who left
+//! - `listener`: what came to one socket; `listeners`: those beside the first
 
+mod affinity;
 mod budget;
 mod cell;
 mod client;
-mod farewell;
+mod closing;
 mod listener;
+mod listeners;
+mod liveness;
 mod options;
-mod others;
-mod pulse;
-mod seat;
 mod server;
 mod session;
 mod setup;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::cell::SinkCell;
 use super::options::SinkOptions;
-use super::pulse::Liveness;
 use super::tally::SinkTallies;
 use crate::clock::Clock;
 use crate::measure::{Device, HostFacts};
@@ -20,6 +19,7 @@ use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
     ControlRequest, ControlResponse, Ended, Halves, PeerFacts, PhaseSpec,
 };
+use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};

@@ -11,7 +11,7 @@ use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
 use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::RunError;
-use crate::run::crew::WorkerPool;
+use crate::run::worker_pool::WorkerPool;
 use crate::unit::show_pps;
 use crate::wire::decode_own;
 

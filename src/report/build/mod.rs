@@ -1,10 +1,10 @@
 //! From what was measured to a cell of the document.
 
+mod breakdown;
 mod counts;
 pub mod echo;
-mod exchange;
 mod flows;
-mod legs;
+mod requests;
 pub mod sink;
 mod usage;
 
@@ -18,11 +18,11 @@ use crate::document::{
 };
 use crate::measure::{self, CellResult, CutShort, Topology};
 use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
-use crate::report::build::legs::legs;
+use crate::report::build::breakdown::legs;
+pub use crate::report::build::requests::CodeName;
+use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
 use counts::{kernel, ledger_of, packets};
-pub use exchange::CodeName;
-use exchange::exchange;
 use flows::flows;
 use usage::{kind, per_datagram, switches};
 

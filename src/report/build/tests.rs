@@ -105,7 +105,8 @@ fn plan() -> Plan {
 fn what_is_below_the_bound_is_withheld() {
     let mut harvest = CellResult::default();
     harvest.latency.bound = Nanos(100);
-    let (mut whole, mut part) = (measure::LatencyHistograms::default(), measure::LatencyHistograms::default());
+    let (mut whole, mut part) =
+        (measure::LatencyHistograms::default(), measure::LatencyHistograms::default());
     (1..=100).for_each(|step| whole.record(step * 2));
     part.record(200);
     let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();

@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::findings::{Grade, HostCheck};
 use crate::measure::HostFacts;
+use crate::report::checks::host_checks::{Grade, HostCheck};
 
 /// Columns of the text. Arbitrary: what every terminal has.
 const WIDTH: usize = 80;
@@ -180,15 +180,15 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::checks::findings::tests::good_host;
-    use crate::report::checks::findings::{HostRequirements, findings};
+    use crate::report::checks::host_checks::tests::good_host;
+    use crate::report::checks::host_checks::{HostRequirements, check_host};
 
     fn troubled() -> HostFacts {
         HostFacts { rmem_max: Some(212_992), virtualization: Some("KVM".into()), ..good_host() }
     }
 
     fn shown(host: &HostFacts, color: bool) -> String {
-        render(&findings(host, HostRequirements::default()), host, color)
+        render(&check_host(host, HostRequirements::default()), host, color)
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let mut host = troubled();
         host.isolated_cpus = Some(vec![1]);
         host.container = Some("docker".into());
-        for finding in findings(&host, HostRequirements::default()) {
+        for finding in check_host(&host, HostRequirements::default()) {
             assert!(finding.subject.chars().count() + 2 <= SUBJECT, "{}", finding.subject);
         }
     }

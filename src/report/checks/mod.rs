@@ -2,18 +2,18 @@
 
 pub mod doctor;
 pub mod fail_if;
-pub(crate) mod findings;
 pub(crate) mod gates;
+pub(crate) mod host_checks;
 pub mod metric;
 pub mod validity;
 pub(crate) mod warnings;
 pub(crate) mod with_loss;
 
+pub use crate::report::checks::host_checks::{
+    Grade, HostCheck, HostRequirements, check_host, host, host_warnings, sink_warnings,
+};
 pub use doctor::render as doctor;
 pub use fail_if::{Condition, ConditionError, GateFailure};
-pub use findings::{
-    Grade, HostCheck, HostRequirements, findings, host, host_warnings, sink_warnings,
-};
 pub use gates::gates;
 pub use validity::judge_validity;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

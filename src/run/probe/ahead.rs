@@ -2,8 +2,8 @@
 //! far ahead counts once its number is confirmed or refuted.
 
 use super::ReceiveProbe;
-use crate::run::bounds::SenderBounds;
 use crate::run::flow::{Decision, Held};
+use crate::run::sender_bounds::SenderBounds;
 
 impl ReceiveProbe {
     /// Counts numbers beyond these bounds as corrupt in the following phases.

@@ -24,7 +24,7 @@ pub use std::os::fd::AsFd as Handle;
 
 pub use clocks::{boot_id, clock_identity, network_identity};
 pub use counters::{backlog_drops, device_drops, ip_counters, stolen_ns, udp_counters};
-pub use error_queue::{take_queued_refusal, drain_error_queue, take_refused_peers};
+pub use error_queue::{drain_error_queue, take_queued_refusal, take_refused_peers};
 pub use links::stack as device_stack;
 pub use mmsg::{RecvBatch, SendBatch, envelope};
 pub use neighbour::neighbour_unresolved;
@@ -32,10 +32,10 @@ pub use process::{end_with_parent, in_group_of_its_own, is_ignored};
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::{
-    bind_device, device_index, device_name, forbid_fragments, disable_recverr, is_connecting,
-    join_no_group, path_mtu, reset_rx_options, refusal_of, refuses_offload, report_queue_drops,
-    reports_queue_drops, set_timestamps, set_traffic_class, set_udp_gro, set_udp_segment,
-    socket_drops, enable_pktinfo,
+    bind_device, device_index, device_name, disable_recverr, enable_pktinfo, forbid_fragments,
+    is_connecting, join_no_group, path_mtu, refusal_of, refuses_offload, report_queue_drops,
+    reports_queue_drops, reset_rx_options, set_timestamps, set_traffic_class, set_udp_gro,
+    set_udp_segment, socket_drops,
 };
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 pub use steer::{attach_steering, set_reuse_port};

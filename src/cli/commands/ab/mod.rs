@@ -14,7 +14,7 @@ use crate::cli::args::AbArgs;
 use crate::cli::commands::measure::stop_gently;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{warn_stderr, pretty};
+use crate::cli::output::{pretty, warn_stderr};
 use crate::cli::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};

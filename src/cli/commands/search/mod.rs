@@ -12,7 +12,7 @@ use crate::cli::commands::measure::{RunOutput, face, stop_on_signals};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge::{is_of_target, validity_guarded};
-use crate::cli::output::{OutputTarget, color, warn_stderr, pretty, print, width};
+use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
 use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};

@@ -43,22 +43,22 @@
 
 mod cores;
 mod engine;
-mod exchange;
 mod flows;
 mod kernel;
 mod ledger;
 mod listeners;
 mod path;
 mod places;
+mod requests;
 pub(crate) mod severity;
 mod throttled;
 mod timing;
 
-use super::findings::cores_here;
 use crate::document::{Cell, Warning};
+use crate::report::checks::host_checks::cores_here;
+pub(crate) use crate::report::checks::warnings::requests::server_drops;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
-pub(crate) use exchange::server_drops;
 pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
@@ -122,21 +122,21 @@ type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 /// All checks, worst first: what may make all figures wrong, then what explains some of them.
 const CHECKS: &[Check] = &[
     ledger::broken_ledger,
-    exchange::out_of_order,
-    exchange::own_drops,
-    exchange::generator_limit,
+    requests::out_of_order,
+    requests::own_drops,
+    requests::generator_limit,
     timing::behind_schedule,
-    exchange::window_full,
-    exchange::no_room,
-    exchange::labels_repeated,
-    exchange::message_ids_reused,
-    exchange::no_reply,
-    exchange::incomplete,
-    exchange::elsewhere,
-    exchange::unmatched,
-    exchange::errors,
-    exchange::late,
-    exchange::duplicate,
+    requests::window_full,
+    requests::no_room,
+    requests::labels_repeated,
+    requests::message_ids_reused,
+    requests::no_reply,
+    requests::incomplete,
+    requests::elsewhere,
+    requests::unmatched,
+    requests::errors,
+    requests::late,
+    requests::duplicate,
     ledger::unaccounted,
     ledger::lost_between,
     places::neighbour_unresolved,

@@ -1,7 +1,7 @@
-use super::super::findings::tests::{good_host, plan};
 use super::*;
 use crate::document::{Engine, Kernel, Ledger, LostAt, Packets, Side, SocketBuffer};
 use crate::plan::Pinning;
+use crate::report::checks::host_checks::tests::{good_host, plan};
 
 /// A context that casts no doubt.
 pub(crate) fn calm() -> CellContext<'static> {

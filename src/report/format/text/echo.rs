@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Style;
-use super::ink::grouped as count;
 use crate::document::EchoDocument;
+use crate::report::format::text::style::grouped as count;
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// What an echo server returned, for people.

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::exchange;
-use super::ink::{Color, GLUE, Styler, counted, dotted, grouped, wrap};
 use super::rows::distinct;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
+use crate::report::format::text::requests;
+use crate::report::format::text::style::{Color, GLUE, Styler, counted, dotted, grouped, wrap};
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
@@ -148,7 +148,7 @@ fn settings(report: &Report) -> Vec<String> {
     items.extend(streams(report));
     let threads = number(scenario, "threads").filter(|&threads| threads > 1);
     items.extend(threads.map(|threads| {
-        if exchange::asks(report) {
+        if requests::asks(report) {
             return counted(threads, "thread");
         }
         format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver"))
@@ -176,7 +176,7 @@ fn streams(report: &Report) -> Option<String> {
 
 /// What was asked, where anything was.
 fn asking(report: &Report) -> Vec<String> {
-    if exchange::asks(report) { exchange::settings(report) } else { Vec::new() }
+    if requests::asks(report) { requests::settings(report) } else { Vec::new() }
 }
 
 /// Where the workers ran.

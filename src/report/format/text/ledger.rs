@@ -1,18 +1,18 @@
 //! The line that says where every datagram went.
 
-use super::exchange;
-use super::ink::{Color, GLUE, Styler, glue, grouped};
 use super::rows::is_one_ended;
 use crate::document::{Ledger, Report};
 use crate::measure::DropLocation;
 use crate::report::checks::warnings::is_path;
+use crate::report::format::text::requests;
+use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped};
 use crate::unit::sum_counts;
 
 /// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
 /// Of what was only sent, there is nothing to add up.
 pub(super) fn draw(report: &Report, ink: Styler) -> String {
-    if exchange::asks(report) {
-        return exchange::ledger(report, ink);
+    if requests::asks(report) {
+        return requests::ledger(report, ink);
     }
     use DropLocation::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
     use DropLocation::{ReceiveBuffer, RxIp, TxDevice, TxIp};

@@ -2,9 +2,9 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Color, Styler};
 use super::rows::{Row, TableModel, distinct};
 use super::table::{BAD_LOSS, GAP, UNCUT_MARK, UNKNOWN};
+use crate::report::format::text::style::{Color, Styler};
 use crate::unit::show_pps;
 
 /// Fewer rows and columns than this are read as well from the table. Arbitrary.

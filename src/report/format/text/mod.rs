@@ -1,21 +1,21 @@
 //! The document as text for people: where and how it was measured, one table, where every datagram
 //! went, and what the numbers do not say.
 
-mod across;
+mod breakdown;
 mod doubts;
 mod echo;
-mod exchange;
 mod head;
-pub(crate) mod ink;
 mod ledger;
-mod legs;
 mod matrix;
 mod notes;
 mod outages;
 mod outline;
+mod remote;
+mod requests;
 mod rows;
 mod search;
 mod sink;
+pub(crate) mod style;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ pub use sink::sink;
 pub(super) use table::{Grid, Title};
 
 use crate::document::Report;
-use ink::Styler;
+use crate::report::format::text::style::Styler;
 use rows::TableModel;
 
 /// What the text is drawn on.
@@ -55,7 +55,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut parts: Vec<String> = head::invalid(report, ink, width).into_iter().collect();
     parts.push(head::draw(report, ink, width));
     parts.extend(head::partial(report, ink, width));
-    parts.extend(exchange::generator(report, ink, width));
+    parts.extend(requests::generator(report, ink, width));
     if !sheet.rows.is_empty() {
         parts.extend(matrix::draw(&sheet, ink));
         parts.push(table::draw(&sheet, ink, width));

@@ -1,12 +1,15 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
-use super::ink::{Color, GLUE, Styler, counted, glue, grouped, note, percent, rate_asked};
-use super::legs;
 use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, distinct, loss};
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
-use super::{across, exchange, ledger, outages};
+use super::{ledger, outages};
 use crate::document::{Bounded, Cell, Latency, Report};
 use crate::report::checks::with_loss::{WithLoss, p99_with_loss};
+use crate::report::format::text::breakdown;
+use crate::report::format::text::style::{
+    Color, GLUE, Styler, counted, glue, grouped, note, percent, rate_asked,
+};
+use crate::report::format::text::{remote, requests};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
 /// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
@@ -31,12 +34,12 @@ pub(super) fn list(report: &Report, sheet: &TableModel<'_>, ink: Styler) -> Vec<
     let mut notes = vec![("ledger".to_owned(), ledger::draw(report, ink))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
-        ("input", exchange::input(report)),
-        ("sent", across::one_ended(sheet)),
-        ("way", across::ways(sheet)),
-        ("flows", across::flows(report)),
+        ("input", requests::input(report)),
+        ("sent", remote::one_ended(sheet)),
+        ("way", remote::ways(sheet)),
+        ("flows", remote::flows(report)),
         ("auto", auto(report)),
-        ("clocks", across::clocks(report)),
+        ("clocks", remote::clocks(report)),
         ("±", spread(sheet)),
         ("±", two_clocks(sheet)),
         (INFINITE, infinite(sheet)),
@@ -44,16 +47,16 @@ pub(super) fn list(report: &Report, sheet: &TableModel<'_>, ink: Styler) -> Vec<
         (starred.as_str(), stalls(sheet, ink)),
         ("batches", batches(sheet)),
         ("in socket", in_socket(report)),
-        ("latency", legs::missing(report)),
+        ("latency", breakdown::missing(report)),
         ("outages", outages::outages(report)),
         ("paced", paced_losses(sheet)),
         ("schedule", schedule(report)),
-        ("window", across::after_window(report)),
+        ("window", remote::after_window(report)),
         ("rate max", unscheduled(sheet)),
     ] {
         notes.extend(text.map(|text| (label.to_owned(), text)));
     }
-    notes.extend(legs::legs(report).into_iter().map(|text| ("latency".to_owned(), text)));
+    notes.extend(breakdown::legs(report).into_iter().map(|text| ("latency".to_owned(), text)));
     notes
 }
 

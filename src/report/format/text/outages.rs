@@ -1,8 +1,8 @@
 //! Outages as text.
 
-use super::ink::{GLUE, counted, glue};
 use super::notes::{NAMED, named};
 use crate::document::{Outage, Report};
+use crate::report::format::text::style::{GLUE, counted, glue};
 use crate::unit::show_nanos;
 
 /// When and why, of the first few outages.

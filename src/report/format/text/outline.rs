@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::ink::{GLUE, Styler};
 use super::rows::TableModel;
 use super::table::{Grid, grid};
-use super::{doubts, exchange, head, notes};
+use super::{doubts, head, notes};
 use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
+use crate::report::format::text::requests;
+use crate::report::format::text::style::{GLUE, Styler};
 
 /// Wider than any line, so that none is broken. Arbitrary.
 const UNBROKEN: usize = 1 << 20;
@@ -44,7 +45,7 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
     let title = if settings.is_empty() { String::new() } else { settings.remove(0) };
     let first = head::partial(report, ink, UNBROKEN)
         .into_iter()
-        .chain(exchange::generator(report, ink, UNBROKEN));
+        .chain(requests::generator(report, ink, UNBROKEN));
     let plain = |(label, text): (String, String)| (label, text.replace(GLUE, " "));
     let notes = match report.cells.is_empty() {
         true => Vec::new(),

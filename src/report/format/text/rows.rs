@@ -1,10 +1,10 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
-use super::exchange;
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::is_uncut;
 use crate::report::checks::with_loss::is_infinite;
+use crate::report::format::text::requests;
 use crate::unit::{show_nanos, show_nanos_above};
 
 /// Sign for a percentile that falls among lost or missed datagrams.
@@ -52,7 +52,7 @@ impl<'a> TableModel<'a> {
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
         let ways = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
         let (both, one_ended) = (ways.len() > 1, is_one_ended(report));
-        let asks = exchange::asks(report);
+        let asks = requests::asks(report);
         let merged = match rates[..] {
             // Without latency there is nothing to join the other rate for.
             ["max", other] | [other, "max"] if !one_ended && !asks => Some(other),

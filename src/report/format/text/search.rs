@@ -3,13 +3,13 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Color, Styler, columns, counted, dotted, percent, wrap};
 use super::rows::INFINITE;
 use super::table::{GAP, UNKNOWN};
 use super::{NARROWEST, Style, doubts, head};
 use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
 };
+use crate::report::format::text::style::{Color, Styler, columns, counted, dotted, percent, wrap};
 use crate::unit::show_nanos;
 
 /// What a search found, for people, ending in a line break.
@@ -71,7 +71,11 @@ fn result(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     });
     let label = format!("{} B {}", found.size, found.engine);
     let title = ink.paint(Color::Title, &label);
-    wrap(&format!("{}  {}", super::ink::glue(&title), dotted(&items)), width, 2)
+    wrap(
+        &format!("{}  {}", crate::report::format::text::style::glue(&title), dotted(&items)),
+        width,
+        2,
+    )
 }
 
 /// What else is to be known of a result.

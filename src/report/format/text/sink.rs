@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Styler, grouped as count};
 use super::{NARROWEST, Style, doubts};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
+use crate::report::format::text::style::{Styler, grouped as count};
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.

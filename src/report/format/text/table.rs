@@ -5,9 +5,9 @@ mod grid;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Color, Styler, columns, rate_asked};
 use super::rows::{Figure, INFINITE, Row, TableModel};
 use crate::document::{Bounded, Latency};
+use crate::report::format::text::style::{Color, Styler, columns, rate_asked};
 use crate::unit::show_pps;
 
 use figures::{cpu, draw_bar, gigabits, share};

@@ -91,7 +91,7 @@ fn no_line_is_wider_than_asked() {
     for report in [fixture::default_run(), many, four_rates(1), four_rates(3)] {
         for width in [80, 100, 120] {
             for line in plain(&report, width).lines() {
-                assert!(ink::columns(line) <= width, "{width}: {line}");
+                assert!(style::columns(line) <= width, "{width}: {line}");
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Formatting of figures in table columns.
 
 use super::{BAD_LOSS, UNKNOWN};
-use crate::report::format::text::ink::{Color, Styler, percent};
 use crate::report::format::text::rows::Row;
+use crate::report::format::text::style::{Color, Styler, percent};
 
 /// The median of a share over trials; if it is 0 but some are not, the largest.
 pub(super) fn share(median_and_worst: Option<(f64, f64)>, ink: Styler) -> Option<String> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{Column, Shown, latency_titles, text, wanted};
-use crate::report::format::text::ink::Styler;
 use crate::report::format::text::rows::TableModel;
+use crate::report::format::text::style::Styler;
 
 /// A table: as many cells a row as there are columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

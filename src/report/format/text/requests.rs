@@ -1,10 +1,10 @@
 //! Requests and replies as text.
 
-use super::ink::{Color, GLUE, Styler, glue, grouped, wrap};
 use super::rows::distinct;
 use crate::document::{Cell, Exchange, Report};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::server_drops;
+use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped, wrap};
 use crate::unit::sum_counts;
 
 /// Whether datagrams were requests.

@@ -7,9 +7,9 @@ use crate::engine::Pull;
 use crate::measure::{LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, RxTally};
 use crate::payload::{Matching, RequestNumber, Requests, Role};
 use crate::plan::RequestOptions;
-use crate::request::asker::low_bits;
-use crate::request::flights::{Completion, InFlightTable};
 use crate::request::ids::FirstIds;
+use crate::request::in_flight::{Completion, InFlightTable};
+use crate::request::writer::low_bits;
 use crate::unit::Nanos;
 
 /// The shortest silence behind the last reply after which no other is waited for: one that repeats

@@ -1,8 +1,8 @@
 //! Charging what is missing to those who counted drops.
 
 use super::{DropCounters, DropCounts, DropLocation, Kernels};
-use crate::measure::harvest::Topology;
-use crate::measure::tally::{RxTally, SendErrorCounts, TxTally};
+use crate::measure::cell_result::Topology;
+use crate::measure::counters::{RxTally, SendErrorCounts, TxTally};
 use crate::measure::{IpCounters, KernelDelta, UdpCounters};
 
 /// Datagrams that are missing, and how the kernel would count them.

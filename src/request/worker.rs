@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mio::Interest;
 use mio::net::UdpSocket;
 
-use super::asker::calendar_at;
 use super::ids::{FirstIds, PORT_TRIES, RunIds};
 use super::{Pair, Ready, RequestSpec, RequestWriter, ResponseMatcher, exchange};
 use crate::clock::Clock;
@@ -17,8 +16,9 @@ use crate::net::{NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
-use crate::request::flights::InFlightTable;
-use crate::request::lanes::StreamMap;
+use crate::request::in_flight::InFlightTable;
+use crate::request::streams::StreamMap;
+use crate::request::writer::calendar_at;
 use crate::run::send::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,

@@ -10,9 +10,11 @@ use mio::Waker;
 use mio::net::UdpSocket;
 
 use super::error::RemoteError;
-use super::follow::ClockCorrections;
-use super::line::{ControlFailure, ControlOrder, ControlState, ControlThread, PATIENCE};
 use crate::clock::Offset;
+use crate::remote::client::clock_corrections::ClockCorrections;
+use crate::remote::client::control_thread::{
+    ControlFailure, ControlOrder, ControlState, ControlThread, PATIENCE,
+};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
 use crate::remote::rpc::CallError;

@@ -6,16 +6,16 @@ use std::thread;
 
 use super::blast::{ASK_EVERY, RemoteRunner};
 use super::error::RemoteError;
-use super::follow::ClockCorrections;
 use crate::clock::Offset;
 use crate::net::steer::next_phase;
 use crate::plan::{Limit, WorkerLoad};
+use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, Ended, PhaseSpec};
 use crate::run::RunError;
-use crate::run::control::PhaseState;
 use crate::run::count_end::planned_end;
-use crate::run::crew::{Running, WorkerPool};
+use crate::run::phase::PhaseState;
 use crate::run::worker::Phase;
+use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 

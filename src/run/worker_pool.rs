@@ -10,13 +10,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::RunError;
-use super::control::PhaseState;
 use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
 use super::worker::{Phase, PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
 use crate::measure::{RxResult, TxResult};
 use crate::net::{NetError, Ports, Udp};
 use crate::plan::{RxConfig, TxConfig};
+use crate::run::phase::PhaseState;
 use crate::unit::Nanos;
 
 /// From the order to the start of a phase: time for every worker to wake up and be ready.

@@ -1,8 +1,8 @@
 //! Notes on what there is only between two ends: clocks, ways, flows.
 
-use super::ink::{glue, grouped, percent};
 use super::rows::TableModel;
 use crate::document::{Cell, Report};
+use crate::report::format::text::style::{glue, grouped, percent};
 use crate::unit::{show_nanos, sum_counts};
 
 /// What a table of what was sent leaves open.

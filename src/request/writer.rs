@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::engine::Tx;
 use crate::pace::Scheduled;
 use crate::payload::{RequestNumber, Requests};
-use crate::request::flights::{InFlightTable, PendingRequest};
 use crate::request::ids::{FirstIds, RunIds};
-use crate::request::lanes::StreamMap;
+use crate::request::in_flight::{InFlightTable, PendingRequest};
+use crate::request::streams::StreamMap;
 use crate::run::send::{Leaving, SendJob, Stamp};
 use crate::unit::{Nanos, PayloadSize};
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::link::printable;
 use crate::measure::{CgroupLimits, Device, HostFacts, OUTAGES, OutageCounts, TxResult};
+use crate::remote::client::control_client::printable;
 
 /// The same facts without control characters.
 pub(super) fn clean(mut facts: HostFacts) -> HostFacts {

@@ -333,7 +333,8 @@ impl CellResult {
     /// be the server's. Whatever others received or had dropped beside our requests and their
     /// replies, they may have had dropped.
     fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
-        let udp = self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
+        let udp =
+            self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
         let here = self.kernel.sockets.unwrap_or(0);
         let replies = self.rx.arrived + asked.continued + asked.stale;
         let ours = self.tx.sent.saturating_add(replies).saturating_add(here);

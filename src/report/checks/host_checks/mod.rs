@@ -133,7 +133,7 @@ const CHECKS: &[Check] = &[
 
 /// All that is to be said about a host, for a run that wants this of it.
 #[must_use]
-pub fn findings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostCheck> {
+pub fn check_host(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostCheck> {
     CHECKS.iter().filter_map(|check| check(host, wants)).collect()
 }
 
@@ -149,7 +149,7 @@ pub fn host_warnings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<Warni
         finding.grade >= Grade::Warn
             || (finding.grade == Grade::Note && finding.code == "virtual_machine")
     };
-    findings(host, wants)
+    check_host(host, wants)
         .iter()
         .filter(|finding| distorts(finding) && !SAID_BY_CELLS.contains(&finding.code))
         .map(|finding| Warning { code: finding.code.to_owned(), message: finding.message() })
@@ -269,7 +269,7 @@ pub(crate) mod tests {
     ) -> HostCheck {
         let mut host = good_host();
         change(&mut host);
-        findings(&host, wants)
+        check_host(&host, wants)
             .into_iter()
             .find(|finding| finding.code == code)
             .expect("the check has something to say")
@@ -321,7 +321,7 @@ pub(crate) mod tests {
     #[test]
     fn a_good_host_raises_no_doubt() {
         let wants = HostRequirements::default();
-        let doubts: Vec<_> = findings(&good_host(), wants)
+        let doubts: Vec<_> = check_host(&good_host(), wants)
             .into_iter()
             .filter(|finding| finding.grade != Grade::Good)
             .collect();
@@ -331,7 +331,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_unknown_host_is_not_accused() {
-        let doubts: Vec<_> = findings(&HostFacts::default(), HostRequirements::default())
+        let doubts: Vec<_> = check_host(&HostFacts::default(), HostRequirements::default())
             .into_iter()
             .filter(|finding| finding.grade > Grade::Note)
             .collect();

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::ink::{GLUE, counted, glue, grouped};
 use super::notes::{NAMED, named};
 use super::rows::Figure;
 use super::table::UNKNOWN;
 use crate::document::{Cell, Host, Leg, Legs, Report};
+use crate::report::format::text::style::{GLUE, counted, glue, grouped};
 use crate::unit::{show_nanos, sum_counts};
 
 /// Up to this mean, legs are told in tenths of a µs, above in tenths of a ms; arbitrary.

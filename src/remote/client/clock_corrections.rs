@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::run::control::PhaseState;
+use crate::run::phase::PhaseState;
 
 /// How many of the latest corrections an answer may belong to: as many as the session keeps open.
 /// Arbitrary.

@@ -89,7 +89,7 @@ pub(super) fn device(device: &measure::Device) -> document::Device {
 
 #[cfg(test)]
 mod tests {
-    use super::super::findings;
+    use super::super::check_host;
     use super::super::tests::{found, good_host};
     use super::*;
     use crate::report::host_warnings;
@@ -152,7 +152,7 @@ mod tests {
         });
         assert_eq!((off.grade, &*off.found), (Grade::Note, "off on eth0: GSO, GRO"));
         let host = HostFacts { device: Some(device(true, true)), ..good_host() };
-        let codes = findings(&host, HostRequirements::default());
+        let codes = check_host(&host, HostRequirements::default());
         assert!(codes.iter().all(|finding| finding.code != "device_offload"));
         // None of this doubts a run.
         let host =

@@ -10,10 +10,10 @@ use crate::measure::{CellResult, Topology};
 use crate::net::steer::SLOT_SHIFT;
 use crate::plan::{Cell, Direction, Limit, Plan, Scenario, WorkerLoad};
 use crate::run::RunError;
-use crate::run::control::PhaseState;
-use crate::run::crew::WorkerPool;
+use crate::run::phase::PhaseState;
 use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::Phase;
+use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
 

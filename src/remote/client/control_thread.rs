@@ -9,10 +9,10 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::follow::ClockCorrections;
 use crate::clock::{Clock, OffsetEstimator, Sample};
 use crate::engine::explained;
 use crate::net::LARGEST;
+use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::ClockNote;
 use crate::remote::rpc::{CallError, ClientEvent, KEPT_MOST, RpcClient};

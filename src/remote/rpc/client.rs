@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 
 use super::backoff::{BackoffJitter, Retry, RoundTrip};
 use super::error::CallError;
-use super::pull::ChunkedResponse;
 use crate::remote::protocol::{
     Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
 };
+use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
 /// How many tries have to be refused, one after the other, before refusals that prove nothing are

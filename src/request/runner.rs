@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::phases::run_pair;
 use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, RxResult, Topology, TxResult};
 use crate::plan::{Cell, EXCHANGE_LIFETIME, Limit, Plan, Scenario, WorkerLoad};
+use crate::request::worker::run_pair;
 use crate::run::RunError;
-use crate::run::control::PhaseState;
-use crate::run::crew::WorkerPool;
+use crate::run::phase::PhaseState;
 use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker::Phase;
+use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::request::lanes::StreamMap;
+use crate::request::streams::StreamMap;
 use crate::unit::Nanos;
 
 /// What became of a request.
@@ -324,7 +324,11 @@ mod tests {
         flights.set_head(5);
         flights.cancel(4, 1);
         assert_eq!((flights.head(), flights.room()), (4, 1));
-        assert_eq!(flights.complete(0, 4), Completion::Late, "not the answer to 4, which never left");
+        assert_eq!(
+            flights.complete(0, 4),
+            Completion::Late,
+            "not the answer to 4, which never left"
+        );
         assert!(!flights.is_open(0));
     }
 

@@ -5,12 +5,12 @@ use std::hash::Hash;
 
 use super::error::{AnswerError, LONGEST_ANSWER};
 use super::table::{RpcSession, Table, Work};
-use super::token::{AddressBytes, CookieIssuer};
-use super::took::{Ignored, ServerEvent, ServerOutcome};
 use crate::remote::protocol::{
     Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, RejectReason,
     Seal, decode, encode, peek,
 };
+use crate::remote::rpc::cookie::{AddressBytes, CookieIssuer};
+use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
 use crate::unit::Nanos;
 
 /// What a server allows.

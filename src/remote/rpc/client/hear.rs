@@ -2,9 +2,9 @@
 
 use super::super::backoff::Retry;
 use super::super::error::{CallError, LONGEST_ANSWER};
-use super::super::pull::ChunkedResponse;
 use super::{ClientEvent, RpcClient, Stage, State};
 use crate::remote::protocol::{Body, Fault, Message, RejectReason, VERSION, decode, peek};
+use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
 /// How many stale cookies a client replaces. Arbitrary: late copies on a bad path make a few; with

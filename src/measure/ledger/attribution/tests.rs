@@ -13,7 +13,8 @@ fn received(received: u64, packets: u64) -> RxTally {
 /// 100 sent and 60 received on two hosts, one by one.
 fn lose_forty(rx: KernelDelta) -> LedgerCounts {
     let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Topology::Remote, ..rx.into() };
-    let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+    let ledger =
+        LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
     assert_eq!(ledger.broken_identity(), None);
     ledger
 }
@@ -107,7 +108,8 @@ fn what_both_ends_of_a_veth_count_is_no_doubt() {
         let rx = KernelDelta { device: Some(40), ..counters(0, UdpCounters::default()) };
         let tx = Some(KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() });
         let kernels = Kernels { tx, ends, ..rx.into() };
-        let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+        let ledger =
+            LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
         assert_eq!((ledger.lost_at.device, ledger.lost_at.tx_device), (Some(40), Some(0)));
         words(ledger.shared)
     };
@@ -169,8 +171,13 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
         let rx = counters(0, UdpCounters::default());
         let kernels = Kernels { tx: Some(tx), ends: Topology::Remote, ..rx.into() };
         words(
-            LedgerCounts::attribute_losses(&sent(640, packets), &received(600, 600), &kernels, false)
-                .estimated,
+            LedgerCounts::attribute_losses(
+                &sent(640, packets),
+                &received(600, 600),
+                &kernels,
+                false,
+            )
+            .estimated,
         )
     };
     assert_eq!(estimated(10, tx(40, 0)), [""; 0]);
@@ -251,7 +258,8 @@ fn what_waits_for_the_next_hops_address_has_its_place() {
         };
         let rx = counters(3, UdpCounters::default());
         let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
-        let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+        let ledger =
+            LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
         assert_eq!(ledger.broken_identity(), None);
         (ledger.lost_at.neighbour, ledger.unaccounted, words(ledger.estimated))
     };
@@ -270,7 +278,12 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
         let kernel = counters(0, UdpCounters { no_ports: 0, ..UdpCounters::default() });
         let server = Some(Server { receive_buffer: Some(drops) });
         let kernels = Kernels { server, ..kernel.into() };
-        let ledger = LedgerCounts::attribute_losses(&sent(640, packets), &received(500, 500), &kernels, true);
+        let ledger = LedgerCounts::attribute_losses(
+            &sent(640, packets),
+            &received(500, 500),
+            &kernels,
+            true,
+        );
         assert_eq!(ledger.broken_identity(), None);
         let at = ledger.lost_at.receive_buffer;
         (at, ledger.unaccounted, words(ledger.shared), words(ledger.estimated))
@@ -282,6 +295,7 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
     // Whatever else is counted there is shared, also where it is less than what is missing.
     let kernel = counters(0, UdpCounters { no_ports: 9, ..UdpCounters::default() });
     let kernels = Kernels { server: Some(Server::default()), ..kernel.into() };
-    let ledger = LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+    let ledger =
+        LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
     assert_eq!((ledger.lost_at.no_port, words(ledger.shared)), (Some(9), vec!["no_port"]));
 }

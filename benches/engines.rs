@@ -93,7 +93,7 @@ impl Contest {
         let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
         let outcome = run::run(
             &plan,
-            &mut run::OneHost::default(),
+            &mut run::LocalRunner::default(),
             &Arc::new(AtomicBool::new(false)),
             &mut (),
         );

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let shown = if to_stdout {
         print(&pretty(&document)).map(|_| ())
     } else {
-        let style = Style { color: color(args.color), width: width() };
+        let style = Style { color: color(args.color), width: width(), verbose: false };
         print_guarded("text", &document, || report::text::echo(&document, style)).map(|_| ())
     };
     file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;

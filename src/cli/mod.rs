@@ -11,6 +11,7 @@ mod doctor;
 mod document;
 mod echo;
 mod error;
+mod explain;
 mod guard;
 mod judge;
 mod lower;
@@ -32,9 +33,9 @@ use clap::Parser;
 
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
-    DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
-    PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs, SinkArgs,
-    SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    DoctorArgs, EchoArgs, ExchangeArgs, ExplainArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs,
+    PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs,
+    SinkArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Schema(args) => shell::schema(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),

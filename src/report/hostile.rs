@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::document::{Cell, Exchange, Leg, Legs, Outage, Report};
 use super::metric::METRICS;
 use super::text::Style;
-use super::warnings::severity;
+use super::warnings::codes;
 use super::{Condition, csv, fixture, gates, hdr, html, junit, markdown, read, text};
 
 /// Sets every integer of a document to `u64::MAX` that it can be set to and still be read.
@@ -81,8 +81,8 @@ fn cell(rate: &str, asks: bool) -> Cell {
         let own_drops = Some(1);
         cell.exchange = Some(Exchange { errors, own_drops, ..Exchange::default() });
     }
-    for code in severity::CODES {
-        cell.warnings.push(fixture::warning(code, "1 of 2"));
+    for code in codes::all() {
+        cell.warnings.push(fixture::warning(code.name, "1 of 2"));
     }
     cell
 }
@@ -132,7 +132,9 @@ fn counts_of_any_size_are_shown_in_every_format() {
             let mut report = report(ledger, asks);
             report.gates = gates(&report, &conditions);
             for width in [80, 200] {
-                assert!(!text::render(&report, Style { color: true, width }).is_empty());
+                assert!(
+                    !text::render(&report, Style { color: true, width, verbose: false }).is_empty()
+                );
             }
             assert!(csv::render(&report).unwrap().contains(&u64::MAX.to_string()));
             assert!(!markdown::render(&report).is_empty());

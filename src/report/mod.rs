@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod document;
 mod echo;
 mod error;
+pub mod explain;
 pub mod fail_if;
 mod findings;
 #[cfg(test)]
@@ -39,4 +40,5 @@ pub use gates::gates;
 pub use schema::{schema, schema_of};
 pub use sink::sink;
 pub use validity::judge_validity;
+pub use warnings::codes;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn shown(tally: &SinkTally) -> String {
-        let style = text::Style { color: false, width: 100 };
+        let style = text::Style { color: false, width: 100, verbose: false };
         text::sink(&sink(tally, &HostFacts::default()), style)
     }
 
@@ -165,7 +165,10 @@ mod tests {
         value["others"]["sizes"] = serde_json::json!(vec![1; 70]);
         let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
         crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let text = text::sink(&read(&value).unwrap(), text::Style { color: false, width: 200 });
+        let text = text::sink(
+            &read(&value).unwrap(),
+            text::Style { color: false, width: 200, verbose: false },
+        );
         for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

@@ -17,7 +17,8 @@ use super::output::{complain, pretty};
 use super::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
-use crate::report::document::{Report, Warning};
+use crate::report::codes;
+use crate::report::document::Report;
 use crate::run::{Observer, Progress};
 use arms::{Side, sides};
 use setup::Setup;
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
             args.trials,
             b.len(),
         );
-        comparison.warnings.insert(0, Warning { code: "interrupted".to_owned(), message });
+        comparison.warnings.insert(0, codes::INTERRUPTED.warning(message));
     }
     let mut kept = Ok(None);
     // The spread of invalid runs is not noise.

@@ -26,7 +26,7 @@ pub use output::{ColorWhen, OutputArgs};
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
 pub use search::SearchArgs;
-pub use shell::{CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
+pub use shell::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaOf};
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
 
@@ -113,6 +113,8 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Show what this host can do, what will distort a measurement, and the command that mends it
     Doctor(DoctorArgs),
+    /// Explain a warning code, table column, ledger place or exit code
+    Explain(ExplainArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema(SchemaArgs),
     /// Print what a shell needs to complete commands and flags

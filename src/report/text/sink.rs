@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ink::{Ink, grouped as count};
+use super::ink::grouped as count;
 use super::{NARROWEST, Style, doubts};
 use crate::report::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
@@ -38,8 +38,8 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
         odd(&mut out, &document.clients);
     }
     others(&mut out, document, style);
-    let (ink, width) = (Ink { color: style.color }, style.width.max(NARROWEST));
-    if let Some(said) = doubts::tell(&document.warnings, ink, width) {
+    let style = Style { width: style.width.max(NARROWEST), ..style };
+    if let Some(said) = doubts::of_run(&document.warnings, style) {
         let _ = writeln!(out, "\n{said}");
     }
     out

@@ -7,7 +7,7 @@ use crate::report::document::Clock;
 use crate::report::fixture;
 
 fn plain(report: &Report, width: usize) -> String {
-    let style = Style { color: false, width };
+    let style = Style { color: false, width, verbose: false };
     render(report, style)
 }
 
@@ -101,7 +101,7 @@ fn no_line_is_wider_than_asked() {
 fn colour_adds_nothing_but_colour() {
     let report = fixture::default_run();
     let width = 100;
-    let colored = render(&report, Style { color: true, width });
+    let colored = render(&report, Style { color: true, width, verbose: false });
     assert!(colored.contains("\u{1b}["));
     let stripped = anstream::adapter::strip_str(&colored).to_string();
     let blanks_aside = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");

@@ -13,7 +13,7 @@ pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warni
     let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
     let came = tally.strangers.datagrams.saturating_add(drops);
     let granted = tally.listeners.iter().filter_map(|one| one.granted).min();
-    let full = (drops > 0).then(|| found_full(drops, came, granted));
+    let full = (drops > 0).then(|| found_full(drops, came));
     let asked = tally.listeners.first().map_or(0, |one| one.asked);
     let small =
         not_granted(SocketBuffer::default(), SocketBuffer { asked, granted }, buffer_doubled);

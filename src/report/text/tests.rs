@@ -62,8 +62,10 @@ ledger    sent 203,250 = received 202,016 + lost 1,234 (receive buffer 1,234) ·
 max *     1 stall (sender 1, receiver 0): 2.14 ms in all, longest 2.14 ms; the hypervisor took
           2.14 ms. Outside stalls: plain/64 258 µs
 
-What the numbers do not say
+Warnings
 ! half a second is a glance [plain/64/50%]
+udperf explain short
+
 ";
     assert_eq!(plain(&report, 100), expected);
 }
@@ -215,7 +217,7 @@ fn a_partial_run_says_so() {
     assert_eq!(part(&text, "Partial"), expected);
     report.cells.clear();
     let text = plain(&report, 100);
-    assert!(text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWhat"), "{text}");
+    assert!(text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWarnings"), "{text}");
 }
 
 #[test]
@@ -232,16 +234,17 @@ fn doubts_are_said_once() {
     }
     let expected = format!(
         "\
-What the numbers do not say
+Warnings
 ! this holds of all [all cells]
 ! this holds of some [5 of {all} cells]
-! this is about cell 4 [worst: offload/64/max, 4 more cells]"
+! this is about cell 4 [offload/64/max +4]
+udperf explain everywhere often own"
     );
-    assert_eq!(part(&plain(&report, 100), "What"), expected);
+    assert_eq!(part(&plain(&report, 100), "Warnings"), expected);
     for cell in &mut report.cells {
         cell.warnings.clear();
     }
-    assert!(!plain(&report, 100).contains("What"));
+    assert!(!plain(&report, 100).contains("Warnings"));
 }
 
 #[test]

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].code, "shared_counters");
         let message = &found[0].message;
-        assert!(message.contains("lost_at checksum are") && message.contains("more than was lost"));
+        assert!(message.contains("lost_at checksum is") && message.contains("more than was lost"));
         assert_eq!(codes(|cell| lose(cell, 50, at_checksum(50))), [""; 0]);
     }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(found(Some(true), lost(Some(0))), []);
         assert_eq!(found(Some(false), lost(Some(0))), []);
         let alone = found(Some(true), lost(None));
-        assert!(alone[0].message.starts_with("datagrams never left"), "{}", alone[0].message);
+        assert!(alone[0].message.starts_with("datagrams not sent"), "{}", alone[0].message);
     }
 
     #[test]

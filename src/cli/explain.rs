@@ -66,7 +66,7 @@ fn long(name: &str) -> Result<String, CliError> {
     Err(CliError::Contradiction(format!("cannot explain '{name}': unknown name; {hint}")))
 }
 
-/// Likeness from which a name is suggested, as clap does.
+/// Likeness from which a name is suggested, arbitrary: as clap does.
 const NEAR: f64 = 0.7;
 
 fn page(topic: &Topic) -> String {

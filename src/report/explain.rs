@@ -29,7 +29,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ),
     ("sent", "datagrams sent per second", "Shown where the receiving side is not known."),
     ("answered", "requests answered per second", "Replies that match a request in time."),
-    ("±", "spread of the trials", "Half the range of what the trials delivered, over its median."),
+    ("±", "spread of the trials", "Half the range of the trials, over their median."),
     ("Gbit/s", "payload bits per second", "Of delivered datagrams, without headers."),
     (
         "lost",

@@ -1,4 +1,5 @@
-//! What a host does to a measurement on it: one small check a fact, all in one table; `warnings::codes` explains them.
+//! Checks of what a host does to a measurement, all in one table; `warnings::codes` explains their
+//! codes.
 
 mod clock;
 mod cpus;

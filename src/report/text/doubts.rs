@@ -10,10 +10,10 @@ use crate::report::warnings::codes::{rank, size};
 /// How many cells a warning names before it only counts them; arbitrary, about a line.
 const NAMED: usize = 3;
 
-/// How many warnings are shown without `-v`. CONTRACT: three, so that the worst are read.
+/// How many warnings are shown without `-v`. Arbitrary: few enough to be read.
 const SHOWN: usize = 3;
 
-/// Columns of a warning without `-v`. CONTRACT: 100, whatever the terminal.
+/// Columns of a warning without `-v`. Arbitrary: the width for files and pipes.
 const LONGEST: usize = 100;
 
 /// A warning as shown: its code, its message, and the cells it is about.

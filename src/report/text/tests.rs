@@ -65,7 +65,6 @@ max *     1 stall (sender 1, receiver 0): 2.14 ms in all, longest 2.14 ms; the h
 Warnings
 ! half a second is a glance [plain/64/50%]
 udperf explain short
-
 ";
     assert_eq!(plain(&report, 100), expected);
 }

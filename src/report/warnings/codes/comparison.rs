@@ -17,8 +17,8 @@ codes! { COMPARISON;
         "Everything that changed in between counts as the effect. `udperf ab` interleaves.";
     NOISE_UNKNOWN "noise_unknown" Minor by_message,
         "the noise floor (A/A) of this machine is not known",
-        "Only the tolerance decides which differences count. `udperf ab` without --a and --b measures \
-         the noise floor.";
+        "Only the tolerance decides which differences count. `udperf ab` without --a and --b \
+         measures the noise floor.";
     SAME_RUNS "same_runs" Minor by_message,
         "some runs are on both sides",
         "They make the sides look more alike than they are.";

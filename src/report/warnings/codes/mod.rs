@@ -69,7 +69,9 @@ impl Code {
 
 /// Defines codes, and a list of them.
 macro_rules! codes {
-    ($list:ident; $($name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;)*) => {
+    ($list:ident; $(
+        $name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;
+    )*) => {
         $(
             #[doc = $title]
             pub static $name: super::Code = super::Code {

@@ -50,8 +50,8 @@ const COLUMNS: &[(&str, &str, &str)] = &[
         "p50",
         "median latency",
         "From the moment a datagram was due until it was received, or its reply. ∞ means that the \
-         percentile falls among lost datagrams. <20 µs is an upper limit: two clocks are known only \
-         within a bound.",
+         percentile falls among lost datagrams. <20 µs is an upper limit: two clocks are known \
+         only within a bound.",
     ),
     ("p99", "99th percentile of the latency", "One in 100 datagrams was slower. See p50."),
     ("p99.9", "99.9th percentile of the latency", "One in 1000 was slower. See p50."),

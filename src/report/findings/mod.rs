@@ -66,6 +66,18 @@ impl Finding {
         Self { why: why.into(), ..self }
     }
 
+    /// What is wrong and the command that fixes it, where both fit a line.
+    fn message(&self) -> String {
+        /// Columns left beside the prefix of the sink's host. Arbitrary.
+        const ROOM: usize = 88;
+        match &self.mend {
+            Some(mend) if self.found.len() + mend.len() + 2 <= ROOM => {
+                format!("{}; {mend}", self.found)
+            }
+            _ => self.found.clone(),
+        }
+    }
+
     /// Says which command mends it.
     pub(crate) fn mended_by(self, command: impl Into<String>) -> Self {
         Self { mend: Some(command.into()), ..self }
@@ -115,7 +127,7 @@ pub fn host_warnings(host: &HostFacts, wants: Wants<'_>) -> Vec<Warning> {
     findings(host, wants)
         .iter()
         .filter(|finding| finding.grade >= Grade::Warn && !SHOWN_ELSEWHERE.contains(&finding.code))
-        .map(|finding| Warning { code: finding.code.to_owned(), message: finding.found.clone() })
+        .map(|finding| Warning { code: finding.code.to_owned(), message: finding.message() })
         .collect()
 }
 
@@ -310,7 +322,10 @@ pub(crate) mod tests {
         let warnings = host_warnings(&host, Wants::default());
         let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
         assert_eq!(codes, ["debug_build"]);
-        assert_eq!(warnings[0].message, "this udperf was built without optimisation");
+        assert_eq!(
+            warnings[0].message,
+            "this udperf was built without optimisation; cargo build --release"
+        );
     }
 
     #[test]

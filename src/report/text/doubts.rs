@@ -16,6 +16,9 @@ const SHOWN: usize = 3;
 /// Columns of a warning without `-v`. Arbitrary: the width for files and pipes.
 const LONGEST: usize = 100;
 
+/// Columns of the cells that are kept beside a long message. Arbitrary: a usual name.
+const LEAST_NAMED: usize = 16;
+
 /// A warning as shown: its code, its message, and the cells it is about.
 pub(super) struct Line {
     code: String,
@@ -116,7 +119,12 @@ fn concerned(cells: &[&str], all: usize) -> String {
 /// if all are to be shown.
 fn bullet(ink: Ink, style: Style, line: &Line) -> Vec<String> {
     let room = if style.verbose { usize::MAX } else { LONGEST - 2 };
-    let message = shorten(&line.message, room);
+    // A cell is named, however long the message.
+    let named = match line.about.chars().count() {
+        0 => 0,
+        length => length.min(LEAST_NAMED) + 3,
+    };
+    let message = shorten(&line.message, room - named);
     let room = room.saturating_sub(columns(&message) + 3);
     let about = match line.about.as_str() {
         "" => String::new(),

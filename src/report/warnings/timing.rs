@@ -93,8 +93,7 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         told.push(format!("p99 lag {}", show_nanos(lag)));
     }
 
-    let message =
-        format!("rate not kept: {}; use a lower --rate or more --threads", told.join(", "));
+    let message = format!("rate not kept: {}; use a lower --rate", told.join(", "));
     Some(codes::BEHIND_SCHEDULE.warning(message))
 }
 

@@ -1,6 +1,8 @@
 //! Checks of a run and of a host: warnings, validity, gates, and the findings of `doctor`.
 
+pub mod codes;
 pub mod doctor;
+pub mod explain;
 pub mod fail_if;
 pub(crate) mod gates;
 pub(crate) mod host_checks;

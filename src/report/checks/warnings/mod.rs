@@ -1,45 +1,4 @@
-//! What makes a finished cell unfit to trust: one small check a doubt, all in one table.
-//!
-//! | code | what it says |
-//! | --- | --- |
-//! | `broken_ledger` | the document's own numbers contradict each other |
-//! | `unaccounted` | datagrams were lost and nobody knows where |
-//! | `lost_between` | datagrams were lost between the hosts: neither dropped them |
-//! | `shared_counters` | what was lost somewhere was counted where others are counted, too |
-//! | `estimated_places` | what was lost somewhere is reckoned from packets, not counted |
-//! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
-//! | `other_traffic` | others sent, or sent to us, meanwhile |
-//! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
-//! | `neighbour_unresolved`, `reassembly_loss` | datagrams that never left, or came in part |
-//! | `buffer_not_granted` | a socket buffer is smaller than asked for |
-//! | `refused_would_block`, `refused_no_buffers` | a full buffer or queue kept datagrams back |
-//! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |
-//! | `foreign`, `corrupt`, `duplicate`, `late` | arrivals that are not once what was sent |
-//! | `generator_dropped`, `generator_limit` | the generator was the limit, not the server |
-//! | `order_lost` | replies without an id, some of them missing |
-//! | `window_full` | a closed loop could not keep its rate |
-//! | `no_room` | all ids could still be answered, so that nothing could be sent |
-//! | `incomplete_replies` | replies in several datagrams, some of which are missing |
-//! | `labels_repeated`, `message_ids_reused` | requests that are not new to the server |
-//! | `no_reply`, `from_elsewhere` | requests were not answered, and what is known of why |
-//! | `unmatched`, `error_replies`, `late_replies`, `duplicate_replies` | what came back |
-//! | `warmup_loss` | loss before the measurement, which no figure shows |
-//! | `cut_short` | the cell ended before its end |
-//! | `short_run` | too little was measured for its percentiles |
-//! | `clamped` | latency beyond what the histogram tells apart |
-//! | `stalls` | workers stood still |
-//! | `stolen` | the hypervisor took CPU time |
-//! | `behind_schedule` | the generator could not hold the rate |
-//! | `segments_never_cut` | super-packets went whole from end to end |
-//! | `engine_fell_back`, `segments_fell` | fewer or no super-packets, other than asked |
-//! | `no_buffers` | io_uring ran out of buffers; no loss by itself |
-//! | `not_stamped` | kernel timestamps were asked for and did not come |
-//! | `flow_starved` | some flows got nothing through |
-//! | `receiver_skew` | one receiver got far more than its share |
-//! | `truncated` | packets were cut off for want of room |
-//! | `not_pinned`, `shared_core` | where the workers ran |
-//! | `fragmented`, `large_lost` | payloads that do not fit the path |
-//! | `cpu_throttled` | a CPU quota stopped the program |
+//! Warnings about a finished cell: one small check each. `codes` explains every code.
 
 mod cores;
 mod engine;
@@ -50,20 +9,19 @@ mod listeners;
 mod path;
 mod places;
 mod requests;
-pub(crate) mod severity;
 mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
+use crate::report::checks::codes;
 use crate::report::checks::host_checks::cores_here;
-pub(crate) use crate::report::checks::warnings::requests::server_drops;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
 pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
 pub use path::{over_loopback, sizes as size_warnings};
-pub(crate) use severity::severity;
+pub(crate) use requests::server_drops;
 pub use throttled::throttled;
 
 use crate::measure::{CellResult, CutShort, HostFacts};
@@ -181,10 +139,6 @@ pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
     CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()
 }
 
-fn warning(code: &str, message: impl Into<String>) -> Warning {
-    Warning { code: code.to_owned(), message: message.into() }
-}
-
 /// Whether datagrams went through the kernel at all.
 fn is_null(cell: &Cell) -> bool {
     cell.engine.tx_active == TxKind::Null.word()
@@ -210,35 +164,25 @@ const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
         CutShort::Stuck => "nothing could be sent for 2 s",
-        CutShort::Unreachable => "the target was unreachable for 2 s, and never reached",
+        CutShort::Unreachable => "target unreachable for 2 s",
         CutShort::PeerLost => "the sink was lost",
     }
 }
 
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.cut_short.then(|| {
-        let reason = ctx.cut_short.unwrap_or("the reason is not known");
-        warning(
-            "cut_short",
-            format!(
-                "the cell was cut short ({reason}): its figures cover what was measured until \
-                 then; do not compare them with those of a whole run"
-            ),
-        )
+        let reason = ctx.cut_short.unwrap_or("reason unknown");
+        codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
     })
 }
 
 fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
     (lost > 0).then(|| {
-        warning(
-            "warmup_loss",
-            format!(
-                "{lost} of {sent} datagrams of the warm-up were lost ({}), which no figure of the \
-                 cell shows; with --warmup 0 the start is measured too",
-                percent(lost, sent)
-            ),
-        )
+        codes::WARMUP_LOSS.warning(format!(
+            "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
+            percent(lost, sent)
+        ))
     })
 }
 

@@ -1,8 +1,8 @@
 //! Warning about a CPU quota.
 
-use super::warning;
 use crate::document::{CpuThrottling, Warning};
 use crate::measure;
+use crate::report::checks::codes;
 use crate::unit::show_nanos;
 
 /// Puts CPU throttling into the document, with a warning if there was any.
@@ -13,11 +13,10 @@ pub fn throttled(found: &measure::CpuThrottling) -> (CpuThrottling, Option<Warni
         CpuThrottling { cpu_max: cpu_max.clone(), nr_throttled: *times, throttled_ns: time.0 };
     let told = (*times > 0).then(|| {
         let message = format!(
-            "the cgroup quota cpu.max {cpu_max} stopped this program: nr_throttled {times}, \
-             throttled for {}; raise it",
+            "cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {}; raise it",
             show_nanos(time.0)
         );
-        warning("cpu_throttled", message)
+        codes::CPU_THROTTLED.warning(message)
     });
     (document, told)
 }
@@ -37,8 +36,7 @@ mod tests {
         assert_eq!((document.nr_throttled, document.throttled_ns), (12, 840_000_000));
         assert_eq!(
             told.unwrap().message,
-            "the cgroup quota cpu.max 20000 100000 stopped this program: nr_throttled 12, \
-             throttled for 840 ms; raise it"
+            "cpu.max 20000 100000 stopped udperf: nr_throttled 12, 840 ms; raise it"
         );
         assert_eq!(found(0).1, None);
     }

@@ -122,7 +122,9 @@ fn trials(report: &Report) -> Option<String> {
 
 fn host(host: &Host) -> Vec<String> {
     let cores = host.cores.map(|cores| counted(cores, "core"));
-    [&host.cpu_model, &cores, &host.kernel, &host.virtualization]
+    let governor = host.governor.as_ref().filter(|word| *word != "performance");
+    let governor = governor.map(|word| format!("governor {word}"));
+    [&host.cpu_model, &cores, &host.kernel, &host.virtualization, &governor]
         .into_iter()
         .flatten()
         .map(|item| item.trim().to_owned())

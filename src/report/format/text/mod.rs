@@ -1,5 +1,5 @@
 //! The document as text for people: where and how it was measured, one table, where every datagram
-//! went, and what the numbers do not say.
+//! went, and the warnings.
 
 mod breakdown;
 mod doubts;
@@ -37,6 +37,8 @@ pub struct Style {
     pub color: bool,
     /// Columns there are.
     pub width: usize,
+    /// Whether to show all warnings, whole.
+    pub verbose: bool,
 }
 
 /// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
@@ -63,6 +65,6 @@ pub fn render(report: &Report, style: Style) -> String {
     if !report.cells.is_empty() {
         parts.push(notes::draw(report, &sheet, ink, width));
     }
-    parts.extend(doubts::draw(report, ink, width));
+    parts.extend(doubts::draw(report, Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }

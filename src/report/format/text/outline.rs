@@ -60,6 +60,6 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         gate_titles: crate::report::checks::gates::TITLES,
         gates: crate::report::checks::gates::rows(report),
         notes,
-        doubts: doubts::list(report),
+        doubts: doubts::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
     }
 }

@@ -185,8 +185,9 @@ mod tests {
 
     #[test]
     fn drops_of_devices_are_read_by_name() {
-        let text = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    lo: 1 2 3 4 5 6 7 8 9 10 \
-                    11 12 13 14 15 16\neth0:0 0 0 40 0 0 0 0 0 7 0 50 0 0 0 0\n";
+        let text = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    \
+                    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n\
+                    eth0: 0 0 0 40 0 0 0 0 0 7 0 50 0 0 0 0\n";
         let read = |name: &str| {
             devices(text, |found| name.is_empty() || found == name)
                 .map(|drops| (drops.rx, drops.tx, drops.sent))

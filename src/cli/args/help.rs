@@ -44,7 +44,7 @@ const COMMON: [&str; 28] = [
     "bind",
     "json",
     "fail_if",
-    "quiet",
+    "quiet", "verbose",
     "preset",
     "name",
     "names",

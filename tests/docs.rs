@@ -346,13 +346,24 @@ fn json_page() -> String {
     let mut structures = BTreeMap::new();
     for (word, commands) in DOCUMENTS {
         let output = udperf().args(["schema", word]).output().unwrap();
-        let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
-        section(&mut page, &format!("## Document of {commands}"), &schema);
-        for (name, structure) in schema["$defs"].as_object().into_iter().flatten() {
-            let before = structures.insert(name.clone(), structure.clone());
-            let same = before.is_none_or(|before| before == *structure);
-            assert!(same, "two structures have the name {name}");
+        let mut schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut own = schema["$defs"].as_object().cloned().unwrap_or_default();
+        for name in own.clone().keys() {
+            // Two documents may have different structures of one name.
+            if structures.get(name).is_some_and(|before| *before != own[name]) {
+                let [from, to] = [name.clone(), format!("{name}-{word}")]
+                    .map(|name| format!("\"#/$defs/{name}\""));
+                let renamed = |value: &Value| {
+                    serde_json::from_str(&value.to_string().replace(&from, &to)).unwrap()
+                };
+                let structure = own.remove(name).unwrap();
+                own.insert(format!("{name}-{word}"), structure);
+                own.values_mut().for_each(|value| *value = renamed(value));
+                schema = renamed(&schema);
+            }
         }
+        section(&mut page, &format!("## Document of {commands}"), &schema);
+        structures.extend(own);
     }
     page.push_str("\n## Structures\n");
     for (name, structure) in &structures {

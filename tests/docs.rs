@@ -338,7 +338,7 @@ fn section(page: &mut String, heading: &str, schema: &Value) {
 fn json_page() -> String {
     let mut page = "# The JSON document\n\n\
         `-J` writes one JSON object. `udperf schema` prints its JSON Schema, from which this page is\n\
-        generated: `UDPERF_WRITE_DOCS=1 cargo test --test docs json` writes it anew.\n\n\
+        generated: `UDPERF_UPDATE_DOCS=1 cargo test --test docs json` writes it anew.\n\n\
         Counters are integers, times are integer nanoseconds, rates are per second. What is unknown is\n\
         `null`, never 0. Fields may be added within schema `udperf/1`; ignore those that you do not\n\
         know.\n"
@@ -375,10 +375,10 @@ fn json_page() -> String {
 #[test]
 fn json_page_is_what_the_schema_says() {
     let (path, page) = (Path::new(ROOT).join("docs/json.md"), json_page());
-    if std::env::var_os("UDPERF_WRITE_DOCS").is_some() {
+    if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {
         fs::write(&path, &page).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    let advice = "docs/json.md is not current: UDPERF_WRITE_DOCS=1 cargo test --test docs json";
+    let advice = "docs/json.md is not current: UDPERF_UPDATE_DOCS=1 cargo test --test docs json";
     assert!(kept == page, "{advice}");
 }

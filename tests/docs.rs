@@ -137,12 +137,16 @@ fn name_server(count: u64) -> (String, JoinHandle<()>) {
     (at, answers)
 }
 
-/// A command of a page, with its target replaced, and its rates, times and outputs by quick ones.
+/// A command of a page without what takes long: its target here, by engine `plain`, without its
+/// rates, times and outputs.
 fn quick(words: &[String], target: &str, at: &str) -> Vec<String> {
-    let flags = ["-r", "-t", "-n", "-l", "--fail-if", "--max-missed", "--json", "--junit"];
+    let flags = "-e -r -t -n -l --trials --fail-if --max-missed --json --junit"
+        .split(' ')
+        .collect::<Vec<_>>();
     let words = without(words, &flags).into_iter();
     let words = words.filter(|word| !word.starts_with("--markdown"));
-    words.map(|word| if word == target { at.to_owned() } else { word }).collect()
+    let words = words.map(|word| if word == target { at.to_owned() } else { word });
+    words.chain(["-e", "plain"].map(str::to_owned)).collect()
 }
 
 #[test]

@@ -25,12 +25,10 @@ mod usage;
 mod window;
 
 pub use crate::measure::breakdown::{LatencyBreakdown, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
-pub use crate::measure::cell_result::{
-    CellResult, CutShort, OneWay, PacketCounts, Sockets, SuperPackets, Timing, Topology,
-};
+pub use crate::measure::cell_result::{CellResult, CutShort, PacketCounts, Sockets, SuperPackets};
 pub use crate::measure::counters::{RxTally, SendErrorCounts, SendErrorKind, TxTally};
 pub use crate::measure::requests::{Codes, RequestCounts};
-pub use crate::measure::side_result::{RxResult, TxResult};
+pub use crate::measure::side_result::{OneWay, RxResult, Timing, TxResult};
 pub use crate::measure::unsolicited::{
     ClientStats, ListenerTally, SinkTally, Snapshot, UnsolicitedSource, UnsolicitedTraffic,
 };
@@ -42,7 +40,7 @@ pub use host::{CgroupLimits, CpuThrottling, HostFacts, ProbeResult};
 pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, LatencyHistograms};
-pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server};
+pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server, Topology};
 pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};

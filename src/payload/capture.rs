@@ -11,8 +11,8 @@ use pcap_parser::{
 
 use super::{CaptureClock, PayloadError};
 use crate::unit::MAX_PAYLOAD;
-pub(super) use account::Cause;
 use account::Counts;
+pub(super) use link::Cause;
 
 /// Bits of the number of a link type; those above tell of checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.

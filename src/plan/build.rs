@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::engines::{EngineKind, EnginePair, EngineWord, MissingEngine};
-use super::error::{MAX_CELLS, PlanError};
-use super::place::{Placement, crowded, place};
+use super::engines::{EnginePair, EngineWord, MissingEngine};
+use super::error::{MAX_BATCH, MAX_CELLS, PlanError};
+use super::place::{Machine, Placement, crowded, place};
 use super::ports::{MOST_PORTS, streams};
 use super::scenario::{Limit, RequestOptions, Scenario};
 use super::share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
@@ -16,32 +16,6 @@ pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
 
 /// The shortest measurement; arbitrary, shorter ones see little but the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
-
-/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
-/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
-pub const MAX_BATCH: u16 = 1_024;
-
-/// What the plan needs to know of the machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Machine {
-    /// CPUs that this process may run on; empty where the system does not say.
-    pub cpus: Vec<usize>,
-    /// Groups of those that share a physical core.
-    pub siblings: Vec<Vec<usize>>,
-    /// Engines that cannot be had here.
-    pub missing: Vec<MissingEngine>,
-    /// The engines that `auto` stands for: those that won when they were tried.
-    pub fastest: Option<EnginePair>,
-}
-
-impl Machine {
-    /// Why these engines cannot be had here; `None` where they can.
-    #[must_use]
-    pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
-        let words = [pair.tx.word(), pair.rx.word()];
-        self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
-    }
-}
 
 /// The rate of a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]

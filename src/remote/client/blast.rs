@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use super::error::RemoteError;
 use crate::clock::Offset;
@@ -17,7 +16,7 @@ use crate::net::{Options, Udp};
 use crate::plan::{
     Cell, Direction, Limit, MissingEngine, Plan, Route, Scenario, TimestampKind, WorkerLoad,
 };
-use crate::remote::client::cell::RemoteCell;
+use crate::remote::client::cell::{ASK_EVERY, RemoteCell};
 use crate::remote::client::control_client::{ControlClient, printable};
 use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
@@ -31,9 +30,6 @@ use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
-
-/// How often the end of a phase on the other host is asked for; arbitrary.
-pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often the sockets that shall be sent to show themselves before that is given up: with 20 ms
 /// between, 5 s. Arbitrary.
@@ -149,7 +145,15 @@ impl RemoteRunner {
                 crew.add_sender(share, target, None)?;
             }
         }
-        Ok(RemoteCell { blast: self, spec, crew, tag: ready.tag, load })
+        Ok(RemoteCell {
+            link: &self.link,
+            target: self.peer.target,
+            receivers: self.peer.receivers,
+            spec,
+            crew,
+            tag: ready.tag,
+            load,
+        })
     }
 
     /// Has the receiving sockets send to the sink, so that every box on the way lets the answers

@@ -20,6 +20,7 @@
 //! | `sleep_error` | how late a paced sender wakes up |
 //! | `missing_capability` | what engines and the ledger rely on and this host has not |
 
+mod check;
 mod clock;
 mod cpus;
 mod device;
@@ -30,79 +31,9 @@ use crate::document;
 use crate::document::Warning;
 use crate::measure::HostFacts;
 use crate::plan::Scenario;
+pub use check::{Grade, HostCheck};
 pub use wants::HostRequirements;
 pub(crate) use wants::cores_here;
-
-/// How a finding is to be taken, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grade {
-    /// As it should be.
-    Good,
-    /// Worth knowing; distorts nothing by itself.
-    Note,
-    /// Distorts figures.
-    Warn,
-    /// Makes figures worthless.
-    Bad,
-}
-
-/// One thing found out about a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostCheck {
-    /// Stable over time, for scripts; see the table above.
-    pub code: &'static str,
-    /// How it is to be taken.
-    pub grade: Grade,
-    /// What was looked at, in a word or two.
-    pub subject: String,
-    /// How it is: readable without the subject.
-    pub found: String,
-    /// What that does to the figures; empty where it does nothing.
-    pub why: String,
-    /// A command that mends it, where there is one.
-    pub mend: Option<String>,
-}
-
-impl HostCheck {
-    /// A finding that explains itself.
-    pub(crate) fn new(
-        code: &'static str,
-        subject: &str,
-        grade: Grade,
-        found: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            grade,
-            subject: subject.to_owned(),
-            found: found.into(),
-            why: String::new(),
-            mend: None,
-        }
-    }
-
-    /// Says what it does to the figures.
-    pub(crate) fn because(self, why: impl Into<String>) -> Self {
-        Self { why: why.into(), ..self }
-    }
-
-    /// Says which command mends it.
-    pub(crate) fn mended_by(self, command: impl Into<String>) -> Self {
-        Self { mend: Some(command.into()), ..self }
-    }
-
-    /// All of it in one sentence: what is wrong, what it does, what mends it.
-    fn message(&self) -> String {
-        let mut message = self.found.clone();
-        if !self.why.is_empty() {
-            message = format!("{message}: {}", self.why);
-        }
-        match &self.mend {
-            Some(mend) => format!("{message}; to mend it: {mend}"),
-            None => message,
-        }
-    }
-}
 
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<HostCheck>;

@@ -2,7 +2,6 @@
 
 use super::{CellContext, is_null, of_datagrams, warning};
 use crate::document::{Cell, SocketBuffer, Warning};
-use crate::measure::HostFacts;
 use crate::unit::show_bytes;
 
 /// The kernel counts at least what we did, for it may have counted others' datagrams too. Where it
@@ -93,11 +92,6 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         mend(tx.is_some(), rx.is_some(), asked, doubled)
     );
     Some(warning("buffer_not_granted", message))
-}
-
-/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
-pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
-    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }
 
 /// What lifts the limit that cut the buffer, where it is known.

@@ -1,7 +1,7 @@
 //! What the numbers do not say: every kind of warning in the document, once. Those with figures in
 //! them differ from cell to cell: the message of the worst cell is shown, the others are counted.
 
-use super::rows::distinct;
+use super::style::distinct;
 use crate::document::{Cell, Report, Warning};
 use crate::report::checks::warnings::severity;
 use crate::report::format::text::style::{Color, Styler, glue, wrap};

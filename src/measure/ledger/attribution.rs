@@ -117,8 +117,7 @@ impl LossAttribution {
 
     /// Charges every place in turn.
     pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> DropCounts {
-        let (kernel, sender) = (&kernels.rx, kernels.at_senders());
-        let udp = kernel.udp;
+        let (kernel, sender, udp) = (&kernels.rx, kernels.at_senders(), kernels.rx.udp);
         let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
         let at_sockets = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
         let at_server = kernels.server.and_then(|server| server.receive_buffer);
@@ -129,7 +128,7 @@ impl LossAttribution {
         let checksum = udp.map(|udp| {
             bad_here.saturating_add(self.charge(DropLocation::Checksum, udp.in_csum_errors - bad))
         });
-        // SendErrorCounts sends were never sent, and the queue that refused them counted them.
+        // Refused sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers.saturating_add(tx.untold);
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
         // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.

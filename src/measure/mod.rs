@@ -33,10 +33,10 @@ pub use crate::measure::unsolicited::{
     ClientStats, ListenerTally, SinkTally, Snapshot, UnsolicitedSource, UnsolicitedTraffic,
 };
 pub use clients::Clients;
-pub use device::{Device, Irq};
+pub use device::{DeviceFacts, IrqFacts};
 pub use echo::EchoTally;
 pub use histogram::{HistogramError, read_histogram};
-pub use host::{CgroupLimits, CpuThrottling, HostFacts, ProbeResult};
+pub use host::{CgroupQuota, HostFacts, ProbeResult, ThrottledTime};
 pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, LatencyHistograms};
@@ -45,5 +45,5 @@ pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};
 pub use stall::{STALL_THRESHOLD, StallCounts, StallMeter};
-pub use usage::{ContextSwitches, Instructions, Usage};
+pub use usage::{Instructions, ThreadSwitches, Usage};
 pub use window::{Arrival, WINDOW, Window};

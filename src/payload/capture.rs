@@ -9,7 +9,7 @@ use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use super::{CaptureClock, PayloadError};
+use super::{PayloadError, TimestampClock};
 use crate::unit::MAX_PAYLOAD;
 use account::Counts;
 pub(super) use link::Cause;
@@ -201,7 +201,7 @@ impl<'a> Capture<'a> {
     }
 
     /// Send times in ns since the first packet, and the faults of the clock.
-    pub(super) fn moments(&self) -> (Vec<u64>, CaptureClock) {
+    pub(super) fn moments(&self) -> (Vec<u64>, TimestampClock) {
         let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
         times::moments(&times)
     }

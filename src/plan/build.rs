@@ -30,7 +30,7 @@ pub enum CellRate {
 
 /// One measurement to make.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
+pub struct PlannedCell {
     /// `plain/64/max`: engine, payload, rate as asked; the same for all trials.
     pub id: String,
     /// Which repeat, from 0.
@@ -58,7 +58,7 @@ pub struct Plan {
     pub wait: WaitKind,
     /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
     /// all cells alike.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<PlannedCell>,
     /// Engines that `auto` or `all` would have taken, and that cannot be had here.
     pub left_out: Vec<MissingEngine>,
 }
@@ -86,7 +86,7 @@ impl Plan {
 
     /// The receivers' parts of a cell.
     #[must_use]
-    pub fn rx_shares(&self, cell: &Cell) -> Vec<RxConfig> {
+    pub fn rx_shares(&self, cell: &PlannedCell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
@@ -103,7 +103,7 @@ impl Plan {
 
     /// The senders' parts of a cell, once its load is known.
     #[must_use]
-    pub fn tx_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<TxConfig> {
+    pub fn tx_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         let streams = self.streams(load);
@@ -138,7 +138,7 @@ impl Plan {
     /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
     /// is asked.
     #[must_use]
-    pub fn pair_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<RequestConfig> {
+    pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
             let worker = tx.common.worker as u64;
@@ -152,7 +152,7 @@ impl Plan {
 
     fn common(
         &self,
-        cell: &Cell,
+        cell: &PlannedCell,
         worker: usize,
         core: Option<usize>,
         streams: u16,
@@ -273,19 +273,20 @@ fn engines(scenario: &Scenario, machine: &Machine) -> Result<Vec<EnginePair>, Pl
 }
 
 /// The product of the lists, trials outermost.
-fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<Cell>, PlanError> {
+fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<PlannedCell>, PlanError> {
     let mut cells = Vec::new();
     for trial in 0..scenario.trials {
         for &size in &scenario.sizes {
             for &engine in engines {
-                let cell = |rate: CellRate, word: &dyn std::fmt::Display, calibration| Cell {
-                    id: format!("{engine}/{size}/{word}"),
-                    trial,
-                    engine,
-                    size,
-                    rate,
-                    calibration,
-                };
+                let cell =
+                    |rate: CellRate, word: &dyn std::fmt::Display, calibration| PlannedCell {
+                        id: format!("{engine}/{size}/{word}"),
+                        trial,
+                        engine,
+                        size,
+                        rate,
+                        calibration,
+                    };
                 if scenario.pace.shape() == PaceShape::OwnRates {
                     let rate = CellRate::Paced(load(scenario, size, None)?);
                     cells.push(cell(rate, &scenario.pace, false));

@@ -11,13 +11,13 @@ mod ports;
 mod scenario;
 mod share;
 
-pub use crate::plan::build::{Cell, CellRate, LONGEST, Plan};
+pub use crate::plan::build::{CellRate, LONGEST, Plan, PlannedCell};
 pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
 pub use echo::{DropRule, EchoKind};
 pub use engines::{
-    Choice, EngineError, EngineKind, EnginePair, EngineWord, MissingEngine, RxKind, TxKind,
+    EngineError, EngineKind, EnginePair, EngineTrial, EngineWord, MissingEngine, RxKind, TxKind,
 };
 pub use error::{MAX_BATCH, PlanError};
 pub use place::Machine;

@@ -65,9 +65,9 @@ mod unreachable;
 
 pub use signals::stop_on_signals;
 pub use types::{
-    Address, CgroupLimits, ContextSwitches, CpuThrottling, CpuTime, DeviceDrops, Instruction,
-    IpSnmp, Irq, LoadAverage, LocalAddr, NetLink, RecvMessage, Reply, Request, SendError, UdpSnmp,
-    Wants,
+    Address, CgroupFiles, CgroupThrottling, CpuTime, DeviceDrops, Instruction, InterruptLine,
+    IpSnmp, LoadAverage, LocalAddr, NetLink, RecvMessage, Reply, Request, SendError, SwitchCounts,
+    UdpSnmp, Wants,
 };
 pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
 

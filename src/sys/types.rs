@@ -200,7 +200,7 @@ pub struct CpuTime {
 
 /// How often a thread left its CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContextSwitches {
+pub struct SwitchCounts {
     /// To wait for something.
     pub voluntary: u64,
     /// Because others wanted it, or its time was up.
@@ -209,7 +209,7 @@ pub struct ContextSwitches {
 
 /// What the control groups of a process allow it, as version 2 of them words it: `max` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CgroupLimits {
+pub struct CgroupFiles {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
     /// Bytes of memory.
@@ -220,7 +220,7 @@ pub struct CgroupLimits {
 
 /// CPU throttling of a control group since it was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuThrottling {
+pub struct CgroupThrottling {
     /// The folder of the group.
     pub group: String,
     /// The quota as `cpu.max` words it.
@@ -244,7 +244,7 @@ pub struct Address {
 
 /// An interrupt of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Irq {
+pub struct InterruptLine {
     /// Its number.
     pub number: u32,
     /// What the driver calls it.

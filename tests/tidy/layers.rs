@@ -40,7 +40,9 @@ impl Layers {
                 }
                 ["<", ..] => layers.inside_of(&open, &words),
                 [one, "uses", other, ..] => {
-                    layers.exceptions.insert((one.to_owned(), other.trim_end_matches(':').to_owned()));
+                    layers
+                        .exceptions
+                        .insert((one.to_owned(), other.trim_end_matches(':').to_owned()));
                 }
                 _ => {}
             }

@@ -7,12 +7,13 @@
 //! - `items`: where functions, modules, tests and cold functions begin and end
 //! - `tree`: the files, read once
 //! - `imports`: which file imports which
-//! - `layers`, `shape`, `places`, `words`, `origins`, `pages`: the checks
+//! - `layers`, `names`, `shape`, `places`, `words`, `origins`, `pages`: the checks
 
 mod imports;
 mod items;
 mod layers;
 mod lexer;
+mod names;
 mod origins;
 mod pages;
 mod places;
@@ -82,6 +83,16 @@ fn the_docs_of_lib_rs_declare_every_module() {
 #[test]
 fn no_file_is_in_an_import_cycle() {
     expect_none(&layers::cycles(&Tree::of_this_package()));
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    expect_none(&names::shared_types(&Tree::of_this_package()));
+}
+
+#[test]
+fn identifiers_use_the_terms_of_the_field() {
+    expect_none(&names::banned_words(&Tree::of_this_package()));
 }
 
 #[test]

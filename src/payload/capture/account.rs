@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pcap_parser::Linktype;
 
 use super::link::{self, Cause};
-use crate::payload::CaptureClock;
 use crate::payload::Input;
+use crate::payload::TimestampClock;
 
 /// Link types that are named at most. Arbitrary: a capture of several devices has few, and a file
 /// may have 65,536.
@@ -81,7 +81,7 @@ impl Counts {
     }
 
     /// As documents have it.
-    pub(in crate::payload) fn input(&self, clock: CaptureClock) -> Input {
+    pub(in crate::payload) fn input(&self, clock: TimestampClock) -> Input {
         Input {
             format: self.format,
             link_types: self.link_types(),

@@ -14,7 +14,7 @@ use crate::measure::{CellResult, CutShort, HostFacts, OneWay, RxResult, Topology
 use crate::net::steer::SHOWN;
 use crate::net::{Options, Udp};
 use crate::plan::{
-    Cell, Direction, Limit, MissingEngine, Plan, Route, Scenario, TimestampKind, WorkerLoad,
+    Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
 use crate::remote::client::cell::{ASK_EVERY, RemoteCell};
 use crate::remote::client::control_client::{ControlClient, printable};
@@ -118,7 +118,7 @@ impl RemoteRunner {
     fn set_up(
         &self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
     ) -> Result<RemoteCell<'_>, RunError> {
         let spec = spec(plan, cell, load);
@@ -200,7 +200,7 @@ impl RemoteRunner {
 }
 
 /// What the sink has to know of a cell.
-fn spec(plan: &Plan, cell: &Cell, load: WorkerLoad) -> CellSpec {
+fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
     let scenario = &plan.scenario;
     let ways = Ways {
         forward: scenario.route.sends(),
@@ -248,7 +248,7 @@ impl CellRunner for RemoteRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),

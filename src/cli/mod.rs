@@ -24,7 +24,7 @@ pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, ExplainArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs,
     PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs,
-    SinkArgs, SocketArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    SinkArgs, SocketArgs, SourceArgs, SpreadKind, TalkArgs, Turn, VerdictArgs, VerdictOutput,
 };
 pub use error::{CliError, Exit};
 

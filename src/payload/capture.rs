@@ -9,10 +9,10 @@ use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use super::{CaptureClock, PayloadError};
+use super::{PayloadError, TimestampClock};
 use crate::unit::MAX_PAYLOAD;
-pub(super) use account::Cause;
 use account::Counts;
+pub(super) use link::Cause;
 
 /// Bits of the number of a link type; those above tell of checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
@@ -201,7 +201,7 @@ impl<'a> Capture<'a> {
     }
 
     /// Send times in ns since the first packet, and the faults of the clock.
-    pub(super) fn moments(&self) -> (Vec<u64>, CaptureClock) {
+    pub(super) fn moments(&self) -> (Vec<u64>, TimestampClock) {
         let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
         times::moments(&times)
     }

@@ -43,6 +43,12 @@ impl Source {
         }
     }
 
+    /// Whether only tests see the whole file.
+    pub(crate) fn is_test_file(&self) -> bool {
+        let end = self.tokens.len().saturating_sub(1);
+        self.tests.iter().any(|extent| *extent == (0..=end))
+    }
+
     /// Whether only tests see this token.
     pub(crate) fn is_test(&self, token: usize) -> bool {
         self.tests.iter().any(|extent| extent.contains(&token))

@@ -11,18 +11,18 @@ const HOT_FILES: &[&str] = &[
     "src/run/probe.rs",
     "src/run/probe/ahead.rs",
     "src/run/flow.rs",
-    "src/run/exchange/mod.rs",
-    "src/run/exchange/asker.rs",
-    "src/run/exchange/hearer.rs",
-    "src/run/echo/turn.rs",
-    "src/run/echo/desk.rs",
-    "src/run/echo/delay.rs",
+    "src/request/mod.rs",
+    "src/request/writer.rs",
+    "src/request/matcher.rs",
+    "src/echo/turn.rs",
+    "src/echo/policy.rs",
+    "src/echo/delay.rs",
     "src/net/wait.rs",
-    "src/measure/tally.rs",
-    "src/measure/flights.rs",
-    "src/measure/lanes.rs",
+    "src/measure/counters.rs",
+    "src/request/in_flight.rs",
+    "src/request/streams.rs",
     "src/measure/parts.rs",
-    "src/measure/exchange.rs",
+    "src/measure/requests.rs",
     "src/measure/stall.rs",
     "src/wire/header.rs",
     "src/measure/window.rs",
@@ -34,7 +34,7 @@ const HOT_FILES: &[&str] = &[
 ];
 
 /// Folders that are hot throughout.
-const HOT_FOLDERS: &[&str] = &["src/net/engine/", "src/pace/", "src/payload/reply/"];
+const HOT_FOLDERS: &[&str] = &["src/engine/", "src/pace/", "src/payload/reply/"];
 
 /// What a hot loop must not do, as it is written: print, format, lock, allocate, ask for dynamic
 /// dispatch, or read a clock that is not ours.

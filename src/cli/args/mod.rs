@@ -20,7 +20,7 @@ mod talk;
 pub use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
 pub use crate::cli::args::measure::CellArgs;
 pub(crate) use crate::cli::args::measure::Local;
-pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, Spread};
+pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, SpreadKind};
 pub use ab::AbArgs;
 pub use bench::{BenchArgs, DoctorArgs};
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};

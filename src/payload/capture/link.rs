@@ -1,10 +1,9 @@
 //! Extraction of UDP datagrams from captured packets: the headers of each link type before IP.
 
+use crate::unit::MAX_PAYLOAD;
 use etherparse::ip_number;
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
 use pcap_parser::Linktype;
-
-use super::Cause;
 
 /// Raw IP as BSDs number it, beside the number that is the same everywhere;
 /// <https://www.tcpdump.org/linktypes.html>.
@@ -215,3 +214,62 @@ fn known(start: Start<'_>, port: Option<u16>) -> Option<Cause> {
     let Some(TransportSlice::Udp(udp)) = &packet.transport else { return None };
     is_for(udp, port).err()
 }
+
+/// Why a packet is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::payload) enum Cause {
+    Cut,
+    Fragment,
+    NotUdp,
+    OtherPort,
+    TooLarge,
+    LinkType,
+    Malformed,
+    BeforeId,
+}
+
+impl Cause {
+    /// All causes in the order of reports.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Cut,
+        Self::Fragment,
+        Self::NotUdp,
+        Self::OtherPort,
+        Self::TooLarge,
+        Self::LinkType,
+        Self::Malformed,
+        Self::BeforeId,
+    ];
+
+    /// As documents have it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Cut => "cut_by_snaplen",
+            Self::Fragment => "fragment",
+            Self::NotUdp => "not_udp",
+            Self::OtherPort => "other_port",
+            Self::TooLarge => "too_large",
+            Self::LinkType => "link_type",
+            Self::Malformed => "malformed",
+            Self::BeforeId => "ends_before_id",
+        }
+    }
+
+    /// The text after a count.
+    pub(super) fn text(self, port: Option<u16>) -> String {
+        match (self, port) {
+            (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
+            (Self::Fragment, _) => "fragments of IP".to_owned(),
+            (Self::NotUdp, _) => "not UDP".to_owned(),
+            (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
+            (Self::OtherPort, None) => "to other ports".to_owned(),
+            (Self::TooLarge, _) => format!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
+            (Self::LinkType, _) => format!("of a link type that is not read ({READ} are)"),
+            (Self::Malformed, _) => "malformed".to_owned(),
+            (Self::BeforeId, _) => "that end before the id".to_owned(),
+        }
+    }
+}
+
+/// Link types that are read, in messages.
+const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";

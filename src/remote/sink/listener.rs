@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::slice::from_ref;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
@@ -96,3 +97,6 @@ pub(super) fn sum(all: impl Iterator<Item = Listener>) -> (Vec<ListenerTally>, U
     each.into_iter().for_each(|strangers| sum.merge(strangers));
     (tallies, sum)
 }
+
+/// How often the loop wakes to show progress and to see whether it should end; arbitrary.
+pub(super) const TICK: Duration = Duration::from_millis(250);

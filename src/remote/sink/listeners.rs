@@ -8,9 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::listener::Listener;
+use super::listener::{Listener, TICK};
 use super::options::SinkOptions;
-use super::server::TICK;
 use crate::clock::Clock;
 use crate::measure::Snapshot;
 use crate::net::{Bound, BoundSender, Group, GroupOptions, LARGEST, Options, pin_to};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::client::{Client, lost};
-use super::listener::{Listener, sum};
+use super::listener::{Listener, TICK, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::session::{SessionCommand, SinkShared};
 use crate::clock::Clock;
@@ -30,9 +30,6 @@ use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
-
-/// How often the loop wakes to show progress and to see whether it should end; arbitrary.
-pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// How long the loop looks for more after a control message before it sleeps: comparisons of
 /// clocks come in rows, and a wake-up (60 µs, measured) would count as the path's delay. Arbitrary.

@@ -13,7 +13,7 @@ use super::cell::SinkCell;
 use super::options::SinkOptions;
 use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::{Device, HostFacts};
+use crate::measure::{DeviceFacts, HostFacts};
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -65,7 +65,7 @@ pub(super) struct SinkSession {
     /// Whether sockets of all keep what the network sends back, because this session looks for it.
     pub(super) heeding: bool,
     /// The device on the way to the client, looked for once: others may be measuring.
-    pub(super) way: OnceCell<Option<Device>>,
+    pub(super) way: OnceCell<Option<DeviceFacts>>,
     pub(super) served: SinkTallies,
 }
 
@@ -172,7 +172,7 @@ impl SinkSession {
     }
 
     /// The device of the address that we listen at; bound to any, that on the way to the client.
-    pub(super) fn device(&self) -> Option<Device> {
+    pub(super) fn device(&self) -> Option<DeviceFacts> {
         let towards = || crate::host::device_towards(self.from, self.home().local().ip(), None);
         self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }

@@ -2,7 +2,6 @@
 
 use super::{CellContext, is_null, of_datagrams};
 use crate::document::{Cell, SocketBuffer, Warning};
-use crate::measure::HostFacts;
 use crate::report::checks::codes;
 use crate::unit::show_bytes;
 
@@ -86,11 +85,6 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         mend(tx.is_some(), rx.is_some(), doubled)
     );
     Some(codes::BUFFER_NOT_GRANTED.warning(message))
-}
-
-/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
-pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
-    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }
 
 /// What lifts the limit that cut the buffer, where it is known.

@@ -2,8 +2,7 @@
 //! the one of the worst cell is quoted.
 
 use super::Style;
-use super::rows::distinct;
-use super::style::{Color, Styler, columns, wrap};
+use super::style::{Color, Styler, columns, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
 use crate::report::checks::codes::{rank, size};
 

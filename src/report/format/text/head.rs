@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::rows::distinct;
+use super::style::distinct;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::requests;

@@ -160,6 +160,35 @@ pub(crate) fn rate_asked(word: &str) -> String {
     }
 }
 
+/// Each value once, in the order of first appearance.
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+/// How many cells a note names before it only counts them; arbitrary, about two lines.
+pub(super) const NAMED: usize = 4;
+
+/// The first few in words, and how many more there are.
+pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+    if all.is_empty() {
+        return None;
+    }
+    let first: Vec<_> = all.iter().take(NAMED).map(show).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!("; and {}", counted(more as u64, "more cell"))
+    } else {
+        String::new()
+    };
+    Some(first.join("; ") + &more)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

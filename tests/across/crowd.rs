@@ -51,6 +51,7 @@ fn twenty_clients_at_once_on_a_sink_of_two_threads() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ten_thousand_streams_fit_into_memory() {
     let _alone = alone();
     let sink = Sink::here("");

@@ -49,7 +49,7 @@ fn lost_to_the_datagram(direction: &str) {
     let way = if direction == "reverse" { "--reverse" } else { "" };
     let sink = Sink::start(&nets.place(Side::A), "");
     for engine in engines() {
-        let count = if engine == "plain" { 100_000 } else { 20_000 };
+        let count = 20_000;
         nets.run(at, RULE);
         let words = format!("-e {engine} -n {count} -r 20k {way}");
         let report = report(&nets.place(Side::B), SINK, &words);

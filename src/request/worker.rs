@@ -148,10 +148,10 @@ fn pair_phases<T: Tx, R: Rx>(
         let planned_end = pair.job.start(&share.tx, &phase);
         let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
         let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
-        pair.asker.start(calendar_ns, by_slot);
+        pair.writer.start(calendar_ns, by_slot);
         pair.held_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
-        pair.hearer.start(phase.load != WorkerLoad::FlatOut, later);
+        pair.matcher.start(phase.load != WorkerLoad::FlatOut, later);
         pair.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -170,23 +170,23 @@ fn pair_phases<T: Tx, R: Rx>(
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
-        pair.hearer.exchange.own_drops = drops;
-        pair.hearer.exchange.room = pair.hearer.capacity();
+        pair.matcher.exchange.own_drops = drops;
+        pair.matcher.exchange.room = pair.matcher.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
         rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
-        let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
+        let (sent, received) = (pair.job.tally.sent, pair.matcher.tally.received);
         let flows = (pair.job.first_flow, pair.job.next.clone());
         // Where nothing is to come back, nothing is missing.
         let received = if expects_reply { received } else { sent };
         let _ = line.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
-    let Pair { job, hearer, .. } = pair;
+    let Pair { job, matcher, .. } = pair;
     let rx_half = RxResult {
-        flows: hearer.answered(job.first_flow),
-        tally: hearer.tally,
-        latency: hearer.latency,
-        exchange: Some(hearer.exchange),
-        workers: vec![hearer.tally.received],
+        flows: matcher.answered(job.first_flow),
+        tally: matcher.tally,
+        latency: matcher.latency,
+        exchange: Some(matcher.exchange),
+        workers: vec![matcher.tally.received],
         takes_super_packets: rx.takes_super_packets(),
         ..rx_half
     };
@@ -212,13 +212,14 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let first_ids = setup.first_ids.of_worker(place.0, place.1, asks.common.flows.start);
     let requests = Arc::clone(&dialogue.requests);
     let ids = (Arc::clone(&setup.ids), first_ids);
-    let asker = RequestWriter::new(requests, &flights, expects_reply, place, ids, job.batch);
+    let writer = RequestWriter::new(requests, &flights, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
-    let hearer = ResponseMatcher::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
+    let matcher =
+        ResponseMatcher::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);
     let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
     let (at_close, out_of_ids_since) = (None, None);
-    Pair { job, asker, hearer, ready, window, held_until, out_of_ids_since, meter, at_close }
+    Pair { job, writer, matcher, ready, window, held_until, out_of_ids_since, meter, at_close }
 }
 
 /// What our sockets have dropped so far, modulo 2³².

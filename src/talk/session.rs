@@ -117,8 +117,8 @@ impl Talk {
             }
             _ => {}
         }
-        if let Some(home) = book.peers().first().map(|peer| peer.number) {
-            book.set_home(home);
+        if let Some(first) = book.peers().first().map(|peer| peer.number) {
+            book.set_first(first);
         }
         match &mut carrier {
             Carrier::Datagrams(datagrams) => datagrams.register(poll.registry()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::Linktype;
 
-use super::link::{self, Cause};
+use super::link::{self, SkipCause};
 use crate::payload::Input;
 use crate::payload::TimestampClock;
 
@@ -25,8 +25,8 @@ pub(in crate::payload) struct Counts {
     /// All others.
     other_links: BTreeSet<i32>,
     used: u64,
-    /// By cause, in the order of [`Cause::ALL`].
-    left_out: [u64; Cause::ALL.len()],
+    /// By cause, in the order of [`SkipCause::ALL`].
+    left_out: [u64; SkipCause::ALL.len()],
     /// Datagrams to each port, and from it.
     ports: BTreeMap<u16, (u64, u64)>,
     /// Whether the file ends in the middle of a packet, or continues with an unknown structure.
@@ -62,12 +62,12 @@ impl Counts {
     }
 
     /// A packet is not sent.
-    pub(super) fn leave_out(&mut self, cause: Cause) {
+    pub(super) fn leave_out(&mut self, cause: SkipCause) {
         self.left_out[cause as usize] += 1;
     }
 
     /// Moves `count` packets from used to left out.
-    pub(super) fn retract(&mut self, count: usize, cause: Cause) {
+    pub(super) fn retract(&mut self, count: usize, cause: SkipCause) {
         self.used -= count as u64;
         self.left_out[cause as usize] += count as u64;
     }
@@ -76,8 +76,8 @@ impl Counts {
         self.used + self.left_out.iter().sum::<u64>()
     }
 
-    fn causes(&self) -> impl Iterator<Item = (Cause, u64)> {
-        Cause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
+    fn causes(&self) -> impl Iterator<Item = (SkipCause, u64)> {
+        SkipCause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
     }
 
     /// As documents have it.

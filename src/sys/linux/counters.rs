@@ -5,9 +5,6 @@ use std::path::Path;
 
 use crate::sys::{DeviceDrops, IpSnmp, NetLink, UdpSnmp};
 
-/// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
-pub(super) const TICK_NS: u64 = 10_000_000;
-
 /// The IP and UDP counters of this thread's network namespace.
 struct Snmp {
     v4: String,

@@ -10,8 +10,10 @@ use std::path::Path;
 pub use cgroup::{cgroup_limits, cpu_throttling};
 pub use tuning::{kernel_command_line, mitigations, nohz_full_cpus, sysctls, turbo};
 
-use super::counters::TICK_NS;
 use crate::sys::{CpuTime, LoadAverage};
+
+/// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
+pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// A small file, trimmed; `None` where it is missing, unreadable or empty.
 fn read(path: impl AsRef<Path>) -> Option<String> {

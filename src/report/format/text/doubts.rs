@@ -1,8 +1,7 @@
 //! The warnings of a document, one per code, worst first. Of those that differ from cell to cell,
 //! the one of the worst cell is quoted.
 
-use super::Style;
-use super::style::{Color, Styler, columns, distinct, wrap};
+use super::style::{Color, Style, Styler, columns, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
 use crate::report::checks::codes::{rank, size};
 

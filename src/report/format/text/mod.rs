@@ -24,22 +24,12 @@ pub use echo::echo;
 pub(super) use outline::{Outline, outline};
 pub use search::search;
 pub use sink::sink;
+pub use style::Style;
 pub(super) use table::{Grid, Title};
 
 use crate::document::Report;
 use crate::report::format::text::style::Styler;
 use rows::TableModel;
-
-/// What the text is drawn on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Whether to colour. Without, there is no escape sequence in the text.
-    pub color: bool,
-    /// Columns there are.
-    pub width: usize,
-    /// Whether to show all warnings, whole.
-    pub verbose: bool,
-}
 
 /// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
 /// table takes after all columns that can give way have done so.

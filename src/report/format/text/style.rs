@@ -4,6 +4,17 @@ use anstyle::{AnsiColor, Effects};
 
 use crate::unit::{Rate, show_bits, show_pps};
 
+/// What the text is drawn on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to colour. Without, there is no escape sequence in the text.
+    pub color: bool,
+    /// Columns there are.
+    pub width: usize,
+    /// Whether to show all warnings, whole.
+    pub verbose: bool,
+}
+
 /// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
 /// what is copied from a terminal pastes as it looks.
 pub(crate) const GLUE: char = '\u{a0}';

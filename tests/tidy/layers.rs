@@ -52,10 +52,9 @@ impl Layers {
 
     fn inside_of(&mut self, module: &str, words: &[&str]) {
         let inside = self.inside.entry(module.to_owned()).or_default();
-        let mut layer = inside.values().max().copied().unwrap_or(0);
-        for group in words.split(|word| *word == "<") {
+        let first = inside.values().max().copied().unwrap_or(0);
+        for (layer, group) in (first..).zip(words.split(|word| *word == "<")) {
             inside.extend(modules(group).map(|name| (name, layer)));
-            layer += 1;
         }
     }
 

@@ -63,12 +63,12 @@ pub(crate) fn banned_words(tree: &Tree) -> Vec<Finding> {
         for (at, token) in source.tokens.iter().enumerate() {
             let parts = parts(&token.text);
             let hit = BANNED.iter().find(|(word, _)| parts.iter().any(|part| part == word));
-            if let Some((word, term)) = hit.filter(|_| !source.is_test(at)) {
-                if seen.insert((&source.path, &token.text)) {
-                    let what = format!("`{}` holds the word `{word}`", token.text);
-                    let mend = format!("use the field's term, such as `{term}`");
-                    findings.push(Finding::new(&source.path, token.line + 1, what, mend));
-                }
+            if let Some((word, term)) = hit.filter(|_| !source.is_test(at))
+                && seen.insert((&source.path, &token.text))
+            {
+                let what = format!("`{}` holds the word `{word}`", token.text);
+                let mend = format!("use the field's term, such as `{term}`");
+                findings.push(Finding::new(&source.path, token.line + 1, what, mend));
             }
         }
     }

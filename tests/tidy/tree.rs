@@ -47,7 +47,7 @@ impl Source {
     /// Whether only tests see the whole file.
     pub(crate) fn is_test_file(&self) -> bool {
         let end = self.tokens.len().saturating_sub(1);
-        self.tests.iter().any(|extent| *extent == (0..=end))
+        self.tests.contains(&(0..=end))
     }
 
     /// Whether only tests see this token.

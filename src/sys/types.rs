@@ -7,11 +7,11 @@ use super::Unreachable;
 /// What is wanted of received datagrams beside their payload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// The length of the segments of a super-packet ([`set_udp_gro`]).
+    /// The length of the segments of a super-packet (`set_udp_gro`).
     pub segments: bool,
-    /// When the kernel took it from the device ([`set_timestamps`]).
+    /// When the kernel took it from the device (`set_timestamps`).
     pub stamps: bool,
-    /// Which address of this host it was sent to ([`enable_pktinfo`]).
+    /// Which address of this host it was sent to (`enable_pktinfo`).
     pub local: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct RecvMessage<'a> {
     pub segment: usize,
     /// Whether the payload or what came beside it was cut off for want of room.
     pub truncated: bool,
-    /// When the kernel took it from the device, by [`realtime_ns`].
+    /// When the kernel took it from the device, by `realtime_ns`.
     pub stamp_ns: Option<u64>,
     /// Where an answer should leave from, where the socket is bound to any address.
     pub local: Option<LocalAddr>,
@@ -56,7 +56,7 @@ pub struct Request<'a> {
     /// Where the answer should leave from; `None`: from where the socket is bound.
     pub local: Option<LocalAddr>,
     /// Whether it was sent to a multicast group or to a broadcast address: others got it, too. As
-    /// far as [`RecvBatch`] was asked for `local`; nobody else tells.
+    /// far as `RecvBatch` was asked for `local`; nobody else tells.
     pub to_many: bool,
 }
 

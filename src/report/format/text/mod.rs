@@ -2,7 +2,6 @@
 //! went, and the warnings.
 
 mod breakdown;
-mod doubts;
 mod echo;
 mod head;
 mod ledger;
@@ -19,12 +18,14 @@ pub(crate) mod style;
 mod table;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use echo::echo;
 pub(super) use outline::{Outline, outline};
 pub use search::search;
 pub use sink::sink;
 pub use style::Style;
+pub(crate) use style::wrap;
 pub(super) use table::{Grid, Title};
 
 use crate::document::Report;
@@ -55,6 +56,6 @@ pub fn render(report: &Report, style: Style) -> String {
     if !report.cells.is_empty() {
         parts.push(notes::draw(report, &sheet, ink, width));
     }
-    parts.extend(doubts::draw(report, Style { width, ..style }));
+    parts.extend(warnings::draw(report, Style { width, ..style }, "-v"));
     parts.join("\n\n") + "\n"
 }

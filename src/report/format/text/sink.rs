@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{NARROWEST, Style, doubts};
+use super::{NARROWEST, Style, warnings};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
 use crate::report::format::text::style::grouped as count;
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
@@ -39,7 +39,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     }
     others(&mut out, document, style);
     let style = Style { width: style.width.max(NARROWEST), ..style };
-    if let Some(said) = doubts::of_run(&document.warnings, style) {
+    if let Some(said) = warnings::of_run(&document.warnings, style, "--json") {
         let _ = writeln!(out, "\n{said}");
     }
     out

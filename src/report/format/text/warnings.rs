@@ -24,13 +24,14 @@ pub(super) struct Line {
     pub(super) about: String,
 }
 
-/// Warnings of the run and of its cells, worst first; `None` without any.
-pub(super) fn draw(report: &Report, style: Style) -> Option<String> {
-    render(&lines(report), style)
+/// Warnings of the run and of its cells, worst first; `None` without any. `all_by` is the flag of
+/// the command that shows all of them.
+pub(super) fn draw(report: &Report, style: Style, all_by: &str) -> Option<String> {
+    render(&lines(report), style, all_by)
 }
 
-/// These warnings alone; `None` without any.
-pub(super) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
+/// These warnings alone; `None` without any. `all_by` as in [`draw`].
+pub(super) fn of_run(warnings: &[Warning], style: Style, all_by: &str) -> Option<String> {
     let mut sorted: Vec<&Warning> = warnings.iter().collect();
     sorted.sort_by_key(|warning| rank(warning));
     let line = |one: &Warning| Line {
@@ -38,10 +39,10 @@ pub(super) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
         message: one.message.clone(),
         about: String::new(),
     };
-    render(&sorted.into_iter().map(line).collect::<Vec<_>>(), style)
+    render(&sorted.into_iter().map(line).collect::<Vec<_>>(), style, all_by)
 }
 
-fn render(all: &[Line], style: Style) -> Option<String> {
+fn render(all: &[Line], style: Style, all_by: &str) -> Option<String> {
     let ink = Styler { color: style.color };
     let shown = if style.verbose { all } else { &all[..all.len().min(SHOWN)] };
     if shown.is_empty() {
@@ -51,7 +52,7 @@ fn render(all: &[Line], style: Style) -> Option<String> {
     lines.extend(shown.iter().flat_map(|one| bullet(ink, style, one)));
     let more = match all.len() - shown.len() {
         0 => String::new(),
-        more => format!("… {more} more: -v · "),
+        more => format!("… {more} more: {all_by} · "),
     };
     let codes: Vec<_> = shown.iter().take(SHOWN).map(|one| one.code.as_str()).collect();
     let hint = format!("{more}udperf explain {}", codes.join(" "));

@@ -23,14 +23,12 @@ use crate::run::send::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
 };
+use crate::run::worker_pool::RequestResult;
 use crate::sys;
 use crate::unit::Nanos;
 
 /// Requests that a table holds at least and at most: 1.5 MiB and 96 MiB of slots; arbitrary.
 const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
-
-/// What one worker measured.
-pub(crate) type PairHalves = (TxResult, RxResult);
 
 /// Runs a worker that asks and hears to its end.
 pub(crate) fn run_pair(
@@ -40,7 +38,7 @@ pub(crate) fn run_pair(
     dialogue: RequestSpec,
     (ids, first_ids): (Arc<RunIds>, FirstIds),
     line: &WorkerChannel,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     place_thread(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
     let open = |_| {
@@ -94,7 +92,7 @@ fn ask_on(
     mouths: Vec<UdpSocket>,
     ears: Vec<UdpSocket>,
     setup: &Setup<'_>,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     let WorkerConfig { size, .. } = setup.share.tx.common;
     let engine = setup.share.tx.engine;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
@@ -113,7 +111,11 @@ fn ask_on(
 }
 
 /// Where the word of the receiving engine becomes a type.
-fn hear_on<T: Tx>(tx: T, ears: Vec<UdpSocket>, setup: &Setup<'_>) -> Result<PairHalves, NetError> {
+fn hear_on<T: Tx>(
+    tx: T,
+    ears: Vec<UdpSocket>,
+    setup: &Setup<'_>,
+) -> Result<RequestResult, NetError> {
     let engine = setup.share.rx;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
@@ -132,7 +134,7 @@ fn pair_phases<T: Tx, R: Rx>(
     mut tx: T,
     mut rx: R,
     setup: &Setup<'_>,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     let Setup { share, buffers: [send_buffer, receive_buffer], line, .. } = *setup;
     let mut waiter = waiter(&share.tx.common, Interest::READABLE)?;
     let mut pair = pair(setup, &tx);

@@ -4,9 +4,13 @@ use crate::cli::args::ExplainArgs;
 use crate::cli::error::{CliError, EXITS, Exit};
 use crate::cli::output::print;
 use crate::report::checks::explain::{Topic, topics};
+use crate::report::format::text::wrap;
 
 /// Columns of the text. Arbitrary: what every terminal has.
 const WIDTH: usize = 80;
+
+/// Columns before the long text. Arbitrary.
+const INDENT: usize = 2;
 
 /// Prints the long text of each name, or all names in short.
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, CliError> {
@@ -70,19 +74,9 @@ fn long(name: &str) -> Result<String, CliError> {
 const NEAR: f64 = 0.7;
 
 fn page(topic: &Topic) -> String {
-    let mut out = format!("{} {}: {}\n", topic.kind, topic.name, topic.title);
-    let mut line = String::new();
-    for word in topic.text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() + 2 > WIDTH {
-            out += &format!("  {line}\n");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    out + &format!("  {line}\n")
+    let title = format!("{} {}: {}\n", topic.kind, topic.name, topic.title);
+    let lines = wrap(&topic.text, WIDTH - INDENT, 0);
+    lines.iter().fold(title, |page, line| format!("{page}{:INDENT$}{line}\n", ""))
 }
 
 #[cfg(test)]

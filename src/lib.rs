@@ -55,8 +55,8 @@
 //! # Life of a datagram
 //! `pace` says when it is due. `run/send.rs` takes a slot from `engine`, stamps it with `wire`, and
 //! pushes it. `run/receive.rs` pulls it, and `run/probe.rs` classifies it with the window in
-//! `measure`. `measure/ledger.rs` attributes losses with the kernel's counters, and `report` shows
-//! the result.
+//! `measure`. `measure/ledger/attribution.rs` attributes losses with the kernel's counters, and
+//! `report` shows the result.
 //!
 //! # Two hosts
 //! A cell has two sides, `TxResult` and `RxResult`. The same workers measure each, whether the

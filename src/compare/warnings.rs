@@ -4,7 +4,7 @@ use super::document::Difference;
 use super::input::RunFacts;
 use super::pairs::Paired;
 use crate::document::{Cell, Warning};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 
 /// RunFacts that the comparison collected.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) fn warnings(
     doubts: Uncertainties,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut warn = |code: &codes::Code, message: String| {
+    let mut warn = |code: &warning_codes::Code, message: String| {
         warnings.push(code.warning(message));
     };
     let differs = |name: &str| differences.iter().any(|found| found.what == name);
@@ -39,12 +39,12 @@ pub(super) fn warnings(
             "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
              with --trials {needed} or more"
         );
-        warn(&codes::TOO_FEW_RUNS, message);
+        warn(&warning_codes::TOO_FEW_RUNS, message);
     }
     if !interleaved && fewest >= needed {
         let message = "all runs of the one were made before those of the other, so whatever \
                        changed in between counts as the effect; udperf ab takes turns";
-        warn(&codes::NOT_INTERLEAVED, message.to_owned());
+        warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
     if with_noise < all && fewest >= needed {
         let of = if with_noise == 0 {
@@ -56,34 +56,37 @@ pub(super) fn warnings(
             "what this machine makes of runs that are all alike is not known{of}, so only the \
              tolerance counts there; udperf ab without --a and --b learns it"
         );
-        warn(&codes::NOISE_UNKNOWN, message);
+        warn(&warning_codes::NOISE_UNKNOWN, message);
     }
     for (metric, why) in left_out {
-        warn(&codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
+        warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
         let message = "cells of the base are missing in the new runs, which leaves the whole \
                        undecided; measure them, too";
-        warn(&codes::MISSING_CELLS, message.to_owned());
+        warn(&warning_codes::MISSING_CELLS, message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
         let message = "the two are of different machines, which may be all that differs";
-        warn(&codes::TWO_MACHINES, message.to_owned());
+        warn(&warning_codes::TWO_MACHINES, message.to_owned());
     }
     if differs("tool.profile") {
         let message = "one of the two was built without optimisation; build both alike";
-        warn(&codes::DEBUG_BUILD, message.to_owned());
+        warn(&warning_codes::DEBUG_BUILD, message.to_owned());
     }
     let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
     if twice > 0 {
-        warn(&codes::SAME_RUNS, format!("{twice} of the runs are on both sides"));
+        warn(&warning_codes::SAME_RUNS, format!("{twice} of the runs are on both sides"));
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
-        warn(&codes::NEW_WARNING, format!("warning {code} appears in the new runs only: {ids}"));
+        warn(
+            &warning_codes::NEW_WARNING,
+            format!("warning {code} appears in the new runs only: {ids}"),
+        );
     }
     if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
-        warn(&codes::UNEVEN, "the last round was not finished".to_owned());
+        warn(&warning_codes::UNEVEN, "the last round was not finished".to_owned());
     }
     warnings
 }

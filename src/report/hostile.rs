@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Condition, fixture, read};
 use crate::document::{Cell, Exchange, Leg, Legs, Outage, Report};
 use crate::report::checks::metric::METRICS;
-use crate::report::checks::{codes, gates};
+use crate::report::checks::{gates, warning_codes};
 use crate::report::format::text::Style;
 use crate::report::format::{csv, hdr, html, junit, markdown, text};
 
@@ -82,7 +82,7 @@ fn cell(rate: &str, asks: bool) -> Cell {
         let own_drops = Some(1);
         cell.exchange = Some(Exchange { errors, own_drops, ..Exchange::default() });
     }
-    for code in codes::all() {
+    for code in warning_codes::all() {
         cell.warnings.push(fixture::warning(code.name, "1 of 2"));
     }
     cell

@@ -3,7 +3,7 @@
 use crate::cli::args::ExplainArgs;
 use crate::cli::error::{CliError, EXITS, Exit};
 use crate::cli::output::print;
-use crate::report::checks::explain::{Topic, topics};
+use crate::report::checks::topics::{Topic, topics};
 use crate::report::format::text::wrap;
 
 /// Columns of the text. Arbitrary: what every terminal has.

@@ -1,13 +1,13 @@
 //! Checks of a run and of a host: warnings, validity, gates, and the findings of `doctor`.
 
-pub mod codes;
 pub mod doctor;
-pub mod explain;
 pub mod fail_if;
 pub(crate) mod gates;
 pub(crate) mod host_checks;
 pub mod metric;
+pub mod topics;
 pub mod validity;
+pub mod warning_codes;
 pub(crate) mod warnings;
 pub(crate) mod with_loss;
 

@@ -17,8 +17,8 @@ use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
 use crate::report;
-use crate::report::checks::codes;
 use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
+use crate::report::checks::warning_codes;
 use crate::report::format::text::Style;
 use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
@@ -158,7 +158,8 @@ impl<'a> Hunt<'a> {
         if let (Some(pps), Some(report)) = (at, &mut self.report)
             && !matches!(self.inner, Inner::Bench(_))
         {
-            let known = report.warnings.iter().any(|one| one.code == codes::ENGINE_AT_RATE.name);
+            let known =
+                report.warnings.iter().any(|one| one.code == warning_codes::ENGINE_AT_RATE.name);
             let doubt = doubt_of_choice(report.choice.as_ref(), pps).filter(|_| !known);
             report.warnings.extend(doubt);
         }
@@ -174,7 +175,7 @@ impl<'a> Hunt<'a> {
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: what had not been searched by then is missing";
-            report.warnings.push(codes::INTERRUPTED.warning(message));
+            report.warnings.push(warning_codes::INTERRUPTED.warning(message));
         }
         let cells = std::mem::take(&mut report.cells);
         match &mut self.report {
@@ -295,7 +296,7 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
         show_pps(pps),
         choice.engine
     );
-    Some(codes::ENGINE_AT_RATE.warning(message))
+    Some(warning_codes::ENGINE_AT_RATE.warning(message))
 }
 
 /// The engine of a cell, as a word.
@@ -379,7 +380,7 @@ mod tests {
             failed: Vec::new(),
         };
         let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();
-        assert_eq!(doubt.code, codes::ENGINE_AT_RATE.name);
+        assert_eq!(doubt.code, warning_codes::ENGINE_AT_RATE.name);
         assert!(doubt.message.contains("chosen gso/batch; name one by -e"), "{}", doubt.message);
         choice.trials.pop();
         assert_eq!(doubt_of_choice(Some(&choice), 5e3), None);

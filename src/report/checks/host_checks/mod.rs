@@ -1,4 +1,4 @@
-//! Checks of what a host does to a measurement, all in one table; `codes` explains their
+//! Checks of what a host does to a measurement, all in one table; `warning_codes` explains their
 //! codes.
 
 mod check;

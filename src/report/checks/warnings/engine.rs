@@ -4,13 +4,13 @@ use super::CellContext;
 use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 
 /// Engines that a run would have had, were they here.
 pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
-        codes::ENGINE_LEFT_OUT.warning(message)
+        warning_codes::ENGINE_LEFT_OUT.warning(message)
     })
 }
 
@@ -20,7 +20,7 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
     is_uncut(cell).then(|| {
-        codes::SEGMENTS_NEVER_CUT.warning(format!(
+        warning_codes::SEGMENTS_NEVER_CUT.warning(format!(
             "{uncut} of {all} datagrams uncut in super-packets of {each}; compare gso/batch"
         ))
     })
@@ -53,7 +53,7 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         } else {
             "super-packets refused, or --batch 1"
         };
-        codes::ENGINE_FELL_BACK
+        warning_codes::ENGINE_FELL_BACK
             .warning(format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
     })
 }
@@ -62,7 +62,7 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
-        codes::SEGMENTS_FELL.warning(format!(
+        warning_codes::SEGMENTS_FELL.warning(format!(
             "super-packets of {first} segments refused, {last} used: set --batch {last}"
         ))
     })
@@ -72,7 +72,7 @@ pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (times, received) = cell.packets.no_buffers.zip(cell.packets.received)?;
     (times > 0 && times.saturating_mul(100) > received).then(|| {
-        codes::NO_BUFFERS.warning(format!(
+        warning_codes::NO_BUFFERS.warning(format!(
             "io_uring ran out of buffers {times} times: latency too high; use more --threads"
         ))
     })
@@ -81,7 +81,7 @@ pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 /// Kernel timestamps that were asked for and are not there.
 pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     (ctx.stamps && cell.in_socket.is_none() && cell.latency.is_some()).then(|| {
-        codes::NOT_STAMPED.warning(format!(
+        warning_codes::NOT_STAMPED.warning(format!(
             "engine {} gives no kernel timestamps; choose another receiving engine",
             cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
         ))
@@ -94,10 +94,10 @@ pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     if cell.exchange.is_some() {
         let message =
             format!("{count} answers were longer than their buffer; use another receive engine");
-        return Some(codes::TRUNCATED.warning(message));
+        return Some(warning_codes::TRUNCATED.warning(message));
     }
     Some(
-        codes::TRUNCATED
+        warning_codes::TRUNCATED
             .warning(format!("{count} packets truncated: who else sends to this port?")),
     )
 }

@@ -2,7 +2,7 @@
 
 use super::CellContext;
 use crate::document::{Cell, Warning};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 
 /// Flows of which nothing arrived, although they sent.
 pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -13,7 +13,7 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "{} of {} flows got nothing through; see flows.worst, or use --port-range",
             flows.starved, flows.count
         );
-        codes::FLOW_STARVED.warning(message)
+        warning_codes::FLOW_STARVED.warning(message)
     })
 }
 
@@ -34,7 +34,7 @@ pub(super) fn skew(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
             workers.len(),
             100.0 * most as f64 / all as f64
         );
-        codes::RECEIVER_SKEW.warning(message)
+        warning_codes::RECEIVER_SKEW.warning(message)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{CellContext, is_null, of_datagrams};
 use crate::document::{Cell, SocketBuffer, Warning};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 use crate::unit::show_bytes;
 
 /// The kernel counts at least what we did, for it may have counted others' datagrams too. Where it
@@ -30,7 +30,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         .collect();
     (!mismatches.is_empty()).then(|| {
         let message = format!("the kernel counted {}; repeat the run", mismatches[0]);
-        codes::KERNEL_MISMATCH.warning(message)
+        warning_codes::KERNEL_MISMATCH.warning(message)
     })
 }
 
@@ -56,7 +56,7 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warnin
         return None;
     };
     let message = format!("{told}; stop other UDP traffic");
-    Some(codes::OTHER_TRAFFIC.warning(message))
+    Some(warning_codes::OTHER_TRAFFIC.warning(message))
 }
 
 pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -84,7 +84,7 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         sides.join(" and "),
         mend(tx.is_some(), rx.is_some(), doubled)
     );
-    Some(codes::BUFFER_NOT_GRANTED.warning(message))
+    Some(warning_codes::BUFFER_NOT_GRANTED.warning(message))
 }
 
 /// What lifts the limit that cut the buffer, where it is known.

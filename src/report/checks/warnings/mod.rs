@@ -1,4 +1,4 @@
-//! Warnings about a finished cell: one small check each. `codes` explains every code.
+//! Warnings about a finished cell: one small check each. `warning_codes` explains every code.
 
 mod context;
 mod cores;
@@ -14,7 +14,7 @@ mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 pub use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::{exceeds_permille, is_null, of_datagrams, percent};
@@ -94,14 +94,14 @@ pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.cut_short.then(|| {
         let reason = ctx.cut_short.unwrap_or("reason unknown");
-        codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
+        warning_codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
     })
 }
 
 fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
     (lost > 0).then(|| {
-        codes::WARMUP_LOSS.warning(format!(
+        warning_codes::WARMUP_LOSS.warning(format!(
             "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
             percent(lost, sent)
         ))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Report, Warning};
 use crate::plan::{Route, Scenario};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 
 /// The address of a device, to which nothing goes by that device: the kernel gives what is sent to
 /// any address of its own namespace to `lo`.
@@ -12,7 +12,7 @@ pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
     (!elsewhere && !to.is_loopback() && !to.is_unspecified()).then(|| {
-        codes::OVER_LOOPBACK
+        warning_codes::OVER_LOOPBACK
             .warning(format!("traffic to {to} runs over lo, not its device; use --to-netns"))
     })
 }
@@ -62,7 +62,7 @@ fn fragmented(report: &Report, mtu: u64, ipv6: bool) -> Option<Warning> {
         first.1,
         mtu.saturating_sub(header)
     );
-    Some(codes::FRAGMENTED.warning(message))
+    Some(warning_codes::FRAGMENTED.warning(message))
 }
 
 /// Minimum number of datagrams of a size to conclude anything from their loss. Arbitrary.
@@ -90,7 +90,7 @@ fn large_lost(report: &Report) -> Option<Warning> {
     let message = format!(
         "no datagram of {smallest} B or more arrived, but {largest} B did: see the path's MTU"
     );
-    Some(codes::LARGE_LOST.warning(message))
+    Some(warning_codes::LARGE_LOST.warning(message))
 }
 
 #[cfg(test)]

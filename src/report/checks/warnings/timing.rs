@@ -3,7 +3,7 @@
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, StallSum, Warning};
 use crate::plan::PaceKind;
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 use crate::unit::show_nanos;
 
 /// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
@@ -22,7 +22,7 @@ pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(cell.elapsed_ns),
             received.div_ceil(1_000)
         );
-        codes::SHORT_RUN.warning(message)
+        warning_codes::SHORT_RUN.warning(message)
     })
 }
 
@@ -33,7 +33,7 @@ pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "{} latencies above 60 s: their percentiles are too low; use a lower --rate",
             latency.clamped
         );
-        codes::CLAMPED.warning(message)
+        warning_codes::CLAMPED.warning(message)
     })
 }
 
@@ -50,7 +50,7 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let sides: Vec<_> = told("senders", &cell.stalls.tx).into_iter().chain(receivers).collect();
     (!sides.is_empty()).then(|| {
         let message = format!("stalled: {}; use --trials", sides.join(", "));
-        codes::STALLS.warning(message)
+        warning_codes::STALLS.warning(message)
     })
 }
 
@@ -66,7 +66,7 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(stolen),
             show_nanos(cell.elapsed_ns)
         );
-        codes::STOLEN.warning(message)
+        warning_codes::STOLEN.warning(message)
     })
 }
 
@@ -95,7 +95,7 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     }
 
     let message = format!("rate not kept: {}; use a lower --rate", told.join(", "));
-    Some(codes::BEHIND_SCHEDULE.warning(message))
+    Some(warning_codes::BEHIND_SCHEDULE.warning(message))
 }
 
 /// The lag that passes: a tenth of the time between departures of one worker. All of a burst are

@@ -4,7 +4,7 @@ mod figures;
 
 use super::*;
 use crate::document::Clock;
-use crate::report::checks::explain::topics;
+use crate::report::checks::topics::topics;
 use crate::report::fixture;
 
 fn plain(report: &Report, width: usize) -> String {

@@ -3,7 +3,7 @@
 
 use super::style::{Color, Style, Styler, columns, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
-use crate::report::checks::codes::{rank, size};
+use crate::report::checks::warning_codes::{rank, size};
 
 /// How many cells a warning names before it only counts them; arbitrary, about a line.
 const NAMED: usize = 3;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::document::{Exchange, StallSum};
-use crate::report::checks::codes;
+use crate::report::checks::warning_codes;
 
 /// One size at `max` and at half of that.
 fn halves() -> Report {
@@ -168,12 +168,12 @@ fn warnings_are_short_few_and_the_worst_first() {
     for cell in &mut report.cells {
         cell.id = format!("offload/64000/ramp:100000..20000000/reverse/{}", cell.id);
         cell.warnings.clear();
-        for code in codes::all() {
+        for code in warning_codes::all() {
             cell.warnings.push(code.warning(format!("{size} datagrams ({})", code.title)));
         }
     }
     report.cells[0].warnings[0].message = "a word ".repeat(60);
-    let count = codes::all().count();
+    let count = warning_codes::all().count();
     let shown = |verbose| {
         let style = Style { color: false, width: 200, verbose };
         part(&render(&report, style), "Warnings").to_owned()

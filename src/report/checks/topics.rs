@@ -1,6 +1,6 @@
 //! Explanations of what reports contain: warning codes, table columns, places of the ledger.
 
-use super::codes;
+use crate::report::checks::warning_codes;
 
 /// Something that can be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn topics() -> Vec<Topic> {
         };
         rows.iter().map(row).collect::<Vec<_>>()
     };
-    let warnings = codes::all().map(|code| Topic {
+    let warnings = warning_codes::all().map(|code| Topic {
         kind: "warning",
         name: code.name.to_owned(),
         title: code.title,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use fastrand::Rng;
 use udperf::remote::protocol::{CloseReason, Key};
 use udperf::remote::rpc::{ClientEvent, Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
 use udperf::unit::Nanos;
@@ -17,24 +18,9 @@ const SECOND: u64 = 1_000_000_000;
 /// No run may take longer, in virtual time.
 const END: Nanos = Nanos(900 * SECOND);
 
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
+/// Whether something with this chance happens.
+fn percent(rng: &mut Rng, chance: u64) -> bool {
+    rng.u64(..100) < chance
 }
 
 /// How bad the network is, in percent and nanoseconds.
@@ -99,20 +85,20 @@ fn address(number: usize) -> SocketAddr {
 
 impl World {
     fn new(seed: u64, path: Path, clients: usize, big: bool, fates: bool) -> Self {
-        let mut rng = Rng(seed);
-        let key = rng.percent(50).then(|| Key::from_bytes(b"of the model").unwrap());
+        let mut rng = Rng::with_seed(seed);
+        let key = percent(&mut rng, 50).then(|| Key::from_bytes(b"of the model").unwrap());
         let mut secret = [0; 32];
-        secret[..8].copy_from_slice(&rng.next().to_be_bytes());
+        secret[..8].copy_from_slice(&rng.u64(..).to_be_bytes());
         let limits = Limits { sessions: 8, idle: Nanos(10 * SECOND) };
-        let fate = |rng: &mut Rng| match fates && rng.percent(30) {
-            true => Nanos(rng.below(20 * SECOND)),
+        let fate = |rng: &mut Rng| match fates && percent(rng, 30) {
+            true => Nanos(rng.u64(..20 * SECOND)),
             false => Nanos::NEVER,
         };
         let clients = (0..clients)
             .map(|number| {
-                let (nonce, seed) = (rng.next(), rng.next());
+                let (nonce, seed) = (rng.u64(..), rng.u64(..));
                 let mut wants: Vec<_> =
-                    (0..1 + rng.below(4)).map(|_| rng.below(1_400) as usize).collect();
+                    (0..1 + rng.u64(..4)).map(|_| rng.u64(..1_400) as usize).collect();
                 if big && number == 0 {
                     wants.push(300_000);
                 }
@@ -160,22 +146,22 @@ impl World {
         if to.is_none() {
             self.recorded.push((from, bytes.clone()));
         }
-        let copies = 1 + usize::from(self.rng.percent(self.path.twice));
+        let copies = 1 + usize::from(percent(&mut self.rng, self.path.twice));
         for _ in 0..copies {
-            if self.rng.percent(self.path.loss) {
+            if percent(&mut self.rng, self.path.loss) {
                 continue;
             }
-            if self.rng.percent(self.path.damage) {
+            if percent(&mut self.rng, self.path.damage) {
                 let len = bytes.len() as u64;
-                match self.rng.percent(30) {
-                    true => bytes.truncate(self.rng.below(len) as usize),
-                    false => bytes[self.rng.below(len) as usize] ^= 1 << self.rng.below(8),
+                match percent(&mut self.rng, 30) {
+                    true => bytes.truncate(self.rng.u64(..len) as usize),
+                    false => bytes[self.rng.u64(..len) as usize] ^= 1 << self.rng.u64(..8),
                 }
                 if bytes.is_empty() {
                     continue;
                 }
             }
-            let delay = 50_000 + self.rng.below(self.path.delay);
+            let delay = 50_000 + self.rng.u64(..self.path.delay.max(1));
             self.at(delay, Due::Arrive { to, from, bytes: bytes.clone() });
         }
     }
@@ -183,23 +169,23 @@ impl World {
     fn client_sends(&mut self, number: usize, out: Vec<Vec<u8>>) {
         let from = self.clients[number].address;
         out.into_iter().for_each(|bytes| self.carry(None, from, bytes));
-        if self.hostile && self.rng.percent(15) {
+        if self.hostile && percent(&mut self.rng, 15) {
             self.attack();
         }
     }
 
     /// Whatever somebody can send who sees the traffic and writes any address on a datagram.
     fn attack(&mut self) {
-        let pick = self.rng.below(self.recorded.len() as u64) as usize;
+        let pick = self.rng.u64(..self.recorded.len() as u64) as usize;
         let Some((from, mut bytes)) = self.recorded.get(pick).cloned() else { return };
-        let stranger = address(500 + self.rng.below(100) as usize);
-        let from = if self.rng.percent(50) { from } else { stranger };
-        match self.rng.below(4) {
-            0 => bytes = (0..self.rng.below(80)).map(|_| self.rng.next() as u8).collect(),
-            1 => bytes.truncate(self.rng.below(bytes.len() as u64) as usize),
+        let stranger = address(500 + self.rng.u64(..100) as usize);
+        let from = if percent(&mut self.rng, 50) { from } else { stranger };
+        match self.rng.u64(..4) {
+            0 => bytes = (0..self.rng.u64(..80)).map(|_| self.rng.u8(..)).collect(),
+            1 => bytes.truncate(self.rng.u64(..bytes.len() as u64) as usize),
             _ => {}
         }
-        let delay = self.rng.below(15 * SECOND);
+        let delay = self.rng.u64(..15 * SECOND);
         self.at(delay, Due::Arrive { to: None, from, bytes });
     }
 
@@ -245,8 +231,8 @@ impl World {
                 let count = self.executed.entry(body.clone()).or_default();
                 *count += 1;
                 assert_eq!(*count, 1, "executed twice: {body:?}");
-                let delay = match self.rng.below(4) {
-                    0 => self.rng.below(3 * SECOND),
+                let delay = match self.rng.u64(..4) {
+                    0 => self.rng.u64(..3 * SECOND),
                     _ => 0,
                 };
                 let body = answer_to(&body);
@@ -415,12 +401,12 @@ fn request(client: usize, number: usize, wants: &[usize]) -> Vec<u8> {
 }
 
 fn bad_path(rng: &mut Rng) -> Path {
-    let delay = match rng.below(4) {
+    let delay = match rng.u64(..4) {
         0 => 3 * SECOND,
         1 => SECOND / 5,
         _ => SECOND / 100,
     };
-    Path { loss: rng.below(51), twice: rng.below(30), damage: rng.below(8), delay }
+    Path { loss: rng.u64(..51), twice: rng.u64(..30), damage: rng.u64(..8), delay }
 }
 
 /// Networks of a test, each from its seed. Arbitrary: a few seconds of them.
@@ -443,9 +429,9 @@ fn each_request_is_executed_once_and_answered_whole_on_hundreds_of_networks() {
 fn executed_once_and_answered_whole(seeds: Range<u64>) {
     let (mut content, mut clients) = (0, 0);
     for seed in seeds {
-        let mut rng = Rng(seed ^ 0x5EED);
+        let mut rng = Rng::with_seed(seed ^ 0x5EED);
         let path = bad_path(&mut rng);
-        let count = 1 + rng.below(4) as usize;
+        let count = 1 + rng.u64(..4) as usize;
         let mut world = World::new(seed, path, count, seed % 12 == 0, false);
         world.run();
         content += world.settle();
@@ -469,9 +455,9 @@ fn who_vanishes_is_missed_on_hundreds_of_networks() {
 
 fn missed_and_given_nothing(seeds: Range<u64>) {
     for seed in seeds {
-        let mut rng = Rng(seed ^ 0xFA7E);
+        let mut rng = Rng::with_seed(seed ^ 0xFA7E);
         let path = bad_path(&mut rng);
-        let count = 1 + rng.below(5) as usize;
+        let count = 1 + rng.u64(..5) as usize;
         let mut world = World::new(seed, path, count, seed % 25 == 0, true);
         world.run();
         world.settle();

@@ -202,13 +202,7 @@ pub fn pin(core: usize) {
     core_affinity::set_for_current(core_affinity::CoreId { id: core });
 }
 
-/// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        f64::midpoint(values[middle - 1], values[middle])
-    }
+/// The median of at least one value.
+pub fn median(values: Vec<f64>) -> f64 {
+    udperf::unit::median(values).unwrap_or(f64::NAN)
 }

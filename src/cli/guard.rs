@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
-use super::output::{pretty, print, tame};
+use super::output::{pretty, print, printable};
 
 /// In debug builds, the step named by this variable panics, so that tests can check which results
 /// remain.
@@ -39,7 +39,7 @@ pub(crate) fn print_guarded(
     render: impl FnOnce() -> String,
 ) -> Result<Exit, CliError> {
     match guarded(part, || Ok(render())) {
-        Ok(text) => print(&tame(&text)),
+        Ok(text) => print(&printable(&text)),
         Err(error) => {
             print(&pretty(document))?;
             Err(error)

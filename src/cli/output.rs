@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::args::ColorWhen;
 use super::error::{CliError, Exit};
+use crate::unit::{Keep, strip_control};
 
 /// Prints to standard output. One that is closed ends the program quietly: whoever closed it has
 /// seen enough.
@@ -22,32 +23,12 @@ pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
 
 /// Says something on standard error, where anybody listens.
 pub(crate) fn warn_stderr(text: &str) {
-    let _ = writeln!(io::stderr(), "udperf: {}", tame(text));
+    let _ = writeln!(io::stderr(), "udperf: {}", printable(text));
 }
 
-/// The text without what would command a terminal: documents come from anywhere. Colours stay.
-pub(crate) fn tame(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\n') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let color = rest.strip_prefix("\u{1b}[").and_then(|after| {
-            let end = after.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
-            after[end..].starts_with('m').then(|| rest.len() - after.len() + end + 1)
-        });
-        match color {
-            Some(length) => {
-                out.push_str(&rest[..length]);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push(' ');
-                rest = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
-            }
-        }
-    }
-    out + rest
+/// Text with colours of ours, safe to print: documents come from anywhere.
+pub(crate) fn printable(text: &str) -> String {
+    strip_control(text, Keep::LinesAndColors)
 }
 
 /// JSON for people and programs alike.
@@ -226,13 +207,5 @@ mod tests {
         let target = OutputTarget::check("hdr", Path::new("/dev/null")).unwrap();
         target.write("gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
-    }
-
-    #[test]
-    fn a_document_does_not_command_the_terminal() {
-        let colored = "\u{1b}[1mudperf\u{1b}[0m\nµs";
-        assert_eq!(tame(colored), colored);
-        assert_eq!(tame("a\u{1b}]0;title\u{7}b\rc\u{9b}2Jd\te"), "a ]0;title b c 2Jd e");
-        assert_eq!(tame("\u{1b}[2J\u{1b}[31mx\u{1b}["), " [2J\u{1b}[31mx [");
     }
 }

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 pub use crate::compare::history::formats::{csv, html, markdown, text};
 
 use super::pairs::{CellGroup, groups};
-use super::stats;
 use super::store::Stored;
 pub use crate::compare::history::change_point::Change;
 use crate::compare::history::change_point::Place;
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::Metric;
+use crate::unit;
 
 /// What is looked at where nobody says: what was delivered flat out, and latency at a rate.
 const USUAL: [&str; 3] = ["rx_pps", "p50", "p99"];
@@ -151,7 +151,7 @@ fn median(metric: &Metric, trials: &[&Cell]) -> Option<(f64, usize)> {
     let by = |of: fn(f64) -> f64| {
         let one = |cell: &&Cell| (metric.of)(cell).or_else(|| (metric.at_most)(cell).map(of));
         let known: Vec<f64> = trials.iter().filter_map(one).collect();
-        (stats::median(&stats::sorted(known.clone())), known.len())
+        (unit::median(known.iter().copied()), known.len())
     };
     // What is withheld is between nothing and its limit.
     let ((least, count), (most, _)) = (by(|_| 0.0), by(|limit| limit));

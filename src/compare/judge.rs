@@ -2,10 +2,11 @@
 
 use super::document::{Effect, EffectKind, Judgement, SampleSummary, Verdict};
 use super::stats::{
-    Interval, difference_of_means, holm, mann_whitney, mean, median, ratio_of_medians, runs_needed,
-    smallest_p, sorted,
+    Interval, difference_of_means, holm, mann_whitney, mean, ratio_of_medians, runs_needed,
+    smallest_p,
 };
 use crate::report::checks::metric::{Better, Metric, MetricKind};
+use crate::unit::median;
 
 /// What is compared where nobody says otherwise.
 pub const METRICS: [&str; 9] = [
@@ -195,7 +196,7 @@ pub(super) fn effect(kind: MetricKind, base: &[f64], new: &[f64]) -> Option<Effe
 
 /// How far two samples are apart, whichever is larger, without an interval.
 pub(super) fn distance(kind: EffectKind, a: &[f64], b: &[f64]) -> Option<f64> {
-    let middle = |runs: &[f64]| median(&sorted(runs.to_vec()));
+    let middle = |runs: &[f64]| median(runs.iter().copied());
     Some(match kind {
         EffectKind::Ratio => {
             // As a factor, whichever way.
@@ -224,8 +225,7 @@ fn noise(pair: &Pair, effect: Option<Effect>) -> Option<f64> {
 }
 
 fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
-    let center =
-        if kind == MetricKind::Share { mean(runs) } else { median(&sorted(runs.to_vec())) };
+    let center = if kind == MetricKind::Share { mean(runs) } else { median(runs.iter().copied()) };
     let finite = |run: &f64| Some(*run).filter(|run| run.is_finite());
     SampleSummary {
         runs: runs.iter().map(finite).collect(),

@@ -211,10 +211,10 @@ mod tests {
     fn what_has_no_room_is_told_and_what_has_stays_whole() {
         let mut queue = Queue::with_room(Nanos(0), 100, 7);
         let (mut kept, mut moved) = (Kept::default(), EchoCounters::default());
-        let (mut expected, mut full, mut random) = (VecDeque::new(), 0, 1_u64);
+        let (mut expected, mut full, mut random) =
+            (VecDeque::new(), 0, fastrand::Rng::with_seed(1));
         for step in 0..20_000_u64 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);
-            let len = (random >> 33) as usize % 60;
+            let len = random.usize(..60);
             let mut payload: Vec<u8> = (0..len).map(|at| (step as usize + at) as u8).collect();
             if push(&mut queue, &mut payload, step) {
                 expected.push_back(payload);
@@ -222,7 +222,7 @@ mod tests {
                 full += 1;
             }
             assert_eq!(queue.datagrams(), expected.len() as u64);
-            if random >> 62 == 0 {
+            if random.u8(..4) == 0 {
                 // Some of them: those that are due.
                 queue.release(Nanos(step - step % 3), &mut kept, &mut moved);
                 for sent in kept.0.drain(..) {

@@ -9,6 +9,7 @@ use crate::measure::{CgroupQuota, HostFacts};
 use crate::net::TIMER_SLACK_NS;
 use crate::plan::{Machine, MissingEngine};
 use crate::sys;
+use crate::unit::lower_median;
 
 /// How much a survey measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub fn survey(depth: Depth) -> HostFacts {
         clock_cost_ns: clock_cost_ns(sys::monotonic_ns),
         clock_step_ns: clock_step_ns(sys::monotonic_ns),
         sleep_error_ns: naps.errors_ns.iter().max().copied().and_then(|max| {
-            let p50 = median(naps.errors_ns)?;
+            let p50 = lower_median(naps.errors_ns)?;
             Some((p50, max))
         }),
         capabilities: probe::probe(&allowed_cpus),
@@ -119,12 +120,6 @@ fn allowed_cpus() -> Vec<usize> {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         cores.into_iter().map(|core| core.id).collect()
     })
-}
-
-/// The lower median, for it is a value that was seen.
-fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
 /// What sleeping showed.
@@ -168,7 +163,7 @@ fn clock_cost_ns(clock: impl Fn() -> u64) -> Option<f64> {
         // The last of these reads is within what it measures, the first is not.
         clock().saturating_sub(start) as f64 / (READS + 1) as f64
     };
-    median((0..ROUNDS).map(round).collect()).filter(|cost| *cost > 0.0)
+    lower_median((0..ROUNDS).map(round)).filter(|cost| *cost > 0.0)
 }
 
 /// Smallest step between two different reads of this clock; `None` where it stood still.
@@ -229,12 +224,5 @@ mod tests {
     fn a_clock_that_stands_still_tells_nothing() {
         assert_eq!(clock_cost_ns(|| 7), None);
         assert_eq!(clock_step_ns(|| 7), None);
-    }
-
-    #[test]
-    fn the_median_is_a_value_that_was_seen() {
-        assert_eq!(median(vec![5, 1, 9]), Some(5));
-        assert_eq!(median(vec![4, 1, 9, 5]), Some(4));
-        assert_eq!(median(Vec::<u64>::new()), None);
     }
 }

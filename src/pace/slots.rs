@@ -1,6 +1,8 @@
 //! The moments of a schedule, one after the other, in nanoseconds since the start.
 
-use crate::unit::PacketRate;
+use fastrand::Rng;
+
+use crate::unit::{PacketRate, hash_u64};
 
 /// Thousandths of a nanosecond-second: a rate in thousandths of a datagram a second has a period
 /// of this many nanoseconds divided by it.
@@ -121,15 +123,15 @@ impl SlotGrid {
 pub struct Poisson {
     at_ns: f64,
     mean_gap_ns: f64,
-    state: u64,
+    random: Rng,
 }
 
 impl Poisson {
     fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
         let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
-        // Scrambled twice: neighbouring seeds or workers must not walk the same sequence shifted.
-        let state = scramble(seed.wrapping_add(scramble(part.index + 1)));
-        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, state };
+        // Hashed: seeds or workers next to each other must not draw the same sequence shifted.
+        let random = Rng::with_seed(hash_u64(seed.wrapping_add(hash_u64(part.index))));
+        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, random };
         poisson.next_ns();
         poisson
     }
@@ -137,30 +139,12 @@ impl Poisson {
     #[inline]
     fn next_ns(&mut self) -> u64 {
         let at_ns = self.at_ns as u64;
-        // 53 random bits plus one half: in (0, 1), so the logarithm is finite.
-        let uniform = ((self.random() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        // In (0, 1], so the logarithm is finite.
+        let uniform = 1.0 - self.random.f64();
         self.at_ns -= uniform.ln() * self.mean_gap_ns;
         at_ns
     }
-
-    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-    #[inline]
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(SPLITMIX_GAMMA);
-        scramble(self.state)
-    }
 }
-
-/// The output function of SplitMix64.
-#[inline]
-const fn scramble(state: u64) -> u64 {
-    let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
-const SPLITMIX_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The mean gap of a capture at least, in ns: a million a second. Arbitrary, beyond what captures
 /// of anything but floods have.

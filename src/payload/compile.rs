@@ -1,9 +1,9 @@
 //! From pieces to requests: every way to choose is written out once, before anything is sent.
 
-use super::patch::{Patch, What, mix};
+use super::patch::{Patch, What};
 use super::requests::{IdAt, RequestGroup, RequestOrder, Requests, Variant};
 use super::{Input, PayloadError};
-use crate::unit::MAX_PAYLOAD;
+use crate::unit::{MAX_PAYLOAD, hash_u64};
 
 /// Ways to choose in one line at most. Arbitrary: a few choices of a few words each; with the
 /// longest payload it keeps a line below 270 MB.
@@ -50,7 +50,7 @@ impl Compiler {
             variants: Vec::new(),
             groups: Vec::new(),
             order,
-            key: mix(seed),
+            key: hash_u64(seed),
             id: None,
             id_bits: 0,
             message_id_bits: None,

@@ -1,9 +1,7 @@
 //! What differs between two requests: a few bytes at known offsets.
 
 use super::number::Number;
-
-/// The odd constant of splitmix64 (public domain): 2⁶⁴ by the golden ratio.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+use crate::unit::{hash_nth, hash_u64};
 
 /// Characters that one number of 64 bits is worth: 36¹² < 2⁶³.
 const CHARACTERS: usize = 12;
@@ -27,21 +25,6 @@ pub(super) const FINGERPRINT_LEN: usize = 8;
 
 /// The mask of STUN's attribute FINGERPRINT; RFC 8489 §14.7.
 const FINGERPRINT_MASK: u32 = 0x5354_554E;
-
-/// The output function of splitmix64 (public domain): every bit of the input moves half of the
-/// output.
-#[inline]
-pub(super) const fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
-}
-
-/// Random number `n` of the sequence `key`: the same whenever it is asked for.
-#[inline]
-pub(super) const fn random(key: u64, n: u64) -> u64 {
-    mix(key.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN)))
-}
 
 /// The characters of [`Alphabet::Alnum`].
 const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -139,7 +122,7 @@ impl Patch {
         match self.what {
             What::Id(number) | What::PartOfId(number) => number.write(moment.id, out),
             What::Counter(number) => number.write(moment.n, out),
-            What::Random { key, number } => number.write(random(key, moment.unique), out),
+            What::Random { key, number } => number.write(hash_nth(key, moment.unique), out),
             What::Characters { key, alphabet, .. } => match alphabet {
                 Alphabet::Alnum => characters(key, moment.unique, ALNUM, out),
                 Alphabet::Letters => characters(key, moment.unique, LETTERS, out),
@@ -171,12 +154,12 @@ fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT],
     let at = ((key >> 1) + (unique & u64::MAX >> 1)) % (highs * lows);
     // Two rounds of a Feistel network, by addition: each number has one image, and no other has it.
     let (mut above, mut below) = (at / lows, at % lows);
-    above = (above + mix(below ^ GOLDEN) % highs) % highs;
-    below = (below + mix(above.wrapping_add(GOLDEN)) % lows) % lows;
+    above = (above + hash_u64(below) % highs) % highs;
+    below = (below + hash_u64(!above) % lows) % lows;
     spell(above, alphabet, high);
     spell(below, alphabet, low);
     for (round, part) in (1..).zip(rest.chunks_mut(CHARACTERS)) {
-        spell(random(random(key, unique), round), alphabet, part);
+        spell(hash_nth(hash_nth(key, unique), round), alphabet, part);
     }
 }
 
@@ -255,13 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn random_numbers_are_those_of_splitmix64() {
-        // The first outputs of the generator for the state 1234567.
-        assert_eq!(random(1_234_567, 0), 6_457_827_717_110_365_317);
-        assert_eq!(random(1_234_567, 1), 3_203_168_211_198_807_973);
-    }
-
-    #[test]
     fn random_characters_use_the_whole_alphabet() {
         let mut seen = [0_u32; 256];
         for seed in 0..1_000 {
@@ -278,7 +254,7 @@ mod tests {
     fn characters_repeat_only_when_all_have_been_used() {
         // Of one, two and three letters, and as many numbers as there are such words.
         for (len, count) in [(1, 26), (2, 676), (3, 17_576)] {
-            for key in [0, mix(1), u64::MAX] {
+            for key in [0, hash_u64(1), u64::MAX] {
                 let word = |unique| {
                     let mut out = vec![0; len];
                     characters(key, unique, LETTERS, &mut out);
@@ -293,7 +269,7 @@ mod tests {
         let mut first = std::collections::BTreeSet::new();
         for unique in 0..100 {
             let mut out = [0; 8];
-            characters(mix(3), unique, LETTERS, &mut out);
+            characters(hash_u64(3), unique, LETTERS, &mut out);
             first.insert(out[0]);
         }
         assert!(first.len() > 15, "{first:?}");

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::input::Input;
 use super::number::Number;
-use super::patch::{Moment, Patch, random};
+use super::patch::{Moment, Patch};
+use crate::unit::hash_nth;
 
 /// In which order the lines of a file, the questions and the alternatives of a choice are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -192,7 +193,7 @@ impl Requests {
         let (line, round) = match self.order {
             RequestOrder::Turns => (n % count, n / count),
             RequestOrder::Random => {
-                let drawn = random(self.key, n);
+                let drawn = hash_nth(self.key, n);
                 (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
             }
         };

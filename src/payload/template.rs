@@ -2,8 +2,9 @@
 
 use super::compile::Piece;
 use super::number::Number;
-use super::patch::{Alphabet, What, mix};
+use super::patch::{Alphabet, What};
 use super::{Encoding, PayloadError, hex};
+use crate::unit::hash_u64;
 
 /// Random characters that one field has at most: what a datagram holds.
 const MAX_CHARACTERS: u16 = 65_507;
@@ -149,7 +150,7 @@ impl Reader<'_> {
             Some(format) => Number::parse(format).ok_or_else(bad),
             None => Ok(by_body(text, Number::Be(4))),
         };
-        let key = mix(self.seed ^ mix(self.fields));
+        let key = hash_u64(self.seed ^ hash_u64(self.fields));
         match name {
             "id" => Ok(What::Id(number(Number::Dec(10))?)),
             "counter" => Ok(What::Counter(number(Number::Dec(10))?)),

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::unit::hash_u64;
+
 /// How far apart the first ids of two ports are, where ids have 64 bits: as a power of two, more
 /// requests than a port sends in the longest cell (24 h at 10 million a second).
 const PORT_BITS: u32 = 40;
@@ -67,7 +69,7 @@ impl RunIds {
         let stream = taken.streams;
         taken.streams += streams;
         // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
-        let first = self.seed.wrapping_mul(SPREAD) >> 2 | 1 << (u64::BITS - 2);
+        let first = hash_u64(self.seed) >> 2 | 1 << (u64::BITS - 2);
         let UsedIds { numbers: number, places, .. } = *taken;
         FirstIds { number, id: first + places, places, stream, worker: 0, of: 1 }
     }
@@ -95,9 +97,6 @@ impl RunIds {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// An odd factor that moves each bit of a seed to the highest ones: 2⁶⁴ by the golden ratio.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl FirstIds {
     /// Of this worker among so many, whose first port has this number.

@@ -9,7 +9,7 @@ use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
 use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, WorkerLoad};
 use crate::sys;
-use crate::unit::{Nanos, PayloadSize};
+use crate::unit::{Nanos, PayloadSize, hash_u64};
 
 /// One cell, measured.
 #[derive(Debug, Clone)]
@@ -234,7 +234,5 @@ fn cell_takes(plan: &Plan) -> Option<Nanos> {
 
 /// A tag that another run on this host is unlikely to use at the same time.
 fn first_tag() -> u16 {
-    let mixed = (sys::monotonic_ns() ^ u64::from(std::process::id()) << 32)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 48) as u16
+    hash_u64(sys::monotonic_ns() ^ u64::from(std::process::id()) << 32) as u16
 }

@@ -1,25 +1,13 @@
 //! Searches against targets that are made up: what is found holds the truth.
 
+use fastrand::Rng;
+
 use super::*;
 use crate::document::{Found, LimitedBy, TrialCount};
 
-/// Numbers that look random, the same each time: splitmix64 (Steele et al., 2014).
-struct Random(u64);
-
-impl Random {
-    /// Even, from 0 to 1.
-    fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits >> 40) as f64 / (1_u64 << 24) as f64
-    }
-
-    /// About normal, of mean 0 and deviation 1: twelve even ones.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.share()).sum::<f64>() - 6.0
-    }
+/// About normal, of mean 0 and deviation 1: twelve even ones.
+fn normal(random: &mut Rng) -> f64 {
+    (0..12).map(|_| random.f64()).sum::<f64>() - 6.0
 }
 
 fn settings() -> Settings {
@@ -100,9 +88,9 @@ fn trials_grow_longer_and_their_ends_take_turns() {
 }
 
 /// The share of a hundred seeds whose result is within 2 % of the truth.
-fn hits(mut target: impl FnMut(&mut Random, TrialRequest) -> TrialOutcome) -> usize {
+fn hits(mut target: impl FnMut(&mut Rng, TrialRequest) -> TrialOutcome) -> usize {
     let mut hit = |seed: u64| {
-        let mut random = Random(seed);
+        let mut random = Rng::with_seed(seed);
         let search = run(settings(), probe(110e3), |ask| target(&mut random, ask));
         let found = result(&search);
         found.low_pps.is_some_and(|low| (98e3..=102e3).contains(&low))
@@ -115,7 +103,7 @@ fn a_capacity_that_varies_is_found_within_two_percent() {
     let hits = hits(|random, ask| {
         // The shorter, the more it varies: half a percent of two seconds.
         let deviation = 0.005 * (2.0 / ask.time.as_secs_f64()).sqrt();
-        said(ask.rate_pps <= 100e3 * (1.0 + deviation * random.normal()), ask)
+        said(ask.rate_pps <= 100e3 * (1.0 + deviation * normal(random)), ask)
     });
     assert!(hits >= 95, "{hits}");
 }
@@ -124,7 +112,7 @@ fn a_capacity_that_varies_is_found_within_two_percent() {
 fn trials_that_are_wrong_now_and_then_are_corrected_by_longer_ones() {
     let hits = hits(|random, ask| {
         let chance = if ask.purpose.is_final() { 0.03 } else { 0.10 };
-        said(ask.rate_pps <= 100e3 && random.share() >= chance, ask)
+        said(ask.rate_pps <= 100e3 && random.f64() >= chance, ask)
     });
     assert!(hits >= 95, "{hits}");
 }
@@ -133,7 +121,7 @@ fn trials_that_are_wrong_now_and_then_are_corrected_by_longer_ones() {
 fn disturbed_trials_are_repeated_and_counted() {
     let mut disturbed = 0;
     let hits = hits(|random, ask| {
-        let stalled = random.share() < 0.25;
+        let stalled = random.f64() < 0.25;
         disturbed += u32::from(stalled);
         TrialOutcome { stalled, ..said(ask.rate_pps <= 100e3 && !stalled, ask) }
     });
@@ -238,11 +226,11 @@ fn a_rate_below_the_result_has_to_hold_too() {
 #[test]
 fn what_never_settles_ends_and_says_so() {
     // Whatever is asked, no two trials of full length agree with what a shorter one said.
-    let mut random = Random(7);
+    let mut random = Rng::with_seed(7);
     let search = run(settings(), probe(100e3), |ask| {
         let held = match ask.purpose {
             Purpose::Verify => false,
-            Purpose::Final => random.share() < 0.5,
+            Purpose::Final => random.f64() < 0.5,
             _ => ask.rate_pps <= 100e3,
         };
         said(held, ask)

@@ -1,15 +1,22 @@
 //! Numbers with units: the only time type, packet and bit rates, payload sizes, and how each of
-//! them is written and read by people.
+//! them is written and read by people. Also what all modules share: a hash of integers, medians,
+//! and text made safe to print.
 
+mod hash;
+mod median;
 mod nanos;
 mod rate;
 mod show;
 mod size;
+mod text;
 
+pub use hash::{hash_nth, hash_u64};
+pub use median::{lower_median, median};
 pub use nanos::Nanos;
 pub use rate::{MAX_PPS, PacketRate, Rate};
 pub use show::{show_bits, show_bytes, show_nanos, show_nanos_above, show_pps};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
+pub use text::{Keep, strip_control};
 
 /// The sum of counts that may be from elsewhere, such as a document or a peer: `u64::MAX` where it
 /// is larger.

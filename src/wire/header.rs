@@ -187,14 +187,9 @@ pub fn decode_lag(payload: &[u8]) -> Option<u64> {
 }
 
 /// Fills a payload once, before the run, with bytes that no compressor or zero-page trick can
-/// shorten: a multiplicative congruential sequence (Knuth's MMIX constants) from `seed`.
+/// shorten, from `seed`.
 pub fn fill(payload: &mut [u8], seed: u64) {
-    let mut state = seed | 1;
-    for byte in payload {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        *byte = (state >> 56) as u8;
-    }
+    fastrand::Rng::with_seed(seed).fill(payload);
 }
 
 /// A 16-bit float without sign: 5 bits exponent, 11 bits mantissa, hidden bit from exponent 1 on.

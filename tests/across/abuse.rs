@@ -6,12 +6,13 @@ use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use tempfile::NamedTempFile;
 
 use crate::common::number;
 use crate::nets::Place;
 use crate::proc::PATIENCE;
-use crate::relay::{Orders, Relay, Seeded, Way};
+use crate::relay::{Orders, Relay, Way};
 use crate::rig::{Sink, alone, any, blast, located, only, report, settled, soak, still_serves};
 
 /// How much a sink may grow by abuse, in KiB. Arbitrary: a leak of a hundred bytes a datagram is
@@ -83,23 +84,23 @@ impl Recorded {
 }
 
 /// One datagram of abuse.
-fn abuse(random: &mut Seeded, recorded: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = if random.below(3) == 0 {
-        let len = random.below(1_400) as usize;
-        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+fn abuse(random: &mut Rng, recorded: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = if random.u64(..3) == 0 {
+        let len = random.usize(..1_400);
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();
         // Some look like control, some like data of ours.
-        if len >= 2 && random.below(2) == 0 {
+        if len >= 2 && random.u64(..2) == 0 {
             bytes[..2].copy_from_slice(&[0, 1]);
         }
         bytes
     } else {
-        recorded[random.below(recorded.len() as u64) as usize].clone()
+        recorded[random.usize(..recorded.len())].clone()
     };
-    match random.below(4) {
-        0 => bytes.truncate(random.below(bytes.len() as u64 + 1) as usize),
+    match random.u64(..4) {
+        0 => bytes.truncate(random.usize(..=bytes.len())),
         1 if !bytes.is_empty() => {
-            let at = random.below(bytes.len() as u64) as usize;
-            bytes[at] ^= 1 << random.below(8);
+            let at = random.usize(..bytes.len());
+            bytes[at] ^= 1 << random.u64(..8);
         }
         _ => {}
     }
@@ -108,7 +109,7 @@ fn abuse(random: &mut Seeded, recorded: &[Vec<u8>]) -> Vec<u8> {
 
 /// Abuses until `end`; bytes that went and that came back, and how many datagrams went.
 fn abuse_until(end: Instant, seed: u64, victim: &Victim, recorded: &Recorded) -> (u64, u64, u64) {
-    let mut random = Seeded(seed);
+    let mut random = Rng::with_seed(seed);
     let sockets: Vec<_> = (0..SOURCES)
         .map(|number| {
             let there = recorded.socket_there(number);

@@ -3,9 +3,11 @@
 
 use std::time::Instant;
 
+use fastrand::Rng;
+
 use crate::nets::Place;
 use crate::proc::{PATIENCE, Proc};
-use crate::relay::{Account, Orders, Relay, Seeded};
+use crate::relay::{Account, Orders, Relay};
 use crate::rig::{NOTICED, Sink, alone, any, blast, moments, soak, still_serves};
 
 /// Datagrams within which everything happens: a second's worth.
@@ -23,10 +25,10 @@ enum Moment {
 
 impl Moment {
     /// Half of them while things are arranged, half while data flows.
-    fn any(random: &mut Seeded) -> Self {
-        match random.below(2) {
-            0 => Self::Control(1 + random.below(8)),
-            _ => Self::Data(1 + random.below(DATA)),
+    fn any(random: &mut Rng) -> Self {
+        match random.u64(..2) {
+            0 => Self::Control(1 + random.u64(..8)),
+            _ => Self::Data(1 + random.u64(..DATA)),
         }
     }
 
@@ -181,7 +183,7 @@ fn a_client_notices_that_its_sink_is_gone() {
 }
 
 /// Kills five sinks.
-fn five_are_noticed(random: &mut Seeded) {
+fn five_are_noticed(random: &mut Rng) {
     let mut left = Vec::new();
     for turn in 0..5 {
         let moment = Moment::any(random);

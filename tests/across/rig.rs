@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use fastrand::Rng;
 use serde_json::Value;
 
 use crate::common::{cells, number};
 use crate::nets::Place;
 use crate::proc::{Done, PATIENCE, Proc};
-use crate::relay::Seeded;
 
 /// Keeps the tests of this file's program from taking each other's cores: they count every
 /// datagram, and a machine that is too busy drops some.
@@ -188,11 +188,11 @@ pub fn soak() -> Option<u64> {
 
 /// Moments that no run has had before, so that many runs try many; `UDPERF_SEED` has those of an
 /// earlier one again. What a test says is shown where it fails.
-pub fn moments() -> Seeded {
+pub fn moments() -> Rng {
     let seed = match std::env::var("UDPERF_SEED") {
         Ok(asked) => asked.parse().unwrap_or_else(|error| panic!("UDPERF_SEED={asked}: {error}")),
         Err(_) => SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64),
     };
     eprintln!("the same moments again: UDPERF_SEED={seed}");
-    Seeded(seed)
+    Rng::with_seed(seed)
 }

@@ -20,6 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use mio::{Events, Token, Waker};
 
 /// Silence after which what is held back leaves: later datagrams will not come. Arbitrary: longer
@@ -45,7 +46,7 @@ const KEPT: usize = 4_096;
 #[path = "relay_orders.rs"]
 mod orders;
 
-pub use orders::{Account, Damage, Deed, Mistreat, Orders, Seeded, Way};
+pub use orders::{Account, Damage, Deed, Mistreat, Orders, Way};
 use orders::{Held, LaneWork, damaged, tag_of};
 
 #[path = "relay_wiring.rs"]
@@ -144,13 +145,13 @@ struct Work<'a> {
     orders: Orders,
     forward: LaneWork,
     back: LaneWork,
-    random: Seeded,
+    random: Rng,
     shared: &'a Shared,
 }
 
 impl<'a> Work<'a> {
     fn new(wiring: Wiring, orders: Orders, shared: &'a Shared) -> Self {
-        let random = Seeded(orders.how.map_or(0, |how| how.seed));
+        let random = Rng::with_seed(orders.how.map_or(0, |how| how.seed));
         let (forward, back) = (LaneWork::default(), LaneWork::default());
         Self { wiring, orders, forward, back, random, shared }
     }
@@ -338,7 +339,7 @@ impl<'a> Work<'a> {
     }
 
     fn mistreat(&mut self, how: Mistreat, way: Way, source: usize, bytes: &[u8]) {
-        let lot = self.random.below(100);
+        let lot = self.random.u64(..100);
         if lot < how.drop {
             self.lane(way).lane.control_dropped += 1;
         } else if lot < how.drop + how.repeat {

@@ -187,23 +187,6 @@ impl Account {
     }
 }
 
-/// Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-#[derive(Debug, Clone)]
-pub struct Seeded(pub u64);
-
-impl Seeded {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
 /// What a receiver knows of one flow.
 #[derive(Default)]
 pub struct Flow {

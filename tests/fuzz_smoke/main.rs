@@ -24,21 +24,10 @@ thread_local! {
 /// Of so many inputs, one is tried as a histogram. Arbitrary: a few seconds of them.
 const HISTOGRAMS_ONE_IN: usize = 64;
 
-/// splitmix64 (public domain).
-fn rng() -> impl FnMut() -> u64 {
-    let mut state = 0_u64;
-    move || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
-
 /// Bytes of any kind: noise, and real inputs with something changed.
 fn inputs(real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
-    let mut next = rng();
+    let mut random = fastrand::Rng::with_seed(0);
+    let mut next = || random.u64(..);
     for round in 0..COUNT.get() {
         let pick = next() as usize % real.len();
         let mut bytes = match round % 3 {

@@ -8,7 +8,7 @@ use crate::cli::commands::measure::face;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
-use crate::cli::output::{Targets, color, pretty, print, tame, warn_stderr, width};
+use crate::cli::output::{Targets, color, pretty, print, printable, warn_stderr, width};
 use crate::compare;
 use crate::compare::formats::benchmark::BetterDirection;
 use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, formats, store};
@@ -174,7 +174,7 @@ impl Faces {
             print(&formats::markdown::render(comparison))
         } else {
             let style = Style { color: color(output.color), width: width(), verbose: false };
-            print(&tame(&compare::text::render(comparison, style)))
+            print(&printable(&compare::text::render(comparison, style)))
         };
         self.0.write(|form| {
             Ok(match form {

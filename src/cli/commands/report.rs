@@ -9,7 +9,7 @@ use crate::cli::commands::measure::{Files, Form};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::{guarded, print_guarded};
 use crate::cli::judge;
-use crate::cli::output::{color, pretty, print, tame, warn_stderr, width};
+use crate::cli::output::{color, pretty, print, printable, warn_stderr, width};
 use crate::compare::history::{self, Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::report::checks::validity::invalid_lines;
@@ -167,7 +167,7 @@ fn texts(runs: &[Stored], output: &OutputArgs) -> Result<(), CliError> {
             bugs.push(bug);
             pretty(&run.report)
         });
-        tame(&format!("{}\n\n{text}", run.path.display()))
+        printable(&format!("{}\n\n{text}", run.path.display()))
     };
     let all: Vec<_> = runs.iter().map(text).collect();
     print(&all.join("\n"))?;
@@ -227,7 +227,7 @@ fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, 
     let shown = guarded("history", || {
         Ok(match args.output.markdown_to_stdout() {
             true => history::markdown(&history),
-            false => tame(&history::text(&history, style(&args.output))),
+            false => printable(&history::text(&history, style(&args.output))),
         })
     });
     let shown = shown.and_then(|text| print(&text));

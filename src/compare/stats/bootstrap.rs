@@ -2,7 +2,8 @@
 
 use fastrand::Rng;
 
-use super::{mean, median};
+use super::mean;
+use crate::unit::median;
 
 /// How often is resampled. Efron and Tibshirani ask for 1,000 at least where percentiles are
 /// wanted (section 13.3).
@@ -30,7 +31,7 @@ pub struct Interval {
 #[must_use]
 pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     let (a, b) = (super::sorted(a.to_vec()), super::sorted(b.to_vec()));
-    let value = ratio(median(&a)?, median(&b)?)?;
+    let value = ratio(median(a.iter().copied())?, median(b.iter().copied())?)?;
     let mut rng = Rng::with_seed(SEED);
     let mut counts = vec![0_u32; a.len().max(b.len())];
     let resample = |_| {
@@ -140,8 +141,8 @@ mod tests {
         let mut rng = Rng::with_seed(3);
         let mut twin = rng.clone();
         for _ in 0..100 {
-            let drawn = (0..4).map(|_| sorted[twin.usize(..4)]).collect();
-            let expected = median(&super::super::sorted(drawn)).unwrap();
+            let drawn = (0..4).map(|_| sorted[twin.usize(..4)]);
+            let expected = median(drawn).unwrap();
             assert_eq!(resampled_median(&sorted, &mut [0; 4], &mut rng), expected);
         }
     }

@@ -8,7 +8,8 @@ use domain::base::{MessageBuilder, Name};
 use crate::payload::PayloadError;
 use crate::payload::compile::{Compiler, Piece};
 use crate::payload::number::Number;
-use crate::payload::patch::{Alphabet, What, mix};
+use crate::payload::patch::{Alphabet, What};
+use crate::unit::hash_u64;
 
 /// The longest label in bytes; RFC 1035 §2.3.4.
 const LONGEST_LABEL: usize = 63;
@@ -98,7 +99,7 @@ impl Dns {
         let mut rest = NAME_AT;
         if let Some(count) = self.random_subdomain {
             let letters = What::Characters {
-                key: mix(seed),
+                key: hash_u64(seed),
                 alphabet: Alphabet::Letters,
                 count: u16::try_from(count).unwrap_or_default(),
             };

@@ -3,9 +3,9 @@
 use crate::payload::PayloadError;
 use crate::payload::compile::{Compiler, Piece};
 use crate::payload::number::Number;
-use crate::payload::patch::{What, random};
+use crate::payload::patch::What;
 use crate::payload::requests::IdAt;
-use crate::unit::MAX_PAYLOAD;
+use crate::unit::{MAX_PAYLOAD, hash_nth};
 
 /// Where the id stands. Arbitrary: at the front, where any size has it.
 pub(super) const ID: IdAt = IdAt { offset: 0, number: Number::Be(8) };
@@ -27,7 +27,7 @@ impl Echo {
         if !(LEAST..=most).contains(&asked) {
             return Err(PayloadError::Size { what: "an echo", asked, least: LEAST, most });
         }
-        let words = (0..).flat_map(|at| random(seed, at).to_be_bytes());
+        let words = (0..).flat_map(|at| hash_nth(seed, at).to_be_bytes());
         let noise = words.take(asked - ID.number.width()).collect();
         to.line(&[Piece::Field(What::Id(ID.number)), Piece::Bytes(noise)])
     }

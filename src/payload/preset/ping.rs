@@ -6,8 +6,8 @@
 use super::echo;
 use crate::payload::PayloadError;
 use crate::payload::compile::{Compiler, Piece};
-use crate::payload::patch::{What, random};
-use crate::unit::MAX_PAYLOAD;
+use crate::payload::patch::What;
+use crate::unit::{MAX_PAYLOAD, hash_nth};
 
 /// What a ping says of itself; arbitrary.
 const ASKS: [u8; 8] = *b"udperf:?";
@@ -37,7 +37,7 @@ impl Ping {
         if !(LEAST..=most).contains(&asked) {
             return Err(PayloadError::Size { what: "a ping", asked, least: LEAST, most });
         }
-        let words = (0..).flat_map(|at| random(seed, at).to_be_bytes());
+        let words = (0..).flat_map(|at| hash_nth(seed, at).to_be_bytes());
         let rest = ASKS.into_iter().chain(words).take(asked - AT).collect();
         to.line(&[Piece::Field(What::Id(echo::ID.number)), Piece::Bytes(rest)])
     }

@@ -17,8 +17,8 @@ use crate::plan::{
     Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
 use crate::remote::client::cell::{ASK_EVERY, RemoteCell};
-use crate::remote::client::control_client::{ControlClient, printable};
-use crate::remote::client::sanitize::{clean, clean_outages};
+use crate::remote::client::control_client::ControlClient;
+use crate::remote::client::sanitize::{clean, clean_outages, printable};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, Halves, PeerFacts, Ready, Ways,

@@ -172,10 +172,11 @@ mod tests {
         let step_ns = 100_000_000;
         let mut follow = ClockCorrections::new(0, None);
         let (mut low, mut high) = (i64::MAX, i64::MIN);
+        let mut random = fastrand::Rng::with_seed(0);
         for step in 1..=864_000_u64 {
             let at_ns = step * step_ns;
             // Follows the drift, some hundred ns off, and once by 7 µs.
-            let off = (step.wrapping_mul(0x9E37_79B9) >> 7) as i64 % 100;
+            let off = random.i64(0..100);
             let off = if step == 300_000 { 7_000 } else { off };
             follow.push(at_ns, (at_ns / 20_000) as i64 - off);
             follow.confirm(at_ns);

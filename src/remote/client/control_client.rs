@@ -19,7 +19,7 @@ use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
 use crate::remote::rpc::CallError;
 use crate::run::RunError;
-use crate::unit::Nanos;
+use crate::unit::{Keep, Nanos, strip_control};
 
 /// The line to a sink.
 pub(crate) struct ControlClient {
@@ -70,9 +70,11 @@ impl ControlClient {
             }
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            ControlResponse::Refused(why) => {
-                Err(RemoteError::Refused { target: target(), why: printable(&why) }.into())
+            ControlResponse::Refused(why) => Err(RemoteError::Refused {
+                target: target(),
+                why: strip_control(&why, Keep::Nothing),
             }
+            .into()),
             told => Ok(told),
         }
     }
@@ -152,9 +154,4 @@ impl Drop for ControlClient {
             let _ = thread.join();
         }
     }
-}
-
-/// Text of another host without what a terminal would obey.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

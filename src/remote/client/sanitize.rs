@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::measure::{CgroupQuota, DeviceFacts, HostFacts, OUTAGES, OutageCounts, TxResult};
-use crate::remote::client::control_client::printable;
+use crate::unit::{Keep, strip_control};
 
 /// The same facts without control characters.
 pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
@@ -61,6 +61,11 @@ fn device(device: DeviceFacts) -> DeviceFacts {
         irq.cpus = printable(&irq.cpus);
     }
     device
+}
+
+/// Text of another host, safe to print on a line.
+pub(super) fn printable(text: &str) -> String {
+    strip_control(text, Keep::Nothing)
 }
 
 fn text(text: &mut Option<String>) {

@@ -1,6 +1,8 @@
 //! When to send again: intervals that double, with jitter, so that clients that began together do
 //! not stay together.
 
+use fastrand::Rng;
+
 use crate::unit::Nanos;
 
 /// The first interval where no round trip has been measured. Arbitrary: longer than most paths.
@@ -21,23 +23,9 @@ const LONGEST_FIRST: Nanos = Nanos::from_millis(2_000);
 /// its variation (RFC 6298 §2) while the variation is unknown, and some.
 const ROUND_TRIPS: u64 = 4;
 
-/// A seeded source of jitter (splitmix64, public domain); nothing depends on its being secret.
-#[derive(Debug, Clone)]
-pub(super) struct BackoffJitter(pub(super) u64);
-
-impl BackoffJitter {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Three to five quarters of `gap`.
-    fn around(&mut self, gap: Nanos) -> Nanos {
-        Nanos(gap.0 - gap.0 / 4 + self.next() % (gap.0 / 2 + 1))
-    }
+/// A random time around `gap`: three to five quarters of it.
+fn with_jitter(gap: Nanos, random: &mut Rng) -> Nanos {
+    Nanos(gap.0 - gap.0 / 4 + random.u64(..=gap.0 / 2))
 }
 
 /// The round trip, smoothed.
@@ -86,13 +74,13 @@ impl Retry {
     }
 
     /// Whether it is to be sent now; if so, counts it as sent.
-    pub(super) fn fire(&mut self, now: Nanos, jitter: &mut BackoffJitter) -> bool {
+    pub(super) fn fire(&mut self, now: Nanos, random: &mut Rng) -> bool {
         if now < self.due {
             return false;
         }
         self.tries = self.tries.saturating_add(1);
         self.last = now;
-        self.due = now + jitter.around(self.gap);
+        self.due = now + with_jitter(self.gap, random);
         self.gap = Nanos(self.gap.0 * 2).min(LONGEST).max(self.gap);
         true
     }
@@ -109,14 +97,14 @@ mod tests {
 
     #[test]
     fn intervals_double_up_to_the_longest() {
-        let mut jitter = BackoffJitter(1);
+        let mut random = Rng::with_seed(1);
         let mut trip = RoundTrip::default();
         trip.take(Some(Nanos::from_millis(5)));
         let mut retry = Retry::new(Nanos(7), trip);
         for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
             let now = retry.due();
-            assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut jitter));
-            assert!(retry.fire(now, &mut jitter));
+            assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut random));
+            assert!(retry.fire(now, &mut random));
             let (least, most) = (gap * 750_000, gap * 1_250_000);
             assert!((least..=most).contains(&(retry.due() - now).0), "{gap}");
         }
@@ -126,9 +114,9 @@ mod tests {
     #[test]
     fn only_what_was_sent_once_measures_the_round_trip() {
         let mut retry = Retry::new(Nanos(0), RoundTrip::default());
-        assert!(retry.fire(Nanos(0), &mut BackoffJitter(1)));
+        assert!(retry.fire(Nanos(0), &mut Rng::with_seed(1)));
         assert_eq!(retry.round_trip(Nanos(9)), Some(Nanos(9)));
-        assert!(retry.fire(retry.due(), &mut BackoffJitter(1)));
+        assert!(retry.fire(retry.due(), &mut Rng::with_seed(1)));
         assert_eq!(retry.round_trip(retry.due()), None);
     }
 

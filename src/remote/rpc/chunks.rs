@@ -1,6 +1,8 @@
 //! Fetches a long answer part by part.
 
-use super::backoff::{BackoffJitter, Retry, RoundTrip};
+use fastrand::Rng;
+
+use super::backoff::{Retry, RoundTrip};
 use crate::remote::protocol::CHUNK_LEN;
 use crate::unit::Nanos;
 
@@ -26,7 +28,7 @@ impl ChunkedResponse {
         &mut self,
         now: Nanos,
         trip: RoundTrip,
-        jitter: &mut BackoffJitter,
+        random: &mut Rng,
         mut ask: impl FnMut(usize),
     ) {
         while self.open.len() < WINDOW && self.bytes.len() < self.len {
@@ -34,7 +36,7 @@ impl ChunkedResponse {
             self.bytes.resize(self.len.min(self.bytes.len() + CHUNK_LEN), 0);
         }
         for (offset, retry) in &mut self.open {
-            if retry.fire(now, jitter) {
+            if retry.fire(now, random) {
                 ask(*offset);
             }
         }
@@ -71,10 +73,10 @@ mod tests {
     fn parts_in_any_order_make_the_whole() {
         let whole: Vec<u8> = (0..CHUNK_LEN * 40 + 7).map(|at| (at % 251) as u8).collect();
         let mut pulls = ChunkedResponse::new(whole.len());
-        let (mut jitter, mut asked) = (BackoffJitter(1), Vec::new());
+        let (mut random, mut asked) = (Rng::with_seed(1), Vec::new());
         let mut most = 0;
         let got = loop {
-            pulls.due(Nanos(5), RoundTrip::default(), &mut jitter, |offset| asked.push(offset));
+            pulls.due(Nanos(5), RoundTrip::default(), &mut random, |offset| asked.push(offset));
             most = most.max(asked.len());
             let Some(offset) = asked.pop() else { break pulls.whole() };
             let part = &whole[offset..whole.len().min(offset + CHUNK_LEN)];
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn memory_follows_what_is_asked_for() {
         let mut pulls = ChunkedResponse::new(1 << 40);
-        pulls.due(Nanos(0), RoundTrip::default(), &mut BackoffJitter(1), |_| {});
+        pulls.due(Nanos(0), RoundTrip::default(), &mut Rng::with_seed(1), |_| {});
         assert_eq!(pulls.bytes.len(), WINDOW * CHUNK_LEN);
         assert_eq!(pulls.take(1, &[0; CHUNK_LEN], Nanos(0)), None);
         assert_eq!(pulls.whole(), None);

@@ -4,7 +4,9 @@ mod hear;
 
 use std::collections::VecDeque;
 
-use super::backoff::{BackoffJitter, Retry, RoundTrip};
+use fastrand::Rng;
+
+use super::backoff::{Retry, RoundTrip};
 use super::error::CallError;
 use crate::remote::protocol::{
     Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
@@ -87,7 +89,7 @@ pub struct RpcClient {
     public: Seal,
     nonce: u64,
     patience: Nanos,
-    jitter: BackoffJitter,
+    random: Rng,
     trip: RoundTrip,
     state: State,
     asked: Option<Asked>,
@@ -117,7 +119,7 @@ impl RpcClient {
             public: Seal::new(None),
             nonce,
             patience,
-            jitter: BackoffJitter(seed),
+            random: Rng::with_seed(seed),
             trip: RoundTrip::default(),
             state: State::Fresh,
             asked: None,
@@ -282,7 +284,7 @@ impl RpcClient {
     }
 
     fn send_due(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let (seal, jitter, nonce) = (&self.seal, &mut self.jitter, self.nonce);
+        let (seal, jitter, nonce) = (&self.seal, &mut self.random, self.nonce);
         let mut send = |session, number, body| {
             out.push(encode(&Message { session, number, body }, seal));
         };

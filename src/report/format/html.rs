@@ -12,6 +12,7 @@ pub use chart::{Chart, Frame};
 use super::text::{Grid, Outline, outline};
 use crate::document::{Cell, Report};
 use crate::report::error::RenderError;
+use crate::unit::{Keep, strip_control};
 
 /// What all pages have in common.
 const BASE: &str = include_str!("html/base.html");
@@ -97,7 +98,7 @@ pub fn page(template: &str, context: &impl Serialize) -> Result<String, RenderEr
     environment.add_template("page.html", template)?;
     let page = environment.get_template("page.html")?.render(Value::from(Serde(context)))?;
     // What no page may hold, whatever was in a document (WHATWG HTML, 13.1: control characters).
-    Ok(page.replace(|c: char| c.is_control() && c != '\n', " ") + "\n")
+    Ok(strip_control(&page, Keep::Lines) + "\n")
 }
 
 /// Neighbours of one group as one.

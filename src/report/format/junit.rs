@@ -13,6 +13,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use crate::document::{Cell, Report};
 use crate::report::checks::fail_if::Condition;
 use crate::report::error::RenderError;
+use crate::unit::{Keep, strip_control};
 
 /// Cases that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,12 +127,7 @@ fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Resul
 /// Text as XML 1.0 can hold it (section 2.2): without control characters, nor the two that are
 /// none in Unicode. Escaping is left to the writer.
 fn text(text: &str) -> String {
-    let legal = |c: char| match c {
-        '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
-        c if c.is_control() => ' ',
-        c => c,
-    };
-    text.chars().map(legal).collect()
+    strip_control(text, Keep::Nothing).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 /// The results of conditions in a run: a suite per cell, a case per condition checked in it. In an

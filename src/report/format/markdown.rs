@@ -2,6 +2,7 @@
 
 use super::text::{Grid, Outline, Title, outline};
 use crate::document::Report;
+use crate::unit::{Keep, strip_control};
 
 /// A report: what ran, the table of the text face, its notes, and warnings to unfold.
 ///
@@ -84,6 +85,7 @@ pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let text = strip_control(text, Keep::Nothing);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
@@ -95,7 +97,6 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' => out.extend(['\\', c]),
-            c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }

@@ -6,7 +6,7 @@ use crate::report::checks::warnings::is_uncut;
 use crate::report::checks::with_loss::is_infinite;
 use crate::report::format::text::requests;
 use crate::report::format::text::style::distinct;
-use crate::unit::{show_nanos, show_nanos_above};
+use crate::unit::{self, show_nanos, show_nanos_above};
 
 /// Sign for a percentile that falls among lost or missed datagrams.
 pub(super) const INFINITE: &str = "∞";
@@ -333,14 +333,7 @@ pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSu
     })
 }
 
-/// The median over trials of what is known; between two, their mean.
+/// The median over the trials that have the value.
 fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
-    let mut known: Vec<f64> = cells.iter().filter_map(|cell| of(cell)).collect();
-    known.sort_by(f64::total_cmp);
-    let middle = known.len() / 2;
-    match known.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(known[middle]),
-        _ => Some(f64::midpoint(known[middle - 1], known[middle])),
-    }
+    unit::median(cells.iter().filter_map(|cell| of(cell)))
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::thread;
 
-use super::device::name_at;
+use super::device::{name_at, name_towards};
 use crate::measure::{IpCounters, KernelCounters, KernelDelta, RxResult, TxResult, UdpCounters};
 use crate::net::enter_netns;
 use crate::sys::{self, NetLink};
@@ -41,6 +41,12 @@ impl CounterSnapshot {
     /// Reads all counters; those of devices by the one that datagrams pass, where it is known.
     pub(crate) fn begin(device: Option<&str>) -> Self {
         Self::begin_maybe(false, device)
+    }
+
+    /// The same for senders to `target` from `bind`, or by `device`.
+    pub(crate) fn begin_towards(target: SocketAddr, bind: IpAddr, device: Option<&str>) -> Self {
+        let device = name_towards(target, bind, device);
+        Self::begin(device.as_deref()).towards(target, device.as_deref())
     }
 
     /// The same for datagrams that may go `beside_ip`: then they see none of its counters, and

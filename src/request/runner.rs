@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
-use crate::host::device::name_towards;
 use crate::measure::{CellResult, RxResult, Topology, TxResult};
 use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::request::worker::run_pair;
@@ -82,9 +81,7 @@ impl CellRunner for RequestRunner {
         let warmup = plan.scenario.warmup;
         let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
         let Scenario { bind, ip, .. } = &plan.scenario;
-        let device = name_towards(self.target, *bind, ip.dev.as_deref());
-        let watch =
-            CounterSnapshot::begin(device.as_deref()).towards(self.target, device.as_deref());
+        let watch = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
         run(plan.scenario.limit, tick)?;
         let seen = watch.end();
         let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;

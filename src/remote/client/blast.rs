@@ -1,5 +1,5 @@
-//! The client's end of cells between two hosts. It leads: it says what the sink's workers are to
-//! be, when a phase begins, and when it is over, and puts both halves together.
+//! Runs cells with a sink. The client configures the sink's workers, starts and ends the phases,
+//! and combines the results of both sides.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use std::thread;
 use super::error::RemoteError;
 use crate::clock::Offset;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
-use crate::host::device::{is_ours, name_towards};
+use crate::host::device::is_ours;
 use crate::measure::{CellResult, CutShort, HostFacts, OneWay, RxResult, Topology, TxResult};
 use crate::net::steer::SHOWN;
 use crate::net::{Options, Udp};
 use crate::plan::{
     Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
-use crate::remote::client::cell::{ASK_EVERY, RemoteCell};
+use crate::remote::client::cell::{POLL_INTERVAL, RemoteCell};
 use crate::remote::client::control_client::ControlClient;
 use crate::remote::client::sanitize::{clean, clean_outages, printable};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{
-    CellSpec, ControlRequest, ControlResponse, Halves, PeerFacts, Ready, Ways,
+    CellSpec, ControlRequest, ControlResponse, Directions, PeerFacts, Ready, SideResults,
 };
 use crate::run::RunError;
 use crate::run::session::{CellRunner, DirectionResult};
@@ -31,42 +31,41 @@ use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
 
-/// How often the sockets that shall be sent to show themselves before that is given up: with 20 ms
-/// between, 5 s. Arbitrary.
-const SHOWS: u32 = 250;
+/// The most announcements of each receiving socket: 5 s at one per 20 ms. Arbitrary.
+const ANNOUNCEMENTS: u32 = 250;
 
-/// What the other end is.
+/// The sink of a run.
 #[derive(Debug, Clone)]
 pub struct SinkPeer {
-    /// Where.
+    /// Its address.
     pub target: SocketAddr,
-    /// The version of the program there.
+    /// Its version of udperf.
     pub version: String,
-    /// What was found out about its host.
+    /// Its host.
     pub facts: HostFacts,
-    /// Engines that it does not have.
+    /// Engines that it lacks.
     pub missing: Vec<MissingEngine>,
-    /// Receivers that each client gets.
+    /// Its receivers of each client.
     pub receivers: u16,
     /// Whether both ends read the same clock.
     pub same_clock: bool,
     /// Whether both ends are in one network namespace.
     pub same_network: bool,
-    /// How much later its clock is; `None` where no comparison has succeeded.
+    /// The offset of its clock; `None` if no comparison has succeeded.
     pub offset: Option<Offset>,
 }
 
-/// The client's end.
+/// Runs cells with a sink.
 pub struct RemoteRunner {
-    pub(super) link: ControlClient,
+    pub(super) control: ControlClient,
     pub(super) peer: SinkPeer,
 }
 
 impl RemoteRunner {
-    /// Gets in touch with the sink at this address, from a socket with these options.
+    /// Connects to the sink at this address, from a socket with these options.
     ///
     /// # Errors
-    /// [`RunError`], after 10 s without an answer.
+    /// [`RunError`], after 10 s without a response.
     pub fn open(
         target: SocketAddr,
         options: &Options,
@@ -75,26 +74,25 @@ impl RemoteRunner {
     ) -> Result<Self, RunError> {
         let socket = Udp::open(options)?;
         socket.connect(target)?;
-        let mut link = ControlClient::open(socket.socket, target, key, nonce)?;
-        let ControlResponse::Host(told) = link.ask(&ControlRequest::Host)? else {
+        let mut control = ControlClient::open(socket.socket, target, key, nonce)?;
+        let ControlResponse::Host(response) = control.call(&ControlRequest::Host)? else {
             return Err(RemoteError::Damaged { target }.into());
         };
-        let PeerFacts { version, facts, missing, clock, network, receivers } = *told;
+        let PeerFacts { version, facts, missing, clock, network, receivers } = *response;
         let missing = missing.into_iter().map(|MissingEngine { engine, why }| MissingEngine {
             engine: printable(&engine),
             why: printable(&why),
         });
         let (version, facts, missing) = (printable(&version), clean(facts), missing.collect());
-        link.compare();
+        control.compare();
         if clock.is_some() && clock == sys::clock_identity() {
-            link.trust_same_clock();
+            control.trust_same_clock();
         }
-        let same_clock = link.same_clock();
-        // Virtual machines that were started from one snapshot have the names of all else in
-        // common.
+        let same_clock = control.same_clock();
+        // Virtual machines from one snapshot share all identities except addresses.
         let same_network =
             network.is_some() && network == sys::network_identity() && is_ours(target);
-        let offset = link.offset();
+        let offset = control.offset();
         let peer = SinkPeer {
             target,
             version,
@@ -105,17 +103,17 @@ impl RemoteRunner {
             same_network,
             offset,
         };
-        Ok(Self { link, peer })
+        Ok(Self { control, peer })
     }
 
-    /// The other end; how its clock goes, as known by now.
+    /// The sink, with the present estimate of its clock's offset.
     #[must_use]
     pub fn peer(&self) -> SinkPeer {
-        SinkPeer { offset: self.link.offset(), ..self.peer.clone() }
+        SinkPeer { offset: self.control.offset(), ..self.peer.clone() }
     }
 
-    /// Sets up both ends of a cell.
-    fn set_up(
+    /// Sets up both sides of a cell.
+    fn prepare_cell(
         &self,
         plan: &Plan,
         cell: &PlannedCell,
@@ -123,55 +121,55 @@ impl RemoteRunner {
     ) -> Result<RemoteCell<'_>, RunError> {
         let spec = spec(plan, cell, load);
         let ControlResponse::Ready(ready) =
-            self.link.ask(&ControlRequest::Prepare(spec.clone()))?
+            self.control.call(&ControlRequest::Prepare(spec.clone()))?
         else {
             return Err(self.damaged());
         };
         let target = data_address(self.peer.target, &ready);
-        let mut crew = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
-        if spec.ways.reverse {
-            let mut shown = Vec::new();
-            for share in plan.rx_shares(cell) {
-                let options = Options { ports: crew.ports(), ..options(&share.common) };
+        let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
+        if spec.directions.reverse {
+            let mut announcers = Vec::new();
+            for config in plan.rx_shares(cell) {
+                let options = Options { ports: pool.ports(), ..options(&config.common) };
                 let socket = Udp::open(&options)?;
                 socket.connect(source_of(target, &ready))?;
-                shown.push(socket.duplicate()?);
-                crew.add_receiver(share, Some(socket))?;
+                announcers.push(socket.duplicate()?);
+                pool.add_receiver(config, Some(socket))?;
             }
-            self.show(&shown, &ready)?;
+            self.announce(&announcers, &ready)?;
         }
-        if spec.ways.forward {
-            for share in plan.tx_shares(cell, load) {
-                crew.add_sender(share, target, None)?;
+        if spec.directions.forward {
+            for config in plan.tx_shares(cell, load) {
+                pool.add_sender(config, target, None)?;
             }
         }
         Ok(RemoteCell {
-            link: &self.link,
+            control: &self.control,
             target: self.peer.target,
             receivers: self.peer.receivers,
             spec,
-            crew,
+            pool,
             tag: ready.tag,
             load,
         })
     }
 
-    /// Has the receiving sockets send to the sink, so that every box on the way lets the answers
-    /// through, and that the sink sends to nobody who did not ask for it.
-    fn show(&self, sockets: &[Udp], ready: &Ready) -> Result<(), RunError> {
-        for _ in 0..SHOWS {
+    /// Sends from the receiving sockets until the sink knows them, so that firewalls let its
+    /// datagrams through, and the sink sends only to addresses that asked for it.
+    fn announce(&self, sockets: &[Udp], ready: &Ready) -> Result<(), RunError> {
+        for _ in 0..ANNOUNCEMENTS {
             for (worker, socket) in sockets.iter().enumerate() {
                 let mut payload = [0; 32];
                 let header =
                     Header { tag: ready.tag | SHOWN, flow: worker as u16, ..Header::default() };
                 encode(header, &mut payload);
                 payload[16..].copy_from_slice(&ready.secret);
-                // What does not get through is sent again.
+                // Lost announcements are repeated.
                 let _ = socket.socket.send(&payload);
             }
-            match self.link.ask(&ControlRequest::Reached)? {
+            match self.control.call(&ControlRequest::Reached)? {
                 ControlResponse::Reached(true) => return Ok(()),
-                ControlResponse::Reached(false) => thread::sleep(ASK_EVERY),
+                ControlResponse::Reached(false) => thread::sleep(POLL_INTERVAL),
                 _ => return Err(self.damaged()),
             }
         }
@@ -182,15 +180,8 @@ impl RemoteRunner {
         RemoteError::Damaged { target: self.peer.target }.into()
     }
 
-    /// Reads the counters of this end.
-    fn watch(&self, scenario: &Scenario) -> CounterSnapshot {
-        let target = self.peer.target;
-        let device = name_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-        CounterSnapshot::begin(device.as_deref()).towards(target, device.as_deref())
-    }
-
-    /// How the ends of a cell stand to each other.
-    fn ends(&self) -> Topology {
+    /// Where the two ends run.
+    fn topology(&self) -> Topology {
         match (self.peer.same_network, self.peer.same_clock) {
             (true, _) => Topology::SameNetns,
             (false, true) => Topology::SameHost,
@@ -199,22 +190,22 @@ impl RemoteRunner {
     }
 }
 
-/// What the sink has to know of a cell.
+/// The sink's side of a cell.
 fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
     let scenario = &plan.scenario;
-    let ways = Ways {
+    let directions = Directions {
         forward: scenario.route.sends(),
         reverse: matches!(scenario.route, Route::Reverse | Route::Both),
     };
-    let both = u16::from(ways.forward) + u16::from(ways.reverse);
+    let both = u16::from(directions.forward) + u16::from(directions.reverse);
     CellSpec {
-        ways,
+        directions,
         engine: cell.engine,
         size: cell.size,
         load,
         streams: scenario.streams,
         threads: scenario.threads,
-        neighbours: both * scenario.threads,
+        client_threads: both * scenario.threads,
         time: match scenario.limit {
             Limit::Time(time) => Some(time.max(scenario.warmup)),
             Limit::Count(_) => None,
@@ -227,13 +218,13 @@ fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
     }
 }
 
-/// Where data go: to the sink's port, unless it has another one for them.
+/// The address that data goes to: the sink's port, unless it names another one.
 pub(super) fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
     let port = ready.ports.first().copied();
     port.map_or(target, |port| SocketAddr::new(target.ip(), port))
 }
 
-/// Where the data of a sink come from. Of another family, nothing will come.
+/// The address that the sink's data comes from. An address of another family is ignored.
 pub(super) fn source_of(target: SocketAddr, ready: &Ready) -> SocketAddr {
     match (target, ready.source) {
         (SocketAddr::V4(_), Some(ip @ IpAddr::V4(_))) => SocketAddr::new(ip, target.port()),
@@ -253,84 +244,85 @@ impl CellRunner for RemoteRunner {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<DirectionResult>, RunError> {
-        self.link.compare();
-        let mut stage = self.set_up(plan, cell, load)?;
+        self.control.compare();
+        let mut remote = self.prepare_cell(plan, cell, load)?;
         let warmup = plan.scenario.warmup;
-        let mut warmed = [(0, 0); 2];
+        let mut warmup_counts = [(0, 0); 2];
         if warmup > Nanos::ZERO {
-            let mut begun = stage.begin(Limit::Time(warmup), stop)?;
-            let there = stage.finish(&mut begun, Limit::Time(warmup), stop, tick)?;
-            let here = &begun.running;
-            warmed = [(here.sent, there.received), (there.sent, here.received)];
-            self.link.release();
+            let mut phase = remote.begin(Limit::Time(warmup), stop)?;
+            let there = remote.finish(&mut phase, Limit::Time(warmup), stop, tick)?;
+            let here = &phase.running;
+            warmup_counts = [(here.sent, there.received), (there.sent, here.received)];
+            self.control.take_corrections();
         }
         let limit = plan.scenario.limit;
-        let watch = self.watch(&plan.scenario);
-        let mut begun = stage.begin(limit, stop)?;
-        let ended = stage.finish(&mut begun, limit, stop, tick);
-        let seen = watch.end();
-        let follow = self.link.release();
-        self.link.compare();
-        let there = ended.and_then(|_| match self.link.ask(&ControlRequest::Collect)? {
-            ControlResponse::Halves(there) => Ok(there),
+        let Scenario { bind, ip, .. } = &plan.scenario;
+        let dev = ip.dev.as_deref();
+        let counters = CounterSnapshot::begin_towards(self.peer.target, *bind, dev);
+        let mut phase = remote.begin(limit, stop)?;
+        let ended = remote.finish(&mut phase, limit, stop, tick);
+        let delta = counters.end();
+        let corrections = self.control.take_corrections();
+        self.control.compare();
+        let there = ended.and_then(|_| match self.control.call(&ControlRequest::Collect)? {
+            ControlResponse::SideResults(there) => Ok(there),
             _ => Err(self.damaged()),
         });
         let there = match there {
             Ok(there) => there,
-            Err(error) => return self.without_sink(stage, seen, &cell.id, error),
+            Err(error) => return self.without_sink(remote, delta, &cell.id, error),
         };
-        let (error_ns, bound) = stage.correction(&begun, follow);
-        let (ways, bias) = (stage.spec.ways, begun.bias.0 as i64);
-        let (tx, rx) = stage.crew.collect(&cell.id)?;
+        let (error_ns, bound) = remote.correction(&phase, corrections);
+        let (directions, bias) = (remote.spec.directions, phase.bias.0 as i64);
+        let (tx, rx) = remote.pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-        seen.into_both(&mut tx, &mut rx);
-        let Halves { tx: tx_there, rx: rx_there } = *there;
+        delta.into_both(&mut tx, &mut rx);
+        let SideResults { tx: tx_there, rx: rx_there } = *there;
         let mut parts = Vec::new();
-        if ways.forward {
-            let rx = set_right(rx_there.unwrap_or_default(), -(bias + error_ns), bound);
-            parts.push(self.part(Direction::Forward, tx, rx, warmed[0]));
+        if directions.forward {
+            let rx = correct_latency(rx_there.unwrap_or_default(), -(bias + error_ns), bound);
+            parts.push(self.direction_result(Direction::Forward, tx, rx, warmup_counts[0]));
         }
-        if ways.reverse {
-            let rx = set_right(rx, -(bias - error_ns), bound);
+        if directions.reverse {
+            let rx = correct_latency(rx, -(bias - error_ns), bound);
             let tx = clean_outages(tx_there.unwrap_or_default());
-            parts.push(self.part(Direction::Reverse, tx, rx, warmed[1]));
+            parts.push(self.direction_result(Direction::Reverse, tx, rx, warmup_counts[1]));
         }
         Ok(parts)
     }
 }
 
 impl RemoteRunner {
-    fn part(
+    fn direction_result(
         &self,
         direction: Direction,
         tx: TxResult,
         rx: RxResult,
-        warmed: (u64, u64),
+        warmup_counts: (u64, u64),
     ) -> DirectionResult {
-        let mut harvest = CellResult::of(tx, Some(rx), self.ends());
-        harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+        let mut harvest = CellResult::of(tx, Some(rx), self.topology());
+        harvest.warmup = (warmup_counts.0, warmup_counts.0.saturating_sub(warmup_counts.1));
         DirectionResult { direction: Some(direction), harvest, error: None }
     }
 
-    /// The sending half of a cell whose sink was lost, with the cause. The sink's counts are
-    /// unknown, and so is what arrived.
+    /// The sending side of a cell whose sink was lost, with the cause. What arrived is unknown.
     fn without_sink(
         &self,
-        stage: RemoteCell<'_>,
-        seen: CounterDelta,
+        remote: RemoteCell<'_>,
+        delta: CounterDelta,
         id: &str,
         error: RunError,
     ) -> Result<Vec<DirectionResult>, RunError> {
-        if !stage.spec.ways.forward {
+        if !remote.spec.directions.forward {
             return Err(error);
         }
-        stage.crew.abort();
-        let (tx, _) = stage.crew.collect(id)?;
+        remote.pool.abort();
+        let (tx, _) = remote.pool.collect(id)?;
         let mut tx = tx.unwrap_or_default();
-        seen.into_tx(&mut tx);
+        delta.into_tx(&mut tx);
         let harvest = CellResult {
             cut_short: Some(CutShort::PeerLost),
-            ..CellResult::of(tx, None, self.ends())
+            ..CellResult::of(tx, None, self.topology())
         };
         Ok(vec![DirectionResult {
             direction: Some(Direction::Forward),
@@ -340,8 +332,8 @@ impl RemoteRunner {
     }
 }
 
-/// Moves all latencies to where they belong.
-fn set_right(mut rx: RxResult, by_ns: i64, bound: Nanos) -> RxResult {
+/// Corrects all latencies by a clock error.
+fn correct_latency(mut rx: RxResult, by_ns: i64, bound: Nanos) -> RxResult {
     if by_ns != 0 || bound > Nanos::ZERO {
         rx.latency = OneWay::shifted(&rx.latency, by_ns, bound);
         rx.samples.iter_mut().for_each(|sample| *sample = sample.shifted(by_ns));

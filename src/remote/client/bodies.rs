@@ -7,7 +7,9 @@ use super::blast::{data_address, source_of};
 use crate::measure::OneWay;
 use crate::pace::{Due, Part};
 use crate::remote::client::sanitize::clean;
-use crate::remote::protocol::spec::{CellSpec, ClockNote, ControlRequest, ControlResponse, Halves};
+use crate::remote::protocol::spec::{
+    CellSpec, ClockNote, ControlRequest, ControlResponse, SideResults,
+};
 use crate::run::worker::pace;
 use crate::unit::Nanos;
 
@@ -25,7 +27,7 @@ pub struct Bodies {
 }
 
 /// Datagrams of a schedule that are looked at. Arbitrary: a few batches.
-const DATAGRAMS: u64 = 256;
+const MAX_DATAGRAMS: u64 = 256;
 
 /// Reads bytes as each kind of body, at this moment of the reader's clock, and takes what they mean
 /// as far as the reader does before anything is opened or sent.
@@ -56,8 +58,8 @@ fn agrees(spec: &CellSpec) -> bool {
     for index in [0, spec.threads - 1] {
         let part = Part { index: index.into(), of: spec.threads.into() };
         let end = spec.time.unwrap_or(Nanos::NEVER);
-        let (mut pace, mut now) = (pace(spec.load, end, DATAGRAMS, part), Nanos::ZERO);
-        for _ in 0..DATAGRAMS {
+        let (mut pace, mut now) = (pace(spec.load, end, MAX_DATAGRAMS, part), Nanos::ZERO);
+        for _ in 0..MAX_DATAGRAMS {
             match pace.due(now, most) {
                 Due::Now(count) => pace.advance(count as u64, 0),
                 Due::At(next) => now = next,
@@ -76,8 +78,8 @@ fn take(told: ControlResponse) {
             let target = SocketAddr::from(([127, 0, 0, 1], 9));
             let _ = (data_address(target, &ready), source_of(target, &ready));
         }
-        ControlResponse::Halves(halves) => {
-            let Halves { rx, .. } = *halves;
+        ControlResponse::SideResults(results) => {
+            let SideResults { rx, .. } = *results;
             for by_ns in [i64::MIN / 2, -1_000, 1_000, i64::MAX / 2] {
                 let latency = rx.as_ref().map(|rx| &rx.latency);
                 drop(latency.map(|latency| OneWay::shifted(latency, by_ns, Nanos(1))));
@@ -91,9 +93,9 @@ fn take(told: ControlResponse) {
 mod tests {
     use super::*;
     use crate::measure::{HostFacts, RxResult, TxResult};
-    use crate::plan::{EnginePair, Limit, WorkerLoad};
-    use crate::remote::protocol::spec::{Ended, PeerFacts, PhaseSpec, Ready, Ways};
-    use crate::unit::{PacketRate, PayloadSize};
+    use crate::plan::{Limit, WorkerLoad};
+    use crate::remote::protocol::spec::{Directions, PeerFacts, PhaseEnd, PhaseSpec, Ready};
+    use crate::unit::PacketRate;
 
     /// Changed and random bodies. Arbitrary: a second or two of them.
     const INPUTS: usize = 6_000;
@@ -112,23 +114,16 @@ mod tests {
             WorkerLoad::Ramp(rate, rate, over),
         ];
         let cell = |load| CellSpec {
-            ways: Ways { forward: true, reverse: true },
-            engine: EnginePair::PLAIN,
-            size: PayloadSize::Fixed(64),
+            directions: Directions { forward: true, reverse: true },
             load,
             streams: 4,
-            threads: 2,
-            neighbours: 2,
             time: Some(over),
             batch: Some(8),
-            stamps: false,
-            socket_buffer: 65_536,
-            seed: 1,
-            by_hash: false,
+            ..CellSpec::example()
         };
         let limit = Limit::Time(over);
         let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
-        let ended = Ended { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
+        let ended = PhaseEnd { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
         let others = [
             ControlRequest::Host,
             ControlRequest::Start(order),
@@ -155,13 +150,13 @@ mod tests {
             rx.latency.from_schedule.record(value * value * 1_000);
             rx.latency.from_send.record(value * 1_000);
         }
-        let halves = Halves { tx: Some(TxResult::default()), rx: Some(rx) };
+        let results = SideResults { tx: Some(TxResult::default()), rx: Some(rx) };
         vec![
             ControlResponse::Host(Box::new(peer)),
             ControlResponse::Ready(ready),
             ControlResponse::Reached(true),
             ControlResponse::TooLate,
-            ControlResponse::Halves(Box::new(halves)),
+            ControlResponse::SideResults(Box::new(results)),
             ControlResponse::Refused("no".to_owned()),
         ]
     }

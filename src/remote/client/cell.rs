@@ -1,4 +1,4 @@
-//! A cell that is set up at both ends, and its phases.
+//! The phases of a cell with a sink.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use crate::net::steer::next_phase;
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::client::control_client::ControlClient;
-use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, Ended, PhaseSpec};
+use crate::remote::protocol::spec::{
+    CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
+};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
 use crate::run::phase::PhaseState;
@@ -21,69 +23,69 @@ use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How much lies between the order of a phase and its start at least, for the order to get there:
-/// beside the time that workers need, so many round trips. Arbitrary: retries take a few.
+/// The least time between an order and its start, in round trips, in addition to what workers need.
+/// Arbitrary: retries take a few.
 const LEAD_TRIPS: u64 = 4;
 
-/// How much before its start a phase must have been confirmed: workers are awake by then.
-/// Arbitrary; a wake-up takes about 60 µs (measured).
+/// How long before its start a phase must be confirmed: workers are awake by then. Arbitrary; a
+/// wake-up takes about 60 µs (measured).
 const MARGIN: Nanos = Nanos::from_micros(300);
 
-/// How often a phase is ordered anew, each time with twice the lead. Arbitrary: the last one has
-/// minutes, more than the line's patience.
-const ATTEMPTS: u32 = 12;
+/// The most attempts to start a phase, each with twice the lead time. Arbitrary: the last has
+/// minutes, more than the control thread's patience.
+const START_ATTEMPTS: u32 = 12;
 
-/// How much the receivers' clock is set back beyond what the clocks are known within: whatever
-/// moves the estimate meanwhile shall not make a latency negative. Arbitrary.
+/// How much earlier than the error bound of the clocks receivers begin, so that a changing estimate
+/// does not make a latency negative. Arbitrary.
 const SLACK: Nanos = Nanos::from_micros(50);
 
 /// A cell that is set up at both ends.
 pub(super) struct RemoteCell<'a> {
-    pub(super) link: &'a ControlClient,
-    /// The other end's address.
+    pub(super) control: &'a ControlClient,
+    /// The sink's address.
     pub(super) target: SocketAddr,
-    /// Receivers of the other end.
+    /// The sink's receivers.
     pub(super) receivers: u16,
     pub(super) spec: CellSpec,
-    pub(super) crew: WorkerPool,
-    /// Of the phase to come.
+    pub(super) pool: WorkerPool,
+    /// The tag of the next phase.
     pub(super) tag: u16,
     pub(super) load: WorkerLoad,
 }
 
-/// A phase that has begun.
+/// A running phase.
 pub(super) struct RunningPhase {
-    /// What the senders here share.
+    /// Shared by the local senders.
     tx: Arc<PhaseState>,
-    /// What the receivers here share.
+    /// Shared by the local receivers.
     rx: Arc<PhaseState>,
-    /// Stops the senders here.
+    /// Stops the local senders.
     halt: Arc<AtomicBool>,
     pub(super) running: Running,
     /// How much earlier than their senders receivers begin.
     pub(super) bias: Nanos,
-    /// When it began, on our clock.
+    /// When it began, on the local clock.
     epoch: Nanos,
     offset_ns: i64,
 }
 
 impl RemoteCell<'_> {
-    /// Begins a phase at both ends at the same moment; again where the order comes too late.
+    /// Begins a phase at both ends at the same time; tries again if the order arrives too late.
     pub(super) fn begin(
         &mut self,
         limit: Limit,
         stop: &Arc<AtomicBool>,
     ) -> Result<RunningPhase, RunError> {
-        let link = self.link;
-        for attempt in 0..ATTEMPTS {
-            let offset = link.offset().unwrap_or_else(Offset::same_clock);
-            let bias = match link.same_clock() {
+        let control = self.control;
+        for attempt in 0..START_ATTEMPTS {
+            let offset = control.offset().unwrap_or_else(Offset::same_clock);
+            let bias = match control.same_clock() {
                 true => Nanos::ZERO,
                 false => Nanos(offset.bound_ns.saturating_mul(2)) + SLACK,
             };
-            let trips = Nanos(link.rtt().0.saturating_mul(LEAD_TRIPS));
-            // Twice what workers need: the sink's need it too, after the order has come.
-            let least = self.crew.lead() + self.crew.lead() + trips;
+            let trips = Nanos(control.rtt().0.saturating_mul(LEAD_TRIPS));
+            // Twice the workers' lead: the sink's workers need it, too, after the order arrives.
+            let least = self.pool.lead() + self.pool.lead() + trips;
             let lead = Nanos(least.0.saturating_mul(1 << attempt));
             let epoch = Nanos(sys::monotonic_ns()) + lead + MARGIN;
             let offset_ns = offset.at(epoch.0);
@@ -93,35 +95,35 @@ impl RemoteCell<'_> {
                 Limit::Count(_) => Nanos::NEVER,
             };
             let halt = Arc::new(AtomicBool::new(stop.load(Ordering::Relaxed)));
-            let tx = PhaseState::new(Arc::clone(&halt), self.crew.senders());
-            let receivers = self.crew.receivers();
+            let tx = PhaseState::new(Arc::clone(&halt), self.pool.senders());
+            let receivers = self.pool.receivers();
             let rx = PhaseState::across(Arc::clone(stop), receivers, window_end, bias);
             let (tag, load) = (self.tag, self.load);
             self.tag = next_phase(tag);
             let phase = Phase { epoch, tag, limit, load, control: Arc::clone(&tx) };
             let rx_phase = Phase { epoch: epoch - bias, control: Arc::clone(&rx), ..phase.clone() };
-            let mut running = self.crew.running();
-            self.crew.begin_receivers(&rx_phase);
+            let mut running = self.pool.running();
+            self.pool.begin_receivers(&rx_phase);
             let order = PhaseSpec { tag, epoch: there, rx_epoch: there - bias, limit, window_end };
-            let told = link.ask(&ControlRequest::Start(order))?;
+            let response = control.call(&ControlRequest::Start(order))?;
             let in_time = Nanos(sys::monotonic_ns()) + MARGIN < epoch;
-            match told {
-                ControlResponse::Started if in_time || self.crew.senders() == 0 => {
-                    self.crew.begin_senders(&phase);
-                    let receivers = (self.crew.receivers() > 0).then(|| Arc::clone(&rx));
-                    link.follow(ClockCorrections::new(offset_ns, receivers));
+            match response {
+                ControlResponse::Started if in_time || self.pool.senders() == 0 => {
+                    self.pool.begin_senders(&phase);
+                    let receivers = (self.pool.receivers() > 0).then(|| Arc::clone(&rx));
+                    control.start_corrections(ClockCorrections::new(offset_ns, receivers));
                     if let Limit::Time(time) = limit {
-                        link.set_busy_until(Nanos(epoch.0.saturating_add(time.0)));
+                        control.set_busy_until(Nanos(epoch.0.saturating_add(time.0)));
                     }
                     return Ok(RunningPhase { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
                 ControlResponse::Started | ControlResponse::TooLate => {}
                 _ => return Err(RemoteError::Damaged { target: self.target }.into()),
             }
-            // Nobody here has sent anything: the receivers have nothing to wait for.
-            rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.crew.receivers()]);
-            running.workers -= self.crew.senders();
-            self.crew.await_end(&mut running, &mut || {})?;
+            // No sender has started: end the receivers at once.
+            rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.pool.receivers()]);
+            running.workers -= self.pool.senders();
+            self.pool.await_end(&mut running, &mut || {})?;
         }
         Err(RemoteError::NeverInTime { target: self.target }.into())
     }
@@ -129,70 +131,71 @@ impl RemoteCell<'_> {
     /// Waits until the phase is over at both ends.
     pub(super) fn finish(
         &self,
-        begun: &mut RunningPhase,
+        phase: &mut RunningPhase,
         limit: Limit,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Ended, RunError> {
-        let link = self.link;
-        let senders = self.crew.senders();
-        let receivers = self.crew.receivers();
-        while begun.running.workers > receivers {
-            if !self.crew.look(&mut begun.running, ASK_EVERY)? {
+    ) -> Result<PhaseEnd, RunError> {
+        let control = self.control;
+        let senders = self.pool.senders();
+        let receivers = self.pool.receivers();
+        while phase.running.workers > receivers {
+            if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
                 tick();
             }
-            if begun.tx.take_unreachable() {
-                link.doubt();
+            if phase.tx.take_unreachable() {
+                control.suspect_closed_port();
             }
-            if stop.load(Ordering::Relaxed) || link.has_failed() {
-                begun.halt.store(true, Ordering::Relaxed);
+            if stop.load(Ordering::Relaxed) || control.has_failed() {
+                phase.halt.store(true, Ordering::Relaxed);
             }
         }
         if senders == 0
             && let Limit::Time(time) = limit
         {
             wait_until(
-                begun.epoch + time,
-                || link.has_failed() || stop.load(Ordering::Relaxed),
+                phase.epoch + time,
+                || control.has_failed() || stop.load(Ordering::Relaxed),
                 tick,
             );
         }
-        let ended = Ended {
-            end: if senders > 0 { begun.tx.window_end() + begun.bias } else { Nanos::ZERO },
-            finished: begun.tx.senders_finished() + begun.bias,
-            sent_to: self.sent_to_receivers(&begun.running),
-            sent: begun.running.sent,
+        let ended = PhaseEnd {
+            end: if senders > 0 { phase.tx.window_end() + phase.bias } else { Nanos::ZERO },
+            finished: phase.tx.senders_finished() + phase.bias,
+            sent_to: self.sent_to_receivers(&phase.running),
+            sent: phase.running.sent,
             received: 0,
         };
-        let mut told_to_stop = false;
+        let mut has_stopped = false;
         let there = loop {
-            if stop.load(Ordering::Relaxed) && !told_to_stop && self.spec.ways.reverse {
-                link.ask(&ControlRequest::Stop)?;
-                told_to_stop = true;
+            if stop.load(Ordering::Relaxed) && !has_stopped && self.spec.directions.reverse {
+                control.call(&ControlRequest::Stop)?;
+                has_stopped = true;
             }
-            match link.ask(&ControlRequest::Finish(ended.clone()))? {
+            match control.call(&ControlRequest::Finish(ended.clone()))? {
                 ControlResponse::Finished(there) => {
-                    link.set_busy_until(Nanos::ZERO);
+                    control.set_busy_until(Nanos::ZERO);
                     break there;
                 }
                 ControlResponse::Running => {
                     tick();
-                    thread::sleep(ASK_EVERY);
+                    thread::sleep(POLL_INTERVAL);
                 }
                 _ => return Err(RemoteError::Damaged { target: self.target }.into()),
             }
         };
-        // Not later than now or planned, whatever a peer says: silence is waited for from then on.
-        let now = Nanos(sys::monotonic_ns()).since(begun.epoch - begun.bias);
-        let planned = planned_end(limit, self.load) + begun.bias;
-        let by_peer = |moment: Nanos| Nanos(moment.0.saturating_add(begun.bias.0));
+        // No later than now or planned, whatever the peer reports: the wait for silence starts
+        // there.
+        let now = Nanos(sys::monotonic_ns()).since(phase.epoch - phase.bias);
+        let planned = planned_end(limit, self.load) + phase.bias;
+        let by_peer = |moment: Nanos| Nanos(moment.0.saturating_add(phase.bias.0));
         let end = by_peer(there.end).min(now.max(planned));
-        begun.rx.senders_done(end, by_peer(there.finished).min(now), &there.sent_to);
-        self.crew.await_end(&mut begun.running, tick)?;
+        phase.rx.senders_done(end, by_peer(there.finished).min(now), &there.sent_to);
+        self.pool.await_end(&mut phase.running, tick)?;
         Ok(there)
     }
 
-    /// What each receiver of the sink should get; empty where only a hash knows.
+    /// Datagrams sent to each receiver of the sink; empty if a hash distributes them.
     fn sent_to_receivers(&self, running: &Running) -> Vec<u64> {
         let receivers = usize::from(self.receivers.max(1));
         if self.spec.by_hash && receivers > 1 {
@@ -205,39 +208,40 @@ impl RemoteCell<'_> {
         sent_to
     }
 
-    /// How far all latencies of a phase are off, in ns, and how far that may be wrong.
+    /// The clock error of all latencies of a phase in ns, and its bound.
     pub(super) fn correction(
         &self,
-        begun: &RunningPhase,
-        follow: Option<ClockCorrections>,
+        phase: &RunningPhase,
+        corrections: Option<ClockCorrections>,
     ) -> (i64, Nanos) {
-        let link = self.link;
-        if link.same_clock() {
+        let control = self.control;
+        if control.same_clock() {
             return (0, Nanos::ZERO);
         }
-        let Some(offset) = link.offset() else {
+        let Some(offset) = control.offset() else {
             return (0, Nanos::NEVER);
         };
-        // What was believed and corrected meanwhile against what is known now, at every moment
-        // that a correction was sent and just before.
+        // Compares the offset in force with the present estimate, at and just before each
+        // correction.
         let (mut least, mut most) = (i64::MAX, i64::MIN);
         let mut look = |at_ns: u64, (low, high): (i64, i64)| {
             for shift_ns in [low, high] {
-                let believed = begun.offset_ns.saturating_add(shift_ns);
+                let believed = phase.offset_ns.saturating_add(shift_ns);
                 let error = offset.at(at_ns).saturating_sub(believed);
                 (least, most) = (least.min(error), most.max(error));
             }
         };
-        look(begun.epoch.0, (0, 0));
-        let follow = follow.unwrap_or_else(|| ClockCorrections::new(begun.offset_ns, None));
-        follow.each(sys::monotonic_ns(), &mut look);
+        look(phase.epoch.0, (0, 0));
+        let corrections =
+            corrections.unwrap_or_else(|| ClockCorrections::new(phase.offset_ns, None));
+        corrections.visit_all(sys::monotonic_ns(), &mut look);
         let middle = least.midpoint(most);
         let spread = Nanos(most.abs_diff(least).div_ceil(2));
         (middle, Nanos(offset.bound_ns) + spread)
     }
 }
 
-/// Sleeps until a moment, showing progress, or until something else is over.
+/// Sleeps until a time or until `over`, with progress.
 fn wait_until(at: Nanos, over: impl Fn() -> bool, tick: &mut dyn FnMut()) {
     loop {
         let left = at.since(Nanos(sys::monotonic_ns()));
@@ -245,9 +249,9 @@ fn wait_until(at: Nanos, over: impl Fn() -> bool, tick: &mut dyn FnMut()) {
             return;
         }
         tick();
-        thread::sleep(left.to_duration().min(ASK_EVERY));
+        thread::sleep(left.to_duration().min(POLL_INTERVAL));
     }
 }
 
-/// How often the end of a phase on the other host is asked for; arbitrary.
-pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
+/// How often the sink is asked for the end of a phase; arbitrary.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! The client's line to a sink: a thread of its own that asks, and that compares clocks meanwhile.
+//! Calls to a sink. A thread sends them, and compares clocks meanwhile.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::remote::rpc::CallError;
 use crate::run::RunError;
 use crate::unit::{Keep, Nanos, strip_control};
 
-/// The line to a sink.
+/// The control session with a sink.
 pub(crate) struct ControlClient {
     orders: Sender<ControlOrder>,
     waker: Arc<Waker>,
@@ -32,7 +32,7 @@ pub(crate) struct ControlClient {
 }
 
 impl ControlClient {
-    /// Opens the line on this socket, which is connected to the sink.
+    /// Starts the thread, on a socket that is connected to the sink.
     pub(crate) fn open(
         socket: UdpSocket,
         target: SocketAddr,
@@ -41,26 +41,26 @@ impl ControlClient {
     ) -> Result<Self, RunError> {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(ControlState::default());
-        let (line, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
+        let (worker, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
             .map_err(|source| RemoteError::Link { target, source })?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
-            .spawn(move || line.run())
+            .spawn(move || worker.run())
             .map_err(|source| RunError::Spawn { source })?;
         let (thread, same_clock) = (Some(thread), false);
         Ok(Self { orders, waker: Arc::new(waker), thread, shared, same_clock, target })
     }
 
-    /// Asks the sink, and waits for what it says.
-    pub(crate) fn ask(&self, ask: &ControlRequest) -> Result<ControlResponse, RunError> {
+    /// Sends a request and waits for the response.
+    pub(crate) fn call(&self, request: &ControlRequest) -> Result<ControlResponse, RunError> {
         let target = || self.target;
         let damaged = |_| RemoteError::Damaged { target: target() };
-        let body = postcard::to_stdvec(ask).map_err(damaged)?;
+        let body = postcard::to_stdvec(request).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
-        self.order(ControlOrder::Ask(body, sender));
-        // The thread gives every answer or a reason; without either, it died.
-        let gone = RunError::Panicked { id: "control".to_owned() };
-        let answer = answer.recv().map_err(|_| gone)?;
+        self.order(ControlOrder::Call(body, sender));
+        // The thread always replies, unless it panicked.
+        let thread_died = RunError::Panicked { id: "control".to_owned() };
+        let answer = answer.recv().map_err(|_| thread_died)?;
         let body = answer.map_err(|failure| match failure {
             ControlFailure::Call(source) => RemoteError::Call { target: target(), source },
             ControlFailure::Unreachable(why) => RemoteError::NoPort { target: target(), why },
@@ -75,29 +75,28 @@ impl ControlClient {
                 why: strip_control(&why, Keep::Nothing),
             }
             .into()),
-            told => Ok(told),
+            response => Ok(response),
         }
     }
 
-    /// Whether the sink is out of reach, as the next question will tell.
+    /// Whether the session has failed; the next call returns why.
     pub(crate) fn has_failed(&self) -> bool {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// A phase runs until this moment; zero: no phase runs, or its end is unknown. Meanwhile the
-    /// sink may be unreachable.
+    /// Sets the end of the running phase; zero: no phase runs, or its end is unknown. Until then,
+    /// the sink may be unreachable.
     pub(crate) fn set_busy_until(&self, at: Nanos) {
         self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// A sender was told that the sink's port is closed. Unless the sink is heard soon, that is
-    /// believed.
-    pub(crate) fn doubt(&self) {
+    /// Records that a sender saw the sink's port closed. The session fails unless the sink responds
+    /// soon.
+    pub(crate) fn suspect_closed_port(&self) {
         self.shared.port_seen_closed.store(true, Ordering::Relaxed);
     }
 
-    /// From now on, both ends are taken to read the same clock, unless what was exchanged says
-    /// otherwise.
+    /// Treats both clocks as the same one, unless the comparisons so far contradict it.
     pub(crate) fn trust_same_clock(&mut self) {
         let estimate = self.shared.clocks().estimate();
         self.same_clock =
@@ -116,32 +115,32 @@ impl ControlClient {
         let _ = done.recv();
     }
 
-    /// How much later the sink's clock is than ours; `None` where no exchange has succeeded.
+    /// The offset of the sink's clock; `None` if no comparison has succeeded.
     pub(crate) fn offset(&self) -> Option<Offset> {
         if self.same_clock { Some(Offset::same_clock()) } else { self.shared.clocks().estimate() }
     }
 
-    /// The least that an exchange took.
+    /// The shortest round-trip time of all comparisons.
     pub(crate) fn rtt(&self) -> Nanos {
         self.shared.clocks().estimate().map_or(Nanos::ZERO, |offset| Nanos(offset.min_rtt_ns))
     }
 
-    /// Keeps the receivers of a phase informed of how the clocks drift.
-    pub(crate) fn follow(&self, follow: ClockCorrections) {
+    /// Starts correcting the clocks of a phase's receivers for drift.
+    pub(crate) fn start_corrections(&self, corrections: ClockCorrections) {
         if !self.same_clock {
-            self.order(ControlOrder::Follow(follow));
+            self.order(ControlOrder::StartCorrections(corrections));
         }
     }
 
-    /// The phase is over; what was corrected.
-    pub(crate) fn release(&self) -> Option<ClockCorrections> {
-        let (sender, follow) = mpsc::channel();
-        self.order(ControlOrder::Release(sender));
-        follow.recv().ok().flatten()
+    /// Stops the corrections and returns them.
+    pub(crate) fn take_corrections(&self) -> Option<ClockCorrections> {
+        let (sender, corrections) = mpsc::channel();
+        self.order(ControlOrder::TakeCorrections(sender));
+        corrections.recv().ok().flatten()
     }
 
     fn order(&self, order: ControlOrder) {
-        // A thread that died is noticed by whoever waits for its answer.
+        // A dead thread shows when a response is awaited.
         let _ = self.orders.send(order);
         let _ = self.waker.wake();
     }

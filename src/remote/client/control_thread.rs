@@ -1,4 +1,4 @@
-//! The thread of a client's line to a sink.
+//! The control thread of a client.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,117 +15,117 @@ use crate::net::LARGEST;
 use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::ClockNote;
-use crate::remote::rpc::{CallError, ClientEvent, KEPT_MOST, RpcClient};
+use crate::remote::rpc::{CallError, ClientEvent, MAX_KEPT, RpcClient};
 use crate::run::outage::with_neighbour;
 use crate::sys::{self, Unreachable, UnreachableErrno};
 use crate::unit::Nanos;
 
-/// How long a sink may be silent before it is given up. Arbitrary: outlives a path that loses half
-/// of all, and bounds how long a killed sink holds a client.
+/// How long a sink may be silent before the session fails. Arbitrary: enough for a path that loses
+/// half of all datagrams, and it bounds the wait for a killed sink.
 pub(super) const PATIENCE: Nanos = Nanos::from_millis(10_000);
 
-/// How long a sink must be unreachable before the run gives up on it, so that a sink has time to
-/// start. Arbitrary.
+/// How long a sink must be unreachable before the session fails: a sink needs time to start.
+/// Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
 
-/// How long a request may take that the sink keeps alive without ever finishing its answer.
-/// Arbitrary: many times what ten thousand sockets or a lossy path take.
-const ANSWERED_WITHIN: Nanos = Nanos::from_millis(60_000);
+/// The longest time of a call while the sink responds without finishing. Arbitrary: many times what
+/// ten thousand sockets or a lossy path take.
+const ANSWER_TIMEOUT: Nanos = Nanos::from_millis(60_000);
 
 /// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
-/// often enough that 50 ppm of drift are 5 µs.
-const SYNC_EVERY: Nanos = Nanos::from_millis(100);
+/// and 50 ppm of drift are only 5 µs.
+const SYNC_INTERVAL: Nanos = Nanos::from_millis(100);
 
-/// Exchanges in one go, before and after a cell. Arbitrary: the fastest of 16 is near the least
-/// that the path takes.
+/// Exchanges in a burst, before and after a cell. Arbitrary: the fastest of 16 is near the minimum
+/// of the path.
 const BURST: u32 = 16;
 
-/// How long one exchange of a burst is waited for; arbitrary, longer than most paths take.
+/// The timeout of one exchange in a burst; arbitrary, longer than most paths take.
 const BURST_WAIT: Nanos = Nanos::from_millis(100);
 
-/// How long a burst takes at most, however many got lost; arbitrary.
-const BURST_MOST: Nanos = Nanos::from_millis(300);
+/// The longest time of a burst, whatever is lost; arbitrary.
+const BURST_LIMIT: Nanos = Nanos::from_millis(300);
 
-/// How long an answer is looked for without sleeping: what a path between neighbours takes, so
-/// that the wake-up does not count as its delay. Arbitrary.
+/// How long to spin for a reply, so that the wake-up does not count as path delay: the round trip
+/// of a local network. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(500);
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
-/// Why the line is no use any more.
+/// Why the session failed.
 #[derive(Debug, Clone)]
 pub(super) enum ControlFailure {
-    /// The session failed.
+    /// A call failed.
     Call(CallError),
     /// The sink is unreachable: its port is closed, or it was never reached.
     Unreachable(Unreachable),
-    /// Nothing was heard for [`PATIENCE`].
+    /// No message arrived for [`PATIENCE`].
     Silent,
 }
 
-/// What the thread is told to do.
+/// An order for the thread.
 pub(super) enum ControlOrder {
-    /// Ask this, and give the answer there.
-    Ask(Vec<u8>, Sender<Result<Vec<u8>, ControlFailure>>),
-    /// Compare clocks a few times in a row.
+    /// Send a request, and pass on the response.
+    Call(Vec<u8>, Sender<Result<Vec<u8>, ControlFailure>>),
+    /// Compare clocks in a burst.
     Compare(Sender<()>),
-    /// From now on, correct what this says.
-    Follow(ClockCorrections),
-    /// Not any more; give back what was corrected.
-    Release(Sender<Option<ClockCorrections>>),
-    /// Say good-bye.
+    /// Start these clock corrections.
+    StartCorrections(ClockCorrections),
+    /// Stop the corrections, and return them.
+    TakeCorrections(Sender<Option<ClockCorrections>>),
+    /// Close the session.
     Close,
 }
 
-/// What the thread tells without being asked, and is told without an order.
+/// State that the thread shares without orders.
 #[derive(Debug, Default)]
 pub(super) struct ControlState {
     clocks: Mutex<OffsetEstimator>,
-    /// Whether the sink is out of reach.
+    /// Whether the session has failed.
     pub(super) failed: AtomicBool,
     /// The end of the running phase on the local clock; 0 if no phase runs, or its end is unknown.
     pub(super) busy_until_ns: AtomicU64,
-    /// Whether a sender was told that the sink's port is closed. A host sends few such messages a
-    /// second (icmp_ratelimit of icmp(7)), and those go to whoever sends most.
+    /// Whether a sender saw the sink's port closed. ICMP errors are rate-limited (icmp_ratelimit of
+    /// icmp(7)), so those of the control socket may be suppressed.
     pub(super) port_seen_closed: AtomicBool,
 }
 
 impl ControlState {
-    /// What is known of the other clock.
+    /// The estimate of the sink's clock.
     pub(super) fn clocks(&self) -> MutexGuard<'_, OffsetEstimator> {
         self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread's side.
+/// The thread.
 pub(super) struct ControlThread {
     poll: Poll,
     socket: UdpSocket,
-    caller: RpcClient,
+    rpc: RpcClient,
     inbox: Receiver<ControlOrder>,
-    /// Who waits for an answer.
-    asked: Option<Sender<Result<Vec<u8>, ControlFailure>>>,
-    /// When it was asked.
-    asked_at: Nanos,
-    follow: Option<ClockCorrections>,
+    /// Gets the response of the pending call.
+    pending: Option<Sender<Result<Vec<u8>, ControlFailure>>>,
+    /// When that call began.
+    pending_since: Nanos,
+    corrections: Option<ClockCorrections>,
     shared: Arc<ControlState>,
-    /// When to compare clocks next.
+    /// When the next clock comparison is due.
     sync_at: Nanos,
-    /// When the sink became unreachable, and why; reset by each of its messages.
+    /// When the sink became unreachable, and why; each of its messages resets it.
     unreachable: Option<(Nanos, Unreachable)>,
     out: Vec<Vec<u8>>,
     buffer: Vec<u8>,
-    /// When the sink was heard last, once a session is open.
+    /// When the sink's last message arrived; [`Nanos::NEVER`] before the first.
     heard_at: Nanos,
-    /// Exchanges that have succeeded.
+    /// The number of successful clock comparisons.
     synced: u64,
     failure: Option<ControlFailure>,
-    over: bool,
+    is_over: bool,
 }
 
 impl ControlThread {
-    /// On this socket, which is connected to the sink; and what wakes it for an order.
+    /// The thread for a socket that is connected to the sink, and its waker.
     pub(super) fn new(
         mut socket: UdpSocket,
         key: Option<&Key>,
@@ -136,14 +136,14 @@ impl ControlThread {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
-        let line = Self {
+        let thread = Self {
             poll,
             socket,
-            caller: RpcClient::new(key, nonce, nonce, PATIENCE),
+            rpc: RpcClient::new(key, nonce, nonce, PATIENCE),
             inbox,
-            asked: None,
-            asked_at: Nanos::ZERO,
-            follow: None,
+            pending: None,
+            pending_since: Nanos::ZERO,
+            corrections: None,
             shared: Arc::clone(shared),
             sync_at: Nanos::NEVER,
             unreachable: None,
@@ -152,33 +152,33 @@ impl ControlThread {
             heard_at: Nanos::NEVER,
             synced: 0,
             failure: None,
-            over: false,
+            is_over: false,
         };
-        Ok((line, waker))
+        Ok((thread, waker))
     }
 
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(4);
-        while !self.over {
-            self.obey();
+        while !self.is_over {
+            self.handle_orders();
             self.step();
             let now = Clock::Monotonic.now();
-            let wake_at = self.caller.deadline().map_or(self.sync_at, |at| at.min(self.sync_at));
+            let wake_at = self.rpc.deadline().map_or(self.sync_at, |at| at.min(self.sync_at));
             let most = Duration::from_millis(wake_at.since(now).0.div_ceil(1_000_000).min(1_000));
-            // Interrupted is as good as nothing ready.
+            // An interrupted poll is one without events.
             let _ = self.poll.poll(&mut events, Some(most));
         }
     }
 
-    /// Takes what was ordered.
-    fn obey(&mut self) {
+    /// Executes all waiting orders.
+    fn handle_orders(&mut self) {
         loop {
             match self.inbox.try_recv() {
-                Ok(ControlOrder::Ask(body, answer)) => {
-                    (self.asked, self.asked_at) = (Some(answer), Clock::Monotonic.now());
+                Ok(ControlOrder::Call(body, answer)) => {
+                    (self.pending, self.pending_since) = (Some(answer), Clock::Monotonic.now());
                     if let Some(failure) = self.failure.clone() {
                         self.answer(Err(failure));
-                    } else if let Err(error) = self.caller.request(body, Clock::Monotonic.now()) {
+                    } else if let Err(error) = self.rpc.request(body, Clock::Monotonic.now()) {
                         self.answer(Err(ControlFailure::Call(error)));
                     }
                 }
@@ -186,27 +186,27 @@ impl ControlThread {
                     self.burst();
                     drop(done);
                 }
-                Ok(ControlOrder::Follow(follow)) => {
-                    self.follow = Some(follow);
+                Ok(ControlOrder::StartCorrections(corrections)) => {
+                    self.corrections = Some(corrections);
                     self.sync_at = Clock::Monotonic.now();
                 }
-                Ok(ControlOrder::Release(back)) => {
-                    let _ = back.send(self.follow.take());
+                Ok(ControlOrder::TakeCorrections(back)) => {
+                    let _ = back.send(self.corrections.take());
                 }
                 Ok(ControlOrder::Close) | Err(TryRecvError::Disconnected) => {
-                    return self.say_goodbye();
+                    return self.close_session();
                 }
                 Err(TryRecvError::Empty) => return,
             }
         }
     }
 
-    /// Reads what came, retries what is due, compares clocks.
+    /// Reads messages, sends retries that are due, and compares clocks.
     fn step(&mut self) {
         self.read();
         let now = Clock::Monotonic.now();
-        let heard = self.caller.poll(now, &mut self.out);
-        self.hear(heard);
+        let event = self.rpc.poll(now, &mut self.out);
+        self.handle_event(event);
         if self.shared.port_seen_closed.load(Ordering::Relaxed) {
             let closed = Unreachable::returned(UnreachableErrno::ConnRefused);
             self.unreachable.get_or_insert((now, closed));
@@ -218,16 +218,16 @@ impl ControlThread {
         }
         // During a phase, an outage may end before the sink is needed again.
         let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
-        let heard_at = self.heard_at.max(busy_until.min(self.heard_at + KEPT_MOST));
+        let heard_at = self.heard_at.max(busy_until.min(self.heard_at + MAX_KEPT));
         if now.since(heard_at) > PATIENCE {
             self.fail(ControlFailure::Silent);
         }
-        if self.asked.is_some() && now.since(self.asked_at) > ANSWERED_WITHIN {
-            self.fail(ControlFailure::Call(CallError::Unfinished { patience: ANSWERED_WITHIN }));
+        if self.pending.is_some() && now.since(self.pending_since) > ANSWER_TIMEOUT {
+            self.fail(ControlFailure::Call(CallError::Unfinished { patience: ANSWER_TIMEOUT }));
         }
         if now >= self.sync_at {
             self.sync(now);
-            self.sync_at = now + SYNC_EVERY;
+            self.sync_at = now + SYNC_INTERVAL;
         }
         self.send();
     }
@@ -238,12 +238,12 @@ impl ControlThread {
             let now = Clock::Monotonic.now();
             match result {
                 Ok(len) => {
-                    let heard = self.caller.on_datagram(&self.buffer[..len], now, &mut self.out);
-                    if heard.is_some() {
+                    let event = self.rpc.on_datagram(&self.buffer[..len], now, &mut self.out);
+                    if event.is_some() {
                         (self.unreachable, self.heard_at) = (None, now);
                         self.shared.port_seen_closed.store(false, Ordering::Relaxed);
                     }
-                    self.hear(heard);
+                    self.handle_event(event);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -252,8 +252,9 @@ impl ControlThread {
         }
     }
 
-    /// Handles an error that reports the sink as unreachable; it ends the run after a delay. If a
-    /// sink was heard before, only a closed port shows that it ended: links and routes come back.
+    /// Handles an error that reports the sink as unreachable; the session fails after [`GRACE`].
+    /// After the first message of the sink, only a closed port counts: links and routes may
+    /// recover.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
         let was_heard = self.heard_at != Nanos::NEVER;
         let why = explained(sys::refusal_of(error), &self.socket).unreachable();
@@ -263,23 +264,25 @@ impl ControlThread {
         }
     }
 
-    fn hear(&mut self, heard: Option<ClientEvent>) {
-        match heard {
+    fn handle_event(&mut self, event: Option<ClientEvent>) {
+        match event {
             Some(ClientEvent::Answer(body)) => self.answer(Ok(body)),
             Some(ClientEvent::Failed(error)) => self.fail(ControlFailure::Call(error)),
-            Some(ClientEvent::Closed) => self.over = true,
+            Some(ClientEvent::Closed) => self.is_over = true,
             Some(ClientEvent::Synced { t1, t2, t3, t4 }) => {
                 let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
                 let _ = self.shared.clocks().push(sample);
                 self.synced += 1;
-                self.follow.iter_mut().for_each(|follow| follow.confirm(sample.t1_ns));
+                self.corrections
+                    .iter_mut()
+                    .for_each(|corrections| corrections.confirm(sample.t1_ns));
             }
             Some(ClientEvent::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
             None => {}
         }
     }
 
-    /// Tells whoever waits, now or later.
+    /// Fails the pending call and all later ones.
     fn fail(&mut self, failure: ControlFailure) {
         let failure = self.failure.get_or_insert(failure).clone();
         self.shared.failed.store(true, Ordering::Relaxed);
@@ -287,12 +290,12 @@ impl ControlThread {
     }
 
     fn answer(&mut self, answer: Result<Vec<u8>, ControlFailure>) {
-        if let Some(asked) = self.asked.take() {
-            let _ = asked.send(answer);
+        if let Some(pending) = self.pending.take() {
+            let _ = pending.send(answer);
         }
     }
 
-    /// Sends what is to be sent. What is refused is as good as lost: it is retried in time.
+    /// Sends queued messages. A failed send counts as loss: it is retried.
     fn send(&mut self) {
         for message in std::mem::take(&mut self.out) {
             if let Err(error) = self.socket.send(&message) {
@@ -301,28 +304,28 @@ impl ControlThread {
         }
     }
 
-    /// Compares clocks once, and tells what came of the comparisons before.
+    /// Starts a clock comparison, and sends the present correction with it.
     fn sync(&mut self, now: Nanos) {
-        let believed = self.follow.as_ref().map(|follow| follow.offset_ns);
+        let believed = self.corrections.as_ref().map(|corrections| corrections.offset_ns);
         let estimate = self.shared.clocks().estimate();
         let shift_ns = believed
             .zip(estimate)
             .map_or(0, |(believed, known)| known.at(now.0).saturating_sub(believed));
-        if let Some(follow) = &mut self.follow {
-            follow.push(now.0, shift_ns);
-            if let Some(receivers) = &follow.receivers {
+        if let Some(corrections) = &mut self.corrections {
+            corrections.push(now.0, shift_ns);
+            if let Some(receivers) = &corrections.receivers {
                 receivers.shift(-shift_ns);
             }
         }
-        let note = self.follow.as_ref().map(|_| postcard::to_stdvec(&ClockNote { shift_ns }));
+        let note = self.corrections.as_ref().map(|_| postcard::to_stdvec(&ClockNote { shift_ns }));
         let note = note.and_then(Result::ok).unwrap_or_default();
-        self.caller.sync(&note, now, &mut self.out);
+        self.rpc.sync(&note, now, &mut self.out);
     }
 
     /// Compares clocks several times in a row, without sleeping between question and answer where
     /// the path is short.
     fn burst(&mut self) {
-        let end = Clock::Monotonic.now() + BURST_MOST;
+        let end = Clock::Monotonic.now() + BURST_LIMIT;
         for _ in 0..BURST {
             let before = self.synced;
             let began = Clock::Monotonic.now();
@@ -333,34 +336,34 @@ impl ControlThread {
             self.send();
             while self.synced == before
                 && Clock::Monotonic.now().since(began) < BURST_WAIT
-                && !self.over
+                && !self.is_over
             {
                 self.read();
                 self.send();
                 if Clock::Monotonic.now().since(began) > SPIN {
-                    let _ = self.poll.poll(&mut Events::with_capacity(4), Some(SHORT));
+                    let _ = self.poll.poll(&mut Events::with_capacity(4), Some(SHORT_SLEEP));
                 }
             }
         }
     }
 
-    fn say_goodbye(&mut self) {
+    fn close_session(&mut self) {
         let began = Clock::Monotonic.now();
-        self.caller.close(began);
+        self.rpc.close(began);
         let mut events = Events::with_capacity(4);
-        while !self.over && Clock::Monotonic.now().since(began) < GOODBYE {
-            let heard = self.caller.poll(Clock::Monotonic.now(), &mut self.out);
-            self.hear(heard);
+        while !self.is_over && Clock::Monotonic.now().since(began) < CLOSE_TIMEOUT {
+            let event = self.rpc.poll(Clock::Monotonic.now(), &mut self.out);
+            self.handle_event(event);
             self.send();
-            let _ = self.poll.poll(&mut events, Some(SHORT));
+            let _ = self.poll.poll(&mut events, Some(SHORT_SLEEP));
             self.read();
         }
-        self.over = true;
+        self.is_over = true;
     }
 }
 
-/// A short sleep; arbitrary, the shortest that mio knows.
-const SHORT: Duration = Duration::from_millis(1);
+/// A short sleep; arbitrary, the shortest of mio.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
 
-/// How long a good-bye is waited for; arbitrary. The sink notices without it, later.
-const GOODBYE: Nanos = Nanos::from_millis(300);
+/// How long to wait for the end of the session; arbitrary. Without it, the sink times out.
+const CLOSE_TIMEOUT: Nanos = Nanos::from_millis(300);

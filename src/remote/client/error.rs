@@ -10,17 +10,15 @@ use crate::sys::Unreachable;
 /// Why a run with a sink failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The line to a sink cannot be had.
-    #[error(
-        "{target}: cannot wait for answers: {source}; raise the limit of open files (ulimit -n)"
-    )]
+    /// The control thread cannot be set up.
+    #[error("{target}: cannot set up polling: {source}; raise the limit of open files (ulimit -n)")]
     Link {
         /// The sink.
         target: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A sink did not answer, or refused to.
+    /// A call failed.
     #[error("{target}: {source}")]
     Call {
         /// The sink.
@@ -31,36 +29,36 @@ pub enum RemoteError {
     /// The address of the sink is unreachable.
     #[error("{target}: {why} for 2 s; {}", reach(.why))]
     NoPort {
-        /// Where a sink was looked for.
+        /// The target.
         target: SocketAddr,
         /// The error that reports it.
         why: Unreachable,
     },
-    /// A sink cannot do what it was asked to.
+    /// The sink refused a request.
     #[error("the sink at {target} refuses: {why}")]
     Refused {
         /// The sink.
         target: SocketAddr,
-        /// Why, and what mends it.
+        /// The reason, and how to fix it.
         why: String,
     },
-    /// A sink's answer makes no sense.
-    #[error("{target}: the sink's answer cannot be read; run the same udperf at both ends")]
+    /// The sink's response is malformed or unexpected.
+    #[error("{target}: the sink's response cannot be decoded; run the same udperf at both ends")]
     Damaged {
         /// The sink.
         target: SocketAddr,
     },
-    /// What our receiving sockets sent never arrived.
+    /// The announcements of the receiving sockets never arrived.
     #[error(
-        "{target}: the sink was not reached from the ports that shall receive; see whether a \
-         firewall lets only some ports through, and name those by --port-range"
+        "{target}: the sink got no datagram from the receiving ports; if a firewall passes only \
+         some ports, set them with --port-range"
     )]
     NotReached {
         /// The sink.
         target: SocketAddr,
     },
-    /// No order reached the sink before its moment.
-    #[error("{target}: a start could not be agreed on: the path takes too long or loses too much")]
+    /// No order reached the sink before its start time.
+    #[error("{target}: could not synchronise the start time; check the path for loss and delay")]
     NeverInTime {
         /// The sink.
         target: SocketAddr,
@@ -73,7 +71,7 @@ impl From<RemoteError> for RunError {
     }
 }
 
-/// Advice for an unreachable sink.
+/// How to fix an unreachable sink.
 const fn reach(why: &Unreachable) -> &'static str {
     if why.is_closed_port() {
         "start `udperf sink` there, or name its port"

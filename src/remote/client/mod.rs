@@ -1,9 +1,9 @@
-//! Cells between two hosts: the client's end, and what both ends say to each other.
+//! The client of a two-host run.
 //!
-//! - `spec`: what is asked and told; `control_client`: the line to the sink; `control_thread`: its
-//!   thread, which also compares clocks
-//! - `blast`: the client's end of a cell; `cell`: its phases; `send_only`: sending without a sink
-//! - `sanitize`: the other end's texts, made safe to print; `bodies`: encoding of calls
+//! - `blast`: runs cells with a sink; `cell`: the phases of one; `send_only`: sends without a sink
+//! - `control_client`: calls to the sink; `control_thread`: its thread, which also compares clocks;
+//!   `clock_corrections`: the corrections of a phase
+//! - `sanitize`: makes text of the sink safe to print; `bodies`: decoding, for fuzzing
 
 mod blast;
 mod bodies;

@@ -1,5 +1,4 @@
-//! What a host says of itself, fit to be printed: whatever comes over the network may end up on a
-//! terminal.
+//! Removes control characters from text of the sink, which may be printed on a terminal.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +31,7 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     facts
 }
 
-/// The result of senders on another host, with the text of outages made safe to print.
+/// The result of the sink's senders, with at most [`OUTAGES`] outages and their text cleaned.
 pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx.outages.truncate(OUTAGES);
     for OutageCounts { cause, .. } in &mut tx.outages {
@@ -87,32 +86,32 @@ mod tests {
     use crate::unit::Nanos;
 
     /// Text that clears a terminal.
-    fn wicked() -> String {
+    fn hostile() -> String {
         "\u{1b}[2J".to_owned()
     }
 
     #[test]
-    fn nothing_that_a_host_says_moves_the_cursor() {
-        let map = || BTreeMap::from([(wicked(), wicked())]);
-        let numbers = || Some(BTreeMap::from([(wicked(), 1)]));
+    fn facts_of_the_sink_have_no_control_characters() {
+        let map = || BTreeMap::from([(hostile(), hostile())]);
+        let numbers = || Some(BTreeMap::from([(hostile(), 1)]));
         let facts = HostFacts {
-            hostname: Some(wicked()),
-            kernel_command_line: Some(wicked()),
+            hostname: Some(hostile()),
+            kernel_command_line: Some(hostile()),
             mitigations: Some(map()),
             sysctls: map(),
             cgroup: Some(CgroupQuota {
-                cpu_max: Some(wicked()),
-                memory_max: Some(wicked()),
-                cpus: Some(wicked()),
+                cpu_max: Some(hostile()),
+                memory_max: Some(hostile()),
+                cpus: Some(hostile()),
             }),
             device: Some(DeviceFacts {
-                name: wicked(),
-                driver: Some(wicked()),
-                qdisc: Some(wicked()),
-                rps_cpus: Some(vec![wicked()]),
-                xps_cpus: Some(vec![wicked()]),
-                irqs: Some(vec![IrqFacts { number: 1, name: Some(wicked()), cpus: wicked() }]),
-                offloads: Some(BTreeMap::from([(wicked(), true)])),
+                name: hostile(),
+                driver: Some(hostile()),
+                qdisc: Some(hostile()),
+                rps_cpus: Some(vec![hostile()]),
+                xps_cpus: Some(vec![hostile()]),
+                irqs: Some(vec![IrqFacts { number: 1, name: Some(hostile()), cpus: hostile() }]),
+                offloads: Some(BTreeMap::from([(hostile(), true)])),
                 rings: numbers(),
                 coalescing: numbers(),
                 channels: numbers(),
@@ -124,9 +123,10 @@ mod tests {
         assert_eq!(count(&facts), 20);
         assert_eq!(count(&clean(facts)), 0);
     }
+
     #[test]
     fn outages_of_another_host_are_bounded_and_printable() {
-        let cause = Cause { what: wicked(), said_by: Some(wicked()), message: wicked() };
+        let cause = Cause { what: hostile(), said_by: Some(hostile()), message: hostile() };
         let outage = OutageCounts { from: Nanos::ZERO, until: Nanos::ZERO, cause, errors: 1 };
         let tx = TxResult { outages: vec![outage; OUTAGES + 1], ..TxResult::default() };
         let outages = clean_outages(tx).outages;

@@ -20,7 +20,7 @@ pub(crate) enum ControlRequest {
     /// Begin a phase.
     Start(PhaseSpec),
     /// My senders have ended, or I have none; have yours?
-    Finish(Ended),
+    Finish(PhaseEnd),
     /// End the phase early.
     Stop,
     /// Hand over what was measured, and end the cell.
@@ -43,9 +43,9 @@ pub(crate) enum ControlResponse {
     /// The phase is not over yet.
     Running,
     /// The phase is over.
-    Finished(Ended),
+    Finished(PhaseEnd),
     /// What was measured.
-    Halves(Box<Halves>),
+    SideResults(Box<SideResults>),
     /// Done.
     Done,
     /// It cannot be, for this reason.
@@ -71,7 +71,7 @@ pub(crate) struct PeerFacts {
 
 /// Which way datagrams go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ways {
+pub(crate) struct Directions {
     /// From the client to the sink.
     pub(crate) forward: bool,
     /// From the sink to the client.
@@ -81,7 +81,7 @@ pub(crate) struct Ways {
 /// The sink's part of a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CellSpec {
-    pub(crate) ways: Ways,
+    pub(crate) directions: Directions,
     pub(crate) engine: EnginePair,
     pub(crate) size: PayloadSize,
     pub(crate) load: WorkerLoad,
@@ -89,7 +89,7 @@ pub(crate) struct CellSpec {
     /// Senders, and the client's receivers.
     pub(crate) threads: u16,
     /// Threads of the client that compete with the sink's for the same CPUs.
-    pub(crate) neighbours: u16,
+    pub(crate) client_threads: u16,
     /// The longest phase, where time decides.
     pub(crate) time: Option<Nanos>,
     pub(crate) batch: Option<u16>,
@@ -102,18 +102,18 @@ pub(crate) struct CellSpec {
 }
 
 /// The most senders that a client may ask for. Arbitrary: more than any host has cores to give.
-const MOST_THREADS: u16 = 256;
+const MAX_THREADS: u16 = 256;
 
 /// The most flows that a client may ask for: their windows take 128 MiB in each receiver where all
 /// come out of order. Arbitrary.
-const MOST_STREAMS: u16 = 16_384;
+const MAX_STREAMS: u16 = 16_384;
 
 /// The largest burst; as the words of the command line have it.
-const MOST_BURST: u32 = 65_536;
+const MAX_BURST: u32 = 65_536;
 
 /// How far ahead a phase may begin, which is also how long its workers cannot be stopped before:
 /// a little more than the longest lead that a client tries. Arbitrary.
-const MOST_AHEAD: Nanos = Nanos::from_millis(15_000);
+const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
     /// What no sink would do, whoever asks: what comes over the network has passed no plan.
@@ -123,7 +123,7 @@ impl CellSpec {
             // Captures are asked with, and never sent to a sink.
             WorkerLoad::Recorded(..) => false,
             WorkerLoad::Even(rate) | WorkerLoad::Poisson(rate, _) => rate.is_sound(),
-            WorkerLoad::Burst(rate, size) => rate.is_sound() && (1..=MOST_BURST).contains(&size),
+            WorkerLoad::Burst(rate, size) => rate.is_sound() && (1..=MAX_BURST).contains(&size),
             WorkerLoad::Ramp(from, to, over) => {
                 from.is_sound() && to.is_sound() && (Nanos(1)..=LONGEST).contains(&over)
             }
@@ -133,9 +133,9 @@ impl CellSpec {
         let null = EnginePair::NULL;
         if self.threads == 0 || self.streams < self.threads {
             Some("each thread needs a stream; ask for more by --streams")
-        } else if self.streams > MOST_STREAMS {
+        } else if self.streams > MAX_STREAMS {
             Some("16,384 streams are the most between hosts; ask for fewer")
-        } else if self.threads > MOST_THREADS {
+        } else if self.threads > MAX_THREADS {
             Some("256 threads are the most; ask for fewer")
         } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
             Some("the engine null has no network; name another one")
@@ -149,11 +149,33 @@ impl CellSpec {
     }
 }
 
+#[cfg(test)]
+impl CellSpec {
+    /// A cell that every sink accepts.
+    pub(crate) fn example() -> Self {
+        Self {
+            directions: Directions { forward: true, reverse: false },
+            engine: EnginePair::PLAIN,
+            size: PayloadSize::Fixed(64),
+            load: WorkerLoad::FlatOut,
+            streams: 2,
+            threads: 2,
+            client_threads: 2,
+            time: None,
+            batch: None,
+            stamps: false,
+            socket_buffer: 65_536,
+            seed: 1,
+            by_hash: false,
+        }
+    }
+}
+
 impl PhaseSpec {
     /// What is wrong with a phase that shall begin, at `now`.
     pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
         let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
-        let far = self.epoch.since(now) > MOST_AHEAD || self.rx_epoch > self.epoch;
+        let far = self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch;
         (long || far).then_some("a phase begins within 15 s and takes a day at most")
     }
 }
@@ -188,7 +210,7 @@ pub(crate) struct PhaseSpec {
 
 /// The end of a phase on one side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Ended {
+pub(crate) struct PhaseEnd {
     /// When the senders' window ended, since the receivers' epoch.
     pub(crate) end: Nanos,
     /// When the latest sender finished, since then.
@@ -203,7 +225,7 @@ pub(crate) struct Ended {
 
 /// What the sink measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Halves {
+pub(crate) struct SideResults {
     pub(crate) tx: Option<TxResult>,
     pub(crate) rx: Option<RxResult>,
 }
@@ -220,46 +242,28 @@ mod tests {
     use super::*;
     use crate::unit::PacketRate;
 
-    fn sound() -> CellSpec {
-        CellSpec {
-            ways: Ways { forward: true, reverse: false },
-            engine: EnginePair::PLAIN,
-            size: PayloadSize::Fixed(64),
-            load: WorkerLoad::FlatOut,
-            streams: 2,
-            threads: 2,
-            neighbours: 2,
-            time: None,
-            batch: None,
-            stamps: false,
-            socket_buffer: 65_536,
-            seed: 1,
-            by_hash: false,
-        }
-    }
-
     #[test]
     fn what_no_plan_would_let_through_is_refused() {
         let rate = PacketRate::from_pps(1e3).unwrap();
-        assert_eq!(sound().objection(), None);
-        let paced = CellSpec { load: WorkerLoad::Burst(rate, 32), ..sound() };
+        assert_eq!(CellSpec::example().objection(), None);
+        let paced = CellSpec { load: WorkerLoad::Burst(rate, 32), ..CellSpec::example() };
         assert_eq!(paced.objection(), None);
         // A rate of 0, as no parser gives it.
         let zero: PacketRate = postcard::from_bytes(&[0]).unwrap();
         let wrong = [
-            CellSpec { threads: 0, ..sound() },
-            CellSpec { streams: 1, ..sound() },
-            CellSpec { streams: 16_385, ..sound() },
-            CellSpec { threads: 257, streams: 257, ..sound() },
-            CellSpec { engine: EnginePair::NULL, ..sound() },
-            CellSpec { size: PayloadSize::Fixed(15), ..sound() },
-            CellSpec { size: PayloadSize::Fixed(65_508), ..sound() },
-            CellSpec { batch: Some(0), ..sound() },
-            CellSpec { batch: Some(1_025), ..sound() },
-            CellSpec { load: WorkerLoad::Even(zero), ..sound() },
-            CellSpec { load: WorkerLoad::Burst(rate, 0), ..sound() },
-            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::ZERO), ..sound() },
-            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::NEVER), ..sound() },
+            CellSpec { threads: 0, ..CellSpec::example() },
+            CellSpec { streams: 1, ..CellSpec::example() },
+            CellSpec { streams: 16_385, ..CellSpec::example() },
+            CellSpec { threads: 257, streams: 257, ..CellSpec::example() },
+            CellSpec { engine: EnginePair::NULL, ..CellSpec::example() },
+            CellSpec { size: PayloadSize::Fixed(15), ..CellSpec::example() },
+            CellSpec { size: PayloadSize::Fixed(65_508), ..CellSpec::example() },
+            CellSpec { batch: Some(0), ..CellSpec::example() },
+            CellSpec { batch: Some(1_025), ..CellSpec::example() },
+            CellSpec { load: WorkerLoad::Even(zero), ..CellSpec::example() },
+            CellSpec { load: WorkerLoad::Burst(rate, 0), ..CellSpec::example() },
+            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::ZERO), ..CellSpec::example() },
+            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::NEVER), ..CellSpec::example() },
         ];
         for spec in wrong {
             assert!(spec.objection().is_some(), "{spec:?}");
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn a_phase_neither_waits_nor_lasts_for_ever() {
         let now = Nanos::from_millis(5_000);
-        let epoch = now + MOST_AHEAD;
+        let epoch = now + MAX_AHEAD;
         let limit = Limit::Time(LONGEST);
         let sound = PhaseSpec { tag: 64, epoch, rx_epoch: now, limit, window_end: Nanos::NEVER };
         assert_eq!(sound.objection(now), None);
@@ -286,7 +290,7 @@ mod tests {
 
     #[test]
     fn whatever_is_asked_is_read_or_refused() {
-        let bytes = postcard::to_stdvec(&ControlRequest::Prepare(sound())).unwrap();
+        let bytes = postcard::to_stdvec(&ControlRequest::Prepare(CellSpec::example())).unwrap();
         assert!(matches!(postcard::from_bytes(&bytes), Ok(ControlRequest::Prepare(_))));
         for len in 0..bytes.len() {
             assert!(postcard::from_bytes::<ControlRequest>(&bytes[..len]).is_err(), "{len} bytes");

@@ -1,39 +1,37 @@
-//! When to send again: intervals that double, with jitter, so that clients that began together do
-//! not stay together.
+//! Exponential back-off with jitter, so that clients that start together do not stay in step.
 
 use fastrand::Rng;
 
 use crate::unit::Nanos;
 
-/// The first interval where no round trip has been measured. Arbitrary: longer than most paths.
+/// The first interval before any round trip is measured. Arbitrary: longer than most paths.
 const UNMEASURED: Nanos = Nanos::from_millis(100);
 
 /// The shortest first interval. Arbitrary: a busy server's thread may wait as long for its core.
 const SHORTEST: Nanos = Nanos::from_millis(10);
 
-/// The longest interval that doubling leads to. Arbitrary: fifty tries within the usual patience of
-/// 10 s; where half of all is lost each way, one in four gets an answer, and all fifty fail once in
-/// a million times.
+/// The longest interval after doubling. Arbitrary: fifty tries within the usual patience of 10 s.
+/// If half is lost each way, one try in four succeeds, and all fifty fail once in a million times.
 const LONGEST: Nanos = Nanos::from_millis(200);
 
-/// The longest first interval, where round trips take so long. Arbitrary: five tries within 10 s.
+/// The longest first interval, for long round trips. Arbitrary: five tries within 10 s.
 const LONGEST_FIRST: Nanos = Nanos::from_millis(2_000);
 
-/// How many round trips the first interval is. Arbitrary: as TCP's smoothed time plus four times
-/// its variation (RFC 6298 §2) while the variation is unknown, and some.
+/// The first interval in round trips. Arbitrary: more than TCP's initial timeout of three (RFC 6298
+/// §2).
 const ROUND_TRIPS: u64 = 4;
 
-/// A random time around `gap`: three to five quarters of it.
+/// A random interval around `gap`: three to five quarters of it.
 fn with_jitter(gap: Nanos, random: &mut Rng) -> Nanos {
     Nanos(gap.0 - gap.0 / 4 + random.u64(..=gap.0 / 2))
 }
 
-/// The round trip, smoothed.
+/// The smoothed round-trip time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RoundTrip(Option<Nanos>);
 
 impl RoundTrip {
-    /// Takes a measurement in, by an eighth (RFC 6298 §2). Only of what was sent once (Karn).
+    /// Adds a sample with a weight of an eighth (RFC 6298 §2). Karn: none of messages sent twice.
     pub(super) fn take(&mut self, sample: Option<Nanos>) {
         let Some(sample) = sample else { return };
         self.0 = Some(match self.0 {
@@ -43,12 +41,12 @@ impl RoundTrip {
     }
 
     fn first_gap(self) -> Nanos {
-        let gap = |trip: Nanos| Nanos(trip.0.saturating_mul(ROUND_TRIPS));
+        let gap = |rtt: Nanos| Nanos(rtt.0.saturating_mul(ROUND_TRIPS));
         self.0.map_or(UNMEASURED, gap).clamp(SHORTEST, LONGEST_FIRST)
     }
 }
 
-/// Something that is sent until it is answered.
+/// A message that is sent until it is answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retry {
     due: Nanos,
@@ -58,22 +56,22 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// Due at once.
-    pub(super) fn new(now: Nanos, trip: RoundTrip) -> Self {
-        Self { due: now, gap: trip.first_gap(), last: now, tries: 0 }
+    /// For a message that is due at once.
+    pub(super) fn new(now: Nanos, rtt: RoundTrip) -> Self {
+        Self { due: now, gap: rtt.first_gap(), last: now, tries: 0 }
     }
 
-    /// When it is to be sent next.
+    /// When the next try is due.
     pub(super) const fn due(&self) -> Nanos {
         self.due
     }
 
-    /// How often it was sent.
+    /// The number of tries.
     pub(super) const fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// Whether it is to be sent now; if so, counts it as sent.
+    /// Whether a try is due now; if so, counts it.
     pub(super) fn fire(&mut self, now: Nanos, random: &mut Rng) -> bool {
         if now < self.due {
             return false;
@@ -85,7 +83,7 @@ impl Retry {
         true
     }
 
-    /// The round trip that an answer arriving now shows, if it is clear what it answers.
+    /// The round-trip time if the answer arrives now; `None` after more than one try.
     pub(super) fn round_trip(&self, now: Nanos) -> Option<Nanos> {
         (self.tries == 1).then(|| now.since(self.last))
     }
@@ -98,9 +96,9 @@ mod tests {
     #[test]
     fn intervals_double_up_to_the_longest() {
         let mut random = Rng::with_seed(1);
-        let mut trip = RoundTrip::default();
-        trip.take(Some(Nanos::from_millis(5)));
-        let mut retry = Retry::new(Nanos(7), trip);
+        let mut rtt = RoundTrip::default();
+        rtt.take(Some(Nanos::from_millis(5)));
+        let mut retry = Retry::new(Nanos(7), rtt);
         for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
             let now = retry.due();
             assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut random));
@@ -122,9 +120,9 @@ mod tests {
 
     #[test]
     fn the_first_interval_follows_the_round_trip_within_bounds() {
-        let first = |trip: Option<u64>| {
+        let first = |rtt: Option<u64>| {
             let mut measured = RoundTrip::default();
-            measured.take(trip.map(Nanos::from_micros));
+            measured.take(rtt.map(Nanos::from_micros));
             measured.first_gap()
         };
         assert_eq!(first(None), UNMEASURED);

@@ -1,6 +1,6 @@
-//! The client's side of a session.
+//! The client of a session.
 
-mod hear;
+mod receive;
 
 use std::collections::VecDeque;
 
@@ -14,17 +14,17 @@ use crate::remote::protocol::{
 use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
-/// How many tries have to be refused, one after the other, before refusals that prove nothing are
-/// believed. Arbitrary: damage does not hit three in a row, and a key that differs does.
-const STRIKES: u32 = 3;
+/// The number of consecutive refused tries after which unproved refusals are believed. Arbitrary:
+/// damage does not hit three in a row; a wrong key does.
+const REFUSED_TRIES: u32 = 3;
 
-/// How often a session is closed before the server is left to find out by itself. Arbitrary.
+/// The most tries to close a session; without success, the server times out. Arbitrary.
 const CLOSE_TRIES: u32 = 5;
 
-/// Syncs that wait for their reply; the oldest one is given up for a new one. Arbitrary.
+/// The most syncs that wait for a reply; a new one replaces the oldest. Arbitrary.
 const SYNCS: usize = 32;
 
-/// What a client learns.
+/// An event of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The session is open.
@@ -32,23 +32,23 @@ pub enum ClientEvent {
         /// Its id, the same at both ends.
         session: u64,
     },
-    /// The answer to the outstanding request, whole.
+    /// The whole answer to the pending request.
     Answer(Vec<u8>),
-    /// A reply to a sync: moments at this end (1, 4) and at the server (2, 3). The server reads its
-    /// clock once, so 2 and 3 are equal and its work counts as way back.
+    /// A reply to a sync, with times of the client (1, 4) and of the server (2, 3). The server
+    /// reads its clock once, so 2 and 3 are equal, and its work counts as return path.
     Synced {
-        /// When the sync left.
+        /// When the sync was sent.
         t1: Nanos,
-        /// When it came in at the server.
+        /// When the server received it.
         t2: Nanos,
-        /// When the reply left there.
+        /// When the server replied.
         t3: Nanos,
-        /// When the reply came in.
+        /// When the reply arrived.
         t4: Nanos,
     },
-    /// The session is closed, as asked.
+    /// The session is closed.
     Closed,
-    /// It failed, and is over.
+    /// The session failed.
     Failed(CallError),
 }
 
@@ -62,27 +62,26 @@ enum State {
     Over,
 }
 
-/// The outstanding request.
+/// The pending request.
 #[derive(Debug)]
-struct Asked {
+struct PendingCall {
     number: u32,
     body: Vec<u8>,
-    stage: Stage,
+    progress: CallProgress,
 }
 
 #[derive(Debug)]
-enum Stage {
-    /// For the session to open.
-    Held,
+enum CallProgress {
+    /// Waits for the session to open.
+    Waiting,
     Sent(Retry),
-    Pulling(ChunkedResponse),
+    Fetching(ChunkedResponse),
 }
 
 /// A client: one session, one request at a time.
 ///
-/// Whoever owns it calls [`Self::poll`] at [`Self::deadline`], and gives it each control datagram
-/// of its server's. Nothing is sent by itself while no request is outstanding: syncs keep a session
-/// open that would else be closed for silence.
+/// Its owner calls [`Self::poll`] at [`Self::deadline`], and passes it each datagram of the server.
+/// Without a pending request, only syncs keep the session from timing out.
 #[derive(Debug)]
 pub struct RpcClient {
     seal: Seal,
@@ -90,28 +89,28 @@ pub struct RpcClient {
     nonce: u64,
     patience: Nanos,
     random: Rng,
-    trip: RoundTrip,
+    rtt: RoundTrip,
     state: State,
-    asked: Option<Asked>,
-    /// Of the last request.
+    pending: Option<PendingCall>,
+    /// The number of the last request.
     number: u32,
     syncs: VecDeque<(u32, Nanos)>,
-    /// Of the last sync.
+    /// The number of the last sync.
     sync: u32,
-    /// Since when nothing was heard that was waited for.
+    /// When the last awaited message arrived.
     silent_since: Nanos,
-    /// The unproved refusal of the present try, and how many tries were refused in a row.
+    /// The unproved refusal of the present try, and the number of consecutive refused tries.
     refused: Option<CallError>,
-    strikes: u32,
-    /// Why nothing proved comes, as far as one may believe it.
-    explained: Option<CallError>,
-    /// How many cookies were stale.
+    refused_tries: u32,
+    /// The likely reason for the silence, from unproved refusals.
+    likely_cause: Option<CallError>,
+    /// The number of stale cookies.
     stale: u32,
 }
 
 impl RpcClient {
-    /// A client that has not done anything yet. `nonce` is drawn anew for each, so that nobody can
-    /// guess it; `seed` varies the times of retries; after `patience` without a word it gives up.
+    /// A client without a session. `nonce` must be random and new; `seed` varies the retry
+    /// intervals; the session fails after `patience` of silence.
     #[must_use]
     pub fn new(key: Option<&Key>, nonce: u64, seed: u64, patience: Nanos) -> Self {
         Self {
@@ -120,29 +119,29 @@ impl RpcClient {
             nonce,
             patience,
             random: Rng::with_seed(seed),
-            trip: RoundTrip::default(),
+            rtt: RoundTrip::default(),
             state: State::Fresh,
-            asked: None,
+            pending: None,
             number: 0,
             syncs: VecDeque::with_capacity(SYNCS),
             sync: 0,
             silent_since: Nanos::ZERO,
             refused: None,
-            strikes: 0,
-            explained: None,
+            refused_tries: 0,
+            likely_cause: None,
             stale: 0,
         }
     }
 
-    /// Opens the session, if nothing was done yet; a request does so by itself.
+    /// Opens the session, if it is new; a request does so, too.
     pub fn open(&mut self, now: Nanos) {
         if matches!(self.state, State::Fresh) {
             self.silent_since = now;
-            self.state = State::Hello(Retry::new(now, self.trip));
+            self.state = State::Hello(Retry::new(now, self.rtt));
         }
     }
 
-    /// Asks for something. It leaves at the next [`Self::poll`], which is due at once.
+    /// Starts a request. The next [`Self::poll`], due at once, sends it.
     ///
     /// # Errors
     /// [`CallError::RequestTooLong`] beyond [`LONGEST_BODY`], [`CallError::Unanswered`] while one
@@ -151,7 +150,7 @@ impl RpcClient {
         if body.len() > LONGEST_BODY {
             return Err(CallError::RequestTooLong { len: body.len() });
         }
-        if self.asked.is_some() {
+        if self.pending.is_some() {
             return Err(CallError::Unanswered);
         }
         if matches!(self.state, State::Closing { .. } | State::Over) {
@@ -159,19 +158,19 @@ impl RpcClient {
         }
         self.number = self.number.checked_add(1).ok_or(CallError::Over)?;
         self.open(now);
-        let stage = match self.state {
+        let progress = match self.state {
             State::Ready { .. } => {
                 self.silent_since = now;
-                Stage::Sent(Retry::new(now, self.trip))
+                CallProgress::Sent(Retry::new(now, self.rtt))
             }
-            _ => Stage::Held,
+            _ => CallProgress::Waiting,
         };
-        self.asked = Some(Asked { number: self.number, body, stage });
+        self.pending = Some(PendingCall { number: self.number, body, progress });
         Ok(())
     }
 
-    /// Asks what time it is there, once, and passes on a note of up to [`LONGEST_NOTE`] bytes (what
-    /// is beyond is cut). Tells whether anything was sent: only while the session is open.
+    /// Sends a clock comparison once, with a note, which is cut to [`LONGEST_NOTE`] bytes. Returns
+    /// whether it was sent: only if the session is open.
     pub fn sync(&mut self, note: &[u8], now: Nanos, out: &mut Vec<Vec<u8>>) -> bool {
         let State::Ready { session } = self.state else { return false };
         let Some(number) = self.sync.checked_add(1) else { return false };
@@ -186,19 +185,19 @@ impl RpcClient {
         true
     }
 
-    /// Ends the session; an outstanding request is dropped. [`ClientEvent::Closed`] follows, at the
-    /// latest after a few tries.
+    /// Closes the session and drops a pending request. [`ClientEvent::Closed`] follows, after a few
+    /// tries at the latest.
     pub fn close(&mut self, now: Nanos) {
         let session = match self.state {
             State::Closing { .. } | State::Over => return,
             State::Ready { session } => Some(session),
             _ => None,
         };
-        self.asked = None;
-        self.state = State::Closing { session, retry: Retry::new(now, self.trip) };
+        self.pending = None;
+        self.state = State::Closing { session, retry: Retry::new(now, self.rtt) };
     }
 
-    /// Whether the session has ended or failed; then nothing follows any more.
+    /// Whether the session has ended or failed; no event follows.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -210,16 +209,16 @@ impl RpcClient {
         if let State::Ready { session } = self.state { Some(session) } else { None }
     }
 
-    /// When [`Self::poll`] is wanted next.
+    /// When to call [`Self::poll`] next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         let due = match &self.state {
             State::Hello(retry) | State::Open { retry, .. } => Some(retry.due()),
             State::Closing { retry, .. } => return Some(retry.due()),
-            State::Ready { .. } => match &self.asked.as_ref()?.stage {
-                Stage::Held => None,
-                Stage::Sent(retry) => Some(retry.due()),
-                Stage::Pulling(pulls) => pulls.next_due(),
+            State::Ready { .. } => match &self.pending.as_ref()?.progress {
+                CallProgress::Waiting => None,
+                CallProgress::Sent(retry) => Some(retry.due()),
+                CallProgress::Fetching(chunks) => chunks.next_due(),
             },
             State::Fresh | State::Over => return None,
         };
@@ -227,46 +226,45 @@ impl RpcClient {
         Some(due.map_or(end, |due| due.min(end)))
     }
 
-    /// Does what is due: sends, sends again, gives up.
+    /// Sends messages and retries that are due; ends the session at a timeout.
     pub fn poll(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) -> Option<ClientEvent> {
-        if let Some(heard) = self.end(now) {
+        if let Some(event) = self.end(now) {
             self.finish();
-            return Some(heard);
+            return Some(event);
         }
         self.send_due(now, out);
         None
     }
 
-    /// What ends the session by itself now, if anything does.
+    /// The event that ends the session now, if any.
     fn end(&mut self, now: Nanos) -> Option<ClientEvent> {
         let (opening, due) = match &self.state {
             State::Hello(retry) | State::Open { retry, .. } => (true, now >= retry.due()),
             State::Closing { session, retry } => {
-                let all_tried = session.is_none() || retry.tries() >= CLOSE_TRIES;
-                return (now >= retry.due() && all_tried).then_some(ClientEvent::Closed);
+                let given_up = session.is_none() || retry.tries() >= CLOSE_TRIES;
+                return (now >= retry.due() && given_up).then_some(ClientEvent::Closed);
             }
-            State::Ready { .. } if self.asked.is_some() => (false, false),
+            State::Ready { .. } if self.pending.is_some() => (false, false),
             _ => return None,
         };
         let patience = self.patience;
         if now >= self.silent_since + patience {
-            let proved = !matches!(self.state, State::Hello(_));
-            let silence = if proved {
+            let answered = !matches!(self.state, State::Hello(_));
+            let silence = if answered {
                 CallError::Silent { patience }
             } else {
                 CallError::NoSink { patience }
             };
-            let explained =
-                self.refused.take().or_else(|| self.explained.take()).filter(|_| opening);
-            return Some(ClientEvent::Failed(explained.unwrap_or(silence)));
+            let likely_cause =
+                self.refused.take().or_else(|| self.likely_cause.take()).filter(|_| opening);
+            return Some(ClientEvent::Failed(likely_cause.unwrap_or(silence)));
         }
-        // The server itself has had the whole of a try's time to get its word in beside whoever
-        // may have refused in its name.
+        // The server had the whole interval to reply, too, if the refusal was forged.
         if opening && due && self.refused.is_some() {
-            self.strikes += 1;
-            self.explained = self.refused.take();
-            if self.strikes >= STRIKES {
-                return self.explained.take().map(ClientEvent::Failed);
+            self.refused_tries += 1;
+            self.likely_cause = self.refused.take();
+            if self.refused_tries >= REFUSED_TRIES {
+                return self.likely_cause.take().map(ClientEvent::Failed);
             }
         }
         None
@@ -274,7 +272,7 @@ impl RpcClient {
 
     fn finish(&mut self) {
         self.state = State::Over;
-        self.asked = None;
+        self.pending = None;
         self.syncs.clear();
     }
 
@@ -284,7 +282,7 @@ impl RpcClient {
     }
 
     fn send_due(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let (seal, jitter, nonce) = (&self.seal, &mut self.random, self.nonce);
+        let (seal, random, nonce) = (&self.seal, &mut self.random, self.nonce);
         let mut send = |session, number, body| {
             out.push(encode(&Message { session, number, body }, seal));
         };
@@ -292,12 +290,12 @@ impl RpcClient {
             State::Hello(retry) => (retry, nonce, 0, Body::Hello),
             State::Open { cookie, retry } => (retry, nonce, 0, Body::Open { cookie: *cookie }),
             State::Closing { session: Some(session), retry } => (retry, *session, 0, Body::Close),
-            State::Ready { session } => match &mut self.asked {
-                Some(Asked { number, body, stage: Stage::Sent(retry) }) => {
+            State::Ready { session } => match &mut self.pending {
+                Some(PendingCall { number, body, progress: CallProgress::Sent(retry) }) => {
                     (retry, *session, *number, Body::Request(body))
                 }
-                Some(Asked { number, stage: Stage::Pulling(pulls), .. }) => {
-                    return pulls.due(now, self.trip, jitter, |offset| {
+                Some(PendingCall { number, progress: CallProgress::Fetching(chunks), .. }) => {
+                    return chunks.due(now, self.rtt, random, |offset| {
                         // An answer's length came as 32 bits.
                         send(*session, *number, Body::Pull { offset: offset as u32 });
                     });
@@ -306,7 +304,7 @@ impl RpcClient {
             },
             _ => return,
         };
-        if retry.fire(now, jitter) {
+        if retry.fire(now, random) {
             send(session, number, body);
         }
     }

@@ -1,30 +1,30 @@
-//! What the server can check without having kept anything: cookies; and ids that nobody can guess.
+//! Cookies, which the server checks without state, and session ids that cannot be guessed.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::remote::protocol::{COOKIE_LEN, Tagger};
 use crate::unit::Nanos;
 
-/// How long a cookie is good: at least this, and at most twice this. Arbitrary: some tries of a
-/// client on a path that loses half.
+/// A cookie is valid for at least this time, and at most twice as long. Arbitrary: some tries on a
+/// path that loses half.
 const BUCKET: Nanos = Nanos::from_millis(5_000);
 
-/// After so long no cookie is good any more that was made before. From [`BUCKET`].
+/// After this time, a cookie is invalid. From [`BUCKET`].
 pub(super) const COOKIE_LIFE: Nanos = Nanos(2 * BUCKET.0);
 
-/// Sets codes of cookies apart from those of ids. Arbitrary.
+/// Separates cookies from ids. Arbitrary.
 const COOKIE: &[u8] = b"cookie";
 
 /// As above.
 const SESSION: &[u8] = b"session";
 
-/// An address as bytes that no other address has.
+/// An address as unique bytes.
 pub trait AddressBytes {
-    /// Puts them at the end of `into`.
+    /// Appends them.
     fn address_bytes(&self, into: &mut Vec<u8>);
 
-    /// Whose it is, whatever the port: of IPv6 the first 64 bits, for whoever has one address has
-    /// all behind those (RFC 4291, section 2.5.4).
+    /// The host, whatever the port: for IPv6 the first 64 bits, since a host may use all addresses
+    /// of its prefix (RFC 4291, section 2.5.4).
     fn host(&self) -> u128;
 }
 
@@ -35,7 +35,7 @@ impl AddressBytes for SocketAddr {
             IpAddr::V4(ip) => into.extend_from_slice(&ip.octets()),
             IpAddr::V6(ip) => into.extend_from_slice(&ip.octets()),
         }
-        // A link-local address is another one on another link.
+        // The same link-local address differs by link.
         if let Self::V6(address) = self {
             into.extend_from_slice(&address.scope_id().to_be_bytes());
         }
@@ -52,19 +52,19 @@ impl AddressBytes for SocketAddr {
     }
 }
 
-/// The server's secret, at work.
+/// Makes and checks cookies and ids with the server's secret.
 #[derive(Debug)]
 pub(super) struct CookieIssuer {
     tagger: Tagger,
-    minted: u64,
+    issued: u64,
 }
 
 impl CookieIssuer {
     pub(super) fn new(secret: &[u8; 32]) -> Self {
-        Self { tagger: Tagger::new(secret), minted: 0 }
+        Self { tagger: Tagger::new(secret), issued: 0 }
     }
 
-    /// A cookie for this peer and this nonce, from now on.
+    /// A cookie for this peer and nonce, valid from now.
     pub(super) fn cookie(
         &self,
         from: &impl AddressBytes,
@@ -74,8 +74,8 @@ impl CookieIssuer {
         self.tagger.tag(&[&Self::claim(from, nonce, bucket(now))])
     }
 
-    /// Whether this is a cookie of ours for this peer and this nonce, and not too old.
-    pub(super) fn is_good(
+    /// Whether this is a valid cookie for this peer and nonce.
+    pub(super) fn is_valid(
         &self,
         cookie: &[u8; COOKIE_LEN],
         from: &impl AddressBytes,
@@ -83,15 +83,15 @@ impl CookieIssuer {
         now: Nanos,
     ) -> bool {
         let bucket = bucket(now);
-        let good = |bucket| self.tagger.verify(&[&Self::claim(from, nonce, bucket)], cookie);
-        good(bucket) || bucket.checked_sub(1).is_some_and(good)
+        let valid = |bucket| self.tagger.verify(&[&Self::claim(from, nonce, bucket)], cookie);
+        valid(bucket) || bucket.checked_sub(1).is_some_and(valid)
     }
 
-    /// An id that is new and cannot be foretold; never 0.
+    /// A new id that cannot be guessed; never 0.
     pub(super) fn session(&mut self) -> u64 {
         loop {
-            self.minted += 1;
-            let tag = self.tagger.tag(&[SESSION, &self.minted.to_be_bytes()]);
+            self.issued += 1;
+            let tag = self.tagger.tag(&[SESSION, &self.issued.to_be_bytes()]);
             let (first, _) = tag.split_first_chunk().unwrap_or((&[0; 8], &[]));
             let id = u64::from_be_bytes(*first);
             if id != 0 {
@@ -100,7 +100,7 @@ impl CookieIssuer {
         }
     }
 
-    /// What a cookie stands for. Only the address varies in length, and it comes last.
+    /// The input of a cookie. The address is last, because its length varies.
     fn claim(from: &impl AddressBytes, nonce: u64, bucket: u64) -> Vec<u8> {
         let mut claim = COOKIE.to_vec();
         claim.extend_from_slice(&bucket.to_be_bytes());
@@ -123,24 +123,24 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_its_peer_nonce_and_time_alone() {
-        let mint = CookieIssuer::new(&[1; 32]);
+    fn a_cookie_is_valid_only_for_its_peer_nonce_and_time() {
+        let issuer = CookieIssuer::new(&[1; 32]);
         let (peer, now) = (address("192.0.2.1:9"), Nanos::from_millis(12_345));
-        let cookie = mint.cookie(&peer, 5, now);
-        assert!(mint.is_good(&cookie, &peer, 5, now));
-        assert!(mint.is_good(&cookie, &peer, 5, now + BUCKET));
-        assert!(!mint.is_good(&cookie, &peer, 5, now + COOKIE_LIFE));
-        assert!(!mint.is_good(&cookie, &peer, 6, now));
-        assert!(!mint.is_good(&cookie, &address("192.0.2.1:10"), 5, now));
-        assert!(!mint.is_good(&cookie, &address("192.0.2.2:9"), 5, now));
-        assert!(!CookieIssuer::new(&[2; 32]).is_good(&cookie, &peer, 5, now));
-        assert!(!mint.is_good(&mint.cookie(&peer, 5, now + BUCKET), &peer, 5, now));
+        let cookie = issuer.cookie(&peer, 5, now);
+        assert!(issuer.is_valid(&cookie, &peer, 5, now));
+        assert!(issuer.is_valid(&cookie, &peer, 5, now + BUCKET));
+        assert!(!issuer.is_valid(&cookie, &peer, 5, now + COOKIE_LIFE));
+        assert!(!issuer.is_valid(&cookie, &peer, 6, now));
+        assert!(!issuer.is_valid(&cookie, &address("192.0.2.1:10"), 5, now));
+        assert!(!issuer.is_valid(&cookie, &address("192.0.2.2:9"), 5, now));
+        assert!(!CookieIssuer::new(&[2; 32]).is_valid(&cookie, &peer, 5, now));
+        assert!(!issuer.is_valid(&issuer.cookie(&peer, 5, now + BUCKET), &peer, 5, now));
     }
 
     #[test]
     fn the_first_moment_of_all_has_cookies_too() {
-        let (mint, peer) = (CookieIssuer::new(&[1; 32]), address("[2001:db8::1]:9"));
-        assert!(mint.is_good(&mint.cookie(&peer, 5, Nanos::ZERO), &peer, 5, Nanos::ZERO));
+        let (issuer, peer) = (CookieIssuer::new(&[1; 32]), address("[2001:db8::1]:9"));
+        assert!(issuer.is_valid(&issuer.cookie(&peer, 5, Nanos::ZERO), &peer, 5, Nanos::ZERO));
     }
 
     #[test]
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn ids_do_not_repeat_and_depend_on_the_secret() {
         let ids = |secret| {
-            let mut mint = CookieIssuer::new(&[secret; 32]);
-            (0..1_000).map(|_| mint.session()).collect::<std::collections::BTreeSet<_>>()
+            let mut issuer = CookieIssuer::new(&[secret; 32]);
+            (0..1_000).map(|_| issuer.session()).collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(ids(1).len(), 1_000);
         assert!(ids(1).is_disjoint(&ids(2)));

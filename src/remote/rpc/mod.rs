@@ -1,20 +1,20 @@
-//! Sessions between a client and a server over control messages: requests that are executed once
-//! and answered whole, whatever the network loses, repeats, delays or damages.
+//! Remote calls over control messages: each request is executed at most once, and its response
+//! arrives whole, whatever the network loses, repeats, delays or damages.
 //!
-//! Neither side has a socket, a thread or a clock: datagrams and moments come in, datagrams and
-//! events go out, and the same input gives the same output.
+//! Neither side has a socket, a thread or a clock: datagrams and times go in, datagrams and events
+//! come out, and the same input gives the same output.
 //!
-//! - `client`: the client; one request at a time, retried until answered
-//! - `server`: the server; keeps no state for a peer that has not proved its address;
-//!   `outcome`: what it does with a datagram; `table`: its sessions
-//! - `cookie`: cookies and session ids; `backoff`: when to try again; `chunks`: long answers
+//! - `client`: one request at a time, retried until answered
+//! - `server`: keeps no state for a peer that has not proved its address; `outcome`: results of a
+//!   datagram; `table`: sessions
+//! - `cookie`: cookies and session ids; `backoff`: retries; `chunks`: long answers
 //!
 //! # What a key proves
-//! With a key, that a message was written by somebody who has it, in this direction and session. A
-//! recorded message executes nothing a second time; on the path it can still be held back, and
-//! messages replayed there may keep a session from being closed for silence. Nothing is encrypted.
-//! Without a key the code at a message's end only shows damage; then it is the cookie, the nonce
-//! and the ids, none of which can be guessed, that keep out whoever does not see the traffic.
+//! With a key, the sender of a message has the key, and wrote the message for this direction and
+//! session. A replayed message executes nothing again. An attacker on the path can still drop
+//! messages, or replay them to keep a silent session open. Nothing is encrypted. Without a key, the
+//! code of a message only detects damage; then cookie, nonce and ids, which cannot be guessed, keep
+//! out attackers that do not see the traffic.
 
 mod backoff;
 mod chunks;
@@ -30,4 +30,4 @@ pub use crate::remote::rpc::cookie::AddressBytes;
 pub use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
 pub use crate::remote::rpc::server::{Limits, RpcServer};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
-pub use table::KEPT_MOST;
+pub use table::MAX_KEPT;

@@ -1,68 +1,68 @@
-//! What becomes of a datagram at a server.
+//! How a server handled a datagram.
 
 use crate::remote::protocol::{CloseReason, Fault, RejectReason};
 
-/// What the application is to know.
+/// An event for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent<A> {
     /// A client has opened a session.
     Opened {
         /// Its id.
         session: u64,
-        /// The client's address, proved.
+        /// The client's proved address.
         from: A,
     },
-    /// A request, for the first and only time; [`super::RpcServer::answer`] is wanted.
+    /// A request, reported once; reply with [`super::RpcServer::answer`].
     Requested {
-        /// Whose.
+        /// The session.
         session: u64,
         /// Its number.
         number: u32,
-        /// What is wanted.
+        /// The request.
         body: Vec<u8>,
     },
     /// A note newer than all before it.
     Noted {
-        /// Whose.
+        /// The session.
         session: u64,
-        /// What it says.
+        /// The note.
         note: Vec<u8>,
     },
     /// A session is over.
     Closed {
-        /// Which.
+        /// The session.
         session: u64,
         /// Why.
         why: CloseReason,
     },
 }
 
-/// Why a control message was passed over.
+/// Why a control message was ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ignored {
-    /// It is none, is damaged, or is not for us.
+    /// It is malformed, damaged, or for another key.
     Fault(Fault),
     /// It belongs to a session of another address.
     OtherAddress,
-    /// Only servers say this.
+    /// Only servers send this.
     Reflected,
-    /// An older request, or one that skips a number or comes before the last was answered.
+    /// A request that is old, skips a number, or arrives before the last one is answered.
     OutOfTurn,
-    /// It wants a part of an answer that is not there.
+    /// It requests a chunk that does not exist.
     NoSuchPart,
 }
 
-/// What became of a datagram.
+/// How a server handled a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerOutcome<A> {
-    /// It is no control message: something for others.
+    /// It is not a control message.
     NotControl,
-    /// Nothing was sent, nothing changed.
+    /// It had no effect.
     Ignored(Ignored),
     /// A refusal was sent.
     Refused(RejectReason),
-    /// It was dealt with.
+    /// It was handled.
     Done,
-    /// It was dealt with, and the application is to know.
+    /// It was handled, with an event.
     Event(ServerEvent<A>),
 }

@@ -1,4 +1,4 @@
-//! The server's side of all sessions.
+//! The server of all sessions.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -13,27 +13,27 @@ use crate::remote::rpc::cookie::{AddressBytes, CookieIssuer};
 use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
 use crate::unit::Nanos;
 
-/// What a server allows.
+/// Limits of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Sessions at the same time.
+    /// The most sessions at the same time.
     pub sessions: usize,
     /// How long a session may be silent before it is closed.
     pub idle: Nanos,
 }
 
 impl Default for Limits {
-    /// 64 sessions, 10 s. Arbitrary: more clients than one machine can serve undisturbed; as long
-    /// as a client's usual patience.
+    /// 64 sessions, 10 s. Arbitrary: more clients than one host can serve undisturbed; the usual
+    /// patience of a client.
     fn default() -> Self {
         Self { sessions: 64, idle: Nanos::from_millis(10_000) }
     }
 }
 
-/// A server. `A` is the address of a peer, as the socket tells it.
+/// A server. `A` is the address of a peer.
 #[derive(Debug)]
 pub struct RpcServer<A> {
-    mint: CookieIssuer,
+    cookies: CookieIssuer,
     seal: Seal,
     public: Seal,
     limits: Limits,
@@ -41,11 +41,11 @@ pub struct RpcServer<A> {
 }
 
 impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
-    /// A server without sessions. `secret` is drawn anew for each.
+    /// A server without sessions. `secret` must be random and new.
     #[must_use]
     pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
         Self {
-            mint: CookieIssuer::new(secret),
+            cookies: CookieIssuer::new(secret),
             seal: Seal::new(key),
             public: Seal::new(None),
             limits,
@@ -53,47 +53,48 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         }
     }
 
-    /// Lets nobody open a session any more; those that are open go on.
-    pub const fn admit_no_more(&mut self) {
+    /// Refuses new sessions; open ones continue.
+    pub const fn stop_admitting(&mut self) {
         self.limits.sessions = 0;
     }
 
-    /// Sessions that are open.
+    /// The number of open sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.table.len()
     }
 
-    /// Sessions that ended and are not forgotten yet; bounded, and gone some 10 s later.
+    /// The number of ended sessions that are remembered, for some 10 s; bounded.
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.table.ended()
     }
 
-    /// So many sessions are closed, and not done with yet: as many as may be open are let off.
-    pub fn set_leaving(&mut self, sessions: usize) {
-        self.table.set_leaving(sessions);
+    /// Sets the number of closed sessions that still run; up to [`Limits::sessions`] of them do not
+    /// count against new ones.
+    pub fn set_closing(&mut self, sessions: usize) {
+        self.table.set_closing(sessions);
     }
 
-    /// When the client of a session that is open was heard last.
+    /// When the last message of an open session arrived.
     #[must_use]
     pub fn heard(&self, session: u64) -> Option<Nanos> {
         self.table.heard(session)
     }
 
-    /// Keeps a session that is silent during a phase that ends at this moment; the limit of silence
-    /// counts from there.
+    /// Lets a session be silent until this time, the end of a phase; its idle time counts from
+    /// there.
     pub fn keep(&mut self, session: u64, until: Nanos) {
         self.table.keep(session, until);
     }
 
-    /// When [`Self::tick`] is wanted next.
+    /// When to call [`Self::tick`] next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         self.table.deadline(self.limits.idle)
     }
 
-    /// Takes a datagram that arrived at `now`, which is also the moment a sync's reply tells.
+    /// Handles a datagram that arrived at `now`, which is also the time in a sync's reply.
     pub fn on_datagram(
         &mut self,
         from: A,
@@ -104,12 +105,12 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         let message = match decode(bytes, &self.seal) {
             Ok(message) => message,
             Err(Fault::NotControl) => return ServerOutcome::NotControl,
-            Err(fault) => return self.unproved(from, bytes, fault, out),
+            Err(fault) => return self.reject_unproved(from, bytes, fault, out),
         };
         let nonce = message.session;
         match message.body {
             Body::Hello => {
-                let cookie = self.mint.cookie(&from, nonce, now);
+                let cookie = self.cookies.cookie(&from, nonce, now);
                 self.send(from, nonce, 0, Body::Challenge { cookie }, out);
                 ServerOutcome::Done
             }
@@ -121,9 +122,9 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         }
     }
 
-    /// Tells a client that cannot be understood why, so that it need not wait in vain. Under the
-    /// public key, as ours is not the client's, and with no more bytes than came.
-    fn unproved(
+    /// Refuses a Hello that cannot be verified, so that its client need not wait for a timeout.
+    /// Uses the public key, because the keys differ, and sends no more bytes than it got.
+    fn reject_unproved(
         &self,
         from: A,
         bytes: &[u8],
@@ -168,7 +169,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         now: Nanos,
         out: &mut Vec<(A, Vec<u8>)>,
     ) -> ServerOutcome<A> {
-        if !self.mint.is_good(cookie, &from, nonce, now) {
+        if !self.cookies.is_valid(cookie, &from, nonce, now) {
             return self.refuse(from, nonce, RejectReason::Stale, out);
         }
         self.table.forget(now);
@@ -182,9 +183,9 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         if self.table.is_full(self.limits.sessions, &from) {
             return self.refuse(from, nonce, RejectReason::Busy, out);
         }
-        let mut session = self.mint.session();
+        let mut session = self.cookies.session();
         while self.table.get(session).is_some() {
-            session = self.mint.session();
+            session = self.cookies.session();
         }
         self.table.insert(session, from, nonce, now);
         self.send(from, nonce, 0, Body::Opened { session }, out);
@@ -208,7 +209,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         session.heard = session.heard.max(now);
         let reply = match message.body {
             Body::Request(body) => match request(session, number) {
-                Turn::New => {
+                RequestOrder::New => {
                     let body = body.to_vec();
                     return ServerOutcome::Event(ServerEvent::Requested {
                         session: id,
@@ -216,8 +217,8 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
                         body,
                     });
                 }
-                Turn::Again => reply(&session.work),
-                Turn::Not => return ServerOutcome::Ignored(Ignored::OutOfTurn),
+                RequestOrder::Repeated => reply(&session.work),
+                RequestOrder::OutOfOrder => return ServerOutcome::Ignored(Ignored::OutOfTurn),
             },
             Body::Pull { offset } => match part(session, number, offset) {
                 Some(part) => part,
@@ -250,7 +251,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// Answers a request, at any time. The answer is kept for retries until the next request.
     ///
     /// # Errors
-    /// [`AnswerError`]: nothing waits for this answer, or it is too long; nothing was sent.
+    /// [`AnswerError`]: no request waits for this answer, or it is too long. Sends nothing then.
     pub fn answer(
         &mut self,
         session: u64,
@@ -259,7 +260,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         out: &mut Vec<(A, Vec<u8>)>,
     ) -> Result<(), AnswerError> {
         let open = self.table.get(session).ok_or(AnswerError::Gone)?;
-        if open.taken != number || !matches!(open.work, Work::AtIt) {
+        if open.taken != number || !matches!(open.work, Work::InProgress) {
             return Err(AnswerError::NotAsked);
         }
         if body.len() > LONGEST_ANSWER {
@@ -271,7 +272,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         Ok(())
     }
 
-    /// Ends a session from here and tells its client once; whether there was one.
+    /// Closes a session and notifies its client once. Returns whether it existed.
     pub fn close(
         &mut self,
         session: u64,
@@ -282,14 +283,14 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         self.end(session, reason, now, out)
     }
 
-    /// Ends all sessions, as a server does that stops.
+    /// Closes all sessions, for a server that stops.
     pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) {
         for session in self.table.ids() {
             self.end(session, reason, now, out);
         }
     }
 
-    /// Closes sessions that were silent for too long.
+    /// Closes sessions that were silent for longer than [`Limits::idle`].
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<ServerEvent<A>> {
         self.table.forget(now);
         let mut events = Vec::new();
@@ -313,39 +314,39 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     }
 }
 
-/// Whether a request's number is the next one.
-enum Turn {
+/// The order of a request's number.
+enum RequestOrder {
     New,
-    Again,
-    Not,
+    Repeated,
+    OutOfOrder,
 }
 
-/// Takes the next number, once.
-fn request<A>(session: &mut RpcSession<A>, number: u32) -> Turn {
+/// Accepts a request with the next number, once.
+fn request<A>(session: &mut RpcSession<A>, number: u32) -> RequestOrder {
     if number == session.taken && !matches!(session.work, Work::Idle) {
-        return Turn::Again;
+        return RequestOrder::Repeated;
     }
-    // A client that keeps to the protocol has the last answer before it asks for more.
+    // A correct client has the last answer before its next request.
     let is_next = session.taken.checked_add(1) == Some(number);
-    if !is_next || matches!(session.work, Work::AtIt) {
-        return Turn::Not;
+    if !is_next || matches!(session.work, Work::InProgress) {
+        return RequestOrder::OutOfOrder;
     }
     session.taken = number;
-    session.work = Work::AtIt;
-    Turn::New
+    session.work = Work::InProgress;
+    RequestOrder::New
 }
 
-/// What the client of a request is told about it.
+/// The reply to a request.
 fn reply(work: &Work) -> Body<'_> {
     match work {
-        Work::Idle | Work::AtIt => Body::Working,
+        Work::Idle | Work::InProgress => Body::Working,
         Work::Answered(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
         // Shorter than LONGEST_ANSWER, which 32 bits hold.
         Work::Answered(bytes) => Body::Large { len: bytes.len() as u32 },
     }
 }
 
-/// A part of the last answer.
+/// A chunk of the last answer.
 fn part<A>(session: &RpcSession<A>, number: u32, offset: u32) -> Option<Body<'_>> {
     let Work::Answered(bytes) = &session.work else { return None };
     let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;

@@ -1,4 +1,4 @@
-//! The server's sessions, and for a while those that ended.
+//! The server's sessions, and for some time those that ended.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -7,22 +7,22 @@ use std::hash::Hash;
 use crate::remote::rpc::cookie::{AddressBytes, COOKIE_LIFE};
 use crate::unit::Nanos;
 
-/// Ended sessions that are remembered. Arbitrary: with more, new ones wait, at most 10 s, rather
-/// than that a recorded message could open one a second time.
+/// The most ended sessions that are remembered, so that a replayed message cannot reopen one.
+/// Arbitrary; with more, new sessions wait for at most 10 s.
 const ENDED: usize = 1_024;
 
-/// How many of those any host may have, however little room is left; arbitrary.
+/// The number of those that any host may have, however few are free; arbitrary.
 const LEAST_SHARE: usize = 8;
 
-/// How long a silent session in a phase is kept beyond its idle time. Arbitrary: longer than a link
-/// or a router takes to restart, and short enough to free the resources of a vanished client.
-pub const KEPT_MOST: Nanos = Nanos::from_millis(60_000);
+/// How long a silent session in a phase is kept beyond its idle time. Arbitrary: longer than a
+/// router takes to restart, and short enough to free the resources of a vanished client.
+pub const MAX_KEPT: Nanos = Nanos::from_millis(60_000);
 
-/// What a session's last request has come to.
+/// The state of a session's last request.
 #[derive(Debug)]
 pub(super) enum Work {
     Idle,
-    AtIt,
+    InProgress,
     Answered(Vec<u8>),
 }
 
@@ -32,34 +32,34 @@ pub(super) struct RpcSession<A> {
     pub(super) from: A,
     nonce: u64,
     pub(super) heard: Nanos,
-    /// Until when silence is expected, because of a phase or an outage.
+    /// Until when silence is expected because of a phase.
     kept_until: Nanos,
-    /// Number of the last request taken.
+    /// The number of the last request accepted.
     pub(super) taken: u32,
     pub(super) work: Work,
-    /// Number of the last note applied.
+    /// The number of the last note applied.
     pub(super) noted: u32,
 }
 
 impl<A> RpcSession<A> {
-    /// When its silence begins to count.
-    fn counts_from(&self) -> Nanos {
-        self.heard.max(self.kept_until.min(self.heard + KEPT_MOST))
+    /// When its idle time begins.
+    fn silent_since(&self) -> Nanos {
+        self.heard.max(self.kept_until.min(self.heard + MAX_KEPT))
     }
 }
 
-/// All of them.
+/// All sessions.
 #[derive(Debug)]
 pub(super) struct Table<A> {
     open: BTreeMap<u64, RpcSession<A>>,
-    /// Open ones and ended ones, so that a repeated Open starts nothing anew.
+    /// Open and ended sessions, so that a repeated Open has no effect.
     by_client: HashMap<(A, u64), u64>,
-    /// When each may be forgotten, in that order.
+    /// Ended sessions, in the order in which they may be forgotten.
     ended: VecDeque<(Nanos, A, u64)>,
-    /// How many open and ended ones each host has.
+    /// The number of open and ended sessions of each host.
     by_host: HashMap<u128, usize>,
-    /// Sessions that are closed, while the application still has work with them.
-    leaving: usize,
+    /// Closed sessions that the application still runs.
+    closing: usize,
 }
 
 impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
@@ -69,33 +69,33 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
             by_client: HashMap::new(),
             ended: VecDeque::new(),
             by_host: HashMap::new(),
-            leaving: 0,
+            closing: 0,
         }
     }
 
-    pub(super) fn set_leaving(&mut self, leaving: usize) {
-        self.leaving = leaving;
+    pub(super) fn set_closing(&mut self, closing: usize) {
+        self.closing = closing;
     }
 
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Entries kept for ended sessions.
+    /// The number of remembered ended sessions.
     pub(super) fn ended(&self) -> usize {
         self.ended.len()
     }
 
-    /// Whether there is no room for one more of this client: where so many are open, or where as
-    /// many more are not done with yet; and where its host has as many as are left for all others
-    /// (a dynamic threshold: Choudhury and Hahne, 1998), so that no one host keeps out the rest.
+    /// Whether this client must wait: `sessions` are open, or twice as many are open or closing, or
+    /// its host has as many as are free (a dynamic threshold: Choudhury and Hahne, 1998), so that
+    /// no host excludes all others.
     pub(super) fn is_full(&self, sessions: usize, from: &A) -> bool {
-        let of_host = self.by_host.get(&from.host()).copied().unwrap_or_default();
+        let host_count = self.by_host.get(&from.host()).copied().unwrap_or_default();
         let left = ENDED.saturating_sub(self.ended.len());
         self.open.len() >= sessions
-            || self.open.len() + self.leaving >= sessions.saturating_mul(2)
+            || self.open.len() + self.closing >= sessions.saturating_mul(2)
             || left == 0
-            || of_host >= left.max(LEAST_SHARE)
+            || host_count >= left.max(LEAST_SHARE)
     }
 
     /// The session of this client and nonce, open or ended.
@@ -107,7 +107,7 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         self.open.get_mut(&id)
     }
 
-    /// When this one's client was heard last.
+    /// When the last message of a session arrived.
     pub(super) fn heard(&self, id: u64) -> Option<Nanos> {
         self.open.get(&id).map(|session| session.heard)
     }
@@ -127,39 +127,39 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         *self.by_host.entry(from.host()).or_default() += 1;
     }
 
-    /// Keeps a session that is silent until this moment, within [`KEPT_MOST`].
+    /// Lets a session be silent until this time, within [`MAX_KEPT`].
     pub(super) fn keep(&mut self, id: u64, until: Nanos) {
         if let Some(session) = self.open.get_mut(&id) {
             session.kept_until = until;
         }
     }
 
-    /// Ends a session; until no cookie of its time is good any more it can't be opened again.
+    /// Ends a session and remembers it until its cookies are invalid.
     pub(super) fn remove(&mut self, id: u64, now: Nanos) -> Option<A> {
         let session = self.open.remove(&id)?;
         self.ended.push_back((now + COOKIE_LIFE, session.from, session.nonce));
         Some(session.from)
     }
 
-    /// Forgets what ended long ago.
+    /// Forgets sessions whose cookies are invalid.
     pub(super) fn forget(&mut self, now: Nanos) {
         while let Some(&(until, from, nonce)) = self.ended.front()
             && until <= now
         {
             self.ended.pop_front();
             self.by_client.remove(&(from, nonce));
-            if let Entry::Occupied(mut of_host) = self.by_host.entry(from.host()) {
-                *of_host.get_mut() -= 1;
-                if *of_host.get() == 0 {
-                    of_host.remove();
+            if let Entry::Occupied(mut host_count) = self.by_host.entry(from.host()) {
+                *host_count.get_mut() -= 1;
+                if *host_count.get() == 0 {
+                    host_count.remove();
                 }
             }
         }
     }
 
-    /// Sessions that have been silent for so long.
+    /// Sessions that were silent for this time.
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
-        let silent = |session: &RpcSession<A>| now >= session.counts_from() + idle;
+        let silent = |session: &RpcSession<A>| now >= session.silent_since() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
     }
 
@@ -167,9 +167,9 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         self.open.keys().copied().collect()
     }
 
-    /// When something of the above happens next.
+    /// When the next session times out or is forgotten.
     pub(super) fn deadline(&self, idle: Nanos) -> Option<Nanos> {
-        let silent = self.open.values().map(|session| session.counts_from() + idle).min();
+        let silent = self.open.values().map(|session| session.silent_since() + idle).min();
         let forgotten = self.ended.front().map(|(until, ..)| *until);
         silent.into_iter().chain(forgotten).min()
     }
@@ -185,19 +185,19 @@ mod tests {
         SocketAddr::from(([192, 0, 2, host], port))
     }
 
-    /// Opens and ends sessions of this host until there is no room; how many there were.
+    /// Opens and ends sessions of a host until it must wait; returns their number.
     fn fill(table: &mut Table<SocketAddr>, host: u8) -> usize {
-        let rooms = (0..).take_while(|&id| {
+        let opened = (0..).take_while(|&id| {
             let from = from(host, id as u16);
-            let room = !table.is_full(64, &from);
-            if room {
+            let is_free = !table.is_full(64, &from);
+            if is_free {
                 let id = u64::from(host) << 32 | id;
                 table.insert(id, from, id, Nanos::ZERO);
                 table.remove(id, Nanos::ZERO);
             }
-            room
+            is_free
         });
-        rooms.count()
+        opened.count()
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         let mut table = Table::new();
         let first = fill(&mut table, 1);
         assert_eq!((first, table.ended()), (ENDED / 2, ENDED / 2));
-        // Each of the next ones has half of what is left, and the sixth still has some.
+        // Each next host gets half of what is free; the sixth still gets some.
         for host in 2..=6 {
             assert!(fill(&mut table, host) >= LEAST_SHARE, "{host}");
         }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(table.silent(idle, second(40)), [7]);
         // A phase of a day does not keep it for as long.
         table.keep(7, second(86_400));
-        assert_eq!(table.silent(idle, second(11) + KEPT_MOST), [7]);
+        assert_eq!(table.silent(idle, second(11) + MAX_KEPT), [7]);
         table.keep(7, Nanos::ZERO);
         assert_eq!(table.silent(idle, second(11)), [7]);
     }
@@ -238,9 +238,9 @@ mod tests {
         let mut table = Table::new();
         (0..3).for_each(|id| table.insert(id, from(1, 1), id, Nanos::ZERO));
         assert!(table.is_full(3, &from(2, 1)) && !table.is_full(4, &from(2, 1)));
-        table.set_leaving(5);
+        table.set_closing(5);
         assert!(table.is_full(4, &from(2, 1)));
-        table.set_leaving(4);
+        table.set_closing(4);
         assert!(!table.is_full(4, &from(2, 1)));
     }
 

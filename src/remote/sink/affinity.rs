@@ -1,54 +1,52 @@
-//! The core of the thread that reads the first listeners and speaks with clients.
+//! The core of the server's event loop.
 
 use crate::net::pin_to;
 use crate::sys;
 
-/// Where that thread runs: on its core as long as no client is there. A client's receivers have
-/// cores of their own, and what is said to it meanwhile must neither wait for them nor disturb
-/// them; nor shall the threads of sessions, which this one starts, be bound to its core.
+/// Pins the event loop to its core while there is no session. During a session, receivers run on
+/// the same cores, and the session threads that the loop starts must not inherit its affinity.
 #[derive(Debug)]
 pub(super) struct AffinityGuard {
     core: Option<usize>,
-    /// Where it may run otherwise.
-    anywhere: Vec<usize>,
-    taken: bool,
+    /// The affinity to restore.
+    allowed: Vec<usize>,
+    is_pinned: bool,
 }
 
 impl AffinityGuard {
-    /// On that core. Where the thread cannot be placed, or nobody knows where it was, it serves all
-    /// the same.
+    /// Pins the calling thread, if the core and the present affinity are known.
     pub(super) fn on(core: Option<usize>) -> Self {
-        let anywhere = core.and_then(|_| sys::affinity()).unwrap_or_default();
-        let core = core.filter(|_| !anywhere.is_empty());
-        let mut seat = Self { core, anywhere, taken: false };
-        seat.take();
-        seat
+        let allowed = core.and_then(|_| sys::affinity()).unwrap_or_default();
+        let core = core.filter(|_| !allowed.is_empty());
+        let mut affinity = Self { core, allowed, is_pinned: false };
+        affinity.pin();
+        affinity
     }
 
-    /// The core, where it could be had.
+    /// The core, if pinning succeeded.
     pub(super) const fn core(&self) -> Option<usize> {
         self.core
     }
 
-    /// Goes there.
-    pub(super) fn take(&mut self) {
-        if let Some(core) = self.core.filter(|_| !self.taken) {
-            self.taken = pin_to(core).is_ok();
-            self.core = self.core.filter(|_| self.taken);
+    /// Pins the thread to the core.
+    pub(super) fn pin(&mut self) {
+        if let Some(core) = self.core.filter(|_| !self.is_pinned) {
+            self.is_pinned = pin_to(core).is_ok();
+            self.core = self.core.filter(|_| self.is_pinned);
         }
     }
 
-    /// Goes back to wherever it may run.
-    pub(super) fn leave(&mut self) {
-        if self.taken {
-            self.taken = !sys::set_affinity(&self.anywhere);
+    /// Restores the affinity from before.
+    pub(super) fn unpin(&mut self) {
+        if self.is_pinned {
+            self.is_pinned = !sys::set_affinity(&self.allowed);
         }
     }
 }
 
 impl Drop for AffinityGuard {
     fn drop(&mut self) {
-        self.leave();
+        self.unpin();
     }
 }
 
@@ -57,21 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seat_that_is_left_leaves_no_trace() {
+    fn unpinning_restores_the_affinity() {
         let Some(before) = sys::affinity().filter(|cores| cores.len() > 1) else {
             eprintln!("SKIPPED: there are no two cores to choose from");
             return;
         };
         let core = before[before.len() - 1];
-        let mut seat = AffinityGuard::on(Some(core));
-        assert_eq!((seat.core(), sys::affinity()), (Some(core), Some(vec![core])));
-        seat.leave();
+        let mut affinity = AffinityGuard::on(Some(core));
+        assert_eq!((affinity.core(), sys::affinity()), (Some(core), Some(vec![core])));
+        affinity.unpin();
         assert_eq!(sys::affinity(), Some(before.clone()));
-        seat.take();
+        affinity.pin();
         assert_eq!(sys::affinity(), Some(vec![core]));
-        drop(seat);
+        drop(affinity);
         assert_eq!(sys::affinity(), Some(before.clone()));
-        // Cores that are not there are not promised.
+        // A core that does not exist.
         assert_eq!(AffinityGuard::on(Some(1_000)).core(), None);
         assert_eq!(AffinityGuard::on(None).core(), None);
         assert_eq!(sys::affinity(), Some(before));

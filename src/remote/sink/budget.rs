@@ -1,17 +1,17 @@
-//! What all sessions of a sink may take together, whatever each of them asks for.
+//! Limits of all sessions of a sink together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::remote::protocol::spec::CellSpec;
 
-/// Windows of flows, of all receivers: 8 KiB each where datagrams come out of order. Arbitrary:
-/// four times the most streams of one client, and 512 MiB.
-const MOST_WINDOWS: usize = 65_536;
+/// The most sequence windows of all receivers: 8 KiB each where datagrams arrive out of order.
+/// Arbitrary: four times the most streams of one client, and 512 MiB.
+const MAX_WINDOWS: usize = 65_536;
 
-/// Senders. Arbitrary: four times the most of one client, more than any host has cores for.
-const MOST_SENDERS: usize = 1_024;
+/// The most senders. Arbitrary: four times the most of one client, more than any host has cores.
+const MAX_SENDERS: usize = 1_024;
 
-/// What is left of it.
+/// The resources that are still free.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: Mutex<Cost>,
@@ -19,11 +19,11 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: Mutex::new(Cost { windows: MOST_WINDOWS, senders: MOST_SENDERS }) }
+        Self { left: Mutex::new(Cost { windows: MAX_WINDOWS, senders: MAX_SENDERS }) }
     }
 }
 
-/// What a cell needs.
+/// The resources that a cell needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cost {
     windows: usize,
@@ -31,103 +31,89 @@ struct Cost {
 }
 
 impl Cost {
-    /// By so many receivers: where flows go to them in turn, each has its own; by a hash, any flow
-    /// may come to any of them.
+    /// With this many receivers. Distributed in turn, each flow has one receiver; by a hash, each
+    /// receiver may get any flow.
     fn of(spec: &CellSpec, receivers: usize) -> Self {
         let streams = usize::from(spec.streams);
         let spread = if spec.by_hash { receivers } else { 1 };
         let (windows, senders) = (streams * spread, usize::from(spec.threads));
         Self {
-            windows: if spec.ways.forward { windows } else { 0 },
-            senders: if spec.ways.reverse { senders } else { 0 },
+            windows: if spec.directions.forward { windows } else { 0 },
+            senders: if spec.directions.reverse { senders } else { 0 },
         }
     }
 }
 
-/// What one cell has taken, which goes back with it.
+/// The resources of one cell; dropping it returns them.
 #[derive(Debug)]
 pub(super) struct BudgetLease {
     budget: Arc<Budget>,
-    need: Cost,
+    cost: Cost,
 }
 
 impl Budget {
-    /// Takes what a cell needs, or says what is wrong.
+    /// Reserves the resources of a cell, or returns the reason for refusing it.
     pub(super) fn take(
         self: &Arc<Self>,
         spec: &CellSpec,
         receivers: usize,
     ) -> Result<BudgetLease, String> {
-        let need = Cost::of(spec, receivers);
+        let cost = Cost::of(spec, receivers);
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = left.windows.checked_sub(need.windows).ok_or_else(|| {
+        let windows = left.windows.checked_sub(cost.windows).ok_or_else(|| {
             format!(
-                "{MOST_WINDOWS} windows of streams are the most for all its clients, {} of them \
-                 are free, and this needs {}; ask for fewer --streams, or wait for the others",
-                left.windows, need.windows
+                "{MAX_WINDOWS} sequence windows are the limit for all clients of the sink, {} of \
+                 them are free, and this cell needs {}; use fewer --streams, or wait for the \
+                 other clients",
+                left.windows, cost.windows
             )
         })?;
-        let senders = left.senders.checked_sub(need.senders).ok_or_else(|| {
+        let senders = left.senders.checked_sub(cost.senders).ok_or_else(|| {
             format!(
-                "{MOST_SENDERS} senders are the most for all its clients, {} of them are free, and \
-                 this needs {}; ask for fewer --threads, or wait for the others",
-                left.senders, need.senders
+                "{MAX_SENDERS} senders are the limit for all clients of the sink, {} of them are \
+                 free, and this cell needs {}; use fewer --threads, or wait for the other clients",
+                left.senders, cost.senders
             )
         })?;
         *left = Cost { windows, senders };
-        Ok(BudgetLease { budget: Arc::clone(self), need })
+        Ok(BudgetLease { budget: Arc::clone(self), cost })
     }
 }
 
 impl Drop for BudgetLease {
     fn drop(&mut self) {
         let mut left = self.budget.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.windows += self.need.windows;
-        left.senders += self.need.senders;
+        left.windows += self.cost.windows;
+        left.senders += self.cost.senders;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{EnginePair, WorkerLoad};
-    use crate::remote::protocol::spec::Ways;
-    use crate::unit::PayloadSize;
+    use crate::remote::protocol::spec::Directions;
 
     fn spec(streams: u16, threads: u16, forward: bool) -> CellSpec {
-        CellSpec {
-            ways: Ways { forward, reverse: !forward },
-            engine: EnginePair::PLAIN,
-            size: PayloadSize::Fixed(64),
-            load: WorkerLoad::FlatOut,
-            streams,
-            threads,
-            neighbours: 2,
-            time: None,
-            batch: None,
-            stamps: false,
-            socket_buffer: 65_536,
-            seed: 1,
-            by_hash: false,
-        }
+        let directions = Directions { forward, reverse: !forward };
+        CellSpec { directions, streams, threads, ..CellSpec::example() }
     }
 
     #[test]
-    fn all_together_have_no_more_than_there_is_and_give_it_back() {
+    fn the_budget_is_a_limit_and_leases_return_to_it() {
         let budget = Arc::new(Budget::default());
         let whole = *budget.left.lock().unwrap();
         let large = spec(16_384, 256, true);
-        let mut taken: Vec<_> = (0..4).map(|_| budget.take(&large, 2).unwrap()).collect();
+        let mut leases: Vec<_> = (0..4).map(|_| budget.take(&large, 2).unwrap()).collect();
         let why = budget.take(&spec(1, 1, true), 2).unwrap_err();
         assert!(why.contains("--streams") && why.contains("0 of them are free"), "{why}");
         let hashed = CellSpec { by_hash: true, ..spec(8_193, 1, true) };
-        taken.pop();
+        leases.pop();
         assert!(budget.take(&hashed, 2).is_err(), "each receiver may get all flows");
-        let back = spec(16_384, 256, false);
-        let senders: Vec<_> = (0..4).map(|_| budget.take(&back, 2).unwrap()).collect();
+        let reverse = spec(16_384, 256, false);
+        let senders: Vec<_> = (0..4).map(|_| budget.take(&reverse, 2).unwrap()).collect();
         let why = budget.take(&spec(1, 1, false), 2).unwrap_err();
         assert!(why.contains("--threads"), "{why}");
-        drop((taken, senders));
+        drop((leases, senders));
         assert_eq!(*budget.left.lock().unwrap(), whole);
     }
 }

@@ -1,4 +1,4 @@
-//! The sink's part of a cell: set up, led through phases as its client says.
+//! The sink's side of a cell.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::budget::BudgetLease;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
-use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ended, PhaseSpec};
+use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
 use crate::run::phase::PhaseState;
@@ -18,157 +18,155 @@ use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 
-/// What must be left of the time before its start when an order comes: workers have to wake up.
-/// Arbitrary; a wake-up takes about 60 µs (measured).
+/// The least time between an order and its start: workers have to wake up. Arbitrary; a wake-up
+/// takes about 60 µs (measured).
 const MARGIN: Nanos = Nanos::from_micros(200);
 
-/// How long the end of a phase is waited for before the client is told to ask again. Arbitrary:
-/// shorter than the client's first retry would be on most paths.
+/// How long to wait for the end of a phase before responding `Running`. Arbitrary: shorter than the
+/// client's first retry on most paths.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The largest correction between two clocks, in ns. 1 s; 200 ppm, which is more than clocks drift,
-/// take more than an hour for it. Arbitrary.
-const MOST_SHIFT_NS: u64 = 1_000_000_000;
+/// The largest clock correction in ns: 1 s. Even 200 ppm, more than clocks drift, take more than an
+/// hour for it. Arbitrary.
+const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
 /// A cell that is set up.
 pub(super) struct SinkCell {
     pub(super) spec: CellSpec,
-    pub(super) crew: WorkerPool,
+    pub(super) pool: WorkerPool,
     pub(super) slot: Slot,
-    /// What of the budget of all it has.
-    pub(super) taken: BudgetLease,
-    /// The device on the way to the client, where it is known.
+    /// Its part of the sink's budget.
+    pub(super) lease: BudgetLease,
+    /// The device on the route to the client, if known.
     pub(super) device: Option<String>,
-    /// Where to send, by sender.
+    /// The target of each sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
-    pub(super) phase: Option<Under>,
-    /// What the kernel counted in the latest phase.
-    pub(super) seen: Option<CounterDelta>,
+    pub(super) phase: Option<SinkPhase>,
+    /// The kernel counters of the last phase.
+    pub(super) counters: Option<CounterDelta>,
 }
 
-/// A phase that runs.
-pub(super) struct Under {
+/// A running phase.
+pub(super) struct SinkPhase {
     tx: Arc<PhaseState>,
     rx: Arc<PhaseState>,
     halt: Arc<AtomicBool>,
     running: Running,
-    watch: CounterSnapshot,
+    snapshot: CounterSnapshot,
     began: Nanos,
-    /// When the receivers' window is meant to end, by their clock; zero where a count is sent flat
-    /// out.
+    /// When the receivers' window should end, since their epoch; zero for a count sent flat out.
     planned: Nanos,
 }
 
 impl SinkCell {
-    /// Ends the phase that runs, if one does: nothing more is expected.
+    /// Ends the running phase, if any, without waiting for datagrams.
     pub(super) fn abandon(&mut self) {
-        if let Some(mut under) = self.phase.take() {
-            under.halt.store(true, Ordering::Relaxed);
-            under.rx.shift(0);
-            under.rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.crew.receivers()]);
-            // A worker that failed is noticed when it is collected.
-            let _ = self.crew.await_end(&mut under.running, &mut || {});
+        if let Some(mut phase) = self.phase.take() {
+            phase.halt.store(true, Ordering::Relaxed);
+            phase.rx.shift(0);
+            phase.rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.pool.receivers()]);
+            // `collect` reports a worker that failed.
+            let _ = self.pool.await_end(&mut phase.running, &mut || {});
         }
     }
 
-    /// Corrects the client's clock. What no pair of clocks does within a phase is ignored.
+    /// Applies a clock correction. Implausibly large ones are ignored.
     pub(super) fn shift(&self, by_ns: i64) {
-        if let Some(under) = self.phase.as_ref().filter(|_| by_ns.unsigned_abs() <= MOST_SHIFT_NS) {
-            under.rx.shift(by_ns);
+        if let Some(phase) = self.phase.as_ref().filter(|_| by_ns.unsigned_abs() <= MAX_SHIFT_NS) {
+            phase.rx.shift(by_ns);
         }
     }
 
-    /// When the phase that runs began for the receivers here.
+    /// The receivers' epoch of the running phase.
     pub(super) fn began(&self) -> Option<Nanos> {
-        self.phase.as_ref().map(|under| under.began)
+        self.phase.as_ref().map(|phase| phase.began)
     }
 
-    /// Where to send, as far as it is known.
+    /// The targets that are known.
     pub(super) fn known_targets(&self) -> Vec<SocketAddr> {
         self.targets.iter().flatten().copied().collect()
     }
 
-    /// Whether workers here may be sending.
+    /// Whether senders may be running.
     pub(super) fn is_sending(&self) -> bool {
-        self.crew.senders() > 0 && self.phase.is_some()
+        self.pool.senders() > 0 && self.phase.is_some()
     }
 
-    /// Whether a sender here was told that nobody is there, since this was asked last.
+    /// Whether a sender got an ICMP error since the last call.
     pub(super) fn take_unreachable(&self) -> bool {
-        self.phase.as_ref().is_some_and(|under| under.tx.take_unreachable())
+        self.phase.as_ref().is_some_and(|phase| phase.tx.take_unreachable())
     }
 
-    /// Stops the senders here.
+    /// Stops the senders.
     pub(super) fn halt(&self) {
-        if let Some(under) = &self.phase {
-            under.halt.store(true, Ordering::Relaxed);
+        if let Some(phase) = &self.phase {
+            phase.halt.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Begins a phase, unless its moment is too near.
+    /// Begins a phase, unless its start is too near.
     pub(super) fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         self.abandon();
         if order.tag & PHASES == SHOWN {
             return ControlResponse::Refused(
-                "that phase is for sockets that show themselves".into(),
+                "this phase number is reserved for announcements".into(),
             );
         }
-        // Read first: it takes a while.
-        let mut watch = CounterSnapshot::begin(self.device.as_deref());
+        // Read before the time check, because it takes a while.
+        let mut snapshot = CounterSnapshot::begin(self.device.as_deref());
         if let Some(target) = self.targets.iter().flatten().next() {
-            watch = watch.towards(*target, self.device.as_deref());
+            snapshot = snapshot.towards(*target, self.device.as_deref());
         }
-        if Nanos(sys::monotonic_ns()) + self.crew.lead() + MARGIN > order.epoch {
+        if Nanos(sys::monotonic_ns()) + self.pool.lead() + MARGIN > order.epoch {
             return ControlResponse::TooLate;
         }
         let halt = Arc::new(AtomicBool::new(false));
-        let tx = PhaseState::new(Arc::clone(&halt), self.crew.senders());
-        let receivers = self.crew.receivers();
+        let tx = PhaseState::new(Arc::clone(&halt), self.pool.senders());
+        let receivers = self.pool.receivers();
         let bias = order.epoch - order.rx_epoch;
         let rx = PhaseState::across(Arc::clone(&halt), receivers, order.window_end, bias);
         let PhaseSpec { tag, limit, .. } = order;
-        // The slot is this session's, whatever it asks for.
+        // The slot is that of this session, whatever tag the client sends.
         let own = (self.slot.number << SLOT_SHIFT) | (tag & (PHASES | BY_SOURCE));
-        // Whoever has the slot next, or this client's next cell, must not take a late datagram of
-        // this phase for its own.
+        // The next user of the slot must not mistake late datagrams of this phase for its own.
         self.slot.phase = next_phase(own & PHASES);
         let load = self.spec.load;
         let phase = Phase { epoch: order.epoch, tag: own, limit, load, control: Arc::clone(&tx) };
         let rx_phase = Phase { epoch: order.rx_epoch, control: Arc::clone(&rx), ..phase.clone() };
-        let running = self.crew.running();
-        self.crew.begin_receivers(&rx_phase);
-        self.crew.begin_senders(&phase);
+        let running = self.pool.running();
+        self.pool.begin_receivers(&rx_phase);
+        self.pool.begin_senders(&phase);
         let (began, planned) = (order.rx_epoch, planned_end(limit, load) + bias);
-        self.phase = Some(Under { tx, rx, halt, running, watch, began, planned });
+        self.phase = Some(SinkPhase { tx, rx, halt, running, snapshot, began, planned });
         ControlResponse::Started
     }
 
-    /// Takes note that the client's senders have ended; whether all workers here have, too.
-    pub(super) fn finish(&mut self, ended: &Ended) -> Result<ControlResponse, RunError> {
-        let Some(under) = &mut self.phase else {
+    /// Records that the client's senders have ended; responds whether all workers here have, too.
+    pub(super) fn finish(&mut self, ended: &PhaseEnd) -> Result<ControlResponse, RunError> {
+        let Some(phase) = &mut self.phase else {
             return Ok(ControlResponse::Refused("there is no phase to finish".into()));
         };
-        if self.spec.ways.forward {
-            // Not later than now or planned, whatever a peer says: silence is waited for from then
-            // on.
-            let now = Nanos(sys::monotonic_ns()).since(under.began);
-            let end = ended.end.min(now.max(under.planned));
-            under.rx.senders_done(end, ended.finished.min(now), &ended.sent_to);
+        if self.spec.directions.forward {
+            // No later than now or planned, whatever the peer reports: the wait for silence starts
+            // there.
+            let now = Nanos(sys::monotonic_ns()).since(phase.began);
+            let end = ended.end.min(now.max(phase.planned));
+            phase.rx.senders_done(end, ended.finished.min(now), &ended.sent_to);
         }
-        while under.running.workers > 0 {
-            if !self.crew.look(&mut under.running, LOOK)? {
+        while phase.running.workers > 0 {
+            if !self.pool.look(&mut phase.running, LOOK)? {
                 return Ok(ControlResponse::Running);
             }
         }
-        let there = Ended {
-            end: if self.crew.senders() > 0 { under.tx.window_end() } else { Nanos::ZERO },
-            finished: under.tx.senders_finished(),
-            sent_to: (0..self.crew.senders()).map(|worker| under.tx.sent_to(worker)).collect(),
-            sent: under.running.sent,
-            received: under.running.received,
+        let there = PhaseEnd {
+            end: if self.pool.senders() > 0 { phase.tx.window_end() } else { Nanos::ZERO },
+            finished: phase.tx.senders_finished(),
+            sent_to: (0..self.pool.senders()).map(|worker| phase.tx.sent_to(worker)).collect(),
+            sent: phase.running.sent,
+            received: phase.running.received,
         };
-        if let Some(under) = self.phase.take() {
-            self.seen = Some(under.watch.end());
+        if let Some(phase) = self.phase.take() {
+            self.counters = Some(phase.snapshot.end());
         }
         Ok(ControlResponse::Finished(there))
     }

@@ -1,4 +1,4 @@
-//! A session from outside: whose it is, and its thread.
+//! A session as the event loop sees it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,57 +17,57 @@ use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
-/// A client that is here.
+/// A client with an open session.
 pub(super) struct Client {
     pub(super) from: SocketAddr,
-    pub(super) came: Nanos,
-    /// Without it, the thread ends as soon as it has done what it was told.
+    pub(super) opened_at: Nanos,
+    /// Without it, the thread ends after the commands it has.
     pub(super) commands: Option<Sender<SessionCommand>>,
-    pub(super) pulse: Arc<Liveness>,
+    pub(super) liveness: Arc<Liveness>,
     pub(super) thread: JoinHandle<SinkTallies>,
 }
 
 impl Client {
-    /// Starts the thread of a session, which gives each answer to `reply`, with a client that has
-    /// called this address of ours.
+    /// Starts the thread of a session, which passes each response to `reply`. The client is `from`,
+    /// and the local address that it uses is `called_address`.
     pub(super) fn start(
-        house: &Arc<SinkShared>,
+        shared: &Arc<SinkShared>,
         sockets: &Arc<Mutex<Group>>,
-        (id, from, called): (u64, SocketAddr, Option<IpAddr>),
+        (id, from, called_address): (u64, SocketAddr, Option<IpAddr>),
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
     ) -> Result<Self, RunError> {
         let (commands, inbox) = mpsc::channel();
-        let shown = Tagger::new(&house.options.secret);
-        let secret = shown.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
-        let came = Clock::Monotonic.now();
-        let pulse = Arc::new(Liveness::at(came));
+        let tagger = Tagger::new(&shared.options.secret);
+        let secret = tagger.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
+        let opened_at = Clock::Monotonic.now();
+        let liveness = Arc::new(Liveness::at(opened_at));
         let session = SinkSession {
-            house: Arc::clone(house),
+            shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),
-            pulse: Arc::clone(&pulse),
+            liveness: Arc::clone(&liveness),
             from,
-            called,
+            called_address,
             secret,
             cell: None,
-            heeding: false,
-            way: Default::default(),
+            watching_errors: false,
+            device_towards_client: Default::default(),
             served: SinkTallies::default(),
         };
         let thread = Builder::new()
             .name("udperf-session".to_owned())
             .spawn(move || session.run(&inbox, &reply))
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Self { from, came, commands: Some(commands), pulse, thread })
+        Ok(Self { from, opened_at, commands: Some(commands), liveness, thread })
     }
 
-    /// What it came to, once its thread has ended.
+    /// The results of the session; waits for its thread.
     pub(super) fn served(self, why: CloseReason) -> ClientStats {
-        let Self { from, came, thread, .. } = self;
-        // A session that panicked has said so on standard error.
+        let Self { from, opened_at, thread, .. } = self;
+        // A thread that panicked has reported it on standard error.
         let SinkTallies { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
         ClientStats {
             from,
-            time: (came, Clock::Monotonic.now()),
+            time: (opened_at, Clock::Monotonic.now()),
             cells,
             rx,
             lost,
@@ -77,19 +77,19 @@ impl Client {
     }
 }
 
-/// Tells sessions when their clients were heard last; which of those are gone, as their hosts say.
-/// A session with a running phase is kept through an outage.
-pub(super) fn lost(
+/// Updates the liveness of all sessions; returns those whose clients are unreachable. A session
+/// with a running phase is kept through an outage.
+pub(super) fn find_lost(
     clients: &HashMap<u64, Client>,
-    answerer: &mut RpcServer<SocketAddr>,
+    rpc: &mut RpcServer<SocketAddr>,
 ) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {
-        answerer.keep(*session, client.pulse.busy_until());
+        rpc.keep(*session, client.liveness.busy_until());
     }
     let is_lost = |(session, client): &(&u64, &Client)| {
-        answerer.heard(**session).into_iter().for_each(|at| client.pulse.heard(at));
-        client.pulse.is_lost(now)
+        rpc.heard(**session).into_iter().for_each(|at| client.liveness.heard(at));
+        client.liveness.is_lost(now)
     };
     clients.iter().filter(is_lost).map(|(session, _)| *session).collect()
 }

@@ -1,49 +1,48 @@
-//! Clients that leave, and those that have left.
+//! Sessions that are closing or closed.
 
 use super::client::Client;
 use super::options::SinkEvent;
 use crate::measure::ClientStats;
 use crate::remote::protocol::CloseReason;
 
-/// Clients that are remembered by themselves; later ones are counted. Arbitrary: some hundred KiB,
-/// whoever comes.
-const MOST_SERVED: usize = 4_096;
+/// Clients that are listed one by one; later ones are only counted. Arbitrary: some hundred KiB.
+const MAX_SERVED: usize = 4_096;
 
-/// All of them.
+/// Sessions that are closing, and the results of closed ones.
 #[derive(Default)]
 pub(super) struct ClosingSessions {
-    /// Sessions that ended, and why; their threads are waited for outside the loop's hot part.
-    leaving: Vec<(Client, CloseReason)>,
+    /// Sessions whose threads may still run, with the reasons.
+    closing: Vec<(Client, CloseReason)>,
     pub(super) served: Vec<ClientStats>,
-    /// Clients that no room was left for.
+    /// The number of clients beyond [`MAX_SERVED`].
     pub(super) served_more: u64,
 }
 
 impl ClosingSessions {
-    /// Lets a session's thread end by itself: nobody will give it commands any more.
-    pub(super) fn part(&mut self, mut client: Client, why: CloseReason) {
+    /// Adds a session; without commands, its thread ends by itself.
+    pub(super) fn add(&mut self, mut client: Client, why: CloseReason) {
         client.commands = None;
-        self.leaving.push((client, why));
+        self.closing.push((client, why));
     }
 
-    /// How many are leaving.
+    /// The number of closing sessions.
     pub(super) fn count(&self) -> usize {
-        self.leaving.len()
+        self.closing.len()
     }
 
-    /// Whether none is leaving.
-    pub(super) fn is_over(&self) -> bool {
-        self.leaving.is_empty()
+    /// Whether no session is closing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.closing.is_empty()
     }
 
-    /// Takes leave of sessions whose threads have ended.
-    pub(super) fn see_off(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
-        // One that has not ended yet may still wait for workers, and nobody shall wait for it.
+    /// Collects the results of sessions whose threads have ended.
+    pub(super) fn reap(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
+        // Others may still wait for workers; do not block on them.
         let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
-        for (client, why) in self.leaving.extract_if(.., ended).collect::<Vec<_>>() {
+        for (client, why) in self.closing.extract_if(.., ended).collect::<Vec<_>>() {
             let served = client.served(why);
-            watch(SinkEvent::Closed(&served));
-            if self.served.len() < MOST_SERVED {
+            on_sink_event(SinkEvent::Closed(&served));
+            if self.served.len() < MAX_SERVED {
                 self.served.push(served);
             } else {
                 self.served_more += 1;

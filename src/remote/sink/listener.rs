@@ -1,4 +1,4 @@
-//! One socket that listens: what strangers sent there, and what it had no room for.
+//! One listening socket: the datagrams of no session that arrive, and those the kernel drops.
 
 use std::net::SocketAddr;
 use std::slice::from_ref;
@@ -12,68 +12,72 @@ use crate::run::Drops;
 use crate::unit::Nanos;
 use crate::wire::decode_own;
 
-/// The account of one socket, kept by whoever reads it.
+/// The counters of one listening socket.
 #[derive(Debug)]
 pub(super) struct ControlListener {
     at: SocketAddr,
-    /// A duplicate, to read its counters by; `None` where there is none.
-    gauge: Option<Udp>,
+    /// A duplicate of the socket, to read its kernel counters.
+    counter_socket: Option<Udp>,
     drops: Drops,
-    asked: usize,
-    /// Where its worker is pinned.
+    requested: usize,
+    /// The core of the thread that reads it.
     pub(super) core: Option<usize>,
-    /// What came there.
-    pub(super) strangers: UnsolicitedTraffic,
+    /// Datagrams of no session.
+    pub(super) unsolicited: UnsolicitedTraffic,
 }
 
 impl ControlListener {
-    /// Of a socket at `at` that was to have a receive buffer of `asked` bytes.
-    pub(super) fn new(at: SocketAddr, asked: usize, gauge: Option<Udp>) -> Self {
+    /// For the socket at `at`, for which a receive buffer of `requested` bytes was asked.
+    pub(super) fn new(at: SocketAddr, requested: usize, counter_socket: Option<Udp>) -> Self {
         let mut drops = Drops::default();
-        if let Some(gauge) = &gauge {
-            drops.restart_at(from_ref(&gauge.socket));
+        if let Some(socket) = &counter_socket {
+            drops.restart_at(from_ref(&socket.socket));
         }
-        let strangers =
+        let unsolicited =
             UnsolicitedTraffic { since: Clock::Monotonic.now(), ..UnsolicitedTraffic::default() };
-        Self { at, gauge, drops, asked, core: None, strangers }
+        Self { at, counter_socket, drops, requested, core: None, unsolicited }
     }
 
-    /// Counts a datagram of no client's session.
+    /// Counts a datagram of no session.
     pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
-        self.strangers.count(from, datagram.len(), numbered(datagram), now);
+        self.unsolicited.count(from, datagram.len(), numbered(datagram), now);
     }
 
-    /// Datagrams that may wait there. Whoever ends reads no more than these: they came in time, and
-    /// somebody may still send.
+    /// The most datagrams that the receive buffer can hold. At the end, no more than these are
+    /// read: later ones may keep arriving.
     pub(super) fn waiting(&self) -> usize {
-        let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
-        most_waiting(granted.unwrap_or(self.asked))
+        most_waiting(self.granted().unwrap_or(self.requested))
     }
 
-    /// What it came to so far.
-    pub(super) fn glimpse(&mut self) -> Snapshot {
-        Snapshot { drops: self.sample(), ..self.strangers.glimpse() }
+    /// The size of the receive buffer that the system granted, in bytes.
+    fn granted(&self) -> Option<usize> {
+        self.counter_socket.as_ref()?.receive_buffer
     }
 
-    /// Datagrams that it had no room for so far. To be called before the kernel's 32 bits wrap.
+    /// The counts so far.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        Snapshot { drops: self.sample(), ..self.unsolicited.glimpse() }
+    }
+
+    /// Datagrams dropped so far. Call it before the kernel's 32-bit counter wraps.
     fn sample(&mut self) -> u64 {
-        let gauge = self.gauge.as_ref();
-        gauge.map_or(0, |gauge| self.drops.sample_at(from_ref(&gauge.socket)))
+        let socket = self.counter_socket.as_ref();
+        socket.map_or(0, |socket| self.drops.sample_at(from_ref(&socket.socket)))
     }
 
-    /// What it came to, by itself and by source.
+    /// The final counts, of the socket and by source.
     fn end(mut self) -> (ListenerTally, UnsolicitedTraffic) {
         self.sample();
-        let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
+        let granted = self.granted();
         let tally = ListenerTally {
             at: self.at,
             core: self.core,
-            datagrams: self.strangers.datagrams,
+            datagrams: self.unsolicited.datagrams,
             drops: self.drops.known_total(),
-            asked: self.asked as u64,
+            asked: self.requested as u64,
             granted: granted.map(|bytes| bytes as u64),
         };
-        (tally, self.strangers)
+        (tally, self.unsolicited)
     }
 }
 
@@ -90,15 +94,15 @@ fn numbered(datagram: &[u8]) -> Option<Numbered> {
     })
 }
 
-/// What all of them came to.
+/// The final counts of all listeners.
 pub(super) fn sum(
     all: impl Iterator<Item = ControlListener>,
 ) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
     let (tallies, each): (Vec<_>, Vec<_>) = all.map(ControlListener::end).unzip();
     let mut sum = UnsolicitedTraffic::default();
-    each.into_iter().for_each(|strangers| sum.merge(strangers));
+    each.into_iter().for_each(|unsolicited| sum.merge(unsolicited));
     (tallies, sum)
 }
 
-/// How often the loop wakes to show progress and to see whether it should end; arbitrary.
+/// How often a loop reports progress and checks whether to end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);

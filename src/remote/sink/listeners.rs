@@ -1,4 +1,4 @@
-//! The listeners beside the first one: a thread each, which counts what strangers send there.
+//! The listeners after the first: a thread each, which counts datagrams of no session.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,26 +17,26 @@ use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
-/// All such threads.
+/// These threads.
 #[derive(Debug, Default)]
 pub(super) struct ListenerThreads {
     threads: Vec<JoinHandle<ControlListener>>,
-    shown: Vec<Arc<Shown>>,
-    over: Arc<AtomicBool>,
+    progress: Vec<Arc<ListenerProgress>>,
+    is_over: Arc<AtomicBool>,
 }
 
-/// What such a thread shows while it counts.
+/// The state of a running listener thread.
 #[derive(Debug, Default)]
-struct Shown {
-    /// What it had counted a moment ago.
-    glimpse: Mutex<Snapshot>,
-    /// When the latest datagram came, in ns on the monotonic clock; only the thread writes it.
+struct ListenerProgress {
+    /// The counts, updated every [`TICK`].
+    snapshot: Mutex<Snapshot>,
+    /// When the last datagram arrived, in ns of the monotonic clock; only the thread writes it.
     heard_ns: AtomicU64,
 }
 
 impl ListenerThreads {
-    /// Opens the listeners of one address. The first one, with its account, is for the loop that
-    /// speaks with clients; each other gets a thread. `answers`: they answer pings.
+    /// Opens the listeners of one address. Returns the first one, for the event loop of the server;
+    /// starts a thread for each other. `answers`: they answer pings.
     pub(super) fn listen(
         &mut self,
         socket: &Options,
@@ -52,8 +52,9 @@ impl ListenerThreads {
         };
         let group = Group::open(&group)?;
         let accounts = group.gauges()?.into_iter();
-        let accounts =
-            accounts.map(|gauge| ControlListener::new(group.local(), socket.buffer, Some(gauge)));
+        let accounts = accounts.map(|counter_socket| {
+            ControlListener::new(group.local(), socket.buffer, Some(counter_socket))
+        });
         let mut all = group.listeners()?.into_iter().zip(accounts);
         let first = all.next();
         for (other, (socket, listener)) in all.enumerate() {
@@ -62,7 +63,7 @@ impl ListenerThreads {
         Ok((group, first))
     }
 
-    /// Starts another one; `answers`: it answers pings.
+    /// Starts the thread of a listener; `answers`: it answers pings.
     fn add(
         &mut self,
         worker: usize,
@@ -71,67 +72,67 @@ impl ListenerThreads {
         core: Option<usize>,
         answers: bool,
     ) -> Result<(), RunError> {
-        let over = Arc::clone(&self.over);
-        let shown = Arc::new(Shown::default());
-        self.shown.push(Arc::clone(&shown));
+        let is_over = Arc::clone(&self.is_over);
+        let progress = Arc::new(ListenerProgress::default());
+        self.progress.push(Arc::clone(&progress));
         let thread = Builder::new()
             .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, listener, core, answers, &over, &shown))
+            .spawn(move || count(socket, listener, core, answers, &is_over, &progress))
             .map_err(|source| RunError::Spawn { source })?;
         self.threads.push(thread);
         Ok(())
     }
 
-    /// What all have counted a moment ago.
-    pub(super) fn glimpse(&self) -> Snapshot {
-        let each = self.shown.iter();
-        let each = each.map(|one| *one.glimpse.lock().unwrap_or_else(PoisonError::into_inner));
+    /// The latest counts of all threads.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let each = self.progress.iter();
+        let each = each.map(|one| *one.snapshot.lock().unwrap_or_else(PoisonError::into_inner));
         each.fold(Snapshot::default(), Snapshot::and)
     }
 
-    /// When the latest datagram came to any of them.
+    /// When the last datagram arrived at any of them.
     pub(super) fn heard_at(&self) -> Nanos {
-        let each = self.shown.iter().map(|one| one.heard_ns.load(Ordering::Relaxed));
+        let each = self.progress.iter().map(|one| one.heard_ns.load(Ordering::Relaxed));
         Nanos(each.max().unwrap_or(0))
     }
 
     /// Ends all of them.
     pub(super) fn end(&mut self) -> Vec<ControlListener> {
-        self.over.store(true, Ordering::Relaxed);
-        // One that panicked has said so on standard error.
+        self.is_over.store(true, Ordering::Relaxed);
+        // A thread that panicked has reported it on standard error.
         self.threads.drain(..).filter_map(|one| one.join().ok()).collect()
     }
 }
 
-/// If opening a sink fails, the threads that it has started end.
+/// Ends the threads, also when opening the sink fails.
 impl Drop for ListenerThreads {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// Counts what arrives at one socket, on its own event loop.
+/// Counts the datagrams of one socket in an event loop of its own.
 fn count(
     socket: UdpSocket,
     mut listener: ControlListener,
     core: Option<usize>,
     answers: bool,
-    over: &AtomicBool,
-    shown: &Shown,
+    is_over: &AtomicBool,
+    progress: &ListenerProgress,
 ) -> ControlListener {
-    // Where it cannot be placed, it counts all the same.
+    // It also works unpinned.
     listener.core = core.filter(|&core| pin_to(core).is_ok());
     let mut socket = Bound::udp(socket);
     let Ok(mut poll) = Poll::new() else { return listener };
-    // One that cannot be watched costs short sleeps, not datagrams.
+    // Without it, the loop sleeps for TICK at a time.
     let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
     let mut events = Events::with_capacity(1);
     let mut buffer = vec![0; LARGEST];
     let mut show_at = Nanos::ZERO;
     let mut left = listener.waiting();
     loop {
-        // What waits when it is over came in time.
-        let ends = over.load(Ordering::Relaxed);
+        // Datagrams that wait in the buffer at the end are counted.
+        let ends = is_over.load(Ordering::Relaxed);
         if ends && left == 0 {
             break;
         }
@@ -139,12 +140,12 @@ fn count(
         let moment = Clock::Monotonic.now();
         if moment >= show_at {
             show_at = moment + Nanos::from(TICK);
-            let glimpse = listener.glimpse();
-            *shown.glimpse.lock().unwrap_or_else(PoisonError::into_inner) = glimpse;
+            let snapshot = listener.snapshot();
+            *progress.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
         }
         match socket.recv_from(&mut buffer) {
             Ok(BoundSender { len, from, called, to_many }) => {
-                shown.heard_ns.store(moment.0, Ordering::Relaxed);
+                progress.heard_ns.store(moment.0, Ordering::Relaxed);
                 let Some(sender) = from else { continue };
                 listener.count(sender, &buffer[..len], moment);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
@@ -174,9 +175,9 @@ mod tests {
         let mut others = ListenerThreads::default();
         let listener = ControlListener::new(udp.local, 65_536, None);
         others.add(1, udp.socket, listener, None, false).unwrap();
-        let over = Arc::downgrade(&others.over);
+        let is_over = Arc::downgrade(&others.is_over);
         drop(others);
-        // The thread held the last one.
-        assert!(over.upgrade().is_none());
+        // The thread held the last reference.
+        assert!(is_over.upgrade().is_none());
     }
 }

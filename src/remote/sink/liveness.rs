@@ -1,42 +1,41 @@
-//! What the event loop and the thread of a session tell each other without a message, so that no
-//! queue grows while one of them is busy.
+//! State that the event loop and a session's thread share without a queue, which would grow while
+//! one of them is busy.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use crate::unit::Nanos;
 
-/// How long a client must have been silent before it is believed that nobody is there, whatever its
-/// host says: a client compares clocks every 100 ms. Arbitrary; as long as a client waits for a
-/// sink.
+/// How long a client must be silent before ICMP errors end its session. Clients send every 100 ms.
+/// Arbitrary: as long as a client waits for an unreachable sink.
 pub(super) const GRACE: Nanos = Nanos::from_millis(2_000);
 
-/// Of one session.
+/// The shared state of one session.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    /// When the client was heard last.
+    /// When the last message of the client arrived.
     heard_ns: AtomicU64,
-    /// Whether its host said that nobody is there, after it was silent for [`GRACE`].
+    /// Whether ICMP errors reported the client as unreachable after [`GRACE`] of silence.
     lost: AtomicBool,
     /// The end of the running phase; 0 if no phase runs, or its end is unknown.
     busy_until_ns: AtomicU64,
-    /// How much further ahead the client's clock is, as it said last.
+    /// The last correction of the client's clock.
     shift_ns: AtomicI64,
-    /// Whether the session was told to look at that, and has not yet.
+    /// Whether the session has yet to read the correction.
     shifted: AtomicBool,
 }
 
 impl Liveness {
-    /// Of a client that is heard now.
+    /// For a client that opens a session now.
     pub(super) fn at(now: Nanos) -> Self {
         Self { heard_ns: AtomicU64::new(now.0), ..Self::default() }
     }
 
-    /// The client was heard last at this moment.
+    /// Records when the last message of the client arrived.
     pub(super) fn heard(&self, at: Nanos) {
         self.heard_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// Whether the client has been silent for long.
+    /// Whether the client has been silent for more than [`GRACE`].
     pub(super) fn is_silent(&self, now: Nanos) -> bool {
         now.since(Nanos(self.heard_ns.load(Ordering::Relaxed))) > GRACE
     }
@@ -51,26 +50,26 @@ impl Liveness {
         Nanos(self.busy_until_ns.load(Ordering::Relaxed))
     }
 
-    /// Nobody is there.
+    /// Records that the client is unreachable.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody is there; forgotten where the client was heard again.
+    /// Whether the client is unreachable and still silent; resets the record.
     pub(super) fn is_lost(&self, now: Nanos) -> bool {
         self.lost.swap(false, Ordering::Relaxed) && self.is_silent(now)
     }
 
-    /// The client's clock is so much further ahead; whether the session has to be told: not where
-    /// it has yet to look at what came before.
+    /// Stores a correction of the client's clock. Returns whether the session needs a message: not
+    /// if it has yet to read an earlier correction.
     pub(super) fn shift(&self, by_ns: i64) -> bool {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
         !self.shifted.swap(true, Ordering::AcqRel)
     }
 
-    /// What the client said last.
+    /// The last correction.
     pub(super) fn take_shift(&self) -> i64 {
-        // A swap, so that what is read behind it is no older than what it takes back.
+        // A swap, so that the value read below is no older than the flag.
         self.shifted.swap(false, Ordering::AcqRel);
         self.shift_ns.load(Ordering::Relaxed)
     }
@@ -81,25 +80,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_that_is_busy_is_told_once_and_sees_the_latest() {
-        let pulse = Liveness::default();
-        assert_eq!((1..=1_000).filter(|&by_ns| pulse.shift(by_ns)).count(), 1);
-        assert_eq!(pulse.take_shift(), 1_000);
-        assert!(pulse.shift(-7));
-        assert_eq!(pulse.take_shift(), -7);
+    fn a_busy_session_gets_one_message_and_reads_the_latest_correction() {
+        let liveness = Liveness::default();
+        assert_eq!((1..=1_000).filter(|&by_ns| liveness.shift(by_ns)).count(), 1);
+        assert_eq!(liveness.take_shift(), 1_000);
+        assert!(liveness.shift(-7));
+        assert_eq!(liveness.take_shift(), -7);
     }
 
     #[test]
-    fn only_who_is_silent_is_lost() {
-        let pulse = Liveness::at(Nanos(5));
+    fn only_a_silent_client_is_lost() {
+        let liveness = Liveness::at(Nanos(5));
         let late = Nanos(6) + GRACE;
-        assert!(!pulse.is_silent(Nanos(5) + GRACE) && pulse.is_silent(late));
-        assert!(!pulse.is_lost(late), "nobody has said so");
-        pulse.lose();
-        pulse.heard(Nanos(7));
-        assert!(!pulse.is_lost(late), "it was heard since");
-        assert!(!pulse.is_lost(Nanos::NEVER), "what was said before that is forgotten");
-        pulse.lose();
-        assert!(pulse.is_lost(Nanos::NEVER));
+        assert!(!liveness.is_silent(Nanos(5) + GRACE) && liveness.is_silent(late));
+        assert!(!liveness.is_lost(late), "no ICMP error");
+        liveness.lose();
+        liveness.heard(Nanos(7));
+        assert!(!liveness.is_lost(late), "a message arrived since");
+        assert!(!liveness.is_lost(Nanos::NEVER), "the record was reset");
+        liveness.lose();
+        assert!(liveness.is_lost(Nanos::NEVER));
     }
 }

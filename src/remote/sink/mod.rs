@@ -1,11 +1,10 @@
-//! The bound receiver: serves clients, each in a session of its own, and counts whatever else
-//! arrives.
+//! The sink: serves each client in a session of its own, and counts datagrams of no session.
 //!
-//! - `server`: the event loop of the port; `affinity`: its core; `doors`: where clients call
-//! - `client`, `session`: one client, which sets up a cell in `setup`; `cell`: its present cell;
-//!   `tally`: what its cells came to; `liveness`: what it and the loop tell each other by the way
-//! - `budget`: what all sessions take together; `closing`: who left
-//! - `listener`: what came to one socket; `listeners`: those beside the first
+//! - `server`: the event loop; `affinity`: its core; `sockets`: its sockets
+//! - `client`: a session as the loop sees it; `session`: its thread; `setup`, `cell`: its cell;
+//!   `tally`: its counts; `liveness`: state shared with the loop; `closing`: ended sessions
+//! - `budget`: limits of all sessions together
+//! - `listener`: counts of one socket; `listeners`: threads of the sockets after the first
 
 mod affinity;
 mod budget;

@@ -1,4 +1,4 @@
-//! How a sink is to serve, and what it tells while it does.
+//! Options of a sink, and its events.
 
 use std::net::SocketAddr;
 
@@ -8,62 +8,62 @@ use crate::plan::WaitKind;
 use crate::remote::protocol::Key;
 use crate::unit::{Nanos, PacketRate};
 
-/// How a sink is to serve.
+/// Options of a sink.
 #[derive(Debug, Clone)]
 pub struct SinkOptions {
-    /// Where to listen; one group of sockets each.
+    /// Addresses to listen at; each gets a group of sockets.
     pub sockets: Vec<Options>,
-    /// Receivers that each client gets, and threads that count strangers.
+    /// Receivers of each client, and listeners of each address.
     pub threads: u16,
-    /// Clients at once at most.
+    /// The most clients at the same time.
     pub sessions: usize,
-    /// The most that may be asked for in datagrams a second, either way.
+    /// The highest rate that a client may request, in datagrams a second, in either direction.
     pub max_rate: Option<PacketRate>,
-    /// The longest phase that may be asked for.
+    /// The longest phase that a client may request.
     pub max_time: Option<Nanos>,
-    /// Whether to end with the first client.
+    /// Whether to end after the first client.
     pub once: bool,
-    /// Whether to end after so long without a datagram.
+    /// Whether to end after this time without a datagram.
     pub idle: Option<Nanos>,
     /// How workers wait.
     pub wait: WaitKind,
-    /// Cores for workers, in the order they are given out; empty: not pinned.
+    /// Cores of workers in the order of assignment; empty: not pinned.
     pub cores: Vec<usize>,
-    /// What clients must know.
+    /// The key that clients must have.
     pub key: Option<Key>,
-    /// Drawn anew for each sink; cookies and ids rest on it.
+    /// A random secret of this sink; cookies and session ids derive from it.
     pub secret: [u8; 32],
 }
 
 impl SinkOptions {
-    /// The core of a listener's worker, by its number; `None`: not pinned. The first one given out
-    /// is the second in the order, as for clients.
+    /// The core of the listener with this index; `None`: not pinned. Starts with the second core,
+    /// as receivers of clients do.
     pub(super) fn core(&self, worker: usize) -> Option<usize> {
         let cores = &self.cores;
         (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()])
     }
 }
 
-/// What happens at a sink while it serves.
+/// An event of a running sink.
 #[derive(Debug)]
 pub enum SinkEvent<'a> {
-    /// It is bound here.
+    /// The sink listens at this address.
     Listening(SocketAddr),
-    /// A client has come.
+    /// A client opened a session.
     Opened(SocketAddr),
-    /// A client has left.
+    /// A session ended.
     Closed(&'a ClientStats),
-    /// A moment has passed: clients that are here, and what strangers have sent so far.
+    /// Regular progress: the number of clients, and the counts of datagrams of no session.
     Tick(usize, Snapshot),
 }
 
 /// Why a sink ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkEnd {
-    /// It was told to from outside.
+    /// The caller stopped it.
     Stopped,
-    /// Its one client has left.
+    /// The client of `--once` ended.
     Once,
-    /// Nobody came for as long as it was to wait.
+    /// No datagram arrived for the idle time.
     Idle,
 }

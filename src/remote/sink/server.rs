@@ -1,5 +1,5 @@
-//! The event loop of a sink: control messages to their sessions, everything else to the count of
-//! strangers.
+//! The event loop of a sink: passes control messages to their sessions, and counts all other
+//! datagrams.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, lost};
+use super::client::{Client, find_lost};
 use super::listener::{ControlListener, TICK, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::session::{SessionCommand, SinkShared};
@@ -31,63 +31,63 @@ use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How long the loop looks for more after a control message before it sleeps: comparisons of
-/// clocks come in rows, and a wake-up (60 µs, measured) would count as the path's delay. Arbitrary.
+/// How long the loop spins after a control message before it sleeps: clock comparisons arrive in
+/// bursts, and a wake-up (60 µs, measured) would count as path delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(300);
 
-/// Datagrams read from one socket before the others get their turn; arbitrary.
-const IN_A_ROW: usize = 256;
+/// The most datagrams read from one socket before the next socket; arbitrary.
+const READ_BURST: usize = 256;
 
-/// How many events one poll takes; arbitrary, what is not taken stays for the next.
+/// The most events of one poll; arbitrary, others stay for the next poll.
 const EVENTS: usize = 64;
 
-/// The token of whoever wakes the loop; sockets count from 0.
+/// The token of the waker; those of sockets count from 0.
 const WAKE: Token = Token(usize::MAX);
 
-/// Serves until stopped, or until what the options say.
+/// Serves until it is stopped, or until the end that the options set.
 ///
 /// # Errors
-/// [`RunError`], where it cannot listen or cannot wait.
+/// [`RunError`] if it cannot listen or poll.
 pub fn serve(
     options: &SinkOptions,
     facts: &HostFacts,
     stop: &Arc<AtomicBool>,
-    watch: &mut dyn FnMut(SinkEvent<'_>),
+    on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
 ) -> Result<(SinkTally, SinkEnd), RunError> {
     sys::raise_open_files();
-    // Before anybody can know where: all that comes, comes later.
+    // Read before the sockets exist, so that no datagram is earlier.
     let began = Clock::Monotonic.now();
     let mut server = Server::open(options, facts)?;
-    server.locals.iter().for_each(|&local| watch(SinkEvent::Listening(local)));
-    let end = server.run(stop, watch); // After an error, too, threads have to be ended.
-    Ok((server.close(began, watch), end?))
+    server.locals.iter().for_each(|&local| on_sink_event(SinkEvent::Listening(local)));
+    let end = server.run(stop, on_sink_event); // Threads must end after an error, too.
+    Ok((server.close(began, on_sink_event), end?))
 }
 
 type Reply = (u64, u32, Vec<u8>);
 
 struct Server {
-    house: Arc<SinkShared>,
+    shared: Arc<SinkShared>,
     socket_sets: Vec<Arc<Mutex<Group>>>,
-    /// Where they listen.
+    /// The addresses of those.
     locals: Vec<SocketAddr>,
-    /// The first listener of each: control arrives there.
-    doors: ControlSockets,
-    /// What strangers sent there.
+    /// The first listener of each: control messages arrive there.
+    control: ControlSockets,
+    /// The counts of those.
     listeners: Vec<ControlListener>,
-    /// Where they are read.
-    seat: AffinityGuard,
+    /// The core of this loop.
+    affinity: AffinityGuard,
     poll: Poll,
     waker: Arc<Waker>,
-    answerer: RpcServer<SocketAddr>,
+    rpc: RpcServer<SocketAddr>,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
     out: Vec<(SocketAddr, Vec<u8>)>,
-    /// Whether pings are answered: not to those whom a key keeps out, and not by a whole group.
+    /// Whether pings are answered: not if a key is required, and not by a multicast group.
     answers_pings: bool,
-    /// Threads of the other listeners.
-    others: ListenerThreads,
-    /// Who left.
-    farewell: ClosingSessions,
+    /// The other listeners.
+    listener_threads: ListenerThreads,
+    /// Sessions that end.
+    closing: ClosingSessions,
     buffer: Vec<u8>,
     heard_at: Nanos,
     control_at: Nanos,
@@ -100,157 +100,158 @@ impl Server {
             Waker::new(poll.registry(), WAKE).map_err(|source| RunError::Wait { source })?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
         let (own, facts) = (options.clone(), facts.clone());
-        let house =
+        let shared =
             SinkShared { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
         let mut server = Self {
-            house: Arc::new(house),
+            shared: Arc::new(shared),
             socket_sets: Vec::new(),
             locals: Vec::new(),
-            doors: ControlSockets::default(),
+            control: ControlSockets::default(),
             listeners: Vec::new(),
-            seat: AffinityGuard::on(None),
+            affinity: AffinityGuard::on(None),
             poll,
             waker: Arc::new(waker),
-            answerer: RpcServer::new(&options.secret, options.key.as_ref(), limits),
+            rpc: RpcServer::new(&options.secret, options.key.as_ref(), limits),
             clients: HashMap::new(),
             replies: mpsc::channel(),
             out: Vec::new(),
             answers_pings: options.key.is_none()
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
-            others: ListenerThreads::default(),
-            farewell: ClosingSessions::default(),
+            listener_threads: ListenerThreads::default(),
+            closing: ClosingSessions::default(),
             buffer: vec![0; LARGEST],
             heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };
         for socket in &options.sockets {
-            let (group, first) = server.others.listen(socket, options, server.answers_pings)?;
+            let (group, first) =
+                server.listener_threads.listen(socket, options, server.answers_pings)?;
             if let Some((receiver, listener)) = first {
-                server.doors.add(Bound::udp(receiver));
+                server.control.add(Bound::udp(receiver));
                 server.listeners.push(listener);
             }
             server.locals.push(group.local());
             server.socket_sets.push(Arc::new(Mutex::new(group)));
         }
-        let registered = server.doors.register(server.poll.registry());
+        let registered = server.control.register(server.poll.registry());
         registered.map_err(|source| RunError::Wait { source })?;
-        // Last: the threads of the others are not to be bound to that core.
-        server.seat = AffinityGuard::on(options.core(0));
-        server.listeners.iter_mut().for_each(|one| one.core = server.seat.core());
+        // Last, so that the listener threads do not inherit the affinity.
+        server.affinity = AffinityGuard::on(options.core(0));
+        server.listeners.iter_mut().for_each(|one| one.core = server.affinity.core());
         Ok(server)
     }
 
     fn run(
         &mut self,
         stop: &Arc<AtomicBool>,
-        watch: &mut dyn FnMut(SinkEvent<'_>),
+        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<SinkEnd, RunError> {
         let mut events = Events::with_capacity(EVENTS);
         let mut tick_at = Nanos::ZERO;
         loop {
-            let full = self.read(watch)?;
+            let has_more = self.read(on_sink_event)?;
             self.reply();
-            self.tick(watch);
-            self.doors.send(&mut self.out, None);
+            self.tick(on_sink_event);
+            self.control.send(&mut self.out, None);
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
-                self.let_go();
+                self.close_unreachable();
                 if self.clients.is_empty() {
-                    self.seat.take();
+                    self.affinity.pin();
                 }
-                let strangers = self.listeners.iter_mut().map(ControlListener::glimpse);
-                let strangers = strangers.fold(self.others.glimpse(), Snapshot::and);
-                watch(SinkEvent::Tick(self.clients.len(), strangers));
+                let unsolicited = self.listeners.iter_mut().map(ControlListener::snapshot);
+                let unsolicited = unsolicited.fold(self.listener_threads.snapshot(), Snapshot::and);
+                on_sink_event(SinkEvent::Tick(self.clients.len(), unsolicited));
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(SinkEnd::Stopped);
             }
-            let alone = self.clients.is_empty() && self.farewell.is_over();
-            if self.house.options.once && alone && !self.farewell.served.is_empty() {
+            let is_idle = self.clients.is_empty() && self.closing.is_empty();
+            if self.shared.options.once && is_idle && !self.closing.served.is_empty() {
                 return Ok(SinkEnd::Once);
             }
-            if !alone {
+            if !is_idle {
                 self.heard_at = now;
             }
-            let silent = now.since(self.heard_at.max(self.others.heard_at()));
-            if alone && self.house.options.idle.is_some_and(|idle| silent > idle) {
+            let silent = now.since(self.heard_at.max(self.listener_threads.heard_at()));
+            if is_idle && self.shared.options.idle.is_some_and(|idle| silent > idle) {
                 return Ok(SinkEnd::Idle);
             }
-            if full || now.since(self.control_at) < SPIN {
+            if has_more || now.since(self.control_at) < SPIN {
                 continue;
             }
-            let due = self.answerer.deadline().map_or(Nanos::NEVER, |at| at.since(now));
+            let due = self.rpc.deadline().map_or(Nanos::NEVER, |at| at.since(now));
             let most = TICK.min(Duration::from_millis(due.0.div_ceil(1_000_000).max(1)));
             // Interrupted is as good as nothing ready.
             let _ = self.poll.poll(&mut events, Some(most));
         }
     }
 
-    /// Reads what came; whether there may be more.
-    fn read(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) -> Result<bool, RunError> {
-        let mut full = false;
-        for at in 0..self.doors.count() {
-            for turn in 0..IN_A_ROW {
-                match self.doors.recv(at, &mut self.buffer) {
-                    Ok(caller @ BoundSender { from: Some(from), .. }) => {
-                        self.take(at, from, caller, watch)?;
+    /// Reads datagrams; returns whether more may wait.
+    fn read(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> Result<bool, RunError> {
+        let mut has_more = false;
+        for at in 0..self.control.count() {
+            for turn in 0..READ_BURST {
+                match self.control.recv(at, &mut self.buffer) {
+                    Ok(sender @ BoundSender { from: Some(from), .. }) => {
+                        self.handle_datagram(at, from, sender, on_sink_event)?;
                     }
-                    // The system did not say who sent it.
+                    // Its sender is unknown.
                     Ok(BoundSender { len, from: None, .. }) => {
                         self.heard_at = Clock::Monotonic.now();
-                        self.listeners[at].strangers.count_nameless(len, self.heard_at);
+                        self.listeners[at].unsolicited.count_nameless(len, self.heard_at);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // ICMP errors of what was sent; whoever waits asks again.
+                    // An ICMP error for a message; its client retries.
                     Err(_) => {}
                 }
-                full |= turn + 1 == IN_A_ROW;
+                has_more |= turn + 1 == READ_BURST;
             }
         }
-        Ok(full)
+        Ok(has_more)
     }
 
-    /// Gives one datagram to whom it belongs.
-    fn take(
+    /// Handles one datagram.
+    fn handle_datagram(
         &mut self,
         group: usize,
         from: SocketAddr,
-        caller: BoundSender,
-        watch: &mut dyn FnMut(SinkEvent<'_>),
+        sender: BoundSender,
+        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         let now = Clock::Monotonic.now();
-        let BoundSender { len, to_many, .. } = caller;
+        let BoundSender { len, to_many, .. } = sender;
         let datagram = &self.buffer[..len];
-        // Not what others got as well: all would answer.
-        let took = if to_many {
+        // Not multicast or broadcast: every member would answer.
+        let outcome = if to_many {
             ServerOutcome::NotControl
         } else {
-            self.answerer.on_datagram(from, datagram, now, &mut self.out)
+            self.rpc.on_datagram(from, datagram, now, &mut self.out)
         };
-        match took {
+        match outcome {
             ServerOutcome::Ignored(_) | ServerOutcome::Refused(_) => {
                 self.heard_at = now;
-                self.listeners[group].strangers.stray_control += 1;
+                self.listeners[group].unsolicited.stray_control += 1;
             }
             ServerOutcome::NotControl => {
                 self.heard_at = now;
                 self.listeners[group].count(from, datagram, now);
-                // No more than it got.
+                // A reply is no longer than the request.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
-                    self.doors.answer(group, &caller, &self.buffer[..len]);
+                    self.control.answer(group, &sender, &self.buffer[..len]);
                 }
             }
             ServerOutcome::Done => (self.heard_at, self.control_at) = (now, now),
             ServerOutcome::Event(event) => {
                 (self.heard_at, self.control_at) = (now, now);
                 if matches!(event, ServerEvent::Opened { .. }) {
-                    self.doors.welcome(&caller);
+                    self.control.remember(&sender);
                 }
-                self.on_event(group, event, watch)?;
+                self.on_event(group, event, on_sink_event)?;
             }
         }
-        self.doors.send(&mut self.out, Some(&caller));
+        self.control.send(&mut self.out, Some(&sender));
         Ok(())
     }
 
@@ -258,41 +259,43 @@ impl Server {
         &mut self,
         group: usize,
         event: ServerEvent<SocketAddr>,
-        watch: &mut dyn FnMut(SinkEvent<'_>),
+        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<(), RunError> {
         match event {
             ServerEvent::Opened { session, from } => {
-                self.seat.leave();
+                self.affinity.unpin();
                 match self.start(group, session, from) {
                     Ok(client) => {
                         self.clients.insert(session, client);
-                        if self.house.options.once {
-                            self.answerer.admit_no_more();
+                        if self.shared.options.once {
+                            self.rpc.stop_admitting();
                         }
-                        watch(SinkEvent::Opened(from));
+                        on_sink_event(SinkEvent::Opened(from));
                     }
-                    // No thread to be had: the others go on.
+                    // No thread could be started; other sessions continue.
                     Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
             ServerEvent::Requested { session, number, body } => {
-                self.command(session, SessionCommand::Ask(number, body));
+                self.command(session, SessionCommand::Request(number, body));
             }
             ServerEvent::Noted { session, note } => {
                 let note = postcard::from_bytes::<ClockNote>(&note);
-                let pulse = self.clients.get(&session).map(|client| &client.pulse);
-                if note.is_ok_and(|note| pulse.is_some_and(|pulse| pulse.shift(note.shift_ns))) {
+                let liveness = self.clients.get(&session).map(|client| &client.liveness);
+                if note.is_ok_and(|note| {
+                    liveness.is_some_and(|liveness| liveness.shift(note.shift_ns))
+                }) {
                     self.command(session, SessionCommand::Shift);
                 }
             }
             ServerEvent::Closed { session, why } => {
-                self.part(session, why);
+                self.begin_closing(session, why);
             }
         }
         Ok(())
     }
 
-    /// Tells a session something. One whose thread has died is over.
+    /// Sends a command to a session; closes it if its thread has died.
     fn command(&mut self, session: u64, command: SessionCommand) {
         let client = self.clients.get(&session);
         let commands = client.and_then(|client| client.commands.as_ref());
@@ -301,20 +304,20 @@ impl Server {
         }
     }
 
-    /// Ends a session from here.
+    /// Closes a session and notifies its client.
     fn end(&mut self, session: u64, why: CloseReason) {
-        self.answerer.close(session, why, Clock::Monotonic.now(), &mut self.out);
-        self.part(session, why);
+        self.rpc.close(session, why, Clock::Monotonic.now(), &mut self.out);
+        self.begin_closing(session, why);
     }
 
-    /// Lets a session's thread end by itself: nobody will give it commands any more.
-    fn part(&mut self, session: u64, why: CloseReason) {
+    /// Lets the thread of a session end.
+    fn begin_closing(&mut self, session: u64, why: CloseReason) {
         if let Some(client) = self.clients.remove(&session) {
             if !self.clients.values().any(|other| other.from == client.from) {
-                self.doors.part(&client.from);
+                self.control.forget(&client.from);
             }
-            self.farewell.part(client, why);
-            self.answerer.set_leaving(self.farewell.count());
+            self.closing.add(client, why);
+            self.rpc.set_closing(self.closing.count());
         }
     }
 
@@ -322,26 +325,26 @@ impl Server {
     fn start(&self, group: usize, id: u64, from: SocketAddr) -> Result<Client, RunError> {
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let reply = move |number, body| {
-            // The loop outlives its sessions, or nobody waits for the answer any more.
+            // Fails only if the loop has ended, and then nobody waits for the response.
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
         };
-        let who = (id, from, self.doors.called(&from));
-        Client::start(&self.house, &self.socket_sets[group], who, reply)
+        let who = (id, from, self.control.called(&from));
+        Client::start(&self.shared, &self.socket_sets[group], who, reply)
     }
 
-    /// Ends sessions whose clients are gone, as their hosts say.
-    fn let_go(&mut self) {
-        for session in lost(&self.clients, &mut self.answerer) {
+    /// Closes sessions whose clients are unreachable.
+    fn close_unreachable(&mut self) {
+        for session in find_lost(&self.clients, &mut self.rpc) {
             self.end(session, CloseReason::Unreachable);
         }
     }
 
-    /// Passes on what sessions have answered.
+    /// Sends the responses of sessions.
     fn reply(&mut self) {
         while let Ok((session, number, body)) = self.replies.1.try_recv() {
-            let answered = self.answerer.answer(session, number, body, &mut self.out);
-            // A client that left meanwhile gets no answer; one that would wait for ever is told.
+            let answered = self.rpc.answer(session, number, body, &mut self.out);
+            // A closed session needs no response. Without one, an open session would wait for ever.
             if matches!(answered, Err(AnswerError::TooLong { .. })) {
                 self.end(session, CloseReason::Failed);
             }
@@ -349,37 +352,38 @@ impl Server {
     }
 
     /// Closes sessions that have been silent for too long.
-    fn tick(&mut self, watch: &mut dyn FnMut(SinkEvent<'_>)) {
-        for event in self.answerer.tick(Clock::Monotonic.now(), &mut self.out) {
-            // Only the end of sessions comes from here, and that starts no thread.
-            let _ = self.on_event(0, event, watch);
+    fn tick(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
+        for event in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
+            // Only closed sessions are reported here, which starts no thread.
+            let _ = self.on_event(0, event, on_sink_event);
         }
-        self.farewell.see_off(watch);
-        self.answerer.set_leaving(self.farewell.count());
+        self.closing.reap(on_sink_event);
+        self.rpc.set_closing(self.closing.count());
     }
 
-    /// Ends all that runs.
-    fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
-        self.answerer.admit_no_more();
+    /// Closes all sessions and ends all threads.
+    fn close(mut self, began: Nanos, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
+        self.rpc.stop_admitting();
         let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);
-        for _ in 0..waiting.div_ceil(IN_A_ROW) {
-            // What failed here failed before, and was told then.
-            if !self.read(watch).unwrap_or(false) {
+        for _ in 0..waiting.div_ceil(READ_BURST) {
+            // An error was reported by `run`.
+            if !self.read(on_sink_event).unwrap_or(false) {
                 break;
             }
         }
-        self.answerer.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
-        self.doors.send(&mut self.out, None);
+        self.rpc.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
+        self.control.send(&mut self.out, None);
         for (_, client) in self.clients.drain() {
-            self.farewell.part(client, CloseReason::GoingDown);
+            self.closing.add(client, CloseReason::GoingDown);
         }
-        while !self.farewell.is_over() {
-            self.farewell.see_off(watch);
+        while !self.closing.is_empty() {
+            self.closing.reap(on_sink_event);
             thread::sleep(Duration::from_millis(1));
         }
-        let (listeners, strangers) = sum(self.listeners.into_iter().chain(self.others.end()));
-        let ClosingSessions { served, served_more, .. } = self.farewell;
+        let (listeners, unsolicited) =
+            sum(self.listeners.into_iter().chain(self.listener_threads.end()));
+        let ClosingSessions { served, served_more, .. } = self.closing;
         let time = (began, Clock::Monotonic.now());
-        SinkTally { served, served_more, strangers, listeners, time }
+        SinkTally { served, served_more, strangers: unsolicited, listeners, time }
     }
 }

@@ -1,5 +1,4 @@
-//! One client's cells at a sink: a thread that sets up workers, leads them through phases and hands
-//! over what they measured, one request after the other.
+//! The thread of a session: executes the requests of one client, one after the other.
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
@@ -17,128 +16,129 @@ use crate::measure::{DeviceFacts, HostFacts};
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
-    ControlRequest, ControlResponse, Ended, Halves, PeerFacts, PhaseSpec,
+    ControlRequest, ControlResponse, PeerFacts, PhaseEnd, PhaseSpec, SideResults,
 };
 use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};
 
-/// How often a session that sends looks whether its client is still there; arbitrary, seldom enough
-/// not to disturb.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often a sending session checks whether its client is reachable; arbitrary, seldom enough not
+/// to disturb.
+const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The same while what comes back from the network is kept at sockets of all, where it takes the
-/// room of datagrams. Arbitrary: some thousand such words fit into a listener's buffer.
-const HEED_EVERY: Duration = Duration::from_millis(2);
+/// The same while the shared sockets queue ICMP errors, which take space from datagrams. Arbitrary:
+/// some thousand errors fit into a listener's buffer.
+const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What the thread of a session is told.
+/// A command for the thread of a session.
 #[derive(Debug)]
 pub(super) enum SessionCommand {
-    /// A request, with its number.
-    Ask(u32, Vec<u8>),
-    /// The client has said anew how far its clock is off; how far, is in the pulse.
+    /// A request with its number.
+    Request(u32, Vec<u8>),
+    /// The client has sent a clock correction; it is in [`Liveness`].
     Shift,
 }
 
-/// What all sessions share.
+/// State that all sessions share.
 #[derive(Debug)]
 pub(super) struct SinkShared {
     pub(super) options: SinkOptions,
     pub(super) facts: HostFacts,
-    /// Receivers that run now, of all sessions.
+    /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
-    /// What they may take together.
+    /// Limits of all sessions together.
     pub(super) budget: Arc<Budget>,
 }
 
-/// One client.
+/// The session of one client.
 pub(super) struct SinkSession {
-    pub(super) house: Arc<SinkShared>,
+    pub(super) shared: Arc<SinkShared>,
     pub(super) sockets: Arc<Mutex<Group>>,
-    pub(super) pulse: Arc<Liveness>,
+    pub(super) liveness: Arc<Liveness>,
     pub(super) from: SocketAddr,
-    /// Where it was called from there; `None`: that is not known.
-    pub(super) called: Option<IpAddr>,
+    /// The local address that the client uses, if known.
+    pub(super) called_address: Option<IpAddr>,
     pub(super) secret: [u8; 16],
     pub(super) cell: Option<SinkCell>,
-    /// Whether sockets of all keep what the network sends back, because this session looks for it.
-    pub(super) heeding: bool,
-    /// The device on the way to the client, looked for once: others may be measuring.
-    pub(super) way: OnceCell<Option<DeviceFacts>>,
+    /// Whether the shared sockets queue ICMP errors for this session.
+    pub(super) watching_errors: bool,
+    /// The device on the route to the client, looked up once so as not to disturb other sessions.
+    pub(super) device_towards_client: OnceCell<Option<DeviceFacts>>,
     pub(super) served: SinkTallies,
 }
 
 impl SinkSession {
-    /// Does what it is told until nobody tells anything any more.
+    /// Executes commands until the sender is dropped.
     pub(super) fn run(
         mut self,
         commands: &Receiver<SessionCommand>,
         reply: &dyn Fn(u32, Vec<u8>),
     ) -> SinkTallies {
         loop {
-            let came = match &self.cell {
-                Some(cell) if cell.is_sending() => {
-                    commands.recv_timeout(if self.heeding { HEED_EVERY } else { LOOK_EVERY })
-                }
+            let command = match &self.cell {
+                Some(cell) if cell.is_sending() => commands.recv_timeout(if self.watching_errors {
+                    ERROR_POLL_INTERVAL
+                } else {
+                    CLIENT_CHECK_INTERVAL
+                }),
                 _ => commands.recv().map_err(Into::into),
             };
-            match came {
+            match command {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.look_for_client(),
-                Ok(SessionCommand::Ask(number, body)) => {
-                    self.heed(false);
-                    let told = match postcard::from_bytes(&body) {
-                        Ok(ask) => self.answer(ask),
+                Ok(SessionCommand::Request(number, body)) => {
+                    self.watch_errors(false);
+                    let response = match postcard::from_bytes(&body) {
+                        Ok(request) => self.answer(request),
                         Err(_) => ControlResponse::Refused(
                             "the request cannot be read; run the same udperf at both ends".into(),
                         ),
                     };
-                    // All that is told can be written: it has no map with keys of unknown kind.
-                    reply(number, postcard::to_stdvec(&told).unwrap_or_default());
+                    // Responses consist of types that always serialise.
+                    reply(number, postcard::to_stdvec(&response).unwrap_or_default());
                 }
                 Ok(SessionCommand::Shift) => {
-                    let by_ns = self.pulse.take_shift();
+                    let by_ns = self.liveness.take_shift();
                     if let Some(cell) = &self.cell {
                         cell.shift(by_ns);
                     }
                 }
             }
         }
-        self.put_down();
+        self.discard_cell();
         self.served
     }
 
-    /// Looks whether the client that is sent to is still there. Its host says where it is not, but
-    /// such words go to any socket of the port; so they are looked for at all that nobody else
-    /// reads, once nothing has been heard of the client for a while. Whether it is let go is for
-    /// the event loop to say.
+    /// Checks whether the client is reachable. ICMP errors may arrive at any socket of the port, so
+    /// after a silence all sockets that nobody else reads are checked. The event loop decides
+    /// whether the session ends.
     fn look_for_client(&mut self) {
-        let silent = self.pulse.is_silent(Clock::Monotonic.now());
+        let silent = self.liveness.is_silent(Clock::Monotonic.now());
         let Some(cell) = self.cell.as_ref().filter(|_| silent) else {
-            return self.heed(false);
+            return self.watch_errors(false);
         };
-        // A word from before says nothing of now; one at a socket of the session may be meant for
-        // somebody else who is gone, too, which the silence makes unlikely.
-        let fresh = cell.take_unreachable() && self.heeding;
-        if !self.heeding {
-            self.heed(true);
-        } else if fresh || self.sockets().refused(&cell.known_targets()) {
-            self.pulse.lose();
-            self.heed(false);
+        // An error from before the silence proves nothing. One at a socket of the session may
+        // concern another client, which the silence makes unlikely.
+        let is_fresh = cell.take_unreachable() && self.watching_errors;
+        if !self.watching_errors {
+            self.watch_errors(true);
+        } else if is_fresh || self.sockets().refused(&cell.known_targets()) {
+            self.liveness.lose();
+            self.watch_errors(false);
         }
     }
 
-    /// Has sockets of all keep what the network sends back, or not any more.
-    fn heed(&mut self, on: bool) {
-        if self.heeding != on {
-            self.heeding = on;
+    /// Turns queueing of ICMP errors at the shared sockets on or off.
+    fn watch_errors(&mut self, on: bool) {
+        if self.watching_errors != on {
+            self.watching_errors = on;
             self.sockets().heed(on);
         }
     }
 
-    fn answer(&mut self, ask: ControlRequest) -> ControlResponse {
-        let told = match ask {
+    fn answer(&mut self, request: ControlRequest) -> ControlResponse {
+        let response = match request {
             ControlRequest::Host => Ok(ControlResponse::Host(Box::new(self.facts()))),
             ControlRequest::Prepare(spec) => self.prepare(spec),
             ControlRequest::Reached => self.reached(),
@@ -152,18 +152,18 @@ impl SinkSession {
             }
             ControlRequest::Collect => self.collect(),
         };
-        told.unwrap_or_else(|error: RunError| {
-            self.put_down();
+        response.unwrap_or_else(|error: RunError| {
+            self.discard_cell();
             ControlResponse::Refused(error.to_string())
         })
     }
 
     fn facts(&self) -> PeerFacts {
-        let house = &self.house;
-        let machine = crate::host::machine(&house.facts);
+        let shared = &self.shared;
+        let machine = crate::host::machine(&shared.facts);
         PeerFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            facts: HostFacts { device: self.device(), ..house.facts.clone() },
+            facts: HostFacts { device: self.device(), ..shared.facts.clone() },
             missing: machine.missing,
             clock: sys::clock_identity(),
             network: sys::network_identity(),
@@ -171,22 +171,27 @@ impl SinkSession {
         }
     }
 
-    /// The device of the address that we listen at; bound to any, that on the way to the client.
+    /// The device of the listening address; for the wildcard address, that of the route to the
+    /// client.
     pub(super) fn device(&self) -> Option<DeviceFacts> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
-        self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
+        self.shared
+            .facts
+            .device
+            .clone()
+            .or_else(|| self.device_towards_client.get_or_init(towards).clone())
     }
 
-    /// Where senders here send from, if not from where the client has called.
+    /// The source address of the senders, if it is not the address that the client uses.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        let called = self.called?;
+        let called_address = self.called_address?;
         let source = crate::host::source_towards(self.from, self.sockets().local().ip())?;
-        (source != called).then_some(source)
+        (source != called_address).then_some(source)
     }
 
-    /// Receivers that a client gets.
+    /// The receivers of this client.
     pub(super) fn receivers(&self) -> u16 {
-        if self.sockets().can_steer() { self.house.options.threads } else { 1 }
+        if self.sockets().can_steer() { self.shared.options.threads } else { 1 }
     }
 
     pub(super) fn sockets(&self) -> MutexGuard<'_, Group> {
@@ -194,96 +199,97 @@ impl SinkSession {
     }
 
     fn start(&mut self, order: PhaseSpec) -> ControlResponse {
-        let max_time = self.house.options.max_time;
+        let max_time = self.shared.options.max_time;
         let too_long = match order.limit {
             Limit::Time(time) => max_time.is_some_and(|most| time > most),
             Limit::Count(_) => max_time.is_some(),
         };
         if too_long {
-            return ControlResponse::Refused("that is longer than its --max-time".into());
+            return ControlResponse::Refused(
+                "the phase is longer than the sink's --max-time".into(),
+            );
         }
         if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
             return ControlResponse::Refused(why.to_owned());
         }
-        self.served.told = None;
+        self.served.reported_sent = None;
         let until = match order.limit {
             Limit::Time(time) => Nanos(order.epoch.0.saturating_add(time.0)),
             Limit::Count(_) => Nanos::ZERO,
         };
-        let told = match &mut self.cell {
+        let response = match &mut self.cell {
             Some(cell) => cell.start(order),
             None => ControlResponse::Refused("there is no cell to start".into()),
         };
-        if matches!(told, ControlResponse::Started) {
-            self.pulse.set_busy_until(until);
+        if matches!(response, ControlResponse::Started) {
+            self.liveness.set_busy_until(until);
         }
-        told
+        response
     }
 
-    fn finish(&mut self, ended: &Ended) -> Result<ControlResponse, RunError> {
-        self.served.told = Some(ended.sent);
+    fn finish(&mut self, ended: &PhaseEnd) -> Result<ControlResponse, RunError> {
+        self.served.reported_sent = Some(ended.sent);
         let Some(cell) = &mut self.cell else {
             return Ok(ControlResponse::Refused("there is no cell to finish".into()));
         };
         let began = cell.began();
-        let told = cell.finish(ended)?;
-        self.pulse.set_busy_until(Nanos::ZERO);
-        if let ControlResponse::Finished(there) = &told
-            && let Some((most, began)) = self.house.options.max_rate.zip(began)
+        let response = cell.finish(ended)?;
+        self.liveness.set_busy_until(Nanos::ZERO);
+        if let ControlResponse::Finished(there) = &response
+            && let Some((most, began)) = self.shared.options.max_rate.zip(began)
         {
             let time = Nanos(sys::monotonic_ns()) - began;
             if there.received as f64 > allowed(most, cell.spec.load, time) {
-                self.put_down();
+                self.discard_cell();
                 let most = show_pps(most.pps());
-                let why = format!("more came than its --max-rate of {most} allows");
+                let why = format!("received more than the sink's --max-rate of {most} allows");
                 return Ok(ControlResponse::Refused(why));
             }
         }
-        Ok(told)
+        Ok(response)
     }
 
     fn collect(&mut self) -> Result<ControlResponse, RunError> {
         let Some(mut cell) = self.cell.take() else {
-            return Ok(ControlResponse::Refused("there is no cell to hand over".into()));
+            return Ok(ControlResponse::Refused("there is no cell to collect".into()));
         };
         cell.abandon();
-        let SinkCell { crew, slot, seen, taken, .. } = cell;
-        let collected = crew.collect("sink");
-        drop(taken);
-        self.give_back(&slot);
+        let SinkCell { pool, slot, counters, lease, .. } = cell;
+        let collected = pool.collect("sink");
+        drop(lease);
+        self.release_slot(&slot);
         let (tx, rx) = collected?;
-        let mut halves = Halves { tx, rx };
-        if let Some(seen) = seen {
-            halves.tx.iter_mut().for_each(|half| seen.into_tx(half));
-            halves.rx.iter_mut().for_each(|half| seen.into_rx(half));
+        let mut results = SideResults { tx, rx };
+        if let Some(counters) = counters {
+            results.tx.iter_mut().for_each(|side| counters.into_tx(side));
+            results.rx.iter_mut().for_each(|side| counters.into_rx(side));
         }
-        self.served.add(&halves);
-        Ok(ControlResponse::Halves(Box::new(halves)))
+        self.served.add(&results);
+        Ok(ControlResponse::SideResults(Box::new(results)))
     }
 
-    /// Ends a cell that nobody will ask for any more.
-    pub(super) fn put_down(&mut self) {
-        self.heed(false);
-        self.pulse.set_busy_until(Nanos::ZERO);
+    /// Ends the present cell without results.
+    pub(super) fn discard_cell(&mut self) {
+        self.watch_errors(false);
+        self.liveness.set_busy_until(Nanos::ZERO);
         if let Some(mut cell) = self.cell.take() {
             cell.abandon();
-            let SinkCell { crew, slot, taken, .. } = cell;
-            // What went wrong has been told.
-            let _ = crew.collect("sink");
-            drop(taken);
-            self.give_back(&slot);
+            let SinkCell { pool, slot, lease, .. } = cell;
+            // Its error was reported to the client.
+            let _ = pool.collect("sink");
+            drop(lease);
+            self.release_slot(&slot);
         }
     }
 
-    pub(super) fn give_back(&self, slot: &Slot) {
-        self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
+    pub(super) fn release_slot(&self, slot: &Slot) {
+        self.shared.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
         self.sockets().give_back(slot.number, slot.phase);
     }
 }
 
-/// The most datagrams that may have come of a load within this time, whatever was declared: a burst
-/// more than the rate has, five standard deviations where chance decides, and 1 % for clocks and
-/// for what is cut at both ends. Arbitrary.
+/// The most datagrams that the rate limit `most` allows within this time: plus one burst, plus five
+/// standard deviations of a Poisson load, plus 1 % for clock error and rounding. Arbitrary.
 fn allowed(most: PacketRate, load: WorkerLoad, time: Nanos) -> f64 {
     let mean = most.pps() * time.0 as f64 / 1e9;
     let burst = match load {
@@ -299,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_is_held_against_the_limit_and_not_against_what_was_declared() {
+    fn received_counts_are_compared_with_the_limit_and_not_with_the_declared_rate() {
         let rate = |pps: f64| PacketRate::from_pps(pps).unwrap();
         let (most, time) = (rate(1_000.0), Nanos::from_millis(10_000));
         for declared in [WorkerLoad::FlatOut, WorkerLoad::Even(rate(1.0))] {
@@ -307,7 +313,7 @@ mod tests {
             assert!((10_001.0..10_200.0).contains(&allowed), "{allowed}");
         }
         assert!(allowed(most, WorkerLoad::Burst(most, 5_000), Nanos::ZERO) >= 5_000.0);
-        // 10,000 by chance are within 100 of that in two of three runs.
+        // The standard deviation of 10,000 is 100.
         assert!(allowed(most, WorkerLoad::Poisson(most, 1), time) >= 10_500.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Where clients call, and where answers leave from.
+//! The sockets that control messages arrive at and leave from.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,70 +9,71 @@ use mio::{Interest, Registry, Token};
 use crate::net::{Bound, BoundSender};
 use crate::sys::LocalAddr;
 
-/// The first listeners, and which address of this host each client has called.
+/// The first listener of each address, and the local address that each client uses.
 #[derive(Debug, Default)]
 pub(super) struct ControlSockets {
-    doors: Vec<Bound>,
-    /// Of clients that are here.
+    sockets: Vec<Bound>,
+    /// By client with an open session.
     called: HashMap<SocketAddr, LocalAddr>,
 }
 
 impl ControlSockets {
-    /// One more.
-    pub(super) fn add(&mut self, door: Bound) {
-        self.doors.push(door);
+    /// Adds a socket.
+    pub(super) fn add(&mut self, socket: Bound) {
+        self.sockets.push(socket);
     }
 
-    /// How many there are.
+    /// The number of sockets.
     pub(super) fn count(&self) -> usize {
-        self.doors.len()
+        self.sockets.len()
     }
 
-    /// Has all be watched, under their numbers.
+    /// Registers all sockets; their tokens are their indices.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        let mut doors = self.doors.iter_mut().enumerate();
-        doors.try_for_each(|(at, door)| registry.register(door, Token(at), Interest::READABLE))
+        let mut sockets = self.sockets.iter_mut().enumerate();
+        sockets
+            .try_for_each(|(at, socket)| registry.register(socket, Token(at), Interest::READABLE))
     }
 
-    /// Receives a datagram at one of them.
-    pub(super) fn recv(&mut self, at: usize, slot: &mut [u8]) -> io::Result<BoundSender> {
-        self.doors[at].recv_from(slot)
+    /// Receives a datagram from the socket with this index.
+    pub(super) fn recv(&mut self, at: usize, buffer: &mut [u8]) -> io::Result<BoundSender> {
+        self.sockets[at].recv_from(buffer)
     }
 
-    /// Sends back by the door that it came in.
-    pub(super) fn answer(&mut self, at: usize, caller: &BoundSender, payload: &[u8]) {
-        if let Some(from) = caller.from {
-            self.doors[at].send_to(payload, from, caller.called);
+    /// Replies from the socket that a datagram arrived at.
+    pub(super) fn answer(&mut self, at: usize, sender: &BoundSender, payload: &[u8]) {
+        if let Some(from) = sender.from {
+            self.sockets[at].send_to(payload, from, sender.called);
         }
     }
 
-    /// Notes where this client has called.
-    pub(super) fn welcome(&mut self, caller: &BoundSender) {
-        self.called.extend(caller.from.zip(caller.called));
+    /// Remembers the local address that a client uses.
+    pub(super) fn remember(&mut self, sender: &BoundSender) {
+        self.called.extend(sender.from.zip(sender.called));
     }
 
     /// Forgets a client.
-    pub(super) fn part(&mut self, from: &SocketAddr) {
+    pub(super) fn forget(&mut self, from: &SocketAddr) {
         self.called.remove(from);
     }
 
-    /// Which address this client has called.
+    /// The local address that a client uses.
     pub(super) fn called(&self, from: &SocketAddr) -> Option<IpAddr> {
         self.called.get(from).map(|called| called.ip)
     }
 
-    /// Sends what is to be sent, from where clients have called; `latest`: one that did so just
-    /// now. What is refused is as good as lost: the client asks again.
+    /// Sends queued messages from the local addresses that clients use; `latest`: the sender of the
+    /// present datagram. Errors are ignored: clients retry.
     pub(super) fn send(
         &mut self,
         out: &mut Vec<(SocketAddr, Vec<u8>)>,
         latest: Option<&BoundSender>,
     ) {
         for (to, message) in out.drain(..) {
-            let latest = latest.filter(|caller| caller.from == Some(to));
+            let latest = latest.filter(|sender| sender.from == Some(to));
             let noted = || self.called.get(&to).copied();
-            let called = latest.map_or_else(noted, |caller| caller.called);
-            let _sent = self.doors.iter_mut().any(|door| door.send_to(&message, to, called));
+            let called = latest.map_or_else(noted, |sender| sender.called);
+            let _sent = self.sockets.iter_mut().any(|socket| socket.send_to(&message, to, called));
         }
     }
 }

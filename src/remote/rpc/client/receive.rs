@@ -1,29 +1,29 @@
-//! What a client makes of what it hears.
+//! How a client handles datagrams.
 
 use super::super::backoff::Retry;
 use super::super::error::{CallError, LONGEST_ANSWER};
-use super::{ClientEvent, RpcClient, Stage, State};
+use super::{CallProgress, ClientEvent, RpcClient, State};
 use crate::remote::protocol::{Body, Fault, Message, RejectReason, VERSION, decode, peek};
 use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
-/// How many stale cookies a client replaces. Arbitrary: late copies on a bad path make a few; with
-/// no bound, an address that changes all the time would keep it going for ever.
+/// The most stale cookies that a client replaces. Arbitrary: late copies on a bad path cause a few;
+/// without a bound, a client whose address keeps changing would never fail.
 const STALE_COOKIES: u32 = 10;
 
 impl RpcClient {
-    /// Takes a datagram of the server's; what is none for this session changes nothing.
+    /// Handles a datagram of the server; ignores those of other sessions.
     pub fn on_datagram(
         &mut self,
         bytes: &[u8],
         now: Nanos,
         out: &mut Vec<Vec<u8>>,
     ) -> Option<ClientEvent> {
-        let heard = match decode(bytes, &self.seal) {
+        let event = match decode(bytes, &self.seal) {
             Ok(message) => match self.state {
-                State::Hello(_) | State::Open { .. } => self.while_opening(&message, now),
+                State::Hello(_) | State::Open { .. } => self.on_opening(&message, now),
                 State::Ready { session } if message.session == session => {
-                    self.while_ready(&message, now)
+                    self.on_ready(&message, now)
                 }
                 State::Closing { session: Some(session), .. } if message.session == session => {
                     let is_end = matches!(message.body, Body::Closed(_) | Body::Refused(_));
@@ -32,19 +32,19 @@ impl RpcClient {
                 _ => None,
             },
             Err(fault) => {
-                self.while_unproved(bytes, fault);
+                self.on_unproved(bytes, fault);
                 None
             }
         };
-        if heard.is_none() || matches!(heard, Some(ClientEvent::Opened { .. })) {
+        if event.is_none() || matches!(event, Some(ClientEvent::Opened { .. })) {
             self.send_due(now, out);
         }
-        heard
+        event
     }
 
-    /// Takes a refusal that cannot be proved: under the public key where we have one of our own, or
-    /// of another version. It explains why nothing proved comes, and no more.
-    fn while_unproved(&mut self, bytes: &[u8], fault: Fault) {
+    /// Notes an unproved refusal: with the public key although this end has a key, or of another
+    /// version. It only explains a later timeout.
+    fn on_unproved(&mut self, bytes: &[u8], fault: Fault) {
         let Some(seen) = peek(bytes) else { return };
         let (State::Hello(_) | State::Open { .. }, Some(refusal)) = (&self.state, seen.refusal)
         else {
@@ -60,26 +60,25 @@ impl RpcClient {
         }
     }
 
-    fn while_opening(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
+    fn on_opening(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
         if message.session != self.nonce {
             return None;
         }
         match (&self.state, message.body) {
             (State::Hello(retry), Body::Challenge { cookie }) => {
-                self.trip.take(retry.round_trip(now));
-                self.state = State::Open { cookie, retry: Retry::new(now, self.trip) };
+                self.rtt.take(retry.round_trip(now));
+                self.state = State::Open { cookie, retry: Retry::new(now, self.rtt) };
             }
             (State::Open { retry, .. }, Body::Opened { session }) => {
-                self.trip.take(retry.round_trip(now));
+                self.rtt.take(retry.round_trip(now));
                 self.state = State::Ready { session };
-                if let Some(asked) = &mut self.asked {
-                    asked.stage = Stage::Sent(Retry::new(now, self.trip));
+                if let Some(pending) = &mut self.pending {
+                    pending.progress = CallProgress::Sent(Retry::new(now, self.rtt));
                 }
-                self.proved(now);
+                self.heard(now);
                 return Some(ClientEvent::Opened { session });
             }
-            // The one thing to do about a stale cookie is to get a new one. It may have been an old
-            // copy of Open that was refused; then this only takes a round trip.
+            // Get a new cookie. If a late copy of Open was refused, this only costs a round trip.
             (State::Open { retry, .. }, Body::Refused(RejectReason::Stale))
                 if retry.tries() > 0 =>
             {
@@ -87,10 +86,10 @@ impl RpcClient {
                 if self.stale > STALE_COOKIES {
                     return self.fail(CallError::Refused(RejectReason::Stale));
                 }
-                self.state = State::Hello(Retry::new(now, self.trip));
+                self.state = State::Hello(Retry::new(now, self.rtt));
                 return None;
             }
-            // Said of what could not be verified, so it may be said of a damaged datagram.
+            // The server could not verify the message, which may only have been damaged.
             (_, Body::Refused(refusal)) if refusal.code() <= RejectReason::KeyDiffers.code() => {
                 self.refused = Some(CallError::Refused(refusal));
                 return None;
@@ -100,17 +99,17 @@ impl RpcClient {
             }
             _ => return None,
         }
-        self.proved(now);
+        self.heard(now);
         None
     }
 
-    /// Something came that was waited for and is well sealed.
-    fn proved(&mut self, now: Nanos) {
+    /// Records an awaited, verified message.
+    fn heard(&mut self, now: Nanos) {
         self.silent_since = now;
-        (self.refused, self.explained, self.strikes) = (None, None, 0);
+        (self.refused, self.likely_cause, self.refused_tries) = (None, None, 0);
     }
 
-    fn while_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
+    fn on_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
         match message.body {
             Body::SyncReply { t1, t2, t3 } => {
                 return self.synced(message.number, [t1, t2, t3], now);
@@ -119,24 +118,24 @@ impl RpcClient {
             Body::Refused(refusal) => return self.fail(CallError::Refused(refusal)),
             _ => {}
         }
-        let asked = self.asked.as_mut().filter(|asked| asked.number == message.number)?;
-        match (&mut asked.stage, message.body) {
-            (Stage::Sent(_), Body::Working) => {}
-            (Stage::Sent(_), Body::Answer(bytes)) => {
-                self.asked = None;
+        let pending = self.pending.as_mut().filter(|pending| pending.number == message.number)?;
+        match (&mut pending.progress, message.body) {
+            (CallProgress::Sent(_), Body::Working) => {}
+            (CallProgress::Sent(_), Body::Answer(bytes)) => {
+                self.pending = None;
                 return Some(ClientEvent::Answer(bytes.to_vec()));
             }
-            (Stage::Sent(_), Body::Large { len }) => {
+            (CallProgress::Sent(_), Body::Large { len }) => {
                 if len as usize > LONGEST_ANSWER {
                     return self.fail(CallError::AnswerTooLong { len });
                 }
-                asked.stage = Stage::Pulling(ChunkedResponse::new(len as usize));
+                pending.progress = CallProgress::Fetching(ChunkedResponse::new(len as usize));
             }
-            (Stage::Pulling(pulls), Body::Chunk { offset, bytes }) => {
-                let trip = pulls.take(offset as usize, bytes, now)?;
-                self.trip.take(trip);
-                if let Some(whole) = pulls.whole() {
-                    self.asked = None;
+            (CallProgress::Fetching(chunks), Body::Chunk { offset, bytes }) => {
+                let rtt = chunks.insert(offset as usize, bytes, now)?;
+                self.rtt.take(rtt);
+                if let Some(whole) = chunks.whole() {
+                    self.pending = None;
                     return Some(ClientEvent::Answer(whole));
                 }
             }
@@ -150,7 +149,7 @@ impl RpcClient {
         let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1)))?;
         self.syncs.remove(at);
         self.silent_since = now;
-        self.trip.take(Some(now.since(Nanos(t1))));
+        self.rtt.take(Some(now.since(Nanos(t1))));
         Some(ClientEvent::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t3), t4: now })
     }
 }

@@ -1,5 +1,5 @@
-//! Any bytes as bodies of control messages, taken as both ends take them, without a socket or a
-//! thread: what the fuzz targets try.
+//! Decodes and checks bytes as bodies of control messages as both ends do, without a socket or a
+//! thread, for fuzzing.
 
 use std::net::SocketAddr;
 
@@ -13,24 +13,24 @@ use crate::remote::protocol::spec::{
 use crate::run::worker::pace;
 use crate::unit::Nanos;
 
-/// What bytes may be read as.
+/// The kinds of body that bytes decode as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bodies {
-    /// As what a client asks.
+    /// A request.
     pub asked: bool,
-    /// As what a sink would do, of what a client asks.
+    /// A request that a sink accepts.
     pub agreed: bool,
-    /// As what a sink tells.
+    /// A response.
     pub told: bool,
-    /// As a correction between clocks.
+    /// A clock correction.
     pub noted: bool,
 }
 
-/// Datagrams of a schedule that are looked at. Arbitrary: a few batches.
+/// The datagrams of a schedule to step through. Arbitrary: a few batches.
 const MAX_DATAGRAMS: u64 = 256;
 
-/// Reads bytes as each kind of body, at this moment of the reader's clock, and takes what they mean
-/// as far as the reader does before anything is opened or sent.
+/// Decodes bytes as each kind of body, at the time `now` of the reader, and processes them as far
+/// as a reader does before it opens or sends anything.
 #[must_use]
 pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
     let ask = postcard::from_bytes::<ControlRequest>(bytes).ok();
@@ -49,7 +49,7 @@ pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
     Bodies { asked, agreed, told: is_told, noted }
 }
 
-/// Whether a sink would set up this cell; then its senders keep time to the end of it.
+/// Whether a sink accepts this cell; then steps through its schedule.
 fn agrees(spec: &CellSpec) -> bool {
     if spec.objection().is_some() {
         return false;
@@ -70,7 +70,7 @@ fn agrees(spec: &CellSpec) -> bool {
     true
 }
 
-/// Takes an answer as a client does.
+/// Processes a response as a client does.
 fn take(told: ControlResponse) {
     match told {
         ControlResponse::Host(peer) => drop(clean(peer.facts)),

@@ -1,5 +1,4 @@
-//! Control messages: what a client and a server tell each other beside the datagrams measured, on
-//! the same port.
+//! Control messages between client and server, on the port of the measured datagrams.
 //!
 //! ```text
 //!  0     2       6         7      8       9         17       21         n-16  n
@@ -64,11 +63,11 @@ pub struct Message<'a> {
     /// The number of the request, or of the sync. 0 in other messages; Closed and Refused use its
     /// place for the reason, and read as 0 here.
     pub number: u32,
-    /// What it says.
+    /// The content.
     pub body: Body<'a>,
 }
 
-/// What a control message says. Moments are nanoseconds on the writer's own clock.
+/// The content of a control message. Times are nanoseconds of the sender's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
     /// Client: I would like to begin.

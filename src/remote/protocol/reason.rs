@@ -1,27 +1,27 @@
-//! Why a server refuses, and why a session ended: numbers on the wire, sentences for people.
+//! Reasons of refusals and of the end of sessions, with their numbers on the wire.
 
 use std::fmt;
 
-/// Why a server does not do what it was asked.
+/// Why a server refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {
-    /// It speaks another version of this protocol; its own is in the message.
+    /// It has another version of this protocol, which is in the message.
     Version,
-    /// It has a key, and the client sent none.
+    /// It has a key, and the client has none.
     KeyNeeded,
-    /// It has no key, and the client used one.
+    /// It has no key, and the client has one.
     KeyUnknown,
-    /// It has a key, and the client's is another; or the datagram was damaged under way.
+    /// The keys differ, or the datagram was damaged.
     KeyDiffers,
-    /// It has as many sessions as it wants.
+    /// It has as many sessions as it allows.
     Busy,
-    /// The cookie is older than it may be, or was made for another; a new Hello brings a new one.
+    /// The cookie is too old or for another client; a new Hello gets a new one.
     Stale,
-    /// The session that this client had has ended.
+    /// The client's session has ended.
     Ended,
-    /// It knows no such session.
+    /// There is no such session.
     NoSession,
-    /// A reason that this version has no name for.
+    /// A reason unknown to this version.
     Other(u32),
 }
 
@@ -60,7 +60,7 @@ impl RejectReason {
 }
 
 impl fmt::Display for RejectReason {
-    /// What is wrong and what mends it, as a client's user reads it; begins with a small letter.
+    /// What is wrong and how to fix it, for the client's user; begins with a lower-case letter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Version => {
@@ -105,17 +105,17 @@ impl fmt::Display for RejectReason {
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The client asked for it.
+    /// The client closed it.
     Asked,
-    /// The server heard nothing of the client for too long.
+    /// The client was silent for too long.
     Idle,
     /// The server stops.
     GoingDown,
-    /// The server could not do what the client wants.
+    /// The server failed.
     Failed,
-    /// The client's host said that nobody is there, and the client was not heard.
+    /// ICMP errors reported the client as unreachable, and it was silent.
     Unreachable,
-    /// A reason that this version has no name for.
+    /// A reason unknown to this version.
     Other(u32),
 }
 
@@ -148,7 +148,7 @@ impl CloseReason {
 }
 
 impl fmt::Display for CloseReason {
-    /// A sentence about the sink, for either end; begins with a small letter.
+    /// A sentence about the sink, for either end; begins with a lower-case letter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Asked => "the client closed the session",

@@ -1,4 +1,4 @@
-//! What a client asks of a sink and what it is told: the bodies of control messages.
+//! Requests of a client and responses of a sink: the bodies of control messages.
 
 use std::net::IpAddr;
 
@@ -8,68 +8,68 @@ use crate::measure::{HostFacts, RxResult, TxResult};
 use crate::plan::{EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, WorkerLoad};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
-/// What the client asks.
+/// A request of the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ControlRequest {
-    /// Who are you?
+    /// Describe the sink and its host.
     Host,
     /// Set up the workers of a cell.
     Prepare(CellSpec),
-    /// Have all sockets that you shall send to shown themselves?
+    /// Have announcements of all receiving sockets arrived?
     Reached,
     /// Begin a phase.
     Start(PhaseSpec),
-    /// My senders have ended, or I have none; have yours?
+    /// The client's senders have ended, or it has none; have the sink's?
     Finish(PhaseEnd),
     /// End the phase early.
     Stop,
-    /// Hand over what was measured, and end the cell.
+    /// Return the results, and end the cell.
     Collect,
 }
 
-/// What it is told.
+/// A response of the sink.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ControlResponse {
-    /// About this host.
+    /// The sink and its host.
     Host(Box<PeerFacts>),
     /// The workers are set up.
     Ready(Ready),
-    /// Whether all have shown themselves.
+    /// Whether all announcements have arrived.
     Reached(bool),
-    /// The phase begins at the moment asked for.
+    /// The phase begins at the requested time.
     Started,
-    /// That moment has passed; nothing has begun.
+    /// That time is too near or past; no phase begins.
     TooLate,
     /// The phase is not over yet.
     Running,
     /// The phase is over.
     Finished(PhaseEnd),
-    /// What was measured.
+    /// The results.
     SideResults(Box<SideResults>),
     /// Done.
     Done,
-    /// It cannot be, for this reason.
+    /// The request is refused, for this reason.
     Refused(String),
 }
 
 /// A sink and its host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PeerFacts {
-    /// The version of the program.
+    /// Its version of udperf.
     pub(crate) version: String,
-    /// Of the host.
+    /// Its host.
     pub(crate) facts: HostFacts,
-    /// Engines that it does not have.
+    /// Engines that it lacks.
     pub(crate) missing: Vec<MissingEngine>,
-    /// Equal on both ends exactly if they read the same clock.
+    /// Equal at both ends only if they read the same clock.
     pub(crate) clock: Option<String>,
-    /// Equal on both ends exactly if they are in one network namespace of one host.
+    /// Equal at both ends only if they are in the same network namespace.
     pub(crate) network: Option<String>,
-    /// Receivers that each client gets.
+    /// Its receivers of each client.
     pub(crate) receivers: u16,
 }
 
-/// Which way datagrams go.
+/// The directions of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Directions {
     /// From the client to the sink.
@@ -78,7 +78,7 @@ pub(crate) struct Directions {
     pub(crate) reverse: bool,
 }
 
-/// The sink's part of a cell.
+/// The sink's side of a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CellSpec {
     pub(crate) directions: Directions,
@@ -88,35 +88,36 @@ pub(crate) struct CellSpec {
     pub(crate) streams: u16,
     /// Senders, and the client's receivers.
     pub(crate) threads: u16,
-    /// Threads of the client that compete with the sink's for the same CPUs.
+    /// Threads of the client, which may be on the sink's host.
     pub(crate) client_threads: u16,
-    /// The longest phase, where time decides.
+    /// The longest phase, if time limits it.
     pub(crate) time: Option<Nanos>,
     pub(crate) batch: Option<u16>,
     pub(crate) stamps: bool,
     pub(crate) socket_buffer: u64,
     pub(crate) seed: u64,
-    /// Whether flows go to receivers by a hash of where they come from, as SO_REUSEPORT has it,
-    /// instead of in turn.
+    /// Whether flows go to receivers by a hash of their source, as with SO_REUSEPORT, instead of in
+    /// turn.
     pub(crate) by_hash: bool,
 }
 
-/// The most senders that a client may ask for. Arbitrary: more than any host has cores to give.
+/// The most senders of a client. Arbitrary: more than any host has cores.
 const MAX_THREADS: u16 = 256;
 
-/// The most flows that a client may ask for: their windows take 128 MiB in each receiver where all
-/// come out of order. Arbitrary.
+/// The most flows of a client: their windows take 128 MiB in each receiver if all arrive out of
+/// order. Arbitrary.
 const MAX_STREAMS: u16 = 16_384;
 
-/// The largest burst; as the words of the command line have it.
+/// The largest burst; as on the command line.
 const MAX_BURST: u32 = 65_536;
 
-/// How far ahead a phase may begin, which is also how long its workers cannot be stopped before:
-/// a little more than the longest lead that a client tries. Arbitrary.
+/// How far ahead a phase may begin; its workers cannot be stopped before. A little more than the
+/// longest lead that a client tries. Arbitrary.
 const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
-    /// What no sink would do, whoever asks: what comes over the network has passed no plan.
+    /// Why every sink refuses this cell; `None`: it is valid. A request from the network has not
+    /// been checked by a plan.
     pub(crate) fn objection(&self) -> Option<&'static str> {
         let rates_are_sound = match self.load {
             WorkerLoad::FlatOut => true,
@@ -132,15 +133,15 @@ impl CellSpec {
         let size = self.size.largest();
         let null = EnginePair::NULL;
         if self.threads == 0 || self.streams < self.threads {
-            Some("each thread needs a stream; ask for more by --streams")
+            Some("each thread needs a stream; use more --streams")
         } else if self.streams > MAX_STREAMS {
-            Some("16,384 streams are the most between hosts; ask for fewer")
+            Some("at most 16,384 streams between hosts; use fewer --streams")
         } else if self.threads > MAX_THREADS {
-            Some("256 threads are the most; ask for fewer")
+            Some("at most 256 threads; use fewer --threads")
         } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
-            Some("the engine null has no network; name another one")
+            Some("the engine null does not use the network; use another engine")
         } else if !(MIN_PAYLOAD..=MAX_PAYLOAD).contains(&size) {
-            Some("payloads have 16 to 65,507 bytes; ask for such")
+            Some("payload sizes are 16 to 65,507 bytes; change --size")
         } else if !rates_are_sound || !batch_is_sound {
             Some("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
         } else {
@@ -172,7 +173,7 @@ impl CellSpec {
 }
 
 impl PhaseSpec {
-    /// What is wrong with a phase that shall begin, at `now`.
+    /// Why the phase cannot begin, at `now`; `None`: it can.
     pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
         let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
         let far = self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch;
@@ -180,17 +181,17 @@ impl PhaseSpec {
     }
 }
 
-/// How to reach the workers of a cell.
+/// The addresses and tags of a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ready {
-    /// The tag of the first phase; it has the next five bits for itself.
+    /// The tag of the first phase; its low bits count phases.
     pub(crate) tag: u16,
-    /// The port of each receiver; empty: all are at the sink's own.
+    /// The port of each receiver; empty: all are at the sink's port.
     pub(crate) ports: Vec<u16>,
-    /// The address that the sink sends from, where that is not the one that was called: of a host
-    /// with several, the system takes the one that is on the way to the client.
+    /// The address that the sink sends from, if it is not the one that the client uses: with
+    /// several, the system chooses that of the route to the client.
     pub(crate) source: Option<IpAddr>,
-    /// What the client's receiving sockets must show to be sent to.
+    /// The secret for announcements of the client's receiving sockets.
     pub(crate) secret: [u8; 16],
 }
 
@@ -198,13 +199,13 @@ pub(crate) struct Ready {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct PhaseSpec {
     pub(crate) tag: u16,
-    /// When it begins for the sink's senders, by the sink's clock.
+    /// When the sink's senders begin, on the sink's clock.
     pub(crate) epoch: Nanos,
-    /// When it begins for the sink's receivers: earlier, so that no error of the clocks makes a
-    /// latency negative.
+    /// When the sink's receivers begin: earlier, so that clock error does not make a latency
+    /// negative.
     pub(crate) rx_epoch: Nanos,
     pub(crate) limit: Limit,
-    /// When the client's senders mean to end, since `rx_epoch`.
+    /// The planned end of the client's senders, since `rx_epoch`.
     pub(crate) window_end: Nanos,
 }
 
@@ -215,7 +216,7 @@ pub(crate) struct PhaseEnd {
     pub(crate) end: Nanos,
     /// When the latest sender finished, since then.
     pub(crate) finished: Nanos,
-    /// Datagrams sent to each receiver; fewer numbers than receivers where that is not known.
+    /// Datagrams sent to each receiver; empty if unknown.
     pub(crate) sent_to: Vec<u64>,
     /// Datagrams sent.
     pub(crate) sent: u64,
@@ -223,17 +224,17 @@ pub(crate) struct PhaseEnd {
     pub(crate) received: u64,
 }
 
-/// What the sink measured.
+/// The results of the sink.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SideResults {
     pub(crate) tx: Option<TxResult>,
     pub(crate) rx: Option<RxResult>,
 }
 
-/// A correction between the clocks, which goes along with an exchange of readings.
+/// A clock correction, the note of a clock comparison.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct ClockNote {
-    /// How much further ahead the sink's clock is than was believed when the phase began.
+    /// How far the sink's clock is ahead of the estimate at the start of the phase.
     pub(crate) shift_ns: i64,
 }
 
@@ -243,7 +244,7 @@ mod tests {
     use crate::unit::PacketRate;
 
     #[test]
-    fn what_no_plan_would_let_through_is_refused() {
+    fn a_cell_outside_the_bounds_is_refused() {
         let rate = PacketRate::from_pps(1e3).unwrap();
         assert_eq!(CellSpec::example().objection(), None);
         let paced = CellSpec { load: WorkerLoad::Burst(rate, 32), ..CellSpec::example() };
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_asked_is_read_or_refused() {
+    fn truncated_and_random_requests_are_refused() {
         let bytes = postcard::to_stdvec(&ControlRequest::Prepare(CellSpec::example())).unwrap();
         assert!(matches!(postcard::from_bytes(&bytes), Ok(ControlRequest::Prepare(_))));
         for len in 0..bytes.len() {

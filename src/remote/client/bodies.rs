@@ -90,7 +90,8 @@ fn take(told: ControlResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{HostFacts, RxResult, TxResult};
+    use crate::host::HostFacts;
+    use crate::measure::{RxResult, TxResult};
     use crate::plan::{EnginePair, Limit, WorkerLoad};
     use crate::remote::protocol::spec::{Ended, PeerFacts, PhaseSpec, Ready, Ways};
     use crate::unit::{PacketRate, PayloadSize};

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::{CgroupQuota, DeviceFacts, HostFacts, OUTAGES, OutageCounts, TxResult};
+use crate::measure::{OUTAGES, OutageCounts, TxResult};
+
+use crate::document::{CgroupLimits, Device};
+
+use crate::host::HostFacts;
 use crate::remote::client::control_client::printable;
 
 /// The same facts without control characters.
@@ -25,7 +29,7 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     }
     facts.mitigations = facts.mitigations.map(texts_by_name);
     facts.sysctls = texts_by_name(facts.sysctls);
-    if let Some(CgroupQuota { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
+    if let Some(CgroupLimits { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
         [cpu_max, memory_max, cpus].into_iter().for_each(text);
     }
     facts.device = facts.device.map(device);
@@ -43,9 +47,9 @@ pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx
 }
 
-fn device(device: DeviceFacts) -> DeviceFacts {
+fn device(device: Device) -> Device {
     let masks = |masks: Vec<String>| masks.iter().map(|mask| printable(mask)).collect();
-    let mut device = DeviceFacts {
+    let mut device = Device {
         name: printable(&device.name),
         rps_cpus: device.rps_cpus.map(masks),
         xps_cpus: device.xps_cpus.map(masks),
@@ -78,7 +82,8 @@ fn texts_by_name(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Cause, IrqFacts};
+    use crate::document::Irq;
+    use crate::measure::Cause;
     use crate::unit::Nanos;
 
     /// Text that clears a terminal.
@@ -95,23 +100,23 @@ mod tests {
             kernel_command_line: Some(wicked()),
             mitigations: Some(map()),
             sysctls: map(),
-            cgroup: Some(CgroupQuota {
+            cgroup: Some(CgroupLimits {
                 cpu_max: Some(wicked()),
                 memory_max: Some(wicked()),
                 cpus: Some(wicked()),
             }),
-            device: Some(DeviceFacts {
+            device: Some(Device {
                 name: wicked(),
                 driver: Some(wicked()),
                 qdisc: Some(wicked()),
                 rps_cpus: Some(vec![wicked()]),
                 xps_cpus: Some(vec![wicked()]),
-                irqs: Some(vec![IrqFacts { number: 1, name: Some(wicked()), cpus: wicked() }]),
+                irqs: Some(vec![Irq { number: 1, name: Some(wicked()), cpus: wicked() }]),
                 offloads: Some(BTreeMap::from([(wicked(), true)])),
                 rings: numbers(),
                 coalescing: numbers(),
                 channels: numbers(),
-                ..DeviceFacts::default()
+                ..Device::default()
             }),
             ..HostFacts::default()
         };

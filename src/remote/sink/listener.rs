@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
-use crate::net::{Udp, most_waiting};
+use crate::net::{Udp, max_queued};
 use crate::run::Drops;
 use crate::unit::Nanos;
 use crate::wire::decode_own;
@@ -47,7 +47,7 @@ impl ControlListener {
     /// somebody may still send.
     pub(super) fn waiting(&self) -> usize {
         let granted = self.gauge.as_ref().and_then(|gauge| gauge.receive_buffer);
-        most_waiting(granted.unwrap_or(self.asked))
+        max_queued(granted.unwrap_or(self.asked))
     }
 
     /// What it came to so far.

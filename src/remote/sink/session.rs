@@ -13,7 +13,8 @@ use super::cell::SinkCell;
 use super::options::SinkOptions;
 use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::{DeviceFacts, HostFacts};
+use crate::document::Device;
+use crate::host::HostFacts;
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -65,7 +66,7 @@ pub(super) struct SinkSession {
     /// Whether sockets of all keep what the network sends back, because this session looks for it.
     pub(super) heeding: bool,
     /// The device on the way to the client, looked for once: others may be measuring.
-    pub(super) way: OnceCell<Option<DeviceFacts>>,
+    pub(super) way: OnceCell<Option<Device>>,
     pub(super) served: SinkTallies,
 }
 
@@ -133,7 +134,7 @@ impl SinkSession {
     fn heed(&mut self, on: bool) {
         if self.heeding != on {
             self.heeding = on;
-            self.sockets().heed(on);
+            self.sockets().set_error_reports(on);
         }
     }
 
@@ -172,7 +173,7 @@ impl SinkSession {
     }
 
     /// The device of the address that we listen at; bound to any, that on the way to the client.
-    pub(super) fn device(&self) -> Option<DeviceFacts> {
+    pub(super) fn device(&self) -> Option<Device> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
         self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }
@@ -277,7 +278,7 @@ impl SinkSession {
 
     pub(super) fn give_back(&self, slot: &Slot) {
         self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
-        self.sockets().give_back(slot.number, slot.phase);
+        self.sockets().release_slot(slot.number, slot.phase);
     }
 }
 

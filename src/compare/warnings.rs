@@ -36,8 +36,8 @@ pub(super) fn warnings(
         uncertainties;
     if min_runs < needed && !paired.both.is_empty() {
         let message = format!(
-            "a verdict needs at least {needed} runs per side, got {min_runs}; measure with --trials \
-             {needed} or more"
+            "a verdict needs at least {needed} runs per side, got {min_runs}; measure with \
+             --trials {needed} or more"
         );
         warn(&warning_codes::TOO_FEW_RUNS, message);
     }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 /// continued + stale + unmatched`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
-    /// `open`: requests leave on schedule or flat out; `closed`: at most `outstanding` of them are in
-    /// flight, so that a slow server gets fewer.
+    /// `open`: requests leave on schedule or flat out; `closed`: at most `outstanding` of them are
+    /// in flight, so that a slow server gets fewer.
     #[serde(rename = "loop")]
     pub closed_or_open: String,
     /// Maximum requests in flight; `null` in an open loop.

@@ -107,8 +107,8 @@ impl Waiter {
         (self.busy_at, self.woke_at) = (Nanos::ZERO, Nanos::ZERO);
     }
 
-    /// Waits for the moment `at`, without mio, which sleeps whole milliseconds. Sleeps until close to
-    /// `at`, never past it; the caller spins for the rest.
+    /// Waits for the moment `at`, without mio, which sleeps whole milliseconds. Sleeps until close
+    /// to `at`, never past it; the caller spins for the rest.
     #[inline]
     pub fn until(&self, at: Nanos, now: Nanos) -> Waited {
         let margin = match self.spin_for {

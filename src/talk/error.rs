@@ -34,7 +34,10 @@ pub enum TalkError {
         source: io::Error,
     },
     /// A connection broke.
-    #[error("the connection to {with} broke: {}; check the log of the other end", message_of(.source))]
+    #[error(
+        "the connection to {with} broke: {}; check the log of the other end",
+        message_of(.source)
+    )]
     Broken {
         /// The other end.
         with: PeerAddr,
@@ -94,8 +97,9 @@ impl From<UnixError> for TalkError {
 fn send_reason(to: &PeerAddr, error: &io::Error, bytes: usize) -> String {
     match error.kind() {
         _ if bytes > MAX_DATAGRAM || message_of(error) == "message too long" => format!(
-            "cannot send {bytes} bytes: more than a datagram can hold there ({MAX_DATAGRAM} over IPv4, \
-             less over Unix sockets with small buffers); send them in parts, or over a stream"
+            "cannot send {bytes} bytes: more than a datagram can hold there \
+             ({MAX_DATAGRAM} over IPv4, less over Unix sockets with small buffers); send them in \
+             parts, or over a stream"
         ),
         io::ErrorKind::ConnectionRefused if !matches!(to, PeerAddr::Ip(_)) => {
             "no socket has that name; start the receiver, or check the name".to_owned()

@@ -101,8 +101,8 @@ pub enum StoreError {
 /// Skips and lists foreign files and documents without cells in a folder.
 ///
 /// # Errors
-/// [`StoreError`], which names the file. A damaged document, or one of another schema, is an error in
-/// a folder, too.
+/// [`StoreError`], which names the file. A damaged document, or one of another schema, is an
+/// error in a folder, too.
 pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     if path.is_dir() {

@@ -145,7 +145,7 @@ fn one_is_could_not_read_what_it_was_given() {
         (rig.edited("type.json", |it| it["cells"][0]["id"] = json!(3)), "it is damaged"),
         (
             rig.edited("other.json", |it| it["scenario"]["batch"] = json!(8)),
-            "are of different scenarios",
+            "have different scenarios",
         ),
     ];
     for (bad, says) in &cases {

@@ -110,7 +110,7 @@ fn reason(error: &io::Error) -> String {
 fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         // The error of connect(2) for broadcast addresses.
-        io::ErrorKind::PermissionDenied => "for a broadcast address, add --broadcast",
+        io::ErrorKind::PermissionDenied => "for a broadcast address, say --broadcast",
         _ if sys::refusal_of(error).unreachable().is_some() => {
             "check the address and the routes (ip route get ADDRESS)"
         }

@@ -6,56 +6,17 @@ use super::differences::{of_hosts, of_scenarios};
 use super::document::{
     Applied, ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict,
 };
-use super::judge::{Pair, Rules, judge};
-use super::noise::NoiseProfile;
+use super::input::{RunFacts, SideRuns};
+use super::judge::{Pair, judge};
 use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
 use super::warnings::{Uncertainties, warnings};
-use crate::document::{Host, Report, SCHEMA, Tool};
+use crate::document::{Report, SCHEMA};
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// The confidence of intervals; the usual value.
 const CONFIDENCE: f64 = 0.95;
-
-/// The input of a comparison.
-#[derive(Debug)]
-pub struct RunFacts<'a> {
-    /// `compare` or `ab`.
-    pub kind: &'static str,
-    /// The program.
-    pub tool: Tool,
-    /// Its arguments.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339.
-    pub started_at: String,
-    /// The host it runs on.
-    pub host: Host,
-    /// The reference runs.
-    pub base: SideRuns<'a>,
-    /// The runs to judge.
-    pub new: SideRuns<'a>,
-    /// The rules.
-    pub rules: &'a Rules,
-    /// The metrics.
-    pub metrics: &'a [&'static Metric],
-    /// Whether the user named the metrics: those that suit no cell are then looked for in all
-    /// cells.
-    pub named: bool,
-    /// Whether scenarios may differ.
-    pub any_scenario: bool,
-    /// The noise profile and where it is kept.
-    pub noise: Option<(&'a NoiseProfile, &'a str)>,
-}
-
-/// The runs of one side.
-#[derive(Debug, Clone, Copy)]
-pub struct SideRuns<'a> {
-    /// The path or flags.
-    pub from: &'a str,
-    /// Reports in the order they ran.
-    pub reports: &'a [&'a Report],
-}
 
 /// Runs that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -341,6 +302,8 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::judge::Rules;
+    use crate::document::Host;
     use crate::report::fixture;
 
     /// Ten runs, `withheld` of which have a median latency below the clock offset bound.

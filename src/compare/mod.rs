@@ -16,6 +16,7 @@ pub mod document;
 mod fixture;
 pub mod formats;
 pub mod history;
+mod input;
 mod judge;
 pub mod noise;
 pub mod order;
@@ -29,6 +30,7 @@ pub mod text;
 mod validity;
 mod warnings;
 
-pub use build::{CompareError, RunFacts, SideRuns, compare};
+pub use build::{CompareError, compare};
 pub use document::{Comparison, InvalidSide, Learned, Verdict};
+pub use input::{RunFacts, SideRuns};
 pub use judge::{METRICS, Rules};

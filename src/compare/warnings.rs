@@ -1,7 +1,7 @@
 //! Warnings of comparisons.
 
-use super::build::RunFacts;
 use super::document::Difference;
+use super::input::RunFacts;
 use super::pairs::Paired;
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use udperf::net::steer::{BY_SOURCE, CONTROL_TAG, MOST_SLOTS, SLOT_SHIFT};
+use udperf::net::steer::{BY_SOURCE, CONTROL_TAG, MAX_SLOTS, SLOT_SHIFT};
 use udperf::net::{Group, GroupOptions, Options, Slot, SocketError};
 use udperf::sys;
 
@@ -156,7 +156,7 @@ fn strangers_reach_listeners_each_its_own_and_control_the_first() {
             // Too short to be steered, though the first bytes name a slot; unknown slots; no slot.
             let mut strange: Vec<Vec<u8>> =
                 (0..4).map(|len| datagram(known, 1, 0)[..len].to_vec()).collect();
-            for tag in [2 << SLOT_SHIFT, MOST_SLOTS << SLOT_SHIFT, 0, 2, BY_SOURCE] {
+            for tag in [2 << SLOT_SHIFT, MAX_SLOTS << SLOT_SHIFT, 0, 2, BY_SOURCE] {
                 strange.push(datagram(tag, 1, number).to_vec());
             }
             strange.push(vec![0; 1_400]);
@@ -203,7 +203,7 @@ fn what_is_taken_and_given_back_leaves_others_alone() {
                 assert_eq!(numbers.len(), taken.len());
                 drop(taken);
                 most = most.max(numbers.len());
-                numbers.into_iter().for_each(|number| group.give_back(number, 0));
+                numbers.into_iter().for_each(|number| group.release_slot(number, 0));
                 rounds += 1;
             }
             assert!(rounds > 0);
@@ -229,10 +229,10 @@ fn a_slot_that_is_taken_again_is_empty_and_as_new() {
     sys::set_udp_segment(&source, 8).unwrap();
     (0..10).for_each(|_| _ = source.send(&sent.repeat(5)).unwrap());
     drop(slot);
-    group.give_back(number, 0);
-    group.give_back(number, 0);
-    group.give_back(0, 0);
-    group.give_back(99, 0);
+    group.release_slot(number, 0);
+    group.release_slot(number, 0);
+    group.release_slot(0, 0);
+    group.release_slot(99, 0);
     // Whoever still sends to a slot that nobody has is a stranger, and the listener's.
     source.send(&sent.repeat(5)).unwrap();
     let listener = &group.listeners().unwrap()[0];
@@ -312,12 +312,12 @@ fn both_families_share_a_number_of_port() {
 fn slots_end_with_an_error_that_says_so() {
     sys::raise_open_files();
     let Some(mut group) = group(LOOPBACKS[0], 1, 1) else { return };
-    for number in 1..=MOST_SLOTS {
+    for number in 1..=MAX_SLOTS {
         assert_eq!(group.take_slot(4_096).unwrap().number, number);
     }
     let error = group.take_slot(4_096).unwrap_err();
-    assert!(matches!(error, SocketError::Slots { slots: MOST_SLOTS, .. }), "{error}");
-    group.give_back(77, 0);
+    assert!(matches!(error, SocketError::Slots { slots: MAX_SLOTS, .. }), "{error}");
+    group.release_slot(77, 0);
     assert_eq!(group.take_slot(4_096).unwrap().number, 77);
 }
 
@@ -349,7 +349,7 @@ fn without_steering_each_slot_has_a_port_of_its_own() {
             other.send_to(&sent, SocketAddr::new(ip, port)).unwrap()
         });
         assert_eq!(ears.hear(&sent), 2);
-        group.give_back(1, 0);
+        group.release_slot(1, 0);
         assert_eq!(group.take_slot(4_096).unwrap().number, 1);
         assert_eq!(group.take_slot(4_096).unwrap().number, 3);
     }
@@ -386,7 +386,7 @@ fn what_comes_back_for_one_slots_datagrams_disturbs_no_other() {
         }
         // Whoever has the slot next is as deaf as if it were new.
         drop(slots);
-        group.give_back(1, 0);
+        group.release_slot(1, 0);
         assert!(!sys::reports_queue_drops(&sender.socket, ip.is_ipv6()));
         assert_eq!(sys::take_queued_refusal(&sender.socket), None);
     }

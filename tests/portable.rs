@@ -117,7 +117,11 @@ fn an_echo_server_answers_on_every_system() {
         })
         .unwrap();
         assert_eq!(client.take().unwrap().join().unwrap(), 20 * 9, "{word}");
-        assert_eq!((tally.received, tally.returned, end), (30, 20, EchoEnd::Count), "{word}");
-        assert_eq!((tally.dropped, tally.waiting, tally.refused.total()), (10, 0, 0));
+        assert_eq!(
+            (tally.counters.received, tally.counters.returned, end),
+            (30, 20, EchoEnd::Count),
+            "{word}"
+        );
+        assert_eq!((tally.dropped, tally.waiting, tally.counters.refused.total()), (10, 0, 0));
     }
 }

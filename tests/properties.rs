@@ -364,7 +364,7 @@ impl Modelled {
         match step {
             Move::Depart(count, later) => {
                 self.now += later;
-                for _ in 0..count.min(self.flights.room()) {
+                for _ in 0..count.min(self.flights.free_slots()) {
                     let flight =
                         PendingRequest { intended: Nanos(self.now / 2), sent: Nanos(self.now) };
                     self.flights.insert(self.head, flight);
@@ -374,7 +374,7 @@ impl Modelled {
                 self.flights.set_head(self.head);
             }
             Move::Refused(count) => {
-                let count = count.min(self.flights.room());
+                let count = count.min(self.flights.free_slots());
                 for number in self.head..self.head + count {
                     let flight = PendingRequest { intended: Nanos(7), sent: Nanos(self.now) };
                     self.flights.insert(number, flight);
@@ -393,7 +393,10 @@ impl Modelled {
             Move::Expire(ago, rested) => self.expire(ago, rested)?,
         }
         prop_assert_eq!(self.flights.head(), self.head);
-        prop_assert_eq!(self.flights.room(), self.flights.capacity() - (self.head - self.resting));
+        prop_assert_eq!(
+            self.flights.free_slots(),
+            self.flights.capacity() - (self.head - self.resting)
+        );
         prop_assert_eq!(self.flights.is_empty(), self.head == self.tail);
         prop_assert!(self.resting <= self.tail && self.tail <= self.head);
         for (number, (_, state)) in self.requests.range(self.tail..) {
@@ -423,7 +426,7 @@ impl Modelled {
     }
 
     fn reply(&mut self, stream: usize, id: u64) -> Result<(), TestCaseError> {
-        let lanes = self.flights.lanes();
+        let lanes = self.flights.stream_map();
         // No port beyond those there are.
         let streams = (0..self.head.max(1)).map(|number| lanes.stream(number)).max().unwrap() + 1;
         let stream = stream % streams;

@@ -172,7 +172,7 @@ fn the_living_keep_their_names_and_the_dead_do_not() {
     let output = run(&format!("bench {words}"));
     assert_eq!(output.status.code(), Some(1));
     let expected = format!(
-        "udperf: cannot bind unix:{}: a living socket has that name; choose another path or stop \
+        "udperf: cannot bind unix:{}: a socket in use has that name; choose another path or stop \
          the other process\n",
         second.display()
     );

@@ -7,8 +7,8 @@ use super::error::CliError;
 use crate::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool};
 use crate::engine::URING_IS_BUILT_IN;
 use crate::host;
+use crate::host::HostFacts;
 use crate::host::Throttle;
-use crate::measure::HostFacts;
 use crate::plan::{Plan, Scenario};
 use crate::report::{self, HostRequirements};
 

@@ -1,4 +1,4 @@
-//! From the runs of two sides to the document of their comparison.
+//! Builds the document of a comparison from the runs of two sides.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,6 @@ use super::differences::{of_hosts, of_scenarios};
 use super::document::{
     Applied, ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict,
 };
-use super::error::CompareError;
 use super::input::{RunFacts, SideRuns};
 use super::judge::{Pair, judge};
 use super::pairs::{CellGroup, Paired, pair};
@@ -16,13 +15,43 @@ use super::warnings::{Uncertainties, warnings};
 use crate::document::{Report, SCHEMA};
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 
-/// The confidence of intervals; what is customary.
+/// The confidence of intervals; the usual value.
 const CONFIDENCE: f64 = 0.95;
 
-/// Compares.
+/// Runs that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// The scenarios differ.
+    #[error(
+        "{between} have different scenarios ({differ}); compare runs of one scenario, or use \
+         --any-scenario"
+    )]
+    Scenarios {
+        /// The runs.
+        between: String,
+        /// What differs, in words.
+        differ: String,
+    },
+    /// No cell is in both sides.
+    #[error("no cell is in both: base has {base}, new has {new}; compare runs of the same cells")]
+    NothingInCommon {
+        /// Cells of the base.
+        base: String,
+        /// Cells of the new runs.
+        new: String,
+    },
+    /// No cell has the metrics.
+    #[error("no cell has any of the metrics {asked}; choose others with --metric")]
+    NothingKnown {
+        /// Their names.
+        asked: String,
+    },
+}
+
+/// Compares the runs of two sides.
 ///
 /// # Errors
-/// [`CompareError`]: scenarios that differ although they must not, or nothing in common.
+/// [`CompareError`] if scenarios differ, or no cell or metric is in both.
 pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     let (base, new) = (facts.base.reports, facts.new.reports);
     let asked = of_scenarios(base, new);
@@ -42,20 +71,21 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
         let names: Vec<_> = facts.metrics.iter().map(|metric| metric.name).collect();
         return Err(CompareError::NothingKnown { asked: names.join(", ") });
     }
-    validity::withhold(&mut cells, &invalid);
+    validity::withdraw_verdicts(&mut cells, &invalid);
     let noise_used = noise_known.0 > 0;
     let mut differences = of_hosts(base, new);
     differences.extend(asked);
-    let fewest = |(base, new): &(CellGroup<'_>, CellGroup<'_>)| base.runs.len().min(new.runs.len());
-    let fewest = paired.both.iter().map(fewest).min().unwrap_or(0);
+    let min_runs =
+        |(base, new): &(CellGroup<'_>, CellGroup<'_>)| base.runs.len().min(new.runs.len());
+    let min_runs = paired.both.iter().map(min_runs).min().unwrap_or(0);
     let interleaved = facts.kind == "ab" || interleaved(base, new);
     let needed = runs_needed(family, facts.rules.alpha);
-    let doubts = Uncertainties { fewest, needed, interleaved, noise_known, left_out };
+    let uncertainties = Uncertainties { min_runs, needed, interleaved, noise_known, left_out };
     Ok(Comparison {
         schema: SCHEMA.to_owned(),
         kind: facts.kind.to_owned(),
         verdict: {
-            // A cell that is missing may have been worse.
+            // A missing cell may have been worse.
             let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
             let invalid = invalid.iter().map(|_| Verdict::CannotCompare);
             Verdict::of(cells.iter().map(|cell| cell.verdict).chain(missing).chain(invalid))
@@ -74,7 +104,7 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
         base: runs(facts.base, paired.both.iter().map(|(base, _)| base)),
         new: runs(facts.new, paired.both.iter().map(|(_, new)| new)),
         interleaved,
-        warnings: warnings(&facts, &paired, &differences, doubts),
+        warnings: warnings(&facts, &paired, &differences, uncertainties),
         differences,
         cells,
         learned: None,
@@ -87,7 +117,7 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     })
 }
 
-/// Refuses runs of several scenarios, within a side or between the two.
+/// Refuses runs of different scenarios, within a side or between the two.
 fn refuse_scenarios(facts: &RunFacts<'_>, between: &[Difference]) -> Result<(), CompareError> {
     for side in [facts.base, facts.new] {
         let Some((first, rest)) = side.reports.split_first() else { continue };
@@ -120,11 +150,11 @@ fn in_words(differences: &[Difference]) -> String {
 /// All cells, judged.
 struct Judged {
     cells: Vec<ComparedCell>,
-    /// How many comparisons chance could have moved.
+    /// Comparisons that chance may affect.
     family: usize,
-    /// How many of all had the noise of the machine to go by, and how many there are.
+    /// Comparisons with a known noise floor, and all comparisons.
     noise_known: (usize, usize),
-    /// Metrics that could not be compared at all, and why.
+    /// Metrics that could not be compared, and why.
     left_out: Vec<(&'static str, String)>,
 }
 
@@ -137,23 +167,22 @@ fn cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
         let of_base = all.iter().any(|known| !known.base.is_empty());
         let of_new = all.iter().any(|known| !known.new.is_empty());
         if metric.kind == MetricKind::Number && of_base != of_new {
-            let side = if of_base { "the base" } else { "the new runs" };
-            left_out.push((metric.name, format!("it is known of {side} alone")));
+            let side = if of_base { "the base runs" } else { "the new runs" };
+            left_out.push((metric.name, format!("only {side} have it")));
             continue;
         }
         if metric.name == INSTRUCTIONS && instructions_kinds(paired).len() > 1 {
-            let why = "it is known of runs of user and of user+kernel instructions, but not of \
-                       either alone";
+            let why = "some runs count user and others user+kernel instructions";
             left_out.push((metric.name, why.to_owned()));
             continue;
         }
-        let (all, withheld): (Vec<_>, Vec<_>) = all.into_iter().partition(Known::is_known);
+        let (all, withheld): (Vec<_>, Vec<_>) = all.into_iter().partition(CellFigures::is_known);
         if !withheld.is_empty() {
             let ids: Vec<_> = withheld.iter().map(|known| paired.both[known.at].1.id).collect();
-            let why = "all runs are below the bound that the two clocks are known within";
+            let why = "all runs are below the clock offset bound";
             left_out.push((metric.name, format!("of {} {why}", ids.join(", "))));
         }
-        for Known { at, base, new, withheld } in all {
+        for CellFigures { at, base, new, withheld } in all {
             let (base_group, new_group) = &paired.both[at];
             let noise = noise(facts, metric, base_group, new_group);
             pairs.push(Pair { metric, base, new, withheld, noise });
@@ -178,26 +207,25 @@ fn cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
     Judged { cells: cells.collect(), family, noise_known, left_out }
 }
 
-/// What is known of one cell.
-struct Known {
-    /// Its place among the pairs.
+/// The values of one cell.
+struct CellFigures {
+    /// Its index among the pairs.
     at: usize,
     base: Vec<f64>,
     new: Vec<f64>,
-    /// How many runs of both sides have but an upper limit.
+    /// Runs of both sides with only an upper limit.
     withheld: usize,
 }
 
-impl Known {
+impl CellFigures {
     fn is_known(&self) -> bool {
         !self.base.is_empty() || !self.new.is_empty()
     }
 }
 
-/// The figures of both sides in all cells that the metric says something of; where there is no
-/// such, in all if it was named, as with `--fail-if`. Cells of which neither side has anything,
-/// withheld figures included, are left out.
-fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
+/// The values of both sides in all cells that the metric suits; if it suits none and was named, in
+/// all cells. Cells without values or withheld values are left out.
+fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<CellFigures> {
     let suits = |group: &CellGroup<'_>| group.runs.iter().any(|cell| metric.suits(cell));
     let suited = |(base, new): &(CellGroup<'_>, CellGroup<'_>)| suits(base) && suits(new);
     let any = paired.both.iter().any(suited);
@@ -207,7 +235,7 @@ fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     let withheld =
         |group: &CellGroup<'_>| group.runs.iter().filter(|cell| metric.is_withheld(cell)).count();
     let all = paired.both.iter().enumerate().filter(|(_, pair)| suited(pair) || (named && !any));
-    let all = all.map(|(at, (base, new))| Known {
+    let all = all.map(|(at, (base, new))| CellFigures {
         at,
         base: figures(base),
         new: figures(new),
@@ -216,26 +244,26 @@ fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<Known> {
     all.filter(|known| known.is_known() || known.withheld > 0).collect()
 }
 
-/// The metric of which there are two kinds: a name of `report::metric`.
+/// The metric with two kinds: a name of `report::metric`.
 const INSTRUCTIONS: &str = "instructions_per_datagram";
 
-/// What was counted as instructions, in all runs.
+/// The kinds of instruction counts in all runs.
 fn instructions_kinds<'a>(paired: &'a Paired<'_>) -> BTreeSet<&'a str> {
     let groups = paired.both.iter().flat_map(|(base, new)| [base, new]);
     let cells = groups.flat_map(|group| &group.runs);
     cells.filter_map(|cell| cell.tx.instructions_kind.as_deref()).collect()
 }
 
-/// What the machine makes of nothing, in either cell.
+/// The noise floors of either cell.
 fn noise(
     facts: &RunFacts<'_>,
     metric: &Metric,
     base: &CellGroup<'_>,
     new: &CellGroup<'_>,
 ) -> Vec<(EffectKind, f64)> {
-    let Some((book, _)) = facts.noise else { return Vec::new() };
+    let Some((profile, _)) = facts.noise else { return Vec::new() };
     let of = |side: SideRuns<'_>, id: &str| {
-        let floor = book.of(side.reports.first()?, id, metric.name)?;
+        let floor = profile.of(side.reports.first()?, id, metric.name)?;
         Some((floor.kind, floor.noise))
     };
     [of(facts.base, base.id), of(facts.new, new.id)].into_iter().flatten().collect()
@@ -257,8 +285,7 @@ fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>)
     }
 }
 
-/// Whether both sides took turns, rather than one after the other: then nearly each run of the one
-/// has one of the other beside it.
+/// Whether runs of both sides alternate: then almost each run is next to one of the other side.
 fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
     let times = |reports: &[&Report], is_new| -> Vec<(String, bool)> {
         reports.iter().map(|report| (report.started_at.clone(), is_new)).collect()
@@ -279,7 +306,7 @@ mod tests {
     use crate::document::Host;
     use crate::report::fixture;
 
-    /// Ten runs, so many of which know the median latency only as below the bound of two clocks.
+    /// Ten runs, `withheld` of which have a median latency below the clock offset bound.
     fn side(withheld: usize) -> Vec<Report> {
         let run = |at: usize| {
             let mut cell = fixture::cell("plain", 64, "50%", 100e3);
@@ -329,8 +356,8 @@ mod tests {
         let none = of(10, 10);
         assert_eq!((judged(&none), none.verdict), (vec![p99], Verdict::Same));
         let left_out = none.warnings.iter().find(|one| one.code == "left_out").unwrap();
-        let expected = "p50 is not compared: of plain/64/50% all runs are below the bound that \
-                        the two clocks are known within";
+        let expected = "p50 is not compared: of plain/64/50% all runs are below the clock offset \
+                        bound";
         assert_eq!(left_out.message, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What differs between two sides beside their figures: what may be the reason for it.
+//! Differences of host, program and scenario between two sides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::document::Difference;
 use crate::document::Report;
 
-/// What is measured anew in each run, or names it, rather than being a property of the host.
-const MEASURED: [&str; 9] = [
+/// Values that vary from run to run, and so are not properties of the host.
+const MEASURED_PROPERTIES: [&str; 9] = [
     "host.load_average",
     "host.others_running",
     "host.steal_share",
@@ -17,19 +17,17 @@ const MEASURED: [&str; 9] = [
     "host.sleep_error_p50_ns",
     "host.sleep_error_max_ns",
     "host.siblings",
-    // How many came as one in a trial.
     "host.capabilities.gro.detail",
 ];
 
-/// What does not make another scenario: how often it was measured, and by what numbers that mean
-/// nothing.
-const NOT_OF_THE_SCENARIO: [&str; 4] =
+/// Settings that do not change the scenario: repetitions and arbitrary numbers.
+const IGNORED_PROPERTIES: [&str; 4] =
     ["scenario.trials", "scenario.seed", "scenario.port", "scenario.ports"];
 
-/// Values by where they stand; several where runs differ.
+/// Values by path; several if runs differ.
 pub(super) type RunProperties = BTreeMap<String, BTreeSet<String>>;
 
-/// What differs in host and program.
+/// Differences of host and program.
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let facts = |reports| {
         let whole = |report: &Report| json!({ "host": report.host, "tool": report.tool });
@@ -38,16 +36,16 @@ pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     differences(&facts(base), &facts(new))
 }
 
-/// What differs in what was asked.
+/// Differences of scenarios.
 pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let facts = |reports| {
         let whole = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
-        facts_of(reports, whole, is_of_the_scenario)
+        facts_of(reports, whole, is_scenario_property)
     };
     differences(&facts(base), &facts(new))
 }
 
-/// What these parts of all runs say, as far as it counts.
+/// The values of these parts of all runs that count.
 fn facts_of(
     reports: &[&Report],
     part: impl Fn(&Report) -> Value,
@@ -59,14 +57,14 @@ fn facts_of(
     facts
 }
 
-/// Whether another value makes another scenario.
-pub(super) fn is_of_the_scenario(what: &str) -> bool {
-    !NOT_OF_THE_SCENARIO.contains(&what)
+/// Whether the value is part of the scenario.
+pub(super) fn is_scenario_property(what: &str) -> bool {
+    !IGNORED_PROPERTIES.contains(&what)
 }
 
-/// `host.peer` is a host of its own.
+/// Whether the value is measured, on this host or the peer.
 fn is_measured(what: &str) -> bool {
-    MEASURED.contains(&what.replacen("host.peer.", "host.", 1).as_str())
+    MEASURED_PROPERTIES.contains(&what.replacen("host.peer.", "host.", 1).as_str())
 }
 
 fn differences(base: &RunProperties, new: &RunProperties) -> Vec<Difference> {
@@ -82,8 +80,7 @@ fn differences(base: &RunProperties, new: &RunProperties) -> Vec<Difference> {
     all.filter(|found| found.base != found.new).collect()
 }
 
-/// All values of a tree by their paths. What is unknown or empty is left out: documents of an
-/// older udperf do not have all that newer ones have.
+/// All values of a tree by path, without unknown and empty ones, which older documents lack.
 pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
     let mut note = |text: String| {
         facts.entry(path.to_owned()).or_default().insert(text);
@@ -97,7 +94,7 @@ pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
             }
         }
         Value::Array(items) if items.is_empty() => {}
-        // Things with a name, such as capabilities.
+        // Named objects, such as capabilities.
         Value::Array(items) if items.iter().all(|item| item["name"].is_string()) => {
             for item in items {
                 let name = item["name"].as_str().unwrap_or_default();
@@ -106,7 +103,7 @@ pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
                 flatten(&format!("{path}.{name}"), &rest, facts);
             }
         }
-        // Lists of words and numbers, as people write them.
+        // Lists of words and numbers.
         Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
             let word = |item: &Value| {
                 item.as_str().map_or_else(|| item.to_string(), |word| word.to_owned())

@@ -8,11 +8,11 @@ use super::document::{
 use crate::document::{Host, SCHEMA, Tool, Warning};
 
 /// Ten runs around this, a little apart from each other.
-fn runs(around: f64, apart: f64) -> SampleSummary {
+fn runs(same_range: f64, apart: f64) -> SampleSummary {
     let runs = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
     SampleSummary {
-        runs: runs.map(|step| Some(around + step * apart)).to_vec(),
-        center: Some(around),
+        runs: runs.map(|step| Some(same_range + step * apart)).to_vec(),
+        center: Some(same_range),
     }
 }
 
@@ -57,7 +57,7 @@ fn cells() -> Vec<ComparedCell> {
     let undecided = Judgement {
         p_corrected: Some(0.4),
         verdict: Verdict::Undecided,
-        why: "the runs differ too much among themselves".to_owned(),
+        why: "the runs vary too much".to_owned(),
         ..judgement(["p99", "ns", "lower"], [70e3, 75e3], ratio(1.07, 0.9, 1.2))
     };
     let cell = |id: &str, metrics: Vec<Judgement>| ComparedCell {
@@ -118,7 +118,7 @@ pub(super) fn comparison() -> Comparison {
         learned: None,
         warnings: vec![Warning {
             code: "noise_unknown".to_owned(),
-            message: "what this machine makes of runs that are all alike is not known".to_owned(),
+            message: "the noise floor of this machine is unknown".to_owned(),
         }],
     }
 }

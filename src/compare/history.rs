@@ -1,4 +1,4 @@
-//! How cells moved from run to run: a series for each cell, metric, way of measuring and host.
+//! Cells over time: a series for each cell, metric, scenario and host.
 
 mod change_point;
 mod formats;
@@ -11,73 +11,72 @@ pub use crate::compare::history::formats::{csv, html, markdown, text};
 use super::pairs::{CellGroup, groups};
 use super::store::Stored;
 pub use crate::compare::history::change_point::Change;
-use crate::compare::history::change_point::Place;
+use crate::compare::history::change_point::RunContext;
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::Metric;
 use crate::unit;
 
-/// What is looked at where nobody says: what was delivered flat out, and latency at a rate.
-const USUAL: [&str; 3] = ["rx_pps", "p50", "p99"];
+/// Default metrics: delivered rate flat out, and latency at a rate.
+const DEFAULT_METRICS: [&str; 3] = ["rx_pps", "p50", "p99"];
 
-/// What stands for `rx_pps` where nothing is known of the receiver.
-const ONE_ENDED: &str = "tx_pps";
+/// Replaces `rx_pps` if the receiver is unknown.
+const SENDER_METRIC: &str = "tx_pps";
 
-/// Kept runs as series.
+/// The series of kept runs.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// In the order in which the runs bring up their cells.
+    /// In the order in which cells first appear.
     pub series: Vec<Series>,
 }
 
-/// One figure of one cell, measured in one way on one host.
+/// One metric of one cell, measured in one scenario on one host.
 #[derive(Debug, Clone)]
 pub struct Series {
     /// The cell's id.
     pub cell: String,
-    /// The figure.
+    /// The metric.
     pub metric: &'static Metric,
-    /// How it was measured, as far as that is not in the cell's id: kind, settings, and the host
-    /// of the other end. Ports, seeds, warm-up and trials are not part of it.
+    /// How it was measured, beside the cell's id: kind, settings, and the peer host, without ports,
+    /// seeds, warm-up and trials.
     pub scenario: String,
     /// Host name, CPU model and CPUs, dots between them.
     pub host: String,
-    /// A point a run, oldest first.
+    /// One point per run, oldest first.
     pub points: Vec<Point>,
 }
 
 /// A run in a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// RFC 3339, as the run has it.
+    /// RFC 3339.
     pub started_at: String,
-    /// Where the run is kept.
+    /// The file of the run.
     pub path: PathBuf,
     /// The commit of the udperf that measured.
     pub git: Option<String>,
-    /// Median over the trials that know it; between two, their mean.
+    /// Median of the trials that have it.
     pub value: f64,
-    /// How many trials that were.
+    /// The number of those trials.
     pub trials: usize,
-    /// Distinct codes of what casts doubt on this cell, in this run.
+    /// Distinct warning codes of this cell in this run.
     pub doubts: Vec<String>,
-    /// Distinct codes of the reasons why this cell, or its whole run, did not test what was asked;
-    /// empty where it is valid.
+    /// Distinct codes of the reasons why this cell or its run is invalid; empty if it is valid.
     pub invalid_because: Vec<String>,
-    /// What is not as it was in the run before.
+    /// Changes since the previous run.
     pub changes: Vec<Change>,
 }
 
-/// Which series are wanted.
+/// Selects series.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Figures; none: those that suit each cell.
+    /// Metrics; empty: the default ones of each cell.
     pub metrics: Vec<&'static Metric>,
-    /// Cells, by a part of their id, or, with `*` or `?`, by all of it; none: all.
+    /// Cells by a part of their id, or with `*` or `?` by all of it; empty: all.
     pub cells: Vec<String>,
 }
 
 impl Filter {
-    fn takes(&self, cell: &Cell) -> bool {
+    fn matches(&self, cell: &Cell) -> bool {
         let fits = |pattern: &String| match pattern.contains(['*', '?']) {
             true => wildmatch::WildMatch::new(pattern).matches(&cell.id),
             false => cell.id.contains(pattern.as_str()),
@@ -85,50 +84,50 @@ impl Filter {
         self.cells.is_empty() || self.cells.iter().any(fits)
     }
 
-    /// The figures of a cell that are wanted.
+    /// The selected metrics of a cell.
     fn of(&self, cell: &Cell) -> Vec<&'static Metric> {
         if !self.metrics.is_empty() {
             return self.metrics.clone();
         }
-        let usual = USUAL.iter().map(|&name| match name {
-            "rx_pps" if cell.rx.is_none() => ONE_ENDED,
+        let default = DEFAULT_METRICS.iter().map(|&name| match name {
+            "rx_pps" if cell.rx.is_none() => SENDER_METRIC,
             name => name,
         });
-        usual.filter_map(Metric::named).filter(|metric| metric.suits(cell)).collect()
+        default.filter_map(Metric::named).filter(|metric| metric.suits(cell)).collect()
     }
 }
 
-/// What a series is told by.
+/// The key of a series.
 type Key = (String, &'static str, String, String);
 
-/// The series of these runs, which have to be in the order of time. What was measured only to
-/// learn what `max` is, or was cut short, is no part of any; nor are figures that are not known.
+/// The series of these runs, which are in order of time, without calibration cells, cells cut
+/// short, and unknown values.
 #[must_use]
 pub fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut history = History::default();
-    // Where the last point of each series was measured, to tell what changed.
-    let mut places: Vec<(Key, Place)> = Vec::new();
+    // The context of the last point of each series.
+    let mut contexts: Vec<(Key, RunContext)> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
         for CellGroup { runs: trials, .. } in groups(&[report]) {
             let first = trials[0];
-            if !filter.takes(first) {
+            if !filter.matches(first) {
                 continue;
             }
             for metric in filter.of(first) {
                 let Some((value, count)) = median(metric, &trials) else { continue };
                 let key = (first.id.clone(), metric.name, scenario.clone(), host.clone());
-                let place = Place::of(report, first);
-                let at = places.iter().position(|(known, _)| *known == key);
-                let changes = at.map_or_else(Vec::new, |at| places[at].1.changes(&place));
+                let context = RunContext::of(report, first);
+                let at = contexts.iter().position(|(known, _)| *known == key);
+                let changes = at.map_or_else(Vec::new, |at| contexts[at].1.changes(&context));
                 let at = at.unwrap_or_else(|| {
                     let (cell, _, scenario, host) = key.clone();
                     let points = Vec::new();
                     history.series.push(Series { cell, metric, scenario, host, points });
-                    places.push((key, place.clone()));
-                    places.len() - 1
+                    contexts.push((key, context.clone()));
+                    contexts.len() - 1
                 });
-                places[at].1 = place;
+                contexts[at].1 = context;
                 history.series[at].points.push(Point {
                     started_at: report.started_at.clone(),
                     path: path.clone(),
@@ -145,15 +144,15 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
     history
 }
 
-/// The median over trials that know the figure, or an upper limit of it, and how many those are.
-/// `None` where there is none, and where the median depends on what is withheld.
+/// The median of trials with a value or an upper limit, and their number; `None` if there are none,
+/// or if the median depends on withheld values.
 fn median(metric: &Metric, trials: &[&Cell]) -> Option<(f64, usize)> {
     let by = |of: fn(f64) -> f64| {
         let one = |cell: &&Cell| (metric.of)(cell).or_else(|| (metric.at_most)(cell).map(of));
         let known: Vec<f64> = trials.iter().filter_map(one).collect();
         (unit::median(known.iter().copied()), known.len())
     };
-    // What is withheld is between nothing and its limit.
+    // A withheld value is between 0 and its limit.
     let ((least, count), (most, _)) = (by(|_| 0.0), by(|limit| limit));
     least.filter(|_| least == most).map(|value| (value, count))
 }
@@ -181,8 +180,7 @@ fn doubts(trials: &[&Cell]) -> Vec<String> {
 }
 
 impl Series {
-    /// How much a point is more than the last valid one before, as a share of that; `None` for the
-    /// first, for an invalid one, and where there is no such share.
+    /// The relative change from the last valid point; `None` for the first and for invalid points.
     #[must_use]
     pub fn step(&self, at: usize) -> Option<f64> {
         let is_valid = |point: &&Point| point.invalid_because.is_empty();
@@ -192,7 +190,7 @@ impl Series {
         step.is_finite().then_some(step)
     }
 
-    /// The largest value that is one.
+    /// The largest finite value.
     #[must_use]
     pub fn highest(&self) -> f64 {
         let values = self.points.iter().map(|point| point.value);

@@ -1,11 +1,11 @@
-//! What is compared.
+//! The input of a comparison.
 
 use super::judge::Rules;
 use super::noise::NoiseProfile;
 use crate::document::{Host, Report, Tool};
 use crate::report::checks::metric::Metric;
 
-/// What a comparison is made of.
+/// The input of a comparison.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
     /// `compare` or `ab`.
@@ -18,27 +18,28 @@ pub struct RunFacts<'a> {
     pub started_at: String,
     /// The host it runs on.
     pub host: Host,
-    /// What is compared with.
+    /// The reference runs.
     pub base: SideRuns<'a>,
-    /// What is judged.
+    /// The runs to judge.
     pub new: SideRuns<'a>,
-    /// What counts as a difference.
+    /// The rules.
     pub rules: &'a Rules,
-    /// What is compared.
+    /// The metrics.
     pub metrics: &'a [&'static Metric],
-    /// Whether somebody named those: then they are looked for in all cells, where they suit none.
+    /// Whether the user named the metrics: those that suit no cell are then looked for in all
+    /// cells.
     pub named: bool,
     /// Whether scenarios may differ.
     pub any_scenario: bool,
-    /// What machines make of nothing, and where that is kept.
+    /// The noise profile and where it is kept.
     pub noise: Option<(&'a NoiseProfile, &'a str)>,
 }
 
 /// The runs of one side.
 #[derive(Debug, Clone, Copy)]
 pub struct SideRuns<'a> {
-    /// As asked for: a path, or flags.
+    /// The path or flags.
     pub from: &'a str,
-    /// In the order they ran.
+    /// Reports in the order they ran.
     pub reports: &'a [&'a Report],
 }

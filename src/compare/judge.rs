@@ -1,4 +1,4 @@
-//! The rules: from the runs of two sides to an answer.
+//! The rules that decide verdicts.
 
 use super::document::{Effect, EffectKind, Judgement, SampleSummary, Verdict};
 use super::stats::{
@@ -8,7 +8,7 @@ use super::stats::{
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::unit::median;
 
-/// What is compared where nobody says otherwise.
+/// Metrics compared by default.
 pub const METRICS: [&str; 9] = [
     "rx_pps",
     "loss",
@@ -21,47 +21,46 @@ pub const METRICS: [&str; 9] = [
     "instructions_per_datagram",
 ];
 
-/// What counts as a difference.
+/// Rules of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
-    /// Changes up to this share do not matter.
+    /// Tolerated change as a share.
     pub tolerance: f64,
-    /// Changes of shares, such as loss, up to this do not matter.
+    /// Tolerated change of shares such as loss.
     pub share_floor: f64,
-    /// What is significant, over all comparisons together.
+    /// Significance level of all comparisons together.
     pub alpha: f64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        // 5 % is what is customary. 2 %: with ten runs a side of 3 % noise, that is what lets a
-        // change of 10 % be found 95 times of 100; simulated in `simulations`. 0.01 %: arbitrary,
-        // one in ten thousand is what the reports' own rounding shows.
+        // 5 % is the usual level. 2 %: with ten runs per side of 3 % noise, a change of 10 % is
+        // found 95 times of 100 (see `simulations`). 0.01 %: arbitrary, the rounding of reports.
         Self { tolerance: 0.02, share_floor: 1e-4, alpha: 0.05 }
     }
 }
 
-/// One figure of one cell, before it is judged.
+/// The runs of one metric in one cell.
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
     pub(super) metric: &'static Metric,
     pub(super) base: Vec<f64>,
     pub(super) new: Vec<f64>,
-    /// How many runs of both sides are withheld, as they are below the bound of two clocks. Without
-    /// them the others are no fair sample.
+    /// Withheld runs of both sides, below the clock offset bound; without them the sample is
+    /// biased.
     pub(super) withheld: usize,
-    /// What the machine makes of runs that are all alike, as far as it is known.
+    /// Known noise floors of the machine.
     pub(super) noise: Vec<(EffectKind, f64)>,
 }
 
-/// Judges all figures of a comparison, each as one of them all; and how many of them chance could
-/// have moved.
+/// Judges all metrics of a comparison together; returns the number of comparisons that chance may
+/// affect, too.
 pub(super) fn judge(pairs: &[Pair], rules: &Rules) -> (Vec<Judgement>, usize) {
     let p = |pair: &Pair| mann_whitney(&pair.base, &pair.new).filter(|_| pair.withheld == 0);
     let p: Vec<_> = pairs.iter().map(p).collect();
-    // Where all runs of both sides agree, there is nothing that chance could do.
-    let moves = |pair: &Pair| pair.base.iter().chain(&pair.new).any(|run| *run != pair.base[0]);
-    let tested = |pair: &Pair, p: Option<f64>| p.filter(|_| moves(pair));
+    // Equal runs cannot differ by chance.
+    let varies = |pair: &Pair| pair.base.iter().chain(&pair.new).any(|run| *run != pair.base[0]);
+    let tested = |pair: &Pair, p: Option<f64>| p.filter(|_| varies(pair));
     let known: Vec<f64> = pairs.iter().zip(&p).filter_map(|(pair, p)| tested(pair, *p)).collect();
     let mut corrected = holm(&known).into_iter();
     let family = known.len().max(1);
@@ -84,24 +83,23 @@ fn judge_one(
     let tolerated = tolerated(pair, effect, rules);
     let noise = noise(pair, effect);
     let threshold = tolerated.max(noise.unwrap_or(0.0));
-    let fewest = base.len().min(new.len());
+    let min_runs = base.len().min(new.len());
     let undecided = |why: &str| (Verdict::Undecided, why.to_owned());
     let (verdict, why) = match p_corrected {
         None if pair.withheld > 0 => undecided(&format!(
-            "{} of {} runs are below the bound that the two clocks are known within",
+            "{} of {} runs are below the clock offset bound",
             pair.withheld,
             pair.withheld + base.len() + new.len()
         )),
-        None if base.is_empty() => undecided("it is known of the new runs alone"),
-        None => undecided("it is known of the base alone"),
-        Some(_) if smallest_p(fewest, fewest) * family as f64 >= rules.alpha => {
+        None if base.is_empty() => undecided("only the new runs have it"),
+        None => undecided("only the base runs have it"),
+        Some(_) if smallest_p(min_runs, min_runs) * family as f64 >= rules.alpha => {
             let needed = runs_needed(family, rules.alpha);
-            let runs = if fewest == 1 { "run" } else { "runs" };
-            undecided(&format!("{fewest} {runs} a side tell nothing here: it takes {needed}"))
+            undecided(&format!("at least {needed} runs per side are needed, got {min_runs}"))
         }
         Some(p) => match effect {
-            Some(effect) => decide(metric.better, effect, p, (tolerated, threshold), rules),
-            None => decide_infinite(base, new, p, rules),
+            Some(effect) => verdict_of(metric.better, effect, p, (tolerated, threshold), rules),
+            None => verdict_of_infinite(base, new, p, rules),
         },
     };
     Judgement {
@@ -120,9 +118,9 @@ fn judge_one(
     }
 }
 
-/// The answer, and why there is none. The same are those that differ by no more than is tolerated;
-/// a machine's noise can only hide a difference.
-fn decide(
+/// The verdict, and why it is undecided. Only the tolerance makes two sides the same; noise can
+/// only hide a difference.
+fn verdict_of(
     better: Better,
     effect: Effect,
     p: f64,
@@ -130,11 +128,11 @@ fn decide(
     rules: &Rules,
 ) -> (Verdict, String) {
     let (low, high) = (effect.low, effect.high);
-    let (below, above) = around(effect.kind, tolerated);
+    let (below, above) = same_range(effect.kind, tolerated);
     if low >= below && high <= above {
         return (Verdict::Same, String::new());
     }
-    let (below, above) = around(effect.kind, threshold);
+    let (below, above) = same_range(effect.kind, threshold);
     let beyond = low > above || high < below;
     if beyond && p < rules.alpha {
         let grew = low > above;
@@ -142,29 +140,28 @@ fn decide(
         return (if is_better { Verdict::Better } else { Verdict::Worse }, String::new());
     }
     let why = if beyond {
-        "the interval says so, the test does not"
+        "the interval shows a difference, but the test does not"
     } else if p < rules.alpha && threshold > tolerated {
-        "they differ, but perhaps by no more than this machine makes of nothing"
+        "they differ, but perhaps only by the noise of this machine"
     } else if p < rules.alpha {
-        "they differ, but perhaps by no more than is tolerated"
+        "they differ, but perhaps within the tolerance"
     } else {
-        "the runs differ too much among themselves"
+        "the runs vary too much"
     };
     (Verdict::Undecided, why.to_owned())
 }
 
-/// The effects that are none, up to this threshold. Ratios have it as a factor either way: half of
-/// something is as far from it as twice as much.
-fn around(kind: EffectKind, threshold: f64) -> (f64, f64) {
+/// The range of effects that count as no change. For ratios the threshold is a factor either way.
+fn same_range(kind: EffectKind, threshold: f64) -> (f64, f64) {
     match kind {
         EffectKind::Ratio => (1.0 / (1.0 + threshold), 1.0 + threshold),
         EffectKind::Difference => (-threshold, threshold),
     }
 }
 
-/// The answer where some runs are beyond all measure, as a percentile is that falls among what was
-/// lost: of those there is no ratio, and none is better.
-fn decide_infinite(base: &[f64], new: &[f64], p: f64, rules: &Rules) -> (Verdict, String) {
+/// The verdict if some runs are infinite, such as a percentile among lost datagrams: they have no
+/// ratio.
+fn verdict_of_infinite(base: &[f64], new: &[f64], p: f64, rules: &Rules) -> (Verdict, String) {
     let mostly =
         |runs: &[f64]| runs.iter().filter(|run| run.is_infinite()).count() * 2 > runs.len();
     let verdict = match (mostly(base), mostly(new)) {
@@ -172,12 +169,11 @@ fn decide_infinite(base: &[f64], new: &[f64], p: f64, rules: &Rules) -> (Verdict
         (true, false) if p < rules.alpha => Verdict::Better,
         _ => Verdict::Undecided,
     };
-    let why = if verdict == Verdict::Undecided { "some runs are beyond all measure" } else { "" };
+    let why = if verdict == Verdict::Undecided { "some runs are infinite" } else { "" };
     (verdict, why.to_owned())
 }
 
-/// How far two samples are apart, by what suits the kind of number; `None` where one has none, or
-/// has infinite ones.
+/// The effect between two samples; `None` if one is empty or has infinite values.
 pub(super) fn effect(kind: MetricKind, base: &[f64], new: &[f64]) -> Option<Effect> {
     if base.iter().chain(new).any(|run| !run.is_finite()) {
         return None;
@@ -194,12 +190,11 @@ pub(super) fn effect(kind: MetricKind, base: &[f64], new: &[f64]) -> Option<Effe
     Some(Effect { kind, value, low, high })
 }
 
-/// How far two samples are apart, whichever is larger, without an interval.
+/// The distance of two samples, without direction and interval.
 pub(super) fn distance(kind: EffectKind, a: &[f64], b: &[f64]) -> Option<f64> {
     let middle = |runs: &[f64]| median(runs.iter().copied());
     Some(match kind {
         EffectKind::Ratio => {
-            // As a factor, whichever way.
             let (a, b) = (middle(a).filter(|a| *a > 0.0)?, middle(b).filter(|b| *b > 0.0)?);
             (a / b).max(b / a) - 1.0
         }
@@ -207,7 +202,7 @@ pub(super) fn distance(kind: EffectKind, a: &[f64], b: &[f64]) -> Option<f64> {
     })
 }
 
-/// What the user tolerates, by what the effect is measured by.
+/// The tolerance in the unit of the effect.
 fn tolerated(pair: &Pair, effect: Option<Effect>, rules: &Rules) -> f64 {
     match effect.map(|effect| effect.kind) {
         Some(EffectKind::Difference) => {
@@ -218,10 +213,10 @@ fn tolerated(pair: &Pair, effect: Option<Effect>, rules: &Rules) -> f64 {
     }
 }
 
-/// The noise, where it was measured by what the effect is measured by.
+/// The noise floor of the effect's kind.
 fn noise(pair: &Pair, effect: Option<Effect>) -> Option<f64> {
-    let alike = pair.noise.iter().filter(|(kind, _)| Some(*kind) == effect.map(|one| one.kind));
-    alike.map(|(_, noise)| *noise).max_by(f64::total_cmp)
+    let equal = pair.noise.iter().filter(|(kind, _)| Some(*kind) == effect.map(|one| one.kind));
+    equal.map(|(_, noise)| *noise).max_by(f64::total_cmp)
 }
 
 fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
@@ -233,7 +228,7 @@ fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
     }
 }
 
-/// The word for a kind's unit.
+/// The unit of a kind.
 const fn unit(kind: MetricKind) -> &'static str {
     match kind {
         MetricKind::Share => "share",
@@ -258,9 +253,9 @@ mod tests {
         (judged.verdict, judged.why)
     }
 
-    /// Ten runs around this.
-    fn runs(around: f64) -> Vec<f64> {
-        (0..10).map(|i| around * (0.99 + 0.002 * f64::from(i))).collect()
+    /// Ten runs around this value.
+    fn runs(same_range: f64) -> Vec<f64> {
+        (0..10).map(|i| same_range * (0.99 + 0.002 * f64::from(i))).collect()
     }
 
     #[test]
@@ -281,7 +276,7 @@ mod tests {
             noisy.noise = vec![(EffectKind::Ratio, noise), (EffectKind::Difference, 1e9)];
             let (found, why) = verdict(noisy.clone());
             assert_eq!(found, Verdict::Undecided);
-            assert!(why.contains("this machine makes of nothing"), "{why}");
+            assert!(why.contains("the noise of this machine"), "{why}");
         }
         noisy.noise = vec![(EffectKind::Ratio, 0.05)];
         assert_eq!(verdict(noisy).0, Verdict::Worse);
@@ -291,16 +286,13 @@ mod tests {
     fn too_few_runs_say_how_many_it_takes() {
         let (found, why) = verdict(pair("rx_pps", &[1.0, 1.1, 1.2], &[2.0, 2.1, 2.2]));
         assert_eq!(found, Verdict::Undecided);
-        assert_eq!(why, "3 runs a side tell nothing here: it takes 4");
+        assert_eq!(why, "at least 4 runs per side are needed, got 3");
         let (found, why) = verdict(pair("rx_pps", &[], &[2.0]));
-        assert_eq!(
-            (found, why.as_str()),
-            (Verdict::Undecided, "it is known of the new runs alone")
-        );
-        // Many on the one side do not make up for few on the other.
+        assert_eq!((found, why.as_str()), (Verdict::Undecided, "only the new runs have it"));
+        // Many runs on one side do not replace those of the other.
         let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
         assert_eq!(found, Verdict::Undecided);
-        assert_eq!(why, "1 run a side tell nothing here: it takes 4");
+        assert_eq!(why, "at least 4 runs per side are needed, got 1");
     }
 
     #[test]
@@ -311,7 +303,7 @@ mod tests {
         let (judged, family) = judge(&[partly], &Rules::default());
         let one = &judged[0];
         assert_eq!((one.verdict, one.effect, one.p), (Verdict::Undecided, None, None));
-        let why = "3 of 23 runs are below the bound that the two clocks are known within";
+        let why = "3 of 23 runs are below the clock offset bound";
         assert_eq!((one.why.as_str(), family), (why, 1));
     }
 
@@ -324,7 +316,7 @@ mod tests {
             Verdict::Worse
         );
         assert_eq!(of([5e-5; 10]), Verdict::Same);
-        // One run of ten says nothing for sure.
+        // One run of ten proves nothing.
         let mut once = [0.0; 10];
         once[3] = 0.2;
         assert_eq!(of(once), Verdict::Undecided);

@@ -1,20 +1,17 @@
 //! Verdicts between runs. The replicate is a run, never a packet: each run of a cell gives one
-//! figure a metric, and what is concluded rests on those.
+//! value per metric.
 //!
-//! A figure is *worse* (or *better*) where two things agree: Mann and Whitney's test finds that the
-//! runs differ, corrected for all comparisons that are made (Holm), and the whole interval of the
-//! effect lies beyond the threshold. It is the *same* where the whole interval lies within it.
-//! Anything else is *undecided*. The threshold is the larger of what the user tolerates and what
-//! this machine was seen to make of runs that are all alike. If a run of either side is invalid,
-//! because it did not test what was asked, the two *cannot be compared*.
+//! A metric is *worse* (or *better*) if the Mann-Whitney test, with Holm's correction for all
+//! comparisons, finds a difference, and the whole interval of the effect is beyond the threshold.
+//! It is the *same* if the whole interval is within the threshold, and *undecided* otherwise. The
+//! threshold is the larger of the user's tolerance and the noise floor (A/A) of this machine. If a
+//! run of either side is invalid, the two *cannot be compared*.
 //!
-//! Runs that were kept are read from files and folders (`store`), and followed over time
-//! (`history`).
+//! `store` reads kept runs from files and folders; `history` follows them over time.
 
 mod build;
 mod differences;
 pub mod document;
-mod error;
 #[cfg(test)]
 mod fixture;
 pub mod formats;
@@ -33,8 +30,7 @@ pub mod text;
 mod validity;
 mod warnings;
 
-pub use build::compare;
+pub use build::{CompareError, compare};
 pub use document::{Comparison, InvalidSide, Learned, Verdict};
-pub use error::CompareError;
 pub use input::{RunFacts, SideRuns};
 pub use judge::{METRICS, Rules};

@@ -1,8 +1,8 @@
-//! What a machine makes of runs that are all alike: no change below that is worth a word.
+//! The noise floor (A/A) of machines: smaller changes are treated as noise.
 
 use serde::{Deserialize, Serialize};
 
-use super::differences::{RunProperties, flatten, is_of_the_scenario};
+use super::differences::{RunProperties, flatten, is_scenario_property};
 use super::document::{EffectKind, NoiseFloor};
 use super::judge::effect;
 use super::pairs::groups;
@@ -10,15 +10,15 @@ use super::stats::split_noise;
 use crate::document::{Host, Report};
 use crate::report::checks::metric::Metric;
 
-/// Name and version of the form that noise is kept in.
+/// Name and version of the file format.
 pub const SCHEMA: &str = "udperf-noise/1";
 
-/// The noise of machines, as it is kept between comparisons.
+/// Noise floors kept between comparisons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseProfile {
     /// Always `udperf-noise/1`.
     pub schema: String,
-    /// One a host, scenario, cell and metric.
+    /// One per host, scenario, cell and metric.
     pub floors: Vec<NoiseFloor>,
 }
 
@@ -29,7 +29,7 @@ impl Default for NoiseProfile {
 }
 
 impl NoiseProfile {
-    /// Learns from runs that are all alike, in place of what was known of them; what it learned.
+    /// Learns noise floors from equal runs, replacing older ones; returns the new ones.
     pub fn learn(
         &mut self,
         reports: &[&Report],
@@ -41,7 +41,7 @@ impl NoiseProfile {
         let (host, scenario) = (host_key(&first.host), scenario_key(first));
         for group in groups(reports) {
             for metric in metrics.iter().filter(|metric| metric.suits(group.runs[0])) {
-                // Without those that are withheld, the others are no fair sample.
+                // Without withheld runs the sample is biased.
                 if group.runs.iter().any(|cell| metric.is_withheld(cell)) {
                     continue;
                 }
@@ -54,7 +54,7 @@ impl NoiseProfile {
                         && floor.metric == metric.name
                 };
                 let Some((kind, noise)) = noise(metric, &runs) else { continue };
-                // What was learned from more runs is known better.
+                // More runs give a better floor.
                 let more = |floor: &&NoiseFloor| known(floor) && floor.runs > runs.len() as u64;
                 if self.floors.iter().any(|floor| more(&floor)) {
                     continue;
@@ -76,7 +76,7 @@ impl NoiseProfile {
         learned
     }
 
-    /// What is known of this cell on the machine of this report, where it was asked that.
+    /// The noise floor of this cell on the machine and in the scenario of this report.
     pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&NoiseFloor> {
         let (host, scenario) = (host_key(&report.host), scenario_key(report));
         self.floors.iter().find(|floor| {
@@ -88,12 +88,11 @@ impl NoiseProfile {
     }
 }
 
-/// How far two random halves come to lie from each other; `None` of too few runs to halve.
+/// The distance between random halves; `None` with too few runs.
 fn noise(metric: &Metric, runs: &[f64]) -> Option<(EffectKind, f64)> {
-    /// Four runs a half: what it takes at least to tell anything (`runs_needed`). Arbitrary: fewer
-    /// have too few halves to say how far they come to lie apart.
-    const FEWEST: usize = 8;
-    if runs.len() < FEWEST || runs.iter().any(|run| !run.is_finite()) {
+    /// Four runs per half, as a verdict needs at least (`runs_needed`). Arbitrary.
+    const MIN_RUNS: usize = 8;
+    if runs.len() < MIN_RUNS || runs.iter().any(|run| !run.is_finite()) {
         return None;
     }
     let kind = effect(metric.kind, runs, runs)?.kind;
@@ -102,21 +101,20 @@ fn noise(metric: &Metric, runs: &[f64]) -> Option<(EffectKind, f64)> {
     noise.map(|noise| (kind, noise))
 }
 
-/// The same machine has the same name, CPUs, and number of these.
+/// A machine is identified by name, CPU model and number of CPUs.
 fn host_key(host: &Host) -> String {
     let word = |text: &Option<String>| text.clone().unwrap_or_default();
     let cpus = host.online_cpus.unwrap_or_default();
     format!("{} · {} · {cpus} CPUs", word(&host.hostname), word(&host.cpu_model))
 }
 
-/// What was asked, but for what cells are named by, and how often. A checksum: these are long.
+/// A checksum of the scenario without sizes, engines, rates and repetitions.
 fn scenario_key(report: &Report) -> String {
     let mut facts = RunProperties::new();
     flatten("scenario", &report.scenario, &mut facts);
     let of_cells = ["scenario.sizes", "scenario.engines", "scenario.rates"];
-    facts.retain(|what, _| !of_cells.contains(&what.as_str()) && is_of_the_scenario(what));
-    // Sorted by name, and without what is unknown or empty: a field that a later udperf adds makes
-    // no other scenario.
+    facts.retain(|what, _| !of_cells.contains(&what.as_str()) && is_scenario_property(what));
+    // Sorted and without unknown or empty values, so that a new field does not change the key.
     format!("{} {:08x}", report.kind, crc32fast::hash(format!("{facts:?}").as_bytes()))
 }
 
@@ -140,23 +138,23 @@ mod tests {
         let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0, 100.0, 102.0]);
         let all: Vec<&Report> = runs.iter().collect();
         let metrics = [Metric::named("rx_pps").unwrap()];
-        let mut book = NoiseProfile::default();
-        book.learn(&all, &metrics, "2026-07-18T12:00:00Z");
-        book.learn(&all, &metrics, "2026-07-19T12:00:00Z");
-        assert_eq!(book.floors.len(), 1);
-        let floor = book.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
+        let mut profile = NoiseProfile::default();
+        profile.learn(&all, &metrics, "2026-07-18T12:00:00Z");
+        profile.learn(&all, &metrics, "2026-07-19T12:00:00Z");
+        assert_eq!(profile.floors.len(), 1);
+        let floor = profile.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
         assert_eq!((floor.runs, floor.kind), (8, EffectKind::Ratio));
         assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
-        // Fewer runs know it less well.
-        let mut more = book.clone();
+        // Fewer runs do not replace it.
+        let mut more = profile.clone();
         more.floors[0].runs = 9;
         assert!(more.learn(&all, &metrics, "").is_empty() && more.floors.len() == 1);
         let mut other = runs[0].clone();
         other.host.hostname = Some("another".to_owned());
-        assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+        assert!(profile.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
         let mut other = runs[0].clone();
         other.scenario["streams"] = 9.into();
-        assert!(book.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+        assert!(profile.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
     }
 
     #[test]
@@ -178,8 +176,8 @@ mod tests {
     fn too_few_runs_teach_nothing() {
         let runs = reports(&[100.0, 104.0, 98.0, 99.0, 101.0, 103.0, 98.0]);
         let all: Vec<&Report> = runs.iter().collect();
-        let mut book = NoiseProfile::default();
-        book.learn(&all, &[Metric::named("rx_pps").unwrap()], "");
-        assert!(book.floors.is_empty());
+        let mut profile = NoiseProfile::default();
+        profile.learn(&all, &[Metric::named("rx_pps").unwrap()], "");
+        assert!(profile.floors.is_empty());
     }
 }

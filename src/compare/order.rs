@@ -1,14 +1,14 @@
-//! In which order runs are made: at random, in blocks of one of each, so that whatever changes with
-//! time meets both alike, and what follows a rhythm meets neither more often.
+//! The order of runs: random in blocks of one A and one B, so that drift and periodic changes
+//! affect both equally.
 
 use fastrand::Rng;
 
-/// One of two.
+/// A side of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
-    /// What is compared with.
+    /// The reference.
     A,
-    /// What is judged.
+    /// The side to judge.
     B,
 }
 

@@ -1,8 +1,8 @@
-//! Which cell of the one is which of the other.
+//! Matches the cells of two sides.
 
 use crate::document::{Cell, Report};
 
-/// What an id is made of: engine, payload, rate as asked, and direction.
+/// The parts of an id: engine, payload, requested rate, direction.
 type Key = [String; 4];
 
 /// All runs of one cell.
@@ -13,7 +13,7 @@ pub(super) struct CellGroup<'a> {
     pub(super) runs: Vec<&'a Cell>,
 }
 
-/// Cells of two sides, put together.
+/// The matched cells of two sides.
 #[derive(Debug, Default)]
 pub(super) struct Paired<'a> {
     pub(super) both: Vec<(CellGroup<'a>, CellGroup<'a>)>,
@@ -21,15 +21,15 @@ pub(super) struct Paired<'a> {
     pub(super) only_new: Vec<&'a str>,
 }
 
-/// Puts cells together by what their ids are made of. What each side has but one of, and the other
-/// side another one, such as the engine in a comparison of engines, is what is compared.
+/// Matches cells by the parts of their ids. A part that is constant on each side but differs
+/// between them, such as the engine, is what is compared, and is ignored.
 pub(super) fn pair<'a>(base: &[&'a Report], new: &[&'a Report]) -> Paired<'a> {
     let (base, mut new) = (groups(base), groups(new));
     let ignored: Vec<usize> = (0..4).filter(|&part| is_compared(part, &base, &new)).collect();
-    let alike = |a: &Key, b: &Key| (0..4).all(|part| ignored.contains(&part) || a[part] == b[part]);
+    let equal = |a: &Key, b: &Key| (0..4).all(|part| ignored.contains(&part) || a[part] == b[part]);
     let mut paired = Paired::default();
     for group in base {
-        match new.iter().position(|other| alike(&group.key, &other.key)) {
+        match new.iter().position(|other| equal(&group.key, &other.key)) {
             Some(at) => paired.both.push((group, new.remove(at))),
             None => paired.only_base.push(group.id),
         }
@@ -59,7 +59,7 @@ pub(super) fn groups<'a>(reports: &[&'a Report]) -> Vec<CellGroup<'a>> {
     groups
 }
 
-/// `gso+batch/64/50%/reverse` in its parts; what is missing is empty.
+/// The parts of `gso+batch/64/50%/reverse`; missing ones are empty.
 fn key(id: &str) -> Key {
     let mut parts = id.splitn(4, '/').map(str::to_owned);
     std::array::from_fn(|_| parts.next().unwrap_or_default())
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(paired(&base, &new), (same(&both), 0, 0));
         let found = paired(&["plain/64/max"], &["plain/64/max/reverse"]);
         assert_eq!(found.0.len(), 1);
-        // Two engines against one: nobody knows which is meant.
+        // Two engines against one is ambiguous.
         let found = paired(&["plain/64/max", "batch/64/max"], &["offload/64/max"]);
         assert_eq!(found.0, []);
     }

@@ -1,5 +1,4 @@
-//! What the rules come to over many comparisons of made-up runs whose truth is known, and the
-//! statistics beside those of another library.
+//! Error rates of the rules over simulated runs, and the statistics compared with another library.
 
 use fastrand::Rng;
 use statrs::stats_tests::Alternative;
@@ -10,10 +9,10 @@ use super::judge::{Pair, Rules, judge};
 use super::stats::mann_whitney;
 use crate::report::checks::metric::Metric;
 
-/// How many comparisons are made up.
+/// Number of simulated comparisons.
 const TRIALS: u64 = 1_000;
 
-/// Runs a side.
+/// Runs per side.
 const RUNS: usize = 10;
 
 /// A number from the normal distribution (G. Box, M. Muller, 1958).
@@ -22,8 +21,7 @@ fn normal(rng: &mut Rng) -> f64 {
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
-/// How often each verdict comes out, over so many comparisons of runs that `make` makes of side
-/// (0 or 1) and chance.
+/// Counts each verdict over [`TRIALS`] comparisons of runs that `make` simulates for side 0 or 1.
 fn verdicts(name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
     let metric = Metric::named(name).unwrap();
     let mut counts = [0; 4];

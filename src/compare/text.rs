@@ -1,4 +1,4 @@
-//! A comparison as text for people: the verdict last, where a terminal leaves the eye.
+//! The text of a comparison, with the verdict last.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -9,43 +9,43 @@ use super::show::{self, names};
 use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
 
-/// Narrower than this the text does not get. Arbitrary: what the table takes.
-const NARROWEST: usize = 60;
+/// Minimum width of the text. Arbitrary: the width of the table.
+const MIN_WIDTH: usize = 60;
 
-/// So many differences are named. Arbitrary: a screen holds them beside the table.
-const NAMED: usize = 12;
+/// Maximum number of named differences. Arbitrary: they fit a screen with the table.
+const MAX_DIFFERENCES: usize = 12;
 
 /// The text, ending in a line break.
 #[must_use]
 pub fn render(comparison: &Comparison, style: Style) -> String {
-    let ink = Styler { color: style.color };
-    let width = style.width.max(NARROWEST);
+    let styler = Styler { color: style.color };
+    let width = style.width.max(MIN_WIDTH);
     let parts = [
-        head(comparison, ink, width),
-        table(comparison, ink),
-        notes(comparison, ink, width),
-        verdict(comparison, ink, width),
+        head(comparison, styler, width),
+        table(comparison, styler),
+        notes(comparison, styler, width),
+        verdict(comparison, styler, width),
     ];
     parts.join("\n\n") + "\n"
 }
 
-fn head(comparison: &Comparison, ink: Styler, width: usize) -> String {
+fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let (base, new) = names(comparison);
     let title = [
-        ink.paint(Color::Title, &format!("udperf {}", comparison.tool.version)),
+        styler.paint(Color::Title, &format!("udperf {}", comparison.tool.version)),
         comparison.kind.clone(),
         if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
     ];
     let mut lines = wrap(&dotted(&title), width, 2);
     for (name, side) in [(base, &comparison.base), (new, &comparison.new)] {
         let line = format!("{name:<5}{}", runs(side));
-        lines.extend(ink.paint_lines(Color::Quiet, wrap_hanging(&line, width)));
+        lines.extend(styler.paint_lines(Color::Quiet, wrap_hanging(&line, width)));
     }
     lines.join("\n")
 }
 
 fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
-    // Two blanks in a row are part of the layout, which wrapping would lose.
+    // Wrapping would collapse the double blanks of the layout.
     if line.chars().count() <= width { vec![line.to_owned()] } else { wrap(line, width, 5) }
 }
 
@@ -59,17 +59,17 @@ pub(super) fn runs(side: &Runs) -> String {
     dotted(&items).replace('\u{a0}', " ")
 }
 
-fn table(comparison: &Comparison, ink: Styler) -> String {
+fn table(comparison: &Comparison, styler: Styler) -> String {
     let (base, new) = names(comparison);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
-    table.set_header(titles.map(|title| ink.paint(Color::Quiet, title)));
+    table.set_header(titles.map(|title| styler.paint(Color::Quiet, title)));
     for cell in &comparison.cells {
         let id = id(cell);
         for (at, judgement) in cell.metrics.iter().enumerate() {
             let id = if at == 0 { id.clone() } else { String::new() };
-            table.add_row(row(id, judgement, ink));
+            table.add_row(row(id, judgement, styler));
         }
     }
     let last = titles.len() - 1;
@@ -83,7 +83,7 @@ fn table(comparison: &Comparison, ink: Styler) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Its id; both, where they differ.
+/// The id of a cell, or both if they differ.
 pub(super) fn id(cell: &ComparedCell) -> String {
     if cell.id == cell.base_id {
         cell.id.clone()
@@ -92,20 +92,20 @@ pub(super) fn id(cell: &ComparedCell) -> String {
     }
 }
 
-fn row(id: String, judgement: &Judgement, ink: Styler) -> [String; 8] {
+fn row(id: String, judgement: &Judgement, styler: Styler) -> [String; 8] {
     [
         id,
         judgement.metric.clone(),
-        ink.figure(&show::center(judgement, judgement.base.center)),
-        ink.figure(&show::center(judgement, judgement.new.center)),
+        styler.figure(&show::center(judgement, judgement.base.center)),
+        styler.figure(&show::center(judgement, judgement.new.center)),
         show::change(judgement),
-        ink.paint(Color::Quiet, &show::interval(judgement)),
+        styler.paint(Color::Quiet, &show::interval(judgement)),
         show::p(judgement),
-        ink.paint(tone(judgement.verdict), judgement.verdict.word()),
+        styler.paint(verdict_color(judgement.verdict), judgement.verdict.word()),
     ]
 }
 
-const fn tone(verdict: Verdict) -> Color {
+const fn verdict_color(verdict: Verdict) -> Color {
     match verdict {
         Verdict::Better => Color::Good,
         Verdict::Same => Color::Quiet,
@@ -114,37 +114,38 @@ const fn tone(verdict: Verdict) -> Color {
     }
 }
 
-fn notes(comparison: &Comparison, ink: Styler, width: usize) -> String {
-    let mut notes = vec![note(ink, "rules", &rules(comparison), width)];
+fn notes(comparison: &Comparison, styler: Styler, width: usize) -> String {
+    let mut notes = vec![note(styler, "rules", &rules(comparison), width)];
     if !comparison.differences.is_empty() {
-        let named: Vec<_> = comparison.differences.iter().take(NAMED).map(difference).collect();
-        let more = comparison.differences.len().saturating_sub(NAMED);
+        let named: Vec<_> =
+            comparison.differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
+        let more = comparison.differences.len().saturating_sub(MAX_DIFFERENCES);
         let mut text = dotted(&named);
         if more > 0 {
             text.push_str(&format!(" · {more} more in the document"));
         }
-        notes.push(note(ink, "differs", &text, width));
+        notes.push(note(styler, "differs", &text, width));
     }
-    notes.extend(learned(comparison).map(|text| note(ink, "learned", &text, width)));
+    notes.extend(learned(comparison).map(|text| note(styler, "learned", &text, width)));
     let (base, new) = names(comparison);
     for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
         if !ids.is_empty() {
             let text = format!("{} in {name} alone", ids.join(", "));
-            notes.push(note(ink, "cells", &text, width));
+            notes.push(note(styler, "cells", &text, width));
         }
     }
     for reason in &comparison.invalid {
         let text = format!("{}: {}", reason.side, show::reason(reason));
-        notes.push(note(ink, "invalid", &text, width));
+        notes.push(note(styler, "invalid", &text, width));
     }
     for warning in &comparison.warnings {
-        notes.push(note(ink, "doubt", &warning.message, width));
+        notes.push(note(styler, "doubt", &warning.message, width));
     }
-    notes.extend(undecided(comparison).map(|text| note(ink, "undecided", &text, width)));
+    notes.extend(undecided(comparison).map(|text| note(styler, "undecided", &text, width)));
     notes.join("\n")
 }
 
-/// What this machine makes of runs that are all alike.
+/// The noise floors that were learned.
 pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     let learned = comparison.learned.as_ref()?;
     let floor = |floor: &NoiseFloor| {
@@ -154,8 +155,8 @@ pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     };
     let floors: Vec<_> = learned.floors.iter().map(floor).collect();
     if floors.is_empty() {
-        let why = "A and B are alike, but nothing new was learned of that: it takes 8 runs in all, \
-                   and more than were learned from before";
+        let why = "A and B are equal, but no noise floor was learned: at least 8 runs are needed, \
+                   and more than before";
         return Some(why.to_owned());
     }
     let kept = match &learned.kept_in {
@@ -163,21 +164,21 @@ pub(super) fn learned(comparison: &Comparison) -> Option<String> {
         None => "not kept".to_owned(),
     };
     Some(format!(
-        "A and B are alike, so this is what the machine makes of nothing, {kept}: {}",
+        "A and B are equal, so this is the noise floor (A/A), {kept}: {}",
         dotted(&floors)
     ))
 }
 
-/// What counted as a difference.
+/// The rules in words.
 pub(super) fn rules(comparison: &Comparison) -> String {
     let rules = &comparison.rules;
     let noise = match &rules.noise_from {
-        Some(from) => format!(", or by more than this machine makes of nothing ({from})"),
+        Some(from) => format!(", or the noise floor of this machine ({from})"),
         None => String::new(),
     };
     format!(
-        "a verdict takes p < {} over all {} that moved (Mann-Whitney, Holm) and a {:.0}% interval \
-         that lies wholly beyond {}{noise}; {} for loss",
+        "a verdict needs p < {} over all {} that vary (Mann-Whitney, Holm) and a {:.0}% interval \
+         wholly beyond {}{noise}; {} for loss",
         rules.alpha,
         counted(rules.family, "figure"),
         rules.confidence * 100.0,
@@ -195,7 +196,7 @@ pub(super) fn difference(found: &Difference) -> String {
     format!("{} {} → {}", found.what, values(&found.base), values(&found.new))
 }
 
-/// Why there are figures without an answer, each reason once.
+/// The reasons for undecided metrics, each once.
 pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
     let mut reasons: Vec<(&str, u64)> = Vec::new();
     let judged = comparison.cells.iter().flat_map(|cell| &cell.metrics);
@@ -213,7 +214,7 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
 }
 
 /// The last line.
-fn verdict(comparison: &Comparison, ink: Styler, width: usize) -> String {
+fn verdict(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let lines = wrap(&show::headline(comparison), width, 2);
-    ink.paint_lines(tone(comparison.verdict), lines).join("\n")
+    styler.paint_lines(verdict_color(comparison.verdict), lines).join("\n")
 }

@@ -1,17 +1,17 @@
-//! Sides that cannot be compared, because their runs did not test what was asked.
+//! Sides that cannot be compared because their runs are invalid.
 
 use super::document::{ComparedCell, InvalidSide, Verdict};
 use crate::document::{InvalidReason, Report};
 
-/// The reason given for each figure of a cell that cannot be compared.
+/// The reason for metrics of invalid cells.
 const WHY: &str = "runs of this cell are invalid";
 
 /// Why a side cannot be compared: each reason once, with the number of runs that have it.
 pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     let mut found: Vec<InvalidSide> = Vec::new();
     for report in reports.iter().filter(|report| report.ends_invalid(true)) {
-        let unnamed = report.invalid_because.is_empty().then(unnamed);
-        for reason in report.invalid_because.iter().chain(&unnamed) {
+        let unnamed_reason = report.invalid_because.is_empty().then(unnamed_reason);
+        for reason in report.invalid_because.iter().chain(&unnamed_reason) {
             let same = |one: &&mut InvalidSide| one.code == reason.code && one.cell == reason.cell;
             match found.iter_mut().find(same) {
                 Some(known) => known.runs += 1,
@@ -30,7 +30,7 @@ pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
 }
 
 /// The reason for a document that is marked invalid without reasons.
-fn unnamed() -> InvalidReason {
+fn unnamed_reason() -> InvalidReason {
     InvalidReason {
         code: "invalid".to_owned(),
         message: "the document says so and gives no reason".to_owned(),
@@ -47,7 +47,7 @@ fn runs(reports: &[&Report], cell: Option<&str>) -> u64 {
 }
 
 /// Removes the verdict from cells that are invalid on either side.
-pub(super) fn withhold(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
+pub(super) fn withdraw_verdicts(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
     for cell in cells {
         let is_of = |one: &InvalidSide| {
             let id = if one.side == BASE { &cell.base_id } else { &cell.id };
@@ -98,22 +98,22 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].code.as_str(), found[0].runs, found[0].of), ("schedule_missed", 2, 3));
         assert_eq!(found[0].cell.as_deref(), Some("plain/64/50%"));
-        // It says so of itself.
-        let mut told = report(0);
-        told.valid = false;
-        assert_eq!(invalid(BASE, &[&told])[0].code, "invalid");
+        // A document may be marked invalid without a reason.
+        let mut found = report(0);
+        found.valid = false;
+        assert_eq!(invalid(BASE, &[&found])[0].code, "invalid");
     }
 
     #[test]
     fn only_invalid_cells_lose_their_verdict() {
         let mut cells = super::super::fixture::comparison().cells;
-        withhold(&mut cells, &invalid(NEW, &[&report(500)]));
+        withdraw_verdicts(&mut cells, &invalid(NEW, &[&report(500)]));
         let verdicts: Vec<_> = cells.iter().map(|cell| cell.verdict).collect();
         assert_eq!(verdicts, [Verdict::Worse, Verdict::CannotCompare]);
         let judged = cells[1].metrics.iter().all(|one| one.verdict == Verdict::CannotCompare);
         assert!(judged && cells[0].metrics[0].verdict == Verdict::Worse);
         let whole = InvalidSide { cell: None, ..invalid(NEW, &[&report(500)])[0].clone() };
-        withhold(&mut cells, &[whole]);
+        withdraw_verdicts(&mut cells, &[whole]);
         assert!(cells.iter().all(|cell| cell.verdict == Verdict::CannotCompare));
     }
 }

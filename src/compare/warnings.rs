@@ -1,4 +1,4 @@
-//! What makes a comparison unfit to trust.
+//! Warnings of comparisons.
 
 use super::document::Difference;
 use super::input::RunFacts;
@@ -6,55 +6,55 @@ use super::pairs::Paired;
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes;
 
-/// RunFacts that the comparison collected.
+/// Facts that the comparison collected.
 #[derive(Debug)]
 pub(super) struct Uncertainties {
     /// The smallest number of runs of any side and cell.
-    pub(super) fewest: usize,
+    pub(super) min_runs: usize,
     /// Runs per side that a verdict needs.
     pub(super) needed: usize,
     pub(super) interleaved: bool,
-    /// Number of figures with known noise, and of all figures.
+    /// Comparisons with a known noise floor, and all comparisons.
     pub(super) noise_known: (usize, usize),
-    /// Metrics that could not be compared at all, and why.
+    /// Metrics that could not be compared, and why.
     pub(super) left_out: Vec<(&'static str, String)>,
 }
 
-/// What makes a comparison unfit to trust.
+/// The warnings of a comparison.
 pub(super) fn warnings(
     facts: &RunFacts<'_>,
     paired: &Paired<'_>,
     differences: &[Difference],
-    doubts: Uncertainties,
+    uncertainties: Uncertainties,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code: &warning_codes::Code, message: String| {
         warnings.push(code.warning(message));
     };
     let differs = |name: &str| differences.iter().any(|found| found.what == name);
-    let Uncertainties { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } =
-        doubts;
-    if fewest < needed && !paired.both.is_empty() {
+    let Uncertainties { min_runs, needed, interleaved, noise_known: (with_noise, all), left_out } =
+        uncertainties;
+    if min_runs < needed && !paired.both.is_empty() {
         let message = format!(
-            "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
-             with --trials {needed} or more"
+            "a verdict needs at least {needed} runs per side, got {min_runs}; measure with \
+             --trials {needed} or more"
         );
         warn(&warning_codes::TOO_FEW_RUNS, message);
     }
-    if !interleaved && fewest >= needed {
-        let message = "all runs of the one were made before those of the other, so whatever \
-                       changed in between counts as the effect; udperf ab takes turns";
+    if !interleaved && min_runs >= needed {
+        let message = "all runs of one side were made before those of the other, so changes over \
+                       time count as the effect; use udperf ab";
         warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
-    if with_noise < all && fewest >= needed {
+    if with_noise < all && min_runs >= needed {
         let of = if with_noise == 0 {
             "".to_owned()
         } else {
             format!(" of {} of {all} figures", all - with_noise)
         };
         let message = format!(
-            "what this machine makes of runs that are all alike is not known{of}, so only the \
-             tolerance counts there; udperf ab without --a and --b learns it"
+            "the noise floor of this machine is unknown{of}, so only the tolerance counts; run \
+             udperf ab without --a and --b to learn it"
         );
         warn(&warning_codes::NOISE_UNKNOWN, message);
     }
@@ -62,16 +62,16 @@ pub(super) fn warnings(
         warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
-        let message = "cells of the base are missing in the new runs, which leaves the whole \
+        let message = "cells of the base are missing in the new runs, so the verdict stays \
                        undecided; measure them, too";
         warn(&warning_codes::MISSING_CELLS, message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
-        let message = "the two are of different machines, which may be all that differs";
+        let message = "the two sides ran on different machines, which may explain the difference";
         warn(&warning_codes::TWO_MACHINES, message.to_owned());
     }
     if differs("tool.profile") {
-        let message = "one of the two was built without optimisation; build both alike";
+        let message = "one side was built without optimisation; build both in the same way";
         warn(&warning_codes::DEBUG_BUILD, message.to_owned());
     }
     let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();

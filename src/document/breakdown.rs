@@ -1,12 +1,12 @@
-//! The latency of a cell in legs.
+//! The latency breakdown of a cell.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UpperLimits;
 
-/// The way of a sample of datagrams in legs, told apart by timestamps of both kernels. Of each
-/// datagram, the legs add up to `total`, and so do their means, but for rounding.
+/// The latency breakdown of a sample of datagrams by timestamps of both kernels. For each datagram,
+/// the parts add up to `total`, and so do their means, except for rounding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Legs {
     /// How many datagrams: about one a millisecond and sender, the first of a batch.
@@ -19,17 +19,17 @@ pub struct Legs {
     /// From the intended moment to the departure, which is the clock read of its batch; 0 without
     /// a schedule.
     pub lag: Leg,
-    /// From there to the driver of the network device, which the system call leads to.
+    /// From there to the driver of the network device, through the system call.
     pub system_call: Leg,
-    /// From there to where the receiver's kernel took it from its device.
+    /// From there to the receiver's kernel.
     pub path: Leg,
     /// From there to the application's read.
     pub in_socket: Leg,
-    /// All of it.
+    /// The whole latency.
     pub total: Leg,
 }
 
-/// One leg in ns.
+/// One part of the latency in ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leg {
     /// Exact minimum.

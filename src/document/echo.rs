@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Host, Refused, Spread, Tool};
 
-/// What an echo server returned, `kind` `echo`. Each datagram has one fate: `received` = `returned`
-/// + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
+/// The counters of an echo server, `kind` `echo`. Each datagram has one outcome: `received` =
+/// `returned` + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EchoDocument {
     /// Always `udperf/1`.
@@ -21,62 +21,62 @@ pub struct EchoDocument {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
-    /// How it answered: `plain`, `batch`, `offload` or `uring`.
+    /// The engine: `plain`, `batch`, `offload` or `uring`.
     pub engine: String,
     /// Workers, each with a socket of its own.
     pub threads: u64,
     /// How they waited: `spin`, `hybrid` or `epoll`.
     pub wait: String,
-    /// How long each answer was held back; `null`: not at all.
+    /// How long each reply was delayed; `null`: not at all.
     pub delay_ns: Option<u64>,
-    /// What was not to be answered, as asked: `1%`, `1/8`; `null`: nothing.
+    /// Datagrams to drop as requested: `1%`, `1/8`; `null`: none.
     pub drop: Option<String>,
     /// How long it served in ns.
     pub elapsed_ns: u64,
-    /// From the first datagram to the last one, in ns; `null` where there were none.
+    /// From the first datagram to the last one, in ns; `null` without datagrams.
     pub active_ns: Option<u64>,
     /// Datagrams received.
     pub received: u64,
     /// Their payload in bytes.
     pub received_bytes: u64,
-    /// What the kernel handed over as one: as many as datagrams, or fewer super-packets.
+    /// Packets received: datagrams, or super-packets of several.
     pub packets: u64,
-    /// Datagrams that were cut off for want of room.
+    /// Truncated datagrams.
     pub truncated: u64,
     /// Datagrams returned.
     pub returned: u64,
     /// Their payload in bytes.
     pub returned_bytes: u64,
-    /// Those a second, while datagrams came; `null` where fewer than two did.
+    /// Datagrams returned per second of `active_ns`; `null` below two datagrams.
     pub pps: Option<f64>,
-    /// Datagrams that the system did not take back.
+    /// Replies that the system refused.
     pub refused: Refused,
-    /// Datagrams that `--drop` kept from being returned.
+    /// Datagrams dropped by `--drop`.
     pub dropped: u64,
-    /// Datagrams of senders that might answer the answer, or that have no address.
+    /// Datagrams whose sender might answer the reply, or has no address.
     pub unanswered: u64,
-    /// Datagrams that the room for delayed ones was too small for.
+    /// Datagrams that exceeded the delay queue.
     pub overflow: u64,
-    /// Datagrams that were still waiting for their moment at the end.
+    /// Datagrams in the delay queue at the end.
     pub waiting: u64,
-    /// How much later than their moment delayed datagrams left.
+    /// How late delayed replies left.
     pub lateness: Option<Spread>,
-    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
-    /// room for that. Those count as returned.
+    /// ICMP errors received for replies, up to the size of the error queue. Such replies count as
+    /// returned.
     pub told_unreachable: u64,
-    /// Super-packets that the system did not take whole, and that went in single datagrams.
+    /// Super-packets that the system refused, returned as single datagrams.
     pub cut: u64,
-    /// Datagrams that the sockets had no room for; `null` where the system does not count.
+    /// Datagrams dropped at full receive buffers; `null` if the system does not count them.
     pub socket_drops: Option<u64>,
-    /// System calls that received and sent, those of waiting not among them.
+    /// System calls that received or sent, without those that waited.
     pub syscalls: u64,
-    /// Those among them that found nothing to receive.
+    /// Receive calls that found the queue empty.
     pub empty_calls: u64,
-    /// Calls to receive that failed for another reason than an empty queue.
+    /// Receive calls that failed for another reason.
     pub errors: u64,
-    /// CPU time of all workers in ns; `null` where it is not known.
+    /// CPU time of all workers in ns; `null` if unknown.
     pub cpu_ns: Option<u64>,
-    /// Addresses that datagrams came from, as far as there is room to count them.
+    /// Number of sender addresses, up to the limit of the table.
     pub clients: u64,
     /// Whether there were more.
     pub more_clients: bool,

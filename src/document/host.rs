@@ -1,36 +1,36 @@
-//! The host in the document.
+//! The host.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A host, as far as it decides what a figure is worth.
+/// Properties of a host that affect measurements.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Its name.
     pub hostname: Option<String>,
     /// Kernel name and release.
     pub kernel: Option<String>,
-    /// What tunes the kernel, of the command line that it was started with.
+    /// Tuning parameters of the kernel command line.
     pub kernel_command_line: Option<String>,
     /// Model name of the CPU.
     pub cpu_model: Option<String>,
-    /// Known flaws of the CPU, and what the kernel does about each, in its words.
+    /// CPU vulnerabilities and their mitigation, as the kernel reports them.
     pub mitigations: Option<BTreeMap<String, String>>,
     /// CPUs this process may run on.
     pub cores: Option<u64>,
-    /// The same by physical core, a group each; empty where the system does not say.
+    /// The same grouped by physical core; empty if unknown.
     pub siblings: Vec<Vec<usize>>,
     /// CPUs of the whole machine.
     pub online_cpus: Option<u64>,
-    /// How many CPUs' worth of time this process gets, quotas considered.
+    /// CPUs available to this process, including quotas.
     pub cpu_limit: Option<u64>,
-    /// CPUs that the scheduler leaves alone.
+    /// CPUs isolated from the scheduler.
     pub isolated_cpus: Option<Vec<usize>>,
     /// CPUs without a timer tick while they run one thread (`nohz_full=`).
     pub nohz_full_cpus: Option<Vec<usize>>,
-    /// What control groups allow this process.
+    /// Limits of control groups.
     pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
@@ -47,17 +47,17 @@ pub struct Host {
     pub netdev_max_backlog: Option<u64>,
     /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
     pub max_dgram_qlen: Option<u64>,
-    /// Other settings of the network by name, e.g. `net.core.busy_poll`, as far as there are.
+    /// Other network settings by name, e.g. `net.core.busy_poll`.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
-    /// The network device that datagrams pass: of a measurement, on the way to the other end; of a
-    /// sink, the one of its address. `null` where they pass none, or that is not known.
+    /// The network device of datagrams: towards the peer, or of a sink's address. `null` if there
+    /// is none, or it is unknown.
     pub device: Option<Device>,
     /// The kernel's clock source.
     pub clocksource: Option<String>,
-    /// The hypervisor it runs under, as far as it shows.
+    /// The hypervisor, if detected.
     pub virtualization: Option<String>,
-    /// The kind of container this runs in, as far as it shows.
+    /// The kind of container, if detected.
     pub container: Option<String>,
     /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
     pub steal_share: Option<f64>,
@@ -73,9 +73,9 @@ pub struct Host {
     pub sleep_error_p50_ns: Option<u64>,
     /// Worst oversleep of a 100 µs sleep in ns.
     pub sleep_error_max_ns: Option<u64>,
-    /// What engines and features it has.
+    /// Engines and features.
     pub capabilities: Vec<Capability>,
-    /// The other end's host, where there is one.
+    /// The peer's host, if any.
     pub peer: Option<Box<Self>>,
 }
 
@@ -90,8 +90,8 @@ pub struct CpuThrottling {
     pub throttled_ns: u64,
 }
 
-/// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
-/// groups the smallest limit counts.
+/// Limits of control groups in the format of version 2: `max` is no limit. Of nested groups the
+/// smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
@@ -102,14 +102,14 @@ pub struct CgroupLimits {
     pub cpus: Option<String>,
 }
 
-/// A network device. What it, or the system, does not tell is `null`.
+/// A network device; unknown values are `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Device {
     /// Its name.
     pub name: String,
     /// Its driver; of a virtual one what makes it, e.g. `veth`.
     pub driver: Option<String>,
-    /// The largest IP packet it takes whole, in bytes.
+    /// MTU in bytes.
     pub mtu: Option<u64>,
     /// Speed of its link in Mbit/s.
     pub speed_mbit: Option<u64>,
@@ -126,15 +126,14 @@ pub struct Device {
     pub xps_cpus: Option<Vec<String>>,
     /// Its interrupts.
     pub irqs: Option<Vec<Irq>>,
-    /// What it takes off the CPU's hands, by the kernel's names, and whether that is on.
+    /// Offloads by the kernel's names, and whether they are on.
     pub offloads: Option<BTreeMap<String, bool>>,
-    /// Lengths of its rings in packets: `rx`, `tx`, and the most that each can be: `rx_max`,
-    /// `tx_max`.
+    /// Lengths of its rings in packets: `rx`, `tx`, and their maxima `rx_max`, `tx_max`.
     pub rings: Option<BTreeMap<String, u64>>,
-    /// How long it holds interrupts back: `rx_usecs`, `rx_frames`, `tx_usecs`, `tx_frames`, and
-    /// whether it adapts that to the load, 1, or not, 0: `adaptive_rx`, `adaptive_tx`.
+    /// Interrupt coalescing: `rx_usecs`, `rx_frames`, `tx_usecs`, `tx_frames`, and whether it is
+    /// adaptive, 1 or 0: `adaptive_rx`, `adaptive_tx`.
     pub coalescing: Option<BTreeMap<String, u64>>,
-    /// Its channels, `rx`, `tx` and `combined`, and the most it can have: `rx_max` and so on.
+    /// Channels `rx`, `tx` and `combined`, and their maxima `rx_max` and so on.
     pub channels: Option<BTreeMap<String, u64>>,
 }
 
@@ -149,8 +148,8 @@ pub struct Irq {
     pub cpus: String,
 }
 
-/// One thing a host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A capability of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capability {
     /// The engine or feature.
     pub name: String,

@@ -1,49 +1,47 @@
-//! Every datagram by fate, in the document.
+//! Datagrams by outcome.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Every datagram by fate. What only the receiving side knows is `null` where nothing is known of
-/// that.
+/// Datagrams by outcome. Counters of the receiving side are `null` if it is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
     /// Offered to the system: `sent` + `refused`.
     pub attempted: u64,
-    /// Taken by it: `received` + `lost`, where those are known.
+    /// Accepted by it: `received` + `lost`, if known.
     pub sent: u64,
     /// Refused by it.
     pub refused: Refused,
     /// Sequence numbers that arrived, each once.
     pub received: Option<u64>,
-    /// Sequence numbers that did not: `lost_at` + `unaccounted`.
+    /// Sequence numbers that did not arrive: `lost_at` + `unaccounted`.
     pub lost: Option<u64>,
-    /// Where those were lost.
+    /// Where they were lost.
     pub lost_at: LostAt,
-    /// Lost, and in no counter of either host: between two, the network's. Within one network
-    /// namespace, anything but 0 is a bug of udperf.
+    /// Lost, but in no counter of either host: between hosts, lost by the network. Within one
+    /// network namespace, anything but 0 is a bug of udperf.
     pub unaccounted: Option<u64>,
-    /// Places of `lost_at` whose figure is an estimate: the kernel counted packets there, which
-    /// held several datagrams, and not always as many.
-    /// Documents of before it was told are without it, as without `shared`.
+    /// Names in `lost_at` whose count is an estimate: the kernel counted packets of several
+    /// datagrams. Older documents lack this field and `shared`.
     #[serde(default)]
     pub estimated: Option<Vec<String>>,
-    /// Places of `lost_at` whose figure may be others': their counters are of a whole device,
-    /// network namespace or host, and counted more than was missing here.
+    /// Names in `lost_at` whose count may include other traffic: their counters cover a device,
+    /// network namespace or host, and counted more than was missing.
     #[serde(default)]
     pub shared: Option<Vec<String>>,
     /// Datagrams read: `received` + `duplicate` + `late` + `foreign` + `corrupt`.
     pub arrived: Option<u64>,
     /// Sequence numbers that arrived again.
     pub duplicate: Option<u64>,
-    /// Too old to tell whether new or repeated.
+    /// Too old to distinguish new from repeated.
     pub late: Option<u64>,
     /// Received after a higher number (RFC 4737); part of `received`.
     pub reordered: Option<u64>,
-    /// The largest distance of such to the highest number before.
+    /// The largest distance of a reordered number to the highest one before.
     pub reorder_extent: Option<u64>,
-    /// Not ours.
+    /// Without our header.
     pub foreign: Option<u64>,
-    /// Ours by the tag, but not by the rest.
+    /// With our tag, but damaged.
     pub corrupt: Option<u64>,
 }
 
@@ -56,13 +54,13 @@ pub struct Refused {
     pub no_buffers: u64,
     /// No route, or an ICMP error for an earlier datagram (ECONNREFUSED and the like).
     pub unreachable: u64,
-    /// Larger than the path takes (EMSGSIZE).
+    /// Larger than the path MTU (EMSGSIZE).
     pub too_big: u64,
     /// Anything else.
     pub other: u64,
 }
 
-/// Lost datagrams by place; `null` where this system does not count.
+/// Lost datagrams by place; `null` if this system does not count them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostAt {
     /// The receiving socket's buffer was full.
@@ -73,19 +71,17 @@ pub struct LostAt {
     pub device: Option<u64>,
     /// A queueing discipline of the sender dropped them.
     pub qdisc: Option<u64>,
-    /// An interface of the sender dropped them; that of a veth(4) pair also what found no room at
-    /// its peer.
+    /// An interface of the sender dropped them; a veth(4) pair also counts drops of its peer.
     pub tx_device: Option<u64>,
     /// The checksum was wrong.
     pub checksum: Option<u64>,
-    /// Nobody had bound the port.
+    /// The port was not bound.
     pub no_port: Option<u64>,
     /// The IP layer of the receiver discarded them: wrong headers or addresses, no route to the
-    /// sender (reverse path filter). Documents of before it was counted are without it, as without
-    /// the three below.
+    /// sender (reverse path filter). Older documents lack this field and the three below.
     #[serde(default)]
     pub rx_ip: Option<u64>,
-    /// Datagrams with a missing fragment: it was lost, or the receiver had no room for it.
+    /// Datagrams with a missing fragment.
     #[serde(default)]
     pub reassembly: Option<u64>,
     /// The IP layer of the sender discarded them, and did not refuse them.

@@ -1,5 +1,5 @@
-//! The document: one versioned JSON object that every face reads. Counters are integers, times
-//! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
+//! The document: one versioned JSON object that every output format reads. Counters are integers,
+//! times integer nanoseconds, rates numbers per second; unknown values are `null`, never 0.
 
 mod breakdown;
 mod echo;
@@ -38,7 +38,7 @@ pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences
 pub use usage::{ContextSwitches, PerDatagram};
 pub use validity::{Gate, InvalidReason, MAX_MISSED};
 
-/// Name and version of the document's form.
+/// Name and version of the schema.
 pub const SCHEMA: &str = "udperf/1";
 
 /// A finished measurement.
@@ -46,7 +46,7 @@ pub const SCHEMA: &str = "udperf/1";
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
-    /// Which command made it: `bench`, `blast`, `load`, `ping` or `search`.
+    /// The command that made it: `bench`, `blast`, `load`, `ping` or `search`.
     pub kind: String,
     /// The program that made it.
     pub tool: Tool,
@@ -56,14 +56,14 @@ pub struct Report {
     pub started_at: String,
     /// The host it ran on.
     pub host: Host,
-    /// How the other end's clock goes; `null` where there is no other end, or nothing is known.
+    /// The peer's clock; `null` without a peer, or if it is unknown.
     pub clock: Option<Clock>,
-    /// What was asked, with all defaults filled in.
+    /// The requested settings, including defaults.
     pub scenario: serde_json::Value,
     /// The file of requests; `null` without one, or if its records are not counted.
     #[serde(default)]
     pub input: Option<InputSummary>,
-    /// What `auto` stood for; `null` where nobody asked.
+    /// The engines that `auto` selected; `null` without `auto`.
     pub choice: Option<Choice>,
     /// The path MTU to the target in bytes, as the kernel knew it after the run; `null` if it is
     /// unknown, or if this host sent no datagrams.
@@ -73,13 +73,13 @@ pub struct Report {
     /// system does not report it.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
-    /// What makes the whole run unfit to trust.
+    /// Warnings about the whole run.
     pub warnings: Vec<Warning>,
-    /// Whether the run tested what was asked: `false` if `invalid_because` has a reason. For older
-    /// documents without this field it is computed when they are read.
+    /// Whether the run tested what was requested: `false` if `invalid_because` has a reason. For
+    /// older documents without this field it is computed when they are read.
     #[serde(default = "validity::yes")]
     pub valid: bool,
-    /// Why the run did not test what was asked; empty if it did.
+    /// Why the run is invalid; empty if it is valid.
     #[serde(default)]
     pub invalid_because: Vec<InvalidReason>,
     /// Share of a cell's schedule that may be missed, 0 to 1; if more was missed, the run is
@@ -93,132 +93,131 @@ pub struct Report {
     pub cells: Vec<Cell>,
 }
 
-/// A program, exactly.
+/// The version and build of a program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// Its version.
     pub version: String,
-    /// The commit whose sources were compiled, short; with `+` where they had changes.
+    /// The short commit of the sources; with `+` if they had changes.
     pub git: Option<String>,
-    /// `release`, which is any optimised build, or `debug`.
+    /// `release` (any optimised build) or `debug`.
     pub profile: String,
-    /// Optional parts that were built in.
+    /// Optional features of the build.
     pub features: Vec<String>,
 }
 
-/// A reason to doubt a figure, and what would mend it.
+/// A warning about the measurement, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
-    /// Stable over time, for scripts: lower case with underscores.
+    /// A stable code for scripts, lower case with underscores.
     pub code: String,
-    /// For people: what is wrong, and what to do.
+    /// What is wrong, and what to do.
     pub message: String,
 }
 
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
-    /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
+    /// `plain/64/max`: engine, payload bytes, requested rate. The same in all trials.
     pub id: String,
-    /// `forward`: from this end to the other; `reverse`: from there; `null`: both ends were here.
+    /// `forward`: from this host to the peer; `reverse`: from the peer; `null`: without a peer.
     pub direction: Option<String>,
-    /// How the two ends stood to each other: `together`, in one network namespace: every datagram
-    /// is in some counter; `apart`, in two of one host; `remote`, on two hosts, with a network
-    /// between them that counts for neither; `null` where nothing is known of the other end.
+    /// Where the two ends were: `together`, in one network namespace, so that every datagram is in
+    /// some counter; `apart`, in two of one host; `remote`, on two hosts, with an unobserved
+    /// network between; `null` if the other end is unknown.
     pub ends: Option<String>,
-    /// Which repeat, from 0.
+    /// The trial, from 0.
     pub trial: u32,
-    /// How it was sent and received.
+    /// The engines.
     pub engine: Engine,
     /// Payload in bytes; of a mix, its mean, rounded.
     pub size: u64,
-    /// The mix, where the payload is one.
+    /// The mix of payload sizes, if any.
     pub size_mix: Option<String>,
-    /// Flows.
+    /// Number of flows.
     pub streams: u64,
-    /// Senders, and receivers.
+    /// Number of senders, and of receivers.
     pub threads: u64,
-    /// The rate as asked: `max`, `100k`, `1Gbit`, `50%`.
+    /// The requested rate: `max`, `100k`, `1Gbit`, `50%`.
     pub rate: String,
-    /// That in datagrams a second; `null` for `max`.
+    /// The requested rate in datagrams per second; `null` for `max`.
     pub rate_pps: Option<f64>,
-    /// How datagrams followed each other; `null` for `max`.
+    /// The schedule; `null` for `max`.
     pub pace: Option<String>,
-    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll where both ends share
-    /// a core.
+    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll if both ends share a
+    /// core.
     pub wait: String,
-    /// The senders' window in ns: all that was sent was due in it.
+    /// The senders' window in ns: every datagram sent was due in it.
     pub elapsed_ns: u64,
-    /// Whether this was measured only to learn what `max` is.
+    /// Whether this cell only measured the rate of `max`.
     pub calibration: bool,
-    /// Whether the run was cut short before its end.
+    /// Whether the cell ended early.
     pub cut_short: bool,
-    /// Why: `interrupted`, `stuck` (nothing could be sent for 2 s), `unreachable` (the target could
-    /// not be reached for 2 s, and never was), `peer_lost` (the sink, so that `rx` is `null`).
+    /// Why: `interrupted`, `stuck` (no datagram could be sent for 2 s), `unreachable` (the target
+    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is `null`).
     #[serde(default)]
     pub cut_short_because: Option<String>,
     /// The sending side.
     pub tx: Side,
-    /// The receiving side; `null` where nothing is known of it, as of all that it would tell.
+    /// The receiving side; `null` if unknown, like all that it would report.
     pub rx: Option<Side>,
-    /// What a datagram cost, both sides together.
+    /// The cost of a datagram, both sides together.
     #[serde(default)]
     pub per_datagram: PerDatagram,
-    /// What the kernel handled as one.
+    /// Packets of the kernel.
     pub packets: Packets,
-    /// Every datagram by fate.
+    /// Datagrams by outcome.
     pub ledger: Ledger,
-    /// How flows fared beside each other; `null` for one flow, or where nothing is known of what
-    /// arrived.
+    /// Comparison of the flows; `null` for one flow, or if arrivals are unknown.
     pub flows: Option<Flows>,
-    /// Datagrams received by each receiver; `null` where nothing is known of them.
+    /// Datagrams received by each receiver; `null` if unknown.
     pub workers: Option<Vec<u64>>,
-    /// Latency from the schedule; `null` where nothing was received.
+    /// Latency from the schedule; `null` if no datagram was received.
     pub latency: Option<Latency>,
-    /// Latency from the actual send; `null` where the payload has no room for its stamp (under 18
-    /// bytes) or nothing was received.
+    /// Latency from the actual send; `null` if the payload is too small for its timestamp (under 18
+    /// bytes), or no datagram was received.
     pub from_send: Option<Latency>,
-    /// The part of `latency` up to the kernel's receive timestamp; `null` without such.
+    /// The part of `latency` up to the kernel's receive timestamp; `null` without timestamps.
     pub to_socket: Option<Latency>,
-    /// The rest: from there to the application's read.
+    /// The rest, up to the application's read.
     pub in_socket: Option<Latency>,
-    /// The whole way of a sample in legs, by timestamps of both kernels; `null` without such.
+    /// Latency breakdown of a sample by timestamps of both kernels; `null` without timestamps.
     pub legs: Option<Legs>,
-    /// How punctual the senders were; `null` for `max`.
+    /// Punctuality of the senders; `null` for `max`.
     pub schedule: Option<Schedule>,
     /// Interarrival jitter (RFC 3550), mean over flows.
     pub jitter_ns: Option<u64>,
-    /// When workers stood still.
+    /// Stalls of workers.
     pub stalls: Stalls,
-    /// What the kernel counted meanwhile.
+    /// Counters of the kernel.
     pub kernel: Kernel,
-    /// What became of requests; `null` where datagrams are none.
+    /// Outcomes of requests; `null` if datagrams are not requests.
     pub exchange: Option<Exchange>,
-    /// Times in which the senders could not reach the target, in order.
+    /// Periods in which the senders could not reach the target, in order.
     #[serde(default)]
     pub outages: Vec<Outage>,
-    /// What makes this cell unfit to trust.
+    /// Warnings about this cell.
     pub warnings: Vec<Warning>,
 }
 
 impl Cell {
-    /// Whether it asked for more only where answers came: then its latency is not that of a queue.
+    /// Whether it is a closed loop, whose latency is not that of a queue.
     #[must_use]
     pub fn is_closed_loop(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some())
     }
 }
 
-/// Engines, asked for and really used.
+/// Requested and active engines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Engine {
-    /// Sending, as asked.
+    /// Requested sending engine.
     pub tx: String,
-    /// Receiving, as asked.
+    /// Requested receiving engine.
     pub rx: String,
-    /// Sending, as it was.
+    /// Active sending engine.
     pub tx_active: String,
-    /// Receiving, as it was; `null` where nothing is known of the receiver.
+    /// Active receiving engine; `null` if unknown.
     pub rx_active: Option<String>,
 }
 
@@ -236,21 +235,21 @@ pub struct Side {
     pub datagrams_after_window: Option<u64>,
     /// Payload of `datagrams` in bytes.
     pub bytes: u64,
-    /// `datagrams_in_window` over `elapsed_ns`; `null` where the window has no length.
+    /// `datagrams_in_window` per second of `elapsed_ns`; `null` if that is 0.
     pub pps: Option<f64>,
-    /// Payload bits of those, a second.
+    /// Payload bits per second of `datagrams_in_window`.
     pub bits_per_second: Option<f64>,
     /// System calls that moved, or tried to move, datagrams.
     pub syscalls: u64,
     /// CPU time of the workers in ns.
     pub cpu_ns: Option<u64>,
-    /// How often they left their CPUs. Of requests, the sending side has all of this.
+    /// Context switches of the workers. With requests, the sending side has all usage.
     pub context_switches: Option<ContextSwitches>,
-    /// Instructions they retired; `null` where the CPU has no counter, or nobody may read it.
+    /// Instructions retired by the workers; `null` if the CPU has no readable counter.
     pub instructions: Option<u64>,
-    /// Which ones: `user+kernel`, or `user` where those in the kernel are kept back.
+    /// Which instructions: `user+kernel`, or `user` if those of the kernel are not readable.
     pub instructions_kind: Option<String>,
-    /// Cores the workers were pinned to, by worker; empty where they were not.
+    /// Cores the workers were pinned to, by worker; empty if not pinned.
     pub cores: Vec<u64>,
     /// Socket buffer.
     pub socket_buffer: SocketBuffer,
@@ -259,28 +258,28 @@ pub struct Side {
 /// A socket buffer in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SocketBuffer {
-    /// As asked.
+    /// Requested size.
     pub asked: u64,
-    /// As granted, read back: Linux doubles what it grants, for its own bookkeeping.
+    /// Granted size; Linux doubles it for bookkeeping.
     pub granted: Option<u64>,
 }
 
-/// How punctual the senders were.
+/// Punctuality of the senders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
-    /// Slots that came up: attempted + missed.
+    /// Due slots: attempted + missed.
     pub scheduled: u64,
-    /// Slots too long overdue to be sent.
+    /// Slots too late to be sent.
     pub missed: u64,
-    /// From the intended moment to the departure.
+    /// From the intended time to the departure.
     pub lag: Spread,
     /// Between departures of one worker.
     pub gap: Spread,
-    /// The same, without gaps that held a stall or the catching up after one.
+    /// The same without gaps that include a stall or the catch-up after it.
     pub gap_outside_stalls: Spread,
 }
 
-/// Three points of a distribution in ns; `null` where it is empty.
+/// Three points of a distribution in ns; `null` if it is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spread {
     /// Median.
@@ -291,15 +290,14 @@ pub struct Spread {
     pub max_ns: Option<u64>,
 }
 
-/// When workers stood still for more than 1 ms: their CPU was taken away, or a system call took so
-/// long.
+/// Stalls of workers of more than 1 ms: the CPU was taken away, or a system call took that long.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stalls {
     /// Of the senders.
     pub tx: StallSum,
-    /// Of the receivers; `null` where nothing is known of them.
+    /// Of the receivers; `null` if unknown.
     pub rx: Option<StallSum>,
-    /// CPU time the hypervisor took meanwhile, all CPUs; of two hosts, from both.
+    /// CPU time that the hypervisor took, all CPUs of all hosts.
     pub stolen_ns: Option<u64>,
 }
 
@@ -314,19 +312,18 @@ pub struct StallSum {
     pub max_ns: u64,
 }
 
-/// What the kernel counted between start and end of the measured part: the source of `lost_at`,
-/// and the cross-check of what udperf counted.
+/// Counters of the kernel over the measured part: the source of `lost_at`, and a cross-check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
     /// Dropped at our receiving sockets.
     pub socket_drops: Option<u64>,
-    /// UDP datagrams read, network namespace of the receivers, as all that follows unless said.
+    /// UDP datagrams read, network namespace of the receivers, as below unless stated otherwise.
     pub in_datagrams: Option<u64>,
     /// UDP datagrams sent, the senders' network namespace.
     pub out_datagrams: Option<u64>,
-    /// Dropped for want of receive buffer, network namespace.
+    /// Dropped at full receive buffers, network namespace.
     pub rcvbuf_errors: Option<u64>,
-    /// Not sent for want of buffer, the senders' network namespace.
+    /// Not sent at full send buffers, the senders' network namespace.
     pub sndbuf_errors: Option<u64>,
     /// To unbound ports, network namespace.
     pub no_ports: Option<u64>,
@@ -334,35 +331,34 @@ pub struct Kernel {
     pub in_csum_errors: Option<u64>,
     /// Dropped at full CPU backlogs, whole host; of two hosts, on both.
     pub backlog_drops: Option<u64>,
-    /// Dropped by interfaces on the way in: by that to the other end and what it sits on, or, where
-    /// that is not known, by all of the network namespace.
+    /// Dropped by interfaces on receive: by that towards the peer and the devices below it, or, if
+    /// unknown, by all of the network namespace.
     pub device_drops: Option<u64>,
-    /// Dropped by interfaces on the way out, in the same way, at the senders.
+    /// Dropped by the same kind of interfaces on transmit, at the senders.
     pub tx_device_drops: Option<u64>,
-    /// Dropped by queueing disciplines of those, at the senders. Sends that were refused
-    /// for that (`refused.no_buffers`) are among them.
+    /// Dropped by queueing disciplines of those, at the senders; includes refused sends
+    /// (`refused.no_buffers`).
     pub qdisc_drops: Option<u64>,
     /// Received and discarded by the IP layer (InHdrErrors, InAddrErrors, InDiscards, InNoRoutes,
-    /// IPReversePathFilter), network namespace. Documents of before it was counted are without it,
-    /// as without all below.
+    /// IPReversePathFilter), network namespace. Older documents lack this field and all below.
     #[serde(default)]
     pub ip_in_discards: Option<u64>,
-    /// Datagrams of which fragments were missing (ReasmFails, and those still waited for at the
-    /// end), network namespace. Fragments that found no room count one by one.
+    /// Datagrams with missing fragments (ReasmFails, and incomplete ones at the end), network
+    /// namespace. Fragments dropped at the memory limit count one by one.
     #[serde(default)]
     pub reassembly_failures: Option<u64>,
-    /// Discarded by the IP layer on the way out (OutDiscards), the senders' network namespace.
-    /// Refused sends are among them.
+    /// Discarded by the IP layer on transmit (OutDiscards), the senders' network namespace;
+    /// includes refused sends.
     #[serde(default)]
     pub ip_out_discards: Option<u64>,
-    /// Not sent for want of a route (OutNoRoutes), the senders' network namespace.
+    /// Not sent without a route (OutNoRoutes), the senders' network namespace.
     #[serde(default)]
     pub ip_out_no_routes: Option<u64>,
-    /// Not cut into fragments where that was necessary (FragFails), the senders' network namespace.
+    /// Failed fragmentations (FragFails), the senders' network namespace.
     #[serde(default)]
     pub fragmentation_failures: Option<u64>,
-    /// Whether the next hop left address resolution unanswered at the start or at the end of the
-    /// measured part, at the senders. `null` where both ends are in one network namespace.
+    /// Whether the next hop did not answer address resolution at the start or end of the measured
+    /// part, at the senders. `null` if both ends are in one network namespace.
     #[serde(default)]
     pub neighbour_unresolved: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! What the kernel handled as one, and what was tried out before the run.
+//! Packets of the kernel, and the trials of `auto`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,42 +7,40 @@ use serde::{Deserialize, Serialize};
 /// (`UDP_SEGMENT`, `UDP_GRO`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Packets {
-    /// What it took from the senders.
+    /// Packets accepted from the senders.
     pub sent: u64,
-    /// What it handed to the receivers; `null`, as all that receivers count, where nothing is known
-    /// of them.
+    /// Packets delivered to the receivers; `null` if unknown, like all counters of receivers.
     pub received: Option<u64>,
-    /// Datagrams that were received in super-packets of several: where the sender made those, they
-    /// were never cut, and are no measure of what single datagrams cost.
+    /// Datagrams received in super-packets: if the sender made those, they were never segmented,
+    /// and do not show the cost of single datagrams.
     pub uncut: Option<u64>,
-    /// Datagrams in a super-packet of the senders, at the start; `null` where they make none.
+    /// Datagrams in a super-packet of the senders, at the start; `null` without super-packets.
     pub segments_at_first: Option<u64>,
-    /// The same at the end: less where the kernel or a device refused as many; 1: none any more.
+    /// The same at the end: less if the kernel or a device refused larger ones.
     pub segments_at_last: Option<u64>,
-    /// Packets that were cut off for want of room, payload or control messages.
+    /// Packets whose payload or control messages were truncated.
     pub truncated: Option<u64>,
-    /// How often io_uring found no buffer provided (ENOBUFS): no loss by itself, for what arrived
-    /// meanwhile waited in the socket.
+    /// How often io_uring had no provided buffer (ENOBUFS); datagrams then wait in the socket.
     pub no_buffers: Option<u64>,
 }
 
-/// What `auto` came to stand for, and why.
+/// The selection of `auto`, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
-    /// What was asked: `auto`.
+    /// The request: `auto`.
     pub asked: String,
-    /// The engines chosen, as cells' ids name them.
+    /// The selected engines, as in cell ids.
     pub engine: String,
     /// Payload of the trials in bytes.
     pub size: u64,
     /// Length of each in ns.
     pub trial_ns: u64,
-    /// What was tried, fastest first.
+    /// Tried engines, fastest first.
     pub trials: Vec<Tried>,
-    /// Pairs that were tried and left out, and why; fastest first. Absent in older documents.
+    /// Tried engines that were left out, and why; fastest first. Absent in older documents.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// What could not be tried.
+    /// Engines that could not be tried.
     pub failed: Vec<Failed>,
 }
 
@@ -55,12 +53,12 @@ pub struct Failed {
     pub why: String,
 }
 
-/// Engines that were tried and that `auto` does not take.
+/// Tried engines that `auto` does not select.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// The engines.
     pub engine: String,
-    /// Datagrams delivered a second.
+    /// Datagrams delivered per second.
     pub pps: f64,
     /// Why they are left out.
     pub why: String,
@@ -71,6 +69,6 @@ pub struct LeftOut {
 pub struct Tried {
     /// The engines.
     pub engine: String,
-    /// Datagrams delivered a second.
+    /// Datagrams delivered per second.
     pub pps: f64,
 }

@@ -5,21 +5,20 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of requests, and what came back.
+/// Outcomes of requests and replies.
 ///
 /// `requests = matched + timeouts`; `replies = matched + duplicate + late +
 /// continued + stale + unmatched`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
-    /// `open`: requests leave on schedule, or flat out, whatever comes back; `closed`: at most
-    /// `outstanding` of them wait at once, so that a slow server is asked less.
+    /// `open`: requests leave on schedule or flat out; `closed`: at most `outstanding` of them are
+    /// in flight, so that a slow server gets fewer.
     #[serde(rename = "loop")]
     pub closed_or_open: String,
-    /// Requests that may wait at once; `null` in an open loop.
+    /// Maximum requests in flight; `null` in an open loop.
     pub outstanding: Option<u64>,
-    /// Whether replies carry no id, so that each answers the oldest request of its port: where one
-    /// is missing, those behind it are taken for their neighbours.
-    /// Documents of before it was told apart are without it.
+    /// Whether replies carry no id, so that each answers the oldest request of its port; after a
+    /// lost reply, later ones match the wrong request. Older documents lack this field.
     #[serde(default)]
     pub in_order: bool,
     /// How long a reply was waited for, in ns.
@@ -70,17 +69,17 @@ pub struct Exchange {
     pub reused_message_ids: Option<u64>,
     /// Matched replies that carry an error, by its name in the protocol.
     pub errors: BTreeMap<String, u64>,
-    /// How often the network said that nobody is there (ICMP).
+    /// ICMP unreachable errors.
     pub unreachable: u64,
-    /// The most requests in flight at once; of several threads, each one's most added up.
+    /// Maximum requests in flight; the sum over threads.
     pub in_flight_max: u64,
     /// Maximum number of requests in flight; a further request waits until an id is free.
     pub room: u64,
-    /// Replies that our own sockets dropped for want of buffer: the generator was too slow.
+    /// Replies that our sockets dropped at full buffers: the generator was too slow.
     pub own_drops: Option<u64>,
-    /// Datagrams to ports of this host that nobody reads, meanwhile: what a server answers from
-    /// another address or port than it was asked at is among them.
+    /// Datagrams to unbound ports of this host; includes replies from another address or port than
+    /// the request was sent to.
     pub elsewhere: Option<u64>,
-    /// Time in which the generator had nothing to do, all threads, in ns.
+    /// Idle time of the generator, all threads, in ns.
     pub idle_ns: u64,
 }

@@ -1,12 +1,11 @@
-//! A search in the document: what was sought, what every trial said, and where the limit is.
+//! The document of a search: goals, trials, and results.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Report;
 
-/// A finished search: a report whose cells are those of the trials that decided, and what they
-/// were made for.
+/// A finished search: a report with the cells of its final trials, and the results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchDocument {
     /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
@@ -21,7 +20,7 @@ pub struct SearchDocument {
     pub searches: Vec<Found>,
 }
 
-/// What was found for one size and engine.
+/// The result for one size and engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// `gso+batch/45`: engine and payload bytes.
@@ -30,12 +29,12 @@ pub struct Found {
     pub size: u64,
     /// The engine, as cells' ids name it.
     pub engine: String,
-    /// The highest rate that passed by trials of full length, below all that failed, in datagrams a
-    /// second; `null` where none did.
+    /// The highest rate that passed in trials of full length, below all failed ones, in datagrams
+    /// per second; `null` if none did.
     pub low_pps: Option<f64>,
-    /// The lowest rate that failed; `null` where none did.
+    /// The lowest rate that failed; `null` if none did.
     pub high_pps: Option<f64>,
-    /// What kept it from being higher.
+    /// What limits the rate.
     pub limited_by: LimitedBy,
     /// Trials of full length at `low_pps`, how many of them held.
     pub passed: Option<TrialCount>,
@@ -47,33 +46,32 @@ pub struct Found {
     pub precision: f64,
     /// The 99th percentile of latency at `low_pps` in ns, median of its trials of full length.
     pub p99_ns: Option<u64>,
-    /// The rate below that had to hold, too; `null` where it was not decided on, or there is none
-    /// below.
+    /// The verification at a lower rate; `null` if it is undecided, or there is no lower rate.
     pub verified: Option<Verified>,
-    /// The most that the generator sent in a second at `high_pps`, in trials that count and in
-    /// which it was the limit; `null` where there are none.
+    /// The highest rate sent at `high_pps` in generator-limited trials that count; `null` without
+    /// such.
     pub generator_pps: Option<f64>,
     /// Trials that were disturbed: repeated, or counted as failed after several.
     pub disturbed: u64,
-    /// What the search began with.
+    /// The result of the probe.
     pub probe: ProbeFigures,
     /// Latency and loss by rate: the trials of the curve and those of full length, by rate.
     pub curve: Vec<CurvePoint>,
-    /// All trials, in the order they were made.
+    /// All trials in order.
     pub trials: Vec<TrialDocument>,
 }
 
-/// What keeps a rate from being higher.
+/// What limits the rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
-    /// Goals fail above it, or what is below the generator takes no more.
+    /// Goals fail above it, or the path does not take more.
     Target,
-    /// The generator cannot send faster: the target may well take more.
+    /// The generator cannot send faster; the target may take more.
     Generator,
-    /// Nobody wanted to know of more.
+    /// The highest allowed rate passed.
     MaxRate,
-    /// The search ended before it knew.
+    /// The search ended undecided.
     NotSettled,
 }
 
@@ -97,16 +95,16 @@ pub struct Verified {
     pub of: u32,
 }
 
-/// What a search began with.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeFigures {
-    /// Delivered, or answered, a second; `null` where nothing is known of that.
+    /// Delivered or answered per second; `null` if unknown.
     pub delivered_pps: Option<f64>,
     /// Sent a second.
     pub sent_pps: f64,
 }
 
-/// A rate, and what it was like.
+/// A point of the latency curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CurvePoint {
     /// Datagrams a second as asked; medians of its trials follow.
@@ -125,18 +123,18 @@ pub struct CurvePoint {
     pub passed: u64,
 }
 
-/// What a trial was found to be.
+/// The verdict of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialVerdict {
     /// All goals held.
     Pass,
-    /// One did not, or the path took less than was asked for.
+    /// A goal failed, or the path took less than requested.
     Fail,
-    /// All held, but of less than was asked for: the generator could not send that.
+    /// All held, but the generator sent less than requested.
     GeneratorLimited,
-    /// One did not hold, or less was sent, while something else was wrong: workers stood still, or
-    /// the generator was late or lost replies.
+    /// A goal failed, or less was sent, while workers stalled, or the generator was late or lost
+    /// replies.
     Disturbed,
 }
 
@@ -164,17 +162,17 @@ pub struct TrialDocument {
     pub purpose: String,
     /// Datagrams sent a second.
     pub sent_pps: f64,
-    /// What it was found to be.
+    /// Its verdict.
     pub verdict: TrialVerdict,
-    /// Codes of the reasons why it did not test what was asked; empty where it did.
+    /// Codes of the reasons why it is invalid; empty if it is valid.
     #[serde(default)]
     pub invalid_because: Vec<String>,
-    /// What it measured.
+    /// Its figures.
     #[serde(flatten)]
     pub figures: TrialFigures,
 }
 
-/// What a trial measured.
+/// The figures of a trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialFigures {
     /// Delivered, or answered, a second.
@@ -185,7 +183,6 @@ pub struct TrialFigures {
     pub p50_ns: Option<u64>,
     /// Its 99th percentile in ns.
     pub p99_ns: Option<u64>,
-    /// The figure of each goal, as people read it, in the order of the goals; `null` where it is
-    /// not known.
+    /// The figure of each goal, as people read it, in the order of the goals; `null` if unknown.
     pub goals: Vec<Option<String>>,
 }

@@ -1,14 +1,14 @@
-//! What datagrams cost, in the document.
+//! The cost of datagrams.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How often workers left their CPUs in the senders' window.
+/// Context switches of workers in the senders' window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContextSwitches {
-    /// To wait for something.
+    /// The thread waited.
     pub voluntary: u64,
-    /// Because others wanted the CPU, or the time was up.
+    /// The thread was preempted.
     pub involuntary: u64,
 }
 

@@ -1,5 +1,4 @@
-//! Answers that wait for their moment: a queue of fixed size, first in, first out, since all wait
-//! equally long.
+//! Delayed replies: a FIFO queue of fixed size, as all have the same delay.
 
 use std::net::SocketAddr;
 
@@ -8,22 +7,21 @@ use crate::measure::LatencyHistograms;
 use crate::sys::{LocalAddr, Reply, Request};
 use crate::unit::Nanos;
 
-/// Payload that can wait at a time, in bytes, of each worker. Arbitrary: 22 thousand datagrams of
-/// 1472 bytes, a quarter of a second of a Gbit/s.
-const BYTES: usize = 32 << 20;
+/// Payload in the queue of each worker, in bytes. Arbitrary: 22 thousand datagrams of 1472 bytes, a
+/// quarter of a second at 1 Gbit/s.
+const MAX_BYTES: usize = 32 << 20;
 
-/// Packets that can wait at a time, of each worker. Arbitrary: a tenth of a second at 650 kpps, in
-/// 7 MiB.
-const PACKETS: usize = 65_536;
+/// Packets in the queue of each worker. Arbitrary: a tenth of a second at 650 kpps, in 7 MiB.
+const MAX_PACKETS: usize = 65_536;
 
-/// Packets that leave before the socket is read again; as many as a batch has.
-const AT_ONCE: usize = 64;
+/// Packets sent before the socket is read again; the size of a batch.
+const MAX_RELEASED: usize = 64;
 
-/// One that waits.
+/// A delayed reply.
 #[derive(Debug, Clone, Copy)]
 struct DelayedReply {
     due: Nanos,
-    /// Where its payload begins.
+    /// Offset of its payload.
     at: usize,
     len: usize,
     segment: usize,
@@ -31,32 +29,32 @@ struct DelayedReply {
     local: Option<LocalAddr>,
 }
 
-/// Those that wait.
+/// The queue of delayed replies.
 #[derive(Debug)]
 pub(super) struct Queue {
     delay: Nanos,
-    /// Payloads, in a ring; each in one piece.
+    /// A ring of payloads; each is contiguous.
     bytes: Box<[u8]>,
-    /// Where the next payload goes.
+    /// Offset for the next payload.
     next: usize,
-    /// In a ring.
-    parcels: Box<[DelayedReply]>,
-    /// Which is the oldest.
+    /// A ring of replies.
+    replies: Box<[DelayedReply]>,
+    /// Index of the oldest one.
     first: usize,
     waiting: usize,
-    /// How much later than their moment they left.
+    /// How late replies left.
     pub(super) lateness: LatencyHistograms,
 }
 
 impl Queue {
-    /// Holds each back for so long.
+    /// Delays each reply by `delay`.
     pub(super) fn new(delay: Nanos) -> Self {
-        Self::with_room(delay, BYTES, PACKETS)
+        Self::with_capacity(delay, MAX_BYTES, MAX_PACKETS)
     }
 
     // cold: set-up
-    fn with_room(delay: Nanos, bytes: usize, packets: usize) -> Self {
-        let nothing = DelayedReply {
+    fn with_capacity(delay: Nanos, bytes: usize, packets: usize) -> Self {
+        let empty = DelayedReply {
             due: Nanos::NEVER,
             at: 0,
             len: 0,
@@ -66,40 +64,40 @@ impl Queue {
         };
         Self {
             delay,
-            // Not zeroes: those would be mapped at first touch.
+            // Not zeroes: zero pages are mapped only at first touch.
             bytes: vec![0xFF; bytes].into_boxed_slice(),
             next: 0,
-            parcels: vec![nothing; packets].into_boxed_slice(),
+            replies: vec![empty; packets].into_boxed_slice(),
             first: 0,
             waiting: 0,
             lateness: LatencyHistograms::default(),
         }
     }
 
-    /// Takes the first `len` bytes of what was read at `now`; `false`: there is no room.
+    /// Queues the first `len` bytes of a request read at `now`; `false` if the queue is full.
     #[inline]
     pub(super) fn push(&mut self, request: &Request<'_>, len: usize, now: Nanos) -> bool {
-        let (Some(to), Some(at)) = (request.from, self.room(len)) else { return false };
-        let index = (self.first + self.waiting) % self.parcels.len();
+        let (Some(to), Some(at)) = (request.from, self.free_offset(len)) else { return false };
+        let index = (self.first + self.waiting) % self.replies.len();
         let (segment, local) = (request.segment, request.local);
-        self.parcels[index] = DelayedReply { due: now + self.delay, at, len, segment, to, local };
+        self.replies[index] = DelayedReply { due: now + self.delay, at, len, segment, to, local };
         self.bytes[at..at + len].copy_from_slice(&request.payload[..len]);
         self.next = at + len;
         self.waiting += 1;
         true
     }
 
-    /// Where a payload of this length can go.
-    fn room(&self, len: usize) -> Option<usize> {
+    /// Offset of free space of this length.
+    fn free_offset(&self, len: usize) -> Option<usize> {
         if self.waiting == 0 {
             return (len <= self.bytes.len()).then_some(0);
         }
-        if self.waiting == self.parcels.len() {
+        if self.waiting == self.replies.len() {
             return None;
         }
-        let oldest = self.parcels[self.first].at;
+        let oldest = self.replies[self.first].at;
         if self.next < oldest {
-            // It never gets as far as the oldest: that would look as if all were free.
+            // Never up to the oldest: a full ring would look empty.
             return (self.next + len < oldest).then_some(self.next);
         }
         if self.next + len <= self.bytes.len() {
@@ -108,49 +106,49 @@ impl Queue {
         (len < oldest).then_some(0)
     }
 
-    /// When the next one is due.
+    /// When the next reply is due.
     #[inline]
     pub(super) fn due(&self) -> Option<Nanos> {
-        (self.waiting > 0).then(|| self.parcels[self.first].due)
+        (self.waiting > 0).then(|| self.replies[self.first].due)
     }
 
-    /// Sends those that are due at `now`, or some of them; whether there were any.
+    /// Sends replies due at `now`, up to a batch; returns whether any was due.
     #[inline]
     pub(super) fn release(
         &mut self,
         now: Nanos,
         responder: &mut impl Responder,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     ) -> bool {
-        let parcels = (0..self.waiting.min(AT_ONCE))
-            .map(|index| self.parcels[(self.first + index) % self.parcels.len()])
-            .take_while(|parcel| parcel.due <= now);
+        let replies = (0..self.waiting.min(MAX_RELEASED))
+            .map(|index| self.replies[(self.first + index) % self.replies.len()])
+            .take_while(|reply| reply.due <= now);
         let mut count = 0;
-        for parcel in parcels.clone() {
-            self.lateness.record(now.since(parcel.due).0);
+        for reply in replies.clone() {
+            self.lateness.record(now.since(reply.due).0);
             count += 1;
         }
         if count == 0 {
             return false;
         }
-        let replies = parcels.map(|parcel| Reply {
-            payload: &self.bytes[parcel.at..parcel.at + parcel.len],
-            segment: parcel.segment,
-            to: parcel.to,
-            local: parcel.local,
+        let replies = replies.map(|reply| Reply {
+            payload: &self.bytes[reply.at..reply.at + reply.len],
+            segment: reply.segment,
+            to: reply.to,
+            local: reply.local,
         });
-        responder.send(replies, moved);
-        self.first = (self.first + count) % self.parcels.len();
+        responder.send(replies, counters);
+        self.first = (self.first + count) % self.replies.len();
         self.waiting -= count;
         true
     }
 
-    /// How many datagrams wait.
+    /// Datagrams in the queue.
     pub(super) fn datagrams(&self) -> u64 {
-        let parcels =
-            (0..self.waiting).map(|index| self.parcels[(self.first + index) % self.parcels.len()]);
-        let each = |parcel: DelayedReply| parcel.len.div_ceil(parcel.segment).max(1) as u64;
-        parcels.map(each).sum()
+        let replies =
+            (0..self.waiting).map(|index| self.replies[(self.first + index) % self.replies.len()]);
+        let each = |reply: DelayedReply| reply.len.div_ceil(reply.segment).max(1) as u64;
+        replies.map(each).sum()
     }
 }
 
@@ -161,11 +159,11 @@ mod tests {
     use super::*;
     use crate::engine::echo::ReplyFilter;
 
-    /// Keeps what it is to send.
+    /// Records sent replies.
     #[derive(Default)]
-    struct Kept(VecDeque<Vec<u8>>);
+    struct SentReplies(VecDeque<Vec<u8>>);
 
-    impl Responder for Kept {
+    impl Responder for SentReplies {
         fn turn(&mut self, _judge: &mut impl ReplyFilter, _moved: &mut EchoCounters) -> bool {
             true
         }
@@ -193,24 +191,24 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_its_moment_and_all_in_order() {
-        let mut queue = Queue::with_room(Nanos(10), 1_000, 8);
-        let (mut kept, mut moved) = (Kept::default(), EchoCounters::default());
+        let mut queue = Queue::with_capacity(Nanos(10), 1_000, 8);
+        let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         assert_eq!(queue.due(), None);
         for at in 0..5 {
             assert!(push(&mut queue, &mut [at; 3], at.into()));
         }
         assert_eq!((queue.due(), queue.datagrams()), (Some(Nanos(10)), 5));
-        assert!(!queue.release(Nanos(9), &mut kept, &mut moved));
-        assert!(queue.release(Nanos(12), &mut kept, &mut moved));
-        assert!(kept.0.iter().eq([[0; 3], [1; 3], [2; 3]].iter()));
+        assert!(!queue.release(Nanos(9), &mut sent, &mut counters));
+        assert!(queue.release(Nanos(12), &mut sent, &mut counters));
+        assert!(sent.0.iter().eq([[0; 3], [1; 3], [2; 3]].iter()));
         assert_eq!((queue.due(), queue.datagrams()), (Some(Nanos(13)), 2));
         assert_eq!((queue.lateness.count(), queue.lateness.max_ns()), (3, Some(2)));
     }
 
     #[test]
     fn what_has_no_room_is_told_and_what_has_stays_whole() {
-        let mut queue = Queue::with_room(Nanos(0), 100, 7);
-        let (mut kept, mut moved) = (Kept::default(), EchoCounters::default());
+        let mut queue = Queue::with_capacity(Nanos(0), 100, 7);
+        let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         let (mut expected, mut full, mut random) =
             (VecDeque::new(), 0, fastrand::Rng::with_seed(1));
         for step in 0..20_000_u64 {
@@ -223,15 +221,14 @@ mod tests {
             }
             assert_eq!(queue.datagrams(), expected.len() as u64);
             if random.u8(..4) == 0 {
-                // Some of them: those that are due.
-                queue.release(Nanos(step - step % 3), &mut kept, &mut moved);
-                for sent in kept.0.drain(..) {
+                queue.release(Nanos(step - step % 3), &mut sent, &mut counters);
+                for sent in sent.0.drain(..) {
                     assert_eq!(Some(sent), expected.pop_front());
                 }
             }
         }
         assert!(full > 1_000 && full < 19_000, "{full}");
-        let mut one = Queue::with_room(Nanos(0), 100, 7);
+        let mut one = Queue::with_capacity(Nanos(0), 100, 7);
         assert!(!push(&mut one, &mut [0; 101], 0) && push(&mut one, &mut [0; 100], 0));
         assert!(!push(&mut one, &mut [0; 1], 0) && push(&mut one, &mut [], 0));
     }

@@ -1,9 +1,8 @@
-//! An echo server: workers that share a port, each returning what the kernel gives it.
+//! The echo server: workers share a port, and each returns the datagrams that the kernel gives it.
 //!
-//! Two servers that answer whatever they get may answer each other for ever, once a datagram with a
-//! forged source has set them off (RFC 862 says nothing of it). This one never answers its own
-//! port number, port 0, or those of the services that inetd(8) had. What remains is a server on
-//! another port, one of these too: an echo server does not belong where strangers can reach it.
+//! A datagram with a forged source can make two echo servers answer each other for ever. This one
+//! never answers its own port number, port 0, or ports of the services of inetd(8). It may still
+//! answer a server on another port, so do not expose it to the internet.
 
 mod delay;
 mod policy;
@@ -23,8 +22,8 @@ use self::turn::{Shared, TurnDone, respond};
 use crate::clock::Clock;
 use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
-use crate::engine::echo::{EchoCounters, ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
-use crate::measure::{EchoTally, SendErrorCounts};
+use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
+use crate::measure::EchoTally;
 use crate::net::TIMER_SLACK_NS;
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
 use crate::plan::{DropRule, EchoKind, WaitKind};
@@ -32,67 +31,67 @@ use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How often it is looked whether all should end; arbitrary, unnoticeable to people.
-const TICK: Duration = Duration::from_millis(20);
+/// How often the end conditions are checked; arbitrary, unnoticeable to people.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often it is looked whether all have ended; arbitrary.
-const LAST_TICK: Duration = Duration::from_millis(1);
+/// How often the end of the workers is checked; arbitrary.
+const JOIN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How to answer.
+/// Options of an echo server.
 #[derive(Debug, Clone)]
 pub struct EchoOptions {
-    /// Where to listen.
+    /// The socket to listen on.
     pub socket: Options,
-    /// Whether a socket of any IPv6 address takes IPv4, too.
+    /// Whether a socket at `[::]` accepts IPv4, too.
     pub dual: bool,
-    /// By which engine.
+    /// The engine.
     pub engine: EchoKind,
-    /// Workers, each with a socket of its own at the port; 0 counts as 1.
+    /// Workers, each with its own socket; 0 counts as 1.
     pub threads: u16,
     /// Cores for workers, in turn; empty: not pinned.
     pub cores: Vec<usize>,
     /// How workers wait.
     pub wait: WaitKind,
-    /// How long each answer is held back.
+    /// How long each reply is delayed.
     pub delay: Option<Nanos>,
-    /// Which datagrams are not answered; each worker goes by it on its own.
+    /// Which datagrams are not answered; each worker applies it separately.
     pub drop: Option<DropRule>,
-    /// Where what is random begins.
+    /// The seed of random decisions.
     pub seed: u64,
-    /// Whether to end after so many datagrams. What comes with the last one is answered, too.
+    /// End after so many datagrams; the rest of the last batch is answered, too.
     pub count: Option<u64>,
-    /// Whether to end after so long.
+    /// End after so long.
     pub time: Option<Nanos>,
-    /// Whether to end after so long without a datagram.
+    /// End after so long without a datagram.
     pub idle: Option<Nanos>,
 }
 
-/// What happens at an echo server.
+/// An event of an echo server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EchoEvent {
-    /// It is bound here, and answers; whether a socket of any IPv6 address takes IPv4, too.
+    /// It listens at this address; whether it accepts IPv4 on an IPv6 socket, too.
     Listening(SocketAddr, bool),
-    /// A moment has passed: datagrams received so far.
+    /// Progress: datagrams received so far.
     Tick(u64),
 }
 
 /// Why an echo server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EchoEnd {
-    /// It was told to from outside.
+    /// It was stopped from outside.
     Stopped,
-    /// It has received as many datagrams as it was to.
+    /// It received the requested number of datagrams.
     Count,
     /// Its time was over.
     Time,
-    /// Nothing came for as long as it was to wait.
+    /// No datagram arrived for the idle time.
     Idle,
 }
 
-/// Answers until stopped, or until what the options say.
+/// Runs an echo server until `stop` or the options end it.
 ///
 /// # Errors
-/// [`RunError`], where it cannot listen, or a worker cannot be set up.
+/// [`RunError`] if it cannot listen, or a worker cannot be set up.
 pub fn echo(
     options: &EchoOptions,
     stop: &AtomicBool,
@@ -109,7 +108,7 @@ pub fn echo(
         let (options, shared, ready) = (options.clone(), Arc::clone(&shared), ready.clone());
         let thread = Builder::new()
             .name(format!("udperf-echo-{worker}"))
-            .spawn(move || work(&options, worker, udp, &shared, ready));
+            .spawn(move || run_worker(&options, worker, udp, &shared, ready));
         match thread {
             Ok(thread) => threads.push(thread),
             Err(source) => failed = Some(RunError::Spawn { source }),
@@ -119,12 +118,12 @@ pub fn echo(
     for result in set_up.iter() {
         failed = failed.or_else(|| result.err().map(RunError::Net));
     }
-    let began = Clock::Monotonic.now();
+    let started = Clock::Monotonic.now();
     let mut end = EchoEnd::Stopped;
     if failed.is_none() {
         watch(EchoEvent::Listening(local, options.dual));
         let alive = || threads.iter().all(|thread| !thread.is_finished());
-        end = watch_over(options, stop, &shared, alive, watch);
+        end = supervise(options, stop, &shared, alive, watch);
     }
     shared.end(end == EchoEnd::Stopped);
     while threads.iter().any(|thread| !thread.is_finished()) {
@@ -132,7 +131,7 @@ pub fn echo(
             end = EchoEnd::Stopped;
             shared.end(true);
         }
-        std::thread::sleep(LAST_TICK);
+        std::thread::sleep(JOIN_INTERVAL);
     }
     let mut tally = EchoTally::default();
     for thread in threads {
@@ -143,29 +142,29 @@ pub fn echo(
             }
         }
     }
-    tally.time = (began, Clock::Monotonic.now());
+    tally.time = (started, Clock::Monotonic.now());
     failed.map_or(Ok((tally, end)), Err)
 }
 
-/// Waits until all should end.
-fn watch_over(
+/// Waits until the server should end.
+fn supervise(
     options: &EchoOptions,
     stop: &AtomicBool,
     shared: &Shared,
     alive: impl Fn() -> bool,
     watch: &mut dyn FnMut(EchoEvent),
 ) -> EchoEnd {
-    let began = Clock::Monotonic.now();
-    let (mut received, mut heard_at) = (0, began);
+    let started = Clock::Monotonic.now();
+    let (mut received, mut received_at) = (0, started);
     loop {
-        // Before their counters: those who end by themselves have received enough.
+        // Read before the counters: workers that end by themselves have received enough.
         let alive = alive();
         if stop.load(Ordering::Relaxed) {
             return EchoEnd::Stopped;
         }
         let (now, all) = (Clock::Monotonic.now(), shared.received());
         if all > received {
-            (received, heard_at) = (all, now);
+            (received, received_at) = (all, now);
         }
         if options.count.is_some_and(|count| received >= count) {
             return EchoEnd::Count;
@@ -173,62 +172,62 @@ fn watch_over(
         if !alive {
             return EchoEnd::Stopped;
         }
-        if options.time.is_some_and(|time| now.since(began) >= time) {
+        if options.time.is_some_and(|time| now.since(started) >= time) {
             return EchoEnd::Time;
         }
-        if options.idle.is_some_and(|idle| now.since(heard_at) > idle) {
+        if options.idle.is_some_and(|idle| now.since(received_at) > idle) {
             return EchoEnd::Idle;
         }
         watch(EchoEvent::Tick(received));
         let rest =
-            options.time.map_or(Duration::MAX, |time| (began + time).since(now).to_duration());
-        std::thread::sleep(TICK.min(rest));
+            options.time.map_or(Duration::MAX, |time| (started + time).since(now).to_duration());
+        std::thread::sleep(POLL_INTERVAL.min(rest));
     }
 }
 
-/// One worker, from its placement to what it counted.
-fn work(
+/// Runs one worker and returns its counters.
+fn run_worker(
     options: &EchoOptions,
     worker: usize,
     udp: Udp,
     shared: &Shared,
     ready: Sender<Result<(), NetError>>,
 ) -> EchoTally {
-    let placed = match options.cores.as_slice() {
+    let pinned = match options.cores.as_slice() {
         [] => Ok(()),
         cores => pin_to(cores[worker % cores.len()]),
     };
-    if let Err(error) = placed {
+    if let Err(error) = pinned {
         let _ = ready.send(Err(error.into()));
         return EchoTally::default();
     }
     let (ipv6, anywhere) = (udp.local.is_ipv6(), udp.local.ip().is_unspecified());
-    let seat = EchoWorker { options, worker, port: udp.local.port(), shared, ready };
+    let worker = EchoWorker { options, number: worker, port: udp.local.port(), shared, ready };
     let socket = udp.socket;
     match options.engine {
         EchoKind::Plain if anywhere && sys::enable_pktinfo(&socket, ipv6).is_ok() => {
-            seat.take(PlainEchoAnywhere::new(socket, ipv6))
+            worker.run(PlainEchoAnywhere::new(socket, ipv6))
         }
-        EchoKind::Plain => seat.take(Ok(PlainEcho::new(socket))),
-        EchoKind::Batch => seat.take(ManyEcho::batch(socket, ipv6, anywhere)),
-        EchoKind::Offload => seat.take(ManyEcho::offload(socket, ipv6, anywhere)),
-        EchoKind::Uring => seat.take(UringEcho::new(socket, ipv6, anywhere)),
+        EchoKind::Plain => worker.run(Ok(PlainEcho::new(socket))),
+        EchoKind::Batch => worker.run(ManyEcho::batch(socket, ipv6, anywhere)),
+        EchoKind::Offload => worker.run(ManyEcho::offload(socket, ipv6, anywhere)),
+        EchoKind::Uring => worker.run(UringEcho::new(socket, ipv6, anywhere)),
     }
 }
 
-/// Where a worker does its work.
+/// The context of a worker.
 struct EchoWorker<'a> {
     options: &'a EchoOptions,
-    worker: usize,
+    number: usize,
     port: u16,
     shared: &'a Shared,
     ready: Sender<Result<(), NetError>>,
 }
 
 impl EchoWorker<'_> {
-    /// Answers by this responder to the end.
-    fn take<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
-        let Self { options, worker, port, shared, ready } = self;
+    /// Runs the worker with this responder to its end.
+    fn run<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
+        let Self { options, number: worker, port, shared, ready } = self;
         let set_up = responder
             .map_err(|source| NetError::Engine { engine: options.engine.word(), source })
             .and_then(|responder| Ok((responder, waiter(options.wait)?)));
@@ -241,16 +240,16 @@ impl EchoWorker<'_> {
         };
         let seed = options.seed.wrapping_add(worker as u64);
         let dropper = options.drop.map(|rule| Dropper::new(rule, seed));
-        let mut desk = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
+        let mut policy = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
         if options.delay.is_some() {
             sys::set_timer_slack_ns(TIMER_SLACK_NS);
         }
         let _ = ready.send(Ok(()));
         drop(ready);
         let cpu = sys::thread_cpu_ns();
-        let done = respond(&mut responder, &mut desk, &mut waiter, shared, worker);
+        let done = respond(&mut responder, &mut policy, &mut waiter, shared, worker);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
-        EchoTally { cpu, ..tally(&done, desk) }
+        EchoTally { cpu, ..tally(&done, policy) }
     }
 }
 
@@ -264,36 +263,18 @@ fn waiter(wait: WaitKind) -> Result<Waiter, NetError> {
     Waiter::new(spin_for, Interest::READABLE).map_err(|source| NetError::Poll { source })
 }
 
-/// What one worker counted.
-fn tally(done: &TurnDone, desk: ReplyPolicy) -> EchoTally {
-    let EchoCounters { refused, .. } = done.moved;
+/// The counters of one worker.
+fn tally(done: &TurnDone, policy: ReplyPolicy) -> EchoTally {
     EchoTally {
-        received: done.moved.received,
-        received_bytes: done.moved.received_bytes,
-        packets: done.moved.packets,
-        truncated: done.moved.truncated,
-        returned: done.moved.returned,
-        returned_bytes: done.moved.returned_bytes,
-        refused: SendErrorCounts {
-            would_block: refused.would_block,
-            no_buffers: refused.no_buffers,
-            unreachable: refused.unreachable,
-            too_big: refused.too_big,
-            other: refused.other,
-        },
-        dropped: desk.dropped,
-        unanswered: desk.unanswered,
-        overflow: desk.overflow,
-        waiting: desk.queue.as_ref().map_or(0, Queue::datagrams),
-        told: done.moved.told,
-        cut: done.moved.cut,
-        syscalls: done.moved.syscalls,
-        empty: done.moved.empty,
-        errors: done.moved.errors,
+        counters: done.counters,
+        dropped: policy.dropped,
+        unanswered: policy.unanswered,
+        overflow: policy.overflow,
+        waiting: policy.queue.as_ref().map_or(0, Queue::datagrams),
         socket_drops: done.drops.known_total(),
         active: done.active,
-        clients: desk.clients,
-        lateness: desk.queue.map(|queue| queue.lateness).unwrap_or_default(),
+        clients: policy.clients,
+        lateness: policy.queue.map(|queue| queue.lateness).unwrap_or_default(),
         ..EchoTally::default()
     }
 }

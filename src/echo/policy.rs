@@ -1,4 +1,4 @@
-//! What becomes of each datagram of an echo server.
+//! Decides which datagrams an echo server returns, delays or drops.
 
 use fastrand::Rng;
 
@@ -10,12 +10,11 @@ use crate::plan::DropRule;
 use crate::sys::Request;
 use crate::unit::{Nanos, hash_u64};
 
-/// Ports of services that answer whatever they get, and so might answer an answer for ever: echo
-/// (RFC 862), daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time
-/// (RFC 868).
-const ANSWERING: [u16; 5] = [7, 13, 17, 19, 37];
+/// Ports of services that answer any datagram, so that replies to them could loop: echo (RFC 862),
+/// daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time (RFC 868).
+const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
-/// Decides, and holds back.
+/// The reply policy of one worker.
 #[derive(Debug)]
 pub(super) struct ReplyPolicy {
     /// Our port.
@@ -23,20 +22,20 @@ pub(super) struct ReplyPolicy {
     dropper: Option<Dropper>,
     pub(super) queue: Option<Queue>,
     clock: Clock,
-    /// When the latest was read; known where something is held back.
+    /// When the latest batch was read; only kept for delayed replies.
     read_at: Nanos,
-    /// Datagrams that were not returned because that was asked for.
+    /// Datagrams dropped on request.
     pub(super) dropped: u64,
-    /// Datagrams of senders that might answer the answer, or that have no address.
+    /// Datagrams whose sender might answer the reply, or has no address.
     pub(super) unanswered: u64,
-    /// Datagrams that no room was left for.
+    /// Datagrams that exceeded the delay queue.
     pub(super) overflow: u64,
-    /// Who sent all this.
+    /// Senders.
     pub(super) clients: Clients,
 }
 
 impl ReplyPolicy {
-    /// At this port.
+    /// The policy at this local port.
     pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
         Self {
             port,
@@ -51,11 +50,11 @@ impl ReplyPolicy {
         }
     }
 
-    /// Whether somebody at this port gets an answer. Not at our own port either: that may be
-    /// ourselves, under whatever address, or another one like us.
+    /// Whether a sender at this port gets a reply. Our own port gets none: it may be this server or
+    /// another echo server.
     #[inline]
-    fn answers(&self, port: u16) -> bool {
-        port != 0 && port != self.port && !ANSWERING.contains(&port)
+    fn may_answer(&self, port: u16) -> bool {
+        port != 0 && port != self.port && !ANSWERING_PORTS.contains(&port)
     }
 }
 
@@ -72,13 +71,13 @@ impl ReplyFilter for ReplyPolicy {
         if let Some(from) = request.from {
             self.clients.note(from);
         }
-        if !request.from.is_some_and(|from| self.answers(from.port())) {
+        if !request.from.is_some_and(|from| self.may_answer(from.port())) {
             self.unanswered += datagrams(request.payload.len(), request.segment);
             return None;
         }
         let len = match &mut self.dropper {
             None => request.payload.len(),
-            Some(dropper) => dropper.thin(request, &mut self.dropped)?,
+            Some(dropper) => dropper.remove_dropped(request, &mut self.dropped)?,
         };
         let Some(queue) = &mut self.queue else { return Some(len) };
         if !queue.push(request, len, self.read_at) {
@@ -88,13 +87,13 @@ impl ReplyFilter for ReplyPolicy {
     }
 }
 
-/// How many datagrams a packet holds.
+/// Datagrams in a packet.
 #[inline]
 fn datagrams(len: usize, segment: usize) -> u64 {
     len.div_ceil(segment).max(1) as u64
 }
 
-/// Drops on purpose.
+/// Drops datagrams on request.
 #[derive(Debug)]
 pub(super) struct Dropper {
     rule: DropRule,
@@ -104,7 +103,7 @@ pub(super) struct Dropper {
 }
 
 impl Dropper {
-    /// By this rule; what is random comes from the seed.
+    /// A dropper with this rule and random seed.
     pub(super) const fn new(rule: DropRule, seed: u64) -> Self {
         Self { rule, count: 0, random: Rng::with_seed(hash_u64(seed)) }
     }
@@ -121,10 +120,10 @@ impl Dropper {
         }
     }
 
-    /// Takes out what is dropped; how many bytes are left, `None`: none of it. Only the last
-    /// segment may be shorter, so those that are left keep their boundaries.
+    /// Removes dropped segments; returns the bytes left, `None` if none. Only the last segment may
+    /// be shorter, so the others keep their boundaries.
     #[inline]
-    fn thin(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
+    fn remove_dropped(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
         let (payload, segment) = (&mut *request.payload, request.segment);
         let len = payload.len();
         if len <= segment {
@@ -132,19 +131,19 @@ impl Dropper {
             *dropped += u64::from(drops);
             return (!drops).then_some(len);
         }
-        let mut kept = 0;
+        let mut sent = 0;
         for from in (0..len).step_by(segment) {
             let to = len.min(from + segment);
             if self.drops() {
                 *dropped += 1;
                 continue;
             }
-            if kept < from {
-                payload.copy_within(from..to, kept);
+            if sent < from {
+                payload.copy_within(from..to, sent);
             }
-            kept += to - from;
+            sent += to - from;
         }
-        (kept > 0).then_some(kept)
+        (sent > 0).then_some(sent)
     }
 }
 
@@ -160,26 +159,26 @@ mod tests {
 
     #[test]
     fn ports_that_might_answer_get_no_answer() {
-        let mut desk = ReplyPolicy::new(7_788, None, None);
+        let mut policy = ReplyPolicy::new(7_788, None, None);
         for port in [0, 7, 13, 17, 19, 37, 7_788] {
-            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
+            assert_eq!(policy.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
         }
-        assert_eq!(desk.unanswered, 7 * 3);
+        assert_eq!(policy.unanswered, 7 * 3);
         for port in [1, 53, 7_787, 65_535] {
-            assert_eq!(desk.judge(&mut request(&mut [1; 10], 4, port)), Some(10), "{port}");
+            assert_eq!(policy.judge(&mut request(&mut [1; 10], 4, port)), Some(10), "{port}");
         }
-        assert_eq!(desk.judge(&mut request(&mut [], 1, 9)), Some(0), "an empty one, too");
+        assert_eq!(policy.judge(&mut request(&mut [], 1, 9)), Some(0), "an empty one, too");
         let mut one = [1];
         let mut nameless = Request { from: None, ..request(&mut one, 1, 9) };
-        assert_eq!(desk.judge(&mut nameless), None);
+        assert_eq!(policy.judge(&mut nameless), None);
     }
 
     #[test]
     fn segments_are_taken_out_from_between_the_others() {
-        let mut desk = ReplyPolicy::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
+        let mut policy = ReplyPolicy::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
         let mut bytes = *b"aabbccddeef";
-        assert_eq!(desk.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
-        assert_eq!((&bytes[..8], desk.dropped), (&b"aabbddee"[..], 2));
+        assert_eq!(policy.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
+        assert_eq!((&bytes[..8], policy.dropped), (&b"aabbddee"[..], 2));
     }
 
     #[test]

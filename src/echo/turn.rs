@@ -1,4 +1,4 @@
-//! The loop of an echo server: read the clock once, send what is due, return what has come.
+//! The loop of an echo worker: reads the clock, sends due replies, returns received datagrams.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -10,21 +10,21 @@ use crate::net::Waiter;
 use crate::run::receive::{Drops, SAMPLE_EVERY};
 use crate::unit::Nanos;
 
-/// What workers and whoever watches them share.
+/// State shared by the workers and their supervisor.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     /// [`RUN`], [`DRAIN`] or [`STOP`].
     order: AtomicU8,
     /// Datagrams that each worker has received.
     received: Vec<Counter>,
-    /// After how many of them all end.
+    /// Number of datagrams after which all workers end.
     count: Option<u64>,
 }
 
-/// The order to go on. As the other orders: arbitrary.
+/// The order to continue. Arbitrary value, as for the other orders.
 const RUN: u8 = 0;
 
-/// The order to end once nothing waits for its moment any more.
+/// The order to end once the delay queue is empty.
 const DRAIN: u8 = 1;
 
 /// The order to end at once.
@@ -36,18 +36,18 @@ const STOP: u8 = 2;
 struct Counter(AtomicU64);
 
 impl Shared {
-    /// For so many workers, which end after so many datagrams.
+    /// State of so many workers, which end after `count` datagrams.
     pub(super) fn new(workers: usize, count: Option<u64>) -> Self {
         let received = (0..workers).map(|_| Counter::default()).collect();
         Self { order: AtomicU8::new(RUN), received, count }
     }
 
-    /// Datagrams that all have received.
+    /// Datagrams received by all workers.
     pub(super) fn received(&self) -> u64 {
         self.received.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends all once they have received enough; whoever was told to end at once still is.
+    /// Starts draining once the workers received enough; an order to stop remains.
     #[inline]
     fn end_when_enough(&self) {
         if self.count.is_some_and(|count| self.received() >= count) {
@@ -55,25 +55,25 @@ impl Shared {
         }
     }
 
-    /// Ends all; `at_once`: whatever still waits for its moment.
+    /// Ends all workers; `at_once`: without draining the delay queue.
     pub(super) fn end(&self, at_once: bool) {
         self.order.store(if at_once { STOP } else { DRAIN }, Ordering::Relaxed);
     }
 }
 
-/// What a worker has done.
+/// The result of a worker.
 #[derive(Debug, Default)]
 pub(super) struct TurnDone {
-    pub(super) moved: EchoCounters,
+    pub(super) counters: EchoCounters,
     pub(super) drops: Drops,
-    /// When the first datagram was received, and the last one.
+    /// When the first and the last datagram was received.
     pub(super) active: Option<(Nanos, Nanos)>,
 }
 
-/// Answers until it is told to end.
+/// Answers until an order ends it.
 pub(super) fn respond(
     responder: &mut impl Responder,
-    desk: &mut ReplyPolicy,
+    policy: &mut ReplyPolicy,
     waiter: &mut Waiter,
     shared: &Shared,
     worker: usize,
@@ -85,20 +85,20 @@ pub(super) fn respond(
     loop {
         // The one clock read of this turn.
         let now = clock.now();
-        let queue = desk.queue.as_mut();
-        let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut done.moved));
-        let before = done.moved.received;
+        let queue = policy.queue.as_mut();
+        let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut done.counters));
+        let before = done.counters.received;
         let order = shared.order.load(Ordering::Relaxed);
-        // Whoever is to end takes no more, or he might never have done.
-        let drained = order != RUN || responder.turn(desk, &mut done.moved);
-        let came = done.moved.received > before;
-        if came {
+        // After an order to end, nothing more is received, so that the worker does end.
+        let drained = order != RUN || responder.turn(policy, &mut done.counters);
+        let received = done.counters.received > before;
+        if received {
             waiter.busy(now, responder.sockets());
             done.active = Some((done.active.map_or(now, |(first, _)| first), now));
-            shared.received[worker].0.store(done.moved.received, Ordering::Relaxed);
+            shared.received[worker].0.store(done.counters.received, Ordering::Relaxed);
             shared.end_when_enough();
         }
-        let due = desk.queue.as_ref().and_then(Queue::due);
+        let due = policy.queue.as_ref().and_then(Queue::due);
         match (order, due) {
             (RUN, _) => {}
             (DRAIN, Some(at)) => {
@@ -111,7 +111,7 @@ pub(super) fn respond(
             sample_at = now + SAMPLE_EVERY;
             done.drops.sample_at(responder.sockets());
         }
-        if drained && !came && !sent {
+        if drained && !received && !sent {
             let sockets = responder.sockets();
             match due {
                 None => waiter.idle(now, false, sockets),

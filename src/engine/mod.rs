@@ -211,7 +211,7 @@ pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
 /// of the schedule, and later datagrams have to carry the next slot.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
-    let error = socket.take_queued_refusal().unwrap_or_else(S::untold);
+    let error = socket.drain_error_queue().unwrap_or_else(S::unreported);
     Sent { left, refused, error: Some(error), syscalls: 1 }
 }
 
@@ -223,7 +223,7 @@ fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
         // Read now, so that a later call does not report it again.
         error @ SendError::Unreachable(_) => explained(error, socket),
         error @ SendError::TooBig => {
-            socket.take_queued_refusal();
+            socket.drain_error_queue();
             error
         }
         error => error,
@@ -235,7 +235,7 @@ fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
 /// empties.
 // cold: a refusal
 pub(crate) fn explained(error: SendError, socket: &impl Datagram) -> SendError {
-    let queued = socket.take_queued_refusal();
+    let queued = socket.drain_error_queue();
     let same = |queued: &SendError| {
         let errnos = [error, *queued].map(|one| one.unreachable().map(|why| why.errno));
         errnos[0].is_some() && errnos[0] == errnos[1]

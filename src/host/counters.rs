@@ -1,4 +1,4 @@
-//! Readings of the kernel's counters around a phase.
+//! Reads the kernel's counters before and after a phase.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -10,27 +10,27 @@ use crate::net::enter_netns;
 use crate::sys::{self, NetLink};
 use crate::unit::Nanos;
 
-/// Between two probes of address resolution: `retrans_time_ms` of neighbours, 1 s by default
-/// (arp(7), RFC 4861 section 10).
+/// Interval of address resolution probes: `retrans_time_ms` of neighbours, 1 s by default (arp(7),
+/// RFC 4861 section 10).
 const PROBE_EVERY_NS: u64 = 1_000_000_000;
 
-/// What was read when a phase began.
+/// The counters at the start of a phase.
 #[derive(Debug)]
 pub(crate) struct CounterSnapshot {
-    /// `None`: what is measured passes none of them.
+    /// `None`: the datagrams affect none of them.
     counters: Option<KernelCounters>,
-    /// The devices on the way; `None`: not known, so all count.
-    way: Option<Vec<NetLink>>,
+    /// The devices on the path; `None`: unknown, so all devices count.
+    path: Option<Vec<NetLink>>,
     stolen_ns: Option<u64>,
     /// The target, and the device of the route.
     target: Option<(SocketAddr, Option<String>)>,
-    /// Whether address resolution of the next hop was unanswered.
+    /// Whether the next hop did not answer address resolution.
     unresolved: Option<bool>,
-    /// When it began.
+    /// When the phase started.
     began_ns: u64,
 }
 
-/// What happened meanwhile.
+/// The changes of the counters over a phase.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CounterDelta {
     kernel: KernelDelta,
@@ -38,7 +38,7 @@ pub(crate) struct CounterDelta {
 }
 
 impl CounterSnapshot {
-    /// Reads all counters; those of devices by the one that datagrams pass, where it is known.
+    /// Reads all counters; those of devices only on the path of `device`, if known.
     pub(crate) fn begin(device: Option<&str>) -> Self {
         Self::begin_maybe(false, device)
     }
@@ -49,28 +49,27 @@ impl CounterSnapshot {
         Self::begin(device.as_deref()).towards(target, device.as_deref())
     }
 
-    /// The same for datagrams that may go `beside_ip`: then they see none of its counters, and
-    /// whatever those count meanwhile is somebody else's.
+    /// The same, but without IP counters if the datagrams do not use IP (`beside_ip`).
     pub(crate) fn begin_maybe(beside_ip: bool, device: Option<&str>) -> Self {
-        let way = device.filter(|_| !beside_ip).and_then(sys::device_stack);
-        let counters = (!beside_ip).then(|| read(way.as_deref()));
-        Self::of(counters, way, sys::stolen_ns())
+        let path = device.filter(|_| !beside_ip).and_then(sys::device_stack);
+        let counters = (!beside_ip).then(|| read(path.as_deref()));
+        Self::of(counters, path, sys::stolen_ns())
     }
 
-    /// Reads those of another network namespace, by the device that has this address there; CPU
-    /// time is the same host's.
+    /// Reads those of another network namespace, on the path of the device with this address; CPU
+    /// time is that of the same host.
     pub(crate) fn begin_in(netns: &Path, at: Option<IpAddr>) -> Self {
-        let way = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
-        Self::of(Some(read_in(netns, way.as_deref())), way, None)
+        let path = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
+        Self::of(Some(read_in(netns, path.as_deref())), path, None)
     }
 
     fn of(
         counters: Option<KernelCounters>,
-        way: Option<Vec<NetLink>>,
+        path: Option<Vec<NetLink>>,
         stolen_ns: Option<u64>,
     ) -> Self {
         let began_ns = sys::monotonic_ns();
-        Self { counters, way, stolen_ns, target: None, unresolved: None, began_ns }
+        Self { counters, path, stolen_ns, target: None, unresolved: None, began_ns }
     }
 
     /// Adds the target and device of senders, so that address resolution of the next hop is
@@ -84,15 +83,15 @@ impl CounterSnapshot {
 
     /// Reads them again.
     pub(crate) fn end(&self) -> CounterDelta {
-        self.seen(|| read(self.way.as_deref()))
+        self.delta_since(|| read(self.path.as_deref()))
     }
 
-    /// Reads those of that other network namespace again.
+    /// Reads those of the other network namespace again.
     pub(crate) fn end_in(&self, netns: &Path) -> CounterDelta {
-        self.seen(|| read_in(netns, self.way.as_deref()))
+        self.delta_since(|| read_in(netns, self.path.as_deref()))
     }
 
-    fn seen(&self, now: impl FnOnce() -> KernelCounters) -> CounterDelta {
+    fn delta_since(&self, now: impl FnOnce() -> KernelCounters) -> CounterDelta {
         let since = |then: &KernelCounters| now().since(then, None);
         let mut kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let target = self.target.as_ref();
@@ -102,7 +101,7 @@ impl CounterSnapshot {
             (then, now) => then.or(now),
         };
         if kernel.neighbour_unresolved == Some(true) {
-            // The probes of address resolution are among what the device sent.
+            // The device also sent the probes of address resolution.
             let probes = sys::monotonic_ns().saturating_sub(self.began_ns) / PROBE_EVERY_NS + 1;
             kernel.device_sent = kernel.device_sent.map(|sent| sent.saturating_sub(probes));
         }
@@ -112,38 +111,38 @@ impl CounterSnapshot {
 }
 
 impl CounterDelta {
-    /// Puts it to what the receivers measured.
+    /// Adds it to the result of the receivers.
     pub(crate) fn into_rx(self, half: &mut RxResult) {
         half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
         half.stolen = self.stolen;
     }
 
-    /// Puts it to both.
+    /// Adds it to both results.
     pub(crate) fn into_both(self, tx: &mut TxResult, rx: &mut RxResult) {
         self.into_tx(tx);
         self.into_rx(rx);
     }
 
-    /// Puts it to what the senders measured.
+    /// Adds it to the result of the senders.
     pub(crate) fn into_tx(self, half: &mut TxResult) {
         (half.kernel, half.stolen) = (self.kernel, self.stolen);
     }
 }
 
-/// All counters of another network namespace now; none where it cannot be entered.
-fn read_in(netns: &Path, way: Option<&[NetLink]>) -> KernelCounters {
-    within(netns, || read(way)).unwrap_or_default()
+/// The counters of another network namespace; all unknown if it cannot be entered.
+fn read_in(netns: &Path, path: Option<&[NetLink]>) -> KernelCounters {
+    within(netns, || read(path)).unwrap_or_default()
 }
 
-/// What a thread finds that enters this network namespace; `None` where it cannot.
+/// Runs a function in a thread in this network namespace; `None` if it cannot be entered.
 fn within<T: Send>(netns: &Path, look: impl FnOnce() -> T + Send) -> Option<T> {
     let look = || enter_netns(netns).ok().map(|()| look());
-    // A thread that panicked has said so on standard error.
+    // A panic is reported on standard error.
     thread::scope(|scope| scope.spawn(look).join().ok().flatten())
 }
 
-/// All counters now.
-fn read(way: Option<&[NetLink]>) -> KernelCounters {
+/// Reads all counters.
+fn read(path: Option<&[NetLink]>) -> KernelCounters {
     let udp = sys::udp_counters().map(|snmp| UdpCounters {
         in_datagrams: snmp.in_datagrams,
         no_ports: snmp.no_ports,
@@ -160,7 +159,7 @@ fn read(way: Option<&[NetLink]>) -> KernelCounters {
         out_no_routes: snmp.out_no_routes,
         frag_fails: snmp.frag_fails,
     });
-    let devices = sys::device_drops(way);
+    let devices = sys::device_drops(path);
     KernelCounters {
         udp,
         ip,
@@ -168,6 +167,6 @@ fn read(way: Option<&[NetLink]>) -> KernelCounters {
         device: devices.map(|drops| drops.rx),
         tx_device: devices.map(|drops| drops.tx),
         device_sent: devices.map(|drops| drops.sent),
-        qdisc: sys::qdisc_drops(way),
+        qdisc: sys::qdisc_drops(path),
     }
 }

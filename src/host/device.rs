@@ -1,26 +1,25 @@
-//! Which network device datagrams pass, and what that is set to.
+//! Finds the network device that datagrams pass, and its settings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
-use crate::measure::{DeviceFacts, IrqFacts};
+use crate::document::{Device, Irq};
 use crate::sys::{self, Address};
 
-/// An address that nobody has (TEST-NET-1, RFC 5737 section 3): the way there is the way to
-/// anybody whom no other route is for.
-const ANYBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
+/// A documentation address (TEST-NET-1, RFC 5737 section 3), which follows the default route; no
+/// datagram is sent to it.
+const DEFAULT_ROUTE_TARGET: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
 
-/// The discard service (RFC 863): which port is asked for does not matter, nothing is sent.
+/// The discard service (RFC 863); any port works, as no datagram is sent.
 const DISCARD: u16 = 9;
 
-/// The device that datagrams from `bind` to `target` leave by, in the network namespace of the
-/// calling thread: `dev`, where one is prescribed. `None` where there is no way, or the system does
-/// not tell which one it is.
+/// The device of datagrams from `bind` to `target` in the network namespace of the calling thread:
+/// `dev` if given. `None` without a route, or if the device is unknown or ambiguous.
 ///
-/// Sends nothing: the kernel chooses a way as soon as a socket is connected, and the address it
-/// chooses with it is one of the device. Of an address that several devices have, none is said.
+/// Sends no datagram: connect(2) selects a route and a local address, which belongs to the device.
 #[must_use]
-pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<DeviceFacts> {
-    named(&name_towards(target, bind, dev)?)
+pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+    device_facts(&name_towards(target, bind, dev)?)
 }
 
 /// The name of that device.
@@ -29,25 +28,24 @@ pub(crate) fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) 
         return Some(dev.to_owned());
     }
     let addresses = sys::device::addresses();
-    let way =
-        way(&addresses, target, || local(bind, target).or_else(|| local(any(target), target)));
-    way.map(str::to_owned)
+    let path =
+        path(&addresses, target, || local(bind, target).or_else(|| local(any(target), target)));
+    path.map(str::to_owned)
 }
 
-/// The address that datagrams from `bind` to `target` leave from, in the network namespace of the
-/// calling thread; `None` where there is no way. Sends nothing.
+/// The source address of datagrams from `bind` to `target` in the network namespace of the calling
+/// thread; `None` without a route. Sends no datagram.
 #[must_use]
 pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
     local(bind, target).map(|local| local.ip())
 }
 
-/// The device that has this address, which a receiver is bound to; `None` for any address, which
-/// datagrams reach by any device.
+/// The device of the address that a receiver is bound to; `None` for the unspecified address.
 #[must_use]
-pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<DeviceFacts> {
+pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
     match dev {
-        Some(dev) => named(dev),
-        None => named(&name_at(bind)?),
+        Some(dev) => device_facts(dev),
+        None => device_facts(&name_at(bind)?),
     }
 }
 
@@ -58,8 +56,8 @@ pub(crate) fn name_at(bind: IpAddr) -> Option<String> {
     bound.map(str::to_owned)
 }
 
-/// Whether what is sent to this address never leaves the network namespace of the calling thread:
-/// then our own address on the way is the same one, but for those of loopback.
+/// Whether datagrams to this address stay in the network namespace of the calling thread: then the
+/// local address of the route is the same, except for loopback addresses.
 pub(crate) fn is_ours(target: SocketAddr) -> bool {
     let here = target.ip().is_loopback() || target.ip().is_unspecified();
     here || local(any(target), target).is_some_and(|local| local.ip() == target.ip())
@@ -67,29 +65,29 @@ pub(crate) fn is_ours(target: SocketAddr) -> bool {
 
 /// The device of the default route.
 #[must_use]
-pub fn default_device() -> Option<DeviceFacts> {
-    device_towards(ANYBODY, any(ANYBODY), None)
+pub fn default_device() -> Option<Device> {
+    device_towards(DEFAULT_ROUTE_TARGET, any(DEFAULT_ROUTE_TARGET), None)
 }
 
 /// The name of the device on the way to this target, of a host with these addresses; `local` tells
 /// the address on the way.
-fn way(
+fn path(
     addresses: &[Address],
     target: SocketAddr,
     local: impl FnOnce() -> Option<SocketAddr>,
 ) -> Option<&str> {
-    // What is sent to ourselves passes the loopback device, whichever device has the address.
+    // Datagrams to our own addresses pass the loopback device.
     let ours = addresses.iter().any(|address| address.ip == target.ip());
     if ours || target.ip().is_loopback() || target.ip().is_unspecified() {
         return loopback(addresses, Ipv4Addr::LOCALHOST.into());
     }
     let found = owner(addresses, local()?)?;
-    // An address may be kept on loopback and used on any device.
+    // An address on loopback may be used on any device.
     let on_loopback = loopback(addresses, Ipv4Addr::LOCALHOST.into()) == Some(found);
     (!on_loopback).then_some(found)
 }
 
-/// The loopback device, where this is one of its addresses.
+/// The loopback device, if this is one of its addresses.
 fn loopback(addresses: &[Address], ip: IpAddr) -> Option<&str> {
     let first = addresses.iter().find(|address| address.ip.is_loopback())?;
     ip.is_loopback().then_some(&*first.device)
@@ -118,22 +116,22 @@ pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u
     sys::path_mtu(&socket, target.is_ipv6())
 }
 
-/// Our address on the way from `bind` to the target.
+/// The local address of the route from `bind` to the target.
 fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
     let socket = unconnected(bind, target)?;
     socket.connect(target).ok()?;
     socket.local_addr().ok()
 }
 
-/// A socket that may be connected to the target.
+/// An unconnected socket for the target.
 fn unconnected(bind: IpAddr, target: SocketAddr) -> Option<UdpSocket> {
     let bind = match (bind, target) {
-        // A link-local address means nothing without its device.
+        // A link-local address needs its scope.
         (IpAddr::V6(ip), SocketAddr::V6(to)) => SocketAddrV6::new(ip, 0, 0, to.scope_id()).into(),
         (ip, _) => SocketAddr::new(ip, 0),
     };
     let socket = UdpSocket::bind(bind).ok()?;
-    // Without, the way to a broadcast address is refused.
+    // Required for broadcast addresses.
     socket.set_broadcast(true).ok()?;
     Some(socket)
 }
@@ -143,13 +141,12 @@ fn any(target: SocketAddr) -> IpAddr {
     if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-/// All that is told of this device; `None` where nothing is.
-fn named(name: &str) -> Option<DeviceFacts> {
+/// The settings of this device; `None` if there is none.
+fn device_facts(name: &str) -> Option<Device> {
     use sys::device;
     let count = |queues: usize| queues as u64;
-    let irq =
-        |irq: sys::InterruptLine| IrqFacts { number: irq.number, name: irq.name, cpus: irq.cpus };
-    let found = DeviceFacts {
+    let irq = |irq: sys::InterruptLine| Irq { number: irq.number, name: irq.name, cpus: irq.cpus };
+    let found = Device {
         name: name.to_owned(),
         driver: device::driver(name),
         mtu: device::mtu(name),
@@ -165,7 +162,7 @@ fn named(name: &str) -> Option<DeviceFacts> {
         coalescing: device::coalescing(name),
         channels: device::channels(name),
     };
-    // One that has no MTU is no device.
+    // Every device has an MTU.
     found.mtu.is_some().then_some(found)
 }
 
@@ -194,7 +191,7 @@ mod tests {
     /// The device towards a target, where the kernel chose this address of ours.
     fn towards(target: &str, local: &str) -> Option<String> {
         let local = || Some(local.parse().unwrap());
-        way(&host(), target.parse().unwrap(), local).map(str::to_owned)
+        path(&host(), target.parse().unwrap(), local).map(str::to_owned)
     }
 
     #[test]
@@ -240,7 +237,7 @@ mod tests {
     #[test]
     fn a_receiver_is_at_the_device_of_its_address() {
         if sys::device::addresses().is_empty() {
-            return eprintln!("SKIPPED: this system does not tell its addresses");
+            return eprintln!("SKIPPED: this system does not report addresses");
         }
         let at = |ip: &str| device_at(ip.parse().unwrap(), None).map(|device| device.name);
         assert_eq!(at("127.0.0.1").as_deref(), Some("lo"));

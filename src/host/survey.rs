@@ -1,22 +1,22 @@
-//! What this host is, found out by asking the system and by measuring the clock and the sleep that
-//! every figure rests on.
+//! Collects facts about this host from the system, and measures its clock and sleep.
 
 use std::hint::black_box;
 use std::thread::Builder;
 
+use crate::document::CgroupLimits;
+use crate::host::HostFacts;
 use crate::host::probe;
-use crate::measure::{CgroupQuota, HostFacts};
 use crate::net::TIMER_SLACK_NS;
 use crate::plan::{Machine, MissingEngine};
 use crate::sys;
 use crate::unit::lower_median;
 
-/// How much a survey measures.
+/// The extent of a survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// A few ms: beside every run.
+    /// A few ms, for every run.
     Quick,
-    /// About as long as a person waits without noticing.
+    /// Short enough not to be noticed by people.
     Full,
 }
 
@@ -31,31 +31,31 @@ impl Depth {
     }
 }
 
-/// The sleep whose error is measured: about what paced senders ask for. Arbitrary.
+/// The measured sleep: about that of paced senders. Arbitrary.
 const SLEEP_NS: u64 = 100_000;
 
 /// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so short that most rounds see no
 /// interrupt; 0.2 ms where a read is a slow system call.
 const READS: usize = 200;
 
-/// Medians are taken of so many of those. Arbitrary: an interrupt or two spoil as many, not half.
+/// Rounds of which the median is taken. Arbitrary: a few interrupts do not move it.
 const ROUNDS: usize = 9;
 
-/// Steps of the clock that are looked at; arbitrary.
+/// Observed steps of the clock; arbitrary.
 const STEPS: usize = 1_000;
 
-/// The most reads for that: a clock that moves in ticks of a ms moves within them (20 ns a read).
-const STEP_READS: usize = 50_000;
+/// Maximum reads for that: a clock with 1 ms ticks moves within them (20 ns per read).
+const MAX_STEP_READS: usize = 50_000;
 
-/// Finds out about this host. Call it in the main thread, before anything is pinned: the CPUs that
-/// a pinned thread may run on are not those of the process.
+/// Collects facts about this host. Call it in the main thread before pinning: a pinned thread has
+/// fewer CPUs than the process.
 #[must_use]
 pub fn survey(depth: Depth) -> HostFacts {
     let allowed_cpus = allowed_cpus();
     let steal_share = sys::host::cpu_time()
         .filter(|time| time.total_ns > 0)
         .map(|time| time.stolen_ns as f64 / time.total_ns as f64);
-    let naps = naps(depth.sleeps());
+    let sleeps = measure_sleeps(depth.sleeps());
     HostFacts {
         hostname: sys::host::hostname(),
         kernel: sys::host::kernel(),
@@ -67,7 +67,7 @@ pub fn survey(depth: Depth) -> HostFacts {
         cpu_limit: std::thread::available_parallelism().ok().map(Into::into),
         isolated_cpus: sys::host::isolated_cpus(),
         nohz_full_cpus: sys::host::nohz_full_cpus(),
-        cgroup: sys::host::cgroup_limits().map(|limits| CgroupQuota {
+        cgroup: sys::host::cgroup_limits().map(|limits| CgroupLimits {
             cpu_max: limits.cpu_max,
             memory_max: limits.memory_max,
             cpus: limits.cpus,
@@ -80,18 +80,18 @@ pub fn survey(depth: Depth) -> HostFacts {
         netdev_max_backlog: sys::host::netdev_max_backlog(),
         max_dgram_qlen: sys::host::max_dgram_qlen(),
         sysctls: sys::host::sysctls(),
-        // Which one it is, depends on where to.
+        // Depends on the target.
         device: None,
         clocksource: sys::host::clocksource(),
         virtualization: sys::host::virtualization(),
         container: sys::host::container(),
         steal_share,
         load_average: sys::host::load().map(|load| load.one_minute),
-        others_running: naps.others,
+        others_running: sleeps.others,
         clock_cost_ns: clock_cost_ns(sys::monotonic_ns),
         clock_step_ns: clock_step_ns(sys::monotonic_ns),
-        sleep_error_ns: naps.errors_ns.iter().max().copied().and_then(|max| {
-            let p50 = lower_median(naps.errors_ns)?;
+        sleep_error_ns: sleeps.errors_ns.iter().max().copied().and_then(|max| {
+            let p50 = lower_median(sleeps.errors_ns)?;
             Some((p50, max))
         }),
         capabilities: probe::probe(&allowed_cpus),
@@ -100,10 +100,10 @@ pub fn survey(depth: Depth) -> HostFacts {
     }
 }
 
-/// What a plan needs to know of the machine.
+/// The facts that planning needs.
 #[must_use]
 pub fn machine(facts: &HostFacts) -> Machine {
-    // Where threads cannot be pinned, there is nothing to choose from.
+    // Without pinning, no CPU can be chosen.
     let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);
     let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
     let missing = facts.capabilities.iter().filter(|found| !found.available);
@@ -114,7 +114,7 @@ pub fn machine(facts: &HostFacts) -> Machine {
     Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
 }
 
-/// The CPUs that this process may run on; empty where nobody says.
+/// The CPUs that this process may run on; empty if unknown.
 fn allowed_cpus() -> Vec<usize> {
     sys::affinity().unwrap_or_else(|| {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -122,32 +122,32 @@ fn allowed_cpus() -> Vec<usize> {
     })
 }
 
-/// What sleeping showed.
+/// The result of the sleep measurement.
 #[derive(Debug, Default)]
 struct SleepErrors {
-    /// How much too late each ended.
+    /// Oversleep of each sleep.
     errors_ns: Vec<u64>,
-    /// How many others wanted a CPU after each of them, at least: a program that only starts, such
-    /// as the next one in a pipe, is not one that runs beside the measurement.
+    /// Minimum number of other runnable threads after each sleep, to ignore programs that are only
+    /// starting.
     others: Option<u64>,
 }
 
-/// Sleeps so many times, in a thread of its own, whose timer slack dies with it.
-fn naps(count: usize) -> SleepErrors {
+/// Measures sleeps in a separate thread, as the timer slack is set per thread.
+fn measure_sleeps(count: usize) -> SleepErrors {
     let sleep = move || {
         sys::set_timer_slack_ns(TIMER_SLACK_NS);
-        let mut naps = SleepErrors::default();
+        let mut sleeps = SleepErrors::default();
         for _ in 0..count {
             let due = sys::monotonic_ns() + SLEEP_NS;
             sys::sleep_until_ns(due);
-            naps.errors_ns.push(sys::monotonic_ns().saturating_sub(due));
-            // The thread that asks is one of those that run.
+            sleeps.errors_ns.push(sys::monotonic_ns().saturating_sub(due));
+            // Without this thread.
             if let Some(load) = sys::host::load() {
                 let others = load.runnable.saturating_sub(1);
-                naps.others = Some(naps.others.unwrap_or(others).min(others));
+                sleeps.others = Some(sleeps.others.unwrap_or(others).min(others));
             }
         }
-        naps
+        sleeps
     };
     let thread = Builder::new().name("udperf-survey".to_owned()).spawn(sleep);
     thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
@@ -160,16 +160,16 @@ fn clock_cost_ns(clock: impl Fn() -> u64) -> Option<f64> {
         for _ in 0..READS {
             black_box(clock());
         }
-        // The last of these reads is within what it measures, the first is not.
+        // The interval includes the last read, but not the first.
         clock().saturating_sub(start) as f64 / (READS + 1) as f64
     };
     lower_median((0..ROUNDS).map(round)).filter(|cost| *cost > 0.0)
 }
 
-/// Smallest step between two different reads of this clock; `None` where it stood still.
+/// Smallest step between two different reads of this clock; `None` if it did not move.
 fn clock_step_ns(clock: impl Fn() -> u64) -> Option<u64> {
     let mut last = clock();
-    let steps = (0..STEP_READS).filter_map(|_| {
+    let steps = (0..MAX_STEP_READS).filter_map(|_| {
         let now = clock();
         let step = now.saturating_sub(last);
         last = now;
@@ -190,7 +190,7 @@ mod tests {
         assert!(facts.capabilities.iter().any(|can| can.name == "plain"));
         assert!(facts.clock_step_ns.is_none_or(|step| step > 0));
         if sys::affinity().is_none() {
-            eprintln!("SKIPPED: this system does not tell its CPUs");
+            eprintln!("SKIPPED: this system does not report CPUs");
             return;
         }
         assert!(!facts.allowed_cpus.is_empty());

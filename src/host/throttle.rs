@@ -1,10 +1,10 @@
 //! CPU throttling of this process by the quota of a control group.
 
-use crate::measure::ThrottledTime;
+use crate::host::ThrottledTime;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// Readings of the counters of the groups that this process is in, taken before a run.
+/// Throttling counters of the control groups of this process before a run.
 #[derive(Debug)]
 pub struct Throttle(Vec<sys::CgroupThrottling>);
 

@@ -1,18 +1,18 @@
-//! What a worker costs: its CPU time, its context switches and its instructions, read before and
-//! after the window, never in between.
+//! Usage of a worker: CPU time, context switches and instructions, read only before and after the
+//! window.
 
 use crate::measure::{Instructions, ThreadSwitches, Usage};
 use crate::sys::{self, InstructionCounter};
 use crate::unit::Nanos;
 
-/// Reads what the thread that opened it has cost. Made before the start barrier: a counter of
-/// instructions takes a system call to open.
+/// Measures the usage of the thread that created it. Create it before the start barrier: opening
+/// the instruction counter takes a system call.
 #[derive(Debug, Default)]
 pub struct Meter {
     instructions: Option<InstructionCounter>,
 }
 
-/// What a thread has cost so far.
+/// The usage of a thread so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     cpu_ns: Option<u64>,
@@ -21,14 +21,13 @@ pub struct Reading {
 }
 
 impl Meter {
-    /// The meter of the calling thread. [`Self::default`] is one without a counter of
-    /// instructions.
+    /// The meter of the calling thread; [`Self::default`] has no instruction counter.
     #[must_use]
     pub fn of_this_thread() -> Self {
         Self { instructions: InstructionCounter::of_this_thread() }
     }
 
-    /// Reads it, in the thread that it is of: up to three system calls, no allocation.
+    /// Reads the usage, in the same thread: up to three system calls, no allocation.
     #[must_use]
     pub fn read(&self) -> Reading {
         Reading {
@@ -38,7 +37,7 @@ impl Meter {
         }
     }
 
-    /// What was spent between two readings.
+    /// The usage between two readings.
     #[must_use]
     pub fn between(&self, then: Reading, now: Reading) -> Usage {
         let with_kernel = self.instructions.as_ref().map(InstructionCounter::with_kernel);

@@ -1,65 +1,41 @@
-//! What an echo server counts.
+//! Counters of an echo server.
 
 use super::{Clients, LatencyHistograms, SendErrorCounts};
 use crate::unit::Nanos;
 
-/// What an echo server came to. Each datagram that was received has one fate: `received` =
-/// `returned` + `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
-#[derive(Debug, Clone, Default)]
-pub struct EchoTally {
+/// Counters of the engine of an echo server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EchoCounters {
     /// Datagrams received.
     pub received: u64,
     /// Their payload in bytes.
     pub received_bytes: u64,
-    /// What the kernel handed over as one: as many as datagrams, or fewer super-packets.
+    /// Packets received: datagrams, or super-packets of several.
     pub packets: u64,
-    /// Datagrams that were cut off for want of room.
+    /// Datagrams truncated because the buffer was too small.
     pub truncated: u64,
     /// Datagrams returned.
     pub returned: u64,
     /// Their payload in bytes.
     pub returned_bytes: u64,
-    /// Datagrams that the system did not take back.
+    /// Replies that the system refused.
     pub refused: SendErrorCounts,
-    /// Datagrams not returned because that was asked for.
-    pub dropped: u64,
-    /// Datagrams of senders that might answer the answer, or that have no address.
-    pub unanswered: u64,
-    /// Datagrams that the room for delayed ones was too small for.
-    pub overflow: u64,
-    /// Datagrams that were still waiting for their moment at the end.
-    pub waiting: u64,
-    /// How much later than their moment delayed datagrams left.
-    pub lateness: LatencyHistograms,
-    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
-    /// room for that. Those count as returned.
+    /// ICMP errors received for replies, up to the size of the error queue. Such replies count as
+    /// returned.
     pub told: u64,
-    /// Super-packets that the system did not take whole.
+    /// Super-packets that the system refused, returned as single datagrams.
     pub cut: u64,
-    /// System calls that received and sent, those of waiting not among them.
+    /// System calls that received or sent, without those that waited.
     pub syscalls: u64,
-    /// Those among them that found nothing to receive.
+    /// Receive calls that found the queue empty.
     pub empty: u64,
-    /// Calls to receive that failed for another reason than an empty queue.
+    /// Receive calls that failed for another reason.
     pub errors: u64,
-    /// Datagrams that the sockets had no room for; `None` where the system does not count.
-    pub socket_drops: Option<u64>,
-    /// When the first datagram was received and the last one, on the monotonic clock.
-    pub active: Option<(Nanos, Nanos)>,
-    /// CPU time of all workers, where it is known.
-    pub cpu: Option<Nanos>,
-    /// Who sent all this.
-    pub clients: Clients,
-    /// Datagrams received by each worker.
-    pub by_worker: Vec<u64>,
-    /// When it began and ended to serve, on the monotonic clock.
-    pub time: (Nanos, Nanos),
 }
 
-impl EchoTally {
-    /// Adds that of another worker, behind those that were added before.
-    pub fn merge(&mut self, other: Self) {
-        let first = self.by_worker.is_empty();
+impl EchoCounters {
+    /// Adds those of another worker.
+    fn merge(&mut self, other: &Self) {
         self.received += other.received;
         self.received_bytes += other.received_bytes;
         self.packets += other.packets;
@@ -67,17 +43,56 @@ impl EchoTally {
         self.returned += other.returned;
         self.returned_bytes += other.returned_bytes;
         self.refused.merge(&other.refused);
-        self.dropped += other.dropped;
-        self.unanswered += other.unanswered;
-        self.overflow += other.overflow;
-        self.waiting += other.waiting;
-        self.lateness.merge(&other.lateness);
         self.told += other.told;
         self.cut += other.cut;
         self.syscalls += other.syscalls;
         self.empty += other.empty;
         self.errors += other.errors;
-        // Known of one and not of another is not known.
+    }
+}
+
+/// Counters of an echo server. Each received datagram has one outcome: `received` = `returned` +
+/// `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
+#[derive(Debug, Clone, Default)]
+pub struct EchoTally {
+    /// Counters of the engine.
+    pub counters: EchoCounters,
+    /// Datagrams dropped on request.
+    pub dropped: u64,
+    /// Datagrams not answered: the sender may be a server that would answer the reply, or has no
+    /// address.
+    pub unanswered: u64,
+    /// Datagrams that exceeded the delay queue.
+    pub overflow: u64,
+    /// Datagrams still in the delay queue at the end.
+    pub waiting: u64,
+    /// How late delayed replies left.
+    pub lateness: LatencyHistograms,
+    /// Datagrams dropped at full receive buffers; `None` if the system does not count them.
+    pub socket_drops: Option<u64>,
+    /// When the first and the last datagram was received, on the monotonic clock.
+    pub active: Option<(Nanos, Nanos)>,
+    /// CPU time of all workers; `None` if unknown.
+    pub cpu: Option<Nanos>,
+    /// Senders.
+    pub clients: Clients,
+    /// Datagrams received by each worker.
+    pub by_worker: Vec<u64>,
+    /// When serving started and ended, on the monotonic clock.
+    pub time: (Nanos, Nanos),
+}
+
+impl EchoTally {
+    /// Adds another worker, after those added before.
+    pub fn merge(&mut self, other: Self) {
+        let first = self.by_worker.is_empty();
+        self.counters.merge(&other.counters);
+        self.dropped += other.dropped;
+        self.unanswered += other.unanswered;
+        self.overflow += other.overflow;
+        self.waiting += other.waiting;
+        self.lateness.merge(&other.lateness);
+        // A sum with an unknown part is unknown.
         let sum = |a: Option<u64>, b: Option<u64>| if first { b } else { Some(a? + b?) };
         self.socket_drops = sum(self.socket_drops, other.socket_drops);
         self.cpu = sum(self.cpu.map(|cpu| cpu.0), other.cpu.map(|cpu| cpu.0)).map(Nanos);
@@ -86,7 +101,7 @@ impl EchoTally {
             (one, another) => one.or(another),
         };
         self.clients.merge(&other.clients);
-        self.by_worker.push(other.received);
+        self.by_worker.push(other.counters.received);
     }
 }
 
@@ -97,8 +112,7 @@ mod tests {
     #[test]
     fn workers_add_up_and_what_one_does_not_know_is_not_known() {
         let worker = |received: u64, drops: Option<u64>, active| EchoTally {
-            received,
-            returned: received,
+            counters: EchoCounters { received, returned: received, ..EchoCounters::default() },
             socket_drops: drops,
             active,
             ..EchoTally::default()
@@ -106,9 +120,9 @@ mod tests {
         let mut sum = EchoTally::default();
         sum.merge(worker(3, Some(1), Some((Nanos(5), Nanos(9)))));
         sum.merge(worker(4, Some(2), None));
-        assert_eq!((sum.received, sum.socket_drops), (7, Some(3)));
+        assert_eq!((sum.counters.received, sum.socket_drops), (7, Some(3)));
         sum.merge(worker(1, None, Some((Nanos(2), Nanos(6)))));
-        assert_eq!((sum.returned, sum.socket_drops), (8, None));
+        assert_eq!((sum.counters.returned, sum.socket_drops), (8, None));
         assert_eq!(sum.active, Some((Nanos(2), Nanos(9))));
         assert_eq!(sum.by_worker, [3, 4, 1]);
     }

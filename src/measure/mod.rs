@@ -6,10 +6,8 @@ mod breakdown;
 mod cell_result;
 mod clients;
 mod counters;
-mod device;
 mod echo;
 mod histogram;
-mod host;
 mod jitter;
 mod kernel;
 mod latency;
@@ -33,10 +31,8 @@ pub use crate::measure::unsolicited::{
     ClientStats, ListenerTally, SinkTally, Snapshot, UnsolicitedSource, UnsolicitedTraffic,
 };
 pub use clients::Clients;
-pub use device::{DeviceFacts, IrqFacts};
-pub use echo::EchoTally;
+pub use echo::{EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};
-pub use host::{CgroupQuota, HostFacts, ProbeResult, ThrottledTime};
 pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, LatencyHistograms};

@@ -1,4 +1,4 @@
-//! Where anybody's datagrams come in, and answers go out from where they called.
+//! Unconnected server sockets that reply from the address a request was sent to.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,40 +10,40 @@ use mio::{Interest, Registry, Token};
 use crate::sys::{self, LocalAddr, RecvBatch, Reply, ReplyBatch, Wants};
 
 /// Bytes of the largest datagram (RFC 768).
-pub const LARGEST: usize = 65_535;
+pub const MAX_DATAGRAM: usize = 65_535;
 
-/// A socket that is bound, and connected to nobody: anybody may call.
+/// A bound, unconnected UDP socket.
 #[derive(Debug)]
 pub enum Bound {
-    /// Of UDP.
+    /// Without destination addresses.
     Udp(UdpSocket),
-    /// Of UDP, and told at which of its addresses this host is called.
-    Told(UdpSocket, Box<Envelopes>),
+    /// With the destination address of each datagram.
+    WithPktinfo(UdpSocket, Box<PktinfoBuffers>),
 }
 
-/// What it takes to learn who called where, and to answer from there.
+/// Buffers to receive destination addresses and to reply from them.
 #[derive(Debug)]
-pub struct Envelopes {
-    inbox: RecvBatch,
-    outbox: ReplyBatch,
+pub struct PktinfoBuffers {
+    rx: RecvBatch,
+    tx: ReplyBatch,
 }
 
-/// A datagram that came in.
+/// The metadata of a received datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoundSender {
     /// Bytes of the datagram.
     pub len: usize,
-    /// Who sent it: `None` has no name.
+    /// The sender; `None`: it has no name.
     pub from: Option<SocketAddr>,
-    /// Where an answer should leave from; `None`: from where the system thinks best.
+    /// The address to reply from; `None`: the system chooses.
     pub called: Option<LocalAddr>,
-    /// Whether it went to a multicast group or a broadcast address: others got it as well.
+    /// Whether it was sent to a multicast or broadcast address.
     pub to_many: bool,
 }
 
 impl Bound {
-    /// Of UDP, maybe at every address of this host. Where the system tells which one was called,
-    /// answers leave from there, otherwise from the one on the way to the caller.
+    /// Wraps a UDP socket. If the system reports destination addresses, replies leave from there;
+    /// otherwise routing chooses.
     #[must_use]
     pub fn udp(socket: UdpSocket) -> Self {
         let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
@@ -51,14 +51,14 @@ impl Bound {
             return Self::Udp(socket);
         }
         let wants = Wants { local: true, ..Wants::default() };
-        let (inbox, outbox) = (RecvBatch::new(1, LARGEST, wants), ReplyBatch::new(1));
-        Self::Told(socket, Box::new(Envelopes { inbox, outbox }))
+        let (rx, tx) = (RecvBatch::new(1, MAX_DATAGRAM, wants), ReplyBatch::new(1));
+        Self::WithPktinfo(socket, Box::new(PktinfoBuffers { rx, tx }))
     }
 
     /// Receives a datagram.
     ///
     /// # Errors
-    /// What recvfrom(2) says.
+    /// Those of recvfrom(2).
     pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<BoundSender> {
         match self {
             Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| BoundSender {
@@ -67,22 +67,22 @@ impl Bound {
                 called: None,
                 to_many: false,
             }),
-            Self::Told(socket, envelopes) => envelopes.recv_from(socket, slot),
+            Self::WithPktinfo(socket, buffers) => buffers.recv_from(socket, slot),
         }
     }
 
-    /// Sends there, if this socket is of that family; whether it is. `called`: where it was called
-    /// from there. What the system refuses is as good as lost.
+    /// Sends if the socket has the family of `to`; returns whether it has. `called`: the address to
+    /// reply from. A refused datagram counts as lost.
     pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<LocalAddr>) -> bool {
         if !is_of_family(self.socket(), &to) {
             return false;
         }
         match self {
             Self::Udp(socket) => drop(socket.send_to(payload, to)),
-            Self::Told(socket, envelopes) => {
+            Self::WithPktinfo(socket, buffers) => {
                 let segment = payload.len().max(1);
                 let reply = Reply { payload, segment, to, local: called };
-                drop(envelopes.outbox.send_one(socket, reply));
+                drop(buffers.tx.send_one(socket, reply));
             }
         }
         true
@@ -90,13 +90,13 @@ impl Bound {
 
     const fn socket(&self) -> &UdpSocket {
         match self {
-            Self::Udp(socket) | Self::Told(socket, _) => socket,
+            Self::Udp(socket) | Self::WithPktinfo(socket, _) => socket,
         }
     }
 
     const fn socket_mut(&mut self) -> &mut UdpSocket {
         match self {
-            Self::Udp(socket) | Self::Told(socket, _) => socket,
+            Self::Udp(socket) | Self::WithPktinfo(socket, _) => socket,
         }
     }
 }
@@ -105,11 +105,11 @@ fn is_of_family(socket: &UdpSocket, to: &SocketAddr) -> bool {
     socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
 }
 
-impl Envelopes {
+impl PktinfoBuffers {
     fn recv_from(&mut self, socket: &UdpSocket, slot: &mut [u8]) -> io::Result<BoundSender> {
-        self.inbox.restart();
-        self.inbox.recv_one(socket)?;
-        let Some(request) = self.inbox.requests().next() else {
+        self.rx.restart();
+        self.rx.recv_one(socket)?;
+        let Some(request) = self.rx.requests().next() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let len = request.payload.len().min(slot.len());

@@ -1,4 +1,4 @@
-//! What engines ask of a datagram socket, of whichever family.
+//! The interface of datagram sockets that engines use, for any address family.
 
 use std::fmt::Debug;
 use std::io;
@@ -9,45 +9,45 @@ use mio::net::UdpSocket;
 
 use crate::sys::{self, Handle, SendError};
 
-/// A datagram socket, bound or connected already, that does not block. Engines are generic over
-/// it, so that each family has loops of its own and none pays for the other.
+/// A bound or connected non-blocking datagram socket. Engines are generic over it, so that each
+/// family gets its own loops.
 pub trait Datagram: Source + Handle + Debug {
-    /// Where one sends that is not connected.
+    /// The address type of sends from unconnected sockets.
     type Address: Copy + Debug;
 
-    /// Why a batch call broke off behind its first message, where the same call then went through:
-    /// what the system kept to itself is over.
-    fn untold() -> SendError;
+    /// The error of a batch call that stopped after its first message without a reason, while the
+    /// next call succeeds.
+    fn unreported() -> SendError;
 
-    /// The address as the system takes it.
+    /// The address as a socket address.
     fn ip(to: Self::Address) -> SocketAddr;
 
     /// Sends to the peer that the socket is connected to.
     ///
     /// # Errors
-    /// What send(2) says.
+    /// Those of send(2).
     fn send(&self, payload: &[u8]) -> io::Result<usize>;
 
     /// Sends to this address.
     ///
     /// # Errors
-    /// What sendto(2) says.
+    /// Those of sendto(2).
     fn send_to(&self, payload: &[u8], to: Self::Address) -> io::Result<usize>;
 
     /// Receives a datagram with its sender's address; returns its length.
     ///
     /// # Errors
-    /// What recvfrom(2) says.
+    /// Those of recvfrom(2).
     fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize>;
 
-    /// Empties the queue of errors that came back for earlier datagrams; returns the latest.
-    fn take_queued_refusal(&self) -> Option<SendError>;
+    /// Empties the queue of errors for earlier datagrams; returns the latest one.
+    fn drain_error_queue(&self) -> Option<SendError>;
 }
 
 impl Datagram for UdpSocket {
     type Address = SocketAddr;
 
-    fn untold() -> SendError {
+    fn unreported() -> SendError {
         SendError::Untold
     }
 
@@ -70,7 +70,7 @@ impl Datagram for UdpSocket {
         Self::recv_from(self, slot).map(|(received, _from)| received)
     }
 
-    fn take_queued_refusal(&self) -> Option<SendError> {
+    fn drain_error_queue(&self) -> Option<SendError> {
         sys::take_queued_refusal(self)
     }
 }

@@ -1,5 +1,4 @@
-//! Sockets, waiting for them, placement of threads on cores, what this host can do, and the
-//! engines that move datagrams.
+//! Sockets, waiting for them, and placement of threads on cores.
 
 mod bound;
 mod datagram;
@@ -15,46 +14,46 @@ pub mod stream;
 pub mod unix;
 mod wait;
 
-pub use bound::{Bound, BoundSender, LARGEST};
+pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
 pub use datagram::Datagram;
-pub use group::{Group, GroupOptions, Slot, most_waiting};
+pub use group::{Group, GroupOptions, Slot, max_queued};
 pub use netns::{NetnsError, enter_netns};
 pub use options::Options;
 pub(crate) use pin::TIMER_SLACK_NS;
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;
+pub(crate) use socket::message_of;
 pub use socket::{SocketError, Udp};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};
 
-/// What the network side of a worker could not do. Each variant says what was asked, what is
-/// wrong and what mends it.
+/// An error of sockets, waiting or thread placement.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// A socket could not be had as asked.
+    /// A socket could not be set up.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// An AF_UNIX socket could not be had as asked.
+    /// An AF_UNIX socket could not be set up.
     #[error(transparent)]
     Unix(#[from] UnixError),
-    /// A thread could not be placed.
+    /// A thread could not be pinned.
     #[error(transparent)]
     Pin(#[from] PinError),
     /// A network namespace could not be entered.
     #[error(transparent)]
     Netns(#[from] NetnsError),
     /// An engine could not be set up on its socket.
-    #[error("engine {engine} cannot be set up: {source}; see what `udperf doctor` says of it")]
+    #[error("cannot set up engine {engine}: {source}; run `udperf doctor` for details")]
     Engine {
-        /// Its word.
+        /// Its name.
         engine: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The readiness queue could not be made.
+    /// The event queue could not be created.
     #[error("cannot wait for sockets: {source}; raise the limit of open files (ulimit -n)")]
     Poll {
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Multicast: which device it leaves by, and joining a group.
+//! Multicast: choice of the device, and joining groups.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,12 +8,12 @@ use socket2::{InterfaceIndexOrAddress, Socket};
 use super::options::Options;
 use crate::sys;
 
-/// The number of the device; 0, the system's choice, where none was asked for.
-fn number(device: Option<&String>) -> io::Result<u32> {
+/// The index of the device; 0 (the system chooses) without one.
+fn device_index(device: Option<&String>) -> io::Result<u32> {
     device.map_or(Ok(0), |device| sys::device_index(device))
 }
 
-/// The IPv4 address that stands for a device: ours, unless it is any or a group's.
+/// The IPv4 address that selects the device: the bound one, unless it is unspecified or a group.
 fn device_address(options: &Options) -> Ipv4Addr {
     match options.bind.ip() {
         IpAddr::V4(ip) if !ip.is_multicast() => ip,
@@ -21,12 +21,11 @@ fn device_address(options: &Options) -> Ipv4Addr {
     }
 }
 
-/// Has multicast leave by the device asked for. An IPv4 socket that is bound to a device needs no
-/// more than that.
+/// Sends multicast on the requested device. An IPv4 socket bound to a device needs no interface.
 pub(super) fn send_multicast(socket: &Socket, options: &Options) -> io::Result<()> {
     let ttl = options.ttl.map(u32::from);
     if options.bind.is_ipv6() {
-        socket.set_multicast_if_v6(number(options.dev.as_ref())?)?;
+        socket.set_multicast_if_v6(device_index(options.dev.as_ref())?)?;
         socket.set_multicast_loop_v6(true)?;
         ttl.map_or(Ok(()), |ttl| socket.set_multicast_hops_v6(ttl))
     } else {
@@ -42,12 +41,12 @@ pub(super) fn send_multicast(socket: &Socket, options: &Options) -> io::Result<(
 pub(super) fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
     let dev = options.join_dev.as_ref().or(options.dev.as_ref());
     match group {
-        IpAddr::V6(group) => socket.join_multicast_v6(&group, number(dev)?),
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, device_index(dev)?),
         IpAddr::V4(group) if dev.is_none() => {
             socket.join_multicast_v4(&group, &device_address(options))
         }
         IpAddr::V4(group) => {
-            let by = InterfaceIndexOrAddress::Index(number(dev)?);
+            let by = InterfaceIndexOrAddress::Index(device_index(dev)?);
             socket.join_multicast_v4_n(&group, &by)
         }
     }
@@ -64,7 +63,7 @@ mod tests {
         Options { bind: bind.parse().unwrap(), buffer: 65_536, ..Options::default() }
     }
 
-    /// Opens a receiver of a group and a sender to it; says whether one datagram came through.
+    /// Checks that a datagram from `sender` reaches `receiver` by its group.
     fn multicast(receiver: &Options, sender: &Options) {
         let (receiver, sender) = (Udp::open(receiver).unwrap(), Udp::open(sender).unwrap());
         let group: SocketAddr = if receiver.local.is_ipv6() {
@@ -77,7 +76,7 @@ mod tests {
             Err(error) => return eprintln!("SKIPPED: no multicast to {group}: {error}"),
         }
         let mut buffer = [0; 16];
-        // Loopback may deliver a little after the send returned.
+        // Loopback may deliver after the send has returned.
         let read = (0..1_000_000).find_map(|_| receiver.socket.recv(&mut buffer).ok());
         assert_eq!(&buffer[..read.unwrap()], b"to all");
     }
@@ -106,8 +105,8 @@ mod tests {
         let to = "255.255.255.255:9";
         let quiet = Udp::open(&options("127.0.0.1:0")).unwrap();
         let error = quiet.socket.send_to(b"x", to.parse().unwrap()).unwrap_err();
-        let asked = Options { broadcast: true, ..options("127.0.0.1:0") };
-        let loud = Udp::open(&asked).unwrap();
+        let requested = Options { broadcast: true, ..options("127.0.0.1:0") };
+        let loud = Udp::open(&requested).unwrap();
         assert!(socket2::SockRef::from(&loud.socket).broadcast().unwrap());
         assert!(!socket2::SockRef::from(&quiet.socket).broadcast().unwrap(), "{error}");
     }

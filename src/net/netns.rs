@@ -11,11 +11,11 @@ use crate::sys;
 pub struct NetnsError {
     /// Its file.
     pub path: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// Moves the calling thread, and it alone, into the network namespace of this file.
+/// Moves only the calling thread into the network namespace of this file.
 ///
 /// # Errors
 /// [`NetnsError`].
@@ -23,22 +23,22 @@ pub fn enter_netns(path: &Path) -> Result<(), NetnsError> {
     sys::enter_netns(path).map_err(|source| NetnsError { path: path.to_owned(), source })
 }
 
-/// What is wrong, and what mends it.
+/// The reason and what to do.
 fn reason(error: &io::Error, path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match error.kind() {
         io::ErrorKind::NotFound => format!(
-            "there is none of that name; make it by `ip netns add {name}`, or give the path of \
-             another to --to-netns, such as /proc/PID/ns/net"
+            "not found; create it with `ip netns add {name}`, or give the path of another one to \
+             --to-netns, such as /proc/PID/ns/net"
         ),
         io::ErrorKind::PermissionDenied => {
             "not permitted; run as root, or with the capability CAP_SYS_ADMIN".to_owned()
         }
         io::ErrorKind::InvalidInput => {
-            "that file is none; name one that `ip netns` lists".to_owned()
+            "the file is not a network namespace; use one that `ip netns` lists".to_owned()
         }
-        io::ErrorKind::Unsupported => "this system has none; leave --to-netns away".to_owned(),
-        _ => format!("{error}; name one that `ip netns` lists"),
+        io::ErrorKind::Unsupported => "not supported by this system; remove --to-netns".to_owned(),
+        _ => format!("{error}; use one that `ip netns` lists"),
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_namespace_is_not_entered() {
+    fn other_files_are_refused() {
         assert!(enter_netns(Path::new("/nonexistent/netns")).is_err());
         assert!(enter_netns(Path::new("/dev/null")).is_err());
     }

@@ -1,11 +1,11 @@
-//! Placement of threads on cores.
+//! Pins threads to cores.
 
 use crate::sys;
 
-/// The timer slack of paced senders in ns; 1 is the least the kernel takes (prctl(2)).
+/// The timer slack of paced senders in ns; 1 is the minimum of the kernel (prctl(2)).
 pub(crate) const TIMER_SLACK_NS: u64 = 1;
 
-/// A thread that is not where it should be.
+/// A thread that could not be pinned.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
     /// The system refused.
@@ -14,31 +14,31 @@ pub enum PinError {
          use --pin off"
     )]
     Refused {
-        /// As asked.
+        /// As requested.
         core: usize,
     },
-    /// The system agreed, but the mask reads otherwise.
+    /// The system reports success, but the affinity mask differs.
     #[error("pinned a thread to core {core}, but the system runs it on {mask:?}; use --pin off")]
     Ignored {
-        /// As asked.
+        /// As requested.
         core: usize,
         /// As read back.
         mask: Vec<usize>,
     },
 }
 
-/// Pins the calling thread to `core`, and reads the mask back. Call it before allocating what the
-/// thread works on: memory belongs to the NUMA node of the core that touches it first.
+/// Pins the calling thread to `core` and checks its affinity mask. Call it before allocating memory
+/// for the thread, which belongs to the NUMA node of the core that touches it first.
 ///
 /// # Errors
-/// [`PinError`], where the thread is not on that core alone afterwards.
+/// [`PinError`] if the mask is not that core alone.
 pub fn pin_to(core: usize) -> Result<(), PinError> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
         return Err(PinError::Refused { core });
     }
     match sys::affinity() {
         Some(mask) if mask != [core] => Err(PinError::Ignored { core, mask }),
-        // A system without a mask to read has only its word.
+        // Some systems cannot report the mask.
         _ => Ok(()),
     }
 }
@@ -51,7 +51,7 @@ mod tests {
     fn a_pinned_thread_reads_its_core_back() {
         std::thread::spawn(|| {
             let Some(&core) = sys::affinity().as_deref().and_then(<[usize]>::first) else {
-                eprintln!("SKIPPED: this system does not tell a thread's cores");
+                eprintln!("SKIPPED: this system does not report thread affinity");
                 return;
             };
             pin_to(core).unwrap();

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A range of local ports, each taken in its turn. Copies share the turn, so that many sockets do
-/// not all begin to look at the first port.
+/// A range of local ports, used in turn. Clones share the position, so that many sockets do not all
+/// start at the first port.
 #[derive(Debug, Clone)]
 pub struct Ports {
     range: RangeInclusive<u16>,
@@ -13,18 +13,18 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// From the first to the last; port 0 is none.
+    /// The ports of the range except port 0.
     #[must_use]
     pub fn new(range: RangeInclusive<u16>) -> Self {
         Self { range, turn: Arc::default() }
     }
 
-    /// As asked.
+    /// The whole range.
     pub(super) fn range(&self) -> RangeInclusive<u16> {
         self.range.clone()
     }
 
-    /// The ports to try, each once, from the next in turn.
+    /// The ports to try, each once, from the current position.
     pub(super) fn in_turn(&self) -> impl Iterator<Item = u16> {
         let first = u32::from(*self.range.start()).max(1);
         let len = (u32::from(*self.range.end()) + 1).saturating_sub(first);
@@ -51,15 +51,15 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_ports_is_used_up_once_and_named_then() {
+    fn each_port_of_a_range_is_used_once() {
         let free = Udp::open(&options("127.0.0.1:0")).unwrap();
         let taken = free.local.port();
         let range = taken.saturating_sub(20)..=taken.saturating_add(20);
         let ports = Some(Ports::new(range.clone()));
-        let asked = Options { ports, ..options("127.0.0.1:0") };
+        let requested = Options { ports, ..options("127.0.0.1:0") };
         let mut held = Vec::new();
         let error = loop {
-            match Udp::open(&asked.clone()) {
+            match Udp::open(&requested.clone()) {
                 Ok(udp) => held.push(udp),
                 Err(error) => break error.to_string(),
             }
@@ -72,10 +72,9 @@ mod tests {
         assert!(!found.contains(&taken), "it was taken");
         let named = format!("no port of {}-{} is free", range.start(), range.end());
         assert!(error.contains(&named), "{error}");
-        // A port that comes free is found again.
         let again = held.pop().unwrap().local.port();
-        assert_eq!(Udp::open(&asked).unwrap().local.port(), again);
+        assert_eq!(Udp::open(&requested).unwrap().local.port(), again);
         let ports = Some(Ports::new(0..=0));
-        assert!(Udp::open(&Options { ports, ..asked }).is_err());
+        assert!(Udp::open(&Options { ports, ..requested }).is_err());
     }
 }

@@ -1,8 +1,9 @@
-//! UDP sockets with what was asked of them and what was granted.
+//! UDP sockets with requested and granted options.
 
 mod error;
 
 pub use error::SocketError;
+pub(crate) use error::message_of;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,22 +15,22 @@ use super::multicast::{join, send_multicast};
 use super::options::Options;
 use crate::sys;
 
-/// A bound UDP socket, non-blocking, with what it was granted.
+/// A bound, non-blocking UDP socket with its granted buffers.
 #[derive(Debug)]
 pub struct Udp {
-    /// The socket, for the engine that will own it.
+    /// The socket.
     pub socket: UdpSocket,
-    /// Its address, with the port it really has.
+    /// Its local address with the actual port.
     pub local: SocketAddr,
-    /// SO_SNDBUF as granted, in bytes: what was asked, limited by `net.core.wmem_max`, and doubled
-    /// by the kernel for its own bookkeeping.
+    /// SO_SNDBUF as granted, in bytes: limited by `net.core.wmem_max`, and doubled by the kernel
+    /// for bookkeeping.
     pub send_buffer: Option<usize>,
     /// SO_RCVBUF as granted, likewise.
     pub receive_buffer: Option<usize>,
 }
 
 impl Udp {
-    /// Opens, sets and binds a socket.
+    /// Opens and binds a socket with options.
     ///
     /// # Errors
     /// [`SocketError`].
@@ -39,7 +40,7 @@ impl Udp {
         Ok(Self::of(socket, options.bind))
     }
 
-    /// A socket that is bound to `addr`, with what it was granted.
+    /// Wraps a socket that is bound to `addr`.
     pub(super) fn of(socket: Socket, addr: SocketAddr) -> Self {
         let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr);
         let (send_buffer, receive_buffer) =
@@ -48,10 +49,9 @@ impl Udp {
         Self { socket, local, send_buffer, receive_buffer }
     }
 
-    /// Opens so many sockets that share one address and port, and among which the kernel spreads
-    /// what arrives by a hash of its source and destination (SO_REUSEPORT, socket(7)). Nobody else
-    /// may have the port already, even if he would share it. `dual`: an IPv6 socket of any address
-    /// takes IPv4, too; otherwise it takes IPv6 alone.
+    /// Opens `count` sockets that share one address and port; the kernel distributes datagrams by a
+    /// hash of source and destination (SO_REUSEPORT, socket(7)). Fails if any other socket has the
+    /// port. `dual`: a socket at `[::]` accepts IPv4, too.
     ///
     /// # Errors
     /// [`SocketError`].
@@ -66,7 +66,7 @@ impl Udp {
                 let source = |source| SocketError::Create { source };
                 socket.set_only_v6(!dual).map_err(source)?;
                 if dual {
-                    // Each family has a switch of its own for what comes back from the network.
+                    // Error reports are enabled per family.
                     let _ = sys::report_queue_drops(&socket, false);
                 }
             }
@@ -78,7 +78,7 @@ impl Udp {
         let addr = addr.unwrap_or(options.bind);
         let joined = |source| SocketError::Join { addr, source };
         if count > 1 {
-            // Only now: so the first one shares with nobody before it.
+            // Only after bind(2), so that no other process shares the port.
             sys::set_reuse_port(&first).map_err(joined)?;
         }
         let mut all = vec![Self::of(first, addr)];
@@ -94,15 +94,14 @@ impl Udp {
     /// Another handle of the same socket.
     ///
     /// # Errors
-    /// [`SocketError::Create`], where there may be no more open files.
+    /// [`SocketError::Create`] at the limit of open files.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
     }
 
-    /// Has the kernel refuse what a queueing discipline would drop in silence, as it does for all
-    /// sockets but those of a [`super::Group`]. Errors that the network sends back then fill the
-    /// socket's receive buffer until they are read.
+    /// Makes the kernel report drops of queueing disciplines as errors, as for all sockets but
+    /// those of a [`super::Group`]. ICMP errors then fill the receive buffer until they are read.
     ///
     /// # Errors
     /// [`SocketError::Option`].
@@ -110,7 +109,7 @@ impl Udp {
         queue_drops(&self.socket, self.local)
     }
 
-    /// Fixes the peer, which spares the kernel a route look-up at each send.
+    /// Connects to the peer, which saves a route look-up for each send.
     ///
     /// # Errors
     /// [`SocketError::Connect`].
@@ -123,12 +122,12 @@ impl Udp {
     }
 }
 
-/// A socket with all that was asked of it, not bound yet.
+/// A socket with its options, not yet bound.
 pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
     let domain = Domain::for_address(options.bind);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
         .map_err(|source| SocketError::Create { source })?;
-    // The kernel grants less silently; what it granted is read back once the socket is bound.
+    // The kernel may grant less; the granted size is read back after bind(2).
     let _ = socket.set_send_buffer_size(options.buffer);
     let _ = socket.set_recv_buffer_size(options.buffer);
     set_options(&socket, options)?;
@@ -136,7 +135,7 @@ pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
     Ok(socket)
 }
 
-/// Binds it, to the next free port where there is a range of them.
+/// Binds the socket, to the next free port of a range if there is one.
 pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let mut addr = options.bind;
     let Some(ports) = &options.ports else {
@@ -153,7 +152,7 @@ pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError
     Err(SocketError::Ports { ip: addr.ip(), range: ports.range() })
 }
 
-/// Has drops of queueing disciplines refused.
+/// Makes the kernel report drops of queueing disciplines.
 fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
     let (option, flag, hint) = ("IP_RECVERR", "IPv6", ", or use a kernel of 2.2 or later");
     sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
@@ -165,7 +164,7 @@ fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), Socket
     })
 }
 
-/// Sets what was asked beyond the buffers.
+/// Sets the options other than buffers.
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
@@ -220,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn an_ephemeral_port_is_told_and_buffers_are_read_back() {
+    fn port_and_buffers_are_read_back() {
         let udp = Udp::open(&options("127.0.0.1:0")).unwrap();
         assert_ne!(udp.local.port(), 0);
         assert!(udp.receive_buffer.unwrap() >= 65_536);
     }
 
     #[test]
-    fn errors_name_what_mends_them() {
+    fn errors_say_what_to_do() {
         let first = Udp::open(&options("127.0.0.1:0")).unwrap();
         let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
         let port = first.local;

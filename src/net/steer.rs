@@ -1,4 +1,4 @@
-//! The program that steers the datagrams of one port: classic BPF, which the kernel runs for each.
+//! The classic BPF program that steers the datagrams of one port to its sockets.
 //!
 //! ```text
 //!  0            2      4
@@ -12,28 +12,28 @@ use crate::sys::Instruction;
 /// How far a tag is shifted down to give the number of its slot; 0 is no slot.
 pub const SLOT_SHIFT: u32 = 6;
 
-/// Slots at most: what is left of 16 bits of tag, without 0.
-pub const MOST_SLOTS: u16 = u16::MAX >> SLOT_SHIFT;
+/// Maximum number of slots: the remaining bits of a 16-bit tag, without 0.
+pub const MAX_SLOTS: u16 = u16::MAX >> SLOT_SHIFT;
 
-/// The bit of a tag that has a slot's datagrams spread by their source rather than by flow.
+/// The tag bit that distributes a slot's datagrams by source instead of by flow.
 pub const BY_SOURCE: u16 = 0x20;
 
 /// The bits of a tag that count the phases of a slot.
 pub const PHASES: u16 = 0x1F;
 
-/// The phase that no measurement has: what shows where a socket is carries it.
-pub const SHOWN: u16 = PHASES;
+/// The phase of probe datagrams, which no measurement uses.
+pub const PROBE_PHASE: u16 = PHASES;
 
 /// The phase that follows this one, of a tag or by itself.
 #[must_use]
 pub const fn next_phase(tag: u16) -> u16 {
-    (tag & !PHASES) | (((tag & PHASES) + 1) % SHOWN)
+    (tag & !PHASES) | (((tag & PHASES) + 1) % PROBE_PHASE)
 }
 
 /// The tag of control messages, which all go to the first listener.
 pub const CONTROL_TAG: u16 = 1;
 
-/// Bytes that hold a tag and a flow; what is shorter is a stranger's.
+/// Bytes of a tag and a flow; shorter datagrams belong to no slot.
 const STEERED_LEN: u32 = 4;
 
 /// Classes, sizes, modes and operations of `include/uapi/linux/bpf_common.h`, put together.
@@ -56,13 +56,13 @@ mod code {
     pub(super) const X_FROM_A: u16 = 0x07;
     /// Set A: `BPF_LD | BPF_IMM`.
     pub(super) const SET: u16 = 0x00;
-    /// Reckon with a constant: `BPF_ALU | BPF_ADD, BPF_SUB, BPF_MUL, BPF_MOD, BPF_RSH | BPF_K`.
+    /// Arithmetic with a constant: `BPF_ALU | BPF_ADD, BPF_SUB, BPF_MUL, BPF_MOD, BPF_RSH | BPF_K`.
     pub(super) const ADD: u16 = 0x04;
     pub(super) const SUBTRACT: u16 = 0x14;
     pub(super) const MULTIPLY: u16 = 0x24;
     pub(super) const MODULO: u16 = 0x94;
     pub(super) const SHIFT_DOWN: u16 = 0x74;
-    /// Reckon with X: `BPF_ALU | BPF_ADD, BPF_MOD, BPF_XOR | BPF_X`.
+    /// Arithmetic with X: `BPF_ALU | BPF_ADD, BPF_MOD, BPF_XOR | BPF_X`.
     pub(super) const ADD_X: u16 = 0x0c;
     pub(super) const MODULO_X: u16 = 0x9c;
     pub(super) const XOR_X: u16 = 0xac;
@@ -87,7 +87,7 @@ const V4_SOURCE: u32 = IP_HEADER + 12;
 /// Where an IPv6 header has the four words of its source address (RFC 8200).
 const V6_SOURCE: [u32; 4] = [IP_HEADER + 8, IP_HEADER + 12, IP_HEADER + 16, IP_HEADER + 20];
 
-/// Where an IPv6 header says what follows it, and where that begins (RFC 8200).
+/// Offsets of the next-header field of IPv6 and of the next header (RFC 8200).
 const V6_NEXT: (u32, u32) = (IP_HEADER + 6, IP_HEADER + 40);
 
 /// UDP's number (IANA).
@@ -104,7 +104,7 @@ const COUNT: u32 = 1;
 /// See [`FIRST`].
 const HASH: u32 = 2;
 
-/// Who is behind a port: first the listeners, then the sockets of each slot.
+/// The sockets of a port: first the listeners, then those of each slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Whether the sockets speak IPv6.
@@ -125,7 +125,7 @@ const fn jump(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction
     Instruction { code, if_true, if_false, operand }
 }
 
-/// The program for such a layout.
+/// The program for a layout.
 pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
     let Layout { ipv6, listeners, per_slot, slots } = *layout;
     let mut program = vec![
@@ -137,7 +137,7 @@ pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
         step(code::SHIFT_DOWN, SLOT_SHIFT),
         jump(code::IF_EQUAL, 0, 15, 0),
         jump(code::IF_GREATER, slots, 14, 0),
-        // A slot's: its first socket, then which of them.
+        // Datagrams of a slot: its first socket plus an index.
         step(code::SUBTRACT, 1),
         step(code::MULTIPLY, per_slot),
         step(code::ADD, listeners),
@@ -152,7 +152,7 @@ pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
         step(code::SET, per_slot),
         step(code::STORE, COUNT),
         step(code::JUMP, 4),
-        // A stranger's.
+        // Unsolicited datagrams go to the listeners.
         step(code::SET, 0),
         step(code::STORE, FIRST),
         step(code::SET, listeners),
@@ -160,7 +160,7 @@ pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
     ];
     program.extend(hash(ipv6));
     program.extend([
-        // The high bits, which know all of the source, into the low ones, which choose.
+        // Fold the high bits, which depend on the whole source, into the low ones.
         step(code::RECALL, HASH),
         step(code::X_FROM_A, 0),
         step(code::SHIFT_DOWN, 16),
@@ -174,7 +174,7 @@ pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
     program
 }
 
-/// Mixes what is loaded into the hash.
+/// Mixes the loaded value into the hash.
 const MIX: [Instruction; 4] = [
     step(code::X_RECALL, HASH),
     step(code::XOR_X, 0),
@@ -182,8 +182,7 @@ const MIX: [Instruction; 4] = [
     step(code::STORE, HASH),
 ];
 
-/// Hashes source address and port. Behind an extension header of IPv6, a port would have to be
-/// searched for: there the address has to do.
+/// Hashes source address and port; with an IPv6 extension header, the address only.
 fn hash(ipv6: bool) -> Vec<Instruction> {
     let mut steps = vec![step(code::SET, 0), step(code::STORE, HASH)];
     if ipv6 {

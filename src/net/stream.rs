@@ -1,4 +1,4 @@
-//! Streams, of TCP and AF_UNIX: for what is said by hand, never for what is measured.
+//! TCP and AF_UNIX streams for `talk`; never measured.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -11,30 +11,30 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::socket::SocketError;
 use crate::sys;
 
-/// Connections that may wait to be accepted. Arbitrary: they are accepted at once.
+/// The backlog of listeners. Arbitrary: connections are accepted at once.
 pub(super) const QUEUE: i32 = 64;
 
-/// A connection that does not block.
+/// A non-blocking connection.
 pub trait Stream: Read + Write + Source + Debug + Send {
-    /// Tells the other end that no more will come.
+    /// Shuts down sending.
     ///
     /// # Errors
-    /// What shutdown(2) says.
+    /// Those of shutdown(2).
     fn end(&self) -> io::Result<()>;
 
-    /// Whether it is connected by now.
+    /// Whether it is connected.
     ///
     /// # Errors
-    /// Why it never will be, as connect(2) has it.
+    /// Those of connect(2).
     fn connected(&self) -> io::Result<bool>;
 }
 
-/// What takes connections, and does not block.
+/// A non-blocking listener.
 pub trait Listener: Source + Debug + Send {
-    /// The next connection, and who made it, where that has an address.
+    /// The next connection and the address of its peer, if it has one.
     ///
     /// # Errors
-    /// What accept(2) says.
+    /// Those of accept(2).
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<SocketAddr>)>;
 }
 
@@ -57,7 +57,7 @@ impl Stream for TcpStream {
 impl Listener for TcpListener {
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<SocketAddr>)> {
         let (stream, from) = Self::accept(self)?;
-        // What is typed shall leave at once.
+        // Typed lines leave at once.
         let _ = stream.set_nodelay(true);
         Ok((Box::new(stream), Some(from)))
     }
@@ -73,14 +73,14 @@ fn create(addr: SocketAddr) -> Result<Socket, SocketError> {
 }
 
 fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
-    // Connections that have ended keep a port for minutes otherwise (TIME_WAIT, RFC 9293).
+    // Ended connections otherwise keep a port for minutes (TIME_WAIT, RFC 9293).
     #[cfg(unix)]
     let _ = socket.set_reuse_address(true);
     socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })
 }
 
-/// Begins to connect from `from`, or from where the system chooses; [`Stream::connected`] tells
-/// what became of it, when the stream is writable.
+/// Starts to connect from `from` (`None`: the system chooses). Once the stream is writable,
+/// [`Stream::connected`] returns the result.
 ///
 /// # Errors
 /// [`SocketError`].
@@ -90,7 +90,7 @@ pub fn connect_tcp(
 ) -> Result<Box<dyn Stream>, SocketError> {
     let socket = create(to)?;
     from.map_or(Ok(()), |from| bind(&socket, from))?;
-    // What is typed shall leave at once.
+    // Typed lines leave at once.
     let _ = socket.set_tcp_nodelay(true);
     let stream = TcpStream::from_std(socket.into());
     match socket2::SockRef::from(&stream).connect(&to.into()) {
@@ -102,12 +102,12 @@ pub fn connect_tcp(
     }
 }
 
-/// Any address of the same family.
+/// The unspecified address of the same family.
 fn any_like(addr: SocketAddr) -> SocketAddr {
     if addr.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() }
 }
 
-/// Listens at an address; and the address, with the port it really has.
+/// Listens at an address; returns it with the actual port, too.
 ///
 /// # Errors
 /// [`SocketError`].

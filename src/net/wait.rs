@@ -1,4 +1,4 @@
-//! Waiting for a socket: spinning, sleeping, or first the one and then the other.
+//! Waiting for a socket by spinning, sleeping, or both in turn.
 
 use std::io;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use mio::{Events, Interest, Poll, Token};
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How long hybrid waiting spins before it sleeps: about what a wake-up costs, so that at worst
-/// twice the cheaper of both is paid. A blocking round trip took 63 µs on the reference machine
-/// (measured), two wake-ups.
-const SPIN_FOR: Nanos = Nanos::from_micros(100);
+/// How long hybrid waiting spins before it sleeps: about the cost of a wake-up, so that waiting
+/// costs at most twice the cheaper way. A blocking round trip with two wake-ups took 63 µs on the
+/// reference machine (measured).
+const HYBRID_SPIN: Nanos = Nanos::from_micros(100);
 
-/// How long after its latest sleep a busy worker leaves the event queue again. While a socket is
-/// in it, the kernel calls into the queue for every datagram, on the sender's time: about 0.3 µs of
-/// 3 µs a datagram (measured). Ten times [`SPIN_FOR`]; otherwise arbitrary.
+/// How long after its latest sleep a busy worker deregisters its sockets. While one is registered,
+/// the kernel wakes the event queue for every datagram, on the sender's time: about 0.3 µs of 3 µs
+/// per datagram (measured). Ten times [`HYBRID_SPIN`]; otherwise arbitrary.
 const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
 
-/// The longest sleep: after it, a worker looks whether it should stop. mio sleeps whole
-/// milliseconds. Arbitrary: unnoticeable to people, 50 wake-ups a second to an idle machine.
-const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+/// Maximum sleep, after which a worker checks whether to stop; mio sleeps whole milliseconds.
+/// Arbitrary: unnoticeable to people, 50 wake-ups per second.
+const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// The longest sleep while draining; arbitrary, the shortest that mio knows.
+/// Maximum sleep while draining: the shortest of mio. Arbitrary.
 const DRAIN_SLEEP: Duration = Duration::from_millis(1);
 
-/// The shortest sleep on sockets: mio's unit.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// Minimum sleep on sockets: the resolution of mio.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
 
-/// How long before its moment a paced sender stops sleeping and spins, under hybrid waiting: more
-/// than the median oversleep of a pinned thread (about 60 µs on the reference machine, measured).
+/// How long before a deadline hybrid waiting stops sleeping and spins: more than the median
+/// oversleep of a pinned thread (about 60 µs on the reference machine, measured).
 const SLEEP_MARGIN: Nanos = Nanos::from_micros(100);
 
-/// How many events one poll takes. What is not taken stays for the next; arbitrary.
+/// Events of one poll; others stay for the next one. Arbitrary.
 const EVENTS: usize = 64;
 
-/// What a wait did.
+/// How a wait was spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
     /// It spun: no system call.
     Spun,
-    /// It was to sleep until this moment, or shorter: what lies beyond it is nobody's wish.
+    /// It slept, at most until this moment; time beyond it is oversleep.
     Slept(Nanos),
 }
 
@@ -53,21 +53,21 @@ pub struct Waiter {
     interest: Interest,
     spin_for: Nanos,
     busy_at: Nanos,
-    /// When there was something to do again after the latest sleep.
+    /// When the worker was busy again after the latest sleep.
     woke_at: Nanos,
-    /// Whether it has slept since there was something to do.
+    /// Whether it has slept since it was last busy.
     slept: bool,
-    /// Whether the sockets are in the event queue.
+    /// Whether the sockets are registered.
     watching: bool,
-    /// Whether they are to stay there.
-    stays: bool,
+    /// Whether they stay registered while busy.
+    keep_registered: bool,
 }
 
 impl Waiter {
     /// Never sleeps.
     pub const SPIN: Nanos = Nanos::NEVER;
-    /// Spins for as long as a wake-up costs.
-    pub const HYBRID: Nanos = SPIN_FOR;
+    /// Spins for about the cost of a wake-up.
+    pub const HYBRID: Nanos = HYBRID_SPIN;
     /// Sleeps at once.
     pub const EPOLL: Nanos = Nanos::ZERO;
 
@@ -75,15 +75,25 @@ impl Waiter {
     /// `interest`.
     ///
     /// # Errors
-    /// What epoll_create(2) says.
+    /// Those of epoll_create(2).
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
         let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);
-        let (slept, watching, stays) = (false, false, false);
-        Ok(Self { poll, events, interest, spin_for, busy_at, woke_at, slept, watching, stays })
+        let (slept, watching, keep_registered) = (false, false, false);
+        Ok(Self {
+            poll,
+            events,
+            interest,
+            spin_for,
+            busy_at,
+            woke_at,
+            slept,
+            watching,
+            keep_registered,
+        })
     }
 
-    /// Takes note that there was something to do at `now` with these sockets.
+    /// Notes that the worker was busy at `now` with these sockets.
     #[inline]
     pub fn busy(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         self.busy_at = now;
@@ -92,14 +102,13 @@ impl Waiter {
         }
     }
 
-    /// Forgets the times of a former phase, in which moments counted from another start.
+    /// Resets times for a new phase, which has another origin.
     pub fn restart(&mut self) {
         (self.busy_at, self.woke_at) = (Nanos::ZERO, Nanos::ZERO);
     }
 
-    /// Waits for the moment `at`, both on the monotonic clock. Pacing never rests on mio, whose
-    /// sleeps are whole milliseconds: this sleeps until close, and leaves the rest to the caller's
-    /// spinning; it never sleeps past `at`.
+    /// Waits for the moment `at`, without mio, which sleeps whole milliseconds. Sleeps until close
+    /// to `at`, never past it; the caller spins for the rest.
     #[inline]
     pub fn until(&self, at: Nanos, now: Nanos) -> Waited {
         let margin = match self.spin_for {
@@ -111,33 +120,32 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        let until = (at - margin).min(now + Nanos::from(LONGEST_SLEEP));
+        let until = (at - margin).min(now + Nanos::from(MAX_SLEEP));
         sys::sleep_until_ns(until.0);
         Waited::Slept(until)
     }
 
-    /// Waits, with nothing to do at `now`: the caller has just been told WouldBlock, as mio's edges
-    /// demand. `draining`: sleeps are short, for the end may come without a datagram.
+    /// Waits for a socket. The caller has just received WouldBlock, as mio's edge triggers require.
+    /// `draining`: sleeps are short, as the end may come without a datagram.
     #[inline]
     pub fn idle(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
         if now.since(self.busy_at) < self.spin_for {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        let most = if draining { DRAIN_SLEEP } else { LONGEST_SLEEP };
-        self.sleep(now, most, sockets)
+        let limit = if draining { DRAIN_SLEEP } else { MAX_SLEEP };
+        self.sleep(now, limit, sockets)
     }
 
-    /// As [`Self::idle`], and ready at the moment `at`. It sleeps on the sockets in whole
-    /// milliseconds, as mio does, and only as long as that ends well before `at`; what is left, it
-    /// spins, so that what arrives meanwhile is seen at once. Whoever shall never spin sleeps
-    /// instead, and sees that only then.
+    /// As [`Self::idle`], but at most until `at`. Sleeps on the sockets in whole milliseconds that
+    /// end well before `at`, then spins, so that arrivals are seen at once. Without spinning, it
+    /// sleeps through the rest.
     #[inline]
     pub fn idle_until(&mut self, at: Nanos, now: Nanos, sockets: &mut [impl Source]) -> Waited {
-        let left = at.since(now + SLEEP_MARGIN).0 / Nanos::from(SHORTEST_SLEEP).0;
+        let left = at.since(now + SLEEP_MARGIN).0 / Nanos::from(MIN_SLEEP).0;
         if left > 0 && now.since(self.busy_at) >= self.spin_for {
-            let most = LONGEST_SLEEP.min(SHORTEST_SLEEP * left.min(u64::from(u32::MAX)) as u32);
-            return self.sleep(now, most, sockets);
+            let limit = MAX_SLEEP.min(MIN_SLEEP * left.min(u64::from(u32::MAX)) as u32);
+            return self.sleep(now, limit, sockets);
         }
         if self.spin_for == Self::EPOLL {
             return self.until(at, now);
@@ -146,58 +154,52 @@ impl Waiter {
         Waited::Spun
     }
 
-    /// Like [`Self::idle`], for the one of many sockets that is full. Only that socket enters the
-    /// event queue and leaves it again: registering all of them takes a system call each, which
-    /// with thousands of flows lasts longer than the sleep and would be measured as a stall.
+    /// Like [`Self::idle`], for one full socket of many. Registers only that socket: registering
+    /// thousands takes longer than the sleep and would be measured as a stall.
     #[inline]
     pub fn idle_on(&mut self, now: Nanos, socket: &mut impl Source) -> Waited {
         if now.since(self.busy_at) < self.spin_for {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        // A socket that cannot be registered costs a sleep of full length.
+        // Without registration, the sleep has its full length.
         let registered = self.poll.registry().register(socket, Token(0), self.interest).is_ok();
-        // Interrupted is as good as nothing ready: the caller looks for itself.
-        let _ = self.poll.poll(&mut self.events, Some(LONGEST_SLEEP));
+        let _ = self.poll.poll(&mut self.events, Some(MAX_SLEEP));
         if registered {
             let _ = self.poll.registry().deregister(socket);
         }
-        Waited::Slept(now + Nanos::from(LONGEST_SLEEP))
+        Waited::Slept(now + Nanos::from(MAX_SLEEP))
     }
 
-    fn sleep(&mut self, now: Nanos, most: Duration, sockets: &mut [impl Source]) -> Waited {
+    fn sleep(&mut self, now: Nanos, limit: Duration, sockets: &mut [impl Source]) -> Waited {
         self.slept = true;
         if !self.watching {
             self.enter(sockets);
         }
-        // Interrupted is as good as nothing ready: the caller looks for itself.
-        let _ = self.poll.poll(&mut self.events, Some(most));
-        Waited::Slept(now + Nanos::from(most))
+        let _ = self.poll.poll(&mut self.events, Some(limit));
+        Waited::Slept(now + Nanos::from(limit))
     }
 
-    /// Puts the sockets into the event queue. One that is ready already is reported at once, so
-    /// nothing that came since the caller last looked is slept through.
+    /// Registers the sockets. A ready one is reported at once, so no arrival is slept through.
     fn enter(&mut self, sockets: &mut [impl Source]) {
         for (at, socket) in sockets.iter_mut().enumerate() {
-            // One that cannot be watched costs short sleeps, not datagrams.
+            // A socket without registration is late, but loses no datagram.
             let _ = self.poll.registry().register(socket, Token(at), self.interest);
         }
         self.watching = true;
     }
 
-    /// Watches these sockets from now on, however busy they are: where there are many, the event
-    /// queue says which of them to look at.
+    /// Keeps these sockets registered: with many, the event queue tells which are ready.
     pub fn watch(&mut self, sockets: &mut [impl Source]) {
         if !self.watching {
             self.enter(sockets);
         }
-        self.stays = true;
+        self.keep_registered = true;
     }
 
-    /// Waits, with nothing to do at `now`, for a socket or for the moment `at`, whichever is first;
-    /// `mark` gets the index of each socket that is ready. Times are on the clock of `busy`. The
-    /// caller has just been told WouldBlock by every socket, as mio's edges demand, or knows which
-    /// ones have more.
+    /// Waits for a socket or the moment `at`, whichever is first; `mark` gets the index of each
+    /// ready socket. Times are on the clock of `busy`. The caller has just received WouldBlock from
+    /// every socket, as mio's edge triggers require, or knows which ones have more.
     #[inline]
     pub fn either(
         &mut self,
@@ -209,7 +211,7 @@ impl Waiter {
         let margin = if self.spin_for == Self::EPOLL { Nanos::ZERO } else { SLEEP_MARGIN };
         if now.since(self.busy_at) < self.spin_for || at.since(now) <= margin {
             if self.watching {
-                self.look(Nanos::ZERO, mark);
+                self.poll_sockets(Nanos::ZERO, mark);
             }
             std::hint::spin_loop();
             return Waited::Spun;
@@ -218,27 +220,29 @@ impl Waiter {
         if !self.watching {
             self.enter(sockets);
         }
-        let most = (at - margin).since(now).min(Nanos::from(LONGEST_SLEEP));
-        self.look(most, mark);
-        Waited::Slept(now + most)
+        let limit = (at - margin).since(now).min(Nanos::from(MAX_SLEEP));
+        self.poll_sockets(limit, mark);
+        Waited::Slept(now + limit)
     }
 
-    /// Waits so long for a socket that is ready, to the nanosecond, which mio does not.
-    fn look(&mut self, most: Nanos, mut mark: impl FnMut(usize)) {
-        if most > Nanos::ZERO {
-            sys::wait_readable(&self.poll, most.0);
+    /// Waits for a ready socket with nanosecond resolution, which mio lacks.
+    fn poll_sockets(&mut self, limit: Nanos, mut mark: impl FnMut(usize)) {
+        if limit > Nanos::ZERO {
+            sys::wait_readable(&self.poll, limit.0);
         }
-        // Interrupted is as good as nothing ready: the caller looks for itself.
         let _ = self.poll.poll(&mut self.events, Some(Duration::ZERO));
         self.events.iter().for_each(|event| mark(event.token().0));
     }
 
-    /// Leaves the event queue once the worker has been busy for a while without a sleep.
+    /// Deregisters the sockets once the worker was busy for a while without a sleep.
     fn stay_or_leave(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         if std::mem::take(&mut self.slept) {
             self.woke_at = now;
         }
-        if self.spin_for > Self::EPOLL && !self.stays && now.since(self.woke_at) > LEAVE_AFTER {
+        if self.spin_for > Self::EPOLL
+            && !self.keep_registered
+            && now.since(self.woke_at) > LEAVE_AFTER
+        {
             self.leave(sockets);
         }
     }
@@ -283,7 +287,7 @@ mod tests {
         let mut sockets = (0..16).map(socket).collect::<Vec<_>>();
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::WRITABLE).unwrap();
         for turn in 1..=3 {
-            // It takes what is written, so the wait ends at once.
+            // The socket is writable, so the wait ends at once.
             assert!(matches!(waiter.idle_on(Nanos(turn), &mut sockets[5]), Waited::Slept(_)));
             waiter.busy(Nanos::from_millis(turn * 10), &mut sockets);
         }

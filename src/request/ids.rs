@@ -1,13 +1,12 @@
-//! Ids and numbers that are unique across all phases, cells and trials of a run, and that differ
-//! from run to run.
+//! Ids and numbers that are unique within a run and differ from run to run.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::unit::hash_u64;
 
-/// How far apart the first ids of two ports are, where ids have 64 bits: as a power of two, more
-/// requests than a port sends in the longest cell (24 h at 10 million a second).
+/// Distance of the first ids of two ports with 64-bit ids, as a power of two: more requests than a
+/// port sends in the longest cell (24 h at 10 million per second).
 const PORT_BITS: u32 = 40;
 
 /// Number of attempts to get a port that the run has not used: the system draws among 28,232
@@ -18,7 +17,7 @@ pub(super) const PORT_TRIES: usize = 4;
 #[derive(Debug)]
 pub struct RunIds {
     seed: u64,
-    taken: Mutex<UsedIds>,
+    used: Mutex<UsedIds>,
 }
 
 /// The ids and numbers used so far.
@@ -34,7 +33,7 @@ struct UsedIds {
     ports: HashSet<u16>,
 }
 
-/// Where the ids and unique numbers of a cell begin.
+/// The first ids and unique numbers of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FirstIds {
     /// The first unique number.
@@ -54,7 +53,7 @@ impl RunIds {
     /// Creates the generator of a run from its seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, taken: Mutex::default() }
+        Self { seed, used: Mutex::default() }
     }
 
     /// The seed.
@@ -63,43 +62,42 @@ impl RunIds {
         self.seed
     }
 
-    /// Begins a cell with this number of ports, none of which another cell uses.
+    /// Starts a cell with this number of ports.
     pub(super) fn begin(&self, streams: u64) -> FirstIds {
-        let mut taken = self.taken();
-        let stream = taken.streams;
-        taken.streams += streams;
+        let mut used = self.used();
+        let stream = used.streams;
+        used.streams += streams;
         // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
         let first = hash_u64(self.seed) >> 2 | 1 << (u64::BITS - 2);
-        let UsedIds { numbers: number, places, .. } = *taken;
+        let UsedIds { numbers: number, places, .. } = *used;
         FirstIds { number, id: first + places, places, stream, worker: 0, of: 1 }
     }
 
-    /// A worker that began with these ids has sent so many requests, and this many by the port
-    /// that sent the most.
+    /// Ends a worker that started with these ids: `requests` in all, `places` by its busiest port.
     pub(super) fn end(&self, first: FirstIds, requests: u64, places: u64) {
-        let mut taken = self.taken();
-        // Workers take numbers in turn, each for itself.
-        taken.numbers = taken.numbers.max(first.number + requests * first.of);
-        taken.places = taken.places.max(first.places + places);
+        let mut used = self.used();
+        // The numbers of workers interleave.
+        used.numbers = used.numbers.max(first.number + requests * first.of);
+        used.places = used.places.max(first.places + places);
     }
 
     /// The unique number behind the last one that an ended worker used.
     pub(super) fn numbers(&self) -> u64 {
-        self.taken().numbers
+        self.used().numbers
     }
 
     /// Marks a local port as used; returns whether it was unused before.
     pub(super) fn is_new_port(&self, port: u16) -> bool {
-        self.taken().ports.insert(port)
+        self.used().ports.insert(port)
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, UsedIds> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn used(&self) -> std::sync::MutexGuard<'_, UsedIds> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FirstIds {
-    /// Of this worker among so many, whose first port has this number.
+    /// The ids of worker `worker` of `of`, whose first port has this number.
     pub(super) const fn of_worker(self, worker: usize, of: usize, first_flow: u16) -> Self {
         let stream = self.stream + first_flow as u64;
         Self { stream, worker: worker as u64, of: of as u64, ..self }
@@ -125,7 +123,7 @@ mod tests {
     #[test]
     fn no_number_and_no_id_comes_again_in_a_run() {
         let ids = RunIds::new(5);
-        let (mut numbers, mut seen) = (HashSet::new(), HashSet::new());
+        let (mut numbers, mut delta) = (HashSet::new(), HashSet::new());
         // Three cells, in which the ports send unevenly.
         for sent in [[3, 0, 1, 5], [2, 2, 2, 2], [0, 7, 0, 0]] {
             let first = ids.begin(4);
@@ -135,13 +133,13 @@ mod tests {
                 assert!((0..count).all(|number| numbers.insert(first.unique(number))));
                 for (stream, &sent) in sent.iter().enumerate() {
                     let mut places = 0..sent;
-                    assert!(places.all(|place| seen.insert(first.first_of(stream) + place)));
+                    assert!(places.all(|place| delta.insert(first.first_of(stream) + place)));
                 }
                 ids.end(first, count, sent.iter().max().copied().unwrap());
             }
             assert!(numbers.iter().all(|number| *number < ids.numbers()));
         }
-        assert!(!seen.contains(&0));
+        assert!(!delta.contains(&0));
     }
 
     #[test]

@@ -1,103 +1,101 @@
-//! Requests in flight: one fixed slot each, found by arithmetic alone, so that a table of any size
-//! costs the same and nothing is allocated while a run goes on.
+//! Requests in flight: a table of fixed slots, found by arithmetic, without allocation.
 //!
 //! The socket of a reply identifies its port, so a few bits of the index identify the request among
-//! the latest ones of that port. The slot and the id of a request are reused only after it was
-//! answered, or given up so long ago that no answer is expected any more.
+//! the latest ones of that port. The slot and the id of a request are reused only after its reply,
+//! or when none is expected any more after a timeout.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::request::streams::StreamMap;
 use crate::unit::Nanos;
 
-/// What became of a request.
+/// States of a slot.
 const FREE: u64 = 0;
 const OPEN: u64 = 1;
 const ANSWERED: u64 = 2;
 const TIMED_OUT: u64 = 3;
 
-/// Bits that say so, below those of the intended moment; what is left lasts 146 years.
+/// Bits of the state, below those of the intended time; the rest lasts 146 years.
 const STATE_BITS: u32 = 2;
 const STATE: u64 = (1 << STATE_BITS) - 1;
 
-/// The most requests that one call gives up or passes over: under 0.1 ms of work, so that it is not
-/// taken for a stall. Arbitrary within that.
-const WALK_MOST: u64 = 8_192;
+/// Maximum requests that one call expires or releases: below 0.1 ms, so that it is no stall.
+/// Arbitrary within that.
+const MAX_WALK: u64 = 8_192;
 
 /// One request.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Its intended moment, and what became of it.
+    /// Its intended time and state.
     word: AtomicU64,
-    /// When it left.
+    /// When it was sent.
     sent: AtomicU64,
-    /// What it asks.
-    asked: AtomicU64,
+    /// Its turn, which selects its content.
+    turn: AtomicU64,
 }
 
-/// A request's two moments.
+/// The times of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingRequest {
-    /// When it was meant to leave.
+    /// When it was due.
     pub intended: Nanos,
-    /// When it left.
+    /// When it was sent.
     pub sent: Nanos,
 }
 
-/// What a reply is.
+/// The class of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
-    /// The first one to a request that was waited for.
+    /// The first reply to an open request.
     Answer(PendingRequest),
-    /// To one that was answered before.
+    /// A reply to an answered request.
     Duplicate,
-    /// To one that had been given up.
+    /// A reply to a request that had timed out.
     Late,
 }
 
-/// The requests of one worker. One thread asks, one hears; they may be the same.
+/// The requests in flight of one worker. One thread sends and one receives; they may be the same.
 #[derive(Debug)]
 pub struct InFlightTable {
     slots: Box<[Slot]>,
-    lanes: StreamMap,
-    /// The next request to leave.
+    stream_map: StreamMap,
+    /// The next request to send.
     head: AtomicU64,
     /// The oldest that may still be open.
     tail: AtomicU64,
     /// The oldest request whose slot and id must not be reused yet; at most `tail`.
-    resting: AtomicU64,
+    oldest_unreleased: AtomicU64,
 }
 
 impl InFlightTable {
-    /// For at least `wanted` requests at once, as far as `id_bits` can tell so many apart.
+    /// A table for at least `wanted` requests, or as many as `id_bits` distinguish.
     #[must_use]
-    pub fn new(lanes: StreamMap, wanted: u64, id_bits: u32) -> Self {
-        let distinct = lanes.distinct(id_bits);
+    pub fn new(stream_map: StreamMap, wanted: u64, id_bits: u32) -> Self {
+        let distinct = stream_map.distinct(id_bits);
         let most = if distinct.is_power_of_two() {
             distinct
         } else {
             distinct.checked_next_power_of_two().map_or(1 << 63, |above| above >> 1)
         };
         let slots = wanted.next_power_of_two().min(most);
-        // Written now: memory is mapped at first touch, and that would be in the middle of a
-        // measurement.
+        // Written now, so that memory is not mapped during the measurement.
         let slots = (0..slots)
-            .map(|_| Slot { word: FREE.into(), sent: u64::MAX.into(), asked: u64::MAX.into() })
+            .map(|_| Slot { word: FREE.into(), sent: u64::MAX.into(), turn: u64::MAX.into() })
             .collect();
         let zero = || AtomicU64::new(0);
-        Self { slots, lanes, head: zero(), tail: zero(), resting: zero() }
+        Self { slots, stream_map, head: zero(), tail: zero(), oldest_unreleased: zero() }
     }
 
-    /// How many can be in flight at once.
+    /// Maximum requests in flight.
     #[must_use]
     pub fn capacity(&self) -> u64 {
         self.slots.len() as u64
     }
 
-    /// How requests go to source ports.
+    /// The distribution of requests over source ports.
     #[must_use]
-    pub const fn lanes(&self) -> StreamMap {
-        self.lanes
+    pub const fn stream_map(&self) -> StreamMap {
+        self.stream_map
     }
 
     #[inline]
@@ -106,44 +104,44 @@ impl InFlightTable {
         &self.slots[number as usize & (self.slots.len() - 1)]
     }
 
-    /// The next request to leave.
+    /// The next request to send.
     #[inline]
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many more requests may leave now without reusing the id of one that may still be
-    /// answered.
+    /// How many more requests may be sent without reusing the id of one that may still be answered.
     #[inline]
     #[must_use]
-    pub fn room(&self) -> u64 {
-        self.capacity() - (self.head.load(Ordering::Relaxed) - self.resting.load(Ordering::Acquire))
+    pub fn free_slots(&self) -> u64 {
+        self.capacity()
+            - (self.head.load(Ordering::Relaxed) - self.oldest_unreleased.load(Ordering::Acquire))
     }
 
-    /// This request is about to leave; it counts once [`Self::set_head`] is past it.
+    /// Enters a request before it is sent; it counts once [`Self::set_head`] is past it.
     #[inline]
-    pub fn insert(&self, number: u64, flight: PendingRequest) {
+    pub fn insert(&self, number: u64, pending: PendingRequest) {
         let slot = self.slot(number);
-        slot.sent.store(flight.sent.0, Ordering::Relaxed);
-        slot.word.store(flight.intended.0 << STATE_BITS | OPEN, Ordering::Relaxed);
+        slot.sent.store(pending.sent.0, Ordering::Relaxed);
+        slot.word.store(pending.intended.0 << STATE_BITS | OPEN, Ordering::Relaxed);
     }
 
-    /// What a request asks, for whoever has to write it again.
+    /// Stores the turn of a request, to write it again.
     #[inline]
-    pub fn set_asked(&self, number: u64, asked: u64) {
-        self.slot(number).asked.store(asked, Ordering::Relaxed);
+    pub fn set_turn(&self, number: u64, turn: u64) {
+        self.slot(number).turn.store(turn, Ordering::Relaxed);
     }
 
-    /// What this request asks; `None` where its place is another's by now.
+    /// The turn of this request; `None` if its slot was reused.
     #[inline]
     #[must_use]
-    pub fn asked(&self, number: u64, head: u64) -> Option<u64> {
+    pub fn turn(&self, number: u64, head: u64) -> Option<u64> {
         let is_here = head - number <= self.capacity();
-        is_here.then(|| self.slot(number).asked.load(Ordering::Relaxed))
+        is_here.then(|| self.slot(number).turn.load(Ordering::Relaxed))
     }
 
-    /// The oldest request that is waited for left at this moment; `None` where none may be.
+    /// When the oldest open request was sent, if there may be one.
     #[inline]
     #[must_use]
     pub fn oldest_sent(&self) -> Option<Nanos> {
@@ -156,30 +154,32 @@ impl InFlightTable {
     /// still awaited, or no slot is blocked.
     #[inline]
     #[must_use]
-    pub fn resting_sent(&self) -> Option<Nanos> {
-        let resting = self.resting.load(Ordering::Relaxed);
-        let sent = || Nanos(self.slot(resting).sent.load(Ordering::Relaxed));
-        (resting < self.tail.load(Ordering::Relaxed)).then(sent)
+    pub fn unreleased_sent(&self) -> Option<Nanos> {
+        let oldest_unreleased = self.oldest_unreleased.load(Ordering::Relaxed);
+        let sent = || Nanos(self.slot(oldest_unreleased).sent.load(Ordering::Relaxed));
+        (oldest_unreleased < self.tail.load(Ordering::Relaxed)).then(sent)
     }
 
     /// Moves the origin of time `later` than before; no request may be in flight.
     // cold: between phases
     pub fn rebase(&self, later: Nanos) {
-        for number in self.resting.load(Ordering::Relaxed)..self.head.load(Ordering::Relaxed) {
+        for number in
+            self.oldest_unreleased.load(Ordering::Relaxed)..self.head.load(Ordering::Relaxed)
+        {
             let sent = &self.slot(number).sent;
-            // What left before the new beginning counts as having left then.
+            // Earlier times count as the new origin.
             sent.store(sent.load(Ordering::Relaxed).saturating_sub(later.0), Ordering::Relaxed);
         }
     }
 
-    /// All below this number have left, or are about to; what is from it on has not.
+    /// Sets the next request to send.
     #[inline]
     pub fn set_head(&self, head: u64) {
         self.head.store(head, Ordering::Release);
     }
 
-    /// So many from `first` on were about to leave and have not: nothing waits at their places.
-    /// A reply to whoever had such a place before is late, whatever it was.
+    /// Cancels `count` requests from `first` on that could not be sent. A reply to an earlier
+    /// request of their slots is late.
     // cold: the system refused them
     pub fn cancel(&self, first: u64, count: u64) {
         for number in first..first + count {
@@ -192,20 +192,20 @@ impl InFlightTable {
     #[inline]
     #[must_use]
     pub fn find(&self, stream: usize, id: u64, id_bits: u32, head: u64) -> Option<u64> {
-        let last = self.lanes.places(stream, head).checked_sub(1)?;
+        let last = self.stream_map.places(stream, head).checked_sub(1)?;
         let mask = 1_u64.checked_shl(id_bits).map_or(u64::MAX, |ids| ids - 1);
         let place = last.checked_sub(last.wrapping_sub(id) & mask)?;
-        Some(self.lanes.number(stream, place))
+        Some(self.stream_map.number(stream, place))
     }
 
-    /// Whether this request waits for its reply.
+    /// Whether this request is open.
     #[inline]
     #[must_use]
     pub fn is_open(&self, number: u64) -> bool {
         self.slot(number).word.load(Ordering::Relaxed) & STATE == OPEN
     }
 
-    /// A reply to this request has come; `head` as it was when the reply was read.
+    /// Completes a request by a reply; `head` is that at the time of the read.
     #[inline]
     pub fn complete(&self, number: u64, head: u64) -> Completion {
         if head - number > self.capacity() {
@@ -227,13 +227,13 @@ impl InFlightTable {
     /// Gives up requests sent at or before `before`, and returns their number. Frees the slots and
     /// ids of answered requests, and of given-up requests sent at or before `rested`.
     #[inline]
-    pub fn expire(&self, before: Option<Nanos>, rested: Option<Nanos>) -> u64 {
+    pub fn expire(&self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
         let left_by = |slot: &Slot, moment: Option<Nanos>| {
             moment.is_some_and(|moment| slot.sent.load(Ordering::Relaxed) <= moment.0)
         };
         let (head, first) = (self.head.load(Ordering::Acquire), self.tail.load(Ordering::Relaxed));
         let (mut tail, mut given_up) = (first, 0);
-        while tail < head && tail - first < WALK_MOST {
+        while tail < head && tail - first < MAX_WALK {
             let slot = self.slot(tail);
             let word = slot.word.load(Ordering::Relaxed);
             if word & STATE == OPEN {
@@ -248,23 +248,23 @@ impl InFlightTable {
         if tail != first {
             self.tail.store(tail, Ordering::Release);
         }
-        let first = self.resting.load(Ordering::Relaxed);
-        let mut resting = first;
-        while resting < tail && resting - first < WALK_MOST {
-            let slot = self.slot(resting);
+        let first = self.oldest_unreleased.load(Ordering::Relaxed);
+        let mut oldest_unreleased = first;
+        while oldest_unreleased < tail && oldest_unreleased - first < MAX_WALK {
+            let slot = self.slot(oldest_unreleased);
             let is_given_up = slot.word.load(Ordering::Relaxed) & STATE == TIMED_OUT;
-            if is_given_up && !left_by(slot, rested) {
+            if is_given_up && !left_by(slot, released_before) {
                 break;
             }
-            resting += 1;
+            oldest_unreleased += 1;
         }
-        if resting != first {
-            self.resting.store(resting, Ordering::Release);
+        if oldest_unreleased != first {
+            self.oldest_unreleased.store(oldest_unreleased, Ordering::Release);
         }
         given_up
     }
 
-    /// Whether none is waited for.
+    /// Whether no request is open.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -283,13 +283,13 @@ mod tests {
     #[test]
     fn ids_tell_all_that_fit_apart() {
         for (streams, block, bits) in [(1, 1, 4), (3, 2, 4), (5, 4, 3), (2, 64, 8), (4, 4, 1)] {
-            let lanes = StreamMap::new(streams, block);
-            let flights = InFlightTable::new(lanes, u64::MAX >> 40, bits);
+            let stream_map = StreamMap::new(streams, block);
+            let table = InFlightTable::new(stream_map, u64::MAX >> 40, bits);
             let head = 10_000;
-            for number in head - flights.capacity()..head {
-                let id = lanes.place(number) & ((1 << bits) - 1);
-                let found = flights.find(lanes.stream(number), id, bits, head);
-                assert_eq!(found, Some(number), "{lanes:?}");
+            for number in head - table.capacity()..head {
+                let id = stream_map.place(number) & ((1 << bits) - 1);
+                let found = table.find(stream_map.stream(number), id, bits, head);
+                assert_eq!(found, Some(number), "{stream_map:?}");
             }
         }
         let whole = InFlightTable::new(StreamMap::new(1, 1), 8, 64);
@@ -300,58 +300,54 @@ mod tests {
 
     #[test]
     fn a_request_has_one_answer() {
-        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..3).for_each(|number| flights.insert(number, at(number * 10)));
-        flights.set_head(3);
-        assert_eq!((flights.room(), flights.capacity()), (1, 4));
-        assert_eq!(flights.complete(1, 3), Completion::Answer(at(10)));
-        assert_eq!(flights.complete(1, 3), Completion::Duplicate);
+        let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
+        (0..3).for_each(|number| table.insert(number, at(number * 10)));
+        table.set_head(3);
+        assert_eq!((table.free_slots(), table.capacity()), (1, 4));
+        assert_eq!(table.complete(1, 3), Completion::Answer(at(10)));
+        assert_eq!(table.complete(1, 3), Completion::Duplicate);
         // Sent at 1: given up; 1 is answered; 2 was sent at 21.
-        assert_eq!(flights.expire(Some(Nanos(20)), None), 1);
-        assert_eq!(flights.complete(0, 3), Completion::Late);
-        assert_eq!((flights.is_open(2), flights.is_empty(), flights.room()), (true, false, 1));
-        assert_eq!(flights.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
-        assert_eq!((flights.is_empty(), flights.room()), (true, 3));
+        assert_eq!(table.expire(Some(Nanos(20)), None), 1);
+        assert_eq!(table.complete(0, 3), Completion::Late);
+        assert_eq!((table.is_open(2), table.is_empty(), table.free_slots()), (true, false, 1));
+        assert_eq!(table.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
+        assert_eq!((table.is_empty(), table.free_slots()), (true, 3));
     }
 
     #[test]
     fn what_was_refused_answers_for_nobody() {
-        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| flights.insert(number, at(number)));
-        flights.set_head(4);
-        assert_eq!(flights.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
-        flights.insert(4, at(40));
-        flights.set_head(5);
-        flights.cancel(4, 1);
-        assert_eq!((flights.head(), flights.room()), (4, 1));
-        assert_eq!(
-            flights.complete(0, 4),
-            Completion::Late,
-            "not the answer to 4, which never left"
-        );
-        assert!(!flights.is_open(0));
+        let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
+        (0..4).for_each(|number| table.insert(number, at(number)));
+        table.set_head(4);
+        assert_eq!(table.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
+        table.insert(4, at(40));
+        table.set_head(5);
+        table.cancel(4, 1);
+        assert_eq!((table.head(), table.free_slots()), (4, 1));
+        assert_eq!(table.complete(0, 4), Completion::Late, "not the answer to 4, which never left");
+        assert!(!table.is_open(0));
     }
 
     #[test]
     fn an_id_rests_until_no_answer_is_expected_any_more() {
-        let flights = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| flights.insert(number, at(number * 10)));
-        flights.set_head(4);
-        assert_eq!(flights.complete(1, 4), Completion::Answer(at(10)));
+        let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
+        (0..4).for_each(|number| table.insert(number, at(number * 10)));
+        table.set_head(4);
+        assert_eq!(table.complete(1, 4), Completion::Answer(at(10)));
         // The oldest is waited for, and keeps its slot and those behind it.
-        assert_eq!((flights.expire(None, None), flights.room()), (0, 0));
-        assert_eq!((flights.oldest_sent(), flights.resting_sent()), (Some(Nanos(1)), None));
-        assert_eq!((flights.expire(Some(Nanos(25)), None), flights.room()), (2, 0));
+        assert_eq!((table.expire(None, None), table.free_slots()), (0, 0));
+        assert_eq!((table.oldest_sent(), table.unreleased_sent()), (Some(Nanos(1)), None));
+        assert_eq!((table.expire(Some(Nanos(25)), None), table.free_slots()), (2, 0));
         assert_eq!(
-            (flights.oldest_sent(), flights.resting_sent()),
+            (table.oldest_sent(), table.unreleased_sent()),
             (Some(Nanos(31)), Some(Nanos(1)))
         );
-        assert_eq!(flights.complete(0, 4), Completion::Late);
+        assert_eq!(table.complete(0, 4), Completion::Late);
         // What was answered does not rest.
-        assert_eq!((flights.expire(None, Some(Nanos(20))), flights.room()), (0, 2));
-        assert_eq!((flights.expire(Some(Nanos(31)), Some(Nanos(20))), flights.room()), (1, 2));
-        flights.rebase(Nanos(25));
-        assert_eq!(flights.resting_sent(), Some(Nanos(0)), "it left before the new beginning");
-        assert_eq!((flights.expire(None, Some(Nanos(6))), flights.room()), (0, 4));
+        assert_eq!((table.expire(None, Some(Nanos(20))), table.free_slots()), (0, 2));
+        assert_eq!((table.expire(Some(Nanos(31)), Some(Nanos(20))), table.free_slots()), (1, 2));
+        table.rebase(Nanos(25));
+        assert_eq!(table.unreleased_sent(), Some(Nanos(0)), "it left before the new beginning");
+        assert_eq!((table.expire(None, Some(Nanos(6))), table.free_slots()), (0, 4));
     }
 }

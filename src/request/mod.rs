@@ -1,5 +1,5 @@
-//! Requests and replies: one worker asks and hears at the same ports, so that a reply meets the
-//! request that it answers without a word between threads.
+//! Requests and replies. One worker sends and receives on the same ports, so that a reply meets its
+//! request without communication between threads.
 
 mod ids;
 pub mod in_flight;
@@ -27,79 +27,79 @@ use crate::run::send::{SendJob, Step, step};
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
-/// Pulls between two looks at the schedule, at most. Arbitrary: as many replies as the engines'
-/// batches are requests, a few times over, so that neither side starves the other.
-const PULLS: usize = 4;
+/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies, so that
+/// neither side starves the other.
+const MAX_PULLS: usize = 4;
 
-/// Reads of several sockets between two looks for others that have something to read, at most.
-/// Arbitrary: a look costs a system call, as a read does.
-const READS: usize = 16;
+/// Maximum reads of several sockets between two polls for other ready ones. Arbitrary: a poll costs
+/// a system call, as a read does.
+const MAX_READS: usize = 16;
 
-/// How soon a full send buffer is tried again: about what a few datagrams take to leave. Arbitrary.
-const ROOM_WITHIN: Nanos = Nanos::from_micros(20);
+/// How soon to retry a full send buffer: about the time a few datagrams take to leave. Arbitrary.
+const RETRY_AFTER: Nanos = Nanos::from_micros(20);
 
-/// How often one that is draining looks whether it is done; arbitrary.
-const DRAIN_LOOK: Nanos = Nanos::from_millis(1);
+/// How often the end of draining is checked; arbitrary.
+const DRAIN_INTERVAL: Nanos = Nanos::from_millis(1);
 
-/// One worker that asks and hears.
+/// One worker that sends requests and receives replies.
 #[derive(Debug)]
-struct Pair {
+struct RequestWorker {
     job: SendJob,
     writer: RequestWriter,
     matcher: ResponseMatcher,
     ready: Ready,
-    /// Requests in flight at most, in a closed loop.
+    /// Maximum requests in flight, in a closed loop.
     window: Option<u64>,
-    /// Until when the socket's buffer is taken to be full.
-    held_until: Nanos,
-    /// When all ids became busy, so that no request can be sent.
+    /// Until when the send buffer is assumed to be full.
+    blocked_until: Nanos,
+    /// Since when all ids are in use, so that no request can be sent.
     out_of_ids_since: Option<Nanos>,
-    /// Reads what the thread costs.
+    /// Measures the usage of the thread.
     meter: Meter,
-    /// What that was when asking ended: waiting for the last replies does not count.
+    /// The reading when sending ended: waiting for the last replies does not count.
     at_close: Option<Reading>,
 }
 
-/// What a look at the sockets came to.
+/// The result of reading the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// There was nothing.
-    Nothing,
-    /// All that there was.
-    All,
-    /// There may be more.
-    SomeOfIt,
+enum ReadResult {
+    /// No datagram was queued.
+    Empty,
+    /// All queued datagrams were read.
+    Drained,
+    /// More datagrams may be queued.
+    Partial,
 }
 
-impl Heard {
-    const fn of(any: bool, drained: bool) -> Self {
+impl ReadResult {
+    const fn new(any: bool, drained: bool) -> Self {
         match (any, drained) {
-            (_, false) => Self::SomeOfIt,
-            (true, true) => Self::All,
-            (false, true) => Self::Nothing,
+            (_, false) => Self::Partial,
+            (true, true) => Self::Drained,
+            (false, true) => Self::Empty,
         }
     }
 }
 
-/// The sockets that may be readable, served in turn: the first reported is read first, and a socket
-/// with more datagrams goes to the end, so that no socket delays the others.
+/// A queue of sockets that may be readable. A socket with more datagrams goes to the end, so that
+/// no socket delays the others.
 #[derive(Debug)]
 struct Ready {
     /// Their indices, each once.
     queue: VecDeque<usize>,
-    is_in: Vec<bool>,
-    /// Reads since the latest look for others.
+    is_queued: Vec<bool>,
+    /// Reads since the latest poll.
     reads: usize,
-    /// The one that is looked at.
+    /// The current socket.
     at: usize,
 }
 
 impl Ready {
-    /// Of so many sockets. A single one always may.
+    /// The queue of so many sockets. A single one is always in it.
     // cold: set-up
     fn new(sockets: usize) -> Self {
         let queue = VecDeque::with_capacity(sockets);
-        let mut ready = Self { queue, is_in: vec![false; sockets], reads: 0, at: 0 };
+        let mut ready = Self { queue, is_queued: vec![false; sockets], reads: 0, at: 0 };
         if sockets == 1 {
             ready.mark(0);
         }
@@ -108,8 +108,8 @@ impl Ready {
 
     #[inline]
     fn mark(&mut self, at: usize) {
-        if let Some(is_in) = self.is_in.get_mut(at)
-            && !std::mem::replace(is_in, true)
+        if let Some(is_queued) = self.is_queued.get_mut(at)
+            && !std::mem::replace(is_queued, true)
         {
             self.queue.push_back(at);
         }
@@ -122,7 +122,7 @@ impl Ready {
             && let Some(at) = self.queue.pop_front()
         {
             self.reads += 1;
-            self.is_in[at] = !drained;
+            self.is_queued[at] = !drained;
             if !drained {
                 self.queue.push_back(at);
             }
@@ -132,97 +132,96 @@ impl Ready {
     /// Whether there are several sockets, so that those in the queue are read, and no others.
     #[inline]
     fn has_several(&self) -> bool {
-        self.is_in.len() > 1
+        self.is_queued.len() > 1
     }
 
-    /// Whether to look which others of several have something to read: those that always have
-    /// more must not keep them out of the queue.
+    /// Whether to poll for other ready sockets: those with more datagrams must not starve them.
     #[inline]
-    fn wants_look(&self) -> bool {
-        self.has_several() && (self.queue.is_empty() || self.reads >= READS)
+    fn should_poll(&self) -> bool {
+        self.has_several() && (self.queue.is_empty() || self.reads >= MAX_READS)
     }
 }
 
-/// Asks and hears until the pace is over and every request has its fate, or the run is stopped;
-/// returns when asking ended, since the phase began.
-fn exchange<T: Tx, R: Rx>(
+/// Sends and receives until the schedule ends and every request has an outcome, or the run is
+/// stopped; returns when sending ended, since the start of the phase.
+fn run_phase<T: Tx, R: Rx>(
     tx: &mut T,
     rx: &mut R,
-    pair: &mut Pair,
+    worker: &mut RequestWorker,
     waiter: &mut Waiter,
     control: &PhaseState,
 ) -> Nanos {
     let (mut end, mut idle_since) = (None, None);
     loop {
-        let now = pair.job.clock.now() - pair.job.epoch;
+        let now = worker.job.clock.now() - worker.job.epoch;
         if let Some(since) = idle_since.take()
             && end.is_none()
         {
-            pair.matcher.exchange.idle += now.since(since);
+            worker.matcher.exchange.idle += now.since(since);
         }
-        if pair.job.stall.observe(now) {
-            control.sender_stalled(pair.job.worker, now);
+        if worker.job.stall.observe(now) {
+            control.sender_stalled(worker.job.worker, now);
         }
-        let mut next = now + DRAIN_LOOK;
+        let mut next = now + DRAIN_INTERVAL;
         let mut busy = false;
         if end.is_none() {
-            match pair.ask(tx, control, now) {
+            match worker.send_due(tx, control, now) {
                 Step::Pushed => busy = true,
                 Step::Full(_) => {
-                    pair.held_until = now + ROOM_WITHIN;
-                    next = pair.held_until;
+                    worker.blocked_until = now + RETRY_AFTER;
+                    next = worker.blocked_until;
                 }
-                Step::At(at) => next = at.min(pair.matcher.next_timeout()),
+                Step::At(at) => next = at.min(worker.matcher.next_timeout()),
                 Step::Over => {
-                    pair.note_ids_free(now);
-                    pair.matcher.close_window();
-                    pair.at_close = Some(pair.meter.read());
+                    worker.note_ids_free(now);
+                    worker.matcher.close_window();
+                    worker.at_close = Some(worker.meter.read());
                     end = Some(now);
                 }
             }
         }
-        let heard = pair.hear(rx, control);
-        busy |= heard != Heard::Nothing;
-        // What lies in a socket by now has come in time, and is read before it is given up.
-        let has_read_all = heard != Heard::SomeOfIt && pair.has_read_all(rx, waiter, now);
-        if has_read_all || end.is_some() || pair.matcher.is_short_of_room() {
-            pair.matcher.expire(now, has_read_all);
+        let read = worker.receive(rx, control);
+        busy |= read != ReadResult::Empty;
+        // A reply that is queued by now is in time, and is read before its request times out.
+        let has_read_all = read != ReadResult::Partial && worker.has_read_all(rx, waiter, now);
+        if has_read_all || end.is_some() || worker.matcher.is_short_of_slots() {
+            worker.matcher.expire(now, has_read_all);
         }
         if busy {
             waiter.busy(now, rx.sockets());
         }
         if let Some(end) = end
-            && pair.matcher.finished(end, now, control.stopped() || pair.job.stuck)
+            && worker.matcher.is_finished(end, now, control.stopped() || worker.job.stuck)
         {
             return end;
         }
-        if !busy && now >= pair.held_until {
+        if !busy && now >= worker.blocked_until {
             idle_since = Some(now);
         }
-        // Of several sockets, those in the queue have no edge to come.
-        if pair.ready.wants_look() || (!busy && !pair.ready.has_several()) {
-            pair.wait(rx, waiter, now, if busy { now } else { next });
+        // Queued sockets cause no further edge.
+        if worker.ready.should_poll() || (!busy && !worker.ready.has_several()) {
+            worker.wait(rx, waiter, now, if busy { now } else { next });
         }
     }
 }
 
-impl Pair {
-    /// Asks what is due, if it may.
+impl RequestWorker {
+    /// Sends due requests, if possible.
     #[inline]
-    fn ask<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
+    fn send_due<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
         if control.stopped() || self.job.stuck {
             return Step::Over;
         }
-        if now < self.held_until {
-            return Step::At(self.held_until);
+        if now < self.blocked_until {
+            return Step::At(self.blocked_until);
         }
-        let room = self.matcher.room(self.window);
-        if (room == 0 || self.out_of_ids_since.is_some())
-            && let Some(step) = self.without_room(now, room)
+        let free_slots = self.matcher.free_slots(self.window);
+        if (free_slots == 0 || self.out_of_ids_since.is_some())
+            && let Some(step) = self.step_when_full(now, free_slots)
         {
             return step;
         }
-        let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.job.batch);
+        let most = usize::try_from(free_slots).unwrap_or(usize::MAX).min(self.job.batch);
         let step = step(tx, &mut self.job, &mut self.writer, control, now, most);
         self.matcher.note_in_flight();
         step
@@ -232,7 +231,7 @@ impl Pair {
     /// schedule continues meanwhile, and requests that it cannot send are missed. `None`: requests
     /// can leave.
     // cold: nothing is sent
-    fn without_room(&mut self, now: Nanos, room: u64) -> Option<Step> {
+    fn step_when_full(&mut self, now: Nanos, free_slots: u64) -> Option<Step> {
         let is_out_of_ids = self.matcher.is_out_of_ids();
         if is_out_of_ids {
             self.out_of_ids_since.get_or_insert(now);
@@ -243,21 +242,21 @@ impl Pair {
             self.matcher.exchange.no_room += self.job.pace.missed() - before;
         }
         if due == Due::At(now) {
-            // It has not passed over all of them yet.
+            // The schedule has not skipped all of them yet.
             return Some(Step::At(now));
         }
-        // What a closed loop has no room for from now on is not for want of ids.
+        // From now on a closed loop is limited by its window, not by ids.
         if !is_out_of_ids {
             self.note_ids_free(now);
         }
         match due {
             Due::Over => Some(Step::Over),
-            _ if room > 0 => None,
+            _ if free_slots > 0 => None,
             _ => Some(Step::At(self.job.pace.end())),
         }
     }
 
-    /// Adds the time in which there were no ids, where there were none until now.
+    /// Adds the time without free ids, if it ends now.
     // cold: nothing was sent
     fn note_ids_free(&mut self, now: Nanos) {
         if let Some(since) = self.out_of_ids_since.take() {
@@ -265,8 +264,8 @@ impl Pair {
         }
     }
 
-    /// Whether all that had come by `now` was read, where that is so of all sockets that were
-    /// reported. Others are looked for only where a request may be over.
+    /// Whether all datagrams that arrived by `now` were read. Polls for other ready sockets only if
+    /// a request may have timed out.
     #[inline]
     fn has_read_all<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos) -> bool {
         if !self.ready.has_several() {
@@ -278,12 +277,12 @@ impl Pair {
         self.ready.queue.is_empty()
     }
 
-    /// Hears what has come, up to some pulls.
+    /// Reads queued datagrams, up to [`MAX_PULLS`] pulls.
     #[inline]
-    fn hear<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> Heard {
+    fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> ReadResult {
         let (mut any, mut drained) = (false, false);
         let answered = self.matcher.tally.received;
-        for _ in 0..PULLS {
+        for _ in 0..MAX_PULLS {
             let Some(&at) = self.ready.queue.front() else { break };
             if at != self.ready.at {
                 self.ready.at = at;
@@ -294,8 +293,8 @@ impl Pair {
             self.job.stall.observe(now);
             self.matcher.pulled(&pull, self.job.stall.ended());
             if pull.errors > 0 {
-                // Unread, they take the room of replies.
-                let queued = rx.sockets().get(at).and_then(Datagram::take_queued_refusal);
+                // Unread errors fill the receive buffer.
+                let queued = rx.sockets().get(at).and_then(Datagram::drain_error_queue);
                 let queued = queued.and_then(SendError::unreachable);
                 if let Some(why) = pull.errno.map(Unreachable::returned) {
                     let why = queued
@@ -320,10 +319,10 @@ impl Pair {
         if self.matcher.tally.received > answered {
             self.job.target.answered(control);
         }
-        Heard::of(any, drained)
+        ReadResult::new(any, drained)
     }
 
-    /// Waits for a reply, or for the moment `next`.
+    /// Waits for a reply, or until `next`.
     #[inline]
     fn wait<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos, next: Nanos) {
         let ready = &mut self.ready;

@@ -1,4 +1,4 @@
-//! Where requests are asked and replies heard: at whoever is at the target.
+//! Runs cells of requests against a target.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
 use crate::measure::{CellResult, RxResult, Topology, TxResult};
 use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
-use crate::request::worker::run_pair;
+use crate::request::worker::run_request_worker;
 use crate::run::RunError;
 use crate::run::phase::PhaseState;
 use crate::run::session::{CellRunner, DirectionResult};
@@ -17,12 +17,12 @@ use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
-/// Whoever is at the target, asked.
+/// Sends requests to a target.
 #[derive(Debug)]
 pub struct RequestRunner {
     target: SocketAddr,
-    /// What is asked, by the payload of the cell.
-    dialogues: Vec<(PayloadSize, RequestSpec)>,
+    /// Requests by the payload of the cell.
+    specs: Vec<(PayloadSize, RequestSpec)>,
     /// Whether the target is on this host, so that its kernel's counters are ours.
     is_here: bool,
     /// Whether it has answered in an earlier cell.
@@ -32,16 +32,15 @@ pub struct RequestRunner {
 }
 
 impl RequestRunner {
-    /// Asks this target, in cells of each payload what stands beside it; `is_here`: it is on this
-    /// host. `ids` are those of the whole run.
+    /// A runner for this target; `is_here`: it is on this host. `ids` are those of the whole run.
     #[must_use]
     pub const fn new(
         target: SocketAddr,
-        dialogues: Vec<(PayloadSize, RequestSpec)>,
+        specs: Vec<(PayloadSize, RequestSpec)>,
         is_here: bool,
         ids: Arc<RunIds>,
     ) -> Self {
-        Self { target, dialogues, is_here, answered: false, ids }
+        Self { target, specs, is_here, answered: false, ids }
     }
 }
 
@@ -54,26 +53,28 @@ impl CellRunner for RequestRunner {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<DirectionResult>, RunError> {
-        let asked = self.dialogues.iter().find(|(size, _)| *size == cell.size);
-        let Some((_, dialogue)) = asked else { return Ok(Vec::new()) };
+        let found = self.specs.iter().find(|(size, _)| *size == cell.size);
+        let Some((_, spec)) = found else { return Ok(Vec::new()) };
         let streams = plan.streams(load);
-        let mut crew = WorkerPool::new(streams, plan.scenario.ports);
+        let mut pool = WorkerPool::new(streams, plan.scenario.ports);
         let first_ids = self.ids.begin(streams.into());
-        for mut share in plan.pair_shares(cell, load) {
-            share.tx.abort_on_unreachable &= !self.answered;
+        for mut config in plan.pair_shares(cell, load) {
+            config.tx.abort_on_unreachable &= !self.answered;
             let ids = (Arc::clone(&self.ids), first_ids);
-            let (target, dialogue, ports) = (self.target, dialogue.clone(), crew.ports());
-            let name = format!("udperf-ask-{}", share.tx.common.worker);
-            crew.add_pair(name, move |line| run_pair(&share, target, ports, dialogue, ids, line))?;
+            let (target, spec, ports) = (self.target, spec.clone(), pool.ports());
+            let name = format!("udperf-ask-{}", config.tx.common.worker);
+            pool.add_pair(name, move |channel| {
+                run_request_worker(&config, target, ports, spec, ids, channel)
+            })?;
         }
         let mut sent_by_flow = vec![0; streams.into()];
         let mut run = |limit, tick: &mut dyn FnMut()| {
-            let control = PhaseState::new(Arc::clone(stop), crew.pairs());
-            let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
-            // Nothing of ours carries a tag.
-            crew.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
-            let mut running = crew.running();
-            crew.await_end(&mut running, tick)?;
+            let control = PhaseState::new(Arc::clone(stop), pool.pairs());
+            let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
+            // Requests carry no tag.
+            pool.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
+            let mut running = pool.running();
+            pool.await_end(&mut running, tick)?;
             let more = running.sent_by_flow.iter();
             sent_by_flow.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
             Ok::<_, RunError>((running.sent, running.received))
@@ -81,26 +82,26 @@ impl CellRunner for RequestRunner {
         let warmup = plan.scenario.warmup;
         let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
         let Scenario { bind, ip, .. } = &plan.scenario;
-        let watch = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
+        let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
         run(plan.scenario.limit, tick)?;
-        let seen = watch.end();
-        let (mut tx, mut rx) = crew.collect_pairs(&cell.id)?;
+        let delta = counters.end();
+        let (mut tx, mut rx) = pool.collect_pairs(&cell.id)?;
         // All workers have ended.
         let last_number = self.ids.numbers();
-        seen.into_both(&mut tx, &mut rx);
+        delta.into_both(&mut tx, &mut rx);
         self.answered |= rx.tally.received > 0;
-        let mut harvest = self.harvest(tx, rx, dialogue);
-        harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-        if let (Some(exchange), Some(asking)) = (&mut harvest.exchange, &plan.scenario.asking) {
-            let sent = harvest.tx.sent;
+        let mut result = self.cell_result(tx, rx, spec);
+        result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+        if let (Some(exchange), Some(asking)) = (&mut result.exchange, &plan.scenario.asking) {
+            let sent = result.tx.sent;
             exchange.repeated_labels =
                 asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
-            let time = plan.scenario.warmup + harvest.elapsed;
+            let time = plan.scenario.warmup + result.elapsed;
             exchange.reused_message_ids = asking
                 .message_id_bits
                 .map(|bits| reused_message_ids(&sent_by_flow, bits, time).min(sent));
         }
-        Ok(vec![DirectionResult { direction: None, harvest, error: None }])
+        Ok(vec![DirectionResult { direction: None, harvest: result, error: None }])
     }
 }
 
@@ -114,9 +115,9 @@ fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
 }
 
 impl RequestRunner {
-    /// Both halves together.
-    fn harvest(&self, tx: TxResult, rx: RxResult, dialogue: &RequestSpec) -> CellResult {
-        if !dialogue.matching.expects_reply() {
+    /// The result of both sides.
+    fn cell_result(&self, tx: TxResult, rx: RxResult, spec: &RequestSpec) -> CellResult {
+        if !spec.matching.expects_reply() {
             let exchange = rx.exchange;
             return CellResult { exchange, ..CellResult::of(tx, None, Topology::Remote) };
         }
@@ -136,7 +137,7 @@ mod tests {
         let seconds = |seconds: u64| Nanos::from_millis(seconds * 1_000);
         assert_eq!(reused_message_ids(&[65_536, 3], 16, seconds(10)), 0);
         assert_eq!(reused_message_ids(&[65_540, 65_536, 70_000], 16, seconds(10)), 4 + 4_464);
-        // 240 a second: each comes again after 273 s.
+        // 240 per second: each id repeats after 273 s.
         assert_eq!(reused_message_ids(&[240_000], 16, seconds(1_000)), 0);
         assert_eq!(reused_message_ids(&[300_000], 16, seconds(1_000)), 300_000 - 65_536);
     }

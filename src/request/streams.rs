@@ -73,8 +73,7 @@ impl StreamMap {
         if self.streams == 1 {
             ids
         } else {
-            // A row may begin in the middle of a block; as many as there are ids may all be of one
-            // port.
+            // A row may start within a block; as many requests as ids may all be of one port.
             ids.saturating_sub(self.block).saturating_mul(self.streams).max(ids)
         }
     }
@@ -87,15 +86,15 @@ mod tests {
     #[test]
     fn lanes_are_a_bijection() {
         for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
-            let lanes = StreamMap::new(streams, block);
+            let stream_map = StreamMap::new(streams, block);
             let mut next = vec![0; streams];
             for number in 0..1_000 {
-                let (stream, place) = (lanes.stream(number), lanes.place(number));
-                assert_eq!(place, next[stream], "{lanes:?} {number}");
-                assert_eq!(lanes.places(stream, number), place);
-                assert_eq!(lanes.number(stream, place), number);
-                let row = lanes.in_row(number).min(10_000);
-                assert!((0..row).all(|more| lanes.stream(number + more) == stream));
+                let (stream, place) = (stream_map.stream(number), stream_map.place(number));
+                assert_eq!(place, next[stream], "{stream_map:?} {number}");
+                assert_eq!(stream_map.places(stream, number), place);
+                assert_eq!(stream_map.number(stream, place), number);
+                let row = stream_map.in_row(number).min(10_000);
+                assert!((0..row).all(|more| stream_map.stream(number + more) == stream));
                 next[stream] += 1;
             }
         }

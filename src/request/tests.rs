@@ -25,7 +25,7 @@ use crate::unit::{PayloadSize, Rate};
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 /// What a test asks: 64 bytes, with an id of 64 bits.
-fn dialogue() -> RequestSpec {
+fn spec() -> RequestSpec {
     let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
     let (requests, matching) = spec.compile(1).unwrap();
     RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) }
@@ -57,7 +57,7 @@ fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
 
 /// A pair with places for so many requests, which has begun a phase flat out, and its sockets.
 struct Rig {
-    pair: Pair,
+    worker: RequestWorker,
     tx: PlainTx,
     rx: PlainRx,
     waiter: Waiter,
@@ -73,55 +73,55 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
         socket.set_nonblocking(true).unwrap();
         socket
     };
-    let ears: Vec<_> = (0..streams).map(|_| ear()).collect();
-    let mouths = ears.iter().map(|ear| UdpSocket::from_std(ear.try_clone().unwrap())).collect();
-    let ears = ears.into_iter().map(UdpSocket::from_std).collect();
-    let tx = PlainTx::new(mouths, None, SIZE, |slot: &mut [u8]| slot.fill(0));
-    let mut rx = PlainRx::for_any_size(ears);
+    let rx_sockets: Vec<_> = (0..streams).map(|_| ear()).collect();
+    let tx_sockets =
+        rx_sockets.iter().map(|ear| UdpSocket::from_std(ear.try_clone().unwrap())).collect();
+    let rx_sockets = rx_sockets.into_iter().map(UdpSocket::from_std).collect();
+    let tx = PlainTx::new(tx_sockets, None, SIZE, |slot: &mut [u8]| slot.fill(0));
+    let mut rx = PlainRx::for_any_size(rx_sockets);
     let plan = plan(streams, outstanding, Rate::Max);
     let shares = plan.pair_shares(&plan.cells[0], WorkerLoad::FlatOut);
-    let RequestConfig { tx: share, asking, window, .. } = shares.into_iter().next().unwrap();
-    let mut job = SendJob::new(&share, &tx);
+    let RequestConfig { tx: config, asking, window, .. } = shares.into_iter().next().unwrap();
+    let mut job = SendJob::new(&config, &tx);
     let control = PhaseState::new(Arc::default(), 1);
     let epoch = Nanos(crate::sys::monotonic_ns());
     let limit = plan.scenario.limit;
     let phase =
         Phase { epoch, tag: 0, limit, load: WorkerLoad::FlatOut, control: Arc::clone(&control) };
-    job.start(&share, &phase);
-    let flights =
+    job.start(&config, &phase);
+    let table =
         Arc::new(InFlightTable::new(StreamMap::new(streams.into(), 1), 1 << id_bits, id_bits));
     let ids = Arc::new(RunIds::new(1));
     let first = ids.begin(streams.into());
-    let requests = Arc::clone(&dialogue().requests);
-    let mut writer = RequestWriter::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
+    let requests = Arc::clone(&spec().requests);
+    let mut writer = RequestWriter::new(requests, &table, true, (0, 1), (ids, first), job.batch);
     writer.start(0, false);
     let batch = job.batch as u64;
-    let mut matcher =
-        ResponseMatcher::new(dialogue(), flights, &asking, first, batch, streams.into());
+    let mut matcher = ResponseMatcher::new(spec(), table, &asking, first, batch, streams.into());
     matcher.start(false, Nanos::ZERO);
     let mut waiter = Waiter::new(Waiter::HYBRID, Interest::READABLE).unwrap();
     if streams > 1 {
         waiter.watch(rx.sockets());
     }
-    let pair = Pair {
+    let worker = RequestWorker {
         job,
         writer,
         matcher,
         ready: Ready::new(streams.into()),
         window,
-        held_until: Nanos::ZERO,
+        blocked_until: Nanos::ZERO,
         out_of_ids_since: None,
         meter: Meter::of_this_thread(),
         at_close: None,
     };
-    Rig { pair, tx, rx, waiter, control, server }
+    Rig { worker, tx, rx, waiter, control, server }
 }
 
 impl Rig {
     /// Asks all that may be asked at this moment.
-    fn ask(&mut self, at_ms: u64) -> Step {
+    fn send_due(&mut self, at_ms: u64) -> Step {
         loop {
-            let step = self.pair.ask(&mut self.tx, &self.control, Nanos::from_millis(at_ms));
+            let step = self.worker.send_due(&mut self.tx, &self.control, Nanos::from_millis(at_ms));
             if step != Step::Pushed {
                 return step;
             }
@@ -133,42 +133,42 @@ impl Rig {
 fn what_a_closed_loop_has_no_room_for_is_not_for_want_of_ids() {
     // 16 ids, each at rest for 125 ms, and 8 requests at once.
     let mut rig = rig(1, 8, 4);
-    rig.ask(0);
-    assert_eq!(rig.pair.matcher.in_flight(), 8);
+    rig.send_due(0);
+    assert_eq!(rig.worker.matcher.in_flight(), 8);
     for (at_ms, in_flight, no_room_ms) in
         [(101, 8, 0), (110, 8, 0), (126, 8, 25), (190, 8, 25), (202, 4, 25)]
     {
-        rig.pair.matcher.expire(Nanos::from_millis(at_ms), true);
-        rig.ask(at_ms);
-        let exchange = rig.pair.matcher.exchange;
+        rig.worker.matcher.expire(Nanos::from_millis(at_ms), true);
+        rig.send_due(at_ms);
+        let exchange = rig.worker.matcher.exchange;
         let no_room_time = Nanos::from_millis(no_room_ms);
-        assert_eq!(rig.pair.matcher.in_flight(), in_flight, "{at_ms}");
+        assert_eq!(rig.worker.matcher.in_flight(), in_flight, "{at_ms}");
         assert_eq!(exchange.no_room_time, no_room_time, "{at_ms}");
     }
 }
 
 #[test]
 fn the_read_that_empties_the_list_has_read_all() {
-    let mut rig = rig(PULLS as u16, 8, 8);
-    (0..PULLS).for_each(|at| rig.pair.ready.mark(at));
-    assert_eq!(rig.pair.hear(&mut rig.rx, &rig.control), Heard::Nothing);
+    let mut rig = rig(MAX_PULLS as u16, 8, 8);
+    (0..MAX_PULLS).for_each(|at| rig.worker.ready.mark(at));
+    assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), ReadResult::Empty);
 }
 
 #[test]
 fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
     let mut rig = rig(2, 2, 8);
-    rig.ask(0);
+    rig.send_due(0);
     let mut slot = [0; 64];
     let (len, from) = rig.server.recv_from(&mut slot).unwrap();
     rig.server.send_to(&slot[..len], from).unwrap();
     let now = Nanos::from_millis(200);
-    let Rig { pair, rx, waiter, control, .. } = &mut rig;
-    assert_eq!(pair.hear(rx, control), Heard::Nothing, "nobody has looked");
-    assert!(!pair.has_read_all(rx, waiter, now));
-    assert_eq!(pair.hear(rx, control), Heard::All);
-    assert!(pair.has_read_all(rx, waiter, now));
-    pair.matcher.expire(now, true);
-    assert_eq!((pair.matcher.tally.received, pair.matcher.exchange.timeouts), (1, 1));
+    let Rig { worker, rx, waiter, control, .. } = &mut rig;
+    assert_eq!(worker.receive(rx, control), ReadResult::Empty, "nobody has looked");
+    assert!(!worker.has_read_all(rx, waiter, now));
+    assert_eq!(worker.receive(rx, control), ReadResult::Drained);
+    assert!(worker.has_read_all(rx, waiter, now));
+    worker.matcher.expire(now, true);
+    assert_eq!((worker.matcher.tally.received, worker.matcher.exchange.timeouts), (1, 1));
 }
 
 /// The first socket of several, which is never found empty for so many reads.
@@ -205,7 +205,7 @@ impl Rx for Endless {
 
 #[test]
 fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
-    let Rig { mut pair, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
+    let Rig { mut worker, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
     let echo = std::thread::spawn(move || {
         let mut slot = [0; 64];
         for _ in 0..20 {
@@ -215,15 +215,15 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
     });
     // Only a loop that never reads the others gets through these.
     let mut rx = Endless { rx, at: 0, left: 30_000_000 };
-    pair.ready.mark(0);
-    pair.window = Some(20);
-    exchange(&mut tx, &mut rx, &mut pair, &mut waiter, &control);
-    let (sent, received) = (pair.job.tally.sent, pair.matcher.tally.received);
+    worker.ready.mark(0);
+    worker.window = Some(20);
+    run_phase(&mut tx, &mut rx, &mut worker, &mut waiter, &control);
+    let (sent, received) = (worker.job.tally.sent, worker.matcher.tally.received);
     assert_eq!(sent, 20);
     assert!(rx.left > 0, "{received} answers");
     // The first of three ports has 7 of them.
     assert_eq!(received, 13);
-    assert_eq!(pair.matcher.exchange.given_up, 7, "however long it has more");
+    assert_eq!(worker.matcher.exchange.given_up, 7, "however long it has more");
     echo.join().unwrap();
 }
 
@@ -232,7 +232,7 @@ fn ids_of_a_cell_that_failed_are_not_used_again() {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
     let ids = Arc::new(RunIds::new(1));
     let target = server.local_addr().unwrap();
-    let mut bed = RequestRunner::new(target, vec![(SIZE, dialogue())], true, Arc::clone(&ids));
+    let mut bed = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
     // The worker asks one request after the other, each in vain, until its owner is gone.
     let plan = plan(1, 1, Rate::Max);
     let cell = &plan.cells[0];
@@ -244,9 +244,9 @@ fn ids_of_a_cell_that_failed_are_not_used_again() {
     assert!(catch_unwind(measure).is_err());
     assert!(!stop.load(Ordering::Relaxed));
     server.set_nonblocking(true).unwrap();
-    let asked = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
-    assert!(asked > 0);
-    assert_eq!(ids.begin(1).unique(0), asked as u64);
+    let turn = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
+    assert!(turn > 0);
+    assert_eq!(ids.begin(1).unique(0), turn as u64);
 }
 
 /// Which sockets are read in so many turns, where those of `busy` always have more.
@@ -272,12 +272,12 @@ fn sockets_are_read_in_the_order_in_which_they_were_reported() {
 #[test]
 fn others_are_looked_for_while_some_have_more() {
     let mut ready = Ready::new(3);
-    assert!(ready.wants_look());
+    assert!(ready.should_poll());
     ready.mark(0);
-    assert_eq!(turns(&mut ready, &[0], READS - 1), vec![0; READS - 1]);
-    assert!(!ready.wants_look());
+    assert_eq!(turns(&mut ready, &[0], MAX_READS - 1), vec![0; MAX_READS - 1]);
+    assert!(!ready.should_poll());
     turns(&mut ready, &[0], 1);
-    assert!(ready.wants_look());
+    assert!(ready.should_poll());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the sending half of a pair writes: requests, each entered as in flight before it leaves.
+//! Writes requests, and enters each in the table of requests in flight before it is sent.
 
 use std::sync::Arc;
 
@@ -15,36 +15,36 @@ use crate::unit::{Nanos, PayloadSize};
 #[derive(Debug)]
 pub(super) struct RequestWriter {
     requests: Arc<Requests>,
-    /// `None`: no reply is expected, and nothing is in flight.
-    flights: Option<Arc<InFlightTable>>,
+    /// `None`: no reply is expected.
+    table: Option<Arc<InFlightTable>>,
     /// The next request of this worker, and the first one of this phase.
     next: u64,
     first: u64,
     /// Bits of the id that requests carry.
     id_mask: u64,
-    /// Whether requests belong to moments of a capture, so that one that is missed is left out.
+    /// Whether requests belong to times of a capture, so that missed ones are skipped.
     by_slot: bool,
     /// Number of this worker, and of how many: requests are numbered over all of them.
     worker: u64,
     of: u64,
-    /// Those of the run, and where its own ids and unique numbers begin.
+    /// The ids of the run, and the first ones of this worker.
     ids: Arc<RunIds>,
     first_ids: FirstIds,
     /// The calendar when the phase began, in ns since 1970.
     calendar_ns: u64,
     /// Lengths of the latest batch, where requests differ.
     lens: Vec<u16>,
-    /// How many the latest batch has.
+    /// Size of the latest batch.
     leased: usize,
-    lanes: StreamMap,
+    stream_map: StreamMap,
 }
 
 impl RequestWriter {
-    /// For this worker of so many, in batches of `batch` at most.
+    /// A writer for worker `worker` of `of`, in batches of at most `batch`.
     // cold: set-up
     pub(super) fn new(
         requests: Arc<Requests>,
-        flights: &Arc<InFlightTable>,
+        table: &Arc<InFlightTable>,
         expects_reply: bool,
         (worker, of): (usize, usize),
         (ids, first_ids): (Arc<RunIds>, FirstIds),
@@ -54,9 +54,9 @@ impl RequestWriter {
         let lens = vec![0; if requests.same_len().is_some() { 0 } else { batch }];
         Self {
             requests,
-            flights: expects_reply.then(|| Arc::clone(flights)),
-            next: flights.head(),
-            first: flights.head(),
+            table: expects_reply.then(|| Arc::clone(table)),
+            next: table.head(),
+            first: table.head(),
             id_mask,
             by_slot: false,
             worker: worker as u64,
@@ -66,17 +66,17 @@ impl RequestWriter {
             calendar_ns: 0,
             lens,
             leased: 0,
-            lanes: flights.lanes(),
+            stream_map: table.stream_map(),
         }
     }
 
-    /// Begins a phase. Requests go on being numbered, so that a late reply to one of the phase
-    /// before is known for what it is; what they ask begins anew.
+    /// Starts a phase. Numbers continue, so that late replies to the previous phase are recognised;
+    /// turns restart.
     pub(super) const fn start(&mut self, calendar_ns: u64, by_slot: bool) {
         (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
     }
 
-    /// The number behind that of the latest request.
+    /// The number after the latest request.
     #[inline]
     pub(super) const fn head(&self) -> u64 {
         self.next
@@ -86,8 +86,8 @@ impl RequestWriter {
 impl Stamp for RequestWriter {
     #[inline]
     fn turn(&mut self, _job: &SendJob, due: usize) -> (usize, usize) {
-        let row = usize::try_from(self.lanes.in_row(self.next)).unwrap_or(usize::MAX);
-        (self.lanes.stream(self.next), due.min(row))
+        let row = usize::try_from(self.stream_map.in_row(self.next)).unwrap_or(usize::MAX);
+        (self.stream_map.stream(self.next), due.min(row))
     }
 
     #[inline]
@@ -96,29 +96,29 @@ impl Stamp for RequestWriter {
         let stride = tx.stride();
         let slots = tx.lease(count);
         let leased = slots.len() / stride;
-        // All of one row, and so one id after another.
-        let first_id = self.first_ids.first_of(flow).wrapping_add(self.lanes.place(self.next));
+        // All of one port, so ids are consecutive.
+        let first_id = self.first_ids.first_of(flow).wrapping_add(self.stream_map.place(self.next));
         let calendar_ns = self.calendar_ns + now.0;
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;
-            let asked = (in_phase + i as u64) * self.of + self.worker;
+            let turn = (in_phase + i as u64) * self.of + self.worker;
             let unique = self.first_ids.unique(number);
             let id = first_id.wrapping_add(i as u64) & self.id_mask;
-            let asks = RequestNumber { turn: asked, unique };
-            let len = self.requests.write(asks, id, calendar_ns, slot);
+            let request = RequestNumber { turn: turn, unique };
+            let len = self.requests.write(request, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;
             }
-            if let Some(flights) = &self.flights {
+            if let Some(table) = &self.table {
                 let intended = job.pace.intended(i, now);
-                flights.insert(number, PendingRequest { intended, sent: now });
-                flights.set_asked(number, asked);
+                table.insert(number, PendingRequest { intended, sent: now });
+                table.set_turn(number, turn);
             }
         }
-        if let Some(flights) = &self.flights {
-            flights.set_head(self.next + leased as u64);
+        if let Some(table) = &self.table {
+            table.set_head(self.next + leased as u64);
         }
         if !self.lens.is_empty() {
             tx.lens()[..leased].copy_from_slice(&self.lens[..leased]);
@@ -130,10 +130,10 @@ impl Stamp for RequestWriter {
     #[inline]
     fn left(&mut self, job: &mut SendJob, sent: usize) {
         self.next += sent as u64;
-        if let Some(flights) = &self.flights
+        if let Some(table) = &self.table
             && sent < self.leased
         {
-            flights.cancel(self.next, (self.leased - sent) as u64);
+            table.cancel(self.next, (self.leased - sent) as u64);
         }
         self.leased = 0;
         if matches!(job.size, PayloadSize::Varied { .. }) {
@@ -142,17 +142,17 @@ impl Stamp for RequestWriter {
     }
 }
 
-/// However a worker ends, what it used is not used again in the run.
+/// Marks the worker's ids as used, however it ends.
 impl Drop for RequestWriter {
     // cold: the worker ends
     fn drop(&mut self) {
-        // A batch that was about to leave may have left.
+        // A leased batch may have been sent.
         let requests = self.next + self.leased as u64;
-        self.ids.end(self.first_ids, requests, self.lanes.places(0, requests));
+        self.ids.end(self.first_ids, requests, self.stream_map.places(0, requests));
     }
 }
 
-/// All ones in so many of the lowest bits.
+/// A mask of the lowest bits.
 pub(super) const fn low_bits(bits: u32) -> u64 {
     match 1_u64.checked_shl(bits) {
         Some(above) => above - 1,

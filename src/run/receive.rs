@@ -53,7 +53,7 @@ pub fn receive<R: Rx>(
         if pull.errors > 0 {
             // Those that came back for what a sender at this socket sent. Unread, they take the
             // room of datagrams.
-            rx.sockets().iter().for_each(|socket| _ = socket.take_queued_refusal());
+            rx.sockets().iter().for_each(|socket| _ = socket.drain_error_queue());
         }
         if pull.datagrams > 0 {
             waiter.busy(now, rx.sockets());

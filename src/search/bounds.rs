@@ -1,17 +1,17 @@
-//! What trials of at least some length say of each rate, and of the interval as a whole.
+//! Adds up trials of at least some length per rate, and derives the interval.
 
 use super::{Trial, TrialCounts};
 
-/// What the trials at one rate add up to.
+/// Trials at one rate, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TrialTally {
     pub(super) held: u32,
     pub(super) failed: u32,
-    /// Those in which the generator was what failed.
+    /// Trials limited by the generator.
     pub(super) limited: u32,
 }
 
-/// What is known of a rate.
+/// Whether a rate passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BoundState {
     Passes,
@@ -20,13 +20,13 @@ pub(super) enum BoundState {
 }
 
 impl TrialTally {
-    /// All that count.
-    pub(super) const fn of(self) -> u32 {
+    /// The number of trials that count.
+    pub(super) const fn total(self) -> u32 {
         self.held + self.failed + self.limited
     }
 
-    /// Where `k` of `n` have to hold.
-    pub(super) const fn standing(self, (k, n): (u32, u32)) -> BoundState {
+    /// The state of the rate if `k` of `n` trials have to hold.
+    pub(super) const fn state(self, (k, n): (u32, u32)) -> BoundState {
         if self.held >= k {
             BoundState::Passes
         } else if self.failed + self.limited > n - k {
@@ -37,7 +37,7 @@ impl TrialTally {
     }
 }
 
-/// All rates that were tried by trials of a weight, lowest first.
+/// All rates that trials of a weight have tried, lowest first.
 #[derive(Debug)]
 pub(super) struct Rates {
     repeat: (u32, u32),
@@ -45,11 +45,12 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    pub(super) fn of(trials: &[Trial], weight: u8, repeat: (u32, u32)) -> Self {
+    pub(super) fn from_trials(trials: &[Trial], weight: u8, repeat: (u32, u32)) -> Self {
         let mut by_rate: Vec<(f64, TrialTally)> = Vec::new();
-        let heavy = |trial: &&Trial| trial.ask.purpose.weight().is_some_and(|one| one >= weight);
-        for trial in trials.iter().filter(heavy) {
-            let rate = trial.ask.rate_pps;
+        let is_heavy =
+            |trial: &&Trial| trial.request.purpose.weight().is_some_and(|one| one >= weight);
+        for trial in trials.iter().filter(is_heavy) {
+            let rate = trial.request.rate_pps;
             let at = by_rate.iter().position(|(other, _)| *other == rate).unwrap_or_else(|| {
                 by_rate.push((rate, TrialTally::default()));
                 by_rate.len() - 1
@@ -66,34 +67,34 @@ impl Rates {
         Self { repeat, by_rate }
     }
 
-    /// What is known of this rate; `None` where it was never tried.
+    /// The trials at this rate; `None` if it was never tried.
     pub(super) fn at(&self, rate: f64) -> Option<TrialTally> {
         self.by_rate.iter().find(|(other, _)| *other == rate).map(|(_, tally)| *tally)
     }
 
-    pub(super) fn standing(&self, rate: f64) -> BoundState {
-        self.at(rate).unwrap_or_default().standing(self.repeat)
+    pub(super) fn state(&self, rate: f64) -> BoundState {
+        self.at(rate).unwrap_or_default().state(self.repeat)
     }
 
     /// The lowest rate that fails.
     pub(super) fn high(&self) -> Option<f64> {
-        self.with(BoundState::Fails).next()
+        self.in_state(BoundState::Fails).next()
     }
 
-    /// The highest rate that passes, below all that fail.
+    /// The highest passing rate below all failing ones.
     pub(super) fn low(&self) -> Option<f64> {
         let high = self.high().unwrap_or(f64::INFINITY);
-        self.with(BoundState::Passes).take_while(|rate| *rate < high).last()
+        self.in_state(BoundState::Passes).take_while(|rate| *rate < high).last()
     }
 
-    /// A rate between these two of which nothing is settled yet.
+    /// An undecided rate between these two.
     pub(super) fn open_between(&self, low: f64, high: f64) -> Option<f64> {
-        self.with(BoundState::Open).find(|rate| low < *rate && *rate < high)
+        self.in_state(BoundState::Open).find(|rate| low < *rate && *rate < high)
     }
 
-    fn with(&self, standing: BoundState) -> impl Iterator<Item = f64> {
+    fn in_state(&self, state: BoundState) -> impl Iterator<Item = f64> {
         let repeat = self.repeat;
-        let is = move |(_, tally): &&(f64, TrialTally)| tally.standing(repeat) == standing;
+        let is = move |(_, tally): &&(f64, TrialTally)| tally.state(repeat) == state;
         self.by_rate.iter().filter(is).map(|(rate, _)| *rate)
     }
 }

@@ -1,63 +1,61 @@
-//! What of a failure a disturbance explains: the rest is the target's, however disturbed the trial
-//! was.
+//! Separates failures that disturbances explain from those of the target.
 
 use crate::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
 use crate::report::Condition;
 use crate::report::format::hdr;
 
-/// Figures that can be told from what a disturbance made of them, latency left out: names of
-/// `report::metric`.
-const EXCUSABLE: [&str; 4] = ["loss", "lost", "no_reply", "timeouts"];
+/// Loss metrics, which can be corrected for disturbances: names of `report::metric`.
+const LOSS_METRICS: [&str; 4] = ["loss", "lost", "no_reply", "timeouts"];
 
-/// Those of latency that have a counterpart from the send, or outside of stalls; as above.
-const LATENCIES: [&str; 9] =
+/// Latency metrics with a counterpart from the send, or outside stalls: names as above.
+const LATENCY_METRICS: [&str; 9] =
     ["min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "p99_with_loss"];
 
-/// Those of a generator alone: no target makes them longer. As above.
-const GENERATORS: [&str; 3] = ["lag_p99", "gap_p99", "missed"];
+/// Metrics of the generator, which no target affects: names as above.
+const GENERATOR_METRICS: [&str; 3] = ["lag_p99", "gap_p99", "missed"];
 
-/// Where in a cell they are.
-const OF_GENERATORS: [&str; 2] = ["schedule", "legs.lag"];
+/// Paths of generator figures in a cell.
+const GENERATOR_PATHS: [&str; 2] = ["schedule", "legs.lag"];
 
-/// Latencies in a cell that begin with the schedule, and have no counterpart from the send.
+/// Paths of latencies that start at the schedule and have no counterpart from the send.
 const FROM_SCHEDULE: [&str; 2] = ["to_socket", "legs.total"];
 
-/// The share of latency that lag has to be, to be what such a one fails by. Arbitrary: most of it.
-const MOST_OF_IT: f64 = 0.5;
+/// The share of latency above which lag makes such a goal fail. Arbitrary: the larger part.
+const LAG_SHARE: f64 = 0.5;
 
-/// How many datagrams a stall may cost, in what comes due while it lasts: those, and as many that
-/// come in a burst after it. Arbitrary.
+/// How many datagrams a stall may cost, as a multiple of those due while it lasts: those, and as
+/// many in the burst after it. Arbitrary.
 const COST_OF_STALLS: f64 = 2.0;
 
-/// What a goal is about.
+/// The kind of a goal's metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// A latency whose part that is no disturbance's is known.
+enum GoalKind {
+    /// A latency that can be corrected for disturbances.
     Latency,
-    /// A latency with the lag of the generator in it, which cannot be taken out.
+    /// A latency that includes the generator's lag.
     FromSchedule,
-    /// How punctual the generator was.
+    /// Punctuality of the generator.
     Generator,
-    /// Loss, of which a stall has its part.
+    /// Loss, which stalls may cause.
     Loss,
     /// Anything else.
     Other,
 }
 
-impl About {
+impl GoalKind {
     fn of(goal: &Condition) -> Self {
         let text = goal.to_string();
         let name = text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
         let within = |place: &&str| {
             name.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if LATENCIES.contains(&name) || within(&"latency") {
+        if LATENCY_METRICS.contains(&name) || within(&"latency") {
             Self::Latency
         } else if FROM_SCHEDULE.iter().any(within) {
             Self::FromSchedule
-        } else if GENERATORS.contains(&name) || OF_GENERATORS.iter().any(within) {
+        } else if GENERATOR_METRICS.contains(&name) || GENERATOR_PATHS.iter().any(within) {
             Self::Generator
-        } else if EXCUSABLE.contains(&name) {
+        } else if LOSS_METRICS.contains(&name) {
             Self::Loss
         } else {
             Self::Other
@@ -65,76 +63,74 @@ impl About {
     }
 }
 
-/// Whether one of these goals fails in the cell by more than stalls, a late generator and replies
-/// that it lost can explain.
-pub(super) fn fails_by_itself(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
-    let excused = excused(cell, rate_pps);
-    let told = |goal: &&Condition| matches!(About::of(goal), About::Latency | About::Loss);
-    goals.iter().filter(told).any(|goal| goal.holds_in(&excused) == Some(false))
+/// Whether a goal fails by more than stalls, a late generator and its lost replies can explain.
+pub(super) fn fails_undisturbed(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
+    let undisturbed = undisturbed(cell, rate_pps);
+    let result =
+        |goal: &&Condition| matches!(GoalKind::of(goal), GoalKind::Latency | GoalKind::Loss);
+    goals.iter().filter(result).any(|goal| goal.holds_in(&undisturbed) == Some(false))
 }
 
-/// Whether nothing fails but latency, and that only because datagrams left late, or workers stood
-/// still; or the generator's own punctuality.
+/// Whether only latency fails, because datagrams left late or workers stalled, or only the
+/// generator's punctuality.
 pub(super) fn fails_by_lag(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
-    let excused = excused(cell, rate_pps);
+    let undisturbed = undisturbed(cell, rate_pps);
     let mut failed = goals.iter().filter(|goal| goal.holds_in(cell) == Some(false)).peekable();
-    let by_lag = |goal: &Condition| match About::of(goal) {
-        About::Latency => goal.holds_in(&excused) == Some(true),
-        About::FromSchedule => is_mostly_lag(cell),
-        About::Generator => true,
-        About::Loss | About::Other => false,
+    let by_lag = |goal: &Condition| match GoalKind::of(goal) {
+        GoalKind::Latency => goal.holds_in(&undisturbed) == Some(true),
+        GoalKind::FromSchedule => is_mostly_lag(cell),
+        GoalKind::Generator => true,
+        GoalKind::Loss | GoalKind::Other => false,
     };
     failed.peek().is_some() && failed.all(by_lag)
 }
 
-/// Whether what the slowest waited for was mostly the generator.
+/// Whether the 99th percentile of latency is mostly lag of the generator.
 fn is_mostly_lag(cell: &Cell) -> bool {
     let lag = cell.schedule.as_ref().and_then(|schedule| schedule.lag.p99_ns);
     let whole = cell.latency.as_ref().and_then(|latency| latency.p99_ns);
-    matches!((lag, whole), (Some(lag), Some(all)) if lag as f64 > all as f64 * MOST_OF_IT)
+    matches!((lag, whole), (Some(lag), Some(all)) if lag as f64 > all as f64 * LAG_SHARE)
 }
 
-/// How many datagrams stalls may have cost at that rate.
+/// How many datagrams stalls may have cost at this rate.
 pub(super) fn cost_of_stalls(cell: &Cell, rate_pps: f64) -> f64 {
     let stalls = &cell.stalls;
     let stalled_ns =
         stalls.tx.total_ns.saturating_add(stalls.rx.as_ref().map_or(0, |rx| rx.total_ns));
-    // A worker that stands still takes only its own share of the rate along.
+    // A stalled worker affects only its share of the rate.
     let stalled_ns = stalled_ns / cell.threads.max(1);
     stalled_ns as f64 / 1e9 * rate_pps * COST_OF_STALLS
 }
 
-/// The cell without what may be the fault of a disturbance.
-fn excused(cell: &Cell, rate_pps: f64) -> Cell {
+/// The cell without what disturbances may have caused.
+fn undisturbed(cell: &Cell, rate_pps: f64) -> Cell {
     let in_stalls = cost_of_stalls(cell, rate_pps) as u64;
     let dropped = cell.exchange.as_ref().and_then(|one| one.own_drops).unwrap_or(0);
-    let excusable = in_stalls.saturating_add(dropped);
-    let mut excused = cell.clone();
-    excused.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(excusable));
-    if let Some(exchange) = &mut excused.exchange {
-        exchange.timeouts = exchange.timeouts.saturating_sub(excusable);
+    let disturbed = in_stalls.saturating_add(dropped);
+    let mut undisturbed = cell.clone();
+    undisturbed.ledger.lost = cell.ledger.lost.map(|lost| lost.saturating_sub(disturbed));
+    if let Some(exchange) = &mut undisturbed.exchange {
+        exchange.timeouts = exchange.timeouts.saturating_sub(disturbed);
     }
-    // From the departure on, no lag of the generator is in it, nor what it never sent.
+    // Latency from the send excludes the generator's lag and missed slots.
     if let Some(from_send) = &cell.from_send {
-        excused.latency = Some(from_send.clone());
-        if let Some(schedule) = &mut excused.schedule {
+        undisturbed.latency = Some(from_send.clone());
+        if let Some(schedule) = &mut undisturbed.schedule {
             schedule.missed = 0;
         }
     }
-    let lost = excused.ledger.lost.unwrap_or(0);
+    let lost = undisturbed.ledger.lost.unwrap_or(0);
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
-    if let (Some(outside), Some(latency)) = (outside, &mut excused.latency) {
+    if let (Some(outside), Some(latency)) = (outside, &mut undisturbed.latency) {
         without_stalls(latency, outside, lost);
     }
-    excused
+    undisturbed
 }
 
-/// Leaves of each figure no more than there is outside of stalls; of those that are not known
-/// there, no more than they are at least.
+/// Lowers each figure to its value outside stalls, or to its lower bound if that is unknown.
 fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
     let OutsideStalls { count, overlapped, p50_ns, p99_ns, p99_9_ns, .. } = *outside;
-    // Whatever those in stalls are: of the rest, at least so many of a share are no slower than
-    // they would be if those were the slowest of all.
+    // The samples in stalls are unknown; the bound takes them as the slowest of all.
     let all = count.saturating_add(overlapped).max(1) as f64;
     let histogram = hdr::read(latency).ok();
     let bound_ns = latency.bound_ns;
@@ -159,7 +155,7 @@ fn without_stalls(latency: &mut Latency, outside: &OutsideStalls, lost: u64) {
         (latency.p99_with_loss_ns, limits.p99_with_loss_ns) =
             at_least(0.99, count.saturating_add(lost));
     }
-    // Each of those in stalls took the maximum at most.
+    // Each sample in a stall took the maximum at most.
     if let (Some(mean_ns), Some(max_ns)) = (latency.mean_ns, latency.max_ns) {
         let sum = u128::from(mean_ns) * u128::from(count.saturating_add(overlapped));
         let rest = sum.saturating_sub(u128::from(overlapped) * u128::from(max_ns));
@@ -181,7 +177,7 @@ mod tests {
     use crate::report::fixture;
 
     fn fails(cell: &Cell, goal: &str) -> bool {
-        fails_by_itself(cell, 100e3, &[goal.parse().unwrap()])
+        fails_undisturbed(cell, 100e3, &[goal.parse().unwrap()])
     }
 
     #[test]
@@ -225,7 +221,7 @@ mod tests {
         assert!(!fails(&cell, "p99<=2ms") && fails(&cell, "p99<=900us"));
     }
 
-    /// A cell in which the generator was late, and nothing else.
+    /// A cell in which only the generator was late.
     fn late() -> Cell {
         let mut cell = fixture::cell("plain", 64, "100k", 100e3);
         let latency = cell.latency.as_mut().unwrap();
@@ -263,15 +259,15 @@ mod tests {
             let goal: Condition = format!("{figure}<={limit}").parse().unwrap();
             assert_eq!(goal.holds_in(&late()), Some(false), "{figure}");
             assert!(fails_by_lag(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
-            assert!(!fails_by_itself(&late(), 100e3, &[goal]), "{figure}");
+            assert!(!fails_undisturbed(&late(), 100e3, &[goal]), "{figure}");
         }
-        // From the send it is too much as well.
+        // Latency from the send exceeds the limit as well.
         for figure in ["mean", "p90", "p99.99", "max", "p99_with_loss", "latency.p99_ns"] {
             let goal: Condition = format!("{figure}<=2us").parse().unwrap();
-            assert!(fails_by_itself(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
+            assert!(fails_undisturbed(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
             assert!(!fails_by_lag(&late(), 100e3, &[goal]), "{figure}");
         }
-        // Long by itself, and not by lag.
+        // Long without lag.
         let mut far = late();
         far.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
         assert!(!fails_by_lag(&far, 100e3, &["to_socket.p99_ns<=1ms".parse().unwrap()]));

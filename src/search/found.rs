@@ -1,4 +1,4 @@
-//! What a search found, for the document.
+//! The result of a search, for the document.
 
 use super::bounds::BoundState;
 use super::{Search, Trial, TrialCounts};
@@ -7,24 +7,26 @@ use crate::document::{
 };
 use crate::unit::lower_median;
 
-/// What this search found; `id` is that of its cells without the rate, such as `gso+batch/45`.
+/// The result of this search; `id` is that of its cells without the rate, such as `gso+batch/45`.
 #[must_use]
 pub fn found(search: &Search, id: &str, size: u64) -> Found {
     let rates = search.decided();
     let (low, high) = (rates.low(), rates.high());
     let tried = |rate: f64| {
         let tally = rates.at(rate).unwrap_or_default();
-        TrialCount { k: tally.held, n: tally.of() }
+        TrialCount { k: tally.held, n: tally.total() }
     };
     let verified = low.and_then(|low| {
         let rate_pps = search.verified_at(low);
         let TrialCount { k: passed, n: of } = tried(rate_pps);
-        // At the lowest rate of all, there is none below.
-        let is_known = rate_pps < low && rates.standing(rate_pps) != BoundState::Open;
+        // No rate is below the lowest one.
+        let is_known = rate_pps < low && rates.state(rate_pps) != BoundState::Open;
         is_known.then_some(Verified { rate_pps, passed, of })
     });
     let at_low = |trial: &&Trial| {
-        trial.ask.purpose.is_final() && Some(trial.ask.rate_pps) == low && trial.counts.is_some()
+        trial.request.purpose.is_final()
+            && Some(trial.request.rate_pps) == low
+            && trial.counts.is_some()
     };
     let trials = search.trials();
     let probe = search.probe();
@@ -43,7 +45,7 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
         verified,
         generator_pps: trials
             .iter()
-            .filter(|one| one.ask.purpose.is_final() && Some(one.ask.rate_pps) == high)
+            .filter(|one| one.request.purpose.is_final() && Some(one.request.rate_pps) == high)
             .filter(|one| one.counts == Some(TrialCounts::Limited))
             .map(|one| one.outcome.sent_pps)
             .max_by(f64::total_cmp),
@@ -56,11 +58,11 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
 }
 
 fn limited_by(search: &Search, low: Option<f64>, high: Option<f64>) -> LimitedBy {
-    if !search.is_settled() {
+    if !search.is_converged() {
         return LimitedBy::NotSettled;
     }
     let Some(high) = high else {
-        // Nothing failed: all that may be asked for was.
+        // No rate failed.
         let asked_for =
             low.is_none_or(|low| search.settings().max_pps.is_some_and(|max| low >= max));
         return if asked_for { LimitedBy::MaxRate } else { LimitedBy::Generator };
@@ -71,9 +73,9 @@ fn limited_by(search: &Search, low: Option<f64>, high: Option<f64>) -> LimitedBy
 
 fn document(trial: &Trial) -> TrialDocument {
     TrialDocument {
-        rate_pps: trial.ask.rate_pps,
-        time_ns: trial.ask.time.0,
-        purpose: trial.ask.purpose.word().to_owned(),
+        rate_pps: trial.request.rate_pps,
+        time_ns: trial.request.time.0,
+        purpose: trial.request.purpose.word().to_owned(),
         sent_pps: trial.outcome.sent_pps,
         verdict: trial.verdict,
         invalid_because: trial.outcome.invalid_because.clone(),
@@ -81,18 +83,18 @@ fn document(trial: &Trial) -> TrialDocument {
     }
 }
 
-/// The trials of the curve and those of full length, by rate.
+/// The points of the latency curve: its trials and those of full length, by rate.
 fn curve(trials: &[Trial]) -> Vec<CurvePoint> {
     let mut trials: Vec<_> = trials
         .iter()
-        .filter(|one| one.ask.purpose.is_final() || one.ask.purpose.weight().is_none())
+        .filter(|one| one.request.purpose.is_final() || one.request.purpose.weight().is_none())
         .collect();
-    trials.sort_by(|a, b| a.ask.rate_pps.total_cmp(&b.ask.rate_pps));
-    let alike = trials.chunk_by(|a, b| a.ask.rate_pps == b.ask.rate_pps);
+    trials.sort_by(|a, b| a.request.rate_pps.total_cmp(&b.request.rate_pps));
+    let alike = trials.chunk_by(|a, b| a.request.rate_pps == b.request.rate_pps);
     alike.map(point).collect()
 }
 
-/// Of the trials at one rate, those that count; where all were disturbed, they are what there is.
+/// The point of the trials at one rate: those that count, or all of them if none counts.
 fn point(trials: &[&Trial]) -> CurvePoint {
     let mut counted = trials.to_vec();
     if counted.iter().any(|one| one.counts.is_some()) {
@@ -101,7 +103,7 @@ fn point(trials: &[&Trial]) -> CurvePoint {
     let trials = counted.as_slice();
     let figures = || trials.iter().map(|one| &one.outcome.figures);
     CurvePoint {
-        rate_pps: trials.first().map_or(0.0, |one| one.ask.rate_pps),
+        rate_pps: trials.first().map_or(0.0, |one| one.request.rate_pps),
         trials: trials.len() as u64,
         delivered_pps: median(figures().map(|one| one.delivered_pps)),
         loss: median(figures().map(|one| one.loss)),
@@ -111,10 +113,10 @@ fn point(trials: &[&Trial]) -> CurvePoint {
     }
 }
 
-/// The lower median. `None` where one of them is not known: it may be withheld because it is small,
-/// or missing because nothing arrived.
-fn median<T: PartialOrd>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
-    lower_median(values.collect::<Option<Vec<_>>>()?)
+/// The lower median, which is a measured value; `None` if a value is unknown: it may be withheld
+/// because it is small, or missing because no datagram arrived.
+fn median<T: PartialOrd>(of: impl Iterator<Item = Option<T>>) -> Option<T> {
+    lower_median(of.collect::<Option<Vec<_>>>()?)
 }
 
 #[cfg(test)]
@@ -125,5 +127,8 @@ mod tests {
     fn no_median_is_taken_of_those_alone_that_are_known() {
         assert_eq!(median([Some(4), Some(9), Some(7), Some(8)].into_iter()), Some(7));
         assert_eq!(median([Some(4), None, Some(9)].into_iter()), None);
+        assert_eq!(median([Some(0.5), Some(0.1), Some(0.2)].into_iter()), Some(0.2));
+        assert_eq!(median([Some(0.5), None].into_iter()), None);
+        assert_eq!(median(std::iter::empty::<Option<u64>>()), None);
     }
 }

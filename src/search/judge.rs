@@ -1,29 +1,28 @@
-//! What a cell says of its goals, and whether it may say so.
+//! Evaluates the goals of a cell, and whether the cell tested them.
 
 use super::{TrialCounts, TrialOutcome};
 use crate::document::{Cell, InvalidReason, TrialFigures, TrialVerdict};
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share};
-use crate::search::disturbance::{cost_of_stalls, fails_by_itself, fails_by_lag};
+use crate::search::disturbance::{cost_of_stalls, fails_by_lag, fails_undisturbed};
 
-/// A generator that sent less than this share of what it was asked for, has sent something else.
-/// Arbitrary: well below it, no rate of an even schedule is held.
-const LEAST_SENT: f64 = 0.98;
+/// Minimum share of the requested rate that a generator must send. Arbitrary: far below it, no even
+/// schedule keeps its rate.
+const MIN_SENT: f64 = 0.98;
 
-/// The part of a trial in which workers may stand still, and of its datagrams that may have been
-/// under way meanwhile. Arbitrary; as that of missed slots, and what makes a 99th percentile.
-const MOST_STALLED: f64 = 0.01;
+/// Maximum share of a trial that workers may stall, and of its datagrams in flight during stalls.
+/// Arbitrary: as that of missed slots; it moves a 99th percentile.
+const MAX_STALLED: f64 = 0.01;
 
-/// The share of a trial's time that stalls may take of what was to be sent, before nothing can be
-/// said of that rate. Arbitrary: as much as [`LEAST_SENT`] lets pass without one.
-const MOST_EXCUSED: f64 = 0.02;
+/// Maximum share of the schedule that stalls may explain. Arbitrary: as much as [`MIN_SENT`] allows
+/// without stalls.
+const MAX_STALL_ALLOWANCE: f64 = 0.02;
 
-/// Replies that our own sockets may have dropped, and sends that the path may have refused before
-/// the path is what holds the generator back, as shares. Arbitrary: the contract's example of a
-/// loss that is too much.
+/// Maximum share of replies dropped by our own sockets, and of sends refused by the path, before
+/// they limit the rate. Arbitrary: the loss of the default goal.
 const BAD_SHARE: f64 = 0.001;
 
-/// Judges a cell that was run at this rate. An invalid cell never passes; `max_missed` is the share
+/// Evaluates a cell that ran at this rate. An invalid cell never passes; `max_missed` is the share
 /// of its schedule that may be missed, 0 to 1.
 #[must_use]
 pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> TrialOutcome {
@@ -31,27 +30,27 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64)
     let untested = invalid.iter().any(InvalidReason::tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
     let nothing_came = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
-    // Of datagrams that did not come, there is no latency: whatever it was to be, it is not.
-    let otherwise = nothing_came.then_some(false);
-    let holds = |goal: &Condition| goal.holds_in(cell).or(otherwise);
+    // Without arrivals there is no latency, so its goals fail.
+    let without_arrivals = nothing_came.then_some(false);
+    let holds = |goal: &Condition| goal.holds_in(cell).or(without_arrivals);
     let all: Vec<_> = goals.iter().map(holds).collect();
     let unknown = all.iter().position(Option::is_none);
     let held =
         if all.contains(&Some(false)) { Some(false) } else { unknown.is_none().then_some(true) };
     let unknown = unknown.filter(|_| held.is_none()).and_then(|at| goals.get(at));
     let latency = cell.latency.as_ref();
-    // Whatever the goals say of the rest: that rate did not get through.
-    let held_back = held_back(cell, rate_pps, max_missed);
-    let held = if held_back.is_some() || untested { Some(false) } else { held };
+    // Whatever the goals say, the path did not take that rate.
+    let not_taken = not_taken(cell, rate_pps, max_missed);
+    let held = if not_taken.is_some() || untested { Some(false) } else { held };
     let unknown = unknown.filter(|_| held.is_none());
-    // A receiver that stands still pushes back as well.
-    let by_path = held_back.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
-    let by_itself =
-        || nothing_came || untested || by_path || fails_by_itself(cell, rate_pps, goals);
+    // A stalled receiver pushes back as well.
+    let by_path = not_taken.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
+    let fails_undisturbed =
+        || nothing_came || untested || by_path || fails_undisturbed(cell, rate_pps, goals);
     TrialOutcome {
         held,
         unknown: unknown.map(ToString::to_string),
-        by_itself: held == Some(false) && by_itself(),
+        fails_undisturbed: held == Some(false) && fails_undisturbed(),
         generator_limited: generator_limited(cell, rate_pps, max_missed)
             || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
@@ -71,7 +70,7 @@ fn share(part: Option<u64>, of: u64) -> Option<f64> {
     part.filter(|_| of > 0).map(|part| part as f64 / of as f64)
 }
 
-/// Whether what is below the generator pushed back: then what was not sent is that's doing.
+/// Whether the system refused datagrams, so that the generator is not to blame.
 fn is_pushed_back(cell: &Cell) -> bool {
     let refused = &cell.ledger.refused;
     let pushed_back =
@@ -79,52 +78,51 @@ fn is_pushed_back(cell: &Cell) -> bool {
     pushed_back.is_some_and(|share| share > BAD_SHARE)
 }
 
-/// How many datagrams the path did not take of those that were due; `None` where it did not push
-/// back, or enough were sent.
-fn held_back(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
-    // Other paces do not send the same number each time: what came up is what was due.
+/// How many due datagrams the path did not take; `None` if it did not push back, or enough were
+/// sent.
+fn not_taken(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
+    // Other paces vary in number: the slots that came up were due.
     let came_up = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
     let due = due_evenly(cell, rate_pps).or(came_up);
     let sent = cell.ledger.sent;
-    let is_less = is_pushed_back(cell) && (fewer(cell, sent, due) || missed(cell, max_missed));
-    due.filter(|_| is_less).map(|due| (due - sent as f64).max(0.0))
+    let is_fewer = is_pushed_back(cell) && (is_short(cell, sent, due) || missed(cell, max_missed));
+    due.filter(|_| is_fewer).map(|due| (due - sent as f64).max(0.0))
 }
 
-/// Whether the generator did less than it was asked for, and neither what is below it nor a stall
-/// kept it from that.
+/// Whether the generator sent less than requested, and neither the system nor a stall explains it.
 fn generator_limited(cell: &Cell, rate_pps: f64, max_missed: f64) -> bool {
     let exchange = cell.exchange.as_ref();
     let dropped = exchange.and_then(|one| share(one.own_drops, one.requests));
     let due = due_evenly(cell, rate_pps);
-    let less = || fewer(cell, cell.ledger.attempted, due) || missed(cell, max_missed);
+    let less = || is_short(cell, cell.ledger.attempted, due) || missed(cell, max_missed);
     (!is_pushed_back(cell) && less()) || dropped.is_some_and(|share| share > BAD_SHARE)
 }
 
-/// The share of the time in which senders stood still, as far as that excuses anything.
-fn stood_still(cell: &Cell) -> f64 {
+/// The share of time in which senders stalled, up to [`MAX_STALL_ALLOWANCE`].
+fn stall_share(cell: &Cell) -> f64 {
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
-    share(Some(cell.stalls.tx.total_ns), time).unwrap_or(0.0).min(MOST_EXCUSED)
+    share(Some(cell.stalls.tx.total_ns), time).unwrap_or(0.0).min(MAX_STALL_ALLOWANCE)
 }
 
-/// What a rate comes to by an even pace; `None` by others.
+/// Datagrams due at an even pace; `None` for other paces.
 fn due_evenly(cell: &Cell, rate_pps: f64) -> Option<f64> {
     let even = cell.pace.as_deref() == Some("even");
     even.then(|| rate_pps * cell.elapsed_ns as f64 / 1e9)
 }
 
-/// Whether so many are fewer than were due, by more than stalls explain.
-fn fewer(cell: &Cell, datagrams: u64, due: Option<f64>) -> bool {
+/// Whether fewer datagrams than due were sent, by more than stalls explain.
+fn is_short(cell: &Cell, datagrams: u64, due: Option<f64>) -> bool {
     let sent = datagrams as f64;
-    // Of few, one more or less is none.
-    due.is_some_and(|due| sent < due * (LEAST_SENT - stood_still(cell)) && due - sent > 2.0)
+    // A difference of two may be rounding.
+    due.is_some_and(|due| sent < due * (MIN_SENT - stall_share(cell)) && due - sent > 2.0)
 }
 
-/// Whether more slots were missed than allowed, for any reason.
+/// Whether more slots were missed than allowed.
 fn missed(cell: &Cell, max_missed: f64) -> bool {
     missed_share(cell).is_some_and(|share| share > max_missed)
 }
 
-/// Whether workers stood still for long enough to matter.
+/// Whether workers stalled long enough to matter.
 fn stalled(cell: &Cell) -> bool {
     let total = |sum: &crate::document::StallSum| sum.total_ns;
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
@@ -132,34 +130,35 @@ fn stalled(cell: &Cell) -> bool {
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
     let under_way = outside
         .and_then(|one| share(Some(one.overlapped), one.overlapped.saturating_add(one.count)));
-    stalled as f64 > time as f64 * MOST_STALLED
-        || under_way.is_some_and(|share| share > MOST_STALLED)
+    stalled as f64 > time as f64 * MAX_STALLED || under_way.is_some_and(|share| share > MAX_STALLED)
 }
 
-/// What a trial is, of which so many alike were disturbed before; and what it counts as.
+/// The verdict of a trial and what it counts as; `disturbed` equal trials were disturbed before.
 pub(super) fn judge(
     outcome: &TrialOutcome,
     disturbed: usize,
 ) -> (TrialVerdict, Option<TrialCounts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.generator_limited, outcome.stalled) {
-        // Late ones come in bursts, and a burst may be lost where an even stream is not.
-        (false, true, _) if outcome.by_itself && disturbed == 0 => (TrialVerdict::Disturbed, None),
-        (false, ..) if outcome.by_itself => (TrialVerdict::Fail, Some(TrialCounts::Failed)),
+        // Late datagrams form bursts, which may be lost where an even stream is not.
+        (false, true, _) if outcome.fails_undisturbed && disturbed == 0 => {
+            (TrialVerdict::Disturbed, None)
+        }
+        (false, ..) if outcome.fails_undisturbed => (TrialVerdict::Fail, Some(TrialCounts::Failed)),
         (true, false, _) => (TrialVerdict::Pass, Some(TrialCounts::Held)),
         (false, false, false) => (TrialVerdict::Fail, Some(TrialCounts::Failed)),
         (true, true, false) => (TrialVerdict::GeneratorLimited, Some(TrialCounts::Limited)),
-        // Where it always is like that, it has to count.
+        // It counts if repeats do not help.
         (_, generator_limited, _) => {
             let counts = if generator_limited { TrialCounts::Limited } else { TrialCounts::Failed };
-            (TrialVerdict::Disturbed, (disturbed >= MOST_DISTURBED).then_some(counts))
+            (TrialVerdict::Disturbed, (disturbed >= MAX_DISTURBED).then_some(counts))
         }
     }
 }
 
-/// How often a disturbed trial is repeated before it counts. Arbitrary: more than a bad moment
-/// takes.
-const MOST_DISTURBED: usize = 4;
+/// How often a disturbed trial is repeated before it counts. Arbitrary: longer than a brief
+/// disturbance.
+const MAX_DISTURBED: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -188,11 +187,11 @@ mod tests {
         assert_eq!(held(&["loss<=0.1%", "p99<=1us"]), Some(false));
         let mut unknown = cell();
         unknown.ledger.lost = None;
-        let told = outcome(&unknown, 100e3, &goals(&["p99<=1ms", "loss<=0.1%"]));
-        assert_eq!((told.held, told.unknown.as_deref()), (None, Some("loss<=0.1%")));
-        // What does not hold, decides whatever else is unknown.
-        let told = outcome(&unknown, 100e3, &goals(&["p99<=1us", "loss<=0.1%"]));
-        assert_eq!((told.held, told.unknown), (Some(false), None));
+        let result = outcome(&unknown, 100e3, &goals(&["p99<=1ms", "loss<=0.1%"]));
+        assert_eq!((result.held, result.unknown.as_deref()), (None, Some("loss<=0.1%")));
+        // A failed goal decides, whatever else is unknown.
+        let result = outcome(&unknown, 100e3, &goals(&["p99<=1us", "loss<=0.1%"]));
+        assert_eq!((result.held, result.unknown), (Some(false), None));
     }
 
     #[test]
@@ -206,25 +205,25 @@ mod tests {
 
     #[test]
     fn an_invalid_trial_never_passes() {
-        // What was sent says nothing of a target that got none of it.
+        // A goal about sending does not test the target.
         let mut silent = cell();
         fixture::lose(&mut silent, 50_000);
-        let told = outcome(&silent, 100e3, &goals(&["sent>=0"]));
-        assert_eq!((told.held, told.by_itself), (Some(false), true));
-        assert_eq!(told.invalid_because, ["nothing_arrived"]);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
-        // A stall explains what was missed, and the rate was not tested all the same.
+        let result = outcome(&silent, 100e3, &goals(&["sent>=0"]));
+        assert_eq!((result.held, result.fails_undisturbed), (Some(false), true));
+        assert_eq!(result.invalid_because, ["nothing_arrived"]);
+        assert_eq!(judge(&result, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
+        // A stall explains the missed slots, but the rate was not tested.
         let mut late = cell();
         late.stalls.tx = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
         let schedule = late.schedule.as_mut().unwrap();
         (schedule.scheduled, schedule.missed) = (50_000, 600);
-        let told = outcome(&late, 100e3, &goals(&["loss<=0"]));
-        assert!(told.held == Some(true) && told.generator_limited);
-        assert_eq!(told.invalid_because, ["schedule_missed"]);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
-        let told = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
-        assert_eq!((told.generator_limited, told.invalid_because.len()), (false, 0));
-        assert_eq!(judge(&told, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
+        let result = outcome(&late, 100e3, &goals(&["loss<=0"]));
+        assert!(result.held == Some(true) && result.generator_limited);
+        assert_eq!(result.invalid_because, ["schedule_missed"]);
+        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
+        let result = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
+        assert_eq!((result.generator_limited, result.invalid_because.len()), (false, 0));
+        assert_eq!(judge(&result, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
     }
 
     #[test]
@@ -263,36 +262,36 @@ mod tests {
 
     #[test]
     fn a_path_that_takes_less_fails_whatever_the_goals_say() {
-        let told = |sent, would_block| {
+        let result = |sent, would_block| {
             let mut cell = cell();
             (cell.ledger.sent, cell.ledger.refused.would_block) = (sent, would_block);
             outcome(&cell, 100e3, &goals(&["loss<=0"]))
         };
-        let refused = told(48_000, 2_000);
+        let refused = result(48_000, 2_000);
         assert_eq!(
-            (refused.held, refused.by_itself, refused.generator_limited),
+            (refused.held, refused.fails_undisturbed, refused.generator_limited),
             (Some(false), true, false)
         );
         assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
-        // A receiver that stood still pushed back: that is asked again.
+        // A stalled receiver pushed back: the trial is repeated.
         let mut still = cell();
         (still.ledger.sent, still.ledger.refused.would_block) = (48_000, 2_000);
         still.stalls.rx = Some(StallSum { count: 1, total_ns: 12_000_000, max_ns: 12_000_000 });
         let disturbed = outcome(&still, 100e3, &goals(&["loss<=0"]));
-        assert_eq!((disturbed.held, disturbed.by_itself), (Some(false), false));
+        assert_eq!((disturbed.held, disturbed.fails_undisturbed), (Some(false), false));
         assert_eq!(judge(&disturbed, 0), (TrialVerdict::Disturbed, None));
-        // Refused now and then, and sent all the same.
-        assert_eq!(told(49_900, 100).held, Some(true));
-        // The path held it back until slots were gone.
+        // Refused occasionally, but sent later.
+        assert_eq!(result(49_900, 100).held, Some(true));
+        // The path pushed back until slots were missed.
         let mut late = cell();
         late.ledger.refused.no_buffers = 100;
         let spread = Spread::default;
         let (lag, gap, gap_outside_stalls) = (spread(), spread(), spread());
         late.schedule =
             Some(Schedule { scheduled: 50_000, missed: 600, lag, gap, gap_outside_stalls });
-        let told = outcome(&late, 100e3, &[]);
-        assert_eq!((told.held, told.generator_limited), (Some(false), false));
+        let result = outcome(&late, 100e3, &[]);
+        assert_eq!((result.held, result.generator_limited), (Some(false), false));
     }
 
     #[test]
@@ -300,21 +299,21 @@ mod tests {
         let mut still = cell();
         still.stalls.tx = StallSum { count: 1, total_ns: 40_000_000, max_ns: 40_000_000 };
         still.ledger.attempted = 47_000;
-        let told = outcome(&still, 100e3, &goals(&["loss<=0"]));
-        assert!(told.held == Some(true) && told.generator_limited && told.stalled);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
+        let result = outcome(&still, 100e3, &goals(&["loss<=0"]));
+        assert!(result.held == Some(true) && result.generator_limited && result.stalled);
+        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
     }
 
     #[test]
     fn where_latency_is_below_what_clocks_tell_it_is_good_enough_or_unknown() {
         let mut far = cell();
         fixture::two_clocks(&mut far, 80_000);
-        let told = |goal: &str| outcome(&far, 100e3, &goals(&[goal])).held;
+        let result = |goal: &str| outcome(&far, 100e3, &goals(&[goal])).held;
         for goal in ["p99<=1ms", "p99<155us", "p99_with_loss<=155us", "latency.p50_ns<=1ms"] {
-            assert_eq!(told(goal), Some(true), "{goal}");
+            assert_eq!(result(goal), Some(true), "{goal}");
         }
         // It may be as much as 154.9 µs.
-        assert_eq!((told("p99<=154us"), told("p99<=79us")), (None, None));
+        assert_eq!((result("p99<=154us"), result("p99<=79us")), (None, None));
     }
 
     #[test]
@@ -322,19 +321,19 @@ mod tests {
         let mut stalled = cell();
         stalled.stalls.tx = StallSum { count: 1, total_ns: 6_000_000, max_ns: 6_000_000 };
         let goals = goals(&["p99<=1us"]);
-        let told = outcome(&stalled, 100e3, &goals);
-        assert!(told.stalled && told.by_itself);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
+        let result = outcome(&stalled, 100e3, &goals);
+        assert!(result.stalled && result.fails_undisturbed);
+        assert_eq!(judge(&result, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         // Not at once where the generator was late, too.
-        let late = TrialOutcome { generator_limited: true, ..told.clone() };
+        let late = TrialOutcome { generator_limited: true, ..result.clone() };
         assert_eq!(judge(&late, 0), (TrialVerdict::Disturbed, None));
         assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
-        let told = TrialOutcome { by_itself: false, ..told };
-        assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
-        assert_eq!(judge(&told, 4), (TrialVerdict::Disturbed, Some(TrialCounts::Failed)));
-        let limited = TrialOutcome { generator_limited: true, ..told.clone() };
+        let result = TrialOutcome { fails_undisturbed: false, ..result };
+        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
+        assert_eq!(judge(&result, 4), (TrialVerdict::Disturbed, Some(TrialCounts::Failed)));
+        let limited = TrialOutcome { generator_limited: true, ..result.clone() };
         assert_eq!(judge(&limited, 4).1, Some(TrialCounts::Limited));
-        let held = TrialOutcome { held: Some(true), ..told };
+        let held = TrialOutcome { held: Some(true), ..result };
         assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
         let limited = TrialOutcome { generator_limited: true, stalled: false, ..held };
         assert_eq!(

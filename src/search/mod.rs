@@ -1,25 +1,22 @@
-//! The highest rate at which goals hold: where the next trial is, and what all of them say. Pure
-//! functions of finished trials: no clock, no I/O.
+//! Searches the highest rate at which goals hold. Pure functions of finished trials: no clock, no
+//! I/O.
 //!
-//! The method follows the ideas of MLRsearch (draft-ietf-bmwg-mlrsearch): short trials narrow the
-//! interval first and long ones later; what a short trial said is asked again by a longer one, and
-//! where the two disagree, the longer one is right and the interval is widened again; at the end a
-//! rate counts only by several trials of full length. What fails at a rate makes everything above
-//! it doubtful, so the answer is the highest passing rate below the lowest failing one.
+//! The method follows MLRsearch (draft-ietf-bmwg-mlrsearch). Short trials narrow the interval
+//! first, then longer ones. A longer trial repeats a shorter one; if they disagree, the longer one
+//! wins and the interval widens again. A rate passes or fails only by several trials of full
+//! length. The result is the highest passing rate below the lowest failing one.
 //!
-//! A generator that does not send what it was asked for says nothing about its target: such trials
-//! bound the search, and the result names the generator.
+//! A trial whose generator sends less than requested does not test the target. Such trials bound
+//! the search, and the result names the generator.
 
 mod bounds;
 mod disturbance;
-mod error;
 mod found;
 mod judge;
 mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use error::SearchError;
 pub use found::found;
 pub use judge::outcome;
 pub use machine::Search;
@@ -27,71 +24,69 @@ pub use machine::Search;
 use crate::document::{TrialFigures, TrialVerdict};
 use crate::unit::Nanos;
 
-/// What a search is to reach, and at what price.
+/// The settings of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Length of the trials that decide.
+    /// Length of the final trials.
     pub time: Nanos,
     /// Width of the interval at the end, as a share of its lower bound; above 0.
     pub precision: f64,
-    /// So many of so many trials have to hold for a rate to pass; the first at most the second,
-    /// both at least 1.
+    /// `(k, n)`: a rate passes if `k` of `n` trials hold; 1 <= k <= n.
     pub repeat: (u32, u32),
-    /// The first rate, in datagrams a second; `None`: what the probe delivered.
+    /// The first rate, in datagrams per second; `None`: the rate that the probe delivered.
     pub start_pps: Option<f64>,
-    /// The highest rate that may be asked for; `None`: whatever can be asked for.
+    /// The highest rate to try, in datagrams per second; `None`: no limit but that of rates.
     pub max_pps: Option<f64>,
-    /// Whether trials below the result draw the curve of latency.
+    /// Whether to measure a latency curve below the result.
     pub curve: bool,
 }
 
 impl Settings {
-    /// Length of the first trials: an eighth of the last ones, but no less than what the shortest
-    /// stall of a virtual machine would fill. Arbitrary; shorter ones are wrong more often, and
-    /// cost a longer trial each time.
+    /// Length of the short trials: an eighth of the final ones, at least 100 ms. Arbitrary: shorter
+    /// trials are wrong more often, and each mistake costs a longer trial.
     #[must_use]
     pub fn short(&self) -> Nanos {
         /// Arbitrary: a stall of some ms is a small part of it.
-        const LEAST: Nanos = Nanos::from_millis(100);
-        Nanos(self.time.0 / 8).max(LEAST).min(self.time)
+        const MIN: Nanos = Nanos::from_millis(100);
+        Nanos(self.time.0 / 8).max(MIN).min(self.time)
     }
 
-    /// Length of those between: a third. Arbitrary, about the geometric mean of the two.
+    /// Length of the middle trials: a third. Arbitrary, about the geometric mean of the other two.
     #[must_use]
     pub fn middle(&self) -> Nanos {
         Nanos(self.time.0 / 3).max(self.short())
     }
 
-    /// The lowest rate that is asked for: so many datagrams in the shortest trial.
+    /// The lowest rate to try, in datagrams per second.
     #[must_use]
-    pub fn floor_pps(&self) -> f64 {
-        /// Arbitrary: of fewer, one lost datagram is more than any goal allows.
-        const FEWEST: f64 = 10.0;
-        FEWEST / self.short().as_secs_f64().max(1e-9)
+    pub fn min_pps(&self) -> f64 {
+        /// Datagrams in the shortest trial. Arbitrary: of fewer, one loss exceeds every goal.
+        const MIN_DATAGRAMS: f64 = 10.0;
+        MIN_DATAGRAMS / self.short().as_secs_f64().max(1e-9)
     }
 }
 
-/// What the probe said: the inner command without a rate, or at the first one.
+/// The result of the probe: the inner command without a rate, or at its first rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SearchPoint {
-    /// Datagrams delivered, or requests answered, a second; `None` where nothing is known of that.
+    /// Datagrams delivered, or requests answered, per second; `None` if unknown.
     pub delivered_pps: Option<f64>,
-    /// Datagrams sent a second.
+    /// Datagrams sent per second.
     pub sent_pps: f64,
 }
 
 /// What a trial is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To find about where the rate is.
+    /// Finds the region of the rate.
     Short,
-    /// To narrow that.
+    /// Narrows the region.
     Middle,
-    /// To decide.
+    /// Decides whether a rate passes.
     Final,
-    /// To see that a rate below the result holds, too.
+    /// Checks that a rate below the result holds, too.
     Verify,
-    /// To draw latency below the result.
+    /// Measures latency below the result.
     Curve,
 }
 
@@ -108,7 +103,7 @@ impl Purpose {
         }
     }
 
-    /// How much it counts: more with its length. `None`: it decides nothing.
+    /// How much it counts: longer trials count more. `None`: it does not affect the result.
     const fn weight(self) -> Option<u8> {
         match self {
             Self::Short => Some(0),
@@ -118,57 +113,56 @@ impl Purpose {
         }
     }
 
-    /// Whether it is as long as those that decide.
+    /// Whether it has full length.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Final | Self::Verify)
     }
 }
 
-/// A trial to be made.
+/// A trial to run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrialRequest {
-    /// Datagrams a second.
+    /// Datagrams per second.
     pub rate_pps: f64,
-    /// For so long.
+    /// Its length.
     pub time: Nanos,
-    /// Why.
+    /// Its purpose.
     pub purpose: Purpose,
 }
 
-/// What a trial said.
+/// The outcome of a trial.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrialOutcome {
-    /// Whether all goals held, and the path took what was asked for; `None` where that is not
-    /// known.
+    /// Whether all goals held and the path took the requested rate; `None` if unknown.
     pub held: Option<bool>,
-    /// The first goal of which it is not known, as typed.
+    /// The first goal whose figure is unknown, as typed.
     pub unknown: Option<String>,
-    /// Whether a goal failed by more than whatever disturbed the trial explains.
-    pub by_itself: bool,
-    /// Whether the generator sent less than it was asked for, or so late that only this made
-    /// latency fail, or lost what came back.
+    /// Whether a goal failed by more than the disturbances of the trial explain.
+    pub fails_undisturbed: bool,
+    /// Whether the generator sent less than requested, made latency fail by sending late, or lost
+    /// replies.
     pub generator_limited: bool,
-    /// Whether workers stood still for long enough to matter.
+    /// Whether workers stalled long enough to matter.
     pub stalled: bool,
-    /// Codes of the reasons why the trial did not test what was asked; empty where it did.
+    /// Codes of the reasons why the trial is invalid; empty if it is valid.
     pub invalid_because: Vec<String>,
-    /// Datagrams sent a second.
+    /// Datagrams sent per second.
     pub sent_pps: f64,
-    /// What the document says of it.
+    /// Its figures in the document.
     pub figures: TrialFigures,
 }
 
-/// A trial that was made.
+/// A finished trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// As asked.
-    pub ask: TrialRequest,
-    /// As it went.
+    /// The request.
+    pub request: TrialRequest,
+    /// The outcome.
     pub outcome: TrialOutcome,
-    /// What it was found to be.
+    /// Its verdict.
     pub verdict: TrialVerdict,
-    /// What it counts as; `None` where it was disturbed and is repeated, or decides nothing.
+    /// What it counts as; `None` if it was disturbed and is repeated, or does not count.
     pub counts: Option<TrialCounts>,
 }
 
@@ -177,8 +171,22 @@ pub struct Trial {
 pub enum TrialCounts {
     /// The goals hold at this rate.
     Held,
-    /// They do not.
+    /// They do not hold.
     Failed,
-    /// The generator cannot tell.
+    /// The generator was too slow to tell.
     Limited,
+}
+
+/// A search that cannot continue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SearchError {
+    /// A goal whose figure is missing in these trials.
+    #[error(
+        "goal '{goal}': its figure is unknown in two trials in a row, so no rate can be found; run \
+         the inner command with -J to see its figures, or name another goal"
+    )]
+    Unknown {
+        /// As typed.
+        goal: String,
+    },
 }

@@ -1,4 +1,4 @@
-//! Searches against targets that are made up: what is found holds the truth.
+//! Searches against simulated targets whose capacity is known.
 
 use fastrand::Rng;
 
@@ -25,27 +25,23 @@ fn probe(delivered_pps: f64) -> SearchPoint {
     SearchPoint { delivered_pps: Some(delivered_pps), sent_pps: 1e6 }
 }
 
-/// Made up, as what happens in a trial.
-fn said(held: bool, ask: TrialRequest) -> TrialOutcome {
-    TrialOutcome { held: Some(held), sent_pps: ask.rate_pps, ..TrialOutcome::default() }
+/// The outcome of a simulated trial.
+fn outcome_of(held: bool, request: TrialRequest) -> TrialOutcome {
+    TrialOutcome { held: Some(held), sent_pps: request.rate_pps, ..TrialOutcome::default() }
 }
 
-/// Searches to the end.
+/// Runs a search to its end.
 fn run(
     settings: Settings,
     from: SearchPoint,
     mut target: impl FnMut(TrialRequest) -> TrialOutcome,
 ) -> Search {
     let mut search = Search::new(settings, from);
-    while let Some(ask) = search.next() {
-        assert!(ask.rate_pps > 0.0 && ask.time <= settings_time(&search), "{ask:?}");
-        search.record(target(ask)).unwrap();
+    while let Some(request) = search.next() {
+        assert!(request.rate_pps > 0.0 && request.time <= search.settings().time, "{request:?}");
+        search.record(target(request)).unwrap();
     }
     search
-}
-
-fn settings_time(search: &Search) -> Nanos {
-    search.settings().time
 }
 
 fn result(search: &Search) -> Found {
@@ -56,8 +52,9 @@ fn result(search: &Search) -> Found {
 fn a_capacity_is_found_from_wherever_the_search_begins() {
     for capacity in [150.0, 20_202.0, 243_500.0, 9.9e6] {
         for from in [0.1, 0.5, 0.97, 1.0, 1.3, 6.0] {
-            let search =
-                run(settings(), probe(capacity * from), |ask| said(ask.rate_pps <= capacity, ask));
+            let search = run(settings(), probe(capacity * from), |request| {
+                outcome_of(request.rate_pps <= capacity, request)
+            });
             let found = result(&search);
             let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
             assert!(low <= capacity && capacity < high, "{low} {capacity} {high}");
@@ -73,25 +70,26 @@ fn a_capacity_is_found_from_wherever_the_search_begins() {
 
 #[test]
 fn trials_grow_longer_and_their_ends_take_turns() {
-    let search = run(settings(), probe(100e3), |ask| said(ask.rate_pps <= 80e3, ask));
+    let search =
+        run(settings(), probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
     let times: Vec<_> = search
         .trials()
         .iter()
-        .filter(|trial| trial.ask.purpose != Purpose::Curve)
-        .map(|trial| trial.ask.time)
+        .filter(|trial| trial.request.purpose != Purpose::Curve)
+        .map(|trial| trial.request.time)
         .collect();
     assert!(times.is_sorted());
     assert_eq!(times[0], Nanos::from_millis(250));
-    let of_final = search.trials().iter().filter(|trial| trial.ask.purpose == Purpose::Final);
+    let of_final = search.trials().iter().filter(|trial| trial.request.purpose == Purpose::Final);
     let held: Vec<_> = of_final.map(|trial| trial.outcome.held == Some(true)).collect();
     assert_eq!(held[..4], [true, false, true, false]);
 }
 
-/// The share of a hundred seeds whose result is within 2 % of the truth.
-fn hits(mut target: impl FnMut(&mut Rng, TrialRequest) -> TrialOutcome) -> usize {
+/// How many of a hundred seeds give a result within 2 % of the truth.
+fn count_hits(mut target: impl FnMut(&mut Rng, TrialRequest) -> TrialOutcome) -> usize {
     let mut hit = |seed: u64| {
         let mut random = Rng::with_seed(seed);
-        let search = run(settings(), probe(110e3), |ask| target(&mut random, ask));
+        let search = run(settings(), probe(110e3), |request| target(&mut random, request));
         let found = result(&search);
         found.low_pps.is_some_and(|low| (98e3..=102e3).contains(&low))
     };
@@ -100,40 +98,40 @@ fn hits(mut target: impl FnMut(&mut Rng, TrialRequest) -> TrialOutcome) -> usize
 
 #[test]
 fn a_capacity_that_varies_is_found_within_two_percent() {
-    let hits = hits(|random, ask| {
+    let count_hits = count_hits(|random, request| {
         // The shorter, the more it varies: half a percent of two seconds.
-        let deviation = 0.005 * (2.0 / ask.time.as_secs_f64()).sqrt();
-        said(ask.rate_pps <= 100e3 * (1.0 + deviation * normal(random)), ask)
+        let deviation = 0.005 * (2.0 / request.time.as_secs_f64()).sqrt();
+        outcome_of(request.rate_pps <= 100e3 * (1.0 + deviation * normal(random)), request)
     });
-    assert!(hits >= 95, "{hits}");
+    assert!(count_hits >= 95, "{count_hits}");
 }
 
 #[test]
 fn trials_that_are_wrong_now_and_then_are_corrected_by_longer_ones() {
-    let hits = hits(|random, ask| {
-        let chance = if ask.purpose.is_final() { 0.03 } else { 0.10 };
-        said(ask.rate_pps <= 100e3 && random.f64() >= chance, ask)
+    let count_hits = count_hits(|random, request| {
+        let chance = if request.purpose.is_final() { 0.03 } else { 0.10 };
+        outcome_of(request.rate_pps <= 100e3 && random.f64() >= chance, request)
     });
-    assert!(hits >= 95, "{hits}");
+    assert!(count_hits >= 95, "{count_hits}");
 }
 
 #[test]
 fn disturbed_trials_are_repeated_and_counted() {
     let mut disturbed = 0;
-    let hits = hits(|random, ask| {
+    let count_hits = count_hits(|random, request| {
         let stalled = random.f64() < 0.25;
         disturbed += u32::from(stalled);
-        TrialOutcome { stalled, ..said(ask.rate_pps <= 100e3 && !stalled, ask) }
+        TrialOutcome { stalled, ..outcome_of(request.rate_pps <= 100e3 && !stalled, request) }
     });
-    assert!(hits >= 95 && disturbed > 0, "{hits}");
+    assert!(count_hits >= 95 && disturbed > 0, "{count_hits}");
 }
 
 #[test]
 fn a_short_trial_that_lied_does_not_bind_the_long_ones() {
-    for (lie, capacity) in [(70e3, 100e3), (140e3, 100e3)] {
-        let search = run(settings(), probe(100e3), |ask| {
-            let limit = if ask.purpose == Purpose::Short { lie } else { capacity };
-            said(ask.rate_pps <= limit, ask)
+    for (wrong, capacity) in [(70e3, 100e3), (140e3, 100e3)] {
+        let search = run(settings(), probe(100e3), |request| {
+            let limit = if request.purpose == Purpose::Short { wrong } else { capacity };
+            outcome_of(request.rate_pps <= limit, request)
         });
         let found = result(&search);
         let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
@@ -143,11 +141,11 @@ fn a_short_trial_that_lied_does_not_bind_the_long_ones() {
 
 #[test]
 fn a_target_that_suffers_from_overload_is_not_overrated() {
-    let mut hurt = false;
-    let search = run(settings(), probe(60e3), |ask| {
-        let held = ask.rate_pps <= if hurt { 97e3 } else { 100e3 };
-        hurt = !held;
-        said(held, ask)
+    let mut overloaded = false;
+    let search = run(settings(), probe(60e3), |request| {
+        let held = request.rate_pps <= if overloaded { 97e3 } else { 100e3 };
+        overloaded = !held;
+        outcome_of(held, request)
     });
     let low = result(&search).low_pps.unwrap();
     assert!((96e3..=100e3).contains(&low), "{low}");
@@ -155,19 +153,19 @@ fn a_target_that_suffers_from_overload_is_not_overrated() {
 
 #[test]
 fn a_generator_that_cannot_go_on_is_named() {
-    let search = run(settings(), probe(500e3), |ask| TrialOutcome {
-        generator_limited: ask.rate_pps > 400e3,
-        sent_pps: ask.rate_pps.min(400e3),
-        ..said(true, ask)
+    let search = run(settings(), probe(500e3), |request| TrialOutcome {
+        generator_limited: request.rate_pps > 400e3,
+        sent_pps: request.rate_pps.min(400e3),
+        ..outcome_of(true, request)
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
     assert!((396e3..=400e3).contains(&found.low_pps.unwrap()), "{found:?}");
     assert_eq!(found.generator_pps, Some(400e3));
     // Where it is late, latency is too long: that is not the target's fault either.
-    let search = run(settings(), probe(500e3), |ask| {
-        let generator_limited = ask.rate_pps > 400e3;
-        TrialOutcome { generator_limited, ..said(!generator_limited, ask) }
+    let search = run(settings(), probe(500e3), |request| {
+        let generator_limited = request.rate_pps > 400e3;
+        TrialOutcome { generator_limited, ..outcome_of(!generator_limited, request) }
     });
     let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
@@ -176,7 +174,7 @@ fn a_generator_that_cannot_go_on_is_named() {
 
 #[test]
 fn a_target_that_never_passes_has_no_rate() {
-    let search = run(settings(), probe(0.0), |ask| said(false, ask));
+    let search = run(settings(), probe(0.0), |request| outcome_of(false, request));
     let found = result(&search);
     assert_eq!((found.low_pps, found.limited_by), (None, LimitedBy::Target));
     assert_eq!(found.high_pps, Some(40.0));
@@ -194,18 +192,18 @@ fn a_goal_that_is_never_known_is_an_error_that_names_it() {
     assert_eq!(search.next(), first);
     let error = search.record(unknown()).unwrap_err();
     assert_eq!(error, SearchError::Unknown { goal: "p99<=1ms".to_owned() });
-    assert!(error.to_string().starts_with("goal 'p99<=1ms': its figure is not known"));
+    assert!(error.to_string().starts_with("goal 'p99<=1ms': its figure is unknown"));
     assert_eq!(search.next(), None);
 }
 
 #[test]
 fn the_highest_rate_is_never_exceeded() {
     let settings = Settings { max_pps: Some(50e3), start_pps: Some(5e3), ..settings() };
-    let search = run(settings, probe(80e3), |ask| {
-        assert!(ask.rate_pps <= 50e3, "{ask:?}");
-        said(ask.rate_pps <= 100e3, ask)
+    let search = run(settings, probe(80e3), |request| {
+        assert!(request.rate_pps <= 50e3, "{request:?}");
+        outcome_of(request.rate_pps <= 100e3, request)
     });
-    assert_eq!(search.trials()[0].ask.rate_pps, 5e3);
+    assert_eq!(search.trials()[0].request.rate_pps, 5e3);
     let found = result(&search);
     assert_eq!((found.low_pps, found.limited_by), (Some(50e3), LimitedBy::MaxRate));
     assert_eq!(found.high_pps, None);
@@ -214,8 +212,8 @@ fn the_highest_rate_is_never_exceeded() {
 #[test]
 fn a_rate_below_the_result_has_to_hold_too() {
     // It holds by itself above a gap: nothing above the gap is the answer.
-    let search = run(settings(), probe(100e3), |ask| {
-        said(ask.rate_pps <= 60e3 || (92e3..=100e3).contains(&ask.rate_pps), ask)
+    let search = run(settings(), probe(100e3), |request| {
+        outcome_of(request.rate_pps <= 60e3 || (92e3..=100e3).contains(&request.rate_pps), request)
     });
     let found = result(&search);
     let low = found.low_pps.unwrap();
@@ -227,13 +225,13 @@ fn a_rate_below_the_result_has_to_hold_too() {
 fn what_never_settles_ends_and_says_so() {
     // Whatever is asked, no two trials of full length agree with what a shorter one said.
     let mut random = Rng::with_seed(7);
-    let search = run(settings(), probe(100e3), |ask| {
-        let held = match ask.purpose {
+    let search = run(settings(), probe(100e3), |request| {
+        let held = match request.purpose {
             Purpose::Verify => false,
             Purpose::Final => random.f64() < 0.5,
-            _ => ask.rate_pps <= 100e3,
+            _ => request.rate_pps <= 100e3,
         };
-        said(held, ask)
+        outcome_of(held, request)
     });
     let found = result(&search);
     assert!(found.trials.len() <= 95);
@@ -243,13 +241,13 @@ fn what_never_settles_ends_and_says_so() {
 #[test]
 fn a_machine_that_stands_still_is_not_taken_for_a_target() {
     let mut trials = 0;
-    let search = run(settings(), probe(100e3), |ask| {
+    let search = run(settings(), probe(100e3), |request| {
         trials += 1;
         let stalled = trials > 12;
         TrialOutcome {
             stalled,
             generator_limited: stalled,
-            ..said(!stalled && ask.rate_pps <= 90e3, ask)
+            ..outcome_of(!stalled && request.rate_pps <= 90e3, request)
         }
     });
     let found = result(&search);
@@ -260,7 +258,8 @@ fn a_machine_that_stands_still_is_not_taken_for_a_target() {
 
 #[test]
 fn the_curve_rises_to_the_result() {
-    let search = run(settings(), probe(100e3), |ask| said(ask.rate_pps <= 80e3, ask));
+    let search =
+        run(settings(), probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
     let found = result(&search);
     let low = found.low_pps.unwrap();
     let shares: Vec<_> = found
@@ -273,23 +272,23 @@ fn the_curve_rises_to_the_result() {
     for share in [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 100.0] {
         assert!(shares.contains(&share), "{share}: {shares:?}");
     }
-    let search = run(Settings { curve: false, ..settings() }, probe(100e3), |ask| {
-        said(ask.rate_pps <= 80e3, ask)
+    let search = run(Settings { curve: false, ..settings() }, probe(100e3), |request| {
+        outcome_of(request.rate_pps <= 80e3, request)
     });
-    assert!(search.trials().iter().all(|trial| trial.ask.purpose != Purpose::Curve));
+    assert!(search.trials().iter().all(|trial| trial.request.purpose != Purpose::Curve));
 }
 
 #[test]
 fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
-    let unknown = |ask: TrialRequest| {
-        let is_low = ask.purpose == Purpose::Curve && ask.rate_pps < 30e3;
+    let unknown = |request: TrialRequest| {
+        let is_low = request.purpose == Purpose::Curve && request.rate_pps < 30e3;
         let unknown = is_low.then(|| "p99<=1ms".to_owned());
-        let held = (!is_low).then_some(ask.rate_pps <= 80e3);
-        TrialOutcome { held, unknown, ..said(true, ask) }
+        let held = (!is_low).then_some(request.rate_pps <= 80e3);
+        TrialOutcome { held, unknown, ..outcome_of(true, request) }
     };
     let search = run(settings(), probe(100e3), unknown);
-    assert!(search.is_settled());
-    let drawn = search.trials().iter().filter(|trial| trial.ask.purpose == Purpose::Curve);
+    assert!(search.is_converged());
+    let drawn = search.trials().iter().filter(|trial| trial.request.purpose == Purpose::Curve);
     // At half, three quarters and 95 % of it.
     assert_eq!(drawn.count(), 3);
 }
@@ -297,8 +296,9 @@ fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
 #[test]
 fn as_many_trials_are_made_as_repeats_take() {
     let settings = Settings { repeat: (25, 25), ..settings() };
-    let search = run(settings, probe(100e3), |ask| said(ask.rate_pps <= 80e3, ask));
-    assert!(search.is_settled());
+    let search =
+        run(settings, probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
+    assert!(search.is_converged());
     let found = result(&search);
     assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
     assert_eq!(found.verified.unwrap().of, 25);
@@ -306,7 +306,8 @@ fn as_many_trials_are_made_as_repeats_take() {
 
 #[test]
 fn the_lowest_rate_has_none_below_to_verify_it() {
-    let search = run(settings(), probe(50.0), |ask| said(ask.rate_pps <= 40.0, ask));
+    let search =
+        run(settings(), probe(50.0), |request| outcome_of(request.rate_pps <= 40.0, request));
     let found = result(&search);
     assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
@@ -314,14 +315,14 @@ fn the_lowest_rate_has_none_below_to_verify_it() {
 #[test]
 fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
     let mut hiccups = 0;
-    let search = run(settings(), probe(100e3), |ask| {
-        let hiccup = ask.purpose == Purpose::Short && hiccups == 0;
+    let search = run(settings(), probe(100e3), |request| {
+        let hiccup = request.purpose == Purpose::Short && hiccups == 0;
         hiccups += 1;
-        let sent_pps = if hiccup { 90e3 } else { ask.rate_pps };
+        let sent_pps = if hiccup { 90e3 } else { request.rate_pps };
         TrialOutcome {
             generator_limited: hiccup,
             sent_pps,
-            ..said(hiccup || ask.rate_pps <= 80e3, ask)
+            ..outcome_of(hiccup || request.rate_pps <= 80e3, request)
         }
     });
     let found = result(&search);
@@ -332,12 +333,16 @@ fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
 #[test]
 fn the_curve_is_of_trials_that_count() {
     let mut at = 0;
-    let search = run(settings(), probe(100e3), |ask| {
+    let search = run(settings(), probe(100e3), |request| {
         at += 1;
-        let stalled = ask.purpose.is_final() && at % 2 == 0;
+        let stalled = request.purpose.is_final() && at % 2 == 0;
         let figures =
             TrialFigures { p99_ns: Some(if stalled { 9 } else { 1 }), ..Default::default() };
-        TrialOutcome { stalled, figures, ..said(!stalled && ask.rate_pps <= 80e3, ask) }
+        TrialOutcome {
+            stalled,
+            figures,
+            ..outcome_of(!stalled && request.rate_pps <= 80e3, request)
+        }
     });
     let found = result(&search);
     assert!(found.disturbed > 0);

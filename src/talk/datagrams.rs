@@ -4,20 +4,18 @@ use std::io;
 
 use mio::{Interest, Registry, Token};
 
-use super::book::{Book, Who};
 use super::error::{TalkError, no_such_family};
-use super::inlet::News;
+use super::input::SocketEvent;
+use super::peers::{PeerAddr, Peers};
 use crate::net::{Datagram, Options, SocketError, Udp, Unix, UnixError, UnixFile, UnixName};
 
-/// Bytes of the largest datagram that is received whole: AF_UNIX has no limit but the sender's
-/// buffer, which is smaller everywhere unless somebody has raised it. Memory that is never written
-/// costs nothing. Arbitrary beyond the 65,535 of UDP.
-const LARGEST: usize = 4 << 20;
+/// Bytes of the receive buffer. AF_UNIX datagrams are limited only by the sender's buffer, which is
+/// smaller by default. Unused memory costs nothing. Arbitrary beyond the 65,535 of UDP.
+const MAX_DATAGRAM: usize = 4 << 20;
 
-/// How often a datagram is offered again that was refused for the sake of an earlier one: the
-/// system reports such at the next call, whatever that is (udp(7)). Arbitrary; once suffices where
-/// nothing else comes in between.
-const OFFERS: usize = 4;
+/// How often a send is tried if it fails because of an earlier datagram: the system reports such
+/// errors at the next call (udp(7)). Arbitrary; two tries usually suffice.
+const MAX_TRIES: usize = 4;
 
 #[derive(Debug)]
 enum Socket {
@@ -25,15 +23,15 @@ enum Socket {
     Unix(Unix, #[allow(dead_code, reason = "removes the file at the end")] Option<UnixFile>),
 }
 
-/// What became of a datagram.
+/// The outcome of a send.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// It is on its way.
-    Done,
-    /// There is no room now.
-    Later,
+pub(super) enum SendOutcome {
+    /// The system accepted it.
+    Sent,
+    /// The send buffer is full.
+    Full,
     /// It cannot be sent.
-    Refused(TalkError),
+    Failed(TalkError),
 }
 
 /// The sockets.
@@ -41,30 +39,30 @@ pub(super) enum Said {
 pub(super) struct Datagrams {
     sockets: Vec<Socket>,
     slot: Vec<u8>,
-    /// What the network said of earlier datagrams, not told yet.
+    /// An error for an earlier datagram that is not reported yet.
     refused: Option<TalkError>,
-    /// To whom the latest one went, and its length: of what the network says, this is a guess.
-    latest: (Who, usize),
+    /// Address and length of the latest datagram, which delayed errors are attributed to.
+    latest: (PeerAddr, usize),
 }
 
 impl Datagrams {
-    /// Binds UDP sockets. Of several, those of a family that this host lacks are left out.
+    /// Binds UDP sockets, without those of a family that this host lacks.
     pub(super) fn udp(options: &[Options]) -> Result<Self, SocketError> {
         let mut sockets: Vec<Udp> = Vec::new();
-        let mut lacking = None;
+        let mut missing = None;
         for options in options {
             let mut options = options.clone();
-            // Both families at one port: the one that is free for the first.
+            // Both families use the port of the first socket.
             if let (0, Some(first)) = (options.bind.port(), sockets.first()) {
                 options.bind.set_port(first.local.port());
             }
             match Udp::open(&options) {
                 Ok(udp) => sockets.push(udp),
-                Err(error) if no_such_family(&error) => lacking = Some(error),
+                Err(error) if no_such_family(&error) => missing = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        match lacking {
+        match missing {
             Some(error) if sockets.is_empty() => Err(error),
             _ => Ok(Self::of(sockets.into_iter().map(Socket::Udp).collect())),
         }
@@ -77,11 +75,11 @@ impl Datagrams {
     }
 
     fn of(sockets: Vec<Socket>) -> Self {
-        let latest = (Who::Nameless, 0);
-        Self { sockets, slot: vec![0; LARGEST], refused: None, latest }
+        let latest = (PeerAddr::Unnamed, 0);
+        Self { sockets, slot: vec![0; MAX_DATAGRAM], refused: None, latest }
     }
 
-    /// Has the sockets watched.
+    /// Registers the sockets.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         for (number, socket) in self.sockets.iter_mut().enumerate() {
             let interests = Interest::READABLE | Interest::WRITABLE;
@@ -95,40 +93,41 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Where UDP is received.
-    pub(super) fn locals(&self) -> Vec<Who> {
+    /// Local UDP addresses.
+    pub(super) fn locals(&self) -> Vec<PeerAddr> {
         let udp = self.sockets.iter().filter_map(|socket| match socket {
-            Socket::Udp(udp) => Some(Who::Ip(udp.local)),
+            Socket::Udp(udp) => Some(PeerAddr::Ip(udp.local)),
             Socket::Unix(..) => None,
         });
         udp.collect()
     }
 
-    /// What has happened; `None`: nothing more.
-    pub(super) fn next(&mut self, book: &mut Book) -> Option<News> {
+    /// The next event, if any.
+    pub(super) fn next(&mut self, peers: &mut Peers) -> Option<SocketEvent> {
         if let Some(error) = self.refused.take() {
-            return Some(News::Refused(error));
+            return Some(SocketEvent::SendFailed(error));
         }
         let (to, bytes) = &self.latest;
         for socket in &self.sockets {
             let received = match socket {
-                Socket::Udp(udp) => {
-                    udp.socket.recv_from(&mut self.slot).map(|(len, from)| (len, Who::Ip(from)))
-                }
+                Socket::Udp(udp) => udp
+                    .socket
+                    .recv_from(&mut self.slot)
+                    .map(|(len, from)| (len, PeerAddr::Ip(from))),
                 Socket::Unix(unix, _) => unix
-                    .hear(&mut self.slot)
-                    .map(|(len, from)| (len, from.map_or(Who::Nameless, Who::Unix))),
+                    .recv_from(&mut self.slot)
+                    .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix))),
             };
             match received {
                 Ok((len, who)) => {
                     let bytes = self.slot.get(..len).unwrap_or_default().to_vec();
-                    return Some(News::Heard(book.meet(who), bytes));
+                    return Some(SocketEvent::Received(peers.find_or_add(who), bytes));
                 }
                 Err(source) if source.kind() == io::ErrorKind::WouldBlock => {}
                 Err(source) => {
-                    socket.forget_refusals();
+                    socket.drain_error_queue();
                     let (to, bytes) = (to.clone(), *bytes);
-                    return Some(News::Refused(TalkError::Send { to, bytes, source }));
+                    return Some(SocketEvent::SendFailed(TalkError::Send { to, bytes, source }));
                 }
             }
         }
@@ -136,68 +135,72 @@ impl Datagrams {
     }
 
     /// Sends a datagram.
-    pub(super) fn say(&mut self, to: &Who, payload: &[u8]) -> Said {
+    pub(super) fn send(&mut self, to: &PeerAddr, payload: &[u8]) -> SendOutcome {
         let bytes = payload.len();
         let error = |source| TalkError::Send { to: to.clone(), bytes, source };
-        let mut offers = OFFERS;
+        let mut tries = MAX_TRIES;
         loop {
-            let sent = self.offer(to, payload);
-            offers -= 1;
+            let sent = self.try_send(to, payload);
+            tries -= 1;
             match sent {
                 Ok(()) => {
                     self.latest = (to.clone(), bytes);
-                    return Said::Done;
+                    return SendOutcome::Sent;
                 }
-                Err(source) if source.kind() == io::ErrorKind::WouldBlock => return Said::Later,
-                Err(source) if offers > 0 && self.may_be_earlier(to, &source) => {
-                    self.sockets.iter().for_each(Socket::forget_refusals);
+                Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
+                    return SendOutcome::Full;
+                }
+                Err(source) if tries > 0 && self.may_be_delayed(to, &source) => {
+                    self.sockets.iter().for_each(Socket::drain_error_queue);
                     let (to, bytes) = self.latest.clone();
                     self.refused = Some(TalkError::Send { to, bytes, source });
                 }
                 Err(source) => {
-                    self.sockets.iter().for_each(Socket::forget_refusals);
-                    return Said::Refused(error(source));
+                    self.sockets.iter().for_each(Socket::drain_error_queue);
+                    return SendOutcome::Failed(error(source));
                 }
             }
         }
     }
 
-    fn offer(&self, to: &Who, payload: &[u8]) -> io::Result<()> {
+    fn try_send(&self, to: &PeerAddr, payload: &[u8]) -> io::Result<()> {
         let none = |why| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
         for socket in &self.sockets {
             match (socket, to) {
-                (Socket::Udp(udp), Who::Ip(addr)) if udp.local.is_ipv4() == addr.is_ipv4() => {
+                (Socket::Udp(udp), PeerAddr::Ip(addr)) if udp.local.is_ipv4() == addr.is_ipv4() => {
                     return udp.socket.send_to(payload, *addr).map(|_| ());
                 }
-                (Socket::Unix(unix, _), Who::Unix(name)) => {
-                    return unix.say(payload, name).map(|_| ());
+                (Socket::Unix(unix, _), PeerAddr::Unix(name)) => {
+                    return unix.send_to(payload, name).map(|_| ());
                 }
                 _ => {}
             }
         }
         match to {
-            Who::Nameless => none("that socket has no name, so nobody can answer it"),
-            _ => none("no socket here is of that family"),
+            PeerAddr::Unnamed => none("the sender has no name to reply to"),
+            _ => none("no local socket of that address family"),
         }
     }
 
-    /// Whether an error may be about the datagram before this one.
-    fn may_be_earlier(&self, to: &Who, error: &io::Error) -> bool {
+    /// Whether an error may concern an earlier datagram.
+    fn may_be_delayed(&self, to: &PeerAddr, error: &io::Error) -> bool {
         let kinds = [
             io::ErrorKind::ConnectionRefused,
             io::ErrorKind::HostUnreachable,
             io::ErrorKind::NetworkUnreachable,
         ];
-        matches!(to, Who::Ip(_)) && self.latest.0 != Who::Nameless && kinds.contains(&error.kind())
+        matches!(to, PeerAddr::Ip(_))
+            && self.latest.0 != PeerAddr::Unnamed
+            && kinds.contains(&error.kind())
     }
 }
 
 impl Socket {
-    /// Empties the queue of what the network said; the latest has been told.
-    fn forget_refusals(&self) {
+    /// Discards queued errors; the latest one has been reported.
+    fn drain_error_queue(&self) {
         match self {
-            Self::Udp(udp) => drop(udp.socket.take_queued_refusal()),
-            Self::Unix(unix, _) => drop(unix.socket.take_queued_refusal()),
+            Self::Udp(udp) => drop(udp.socket.drain_error_queue()),
+            Self::Unix(unix, _) => drop(unix.socket.drain_error_queue()),
         }
     }
 }

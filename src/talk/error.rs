@@ -1,81 +1,82 @@
-//! Why a conversation ended early.
+//! Errors of conversations.
 
 use std::io;
 
-use super::Who;
-use crate::net::{NetError, SocketError, UnixError};
+use super::PeerAddr;
+use crate::net::{NetError, SocketError, UnixError, message_of};
 use crate::sys;
 use crate::unit::Nanos;
 
 /// Bytes of the largest datagram over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 791, RFC 768).
-const MOST: usize = 65_507;
+const MAX_DATAGRAM: usize = 65_507;
 
-/// Why a conversation could not begin, or ended early. Each variant says what was asked, what is
-/// wrong and what mends it.
+/// A conversation that could not start, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum TalkError {
-    /// A socket could not be had as asked.
+    /// A socket could not be set up.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The readiness queue could not be made or asked.
+    /// The event queue failed.
     #[error("cannot wait for sockets: {source}; raise the limit of open files (ulimit -n)")]
     Wait {
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A connection could not be made.
     #[error(
         "cannot connect to {to}: {}; check the address, and start the server there, e.g. `udperf \
-         talk --tcp --bind ADDR:PORT`", plain(.source)
+         talk --tcp --bind ADDR:PORT`", message_of(.source)
     )]
     Connect {
-        /// As asked.
-        to: Who,
-        /// What the system says.
+        /// As requested.
+        to: PeerAddr,
+        /// The system's error.
         source: io::Error,
     },
     /// A connection broke.
-    #[error("the connection to {with} broke: {}; see what the other end says", plain(.source))]
+    #[error(
+        "the connection to {with} broke: {}; check the log of the other end",
+        message_of(.source)
+    )]
     Broken {
         /// The other end.
-        with: Who,
-        /// What the system says.
+        with: PeerAddr,
+        /// The system's error.
         source: io::Error,
     },
-    /// A datagram that cannot be sent.
-    #[error("{to}: {}", why_not(.to, .source, *.bytes))]
+    /// A datagram could not be sent.
+    #[error("{to}: {}", send_reason(.to, .source, *.bytes))]
     Send {
         /// Where it should go.
-        to: Who,
+        to: PeerAddr,
         /// How long it is.
         bytes: usize,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nobody answered in time.
-    #[error(
-        "{from}: no answer within {waited}; see whether anybody listens there, or wait longer by \
-         --linger"
-    )]
+    /// No reply arrived in time.
+    #[error("{from}: no reply within {waited}; check that a server runs there, or raise --linger")]
     Silent {
         /// The peer.
-        from: Who,
+        from: PeerAddr,
         /// How long was waited.
         waited: Nanos,
     },
-    /// A connection ended before it said anything.
-    #[error("{from}: the connection was closed without an answer; see what the other end says")]
+    /// A connection ended before a reply.
+    #[error("{from}: the connection was closed without a reply; check the log of the other end")]
     Closed {
         /// The peer.
-        from: Who,
+        from: PeerAddr,
     },
-    /// One line was to be sent, and there is none.
-    #[error("standard input has no line to send; give one, such as: echo hello | udperf talk …")]
+    /// The input is empty.
+    #[error(
+        "standard input has no line to send; provide one, for example: echo hello | udperf talk …"
+    )]
     NoLine,
-    /// What should be sent cannot be read or written as bytes.
+    /// The input cannot be read or converted to bytes.
     #[error("{0}")]
     Input(String),
-    /// What was received could not be shown.
+    /// Received data could not be shown.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
@@ -92,24 +93,19 @@ impl From<UnixError> for TalkError {
     }
 }
 
-/// The system's words without its number, which helps nobody.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-/// Why a datagram of so many bytes was refused, and what mends it.
-fn why_not(to: &Who, error: &io::Error, bytes: usize) -> String {
+/// Why a datagram of this size could not be sent, and what to do.
+fn send_reason(to: &PeerAddr, error: &io::Error, bytes: usize) -> String {
     match error.kind() {
-        _ if bytes > MOST || plain(error) == "message too long" => format!(
-            "cannot send {bytes} bytes: more than a datagram can hold there ({MOST} over IPv4, \
-             less over Unix sockets with small buffers); send them in parts, or over a stream"
+        _ if bytes > MAX_DATAGRAM || message_of(error) == "message too long" => format!(
+            "cannot send {bytes} bytes: more than a datagram can hold there \
+             ({MAX_DATAGRAM} over IPv4, less over Unix sockets with small buffers); send them in \
+             parts, or over a stream"
         ),
-        io::ErrorKind::ConnectionRefused if !matches!(to, Who::Ip(_)) => {
-            "nobody listens there; start the receiver, or check the name".to_owned()
+        io::ErrorKind::ConnectionRefused if !matches!(to, PeerAddr::Ip(_)) => {
+            "no socket has that name; start the receiver, or check the name".to_owned()
         }
-        _ if *to == Who::Nameless => {
-            format!("{}; have the sender bind a name of its own", plain(error))
+        _ if *to == PeerAddr::Unnamed => {
+            format!("{}; have the sender bind a name of its own", message_of(error))
         }
         io::ErrorKind::ConnectionRefused => {
             "port unreachable (ICMP); start the receiver, or check the port".to_owned()
@@ -118,14 +114,14 @@ fn why_not(to: &Who, error: &io::Error, bytes: usize) -> String {
         _ => {
             // The error may have come back for an earlier datagram.
             let unreachable = sys::refusal_of(error).unreachable().map(|why| why.came_back());
-            let why = unreachable.map_or_else(|| plain(error), |why| why.to_string());
+            let why = unreachable.map_or_else(|| message_of(error), |why| why.to_string());
             format!("cannot send {bytes} bytes: {why}; check the address")
         }
     }
 }
 
 impl TalkError {
-    /// Whether nobody is there to receive, which may change.
+    /// Whether the receiver is absent, which may change.
     pub(super) fn is_absence(&self) -> bool {
         let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
         matches!(self, Self::Send { source, .. } if kinds.contains(&source.kind()))

@@ -1,13 +1,13 @@
-//! Conversations by hand: lines go out, and whatever comes back is shown with its sender.
+//! Manual send and receive: sends lines and shows what arrives with its sender.
 //!
-//! One event loop on mio has all sockets. Lines come from a thread of their own ([`Inlet`]), since
-//! nothing waits for a terminal and a socket alike on every system.
+//! One mio event loop has all sockets. Lines come from another thread ([`InputSender`]), since no
+//! call waits for both a terminal and a socket on every system.
 
-mod book;
+mod connection;
 mod datagrams;
 mod error;
-mod inlet;
-mod line;
+mod input;
+mod peers;
 mod session;
 mod streams;
 
@@ -17,55 +17,55 @@ use std::net::{IpAddr, SocketAddr};
 use crate::net::{Options, UnixName};
 use crate::unit::Nanos;
 
-pub use book::{TalkPeer, Who};
 pub use error::TalkError;
-pub use inlet::{Hasty, Inlet};
+pub use input::{InputSender, InputSource};
+pub use peers::{PeerAddr, TalkPeer};
 pub use session::Talk;
 
-/// What carries a conversation.
+/// The transport of a conversation.
 #[derive(Debug, Clone)]
-pub enum Via {
+pub enum Transport {
     /// UDP, from these sockets.
     Udp {
-        /// One for each family that may be spoken.
+        /// One for each address family.
         sockets: Vec<Options>,
-        /// To whom; without: who is heard first.
+        /// The peer; `None`: the first sender.
         peer: Option<SocketAddr>,
         /// Other addresses of the same name, tried in turn while no peer has answered and the
         /// previous address refuses.
         others: Vec<SocketAddr>,
     },
-    /// A TCP connection to the first of these that takes it.
-    TcpTo {
-        /// Local address, or where the system chooses; and the listener's.
+    /// A TCP connection to the first of these that accepts it.
+    TcpConnect {
+        /// Local address (`None`: the system chooses) and the listener's address.
         routes: Vec<(Option<SocketAddr>, SocketAddr)>,
     },
-    /// TCP connections that others make.
-    TcpAt {
+    /// Incoming TCP connections.
+    TcpListen {
         /// Where to listen.
         at: Vec<SocketAddr>,
     },
     /// AF_UNIX datagrams.
     UnixDatagrams {
-        /// Our own name, without which nobody can answer.
+        /// Our own name, which replies go to.
         name: UnixName,
-        /// To whom; without: who is heard first.
+        /// The peer; `None`: the first sender.
         peer: Option<UnixName>,
     },
     /// A stream to an AF_UNIX listener.
-    UnixTo {
+    UnixConnect {
         /// The listener's name.
         to: UnixName,
     },
-    /// AF_UNIX streams that others make.
-    UnixAt {
+    /// Incoming AF_UNIX streams.
+    UnixListen {
         /// Where to listen.
         at: UnixName,
     },
 }
 
-impl Via {
-    /// Whether there are connections, and no ends of messages.
+impl Transport {
+    /// Whether it is a byte stream without message boundaries.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         !matches!(self, Self::Udp { .. } | Self::UnixDatagrams { .. })
@@ -77,97 +77,96 @@ impl Via {
         match self {
             Self::Udp { peer, .. } => peer.is_some(),
             Self::UnixDatagrams { peer, .. } => peer.is_some(),
-            Self::TcpTo { .. } | Self::UnixTo { .. } => true,
-            Self::TcpAt { .. } | Self::UnixAt { .. } => false,
+            Self::TcpConnect { .. } | Self::UnixConnect { .. } => true,
+            Self::TcpListen { .. } | Self::UnixListen { .. } => false,
         }
     }
 }
 
-/// How to converse.
+/// Options of a conversation.
 #[derive(Debug, Clone)]
 pub struct TalkOptions {
-    /// By what.
-    pub via: Via,
-    /// One line each way, then the end: ours first where there is a peer.
+    /// The transport.
+    pub via: Transport,
+    /// Whether to end after one line each way; with a peer, ours is first.
     pub once: bool,
-    /// How long to wait for answers, after the last line and after the last answer; with `once`
-    /// for the answer, or for the line to answer with.
+    /// How long to wait for replies after the last line and the last reply; with `once`, for the
+    /// reply, or for the line to reply with.
     pub linger: Nanos,
-    /// How far apart lines are sent at least: what a program writes to hosts of others shall not
-    /// flood them.
+    /// Minimum time between lines, so that a program does not flood other hosts.
     pub pause: Nanos,
-    /// Whether streams are shown by line, and not as they come.
+    /// Whether to show streams line by line.
     pub by_line: bool,
-    /// Whether lines wait until there is somebody to send them to, and what cannot be sent ends the
-    /// conversation: nobody is there to read a notice.
+    /// Whether lines wait for a peer, and a failed send ends the conversation, as no user reads
+    /// notices.
     pub unattended: bool,
-    /// Whom lines may go to without being chosen.
+    /// Addresses that get lines without being chosen.
     pub answers: fn(IpAddr) -> bool,
 }
 
-/// What the one who converses wants.
+/// Input of the user.
 #[derive(Debug)]
 pub enum TalkInput {
     /// Send these bytes.
     Line(Vec<u8>),
-    /// Send all to the one with this number; without: to the peer, or to who was heard last.
+    /// Send lines to the peer with this number; `None`: to the named peer, or to the last sender.
     Choose(Option<u32>),
-    /// Send all there; over datagrams only.
-    ChoosePlace(Who),
-    /// Show who takes part.
+    /// Send lines to this address; over datagrams only.
+    ChooseAddr(PeerAddr),
+    /// Show the peers.
     Peers,
-    /// Show that a line was not understood.
-    Complain(String),
-    /// No line will come any more.
+    /// Show why a line is invalid.
+    Invalid(String),
+    /// End of input.
     End,
-    /// Leave.
+    /// End the conversation.
     Quit(TalkEnd),
-    /// Leave: a line cannot be sent, or none can be read.
+    /// End the conversation: a line cannot be sent or read.
     Fail(TalkError),
 }
 
 /// How a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TalkEnd {
-    /// All was said.
+    /// It is complete.
     Done,
-    /// By a signal, or the key that stands for it.
+    /// A signal or its key interrupted it.
     Interrupted,
 }
 
-/// What happens in a conversation.
+/// An event of a conversation.
 #[derive(Debug)]
 pub enum TalkEvent<'a> {
     /// A socket receives at this address.
-    Listening(Who),
-    /// A connection was made, by us or to us.
-    Came(&'a TalkPeer),
-    /// A datagram, or a piece of a stream.
-    Heard {
-        /// From whom.
+    Listening(PeerAddr),
+    /// A connection was made.
+    Connected(&'a TalkPeer),
+    /// A datagram or a piece of a stream arrived.
+    Received {
+        /// The sender.
         from: &'a TalkPeer,
-        /// What.
+        /// The data.
         bytes: &'a [u8],
     },
-    /// With `once`: a datagram from somebody else than who was asked.
-    Stranger(&'a TalkPeer),
-    /// A connection was closed by the other end, or broke.
-    Left {
-        /// Whose.
+    /// With `once`: a datagram from another sender than the peer.
+    Unsolicited(&'a TalkPeer),
+    /// The peer closed a connection, or it broke.
+    Disconnected {
+        /// The peer.
         peer: &'a TalkPeer,
-        /// Why, if not because it was closed.
+        /// The error, if it broke.
         why: Option<io::Error>,
     },
-    /// What was sent was refused, here or there.
-    Refused(&'a TalkError),
-    /// There is nobody to send a line to yet.
-    Nobody,
-    /// Nobody has this number, or it cannot be sent to.
+    /// A send failed, here or on the way.
+    SendFailed(&'a TalkError),
+    /// No peer to send a line to is known yet.
+    NoPeer,
+    /// No peer has this number, or it cannot be sent to.
     NoSuchPeer,
-    /// Lines go to this one from now on; `None`: to the first who is heard.
+    /// Lines go to this peer from now on; `None`: to the next sender.
     Chosen(Option<&'a TalkPeer>),
-    /// Who takes part, and which of them gets the next line.
+    /// The peers, and which of them gets the next line.
     Peers(&'a [TalkPeer], Option<u32>),
-    /// A line was not understood.
-    Complaint(&'a str),
+    /// A line is invalid.
+    InvalidInput(&'a str),
 }

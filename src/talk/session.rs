@@ -1,6 +1,6 @@
 //! The event loop of a conversation.
 
-mod lines;
+mod input;
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,26 +11,25 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::book::{Book, TalkPeer, Who};
 use super::datagrams::Datagrams;
 use super::error::TalkError;
-use super::inlet::{Hasty, Inlet, News};
+use super::input::{InputSender, InputSource, SocketEvent};
+use super::peers::{PeerAddr, Peers, TalkPeer};
 use super::streams::Streams;
-use super::{TalkEnd, TalkEvent, TalkInput, TalkOptions, Via};
+use super::{TalkEnd, TalkEvent, TalkInput, TalkOptions, Transport};
 use crate::clock::Clock;
 use crate::unit::Nanos;
 
-/// The longest sleep: after it, the loop looks for signals and for what has been waiting long
-/// enough. Arbitrary: unnoticeable to people.
+/// Maximum sleep, after which the loop checks signals and timeouts. Arbitrary: unnoticeable to
+/// people.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The sleep before a datagram is offered again that there was no room for. The shortest that mio
-/// knows.
+/// Sleep before a datagram is sent again after a full buffer: the shortest of mio.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Messages that are shown before the loop looks at its lines, and lines that are sent before it
-/// looks at its messages. Arbitrary: neither shall starve the other.
-const AT_ONCE: usize = 64;
+/// Maximum messages shown between lines, and lines sent between messages. Arbitrary: neither must
+/// starve the other.
+const MAX_EVENTS: usize = 64;
 
 /// How many events one poll takes; what is not taken stays for the next. Arbitrary.
 const EVENTS: usize = 64;
@@ -39,51 +38,51 @@ const EVENTS: usize = 64;
 /// Linux, `net.core.wmem_default`.
 const UNIX_BUFFER: usize = 212_992;
 
-/// The waker's place among mio's tokens.
+/// The waker's mio token.
 const WAKER: Token = Token(usize::MAX - 1);
 
 #[derive(Debug)]
-enum Carrier {
+enum Sockets {
     Datagrams(Datagrams),
     Streams(Streams),
 }
 
-/// How far it has come.
+/// The stage of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Lines go both ways.
     Free,
-    /// Until no answer has come for a while.
+    /// The input has ended; replies may still arrive.
     Lingering,
-    /// Once: our line is to be sent.
-    Ask,
-    /// Once: the answer is to come until then.
-    Await(Nanos),
-    /// Once: something is to come.
+    /// Once: our line is sent next.
+    SendFirst,
+    /// Once: the reply is due by then.
+    AwaitReply(Nanos),
+    /// Once: the first message is awaited.
     Listen,
-    /// Once: our answer is to be read until then.
+    /// Once: our reply is read from the input until then.
     Reply(Nanos),
-    /// All has been said, and is to be written.
-    Last,
+    /// The last bytes are being written.
+    Flushing,
 }
 
-/// Shows what happens; an error ends the conversation, quietly where the output was closed.
-type Tell<'a> = &'a mut dyn FnMut(TalkEvent<'_>) -> io::Result<()>;
+/// Handles an event; an error ends the conversation.
+type EventHandler<'a> = &'a mut dyn FnMut(TalkEvent<'_>) -> Result<(), TalkError>;
 
 /// A conversation.
 #[derive(Debug)]
 pub struct Talk {
     options: TalkOptions,
     poll: Poll,
-    carrier: Carrier,
-    book: Book,
+    sockets: Sockets,
+    peers: Peers,
     inputs: Receiver<TalkInput>,
     /// Datagrams that there was no room for.
-    waiting: VecDeque<(Who, Vec<u8>)>,
+    waiting: VecDeque<(PeerAddr, Vec<u8>)>,
     /// Datagrams sent to the peer, kept while it has other addresses to try.
     unanswered: Vec<Vec<u8>>,
     stage: Stage,
-    /// When something was sent or came.
+    /// When data was last sent or received.
     active_at: Nanos,
     /// When the latest line was sent.
     sent_at: Nanos,
@@ -93,41 +92,44 @@ pub struct Talk {
 type Ending = Result<TalkEnd, TalkError>;
 
 impl Talk {
-    /// Opens the sockets; and the way in for lines.
+    /// Opens the sockets; returns the sender of input lines, too.
     ///
     /// # Errors
     /// [`TalkError`].
-    pub fn open(options: TalkOptions, hasty: Hasty) -> Result<(Self, Inlet), TalkError> {
+    pub fn open(
+        options: TalkOptions,
+        source: InputSource,
+    ) -> Result<(Self, InputSender), TalkError> {
         let wait = |source| TalkError::Wait { source };
         let poll = Poll::new().map_err(wait)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(wait)?;
-        let (inlet, inputs) = Inlet::new(hasty, waker);
-        let mut book = Book::answering(options.answers);
-        let mut carrier = match &options.via {
-            Via::Udp { sockets, .. } => Carrier::Datagrams(Datagrams::udp(sockets)?),
-            Via::UnixDatagrams { name, .. } => {
-                Carrier::Datagrams(Datagrams::unix(name, UNIX_BUFFER)?)
+        let (input_sender, inputs) = InputSender::new(source, waker);
+        let mut peers = Peers::answering(options.answers);
+        let mut sockets = match &options.via {
+            Transport::Udp { sockets, .. } => Sockets::Datagrams(Datagrams::udp(sockets)?),
+            Transport::UnixDatagrams { name, .. } => {
+                Sockets::Datagrams(Datagrams::unix(name, UNIX_BUFFER)?)
             }
-            _ => Carrier::Streams(Streams::open(&options, &mut book)?),
+            _ => Sockets::Streams(Streams::open(&options, &mut peers)?),
         };
         match &options.via {
-            Via::Udp { peer: Some(peer), .. } => drop(book.enter(Who::Ip(*peer))),
-            Via::UnixDatagrams { peer: Some(peer), .. } => {
-                book.enter(Who::Unix(peer.clone()));
+            Transport::Udp { peer: Some(peer), .. } => drop(peers.add(PeerAddr::Ip(*peer))),
+            Transport::UnixDatagrams { peer: Some(peer), .. } => {
+                peers.add(PeerAddr::Unix(peer.clone()));
             }
             _ => {}
         }
-        if let Some(first) = book.peers().first().map(|peer| peer.number) {
-            book.set_first(first);
+        if let Some(first) = peers.peers().first().map(|peer| peer.number) {
+            peers.set_first(first);
         }
-        match &mut carrier {
-            Carrier::Datagrams(datagrams) => datagrams.register(poll.registry()),
-            Carrier::Streams(streams) => streams.register(poll.registry()),
+        match &mut sockets {
+            Sockets::Datagrams(datagrams) => datagrams.register(poll.registry()),
+            Sockets::Streams(streams) => streams.register(poll.registry()),
         }
         .map_err(wait)?;
         let stage = match (options.once, options.via.has_peer()) {
             (false, _) => Stage::Free,
-            (true, true) => Stage::Ask,
+            (true, true) => Stage::SendFirst,
             (true, false) => Stage::Listen,
         };
         let (waiting, unanswered) = (VecDeque::new(), Vec::new());
@@ -135,8 +137,8 @@ impl Talk {
         let talk = Self {
             options,
             poll,
-            carrier,
-            book,
+            sockets,
+            peers,
             inputs,
             waiting,
             unanswered,
@@ -144,15 +146,20 @@ impl Talk {
             active_at,
             sent_at,
         };
-        Ok((talk, inlet))
+        Ok((talk, input_sender))
     }
 
-    /// Converses until one side or `stop` ends it.
+    /// Runs the conversation until one side or `stop` ends it. `show` handles each event; its error
+    /// ends the conversation, quietly if the output was closed.
     ///
     /// # Errors
     /// [`TalkError`].
-    pub fn run(mut self, stop: &AtomicBool, tell: Tell<'_>) -> Result<TalkEnd, TalkError> {
-        let ending = self.converse(stop, tell);
+    pub fn run(
+        mut self,
+        stop: &AtomicBool,
+        show: &mut dyn FnMut(TalkEvent<'_>) -> io::Result<()>,
+    ) -> Result<TalkEnd, TalkError> {
+        let ending = self.run_loop(stop, &mut |event| show(event).map_err(TalkError::Output));
         match ending {
             Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ok(TalkEnd::Done)
@@ -164,19 +171,19 @@ impl Talk {
         }
     }
 
-    fn converse(&mut self, stop: &AtomicBool, tell: Tell<'_>) -> Ending {
+    fn run_loop(&mut self, stop: &AtomicBool, emit: EventHandler<'_>) -> Ending {
         let clock = Clock::Monotonic;
         let mut events = Events::with_capacity(EVENTS);
-        let locals = match &self.carrier {
-            Carrier::Datagrams(datagrams) => datagrams.locals(),
-            Carrier::Streams(streams) => streams.locals(),
+        let locals = match &self.sockets {
+            Sockets::Datagrams(datagrams) => datagrams.locals(),
+            Sockets::Streams(streams) => streams.locals(),
         };
         let locals = match &self.options.via {
-            Via::UnixDatagrams { name, .. } => vec![Who::Unix(name.clone())],
+            Transport::UnixDatagrams { name, .. } => vec![PeerAddr::Unix(name.clone())],
             _ => locals,
         };
         for local in locals {
-            tell(TalkEvent::Listening(local)).map_err(TalkError::Output)?;
+            emit(TalkEvent::Listening(local))?;
         }
         let mut more = false;
         while !stop.load(Ordering::Relaxed) {
@@ -194,122 +201,130 @@ impl Talk {
             let now = clock.now();
             more = false;
             for read in [true, false] {
-                for turn in 0..AT_ONCE {
-                    let step = if read { self.hear(now, tell) } else { self.take(now, tell) };
+                for turn in 0..MAX_EVENTS {
+                    let step = if read {
+                        self.poll_sockets(now, emit)
+                    } else {
+                        self.take_input(now, emit)
+                    };
                     match step? {
                         Step::End(end) => return Ok(end),
-                        Step::Nothing => break,
-                        Step::Something => more |= turn + 1 == AT_ONCE,
+                        Step::Idle => break,
+                        Step::Progress => more |= turn + 1 == MAX_EVENTS,
                     }
                 }
-                self.flush(tell)?;
+                self.flush(emit)?;
             }
-            if let Some(ending) = self.overdue(now, tell) {
+            if let Some(ending) = self.overdue(now, emit) {
                 return ending;
             }
         }
         Ok(TalkEnd::Interrupted)
     }
 
-    /// Whether there is something that has to be written before more lines are taken.
+    /// Whether data must be written before more input is taken.
     fn busy(&self) -> bool {
-        let lines = match &self.carrier {
-            Carrier::Datagrams(_) => false,
-            Carrier::Streams(streams) => streams.busy(),
+        let is_writing = match &self.sockets {
+            Sockets::Datagrams(_) => false,
+            Sockets::Streams(streams) => streams.busy(),
         };
-        lines || !self.waiting.is_empty()
+        is_writing || !self.waiting.is_empty()
     }
 
-    /// Looks at the sockets.
-    fn hear(&mut self, now: Nanos, tell: Tell<'_>) -> Result<Step, TalkError> {
-        let reading = !matches!(self.stage, Stage::Ask | Stage::Reply(_) | Stage::Last);
-        let news = match &mut self.carrier {
-            Carrier::Datagrams(_) if !reading => None,
-            Carrier::Datagrams(datagrams) => datagrams.next(&mut self.book),
-            Carrier::Streams(streams) => {
-                streams.next(&mut self.book, self.poll.registry(), now, reading)
+    /// Handles the next event of the sockets.
+    fn poll_sockets(&mut self, now: Nanos, emit: EventHandler<'_>) -> Result<Step, TalkError> {
+        let reading = !matches!(self.stage, Stage::SendFirst | Stage::Reply(_) | Stage::Flushing);
+        let event = match &mut self.sockets {
+            Sockets::Datagrams(_) if !reading => None,
+            Sockets::Datagrams(datagrams) => datagrams.next(&mut self.peers),
+            Sockets::Streams(streams) => {
+                streams.next(&mut self.peers, self.poll.registry(), now, reading)
             }
         };
-        match news {
-            None => return Ok(Step::Nothing),
-            Some(News::Came(peer)) => {
+        match event {
+            None => return Ok(Step::Idle),
+            Some(SocketEvent::Connected(peer)) => {
                 self.active_at = now;
-                if self.book.target().is_none() {
-                    self.book.heard(&peer);
+                if self.peers.target().is_none() {
+                    self.peers.record_received(&peer);
                 }
-                tell(TalkEvent::Came(&peer)).map_err(TalkError::Output)?;
+                emit(TalkEvent::Connected(&peer))?;
             }
-            Some(News::Heard(peer, bytes)) => return self.heard(&peer, &bytes, now, tell),
-            Some(News::Left { peer, why, unsent }) => return self.left(peer, why, unsent, tell),
-            Some(News::Refused(error)) if self.goes_on_elsewhere(&error, now) => {
-                tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
-                tell(TalkEvent::Chosen(self.book.target())).map_err(TalkError::Output)?;
+            Some(SocketEvent::Received(peer, bytes)) => {
+                return self.handle_received(&peer, &bytes, now, emit);
             }
-            Some(News::Refused(error)) if self.options.once => return Err(error),
-            Some(News::Refused(error)) => {
-                tell(TalkEvent::Refused(&error)).map_err(TalkError::Output)?;
+            Some(SocketEvent::Disconnected { peer, why, unsent }) => {
+                return self.disconnected(peer, why, unsent, emit);
             }
-            Some(News::Failed(error)) => return Err(error),
+            Some(SocketEvent::SendFailed(error)) if self.try_next_addr(&error, now) => {
+                emit(TalkEvent::SendFailed(&error))?;
+                emit(TalkEvent::Chosen(self.peers.target()))?;
+            }
+            Some(SocketEvent::SendFailed(error)) if self.options.once => return Err(error),
+            Some(SocketEvent::SendFailed(error)) => {
+                emit(TalkEvent::SendFailed(&error))?;
+            }
+            Some(SocketEvent::ConnectFailed(error)) => return Err(error),
         }
-        Ok(Step::Something)
+        Ok(Step::Progress)
     }
 
-    fn heard(
+    fn handle_received(
         &mut self,
         peer: &TalkPeer,
         bytes: &[u8],
         now: Nanos,
-        tell: Tell<'_>,
+        emit: EventHandler<'_>,
     ) -> Result<Step, TalkError> {
-        if matches!(self.stage, Stage::Await(_)) && !self.is_answer(peer) {
-            tell(TalkEvent::Stranger(peer)).map_err(TalkError::Output)?;
-            return Ok(Step::Something);
+        if matches!(self.stage, Stage::AwaitReply(_)) && !self.is_answer(peer) {
+            emit(TalkEvent::Unsolicited(peer))?;
+            return Ok(Step::Progress);
         }
         let bytes = match bytes.iter().position(|byte| *byte == b'\n') {
-            // Of a stream, one answer is one line.
+            // On a stream, a reply is one line.
             Some(end) if self.options.once && self.by_line() => &bytes[..=end],
             _ => bytes,
         };
         self.active_at = now;
         // The peer answered: no other address is tried.
-        if let Via::Udp { others, .. } = &mut self.options.via {
+        if let Transport::Udp { others, .. } = &mut self.options.via {
             others.clear();
             self.unanswered.clear();
         }
-        let answerable = self.book.heard(peer);
-        tell(TalkEvent::Heard { from: peer, bytes }).map_err(TalkError::Output)?;
+        let answerable = self.peers.record_received(peer);
+        emit(TalkEvent::Received { from: peer, bytes })?;
         match self.stage {
-            Stage::Await(_) => return Ok(Step::End(TalkEnd::Done)),
+            Stage::AwaitReply(_) => return Ok(Step::End(TalkEnd::Done)),
             Stage::Listen if !answerable => return Ok(Step::End(TalkEnd::Done)),
             Stage::Listen => {
-                // Whoever else comes now is not the one to answer.
-                self.book.choose(Some(peer.number));
+                // Later senders get no reply.
+                self.peers.choose(Some(peer.number));
                 self.stage = Stage::Reply(now + self.options.linger);
             }
             _ => {}
         }
-        Ok(Step::Something)
+        Ok(Step::Progress)
     }
 
     fn by_line(&self) -> bool {
         self.options.by_line && self.options.via.is_stream()
     }
 
-    fn left(
+    fn disconnected(
         &mut self,
         peer: TalkPeer,
         why: Option<io::Error>,
         unsent: usize,
-        tell: Tell<'_>,
+        emit: EventHandler<'_>,
     ) -> Result<Step, TalkError> {
         let with = peer.who.clone();
         if !self.options.via.has_peer() {
-            tell(TalkEvent::Left { peer: &peer, why }).map_err(TalkError::Output)?;
-            // The line of the one who was heard, or the answer to it, is all there was to say; who
-            // only says no more can still be answered.
-            let replying = matches!(self.stage, Stage::Reply(_) | Stage::Last);
-            let over = replying && !self.book.has_chosen();
-            return Ok(if over { Step::End(TalkEnd::Done) } else { Step::Something });
+            emit(TalkEvent::Disconnected { peer: &peer, why })?;
+            // Once: only the reply is left to send. A peer that only finished sending can still
+            // receive it.
+            let replying = matches!(self.stage, Stage::Reply(_) | Stage::Flushing);
+            let over = replying && !self.peers.has_chosen();
+            return Ok(if over { Step::End(TalkEnd::Done) } else { Step::Progress });
         }
         match why {
             Some(source) => Err(TalkError::Broken { with, source }),
@@ -318,49 +333,50 @@ impl Talk {
             }
             None if self.options.once => Err(TalkError::Closed { from: with }),
             None => {
-                tell(TalkEvent::Left { peer: &peer, why }).map_err(TalkError::Output)?;
+                emit(TalkEvent::Disconnected { peer: &peer, why })?;
                 Ok(Step::End(TalkEnd::Done))
             }
         }
     }
 
-    /// Whether a datagram can be the answer to ours: from the same host, by whichever port; from
-    /// anybody where many were asked.
+    /// Whether a datagram can be the reply to ours: from any port of the same host, or from any
+    /// sender if ours went to a group.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
         let asked = match &self.options.via {
-            Via::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),
+            Transport::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),
             _ => return true,
         };
-        let many = match asked {
-            // Of a network's broadcast address, the end is all that shows.
+        let is_group = match asked {
+            // A directed broadcast address is recognised by its last byte only.
             IpAddr::V4(v4) => v4.octets()[3] == u8::MAX || v4 == Ipv4Addr::UNSPECIFIED,
             IpAddr::V6(v6) => v6.is_unspecified(),
         };
-        many || asked.is_multicast()
-            || matches!(&peer.who, Who::Ip(addr) if addr.ip().to_canonical() == asked)
+        is_group
+            || asked.is_multicast()
+            || matches!(&peer.who, PeerAddr::Ip(addr) if addr.ip().to_canonical() == asked)
     }
 
-    /// The end, where its time has come.
-    fn overdue(&mut self, now: Nanos, tell: Tell<'_>) -> Option<Ending> {
+    /// The end of the conversation, if its time has come.
+    fn overdue(&mut self, now: Nanos, emit: EventHandler<'_>) -> Option<Ending> {
         match self.stage {
-            // Nobody can answer what has not left yet: connecting has the system's patience.
-            Stage::Await(_) if self.busy() => {
-                self.stage = Stage::Await(now + self.options.linger);
+            // The wait starts once the line was sent; connecting has a timeout of its own.
+            Stage::AwaitReply(_) if self.busy() => {
+                self.stage = Stage::AwaitReply(now + self.options.linger);
                 None
             }
-            Stage::Await(until) if now >= until => {
-                if let Carrier::Streams(streams) = &mut self.carrier
+            Stage::AwaitReply(until) if now >= until => {
+                if let Sockets::Streams(streams) = &mut self.sockets
                     && let Some((peer, bytes)) = streams.rest()
                 {
-                    // Better than nothing.
-                    let told = tell(TalkEvent::Heard { from: &peer, bytes: &bytes });
-                    return Some(told.map(|()| TalkEnd::Done).map_err(TalkError::Output));
+                    // An incomplete line is better than none.
+                    let shown = emit(TalkEvent::Received { from: &peer, bytes: &bytes });
+                    return Some(shown.map(|()| TalkEnd::Done));
                 }
-                let from = self.book.target().map_or(Who::Nameless, |peer| peer.who.clone());
+                let from = self.peers.target().map_or(PeerAddr::Unnamed, |peer| peer.who.clone());
                 Some(Err(TalkError::Silent { from, waited: self.options.linger }))
             }
             Stage::Reply(until) if now >= until => Some(Ok(TalkEnd::Done)),
-            Stage::Last if !self.busy() => Some(Ok(TalkEnd::Done)),
+            Stage::Flushing if !self.busy() => Some(Ok(TalkEnd::Done)),
             Stage::Lingering if self.busy() => {
                 self.active_at = now;
                 None
@@ -373,9 +389,9 @@ impl Talk {
     }
 }
 
-/// What one look brought.
+/// The outcome of one step of the loop.
 enum Step {
-    Nothing,
-    Something,
+    Idle,
+    Progress,
     End(TalkEnd),
 }

@@ -6,25 +6,24 @@ use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
-use super::book::{Book, TalkPeer, Who};
+use super::connection::{Connection, ShowRule};
 use super::error::TalkError;
-use super::inlet::News;
-use super::line::{Cut, TextLine};
-use super::{TalkOptions, Via};
+use super::input::SocketEvent;
+use super::peers::{PeerAddr, Peers, TalkPeer};
+use super::{TalkOptions, Transport};
 use crate::net::UnixFile;
 use crate::net::stream::{Listener, Stream, connect_tcp, listen_tcp};
 use crate::net::unix::{connect_unix, listen_unix};
 use crate::unit::Nanos;
 
-/// How long connecting may take. Arbitrary: the system would try for minutes (tcp_syn_retries,
-/// tcp(7)), and who is there answers within one retry or two.
-const CONNECTING: Nanos = Nanos::from_millis(10_000);
+/// Timeout of connecting. Arbitrary: the system would try for minutes (tcp_syn_retries, tcp(7)),
+/// but a listener answers within two retries.
+const CONNECT_TIMEOUT: Nanos = Nanos::from_millis(10_000);
 
-/// Bytes that are read at once. Arbitrary.
-const READ: usize = 64 << 10;
+/// Bytes of one read. Arbitrary.
+const READ_SIZE: usize = 64 << 10;
 
-/// Where the numbers of listeners begin among mio's tokens; connections have those of their peers,
-/// from 1. Arbitrary.
+/// The first mio token of listeners; connections use the numbers of their peers, from 1. Arbitrary.
 const LISTENERS: usize = usize::MAX / 2;
 
 /// All connections.
@@ -32,14 +31,14 @@ const LISTENERS: usize = usize::MAX / 2;
 pub(super) struct Streams {
     listeners: Vec<Box<dyn Listener>>,
     _file: Option<UnixFile>,
-    locals: Vec<Who>,
-    lines: Vec<TextLine>,
-    cut: Cut,
-    /// Whether one that says no more is sent all that is still to come.
-    faithful: bool,
-    /// No line will come any more.
+    locals: Vec<PeerAddr>,
+    connections: Vec<Connection>,
+    show_rule: ShowRule,
+    /// Whether a peer that finished sending still gets all input.
+    sends_rest: bool,
+    /// Whether the input has ended.
     ended: bool,
-    /// How long one that says no more can still be answered.
+    /// How long a peer that finished sending can still be answered.
     linger: Nanos,
     /// Remaining addresses to connect to, and the local address.
     routes: VecDeque<(Option<SocketAddr>, SocketAddr)>,
@@ -48,48 +47,48 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Connects or listens.
-    pub(super) fn open(options: &TalkOptions, book: &mut Book) -> Result<Self, TalkError> {
+    pub(super) fn open(options: &TalkOptions, peers: &mut Peers) -> Result<Self, TalkError> {
         let via = &options.via;
         let mut all = Self {
             listeners: Vec::new(),
             _file: None,
             locals: Vec::new(),
-            lines: Vec::new(),
-            cut: Cut::new(options),
-            faithful: options.unattended && !options.once && via.has_peer(),
+            connections: Vec::new(),
+            show_rule: ShowRule::new(options),
+            sends_rest: options.unattended && !options.once && via.has_peer(),
             ended: false,
             linger: if via.has_peer() { Nanos::ZERO } else { options.linger },
             routes: VecDeque::new(),
-            slot: vec![0; READ],
+            slot: vec![0; READ_SIZE],
         };
         match via {
-            Via::TcpTo { routes } => {
+            Transport::TcpConnect { routes } => {
                 all.routes.extend(routes);
                 let (to, stream) = all.connect()?;
-                all.enter(book.enter(Who::Ip(to)), stream, false);
+                all.add(peers.add(PeerAddr::Ip(to)), stream, false);
             }
-            Via::UnixTo { to } => {
+            Transport::UnixConnect { to } => {
                 let stream = connect_unix(to)?;
-                all.enter(book.enter(Who::Unix(to.clone())), stream, false);
+                all.add(peers.add(PeerAddr::Unix(to.clone())), stream, false);
             }
-            Via::TcpAt { at } => all.listen(at)?,
-            Via::UnixAt { at } => {
+            Transport::TcpListen { at } => all.listen(at)?,
+            Transport::UnixListen { at } => {
                 let (listener, file) = listen_unix(at)?;
                 all._file = file;
                 all.listeners.push(listener);
-                all.locals.push(Who::Unix(at.clone()));
+                all.locals.push(PeerAddr::Unix(at.clone()));
             }
-            Via::Udp { .. } | Via::UnixDatagrams { .. } => {}
+            Transport::Udp { .. } | Transport::UnixDatagrams { .. } => {}
         }
         Ok(all)
     }
 
-    /// Begins to connect to the next address with a route.
+    /// Starts to connect to the next address with a route.
     fn connect(&mut self) -> Result<(SocketAddr, Box<dyn Stream>), TalkError> {
         loop {
             let Some((from, to)) = self.routes.pop_front() else {
                 let source = io::ErrorKind::AddrNotAvailable.into();
-                return Err(TalkError::Connect { to: Who::Nameless, source });
+                return Err(TalkError::Connect { to: PeerAddr::Unnamed, source });
             };
             match connect_tcp(from, to) {
                 Ok(stream) => return Ok((to, stream)),
@@ -100,55 +99,55 @@ impl Streams {
     }
 
     /// Replaces a failed connection by one to the next address; returns whether there is one.
-    fn reconnect(&mut self, at: usize, book: &mut Book, registry: &Registry) -> bool {
+    fn reconnect(&mut self, at: usize, peers: &mut Peers, registry: &Registry) -> bool {
         if self.routes.is_empty() {
             return false;
         }
         let Ok((to, stream)) = self.connect() else { return false };
-        let Some(line) = self.lines.get_mut(at) else { return false };
-        (line.stream, line.began) = (stream, Nanos::ZERO);
-        line.peer.who = Who::Ip(to);
-        book.rename(line.peer.number, Who::Ip(to));
-        line.register(registry).is_ok()
+        let Some(connection) = self.connections.get_mut(at) else { return false };
+        (connection.stream, connection.began) = (stream, Nanos::ZERO);
+        connection.peer.who = PeerAddr::Ip(to);
+        peers.rename(connection.peer.number, PeerAddr::Ip(to));
+        connection.register(registry).is_ok()
     }
 
-    /// Listens at all of these, less those of a family that this host lacks.
+    /// Listens at all of these, without those of a family that this host lacks.
     fn listen(&mut self, at: &[SocketAddr]) -> Result<(), TalkError> {
-        let mut lacking = None;
+        let mut missing = None;
         for mut addr in at.iter().copied() {
-            if let (0, Some(Who::Ip(first))) = (addr.port(), self.locals.first()) {
+            if let (0, Some(PeerAddr::Ip(first))) = (addr.port(), self.locals.first()) {
                 addr.set_port(first.port());
             }
             match listen_tcp(addr) {
                 Ok((listener, local)) => {
                     self.listeners.push(listener);
-                    self.locals.push(Who::Ip(local));
+                    self.locals.push(PeerAddr::Ip(local));
                 }
-                Err(error) if super::error::no_such_family(&error) => lacking = Some(error),
+                Err(error) if super::error::no_such_family(&error) => missing = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }
-        match lacking {
+        match missing {
             Some(error) if self.listeners.is_empty() => Err(error.into()),
             _ => Ok(()),
         }
     }
 
-    /// Has the sockets watched.
+    /// Registers the sockets.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         for (number, listener) in self.listeners.iter_mut().enumerate() {
             registry.register(listener, Token(LISTENERS + number), Interest::READABLE)?;
         }
-        self.lines.iter_mut().try_for_each(|line| line.register(registry))
+        self.connections.iter_mut().try_for_each(|connection| connection.register(registry))
     }
 
-    /// Where others can connect.
-    pub(super) fn locals(&self) -> Vec<Who> {
+    /// Addresses of the listeners.
+    pub(super) fn locals(&self) -> Vec<PeerAddr> {
         self.locals.clone()
     }
 
-    fn enter(&mut self, peer: TalkPeer, stream: Box<dyn Stream>, connected: bool) {
-        self.lines.push(TextLine {
+    fn add(&mut self, peer: TalkPeer, stream: Box<dyn Stream>, connected: bool) {
+        self.connections.push(Connection {
             peer,
             stream,
             connected,
@@ -156,123 +155,139 @@ impl Streams {
             out: Vec::new(),
             written: 0,
             ending: false,
-            held: Vec::new(),
+            pending: Vec::new(),
             read_at: Nanos::ZERO,
             over: None,
-            told_at: None,
+            reported_at: None,
         });
     }
 
-    /// What has happened; `None`: nothing more. Without `reading`, only who came, and what failed.
+    /// The next event, if any. Without `reading`, only connections and failures.
     pub(super) fn next(
         &mut self,
-        book: &mut Book,
+        peers: &mut Peers,
         registry: &Registry,
         now: Nanos,
         reading: bool,
-    ) -> Option<News> {
-        if let Some(news) = self.accept(book, registry) {
-            return Some(news);
+    ) -> Option<SocketEvent> {
+        if let Some(event) = self.accept(peers, registry) {
+            return Some(event);
         }
-        for at in 0..self.lines.len() {
-            let line = self.lines.get_mut(at)?;
-            if !line.connected {
-                if line.began == Nanos::ZERO {
-                    line.began = now;
+        for at in 0..self.connections.len() {
+            let connection = self.connections.get_mut(at)?;
+            if !connection.connected {
+                if connection.began == Nanos::ZERO {
+                    connection.began = now;
                 }
-                let source = match line.stream.connected() {
-                    Ok(false) if now.since(line.began) < CONNECTING => continue,
+                let source = match connection.stream.connected() {
+                    Ok(false) if now.since(connection.began) < CONNECT_TIMEOUT => continue,
                     Ok(false) => io::ErrorKind::TimedOut.into(),
                     Ok(true) => {
-                        line.connected = true;
-                        return Some(News::Came(line.peer.clone()));
+                        connection.connected = true;
+                        return Some(SocketEvent::Connected(connection.peer.clone()));
                     }
                     Err(source) => source,
                 };
-                let error = TalkError::Connect { to: line.peer.who.clone(), source };
-                let again = self.reconnect(at, book, registry);
-                return Some(if again { News::Refused(error) } else { News::Failed(error) });
+                let error = TalkError::Connect { to: connection.peer.who.clone(), source };
+                let again = self.reconnect(at, peers, registry);
+                return Some(if again {
+                    SocketEvent::SendFailed(error)
+                } else {
+                    SocketEvent::ConnectFailed(error)
+                });
             }
-            if reading && let Some(bytes) = line.read(&mut self.slot, now, self.cut) {
-                return Some(News::Heard(line.peer.clone(), bytes));
+            if reading && let Some(bytes) = connection.read(&mut self.slot, now, self.show_rule) {
+                return Some(SocketEvent::Received(connection.peer.clone(), bytes));
             }
-            if line.held.is_empty()
-                && let Some(news) = self.over(at, book, now)
+            if connection.pending.is_empty()
+                && let Some(event) = self.over(at, peers, now)
             {
-                return Some(news);
+                return Some(event);
             }
         }
         None
     }
 
-    /// Of a connection that is over: that it is, once; and forgets it when nobody can be listening
-    /// any more.
-    fn over(&mut self, at: usize, book: &mut Book, now: Nanos) -> Option<News> {
-        let line = self.lines.get_mut(at)?;
-        let broken = line.over.as_ref()?.is_some();
-        // Whoever still reads is not left in the middle, however slow.
-        let draining = !broken && line.unsent() && !self.listeners.is_empty();
-        if !broken && self.faithful && (line.unsent() || !self.ended) {
+    /// Reports once that a connection has ended, and removes it when the peer can no longer
+    /// receive.
+    fn over(&mut self, at: usize, peers: &mut Peers, now: Nanos) -> Option<SocketEvent> {
+        let connection = self.connections.get_mut(at)?;
+        let broken = connection.over.as_ref()?.is_some();
+        // A slow reader gets all its data.
+        let draining = !broken && connection.unsent() && !self.listeners.is_empty();
+        if !broken && self.sends_rest && (connection.unsent() || !self.ended) {
             return None;
         }
-        let first = line.told_at.is_none();
+        let first = connection.reported_at.is_none();
         if draining {
-            line.told_at = Some(now);
+            connection.reported_at = Some(now);
         }
-        let told_at = *line.told_at.get_or_insert(now);
-        if broken || !draining && now.since(told_at) >= self.linger {
-            let TextLine { peer, over, out, written, .. } = self.lines.remove(at);
-            book.leave(peer.number);
+        let reported_at = *connection.reported_at.get_or_insert(now);
+        if broken || !draining && now.since(reported_at) >= self.linger {
+            let Connection { peer, over, out, written, .. } = self.connections.remove(at);
+            peers.remove(peer.number);
             let unsent = out.len() - written;
-            return first.then_some(News::Left { peer, why: over.flatten(), unsent });
+            return first.then_some(SocketEvent::Disconnected {
+                peer,
+                why: over.flatten(),
+                unsent,
+            });
         }
         if !first {
             return None;
         }
-        book.fall_silent(line.peer.number);
-        Some(News::Left { peer: line.peer.clone(), why: None, unsent: 0 })
+        peers.mark_finished(connection.peer.number);
+        Some(SocketEvent::Disconnected { peer: connection.peer.clone(), why: None, unsent: 0 })
     }
 
-    fn accept(&mut self, book: &mut Book, registry: &Registry) -> Option<News> {
+    fn accept(&mut self, peers: &mut Peers, registry: &Registry) -> Option<SocketEvent> {
         for listener in &self.listeners {
-            // What cannot be accepted now, for want of files, waits in the queue of the listener.
+            // Without free file descriptors, a connection waits in the listener's queue.
             let Ok((stream, from)) = listener.accept() else { continue };
-            let peer = book.enter(from.map_or(Who::Nameless, Who::Ip));
-            self.enter(peer.clone(), stream, true);
-            let line = self.lines.last_mut()?;
-            if let Err(error) = line.register(registry) {
-                line.over = Some(Some(error));
+            let peer = peers.add(from.map_or(PeerAddr::Unnamed, PeerAddr::Ip));
+            self.add(peer.clone(), stream, true);
+            let connection = self.connections.last_mut()?;
+            if let Err(error) = connection.register(registry) {
+                connection.over = Some(Some(error));
             }
-            return Some(News::Came(peer));
+            return Some(SocketEvent::Connected(peer));
         }
         None
     }
 
-    /// Writes to a connection, as far as that takes it; the rest is kept. Whether it is there.
-    pub(super) fn say(&mut self, to: &TalkPeer, bytes: &[u8]) -> bool {
-        let line = self.lines.iter_mut().find(|line| line.peer.number == to.number);
-        line.map(|line| line.out.extend_from_slice(bytes)).is_some()
+    /// Queues bytes for a connection; returns whether it exists.
+    pub(super) fn send(&mut self, to: &TalkPeer, bytes: &[u8]) -> bool {
+        let connection =
+            self.connections.iter_mut().find(|connection| connection.peer.number == to.number);
+        connection.map(|connection| connection.out.extend_from_slice(bytes)).is_some()
     }
 
-    /// What was read of a line whose end has not come, and whose.
+    /// The bytes of an incomplete line, and its sender.
     pub(super) fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
-        self.lines.iter_mut().find_map(|line| Some((line.peer.clone(), line.rest()?)))
+        self.connections
+            .iter_mut()
+            .find_map(|connection| Some((connection.peer.clone(), connection.take_pending()?)))
     }
 
-    /// Writes what was kept.
+    /// Writes queued data.
     pub(super) fn flush(&mut self) {
-        self.lines.iter_mut().filter(|line| line.connected).for_each(TextLine::flush);
+        self.connections
+            .iter_mut()
+            .filter(|connection| connection.connected)
+            .for_each(Connection::flush);
     }
 
-    /// Whether there is more to write, or a connection to be made.
+    /// Whether data is queued, or a connection is being made.
     pub(super) fn busy(&self) -> bool {
-        let busy = |line: &TextLine| !line.broken() && (!line.connected || line.unsent());
-        self.lines.iter().any(busy)
+        let busy = |connection: &Connection| {
+            !connection.broken() && (!connection.connected || connection.unsent())
+        };
+        self.connections.iter().any(busy)
     }
 
-    /// Tells the other ends that no more will come, once all has been written.
+    /// Shuts down sending once all data has been written.
     pub(super) fn end(&mut self) {
         self.ended = true;
-        self.lines.iter_mut().for_each(|line| line.ending = true);
+        self.connections.iter_mut().for_each(|connection| connection.ending = true);
     }
 }

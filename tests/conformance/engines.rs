@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use mio::net::UdpSocket;
+use udperf::document::Capability;
 use udperf::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Pull, Rx, StampedRx, Tx, UringRx, UringTx,
 };
 use udperf::host::Depth;
 use udperf::host::survey;
-use udperf::measure::ProbeResult;
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 
@@ -131,7 +131,7 @@ const OPTIONAL: [&str; 2] = ["uring", "ipv6"];
 /// Whether this host has all of these; says so where not. The probe shares code with the engines,
 /// so a fault there would skip its own test: CI has to have all but what is optional.
 pub fn has(what: &str, needs: &[&str]) -> bool {
-    static FOUND: OnceLock<Vec<ProbeResult>> = OnceLock::new();
+    static FOUND: OnceLock<Vec<Capability>> = OnceLock::new();
     let found = FOUND.get_or_init(|| survey(Depth::Quick).capabilities);
     needs.iter().all(|need| {
         let can = found.iter().find(|can| can.name == *need);

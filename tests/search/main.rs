@@ -248,7 +248,7 @@ fn a_goal_that_nobody_knows_is_an_error() {
     let output = search("exchange.timeouts<=0 -t 100ms -J -q -- bench -e plain --warmup 0");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.contains("goal 'exchange.timeouts<=0': its figure is not known"), "{said}");
+    assert!(said.contains("goal 'exchange.timeouts<=0': its figure is unknown"), "{said}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn no_answer_is_an_error() {
     let output = talk(&format!("{} --once --linger 50ms", silent.addr()), b"hello\n");
     let (code, out, error) = text(&output);
     assert_eq!((code, out), (1, ""));
-    assert!(error.contains("no answer within 50.0 ms"), "{error}");
+    assert!(error.contains("no reply within 50.0 ms"), "{error}");
     assert_eq!(silent.recv().0, b"hello");
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use udperf::net::Options;
-use udperf::talk::{Hasty, Talk, TalkEnd, TalkInput, TalkOptions, Via};
+use udperf::talk::{InputSource, Talk, TalkEnd, TalkInput, TalkOptions, Transport};
 use udperf::unit::Nanos;
 
 use crate::rig::Plain;
@@ -17,7 +17,7 @@ fn lines_keep_their_distance() {
     let bind = "127.0.0.1:0".parse().unwrap();
     let sockets = vec![Options { bind, ..Options::default() }];
     let options = TalkOptions {
-        via: Via::Udp { sockets, peer: Some(server.addr()), others: Vec::new() },
+        via: Transport::Udp { sockets, peer: Some(server.addr()), others: Vec::new() },
         once: false,
         linger: Nanos::ZERO,
         pause: PAUSE.into(),
@@ -25,11 +25,11 @@ fn lines_keep_their_distance() {
         unattended: true,
         answers: |_| true,
     };
-    let (talk, inlet) = Talk::open(options, Hasty::Yes).unwrap();
+    let (talk, input_sender) = Talk::open(options, InputSource::Program).unwrap();
     for line in 0..LINES {
-        assert!(inlet.put(TalkInput::Line(vec![line as u8])));
+        assert!(input_sender.send(TalkInput::Line(vec![line as u8])));
     }
-    assert!(inlet.put(TalkInput::End));
+    assert!(input_sender.send(TalkInput::End));
     let began = Instant::now();
     let end = talk.run(&AtomicBool::new(false), &mut |_| Ok(())).unwrap();
     assert_eq!(end, TalkEnd::Done);
@@ -38,5 +38,5 @@ fn lines_keep_their_distance() {
     for line in 0..LINES {
         assert_eq!(server.recv().0, [line as u8]);
     }
-    assert!(!inlet.put(TalkInput::End), "it has ended");
+    assert!(!input_sender.send(TalkInput::End), "it has ended");
 }

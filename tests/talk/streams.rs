@@ -198,7 +198,7 @@ fn failures_of_connections_are_errors() {
     let output = client.finish(b"x\n");
     closer.join().unwrap();
     assert_eq!(text(&output).0, 1, "{output:?}");
-    assert!(text(&output).2.contains("closed without an answer"), "{output:?}");
+    assert!(text(&output).2.contains("closed without a reply"), "{output:?}");
 }
 
 #[test]

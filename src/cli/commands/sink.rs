@@ -18,7 +18,7 @@ use crate::host;
 use crate::host::Depth;
 use crate::host::Throttle;
 use crate::measure::Snapshot;
-use crate::net::steer::MOST_SLOTS;
+use crate::net::steer::MAX_SLOTS;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
 use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions};
@@ -78,10 +78,10 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
         let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
         return Err(CliError::Contradiction(why));
     }
-    if args.max_clients > MOST_SLOTS {
+    if args.max_clients > MAX_SLOTS {
         let why = format!(
             "--max-clients {} is more than the tags of datagrams tell apart; give at most \
-             {MOST_SLOTS}",
+             {MAX_SLOTS}",
             args.max_clients
         );
         return Err(CliError::Contradiction(why));

@@ -1,19 +1,19 @@
-//! What may change under a series: of the host, of udperf, and of how it measured.
+//! Changes of host, udperf and engine between runs of a series.
 
 use std::collections::BTreeMap;
 
 use crate::document::{Cell, Device, Host, Report};
 
-/// What a run was measured on and with, as far as it can explain a step.
+/// Properties of a run that may explain a step.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    /// RunFacts of one word or line, which every document has, if only as unknown.
+pub(super) struct RunContext {
+    /// Single values.
     facts: [(&'static str, Option<String>); 5],
-    /// RunFacts of several parts, by name; `None` where the document tells nothing of them.
+    /// Values with several named parts; `None` if the document lacks them.
     tuning: [(&'static str, Option<BTreeMap<String, String>>); 5],
 }
 
-impl Place {
+impl RunContext {
     pub(super) fn of(report: &Report, cell: &Cell) -> Self {
         let Host { kernel, governor, .. } = &report.host;
         let engine = &cell.engine;
@@ -33,8 +33,7 @@ impl Place {
         }
     }
 
-    /// What is not the same there. Where one of them knows nothing of a kind of tuning, nothing is
-    /// known to have changed.
+    /// The changes from here to `new`; tuning that either side lacks is no change.
     pub(super) fn changes(&self, new: &Self) -> Vec<Change> {
         let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "?".to_owned());
         let facts = self.facts.iter().zip(&new.facts);
@@ -52,7 +51,6 @@ impl Place {
 
 fn tuning(host: &Host) -> [(&'static str, Option<BTreeMap<String, String>>); 5] {
     let turbo = |on| BTreeMap::from([(String::new(), if on { "on" } else { "off" }.to_owned())]);
-    // Words without a value differ by their names.
     let word = |word: &str| {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         (name.to_owned(), value.to_owned())
@@ -67,10 +65,10 @@ fn tuning(host: &Host) -> [(&'static str, Option<BTreeMap<String, String>>); 5] 
     ]
 }
 
-/// What is told of a device at a glance.
+/// The main properties of a device.
 fn device(device: &Device) -> BTreeMap<String, String> {
     let number = |number: Option<u64>| number.map(|number| number.to_string());
-    let told = [
+    let found = [
         ("name", Some(device.name.clone())),
         ("driver", device.driver.clone()),
         ("mtu", number(device.mtu)),
@@ -79,10 +77,10 @@ fn device(device: &Device) -> BTreeMap<String, String> {
         ("rx_queues", number(device.rx_queues)),
         ("tx_queues", number(device.tx_queues)),
     ];
-    told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// What of these settings is not so in the others; `-`: there is nothing more.
+/// The settings that differ in the others; `-` if none.
 fn only(these: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> String {
     let differs = these.iter().filter(|(name, value)| others.get(*name) != Some(value));
     let word = |(name, value): (&String, &String)| match (name.is_empty(), value.is_empty()) {
@@ -94,15 +92,15 @@ fn only(these: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> 
     if words.is_empty() { "-".to_owned() } else { words.join(" ") }
 }
 
-/// Something that is not as it was in the run before.
+/// A change since the previous run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
     /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
     pub what: &'static str,
-    /// As it was; `?` where that is unknown.
+    /// The old value; `?` if unknown.
     pub from: String,
-    /// As it is.
+    /// The new value.
     pub to: String,
 }
 
@@ -114,9 +112,9 @@ mod tests {
     fn changes(edit: fn(&mut Host), again: fn(&mut Host)) -> Vec<(&'static str, String, String)> {
         let mut report = fixture::default_run();
         edit(&mut report.host);
-        let before = Place::of(&report, &report.cells[0]);
+        let before = RunContext::of(&report, &report.cells[0]);
         again(&mut report.host);
-        let after = Place::of(&report, &report.cells[0]);
+        let after = RunContext::of(&report, &report.cells[0]);
         let changes = before.changes(&after).into_iter();
         changes.map(|change| (change.what, change.from, change.to)).collect()
     }
@@ -144,13 +142,13 @@ mod tests {
                 host.device.as_mut().unwrap().mtu = Some(9_000);
             },
         );
-        let told = |what, from: &str, to: &str| (what, from.to_owned(), to.to_owned());
+        let change = |what, from: &str, to: &str| (what, from.to_owned(), to.to_owned());
         let expected = [
-            told("turbo", "on", "off"),
-            told("mitigations", "tsa=Vulnerable", "tsa=Mitigation: x"),
-            told("command line", "-", "tsc=reliable"),
-            told("sysctls", "b=2", "b=3"),
-            told("device", "mtu=1500", "mtu=9000"),
+            change("turbo", "on", "off"),
+            change("mitigations", "tsa=Vulnerable", "tsa=Mitigation: x"),
+            change("command line", "-", "tsc=reliable"),
+            change("sysctls", "b=2", "b=3"),
+            change("device", "mtu=1500", "mtu=9000"),
         ];
         assert_eq!(found, expected);
     }

@@ -1,4 +1,4 @@
-//! What tells series apart beside the cell: how it was measured, and on what.
+//! Keys of series: scenario and host in words.
 
 use serde_json::Value;
 
@@ -6,11 +6,10 @@ use crate::document::Host;
 use crate::document::Report;
 use crate::unit::{Nanos, show_bytes, show_nanos};
 
-/// The socket buffer that needs no word: 4 MiB. The default of all commands, from the contract of
-/// the command line.
-const USUAL_BUFFER: u64 = 4 << 20;
+/// The default socket buffer of all commands: 4 MiB.
+const DEFAULT_BUFFER: u64 = 4 << 20;
 
-/// A host by what does not change without making it another one. Its kernel does.
+/// The identity of a host, which excludes its kernel.
 pub(super) fn host(host: &Host) -> String {
     let name = host.hostname.clone().unwrap_or_else(|| "unnamed host".to_owned());
     let cores = host.cores.map(|cores| format!("{cores} CPU{}", if cores == 1 { "" } else { "s" }));
@@ -18,24 +17,23 @@ pub(super) fn host(host: &Host) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-/// How a run was measured, in words: all that tells its figures from those of another run of the
-/// same cells. What is as it is without a flag has no word.
+/// How a run was measured, in words; defaults are left out.
 pub(super) fn scenario(report: &Report) -> String {
     let scenario = &report.scenario;
     let mut words = vec![report.kind.clone()];
-    words.extend(other_end(report));
+    words.extend(peer_words(report));
     let asking = &scenario["asking"];
     words.extend(asking["requests"].as_str().map(str::to_owned));
     words.extend(asking["outstanding"].as_u64().map(|most| format!("{most} outstanding")));
     words.extend(asking["timeout_ns"].as_u64().map(|ns| format!("timeout {}", show_nanos(ns))));
     words.extend(limit(&scenario["limit"]));
-    let number = |name: &str, usual: u64| scenario[name].as_u64().filter(|&is| is != usual);
+    let number = |name: &str, default: u64| scenario[name].as_u64().filter(|&is| is != default);
     words.extend(number("streams", 1).map(|streams| format!("{streams} streams")));
     words.extend(number("threads", 1).map(|threads| format!("{threads} threads")));
     words.extend(number("batch", 0).map(|batch| format!("batches of {batch}")));
-    let buffer = number("socket_buffer", USUAL_BUFFER);
+    let buffer = number("socket_buffer", DEFAULT_BUFFER);
     words.extend(buffer.map(|bytes| format!("socket buffers {}", show_bytes(bytes))));
-    let word = |name: &str, usual: &str| scenario[name].as_str().filter(|&is| is != usual);
+    let word = |name: &str, default: &str| scenario[name].as_str().filter(|&is| is != default);
     words.extend(word("pace", "even").map(|pace| format!("pace {pace}")));
     words.extend(word("wait", "hybrid").map(|wait| format!("wait {wait}")));
     words.extend(word("pin", "auto").map(|pin| format!("pin {pin}")));
@@ -57,8 +55,8 @@ pub(super) fn scenario(report: &Report) -> String {
     words.join(", ")
 }
 
-/// Where datagrams went, without ports, as those are free ones often enough.
-fn other_end(report: &Report) -> Vec<String> {
+/// The target, without ports, which are often ephemeral.
+fn peer_words(report: &Report) -> Vec<String> {
     let text = |name: &str| report.scenario[name].as_str().filter(|text| !text.is_empty());
     let mut words = Vec::new();
     words.extend(text("route").filter(|&route| !matches!(route, "within" | "ask")));
@@ -67,7 +65,7 @@ fn other_end(report: &Report) -> Vec<String> {
         Some(_) => words.push("unix".to_owned()),
         None => {
             words.extend(text("target").map(|target| format!("to {}", without_port(target))));
-            // Where both ends are here, addresses say which way it goes.
+            // On one host, addresses tell the path.
             let within = text("target").is_none();
             let bind = text("bind").filter(|&bind| within && bind != "127.0.0.1");
             words.extend(bind.map(|bind| format!("from {bind}")));
@@ -78,12 +76,12 @@ fn other_end(report: &Report) -> Vec<String> {
     words
 }
 
-/// `HOST:PORT` and `[v6]:PORT` without the port; anything else as it is.
+/// `HOST:PORT` and `[v6]:PORT` without the port; anything else unchanged.
 fn without_port(target: &str) -> &str {
     match target.rsplit_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() => {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
-            // A bare IPv6 address ends in what could be a port.
+            // A bare IPv6 address may end like a port.
             if host.contains(':') && bare == host { target } else { bare }
         }
         _ => target,

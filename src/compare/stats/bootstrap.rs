@@ -1,33 +1,33 @@
-//! Intervals by resampling (B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993).
+//! Bootstrap intervals (B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993).
 
 use fastrand::Rng;
 
 use super::mean;
 use crate::unit::median;
 
-/// How often is resampled. Efron and Tibshirani ask for 1,000 at least where percentiles are
-/// wanted (section 13.3).
+/// Number of resamples. Efron and Tibshirani recommend at least 1,000 for percentiles (section
+/// 13.3).
 pub const RESAMPLES: usize = 2_000;
 
-/// Anything will do, as long as the same runs give the same interval. Arbitrary.
+/// A fixed seed, so that equal runs give equal intervals. Arbitrary.
 const SEED: u64 = 0x7564_7065_7266;
 
-/// How often identical runs are shared out anew. Arbitrary: 5 % of them are 50.
+/// Number of random splits. Arbitrary: 5 % of them are 50.
 const SPLITS: usize = 1_000;
 
-/// A figure, and between what it lies with a confidence of 95 %.
+/// A value with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// From the runs as they are.
+    /// The estimate from all runs.
     pub value: f64,
     /// 2.5th percentile of the resamples.
     pub low: f64,
-    /// 97.5th percentile of those.
+    /// 97.5th percentile of the resamples.
     pub high: f64,
 }
 
-/// Median of `b` over that of `a`; `None` where there is nothing to divide, or to divide by. If
-/// that is so in some resamples only, leaving those out would narrow the interval.
+/// Median of `b` over that of `a`; `None` if either is empty, or a resampled median of `a` is 0:
+/// skipping such resamples would narrow the interval.
 #[must_use]
 pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     let (a, b) = (super::sorted(a.to_vec()), super::sorted(b.to_vec()));
@@ -41,7 +41,7 @@ pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     interval(value, (0..RESAMPLES).map(resample).collect::<Option<_>>()?)
 }
 
-/// Mean of `b` less that of `a`; `None` where one of them is empty.
+/// Mean of `b` less that of `a`; `None` if either is empty.
 #[must_use]
 pub fn difference_of_means(a: &[f64], b: &[f64]) -> Option<Interval> {
     let value = mean(b)? - mean(a)?;
@@ -50,8 +50,8 @@ pub fn difference_of_means(a: &[f64], b: &[f64]) -> Option<Interval> {
     interval(value, (0..RESAMPLES).map(resample).collect())
 }
 
-/// How far two halves of runs that are all alike come to lie from each other: the 95th percentile
-/// of the distance, by `distance`, over random halves. `None` of fewer than two runs.
+/// The 95th percentile of `distance` between random halves of equal runs; `None` with fewer than
+/// two runs.
 #[must_use]
 pub fn split_noise(runs: &[f64], distance: impl Fn(&[f64], &[f64]) -> Option<f64>) -> Option<f64> {
     let mut runs = runs.to_vec();
@@ -70,8 +70,8 @@ fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0).then_some(b / a)
 }
 
-/// The median of as many values, drawn from these with replacement. Drawn by position among the
-/// sorted ones, so that nothing has to be sorted again.
+/// The median of a resample with replacement. Draws positions of sorted values, so that the
+/// resample need not be sorted.
 fn resampled_median(sorted: &[f64], counts: &mut [u32], rng: &mut Rng) -> f64 {
     let counts = &mut counts[..sorted.len()];
     counts.fill(0);
@@ -102,7 +102,7 @@ fn interval(value: f64, mut found: Vec<f64>) -> Option<Interval> {
     Some(Interval { value, low: percentile(&found, 0.025)?, high: percentile(&found, 0.975)? })
 }
 
-/// The value that so large a share of these is not above.
+/// The value at this share of sorted values.
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     sorted.get((share * last as f64).round() as usize).copied()

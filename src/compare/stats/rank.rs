@@ -1,14 +1,13 @@
-//! The test of Mann and Whitney (H. B. Mann, D. R. Whitney, Annals of Mathematical Statistics 18,
-//! 1947), which is Wilcoxon's for two samples: whether the ones tend to be larger than the others.
+//! The Mann-Whitney test (Annals of Mathematical Statistics 18, 1947): whether values of one sample
+//! tend to be larger than those of another.
 
 use std::collections::HashMap;
 
-/// Up to so many values in all, p is counted out over every way to share them out, ties as they
-/// are; beyond, it is taken from the normal curve. Arbitrary: 30 a side take a few ms, and by then
-/// the curve is within 1 % of the truth.
-const EXACT_UP_TO: usize = 60;
+/// Up to so many values, p is exact, ties included; beyond, it is a normal approximation.
+/// Arbitrary: 30 per side take a few ms, and the approximation is then within 1 %.
+const MAX_EXACT: usize = 60;
 
-/// The two-sided p that two samples are of one kind; `None` where one of them is empty.
+/// The two-sided p value; `None` if a sample is empty.
 #[must_use]
 pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
@@ -16,15 +15,15 @@ pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
     }
     let (ranks, ties) = doubled_ranks(a, b);
     let sum_a: u64 = ranks[..a.len()].iter().sum();
-    Some(if ranks.len() <= EXACT_UP_TO {
+    Some(if ranks.len() <= MAX_EXACT {
         exact(&ranks, a.len(), sum_a)
     } else {
         by_normal_curve(a.len() as f64, b.len() as f64, sum_a as f64 / 2.0, ties)
     })
 }
 
-/// Twice the rank of each value of `a`, then of `b`: whole numbers, also where equal values share
-/// the mean of their ranks; and the sum of t³ − t over all groups of t equal ones.
+/// Twice the rank of each value of `a`, then of `b`, which is an integer for ties, too; and the sum
+/// of t³ − t over all groups of t equal values.
 fn doubled_ranks(a: &[f64], b: &[f64]) -> (Vec<u64>, f64) {
     let values: Vec<f64> = a.iter().chain(b).copied().collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -32,8 +31,8 @@ fn doubled_ranks(a: &[f64], b: &[f64]) -> (Vec<u64>, f64) {
     let (mut ranks, mut ties) = (vec![0; values.len()], 0.0);
     let mut first = 0;
     while first < order.len() {
-        let alike = |&&at: &&usize| values[at] == values[order[first]];
-        let count = order[first..].iter().take_while(alike).count();
+        let equal = |&&at: &&usize| values[at] == values[order[first]];
+        let count = order[first..].iter().take_while(equal).count();
         // Ranks first + 1 to first + count; their mean, doubled.
         let rank = (2 * first + count + 1) as u64;
         order[first..first + count].iter().for_each(|&at| ranks[at] = rank);
@@ -43,8 +42,7 @@ fn doubled_ranks(a: &[f64], b: &[f64]) -> (Vec<u64>, f64) {
     (ranks, ties)
 }
 
-/// The share of all ways to choose `count` of these ranks whose sum is at least as far from the
-/// middle as `sum`.
+/// The share of all choices of `count` ranks whose sum is at least as far from the center as `sum`.
 fn exact(ranks: &[u64], count: usize, sum: u64) -> f64 {
     // ways[chosen]: how many ways lead to each sum. Counts are below C(60, 30) = 1.2e17: as
     // doubles they are right to 1e-16.
@@ -59,7 +57,7 @@ fn exact(ranks: &[u64], count: usize, sum: u64) -> f64 {
         }
     }
     let total: u64 = ranks.iter().sum();
-    // Both sides times the number of ranks, so that the middle is a whole number.
+    // Multiplied by the number of ranks, so that the center is an integer.
     let all = ranks.len() as u64;
     let middle = total * count as u64;
     let distance = (sum * all).abs_diff(middle);
@@ -72,7 +70,7 @@ fn exact(ranks: &[u64], count: usize, sum: u64) -> f64 {
     (as_far / all_ways).min(1.0)
 }
 
-/// The same from the normal curve, with the corrections for ties and for continuity.
+/// The normal approximation of p, corrected for ties and continuity.
 fn by_normal_curve(count_a: f64, count_b: f64, rank_sum_a: f64, ties: f64) -> f64 {
     let all = count_a + count_b;
     let u = rank_sum_a - count_a * (count_a + 1.0) / 2.0;
@@ -88,7 +86,7 @@ fn by_normal_curve(count_a: f64, count_b: f64, rank_sum_a: f64, ties: f64) -> f6
 /// The complementary error function, within 1.2e-7 (W. H. Press et al., Numerical Recipes, 2nd
 /// edition, section 6.2: erfcc).
 fn erfc(x: f64) -> f64 {
-    /// Of that approximation, from the highest power down.
+    /// Coefficients of that approximation, from the highest power down.
     const COEFFICIENTS: [f64; 10] = [
         0.170_872_77,
         -0.822_152_23,
@@ -108,19 +106,18 @@ fn erfc(x: f64) -> f64 {
     if x >= 0.0 { result } else { 2.0 - result }
 }
 
-/// The smallest two-sided p that so many runs a side can lead to: 2 / C(a + b, a), and 1 at most.
+/// The smallest possible two-sided p value: 2 / C(a + b, a), at most 1.
 #[must_use]
 pub fn smallest_p(a: usize, b: usize) -> f64 {
     let ways = (1..=a).fold(1.0, |ways, k| ways * (b + k) as f64 / k as f64);
     (2.0 / ways).min(1.0)
 }
 
-/// How many runs a side it takes at least, so that one of `family` comparisons can come out as
-/// significant at `alpha`.
+/// Minimum runs per side so that one of `family` comparisons can be significant at `alpha`.
 #[must_use]
 pub fn runs_needed(family: usize, alpha: f64) -> usize {
     let family = family.max(1) as f64;
-    // 60 a side can tell 1e-34: no family is as large.
+    // 60 per side reach 1e-34, enough for any family.
     (1..60).find(|&runs| smallest_p(runs, runs) * family < alpha).unwrap_or(60)
 }
 

@@ -1,4 +1,4 @@
-//! Kept runs: a file holds one, a folder as many as there are documents in it, at any depth.
+//! Reads kept runs from a file, or from a folder and its subfolders.
 
 mod other;
 
@@ -16,14 +16,13 @@ use crate::document::Report;
 use crate::document::SCHEMA;
 use crate::report::read::{ReadError, kind, read};
 
-/// The largest file that is read, in bytes: 256 MiB. Arbitrary: hundreds of times the largest run
-/// that is kept with the sources, and little enough for any machine that measures.
+/// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// How deep folders may lie in each other. Arbitrary: archives by host, month and run take three.
+/// Maximum depth of folders. Arbitrary: archives by host, month and run use three.
 pub const MAX_DEPTH: usize = 16;
 
-/// A run, and where it is kept.
+/// A run and its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     /// Its file.
@@ -33,62 +32,60 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// When it began; `None` where the document says something that is no time.
+    /// When it started; `None` if the document has no valid time.
     #[must_use]
     pub fn started_at(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339(&self.report.started_at).ok()
     }
 }
 
-/// What was found at a path.
+/// The runs found at a path.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Runs with cells, oldest first; of the same moment, by path.
+    /// Runs with cells, by time, then by path.
     pub runs: Vec<Stored>,
-    /// Other files of a folder, and what they are, by path. Of a single file there is none.
+    /// Skipped files of a folder, and why, by path.
     pub skipped: Vec<(PathBuf, ReadError)>,
 }
 
-/// Why there are no runs to go on with.
+/// Runs that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system would not give it.
-    #[error("cannot read {path}: {reason}; give a file that -J wrote, or a folder of such")]
+    /// The file cannot be read.
+    #[error("cannot read {path}: {reason}; give a file written by -J, or a folder of such files")]
     Unreadable {
         /// As asked, or below that.
         path: PathBuf,
         /// What the system says.
         reason: String,
     },
-    /// Larger than any run.
+    /// The file is too large.
     #[error(
-        "cannot read {path}: it is larger than {} MiB, which no run is; move it out of the way",
+        "cannot read {path}: it is larger than {} MiB, so it is not a run; move it elsewhere",
         MAX_BYTES >> 20
     )]
     TooBig {
         /// As asked, or below that.
         path: PathBuf,
     },
-    /// Folders in folders in folders.
-    #[error(
-        "cannot read {path}: it lies more than {MAX_DEPTH} folders deep; give a folder below it"
-    )]
+    /// The folders are too deep.
+    #[error("cannot read {path}: it lies more than {MAX_DEPTH} folders deep; give a subfolder")]
     TooDeep {
         /// The first such.
         path: PathBuf,
     },
-    /// No document, or none to go on with.
+    /// The file is not a valid run.
     #[error("cannot read {path}: {source}")]
     Document {
         /// As asked, or below that.
         path: PathBuf,
-        /// What is wrong, and what mends it.
+        /// The error.
         source: ReadError,
     },
     /// A folder without runs.
     #[error(
         "there is no run in {path}: of the {skipped} *.json in it and below, none is a document \
-         with \"schema\": \"{SCHEMA}\" and cells; give a folder that holds what -J wrote"
+         with \"schema\": \"{SCHEMA}\" and cells; give a folder with files written by -J"
     )]
     NoRuns {
         /// As asked.
@@ -98,23 +95,22 @@ pub enum StoreError {
     },
 }
 
-/// Reads the run in a file, or all in a folder and below it: each `*.json`, in the order of their
-/// names. Links to files are followed, links to folders are not; a file that several names lead to
-/// is read once, by its own.
+/// Reads the run in a file, or in each `*.json` of a folder and its subfolders. Follows links to
+/// files but not to folders; reads a file with several names once.
 ///
-/// In a folder, what is none of ours, or ours without cells, is skipped and named.
+/// Skips and lists foreign files and documents without cells in a folder.
 ///
 /// # Errors
-/// [`StoreError`], which names the file: a spoilt document of ours, or one of another schema, is
-/// an error in a folder, too, as what it would have said is missing.
+/// [`StoreError`], which names the file. A damaged document, or one of another schema, is an
+/// error in a folder, too.
 pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     if path.is_dir() {
-        for found in distinct(files(path).collect::<Result<_, _>>()?) {
+        for found in without_duplicates(files(path).collect::<Result<_, _>>()?) {
             let text = text(&found)?;
             match parse(&text) {
                 Ok(report) => loaded.runs.push(Stored { path: found, report }),
-                Err(error) if is_passed_over(&error, &text) => loaded.skipped.push((found, error)),
+                Err(error) if is_foreign_file(&error, &text) => loaded.skipped.push((found, error)),
                 Err(source) => return Err(StoreError::Document { path: found, source }),
             }
         }
@@ -131,25 +127,25 @@ pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     Ok(loaded)
 }
 
-/// Reads the document in a file where it is one without cells; `None` where it is a run, or a
-/// folder, or nothing that could be read: [`load`] says what is wrong with that.
+/// Reads a document without cells; `None` for a run, a folder, or an unreadable file, for which
+/// [`load`] returns the error.
 #[must_use]
 pub fn other(path: &Path) -> Option<Result<Other, StoreError>> {
-    // What comes out of a pipe could not be read again.
+    // A pipe cannot be read again.
     if !path.is_file() {
         return None;
     }
     let bytes = text(path).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
     let other = Other::read(&kind(text).ok()?, text);
-    let spoilt = |source| StoreError::Document { path: path.to_owned(), source };
+    let damaged = |source| StoreError::Document { path: path.to_owned(), source };
     match other {
         Err(ReadError::NoCells { .. }) => None,
-        other => Some(other.map_err(spoilt)),
+        other => Some(other.map_err(damaged)),
     }
 }
 
-/// Oldest first; of the same moment, by path. What has no time comes last.
+/// Sorts by time, then by path; runs without a time are last.
 pub fn sort(runs: &mut [Stored]) {
     runs.sort_by_cached_key(|run| {
         let at = run.started_at();
@@ -157,10 +153,9 @@ pub fn sort(runs: &mut [Stored]) {
     });
 }
 
-/// Whether a file of a folder is none of ours: what cannot be parsed at all is, unless it names
-/// our schema somewhere.
-fn is_passed_over(error: &ReadError, text: &[u8]) -> bool {
-    /// With the quote before it, as only documents have it. From `SCHEMA`.
+/// Whether a file is foreign: also one that cannot be parsed, unless it names our schema.
+fn is_foreign_file(error: &ReadError, text: &[u8]) -> bool {
+    /// `SCHEMA` after a quote.
     const MARK: &[u8] = b"\"udperf/";
     match error {
         ReadError::Truncated { .. } | ReadError::NotJson { .. } => {
@@ -170,9 +165,9 @@ fn is_passed_over(error: &ReadError, text: &[u8]) -> bool {
     }
 }
 
-/// The `*.json` of a folder and below it.
+/// The `*.json` files of a folder and its subfolders.
 fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
-    // One deeper than is allowed, so that what is there is not overlooked.
+    // One level more than allowed, to detect deeper files.
     let walk = WalkDir::new(folder).sort_by_file_name().max_depth(MAX_DEPTH + 1);
     walk.into_iter().filter_map(|entry| {
         let entry = match entry {
@@ -193,8 +188,8 @@ fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
     })
 }
 
-/// The same without links to files that are among them anyhow, or that a link before leads to.
-fn distinct(found: Vec<PathBuf>) -> Vec<PathBuf> {
+/// Removes links to files that are listed already.
+fn without_duplicates(found: Vec<PathBuf>) -> Vec<PathBuf> {
     let is_link: Vec<bool> = found.iter().map(|path| path.is_symlink()).collect();
     let end = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     let own = found.iter().zip(&is_link).filter(|(_, is_link)| !**is_link);
@@ -205,7 +200,7 @@ fn distinct(found: Vec<PathBuf>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What is in a file, or comes out of a pipe.
+/// The content of a file or pipe.
 fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
@@ -276,7 +271,7 @@ mod tests {
             assert!(whole.contains(from), "{from}");
             whole.replacen(from, to, 1)
         };
-        for spoilt in [
+        for damaged in [
             whole[..whole.len() / 2].to_owned(),
             edited("\"udperf/1\"", "\"udperf/2\""),
             edited("\"attempted\": ", "\"attempted\": 1"),
@@ -285,7 +280,7 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             write(folder.path(), "good.json", &whole);
-            write(folder.path(), "spoilt.json", &spoilt);
+            write(folder.path(), "spoilt.json", &damaged);
             let error = load(folder.path()).unwrap_err();
             assert!(matches!(error, StoreError::Document { .. }), "{error}");
             let path = folder.path().join("spoilt.json").display().to_string();
@@ -318,7 +313,7 @@ mod tests {
     #[test]
     fn what_is_too_big_or_too_deep_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        // Has a length, and takes no room.
+        // A sparse file.
         let huge = File::create(folder.path().join("huge.json")).unwrap();
         huge.set_len(MAX_BYTES + 1).unwrap();
         let error = load(folder.path()).unwrap_err().to_string();
@@ -341,10 +336,10 @@ mod tests {
             load(folder).unwrap().runs.into_iter().map(|run| run.path).collect()
         };
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
-        // Though its name comes before.
+        // Also for a link that sorts first.
         std::os::unix::fs::symlink("kept/run.json", folder.path().join("again.json")).unwrap();
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
-        // What lies elsewhere is read by the first link to it.
+        // A file elsewhere is read by the first link to it.
         let links = tempfile::tempdir().unwrap();
         for name in ["b.json", "a.json"] {
             let run = folder.path().join("kept/run.json");
@@ -361,7 +356,7 @@ mod tests {
             folders.filter(|one| one.as_ref().unwrap().path().join(name).exists()).count()
         };
         let loaded = load(&results).unwrap();
-        // Some folders keep many runs, by names of their own.
+        // Some folders keep many runs.
         assert!(loaded.runs.len() >= kept("report.json") && kept("report.json") > 0);
         assert_eq!(loaded.skipped.len(), kept("peers.json"));
         assert!(loaded.runs.is_sorted_by_key(|run| run.started_at().unwrap()));

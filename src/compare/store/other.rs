@@ -1,4 +1,4 @@
-//! Kept documents that are no runs: verdicts, searches, and what a sink or an echo saw.
+//! Kept documents other than runs: comparisons, searches, sinks and echo servers.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::document::{EchoDocument, SearchDocument, SinkDocument};
 use crate::report::format::text::{Style, echo, search, sink};
 use crate::report::read::{ReadError, of_kind};
 
-/// A document without cells that could be put beside others.
+/// A document without cells to compare.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Other {
@@ -25,7 +25,7 @@ impl Other {
     /// Reads a document of this kind.
     ///
     /// # Errors
-    /// It is damaged, or of no kind that there is.
+    /// [`ReadError`] if it is damaged or of an unknown kind.
     pub(super) fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
         match kind {
             "compare" | "ab" => of_kind(text).map(Self::Verdict),
@@ -36,7 +36,7 @@ impl Other {
         }
     }
 
-    /// What it says of itself.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
@@ -47,8 +47,8 @@ impl Other {
         }
     }
 
-    /// Whether the command that made it ended with exit code 5: an invalid search, or a comparison
-    /// of which a side is invalid.
+    /// Whether its command ended with exit code 5: an invalid search, or a comparison with an
+    /// invalid side.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
@@ -58,7 +58,7 @@ impl Other {
         }
     }
 
-    /// The text that was shown when it was made.
+    /// Its text format.
     #[must_use]
     pub fn text(&self, style: Style) -> String {
         match self {
@@ -69,7 +69,7 @@ impl Other {
         }
     }
 
-    /// As Markdown, where there is such a face.
+    /// Its Markdown format, if there is one.
     #[must_use]
     pub fn markdown(&self) -> Option<String> {
         match self {

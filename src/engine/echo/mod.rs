@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
+pub use crate::measure::EchoCounters;
 use crate::sys::{LocalAddr, Reply, Request, SendError};
 
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes.
@@ -33,52 +34,6 @@ pub trait ReplyFilter {
     /// How many bytes of this packet are to be returned at once, from its beginning; `None`: none
     /// of it is. Segments that are not to be returned are taken out from between the others.
     fn judge(&mut self, request: &mut Request<'_>) -> Option<usize>;
-}
-
-/// What a responder has moved since it was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EchoCounters {
-    /// Datagrams received.
-    pub received: u64,
-    /// Their payload in bytes.
-    pub received_bytes: u64,
-    /// What the kernel handed over as one: as many as datagrams, or fewer super-packets.
-    pub packets: u64,
-    /// Datagrams that were cut off for want of room.
-    pub truncated: u64,
-    /// Datagrams returned.
-    pub returned: u64,
-    /// Their payload in bytes.
-    pub returned_bytes: u64,
-    /// Datagrams that the system did not take back.
-    pub refused: Refusals,
-    /// How often the network told that an answer had not arrived (ICMP), as far as the socket had
-    /// room for that. Those count as returned.
-    pub told: u64,
-    /// Super-packets that the system did not take whole, and that were returned in single
-    /// datagrams.
-    pub cut: u64,
-    /// System calls made for all this, those of waiting not among them.
-    pub syscalls: u64,
-    /// Those among them that found nothing to receive.
-    pub empty: u64,
-    /// Calls to receive that failed for another reason than an empty queue.
-    pub errors: u64,
-}
-
-/// Datagrams that the system did not take, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// The socket's send buffer was full.
-    pub would_block: u64,
-    /// A queue below the socket was full.
-    pub no_buffers: u64,
-    /// No route.
-    pub unreachable: u64,
-    /// Larger than the path takes.
-    pub too_big: u64,
-    /// Any other error.
-    pub other: u64,
 }
 
 impl EchoCounters {

@@ -125,7 +125,7 @@ mod tests {
         let mut moved = EchoCounters::default();
         post(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut moved);
         assert_eq!((moved.returned, moved.returned_bytes, moved.cut), (2 + 200 + 1, 227, 1));
-        assert_eq!(moved.refused, super::super::Refusals::default());
+        assert_eq!(moved.refused, crate::measure::SendErrorCounts::default());
         let (mut lens, mut buffer) = (Vec::new(), [0; 300]);
         while let Ok(len) = peer.recv(&mut buffer) {
             lens.push(len);
@@ -152,7 +152,7 @@ mod tests {
         for _ in 0..2 {
             post(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut moved);
         }
-        let refused = super::super::Refusals::default();
+        let refused = crate::measure::SendErrorCounts::default();
         assert_eq!((moved.returned, moved.told, moved.refused), (2, sent, refused));
     }
 

@@ -1,38 +1,38 @@
-//! Engines, each tried out with real datagrams over loopback.
+//! Probes each engine with datagrams over loopback.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use crate::document::Capability;
 use crate::engine::{Rx, Tx, UringRx, UringTx};
-use crate::measure::ProbeResult;
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
 use crate::unit::PayloadSize;
 
-/// The engines of this build, by word, either side's.
+/// The engines of this build by name, for either side.
 pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
 
-/// Payload of a probe's datagrams in bytes: the least that is one.
+/// Payload of probe datagrams in bytes: the minimum.
 const PAYLOAD: usize = 1;
 
-/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, what it was before,
-/// and the least that is one.
+/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, its earlier value, and
+/// the minimum.
 const SEGMENTS: [usize; 3] = [128, 64, 2];
 
-/// How long a probe waits for its datagrams, where they are not there at once; arbitrary.
+/// How long a probe waits for its datagrams; arbitrary.
 const WAIT_MS: u32 = 100;
 
-/// What a probe found: the words for it, or why not.
+/// The result of a probe: a description, or why it failed.
 type Found = Result<String, String>;
 
-/// Tries out every engine.
-pub(crate) fn probe() -> Vec<ProbeResult> {
+/// Probes every engine.
+pub(crate) fn probe() -> Vec<Capability> {
     let found = [plain(), batch(), gso(), gro(), uring(), null()];
     ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
 }
 
-/// Tries out the kernel's receive timestamps.
-pub(crate) fn kernel_timestamps() -> ProbeResult {
+/// Probes the kernel's receive timestamps.
+pub(crate) fn kernel_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
         sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
@@ -48,13 +48,13 @@ pub(crate) fn kernel_timestamps() -> ProbeResult {
     capability("rx_timestamps", try_it())
 }
 
-/// Tries out the kernel's send timestamps.
-pub(crate) fn send_timestamps() -> ProbeResult {
+/// Probes the kernel's send timestamps.
+pub(crate) fn send_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
         sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
         pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        // The driver of loopback has it when the call returns, unless a queue is before it.
+        // Available when the call returns, unless a queue delays it.
         let stamp = (0..WAIT_MS).find_map(|_| {
             let stamp = sys::take_send_stamp(&pair.tx);
             if stamp.is_none() {
@@ -70,12 +70,12 @@ pub(crate) fn send_timestamps() -> ProbeResult {
     capability("tx_timestamps", try_it())
 }
 
-fn capability(name: &'static str, found: Found) -> ProbeResult {
+fn capability(name: &'static str, found: Found) -> Capability {
     let available = found.is_ok();
-    ProbeResult { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
+    Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
-/// What is missing, in the system's words.
+/// What is missing, with the system's error.
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
 }
@@ -105,14 +105,14 @@ impl Pair {
     }
 }
 
-/// Needs no more than a socket: whether datagrams get through is what a run finds out.
+/// Only needs a socket; delivery is left to a run.
 fn plain() -> Found {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let there = |_| "one send or recvfrom a datagram".to_owned();
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
 }
 
-/// What a receive call found; a datagram that a firewall has eaten is nobody's fault here.
+/// The result of a receive call; datagrams dropped by a firewall are no error.
 fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     match received {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(lacks("recvmmsg", &error)),
@@ -132,7 +132,7 @@ fn gso() -> Found {
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
 
-/// Sends the largest super-packet that is taken; returns how many datagrams it holds.
+/// Sends the largest accepted super-packet; returns its number of datagrams.
 fn super_packet(pair: &Pair) -> Result<usize, String> {
     sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
         .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
@@ -159,8 +159,7 @@ fn gro() -> Found {
             Ok(format!("UDP_GRO: {segments} datagrams were received as one"))
         }
         (_, Some(_)) => Err("UDP_GRO is known, and the length of segments is not told".to_owned()),
-        // Nothing is here yet, or a queue on the way took the super-packet apart, as tbf does with
-        // what exceeds its burst (net/sched/sch_tbf.c).
+        // Not yet received, or segmented by a queue such as tbf (net/sched/sch_tbf.c).
         (_, None) => Ok("UDP_GRO: consecutive datagrams may be received as one".to_owned()),
     }
 }
@@ -176,7 +175,7 @@ fn uring() -> Found {
     let leased = tx.lease(2).len() / tx.stride();
     let sent = tx.push(0, 0, leased).sent;
     let (mut received, mut errors) = (0, 0);
-    // A loopback that was slowed down takes its time.
+    // Loopback may be shaped.
     for _ in 0..WAIT_MS {
         let pull = rx.pull();
         (received, errors) = (received + pull.datagrams, errors + pull.errors);
@@ -189,7 +188,7 @@ fn uring() -> Found {
         (2, 2, 0) => {
             Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
         }
-        // A firewall ate them, or they are still on their way.
+        // Dropped by a firewall, or still in flight.
         (2, 0, 0) => {
             Ok("io_uring: linked sends; whether multishot receive works, a run will show"
                 .to_owned())

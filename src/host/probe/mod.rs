@@ -1,19 +1,19 @@
-//! What this host can do for a run, each tried out for real: what a version number promises, a
-//! container or a security policy may have taken away.
+//! Probes the capabilities of this host by using them, as containers and security policies may
+//! disable features of a kernel version.
 
 mod engines;
 
 use std::net::UdpSocket;
 use std::thread::Builder;
 
-use crate::measure::ProbeResult;
+use crate::document::Capability;
 use crate::net::pin_to;
 use crate::sys;
 
 pub(crate) use engines::ENGINES;
 
-/// Tries out the engines of this build, and what they rely on.
-pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<ProbeResult> {
+/// Probes the engines of this build and the features they rely on.
+pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let mut found = engines::probe();
     found.extend([
@@ -31,17 +31,17 @@ pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<ProbeResult> {
     found
 }
 
-/// One that is there, or not, with the words for either case.
-fn either(name: &'static str, available: bool, there: &str, missing: &str) -> ProbeResult {
-    ProbeResult {
+/// A result with a text for either case.
+fn result_of(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
+    Capability {
         name: name.to_owned(),
         available,
         detail: if available { there } else { missing }.to_owned(),
     }
 }
 
-fn socket_drops(socket: Option<&UdpSocket>) -> ProbeResult {
-    either(
+fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
+    result_of(
         "socket_drops",
         socket.and_then(sys::socket_drops).is_some(),
         "SO_MEMINFO: loss at a full receive buffer is counted exactly",
@@ -49,29 +49,29 @@ fn socket_drops(socket: Option<&UdpSocket>) -> ProbeResult {
     )
 }
 
-fn queue_drops(socket: Option<&UdpSocket>) -> ProbeResult {
-    let took = |socket: &UdpSocket| {
+fn queue_drops(socket: Option<&UdpSocket>) -> Capability {
+    let accepts = |socket: &UdpSocket| {
         sys::report_queue_drops(socket, false).is_ok() && sys::reports_queue_drops(socket, false)
     };
-    either(
+    result_of(
         "queue_drops",
-        socket.is_some_and(took),
+        socket.is_some_and(accepts),
         "IP_RECVERR: a full queue below the socket refuses, and is counted",
         "no IP_RECVERR: a full queue below the socket drops in silence",
     )
 }
 
-fn udp_counters() -> ProbeResult {
-    either(
+fn udp_counters() -> Capability {
+    result_of(
         "udp_counters",
         sys::udp_counters().is_some(),
         "/proc/net/snmp: our counts are checked against the kernel's",
-        "no /proc/net/snmp: nobody checks our counts",
+        "no /proc/net/snmp: our counts are not cross-checked",
     )
 }
 
-fn backlog_drops() -> ProbeResult {
-    either(
+fn backlog_drops() -> Capability {
+    result_of(
         "backlog_drops",
         sys::backlog_drops().is_some(),
         "/proc/net/softnet_stat: loss at a CPU's full backlog is counted",
@@ -79,8 +79,8 @@ fn backlog_drops() -> ProbeResult {
     )
 }
 
-fn device_drops() -> ProbeResult {
-    either(
+fn device_drops() -> Capability {
+    result_of(
         "device_drops",
         sys::device_drops(None).is_some(),
         "/proc/net/dev: what interfaces drop is counted",
@@ -88,9 +88,9 @@ fn device_drops() -> ProbeResult {
     )
 }
 
-fn ipv6() -> ProbeResult {
+fn ipv6() -> Capability {
     let bound = UdpSocket::bind("[::1]:0");
-    ProbeResult {
+    Capability {
         name: "ipv6".to_owned(),
         available: bound.is_ok(),
         detail: bound.map_or_else(
@@ -100,19 +100,19 @@ fn ipv6() -> ProbeResult {
     }
 }
 
-/// Pins a thread of its own, for a pinned one does not get its other CPUs back by itself.
-fn affinity(allowed_cpus: &[usize]) -> ProbeResult {
+/// Pins a separate thread, so that the caller keeps its CPUs.
+fn affinity(allowed_cpus: &[usize]) -> Capability {
     let pinned = allowed_cpus.first().map_or_else(
-        || Err("the system does not say which CPUs there are".to_owned()),
+        || Err("the system does not report CPUs".to_owned()),
         |&cpu| {
             let try_it = move || pin_to(cpu).map_err(|error| error.to_string());
             let thread = Builder::new().name("udperf-pin".to_owned()).spawn(try_it);
             let joined = thread.map(std::thread::JoinHandle::join);
-            let failed = || Err("no thread could be started to try it".to_owned());
+            let failed = || Err("no thread could be started".to_owned());
             joined.map_or_else(|_| failed(), |result| result.unwrap_or_else(|_| failed()))
         },
     );
-    ProbeResult {
+    Capability {
         name: "affinity".to_owned(),
         available: pinned.is_ok(),
         detail: pinned.map_or_else(
@@ -122,8 +122,8 @@ fn affinity(allowed_cpus: &[usize]) -> ProbeResult {
     }
 }
 
-fn thread_cpu() -> ProbeResult {
-    either(
+fn thread_cpu() -> Capability {
+    result_of(
         "thread_cpu",
         sys::thread_cpu_ns().is_some(),
         "CPU time of each worker is known",

@@ -1,4 +1,4 @@
-//! Why a socket could not be had as asked.
+//! Errors of sockets.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,21 +6,21 @@ use std::ops::RangeInclusive;
 
 use crate::sys;
 
-/// A socket that could not be had as asked.
+/// A socket that could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// socket(2) failed.
     #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
     Create {
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// bind(2) failed.
-    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_mend(.source))]
+    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_hint(.source))]
     Bind {
-        /// As asked.
+        /// As requested.
         addr: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// No port of a range is free.
@@ -31,7 +31,7 @@ pub enum SocketError {
     Ports {
         /// The local address.
         ip: IpAddr,
-        /// As asked.
+        /// As requested.
         range: RangeInclusive<u16>,
     },
     /// Another socket could not share the port of a group.
@@ -42,7 +42,7 @@ pub enum SocketError {
     Join {
         /// The group's.
         addr: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Every slot of a group is taken.
@@ -58,18 +58,18 @@ pub enum SocketError {
     },
     /// connect(2) failed.
     #[error(
-        "cannot connect {from} to {to}: {}; {}", connect_reason(.source), connect_mend(.source)
+        "cannot connect {from} to {to}: {}; {}", connect_reason(.source), connect_hint(.source)
     )]
     Connect {
         /// Our address.
         from: SocketAddr,
         /// The peer's.
         to: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// An option was refused.
-    #[error("cannot set {option} on {addr}: {}; leave {flag} away{hint}", reason(.source))]
+    #[error("cannot set {option} on {addr}: {}; remove {flag}{hint}", reason(.source))]
     Option {
         /// What was set.
         option: &'static str,
@@ -79,7 +79,7 @@ pub enum SocketError {
         hint: &'static str,
         /// The socket.
         addr: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -90,26 +90,27 @@ fn connect_reason(error: &io::Error) -> String {
     unreachable.map_or_else(|| reason(error), |why| why.to_string())
 }
 
-/// The system's words without its number, which helps nobody.
+/// The system's message in lower case, without the error number.
+pub(crate) fn message_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// Why a socket call failed.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "address in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
         io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-        }
+        _ => message_of(error),
     }
 }
 
-/// What mends a failed connect.
-fn connect_mend(error: &io::Error) -> &'static str {
+/// What to do after a failed connect.
+fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        // What connect(2) says of broadcast addresses.
-        io::ErrorKind::PermissionDenied => {
-            "if that is a broadcast address and is meant, say --broadcast"
-        }
+        // The error of connect(2) for broadcast addresses.
+        io::ErrorKind::PermissionDenied => "for a broadcast address, say --broadcast",
         _ if sys::refusal_of(error).unreachable().is_some() => {
             "check the address and the routes (ip route get ADDRESS)"
         }
@@ -117,8 +118,8 @@ fn connect_mend(error: &io::Error) -> &'static str {
     }
 }
 
-/// What mends a failed bind.
-fn bind_mend(error: &io::Error) -> &'static str {
+/// What to do after a failed bind.
+fn bind_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
         io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",

@@ -1,4 +1,4 @@
-//! The inert twin, for systems without AF_UNIX datagrams: nothing can be made.
+//! AF_UNIX stub for systems without AF_UNIX datagrams.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,7 +11,7 @@ use super::super::Datagram;
 use super::{UnixError, UnixName};
 use crate::sys::SendError;
 
-/// A socket that never is.
+/// A socket that cannot exist.
 #[derive(Debug)]
 pub enum NoSocket {}
 
@@ -49,7 +49,7 @@ impl Unix {
     ///
     /// # Errors
     /// None: there is no such socket.
-    pub fn hear(&self, _slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
+    pub fn recv_from(&self, _slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
         match self.socket {}
     }
 
@@ -57,7 +57,7 @@ impl Unix {
     ///
     /// # Errors
     /// None: there is no such socket.
-    pub fn say(&self, _payload: &[u8], _to: &UnixName) -> io::Result<usize> {
+    pub fn send_to(&self, _payload: &[u8], _to: &UnixName) -> io::Result<usize> {
         match self.socket {}
     }
 }
@@ -79,7 +79,7 @@ impl Source for NoSocket {
 impl Datagram for NoSocket {
     type Address = Infallible;
 
-    fn untold() -> SendError {
+    fn unreported() -> SendError {
         SendError::WouldBlock
     }
 
@@ -99,7 +99,7 @@ impl Datagram for NoSocket {
         match *self {}
     }
 
-    fn take_queued_refusal(&self) -> Option<SendError> {
+    fn drain_error_queue(&self) -> Option<SendError> {
         match *self {}
     }
 }

@@ -1,7 +1,7 @@
-//! AF_UNIX datagram sockets: what carries datagrams on one host without IP.
+//! AF_UNIX sockets.
 //!
-//! They lose nothing: a full queue refuses the send (`net.unix.max_dgram_qlen`), and a connected
-//! sender is writable again once there is room (`unix_dgram_poll`, net/unix/af_unix.c).
+//! Their datagrams are not lost: a full queue refuses the send (`net.unix.max_dgram_qlen`), and a
+//! connected sender is writable again once there is space (`unix_dgram_poll`, net/unix/af_unix.c).
 
 mod name;
 #[cfg(udperf_unix)]
@@ -21,41 +21,39 @@ pub use stream::{connect_unix, listen_unix};
 
 use std::io;
 
-/// An AF_UNIX socket that could not be had as asked.
+/// An AF_UNIX socket that could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum UnixError {
     /// socket(2) failed.
     #[error("cannot create an AF_UNIX socket: {source}; raise the limit of open files (ulimit -n)")]
     Create {
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// There are none on this system.
-    #[error("--bind unix: this system has no AF_UNIX datagram sockets; leave it away")]
+    /// The system does not support them.
+    #[error("--bind unix: this system has no AF_UNIX datagram sockets; use an IP address")]
     Absent,
-    /// Somebody has bound the name.
+    /// A socket is bound to the name.
     #[error(
-        "cannot bind unix:{name}: a living socket has that name; choose another path or stop the \
+        "cannot bind unix:{name}: a in_use socket has that name; choose another path or stop the \
          other process"
     )]
-    Living {
-        /// As asked.
+    InUse {
+        /// As requested.
         name: UnixName,
     },
-    /// What has the name is no socket.
-    #[error(
-        "cannot bind unix:{name}: that is a file, and no socket; choose another path, or remove it"
-    )]
+    /// The file is not a socket.
+    #[error("cannot bind unix:{name}: the file is not a socket; choose another path, or remove it")]
     NoSocket {
-        /// As asked.
+        /// As requested.
         name: UnixName,
     },
     /// bind(2) failed.
     #[error("cannot bind unix:{name}: {source}; choose another path")]
     Bind {
-        /// As asked.
+        /// As requested.
         name: UnixName,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// connect(2) failed, to a listener for streams.
@@ -66,15 +64,15 @@ pub enum UnixError {
     NoListener {
         /// The listener's.
         name: UnixName,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// connect(2) failed.
-    #[error("cannot connect to unix:{name}: {source}; leave the sockets of a run in their place")]
+    #[error("cannot connect to unix:{name}: {source}; do not remove the sockets of a run")]
     Connect {
         /// The peer's.
         name: UnixName,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }

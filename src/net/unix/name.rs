@@ -3,21 +3,21 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a name begins with where it is no path: as `ss` and socat show the abstract namespace.
+/// The prefix of abstract names, as in `ss` and socat.
 const ABSTRACT: char = '@';
 
 /// Where an AF_UNIX socket is bound (unix(7)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnixName {
-    /// A file, which whoever binds it makes.
+    /// A file, created by bind(2).
     File(PathBuf),
-    /// A name that no file system knows, and that ends with its socket; Linux only.
+    /// A name without a file, which disappears with its socket; Linux only.
     Abstract(String),
 }
 
 impl UnixName {
-    /// A path; `@NAME` in the abstract namespace; nothing: a name there that this process alone
-    /// has.
+    /// Parses a path, or `@NAME` in the abstract namespace; an empty word gives an abstract name
+    /// unique to this process.
     #[must_use]
     pub fn new(word: &str) -> Self {
         match word.strip_prefix(ABSTRACT) {
@@ -27,7 +27,7 @@ impl UnixName {
         }
     }
 
-    /// As the system takes it: a name in the abstract namespace begins with a zero byte.
+    /// The path for the system: an abstract name starts with a zero byte.
     #[cfg(udperf_unix)]
     pub(super) fn path(&self) -> PathBuf {
         match self {

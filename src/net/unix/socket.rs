@@ -1,4 +1,4 @@
-//! The sockets themselves, and the files that they make.
+//! AF_UNIX datagram sockets and their files.
 
 use std::convert::Infallible;
 use std::fs;
@@ -14,39 +14,38 @@ use super::super::Datagram;
 use super::{UnixError, UnixName};
 use crate::sys::{self, SendError};
 
-/// An AF_UNIX datagram socket, non-blocking, with what it was granted.
+/// A non-blocking AF_UNIX datagram socket with its granted buffer.
 #[derive(Debug)]
 pub struct Unix {
-    /// The socket, for the engine that will own it.
+    /// The socket.
     pub socket: UnixDatagram,
     /// SO_SNDBUF as granted, in bytes; it also limits the size of a datagram.
     pub send_buffer: Option<usize>,
 }
 
-/// The file of a bound socket, which is removed with this.
+/// The file of a bound socket, removed on drop.
 #[derive(Debug)]
 pub struct UnixFile(PathBuf);
 
 impl Drop for UnixFile {
     fn drop(&mut self) {
-        // One that somebody else has removed is no worse.
+        // Another process may have removed it.
         let _ = fs::remove_file(&self.0);
     }
 }
 
 impl Unix {
-    /// A socket that receives under this name, in place of one whose process has died; and the
-    /// file, where the name is one.
+    /// Binds a socket to this name, replacing one whose process has ended; returns its file, too.
     ///
     /// # Errors
-    /// [`UnixError`]; what it was bound to is left alone then.
+    /// [`UnixError`]; an existing file is then left alone.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         let socket = create(buffer)?;
         let file = Self::bind_socket(&socket, name)?;
         Ok((Self::of(socket), file))
     }
 
-    /// Gives a socket of any type this name, in place of one whose process has died.
+    /// Binds a socket of any type, replacing one whose process has ended.
     pub(super) fn bind_socket(
         socket: &Socket,
         name: &UnixName,
@@ -56,14 +55,14 @@ impl Unix {
         let addr = SockAddr::unix(&path).map_err(refused)?;
         let mut bound = socket.bind(&addr);
         if matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
-            make_room(name, &path, &addr)?;
+            remove_stale_file(name, &path, &addr)?;
             bound = socket.bind(&addr);
         }
         bound.map_err(refused)?;
         Ok(matches!(name, UnixName::File(_)).then_some(UnixFile(path)))
     }
 
-    /// A socket without a name that sends to the one of this name.
+    /// Connects an unnamed socket to this name.
     ///
     /// # Errors
     /// [`UnixError`].
@@ -74,11 +73,11 @@ impl Unix {
         Ok(Self::of(socket))
     }
 
-    /// Receives a datagram; its length, and the name of its sender, in the abstract namespace too.
+    /// Receives a datagram; returns its length and the name of its sender.
     ///
     /// # Errors
-    /// What recvfrom(2) says.
-    pub fn hear(&self, slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
+    /// Those of recvfrom(2).
+    pub fn recv_from(&self, slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
         let (len, from) = self.socket.recv_from(slot)?;
         let file = from.as_pathname().map(|path| UnixName::File(path.to_owned()));
         let in_abstract = || {
@@ -88,11 +87,11 @@ impl Unix {
         Ok((len, file.or_else(in_abstract)))
     }
 
-    /// Sends to the socket of this name, in the abstract namespace too.
+    /// Sends to the socket of this name.
     ///
     /// # Errors
-    /// What sendto(2) says.
-    pub fn say(&self, payload: &[u8], to: &UnixName) -> io::Result<usize> {
+    /// Those of sendto(2).
+    pub fn send_to(&self, payload: &[u8], to: &UnixName) -> io::Result<usize> {
         let addr = SockAddr::unix(to.path())?;
         SockRef::from(&self.socket).send_to(payload, &addr)
     }
@@ -110,20 +109,19 @@ fn create(buffer: usize) -> Result<Socket, UnixError> {
         Ok(socket)
     };
     let socket: Socket = create().map_err(|source| UnixError::Create { source })?;
-    // The kernel grants less silently; what it granted is read back.
     let _ = socket.set_send_buffer_size(buffer);
     Ok(socket)
 }
 
-/// Removes the file of a socket that nobody has any more; refuses to remove anything else. A name
-/// without a file ends with its socket, so who has it lives.
-fn make_room(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixError> {
-    let living = || UnixError::Living { name: name.clone() };
+/// Removes the file of a socket that no process has open; refuses to remove any other file. An
+/// abstract name disappears with its socket, so it is in use.
+fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixError> {
+    let in_use = || UnixError::InUse { name: name.clone() };
     if matches!(name, UnixName::Abstract(_)) {
-        return Err(living());
+        return Err(in_use());
     }
     let refused = |source| UnixError::Bind { name: name.clone(), source };
-    // connect(2) refuses other files with the same word as dead sockets.
+    // connect(2) returns the same error for other files.
     if !fs::symlink_metadata(path).map_err(refused)?.file_type().is_socket() {
         return Err(UnixError::NoSocket { name: name.clone() });
     }
@@ -131,20 +129,19 @@ fn make_room(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixEr
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(refused)
         }
-        // Of another type (EPROTOTYPE), it lives as well.
-        Ok(()) => Err(living()),
+        // A socket of another type (EPROTOTYPE) is in use, too.
+        Ok(()) => Err(in_use()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(refused(error)),
-        Err(_) => Err(living()),
+        Err(_) => Err(in_use()),
     }
 }
 
 impl Datagram for UnixDatagram {
-    /// None: a sender is connected. One that is not could not wait for room (`unix_dgram_poll`
-    /// looks at the queue of a peer only).
+    /// None: senders are connected, as only those can wait for space (`unix_dgram_poll`).
     type Address = Infallible;
 
-    /// A full queue: what else refuses does so again.
-    fn untold() -> SendError {
+    /// A full queue: other errors repeat.
+    fn unreported() -> SendError {
         SendError::WouldBlock
     }
 
@@ -166,8 +163,8 @@ impl Datagram for UnixDatagram {
         Self::recv_from(self, slot).map(|(received, _from)| received)
     }
 
-    /// There is no such queue: MSG_ERRQUEUE would read datagrams here.
-    fn take_queued_refusal(&self) -> Option<SendError> {
+    /// AF_UNIX has no error queue: MSG_ERRQUEUE would read datagrams.
+    fn drain_error_queue(&self) -> Option<SendError> {
         None
     }
 }
@@ -200,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_make_room_and_the_living_do_not() {
+    fn only_stale_socket_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let name = named(&folder, "a");
         let (first, file) = Unix::bind(&name, BUFFER).unwrap();
         let error = Unix::bind(&name, BUFFER).unwrap_err();
-        assert!(matches!(error, UnixError::Living { .. }), "{error}");
-        assert!(name.path().exists(), "the living keep their name");
+        assert!(matches!(error, UnixError::InUse { .. }), "{error}");
+        assert!(name.path().exists(), "in use");
         drop(first);
         let (_second, _file) = Unix::bind(&name, BUFFER).unwrap();
         std::mem::forget(file);
@@ -218,7 +215,7 @@ mod tests {
         let stream = named(&folder, "stream");
         let _listener = std::os::unix::net::UnixListener::bind(stream.path()).unwrap();
         let error = Unix::bind(&stream, BUFFER).unwrap_err();
-        assert!(matches!(error, UnixError::Living { .. }), "{error}");
+        assert!(matches!(error, UnixError::InUse { .. }), "{error}");
         let long = named(&folder, &"a".repeat(200));
         assert!(matches!(Unix::bind(&long, BUFFER).unwrap_err(), UnixError::Bind { .. }));
     }

@@ -14,7 +14,7 @@ impl Stream for UnixStream {
         self.shutdown(Shutdown::Write)
     }
 
-    /// It was from the beginning.
+    /// Always true.
     fn connected(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -37,7 +37,7 @@ fn create() -> Result<Socket, UnixError> {
     create().map_err(|source: io::Error| UnixError::Create { source })
 }
 
-/// A stream to the listener of this name; connected at once, as all are on one host.
+/// Connects to the listener of this name, without waiting.
 ///
 /// # Errors
 /// [`UnixError`].
@@ -48,7 +48,7 @@ pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
     Ok(Box::new(UnixStream::from_std(socket.into())))
 }
 
-/// A listener of this name, in place of one whose process has died; and its file.
+/// Listens at this name, replacing a socket whose process has ended; returns its file, too.
 ///
 /// # Errors
 /// [`UnixError`].

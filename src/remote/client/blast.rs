@@ -8,10 +8,11 @@ use std::thread;
 
 use super::error::RemoteError;
 use crate::clock::Offset;
+use crate::host::HostFacts;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::is_ours;
-use crate::measure::{CellResult, CutShort, HostFacts, OneWay, RxResult, Topology, TxResult};
-use crate::net::steer::SHOWN;
+use crate::measure::{CellResult, CutShort, OneWay, RxResult, Topology, TxResult};
+use crate::net::steer::PROBE_PHASE;
 use crate::net::{Options, Udp};
 use crate::plan::{
     Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
@@ -160,8 +161,11 @@ impl RemoteRunner {
         for _ in 0..ANNOUNCEMENTS {
             for (worker, socket) in sockets.iter().enumerate() {
                 let mut payload = [0; 32];
-                let header =
-                    Header { tag: ready.tag | SHOWN, flow: worker as u16, ..Header::default() };
+                let header = Header {
+                    tag: ready.tag | PROBE_PHASE,
+                    flow: worker as u16,
+                    ..Header::default()
+                };
                 encode(header, &mut payload);
                 payload[16..].copy_from_slice(&ready.secret);
                 // Lost announcements are repeated.

@@ -92,7 +92,8 @@ fn take(told: ControlResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{HostFacts, RxResult, TxResult};
+    use crate::host::HostFacts;
+    use crate::measure::{RxResult, TxResult};
     use crate::plan::{Limit, WorkerLoad};
     use crate::remote::protocol::spec::{Directions, PeerFacts, PhaseEnd, PhaseSpec, Ready};
     use crate::unit::PacketRate;

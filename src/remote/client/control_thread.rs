@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::{Clock, OffsetEstimator, Sample};
 use crate::engine::explained;
-use crate::net::LARGEST;
+use crate::net::MAX_DATAGRAM;
 use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::ClockNote;
@@ -148,7 +148,7 @@ impl ControlThread {
             sync_at: Nanos::NEVER,
             unreachable: None,
             out: Vec::new(),
-            buffer: vec![0; LARGEST],
+            buffer: vec![0; MAX_DATAGRAM],
             heard_at: Nanos::NEVER,
             synced: 0,
             failure: None,

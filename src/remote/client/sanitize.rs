@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::{CgroupQuota, DeviceFacts, HostFacts, OUTAGES, OutageCounts, TxResult};
+use crate::document::{CgroupLimits, Device};
+use crate::host::HostFacts;
+use crate::measure::{OUTAGES, OutageCounts, TxResult};
 use crate::unit::{Keep, strip_control};
 
 /// The same facts without control characters.
@@ -24,7 +26,7 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     }
     facts.mitigations = facts.mitigations.map(texts_by_name);
     facts.sysctls = texts_by_name(facts.sysctls);
-    if let Some(CgroupQuota { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
+    if let Some(CgroupLimits { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
         [cpu_max, memory_max, cpus].into_iter().for_each(text);
     }
     facts.device = facts.device.map(device);
@@ -42,9 +44,9 @@ pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx
 }
 
-fn device(device: DeviceFacts) -> DeviceFacts {
+fn device(device: Device) -> Device {
     let masks = |masks: Vec<String>| masks.iter().map(|mask| printable(mask)).collect();
-    let mut device = DeviceFacts {
+    let mut device = Device {
         name: printable(&device.name),
         rps_cpus: device.rps_cpus.map(masks),
         xps_cpus: device.xps_cpus.map(masks),
@@ -82,7 +84,8 @@ fn texts_by_name(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Cause, IrqFacts};
+    use crate::document::Irq;
+    use crate::measure::Cause;
     use crate::unit::Nanos;
 
     /// Text that clears a terminal.
@@ -99,23 +102,23 @@ mod tests {
             kernel_command_line: Some(hostile()),
             mitigations: Some(map()),
             sysctls: map(),
-            cgroup: Some(CgroupQuota {
+            cgroup: Some(CgroupLimits {
                 cpu_max: Some(hostile()),
                 memory_max: Some(hostile()),
                 cpus: Some(hostile()),
             }),
-            device: Some(DeviceFacts {
+            device: Some(Device {
                 name: hostile(),
                 driver: Some(hostile()),
                 qdisc: Some(hostile()),
                 rps_cpus: Some(vec![hostile()]),
                 xps_cpus: Some(vec![hostile()]),
-                irqs: Some(vec![IrqFacts { number: 1, name: Some(hostile()), cpus: hostile() }]),
+                irqs: Some(vec![Irq { number: 1, name: Some(hostile()), cpus: hostile() }]),
                 offloads: Some(BTreeMap::from([(hostile(), true)])),
                 rings: numbers(),
                 coalescing: numbers(),
                 channels: numbers(),
-                ..DeviceFacts::default()
+                ..Device::default()
             }),
             ..HostFacts::default()
         };

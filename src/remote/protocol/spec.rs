@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{HostFacts, RxResult, TxResult};
+use crate::measure::{RxResult, TxResult};
+
+use crate::host::HostFacts;
 use crate::plan::{EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, WorkerLoad};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 

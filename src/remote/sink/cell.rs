@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::budget::BudgetLease;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::net::Slot;
-use crate::net::steer::{BY_SOURCE, PHASES, SHOWN, SLOT_SHIFT, next_phase};
+use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
@@ -107,7 +107,7 @@ impl SinkCell {
     /// Begins a phase, unless its start is too near.
     pub(super) fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         self.abandon();
-        if order.tag & PHASES == SHOWN {
+        if order.tag & PHASES == PROBE_PHASE {
             return ControlResponse::Refused(
                 "this phase number is reserved for announcements".into(),
             );

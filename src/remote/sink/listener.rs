@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
-use crate::net::{Udp, most_waiting};
+use crate::net::{Udp, max_queued};
 use crate::run::Drops;
 use crate::unit::Nanos;
 use crate::wire::decode_own;
@@ -46,7 +46,7 @@ impl ControlListener {
     /// The most datagrams that the receive buffer can hold. At the end, no more than these are
     /// read: later ones may keep arriving.
     pub(super) fn waiting(&self) -> usize {
-        most_waiting(self.granted().unwrap_or(self.requested))
+        max_queued(self.granted().unwrap_or(self.requested))
     }
 
     /// The size of the receive buffer that the system granted, in bytes.

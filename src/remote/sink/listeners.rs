@@ -12,7 +12,7 @@ use super::listener::{ControlListener, TICK};
 use super::options::SinkOptions;
 use crate::clock::Clock;
 use crate::measure::Snapshot;
-use crate::net::{Bound, BoundSender, Group, GroupOptions, LARGEST, Options, pin_to};
+use crate::net::{Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, pin_to};
 use crate::payload::answer_ping;
 use crate::run::RunError;
 use crate::unit::Nanos;
@@ -51,7 +51,7 @@ impl ListenerThreads {
             steer: true,
         };
         let group = Group::open(&group)?;
-        let accounts = group.gauges()?.into_iter();
+        let accounts = group.listener_handles()?.into_iter();
         let accounts = accounts.map(|counter_socket| {
             ControlListener::new(group.local(), socket.buffer, Some(counter_socket))
         });
@@ -127,7 +127,7 @@ fn count(
     // Without it, the loop sleeps for TICK at a time.
     let _ = poll.registry().register(&mut socket, Token(0), Interest::READABLE);
     let mut events = Events::with_capacity(1);
-    let mut buffer = vec![0; LARGEST];
+    let mut buffer = vec![0; MAX_DATAGRAM];
     let mut show_at = Nanos::ZERO;
     let mut left = listener.waiting();
     loop {

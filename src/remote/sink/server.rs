@@ -17,8 +17,9 @@ use super::listener::{ControlListener, TICK, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::session::{SessionCommand, SinkShared};
 use crate::clock::Clock;
-use crate::measure::{HostFacts, SinkTally, Snapshot};
-use crate::net::{Bound, BoundSender, Group, LARGEST};
+use crate::host::HostFacts;
+use crate::measure::{SinkTally, Snapshot};
+use crate::net::{Bound, BoundSender, Group, MAX_DATAGRAM};
 use crate::payload::answer_ping;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
@@ -119,7 +120,7 @@ impl Server {
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
             listener_threads: ListenerThreads::default(),
             closing: ClosingSessions::default(),
-            buffer: vec![0; LARGEST],
+            buffer: vec![0; MAX_DATAGRAM],
             heard_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };

@@ -12,7 +12,8 @@ use super::cell::SinkCell;
 use super::options::SinkOptions;
 use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::{DeviceFacts, HostFacts};
+use crate::document::Device;
+use crate::host::HostFacts;
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -64,7 +65,7 @@ pub(super) struct SinkSession {
     /// Whether the shared sockets queue ICMP errors for this session.
     pub(super) watching_errors: bool,
     /// The device on the route to the client, looked up once so as not to disturb other sessions.
-    pub(super) device_towards_client: OnceCell<Option<DeviceFacts>>,
+    pub(super) device_towards_client: OnceCell<Option<Device>>,
     pub(super) served: SinkTallies,
 }
 
@@ -133,7 +134,7 @@ impl SinkSession {
     fn watch_errors(&mut self, on: bool) {
         if self.watching_errors != on {
             self.watching_errors = on;
-            self.sockets().heed(on);
+            self.sockets().set_error_reports(on);
         }
     }
 
@@ -173,7 +174,7 @@ impl SinkSession {
 
     /// The device of the listening address; for the wildcard address, that of the route to the
     /// client.
-    pub(super) fn device(&self) -> Option<DeviceFacts> {
+    pub(super) fn device(&self) -> Option<Device> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
         self.shared
             .facts
@@ -284,7 +285,7 @@ impl SinkSession {
 
     pub(super) fn release_slot(&self, slot: &Slot) {
         self.shared.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
-        self.sockets().give_back(slot.number, slot.phase);
+        self.sockets().release_slot(slot.number, slot.phase);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::cell::SinkCell;
 use super::session::SinkSession;
 use crate::net::Slot;
-use crate::net::steer::{BY_SOURCE, SHOWN, SLOT_SHIFT};
+use crate::net::steer::{BY_SOURCE, PROBE_PHASE, SLOT_SHIFT};
 use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::RunError;
@@ -137,7 +137,7 @@ impl SinkSession {
             return Ok(ControlResponse::Refused("there is no cell".into()));
         };
         let mut payload = [0; 64];
-        let expected = (cell.slot.number << SLOT_SHIFT) | SHOWN;
+        let expected = (cell.slot.number << SLOT_SHIFT) | PROBE_PHASE;
         let tags = [expected, expected | BY_SOURCE];
         for socket in &cell.slot.sockets {
             for _ in 0..MAX_ANNOUNCEMENTS {

@@ -24,7 +24,7 @@ pub struct EchoFacts {
 pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
     let (began, ended) = tally.time;
     let active_ns = tally.active.map(|(first, last)| last.since(first).0);
-    let (refused, lateness) = (tally.refused, &tally.lateness);
+    let counters = &tally.counters;
     EchoDocument {
         schema: String::new(),
         kind: String::new(),
@@ -44,25 +44,25 @@ pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
         drop: facts.drop.map(|drop| drop.to_string()),
         elapsed_ns: ended.since(began).0,
         active_ns,
-        received: tally.received,
-        received_bytes: tally.received_bytes,
-        packets: tally.packets,
-        truncated: tally.truncated,
-        returned: tally.returned,
-        returned_bytes: tally.returned_bytes,
-        pps: active_ns.filter(|&ns| ns > 0).map(|ns| tally.returned as f64 * 1e9 / ns as f64),
-        refused: refused.into(),
+        received: counters.received,
+        received_bytes: counters.received_bytes,
+        packets: counters.packets,
+        truncated: counters.truncated,
+        returned: counters.returned,
+        returned_bytes: counters.returned_bytes,
+        pps: active_ns.filter(|&ns| ns > 0).map(|ns| counters.returned as f64 * 1e9 / ns as f64),
+        refused: counters.refused.into(),
         dropped: tally.dropped,
         unanswered: tally.unanswered,
         overflow: tally.overflow,
         waiting: tally.waiting,
-        lateness: facts.delay.map(|_| spread(lateness)),
-        told_unreachable: tally.told,
-        cut: tally.cut,
+        lateness: facts.delay.map(|_| spread(&tally.lateness)),
+        told_unreachable: counters.told,
+        cut: counters.cut,
         socket_drops: tally.socket_drops,
-        syscalls: tally.syscalls,
-        empty_calls: tally.empty,
-        errors: tally.errors,
+        syscalls: counters.syscalls,
+        empty_calls: counters.empty,
+        errors: counters.errors,
         cpu_ns: tally.cpu.map(|cpu| cpu.0),
         clients: tally.clients.count(),
         more_clients: tally.clients.more(),
@@ -73,28 +73,32 @@ pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::EchoCounters;
     use crate::report::format::text;
 
     fn document() -> EchoDocument {
         let mut tally = EchoTally::default();
         let mut worker = EchoTally {
-            received: 1_000,
-            received_bytes: 64_000,
-            packets: 1_000,
-            returned: 890,
-            returned_bytes: 56_960,
+            counters: EchoCounters {
+                received: 1_000,
+                received_bytes: 64_000,
+                packets: 1_000,
+                returned: 890,
+                returned_bytes: 56_960,
+                syscalls: 9_000,
+                empty: 7_000,
+                ..EchoCounters::default()
+            },
             dropped: 100,
             unanswered: 4,
             overflow: 1,
             waiting: 2,
-            syscalls: 9_000,
-            empty: 7_000,
             socket_drops: Some(7),
             active: Some((Nanos(1_000), Nanos(1_001_000))),
             cpu: Some(Nanos(500_000)),
             ..EchoTally::default()
         };
-        worker.refused.no_buffers = 3;
+        worker.counters.refused.no_buffers = 3;
         tally.merge(worker);
         tally.time = (Nanos(0), Nanos(5_000_000));
         let facts = EchoFacts {

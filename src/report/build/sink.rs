@@ -4,8 +4,9 @@ use crate::document::{
     Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
     SocketBuffer, Tool,
 };
+use crate::host::HostFacts;
 use crate::measure::{
-    ClientStats, HostFacts, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
+    ClientStats, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
 };
 use crate::report::checks::warnings::{doubles_buffers, of_listeners};
 use crate::unit::Nanos;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::measure::HostFacts;
+use crate::host::HostFacts;
 use crate::report::checks::host_checks::{Grade, HostCheck};
 
 /// Columns of the text. Arbitrary: what every terminal has.

@@ -7,7 +7,7 @@ use super::input;
 use super::manner::Manner;
 use crate::cli::commands::talk::scenario;
 use crate::payload::{Encoding, hex};
-use crate::talk::{Inlet, TalkEnd, TalkError, TalkInput};
+use crate::talk::{InputSender, TalkEnd, TalkError, TalkInput};
 
 /// What `/help` shows.
 const HELP: &str = "\
@@ -22,25 +22,25 @@ lines are sent as they are; those that begin with / are commands:
   //text                 send /text";
 
 /// Hands over what a line means; whether the conversation still goes on.
-pub(super) fn line(line: &str, inlet: &Inlet, manner: &Manner) -> bool {
+pub(super) fn line(line: &str, input_sender: &InputSender, manner: &Manner) -> bool {
     let result = match line.strip_prefix('/') {
-        Some(rest) if !rest.starts_with('/') => command(rest, inlet, manner),
-        Some(text) => send(text, inlet, manner),
-        None => send(line, inlet, manner),
+        Some(rest) if !rest.starts_with('/') => command(rest, input_sender, manner),
+        Some(text) => send(text, input_sender, manner),
+        None => send(line, input_sender, manner),
     };
-    result.unwrap_or_else(|why| inlet.put(TalkInput::Complain(why)))
+    result.unwrap_or_else(|why| input_sender.send(TalkInput::Invalid(why)))
 }
 
-fn send(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
+fn send(text: &str, input_sender: &InputSender, manner: &Manner) -> Result<bool, String> {
     let bytes = manner.bytes(text.as_bytes(), true)?;
-    Ok(inlet.put(TalkInput::Line(bytes)))
+    Ok(input_sender.send(TalkInput::Line(bytes)))
 }
 
-fn command(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
+fn command(text: &str, input_sender: &InputSender, manner: &Manner) -> Result<bool, String> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let rest = rest.trim();
     let input = match word {
-        "help" | "?" => TalkInput::Complain(HELP.to_owned()),
+        "help" | "?" => TalkInput::Invalid(HELP.to_owned()),
         "peers" => TalkInput::Peers,
         "quit" | "q" => TalkInput::Quit(TalkEnd::Done),
         "to" if rest.is_empty() => TalkInput::Choose(None),
@@ -48,15 +48,15 @@ fn command(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
             Ok(number) => TalkInput::Choose(Some(number)),
             Err(_) => {
                 let who = scenario::place(rest).map_err(|error| error.to_string())?;
-                TalkInput::ChoosePlace(who)
+                TalkInput::ChooseAddr(who)
             }
         },
         "hex" => TalkInput::Line(hex::parse(rest).map_err(|error| error.to_string())?),
-        "file" => return input::file(Path::new(rest), inlet, manner, false),
+        "file" => return input::file(Path::new(rest), input_sender, manner, false),
         "encoding" => {
             let encoding = Encoding::parse(rest).map_err(|error| error.to_string())?;
             manner.set(encoding);
-            TalkInput::Complain(format!("text is {encoding} from now on"))
+            TalkInput::Invalid(format!("text is {encoding} from now on"))
         }
         _ => {
             return Err(format!(
@@ -65,27 +65,27 @@ fn command(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
         }
     };
     let goes_on = !matches!(input, TalkInput::Quit(_));
-    Ok(inlet.put(input) && goes_on)
+    Ok(input_sender.send(input) && goes_on)
 }
 
 /// Reads lines that a person types, where they cannot be edited.
-pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
+pub(super) fn typed(input_sender: &InputSender, manner: &Manner) {
     for line in io::stdin().lock().split(b'\n') {
         let line = match line {
             Ok(line) => line,
             Err(error) => {
                 let why = format!("cannot read standard input: {error}");
-                let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
+                let _ = input_sender.send(TalkInput::Fail(TalkError::Input(why)));
                 return;
             }
         };
         let goes_on = match std::str::from_utf8(&line) {
-            Ok(line) => self::line(line, inlet, manner),
-            Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),
+            Ok(line) => self::line(line, input_sender, manner),
+            Err(_) => input_sender.send(TalkInput::Invalid("that line is not UTF-8".to_owned())),
         };
         if !goes_on {
             return;
         }
     }
-    let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
+    let _ = input_sender.send(TalkInput::Quit(TalkEnd::Done));
 }

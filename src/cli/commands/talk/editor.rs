@@ -11,7 +11,7 @@ use rustyline::{Config, DefaultEditor, ExternalPrinter};
 use super::commands;
 use super::manner::Manner;
 use super::show::Printer;
-use crate::talk::{Inlet, TalkEnd, TalkInput};
+use crate::talk::{InputSender, TalkEnd, TalkInput};
 
 /// What stands before the line.
 const PROMPT: &str = "> ";
@@ -72,11 +72,11 @@ impl Editor {
     }
 
     /// Reads lines until the conversation ends.
-    pub(super) fn run(mut self, inlet: &Inlet, manner: &Manner) {
+    pub(super) fn run(mut self, input_sender: &InputSender, manner: &Manner) {
         let end = loop {
             match self.editor.readline(PROMPT) {
                 Ok(line) => {
-                    if !commands::line(&line, inlet, manner) {
+                    if !commands::line(&line, input_sender, manner) {
                         return;
                     }
                 }
@@ -86,7 +86,7 @@ impl Editor {
         };
         // Whoever prints waits for the editor; with it gone, nobody does.
         drop(self.editor);
-        let _ = inlet.put(TalkInput::Quit(end));
+        let _ = input_sender.send(TalkInput::Quit(end));
     }
 }
 

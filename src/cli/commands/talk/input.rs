@@ -5,7 +5,8 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
 use super::manner::Manner;
-use crate::talk::{Inlet, TalkError, TalkInput};
+use crate::net::message_of;
+use crate::talk::{InputSender, TalkError, TalkInput};
 
 /// Bytes of the longest line; over streams it is only the most that is taken at once. Arbitrary:
 /// more than any datagram holds, however it is written.
@@ -19,7 +20,7 @@ const PIECE: usize = 64 << 10;
 const ONE_DATAGRAM: u64 = 65_536;
 
 /// Reads lines that a program writes, byte for byte, until there are no more or, with `once`, one.
-pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
+pub(super) fn lines(input_sender: &InputSender, manner: &Manner, once: bool) {
     let mut stdin = io::stdin().lock();
     let as_it_is = manner.newline && !manner.hex && manner.encoding().is_none();
     for number in 1_u64.. {
@@ -34,11 +35,11 @@ pub(super) fn lines(inlet: &Inlet, manner: &Manner, once: bool) {
         let failed = input.is_err();
         let input =
             input.map_or_else(|why| TalkInput::Fail(TalkError::Input(why)), TalkInput::Line);
-        if !inlet.put(input) || once || failed {
+        if !input_sender.send(input) || once || failed {
             return;
         }
     }
-    let _ = inlet.put(TalkInput::End);
+    let _ = input_sender.send(TalkInput::End);
 }
 
 /// What there is now, or nothing at the end: over a stream, ends of lines mean nothing.
@@ -67,7 +68,7 @@ fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
 /// goes on.
 pub(super) fn file(
     path: &Path,
-    inlet: &Inlet,
+    input_sender: &InputSender,
     manner: &Manner,
     whole: bool,
 ) -> Result<bool, String> {
@@ -76,7 +77,7 @@ pub(super) fn file(
     if whole && manner.newline {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(cannot)?;
-        return Ok(inlet.put(TalkInput::Line(bytes)));
+        return Ok(input_sender.send(TalkInput::Line(bytes)));
     }
     if !manner.newline {
         let mut bytes = Vec::new();
@@ -87,13 +88,13 @@ pub(super) fn file(
                 "{path} is larger than a datagram can be; send it in parts, or over a stream"
             ));
         }
-        return Ok(inlet.put(TalkInput::Line(bytes)));
+        return Ok(input_sender.send(TalkInput::Line(bytes)));
     }
     loop {
         let mut piece = vec![0; PIECE];
         let count = file.read(&mut piece).map_err(cannot)?;
         piece.truncate(count);
-        if count == 0 || !inlet.put(TalkInput::Line(piece)) {
+        if count == 0 || !input_sender.send(TalkInput::Line(piece)) {
             return Ok(count == 0);
         }
     }
@@ -101,9 +102,7 @@ pub(super) fn file(
 
 /// Why a file cannot be sent.
 pub(super) fn cannot_read(path: &Path, error: &io::Error) -> String {
-    let text = error.to_string();
-    let why = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
-    format!("cannot read {}: {why}; check the path", path.display())
+    format!("cannot read {}: {}; check the path", path.display(), message_of(error))
 }
 
 /// Whether a person types.

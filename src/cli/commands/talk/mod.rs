@@ -21,7 +21,9 @@ use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::target::is_near;
 use crate::run::RunError;
-use crate::talk::{Hasty, Inlet, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions};
+use crate::talk::{
+    InputSender, InputSource, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions,
+};
 use crate::unit::Nanos;
 
 /// How far apart lines that nobody types go where they may go to strangers. Arbitrary: fast enough
@@ -51,15 +53,15 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         answers: if public { |_| true } else { is_near },
     };
     let stop = stop_on_signals()?;
-    let hasty = if commands { Hasty::No } else { Hasty::Yes };
-    let (talk, inlet) = Talk::open(options, hasty)?;
+    let source = if commands { InputSource::Person } else { InputSource::Program };
+    let (talk, input_sender) = Talk::open(options, source)?;
     let source = Source::choose(args, commands);
     #[cfg(feature = "line-editing")]
     let (source, printer, restore) = edited(source, args);
     #[cfg(not(feature = "line-editing"))]
     let printer: Option<Printer> = None;
     let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
-    let reader = Reader { source, file: args.file.clone(), once: args.once, inlet, manner };
+    let reader = Reader { source, file: args.file.clone(), once: args.once, input_sender, manner };
     // Who waits for others reads an answer once there is something to answer.
     let later = args.once && !via.has_peer();
     let mut reader = Some(reader);
@@ -69,7 +71,9 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let mut tell = |event: TalkEvent<'_>| {
         show.tell(&event)?;
         match event {
-            TalkEvent::Heard { .. } => reader.take().map_or(Ok(()), Reader::start).map_err(other),
+            TalkEvent::Received { .. } => {
+                reader.take().map_or(Ok(()), Reader::start).map_err(other)
+            }
             _ => Ok(()),
         }
     };
@@ -134,7 +138,7 @@ struct Reader {
     source: Source,
     file: Option<PathBuf>,
     once: bool,
-    inlet: Inlet,
+    input_sender: InputSender,
     manner: Manner,
 }
 
@@ -147,13 +151,13 @@ impl Reader {
     }
 
     fn read(self) {
-        let Self { source, file, once, inlet, manner } = self;
+        let Self { source, file, once, input_sender, manner } = self;
         if let Some(path) = file {
-            match input::file(&path, &inlet, &manner, once) {
+            match input::file(&path, &input_sender, &manner, once) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(why) => {
-                    let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
+                    let _ = input_sender.send(TalkInput::Fail(TalkError::Input(why)));
                     return;
                 }
             }
@@ -161,15 +165,15 @@ impl Reader {
         match source {
             #[cfg(feature = "line-editing")]
             Source::Lines if input::is_terminal() && !editor::in_foreground() => {
-                let _ = inlet.put(TalkInput::End);
+                let _ = input_sender.send(TalkInput::End);
             }
             Source::Nothing => {
-                let _ = inlet.put(TalkInput::End);
+                let _ = input_sender.send(TalkInput::End);
             }
-            Source::Lines => input::lines(&inlet, &manner, once),
-            Source::Typed => commands::typed(&inlet, &manner),
+            Source::Lines => input::lines(&input_sender, &manner, once),
+            Source::Typed => commands::typed(&input_sender, &manner),
             #[cfg(feature = "line-editing")]
-            Source::Edited(editor) => editor.run(&inlet, &manner),
+            Source::Edited(editor) => editor.run(&input_sender, &manner),
         }
     }
 }

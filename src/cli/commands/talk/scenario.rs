@@ -6,14 +6,14 @@ use crate::cli::args::{Here, PORT, TalkArgs};
 use crate::cli::error::CliError;
 use crate::cli::target::{Family, is_near, resolve};
 use crate::net::{Options, UnixName};
-use crate::talk::{Via, Who};
+use crate::talk::{PeerAddr, Transport};
 
 /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes. Arbitrary: enough for many of the largest
 /// datagrams.
 const BUFFER: usize = 1 << 20;
 
 /// What carries the conversation.
-pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
+pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError> {
     let peer = args.peer.as_deref();
     let unix_peer = peer.and_then(|peer| peer.strip_prefix("unix:"));
     let unix_bind = matches!(args.bind, Some(Here::Unix(_)));
@@ -41,10 +41,10 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
         let at = listening(bound, family, port.unwrap_or(PORT));
         let at = at.into_iter().map(|at| scoped(at, scope));
         return Ok(if args.tcp {
-            Via::TcpAt { at: at.collect() }
+            Transport::TcpListen { at: at.collect() }
         } else {
             let sockets = at.map(socket).collect();
-            Via::Udp { sockets, peer: None, others: Vec::new() }
+            Transport::Udp { sockets, peer: None, others: Vec::new() }
         });
     };
     let mut peers = resolve(peer, PORT, family)?;
@@ -59,7 +59,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
     if args.tcp {
         let chosen = bound.is_some() || port.is_some_and(|port| port > 0);
         let routes = peers.iter().map(|to| (chosen.then(|| from(to)), *to)).collect();
-        return Ok(Via::TcpTo { routes });
+        return Ok(Transport::TcpConnect { routes });
     }
     let mut sockets: Vec<SocketAddr> = Vec::new();
     for from in peers.iter().map(from) {
@@ -69,7 +69,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Via, CliError> {
     }
     let sockets = sockets.into_iter().map(socket).collect();
     let first = peers.remove(0);
-    Ok(Via::Udp { sockets, peer: Some(first), others: peers })
+    Ok(Transport::Udp { sockets, peer: Some(first), others: peers })
 }
 
 /// The address with the interface index, if a device was named.
@@ -81,10 +81,10 @@ const fn scoped(mut addr: SocketAddr, scope: u32) -> SocketAddr {
 }
 
 /// A place that was named in the conversation.
-pub(super) fn place(word: &str) -> Result<Who, CliError> {
+pub(super) fn place(word: &str) -> Result<PeerAddr, CliError> {
     match word.strip_prefix("unix:") {
-        Some(name) => Ok(Who::Unix(UnixName::new(name))),
-        None => resolve(word, PORT, Family::Any).map(|all| Who::Ip(all[0])),
+        Some(name) => Ok(PeerAddr::Unix(UnixName::new(name))),
+        None => resolve(word, PORT, Family::Any).map(|all| PeerAddr::Ip(all[0])),
     }
 }
 
@@ -128,7 +128,7 @@ fn port(args: &TalkArgs) -> Result<Option<u16>, CliError> {
 }
 
 /// Conversations over AF_UNIX.
-fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Via, CliError> {
+fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     let means_nothing = [
         ("-4", args.ipv4),
         ("-6", args.ipv6),
@@ -154,12 +154,12 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Via, CliError> {
         (true, Some(_), Some(_)) => {
             Err(wrong("a stream to unix:PATH needs no name of its own; leave --bind away"))
         }
-        (true, Some(to), None) => Ok(Via::UnixTo { to }),
-        (true, None, Some(at)) => Ok(Via::UnixAt { at }),
+        (true, Some(to), None) => Ok(Transport::UnixConnect { to }),
+        (true, None, Some(at)) => Ok(Transport::UnixListen { at }),
         // Without a name of our own, nobody could answer.
         (_, peer, name) => {
             let name = name.unwrap_or_else(|| UnixName::new(""));
-            Ok(Via::UnixDatagrams { name, peer })
+            Ok(Transport::UnixDatagrams { name, peer })
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::args::TalkArgs;
 use crate::cli::output::{color, warn_stderr};
 use crate::payload::hex;
 use crate::sys;
-use crate::talk::{TalkEvent, TalkPeer, Via};
+use crate::talk::{TalkEvent, TalkPeer, Transport};
 use crate::unit::{Nanos, show_bytes};
 
 /// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
@@ -55,7 +55,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn new(
         args: &TalkArgs,
-        via: &Via,
+        via: &Transport,
         manner: Manner,
         printer: Option<Printer>,
         stop: Arc<AtomicBool>,
@@ -80,17 +80,17 @@ impl Show {
 
     /// Shows one.
     pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
-        if let TalkEvent::Left { peer, .. } = event {
+        if let TalkEvent::Disconnected { peer, .. } = event {
             self.end(peer)?;
         }
         let text = match event {
-            TalkEvent::Heard { from, bytes } => return self.heard(from, bytes),
-            TalkEvent::Complaint(text) => return self.answer(text),
+            TalkEvent::Received { from, bytes } => return self.heard(from, bytes),
+            TalkEvent::InvalidInput(text) => return self.answer(text),
             TalkEvent::Peers(peers, target) => return self.answer(&list(peers, *target)),
             TalkEvent::NoSuchPeer => {
                 return self.answer("nobody here has that name or number; /peers shows who is");
             }
-            TalkEvent::Nobody => {
+            TalkEvent::NoPeer => {
                 return self.answer("nobody has been heard yet; say /to ADDR:PORT, or wait");
             }
             TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
@@ -98,16 +98,18 @@ impl Show {
             // Who talks to a peer by datagrams needs no such news.
             TalkEvent::Listening(_) if self.has_peer => return Ok(()),
             TalkEvent::Listening(at) => format!("talk on {at}"),
-            TalkEvent::Came(peer) if self.has_peer => format!("connected to {}", peer.who),
-            TalkEvent::Came(peer) => format!("{} has come", self.name(peer)),
-            TalkEvent::Left { peer, why: None } => format!("{} has closed", self.name(peer)),
-            TalkEvent::Left { peer, why: Some(why) } => {
+            TalkEvent::Connected(peer) if self.has_peer => format!("connected to {}", peer.who),
+            TalkEvent::Connected(peer) => format!("{} has come", self.name(peer)),
+            TalkEvent::Disconnected { peer, why: None } => {
+                format!("{} has closed", self.name(peer))
+            }
+            TalkEvent::Disconnected { peer, why: Some(why) } => {
                 format!("{} has broken off: {why}", self.name(peer))
             }
-            TalkEvent::Stranger(peer) => {
+            TalkEvent::Unsolicited(peer) => {
                 format!("a datagram of {}, who was not asked, was left aside", peer.who)
             }
-            TalkEvent::Refused(error) => {
+            TalkEvent::SendFailed(error) => {
                 let text = error.to_string();
                 let again = self.refused.replace((text.clone(), Instant::now()));
                 if again.is_some_and(|(old, at)| old == text && at.elapsed() < AGAIN) {

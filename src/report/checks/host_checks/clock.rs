@@ -1,7 +1,7 @@
 //! Checks of the clock, and of sleeping by it.
 
 use super::{Grade, HostCheck, HostRequirements};
-use crate::measure::HostFacts;
+use crate::host::HostFacts;
 use crate::unit::show_nanos;
 
 /// Clock sources that the kernel reads without a system call (vDSO): those of its drivers that set

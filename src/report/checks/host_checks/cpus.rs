@@ -1,7 +1,7 @@
 //! Checks of who gets which CPU, and how much of it.
 
 use super::{Grade, HostCheck, HostRequirements};
-use crate::measure::HostFacts;
+use crate::host::HostFacts;
 
 /// `0, 1, 2`, for people.
 fn list(cpus: &[usize]) -> String {

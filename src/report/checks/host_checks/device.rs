@@ -1,8 +1,7 @@
-//! Checks of what CPUs and the network device are set to, and their way into the document.
+//! Checks of the settings of CPUs and of the network device.
 
 use super::{Grade, HostCheck, HostRequirements};
-use crate::document;
-use crate::measure::{self, HostFacts};
+use crate::host::HostFacts;
 
 /// Whether the CPUs may clock above their nominal frequency.
 pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
@@ -56,42 +55,12 @@ pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostC
     ))
 }
 
-/// Limits of control groups in the document.
-pub(super) fn cgroup(limits: &measure::CgroupQuota) -> document::CgroupLimits {
-    let measure::CgroupQuota { cpu_max, memory_max, cpus } = limits.clone();
-    document::CgroupLimits { cpu_max, memory_max, cpus }
-}
-
-/// A device in the document.
-pub(super) fn device(device: &measure::DeviceFacts) -> document::Device {
-    let irq = |irq: &measure::IrqFacts| document::Irq {
-        number: irq.number,
-        name: irq.name.clone(),
-        cpus: irq.cpus.clone(),
-    };
-    document::Device {
-        name: device.name.clone(),
-        driver: device.driver.clone(),
-        mtu: device.mtu,
-        speed_mbit: device.speed_mbit,
-        qdisc: device.qdisc.clone(),
-        rx_queues: device.rx_queues,
-        tx_queues: device.tx_queues,
-        rps_cpus: device.rps_cpus.clone(),
-        xps_cpus: device.xps_cpus.clone(),
-        irqs: device.irqs.as_ref().map(|irqs| irqs.iter().map(irq).collect()),
-        offloads: device.offloads.clone(),
-        rings: device.rings.clone(),
-        coalescing: device.coalescing.clone(),
-        channels: device.channels.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::check_host;
     use super::super::tests::{found, good_host};
     use super::*;
+    use crate::document::Device;
     use crate::report::host_warnings;
 
     #[test]
@@ -140,12 +109,12 @@ mod tests {
 
     #[test]
     fn a_device_that_cuts_and_joins_nothing_is_noted() {
-        let device = |gso, gro| measure::DeviceFacts {
+        let device = |gso, gro| Device {
             name: "eth0".into(),
             offloads: Some(
                 [("tx-generic-segmentation".into(), gso), ("rx-gro".into(), gro)].into(),
             ),
-            ..measure::DeviceFacts::default()
+            ..Device::default()
         };
         let off = found("device_offload", HostRequirements::default(), |host| {
             host.device = Some(device(false, false));

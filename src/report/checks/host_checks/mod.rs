@@ -10,7 +10,7 @@ mod wants;
 
 use crate::document;
 use crate::document::Warning;
-use crate::measure::HostFacts;
+use crate::host::HostFacts;
 use crate::plan::Scenario;
 pub use check::{Grade, HostCheck};
 pub use wants::HostRequirements;
@@ -94,7 +94,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
         cpu_limit: facts.cpu_limit.map(count),
         isolated_cpus: facts.isolated_cpus.clone(),
         nohz_full_cpus: facts.nohz_full_cpus.clone(),
-        cgroup: facts.cgroup.as_ref().map(device::cgroup),
+        cgroup: facts.cgroup.clone(),
         smt_active: facts.smt_active,
         turbo: facts.turbo,
         governor: facts.governor.clone(),
@@ -103,7 +103,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
         netdev_max_backlog: facts.netdev_max_backlog,
         max_dgram_qlen: facts.max_dgram_qlen,
         sysctls: facts.sysctls.clone(),
-        device: facts.device.as_ref().map(device::device),
+        device: facts.device.clone(),
         clocksource: facts.clocksource.clone(),
         virtualization: facts.virtualization.clone(),
         container: facts.container.clone(),
@@ -122,7 +122,7 @@ pub fn host(facts: &HostFacts) -> document::Host {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::measure::ProbeResult;
+    use crate::document::Capability;
     use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Plan, Route};
     use crate::unit::{Nanos, PayloadSize, Rate};
 
@@ -159,7 +159,7 @@ pub(crate) mod tests {
             clock_cost_ns: Some(24.0),
             clock_step_ns: Some(10),
             sleep_error_ns: Some((2_000, 9_000)),
-            capabilities: vec![ProbeResult {
+            capabilities: vec![Capability {
                 name: "plain".into(),
                 available: true,
                 detail: "works".into(),

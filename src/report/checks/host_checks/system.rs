@@ -1,7 +1,7 @@
 //! Checks of the build, of what surrounds the host, and of what its kernel grants.
 
 use super::{Grade, HostCheck, HostRequirements};
-use crate::measure::HostFacts;
+use crate::host::HostFacts;
 use crate::unit::show_bytes;
 
 /// Whether udperf was built with optimisation.
@@ -149,7 +149,7 @@ pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> O
 mod tests {
     use super::super::tests::found;
     use super::*;
-    use crate::measure::ProbeResult;
+    use crate::document::Capability;
 
     #[test]
     fn a_debug_build_is_bad() {
@@ -204,7 +204,7 @@ mod tests {
     fn what_is_missing_weighs_by_what_rests_on_it() {
         let without = |name: &'static str| {
             found("missing_capability", HostRequirements::default(), |host| {
-                host.capabilities.push(ProbeResult {
+                host.capabilities.push(Capability {
                     name: name.to_owned(),
                     available: false,
                     detail: "not here".into(),

@@ -1,7 +1,8 @@
 //! What the checks of cells share: what they know beside the document, and their wording.
 
 use crate::document::Cell;
-use crate::measure::{CellResult, CutShort, HostFacts};
+use crate::host::HostFacts;
+use crate::measure::{CellResult, CutShort};
 use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
 use crate::report::checks::host_checks::cores_here;
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::document::{Engine, Kernel, Ledger, LostAt, Packets, Side, SocketBuffer};
-use crate::measure::{CellResult, CutShort, HostFacts};
+use crate::host::HostFacts;
+use crate::measure::{CellResult, CutShort};
 use crate::plan::Pinning;
 use crate::report::checks::host_checks::tests::{good_host, plan};
 

@@ -1,14 +1,14 @@
 //! Warning about a CPU quota.
 
 use crate::document::{CpuThrottling, Warning};
-use crate::measure;
+use crate::host;
 use crate::report::checks::warning_codes;
 use crate::unit::show_nanos;
 
 /// Puts CPU throttling into the document, with a warning if there was any.
 #[must_use]
-pub fn throttled(found: &measure::ThrottledTime) -> (CpuThrottling, Option<Warning>) {
-    let measure::ThrottledTime { cpu_max, times, time } = found;
+pub fn throttled(found: &host::ThrottledTime) -> (CpuThrottling, Option<Warning>) {
+    let host::ThrottledTime { cpu_max, times, time } = found;
     let document =
         CpuThrottling { cpu_max: cpu_max.clone(), nr_throttled: *times, throttled_ns: time.0 };
     let told = (*times > 0).then(|| {
@@ -30,7 +30,7 @@ mod tests {
     fn a_quota_is_named_where_it_stopped_anything() {
         let found = |times| {
             let (cpu_max, time) = ("20000 100000".to_owned(), Nanos(840_000_000));
-            throttled(&measure::ThrottledTime { cpu_max, times, time })
+            throttled(&host::ThrottledTime { cpu_max, times, time })
         };
         let (document, told) = found(12);
         assert_eq!((document.nr_throttled, document.throttled_ns), (12, 840_000_000));

@@ -1,34 +1,11 @@
-//! Facts about the host that decide what a measurement on it is worth.
+//! Facts about the host that affect measurements.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::DeviceFacts;
+use crate::document::{Capability, CgroupLimits, Device};
 use crate::unit::Nanos;
-
-/// One thing this host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProbeResult {
-    /// The engine or feature.
-    pub name: String,
-    /// Whether it works here.
-    pub available: bool,
-    /// Why not, or with what limits.
-    pub detail: String,
-}
-
-/// What the control groups of this process allow it, as version 2 of them words it: `max` is no
-/// limit. Of nested groups the smallest limit counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupQuota {
-    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
-    pub cpu_max: Option<String>,
-    /// Bytes of memory.
-    pub memory_max: Option<String>,
-    /// CPUs it may run on, such as `0-3,8`.
-    pub cpus: Option<String>,
-}
 
 /// How often and how long a CPU quota throttled a control group between two readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +18,7 @@ pub struct ThrottledTime {
     pub time: Nanos,
 }
 
-/// What was found out about the host. What this system does not tell is `None`.
+/// Facts about this host; `None`: the system does not report it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// Name of the host.
@@ -67,7 +44,7 @@ pub struct HostFacts {
     /// CPUs without a timer tick while they run one thread (`nohz_full=`).
     pub nohz_full_cpus: Option<Vec<usize>>,
     /// What control groups allow this process.
-    pub cgroup: Option<CgroupQuota>,
+    pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
     /// Whether the CPUs may clock above their nominal frequency; `None` where that is not the
@@ -86,7 +63,7 @@ pub struct HostFacts {
     /// Other settings of the network by name, e.g. `net.core.busy_poll`, as far as there are.
     pub sysctls: BTreeMap<String, String>,
     /// The network device that datagrams pass; `None` where they pass none, or that is not known.
-    pub device: Option<DeviceFacts>,
+    pub device: Option<Device>,
     /// The kernel's clock source, e.g. `tsc`.
     pub clocksource: Option<String>,
     /// The hypervisor this runs under, as far as it shows.
@@ -106,7 +83,7 @@ pub struct HostFacts {
     /// Median and worst oversleep of a 100 µs sleep, in ns.
     pub sleep_error_ns: Option<(u64, u64)>,
     /// What engines and features this host has.
-    pub capabilities: Vec<ProbeResult>,
+    pub capabilities: Vec<Capability>,
     /// Built without optimisation.
     pub debug_build: bool,
 }

@@ -5,68 +5,67 @@ use std::io::{self, Read, Write};
 use mio::{Interest, Registry, Token};
 
 use super::TalkOptions;
-use super::book::TalkPeer;
+use super::peers::TalkPeer;
 use crate::net::stream::Stream;
 use crate::unit::Nanos;
 
-/// How long the beginning of a line waits for its end before it is shown without: a prompt has
-/// none. Arbitrary: people do not notice it, and what is under way has arrived.
-const PATIENCE: Nanos = Nanos::from_millis(100);
+/// How long an incomplete line is held before it is shown: a prompt has no newline. Arbitrary:
+/// people do not notice it, and the rest of a line in flight has arrived.
+const HOLD_LINE: Nanos = Nanos::from_millis(100);
 
-/// Bytes of a line that is shown in pieces. Arbitrary.
-const LONGEST_LINE: usize = 64 << 10;
+/// Bytes above which a line is shown in pieces. Arbitrary.
+const MAX_LINE: usize = 64 << 10;
 
-/// Bytes of a line that is all there is to show. Arbitrary: whoever never ends it shall not fill
-/// the memory.
-const LONGEST_ANSWER: usize = 4 << 20;
+/// Maximum bytes of a single reply line. Arbitrary: a line without an end must not fill the memory.
+const MAX_ANSWER: usize = 4 << 20;
 
-/// Where what was read is cut into pieces to show.
+/// How received bytes are divided into pieces to show.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
-    /// Behind newlines, and not as it comes.
+pub(super) struct ShowRule {
+    /// After newlines, instead of as they arrive.
     by_line: bool,
-    /// Bytes without a newline that are held back at most.
+    /// Maximum bytes without a newline that are held.
     longest: usize,
-    /// How long they are held back.
-    patience: Nanos,
+    /// How long they are held.
+    hold_for: Nanos,
 }
 
-impl Cut {
-    /// As the options demand.
+impl ShowRule {
+    /// The rule that the options ask for.
     pub(super) const fn new(options: &TalkOptions) -> Self {
         let TalkOptions { by_line, linger, .. } = *options;
         if options.once {
-            // A line that is all there is to show is worth waiting for.
-            return Self { by_line, longest: LONGEST_ANSWER, patience: linger };
+            // The only line is worth the wait.
+            return Self { by_line, longest: MAX_ANSWER, hold_for: linger };
         }
-        Self { by_line, longest: LONGEST_LINE, patience: PATIENCE }
+        Self { by_line, longest: MAX_LINE, hold_for: HOLD_LINE }
     }
 }
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct TextLine {
+pub(super) struct Connection {
     pub(super) peer: TalkPeer,
     pub(super) stream: Box<dyn Stream>,
     pub(super) connected: bool,
-    /// When connecting began.
+    /// When connecting started.
     pub(super) began: Nanos,
-    /// What is to be written, from `written` on.
+    /// Bytes to write, from `written` on.
     pub(super) out: Vec<u8>,
     pub(super) written: usize,
-    /// No more will be.
+    /// Whether no more bytes will be added.
     pub(super) ending: bool,
-    /// What was read and not shown, and when that was.
-    pub(super) held: Vec<u8>,
+    /// Bytes read but not shown, and when they were read.
+    pub(super) pending: Vec<u8>,
     pub(super) read_at: Nanos,
-    /// The other end says no more, or the connection broke.
+    /// Set once the peer has finished sending, or the connection broke.
     pub(super) over: Option<Option<io::Error>>,
-    /// When it was told that the other end says no more, or when there was still something to
-    /// write after that.
-    pub(super) told_at: Option<Nanos>,
+    /// When the end of the peer's data was reported, or when bytes were still left to write after
+    /// that.
+    pub(super) reported_at: Option<Nanos>,
 }
 
-impl TextLine {
+impl Connection {
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         let token = Token(self.peer.number as usize);
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
@@ -86,7 +85,7 @@ impl TextLine {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What the other end said before is still to be read.
+                // Data that the peer sent before is still to be read.
                 Err(error) => self.over = Some(Some(error)),
             }
         }
@@ -94,49 +93,54 @@ impl TextLine {
             self.out.clear();
             self.written = 0;
             if std::mem::take(&mut self.ending) {
-                // One that is closed already needs no telling.
+                // A closed peer need not learn it.
                 let _ = self.stream.end();
             }
         }
     }
 
     /// The next piece to show, if there is one.
-    pub(super) fn read(&mut self, slot: &mut [u8], now: Nanos, cut: Cut) -> Option<Vec<u8>> {
-        let Cut { by_line, longest, patience } = cut;
+    pub(super) fn read(
+        &mut self,
+        slot: &mut [u8],
+        now: Nanos,
+        show_rule: ShowRule,
+    ) -> Option<Vec<u8>> {
+        let ShowRule { by_line, longest, hold_for } = show_rule;
         loop {
-            if by_line && let Some(end) = self.held.iter().rposition(|byte| *byte == b'\n') {
-                return Some(self.held.drain(..=end).collect());
+            if by_line && let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n') {
+                return Some(self.pending.drain(..=end).collect());
             }
             let finished = !matches!(self.over, None | Some(Some(_)));
             let result = if finished { Ok(0) } else { self.stream.read(slot) };
             match result {
                 Ok(0) => {
                     self.over.get_or_insert(None);
-                    return self.rest();
+                    return self.take_pending();
                 }
                 Ok(count) => {
-                    self.held.extend_from_slice(slot.get(..count).unwrap_or_default());
+                    self.pending.extend_from_slice(slot.get(..count).unwrap_or_default());
                     self.read_at = now;
-                    if !by_line || self.held.len() > longest {
-                        return self.rest();
+                    if !by_line || self.pending.len() > longest {
+                        return self.take_pending();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let waited = now.since(self.read_at) >= patience || self.over.is_some();
-                    return if waited { self.rest() } else { None };
+                    let waited = now.since(self.read_at) >= hold_for || self.over.is_some();
+                    return if waited { self.take_pending() } else { None };
                 }
                 Err(error) => {
                     self.over.get_or_insert(Some(error));
-                    return self.rest();
+                    return self.take_pending();
                 }
             }
         }
     }
 
-    /// All that is held, if anything.
-    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
-        let held = std::mem::take(&mut self.held);
-        (!held.is_empty()).then_some(held)
+    /// All held bytes, if any.
+    pub(super) fn take_pending(&mut self) -> Option<Vec<u8>> {
+        let pending = std::mem::take(&mut self.pending);
+        (!pending.is_empty()).then_some(pending)
     }
 }

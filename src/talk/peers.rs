@@ -1,0 +1,225 @@
+//! The peers of a conversation, and which of them gets the next line.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::net::UnixName;
+
+/// The other end of a datagram or a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerAddr {
+    /// At an address and a port.
+    Ip(SocketAddr),
+    /// An AF_UNIX socket with a name.
+    Unix(UnixName),
+    /// An AF_UNIX socket without a name: it receives no reply, except over a stream.
+    Unnamed,
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(addr) => addr.fmt(f),
+            // The name may come from anybody and is shown on terminals.
+            Self::Unix(name) => write!(f, "unix:{}", name.to_string().escape_debug()),
+            Self::Unnamed => f.write_str("unix:"),
+        }
+    }
+}
+
+/// A peer with a unique number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TalkPeer {
+    /// Counted from 1.
+    pub number: u32,
+    /// Its address.
+    pub who: PeerAddr,
+}
+
+/// Maximum number of remembered peers: forged senders must not fill the memory. Arbitrary.
+const MAX_PEERS: usize = 1_024;
+
+/// The peers of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    peers: Vec<TalkPeer>,
+    last_number: u32,
+    /// The peer chosen by the user.
+    chosen: Option<u32>,
+    /// The peer named on the command line.
+    first: Option<u32>,
+    /// The last peer that sent data and may be answered.
+    last: Option<u32>,
+    /// Peers that finished sending, but may still receive.
+    finished: Vec<u32>,
+    /// Addresses that get lines without being chosen; `None`: all.
+    answers: Option<fn(IpAddr) -> bool>,
+}
+
+impl Peers {
+    /// Peers that get lines only if `answers` accepts them, unless they are chosen.
+    pub(super) fn answering(answers: fn(IpAddr) -> bool) -> Self {
+        Self { answers: Some(answers), ..Self::default() }
+    }
+
+    /// Whether lines may go to this address without it being chosen.
+    pub(super) fn answers(&self, who: &PeerAddr) -> bool {
+        match who {
+            PeerAddr::Ip(addr) => self.answers.is_none_or(|answers| answers(addr.ip())),
+            PeerAddr::Unix(_) | PeerAddr::Unnamed => true,
+        }
+    }
+
+    /// All peers, oldest first.
+    pub(super) fn peers(&self) -> &[TalkPeer] {
+        &self.peers
+    }
+
+    /// Adds a peer; forgets the oldest one if there are too many.
+    pub(super) fn add(&mut self, who: PeerAddr) -> TalkPeer {
+        if self.peers.len() == MAX_PEERS {
+            let kept = [self.chosen, self.first, self.last];
+            let oldest = self.peers.iter().position(|peer| !kept.contains(&Some(peer.number)));
+            oldest.map(|oldest| self.peers.remove(oldest));
+        }
+        self.last_number += 1;
+        let peer = TalkPeer { number: self.last_number, who };
+        self.peers.push(peer.clone());
+        peer
+    }
+
+    /// The peer at this address, added if it is new.
+    pub(super) fn find_or_add(&mut self, who: PeerAddr) -> TalkPeer {
+        match self.peers.iter().find(|peer| peer.who == who) {
+            Some(peer) if who != PeerAddr::Unnamed => peer.clone(),
+            _ => self.add(who),
+        }
+    }
+
+    /// Changes the address of a peer.
+    pub(super) fn rename(&mut self, number: u32, who: PeerAddr) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.number == number) {
+            peer.who = who;
+        }
+    }
+
+    /// Notes that a peer finished sending: others are preferred.
+    pub(super) fn mark_finished(&mut self, number: u32) {
+        self.finished.push(number);
+        if self.last == Some(number) {
+            let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
+            let other = others.find(|peer| !self.finished.contains(&peer.number));
+            self.last = other.map(|peer| peer.number).or(self.last);
+        }
+    }
+
+    /// Removes a peer.
+    pub(super) fn remove(&mut self, number: u32) {
+        self.finished.retain(|finished| *finished != number);
+        self.peers.retain(|peer| peer.number != number);
+        for mark in [&mut self.chosen, &mut self.first, &mut self.last] {
+            *mark = mark.filter(|mark| *mark != number);
+        }
+        // Over streams, any remaining peer gets the next line.
+        let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
+        self.last = self.last.or_else(|| others.next().map(|peer| peer.number));
+    }
+
+    /// Sets the peer that gets all lines unless another one is chosen.
+    pub(super) fn set_first(&mut self, number: u32) {
+        self.first = Some(number);
+    }
+
+    /// Notes the last peer that sent data; returns whether it may be answered.
+    pub(super) fn record_received(&mut self, peer: &TalkPeer) -> bool {
+        let answers = self.answers(&peer.who);
+        if answers {
+            self.last = Some(peer.number);
+        }
+        answers
+    }
+
+    /// Chooses the peer that gets all lines; `None`: the one named on the command line, or the last
+    /// one that sent data. Returns that peer.
+    pub(super) fn choose(&mut self, number: Option<u32>) -> Option<&TalkPeer> {
+        match number {
+            Some(number) => {
+                self.peers.iter().find(|peer| peer.number == number)?;
+                self.chosen = Some(number);
+            }
+            None => self.chosen = None,
+        }
+        self.target()
+    }
+
+    /// Whether a peer was chosen and is still known.
+    pub(super) const fn has_chosen(&self) -> bool {
+        self.chosen.is_some()
+    }
+
+    /// The peer that gets the next line.
+    pub(super) fn target(&self) -> Option<&TalkPeer> {
+        let number = self.chosen.or(self.first).or(self.last)?;
+        self.peers.iter().find(|peer| peer.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> PeerAddr {
+        PeerAddr::Ip(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    #[test]
+    fn the_last_one_is_answered_unless_one_is_chosen() {
+        let mut peers = Peers::default();
+        assert_eq!(peers.target(), None);
+        let (first, second) = (peers.find_or_add(at(1)), peers.find_or_add(at(2)));
+        assert_eq!((first.number, second.number), (1, 2));
+        assert_eq!(peers.find_or_add(at(1)), first);
+        assert!(peers.record_received(&first) && peers.record_received(&second));
+        assert_eq!(peers.target(), Some(&second));
+        assert_eq!(peers.choose(Some(1)), Some(&first));
+        peers.record_received(&second);
+        assert_eq!(peers.target(), Some(&first));
+        assert_eq!(peers.choose(Some(3)), None, "nobody has that number");
+        assert_eq!(peers.target(), Some(&first));
+        assert_eq!(peers.choose(None), Some(&second));
+        peers.mark_finished(2);
+        assert_eq!(peers.target(), Some(&first), "who can still answer");
+        peers.mark_finished(1);
+        assert_eq!(peers.target(), Some(&first), "who can still listen");
+        peers.remove(1);
+        assert_eq!(peers.target(), Some(&second), "who is still there");
+    }
+
+    #[test]
+    fn strangers_get_nothing_unless_they_are_chosen() {
+        let mut peers = Peers::answering(|ip| ip.is_loopback());
+        let unsolicited = peers.add(PeerAddr::Ip(SocketAddr::from(([192, 0, 2, 1], 1))));
+        assert!(!peers.record_received(&unsolicited));
+        assert_eq!(peers.target(), None);
+        let local = peers.add(at(2));
+        assert!(peers.record_received(&local));
+        peers.mark_finished(local.number);
+        assert_eq!(peers.target(), Some(&local), "who can still listen");
+        peers.remove(local.number);
+        assert_eq!(peers.target(), None, "the stranger is still there");
+        assert_eq!(peers.choose(Some(unsolicited.number)), Some(&unsolicited));
+    }
+
+    #[test]
+    fn strangers_do_not_fill_the_memory() {
+        let mut peers = Peers::default();
+        let first = peers.add(at(9));
+        peers.set_first(first.number);
+        for port in 0..5_000 {
+            peers.find_or_add(at(10_000 + port));
+        }
+        assert_eq!(peers.peers().len(), MAX_PEERS);
+        assert_eq!(peers.target(), Some(&first));
+        assert_eq!(peers.find_or_add(at(14_999)).number, 5_001);
+    }
+}

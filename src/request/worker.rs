@@ -19,7 +19,7 @@ use crate::plan::{
 use crate::request::in_flight::InFlightTable;
 use crate::request::streams::StreamMap;
 use crate::request::writer::calendar_at;
-use crate::run::send::SendJob;
+use crate::run::send_job::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
 };
@@ -164,7 +164,7 @@ fn pair_phases<T: Tx, R: Rx>(
         pair.job.stall.start(Nanos::ZERO);
         let last = exchange(&mut tx, &mut rx, &mut pair, &mut waiter, control);
         let usage = pair.at_close.map(|now| pair.meter.between(before, now)).unwrap_or_default();
-        tx_half = pair.job.half(last, planned_end, control.stopped());
+        tx_half = pair.job.phase_result(last, planned_end, control.stopped());
         done.publish(tx_half.end, last);
         let segments = tx.segments().zip(segments_at_first);
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
@@ -190,7 +190,7 @@ fn pair_phases<T: Tx, R: Rx>(
         takes_super_packets: rx.takes_super_packets(),
         ..rx_half
     };
-    Ok((job.into_half(tx_half), rx_half))
+    Ok((job.into_result(tx_half), rx_half))
 }
 
 /// A pair, with room for all that may be in flight.

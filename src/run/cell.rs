@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
-use super::worker::Phase;
+use super::phase::Phase;
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};

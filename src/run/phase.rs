@@ -4,7 +4,48 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use crate::plan::{Limit, WorkerLoad};
+use crate::sys;
 use crate::unit::Nanos;
+
+/// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
+/// 60 µs on the reference machine, measured).
+const EARLY: Nanos = Nanos::from_micros(200);
+
+/// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
+/// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
+const LOOK: Nanos = Nanos::from_millis(100);
+
+/// What a worker is told to do next.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    /// When it begins, on the monotonic clock.
+    pub epoch: Nanos,
+    /// What its datagrams carry to be told from those of other phases.
+    pub tag: u16,
+    /// When it ends.
+    pub limit: Limit,
+    /// How datagrams follow each other.
+    pub load: WorkerLoad,
+    /// What its workers share.
+    pub control: Arc<PhaseState>,
+}
+
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
+/// before, now.
+pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
+    let eve = epoch - EARLY;
+    loop {
+        let now = Nanos(sys::monotonic_ns());
+        if now >= eve {
+            return epoch;
+        }
+        if control.stopped() {
+            return now;
+        }
+        sys::sleep_until_ns(eve.min(now + LOOK).0);
+    }
+}
 
 /// The shortest silence after which a receiver believes that nothing more comes, where both ends
 /// are on one host. Long enough for a softirq that was put off to run (ksoftirqd gets its time
@@ -278,5 +319,27 @@ mod tests {
         let across = PhaseState::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
         assert_eq!(across.quiet(None), QUIET_AT_FIRST);
         assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
+    }
+
+    #[test]
+    fn who_is_stopped_does_not_wait_for_a_phase() {
+        let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
+        let now = Nanos(sys::monotonic_ns());
+        assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
+        assert_eq!(sleep_until_shortly_before(now, &control), now);
+    }
+
+    #[test]
+    fn a_sender_that_is_late_to_end_moves_no_window() {
+        let second = Nanos::from_millis(1_000);
+        let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
+        assert_eq!((control.window_end(), control.ended()), (second, false));
+        for (worker, finished) in [(0, 1_300), (1, 1_001)] {
+            control.sender_finished(Nanos::from_millis(finished));
+            control.sender_done(worker, second, 5);
+        }
+        assert_eq!((control.window_end(), control.ended()), (second, true));
+        // Silence before that says nothing.
+        assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
     }
 }

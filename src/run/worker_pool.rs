@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
-use super::worker::{Phase, PhaseDone, WorkerChannel, WorkerEvent};
+use super::phase::Phase;
+use super::worker::{PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
 use crate::measure::{RxResult, TxResult};
 use crate::net::{NetError, Ports, Udp};

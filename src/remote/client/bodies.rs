@@ -8,7 +8,7 @@ use crate::measure::OneWay;
 use crate::pace::{Due, Part};
 use crate::remote::client::sanitize::clean;
 use crate::remote::protocol::spec::{CellSpec, ClockNote, ControlRequest, ControlResponse, Halves};
-use crate::run::worker::pace;
+use crate::run::send_job::pace;
 use crate::unit::Nanos;
 
 /// What bytes may be read as.

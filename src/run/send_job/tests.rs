@@ -1,21 +1,15 @@
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::engine::{NullLink, NullTx};
 use crate::pace::Due;
 use crate::plan::{Machine, Plan, Scenario};
+use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
 use crate::unit::PacketRate;
 
 fn control() -> Arc<PhaseState> {
     PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
-}
-
-#[test]
-fn who_is_stopped_does_not_wait_for_a_phase() {
-    let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
-    let now = Nanos(sys::monotonic_ns());
-    assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
-    assert_eq!(sleep_until_shortly_before(now, &control), now);
 }
 
 #[test]
@@ -41,7 +35,7 @@ fn the_window_ends_when_it_was_planned_to() {
         let mut job = SendJob::new(&share, &tx);
         let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
         let planned = job.start(&share, &phase);
-        let half = job.half(last, planned, stopped);
+        let half = job.phase_result(last, planned, stopped);
         assert_eq!(half.end, expected, "{limit:?} {load:?} {stopped}");
     }
 }
@@ -64,19 +58,42 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     }
     let last = job.pace.scheduled().map(Scheduled::latest).unwrap();
     assert!(last > planned, "{last} {planned}");
-    assert_eq!(job.half(now, planned, false).end, last);
+    assert_eq!(job.phase_result(now, planned, false).end, last);
+}
+
+/// Gives a sender that must reach a count these errors, each so many ms after the start;
+/// whether it gave up, and whether that was for an unreachable target.
+fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
+    let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
+    let share = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
+    let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
+    let mut job = SendJob::new(&share, &tx);
+    let control = control();
+    let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
+    job.start(&share, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
+    if is_answered {
+        control.note_target_reached();
+    }
+    for (ms, error) in errors {
+        job.note_refusal(*error, 1, Nanos::from_millis(*ms), &control);
+    }
+    (job.stuck, job.unreachable)
 }
 
 #[test]
-fn a_sender_that_is_late_to_end_moves_no_window() {
-    let second = Nanos::from_millis(1_000);
-    let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
-    assert_eq!((control.window_end(), control.ended()), (second, false));
-    for (worker, finished) in [(0, 1_300), (1, 1_001)] {
-        control.sender_finished(Nanos::from_millis(finished));
-        control.sender_done(worker, second, 5);
+fn only_an_unreachable_target_that_was_never_reached_is_given_up_as_such() {
+    let closed = SendError::Unreachable(Unreachable::returned(ConnRefused));
+    let no_route = SendError::Unreachable(Unreachable::returned(NetUnreach));
+    let full = SendError::NoBuffers;
+    for (errors, is_answered, expected) in [
+        (&[(0, no_route), (2_001, no_route)][..], false, (true, true)),
+        // Each kind is a row of its own.
+        (&[(0, closed), (2_001, full)], false, (false, false)),
+        (&[(0, closed), (1, full), (2_002, full)], false, (true, false)),
+        (&[(0, full), (2_001, full)], false, (true, false)),
+        (&[(0, no_route), (2_001, no_route)], true, (true, false)),
+        (&[(0, no_route), (1_999, no_route)], false, (false, false)),
+    ] {
+        assert_eq!(gave_up(errors, is_answered), expected, "{errors:?} {is_answered}");
     }
-    assert_eq!((control.window_end(), control.ended()), (second, true));
-    // Silence before that says nothing.
-    assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
 }

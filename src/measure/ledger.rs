@@ -51,11 +51,25 @@ impl DropCounts {
     /// All that have a place.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
-        let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;
-        let all = [receive_buffer, backlog, device, qdisc, tx_device, checksum];
-        let rest = [no_port, rx_ip, reassembly, tx_ip, neighbour];
-        all.into_iter().chain(rest).flatten().sum()
+        let mut all = *self;
+        DropLocation::ALL.into_iter().filter_map(|location| *all.at_mut(location)).sum()
+    }
+
+    /// The count of one location.
+    fn at_mut(&mut self, location: DropLocation) -> &mut Option<u64> {
+        match location {
+            DropLocation::ReceiveBuffer => &mut self.receive_buffer,
+            DropLocation::Backlog => &mut self.backlog,
+            DropLocation::Device => &mut self.device,
+            DropLocation::Qdisc => &mut self.qdisc,
+            DropLocation::TxDevice => &mut self.tx_device,
+            DropLocation::Checksum => &mut self.checksum,
+            DropLocation::NoPort => &mut self.no_port,
+            DropLocation::RxIp => &mut self.rx_ip,
+            DropLocation::Reassembly => &mut self.reassembly,
+            DropLocation::TxIp => &mut self.tx_ip,
+            DropLocation::Neighbour => &mut self.neighbour,
+        }
     }
 }
 

@@ -1,9 +1,12 @@
-//! Charging what is missing to those who counted drops.
+//! Charges missing datagrams to the locations that counted drops.
 
+mod steps;
+
+use self::steps::{Evidence, STEPS};
 use super::{DropCounters, DropCounts, DropLocation, Kernels};
+use crate::measure::IpCounters;
 use crate::measure::cell_result::Topology;
-use crate::measure::counters::{RxTally, SendErrorCounts, TxTally};
-use crate::measure::{IpCounters, KernelDelta, UdpCounters};
+use crate::measure::counters::{RxTally, TxTally};
 
 /// Datagrams that are missing, and how the kernel would count them.
 #[derive(Debug, Clone, Copy)]
@@ -78,77 +81,20 @@ impl LossAttribution {
         }
     }
 
-    /// Charges every place in turn.
+    /// Applies every step in turn to what is still unexplained.
     pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> DropCounts {
-        let (kernel, sender) = (&kernels.rx, kernels.at_senders());
-        let udp = kernel.udp;
-        let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
-        let at_sockets = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
-        let at_server = kernels.server.and_then(|server| server.receive_buffer);
-        let at_server = at_server.map(|drops| self.charge_at_server(drops));
-        let receive_buffer = sum(at_sockets, at_server);
-        let bad_here = self.charge_datagrams(bad);
-        let no_port = udp.map(|udp| self.charge(DropLocation::NoPort, udp.no_ports));
-        let checksum = udp.map(|udp| {
-            bad_here.saturating_add(self.charge(DropLocation::Checksum, udp.in_csum_errors - bad))
-        });
-        // SendErrorCounts sends were never sent, and the queue that refused them counted them.
-        let refused = tx.refused.no_buffers.saturating_add(tx.untold);
-        let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
-        // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.
-        let by_peer = match sender.tx_device {
-            Some(drops) if kernels.ends != Topology::Remote => drops.min(beside_queue),
-            _ => 0,
-        };
-        let (backlog_drops, tx_backlog_drops) = kernels.backlogs();
-        let backlog = backlog_drops.map(|drops| drops.saturating_sub(by_peer));
-        let backlog = backlog.map(|drops| self.charge(DropLocation::Backlog, drops));
-        self.mark_estimate(DropLocation::Backlog, self.joined && backlog > Some(0));
-        // What a full backlog drops, the interface it came by counts again.
-        let again = backlog_drops.unwrap_or(0).max(by_peer);
-        let device = kernel.device.map(|drops| drops.saturating_sub(again));
-        let device = device.map(|drops| self.charge(DropLocation::Device, drops));
-        // The sender's host comes last: whatever the receiver's explains is explained.
-        let tx_backlog =
-            tx_backlog_drops.map(|drops| self.charge_leaving(DropLocation::Backlog, drops, 0));
-        let drops = sender.qdisc.map(|drops| drops.saturating_sub(refused));
-        // Without a counter, what is refused is all there is, unless super-packets are cut.
-        let unknown = sender.udp.filter(|_| !self.left_joined).map(|_| 0);
-        // One that cuts super-packets counts what it dropped of them one by one.
-        let qdisc = drops.map(|drops| self.charge_cut(DropLocation::Qdisc, drops)).or(unknown);
-        // A veth counts as its own what its peer's backlog dropped, which is on its own host.
-        let again = again_at_sender(kernels);
-        let drops =
-            sender.tx_device.map(|drops| drops.saturating_sub(again.saturating_add(beside_queue)));
-        // And what its peer itself dropped, which other devices do not count.
-        let twice = if kernels.ends == Topology::Remote { 0 } else { kernel.device.unwrap_or(0) };
-        let tx_device =
-            drops.map(|drops| self.charge_leaving(DropLocation::TxDevice, drops, twice));
-        let backlog = sum(backlog, tx_backlog);
-        let tx_ip = silent_discards(tx, sender)
-            .map(|drops| self.charge_leaving(DropLocation::TxIp, drops, 0));
-        // Packets of others, such as of multicast, are discarded there, too: the way comes first.
-        let rx_ip = kernel.ip.map(|ip| self.charge(DropLocation::RxIp, ip.in_discards));
-        // Its fragments may have been dropped at any of the places above, which counted them.
-        let reassembly = kernel.ip.map(|ip| self.charge_reassembly(&ip));
-        let neighbour = self.charge_neighbour(tx, sender);
+        let evidence = Evidence::new(tx, kernels);
+        let mut found = DropCounts::default();
+        for step in STEPS {
+            let charged = (step.rule)(self, &evidence);
+            let count = found.at_mut(step.location);
+            *count = sum(*count, charged);
+        }
         // If the server is not udperf, these counters include it among others.
         if self.overfull || kernels.server.is_some() {
             self.shared.add_all(self.from_shared);
         }
-        DropCounts {
-            receive_buffer,
-            backlog,
-            device,
-            qdisc,
-            tx_device,
-            checksum,
-            no_port,
-            rx_ip,
-            reassembly,
-            tx_ip,
-            neighbour,
-        }
+        found
     }
 
     /// Charges so many packets with what they held. Where packets stay whole, all that are missing
@@ -250,19 +196,6 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges datagrams that the unresolved next hop kept from leaving, if no other place explains
-    /// them: those accepted and not sent by the device. The kernel does not count them.
-    fn charge_neighbour(&mut self, tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
-        if !sender.neighbour_unresolved? {
-            return Some(0);
-        }
-        let place = DropLocation::Neighbour;
-        let unsent = sender.device_sent.map_or(tx.packets, |sent| tx.packets.saturating_sub(sent));
-        let charged = self.charge_datagrams(scale(unsent, tx.sent, tx.packets));
-        self.mark_estimate(place, charged > 0);
-        Some(charged)
-    }
-
     /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
     /// be ours.
     fn charge_shared(&mut self, place: DropLocation, datagrams: u64, beyond: bool) -> u64 {
@@ -288,42 +221,12 @@ impl LossAttribution {
     }
 }
 
-/// Of what our sockets dropped, what failed its checksum: their counter has both, and those of the
-/// namespace have others' as well. What the namespace counts as dropped at full buffers explains
-/// our drops first, so errors of others take nothing from them.
-fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
-    udp.in_csum_errors.min(drops.saturating_sub(udp.rcvbuf_errors))
-}
-
-/// Discards of the sender's IP layer without the refused sends. A failed send is counted there,
-/// too: without a route, without room in the socket's buffer or in a queue, or if a firewall
-/// forbids it. `SndbufErrors` counts the refusals for lack of room that a batch call did not
-/// report.
-fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
-    let ip = sender.ip?;
-    let SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
-    let ours = would_block.saturating_add(no_buffers);
-    let room = sender.udp.map_or(0, |udp| udp.sndbuf_errors).max(ours);
-    let refused =
-        [unreachable, too_big, other].into_iter().fold(room, |sum, one| sum.saturating_add(one));
-    // One that cannot be cut counts as discarded, too.
-    let discards = ip.out_discards.max(ip.frag_fails).saturating_add(ip.out_no_routes);
-    Some(discards.saturating_sub(refused))
-}
-
 /// Both together, where either is known.
 fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.saturating_add(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// Drops at a full backlog of the sender's host, which the interface they left by counts again.
-fn again_at_sender(kernels: &Kernels) -> u64 {
-    let (shared, own) = kernels.backlogs();
-    let drops = if kernels.ends == Topology::Remote { own } else { shared };
-    drops.unwrap_or(0)
 }
 
 /// `value` × `part` / `whole`, rounded up; 0 of nothing.

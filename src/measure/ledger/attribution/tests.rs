@@ -1,6 +1,7 @@
 use super::super::LedgerCounts;
 use super::*;
-use crate::measure::Server;
+use crate::measure::counters::SendErrorCounts;
+use crate::measure::{KernelDelta, Server, UdpCounters};
 
 fn sent(sent: u64, packets: u64) -> TxTally {
     TxTally { sent, packets, ..TxTally::default() }

@@ -60,6 +60,7 @@ pub struct SendJob {
 
 impl SendJob {
     /// The job of this share, before its first phase.
+    // cold: before the start barrier
     #[must_use]
     pub fn new(share: &TxConfig, tx: &impl Tx) -> Self {
         let timing = (share.load != WorkerLoad::FlatOut).then(Timing::default);

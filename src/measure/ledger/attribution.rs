@@ -3,9 +3,8 @@
 mod steps;
 
 use self::steps::{Evidence, STEPS};
-use super::{DropCounters, DropCounts, DropLocation, Kernels};
+use super::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Topology};
 use crate::measure::IpCounters;
-use crate::measure::cell_result::Topology;
 use crate::measure::counters::{RxTally, TxTally};
 
 /// Datagrams that are missing, and how the kernel would count them.
@@ -30,6 +29,43 @@ pub(super) struct LossAttribution {
     overfull: bool,
     /// Places charged from such counters.
     from_shared: DropCounters,
+}
+
+impl LedgerCounts {
+    /// Settles what both ends counted with what their kernels counted. A place is charged with no
+    /// more than is still missing, nearest to the receiver first: the socket's own counter is
+    /// exact, those of the namespace may include others' datagrams.
+    ///
+    /// The kernel counts a super-packet as one wherever it drops it before it is cut;
+    /// `taken_whole`: also at the receiving socket, which then gets it whole.
+    #[must_use]
+    pub fn attribute_losses(
+        tx: &TxTally,
+        rx: &RxTally,
+        kernels: &Kernels,
+        taken_whole: bool,
+    ) -> Self {
+        let lost = tx.sent.saturating_sub(rx.received);
+        let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
+        let lost_at = missing.places(tx, kernels);
+        Self {
+            attempted: tx.sent.saturating_add(tx.refused.total()),
+            sent: tx.sent,
+            refused: tx.refused,
+            received: rx.received,
+            lost,
+            lost_at,
+            unaccounted: missing.datagrams,
+            estimated: missing.estimated,
+            shared: missing.shared,
+            arrived: rx.arrived,
+            duplicate: rx.duplicate,
+            late: rx.late,
+            reordered: rx.reordered,
+            foreign: rx.foreign,
+            corrupt: rx.corrupt,
+        }
+    }
 }
 
 /// What a dropped packet held.

@@ -1,9 +1,8 @@
 //! The steps of loss attribution, in the order in which they are applied.
 
 use super::{LossAttribution, scale};
-use crate::measure::cell_result::Topology;
 use crate::measure::counters::{SendErrorCounts, TxTally};
-use crate::measure::ledger::{DropLocation, Kernels};
+use crate::measure::ledger::{DropLocation, Kernels, Topology};
 use crate::measure::{KernelDelta, UdpCounters};
 
 /// Explains a part of the losses by one kernel counter.

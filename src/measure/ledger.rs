@@ -9,10 +9,12 @@
 //! ```
 
 mod attribution;
+mod identities;
 mod places;
 
 use super::kernel::KernelDelta;
 use crate::measure::counters::SendErrorCounts;
+pub use identities::{LedgerIdentity, LedgerTerms};
 pub use places::{DropCounters, DropLocation};
 
 /// Where lost datagrams were lost. `None`: this system does not say.
@@ -159,27 +161,32 @@ pub struct LedgerCounts {
 }
 
 impl LedgerCounts {
-    /// Which of the four identities does not hold, in words; `None` where all do.
+    /// The four identities with this ledger's counts.
+    #[must_use]
+    pub fn identities(&self) -> [LedgerIdentity; 4] {
+        let SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = self.refused;
+        let mut lost_at = self.lost_at;
+        LedgerTerms {
+            attempted: self.attempted,
+            sent: self.sent,
+            refused: [would_block, no_buffers, unreachable, too_big, other],
+            received: Some(self.received),
+            lost: Some(self.lost),
+            lost_at: DropLocation::ALL.map(|location| *lost_at.at_mut(location)),
+            unaccounted: Some(self.unaccounted),
+            arrived: Some(self.arrived),
+            duplicate: Some(self.duplicate),
+            late: Some(self.late),
+            foreign: Some(self.foreign),
+            corrupt: Some(self.corrupt),
+        }
+        .identities()
+    }
+
+    /// The first identity that does not hold, as a formula; `None`: all hold.
     #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
-        // A peer's counts may be anything.
-        let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
-        let Self { received, duplicate, late, foreign, corrupt, .. } = *self;
-        let identities = [
-            (self.attempted, sum(&[self.sent, self.refused.total()]), "attempted = sent + refused"),
-            (self.sent, sum(&[received, self.lost]), "sent = received + lost"),
-            (
-                self.lost,
-                sum(&[self.lost_at.total(), self.unaccounted]),
-                "lost = places + unaccounted",
-            ),
-            (
-                self.arrived,
-                sum(&[received, duplicate, late, foreign, corrupt]),
-                "arrived = received + duplicate + late + foreign + corrupt",
-            ),
-        ];
-        identities.into_iter().find_map(|(all, parts, name)| (all != parts).then_some(name))
+        self.identities().into_iter().find(|one| !one.holds()).map(|one| one.name)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an echo server counts.
 
-use super::{Clients, LatencyHistograms, SendErrorCounts};
+use super::{Clients, LatencyHistograms, SendErrorCounts, combine};
 use crate::unit::Nanos;
 
 /// What an echo server came to. Each datagram that was received has one fate: `received` =
@@ -60,31 +60,17 @@ impl EchoTally {
     /// Adds that of another worker, behind those that were added before.
     pub fn merge(&mut self, other: Self) {
         let first = self.by_worker.is_empty();
-        self.received += other.received;
-        self.received_bytes += other.received_bytes;
-        self.packets += other.packets;
-        self.truncated += other.truncated;
-        self.returned += other.returned;
-        self.returned_bytes += other.returned_bytes;
+        add_counts!(self, other; received, received_bytes, packets, truncated, returned);
+        add_counts!(self, other; returned_bytes, dropped, unanswered, overflow, waiting, told);
+        add_counts!(self, other; cut, syscalls, empty, errors);
         self.refused.merge(&other.refused);
-        self.dropped += other.dropped;
-        self.unanswered += other.unanswered;
-        self.overflow += other.overflow;
-        self.waiting += other.waiting;
         self.lateness.merge(&other.lateness);
-        self.told += other.told;
-        self.cut += other.cut;
-        self.syscalls += other.syscalls;
-        self.empty += other.empty;
-        self.errors += other.errors;
         // Known of one and not of another is not known.
         let sum = |a: Option<u64>, b: Option<u64>| if first { b } else { Some(a? + b?) };
         self.socket_drops = sum(self.socket_drops, other.socket_drops);
         self.cpu = sum(self.cpu.map(|cpu| cpu.0), other.cpu.map(|cpu| cpu.0)).map(Nanos);
-        self.active = match (self.active, other.active) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (one, another) => one.or(another),
-        };
+        let both = |(a, b): (Nanos, Nanos), (c, d)| (a.min(c), b.max(d));
+        self.active = combine(self.active, other.active, both);
         self.clients.merge(&other.clients);
         self.by_worker.push(other.received);
     }

@@ -82,10 +82,7 @@ impl LatencyHistograms {
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
         // Those of a peer may be anything.
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
-        self.sum_of_squares = self.sum_of_squares.saturating_add(other.sum_of_squares);
-        self.clamped = self.clamped.saturating_add(other.clamped);
-        self.below_zero = self.below_zero.saturating_add(other.below_zero);
+        add_counts!(self, other; sum_ns, sum_of_squares, clamped, below_zero);
     }
 
     /// Forgets all, for the next phase, keeping the memory.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts,
-    TxSample, TxTally, Usage, merge_outages,
+    TxSample, TxTally, Usage, combine, merge_outages,
 };
 use crate::unit::Nanos;
 
@@ -61,11 +61,8 @@ impl TxResult {
         }
         self.stalls.merge(&other.stalls);
         self.usage = self.usage.plus(other.usage);
-        self.buffer = least(self.buffer, other.buffer);
-        self.segments = match (self.segments, other.segments) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.min(b.1))),
-            (one, another) => one.or(another),
-        };
+        self.buffer = combine(self.buffer, other.buffer, u64::min);
+        self.segments = combine(self.segments, other.segments, |a, b| (a.0.min(b.0), a.1.min(b.1)));
         self.flows.extend(other.flows);
         self.samples.extend(other.samples);
         self.unreachable = match (self.stuck, other.stuck) {
@@ -120,7 +117,7 @@ impl RxResult {
         self.takes_super_packets |= other.takes_super_packets;
         self.jitter =
             (self.jitter.0 + other.jitter.0, self.jitter.1.saturating_add(other.jitter.1));
-        self.buffer = least(self.buffer, other.buffer);
+        self.buffer = combine(self.buffer, other.buffer, u64::min);
         if self.flows.len() < other.flows.len() {
             self.flows.resize(other.flows.len(), 0);
         }
@@ -132,18 +129,8 @@ impl RxResult {
         if let Some(exchange) = &other.exchange {
             self.exchange.get_or_insert_default().merge(exchange);
         }
-        if let Some(drops) = other.kernel.sockets {
-            let sum = self.kernel.sockets.get_or_insert(0);
-            *sum = sum.saturating_add(drops);
-        }
-    }
-}
-
-/// The smaller one, of those that are known.
-fn least(least: Option<u64>, part: Option<u64>) -> Option<u64> {
-    match (least, part) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
+        self.kernel.sockets =
+            combine(self.kernel.sockets, other.kernel.sockets, u64::saturating_add);
     }
 }
 
@@ -209,8 +196,7 @@ pub struct Timing {
 impl Timing {
     /// Adds that of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.scheduled = self.scheduled.saturating_add(other.scheduled);
-        self.missed = self.missed.saturating_add(other.missed);
+        add_counts!(self, other; scheduled, missed);
         self.lag.merge(&other.lag);
         self.gap.merge(&other.gap);
         self.gap_in_stall.merge(&other.gap_in_stall);

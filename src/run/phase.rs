@@ -1,5 +1,5 @@
-//! What the workers of a phase share while it runs: a few words, written when
-//! a worker ends or has stood still, and read once a batch.
+//! State shared by the workers of a phase: written when a worker ends or has stalled, and read
+//! once a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -16,34 +16,34 @@ const EARLY: Nanos = Nanos::from_micros(200);
 /// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
 const LOOK: Nanos = Nanos::from_millis(100);
 
-/// What a worker is told to do next.
+/// What a worker does next.
 #[derive(Debug, Clone)]
 pub struct Phase {
     /// When it begins, on the monotonic clock.
     pub epoch: Nanos,
-    /// What its datagrams carry to be told from those of other phases.
+    /// The tag in its datagrams, which other phases do not have.
     pub tag: u16,
     /// When it ends.
     pub limit: Limit,
-    /// How datagrams follow each other.
+    /// The load.
     pub load: WorkerLoad,
-    /// What its workers share.
+    /// The state that its workers share.
     pub control: Arc<PhaseState>,
 }
 
 /// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
 /// before, now.
 pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
-    let eve = epoch - EARLY;
+    let wake_at = epoch - EARLY;
     loop {
         let now = Nanos(sys::monotonic_ns());
-        if now >= eve {
+        if now >= wake_at {
             return epoch;
         }
         if control.stopped() {
             return now;
         }
-        sys::sleep_until_ns(eve.min(now + LOOK).0);
+        sys::sleep_until_ns(wake_at.min(now + LOOK).0);
     }
 }
 
@@ -116,13 +116,18 @@ impl PhaseState {
     /// [`Nanos::NEVER`] if a count decides.
     #[must_use]
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::idle(stop, senders, 0, window_end))
+    }
+
+    /// No sender has ended yet, and each sent `sent` datagrams.
+    fn idle(stop: Arc<AtomicBool>, workers: usize, sent: u64, window_end: Nanos) -> Self {
+        Self {
             stop,
             aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
             finished_ns: AtomicU64::new(0),
-            running: AtomicUsize::new(senders),
+            running: AtomicUsize::new(workers),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
@@ -130,9 +135,9 @@ impl PhaseState {
             quiet: QUIET,
             slowest_ns: AtomicU64::new(0),
             bias: Nanos::ZERO,
-            stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
-            sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
-        })
+            stall_ended_ns: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            sent: (0..workers).map(|_| AtomicU64::new(sent)).collect(),
+        }
     }
 
     /// For receivers whose senders are on another host. `window_end`: when those mean to end;
@@ -145,31 +150,16 @@ impl PhaseState {
         window_end: Nanos,
         bias: Nanos,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            stop,
-            aborted: AtomicBool::new(false),
-            window_end_ns: AtomicU64::new(window_end.0),
-            latest_end_ns: AtomicU64::new(0),
-            finished_ns: AtomicU64::new(0),
-            running: AtomicUsize::new(1),
-            ended: AtomicBool::new(false),
-            shift_ns: AtomicI64::new(0),
-            unreachable: AtomicBool::new(false),
-            reached: AtomicBool::new(false),
-            quiet: QUIET_ACROSS,
-            slowest_ns: AtomicU64::new(0),
-            bias,
-            stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
-            sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
-        })
+        let idle = Self::idle(stop, receivers, UNKNOWN, window_end);
+        Arc::new(Self { running: AtomicUsize::new(1), quiet: QUIET_ACROSS, bias, ..idle })
     }
 
     /// The senders on the other host have ended: their window ended at `end`, the latest of them
     /// finished at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
     pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
         self.sender_finished(finished);
-        for (place, &sent) in self.sent.iter().zip(sent) {
-            place.store(sent, Ordering::Relaxed);
+        for (count, &sent) in self.sent.iter().zip(sent) {
+            count.store(sent, Ordering::Relaxed);
         }
         self.window_end_ns.fetch_min(end.0, Ordering::AcqRel);
         self.ended.store(true, Ordering::Release);

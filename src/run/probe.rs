@@ -1,4 +1,4 @@
-//! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
+//! What a receiver does with each datagram: tells whose it is, gives it its arrival, takes its time.
 
 mod ahead;
 
@@ -171,7 +171,7 @@ impl ReceiveProbe {
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Gives one datagram its fate; [`Self::pull_ends`] must follow the last one of a pull.
+    /// Gives one datagram its arrival; [`Self::pull_ends`] must follow the last one of a pull.
     /// `waited`: in the socket, where the kernel tells.
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
@@ -216,8 +216,8 @@ impl ReceiveProbe {
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
         let intended_ns = header.intended_ns;
         let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
-        let fate = flow.window.arrive(header.sequence);
-        match fate {
+        let arrival = flow.window.arrive(header.sequence);
+        match arrival {
             Arrival::InOrder => {}
             Arrival::Reordered(extent) => {
                 self.tally.reordered += 1;
@@ -240,8 +240,9 @@ impl ReceiveProbe {
             self.sample(&header, now, waited);
         }
         // On a schedule each has its own moment, and in a mix its own length.
-        let goes_on =
-            !self.paced && fate == Arrival::InOrder && matches!(self.size, PayloadSize::Fixed(_));
+        let goes_on = !self.paced
+            && arrival == Arrival::InOrder
+            && matches!(self.size, PayloadSize::Fixed(_));
         match wire::word(payload).filter(|_| goes_on) {
             Some(word) => {
                 let next = wire::unmarked(word).wrapping_add(wire::NEXT);

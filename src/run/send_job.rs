@@ -59,23 +59,23 @@ pub struct SendJob {
 }
 
 impl SendJob {
-    /// The job of this share, before its first phase.
+    /// The job of this config, before its first phase.
     // cold: before the start barrier
     #[must_use]
-    pub fn new(share: &TxConfig, tx: &impl Tx) -> Self {
-        let timing = (share.load != WorkerLoad::FlatOut).then(Timing::default);
+    pub fn new(config: &TxConfig, tx: &impl Tx) -> Self {
+        let timing = (config.load != WorkerLoad::FlatOut).then(Timing::default);
         let paced = timing.is_some();
         let batch = tx.batch(paced);
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
-            worker: share.common.worker,
+            worker: config.common.worker,
             pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
             batch,
             tag: 0,
-            first_flow: share.common.flows.start,
-            next: vec![0; share.common.flows.len()],
-            size: share.common.size,
+            first_flow: config.common.flows.start,
+            next: vec![0; config.common.flows.len()],
+            size: config.common.size,
             must_reach_count: false,
             tally: TxTally::default(),
             timing,
@@ -84,13 +84,13 @@ impl SendJob {
             departed: None,
             refused_since: None,
             untold: None,
-            target: TargetWatch::new(share.abort_on_unreachable, share.answers),
+            target: TargetWatch::new(config.abort_on_unreachable, config.answers),
             stuck: false,
             unreachable: false,
             // AF_UNIX has no such stamps, and no queue of errors to tell them.
             sampler: Sampler::new(
-                share.stamps && share.common.unix.is_none(),
-                share.common.flows.start,
+                config.stamps && config.common.unix.is_none(),
+                config.common.flows.start,
             ),
         }
     }
@@ -145,8 +145,8 @@ impl SendJob {
     }
 
     /// Begins a phase, forgetting the one before; returns when its window is meant to end.
-    pub fn start(&mut self, share: &TxConfig, phase: &Phase) -> Nanos {
-        let (worker, of) = (share.common.worker as u64, share.of as u64);
+    pub fn start(&mut self, config: &TxConfig, phase: &Phase) -> Nanos {
+        let (worker, of) = (config.common.worker as u64, config.of as u64);
         let (end, to_send) = match phase.limit {
             Limit::Time(time) => (time, u64::MAX),
             Limit::Count(count) => (LONGEST, count / of + u64::from(worker < count % of)),

@@ -1,4 +1,4 @@
-//! Worker threads: placed first, then given sockets, engine and memory, then led through phases.
+//! Worker threads: placed, then given sockets, engine and memory, then run through phases.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender};
@@ -48,30 +48,30 @@ pub(crate) struct WorkerChannel {
     pub(crate) events: Sender<WorkerEvent>,
 }
 
-/// What a socket of this share is.
-pub(crate) fn options(share: &WorkerConfig) -> Options {
+/// The socket options of this configuration.
+pub(crate) fn options(config: &WorkerConfig) -> Options {
     Options {
-        bind: share.bind,
-        buffer: share.socket_buffer,
-        dscp: share.ip.dscp,
-        ttl: share.ip.ttl,
-        df: share.ip.df,
-        dev: share.ip.dev.clone(),
-        broadcast: share.broadcast,
+        bind: config.bind,
+        buffer: config.socket_buffer,
+        dscp: config.ip.dscp,
+        ttl: config.ip.ttl,
+        df: config.ip.df,
+        dev: config.ip.dev.clone(),
+        broadcast: config.broadcast,
         ..Options::default()
     }
 }
 
 /// Places the thread: on its core, and in its network namespace.
-pub(crate) fn place_thread(share: &WorkerConfig) -> Result<(), NetError> {
-    share.core.map_or(Ok(()), pin_to)?;
-    share.netns.as_deref().map_or(Ok(()), enter_netns)?;
+pub(crate) fn place_thread(config: &WorkerConfig) -> Result<(), NetError> {
+    config.core.map_or(Ok(()), pin_to)?;
+    config.netns.as_deref().map_or(Ok(()), enter_netns)?;
     Ok(())
 }
 
 /// The event loop of a worker.
-pub(crate) fn waiter(share: &WorkerConfig, interest: Interest) -> Result<Waiter, NetError> {
-    let spin_for = match share.wait {
+pub(crate) fn waiter(config: &WorkerConfig, interest: Interest) -> Result<Waiter, NetError> {
+    let spin_for = match config.wait {
         WaitKind::Spin => Waiter::SPIN,
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
@@ -82,22 +82,23 @@ pub(crate) fn waiter(share: &WorkerConfig, interest: Interest) -> Result<Waiter,
 /// Leads a sender through its phases.
 pub(crate) fn send_phases<T: Tx>(
     mut tx: T,
-    share: &TxConfig,
+    config: &TxConfig,
     buffer: Option<u64>,
-    line: &WorkerChannel,
+    channel: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    let mut waiter = waiter(&share.common, Interest::WRITABLE)?;
-    let mut job = SendJob::new(share, &tx);
-    let mut half = TxResult::default();
+    let mut waiter = waiter(&config.common, Interest::WRITABLE)?;
+    let mut job = SendJob::new(config, &tx);
+    let mut result = TxResult::default();
     let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
-    let _ = line.events.send(WorkerEvent::Ready(None));
-    while let Ok(phase) = line.orders.recv() {
-        let planned_end = job.start(share, &phase);
+    let _ = channel.events.send(WorkerEvent::Ready(None));
+    while let Ok(phase) = channel.orders.recv() {
+        let planned_end = job.start(config, &phase);
         let segments_at_first = tx.segments().map(|segments| segments.now);
         waiter.restart();
         // The window ends for the receivers even if this thread dies of a bug.
-        let mut done = SenderDone { control: &phase.control, worker: share.common.worker, sent: 0 };
+        let mut done =
+            SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
         job.await_epoch(&phase.control);
         let before = meter.read();
         job.stall.start(Nanos::ZERO);
@@ -106,18 +107,18 @@ pub(crate) fn send_phases<T: Tx>(
         job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
         done.sent = job.tally.sent;
-        half = job.phase_result(last, planned_end, stopped);
-        done.publish(half.end, last);
+        result = job.phase_result(last, planned_end, stopped);
+        done.publish(result.end, last);
         let segments = tx.segments().zip(segments_at_first);
-        half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (half.usage, half.buffer) = (usage, buffer);
-        let _ = line.events.send(WorkerEvent::Done(PhaseDone {
+        result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
+        (result.usage, result.buffer) = (usage, buffer);
+        let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             sent: job.tally.sent,
             received: 0,
             flows: (job.first_flow, job.next.clone()),
         }));
     }
-    Ok(job.into_result(half))
+    Ok(job.into_result(result))
 }
 
 /// Publishes a sender's end, at the latest when it goes out of scope.
@@ -144,35 +145,35 @@ impl Drop for SenderDone<'_> {
 /// Leads a receiver through its phases.
 pub(crate) fn receive_phases<R: Rx>(
     mut rx: R,
-    share: &RxConfig,
+    config: &RxConfig,
     local: Option<SocketAddr>,
     buffer: Option<u64>,
-    line: &WorkerChannel,
+    channel: &WorkerChannel,
 ) -> Result<RxResult, NetError> {
-    let RxConfig { across, stamps, of, .. } = *share;
-    let share = &share.common;
-    let mut waiter = waiter(share, Interest::READABLE)?;
+    let RxConfig { across, stamps, of, .. } = *config;
+    let config = &config.common;
+    let mut waiter = waiter(config, Interest::READABLE)?;
     let probe = ReceiveProbe::in_turn(
-        share.flows.start,
-        share.flows.len(),
-        share.size,
-        (share.worker % of.max(1), of),
+        config.flows.start,
+        config.flows.len(),
+        config.size,
+        (config.worker % of.max(1), of),
     );
     let probe = if across { probe.across() } else { probe };
     let mut probe = if stamps { probe.sampling() } else { probe };
     let mut job = ReceiveJob {
         clock: Clock::Monotonic,
         epoch: Nanos::ZERO,
-        worker: share.worker,
+        worker: config.worker,
         drops: Drops::default(),
         meter: Meter::of_this_thread(),
         at_close: None,
     };
-    let mut half = RxResult::default();
+    let mut result = RxResult::default();
     // Before anybody sends: what is dropped while this thread wakes up counts.
     job.drops.restart(&mut rx);
-    let _ = line.events.send(WorkerEvent::Ready(local));
-    while let Ok(phase) = line.orders.recv() {
+    let _ = channel.events.send(WorkerEvent::Ready(local));
+    while let Ok(phase) = channel.orders.recv() {
         rx.restart();
         waiter.restart();
         probe.set_bias(phase.control.bias());
@@ -184,13 +185,13 @@ pub(crate) fn receive_phases<R: Rx>(
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
         let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
-        probe.finish(&phase.control, share.worker);
+        probe.finish(&phase.control, config.worker);
         job.drops.sample(&mut rx);
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
-        half = RxResult { usage, buffer, kernel, ..RxResult::default() };
+        result = RxResult { usage, buffer, kernel, ..RxResult::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
         job.drops.restart(&mut rx);
-        let _ = line.events.send(WorkerEvent::Done(PhaseDone {
+        let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             received: probe.tally.received,
             ..PhaseDone::default()
         }));
@@ -205,6 +206,6 @@ pub(crate) fn receive_phases<R: Rx>(
         latency: probe.latency,
         samples: probe.samples,
         takes_super_packets: rx.takes_super_packets(),
-        ..half
+        ..result
     })
 }

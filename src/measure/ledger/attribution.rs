@@ -4,8 +4,8 @@ mod steps;
 
 use self::steps::{Evidence, STEPS};
 use super::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Topology};
-use crate::measure::IpCounters;
 use crate::measure::counters::{RxTally, TxTally};
+use crate::measure::{IpCounters, combine};
 
 /// Datagrams that are missing, and how the kernel would count them.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +124,7 @@ impl LossAttribution {
         for step in STEPS {
             let charged = (step.rule)(self, &evidence);
             let count = found.at_mut(step.location);
-            *count = sum(*count, charged);
+            *count = combine(*count, charged, u64::saturating_add);
         }
         // If the server is not udperf, these counters include it among others.
         if self.overfull || kernels.server.is_some() {
@@ -254,14 +254,6 @@ impl LossAttribution {
         if is_one {
             self.estimated.add(place);
         }
-    }
-}
-
-/// Both together, where either is known.
-fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.saturating_add(other)),
-        (one, other) => one.or(other),
     }
 }
 

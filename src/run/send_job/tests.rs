@@ -30,11 +30,11 @@ fn the_window_ends_when_it_was_planned_to() {
         (count, even, early, true, early),
     ] {
         let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-        let share = plan.tx_shares(&plan.cells[0], load).remove(0);
-        let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
-        let mut job = SendJob::new(&share, &tx);
+        let config = plan.tx_shares(&plan.cells[0], load).remove(0);
+        let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
+        let mut job = SendJob::new(&config, &tx);
         let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
-        let planned = job.start(&share, &phase);
+        let planned = job.start(&config, &phase);
         let half = job.phase_result(last, planned, stopped);
         assert_eq!(half.end, expected, "{limit:?} {load:?} {stopped}");
     }
@@ -44,12 +44,12 @@ fn the_window_ends_when_it_was_planned_to() {
 fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     let load = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-    let share = plan.tx_shares(&plan.cells[0], load).remove(0);
-    let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
-    let mut job = SendJob::new(&share, &tx);
+    let config = plan.tx_shares(&plan.cells[0], load).remove(0);
+    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
+    let mut job = SendJob::new(&config, &tx);
     let limit = Limit::Count(3);
     let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
-    let planned = job.start(&share, &phase);
+    let planned = job.start(&config, &phase);
     // Late by so much that slots 0 to 5 are missed or overdue.
     let mut now = Nanos::from_millis(60);
     while let Due::Now(count) = job.pace.due(now, 8) {
@@ -65,12 +65,12 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
 /// whether it gave up, and whether that was for an unreachable target.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-    let share = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
-    let tx = NullTx::new(NullLink::new(1), 0, share.common.size);
-    let mut job = SendJob::new(&share, &tx);
+    let config = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
+    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
+    let mut job = SendJob::new(&config, &tx);
     let control = control();
     let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
-    job.start(&share, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
+    job.start(&config, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
     if is_answered {
         control.note_target_reached();
     }

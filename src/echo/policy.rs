@@ -6,7 +6,7 @@ use crate::engine::echo::ReplyFilter;
 use crate::measure::Clients;
 use crate::plan::DropRule;
 use crate::sys::Request;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, SplitMix64};
 
 /// Ports of services that answer whatever they get, and so might answer an answer for ever: echo
 /// (RFC 862), daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time
@@ -98,13 +98,13 @@ pub(super) struct Dropper {
     rule: DropRule,
     /// Datagrams so far.
     count: u64,
-    random: u64,
+    random: SplitMix64,
 }
 
 impl Dropper {
     /// By this rule; what is random comes from the seed.
     pub(super) const fn new(rule: DropRule, seed: u64) -> Self {
-        Self { rule, count: 0, random: seed }
+        Self { rule, count: 0, random: SplitMix64(seed) }
     }
 
     /// Whether the next one is dropped.
@@ -117,19 +117,9 @@ impl Dropper {
             }
             DropRule::Share(share) => {
                 // The upper 53 bits are as many as a double holds, so the quotient is below 1.
-                ((self.next() >> 11) as f64) / ((1_u64 << 53) as f64) < share
+                ((self.random.next_u64() >> 11) as f64) / ((1_u64 << 53) as f64) < share
             }
         }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-    #[inline]
-    const fn next(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.random;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
     }
 
     /// Takes out what is dropped; how many bytes are left, `None`: none of it. Only the last

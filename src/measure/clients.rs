@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::unit::SplitMix64;
+
 /// Addresses that are counted; whether there are more is all that is known of the rest. Arbitrary:
 /// as many as a sink lists.
 const MOST: usize = 4_096;
@@ -81,18 +83,8 @@ const fn hash(from: SocketAddr) -> u64 {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
     };
-    let low = mix(ip as u64 ^ mix(from.port() as u64 + 1));
-    mix((ip >> 64) as u64 ^ low) | 1
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
-/// generators, 2014).
-#[inline]
-const fn mix(mut word: u64) -> u64 {
-    word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
+    let low = SplitMix64(ip as u64 ^ SplitMix64(from.port() as u64 + 1).next_u64()).next_u64();
+    SplitMix64((ip >> 64) as u64 ^ low).next_u64() | 1
 }
 
 #[cfg(test)]

@@ -164,21 +164,15 @@ impl LedgerCounts {
     /// The four identities with this ledger's counts.
     #[must_use]
     pub fn identities(&self) -> [LedgerIdentity; 4] {
-        let SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = self.refused;
-        let mut lost_at = self.lost_at;
         LedgerTerms {
             attempted: self.attempted,
             sent: self.sent,
-            refused: [would_block, no_buffers, unreachable, too_big, other],
+            refused: self.refused.total().into(),
             received: Some(self.received),
             lost: Some(self.lost),
-            lost_at: DropLocation::ALL.map(|location| *lost_at.at_mut(location)),
-            unaccounted: Some(self.unaccounted),
+            lost_at: u128::from(self.lost_at.total()) + u128::from(self.unaccounted),
             arrived: Some(self.arrived),
-            duplicate: Some(self.duplicate),
-            late: Some(self.late),
-            foreign: Some(self.foreign),
-            corrupt: Some(self.corrupt),
+            others: [self.duplicate, self.late, self.foreign, self.corrupt].map(Some),
         }
         .identities()
     }
@@ -200,145 +194,4 @@ pub enum Topology {
     SameHost,
     /// On two hosts, and what is between them counts for neither.
     Remote,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::UdpCounters;
-    use crate::measure::counters::{RxTally, TxTally};
-
-    fn counters(sockets: u64, no_ports: u64) -> KernelDelta {
-        KernelDelta {
-            sockets: Some(sockets),
-            udp: Some(UdpCounters { no_ports, ..UdpCounters::default() }),
-            backlog: Some(0),
-            device: Some(0),
-            tx_device: Some(0),
-            qdisc: Some(0),
-            ..KernelDelta::default()
-        }
-    }
-
-    fn kernel(sockets: u64, no_ports: u64) -> Kernels {
-        counters(sockets, no_ports).into()
-    }
-
-    #[test]
-    fn every_loss_finds_its_place_or_is_unaccounted() {
-        let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
-        let rx = RxTally { arrived: 60, received: 60, ..RxTally::default() };
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(30, 4), false);
-        assert_eq!(ledger.lost_at.receive_buffer, Some(30));
-        assert_eq!(ledger.lost_at.no_port, Some(4));
-        assert_eq!(ledger.unaccounted, 6);
-        assert_eq!(ledger.broken_identity(), None);
-    }
-
-    #[test]
-    fn dropped_super_packets_count_by_what_they_held() {
-        // 10 packets of 64; the socket took them whole, and dropped 3.
-        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
-        let rx = RxTally { arrived: 448, received: 448, packets: 7, ..RxTally::default() };
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(3, 0), true);
-        assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(192), 0));
-        // Two of the three were dropped elsewhere.
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(1, 0), true);
-        assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (Some(64), 128));
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(1, 1), true);
-        assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(64), 64));
-        assert_eq!(ledger.broken_identity(), None);
-    }
-
-    #[test]
-    fn a_socket_that_cuts_super_packets_drops_datagrams() {
-        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
-        let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(12, 2), false);
-        assert_eq!(ledger.lost_at.receive_buffer, Some(12));
-        assert_eq!((ledger.lost_at.no_port, ledger.unaccounted), (Some(128), 0));
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(11, 0), false);
-        assert_eq!(ledger.unaccounted, 129);
-        assert_eq!(ledger.broken_identity(), None);
-    }
-
-    #[test]
-    fn the_senders_host_is_charged_what_the_receivers_does_not_explain() {
-        let mut tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
-        tx.refused.no_buffers = 7;
-        let rx = RxTally { arrived: 40, received: 40, ..RxTally::default() };
-        let here = KernelDelta {
-            qdisc: Some(7 + 20),
-            tx_device: Some(5),
-            backlog: Some(3),
-            ..KernelDelta::default()
-        };
-        let there = KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, 0) };
-        let kernels = |ends| Kernels { tx: Some(here), ends, ..Kernels::from(there) };
-        let attribute_losses =
-            |ends| LedgerCounts::attribute_losses(&tx, &rx, &kernels(ends), false);
-        let across = attribute_losses(Topology::Remote);
-        let at = across.lost_at;
-        assert_eq!((at.receive_buffer, at.device, at.backlog), (Some(10), Some(4), Some(5)));
-        // Three of the five were the backlog's of the same host already.
-        assert_eq!((at.qdisc, at.tx_device, across.unaccounted), (Some(20), Some(2), 19));
-        assert_eq!(across.broken_identity(), None);
-        // Two readings of one counter: the longer one counts, and both interfaces count it again.
-        let apart = attribute_losses(Topology::SameHost);
-        let at = apart.lost_at;
-        assert_eq!((at.backlog, at.device, at.tx_device), (Some(3), Some(3), Some(2)));
-        assert_eq!((at.qdisc, apart.unaccounted), (Some(20), 22));
-        assert_eq!(apart.broken_identity(), None);
-    }
-
-    #[test]
-    fn a_queue_that_cuts_super_packets_drops_datagrams() {
-        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
-        let rx = RxTally { arrived: 500, received: 500, packets: 500, ..RxTally::default() };
-        let dropped = |qdisc| Kernels::from(KernelDelta { qdisc, ..counters(0, 0) });
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &dropped(Some(99)), false);
-        assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(99), 41));
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &dropped(None), false);
-        assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (None, 140));
-        let single = TxTally { packets: 640, ..tx };
-        let ledger = LedgerCounts::attribute_losses(&single, &rx, &dropped(None), false);
-        assert_eq!(ledger.lost_at.qdisc, Some(0));
-    }
-
-    #[test]
-    fn across_hosts_packets_are_the_receivers_own() {
-        // 10 of 64 left; they came as single datagrams, and were joined by sixteens.
-        let tx = TxTally { sent: 640, packets: 10, ..TxTally::default() };
-        let rx = RxTally { arrived: 480, received: 480, packets: 30, ..RxTally::default() };
-        let kernels = Kernels { ends: Topology::Remote, ..kernel(9, 5) };
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernels, true);
-        assert_eq!((ledger.lost_at.receive_buffer, ledger.lost_at.no_port), (Some(144), Some(5)));
-        assert_eq!((ledger.unaccounted, ledger.broken_identity()), (11, None));
-    }
-
-    #[test]
-    fn foreign_drops_are_not_charged_to_us() {
-        let tx = TxTally { sent: 100, packets: 100, ..TxTally::default() };
-        let rx = RxTally { arrived: 99, received: 99, ..RxTally::default() };
-        let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernel(50, 50), false);
-        assert_eq!(ledger.lost_at.total(), 1);
-        assert_eq!(ledger.unaccounted, 0);
-        assert_eq!(ledger.broken_identity(), None);
-    }
-
-    #[test]
-    fn without_kernel_counters_all_loss_is_unaccounted() {
-        let tx = TxTally { sent: 5, ..TxTally::default() };
-        let ledger =
-            LedgerCounts::attribute_losses(&tx, &RxTally::default(), &Kernels::default(), false);
-        assert_eq!(ledger.unaccounted, 5);
-        assert_eq!(ledger.lost_at.receive_buffer, None);
-        assert_eq!(ledger.broken_identity(), None);
-    }
-
-    #[test]
-    fn a_broken_identity_is_named() {
-        let ledger = LedgerCounts { sent: 1, attempted: 1, ..LedgerCounts::default() };
-        assert_eq!(ledger.broken_identity(), Some("sent = received + lost"));
-    }
 }

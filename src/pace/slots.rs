@@ -1,6 +1,6 @@
 //! The moments of a schedule, one after the other, in nanoseconds since the start.
 
-use crate::unit::PacketRate;
+use crate::unit::{PacketRate, SplitMix64, scramble};
 
 /// Thousandths of a nanosecond-second: a rate in thousandths of a datagram a second has a period
 /// of this many nanoseconds divided by it.
@@ -121,15 +121,15 @@ impl SlotGrid {
 pub struct Poisson {
     at_ns: f64,
     mean_gap_ns: f64,
-    state: u64,
+    random: SplitMix64,
 }
 
 impl Poisson {
     fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
         let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
         // Scrambled twice: neighbouring seeds or workers must not walk the same sequence shifted.
-        let state = scramble(seed.wrapping_add(scramble(part.index + 1)));
-        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, state };
+        let random = SplitMix64(scramble(seed.wrapping_add(scramble(part.index + 1))));
+        let mut poisson = Self { at_ns: 0.0, mean_gap_ns, random };
         poisson.next_ns();
         poisson
     }
@@ -138,29 +138,11 @@ impl Poisson {
     fn next_ns(&mut self) -> u64 {
         let at_ns = self.at_ns as u64;
         // 53 random bits plus one half: in (0, 1), so the logarithm is finite.
-        let uniform = ((self.random() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let uniform = ((self.random.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         self.at_ns -= uniform.ln() * self.mean_gap_ns;
         at_ns
     }
-
-    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-    #[inline]
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(SPLITMIX_GAMMA);
-        scramble(self.state)
-    }
 }
-
-/// The output function of SplitMix64.
-#[inline]
-const fn scramble(state: u64) -> u64 {
-    let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// The odd increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
-const SPLITMIX_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The mean gap of a capture at least, in ns: a million a second. Arbitrary, beyond what captures
 /// of anything but floods have.
@@ -259,12 +241,6 @@ mod tests {
         assert_eq!(slots(Arrivals::Recorded(&[7]), ALONE, 2), [7, 1_000_000_014]);
         // All at one moment: a round takes a microsecond each all the same.
         assert_eq!(slots(Arrivals::Recorded(&[0; 2]), ALONE, 5), [0, 0, 2_000, 2_000, 4_000]);
-    }
-
-    #[test]
-    fn even_slots_are_exact() {
-        assert_eq!(slots(Arrivals::Even(rate(100_000.0)), ALONE, 3), [0, 10_000, 20_000]);
-        assert_eq!(slots(Arrivals::Even(rate(3.0)), ALONE, 4)[3], 1_000_000_000);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What differs between two requests: a few bytes at known offsets.
 
 use super::number::Number;
-
-/// The odd constant of splitmix64 (public domain): 2⁶⁴ by the golden ratio.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+use crate::unit::SPLITMIX_GAMMA;
+pub(super) use crate::unit::scramble as mix;
 
 /// Characters that one number of 64 bits is worth: 36¹² < 2⁶³.
 const CHARACTERS: usize = 12;
@@ -28,19 +27,10 @@ pub(super) const FINGERPRINT_LEN: usize = 8;
 /// The mask of STUN's attribute FINGERPRINT; RFC 8489 §14.7.
 const FINGERPRINT_MASK: u32 = 0x5354_554E;
 
-/// The output function of splitmix64 (public domain): every bit of the input moves half of the
-/// output.
-#[inline]
-pub(super) const fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
-}
-
 /// Random number `n` of the sequence `key`: the same whenever it is asked for.
 #[inline]
 pub(super) const fn random(key: u64, n: u64) -> u64 {
-    mix(key.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN)))
+    mix(key.wrapping_add(n.wrapping_add(1).wrapping_mul(SPLITMIX_GAMMA)))
 }
 
 /// The characters of [`Alphabet::Alnum`].
@@ -171,8 +161,8 @@ fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT],
     let at = ((key >> 1) + (unique & u64::MAX >> 1)) % (highs * lows);
     // Two rounds of a Feistel network, by addition: each number has one image, and no other has it.
     let (mut above, mut below) = (at / lows, at % lows);
-    above = (above + mix(below ^ GOLDEN) % highs) % highs;
-    below = (below + mix(above.wrapping_add(GOLDEN)) % lows) % lows;
+    above = (above + mix(below ^ SPLITMIX_GAMMA) % highs) % highs;
+    below = (below + mix(above.wrapping_add(SPLITMIX_GAMMA)) % lows) % lows;
     spell(above, alphabet, high);
     spell(below, alphabet, low);
     for (round, part) in (1..).zip(rest.chunks_mut(CHARACTERS)) {

@@ -1,4 +1,4 @@
-//! What a receiver does with each datagram: tells whose it is, gives it its arrival, takes its time.
+//! Classifies and times the datagrams of one receiver.
 
 mod ahead;
 
@@ -171,7 +171,7 @@ impl ReceiveProbe {
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Gives one datagram its arrival; [`Self::pull_ends`] must follow the last one of a pull.
+    /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull.
     /// `waited`: in the socket, where the kernel tells.
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {

@@ -105,8 +105,8 @@ impl WorkerPool {
         Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
     }
 
-    /// Starts a receiver, on the socket provided or on one of its own, and waits until it is set up;
-    /// returns where it receives.
+    /// Starts a receiver on the socket provided or on its own, waits until it is set up, and
+    /// returns its address.
     pub(crate) fn add_receiver(
         &mut self,
         config: RxConfig,
@@ -120,8 +120,8 @@ impl WorkerPool {
         self.await_ready()
     }
 
-    /// Starts a sender to this address, on the socket provided, which all its flows config, or on its
-    /// own, one a flow, and waits until it is set up.
+    /// Starts a sender to this address and waits until it is set up. All its flows share the socket
+    /// provided; otherwise each has its own.
     pub(crate) fn add_sender(
         &mut self,
         config: TxConfig,

@@ -2,18 +2,15 @@
 
 use super::*;
 use crate::document::{Found, LimitedBy, TrialCount};
+use crate::unit::SplitMix64;
 
-/// Numbers that look random, the same each time: splitmix64 (Steele et al., 2014).
-struct Random(u64);
+/// Pseudorandom numbers, the same in each run.
+struct Random(SplitMix64);
 
 impl Random {
     /// Even, from 0 to 1.
     fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits >> 40) as f64 / (1_u64 << 24) as f64
+        (self.0.next_u64() >> 40) as f64 / (1_u64 << 24) as f64
     }
 
     /// About normal, of mean 0 and deviation 1: twelve even ones.
@@ -102,7 +99,7 @@ fn trials_grow_longer_and_their_ends_take_turns() {
 /// The share of a hundred seeds whose result is within 2 % of the truth.
 fn hits(mut target: impl FnMut(&mut Random, TrialRequest) -> TrialOutcome) -> usize {
     let mut hit = |seed: u64| {
-        let mut random = Random(seed);
+        let mut random = Random(SplitMix64(seed));
         let search = run(settings(), probe(110e3), |ask| target(&mut random, ask));
         let found = result(&search);
         found.low_pps.is_some_and(|low| (98e3..=102e3).contains(&low))
@@ -238,7 +235,7 @@ fn a_rate_below_the_result_has_to_hold_too() {
 #[test]
 fn what_never_settles_ends_and_says_so() {
     // Whatever is asked, no two trials of full length agree with what a shorter one said.
-    let mut random = Random(7);
+    let mut random = Random(SplitMix64(7));
     let search = run(settings(), probe(100e3), |ask| {
         let held = match ask.purpose {
             Purpose::Verify => false,

@@ -2,11 +2,13 @@
 //! them is written and read by people.
 
 mod nanos;
+mod random;
 mod rate;
 mod show;
 mod size;
 
 pub use nanos::Nanos;
+pub use random::{SPLITMIX_GAMMA, SplitMix64, scramble};
 pub use rate::{MAX_PPS, PacketRate, Rate};
 pub use show::{show_bits, show_bytes, show_nanos, show_nanos_above, show_pps};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};

@@ -1,43 +1,21 @@
-//! Charges missing datagrams to the locations that counted drops.
+//! Attributes losses to the locations that counted drops.
 
+mod losses;
 mod steps;
 
-use self::steps::{Evidence, STEPS};
-use super::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Topology};
+use self::losses::LossAttribution;
+use self::steps::{AttributionStep, Evidence, STEPS};
+use super::{DropCounts, Kernels, LedgerCounts};
+use crate::measure::combine;
 use crate::measure::counters::{RxTally, TxTally};
-use crate::measure::{IpCounters, combine};
-
-/// Datagrams that are missing, and how the kernel would count them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LossAttribution {
-    pub(super) datagrams: u64,
-    /// All missing datagrams, before any were charged.
-    lost: u64,
-    /// Charged places whose figure is reckoned from packets that held several, not counted.
-    pub(super) estimated: DropCounters,
-    /// Charged places whose counters others have, where those counted more than was missing.
-    pub(super) shared: DropCounters,
-    /// How a drop that hits a packet is to be counted.
-    packet: Packet,
-    /// What one drop at the receiving socket is.
-    at_socket: Packet,
-    /// Whether packets of several datagrams pass the receiver's backlog on another host.
-    joined: bool,
-    /// Whether packets of several datagrams left.
-    left_joined: bool,
-    /// Whether counters that others have counted more than was missing.
-    overfull: bool,
-    /// Places charged from such counters.
-    from_shared: DropCounters,
-}
 
 impl LedgerCounts {
-    /// Settles what both ends counted with what their kernels counted. A place is charged with no
-    /// more than is still missing, nearest to the receiver first: the socket's own counter is
-    /// exact, those of the namespace may include others' datagrams.
+    /// Compares the counts of both ends and attributes the losses to what the kernels counted. A
+    /// location is charged with no more than is still unexplained, nearest to the receiver first:
+    /// the counter of our socket is exact, those of the namespace may include other datagrams.
     ///
     /// The kernel counts a super-packet as one wherever it drops it before it is cut;
-    /// `taken_whole`: also at the receiving socket, which then gets it whole.
+    /// `taken_whole`: also at the receiving socket, which does not cut it.
     #[must_use]
     pub fn attribute_losses(
         tx: &TxTally,
@@ -46,8 +24,15 @@ impl LedgerCounts {
         taken_whole: bool,
     ) -> Self {
         let lost = tx.sent.saturating_sub(rx.received);
-        let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
-        let lost_at = missing.places(tx, kernels);
+        let mut losses = LossAttribution::new(tx, rx, lost, taken_whole, kernels);
+        let evidence = Evidence::new(tx, kernels);
+        let mut lost_at = DropCounts::default();
+        for AttributionStep(_, location, rule) in STEPS {
+            let charged = rule(&mut losses, &evidence);
+            let count = lost_at.at_mut(*location);
+            *count = combine(*count, charged, u64::saturating_add);
+        }
+        losses.mark_shared(kernels.server.is_some());
         Self {
             attempted: tx.sent.saturating_add(tx.refused.total()),
             sent: tx.sent,
@@ -55,9 +40,9 @@ impl LedgerCounts {
             received: rx.received,
             lost,
             lost_at,
-            unaccounted: missing.datagrams,
-            estimated: missing.estimated,
-            shared: missing.shared,
+            unaccounted: losses.datagrams,
+            estimated: losses.estimated,
+            shared: losses.shared,
             arrived: rx.arrived,
             duplicate: rx.duplicate,
             late: rx.late,
@@ -66,204 +51,6 @@ impl LedgerCounts {
             corrupt: rx.corrupt,
         }
     }
-}
-
-/// What a dropped packet held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packet {
-    /// One datagram.
-    Single,
-    /// Its share of so many datagrams that were in so many packets.
-    Mean(u64, u64),
-    /// Its share of what is missing, which left in so many packets: they stay whole up to the
-    /// receiver.
-    Whole(u64),
-}
-
-impl LossAttribution {
-    pub(super) fn of(
-        tx: &TxTally,
-        rx: &RxTally,
-        datagrams: u64,
-        taken_whole: bool,
-        kernels: &Kernels,
-    ) -> Self {
-        let ends = kernels.ends;
-        let (packet, at_socket) = match (ends, taken_whole) {
-            // Replies are packed differently from requests, and a server cuts super-packets.
-            _ if kernels.server.is_some() => {
-                (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
-            }
-            // The sender's device cuts, the receiver's joins: neither's packets are the other's.
-            (Topology::Remote, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
-            (Topology::Remote, false) => (Packet::Single, Packet::Single),
-            (_, true) => {
-                let whole = Packet::Whole(tx.packets.saturating_sub(rx.packets));
-                (whole, whole)
-            }
-            (_, false) => (Packet::Mean(tx.sent, tx.packets), Packet::Single),
-        };
-        Self {
-            datagrams,
-            lost: datagrams,
-            estimated: DropCounters::default(),
-            shared: DropCounters::default(),
-            packet,
-            at_socket,
-            joined: ends == Topology::Remote && taken_whole && rx.arrived != rx.packets,
-            left_joined: tx.packets != tx.sent,
-            overfull: false,
-            from_shared: DropCounters::default(),
-        }
-    }
-
-    /// Applies every step in turn to what is still unexplained.
-    pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> DropCounts {
-        let evidence = Evidence::new(tx, kernels);
-        let mut found = DropCounts::default();
-        for step in STEPS {
-            let charged = (step.rule)(self, &evidence);
-            let count = found.at_mut(step.location);
-            *count = combine(*count, charged, u64::saturating_add);
-        }
-        // If the server is not udperf, these counters include it among others.
-        if self.overfull || kernels.server.is_some() {
-            self.shared.add_all(self.from_shared);
-        }
-        found
-    }
-
-    /// Charges so many packets with what they held. Where packets stay whole, all that are missing
-    /// hold all that is missing, and some of them their share; otherwise each counts as many
-    /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
-    /// length, and that is every flat-out one but for its last.
-    fn charge(&mut self, place: DropLocation, packets: u64) -> u64 {
-        let held = match &mut self.packet {
-            Packet::Single => packets,
-            Packet::Mean(datagrams, of) => scale(packets, *datagrams, *of),
-            Packet::Whole(missing) => {
-                let (all, uneven) = (packets >= *missing, !self.datagrams.is_multiple_of(*missing));
-                let held = match packets {
-                    0 => 0,
-                    _ if all => self.datagrams,
-                    _ => scale(self.datagrams, packets, *missing),
-                };
-                // More than all are more than ours.
-                let beyond = packets.saturating_sub(*missing);
-                *missing = missing.saturating_sub(packets);
-                let charged = self.charge_shared(place, held, beyond > 0);
-                self.mark_estimate(place, !all && uneven && charged > 0);
-                return charged;
-            }
-        };
-        let (longest, uneven) = match self.packet {
-            Packet::Mean(datagrams, of) if of > 0 => {
-                (datagrams.div_ceil(of), !datagrams.is_multiple_of(of))
-            }
-            _ => (1, false),
-        };
-        // One packet more is how far a mean may be off.
-        let beyond = held.saturating_sub(self.datagrams) >= longest;
-        let charged = self.charge_shared(place, held, beyond);
-        self.mark_estimate(place, uneven && charged > 0);
-        charged
-    }
-
-    /// The same at the sender's end, of which so many may have been counted `twice`; on another
-    /// host, which of its packets were cut by then is not known.
-    fn charge_leaving(&mut self, place: DropLocation, packets: u64, twice: u64) -> u64 {
-        let (room, overfull) = (self.datagrams, self.overfull);
-        let charged = self.charge(place, packets);
-        if twice > 0 && packets.saturating_sub(twice) <= room {
-            self.overfull = overfull;
-        }
-        let unsure = self.packet == Packet::Single && self.left_joined;
-        self.mark_estimate(place, unsure && charged > 0 && self.datagrams > 0);
-        charged
-    }
-
-    /// Charges so many datagrams that a queue counted, one by one where it cut what it dropped.
-    fn charge_cut(&mut self, place: DropLocation, datagrams: u64) -> u64 {
-        let charged = self.charge_shared(place, datagrams, datagrams > self.datagrams);
-        self.mark_estimate(place, self.left_joined && charged > 0 && self.datagrams > 0);
-        charged
-    }
-
-    /// Charges so many drops at the receiving socket, whose counter nobody else has.
-    fn charge_at_socket(&mut self, drops: u64) -> u64 {
-        let place = DropLocation::ReceiveBuffer;
-        match self.at_socket {
-            Packet::Whole(_) => {
-                let charged = self.charge(place, drops);
-                // What our sockets dropped beyond what we lost says nothing of other counters.
-                (self.overfull, self.from_shared) = (false, DropCounters::default());
-                charged
-            }
-            Packet::Mean(datagrams, of) => {
-                let drops = if of > 0 { scale(drops, datagrams, of) } else { drops };
-                let charged = self.charge_datagrams(drops);
-                self.mark_estimate(place, charged > 0 && (datagrams != of || of == 0));
-                charged
-            }
-            Packet::Single => self.charge_datagrams(drops),
-        }
-    }
-
-    /// Charges this number of drops at receive buffers of other sockets: the server's or others'. A
-    /// super-packet dropped whole is counted as one: each drop is taken for one datagram, and there
-    /// may have been more.
-    fn charge_at_server(&mut self, drops: u64) -> u64 {
-        let place = DropLocation::ReceiveBuffer;
-        let charged = self.charge_datagrams(drops);
-        if charged > 0 {
-            self.shared.add(place);
-        }
-        self.mark_estimate(place, self.left_joined && charged > 0);
-        charged
-    }
-
-    /// Charges datagrams whose reassembly failed. Fragments dropped for lack of room are counted
-    /// one by one, several per datagram.
-    fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
-        let place = DropLocation::Reassembly;
-        let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
-        let charged = self.charge_shared(place, ip.reassembly, beyond);
-        self.mark_estimate(place, ip.reassembly_no_room > 0 && charged > 0);
-        charged
-    }
-
-    /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
-    /// be ours.
-    fn charge_shared(&mut self, place: DropLocation, datagrams: u64, beyond: bool) -> u64 {
-        let charged = self.charge_datagrams(datagrams);
-        if charged > 0 {
-            self.from_shared.add(place);
-        }
-        self.overfull |= beyond;
-        charged
-    }
-
-    /// Charges so many datagrams.
-    fn charge_datagrams(&mut self, count: u64) -> u64 {
-        let charged = count.min(self.datagrams);
-        self.datagrams -= charged;
-        charged
-    }
-
-    fn mark_estimate(&mut self, place: DropLocation, is_one: bool) {
-        if is_one {
-            self.estimated.add(place);
-        }
-    }
-}
-
-/// `value` × `part` / `whole`, rounded up; 0 of nothing.
-fn scale(value: u64, part: u64, whole: u64) -> u64 {
-    if whole == 0 {
-        return 0;
-    }
-    let scaled = (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

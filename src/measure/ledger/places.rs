@@ -46,19 +46,20 @@ impl DropLocation {
     /// Its name in the document.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::ReceiveBuffer => "receive_buffer",
-            Self::Backlog => "backlog",
-            Self::Device => "device",
-            Self::Qdisc => "qdisc",
-            Self::TxDevice => "tx_device",
-            Self::Checksum => "checksum",
-            Self::NoPort => "no_port",
-            Self::RxIp => "rx_ip",
-            Self::Reassembly => "reassembly",
-            Self::TxIp => "tx_ip",
-            Self::Neighbour => "neighbour",
-        }
+        const WORDS: [&str; 11] = [
+            "receive_buffer",
+            "backlog",
+            "device",
+            "qdisc",
+            "tx_device",
+            "checksum",
+            "no_port",
+            "rx_ip",
+            "reassembly",
+            "tx_ip",
+            "neighbour",
+        ];
+        WORDS[self as usize]
     }
 }
 

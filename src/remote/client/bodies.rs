@@ -187,14 +187,8 @@ mod tests {
     #[test]
     fn no_body_confuses_either_end() {
         let bodies = bodies();
-        // splitmix64 (public domain).
-        let mut state = 0_u64;
-        let mut next = || {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            mixed ^ (mixed >> 31)
-        };
+        let mut random = crate::unit::SplitMix64(0);
+        let mut next = || random.next_u64();
         let [mut asked, mut agreed, mut told] = [0; 3];
         for round in 0..INPUTS {
             let mut bytes = bodies[next() as usize % bodies.len()].clone();

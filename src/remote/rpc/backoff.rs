@@ -1,7 +1,7 @@
 //! When to send again: intervals that double, with jitter, so that clients that began together do
 //! not stay together.
 
-use crate::unit::Nanos;
+use crate::unit::{Nanos, SplitMix64};
 
 /// The first interval where no round trip has been measured. Arbitrary: longer than most paths.
 const UNMEASURED: Nanos = Nanos::from_millis(100);
@@ -21,22 +21,18 @@ const LONGEST_FIRST: Nanos = Nanos::from_millis(2_000);
 /// its variation (RFC 6298 §2) while the variation is unknown, and some.
 const ROUND_TRIPS: u64 = 4;
 
-/// A seeded source of jitter (splitmix64, public domain); nothing depends on its being secret.
+/// A seeded source of jitter; nothing depends on its being secret.
 #[derive(Debug, Clone)]
-pub(super) struct BackoffJitter(pub(super) u64);
+pub(super) struct BackoffJitter(SplitMix64);
 
 impl BackoffJitter {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(SplitMix64(seed))
     }
 
     /// Three to five quarters of `gap`.
     fn around(&mut self, gap: Nanos) -> Nanos {
-        Nanos(gap.0 - gap.0 / 4 + self.next() % (gap.0 / 2 + 1))
+        Nanos(gap.0 - gap.0 / 4 + self.0.next_u64() % (gap.0 / 2 + 1))
     }
 }
 
@@ -109,7 +105,7 @@ mod tests {
 
     #[test]
     fn intervals_double_up_to_the_longest() {
-        let mut jitter = BackoffJitter(1);
+        let mut jitter = BackoffJitter::new(1);
         let mut trip = RoundTrip::default();
         trip.take(Some(Nanos::from_millis(5)));
         let mut retry = Retry::new(Nanos(7), trip);
@@ -126,9 +122,9 @@ mod tests {
     #[test]
     fn only_what_was_sent_once_measures_the_round_trip() {
         let mut retry = Retry::new(Nanos(0), RoundTrip::default());
-        assert!(retry.fire(Nanos(0), &mut BackoffJitter(1)));
+        assert!(retry.fire(Nanos(0), &mut BackoffJitter::new(1)));
         assert_eq!(retry.round_trip(Nanos(9)), Some(Nanos(9)));
-        assert!(retry.fire(retry.due(), &mut BackoffJitter(1)));
+        assert!(retry.fire(retry.due(), &mut BackoffJitter::new(1)));
         assert_eq!(retry.round_trip(retry.due()), None);
     }
 

@@ -71,7 +71,7 @@ mod tests {
     fn parts_in_any_order_make_the_whole() {
         let whole: Vec<u8> = (0..CHUNK_LEN * 40 + 7).map(|at| (at % 251) as u8).collect();
         let mut pulls = ChunkedResponse::new(whole.len());
-        let (mut jitter, mut asked) = (BackoffJitter(1), Vec::new());
+        let (mut jitter, mut asked) = (BackoffJitter::new(1), Vec::new());
         let mut most = 0;
         let got = loop {
             pulls.due(Nanos(5), RoundTrip::default(), &mut jitter, |offset| asked.push(offset));
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn memory_follows_what_is_asked_for() {
         let mut pulls = ChunkedResponse::new(1 << 40);
-        pulls.due(Nanos(0), RoundTrip::default(), &mut BackoffJitter(1), |_| {});
+        pulls.due(Nanos(0), RoundTrip::default(), &mut BackoffJitter::new(1), |_| {});
         assert_eq!(pulls.bytes.len(), WINDOW * CHUNK_LEN);
         assert_eq!(pulls.take(1, &[0; CHUNK_LEN], Nanos(0)), None);
         assert_eq!(pulls.whole(), None);

@@ -117,7 +117,7 @@ impl RpcClient {
             public: Seal::new(None),
             nonce,
             patience,
-            jitter: BackoffJitter(seed),
+            jitter: BackoffJitter::new(seed),
             trip: RoundTrip::default(),
             state: State::Fresh,
             asked: None,

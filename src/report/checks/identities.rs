@@ -7,19 +7,18 @@ use crate::measure::{LedgerIdentity, LedgerTerms};
 #[must_use]
 pub fn ledger_identities(ledger: &Ledger) -> [LedgerIdentity; 4] {
     let Refused { would_block, no_buffers, unreachable, too_big, other } = ledger.refused;
+    let refused = [would_block, no_buffers, unreachable, too_big, other].map(u128::from);
+    let lost_at = ledger.lost_at.places().map(|(_, count)| count);
+    let lost_at = lost_at.into_iter().chain([ledger.unaccounted]).flatten().map(u128::from);
     LedgerTerms {
         attempted: ledger.attempted,
         sent: ledger.sent,
-        refused: [would_block, no_buffers, unreachable, too_big, other],
+        refused: refused.iter().sum(),
         received: ledger.received,
         lost: ledger.lost,
-        lost_at: ledger.lost_at.places().map(|(_, count)| count),
-        unaccounted: ledger.unaccounted,
+        lost_at: lost_at.sum(),
         arrived: ledger.arrived,
-        duplicate: ledger.duplicate,
-        late: ledger.late,
-        foreign: ledger.foreign,
-        corrupt: ledger.corrupt,
+        others: [ledger.duplicate, ledger.late, ledger.foreign, ledger.corrupt],
     }
     .identities()
 }

@@ -12,6 +12,15 @@ fn control() -> Arc<PhaseState> {
     PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
 }
 
+/// The only sender of a plan at this load.
+fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
+    let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
+    let config = plan.tx_shares(&plan.cells[0], load).remove(0);
+    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
+    let job = SendJob::new(&config, &tx);
+    (config, job)
+}
+
 #[test]
 fn the_window_ends_when_it_was_planned_to() {
     let second = Nanos::from_millis(1_000);
@@ -29,24 +38,18 @@ fn the_window_ends_when_it_was_planned_to() {
         (count, even, preempted, false, Nanos::from_millis(500)),
         (count, even, early, true, early),
     ] {
-        let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-        let config = plan.tx_shares(&plan.cells[0], load).remove(0);
-        let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
-        let mut job = SendJob::new(&config, &tx);
+        let (config, mut job) = sender(load);
         let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
         let planned = job.start(&config, &phase);
-        let half = job.phase_result(last, planned, stopped);
-        assert_eq!(half.end, expected, "{limit:?} {load:?} {stopped}");
+        let result = job.phase_result(last, planned, stopped);
+        assert_eq!(result.end, expected, "{limit:?} {load:?} {stopped}");
     }
 }
 
 #[test]
 fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     let load = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
-    let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-    let config = plan.tx_shares(&plan.cells[0], load).remove(0);
-    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
-    let mut job = SendJob::new(&config, &tx);
+    let (config, mut job) = sender(load);
     let limit = Limit::Count(3);
     let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
     let planned = job.start(&config, &phase);
@@ -64,10 +67,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
 /// Gives a sender that must reach a count these errors, each so many ms after the start;
 /// whether it gave up, and whether that was for an unreachable target.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
-    let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-    let config = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
-    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
-    let mut job = SendJob::new(&config, &tx);
+    let (config, mut job) = sender(WorkerLoad::FlatOut);
     let control = control();
     let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
     job.start(&config, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });

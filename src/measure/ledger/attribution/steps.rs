@@ -1,47 +1,40 @@
 //! The steps of loss attribution, in the order in which they are applied.
 
-use super::{LossAttribution, scale};
+use super::losses::{LossAttribution, scale};
 use crate::measure::counters::{SendErrorCounts, TxTally};
 use crate::measure::ledger::{DropLocation, Kernels, Topology};
 use crate::measure::{KernelDelta, UdpCounters};
 
-/// Explains a part of the losses by one kernel counter.
-pub(super) struct Step {
-    /// What identifies the step.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests address steps by it"))]
-    pub(super) name: &'static str,
-    /// The location that the drops are charged to. Several steps may charge one.
-    pub(super) location: DropLocation,
-    /// Charges what the counter explains and returns how much; `None`: there is no such counter.
-    pub(super) rule: fn(&mut LossAttribution, &Evidence<'_>) -> Option<u64>,
-}
+/// Charges the losses that one kernel counter explains; `None`: there is no such counter.
+type Rule = fn(&mut LossAttribution, &Evidence<'_>) -> Option<u64>;
 
-const fn step(
-    name: &'static str,
-    location: DropLocation,
-    rule: fn(&mut LossAttribution, &Evidence<'_>) -> Option<u64>,
-) -> Step {
-    Step { name, location, rule }
-}
+/// Explains a part of the losses: the name, the location charged, and the rule. Several steps may
+/// charge one location.
+pub(super) struct AttributionStep(
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests find steps by it"))]
+    pub(super)  &'static str,
+    pub(super) DropLocation,
+    pub(super) Rule,
+);
 
 /// All steps. The receiver's own sockets come first, because nobody shares their counters; then
 /// the receiver's host, from the socket outwards; then the sender's, which explains only what the
 /// receiver's does not. Counters that include others' packets or earlier drops come last.
-pub(super) const STEPS: &[Step] = &[
-    step("own sockets", DropLocation::ReceiveBuffer, own_sockets),
-    step("server's sockets", DropLocation::ReceiveBuffer, server_sockets),
-    step("checksum at own sockets", DropLocation::Checksum, checksum_at_own_sockets),
-    step("no port", DropLocation::NoPort, no_port),
-    step("checksum", DropLocation::Checksum, checksum),
-    step("backlog", DropLocation::Backlog, backlog),
-    step("device", DropLocation::Device, device),
-    step("sender's backlog", DropLocation::Backlog, tx_backlog),
-    step("qdisc", DropLocation::Qdisc, qdisc),
-    step("sender's device", DropLocation::TxDevice, tx_device),
-    step("sender's IP layer", DropLocation::TxIp, tx_ip),
-    step("receiver's IP layer", DropLocation::RxIp, rx_ip),
-    step("reassembly", DropLocation::Reassembly, reassembly),
-    step("neighbour", DropLocation::Neighbour, neighbour),
+pub(super) const STEPS: &[AttributionStep] = &[
+    AttributionStep("own sockets", DropLocation::ReceiveBuffer, own_sockets),
+    AttributionStep("server's sockets", DropLocation::ReceiveBuffer, server_sockets),
+    AttributionStep("checksum at own sockets", DropLocation::Checksum, checksum_at_own_sockets),
+    AttributionStep("no port", DropLocation::NoPort, no_port),
+    AttributionStep("checksum", DropLocation::Checksum, checksum),
+    AttributionStep("backlog", DropLocation::Backlog, backlog),
+    AttributionStep("device", DropLocation::Device, device),
+    AttributionStep("sender's backlog", DropLocation::Backlog, tx_backlog),
+    AttributionStep("qdisc", DropLocation::Qdisc, qdisc),
+    AttributionStep("sender's device", DropLocation::TxDevice, tx_device),
+    AttributionStep("sender's IP layer", DropLocation::TxIp, tx_ip),
+    AttributionStep("receiver's IP layer", DropLocation::RxIp, rx_ip),
+    AttributionStep("reassembly", DropLocation::Reassembly, reassembly),
+    AttributionStep("neighbour", DropLocation::Neighbour, neighbour),
 ];
 
 /// What was counted, and which part of it is counted more than once.
@@ -230,9 +223,9 @@ mod tests {
         let none = KernelDelta::default();
         let seven = Some(7);
         let server = Some(Server { receive_buffer: seven });
-        for step in STEPS {
+        for &AttributionStep(name, location, rule) in STEPS {
             let (mut rx, mut tx, mut server_drops) = (none, none, None);
-            match step.name {
+            match name {
                 "own sockets" => rx.sockets = seven,
                 "server's sockets" => server_drops = server,
                 "checksum at own sockets" => (rx.sockets, rx.udp) = (seven, udp(0, 7)),
@@ -253,13 +246,13 @@ mod tests {
                 Kernels { rx, tx: Some(tx), ends: Topology::Remote, server: server_drops };
             let sent = TxTally { sent: 100, packets: 100, ..TxTally::default() };
             let received = RxTally::default();
-            let mut losses = LossAttribution::of(&sent, &received, 100, false, &kernels);
-            let charged = (step.rule)(&mut losses, &Evidence::new(&sent, &kernels));
-            assert_eq!((charged, losses.datagrams), (seven, 93), "{}", step.name);
+            let mut losses = LossAttribution::new(&sent, &received, 100, false, &kernels);
+            let charged = rule(&mut losses, &Evidence::new(&sent, &kernels));
+            assert_eq!((charged, losses.datagrams), (seven, 93), "{name}");
             let ledger = LedgerCounts::attribute_losses(&sent, &received, &kernels, false);
             let mut at = ledger.lost_at;
-            assert_eq!(*at.at_mut(step.location), seven, "{}", step.name);
-            assert_eq!(ledger.unaccounted, 93, "{}", step.name);
+            assert_eq!(*at.at_mut(location), seven, "{name}");
+            assert_eq!(ledger.unaccounted, 93, "{name}");
         }
     }
 }

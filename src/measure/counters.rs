@@ -19,7 +19,7 @@ pub enum SendErrorKind {
     Other,
 }
 
-/// SendErrorCounts datagrams by reason.
+/// Failed sends by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendErrorCounts {
     /// The socket's send buffer was full (EAGAIN).

@@ -3,7 +3,7 @@
 use super::{Clients, LatencyHistograms, SendErrorCounts, combine};
 use crate::unit::Nanos;
 
-/// What an echo server came to. Each datagram that was received has one fate: `received` =
+/// The counts of an echo server. Each received datagram has one outcome: `received` =
 /// `returned` + `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
 #[derive(Debug, Clone, Default)]
 pub struct EchoTally {

@@ -281,12 +281,9 @@ mod tests {
     #[test]
     fn an_empty_histogram_has_no_figures() {
         let latency = of(&[]);
-        assert_eq!(latency.min_ns(), None);
-        assert_eq!(latency.max_ns(), None);
-        assert_eq!(latency.mean_ns(), None);
-        assert_eq!(latency.stdev_ns(), None);
-        assert_eq!(latency.quantile_ns(0.5), None);
-        assert_eq!(latency.quantile_with_lost_ns(0.99, 5), None);
+        let moments = [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns()];
+        assert_eq!(moments, [None; 4]);
+        assert_eq!([latency.quantile_ns(0.5), latency.quantile_with_lost_ns(0.99, 5)], [None; 2]);
     }
 
     #[test]

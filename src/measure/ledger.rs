@@ -1,4 +1,4 @@
-//! The ledger: exactly one fate for every datagram.
+//! The ledger: exactly one outcome for every datagram.
 //!
 //! ```text
 //! attempted = sent + refused
@@ -15,63 +15,7 @@ mod places;
 use super::kernel::KernelDelta;
 use crate::measure::counters::SendErrorCounts;
 pub use identities::{LedgerIdentity, LedgerTerms};
-pub use places::{DropCounters, DropLocation};
-
-/// Where lost datagrams were lost. `None`: this system does not say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DropCounts {
-    /// The receiving socket's buffer was full.
-    pub receive_buffer: Option<u64>,
-    /// A CPU's backlog was full, of either host.
-    pub backlog: Option<u64>,
-    /// An interface of the receiver dropped them.
-    pub device: Option<u64>,
-    /// A queueing discipline of the sender dropped them without a word: one that keeps queues
-    /// short (`fq_codel`), or cut a super-packet and dropped parts of it (tbf, cake). Where it
-    /// refuses what comes, `IP_RECVERR` turns that into ENOBUFS, and it was never sent.
-    pub qdisc: Option<u64>,
-    /// An interface of the sender dropped them.
-    pub tx_device: Option<u64>,
-    /// The checksum was wrong.
-    pub checksum: Option<u64>,
-    /// Nobody had bound the port.
-    pub no_port: Option<u64>,
-    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route back
-    /// (reverse path filter).
-    pub rx_ip: Option<u64>,
-    /// Reassembly at the receiver failed: a fragment was lost, or there was no room for it.
-    pub reassembly: Option<u64>,
-    /// The IP layer of the sender discarded them without refusing them.
-    pub tx_ip: Option<u64>,
-    /// The next hop did not answer address resolution, so they never left the sender.
-    pub neighbour: Option<u64>,
-}
-
-impl DropCounts {
-    /// All that have a place.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        let mut all = *self;
-        DropLocation::ALL.into_iter().filter_map(|location| *all.at_mut(location)).sum()
-    }
-
-    /// The count of one location.
-    fn at_mut(&mut self, location: DropLocation) -> &mut Option<u64> {
-        match location {
-            DropLocation::ReceiveBuffer => &mut self.receive_buffer,
-            DropLocation::Backlog => &mut self.backlog,
-            DropLocation::Device => &mut self.device,
-            DropLocation::Qdisc => &mut self.qdisc,
-            DropLocation::TxDevice => &mut self.tx_device,
-            DropLocation::Checksum => &mut self.checksum,
-            DropLocation::NoPort => &mut self.no_port,
-            DropLocation::RxIp => &mut self.rx_ip,
-            DropLocation::Reassembly => &mut self.reassembly,
-            DropLocation::TxIp => &mut self.tx_ip,
-            DropLocation::Neighbour => &mut self.neighbour,
-        }
-    }
-}
+pub use places::{DropCounters, DropCounts, DropLocation};
 
 /// What the kernels at both ends counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,7 +68,7 @@ impl Kernels {
     }
 }
 
-/// Every datagram of a measurement, by fate.
+/// Every datagram of a measurement, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LedgerCounts {
     /// Datagrams offered to the system.

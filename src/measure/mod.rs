@@ -59,7 +59,7 @@ pub use ledger::{
     DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, LedgerIdentity, LedgerTerms,
     Server, Topology,
 };
-pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
+pub use outage::{Cause, OUTAGES, OutageCounts, SAME_OUTAGE, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};
 pub use stall::{STALL_THRESHOLD, StallCounts, StallMeter};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::combine;
 use crate::unit::Nanos;
 
-/// How many distinct error codes are told apart; what comes beyond counts as others. Arbitrary:
+/// How many distinct error codes are counted one by one; further ones are summed. Arbitrary:
 /// more than any server is seen to give.
 const CODES: usize = 32;
 
@@ -62,7 +62,7 @@ impl Codes {
         self.seen[..self.used].iter().copied()
     }
 
-    /// How many came beyond the codes that are told apart.
+    /// Errors with codes beyond those counted one by one.
     #[must_use]
     pub const fn others(&self) -> u64 {
         self.others

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts,
-    TxSample, TxTally, Usage, combine, merge_outages,
+    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, SAME_OUTAGE,
+    StallCounts, TxSample, TxTally, Usage, combine, merge_outages,
 };
 use crate::unit::Nanos;
 
@@ -14,11 +14,11 @@ pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
-    /// What they counted.
+    /// Their counters.
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
-    /// When they stood still.
+    /// Their stalls.
     pub stalls: StallCounts,
     /// What they cost, up to their last departure; of workers that hear replies too, hearing
     /// included.
@@ -29,7 +29,7 @@ pub struct TxResult {
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed leg by leg.
+    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<TxSample>,
     /// Whether they gave up.
     pub stuck: bool,
@@ -46,10 +46,6 @@ pub struct TxResult {
     /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
-
-/// The longest gap between errors of two workers that belong to one outage. Arbitrary: about the
-/// interval of a host's ICMP errors.
-const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
 impl TxResult {
     /// Adds what another worker of the same host measured, whose flows come behind.
@@ -78,11 +74,11 @@ impl TxResult {
 /// What the receivers of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RxResult {
-    /// What they counted.
+    /// Their counters.
     pub tally: RxTally,
-    /// LatencyHistograms of what they received.
+    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// When they stood still.
+    /// Their stalls.
     pub stalls: StallCounts,
     /// What they cost up to the end of the senders' window; nothing where the senders are the same
     /// threads.
@@ -95,7 +91,7 @@ pub struct RxResult {
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed leg by leg.
+    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<RxSample>,
     /// What became of requests, where datagrams were such.
     pub exchange: Option<RequestCounts>,

@@ -24,7 +24,7 @@ const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 /// two CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
 
-/// The same where the sender has another clock: what is known of it must not decide over fates.
+/// The same where the sender has another clock, which must not decide the classification.
 /// Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
 
@@ -63,16 +63,16 @@ pub struct ReceiveProbe {
     /// When the sender's latest stall ended.
     sender_stall_ended: Nanos,
     /// The latest slow datagram, intended moment and transit time, and how many like it: whether
-    /// their sender stood still meanwhile shows only once that is awake again.
+    /// their sender was stalled meanwhile shows only when it runs again.
     slow: Option<(u64, u64, u64)>,
     row: Row,
-    /// What it counts.
+    /// Its counters.
     pub tally: RxTally,
-    /// LatencyHistograms of what it received.
+    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// What it knows of marked datagrams, which are timed leg by leg.
+    /// What it knows of marked datagrams, which are timed in parts.
     pub samples: Vec<RxSample>,
-    /// When it stood still.
+    /// Its stalls.
     pub stall: StallMeter,
 }
 
@@ -118,7 +118,7 @@ impl ReceiveProbe {
         self
     }
 
-    /// The same where marked datagrams are timed leg by leg.
+    /// The same where marked datagrams are timed in parts.
     #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn sampling(mut self) -> Self {
@@ -303,7 +303,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// Remembers slow datagrams until it is known whether their sender stood still.
+    /// Remembers slow datagrams until it is known whether their sender was stalled.
     fn slow_ones(&mut self, intended_ns: u64, ns: u64, count: u64) {
         match &mut self.slow {
             Some((intended, slow_ns, times)) if (*intended, *slow_ns) == (intended_ns, ns) => {
@@ -316,7 +316,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// Decides whether the latest slow datagram was slow because its sender stood still.
+    /// Decides whether the latest slow datagram was slow because its sender was stalled.
     fn settle_slow(&mut self) {
         if let Some((intended_ns, transit_ns, count)) = self.slow.take()
             && intended_ns < self.sender_stall_ended.0
@@ -388,7 +388,7 @@ impl ReceiveProbe {
         before.chain(self.flows.iter().map(|flow| flow.received)).collect()
     }
 
-    /// InterarrivalJitter of all flows that have one.
+    /// Jitter of all flows that have one.
     pub fn jitters(&self) -> impl Iterator<Item = Nanos> {
         self.flows.iter().filter_map(|flow| flow.jitter.estimate())
     }

@@ -35,11 +35,11 @@ pub struct SendJob {
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
-    /// What it counts.
+    /// Its counters.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
     pub timing: Option<Timing>,
-    /// When it stood still.
+    /// Its stalls.
     pub stall: StallMeter,
     /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
@@ -54,7 +54,7 @@ pub struct SendJob {
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
-    /// What is timed leg by leg.
+    /// What is timed in parts.
     pub sampler: Sampler,
 }
 
@@ -171,7 +171,7 @@ impl SendJob {
         planned_end
     }
 
-    /// Pushes a batch that may be timed leg by leg.
+    /// Pushes a batch that may be timed in parts.
     pub(super) fn push_sampled<T: Tx>(
         &mut self,
         tx: &mut T,

@@ -17,8 +17,8 @@
 //!  0  unit/  sys/                               quantities with units; the operating system
 //!
 //! in run:     count_end.rs flow.rs phase.rs sampler.rs sender_bounds.rs < outage.rs probe/
-//!             < receive.rs send.rs < worker/ < dispatch.rs < worker_pool.rs < cell.rs
-//!             < session.rs < autoselect.rs
+//!             < receive.rs send_job/ < send.rs < worker.rs < dispatch.rs < worker_pool.rs
+//!             < cell.rs < session.rs < autoselect.rs
 //! in remote:  protocol/ < rpc/ < client/ sink/
 //! in report:  error.rs checks/ < build/ format/ read.rs
 //! in cli:     args/ error.rs < output.rs progress.rs document.rs requests.rs

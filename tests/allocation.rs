@@ -201,7 +201,10 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
     })
     .unwrap();
     client.unwrap().join().unwrap();
-    assert_eq!((tally.counters.received, tally.counters.returned, end), (count, count / 2, EchoEnd::Count));
+    assert_eq!(
+        (tally.counters.received, tally.counters.returned, end),
+        (count, count / 2, EchoEnd::Count)
+    );
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 

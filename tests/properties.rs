@@ -158,6 +158,7 @@ proptest! {
         prop_assert_eq!(merged.min_ns(), all.min_ns());
         prop_assert_eq!(merged.max_ns(), all.max_ns());
         prop_assert_eq!(merged.mean_ns(), all.mean_ns());
+        prop_assert_eq!(merged.stdev_ns(), all.stdev_ns());
         prop_assert_eq!(merged.clamped(), all.clamped());
     }
 

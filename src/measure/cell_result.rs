@@ -64,7 +64,7 @@ pub struct CellResult {
     pub rx_usage: Usage,
     /// Socket buffers.
     pub sockets: Sockets,
-    /// LatencyHistograms.
+    /// Latency.
     pub latency: OneWay,
     /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
     pub legs: Option<Box<LatencyBreakdown>>,
@@ -72,9 +72,9 @@ pub struct CellResult {
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
     pub jitter: Option<Nanos>,
-    /// StallCounts of the senders.
+    /// Stalls of the senders.
     pub tx_stalls: StallCounts,
-    /// StallCounts of the receivers.
+    /// Stalls of the receivers.
     pub rx_stalls: StallCounts,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
@@ -230,7 +230,7 @@ impl CellResult {
         .were_cut(self.ends)
     }
 
-    /// Every datagram by fate.
+    /// Every datagram by outcome.
     #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
         let whole = self.super_packets.taken_whole;

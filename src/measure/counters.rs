@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::unit::sum_counts;
+
 /// Why a datagram did not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendErrorKind {
@@ -17,7 +19,7 @@ pub enum SendErrorKind {
     Other,
 }
 
-/// SendErrorCounts datagrams by reason.
+/// Failed sends by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendErrorCounts {
     /// The socket's send buffer was full (EAGAIN).
@@ -47,21 +49,14 @@ impl SendErrorCounts {
 
     /// All of them.
     #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.would_block
-            .saturating_add(self.no_buffers)
-            .saturating_add(self.unreachable)
-            .saturating_add(self.too_big)
-            .saturating_add(self.other)
+    pub fn total(&self) -> u64 {
+        let Self { would_block, no_buffers, unreachable, too_big, other } = *self;
+        sum_counts([would_block, no_buffers, unreachable, too_big, other])
     }
 
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.would_block = self.would_block.saturating_add(other.would_block);
-        self.no_buffers = self.no_buffers.saturating_add(other.no_buffers);
-        self.unreachable = self.unreachable.saturating_add(other.unreachable);
-        self.too_big = self.too_big.saturating_add(other.too_big);
-        self.other = self.other.saturating_add(other.other);
+        add_counts!(self, other; would_block, no_buffers, unreachable, too_big, other);
     }
 }
 
@@ -95,12 +90,8 @@ impl TxTally {
 
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.sent = self.sent.saturating_add(other.sent);
-        self.packets = self.packets.saturating_add(other.packets);
-        self.bytes = self.bytes.saturating_add(other.bytes);
+        add_counts!(self, other; sent, packets, bytes, syscalls, untold);
         self.refused.merge(&other.refused);
-        self.syscalls = self.syscalls.saturating_add(other.syscalls);
-        self.untold = self.untold.saturating_add(other.untold);
         if other.last_errno != 0 {
             self.last_errno = other.last_errno;
         }
@@ -151,23 +142,10 @@ pub struct RxTally {
 impl RxTally {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.arrived = self.arrived.saturating_add(other.arrived);
-        self.packets = self.packets.saturating_add(other.packets);
-        self.uncut = self.uncut.saturating_add(other.uncut);
-        self.truncated = self.truncated.saturating_add(other.truncated);
-        self.no_buffers = self.no_buffers.saturating_add(other.no_buffers);
-        self.received = self.received.saturating_add(other.received);
-        self.read_in_window = self.read_in_window.saturating_add(other.read_in_window);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.duplicate = self.duplicate.saturating_add(other.duplicate);
-        self.late = self.late.saturating_add(other.late);
-        self.reordered = self.reordered.saturating_add(other.reordered);
+        add_counts!(self, other; arrived, packets, uncut, truncated, no_buffers, received);
+        add_counts!(self, other; read_in_window, bytes, duplicate, late, reordered, foreign);
+        add_counts!(self, other; corrupt, syscalls, syscalls_in_window, errors);
         self.reorder_extent = self.reorder_extent.max(other.reorder_extent);
-        self.foreign = self.foreign.saturating_add(other.foreign);
-        self.corrupt = self.corrupt.saturating_add(other.corrupt);
-        self.syscalls = self.syscalls.saturating_add(other.syscalls);
-        self.syscalls_in_window = self.syscalls_in_window.saturating_add(other.syscalls_in_window);
-        self.errors = self.errors.saturating_add(other.errors);
         self.batch_max = self.batch_max.max(other.batch_max);
     }
 }

@@ -1,6 +1,6 @@
 //! Counters of an echo server.
 
-use super::{Clients, LatencyHistograms, SendErrorCounts};
+use super::{Clients, LatencyHistograms, SendErrorCounts, combine};
 use crate::unit::Nanos;
 
 /// Counters of the engine of an echo server.
@@ -36,18 +36,9 @@ pub struct EchoCounters {
 impl EchoCounters {
     /// Adds those of another worker.
     fn merge(&mut self, other: &Self) {
-        self.received += other.received;
-        self.received_bytes += other.received_bytes;
-        self.packets += other.packets;
-        self.truncated += other.truncated;
-        self.returned += other.returned;
-        self.returned_bytes += other.returned_bytes;
+        add_counts!(self, other; received, received_bytes, packets, truncated, returned);
+        add_counts!(self, other; returned_bytes, told, cut, syscalls, empty, errors);
         self.refused.merge(&other.refused);
-        self.told += other.told;
-        self.cut += other.cut;
-        self.syscalls += other.syscalls;
-        self.empty += other.empty;
-        self.errors += other.errors;
     }
 }
 
@@ -87,19 +78,14 @@ impl EchoTally {
     pub fn merge(&mut self, other: Self) {
         let first = self.by_worker.is_empty();
         self.counters.merge(&other.counters);
-        self.dropped += other.dropped;
-        self.unanswered += other.unanswered;
-        self.overflow += other.overflow;
-        self.waiting += other.waiting;
+        add_counts!(self, other; dropped, unanswered, overflow, waiting);
         self.lateness.merge(&other.lateness);
         // A sum with an unknown part is unknown.
         let sum = |a: Option<u64>, b: Option<u64>| if first { b } else { Some(a? + b?) };
         self.socket_drops = sum(self.socket_drops, other.socket_drops);
         self.cpu = sum(self.cpu.map(|cpu| cpu.0), other.cpu.map(|cpu| cpu.0)).map(Nanos);
-        self.active = match (self.active, other.active) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (one, another) => one.or(another),
-        };
+        let both = |(a, b): (Nanos, Nanos), (c, d)| (a.min(c), b.max(d));
+        self.active = combine(self.active, other.active, both);
         self.clients.merge(&other.clients);
         self.by_worker.push(other.counters.received);
     }

@@ -2,6 +2,21 @@
 //! jitter, stalls, requests in flight, the kernel's counters as values, the ledger that settles
 //! them all, and the facts of the host beside which they must be read.
 
+/// Adds the fields of a count that are named to those of another; a peer's may be anything.
+macro_rules! add_counts {
+    ($sum:expr, $other:expr; $($field:ident),+) => {
+        $($sum.$field = $sum.$field.saturating_add($other.$field);)+
+    };
+}
+
+/// Combines two values where both are known; otherwise the known one.
+fn combine<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(both(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
 mod breakdown;
 mod cell_result;
 mod clients;
@@ -36,8 +51,11 @@ pub use histogram::{HistogramError, read_histogram};
 pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, LatencyHistograms};
-pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server, Topology};
-pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
+pub use ledger::{
+    DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, LedgerIdentity, LedgerTerms,
+    Server, Topology,
+};
+pub use outage::{Cause, OUTAGES, OutageCounts, SAME_OUTAGE, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};
 pub use stall::{STALL_THRESHOLD, StallCounts, StallMeter};

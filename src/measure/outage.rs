@@ -8,6 +8,11 @@ use crate::unit::Nanos;
 /// Arbitrary: a path that fails more often in one cell is described by its ledger.
 pub const OUTAGES: usize = 64;
 
+/// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
+/// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
+/// send rates, two mean gaps.
+pub const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
+
 /// A period in which sends failed, or ICMP errors came back, for one cause `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutageCounts<C = Cause> {

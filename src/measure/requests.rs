@@ -8,9 +8,10 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::combine;
 use crate::unit::Nanos;
 
-/// How many distinct error codes are told apart; what comes beyond counts as others. Arbitrary:
+/// How many distinct error codes are counted one by one; further ones are summed. Arbitrary:
 /// more than any server is seen to give.
 const CODES: usize = 32;
 
@@ -61,7 +62,7 @@ impl Codes {
         self.seen[..self.used].iter().copied()
     }
 
-    /// How many came beyond the codes that are told apart.
+    /// Errors with codes beyond those counted one by one.
     #[must_use]
     pub const fn others(&self) -> u64 {
         self.others
@@ -118,23 +119,12 @@ pub struct RequestCounts {
 impl RequestCounts {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.timeouts = self.timeouts.saturating_add(other.timeouts);
-        self.given_up = self.given_up.saturating_add(other.given_up);
-        self.incomplete = self.incomplete.saturating_add(other.incomplete);
-        self.continued = self.continued.saturating_add(other.continued);
-        self.acknowledged = self.acknowledged.saturating_add(other.acknowledged);
-        self.no_room = self.no_room.saturating_add(other.no_room);
+        add_counts!(self, other; timeouts, given_up, incomplete, continued, acknowledged, no_room);
+        add_counts!(self, other; stale, unreachable, in_flight_max, room);
         self.no_room_time += other.no_room_time;
-        self.stale = self.stale.saturating_add(other.stale);
         self.errors.merge(&other.errors);
-        self.unreachable = self.unreachable.saturating_add(other.unreachable);
-        self.in_flight_max = self.in_flight_max.saturating_add(other.in_flight_max);
-        self.room = self.room.saturating_add(other.room);
         self.idle += other.idle;
-        let sum = |one: Option<u64>, another: Option<u64>| match (one, another) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            (one, another) => one.or(another),
-        };
+        let sum = |one, another| combine(one, another, u64::saturating_add);
         self.own_drops = sum(self.own_drops, other.own_drops);
         self.repeated_labels = sum(self.repeated_labels, other.repeated_labels);
         self.reused_message_ids = sum(self.reused_message_ids, other.reused_message_ids);

@@ -54,12 +54,8 @@ impl SequenceCounts {
 
     /// Adds those of another phase, or of another listener.
     pub(super) const fn add(&mut self, other: &Self) {
-        self.unique = self.unique.saturating_add(other.unique);
         // Forged numbers make up any loss.
-        self.lost = self.lost.saturating_add(other.lost);
-        self.duplicate = self.duplicate.saturating_add(other.duplicate);
-        self.late = self.late.saturating_add(other.late);
-        self.reordered = self.reordered.saturating_add(other.reordered);
+        add_counts!(self, other; unique, lost, duplicate, late, reordered);
     }
 }
 

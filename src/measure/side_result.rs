@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts,
-    TxSample, TxTally, Usage, merge_outages,
+    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, SAME_OUTAGE,
+    StallCounts, TxSample, TxTally, Usage, combine, merge_outages,
 };
 use crate::unit::Nanos;
 
@@ -14,11 +14,11 @@ pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
-    /// What they counted.
+    /// Their counters.
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
-    /// When they stood still.
+    /// Their stalls.
     pub stalls: StallCounts,
     /// What they cost, up to their last departure; of workers that hear replies too, hearing
     /// included.
@@ -29,7 +29,7 @@ pub struct TxResult {
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed leg by leg.
+    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<TxSample>,
     /// Whether they gave up.
     pub stuck: bool,
@@ -47,10 +47,6 @@ pub struct TxResult {
     pub stolen: Option<Nanos>,
 }
 
-/// The longest gap between errors of two workers that belong to one outage. Arbitrary: about the
-/// interval of a host's ICMP errors.
-const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
-
 impl TxResult {
     /// Adds what another worker of the same host measured, whose flows come behind.
     pub fn merge(&mut self, other: Self) {
@@ -61,11 +57,8 @@ impl TxResult {
         }
         self.stalls.merge(&other.stalls);
         self.usage = self.usage.plus(other.usage);
-        self.buffer = least(self.buffer, other.buffer);
-        self.segments = match (self.segments, other.segments) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.min(b.1))),
-            (one, another) => one.or(another),
-        };
+        self.buffer = combine(self.buffer, other.buffer, u64::min);
+        self.segments = combine(self.segments, other.segments, |a, b| (a.0.min(b.0), a.1.min(b.1)));
         self.flows.extend(other.flows);
         self.samples.extend(other.samples);
         self.unreachable = match (self.stuck, other.stuck) {
@@ -81,11 +74,11 @@ impl TxResult {
 /// What the receivers of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RxResult {
-    /// What they counted.
+    /// Their counters.
     pub tally: RxTally,
-    /// LatencyHistograms of what they received.
+    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// When they stood still.
+    /// Their stalls.
     pub stalls: StallCounts,
     /// What they cost up to the end of the senders' window; nothing where the senders are the same
     /// threads.
@@ -98,7 +91,7 @@ pub struct RxResult {
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed leg by leg.
+    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<RxSample>,
     /// What became of requests, where datagrams were such.
     pub exchange: Option<RequestCounts>,
@@ -120,7 +113,7 @@ impl RxResult {
         self.takes_super_packets |= other.takes_super_packets;
         self.jitter =
             (self.jitter.0 + other.jitter.0, self.jitter.1.saturating_add(other.jitter.1));
-        self.buffer = least(self.buffer, other.buffer);
+        self.buffer = combine(self.buffer, other.buffer, u64::min);
         if self.flows.len() < other.flows.len() {
             self.flows.resize(other.flows.len(), 0);
         }
@@ -132,18 +125,8 @@ impl RxResult {
         if let Some(exchange) = &other.exchange {
             self.exchange.get_or_insert_default().merge(exchange);
         }
-        if let Some(drops) = other.kernel.sockets {
-            let sum = self.kernel.sockets.get_or_insert(0);
-            *sum = sum.saturating_add(drops);
-        }
-    }
-}
-
-/// The smaller one, of those that are known.
-fn least(least: Option<u64>, part: Option<u64>) -> Option<u64> {
-    match (least, part) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
+        self.kernel.sockets =
+            combine(self.kernel.sockets, other.kernel.sockets, u64::saturating_add);
     }
 }
 
@@ -209,8 +192,7 @@ pub struct Timing {
 impl Timing {
     /// Adds that of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.scheduled = self.scheduled.saturating_add(other.scheduled);
-        self.missed = self.missed.saturating_add(other.missed);
+        add_counts!(self, other; scheduled, missed);
         self.lag.merge(&other.lag);
         self.gap.merge(&other.gap);
         self.gap_in_stall.merge(&other.gap_in_stall);

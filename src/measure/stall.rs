@@ -1,4 +1,4 @@
-//! StallCounts: when the CPU was taken away from a worker.
+//! Stalls: when the CPU was taken away from a worker.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::unit::Nanos;
 /// takes it for 1 ms and more (measured on a 2-core virtual machine).
 pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 
-/// How often and how long a worker stood still.
+/// Number and length of the stalls of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StallCounts {
     /// Gaps above [`STALL_THRESHOLD`], or above what the worker's batches may take.

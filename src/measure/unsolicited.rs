@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::sequences::{Numbered, SequenceCounts, Sequences};
-use super::{LatencyHistograms, RxTally};
+use super::{LatencyHistograms, RxTally, combine};
 use crate::unit::Nanos;
 
 /// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
@@ -205,10 +205,7 @@ fn gap_mean(span: Option<(Nanos, Nanos)>, datagrams: u64) -> Option<Nanos> {
 
 /// The least and the most of both.
 fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
-    match (one, other) {
-        (Some((least, most)), Some((low, high))) => Some((least.min(low), most.max(high))),
-        (one, other) => one.or(other),
-    }
+    combine(one, other, |(least, most), (low, high)| (least.min(low), most.max(high)))
 }
 
 impl UnsolicitedTraffic {

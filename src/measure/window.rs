@@ -80,9 +80,9 @@ impl Window {
             return Arrival::InOrder;
         }
         self.write();
-        let fate = self.arrive_out_of_line(sequence);
+        let arrival = self.arrive_out_of_line(sequence);
         self.written = self.next;
-        fate
+        arrival
     }
 
     /// Takes note of the next `count` numbers in line.

@@ -246,12 +246,6 @@ mod tests {
     }
 
     #[test]
-    fn even_slots_are_exact() {
-        assert_eq!(slots(Arrivals::Even(rate(100_000.0)), ALONE, 3), [0, 10_000, 20_000]);
-        assert_eq!(slots(Arrivals::Even(rate(3.0)), ALONE, 4)[3], 1_000_000_000);
-    }
-
-    #[test]
     fn bursts_share_their_moment() {
         let got = slots(Arrivals::Burst(rate(1_000.0), 3), ALONE, 7);
         assert_eq!(got, [0, 0, 0, 3_000_000, 3_000_000, 3_000_000, 6_000_000]);

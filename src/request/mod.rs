@@ -23,7 +23,8 @@ use crate::host::{Meter, Reading};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::Due;
 use crate::run::phase::PhaseState;
-use crate::run::send::{SendJob, Step, step};
+use crate::run::send::{Step, step};
+use crate::run::send_job::SendJob;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 

@@ -18,8 +18,8 @@ use crate::plan::{
 };
 use crate::request::in_flight::InFlightTable;
 use crate::request::streams::StreamMap;
+use crate::run::phase::Phase;
 use crate::run::session::CellRunner;
-use crate::run::worker::Phase;
 use crate::unit::{PayloadSize, Rate};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);

@@ -19,7 +19,7 @@ use crate::plan::{
 use crate::request::in_flight::InFlightTable;
 use crate::request::streams::StreamMap;
 use crate::request::writer::calendar_at;
-use crate::run::send::SendJob;
+use crate::run::send_job::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
 };
@@ -168,7 +168,7 @@ fn run_phases<T: Tx, R: Rx>(
         state.job.stall.start(Nanos::ZERO);
         let last = run_phase(&mut tx, &mut rx, &mut state, &mut waiter, control);
         let usage = state.at_close.map(|now| state.meter.between(before, now)).unwrap_or_default();
-        tx_half = state.job.half(last, planned_end, control.stopped());
+        tx_half = state.job.phase_result(last, planned_end, control.stopped());
         done.publish(tx_half.end, last);
         let segments = tx.segments().zip(segments_at_first);
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
@@ -194,7 +194,7 @@ fn run_phases<T: Tx, R: Rx>(
         takes_super_packets: rx.takes_super_packets(),
         ..rx_half
     };
-    Ok((job.into_half(tx_half), rx_half))
+    Ok((job.into_result(tx_half), rx_half))
 }
 
 /// A worker with a table for all requests in flight.

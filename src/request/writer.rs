@@ -8,7 +8,8 @@ use crate::payload::{RequestNumber, Requests};
 use crate::request::ids::{FirstIds, RunIds};
 use crate::request::in_flight::{InFlightTable, PendingRequest};
 use crate::request::streams::StreamMap;
-use crate::run::send::{Leaving, SendJob, Stamp};
+use crate::run::send::{Leaving, Stamp};
+use crate::run::send_job::SendJob;
 use crate::unit::{Nanos, PayloadSize};
 
 /// Writes requests.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
-use super::worker::Phase;
+use super::phase::Phase;
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};
@@ -27,39 +27,39 @@ pub(crate) fn measure(
     tick: &mut dyn FnMut(),
 ) -> Result<CellResult, RunError> {
     // To the end of the cell, however it ends.
-    let (crew, _files) = set_up(plan, cell, load)?;
+    let (pool, _files) = set_up(plan, cell, load)?;
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
     let null = cell.engine.rx == RxKind::Null;
     let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag | 1] };
     let mut warmed = (0, 0);
     if warmup > Nanos::ZERO {
-        warmed = phase(&crew, tags[0], Limit::Time(warmup), load, stop, tick)?;
+        warmed = phase(&pool, tags[0], Limit::Time(warmup), load, stop, tick)?;
     }
     let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
     let netns = to_netns.as_deref();
-    let watch_there = netns.map(|netns| (netns, CounterSnapshot::begin_in(netns, *to)));
+    let snapshot_there = netns.map(|netns| (netns, CounterSnapshot::begin_in(netns, *to)));
     let target = SocketAddr::new(to.unwrap_or(*bind), *port);
     let device = name_towards(target, *bind, ip.dev.as_deref());
-    let mut watch = CounterSnapshot::begin_maybe(unix.is_some(), device.as_deref());
+    let mut snapshot = CounterSnapshot::begin_maybe(unix.is_some(), device.as_deref());
     if netns.is_some() {
-        watch = watch.towards(target, device.as_deref());
+        snapshot = snapshot.towards(target, device.as_deref());
     }
-    phase(&crew, tags[1], plan.scenario.limit, load, stop, tick)?;
-    let seen = watch.end();
-    let seen_there = watch_there.map(|(netns, watch)| watch.end_in(netns));
-    let (tx, rx) = crew.collect(&cell.id)?;
+    phase(&pool, tags[1], plan.scenario.limit, load, stop, tick)?;
+    let delta = snapshot.end();
+    let delta_there = snapshot_there.map(|(netns, snapshot)| snapshot.end_in(netns));
+    let (tx, rx) = pool.collect(&cell.id)?;
     let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    let ends = if seen_there.is_some() { Topology::SameHost } else { Topology::SameNetns };
-    if let Some(there) = seen_there {
-        seen.into_tx(&mut tx);
+    let ends = if delta_there.is_some() { Topology::SameHost } else { Topology::SameNetns };
+    if let Some(there) = delta_there {
+        delta.into_tx(&mut tx);
         there.into_rx(&mut rx);
     } else {
-        seen.into_rx(&mut rx);
+        delta.into_rx(&mut rx);
     }
-    let mut harvest = CellResult::of(tx, Some(rx), ends);
-    harvest.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-    Ok(harvest)
+    let mut result = CellResult::of(tx, Some(rx), ends);
+    result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+    Ok(result)
 }
 
 /// Starts receivers, then senders; returns with them the files that their sockets have made.
@@ -68,49 +68,49 @@ fn set_up(
     cell: &PlannedCell,
     load: WorkerLoad,
 ) -> Result<(WorkerPool, Vec<UnixFile>), RunError> {
-    let (mut crew, mut files) =
+    let (mut pool, mut files) =
         (WorkerPool::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
-    match start(&mut crew, &mut files, plan, cell, load) {
-        Ok(()) => Ok((crew, files)),
+    match start(&mut pool, &mut files, plan, cell, load) {
+        Ok(()) => Ok((pool, files)),
         Err(error) => {
             // Those that were started give their names back before another cell asks for them.
-            let _ = crew.collect(&cell.id);
+            let _ = pool.collect(&cell.id);
             Err(error)
         }
     }
 }
 
 fn start(
-    crew: &mut WorkerPool,
+    pool: &mut WorkerPool,
     files: &mut Vec<UnixFile>,
     plan: &Plan,
     cell: &PlannedCell,
     load: WorkerLoad,
 ) -> Result<(), RunError> {
     let mut addrs = Vec::new();
-    for share in plan.rx_shares(cell) {
+    for config in plan.rx_shares(cell) {
         // Here and not in the worker, so that its file outlives whatever happens to that.
-        let given = match &share.common.unix {
-            Some(name) if share.engine != RxKind::Null => {
-                let bound = Unix::bind(&UnixName::new(name), share.common.socket_buffer);
+        let provided = match &config.common.unix {
+            Some(name) if config.engine != RxKind::Null => {
+                let bound = Unix::bind(&UnixName::new(name), config.common.socket_buffer);
                 let (unix, file) = bound.map_err(NetError::from)?;
                 files.extend(file);
                 Some(ProvidedSocket::Unix(unix))
             }
             _ => None,
         };
-        addrs.push(crew.add_receiver(share, given)?);
+        addrs.push(pool.add_receiver(config, provided)?);
     }
-    for (share, addr) in plan.tx_shares(cell, load).into_iter().zip(addrs) {
-        let to = addr.unwrap_or(share.common.bind);
-        crew.add_sender(share, to, None)?;
+    for (config, addr) in plan.tx_shares(cell, load).into_iter().zip(addrs) {
+        let to = addr.unwrap_or(config.common.bind);
+        pool.add_sender(config, to, None)?;
     }
     Ok(())
 }
 
 /// Leads all workers through a phase; returns how many datagrams were sent and received.
 fn phase(
-    crew: &WorkerPool,
+    pool: &WorkerPool,
     tag: u16,
     limit: Limit,
     load: WorkerLoad,
@@ -121,12 +121,12 @@ fn phase(
         Limit::Time(time) => time,
         Limit::Count(_) => Nanos::NEVER,
     };
-    let control = PhaseState::until(Arc::clone(stop), crew.senders(), window_end);
-    let epoch = Nanos(sys::monotonic_ns()) + crew.lead();
+    let control = PhaseState::until(Arc::clone(stop), pool.senders(), window_end);
+    let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
     let phase = Phase { epoch, tag, limit, load, control };
-    crew.begin_receivers(&phase);
-    crew.begin_senders(&phase);
-    let mut running = crew.running();
-    crew.await_end(&mut running, tick)?;
+    pool.begin_receivers(&phase);
+    pool.begin_senders(&phase);
+    let mut running = pool.running();
+    pool.await_end(&mut running, tick)?;
     Ok((running.sent, running.received))
 }

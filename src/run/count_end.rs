@@ -30,7 +30,7 @@ fn count_end(load: WorkerLoad, count: u64) -> Nanos {
 mod tests {
     use super::*;
     use crate::pace::{Due, Scheduled};
-    use crate::run::worker::pace;
+    use crate::run::send_job::pace;
     use crate::unit::PacketRate;
 
     #[test]

@@ -11,23 +11,24 @@ pub(crate) mod probe;
 pub(crate) mod receive;
 mod sampler;
 pub(crate) mod send;
+pub(crate) mod send_job;
 pub(crate) mod sender_bounds;
 pub(crate) mod session;
 pub(crate) mod worker;
 pub(crate) mod worker_pool;
 
 pub use crate::run::autoselect::choose;
-pub use crate::run::phase::PhaseState;
+pub use crate::run::phase::{Phase, PhaseState};
 pub use crate::run::sender_bounds::SenderBounds;
 pub use outage::TargetWatch;
 pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use sampler::Sampler;
-pub use send::{SendJob, send};
+pub use send::send;
+pub use send_job::SendJob;
 pub use session::{
     CellRunner, DirectionResult, LocalRunner, MeasuredCell, Observer, Progress, RunOutcome, run,
 };
-pub use worker::Phase;
 
 use crate::net::{NetError, SocketError};
 use crate::plan::PlanError;

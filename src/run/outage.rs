@@ -1,7 +1,7 @@
 //! A sender's view of its target: outages, and when to give up.
 
 use crate::host::device::is_ours;
-use crate::measure::{Cause, OUTAGES, OutageCounts, note_outage};
+use crate::measure::{Cause, OUTAGES, OutageCounts, SAME_OUTAGE, note_outage};
 use crate::run::phase::PhaseState;
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
@@ -13,13 +13,8 @@ pub(crate) const STUCK: Nanos = Nanos::from_millis(2_000);
 /// than a server or a link takes to restart.
 pub(crate) const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
 
-/// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
-/// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
-/// send rates, two mean gaps.
-pub(crate) const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
-
-/// The same if a neighbour does not answer: the kernel asks it three times, a second apart, before
-/// each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
+/// [`SAME_OUTAGE`] if a neighbour does not answer: the kernel asks it three times, a second apart,
+/// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
 const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.

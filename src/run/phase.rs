@@ -1,10 +1,51 @@
-//! What the workers of a phase share while it runs: a few words, written when
-//! a worker ends or has stood still, and read once a batch.
+//! State shared by the workers of a phase: written when a worker ends or has stalled, and read
+//! once a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use crate::plan::{Limit, WorkerLoad};
+use crate::sys;
 use crate::unit::Nanos;
+
+/// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
+/// 60 µs on the reference machine, measured).
+const EARLY: Nanos = Nanos::from_micros(200);
+
+/// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
+/// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
+const LOOK: Nanos = Nanos::from_millis(100);
+
+/// What a worker does next.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    /// When it begins, on the monotonic clock.
+    pub epoch: Nanos,
+    /// The tag in its datagrams, which other phases do not have.
+    pub tag: u16,
+    /// When it ends.
+    pub limit: Limit,
+    /// The load.
+    pub load: WorkerLoad,
+    /// The state that its workers share.
+    pub control: Arc<PhaseState>,
+}
+
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
+/// before, now.
+pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
+    let wake_at = epoch - EARLY;
+    loop {
+        let now = Nanos(sys::monotonic_ns());
+        if now >= wake_at {
+            return epoch;
+        }
+        if control.stopped() {
+            return now;
+        }
+        sys::sleep_until_ns(wake_at.min(now + LOOK).0);
+    }
+}
 
 /// The shortest silence after which a receiver believes that nothing more comes, where both ends
 /// are on one host. Long enough for a softirq that was put off to run (ksoftirqd gets its time
@@ -75,13 +116,18 @@ impl PhaseState {
     /// [`Nanos::NEVER`] if a count decides.
     #[must_use]
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::idle(stop, senders, 0, window_end))
+    }
+
+    /// No sender has ended yet, and each sent `sent` datagrams.
+    fn idle(stop: Arc<AtomicBool>, workers: usize, sent: u64, window_end: Nanos) -> Self {
+        Self {
             stop,
             aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
             latest_end_ns: AtomicU64::new(0),
             finished_ns: AtomicU64::new(0),
-            running: AtomicUsize::new(senders),
+            running: AtomicUsize::new(workers),
             ended: AtomicBool::new(false),
             shift_ns: AtomicI64::new(0),
             unreachable: AtomicBool::new(false),
@@ -89,9 +135,9 @@ impl PhaseState {
             quiet: QUIET,
             slowest_ns: AtomicU64::new(0),
             bias: Nanos::ZERO,
-            stall_ended_ns: (0..senders).map(|_| AtomicU64::new(0)).collect(),
-            sent: (0..senders).map(|_| AtomicU64::new(0)).collect(),
-        })
+            stall_ended_ns: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            sent: (0..workers).map(|_| AtomicU64::new(sent)).collect(),
+        }
     }
 
     /// For receivers whose senders are on another host. `window_end`: when those mean to end;
@@ -104,31 +150,16 @@ impl PhaseState {
         window_end: Nanos,
         bias: Nanos,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            stop,
-            aborted: AtomicBool::new(false),
-            window_end_ns: AtomicU64::new(window_end.0),
-            latest_end_ns: AtomicU64::new(0),
-            finished_ns: AtomicU64::new(0),
-            running: AtomicUsize::new(1),
-            ended: AtomicBool::new(false),
-            shift_ns: AtomicI64::new(0),
-            unreachable: AtomicBool::new(false),
-            reached: AtomicBool::new(false),
-            quiet: QUIET_ACROSS,
-            slowest_ns: AtomicU64::new(0),
-            bias,
-            stall_ended_ns: (0..receivers).map(|_| AtomicU64::new(0)).collect(),
-            sent: (0..receivers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
-        })
+        let idle = Self::idle(stop, receivers, UNKNOWN, window_end);
+        Arc::new(Self { running: AtomicUsize::new(1), quiet: QUIET_ACROSS, bias, ..idle })
     }
 
     /// The senders on the other host have ended: their window ended at `end`, the latest of them
     /// finished at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
     pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
         self.sender_finished(finished);
-        for (place, &sent) in self.sent.iter().zip(sent) {
-            place.store(sent, Ordering::Relaxed);
+        for (count, &sent) in self.sent.iter().zip(sent) {
+            count.store(sent, Ordering::Relaxed);
         }
         self.window_end_ns.fetch_min(end.0, Ordering::AcqRel);
         self.ended.store(true, Ordering::Release);
@@ -278,5 +309,27 @@ mod tests {
         let across = PhaseState::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
         assert_eq!(across.quiet(None), QUIET_AT_FIRST);
         assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
+    }
+
+    #[test]
+    fn who_is_stopped_does_not_wait_for_a_phase() {
+        let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
+        let now = Nanos(sys::monotonic_ns());
+        assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
+        assert_eq!(sleep_until_shortly_before(now, &control), now);
+    }
+
+    #[test]
+    fn a_sender_that_is_late_to_end_moves_no_window() {
+        let second = Nanos::from_millis(1_000);
+        let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
+        assert_eq!((control.window_end(), control.ended()), (second, false));
+        for (worker, finished) in [(0, 1_300), (1, 1_001)] {
+            control.sender_finished(Nanos::from_millis(finished));
+            control.sender_done(worker, second, 5);
+        }
+        assert_eq!((control.window_end(), control.ended()), (second, true));
+        // Silence before that says nothing.
+        assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
     }
 }

@@ -1,4 +1,4 @@
-//! What a receiver does with each datagram: tells whose it is, gives it its fate, takes its time.
+//! Classifies and times the datagrams of one receiver.
 
 mod ahead;
 
@@ -24,7 +24,7 @@ const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 /// two CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
 
-/// The same where the sender has another clock: what is known of it must not decide over fates.
+/// The same where the sender has another clock, which must not decide the classification.
 /// Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
 
@@ -63,16 +63,16 @@ pub struct ReceiveProbe {
     /// When the sender's latest stall ended.
     sender_stall_ended: Nanos,
     /// The latest slow datagram, intended moment and transit time, and how many like it: whether
-    /// their sender stood still meanwhile shows only once that is awake again.
+    /// their sender was stalled meanwhile shows only when it runs again.
     slow: Option<(u64, u64, u64)>,
     row: Row,
-    /// What it counts.
+    /// Its counters.
     pub tally: RxTally,
-    /// LatencyHistograms of what it received.
+    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// What it knows of marked datagrams, which are timed leg by leg.
+    /// What it knows of marked datagrams, which are timed in parts.
     pub samples: Vec<RxSample>,
-    /// When it stood still.
+    /// Its stalls.
     pub stall: StallMeter,
 }
 
@@ -118,7 +118,7 @@ impl ReceiveProbe {
         self
     }
 
-    /// The same where marked datagrams are timed leg by leg.
+    /// The same where marked datagrams are timed in parts.
     #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn sampling(mut self) -> Self {
@@ -171,7 +171,7 @@ impl ReceiveProbe {
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Gives one datagram its fate; [`Self::pull_ends`] must follow the last one of a pull.
+    /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull.
     /// `waited`: in the socket, where the kernel tells.
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
@@ -216,8 +216,8 @@ impl ReceiveProbe {
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
         let intended_ns = header.intended_ns;
         let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
-        let fate = flow.window.arrive(header.sequence);
-        match fate {
+        let arrival = flow.window.arrive(header.sequence);
+        match arrival {
             Arrival::InOrder => {}
             Arrival::Reordered(extent) => {
                 self.tally.reordered += 1;
@@ -240,8 +240,9 @@ impl ReceiveProbe {
             self.sample(&header, now, waited);
         }
         // On a schedule each has its own moment, and in a mix its own length.
-        let goes_on =
-            !self.paced && fate == Arrival::InOrder && matches!(self.size, PayloadSize::Fixed(_));
+        let goes_on = !self.paced
+            && arrival == Arrival::InOrder
+            && matches!(self.size, PayloadSize::Fixed(_));
         match wire::word(payload).filter(|_| goes_on) {
             Some(word) => {
                 let next = wire::unmarked(word).wrapping_add(wire::NEXT);
@@ -302,7 +303,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// Remembers slow datagrams until it is known whether their sender stood still.
+    /// Remembers slow datagrams until it is known whether their sender was stalled.
     fn slow_ones(&mut self, intended_ns: u64, ns: u64, count: u64) {
         match &mut self.slow {
             Some((intended, slow_ns, times)) if (*intended, *slow_ns) == (intended_ns, ns) => {
@@ -315,7 +316,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// Decides whether the latest slow datagram was slow because its sender stood still.
+    /// Decides whether the latest slow datagram was slow because its sender was stalled.
     fn settle_slow(&mut self) {
         if let Some((intended_ns, transit_ns, count)) = self.slow.take()
             && intended_ns < self.sender_stall_ended.0
@@ -387,7 +388,7 @@ impl ReceiveProbe {
         before.chain(self.flows.iter().map(|flow| flow.received)).collect()
     }
 
-    /// InterarrivalJitter of all flows that have one.
+    /// Jitter of all flows that have one.
     pub fn jitters(&self) -> impl Iterator<Item = Nanos> {
         self.flows.iter().filter_map(|flow| flow.jitter.estimate())
     }

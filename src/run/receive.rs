@@ -1,4 +1,4 @@
-//! The receive loop: pull, read the clock once, give each datagram its fate.
+//! The receive loop: pull, read the clock once, classify each datagram.
 
 use super::probe::ReceiveProbe;
 use crate::clock::Clock;

@@ -1,4 +1,4 @@
-//! Which datagrams are timed leg by leg, and when the kernel says that they left.
+//! Which datagrams are timed in parts, and when the kernel says that they left.
 //!
 //! A stamp comes back by the socket's queue of errors, so not every datagram can have one: now and
 //! then the first of a batch. It is marked on the wire, and its receiver remembers it too. All that
@@ -265,7 +265,7 @@ mod tests {
         let closed = sys::Unreachable::returned(sys::UnreachableErrno::ConnRefused);
         let error = Some(SendError::Unreachable(closed));
         assert_eq!(refused, Push { refused: 1, error, ..Push::default() });
-        // Once, as the kernel would have told it.
+        // Once, as the kernel would have reported it.
         assert_eq!(push(&mut sampler, &mut tx, 2).sent, 1);
         assert_eq!(sampler.into_samples().len(), 1);
     }
@@ -284,7 +284,7 @@ mod tests {
     fn a_moment_is_the_same_by_both_clocks() {
         let before = Nanos(sys::monotonic_ns());
         let at = since(Nanos::ZERO, sys::realtime_ns());
-        // The clocks are told apart by readings that take some time themselves; a second is
+        // The clocks are compared by readings that take some time themselves; a second is
         // millions of times as long.
         assert!(at + Nanos::from_millis(1_000) > before);
         assert_eq!(since(Nanos::NEVER, sys::realtime_ns()), Nanos::ZERO);

@@ -1,5 +1,5 @@
-//! The workers of one host for one cell: set up, led through phases, and harvested. A cell on one
-//! host has one crew of senders and receivers; a cell across hosts has one at each end.
+//! The worker threads of one host for one cell: started, run through phases, and collected. A cell
+//! on one host has one pool of senders and receivers; a cell between hosts has one at each end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
-use super::worker::{Phase, PhaseDone, WorkerChannel, WorkerEvent};
+use super::phase::Phase;
+use super::worker::{PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
 use crate::measure::{RxResult, TxResult};
 use crate::net::{NetError, Ports, Udp};
@@ -36,7 +37,7 @@ const STACK: usize = 256 * 1024;
 /// Phases that may run at once: one of the senders and one of the receivers.
 const CONTROLS: usize = 2;
 
-/// What a worker that both sends and receives has measured.
+/// The result of a worker that sends requests and receives responses.
 pub(crate) type RequestResult = (TxResult, RxResult);
 
 /// One worker, from outside.
@@ -45,7 +46,7 @@ struct WorkerHandle<Y> {
     thread: JoinHandle<Result<Y, NetError>>,
 }
 
-/// Workers that are in a phase, and what those did who are through it.
+/// Workers in a phase, and the counts of those that have ended it.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// How many are in it.
@@ -64,8 +65,8 @@ impl Running {
         self.sent += done.sent;
         self.received += done.received;
         let (first, flows) = done.flows;
-        let places = self.sent_by_flow.iter_mut().skip(first.into());
-        places.zip(flows).for_each(|(place, sent)| *place = sent);
+        let counts = self.sent_by_flow.iter_mut().skip(first.into());
+        counts.zip(flows).for_each(|(count, sent)| *count = sent);
     }
 }
 
@@ -79,7 +80,7 @@ pub(crate) struct WorkerPool {
     link: Arc<NullLink>,
     flows: u64,
     ports: Option<Ports>,
-    /// What the workers of the latest phase share, senders and receivers.
+    /// What the workers of the latest phase config, senders and receivers.
     controls: RefCell<VecDeque<Arc<PhaseState>>>,
 }
 
@@ -89,14 +90,12 @@ impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.abort();
         // Their results and errors are no longer needed.
-        let _ = join(std::mem::take(&mut self.senders), "");
-        let _ = join(std::mem::take(&mut self.receivers), "");
-        let _ = join(std::mem::take(&mut self.pairs), "");
+        let _ = self.join("");
     }
 }
 
 impl WorkerPool {
-    /// Nobody yet, for so many flows, from local ports of this range if there is one.
+    /// An empty pool for this number of flows, from local ports of this range if there is one.
     pub(crate) fn new(flows: u16, ports: Option<(u16, u16)>) -> Self {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(flows.into());
@@ -106,33 +105,33 @@ impl WorkerPool {
         Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
     }
 
-    /// Starts a receiver, on the socket given or on one of its own, and waits until it is set up;
-    /// returns where it receives.
+    /// Starts a receiver on the socket provided or on its own, waits until it is set up, and
+    /// returns its address.
     pub(crate) fn add_receiver(
         &mut self,
-        share: RxConfig,
-        given: Option<impl Into<ProvidedSocket>>,
+        config: RxConfig,
+        provided: Option<impl Into<ProvidedSocket>>,
     ) -> Result<Option<SocketAddr>, RunError> {
         let link = Arc::clone(&self.link);
-        let given = given.map(Into::into);
-        let name = format!("udperf-rx-{}", share.common.worker);
-        let work = move |line: &WorkerChannel| run_receiver(&share, given, &link, line);
+        let provided = provided.map(Into::into);
+        let name = format!("udperf-rx-{}", config.common.worker);
+        let work = move |channel: &WorkerChannel| run_receiver(&config, provided, &link, channel);
         self.receivers.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready()
     }
 
-    /// Starts a sender to this address, on the socket given, which all its flows share, or on its
-    /// own, one a flow, and waits until it is set up.
+    /// Starts a sender to this address and waits until it is set up. All its flows share the socket
+    /// provided; otherwise each has its own.
     pub(crate) fn add_sender(
         &mut self,
-        share: TxConfig,
+        config: TxConfig,
         to: SocketAddr,
-        given: Option<Udp>,
+        provided: Option<Udp>,
     ) -> Result<(), RunError> {
         let link = Arc::clone(&self.link);
-        let name = format!("udperf-tx-{}", share.common.worker);
-        let outlet = SendTarget { to, given, ports: self.ports() };
-        let work = move |line: &WorkerChannel| run_sender(&share, outlet, &link, line);
+        let name = format!("udperf-tx-{}", config.common.worker);
+        let target = SendTarget { to, provided, ports: self.ports() };
+        let work = move |channel: &WorkerChannel| run_sender(&config, target, &link, channel);
         self.senders.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }
@@ -155,21 +154,20 @@ impl WorkerPool {
 
     /// Orders all pairs to begin a phase.
     pub(crate) fn begin_pairs(&self, phase: &Phase) {
-        self.remember(phase);
-        self.pairs.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+        self.begin(&self.pairs, phase);
     }
 
-    /// Ends all pairs and takes what they have, each half added up.
+    /// Ends all pairs and returns their results, each side added up.
     pub(crate) fn collect_pairs(mut self, id: &str) -> Result<RequestResult, RunError> {
-        let sum = |(mut tx, mut rx): RequestResult, (more_tx, more_rx): RequestResult| {
-            tx.merge(more_tx);
-            rx.merge(more_rx);
-            (tx, rx)
-        };
-        Ok(join(std::mem::take(&mut self.pairs), id)?.into_iter().reduce(sum).unwrap_or_default())
+        let (_, _, pairs) = self.join(id)?;
+        let (tx, rx): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        Ok((
+            added(tx, TxResult::merge).unwrap_or_default(),
+            added(rx, RxResult::merge).unwrap_or_default(),
+        ))
     }
 
-    /// Local ports of flows, whose turn all workers share.
+    /// Local ports of flows, whose turn all workers config.
     pub(crate) fn ports(&self) -> Option<Ports> {
         self.ports.clone()
     }
@@ -203,15 +201,18 @@ impl WorkerPool {
     /// Orders all receivers to begin a phase.
     pub(crate) fn begin_receivers(&self, phase: &Phase) {
         self.link.reset();
-        self.remember(phase);
-        // A worker that died is noticed when its end is awaited.
-        self.receivers.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+        self.begin(&self.receivers, phase);
     }
 
     /// Orders all senders to begin a phase.
     pub(crate) fn begin_senders(&self, phase: &Phase) {
+        self.begin(&self.senders, phase);
+    }
+
+    fn begin<Y>(&self, workers: &[WorkerHandle<Y>], phase: &Phase) {
         self.remember(phase);
-        self.senders.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+        // A worker that died is noticed when its end is awaited.
+        workers.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
     }
 
     /// Stores the handle that ends a running phase.
@@ -257,7 +258,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether a thread has ended although nobody told it to.
+    /// Whether a thread has ended without an order.
     fn anyone_ended(&self) -> bool {
         self.senders.iter().any(|worker| worker.thread.is_finished())
             || self.receivers.iter().any(|worker| worker.thread.is_finished())
@@ -276,34 +277,43 @@ impl WorkerPool {
         Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
     }
 
-    /// Ends all workers and takes what they have, each side added up; `None`: there is nobody on
-    /// that side.
+    /// Ends all workers and returns their results, each side added up; `None`: no worker on that
+    /// side.
     pub(crate) fn collect(
         mut self,
         id: &str,
     ) -> Result<(Option<TxResult>, Option<RxResult>), RunError> {
-        // All are waited for, also where one failed: their sockets are closed then.
+        let (tx, rx, _) = self.join(id)?;
+        Ok((added(tx, TxResult::merge), added(rx, RxResult::merge)))
+    }
+
+    /// Waits for all workers, also if one failed: their sockets are closed then.
+    #[expect(clippy::type_complexity, reason = "taken apart at once by each caller")]
+    fn join(
+        &mut self,
+        id: &str,
+    ) -> Result<(Vec<TxResult>, Vec<RxResult>, Vec<RequestResult>), RunError> {
         let tx = join(std::mem::take(&mut self.senders), id);
         let rx = join(std::mem::take(&mut self.receivers), id);
-        let (tx, rx) = (tx?, rx?);
-        let tx = tx.into_iter().reduce(|mut sum, half| {
-            sum.merge(half);
-            sum
-        });
-        let rx = rx.into_iter().reduce(|mut sum, half| {
-            sum.merge(half);
-            sum
-        });
-        Ok((tx, rx))
+        let pairs = join(std::mem::take(&mut self.pairs), id);
+        Ok((tx?, rx?, pairs?))
     }
+}
+
+/// The sum of the results of one side.
+fn added<Y>(results: Vec<Y>, merge: impl Fn(&mut Y, Y)) -> Option<Y> {
+    results.into_iter().reduce(|mut sum, result| {
+        merge(&mut sum, result);
+        sum
+    })
 }
 
 fn join<Y>(workers: Vec<WorkerHandle<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
     let end = |worker: WorkerHandle<Y>| {
-        // Without anybody to give orders, the thread ends.
+        // Without a sender of orders, the thread ends.
         drop(worker.orders);
         match worker.thread.join() {
-            Ok(harvest) => Ok(harvest?),
+            Ok(result) => Ok(result?),
             Err(_) => Err(RunError::Panicked { id: id.to_owned() }),
         }
     };
@@ -319,9 +329,9 @@ fn spawn<Y: Default + Send + 'static>(
 ) -> Result<WorkerHandle<Y>, RunError> {
     let (orders, receiver) = mpsc::channel();
     let run = move || {
-        let line = WorkerChannel { orders: receiver, events };
-        work(&line).or_else(|error| {
-            let _ = line.events.send(WorkerEvent::Failed(error));
+        let channel = WorkerChannel { orders: receiver, events };
+        work(&channel).or_else(|error| {
+            let _ = channel.events.send(WorkerEvent::Failed(error));
             Ok(Y::default())
         })
     };
@@ -359,18 +369,18 @@ mod tests {
 
     #[test]
     fn workers_end_with_their_owner_in_the_middle_of_a_phase() {
-        let mut crew = WorkerPool::new(1, None);
-        assert!(crew.add_receiver(receiver(), None::<ProvidedSocket>).unwrap().is_some());
+        let mut pool = WorkerPool::new(1, None);
+        assert!(pool.add_receiver(receiver(), None::<ProvidedSocket>).unwrap().is_some());
         let stop = Arc::new(AtomicBool::new(false));
         let control = PhaseState::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
         let left = Arc::downgrade(&control);
         let epoch = Nanos(crate::sys::monotonic_ns());
         let phase =
             Phase { epoch, tag: 2, limit: Limit::Count(1), load: WorkerLoad::FlatOut, control };
-        crew.begin_receivers(&phase);
+        pool.begin_receivers(&phase);
         drop(phase);
         assert!(left.upgrade().is_some(), "the phase has begun");
-        drop(crew);
+        drop(pool);
         // The thread held the last one.
         assert!(left.upgrade().is_none());
     }

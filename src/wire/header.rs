@@ -313,12 +313,6 @@ mod tests {
         for exact in 0..4_096 {
             assert_eq!(expand(compress(exact)), exact);
         }
-        let mut value = 4_096_u64;
-        while value < 4_000_000_000_000 {
-            let error = expand(compress(value)).abs_diff(value);
-            assert!(error * 4_096 <= value, "{value}: {error}");
-            value = value * 31 / 29 + 1;
-        }
         assert!(expand(compress(u64::MAX)) > 4_000_000_000_000);
     }
 

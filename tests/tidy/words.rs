@@ -7,6 +7,7 @@ use crate::tree::{Source, Tree};
 /// Files whose code runs between the barrier and the stop.
 const HOT_FILES: &[&str] = &[
     "src/run/send.rs",
+    "src/run/send_job.rs",
     "src/run/receive.rs",
     "src/run/probe.rs",
     "src/run/probe/ahead.rs",

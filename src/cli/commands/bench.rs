@@ -1,4 +1,4 @@
-//! `udperf bench`: both ends in this process.
+//! `udperf bench`: sender and receiver in this process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,14 +7,12 @@ use std::time::SystemTime;
 
 use crate::cli::args::BenchArgs;
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, RunOutput};
+use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
-use crate::host;
-use crate::host::Depth;
 use crate::run::LocalRunner;
 
-/// Measures this host, and says what there is.
+/// Measures this host and prints the result.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     measure::run(&args.cells.output, |stop| measure(args, stop))
 }
@@ -23,29 +21,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
 pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let mut scenario = scenario::bench(args)?;
-    // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let mut facts = host::survey(Depth::Quick);
+    let mut start = Start::on_this_host("bench", args.cells.output.quiet, stop, started_at);
     let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
-    let way = || host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref());
-    facts.device = if scenario.unix.is_none() { way() } else { None };
-    let mut machine = host::machine(&facts);
-    scenario::without_ip(&scenario, &mut machine);
-    let left_out = scenario::resolve_defaults(&mut scenario, &args.cells, &machine);
-    let (kind, bed, code_name, quiet) =
-        ("bench", LocalRunner::default(), None, args.cells.output.quiet);
     let towards = scenario.unix.is_none().then_some(to);
-    let job = Job {
-        kind,
-        scenario,
-        machine,
-        facts,
-        left_out,
-        bed,
-        code_name,
-        quiet,
-        stop,
-        started_at,
-        towards,
-    };
-    measure::measure(job, |_report, _bed| {})
+    scenario::without_ip(&scenario, &mut start.machine);
+    let left_out = scenario::resolve_defaults(&mut scenario, &args.cells, &start.machine);
+    let mut job = Job::new(start, scenario, LocalRunner::default(), towards);
+    job.left_out = left_out;
+    measure::measure(job, |_report, _runner| {})
 }

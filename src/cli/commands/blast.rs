@@ -8,13 +8,11 @@ use std::time::SystemTime;
 
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, RunOutput};
+use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
 use crate::cli::target::{Family, in_turn, reach, resolve, stranger};
 use crate::document::{Clock, Report};
-use crate::host;
-use crate::host::Depth;
 use crate::net::Options;
 use crate::plan::{Machine, MissingEngine, Plan, PlannedCell, Route, Scenario, WorkerLoad};
 use crate::remote::client::{RemoteRunner, SendOnlyRunner, SinkPeer};
@@ -33,14 +31,12 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
     let targets = resolve(&args.target, PORT, family)?;
     let key = key(args.key_file.as_deref())?;
-    // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let mut facts = host::survey(Depth::Quick);
-    let mut machine = host::machine(&facts);
+    let quiet = args.cells.output.quiet;
+    let mut start = Start::on_this_host("blast", quiet, stop, started_at);
     let nonce = nonce()?;
-    let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
-    let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
+    let (target, scenario, receiver) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, target)?;
-        let bed = if scenario.route == Route::SendOnly {
+        let receiver = if scenario.route == Route::SendOnly {
             reach(&scenario, target, targets.last() != Some(&target))?;
             Receiver::Unknown(SendOnlyRunner::new(target, nonce as u16))
         } else {
@@ -51,28 +47,15 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
             };
             Receiver::Sink(Box::new(RemoteRunner::open(target, &options, key.clone(), nonce)?))
         };
-        Ok((target, scenario, bed))
+        Ok((target, scenario, receiver))
     })?;
-    facts.device = host::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
-    if let Receiver::Sink(sink) = &bed {
-        lack(&mut machine, sink.peer().missing);
+    if let Receiver::Sink(sink) = &receiver {
+        lack(&mut start.machine, sink.peer().missing);
     }
     let asked = scenario.clone();
-    let job = Job {
-        kind: "blast",
-        scenario,
-        machine,
-        facts,
-        left_out,
-        bed,
-        code_name,
-        quiet,
-        stop,
-        started_at,
-        towards: Some(target),
-    };
-    measure::measure(job, |report, bed| {
-        if let Receiver::Sink(sink) = bed {
+    let job = Job::new(start, scenario, receiver, Some(target));
+    measure::measure(job, |report, receiver| {
+        if let Receiver::Sink(sink) = receiver {
             add_sink(report, sink, &asked);
         }
     })

@@ -7,19 +7,16 @@ use std::time::SystemTime;
 
 use crate::cli::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, RunOutput};
+use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::warn_stderr;
 use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use crate::cli::{recorded, requests, scenario};
-use crate::host;
-use crate::host::Depth;
 use crate::payload::Requests;
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, RxKind, Scenario,
     TxKind,
 };
-use crate::report;
 use crate::request::{RequestRunner, RequestSpec, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
@@ -103,45 +100,30 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
-    // The survey asks for this thread's cores, so it comes before anything is pinned.
-    let mut facts = host::survey(Depth::Quick);
-    let machine = host::machine(&facts);
-    let (target, scenario) = in_turn(&targets, how.cells.output.quiet, |target| {
-        let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
+    let quiet = how.cells.output.quiet;
+    let start = Start::on_this_host(how.kind, quiet, stop, started_at);
+    let (target, scenario) = in_turn(&targets, quiet, |target| {
+        let scenario =
+            Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &start.machine)? };
         refuse(how, &scenario, target)?;
         reach(&scenario, target, targets.last() != Some(&target))?;
         Ok((target, scenario))
     })?;
-    facts.device = host::device_towards(target, scenario.bind, scenario.ip.dev.as_deref());
     let mut input = requests::file_of(&first.requests);
     if let Some(input) = &mut input {
         if how.cells.pace == PaceKind::Recorded {
             input.notes.extend(recorded::notes(&first.requests, scenario.limit));
         }
-        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| warn_stderr(note));
+        input.notes.iter().filter(|_| !quiet).for_each(|note| warn_stderr(note));
     }
     let is_here =
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
-    let bed = RequestRunner::new(target, asked.by_size, is_here, Arc::clone(ids));
-    let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
-    let code_name: Option<report::CodeName<'_>> = Some(&name);
-    let towards = Some(target);
-    let job = Job {
-        kind,
-        scenario,
-        machine,
-        facts,
-        left_out,
-        bed,
-        code_name,
-        quiet,
-        stop,
-        started_at,
-        towards,
-    };
-    measure::measure(job, |report, _bed| report.input = input)
+    let runner = RequestRunner::new(target, asked.by_size, is_here, Arc::clone(ids));
+    let mut job = Job::new(start, scenario, runner, Some(target));
+    job.code_name = Some(&name);
+    measure::measure(job, |report, _runner| report.input = input)
 }
 
 /// What is asked.

@@ -17,8 +17,8 @@ use crate::cli::judge::{apply, is_of_target, judge, validity_guarded};
 use crate::cli::output::{Targets, color, pretty, print, warn_stderr, width};
 use crate::cli::progress;
 use crate::document::{Cell, Report, Warning};
-use crate::host::HostFacts;
-use crate::host::Throttle;
+use crate::host;
+use crate::host::{Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
 use crate::report::checks::validity::invalid_lines;
@@ -29,25 +29,58 @@ use crate::run;
 use crate::run::{CellRunner, MeasuredCell, Observer, Progress, RunOutcome};
 use crate::sys;
 
-/// What is to be measured, and where.
-pub(crate) struct Job<'a, B> {
+/// A command that measures: what it was started with, and this host before anything is pinned.
+pub(crate) struct Start<'a> {
     /// The command's name.
     pub(crate) kind: &'static str,
-    pub(crate) scenario: Scenario,
-    pub(crate) machine: Machine,
-    pub(crate) facts: HostFacts,
-    /// Engines of the default that cannot be had here.
-    pub(crate) left_out: Vec<MissingEngine>,
-    /// Where cells are measured.
-    pub(crate) bed: B,
-    /// What codes of the protocol are called, where replies carry such.
-    pub(crate) code_name: Option<CodeName<'a>>,
-    /// Whether progress is not to be shown.
+    /// Whether progress is hidden.
     pub(crate) quiet: bool,
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
-    /// The destination address, if it is an IP address.
-    pub(crate) towards: Option<SocketAddr>,
+    pub(crate) facts: HostFacts,
+    pub(crate) machine: Machine,
+}
+
+impl<'a> Start<'a> {
+    /// Reads this host. The cores of this thread are among the facts, so this comes before
+    /// anything is pinned.
+    pub(crate) fn on_this_host(
+        kind: &'static str,
+        quiet: bool,
+        stop: &'a Arc<AtomicBool>,
+        started_at: SystemTime,
+    ) -> Self {
+        let facts = host::survey(Depth::Quick);
+        let machine = host::machine(&facts);
+        Self { kind, quiet, stop, started_at, facts, machine }
+    }
+}
+
+/// What is measured, and how.
+pub(crate) struct Job<'a, B> {
+    start: Start<'a>,
+    scenario: Scenario,
+    runner: B,
+    towards: Option<SocketAddr>,
+    /// Engines that `all` or `auto` omits because this host does not support them.
+    pub(crate) left_out: Vec<MissingEngine>,
+    /// Names the error codes of the protocol, if responses carry any.
+    pub(crate) code_name: Option<CodeName<'a>>,
+}
+
+impl<'a, B: CellRunner> Job<'a, B> {
+    /// The job of a command. `towards`: the destination, if it is an IP address; the device on the
+    /// way there becomes a fact of this host.
+    pub(crate) fn new(
+        mut start: Start<'a>,
+        scenario: Scenario,
+        runner: B,
+        towards: Option<SocketAddr>,
+    ) -> Self {
+        start.facts.device = towards
+            .and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
+        Self { start, scenario, runner, towards, left_out: Vec::new(), code_name: None }
+    }
 }
 
 /// What was measured, well or not.
@@ -88,36 +121,25 @@ pub(crate) fn run(
     }
 }
 
-/// Measures. `complete` adds what only the command and its bed know.
+/// Measures. `complete` adds what only the command and its runner know.
 pub(crate) fn measure<B: CellRunner>(
     job: Job<'_, B>,
     complete: impl FnOnce(&mut Report, &B),
 ) -> Result<RunOutput, CliError> {
-    let Job {
-        kind,
-        scenario,
-        mut machine,
-        facts,
-        left_out,
-        mut bed,
-        code_name,
-        quiet,
-        stop,
-        started_at,
-        towards,
-    } = job;
+    let Job { start, scenario, mut runner, towards, left_out, code_name } = job;
+    let Start { kind, quiet, stop, started_at, facts, mut machine } = start;
     let throttle = Throttle::begin();
     // What cannot be, is said before anything is tried.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, &mut bed, stop)).transpose()?;
+    let choice = auto.then(|| run::choose(&scenario, &machine, &mut runner, stop)).transpose()?;
     machine.fastest = choice.as_ref().map(|choice| choice.engine);
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     let line = progress::ProgressLine::new(quiet);
     let (cells, bug) = (Vec::new(), None);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
-    let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
+    let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
     line.finish();
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
@@ -138,7 +160,7 @@ pub(crate) fn measure<B: CellRunner>(
     });
     bugs.extend(host_facts.err());
     let details = guarded("details of the command", || {
-        complete(&mut report, &bed);
+        complete(&mut report, &runner);
         Ok(())
     });
     bugs.extend(details.err());

@@ -10,7 +10,7 @@ use crate::remote::client::sanitize::clean;
 use crate::remote::protocol::spec::{
     CellSpec, ClockNote, ControlRequest, ControlResponse, SideResults,
 };
-use crate::run::worker::pace;
+use crate::run::send_job::pace;
 use crate::unit::Nanos;
 
 /// The kinds of body that bytes decode as.

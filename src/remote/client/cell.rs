@@ -17,8 +17,8 @@ use crate::remote::protocol::spec::{
 };
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
+use crate::run::phase::Phase;
 use crate::run::phase::PhaseState;
-use crate::run::worker::Phase;
 use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;

@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod fail_if;
 pub(crate) mod gates;
 pub(crate) mod host_checks;
+pub(crate) mod identities;
 pub mod metric;
 pub mod topics;
 pub mod validity;
@@ -17,5 +18,6 @@ pub use crate::report::checks::host_checks::{
 pub use doctor::render as doctor;
 pub use fail_if::{Condition, ConditionError, GateFailure};
 pub use gates::gates;
+pub use identities::ledger_identities;
 pub use validity::judge_validity;
 pub use warnings::{CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled};

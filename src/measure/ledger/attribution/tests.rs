@@ -1,6 +1,7 @@
-use super::super::LedgerCounts;
 use super::*;
-use crate::measure::Server;
+use crate::measure::counters::SendErrorCounts;
+use crate::measure::ledger::{DropCounters, Topology};
+use crate::measure::{IpCounters, KernelDelta, Server, UdpCounters};
 
 fn sent(sent: u64, packets: u64) -> TxTally {
     TxTally { sent, packets, ..TxTally::default() }
@@ -10,13 +11,21 @@ fn received(received: u64, packets: u64) -> RxTally {
     RxTally { arrived: received, received, packets, ..RxTally::default() }
 }
 
+fn attribute(
+    tx: TxTally,
+    rx: RxTally,
+    kernels: impl Into<Kernels>,
+    taken_whole: bool,
+) -> LedgerCounts {
+    let ledger = LedgerCounts::attribute_losses(&tx, &rx, &kernels.into(), taken_whole);
+    assert_eq!(ledger.broken_identity(), None);
+    ledger
+}
+
 /// 100 sent and 60 received on two hosts, one by one.
 fn lose_forty(rx: KernelDelta) -> LedgerCounts {
     let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Topology::Remote, ..rx.into() };
-    let ledger =
-        LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
-    assert_eq!(ledger.broken_identity(), None);
-    ledger
+    attribute(sent(100, 100), received(60, 60), kernels, false)
 }
 
 fn counters(sockets: u64, udp: UdpCounters) -> KernelDelta {
@@ -91,7 +100,7 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
         let rx = KernelDelta { backlog: Some(backlog), device: Some(device), ..rx };
         let here = KernelDelta { tx_device: Some(9), qdisc: Some(0), ..KernelDelta::default() };
         let kernels = Kernels { tx: Some(here), ends, ..rx.into() };
-        let at = LedgerCounts::attribute_losses(&tx, &received(60, 60), &kernels, false).lost_at;
+        let at = attribute(tx, received(60, 60), kernels, false).lost_at;
         (at.backlog, at.device, at.tx_device)
     };
     assert_eq!(at(Topology::SameHost, 0, 9), (Some(0), Some(0), Some(0)));
@@ -108,8 +117,7 @@ fn what_both_ends_of_a_veth_count_is_no_doubt() {
         let rx = KernelDelta { device: Some(40), ..counters(0, UdpCounters::default()) };
         let tx = Some(KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() });
         let kernels = Kernels { tx, ends, ..rx.into() };
-        let ledger =
-            LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+        let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
         assert_eq!((ledger.lost_at.device, ledger.lost_at.tx_device), (Some(40), Some(0)));
         words(ledger.shared)
     };
@@ -135,7 +143,7 @@ fn a_backlog_drops_no_more_of_ours_than_our_devices_count() {
 fn means_are_estimates_and_counts_are_not() {
     let estimated = |ends, sent, received, whole, kernel: KernelDelta| {
         let kernels = Kernels { ends, ..kernel.into() };
-        words(LedgerCounts::attribute_losses(&sent, &received, &kernels, whole).estimated)
+        words(attribute(sent, received, kernels, whole).estimated)
     };
     let drops = |sockets| counters(sockets, UdpCounters::default());
     let (joined, single) = (received(480, 30), received(480, 480));
@@ -170,15 +178,7 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
     let estimated = |packets, tx| {
         let rx = counters(0, UdpCounters::default());
         let kernels = Kernels { tx: Some(tx), ends: Topology::Remote, ..rx.into() };
-        words(
-            LedgerCounts::attribute_losses(
-                &sent(640, packets),
-                &received(600, 600),
-                &kernels,
-                false,
-            )
-            .estimated,
-        )
+        words(attribute(sent(640, packets), received(600, 600), kernels, false).estimated)
     };
     assert_eq!(estimated(10, tx(40, 0)), [""; 0]);
     assert_eq!(estimated(10, tx(39, 0)), ["qdisc"]);
@@ -235,8 +235,7 @@ fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
         let rx = counters(0, UdpCounters::default());
         let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
         let tx = TxTally { refused, ..sent(100, 100) };
-        let ledger = LedgerCounts::attribute_losses(&tx, &received(60, 60), &kernels, false);
-        assert_eq!(ledger.broken_identity(), None);
+        let ledger = attribute(tx, received(60, 60), kernels, false);
         ledger.lost_at.tx_ip
     };
     let none = SendErrorCounts::default();
@@ -258,9 +257,7 @@ fn what_waits_for_the_next_hops_address_has_its_place() {
         };
         let rx = counters(3, UdpCounters::default());
         let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
-        let ledger =
-            LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
-        assert_eq!(ledger.broken_identity(), None);
+        let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
         (ledger.lost_at.neighbour, ledger.unaccounted, words(ledger.estimated))
     };
     assert_eq!(at(None, Some(0)), (None, 37, vec![]));
@@ -278,13 +275,7 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
         let kernel = counters(0, UdpCounters { no_ports: 0, ..UdpCounters::default() });
         let server = Some(Server { receive_buffer: Some(drops) });
         let kernels = Kernels { server, ..kernel.into() };
-        let ledger = LedgerCounts::attribute_losses(
-            &sent(640, packets),
-            &received(500, 500),
-            &kernels,
-            true,
-        );
-        assert_eq!(ledger.broken_identity(), None);
+        let ledger = attribute(sent(640, packets), received(500, 500), kernels, true);
         let at = ledger.lost_at.receive_buffer;
         (at, ledger.unaccounted, words(ledger.shared), words(ledger.estimated))
     };
@@ -295,7 +286,85 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
     // Whatever else is counted there is shared, also where it is less than what is missing.
     let kernel = counters(0, UdpCounters { no_ports: 9, ..UdpCounters::default() });
     let kernels = Kernels { server: Some(Server::default()), ..kernel.into() };
-    let ledger =
-        LedgerCounts::attribute_losses(&sent(100, 100), &received(60, 60), &kernels, false);
+    let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
     assert_eq!((ledger.lost_at.no_port, words(ledger.shared)), (Some(9), vec!["no_port"]));
+}
+
+fn no_ports(no_ports: u64) -> UdpCounters {
+    UdpCounters { no_ports, ..UdpCounters::default() }
+}
+
+#[test]
+fn each_loss_has_a_location_or_is_unaccounted() {
+    let ledger = attribute(sent(100, 100), received(60, 60), counters(30, no_ports(4)), false);
+    let at = ledger.lost_at;
+    assert_eq!((at.receive_buffer, at.no_port, ledger.unaccounted), (Some(30), Some(4), 6));
+    // Drops of other senders' datagrams are not charged.
+    let ledger = attribute(sent(100, 100), received(99, 99), counters(50, no_ports(50)), false);
+    assert_eq!((ledger.lost_at.total(), ledger.unaccounted), (1, 0));
+    let ledger = attribute(sent(5, 5), received(0, 0), Kernels::default(), false);
+    assert_eq!((ledger.lost_at.receive_buffer, ledger.unaccounted), (None, 5));
+}
+
+#[test]
+fn dropped_super_packets_count_by_their_datagrams() {
+    // 10 packets of 64 datagrams.
+    let lost = |rx, sockets, ports, whole| {
+        let ledger = attribute(sent(640, 10), rx, counters(sockets, no_ports(ports)), whole);
+        let at = ledger.lost_at;
+        [at.receive_buffer.unwrap(), at.no_port.unwrap(), ledger.unaccounted]
+    };
+    // The socket takes them whole.
+    assert_eq!(lost(received(448, 7), 3, 0, true), [192, 0, 0]);
+    assert_eq!(lost(received(448, 7), 1, 0, true), [64, 0, 128]);
+    assert_eq!(lost(received(448, 7), 1, 1, true), [64, 64, 64]);
+    // They are cut before the socket, which drops single datagrams.
+    assert_eq!(lost(received(500, 500), 12, 2, false), [12, 128, 0]);
+    assert_eq!(lost(received(500, 500), 11, 0, false), [11, 0, 129]);
+}
+
+#[test]
+fn the_senders_host_explains_what_the_receivers_does_not() {
+    let no_buffers = SendErrorCounts { no_buffers: 7, ..SendErrorCounts::default() };
+    let tx = TxTally { refused: no_buffers, ..sent(100, 100) };
+    let tx_kernel = KernelDelta {
+        qdisc: Some(7 + 20),
+        tx_device: Some(5),
+        backlog: Some(3),
+        ..KernelDelta::default()
+    };
+    let rx_kernel =
+        KernelDelta { backlog: Some(2), device: Some(2 + 4), ..counters(10, no_ports(0)) };
+    let lost = |ends| {
+        let kernels = Kernels { tx: Some(tx_kernel), ends, ..rx_kernel.into() };
+        let ledger = attribute(tx, received(40, 40), kernels, false);
+        let at = ledger.lost_at;
+        let known = [at.receive_buffer, at.device, at.backlog, at.qdisc, at.tx_device];
+        (known.map(Option::unwrap), ledger.unaccounted)
+    };
+    // Three of the five drops of the sender's device were its backlog's.
+    assert_eq!(lost(Topology::Remote), ([10, 4, 5, 20, 2], 19));
+    // Two readings of one backlog counter: the larger one counts, and both devices count it again.
+    assert_eq!(lost(Topology::SameHost), ([10, 3, 3, 20, 2], 22));
+}
+
+#[test]
+fn a_queue_that_cuts_super_packets_drops_datagrams() {
+    let lost = |packets, qdisc| {
+        let kernel = KernelDelta { qdisc, ..counters(0, no_ports(0)) };
+        let ledger = attribute(sent(640, packets), received(500, 500), kernel, false);
+        (ledger.lost_at.qdisc, ledger.unaccounted)
+    };
+    assert_eq!(lost(10, Some(99)), (Some(99), 41));
+    assert_eq!(lost(10, None), (None, 140));
+    assert_eq!(lost(640, None), (Some(0), 140));
+}
+
+#[test]
+fn between_hosts_packets_are_those_of_the_receiver() {
+    // 10 of 64 left; they came as single datagrams, and were joined by sixteens.
+    let kernels = Kernels { ends: Topology::Remote, ..counters(9, no_ports(5)).into() };
+    let ledger = attribute(sent(640, 10), received(480, 30), kernels, true);
+    let at = ledger.lost_at;
+    assert_eq!((at.receive_buffer, at.no_port, ledger.unaccounted), (Some(144), Some(5), 11));
 }

@@ -1,54 +1,16 @@
 //! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
 
 use super::{CellContext, exceeds_permille, of_datagrams, percent};
-use crate::document::{Cell, Ledger, Refused, Warning};
+use crate::document::{Cell, Warning};
+use crate::report::checks::identities::ledger_identities;
 use crate::report::checks::warning_codes;
 
-/// The four identities of a ledger, as written in the document: name, left side, right side. Taken
-/// from the document's numbers, so that a mistake on the way there is noticed too.
-fn identities(ledger: &Ledger) -> [(&'static str, u128, u128); 4] {
-    // Wide enough for any sum of what a document can hold.
-    let sum = |parts: &[u64]| parts.iter().copied().map(u128::from).sum::<u128>();
-    let Refused { would_block, no_buffers, unreachable, too_big, other } = ledger.refused;
-    let places = ledger.lost_at.places().map(|(_, count)| count);
-    let known = |count: Option<u64>| count.unwrap_or_default();
-    // Where nothing is known of receivers, there is nothing to contradict.
-    let taken = ledger.received.map(|_| ledger.sent);
-    [
-        (
-            "attempted = sent + refused",
-            ledger.attempted.into(),
-            sum(&[ledger.sent, would_block, no_buffers, unreachable, too_big, other]),
-        ),
-        (
-            "sent = received + lost",
-            known(taken).into(),
-            sum(&[ledger.received, ledger.lost].map(known)),
-        ),
-        (
-            "lost = lost_at + unaccounted",
-            known(ledger.lost).into(),
-            sum(&places.map(known)) + u128::from(known(ledger.unaccounted)),
-        ),
-        (
-            "arrived = received + duplicate + late + foreign + corrupt",
-            known(ledger.arrived).into(),
-            sum(&[ledger.received, ledger.duplicate, ledger.late, ledger.foreign, ledger.corrupt]
-                .map(known)),
-        ),
-    ]
-}
-
 pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let broken: Vec<_> = identities(&cell.ledger)
-        .into_iter()
-        .filter(|(_, left, right)| left != right)
-        .map(|(name, left, right)| format!("{name} fails ({left}, {right})"))
-        .collect();
-    (!broken.is_empty()).then(|| {
-        warning_codes::BROKEN_LEDGER
-            .warning(format!("{}: a bug of udperf; please report it", broken[0]))
-    })
+    let broken = ledger_identities(&cell.ledger).into_iter().find(|one| !one.holds())?;
+    let (left, right) = (broken.left.unwrap_or_default(), broken.right);
+    let message =
+        format!("{} fails ({left}, {right}): a bug of udperf; please report it", broken.name);
+    Some(warning_codes::BROKEN_LEDGER.warning(message))
 }
 
 pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -215,7 +177,7 @@ fn odd(count: Option<u64>, code: &warning_codes::Code, why: &str) -> Option<Warn
 mod tests {
     use super::super::tests::{all, codes, lose};
     use super::*;
-    use crate::document::{LostAt, Schedule};
+    use crate::document::{Ledger, LostAt, Refused, Schedule};
 
     fn at_receive_buffer(lost: u64) -> LostAt {
         LostAt { receive_buffer: Some(lost), ..LostAt::default() }

@@ -1,0 +1,99 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::engine::{NullLink, NullTx};
+use crate::pace::Due;
+use crate::plan::{Machine, Plan, Scenario};
+use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
+use crate::unit::PacketRate;
+
+fn control() -> Arc<PhaseState> {
+    PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
+}
+
+/// The only sender of a plan at this load.
+fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
+    let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
+    let config = plan.tx_shares(&plan.cells[0], load).remove(0);
+    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
+    let job = SendJob::new(&config, &tx);
+    (config, job)
+}
+
+#[test]
+fn the_window_ends_when_it_was_planned_to() {
+    let second = Nanos::from_millis(1_000);
+    let (preempted, early) = (Nanos::from_millis(1_300), Nanos::from_millis(400));
+    let even = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
+    let [time, count] = [Limit::Time(second), Limit::Count(50)];
+    for (limit, load, last, stopped, expected) in [
+        // However late the thread got to know.
+        (time, WorkerLoad::FlatOut, preempted, false, second),
+        (time, even, preempted, false, second),
+        (time, even, early, true, early),
+        (time, even, preempted, true, second),
+        // A count flat out has no plan, and one on a schedule ends with its last period.
+        (count, WorkerLoad::FlatOut, preempted, false, preempted),
+        (count, even, preempted, false, Nanos::from_millis(500)),
+        (count, even, early, true, early),
+    ] {
+        let (config, mut job) = sender(load);
+        let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
+        let planned = job.start(&config, &phase);
+        let result = job.phase_result(last, planned, stopped);
+        assert_eq!(result.end, expected, "{limit:?} {load:?} {stopped}");
+    }
+}
+
+#[test]
+fn a_schedule_that_missed_slots_ends_with_its_last_one() {
+    let load = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
+    let (config, mut job) = sender(load);
+    let limit = Limit::Count(3);
+    let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
+    let planned = job.start(&config, &phase);
+    // Late by so much that slots 0 to 5 are missed or overdue.
+    let mut now = Nanos::from_millis(60);
+    while let Due::Now(count) = job.pace.due(now, 8) {
+        job.pace.advance(count as u64, 0);
+        now += Nanos::from_millis(10);
+    }
+    let last = job.pace.scheduled().map(Scheduled::latest).unwrap();
+    assert!(last > planned, "{last} {planned}");
+    assert_eq!(job.phase_result(now, planned, false).end, last);
+}
+
+/// Gives a sender that must reach a count these errors, each so many ms after the start;
+/// whether it gave up, and whether that was for an unreachable target.
+fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
+    let (config, mut job) = sender(WorkerLoad::FlatOut);
+    let control = control();
+    let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
+    job.start(&config, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
+    if is_answered {
+        control.note_target_reached();
+    }
+    for (ms, error) in errors {
+        job.note_refusal(*error, 1, Nanos::from_millis(*ms), &control);
+    }
+    (job.stuck, job.unreachable)
+}
+
+#[test]
+fn only_an_unreachable_target_that_was_never_reached_is_given_up_as_such() {
+    let closed = SendError::Unreachable(Unreachable::returned(ConnRefused));
+    let no_route = SendError::Unreachable(Unreachable::returned(NetUnreach));
+    let full = SendError::NoBuffers;
+    for (errors, is_answered, expected) in [
+        (&[(0, no_route), (2_001, no_route)][..], false, (true, true)),
+        // Each kind is a row of its own.
+        (&[(0, closed), (2_001, full)], false, (false, false)),
+        (&[(0, closed), (1, full), (2_002, full)], false, (true, false)),
+        (&[(0, full), (2_001, full)], false, (true, false)),
+        (&[(0, no_route), (2_001, no_route)], true, (true, false)),
+        (&[(0, no_route), (1_999, no_route)], false, (false, false)),
+    ] {
+        assert_eq!(gave_up(errors, is_answered), expected, "{errors:?} {is_answered}");
+    }
+}

@@ -27,7 +27,7 @@ use crate::engine::echo::{EchoCounters, ManyEcho, PlainEcho, PlainEchoAnywhere, 
 use crate::measure::{EchoTally, SendErrorCounts};
 use crate::net::TIMER_SLACK_NS;
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
-use crate::plan::{DropRule, EchoKind, WaitKind};
+use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;

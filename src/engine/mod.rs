@@ -1,7 +1,8 @@
 //! Engines: ways of sending and receiving, behind one shape each, so that loops and probes see
 //! single datagrams only.
 //!
-//! An engine is one file here and one line in `run/dispatch.rs`.
+//! A new engine is one file here, one row in [`ENGINES`], one line in `run/dispatch.rs`, where its
+//! word becomes a type, and one line in `tests/conformance/engines.rs`.
 
 mod arena;
 mod batch;
@@ -10,8 +11,11 @@ mod gro;
 mod gso;
 mod inbox;
 mod null;
+mod pair;
 mod plain;
+pub(crate) mod probe;
 mod stamped;
+pub(crate) mod table;
 #[cfg(udperf_uring)]
 mod uring;
 #[cfg(not(udperf_uring))]
@@ -22,8 +26,10 @@ pub use batch::{BatchRx, BatchTx};
 pub use gro::GroRx;
 pub use gso::GsoTx;
 pub use null::{NullLink, NullRx, NullTx};
+pub use pair::{EngineError, EnginePair};
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
+pub use table::{ENGINES, EchoKind, Engine, EngineKind, RxKind, TxKind, UnknownEngineId};
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;

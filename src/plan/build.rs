@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::engines::{EngineKind, EnginePair, EngineWord, MissingEngine};
+use super::engines::{EngineWord, MissingEngine};
 use super::error::{MAX_CELLS, PlanError};
 use super::place::{Placement, crowded, place};
 use super::ports::{MOST_PORTS, streams};
 use super::scenario::{Limit, RequestOptions, Scenario};
 use super::share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
+use crate::engine::{EngineKind, EnginePair};
 use crate::plan::options::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
 use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 

@@ -1,6 +1,8 @@
 //! What a plan cannot be.
 
-use super::engines::{EnginePair, EngineWord, MissingEngine};
+use super::engines::{EngineWord, MissingEngine};
+use crate::engine::table::words;
+use crate::engine::{Engine, EnginePair};
 use crate::plan::build::MAX_BATCH;
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
@@ -113,8 +115,9 @@ pub enum PlanError {
     },
     /// An engine that this host or this build does not have.
     #[error(
-        "--engine {asked}: {} cannot be had here: {}; choose another, or auto",
-        missing.engine, missing.why
+        "--engine {asked}: {} cannot be had here: {}; it needs {}; choose another, or auto",
+        missing.engine, missing.why,
+        Engine::named(&missing.engine).map_or("another host", |engine| engine.needs)
     )]
     NoEngine {
         /// As asked.
@@ -123,7 +126,10 @@ pub enum PlanError {
         missing: MissingEngine,
     },
     /// An engine that an echo server has not.
-    #[error("--engine {asked}: echo has plain, batch, offload, uring; name one of them, or auto")]
+    #[error(
+        "--engine {asked}: echo has {}; name one of them, or auto",
+        words(|row| row.echo.is_some())
+    )]
     NoEcho {
         /// As asked.
         asked: EngineWord,

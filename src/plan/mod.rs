@@ -11,14 +11,13 @@ mod ports;
 mod scenario;
 mod share;
 
+pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
 pub use crate::plan::build::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
 pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
-pub use echo::{DropRule, EchoKind};
-pub use engines::{
-    Choice, EngineError, EngineKind, EnginePair, EngineWord, MissingEngine, RxKind, TxKind,
-};
+pub use echo::DropRule;
+pub use engines::{Choice, EngineWord, MissingEngine};
 pub use error::PlanError;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};

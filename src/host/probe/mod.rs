@@ -1,16 +1,13 @@
 //! What this host can do for a run, each tried out for real: what a version number promises, a
 //! container or a security policy may have taken away.
 
-mod engines;
-
 use std::net::UdpSocket;
 use std::thread::Builder;
 
+use crate::engine::probe as engines;
 use crate::measure::ProbeResult;
 use crate::net::pin_to;
 use crate::sys;
-
-pub(crate) use engines::ENGINES;
 
 /// Tries out the engines of this build, and what they rely on.
 pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<ProbeResult> {
@@ -141,7 +138,8 @@ mod tests {
         let names: std::collections::BTreeSet<_> =
             found.iter().map(|can| can.name.as_str()).collect();
         assert_eq!(names.len(), found.len());
-        assert!(ENGINES.iter().all(|word| names.contains(word)));
+        let tried = crate::engine::ENGINES.iter().filter(|row| row.probe.is_some());
+        assert!(tried.map(|row| row.word).all(|word| names.contains(word)));
         assert!(found.iter().all(|can| !can.detail.is_empty()));
     }
 

@@ -2,7 +2,7 @@
 
 use crate::document::{EchoDocument, Host, Tool};
 use crate::measure::EchoTally;
-use crate::plan::{DropRule, EchoKind, WaitKind};
+use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::report::build::spread;
 use crate::unit::Nanos;
 

@@ -4,13 +4,10 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::engine::{Rx, Tx, UringRx, UringTx};
+use super::{ENGINES, Rx, Tx, UringRx, UringTx};
 use crate::measure::ProbeResult;
 use crate::sys::{self, RecvBatch, SendBatch, Wants};
 use crate::unit::PayloadSize;
-
-/// The engines of this build, by word, either side's.
-pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
 
 /// Payload of a probe's datagrams in bytes: the least that is one.
 const PAYLOAD: usize = 1;
@@ -23,15 +20,17 @@ const SEGMENTS: [usize; 3] = [128, 64, 2];
 const WAIT_MS: u32 = 100;
 
 /// What a probe found: the words for it, or why not.
-type Found = Result<String, String>;
+pub(super) type Found = Result<String, String>;
 
 /// Tries out every engine.
+// cold: set-up
 pub(crate) fn probe() -> Vec<ProbeResult> {
-    let found = [plain(), batch(), gso(), gro(), uring(), null()];
-    ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
+    let tried = ENGINES.iter().filter_map(|row| Some((row.word, row.probe?)));
+    tried.map(|(word, probe)| capability(word, probe())).collect()
 }
 
 /// Tries out the kernel's receive timestamps.
+// cold: set-up
 pub(crate) fn kernel_timestamps() -> ProbeResult {
     let try_it = || {
         let pair = Pair::open()?;
@@ -49,6 +48,7 @@ pub(crate) fn kernel_timestamps() -> ProbeResult {
 }
 
 /// Tries out the kernel's send timestamps.
+// cold: set-up
 pub(crate) fn send_timestamps() -> ProbeResult {
     let try_it = || {
         let pair = Pair::open()?;
@@ -70,12 +70,14 @@ pub(crate) fn send_timestamps() -> ProbeResult {
     capability("tx_timestamps", try_it())
 }
 
+// cold: set-up
 fn capability(name: &'static str, found: Found) -> ProbeResult {
     let available = found.is_ok();
     ProbeResult { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
 /// What is missing, in the system's words.
+// cold: set-up
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
 }
@@ -87,6 +89,7 @@ struct Pair {
 }
 
 impl Pair {
+    // cold: set-up
     fn open() -> Result<Self, String> {
         let open = || {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -99,6 +102,7 @@ impl Pair {
     }
 
     /// Sends these bytes as messages of `each` bytes, all by one call.
+    // cold: set-up
     fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
         let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
         calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))
@@ -106,13 +110,15 @@ impl Pair {
 }
 
 /// Needs no more than a socket: whether datagrams get through is what a run finds out.
-fn plain() -> Found {
+// cold: set-up
+pub(super) fn plain() -> Found {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let there = |_| "one send or recvfrom a datagram".to_owned();
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
 }
 
 /// What a receive call found; a datagram that a firewall has eaten is nobody's fault here.
+// cold: set-up
 fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     match received {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(lacks("recvmmsg", &error)),
@@ -120,19 +126,22 @@ fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     }
 }
 
-fn batch() -> Found {
+// cold: set-up
+pub(super) fn batch() -> Found {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
     arrived(RecvBatch::new(2, PAYLOAD, Wants::default()).recv(&pair.rx))?;
     Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
 }
 
-fn gso() -> Found {
+// cold: set-up
+pub(super) fn gso() -> Found {
     let segments = super_packet(&Pair::open()?)?;
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
 
 /// Sends the largest super-packet that is taken; returns how many datagrams it holds.
+// cold: set-up
 fn super_packet(pair: &Pair) -> Result<usize, String> {
     sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
         .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
@@ -146,7 +155,8 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
         .ok_or_else(|| "UDP_SEGMENT is known, and every super-packet refused".to_owned())
 }
 
-fn gro() -> Found {
+// cold: set-up
+pub(super) fn gro() -> Found {
     let pair = Pair::open()?;
     sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
     let sent = super_packet(&pair);
@@ -165,7 +175,8 @@ fn gro() -> Found {
     }
 }
 
-fn uring() -> Found {
+// cold: set-up
+pub(super) fn uring() -> Found {
     let Pair { tx, rx } = Pair::open()?;
     let words = |error: io::Error| error.to_string();
     tx.set_nonblocking(true).map_err(words)?;
@@ -201,6 +212,7 @@ fn uring() -> Found {
     }
 }
 
-fn null() -> Found {
+// cold: set-up
+pub(super) fn null() -> Found {
     Ok("no system call at all: our own ceiling".to_owned())
 }

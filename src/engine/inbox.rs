@@ -2,7 +2,7 @@
 
 use super::{Pull, count, nothing};
 use crate::net::Datagram;
-use crate::sys::{self, RecvBatch, RecvMessage, Wants};
+use crate::sys::{self, RecvBatch, RecvMessage, RecvMetadata};
 use crate::unit::Nanos;
 
 /// The buffers of one recvmmsg(2), and when it returned.
@@ -16,7 +16,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// So many buffers of `slot_len` bytes, with what is wanted beside the payload.
     // cold: set-up
-    pub(super) fn new(slots: usize, slot_len: usize, wants: Wants) -> Self {
+    pub(super) fn new(slots: usize, slot_len: usize, wants: RecvMetadata) -> Self {
         let calls = RecvBatch::new(slots, slot_len, wants);
         Self { calls, read_ns: wants.stamps.then_some(0) }
     }
@@ -55,7 +55,7 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let to = socket.local_addr().unwrap();
         let socket = mio::net::UdpSocket::from_std(socket);
-        let mut inbox = Inbox::new(8, 64, Wants::default());
+        let mut inbox = Inbox::new(8, 64, RecvMetadata::default());
         if inbox.calls.slots() < 2 {
             return eprintln!("SKIPPED: one message a call");
         }

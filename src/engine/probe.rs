@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ENGINES, Rx, Tx, UringRx, UringTx};
 use crate::measure::ProbeResult;
-use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, SendBatch};
 use crate::unit::PayloadSize;
 
 /// Payload of a probe's datagrams in bytes: the least that is one.
@@ -36,7 +36,8 @@ pub(crate) fn kernel_timestamps() -> ProbeResult {
         let pair = Pair::open()?;
         sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
         pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        let mut calls = RecvBatch::new(1, PAYLOAD, Wants { stamps: true, ..Wants::default() });
+        let mut calls =
+            RecvBatch::new(1, PAYLOAD, RecvMetadata { stamps: true, ..RecvMetadata::default() });
         arrived(calls.recv(&pair.rx))?;
         if calls.messages().all(|message| message.stamp_ns.is_some()) {
             Ok("SO_TIMESTAMPNS: --timestamps kernel tells waiting in the socket apart".to_owned())
@@ -130,7 +131,7 @@ fn arrived(received: io::Result<usize>) -> Result<usize, String> {
 pub(super) fn batch() -> Found {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
-    arrived(RecvBatch::new(2, PAYLOAD, Wants::default()).recv(&pair.rx))?;
+    arrived(RecvBatch::new(2, PAYLOAD, RecvMetadata::default()).recv(&pair.rx))?;
     Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
 }
 
@@ -160,7 +161,7 @@ pub(super) fn gro() -> Found {
     let pair = Pair::open()?;
     sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
     let sent = super_packet(&pair);
-    let wants = Wants { segments: true, ..Wants::default() };
+    let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
     let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
     arrived(calls.recv(&pair.rx))?;
     let mut joined = calls.messages().filter(|message| message.payload.len() > PAYLOAD);

@@ -7,7 +7,7 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::{self, LocalAddr, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::sys::{self, LocalAddr, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
 /// Bytes of the largest datagram (RFC 768).
 pub const LARGEST: usize = 65_535;
@@ -50,7 +50,7 @@ impl Bound {
         if sys::enable_pktinfo(&socket, ipv6).is_err() {
             return Self::Udp(socket);
         }
-        let wants = Wants { local: true, ..Wants::default() };
+        let wants = RecvMetadata { local: true, ..RecvMetadata::default() };
         let (inbox, outbox) = (RecvBatch::new(1, LARGEST, wants), ReplyBatch::new(1));
         Self::Told(socket, Box::new(Envelopes { inbox, outbox }))
     }

@@ -8,7 +8,7 @@ use mio::net::UdpSocket;
 use super::plain::failed;
 use super::post::post;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
-use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
 /// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
 /// has.
@@ -41,7 +41,7 @@ impl ManyEcho {
     /// Where the system does not tell where datagrams were sent to.
     // cold: set-up
     pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
-        Self::new(socket, ipv6, Wants { local: anywhere, ..Wants::default() }, BATCH)
+        Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
     }
 
     /// The same by super-packets.
@@ -51,12 +51,12 @@ impl ManyEcho {
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;
-        let wants = Wants { segments: true, local: anywhere, ..Wants::default() };
+        let wants = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
         Self::new(socket, ipv6, wants, PACKETS)
     }
 
     // cold: set-up
-    fn new(socket: UdpSocket, ipv6: bool, wants: Wants, batch: usize) -> io::Result<Self> {
+    fn new(socket: UdpSocket, ipv6: bool, wants: RecvMetadata, batch: usize) -> io::Result<Self> {
         if wants.local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }

@@ -7,7 +7,7 @@ use mio::net::UdpSocket;
 
 use super::post::{Next, weigh};
 use super::{EchoCounters, PLAIN_TURN, ReplyFilter, Responder, SLOT_LEN};
-use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Request, SendError, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch, Request, SendError};
 
 /// Returns each datagram before it reads the next one.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl PlainEchoAnywhere {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;
-        let wants = Wants { local: true, ..Wants::default() };
+        let wants = RecvMetadata { local: true, ..RecvMetadata::default() };
         let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, wants), ReplyBatch::new(1));
         Ok(Self { socket, inbox, outbox })
     }

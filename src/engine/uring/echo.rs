@@ -79,7 +79,7 @@ impl UringEcho {
             let send = |socket: &UdpSocket, reply: Reply<'_>| outbox.send_one(socket, reply);
             return one_by_one(rx.socket(), kept.iter().map(reply), moved, send);
         }
-        self.outbox.lay(kept.iter().map(reply));
+        self.outbox.fill_headers(kept.iter().map(reply));
         let mut queue = self.ring.submission();
         let mut pushed = 0;
         for number in 0..count {

@@ -17,7 +17,7 @@ const CONTROL_LEN: usize = 152;
 
 /// A message header without anything.
 pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
-    // SAFETY: plain old data, for which zeroes are a valid value: no address, no iovecs, no control.
+    // SAFETY: plain old data, for which zeroes are valid: no address, no iovecs, no control.
     msg_hdr: unsafe { std::mem::zeroed() },
     msg_len: 0,
 };
@@ -85,8 +85,8 @@ impl SendBatch {
             count += 1;
         }
         let fd = socket.as_fd().as_raw_fd();
-        // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as it;
-        // those point to the payloads, which are borrowed for this call and only read.
+        // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as
+        // it; those point to the payloads, which are borrowed for this call and only read.
         let sent = unsafe { libc::sendmmsg(fd, self.messages.start(), count, 0) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }

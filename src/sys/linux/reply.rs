@@ -82,8 +82,8 @@ impl ReplyBatch {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The header of this number, as [`Self::fill_headers`] has left it: its payload must still be there
-    /// when the kernel reads it.
+    /// The header of this number, as [`Self::fill_headers`] has left it: its payload must still be
+    /// there when the kernel reads it.
     #[inline]
     #[must_use]
     pub fn header(&self, number: usize) -> *const libc::msghdr {

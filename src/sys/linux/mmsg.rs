@@ -210,7 +210,7 @@ impl RecvBatch {
             let Beside { segment, stamp_ns, local, to_many } = beside(&message.msg_hdr, control);
             RecvMessage {
                 payload: &slot[..len],
-                segment: segment.unwrap_or(len.max(1)),
+                segment: segment.unwrap_or_else(|| len.max(1)),
                 truncated: message.msg_hdr.msg_flags & cut != 0,
                 stamp_ns,
                 local,
@@ -232,7 +232,7 @@ impl RecvBatch {
             let Beside { segment, local, to_many, .. } = beside(header, control);
             Request {
                 payload: &mut slot[..len],
-                segment: segment.unwrap_or(len.max(1)),
+                segment: segment.unwrap_or_else(|| len.max(1)),
                 truncated: header.msg_flags & libc::MSG_TRUNC != 0,
                 from: address_of(&addr.0),
                 local,

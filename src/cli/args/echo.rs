@@ -18,8 +18,9 @@ pub struct EchoArgs {
     #[command(flatten)]
     pub socket: SocketArgs,
 
-    /// How to receive and send; the help text comes from the table of engines.
-    #[arg(short = 'e', long, value_name = "NAME", default_value = "auto", help = table::echo_help())]
+    /// How to receive and send; the help text comes from the table of engines
+    #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
+    #[arg(help = table::echo_help())]
     pub engine: EngineWord,
 
     /// Threads, each with its own socket at the port, among which the kernel spreads the clients

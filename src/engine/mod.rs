@@ -1,8 +1,7 @@
 //! Engines: ways of sending and receiving, behind one shape each, so that loops and probes see
 //! single datagrams only.
 //!
-//! A new engine is one file here, one row in [`ENGINES`], one line in `run/dispatch.rs`, where its
-//! word becomes a type, and one line in `tests/conformance/engines.rs`.
+//! A new engine: the checklist in `docs/architecture.md` names the files.
 
 mod arena;
 mod batch;

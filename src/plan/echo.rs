@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::engines::EngineWord;
 use super::error::PlanError;
 use crate::engine::{ENGINES, EchoKind, Engine};
-use crate::plan::build::Machine;
 use crate::plan::options::WordError;
+use crate::plan::place::Machine;
 
 impl EchoKind {
     /// The one that a word stands for on this machine.

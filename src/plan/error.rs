@@ -3,7 +3,6 @@
 use super::engines::{EngineWord, MissingEngine};
 use crate::engine::table::words;
 use crate::engine::{Engine, EnginePair};
-use crate::plan::build::MAX_BATCH;
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -149,3 +148,7 @@ pub enum PlanError {
         source: UnitError,
     },
 }
+
+/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
+/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
+pub const MAX_BATCH: u16 = 1_024;

@@ -12,13 +12,14 @@ mod scenario;
 mod share;
 
 pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
-pub use crate::plan::build::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
+pub use crate::plan::build::{CellRate, LONGEST, Plan, PlannedCell};
 pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
 pub use echo::DropRule;
-pub use engines::{Choice, EngineWord, MissingEngine};
-pub use error::PlanError;
+pub use engines::{EngineTrial, EngineWord, MissingEngine};
+pub use error::{MAX_BATCH, PlanError};
+pub use place::Machine;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};
 pub use share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};

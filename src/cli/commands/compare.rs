@@ -173,7 +173,7 @@ impl Faces {
         } else if output.markdown_to_stdout() {
             print(&formats::markdown::render(comparison))
         } else {
-            let style = Style { color: color(output.color), width: width() };
+            let style = Style { color: color(output.color), width: width(), verbose: false };
             print(&tame(&compare::text::render(comparison, style)))
         };
         self.0.write(|form| {

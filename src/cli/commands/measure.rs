@@ -219,7 +219,7 @@ pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError>
         if output.markdown_to_stdout() {
             return report::format::markdown::render(report);
         }
-        let style = Style { color: color(output.color), width: width() };
+        let style = Style { color: color(output.color), width: width(), verbose: output.verbose };
         report::format::text::render(report, style)
     };
     print_guarded("text", report, render).map(|_| ())

@@ -262,5 +262,5 @@ fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
 }
 
 fn style(output: &OutputArgs) -> Style {
-    Style { color: color(output.color), width: width() }
+    Style { color: color(output.color), width: width(), verbose: output.verbose }
 }

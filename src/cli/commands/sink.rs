@@ -63,7 +63,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let shown = if to_stdout {
         print(&pretty(&document)).map(|_| ())
     } else {
-        let style = Style { color: color(args.color), width: width() };
+        let style = Style { color: color(args.color), width: width(), verbose: false };
         print_guarded("text", &document, || report::format::text::sink(&document, style))
             .map(|_| ())
     };

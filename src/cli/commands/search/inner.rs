@@ -128,6 +128,7 @@ impl Inner {
         // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
         let OutputArgs {
             json,
+            verbose: _,
             csv,
             hdr,
             markdown,

@@ -209,6 +209,6 @@ fn a_missing_engine_is_an_error_only_where_it_was_named() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     } else {
         assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("--engine uring: uring cannot be had here: "));
+        assert!(stderr(&output).contains("--engine uring: uring is not available here: "));
     }
 }

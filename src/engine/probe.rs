@@ -1,35 +1,35 @@
-//! Engines, each tried out with real datagrams over loopback.
+//! Tests each engine with real datagrams over loopback.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::{ENGINES, Rx, Tx, UringRx, UringTx};
+use super::{ENGINES, Engine, Rx, Tx, UringRx, UringTx};
 use crate::measure::ProbeResult;
 use crate::sys::{self, RecvBatch, RecvMetadata, SendBatch};
 use crate::unit::PayloadSize;
 
-/// Payload of a probe's datagrams in bytes: the least that is one.
+/// Payload of a probe's datagrams in bytes: the least that GSO can split.
 const PAYLOAD: usize = 1;
 
-/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, what it was before,
-/// and the least that is one.
+/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, before, and the least.
 const SEGMENTS: [usize; 3] = [128, 64, 2];
 
-/// How long a probe waits for its datagrams, where they are not there at once; arbitrary.
+/// How long a probe waits for late datagrams; arbitrary.
 const WAIT_MS: u32 = 100;
 
-/// What a probe found: the words for it, or why not.
+/// What works, or why it does not.
 pub(super) type Found = Result<String, String>;
 
-/// Tries out every engine.
+/// Tests every engine.
 // cold: set-up
 pub(crate) fn probe() -> Vec<ProbeResult> {
-    let tried = ENGINES.iter().filter_map(|row| Some((row.word, row.probe?)));
-    tried.map(|(word, probe)| capability(word, probe())).collect()
+    let rows = ENGINES.iter().filter_map(|row| Some((row, row.probe?)));
+    let needs = |why: String, row: &Engine| format!("{why}; {} needs {}", row.word, row.needs);
+    rows.map(|(row, probe)| capability(row.word, probe().map_err(|why| needs(why, row)))).collect()
 }
 
-/// Tries out the kernel's receive timestamps.
+/// Tests the kernel's receive timestamps.
 // cold: set-up
 pub(crate) fn kernel_timestamps() -> ProbeResult {
     let try_it = || {
@@ -40,22 +40,23 @@ pub(crate) fn kernel_timestamps() -> ProbeResult {
             RecvBatch::new(1, PAYLOAD, RecvMetadata { stamps: true, ..RecvMetadata::default() });
         arrived(calls.recv(&pair.rx))?;
         if calls.messages().all(|message| message.stamp_ns.is_some()) {
-            Ok("SO_TIMESTAMPNS: --timestamps kernel tells waiting in the socket apart".to_owned())
+            Ok("SO_TIMESTAMPNS: --timestamps kernel separates the time in the socket queue"
+                .to_owned())
         } else {
-            Err("datagrams come without a timestamp".to_owned())
+            Err("datagrams arrive without a timestamp".to_owned())
         }
     };
     capability("rx_timestamps", try_it())
 }
 
-/// Tries out the kernel's send timestamps.
+/// Tests the kernel's send timestamps.
 // cold: set-up
 pub(crate) fn send_timestamps() -> ProbeResult {
     let try_it = || {
         let pair = Pair::open()?;
         sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
         pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        // The driver of loopback has it when the call returns, unless a queue is before it.
+        // Loopback stamps before the call returns, unless a qdisc queues.
         let stamp = (0..WAIT_MS).find_map(|_| {
             let stamp = sys::take_send_stamp(&pair.tx);
             if stamp.is_none() {
@@ -64,8 +65,10 @@ pub(crate) fn send_timestamps() -> ProbeResult {
             stamp
         });
         match stamp {
-            Some(_) => Ok("SO_TIMESTAMPING: --timestamps kernel tells the way in legs".to_owned()),
-            None => Err("no timestamp comes back for what is sent".to_owned()),
+            Some(_) => {
+                Ok("SO_TIMESTAMPING: --timestamps kernel splits latency into its parts".to_owned())
+            }
+            None => Err("sent datagrams get no timestamp".to_owned()),
         }
     };
     capability("tx_timestamps", try_it())
@@ -77,7 +80,7 @@ fn capability(name: &'static str, found: Found) -> ProbeResult {
     ProbeResult { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
-/// What is missing, in the system's words.
+/// Names what is missing, with the system's error.
 // cold: set-up
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
@@ -99,10 +102,10 @@ impl Pair {
             rx.set_nonblocking(true)?;
             Ok(Self { tx, rx })
         };
-        open().map_err(|error: io::Error| format!("it cannot be tried over 127.0.0.1: {error}"))
+        open().map_err(|error: io::Error| format!("cannot test over 127.0.0.1: {error}"))
     }
 
-    /// Sends these bytes as messages of `each` bytes, all by one call.
+    /// Sends these bytes in one call, as messages of `each` bytes.
     // cold: set-up
     fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
         let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
@@ -110,7 +113,7 @@ impl Pair {
     }
 }
 
-/// Needs no more than a socket: whether datagrams get through is what a run finds out.
+/// Only opens a socket: the run itself shows whether datagrams get through.
 // cold: set-up
 pub(super) fn plain() -> Found {
     let socket = UdpSocket::bind("127.0.0.1:0");
@@ -118,7 +121,7 @@ pub(super) fn plain() -> Found {
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
 }
 
-/// What a receive call found; a datagram that a firewall has eaten is nobody's fault here.
+/// Counts received messages; a datagram that a firewall dropped is no error.
 // cold: set-up
 fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     match received {
@@ -141,11 +144,10 @@ pub(super) fn gso() -> Found {
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
 
-/// Sends the largest super-packet that is taken; returns how many datagrams it holds.
+/// Sends the largest super-packet that the kernel accepts; returns its number of datagrams.
 // cold: set-up
 fn super_packet(pair: &Pair) -> Result<usize, String> {
-    sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
-        .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
+    sys::set_udp_segment(&pair.tx, PAYLOAD as u16).map_err(|error| lacks("UDP_SEGMENT", &error))?;
     let takes = |&segments: &usize| {
         let bytes = [0; PAYLOAD * SEGMENTS[0]];
         pair.send(&bytes[..segments * PAYLOAD], segments * PAYLOAD).is_ok()
@@ -153,13 +155,13 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
     SEGMENTS
         .into_iter()
         .find(takes)
-        .ok_or_else(|| "UDP_SEGMENT is known, and every super-packet refused".to_owned())
+        .ok_or_else(|| "UDP_SEGMENT exists, but every super-packet is refused".to_owned())
 }
 
 // cold: set-up
 pub(super) fn gro() -> Found {
     let pair = Pair::open()?;
-    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
+    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
     let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
     let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
@@ -169,9 +171,9 @@ pub(super) fn gro() -> Found {
         (Ok(segments), Some(PAYLOAD)) => {
             Ok(format!("UDP_GRO: {segments} datagrams were received as one"))
         }
-        (_, Some(_)) => Err("UDP_GRO is known, and the length of segments is not told".to_owned()),
-        // Nothing is here yet, or a queue on the way took the super-packet apart, as tbf does with
-        // what exceeds its burst (net/sched/sch_tbf.c).
+        (_, Some(_)) => Err("UDP_GRO exists, but does not report the segment length".to_owned()),
+        // Nothing arrived yet, or a qdisc split the super-packet, as tbf does above its burst
+        // (net/sched/sch_tbf.c).
         (_, None) => Ok("UDP_GRO: consecutive datagrams may be received as one".to_owned()),
     }
 }
@@ -188,7 +190,7 @@ pub(super) fn uring() -> Found {
     let leased = tx.lease(2).len() / tx.stride();
     let sent = tx.push(0, 0, leased).sent;
     let (mut received, mut errors) = (0, 0);
-    // A loopback that was slowed down takes its time.
+    // A qdisc on loopback may delay them.
     for _ in 0..WAIT_MS {
         let pull = rx.pull();
         (received, errors) = (received + pull.datagrams, errors + pull.errors);
@@ -201,14 +203,11 @@ pub(super) fn uring() -> Found {
         (2, 2, 0) => {
             Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
         }
-        // A firewall ate them, or they are still on their way.
-        (2, 0, 0) => {
-            Ok("io_uring: linked sends; whether multishot receive works, a run will show"
-                .to_owned())
-        }
-        (2, 0, 1..) => Err("io_uring is there, and no multishot recvmsg (Linux 6.0)".to_owned()),
+        // A firewall dropped them, or they are still queued.
+        (2, 0, 0) => Ok("io_uring: linked sends; multishot receive could not be tested".to_owned()),
+        (2, 0, 1..) => Err("io_uring works, but its multishot recvmsg does not".to_owned()),
         (sent, received, _) => Err(format!(
-            "io_uring is there; of 2 datagrams by one call, {sent} left and {received} came back"
+            "io_uring: of 2 datagrams in one call, {sent} were sent and {received} received"
         )),
     }
 }

@@ -55,33 +55,32 @@ pub enum EchoKind {
 pub struct Engine {
     /// The word for it; alone it means both sides, where there are two.
     pub word: &'static str,
-    /// What sends.
+    /// Its way of sending.
     pub tx: Option<TxKind>,
-    /// What receives.
+    /// Its way of receiving.
     pub rx: Option<RxKind>,
-    /// What answers in an echo server.
+    /// Its way of echoing.
     pub echo: Option<EchoKind>,
-    /// Whether the request commands have it.
+    /// Whether `load` and `ping` support it.
     pub requests: bool,
     /// The pair that `auto` tries for it.
     pub auto: Option<EnginePair>,
-    /// Where `auto` chooses without a trial, it takes the lowest rank that this host has. Echo:
-    /// fastest first where a client sends super-packets, and none much slower than the next where
-    /// it sends single datagrams.
+    /// Without a trial, `auto` takes the lowest rank available (`echo`, `load`). Ordered by speed
+    /// for super-packets; for single datagrams none is much slower than the next.
     pub rank: Option<u8>,
-    /// Its number in the control protocol, on each side; `None`: two other rows under one word.
+    /// Its number in the control protocol, per side; `None`: a word for two other rows.
     pub wire_id: Option<u32>,
-    /// Tries it on this host: what it does here, or why it does not work.
+    /// Tests it on this host; returns what works, or why it does not.
     pub probe: Option<fn() -> Found>,
-    /// What it needs.
+    /// Requirements, for error texts and `doctor`.
     pub needs: &'static str,
-    /// What it is, for the help text.
+    /// Its sentence in the help text.
     pub help: &'static str,
-    /// What to write instead of the word alone, where it has one side only.
+    /// For an engine of one side: what to write instead of the word alone.
     pub instead: &'static str,
 }
 
-/// What rows have in common.
+/// Defaults of a row.
 const ROW: Engine = Engine {
     word: "",
     tx: None,
@@ -97,8 +96,7 @@ const ROW: Engine = Engine {
     instead: "",
 };
 
-/// All engines, in the order of the documentation. The row of a side alone comes before those that
-/// combine it.
+/// All engines, in the order of the documentation. A row that combines others comes after them.
 pub static ENGINES: [Engine; 7] = [
     Engine {
         word: "plain",
@@ -172,7 +170,7 @@ pub static ENGINES: [Engine; 7] = [
         auto: Some(EnginePair::URING),
         wire_id: Some(3),
         probe: Some(probe::uring),
-        needs: "Linux 6.1 and a build with the feature uring",
+        needs: "Linux 6.1 and --features uring",
         help: "io_uring",
         ..ROW
     },
@@ -308,11 +306,10 @@ pub trait EngineKind: Copy + Eq + Sized + 'static {
     }
 }
 
-impl EngineKind for TxKind {
-    fn of_row(row: &Engine) -> Option<Self> {
-        row.tx
-    }
-}
+/// A number that no engine has in the control protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("engine number {0} is unknown; run the same udperf on both hosts")]
+pub struct UnknownEngineId(u32);
 
 impl EngineKind for EchoKind {
     fn of_row(row: &Engine) -> Option<Self> {
@@ -320,46 +317,31 @@ impl EngineKind for EchoKind {
     }
 }
 
-impl EngineKind for RxKind {
-    fn of_row(row: &Engine) -> Option<Self> {
-        row.rx
-    }
+/// Ties the kind of one side to its column of the table, and to its number on the wire.
+macro_rules! side {
+    ($kind:ty, $column:ident) => {
+        impl EngineKind for $kind {
+            fn of_row(row: &Engine) -> Option<Self> {
+                row.$column
+            }
+        }
+
+        impl TryFrom<u32> for $kind {
+            type Error = UnknownEngineId;
+
+            fn try_from(id: u32) -> Result<Self, UnknownEngineId> {
+                let mut kinds = Self::all();
+                kinds.find(|kind| kind.row().wire_id == Some(id)).ok_or(UnknownEngineId(id))
+            }
+        }
+
+        impl From<$kind> for u32 {
+            fn from(kind: $kind) -> Self {
+                kind.row().wire_id.unwrap_or(Self::MAX)
+            }
+        }
+    };
 }
 
-/// A number that no engine has in the control protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("engine number {0} is unknown; run the same udperf on both hosts")]
-pub struct UnknownEngineId(u32);
-
-/// The kind with this number in the control protocol.
-fn by_wire_id<K: EngineKind>(id: u32) -> Result<K, UnknownEngineId> {
-    K::all().find(|kind| kind.row().wire_id == Some(id)).ok_or(UnknownEngineId(id))
-}
-
-impl TryFrom<u32> for TxKind {
-    type Error = UnknownEngineId;
-
-    fn try_from(id: u32) -> Result<Self, UnknownEngineId> {
-        by_wire_id(id)
-    }
-}
-
-impl TryFrom<u32> for RxKind {
-    type Error = UnknownEngineId;
-
-    fn try_from(id: u32) -> Result<Self, UnknownEngineId> {
-        by_wire_id(id)
-    }
-}
-
-impl From<TxKind> for u32 {
-    fn from(kind: TxKind) -> Self {
-        kind.row().wire_id.unwrap_or(Self::MAX)
-    }
-}
-
-impl From<RxKind> for u32 {
-    fn from(kind: RxKind) -> Self {
-        kind.row().wire_id.unwrap_or(Self::MAX)
-    }
-}
+side!(TxKind, tx);
+side!(RxKind, rx);

@@ -1,8 +1,8 @@
 //! What a plan cannot be.
 
 use super::engines::{EngineWord, MissingEngine};
+use crate::engine::EnginePair;
 use crate::engine::table::words;
-use crate::engine::{Engine, EnginePair};
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -114,9 +114,8 @@ pub enum PlanError {
     },
     /// An engine that this host or this build does not have.
     #[error(
-        "--engine {asked}: {} cannot be had here: {}; it needs {}; choose another, or auto",
-        missing.engine, missing.why,
-        Engine::named(&missing.engine).map_or("another host", |engine| engine.needs)
+        "--engine {asked}: {} is not available here: {}; choose another, or auto",
+        missing.engine, missing.why
     )]
     NoEngine {
         /// As asked.
@@ -124,7 +123,7 @@ pub enum PlanError {
         /// What is missing of it.
         missing: MissingEngine,
     },
-    /// An engine that an echo server has not.
+    /// An engine that `echo` does not support.
     #[error(
         "--engine {asked}: echo has {}; name one of them, or auto",
         words(|row| row.echo.is_some())

@@ -9,7 +9,7 @@ mod options;
 mod place;
 mod ports;
 mod scenario;
-mod share;
+mod worker_config;
 
 pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
 pub use crate::plan::build::{CellRate, LONGEST, Plan, PlannedCell};
@@ -22,4 +22,4 @@ pub use error::{MAX_BATCH, PlanError};
 pub use place::Machine;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};
-pub use share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
+pub use worker_config::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};

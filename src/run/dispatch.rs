@@ -36,52 +36,54 @@ pub(crate) struct SendTarget {
     /// Where to; without meaning to AF_UNIX.
     pub(crate) to: SocketAddr,
     /// The socket that all flows share; `None`: one is opened for each.
-    pub(crate) given: Option<Udp>,
+    pub(crate) provided: Option<Udp>,
     /// Local ports for those that are opened; `None`: any free ones.
     pub(crate) ports: Option<Ports>,
 }
 
 /// Runs a sender to its end.
 pub(crate) fn run_sender(
-    share: &TxConfig,
-    outlet: SendTarget,
+    config: &TxConfig,
+    target: SendTarget,
     link: &Arc<NullLink>,
-    line: &WorkerChannel,
+    channel: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    place_thread(&share.common)?;
-    if share.engine == TxKind::Null {
-        let first = usize::from(share.common.flows.start);
-        let tx = NullTx::new(Arc::clone(link), first, share.common.size);
-        return send_phases(tx, share, None, line);
+    place_thread(&config.common)?;
+    if config.engine == TxKind::Null {
+        let first = usize::from(config.common.flows.start);
+        let tx = NullTx::new(Arc::clone(link), first, config.common.size);
+        return send_phases(tx, config, None, channel);
     }
-    match &share.common.unix {
-        Some(name) => send_on(connect_flows(share, name)?, share, line),
-        None => send_on(open_flows(share, outlet)?, share, line),
+    match &config.common.unix {
+        Some(name) => send_on(connect_flows(config, name)?, config, channel),
+        None => send_on(open_flows(config, target)?, config, channel),
     }
 }
 
 /// Sends on these sockets.
 fn send_on<S: Datagram>(
     flows: Flows<S>,
-    share: &TxConfig,
-    line: &WorkerChannel,
+    config: &TxConfig,
+    channel: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    let WorkerConfig { size, batch, .. } = share.common;
-    let fill = |slot: &mut [u8]| wire::fill(slot, share.seed);
+    let WorkerConfig { size, batch, .. } = config.common;
+    let fill = |slot: &mut [u8]| wire::fill(slot, config.seed);
     let Flows { sockets, to, buffer } = flows;
-    let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
-    match share.engine {
-        TxKind::Plain => send_phases(PlainTx::new(sockets, to, size, fill), share, buffer, line),
+    let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    match config.engine {
+        TxKind::Plain => {
+            send_phases(PlainTx::new(sockets, to, size, fill), config, buffer, channel)
+        }
         TxKind::Batch => {
-            send_phases(BatchTx::new(sockets, to, size, batch, fill), share, buffer, line)
+            send_phases(BatchTx::new(sockets, to, size, batch, fill), config, buffer, channel)
         }
         TxKind::Gso => {
             let tx = GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?;
-            send_phases(tx, share, buffer, line)
+            send_phases(tx, config, buffer, channel)
         }
         TxKind::Uring => {
             let tx = UringTx::new(sockets, to, size, batch, fill).map_err(failed)?;
-            send_phases(tx, share, buffer, line)
+            send_phases(tx, config, buffer, channel)
         }
         TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
@@ -89,58 +91,58 @@ fn send_on<S: Datagram>(
 
 /// Runs a receiver to its end.
 pub(crate) fn run_receiver(
-    share: &RxConfig,
-    given: Option<ProvidedSocket>,
+    config: &RxConfig,
+    provided: Option<ProvidedSocket>,
     link: &Arc<NullLink>,
-    line: &WorkerChannel,
+    channel: &WorkerChannel,
 ) -> Result<RxResult, NetError> {
-    place_thread(&share.common)?;
-    if share.engine == RxKind::Null {
-        let (first, flows) = (share.common.flows.start, share.common.flows.len());
-        let rx = NullRx::new(Arc::clone(link), first.into(), flows, share.common.size, stamp);
-        return receive_phases(rx, share, Some(share.common.bind), None, line);
+    place_thread(&config.common)?;
+    if config.engine == RxKind::Null {
+        let (first, flows) = (config.common.flows.start, config.common.flows.len());
+        let rx = NullRx::new(Arc::clone(link), first.into(), flows, config.common.size, stamp);
+        return receive_phases(rx, config, Some(config.common.bind), None, channel);
     }
-    let udp = match given {
+    let udp = match provided {
         // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
         Some(ProvidedSocket::Unix(unix)) => {
-            return receive_on(unix.socket, share, None, None, line);
+            return receive_on(unix.socket, config, None, None, channel);
         }
         Some(ProvidedSocket::Udp(udp)) => udp,
-        None => Udp::open(&options(&share.common))?,
+        None => Udp::open(&options(&config.common))?,
     };
     let Udp { socket, local, receive_buffer, .. } = udp;
     let buffer = receive_buffer.map(|bytes| bytes as u64);
-    receive_on(socket, share, Some(local), buffer, line)
+    receive_on(socket, config, Some(local), buffer, channel)
 }
 
 /// Receives on this socket.
 fn receive_on<S: Datagram>(
     socket: S,
-    share: &RxConfig,
+    config: &RxConfig,
     local: Option<SocketAddr>,
     buffer: Option<u64>,
-    line: &WorkerChannel,
+    channel: &WorkerChannel,
 ) -> Result<RxResult, NetError> {
-    let WorkerConfig { size, batch, .. } = share.common;
-    let stamps = share.stamps;
-    let failed = |source: io::Error| NetError::Engine { engine: share.engine.word(), source };
-    match share.engine {
+    let WorkerConfig { size, batch, .. } = config.common;
+    let stamps = config.stamps;
+    let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    match config.engine {
         RxKind::Plain if stamps => {
             let rx = StampedRx::new(socket, size).map_err(failed)?;
-            receive_phases(rx, share, local, buffer, line)
+            receive_phases(rx, config, local, buffer, channel)
         }
-        RxKind::Plain => receive_phases(PlainRx::new(socket, size), share, local, buffer, line),
+        RxKind::Plain => receive_phases(PlainRx::new(socket, size), config, local, buffer, channel),
         RxKind::Batch => {
             let rx = BatchRx::new(socket, size, batch, stamps).map_err(failed)?;
-            receive_phases(rx, share, local, buffer, line)
+            receive_phases(rx, config, local, buffer, channel)
         }
         RxKind::Gro => {
             let rx = GroRx::new(socket, batch, stamps).map_err(failed)?;
-            receive_phases(rx, share, local, buffer, line)
+            receive_phases(rx, config, local, buffer, channel)
         }
         RxKind::Uring => {
             let rx = UringRx::new(socket, size, batch, stamps).map_err(failed)?;
-            receive_phases(rx, share, local, buffer, line)
+            receive_phases(rx, config, local, buffer, channel)
         }
         RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
@@ -170,28 +172,28 @@ struct Flows<S: Datagram> {
 
 /// Opens a sender's sockets, connected where that was asked for; or takes those that were given,
 /// as they are.
-fn open_flows(share: &TxConfig, outlet: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
-    let SendTarget { to, given, ports } = outlet;
+fn open_flows(config: &TxConfig, target: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
+    let SendTarget { to, provided, ports } = target;
     let multicast = to.ip().is_multicast();
-    let options = Options { ports, multicast, ..options(&share.common) };
+    let options = Options { ports, multicast, ..options(&config.common) };
     let open = |_| Udp::open(&options);
-    let udps: Vec<Udp> = match given {
+    let udps: Vec<Udp> = match provided {
         Some(shared) => vec![shared],
-        None => (0..share.common.flows.len()).map(open).collect::<Result<_, _>>()?,
+        None => (0..config.common.flows.len()).map(open).collect::<Result<_, _>>()?,
     };
-    if share.connect {
+    if config.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;
     }
     let buffer = udps.iter().filter_map(|udp| udp.send_buffer).min().map(|bytes| bytes as u64);
     let sockets = udps.into_iter().map(|udp| udp.socket).collect();
-    Ok(Flows { sockets, to: (!share.connect).then_some(to), buffer })
+    Ok(Flows { sockets, to: (!config.connect).then_some(to), buffer })
 }
 
 /// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
-fn connect_flows(share: &TxConfig, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
+fn connect_flows(config: &TxConfig, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
     let name = UnixName::new(name);
-    let connect = |_| Unix::connect(&name, share.common.socket_buffer);
-    let all = share.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let connect = |_| Unix::connect(&name, config.common.socket_buffer);
+    let all = config.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;
     let buffer = all.iter().filter_map(|unix| unix.send_buffer).min().map(|bytes| bytes as u64);
     let sockets = all.into_iter().map(|unix| unix.socket).collect();
     Ok(Flows { sockets, to: None, buffer })

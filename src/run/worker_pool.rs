@@ -110,13 +110,13 @@ impl WorkerPool {
     /// returns where it receives.
     pub(crate) fn add_receiver(
         &mut self,
-        share: RxConfig,
-        given: Option<impl Into<ProvidedSocket>>,
+        config: RxConfig,
+        provided: Option<impl Into<ProvidedSocket>>,
     ) -> Result<Option<SocketAddr>, RunError> {
         let link = Arc::clone(&self.link);
-        let given = given.map(Into::into);
-        let name = format!("udperf-rx-{}", share.common.worker);
-        let work = move |line: &WorkerChannel| run_receiver(&share, given, &link, line);
+        let provided = provided.map(Into::into);
+        let name = format!("udperf-rx-{}", config.common.worker);
+        let work = move |channel: &WorkerChannel| run_receiver(&config, provided, &link, channel);
         self.receivers.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready()
     }
@@ -125,14 +125,14 @@ impl WorkerPool {
     /// own, one a flow, and waits until it is set up.
     pub(crate) fn add_sender(
         &mut self,
-        share: TxConfig,
+        config: TxConfig,
         to: SocketAddr,
-        given: Option<Udp>,
+        provided: Option<Udp>,
     ) -> Result<(), RunError> {
         let link = Arc::clone(&self.link);
-        let name = format!("udperf-tx-{}", share.common.worker);
-        let outlet = SendTarget { to, given, ports: self.ports() };
-        let work = move |line: &WorkerChannel| run_sender(&share, outlet, &link, line);
+        let name = format!("udperf-tx-{}", config.common.worker);
+        let target = SendTarget { to, provided, ports: self.ports() };
+        let work = move |channel: &WorkerChannel| run_sender(&config, target, &link, channel);
         self.senders.push(spawn(name, self.event_tx.clone(), work)?);
         self.await_ready().map(|_| ())
     }

@@ -285,7 +285,7 @@ fn tally(done: &TurnDone, desk: ReplyPolicy) -> EchoTally {
         unanswered: desk.unanswered,
         overflow: desk.overflow,
         waiting: desk.queue.as_ref().map_or(0, Queue::datagrams),
-        told: done.moved.told,
+        told: done.moved.queued_errors,
         cut: done.moved.cut,
         syscalls: done.moved.syscalls,
         empty: done.moved.empty,

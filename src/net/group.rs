@@ -15,7 +15,7 @@
 //! ([`Options`] ask for that, as queue drops are told the same way): it would fill up with what
 //! others caused, until nothing else finds room. So these heed none, except where a slot's sender
 //! asks for it ([`Udp::report_queue_drops`]) and reads them while the slot is taken, and for the
-//! short while in which somebody looks for them ([`Group::heed`]).
+//! short while in which somebody looks for them ([`Group::report_icmp_errors`]).
 
 use std::collections::VecDeque;
 use std::io;
@@ -231,7 +231,7 @@ impl Group {
 
     /// Has listeners and free slots keep what the network sends back, or not any more. As long as
     /// they do, [`Self::refused`] must be asked often: see above.
-    pub fn heed(&self, on: bool) {
+    pub fn report_icmp_errors(&self, on: bool) {
         for socket in self.idle() {
             let ipv6 = self.local.is_ipv6();
             // What does not take tells nothing: whoever looks finds nothing.
@@ -242,7 +242,7 @@ impl Group {
         }
     }
 
-    /// Whether a host reported one of these ports as closed since [`Self::heed`].
+    /// Whether a host reported one of these ports as closed since [`Self::report_icmp_errors`].
     #[must_use]
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;

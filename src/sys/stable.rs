@@ -1,18 +1,16 @@
-//! Memory that the kernel is pointed to, at addresses that outlive a move of its owner.
+//! Memory for the kernel, at addresses that stay valid when its owner moves.
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// A slice on the heap that pointers to its elements may be kept for.
+/// A heap slice to whose elements pointers may be kept.
 ///
 /// # Aliasing
-/// The owner keeps the raw pointer of [`Box::into_raw`], not the box: a box is unique, so moving it
-/// would end every pointer derived from it. Pointers of [`Self::at`] come from that raw pointer
-/// itself and from no reference. A borrow of the slice derives from it too, and ends before the
-/// next use of the raw pointer, so it ends none of those pointers. Nobody may use them while a
-/// borrow of the slice lives: the kernel does so during a call that borrows the owner mutably, or
-/// in buffers that are lent to it and that nobody reads meanwhile.
+/// The owner keeps a raw pointer, not the box: moving a box would invalidate pointers derived from
+/// it. Pointers of [`Self::at`] and borrows of the slice both derive from the raw pointer. They must
+/// not be used while a borrow of the slice lives: the kernel follows them during a call that borrows
+/// the owner mutably, or in buffers that are lent to it.
 #[derive(Debug)]
 pub(crate) struct StableSlice<T>(NonNull<[T]>);
 
@@ -27,10 +25,10 @@ impl<T: Copy> StableSlice<T> {
 }
 
 impl<T> StableSlice<T> {
-    /// Where the element of this index is, valid as long as the slice.
+    /// A pointer to the element of this index, valid as long as the slice.
     ///
     /// # Panics
-    /// Where there is no such element; the end of the slice is none.
+    /// If the index is not below the length.
     #[inline]
     pub(crate) const fn at(&self, index: usize) -> *mut T {
         assert!(index < self.0.len(), "the slice has such an element");
@@ -38,7 +36,7 @@ impl<T> StableSlice<T> {
         unsafe { self.0.as_ptr().cast::<T>().add(index) }
     }
 
-    /// Where the slice begins; of an empty one, nothing may be read there.
+    /// A pointer to the start; dangling if the slice is empty.
     #[inline]
     pub(crate) const fn start(&self) -> *mut T {
         self.0.as_ptr().cast()
@@ -65,7 +63,7 @@ impl<T> DerefMut for StableSlice<T> {
 
 impl<T> Drop for StableSlice<T> {
     fn drop(&mut self) {
-        // SAFETY: it came from `Box::into_raw`, and nobody uses it any more.
+        // SAFETY: it came from `Box::into_raw`, and this is its owner.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

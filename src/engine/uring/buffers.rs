@@ -27,10 +27,8 @@ const LEAST: usize = 64;
 /// Buffers of one length, and the ring by which the kernel gets them.
 ///
 /// # Aliasing
-/// The kernel keeps the address of each buffer that it was given. Those come from
-/// [`StableSlice::at`], which neither a move of the owner nor a borrow of another buffer ends. A
-/// buffer is borrowed here only between its result and the next [`Self::give`], while the kernel
-/// does not have it.
+/// The kernel keeps the address of each buffer, from [`StableSlice::at`]. A buffer is borrowed here
+/// only between its result and the next [`Self::give`], while the kernel does not have it.
 pub(super) struct Buffers {
     /// Entries of the ring: memory of whole pages that is ours alone and shared with the kernel.
     entries: NonNull<BufRingEntry>,

@@ -133,7 +133,7 @@ impl SinkSession {
     fn heed(&mut self, on: bool) {
         if self.heeding != on {
             self.heeding = on;
-            self.sockets().heed(on);
+            self.sockets().report_icmp_errors(on);
         }
     }
 

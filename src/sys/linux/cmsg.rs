@@ -1,4 +1,4 @@
-//! Control messages (cmsg(3)), read and written here only.
+//! Control messages (cmsg(3)): the only place that reads and writes them.
 #![allow(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -23,20 +23,17 @@ pub(super) struct Control<const LEN: usize>(pub(super) [u8; LEN]);
 /// It consists of integers only.
 pub(super) unsafe trait Data: Copy {}
 
-// SAFETY: integers, by the definitions of the kernel, as all below.
-unsafe impl Data for u16 {}
-// SAFETY: as above.
-unsafe impl Data for libc::c_int {}
-// SAFETY: as above.
-unsafe impl Data for libc::timespec {}
-// SAFETY: as above.
-unsafe impl Data for libc::in_pktinfo {}
-// SAFETY: as above.
-unsafe impl Data for libc::in6_pktinfo {}
-// SAFETY: as above.
-unsafe impl Data for libc::sock_extended_err {}
-// SAFETY: as above.
-unsafe impl Data for libc::cmsghdr {}
+macro_rules! data {
+    ($($kind:ty)*) => {$(
+        // SAFETY: integers, by the definitions of the kernel.
+        unsafe impl Data for $kind {}
+    )*};
+}
+
+data! {
+    u16 libc::c_int libc::timespec libc::in_pktinfo libc::in6_pktinfo libc::sock_extended_err
+    libc::cmsghdr
+}
 
 /// The value at the start of these bytes; `None` where they are too few.
 #[inline]
@@ -51,7 +48,7 @@ fn read<T: Data>(bytes: &[u8]) -> Option<T> {
 pub(super) struct ControlMessage<'a> {
     /// Its level and type.
     pub(super) kind: (libc::c_int, libc::c_int),
-    /// What it says.
+    /// Its data.
     pub(super) data: &'a [u8],
 }
 
@@ -146,20 +143,20 @@ pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
     }
 }
 
-/// What came beside a datagram.
+/// Metadata of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Beside {
+pub(super) struct Metadata {
     /// Bytes of a segment, at least 1; `None`: it is no super-packet.
     pub(super) segment: Option<usize>,
     /// When the kernel took it from the device.
     pub(super) stamp_ns: Option<u64>,
-    /// Where an answer should leave from.
+    /// The address a reply should leave from.
     pub(super) local: Option<LocalAddr>,
     /// Whether it was sent to a multicast group or to a broadcast address.
     pub(super) to_many: bool,
 }
 
-impl Beside {
+impl Metadata {
     /// Reads the control messages of a datagram.
     #[inline]
     pub(super) fn parse(control: &[u8]) -> Self {
@@ -181,11 +178,11 @@ impl Beside {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let Some(info) = message.read::<libc::in_pktinfo>() else { return };
                 let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-                // Of what came before it was asked for, the kernel does not know
-                // (`ipv4_pktinfo_prepare`, net/ipv4/ip_sockglue.c).
+                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`,
+                // net/ipv4/ip_sockglue.c).
                 if !ip.is_unspecified() {
                     self.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
-                    // Of one address, the two are the same (ip(7)).
+                    // The same for unicast (ip(7)).
                     self.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
                 }
             }
@@ -199,11 +196,11 @@ impl Beside {
     }
 }
 
-/// Where an answer may leave from: not from the address of a multicast group, and by a certain
-/// device only where the address means nothing without.
+/// The address a reply may leave from: never a multicast group; the device only where the address
+/// needs one.
 fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-    // Of IPv4 the other message tells more.
+    // For IPv4 the other message has more.
     if ip.is_multicast() || ip.to_ipv4_mapped().is_some() {
         return None;
     }
@@ -211,15 +208,14 @@ fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     Some(LocalAddr { ip: IpAddr::V6(ip), device })
 }
 
-/// Who sent a message, where an answer should leave from, and when the kernel took it from the
-/// device, by the address and the control messages that the kernel has written.
+/// The sender of a message, the address a reply should leave from, and its receive timestamp.
 #[inline]
 #[must_use]
 pub fn parse_msg(
     name: &[u8],
     control: &[u8],
 ) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) {
-    let found = Beside::parse(control);
+    let found = Metadata::parse(control);
     (address_of(name), found.local, found.stamp_ns)
 }
 
@@ -228,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_a_cut_ends_it() {
+    fn written_messages_are_read_up_to_a_truncation() {
         let mut control = Control([0xFF; 64]);
         let at = control.put(0, (SOL_UDP, libc::UDP_GRO), 1_200);
         let end = control.put(
@@ -236,7 +232,7 @@ mod tests {
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS),
             libc::timespec { tv_sec: 2, tv_nsec: 5 },
         );
-        let found = Beside::parse(&control.0[..end]);
+        let found = Metadata::parse(&control.0[..end]);
         assert_eq!((found.segment, found.stamp_ns), (Some(1_200), Some(2_000_000_005)));
         assert_eq!(ControlMessages(&control.0[..end]).count(), 2);
         for cut in 0..end {

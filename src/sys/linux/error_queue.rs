@@ -1,4 +1,4 @@
-//! The queue of errors that came back for datagrams sent (`MSG_ERRQUEUE`, ip(7)).
+//! The socket error queue: errors for sent datagrams (`MSG_ERRQUEUE`, ip(7)).
 #![allow(unsafe_code)]
 
 use std::io;
@@ -11,25 +11,23 @@ use super::mmsg::{Addr, EMPTY, NO_ADDR};
 use super::socket::refusal_of;
 use crate::sys::{Reporter, SendError, Unreachable};
 
-/// How many queued errors one call reads at most. Arbitrary: more than one batch can cause.
+/// Most queued errors one call reads. Arbitrary: more than one batch can cause.
 const QUEUED_MOST: usize = 1_024;
 
-/// Empties the queue of errors that came back for earlier datagrams, and returns the latest;
-/// [`super::report_queue_drops`] turns it on. A batch call that fails after its first message
-/// discards the error, and this is where it can still be read.
+/// Empties the error queue and returns the latest error; [`super::report_queue_drops`] enables it.
+/// A batch call that fails after its first message hides the error, but it is queued here.
 pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
     drain_error_queue(socket).1
 }
 
-/// The same; also tells how many there were.
+/// The same; also counts them.
 pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
     take_refused_peers(socket, |_, error| (count, latest) = (count + 1, Some(error)));
     (count, latest)
 }
 
-/// The same; tells `note` of each whom it was sent to, where the kernel says so, and why it did not
-/// get there.
+/// The same; calls `note` with the destination, if known, and the error of each.
 pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
     let fd = socket.as_fd().as_raw_fd();
     for _ in 0..QUEUED_MOST {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::cmsg::{Beside, Control, address_of};
+use super::cmsg::{Control, Metadata, address_of};
 use super::reply::write_addr;
 use crate::sys::stable::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
@@ -15,7 +15,7 @@ use crate::sys::{RecvMessage, RecvMetadata, Request};
 /// of in_pktinfo (32) and in6_pktinfo (40), and as much to spare as one more int takes.
 const CONTROL_LEN: usize = 152;
 
-/// A message header without anything.
+/// An empty message header.
 pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
     // SAFETY: plain old data, for which zeroes are valid: no address, no iovecs, no control.
     msg_hdr: unsafe { std::mem::zeroed() },
@@ -36,9 +36,8 @@ pub(super) const NO_ADDR: Addr = Addr([0; size_of::<Addr>()]);
 /// The headers of one sendmmsg(2), made once.
 ///
 /// # Aliasing
-/// The headers hold pointers to the iovecs and to the address for as long as the batch lives. All
-/// come from [`StableSlice::at`], which neither a move of the batch nor a borrow of those ends. The
-/// payloads are pointed to anew before each call.
+/// The headers point to the iovecs and the address through [`StableSlice::at`], so they survive a
+/// move of the batch. The payloads are pointed to anew before each call.
 #[derive(Debug)]
 pub struct SendBatch {
     messages: StableSlice<libc::mmsghdr>,
@@ -95,10 +94,8 @@ impl SendBatch {
 /// The headers and buffers of one recvmmsg(2), made once.
 ///
 /// # Aliasing
-/// The headers point to the iovecs, addresses and control buffers, and the iovecs to the bytes, for
-/// as long as the batch lives. All pointers come from [`StableSlice::at`], which neither a move of
-/// the batch nor a borrow of those ends. The kernel follows them only during a call that borrows
-/// the batch mutably.
+/// All pointers come from [`StableSlice::at`], so they survive a move of the batch. The kernel
+/// follows them only during a call that borrows the batch mutably.
 #[derive(Debug)]
 pub struct RecvBatch {
     messages: StableSlice<libc::mmsghdr>,
@@ -114,16 +111,16 @@ pub struct RecvBatch {
 }
 
 impl RecvBatch {
-    /// So many buffers of `slot_len` bytes each, with what is wanted beside the payload.
+    /// `slots` buffers of `slot_len` bytes each, with this metadata.
     #[must_use]
-    pub fn new(slots: usize, slot_len: usize, wants: RecvMetadata) -> Self {
+    pub fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
         let bytes = StableSlice::new(0xFF, slots * slot_len);
         let addrs = StableSlice::new(NO_ADDR, slots);
         let controls = StableSlice::new(Control([0; CONTROL_LEN]), slots);
         let mut iovecs = StableSlice::new(NO_IOVEC, slots);
         let mut messages = StableSlice::new(EMPTY, slots);
-        let control_len = if wants == RecvMetadata::default() { 0 } else { CONTROL_LEN };
+        let control_len = if metadata == RecvMetadata::default() { 0 } else { CONTROL_LEN };
         for (slot, message) in messages.iter_mut().enumerate() {
             if slot_len > 0 {
                 let iov_base = bytes.at(slot * slot_len).cast();
@@ -147,10 +144,9 @@ impl RecvBatch {
         self.messages.len()
     }
 
-    /// Gives the headers that were written to their room back: the kernel shrinks what it is
-    /// offered to what it used.
+    /// Restores the buffer lengths of used headers: the kernel shrinks them to what it wrote.
     #[inline]
-    fn offer(&mut self) {
+    fn reset_headers(&mut self) {
         for message in &mut self.messages[..self.received] {
             let header = &mut message.msg_hdr;
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -159,13 +155,13 @@ impl RecvBatch {
         self.received = 0;
     }
 
-    /// Receives what there is, without waiting; returns how many messages there are.
+    /// Receives available messages without waiting; returns how many.
     ///
     /// # Errors
     /// What recvmmsg(2) says; nothing was received then.
     #[inline]
     pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
-        self.offer();
+        self.reset_headers();
         let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
         let (messages, no_timeout) = (self.messages.start(), std::ptr::null_mut());
         // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
@@ -197,17 +193,18 @@ impl RecvBatch {
     /// Forgets what was received, before the next [`Self::recv_one`].
     #[inline]
     pub fn restart(&mut self) {
-        self.offer();
+        self.reset_headers();
     }
 
-    /// What was received, in order of arrival.
+    /// The received messages in order of arrival.
     #[inline]
     pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
         let slots = self.bytes.chunks_exact(self.slot_len).zip(self.controls.iter());
         self.messages[..self.received].iter().zip(slots).map(|(message, (slot, control))| {
             let len = (message.msg_len as usize).min(self.slot_len);
             let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
-            let Beside { segment, stamp_ns, local, to_many } = beside(&message.msg_hdr, control);
+            let Metadata { segment, stamp_ns, local, to_many } =
+                parse_metadata(&message.msg_hdr, control);
             RecvMessage {
                 payload: &slot[..len],
                 segment: segment.unwrap_or_else(|| len.max(1)),
@@ -219,7 +216,7 @@ impl RecvBatch {
         })
     }
 
-    /// What was received, in order of arrival, with what it takes to answer.
+    /// The received messages in order of arrival, with the addresses to reply to.
     #[inline]
     pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
         let slot_len = self.slot_len;
@@ -229,7 +226,7 @@ impl RecvBatch {
         messages.map(move |(message, ((slot, addr), control))| {
             let len = (message.msg_len as usize).min(slot_len);
             let header = &message.msg_hdr;
-            let Beside { segment, local, to_many, .. } = beside(header, control);
+            let Metadata { segment, local, to_many, .. } = parse_metadata(header, control);
             Request {
                 payload: &mut slot[..len],
                 segment: segment.unwrap_or_else(|| len.max(1)),
@@ -249,11 +246,55 @@ impl RecvBatch {
     }
 }
 
-/// What the kernel has written into the control buffer of a header.
+/// Parses the control buffer of a header.
 #[inline]
-fn beside(header: &libc::msghdr, control: &Control<CONTROL_LEN>) -> Beside {
+fn parse_metadata(header: &libc::msghdr, control: &Control<CONTROL_LEN>) -> Metadata {
     // The type of this length differs between C libraries.
     #[allow(clippy::unnecessary_cast)]
     let len = header.msg_controllen as usize;
-    if len == 0 { Beside::default() } else { Beside::parse(&control.0[..len.min(CONTROL_LEN)]) }
+    if len == 0 { Metadata::default() } else { Metadata::parse(&control.0[..len.min(CONTROL_LEN)]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does what recvmmsg(2) does with the headers, so that Miri can check the pointers.
+    fn write_as_kernel(batch: &mut RecvBatch, payloads: &[&[u8]]) {
+        batch.reset_headers();
+        for (slot, payload) in payloads.iter().enumerate() {
+            let message = batch.messages.at(slot);
+            let mut control = Control([0; CONTROL_LEN]);
+            let len = control.put(0, (super::super::cmsg::SOL_UDP, libc::UDP_GRO), 2);
+            let mut addr = NO_ADDR;
+            write_addr(&mut addr, SocketAddr::from(([127, 0, 0, 1], 7)));
+            // SAFETY: the headers point to buffers of the batch, which outlive this call.
+            unsafe {
+                let header = &raw mut (*message).msg_hdr;
+                let to = (*(*header).msg_iov).iov_base.cast::<u8>();
+                to.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+                (*header).msg_name.cast::<Addr>().write(addr);
+                (*header).msg_control.cast::<Control<CONTROL_LEN>>().write(control);
+                (*header).msg_controllen = len as _;
+                (*message).msg_len = payload.len() as u32;
+            }
+        }
+        batch.received = payloads.len();
+    }
+
+    #[test]
+    fn pointers_of_headers_outlive_moves_and_borrows() {
+        let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
+        let mut batch = Box::new(RecvBatch::new(2, 4, wants));
+        for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {
+            write_as_kernel(&mut batch, &payloads);
+            batch = Box::new(*batch);
+            let seen: Vec<_> = batch.messages().map(|m| (m.payload.to_vec(), m.segment)).collect();
+            assert_eq!(seen, payloads.map(|payload| (payload.to_vec(), 2)));
+            for request in batch.requests() {
+                assert_eq!(request.from, Some(SocketAddr::from(([127, 0, 0, 1], 7))));
+                request.payload.fill(0);
+            }
+        }
+    }
 }

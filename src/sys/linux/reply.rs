@@ -1,5 +1,4 @@
-//! sendmmsg(2) and sendmsg(2) to an address a message, from an address a message, each cut into
-//! datagrams of its own length.
+//! sendmmsg(2) and sendmsg(2) with addresses and a segment length for each message.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -18,9 +17,8 @@ const CONTROL_LEN: usize = 64;
 /// The headers of one sendmmsg(2) to as many addresses, made once.
 ///
 /// # Aliasing
-/// The headers point to the iovecs, addresses and control buffers for as long as the batch lives.
-/// All pointers, those of [`Self::header`] too, come from [`StableSlice::at`], which neither a move
-/// of the batch nor a borrow of those ends. The payloads are pointed to anew before each call.
+/// All pointers, those of [`Self::header`] too, come from [`StableSlice::at`], so they survive a
+/// move of the batch. The payloads are pointed to anew before each call.
 #[derive(Debug)]
 pub struct ReplyBatch {
     messages: StableSlice<libc::mmsghdr>,
@@ -145,7 +143,7 @@ const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
     libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
 }
 
-/// Writes what the kernel must know beside the payload; returns how long that is.
+/// Writes the control messages; returns their length.
 #[inline]
 fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize {
     let mut len = 0;
@@ -162,7 +160,7 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
                 control.put(len, (libc::IPPROTO_IP, libc::IP_PKTINFO), info)
             }
             (ip, _) => {
-                // What an IPv6 socket received by IPv4 goes back the same way (RFC 3493, 3.7).
+                // An IPv6 socket replies to IPv4 by mapped addresses (RFC 3493, 3.7).
                 let ip = match ip {
                     IpAddr::V4(ip) => ip.to_ipv6_mapped(),
                     IpAddr::V6(ip) => ip,

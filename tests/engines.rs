@@ -6,7 +6,7 @@ mod common;
 
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
-use udperf::engine::{ENGINES, Engine};
+use udperf::engine::{ENGINES, EngineRow};
 
 /// Codes of the warnings of a cell, or of a report.
 fn codes(of: &Value) -> Vec<&str> {
@@ -41,7 +41,7 @@ fn the_default_compares_three() {
 fn all_is_every_way_of_sending_with_every_way_of_receiving() {
     let report = bench("-e all -l 64,1472 -n 3000 -r max");
     let found = |words: &[&str]| words.iter().filter(|word| has(&report, word)).count();
-    let words = |test: fn(&Engine) -> bool| -> Vec<_> {
+    let words = |test: fn(&EngineRow) -> bool| -> Vec<_> {
         let rows = ENGINES.iter().filter(|row| row.wire_id.is_some() && row.word != "null");
         rows.filter(|row| test(row)).map(|row| row.word).collect()
     };

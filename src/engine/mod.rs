@@ -8,6 +8,7 @@ pub mod echo;
 mod gro;
 mod gso;
 mod inbox;
+mod kinds;
 mod null;
 mod pair;
 mod plain;
@@ -23,11 +24,12 @@ mod uring;
 pub use batch::{BatchRx, BatchTx};
 pub use gro::GroRx;
 pub use gso::GsoTx;
+pub use kinds::{EchoKind, EnginePair, RxKind, TxKind};
 pub use null::{NullLink, NullRx, NullTx};
-pub use pair::{EngineError, EnginePair};
+pub use pair::EngineError;
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
-pub use table::{ENGINES, EchoKind, Engine, EngineKind, RxKind, TxKind, UnknownEngineId};
+pub use table::{ENGINES, EngineKind, EngineRow, UnknownEngineId};
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
@@ -47,7 +49,7 @@ pub struct Push {
     pub sent: usize,
     /// Packets sent: single datagrams or super-packets.
     pub packets: u64,
-    /// Datagrams refused after those sent: one, or all of a super-packet. Later ones were not tried.
+    /// Datagrams refused after those sent: one, or all of a super-packet. No later one was tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -207,9 +209,9 @@ pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
     sockets.get(place(sockets, flow))
 }
 
-/// A call that fails after its first message hides the reason (sendmmsg(2)). An ICMP error is in the
-/// error queue; a lasting error returns at the next call. Messages after the refused one are not
-/// tried: each refusal uses a slot of the schedule, and later datagrams must carry the next slot.
+/// A call that fails after its first message hides the reason (sendmmsg(2)). An ICMP error is in
+/// the error queue; a lasting error returns at the next call. Messages after the refused one are
+/// not tried: a refusal uses a slot of the schedule, and later datagrams must carry the next slot.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
     let error = socket.take_queued_refusal().unwrap_or_else(S::untold);

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::table::{ENGINES, Engine, EngineKind, RxKind, TxKind, rx_words, tx_words, words};
+use super::kinds::{EnginePair, RxKind, TxKind};
+use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
 
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,29 +40,7 @@ pub enum EngineError {
     },
 }
 
-/// How to send and how to receive: one word for both, or `TX/RX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct EnginePair {
-    /// The sending side.
-    pub tx: TxKind,
-    /// The receiving side.
-    pub rx: RxKind,
-}
-
 impl EnginePair {
-    /// `send` and `recvfrom`, the hot path that most servers use.
-    pub const PLAIN: Self = Self { tx: TxKind::Plain, rx: RxKind::Plain };
-    /// `sendmmsg` and `recvmmsg`.
-    pub const BATCH: Self = Self { tx: TxKind::Batch, rx: RxKind::Batch };
-    /// Super-packets that are sent whole and received as single datagrams.
-    pub const GSO_BATCH: Self = Self { tx: TxKind::Gso, rx: RxKind::Batch };
-    /// Super-packets from end to end.
-    pub const OFFLOAD: Self = Self { tx: TxKind::Gso, rx: RxKind::Gro };
-    /// io_uring at both ends.
-    pub const URING: Self = Self { tx: TxKind::Uring, rx: RxKind::Uring };
-    /// No system call.
-    pub const NULL: Self = Self { tx: TxKind::Null, rx: RxKind::Null };
-
     /// Every way of sending with every way of receiving, as far as real datagrams move.
     pub fn matrix() -> impl Iterator<Item = Self> {
         let real_tx = TxKind::all().filter(|&tx| tx != TxKind::Null);
@@ -91,7 +68,7 @@ impl FromStr for EnginePair {
                 rx: RxKind::of(rx).ok_or_else(unknown)?,
             },
             None => {
-                let engine = Engine::named(word).ok_or_else(unknown)?;
+                let engine = EngineRow::named(word).ok_or_else(unknown)?;
                 return engine.pair().ok_or_else(|| EngineError::OneSided {
                     asked: word.to_owned(),
                     does: if engine.tx.is_some() { "sends" } else { "receives" },

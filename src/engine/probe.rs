@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::{ENGINES, Engine, Rx, Tx, UringRx, UringTx};
+use super::{Rx, Tx, UringRx, UringTx};
 use crate::measure::ProbeResult;
 use crate::sys::{self, RecvBatch, RecvMetadata, SendBatch};
 use crate::unit::PayloadSize;
@@ -19,15 +19,7 @@ const SEGMENTS: [usize; 3] = [128, 64, 2];
 const WAIT_MS: u32 = 100;
 
 /// What works, or why it does not.
-pub(super) type Found = Result<String, String>;
-
-/// Tests every engine.
-// cold: set-up
-pub(crate) fn probe() -> Vec<ProbeResult> {
-    let rows = ENGINES.iter().filter_map(|row| Some((row, row.probe?)));
-    let needs = |why: String, row: &Engine| format!("{why}; {} needs {}", row.word, row.needs);
-    rows.map(|(row, probe)| capability(row.word, probe().map_err(|why| needs(why, row)))).collect()
-}
+pub(super) type ProbeFinding = Result<String, String>;
 
 /// Tests the kernel's receive timestamps.
 // cold: set-up
@@ -75,7 +67,7 @@ pub(crate) fn send_timestamps() -> ProbeResult {
 }
 
 // cold: set-up
-fn capability(name: &'static str, found: Found) -> ProbeResult {
+pub(super) fn capability(name: &'static str, found: ProbeFinding) -> ProbeResult {
     let available = found.is_ok();
     ProbeResult { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
@@ -115,7 +107,7 @@ impl Pair {
 
 /// Only opens a socket: the run itself shows whether datagrams get through.
 // cold: set-up
-pub(super) fn plain() -> Found {
+pub(super) fn plain() -> ProbeFinding {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let there = |_| "one send or recvfrom a datagram".to_owned();
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
@@ -131,7 +123,7 @@ fn arrived(received: io::Result<usize>) -> Result<usize, String> {
 }
 
 // cold: set-up
-pub(super) fn batch() -> Found {
+pub(super) fn batch() -> ProbeFinding {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
     arrived(RecvBatch::new(2, PAYLOAD, RecvMetadata::default()).recv(&pair.rx))?;
@@ -139,7 +131,7 @@ pub(super) fn batch() -> Found {
 }
 
 // cold: set-up
-pub(super) fn gso() -> Found {
+pub(super) fn gso() -> ProbeFinding {
     let segments = super_packet(&Pair::open()?)?;
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
@@ -159,7 +151,7 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
 }
 
 // cold: set-up
-pub(super) fn gro() -> Found {
+pub(super) fn gro() -> ProbeFinding {
     let pair = Pair::open()?;
     sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
@@ -179,7 +171,7 @@ pub(super) fn gro() -> Found {
 }
 
 // cold: set-up
-pub(super) fn uring() -> Found {
+pub(super) fn uring() -> ProbeFinding {
     let Pair { tx, rx } = Pair::open()?;
     let words = |error: io::Error| error.to_string();
     tx.set_nonblocking(true).map_err(words)?;
@@ -213,6 +205,6 @@ pub(super) fn uring() -> Found {
 }
 
 // cold: set-up
-pub(super) fn null() -> Found {
+pub(super) fn null() -> ProbeFinding {
     Ok("no system call at all: our own ceiling".to_owned())
 }

@@ -1,58 +1,12 @@
 //! The table of engines: every list of engines, help text, error text and wire id comes from it.
 
-use serde::{Deserialize, Serialize};
-
-use super::pair::EnginePair;
-use super::probe::{self, Found};
-
-/// One way of sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "u32", try_from = "u32")]
-pub enum TxKind {
-    /// One system call per datagram.
-    Plain,
-    /// Many datagrams per system call.
-    Batch,
-    /// Super-packets that the kernel or the device splits.
-    Gso,
-    /// A ring shared with the kernel.
-    Uring,
-    /// No system call at all: accepts every datagram.
-    Null,
-}
-
-/// One way of receiving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "u32", try_from = "u32")]
-pub enum RxKind {
-    /// One system call per datagram.
-    Plain,
-    /// Many datagrams per system call.
-    Batch,
-    /// Super-packets, split by udperf.
-    Gro,
-    /// A ring shared with the kernel.
-    Uring,
-    /// No system call at all: makes every datagram.
-    Null,
-}
-
-/// One way of returning datagrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EchoKind {
-    /// Two system calls per datagram.
-    Plain,
-    /// Many datagrams by two system calls.
-    Batch,
-    /// Super-packets, each returned as one.
-    Offload,
-    /// A ring shared with the kernel.
-    Uring,
-}
+use super::kinds::{EchoKind, EnginePair, RxKind, TxKind};
+use super::probe::{self, ProbeFinding, capability};
+use crate::measure::ProbeResult;
 
 /// A row of [`ENGINES`].
 #[derive(Debug)]
-pub struct Engine {
+pub struct EngineRow {
     /// The word for it; alone it means both sides, where there are two.
     pub word: &'static str,
     /// Its way of sending.
@@ -71,7 +25,7 @@ pub struct Engine {
     /// Its number in the control protocol, per side; `None`: a word for two other rows.
     pub wire_id: Option<u32>,
     /// Tests it on this host; returns what works, or why it does not.
-    pub probe: Option<fn() -> Found>,
+    pub probe: Option<fn() -> ProbeFinding>,
     /// Requirements, for error texts and `doctor`.
     pub needs: &'static str,
     /// Its sentence in the help text.
@@ -81,7 +35,7 @@ pub struct Engine {
 }
 
 /// Defaults of a row.
-const ROW: Engine = Engine {
+const ROW: EngineRow = EngineRow {
     word: "",
     tx: None,
     rx: None,
@@ -97,8 +51,8 @@ const ROW: Engine = Engine {
 };
 
 /// All engines, in the order of the documentation. A row that combines others comes after them.
-pub static ENGINES: [Engine; 7] = [
-    Engine {
+pub static ENGINES: [EngineRow; 7] = [
+    EngineRow {
         word: "plain",
         tx: Some(TxKind::Plain),
         rx: Some(RxKind::Plain),
@@ -112,7 +66,7 @@ pub static ENGINES: [Engine; 7] = [
         help: "one send or recvfrom per datagram",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "batch",
         tx: Some(TxKind::Batch),
         rx: Some(RxKind::Batch),
@@ -126,7 +80,7 @@ pub static ENGINES: [Engine; 7] = [
         help: "sendmmsg and recvmmsg",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "gso",
         tx: Some(TxKind::Gso),
         requests: true,
@@ -140,7 +94,7 @@ pub static ENGINES: [Engine; 7] = [
                   receiving socket, as any server sees it)",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "gro",
         rx: Some(RxKind::Gro),
         requests: true,
@@ -152,7 +106,7 @@ pub static ENGINES: [Engine; 7] = [
                   were sent one by one",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "offload",
         tx: Some(TxKind::Gso),
         rx: Some(RxKind::Gro),
@@ -162,7 +116,7 @@ pub static ENGINES: [Engine; 7] = [
         needs: "gso and gro",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "uring",
         tx: Some(TxKind::Uring),
         rx: Some(RxKind::Uring),
@@ -174,7 +128,7 @@ pub static ENGINES: [Engine; 7] = [
         help: "io_uring",
         ..ROW
     },
-    Engine {
+    EngineRow {
         word: "null",
         tx: Some(TxKind::Null),
         rx: Some(RxKind::Null),
@@ -185,7 +139,7 @@ pub static ENGINES: [Engine; 7] = [
     },
 ];
 
-impl Engine {
+impl EngineRow {
     /// The row of this word.
     #[must_use]
     pub fn named(word: &str) -> Option<&'static Self> {
@@ -208,15 +162,23 @@ impl Engine {
     }
 }
 
+/// Tests every engine.
+// cold: set-up
+pub(crate) fn probe() -> Vec<ProbeResult> {
+    let rows = ENGINES.iter().filter_map(|row| Some((row, row.probe?)));
+    let needs = |why: String, row: &EngineRow| format!("{why}; {} needs {}", row.word, row.needs);
+    rows.map(|(row, probe)| capability(row.word, probe().map_err(|why| needs(why, row)))).collect()
+}
+
 /// The words of the rows that pass `test`, as a list.
 // cold: a text for people
-pub(crate) fn words(test: impl Fn(&Engine) -> bool) -> String {
+pub(crate) fn words(test: impl Fn(&EngineRow) -> bool) -> String {
     let rows = ENGINES.iter().filter(|row| test(row));
     rows.map(|row| row.word).collect::<Vec<_>>().join(", ")
 }
 
 /// Rows that move datagrams and are one kind of their own.
-fn moves(row: &Engine) -> bool {
+fn moves(row: &EngineRow) -> bool {
     row.wire_id.is_some() && row.word != TxKind::Null.word()
 }
 
@@ -269,7 +231,7 @@ pub(crate) fn long_help() -> String {
 // cold: a text for people
 pub(crate) fn echo_help() -> String {
     let words = words(|row| row.echo.is_some()).replace(", ", " · ");
-    let ranked = Engine::ranked(|row| row.echo.is_some());
+    let ranked = EngineRow::ranked(|row| row.echo.is_some());
     let ranked: Vec<_> = ranked.into_iter().map(|row| row.word).collect();
     format!(
         "How to receive and send: {words} · auto (the first that is here of {})",
@@ -280,10 +242,10 @@ pub(crate) fn echo_help() -> String {
 /// What the kinds of both sides have in common.
 pub trait EngineKind: Copy + Eq + Sized + 'static {
     /// The kind of a row, where it has this side.
-    fn of_row(row: &Engine) -> Option<Self>;
+    fn of_row(row: &EngineRow) -> Option<Self>;
 
     /// The row of this kind alone.
-    fn row(self) -> &'static Engine {
+    fn row(self) -> &'static EngineRow {
         let row = ENGINES.iter().find(|row| Self::of_row(row) == Some(self));
         row.unwrap_or(&ENGINES[0])
     }
@@ -312,7 +274,7 @@ pub trait EngineKind: Copy + Eq + Sized + 'static {
 pub struct UnknownEngineId(u32);
 
 impl EngineKind for EchoKind {
-    fn of_row(row: &Engine) -> Option<Self> {
+    fn of_row(row: &EngineRow) -> Option<Self> {
         row.echo
     }
 }
@@ -321,7 +283,7 @@ impl EngineKind for EchoKind {
 macro_rules! side {
     ($kind:ty, $column:ident) => {
         impl EngineKind for $kind {
-            fn of_row(row: &Engine) -> Option<Self> {
+            fn of_row(row: &EngineRow) -> Option<Self> {
                 row.$column
             }
         }

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::thread::Builder;
 
-use crate::engine::Engine;
+use crate::engine::EngineRow;
 use crate::host::probe;
 use crate::measure::{CgroupQuota, HostFacts};
 use crate::net::TIMER_SLACK_NS;
@@ -108,7 +108,7 @@ pub fn machine(facts: &HostFacts) -> Machine {
     let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
     let missing = facts.capabilities.iter().filter(|found| !found.available);
     let missing = missing.filter_map(|found| {
-        let engine = Engine::named(&found.name)?.word.to_owned();
+        let engine = EngineRow::named(&found.name)?.word.to_owned();
         Some(MissingEngine { engine, why: found.detail.clone() })
     });
     Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }

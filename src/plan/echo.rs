@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::engines::EngineWord;
 use super::error::PlanError;
-use crate::engine::{ENGINES, EchoKind, Engine};
+use crate::engine::{ENGINES, EchoKind, EngineRow};
 use crate::plan::options::WordError;
 use crate::plan::place::Machine;
 
@@ -17,7 +17,7 @@ impl EchoKind {
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {
-                let here = Engine::ranked(|row| {
+                let here = EngineRow::ranked(|row| {
                     let pair = row.pair().filter(|_| row.echo.is_some());
                     pair.is_some_and(|pair| machine.lacks(pair).is_none())
                 });

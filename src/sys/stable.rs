@@ -8,9 +8,9 @@ use std::ptr::NonNull;
 ///
 /// # Aliasing
 /// The owner keeps a raw pointer, not the box: moving a box would invalidate pointers derived from
-/// it. Pointers of [`Self::at`] and borrows of the slice both derive from the raw pointer. They must
-/// not be used while a borrow of the slice lives: the kernel follows them during a call that borrows
-/// the owner mutably, or in buffers that are lent to it.
+/// it. Pointers of [`Self::at`] and borrows of the slice both derive from the raw pointer. The
+/// pointers must not be used while a borrow of the slice lives: the kernel follows them during a
+/// call that borrows the owner mutably, or in buffers that are lent to it.
 #[derive(Debug)]
 pub(crate) struct StableSlice<T>(NonNull<[T]>);
 

@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::warn_stderr;
 use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use crate::cli::{recorded, requests, scenario};
-use crate::engine::Engine;
+use crate::engine::EngineRow;
 use crate::engine::table::words;
 use crate::host;
 use crate::host::Depth;
@@ -294,7 +294,7 @@ fn engines(
     // Of nothing, no super-packet can be made.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
     // The fewest calls for each datagram that stays one for the server.
-    let here = Engine::ranked(|row| {
+    let here = EngineRow::ranked(|row| {
         let pair = row.auto.filter(|pair| row.requests && (cuttable || pair.tx != TxKind::Gso));
         pair.is_some_and(|pair| machine.lacks(pair).is_none())
     });

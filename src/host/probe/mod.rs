@@ -12,7 +12,7 @@ use crate::sys;
 /// Tries out the engines of this build, and what they rely on.
 pub(crate) fn probe(allowed_cpus: &[usize]) -> Vec<ProbeResult> {
     let socket = UdpSocket::bind("127.0.0.1:0");
-    let mut found = engines::probe();
+    let mut found = crate::engine::table::probe();
     found.extend([
         engines::kernel_timestamps(),
         engines::send_timestamps(),

@@ -123,6 +123,49 @@ impl<const LEN: usize> Control<LEN> {
     }
 }
 
+/// Room for the address of any family, aligned as `struct sockaddr_storage` is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Addr(pub(super) [u8; size_of::<libc::sockaddr_storage>()]);
+
+/// No address.
+pub(super) const NO_ADDR: Addr = Addr([0; size_of::<Addr>()]);
+
+/// Writes an address as the kernel wants it; returns its length.
+#[inline]
+pub(super) fn write_addr(addr: &mut Addr, to: SocketAddr) -> libc::socklen_t {
+    let addr = std::ptr::from_mut(addr);
+    match to {
+        SocketAddr::V4(to) => {
+            let v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: to.port().to_be(),
+                sin_addr: in_addr(*to.ip()),
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is large and aligned enough for every kind of address.
+            unsafe { addr.cast::<libc::sockaddr_in>().write(v4) };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(to) => {
+            let v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: to.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: to.ip().octets() },
+                sin6_scope_id: to.scope_id(),
+            };
+            // SAFETY: as above.
+            unsafe { addr.cast::<libc::sockaddr_in6>().write(v6) };
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
+    libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
+}
+
 /// The address in a `struct sockaddr` that the kernel has written; `None` where it is of another
 /// family, or cut off.
 #[inline]

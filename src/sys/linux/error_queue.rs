@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
-use super::cmsg::{Control, ControlMessages, address_of};
-use super::mmsg::{Addr, EMPTY, NO_ADDR};
+use super::cmsg::{Addr, Control, ControlMessages, NO_ADDR, address_of};
+use super::mmsg::EMPTY;
 use super::socket::refusal_of;
 use crate::sys::{Reporter, SendError, Unreachable};
 

@@ -6,8 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::cmsg::{Control, Metadata, address_of};
-use super::reply::write_addr;
+use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
 
@@ -24,14 +23,6 @@ pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
 
 /// An iovec of no memory.
 pub(super) const NO_IOVEC: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-
-/// Room for the address of any family, aligned as `struct sockaddr_storage` is.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(8))]
-pub(super) struct Addr(pub(super) [u8; size_of::<libc::sockaddr_storage>()]);
-
-/// No address.
-pub(super) const NO_ADDR: Addr = Addr([0; size_of::<Addr>()]);
 
 /// The headers of one sendmmsg(2), made once.
 ///

@@ -39,7 +39,7 @@
 //! | [`measure`] | counters, sequence window, latency, stalls, drop attribution, cell results |
 //! | [`document`] | the structures of the JSON document |
 //! | [`net`] | UDP and AF_UNIX sockets, port groups, waiting, pinning |
-//! | [`engine`] | one file for each way of sending and receiving |
+//! | [`engine`] | one file for each way of sending and receiving, one table of all |
 //! | [`plan`] | `Scenario` (asked), `Plan` (decided), `WorkerConfig` (one worker's part) |
 //! | [`host`] | hardware, kernel settings, capability probes, kernel counters, usage |
 //! | [`run`] | workers, phases, the send loop and the receive loop |

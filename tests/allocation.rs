@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mio::Interest;
 use udperf::clock::Clock;
 use udperf::echo::{EchoEnd, EchoEvent, EchoOptions};
-use udperf::engine::{NullLink, NullRx, NullTx, Tx};
+use udperf::engine::{ENGINES, EngineRow, NullLink, NullRx, NullTx, Tx};
 use udperf::host::Depth;
 use udperf::host::Meter;
 use udperf::net::{Options, Waiter};
@@ -213,8 +213,9 @@ fn the_echo_loop_allocates_nothing() {
         return skip::unavailable(format_args!("echo has no batch and no offload here"));
     }
     let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
-    for engine in EchoKind::ALL {
-        if let Some(missing) = machine.lacks(engine.pair()) {
+    let echo = |row: &EngineRow| Some((row.echo?, row.pair()?));
+    for (engine, pair) in ENGINES.iter().filter_map(echo) {
+        if let Some(missing) = machine.lacks(pair) {
             skip::unavailable(format_args!("{missing:?}"));
             continue;
         }

@@ -14,18 +14,20 @@ use common::serving::Serving;
 use common::signals::signal;
 use common::{number, run, stderr};
 use serde_json::Value;
-use udperf::plan::EchoKind;
-use udperf::sys::{self, RecvBatch, Wants};
+use udperf::engine::ENGINES;
+use udperf::sys::{self, RecvBatch, RecvMetadata};
 
 /// The engines that this host has.
 fn engines() -> Vec<&'static str> {
     let machine = udperf::host::machine(&udperf::host::survey(udperf::host::Depth::Quick));
+    let echo = ENGINES.iter().filter(|row| row.echo.is_some());
     let (here, missing): (Vec<_>, Vec<_>) =
-        EchoKind::ALL.into_iter().partition(|kind| machine.lacks(kind.pair()).is_none());
+        echo.partition(|row| row.pair().is_some_and(|pair| machine.lacks(pair).is_none()));
+    let missing: Vec<_> = missing.iter().map(|row| row.word).collect();
     if !missing.is_empty() {
         common::skip::missing(format_args!("{missing:?}"));
     }
-    here.into_iter().map(EchoKind::word).collect()
+    here.iter().map(|row| row.word).collect()
 }
 
 /// How long a client waits for what must come.
@@ -191,7 +193,8 @@ fn a_super_packet_comes_back_as_one() {
         return;
     }
     client.set_nonblocking(true).unwrap();
-    let mut calls = RecvBatch::new(4, 65_536, Wants { segments: true, ..Wants::default() });
+    let mut calls =
+        RecvBatch::new(4, 65_536, RecvMetadata { segments: true, ..RecvMetadata::default() });
     let until = Instant::now() + PATIENCE;
     while calls.recv(&client).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
         assert!(Instant::now() < until, "nothing came back");

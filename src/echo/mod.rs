@@ -26,7 +26,7 @@ use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::measure::EchoTally;
 use crate::net::TIMER_SLACK_NS;
 use crate::net::{NetError, Options, Udp, Waiter, pin_to};
-use crate::plan::{DropRule, EchoKind, WaitKind};
+use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;

@@ -9,7 +9,7 @@ use super::inbox::Inbox;
 use super::plain::{LONGEST, SLACK};
 use super::{Pull, Push, Rx, Sent, Tx, len_at, lens, place, send};
 use crate::net::Datagram;
-use crate::sys::{self, SendBatch, Wants};
+use crate::sys::{self, RecvMetadata, SendBatch};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Datagrams a call where nobody asks for another number. Measured over loopback, 64 bytes, medians
@@ -112,7 +112,7 @@ impl<S: Datagram> BatchRx<S> {
         }
         let slot_len = size.largest() + SLACK;
         let slots = Arena::fitting(slot_len, batch.unwrap_or(BATCH));
-        let inbox = Inbox::new(slots, slot_len, Wants { stamps, ..Wants::default() });
+        let inbox = Inbox::new(slots, slot_len, RecvMetadata { stamps, ..RecvMetadata::default() });
         Ok(Self { sockets: vec![socket], at: 0, inbox })
     }
 
@@ -124,7 +124,7 @@ impl<S: Datagram> BatchRx<S> {
         // The slots are staggered by a cache line, as in an arena, so that their beginnings do not
         // evict each other.
         let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
-        let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, Wants::default());
+        let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, RecvMetadata::default());
         Self { sockets, at: 0, inbox }
     }
 }

@@ -9,7 +9,7 @@ use super::arena::Arena;
 use super::inbox::Inbox;
 use super::{Pull, Rx, SEGMENTS};
 use crate::net::Datagram;
-use crate::sys::{self, Wants};
+use crate::sys::{self, RecvMetadata};
 use crate::unit::Nanos;
 
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes, whatever
@@ -59,7 +59,7 @@ impl<S: Datagram> GroRx<S> {
         }
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
-        let wants = Wants { segments: true, stamps, ..Wants::default() };
+        let wants = RecvMetadata { segments: true, stamps, ..RecvMetadata::default() };
         let inbox = Inbox::new(slots, SLOT_LEN, wants);
         Ok(Self { sockets, at: 0, inbox, was_empty: false })
     }

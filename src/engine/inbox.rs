@@ -1,8 +1,8 @@
-//! What a `recvmmsg` brings, whoever calls it.
+//! Buffers for `recvmmsg`, shared by the engines that call it.
 
-use super::{Pull, count, nothing};
+use super::{Pull, count, failed_pull};
 use crate::net::Datagram;
-use crate::sys::{self, RecvBatch, RecvMessage, Wants};
+use crate::sys::{self, RecvBatch, RecvMessage, RecvMetadata};
 use crate::unit::Nanos;
 
 /// The buffers of one recvmmsg(2), and when it returned.
@@ -16,9 +16,9 @@ pub(super) struct Inbox {
 impl Inbox {
     /// So many buffers of `slot_len` bytes, with what is wanted beside the payload.
     // cold: set-up
-    pub(super) fn new(slots: usize, slot_len: usize, wants: Wants) -> Self {
-        let calls = RecvBatch::new(slots, slot_len, wants);
-        Self { calls, read_ns: wants.stamps.then_some(0) }
+    pub(super) fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
+        let calls = RecvBatch::new(slots, slot_len, metadata);
+        Self { calls, read_ns: metadata.stamps.then_some(0) }
     }
 
     /// Receives the available datagrams by one call. The socket is only known to be empty after a
@@ -28,7 +28,7 @@ impl Inbox {
     #[inline]
     pub(super) fn pull(&mut self, socket: &impl Datagram) -> Pull {
         if let Err(error) = self.calls.recv(socket) {
-            return nothing(&error);
+            return failed_pull(&error);
         }
         self.read_ns = self.read_ns.map(|_| sys::realtime_ns());
         Pull { syscalls: 1, ..count(self.calls.messages()) }
@@ -55,7 +55,7 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let to = socket.local_addr().unwrap();
         let socket = mio::net::UdpSocket::from_std(socket);
-        let mut inbox = Inbox::new(8, 64, Wants::default());
+        let mut inbox = Inbox::new(8, 64, RecvMetadata::default());
         if inbox.calls.slots() < 2 {
             return eprintln!("SKIPPED: one message a call");
         }

@@ -1,5 +1,4 @@
-//! Engines: ways of sending and receiving, behind one shape each, so that loops and probes see
-//! single datagrams only.
+//! Engines: ways of sending and receiving behind [`Tx`] and [`Rx`], which show single datagrams.
 //!
 //! A new engine: the checklist in `docs/architecture.md` names the files.
 
@@ -9,9 +8,13 @@ pub mod echo;
 mod gro;
 mod gso;
 mod inbox;
+mod kinds;
 mod null;
+mod pair;
 mod plain;
+pub(crate) mod probe;
 mod stamped;
+pub(crate) mod table;
 #[cfg(udperf_uring)]
 mod uring;
 #[cfg(not(udperf_uring))]
@@ -21,9 +24,12 @@ mod uring;
 pub use batch::{BatchRx, BatchTx};
 pub use gro::GroRx;
 pub use gso::GsoTx;
+pub use kinds::{EchoKind, EnginePair, RxKind, TxKind};
 pub use null::{NullLink, NullRx, NullTx};
+pub use pair::EngineError;
 pub use plain::{PlainRx, PlainTx};
 pub use stamped::StampedRx;
+pub use table::{ENGINES, EngineKind, EngineRow, UnknownEngineId};
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
@@ -32,19 +38,18 @@ use crate::net::Datagram;
 use crate::sys::{self, RecvMessage, SendBatch, SendError, UnreachableErrno};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Datagrams in a super-packet at most: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since
-/// Linux 6.10. An older kernel takes 64, which the first refusal finds out.
+/// Most datagrams in a super-packet: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since Linux
+/// 6.10. An older kernel takes 64, which the first refusal shows.
 const SEGMENTS: usize = 128;
 
-/// What one push did.
+/// Result of one push.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Push {
-    /// Datagrams that left, the first ones of the lease.
+    /// Datagrams sent, the first ones of the lease.
     pub sent: usize,
-    /// What the kernel took as one: as many as datagrams, or fewer super-packets.
+    /// Packets sent: single datagrams or super-packets.
     pub packets: u64,
-    /// Datagrams that were refused after the last one that left: one, or all of a super-packet.
-    /// Later ones were not tried.
+    /// Datagrams refused after those sent: one, or all of a super-packet. No later one was tried.
     pub refused: usize,
     /// Why; `None` where none was refused.
     pub error: Option<SendError>,
@@ -52,19 +57,18 @@ pub struct Push {
     pub syscalls: u64,
 }
 
-/// What one pull did.
+/// Result of one pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pull {
     /// Datagrams to visit.
     pub datagrams: usize,
-    /// What the kernel handed over as one: as many as datagrams, or fewer super-packets.
+    /// Packets received: single datagrams or super-packets.
     pub packets: u64,
     /// Datagrams among those that came in super-packets of several.
     pub uncut: u64,
-    /// Packets whose payload or control messages were cut off for want of room.
+    /// Packets whose payload or control messages were truncated.
     pub truncated: u64,
-    /// How often the kernel found no buffer provided (ENOBUFS): what arrived meanwhile waited in
-    /// the socket, and is not lost by that.
+    /// How often no provided buffer was free (ENOBUFS); datagrams then wait in the socket.
     pub no_buffers: u64,
     /// System calls made.
     pub syscalls: u64,
@@ -159,10 +163,10 @@ pub trait Rx {
     }
 }
 
-/// What sending some messages came to.
+/// Result of sending some messages.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sent {
-    /// Messages that left, the first ones.
+    /// Messages sent, the first ones.
     left: usize,
     /// Datagrams of the message that was refused.
     refused: usize,
@@ -205,18 +209,16 @@ pub(crate) fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
     sockets.get(place(sockets, flow))
 }
 
-/// A call that fails after its first message keeps the reason to itself (sendmmsg(2)). One that
-/// came back from the network is in the socket's queue of errors; one that lasts shows when the
-/// caller comes again. Messages after the refused one are not tried here: each refusal takes a slot
-/// of the schedule, and later datagrams have to carry the next slot.
+/// A call that fails after its first message hides the reason (sendmmsg(2)). An ICMP error is in
+/// the error queue; a lasting error returns at the next call. Messages after the refused one are
+/// not tried: a refusal uses a slot of the schedule, and later datagrams must carry the next slot.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
     let error = socket.drain_error_queue().unwrap_or_else(S::unreported);
     Sent { left, refused, error: Some(error), syscalls: 1 }
 }
 
-/// Why a first message did not leave. A signal is no reason: nothing was refused, and the caller
-/// comes again.
+/// Why the first message was not sent; `None` for a signal: the caller retries.
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     let error = match sys::refusal_of(error) {
@@ -243,7 +245,7 @@ pub(crate) fn explained(error: SendError, socket: &impl Datagram) -> SendError {
     queued.filter(same).unwrap_or(error)
 }
 
-/// Counts what a recvmmsg(2) brought.
+/// Counts the messages of a recvmmsg(2).
 #[inline]
 fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
     let mut pull = Pull::default();
@@ -263,7 +265,7 @@ impl Pull {
     /// Adds the counts of a failed receive call.
     #[inline]
     fn add_failure(&mut self, error: &io::Error) {
-        let failed = nothing(error);
+        let failed = failed_pull(error);
         self.errors += failed.errors;
         self.unreachable += failed.unreachable;
         self.errno = failed.errno.or(self.errno);
@@ -271,9 +273,9 @@ impl Pull {
     }
 }
 
-/// What a receive call that failed did.
+/// The result of a failed receive call.
 #[inline]
-fn nothing(error: &io::Error) -> Pull {
+fn failed_pull(error: &io::Error) -> Pull {
     let unreachable = sys::refusal_of(error).unreachable();
     Pull {
         errors: u64::from(!matches!(
@@ -303,8 +305,7 @@ fn len_at(lens: &[u16], at: usize, size: PayloadSize, first_sequence: u64) -> us
     if lens.is_empty() { size.at(first_sequence + at as u64) } else { usize::from(lens[at]) }
 }
 
-/// How long something stamped at `stamp_ns` has waited at `now_ns`, both on the calendar clock;
-/// one that was set back meanwhile tells nothing less than zero.
+/// Time from `stamp_ns` to `now_ns`, both on the calendar clock; 0 if that was set back.
 #[inline]
 fn waited(stamp_ns: Option<u64>, now_ns: u64) -> Option<Nanos> {
     stamp_ns.map(|stamp_ns| Nanos(now_ns.saturating_sub(stamp_ns)))

@@ -8,7 +8,7 @@ use mio::net::UdpSocket;
 use super::plain::{RX_BATCH, SLACK};
 use super::{Pull, Rx, waited};
 use crate::net::Datagram;
-use crate::sys::{self, RecvBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Receives each datagram by a call of its own, with its sender's address and its timestamp.
@@ -29,7 +29,7 @@ impl<S: Datagram> StampedRx<S> {
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
         sys::set_timestamps(&socket)?;
-        let wants = Wants { stamps: true, ..Wants::default() };
+        let wants = RecvMetadata { stamps: true, ..RecvMetadata::default() };
         let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, wants);
         Ok(Self { socket, calls, read_ns: 0, limit: 1 })
     }

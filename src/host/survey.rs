@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::thread::Builder;
 
 use crate::document::CgroupLimits;
+use crate::engine::EngineRow;
 use crate::host::HostFacts;
 use crate::host::probe;
 use crate::net::TIMER_SLACK_NS;
@@ -108,8 +109,8 @@ pub fn machine(facts: &HostFacts) -> Machine {
     let cpus = if pins { facts.allowed_cpus.clone() } else { Vec::new() };
     let missing = facts.capabilities.iter().filter(|found| !found.available);
     let missing = missing.filter_map(|found| {
-        let engine = probe::ENGINES.into_iter().find(|&word| word == found.name)?;
-        Some(MissingEngine { engine: engine.to_owned(), why: found.detail.clone() })
+        let engine = EngineRow::named(&found.name)?.word.to_owned();
+        Some(MissingEngine { engine, why: found.detail.clone() })
     });
     Machine { cpus, siblings: facts.siblings.clone(), missing: missing.collect(), fastest: None }
 }

@@ -22,7 +22,7 @@ pub struct EchoCounters {
     pub refused: SendErrorCounts,
     /// ICMP errors received for replies, up to the size of the error queue. Such replies count as
     /// returned.
-    pub told: u64,
+    pub queued_errors: u64,
     /// Super-packets that the system refused, returned as single datagrams.
     pub cut: u64,
     /// System calls that received or sent, without those that waited.
@@ -37,7 +37,7 @@ impl EchoCounters {
     /// Adds those of another worker.
     fn merge(&mut self, other: &Self) {
         add_counts!(self, other; received, received_bytes, packets, truncated, returned);
-        add_counts!(self, other; returned_bytes, told, cut, syscalls, empty, errors);
+        add_counts!(self, other; returned_bytes, queued_errors, cut, syscalls, empty, errors);
         self.refused.merge(&other.refused);
     }
 }

@@ -7,7 +7,7 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::{self, LocalAddr, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::sys::{self, LocalAddr, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
 /// Bytes of the largest datagram (RFC 768).
 pub const MAX_DATAGRAM: usize = 65_535;
@@ -50,8 +50,8 @@ impl Bound {
         if sys::enable_pktinfo(&socket, ipv6).is_err() {
             return Self::Udp(socket);
         }
-        let wants = Wants { local: true, ..Wants::default() };
-        let (rx, tx) = (RecvBatch::new(1, MAX_DATAGRAM, wants), ReplyBatch::new(1));
+        let metadata = RecvMetadata { local: true, ..RecvMetadata::default() };
+        let (rx, tx) = (RecvBatch::new(1, MAX_DATAGRAM, metadata), ReplyBatch::new(1));
         Self::WithPktinfo(socket, Box::new(PktinfoBuffers { rx, tx }))
     }
 

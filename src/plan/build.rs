@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::engines::{EnginePair, EngineWord, MissingEngine};
+use super::engines::{EngineWord, MissingEngine};
 use super::error::{MAX_BATCH, MAX_CELLS, PlanError};
 use super::place::{Machine, Placement, crowded, place};
 use super::ports::{MOST_PORTS, streams};
 use super::scenario::{Limit, RequestOptions, Scenario};
-use super::share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
+use super::worker_config::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
+use crate::engine::EnginePair;
 use crate::plan::options::{PaceKind, PaceShape, Route, TimestampKind, WaitKind};
 use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 

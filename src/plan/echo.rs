@@ -3,54 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::engines::{EnginePair, EngineWord};
+use super::engines::EngineWord;
 use super::error::PlanError;
+use crate::engine::{ENGINES, EchoKind, EngineRow};
 use crate::plan::options::WordError;
 use crate::plan::place::Machine;
 
-/// One way of returning datagrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EchoKind {
-    /// Two system calls a datagram.
-    Plain,
-    /// Many datagrams by two system calls.
-    Batch,
-    /// Super-packets, each returned as one.
-    Offload,
-    /// A ring shared with the kernel.
-    Uring,
-}
-
 impl EchoKind {
-    /// All, in order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Batch, Self::Offload, Self::Uring];
-
-    /// What `auto` stands for: the first of these that is here. Fastest first where a client sends
-    /// super-packets, and none much slower than the next where it sends single datagrams.
-    pub const AUTO: [Self; 3] = [Self::Offload, Self::Batch, Self::Plain];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Batch => "batch",
-            Self::Offload => "offload",
-            Self::Uring => "uring",
-        }
-    }
-
-    /// The engines that it is made of.
-    #[must_use]
-    pub const fn pair(self) -> EnginePair {
-        match self {
-            Self::Plain => EnginePair::PLAIN,
-            Self::Batch => EnginePair::BATCH,
-            Self::Offload => EnginePair::OFFLOAD,
-            Self::Uring => EnginePair::URING,
-        }
-    }
-
     /// The one that a word stands for on this machine.
     ///
     /// # Errors
@@ -58,13 +17,16 @@ impl EchoKind {
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {
-                let here = Self::AUTO.into_iter().find(|kind| machine.lacks(kind.pair()).is_none());
+                let here = EngineRow::ranked(|row| {
+                    let pair = row.pair().filter(|_| row.echo.is_some());
+                    pair.is_some_and(|pair| machine.lacks(pair).is_none())
+                });
                 // Where not even a socket can be tried, opening one tells why.
-                Ok(here.unwrap_or(Self::Plain))
+                Ok(here.first().and_then(|row| row.echo).unwrap_or(Self::Plain))
             }
             EngineWord::Pair(pair) => {
-                let found = Self::ALL.into_iter().find(|kind| kind.pair() == pair);
-                let kind = found.ok_or(PlanError::NoEcho { asked })?;
+                let row = ENGINES.iter().find(|row| row.pair() == Some(pair));
+                let kind = row.and_then(|row| row.echo).ok_or(PlanError::NoEcho { asked })?;
                 match machine.lacks(pair) {
                     None => Ok(kind),
                     Some(missing) => {

@@ -1,6 +1,8 @@
 //! What a plan cannot be.
 
-use super::engines::{EnginePair, EngineWord, MissingEngine};
+use super::engines::{EngineWord, MissingEngine};
+use crate::engine::EnginePair;
+use crate::engine::table::words;
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -112,7 +114,7 @@ pub enum PlanError {
     },
     /// An engine that this host or this build does not have.
     #[error(
-        "--engine {asked}: {} cannot be had here: {}; choose another, or auto",
+        "--engine {asked}: {} is not available here: {}; choose another, or auto",
         missing.engine, missing.why
     )]
     NoEngine {
@@ -121,8 +123,11 @@ pub enum PlanError {
         /// What is missing of it.
         missing: MissingEngine,
     },
-    /// An engine that an echo server has not.
-    #[error("--engine {asked}: echo has plain, batch, offload, uring; name one of them, or auto")]
+    /// An engine that `echo` does not support.
+    #[error(
+        "--engine {asked}: echo has {}; name one of them, or auto",
+        words(|row| row.echo.is_some())
+    )]
     NoEcho {
         /// As asked.
         asked: EngineWord,

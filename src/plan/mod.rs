@@ -9,18 +9,17 @@ mod options;
 mod place;
 mod ports;
 mod scenario;
-mod share;
+mod worker_config;
 
+pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
 pub use crate::plan::build::{CellRate, LONGEST, Plan, PlannedCell};
 pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
-pub use echo::{DropRule, EchoKind};
-pub use engines::{
-    EngineError, EngineKind, EnginePair, EngineTrial, EngineWord, MissingEngine, RxKind, TxKind,
-};
+pub use echo::DropRule;
+pub use engines::{EngineTrial, EngineWord, MissingEngine};
 pub use error::{MAX_BATCH, PlanError};
 pub use place::Machine;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};
-pub use share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
+pub use worker_config::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::error::PlanError;
 use super::scenario::Scenario;
-use crate::plan::engines::{EngineKind, EnginePair, MissingEngine};
+use crate::engine::{EngineKind, EnginePair};
+use crate::plan::engines::MissingEngine;
 use crate::plan::options::Pinning;
 
 /// Cores by worker; `None`: not pinned.

@@ -2,7 +2,7 @@
 //! be answered.
 
 use super::scenario::{Limit, RequestOptions, Scenario};
-use super::share::WorkerLoad;
+use super::worker_config::WorkerLoad;
 use crate::unit::Nanos;
 
 /// Default limit of requests that leave at once: a server's receive buffer of the default length

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::engines::{EnginePair, EngineWord};
+use super::engines::EngineWord;
+use crate::engine::EnginePair;
 use crate::plan::options::{PaceKind, Pinning, Route, TimestampKind, WaitKind};
 use crate::unit::{Nanos, PayloadSize, Rate};
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::session::CellRunner;
 use super::{RunError, session};
+use crate::engine::ENGINES;
 use crate::plan::{
     EnginePair, EngineTrial, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
 };
@@ -19,16 +20,6 @@ const WARMUP: Nanos = Nanos::from_millis(5);
 
 /// How often each is tried, in turns. The best counts: what disturbs a trial makes it slower only.
 const ROUNDS: u32 = 2;
-
-/// The pairs worth trying: each way of sending with the way of receiving made for it, and
-/// super-packets with a receiver that knows nothing of them.
-const CANDIDATES: [EnginePair; 5] = [
-    EnginePair::PLAIN,
-    EnginePair::BATCH,
-    EnginePair::GSO_BATCH,
-    EnginePair::URING,
-    EnginePair::OFFLOAD,
-];
 
 /// The rate of trials: flat out, unless datagrams leave this process and less was asked for. Nobody
 /// outside shall get more than that.
@@ -76,7 +67,7 @@ pub fn choose(
         let one_ended = scenario.route == Route::SendOnly && pair == EnginePair::OFFLOAD;
         machine.lacks(pair).is_none() && !one_ended
     };
-    let candidates = CANDIDATES.into_iter().filter(is_tried);
+    let candidates = ENGINES.iter().filter_map(|row| row.auto).filter(is_tried);
     let mut tried: Vec<Tried> = Vec::new();
     let mut failed = Vec::new();
     for engine in (0..ROUNDS).flat_map(|_| candidates.clone()) {

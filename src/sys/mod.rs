@@ -24,7 +24,7 @@
 //! | [`refusal_of`], [`refuses_offload`], [`take_queued_refusal`] | why a send failed |
 //! | [`SendBatch`], [`RecvBatch`] | many messages a system call |
 //! | [`ReplyBatch`], [`enable_pktinfo`] | answers to whoever sent, from where they were sent to |
-//! | [`envelope`] | who sent a message, read from what the kernel has written beside it |
+//! | [`parse_msg`] | who sent a message, read from what the kernel has written beside it |
 //! | [`set_udp_segment`], [`set_udp_gro`] | UDP offload |
 //! | [`reset_rx_options`] | a socket as it was before offload and timestamps |
 //! | [`join_no_group`] | a socket that gets nothing of groups that others have joined |
@@ -60,14 +60,16 @@ mod other;
 use other as imp;
 
 mod signals;
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+pub(crate) mod stable;
 mod types;
 mod unreachable;
 
 pub use signals::stop_on_signals;
 pub use types::{
     Address, CgroupFiles, CgroupThrottling, CpuTime, DeviceDrops, Instruction, InterruptLine,
-    IpSnmp, LoadAverage, LocalAddr, NetLink, RecvMessage, Reply, Request, SendError, SwitchCounts,
-    UdpSnmp, Wants,
+    IpSnmp, LoadAverage, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request, SendError,
+    SwitchCounts, UdpSnmp,
 };
 pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
 
@@ -77,12 +79,12 @@ pub use imp::{
     Handle, InstructionCounter, RecvBatch, ReplyBatch, SendBatch, affinity, attach_steering,
     backlog_drops, bind_device, boot_id, clock_identity, context_switches, device, device_drops,
     device_index, device_name, device_stack, disable_recverr, drain_error_queue, enable_pktinfo,
-    end_with_parent, enter_netns, envelope, forbid_fragments, forget_send_stamps, host,
-    in_group_of_its_own, ip_counters, is_connecting, is_ignored, join_no_group, monotonic_ns,
-    neighbour_unresolved, network_identity, path_mtu, qdisc_drops, raise_open_files, realtime_ns,
-    refusal_of, refuses_offload, report_queue_drops, reports_queue_drops, reset_rx_options,
-    set_affinity, set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class,
-    set_udp_gro, set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns,
-    take_pending_refusal, take_queued_refusal, take_refused_peers, take_send_stamp, thread_cpu_ns,
-    udp_counters, wait_readable, wait_writable,
+    end_with_parent, enter_netns, forbid_fragments, forget_send_stamps, host, in_group_of_its_own,
+    ip_counters, is_connecting, is_ignored, join_no_group, monotonic_ns, neighbour_unresolved,
+    network_identity, parse_msg, path_mtu, qdisc_drops, raise_open_files, realtime_ns, refusal_of,
+    refuses_offload, report_queue_drops, reports_queue_drops, reset_rx_options, set_affinity,
+    set_reuse_port, set_timer_slack_ns, set_timestamps, set_traffic_class, set_udp_gro,
+    set_udp_segment, sleep_until_ns, socket_drops, stamp_sends, stolen_ns, take_pending_refusal,
+    take_queued_refusal, take_refused_peers, take_send_stamp, thread_cpu_ns, udp_counters,
+    wait_readable, wait_writable,
 };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub use counters::{
     backlog_drops, device_drops, ip_counters, neighbour_unresolved, qdisc_drops, udp_counters,
 };
-pub use reply::{ReplyBatch, envelope};
+pub use reply::{ReplyBatch, parse_msg};
 pub use socket::{device_name, path_mtu};
 pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
 /// Anything: nothing here looks into it.
@@ -24,7 +24,8 @@ pub use std::marker::Sized as Handle;
 pub use usage::{InstructionCounter, context_switches};
 
 use super::{
-    Instruction, NetLink, RecvMessage, Request, SendError, Unreachable, UnreachableErrno, Wants,
+    Instruction, NetLink, RecvMessage, RecvMetadata, Request, SendError, Unreachable,
+    UnreachableErrno,
 };
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
@@ -274,7 +275,7 @@ pub struct RecvBatch;
 impl RecvBatch {
     /// For nothing.
     #[must_use]
-    pub fn new(_slots: usize, _slot_len: usize, _wants: Wants) -> Self {
+    pub fn new(_slots: usize, _slot_len: usize, _wants: RecvMetadata) -> Self {
         Self
     }
 

@@ -6,7 +6,7 @@ use super::Unreachable;
 
 /// What is wanted of received datagrams beside their payload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct RecvMetadata {
     /// The length of the segments of a super-packet (`set_udp_gro`).
     pub segments: bool,
     /// When the kernel took it from the device (`set_timestamps`).

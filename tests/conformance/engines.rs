@@ -197,3 +197,15 @@ impl fmt::Display for Pair {
         write!(f, "{} to {}, {}, {how}", self.tx.name, self.rx.name, self.ip)
     }
 }
+
+#[test]
+fn every_engine_of_the_table_is_under_test() {
+    for row in udperf::engine::ENGINES.iter().filter(|row| row.probe.is_some()) {
+        // The null engine has no socket.
+        let real = row.word != "null";
+        let sends = SENDERS.iter().any(|sender| sender.name == row.word);
+        let receives = RECEIVERS.iter().any(|receiver| receiver.name == row.word);
+        assert_eq!(sends, real && row.tx.is_some(), "{}", row.word);
+        assert_eq!(receives, real && row.rx.is_some(), "{}", row.word);
+    }
+}

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{ColorWhen, SocketArgs, Wait};
 use crate::cli::args::remote::parse_cores;
+use crate::engine::table;
 use crate::plan::{DropRule, EngineWord, Pinning};
 use crate::unit::{Nanos, parse_count};
 
@@ -17,9 +18,9 @@ pub struct EchoArgs {
     #[command(flatten)]
     pub socket: SocketArgs,
 
-    /// How to receive and send: plain · batch · offload · uring · auto (the first that is here of
-    /// offload, batch, plain)
+    /// How to receive and send; the help text comes from the table of engines
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
+    #[arg(help = table::echo_help())]
     pub engine: EngineWord,
 
     /// Threads, each with its own socket at the port, among which the kernel spreads the clients

@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::{NO_UNIX, OutputArgs, Switch, Timestamps, Wait};
+use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::{EngineWord, PaceKind, Pinning};
 use crate::sys;
@@ -19,15 +20,9 @@ pub struct CellArgs {
     #[arg(value_parser = parse_sizes)]
     pub sizes: Vec<Vec<PayloadSize>>,
 
-    /// Engines: plain · batch · offload (gso/gro) · uring · null · TX/RX · auto · all
-    ///
-    /// plain: one send or recvfrom per datagram. batch: sendmmsg and recvmmsg. gso (sending):
-    /// super-packets that the kernel splits. gro (receiving): super-packets that stay whole. uring:
-    /// io_uring. null: no system call, the limit of udperf itself. TX/RX chooses each side, such as
-    /// gso/batch. auto: the fastest here, by a short trial of each, without pairs whose
-    /// super-packets are not split on this path (offload on one host). all: every way of sending
-    /// with every way of receiving. Engines of the default that this host lacks are left out.
+    /// Engines to measure; the help text comes from the table of engines.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
+    #[arg(help = table::help(), long_help = table::long_help())]
     pub engines: Vec<EngineWord>,
 
     /// Measure each cell for this long: seconds, or 500ms, 2m

@@ -12,9 +12,11 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::warn_stderr;
 use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
 use crate::cli::{recorded, requests, scenario};
+use crate::engine::EngineRow;
+use crate::engine::table::words;
 use crate::payload::Requests;
 use crate::plan::{
-    EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, RxKind, Scenario,
+    EngineKind, EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, Scenario,
     TxKind,
 };
 use crate::request::{RequestRunner, RequestSpec, RunIds};
@@ -273,15 +275,13 @@ fn engines(
     let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
     // Of nothing, no super-packet can be made.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    let auto = if kind == "ping" {
-        EnginePair::PLAIN
-    } else if cuttable && machine.lacks(EnginePair::GSO_BATCH).is_none() {
-        EnginePair::GSO_BATCH
-    } else if machine.lacks(EnginePair::BATCH).is_none() {
-        EnginePair::BATCH
-    } else {
-        EnginePair::PLAIN
-    };
+    // The fewest calls for each datagram that stays one for the server.
+    let here = EngineRow::ranked(|row| {
+        let pair = row.auto.filter(|pair| row.requests && (cuttable || pair.tx != TxKind::Gso));
+        pair.is_some_and(|pair| machine.lacks(pair).is_none())
+    });
+    let fastest = here.first().and_then(|row| row.auto).filter(|_| kind != "ping");
+    let auto = fastest.unwrap_or(EnginePair::PLAIN);
     let decide = |word: &EngineWord| match *word {
         EngineWord::Auto => Ok(EngineWord::Pair(auto)),
         EngineWord::Pair(pair) if pair.tx == TxKind::Gso && !alike => {
@@ -290,15 +290,13 @@ fn engines(
                  have several; use batch"
             )))
         }
-        EngineWord::Pair(pair)
-            if matches!(pair.tx, TxKind::Plain | TxKind::Batch | TxKind::Gso)
-                && matches!(pair.rx, RxKind::Plain | RxKind::Batch | RxKind::Gro) =>
-        {
+        EngineWord::Pair(pair) if pair.tx.row().requests && pair.rx.row().requests => {
             Ok(EngineWord::Pair(pair))
         }
         _ => Err(CliError::Contradiction(format!(
-            "--engine {word}: {kind} sends by plain, batch and gso and receives by plain, batch \
-             and gro; name one of these, or auto"
+            "--engine {word}: {kind} sends by {}, and receives by {}; name one of these, or auto",
+            words(|row| row.requests && row.tx.is_some()),
+            words(|row| row.requests && row.rx.is_some()),
         ))),
     };
     asked.iter().map(decide).collect()

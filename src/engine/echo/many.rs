@@ -6,9 +6,9 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::plain::failed;
-use super::post::post;
+use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
-use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
 /// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
 /// has.
@@ -30,7 +30,7 @@ pub struct ManyEcho {
     inbox: RecvBatch,
     outbox: ReplyBatch,
     /// What of the latest batch is to be returned; as long as a batch.
-    kept: Box<[PendingReply]>,
+    pending: Box<[PendingReply]>,
 }
 
 impl ManyEcho {
@@ -41,7 +41,7 @@ impl ManyEcho {
     /// Where the system does not tell where datagrams were sent to.
     // cold: set-up
     pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
-        Self::new(socket, ipv6, Wants { local: anywhere, ..Wants::default() }, BATCH)
+        Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
     }
 
     /// The same by super-packets.
@@ -51,50 +51,51 @@ impl ManyEcho {
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;
-        let wants = Wants { segments: true, local: anywhere, ..Wants::default() };
+        let wants = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
         Self::new(socket, ipv6, wants, PACKETS)
     }
 
     // cold: set-up
-    fn new(socket: UdpSocket, ipv6: bool, wants: Wants, batch: usize) -> io::Result<Self> {
+    fn new(socket: UdpSocket, ipv6: bool, wants: RecvMetadata, batch: usize) -> io::Result<Self> {
         if wants.local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
-        let kept = PendingReply::room(batch);
-        Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), kept })
+        let pending = PendingReply::room(batch);
+        Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })
     }
 }
 
 impl Responder for ManyEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
-        moved.syscalls += 1;
+    fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
+        counters.syscalls += 1;
         match self.inbox.recv(&self.socket) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                moved.empty += 1;
+                counters.empty += 1;
                 return true;
             }
             Err(error) => {
-                failed(&error, &self.socket, moved);
+                failed(&error, &self.socket, counters);
                 return false;
             }
         }
-        judge.read();
+        filter.read();
         let mut count = 0;
         for (message, mut request) in self.inbox.requests().enumerate() {
-            moved.came(&request);
-            if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
+            counters.count_request(&request);
+            if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
                 let (segment, local) = (request.segment, request.local);
-                self.kept[count] = PendingReply { message, len, segment, to, local };
+                self.pending[count] = PendingReply { message, len, segment, to, local };
                 count += 1;
             }
         }
         let inbox = &self.inbox;
-        let replies =
-            self.kept[..count].iter().map(|kept| kept.reply(inbox.bytes(kept.message, kept.len)));
-        post(&mut self.outbox, &self.socket, replies, moved);
+        let replies = self.pending[..count]
+            .iter()
+            .map(|pending| pending.reply(inbox.bytes(pending.message, pending.len)));
+        send_replies(&mut self.outbox, &self.socket, replies, counters);
         // A call that brought something does not prove that nothing is left.
         false
     }
@@ -102,9 +103,9 @@ impl Responder for ManyEcho {
     fn send<'a>(
         &mut self,
         replies: impl Iterator<Item = Reply<'a>> + Clone,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     ) {
-        post(&mut self.outbox, &self.socket, replies, moved);
+        send_replies(&mut self.outbox, &self.socket, replies, counters);
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

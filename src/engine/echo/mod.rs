@@ -1,9 +1,7 @@
-//! Responders: ways of returning each datagram to whoever sent it, behind one shape, so that the
-//! loop of an echo server sees no difference.
+//! Responders: ways of returning each datagram to its sender, behind one trait.
 //!
-//! An answer leaves from the address that its request was sent to, also where the socket is bound
-//! to any address; only where the system cannot tell that address, it leaves from the one that
-//! routing chooses.
+//! A reply leaves from the address that its request was sent to, even on a socket bound to any
+//! address. Where the system does not report that address, routing chooses one.
 
 mod many;
 pub(super) mod plain;
@@ -22,24 +20,23 @@ use crate::sys::{LocalAddr, Reply, Request, SendError};
 /// Bytes of a buffer: what the longest UDP payload and so the longest super-packet takes.
 pub(super) const SLOT_LEN: usize = 65_536;
 
-/// Datagrams of one turn where the queue does not run empty, so that the loop gets to look at its
-/// clock; as many as share a clock read in the receiving engine of that name.
+/// Most datagrams of one turn, so that the loop reads its clock; as in the receiving engine.
 const PLAIN_TURN: usize = super::plain::RX_BATCH;
 
-/// Who decides what becomes of what was received.
+/// Decides what to return of each request.
 pub trait ReplyFilter {
-    /// Takes note that something was read just now, before it is judged.
+    /// Is called after each receive call, before [`Self::judge`].
     fn read(&mut self);
 
-    /// How many bytes of this packet are to be returned at once, from its beginning; `None`: none
-    /// of it is. Segments that are not to be returned are taken out from between the others.
+    /// How many bytes of this packet to return now, from its start; `None`: nothing. Removes
+    /// segments that are not returned.
     fn judge(&mut self, request: &mut Request<'_>) -> Option<usize>;
 }
 
 impl EchoCounters {
-    /// Counts a packet that came.
+    /// Counts a received packet.
     #[inline]
-    pub(super) fn came(&mut self, request: &Request<'_>) {
+    pub(super) fn count_request(&mut self, request: &Request<'_>) {
         let len = request.payload.len();
         self.received +=
             if len > request.segment { len.div_ceil(request.segment) as u64 } else { 1 };
@@ -48,15 +45,15 @@ impl EchoCounters {
         self.truncated += u64::from(request.truncated);
     }
 
-    /// Counts a packet that went.
+    /// Counts a returned packet.
     #[inline]
-    pub(super) fn went(&mut self, reply: &Reply<'_>) {
+    pub(super) fn count_reply(&mut self, reply: &Reply<'_>) {
         self.returned += reply.datagrams() as u64;
         self.returned_bytes += reply.payload.len() as u64;
     }
 
     // cold: a refusal
-    pub(super) fn refuse(&mut self, error: SendError, reply: &Reply<'_>) {
+    pub(super) fn count_refusal(&mut self, error: SendError, reply: &Reply<'_>) {
         let refused = &mut self.refused;
         let counter = match error {
             SendError::WouldBlock => &mut refused.would_block,
@@ -71,22 +68,21 @@ impl EchoCounters {
 
 /// A way of returning datagrams.
 pub trait Responder {
-    /// Receives what there is, up to a batch, and returns at once what `judge` says; whether the
-    /// queue was found empty.
-    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool;
+    /// Receives up to a batch and returns what `filter` selects; whether the queue was empty.
+    fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool;
 
-    /// Returns what was held back.
+    /// Sends delayed replies.
     fn send<'a>(
         &mut self,
         replies: impl Iterator<Item = Reply<'a>> + Clone,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     );
 
     /// The socket, for waiting and for its drop counter.
     fn sockets(&mut self) -> &mut [UdpSocket];
 }
 
-/// A packet of a batch that is to be returned.
+/// A packet of a batch to return.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingReply {
     /// Its number in the batch.
@@ -100,7 +96,7 @@ pub(super) struct PendingReply {
 }
 
 impl PendingReply {
-    /// Room for as many as a batch has.
+    /// Entries for a whole batch.
     // cold: set-up
     pub(super) fn room(batch: usize) -> Box<[Self]> {
         let to = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -108,7 +104,7 @@ impl PendingReply {
         vec![nothing; batch].into_boxed_slice()
     }
 
-    /// The answer, with this payload.
+    /// The reply with this payload.
     #[inline]
     pub(super) const fn reply<'a>(&self, payload: &'a [u8]) -> Reply<'a> {
         Reply { payload, segment: self.segment, to: self.to, local: self.local }

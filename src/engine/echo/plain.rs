@@ -5,9 +5,9 @@ use std::io;
 
 use mio::net::UdpSocket;
 
-use super::post::{Next, weigh};
+use super::post::{Next, classify_failure};
 use super::{EchoCounters, PLAIN_TURN, ReplyFilter, Responder, SLOT_LEN};
-use crate::sys::{self, RecvBatch, Reply, ReplyBatch, Request, SendError, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch, Request, SendError};
 
 /// Returns each datagram before it reads the next one.
 #[derive(Debug)]
@@ -28,21 +28,21 @@ impl PlainEcho {
 
 impl Responder for PlainEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
+    fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         for _ in 0..PLAIN_TURN {
-            moved.syscalls += 1;
+            counters.syscalls += 1;
             let (len, from) = match self.socket.recv_from(&mut self.buffer) {
                 Ok((len, from)) => (len, from),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    moved.empty += 1;
+                    counters.empty += 1;
                     return true;
                 }
                 Err(error) => {
-                    failed(&error, &self.socket, moved);
+                    failed(&error, &self.socket, counters);
                     continue;
                 }
             };
-            judge.read();
+            filter.read();
             let mut request = Request {
                 payload: &mut self.buffer[..len],
                 segment: len.max(1),
@@ -51,11 +51,11 @@ impl Responder for PlainEcho {
                 local: None,
                 to_many: false,
             };
-            moved.came(&request);
-            if let Some(len) = judge.judge(&mut request) {
+            counters.count_request(&request);
+            if let Some(len) = filter.judge(&mut request) {
                 let payload = &self.buffer[..len];
                 let reply = Reply { payload, segment: len.max(1), to: from, local: None };
-                let sent = each(&self.socket, reply, moved, |socket, reply| {
+                let sent = send_reply(&self.socket, reply, counters, |socket, reply| {
                     socket.send_to(reply.payload, reply.to).map(|_| ())
                 });
                 if !sent {
@@ -69,9 +69,9 @@ impl Responder for PlainEcho {
     fn send<'a>(
         &mut self,
         replies: impl Iterator<Item = Reply<'a>> + Clone,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     ) {
-        one_by_one(&self.socket, replies, moved, |socket, reply| {
+        send_one_by_one(&self.socket, replies, counters, |socket, reply| {
             socket.send_to(reply.payload, reply.to).map(|_| ())
         });
     }
@@ -97,7 +97,7 @@ impl PlainEchoAnywhere {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;
-        let wants = Wants { local: true, ..Wants::default() };
+        let wants = RecvMetadata { local: true, ..RecvMetadata::default() };
         let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, wants), ReplyBatch::new(1));
         Ok(Self { socket, inbox, outbox })
     }
@@ -105,29 +105,30 @@ impl PlainEchoAnywhere {
 
 impl Responder for PlainEchoAnywhere {
     #[inline]
-    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
+    fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         let Self { socket, inbox, outbox } = self;
         for _ in 0..PLAIN_TURN {
-            moved.syscalls += 1;
+            counters.syscalls += 1;
             inbox.restart();
             match inbox.recv_one(socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    moved.empty += 1;
+                    counters.empty += 1;
                     return true;
                 }
                 Err(error) => {
-                    failed(&error, socket, moved);
+                    failed(&error, socket, counters);
                     continue;
                 }
             }
-            judge.read();
+            filter.read();
             let Some(mut request) = inbox.requests().next() else { continue };
-            moved.came(&request);
-            let Some(len) = judge.judge(&mut request) else { continue };
+            counters.count_request(&request);
+            let Some(len) = filter.judge(&mut request) else { continue };
             let Request { payload, from: Some(to), local, .. } = request else { continue };
             let reply = Reply { payload: &payload[..len], segment: len.max(1), to, local };
-            if !each(socket, reply, moved, |socket, reply| outbox.send_one(socket, reply)) {
+            if !send_reply(socket, reply, counters, |socket, reply| outbox.send_one(socket, reply))
+            {
                 return false;
             }
         }
@@ -137,10 +138,10 @@ impl Responder for PlainEchoAnywhere {
     fn send<'a>(
         &mut self,
         replies: impl Iterator<Item = Reply<'a>> + Clone,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     ) {
         let Self { socket, outbox, .. } = self;
-        one_by_one(socket, replies, moved, |socket, reply| outbox.send_one(socket, reply));
+        send_one_by_one(socket, replies, counters, |socket, reply| outbox.send_one(socket, reply));
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {
@@ -151,35 +152,35 @@ impl Responder for PlainEchoAnywhere {
 /// Takes note of a receive call that failed: an error that came back for an earlier answer, or one
 /// of its own. A signal is neither.
 // cold: an error
-pub(super) fn failed(error: &io::Error, socket: &UdpSocket, moved: &mut EchoCounters) {
+pub(super) fn failed(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounters) {
     if error.kind() == io::ErrorKind::Interrupted {
         return;
     }
     let (queued, _) = sys::drain_error_queue(socket);
-    moved.told += queued;
+    counters.queued_errors += queued;
     if queued == 0 {
         // Where what is to be received fills the socket, the queue of errors has no room.
-        let told = sys::refusal_of(error).unreachable().is_some();
-        *(if told { &mut moved.told } else { &mut moved.errors }) += 1;
+        let unreachable = sys::refusal_of(error).unreachable().is_some();
+        *(if unreachable { &mut counters.queued_errors } else { &mut counters.errors }) += 1;
     }
 }
 
 /// Sends one; whether there is room for more.
 #[inline]
-pub(in crate::engine) fn each(
+pub(in crate::engine) fn send_reply(
     socket: &UdpSocket,
     reply: Reply<'_>,
-    moved: &mut EchoCounters,
+    counters: &mut EchoCounters,
     mut send: impl FnMut(&UdpSocket, Reply<'_>) -> io::Result<()>,
 ) -> bool {
     let mut fresh = true;
     loop {
-        moved.syscalls += 1;
+        counters.syscalls += 1;
         let Err(error) = send(socket, reply) else {
-            moved.went(&reply);
+            counters.count_reply(&reply);
             return true;
         };
-        match weigh(&error, socket, &reply, &mut fresh, moved) {
+        match classify_failure(&error, socket, &reply, &mut fresh, counters) {
             Next::Again => {}
             Next::Stop => return false,
             Next::Pass | Next::Cut => return true,
@@ -188,15 +189,15 @@ pub(in crate::engine) fn each(
 }
 
 /// Sends all, until there is no room.
-pub(in crate::engine) fn one_by_one<'a>(
+pub(in crate::engine) fn send_one_by_one<'a>(
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>>,
-    moved: &mut EchoCounters,
+    counters: &mut EchoCounters,
     mut send: impl FnMut(&UdpSocket, Reply<'_>) -> io::Result<()>,
 ) {
     while let Some(reply) = replies.next() {
-        if !each(socket, reply, moved, &mut send) {
-            replies.for_each(|reply| moved.refuse(SendError::WouldBlock, &reply));
+        if !send_reply(socket, reply, counters, &mut send) {
+            replies.for_each(|reply| counters.count_refusal(SendError::WouldBlock, &reply));
             return;
         }
     }

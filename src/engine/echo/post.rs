@@ -1,4 +1,4 @@
-//! Sending answers, and what becomes of those that the system does not take.
+//! Sending replies, and handling those that the system refuses.
 
 use std::io;
 
@@ -10,83 +10,84 @@ use crate::sys::{self, Reply, ReplyBatch, SendError};
 /// What to do after a send that failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Next {
-    /// The same again: it was not its own failure.
+    /// Retry: an earlier reply caused the error.
     Again,
-    /// In single datagrams: the system does not cut it.
+    /// Send single datagrams: the system cannot split it.
     Cut,
-    /// The next one: this one was refused.
+    /// Go on: this one was refused.
     Pass,
-    /// None of those that are left: there is no room.
+    /// Give up on the rest: the send buffer is full.
     Stop,
 }
 
-/// What to do after this failure of `reply`. `fresh`: whether it was tried for the first time.
+/// What to do after this failure of `reply`. `fresh`: whether this was the first attempt.
 ///
-/// An error that came back for an earlier answer fails the next call, whatever it sends; it is in
-/// the socket's queue of errors then.
+/// An ICMP error for an earlier reply fails the next call, and is in the socket's error queue.
 // cold: a refusal
-pub(in crate::engine) fn weigh(
+pub(in crate::engine) fn classify_failure(
     error: &io::Error,
     socket: &UdpSocket,
     reply: &Reply<'_>,
     fresh: &mut bool,
-    moved: &mut EchoCounters,
+    counters: &mut EchoCounters,
 ) -> Next {
     let error = sys::refusal_of(error);
     match error {
         SendError::Interrupted => return Next::Again,
         SendError::WouldBlock => {
-            moved.refuse(error, reply);
+            counters.count_refusal(error, reply);
             return Next::Stop;
         }
         SendError::NoBuffers => {}
         _ => {
             let (queued, _) = sys::drain_error_queue(socket);
-            moved.told += queued;
-            // Where what is to be received fills the socket, the queue of errors has no room.
+            counters.queued_errors += queued;
+            // Requests that fill the receive buffer leave no room in the error queue.
             if std::mem::take(fresh) && (queued > 0 || error.unreachable().is_some()) {
                 return Next::Again;
             }
             if reply.datagrams() > 1 && sys::refuses_offload(error) {
-                moved.cut += 1;
+                counters.cut += 1;
                 return Next::Cut;
             }
         }
     }
-    moved.refuse(error, reply);
+    counters.count_refusal(error, reply);
     Next::Pass
 }
 
-/// Sends them all, many by one call.
+/// Sends all replies, many per call.
 #[inline]
-pub(in crate::engine) fn post<'a>(
+pub(in crate::engine) fn send_replies<'a>(
     calls: &mut ReplyBatch,
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>> + Clone,
-    moved: &mut EchoCounters,
+    counters: &mut EchoCounters,
 ) {
     let mut fresh = true;
     while replies.clone().next().is_some() {
-        moved.syscalls += 1;
+        counters.syscalls += 1;
         match calls.send(socket, replies.clone()) {
-            Ok((laid, sent)) => {
-                replies.by_ref().take(sent).for_each(|reply| moved.went(&reply));
-                if sent < laid {
-                    // The system has kept the reason to itself: what came back from the network is
-                    // in the queue of errors, and what lasts shows at the next try.
-                    moved.told += sys::drain_error_queue(socket).0;
+            Ok((attempted, sent)) => {
+                replies.by_ref().take(sent).for_each(|reply| counters.count_reply(&reply));
+                if sent < attempted {
+                    // The call hides the reason. An ICMP error is in the error queue; a lasting
+                    // error returns at the next attempt.
+                    counters.queued_errors += sys::drain_error_queue(socket).0;
                 }
                 fresh = true;
             }
             Err(error) => {
                 let Some(reply) = replies.clone().next() else { return };
-                match weigh(&error, socket, &reply, &mut fresh, moved) {
+                match classify_failure(&error, socket, &reply, &mut fresh, counters) {
                     Next::Again => continue,
-                    Next::Cut => cut(calls, socket, reply, moved),
+                    Next::Cut => cut(calls, socket, reply, counters),
                     Next::Pass => {}
                     Next::Stop => {
                         let would_block = SendError::WouldBlock;
-                        replies.skip(1).for_each(|reply| moved.refuse(would_block, &reply));
+                        replies
+                            .skip(1)
+                            .for_each(|reply| counters.count_refusal(would_block, &reply));
                         return;
                     }
                 }
@@ -97,11 +98,11 @@ pub(in crate::engine) fn post<'a>(
     }
 }
 
-/// Sends a super-packet in single datagrams.
+/// Sends a super-packet as single datagrams.
 // cold: a device that cannot cut
-fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, moved: &mut EchoCounters) {
+fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, counters: &mut EchoCounters) {
     let single = |payload| Reply { payload, ..reply };
-    post(calls, socket, reply.payload.chunks(reply.segment).map(single), moved);
+    send_replies(calls, socket, reply.payload.chunks(reply.segment).map(single), counters);
 }
 
 #[cfg(test)]
@@ -122,10 +123,13 @@ mod tests {
         let reply =
             |len: usize, segment| Reply { payload: &bytes[..len], segment, to, local: None };
         let replies = [reply(20, 10), reply(200, 1), reply(7, 7)];
-        let mut moved = EchoCounters::default();
-        post(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut moved);
-        assert_eq!((moved.returned, moved.returned_bytes, moved.cut), (2 + 200 + 1, 227, 1));
-        assert_eq!(moved.refused, crate::measure::SendErrorCounts::default());
+        let mut counters = EchoCounters::default();
+        send_replies(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut counters);
+        assert_eq!(
+            (counters.returned, counters.returned_bytes, counters.cut),
+            (2 + 200 + 1, 227, 1)
+        );
+        assert_eq!(counters.refused, crate::measure::SendErrorCounts::default());
         let (mut lens, mut buffer) = (Vec::new(), [0; 300]);
         while let Ok(len) = peer.recv(&mut buffer) {
             lens.push(len);
@@ -148,12 +152,15 @@ mod tests {
         assert!(sent > 1, "{sent}");
         let to = peer.local_addr().unwrap();
         let reply = Reply { payload: b"answer", segment: 6, to, local: None };
-        let mut moved = EchoCounters::default();
+        let mut counters = EchoCounters::default();
         for _ in 0..2 {
-            post(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut moved);
+            send_replies(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut counters);
         }
         let refused = crate::measure::SendErrorCounts::default();
-        assert_eq!((moved.returned, moved.told, moved.refused), (2, sent, refused));
+        assert_eq!(
+            (counters.returned, counters.queued_errors, counters.refused),
+            (2, sent, refused)
+        );
     }
 
     #[test]
@@ -166,9 +173,12 @@ mod tests {
         let long = vec![0; 65_508];
         let to = peer.local_addr().unwrap();
         let reply = |len: usize| Reply { payload: &long[..len], segment: len, to, local: None };
-        let mut moved = EchoCounters::default();
+        let mut counters = EchoCounters::default();
         let replies = [5, 65_508, 65_507, 65_508].map(reply);
-        post(&mut ReplyBatch::new(2), &socket, replies.into_iter(), &mut moved);
-        assert_eq!((moved.returned, moved.refused.too_big, moved.told), (2, 2, 0));
+        send_replies(&mut ReplyBatch::new(2), &socket, replies.into_iter(), &mut counters);
+        assert_eq!(
+            (counters.returned, counters.refused.too_big, counters.queued_errors),
+            (2, 2, 0)
+        );
     }
 }

@@ -11,6 +11,7 @@ use io_uring::types::BufRingEntry;
 
 use super::super::arena::CACHE_LINE;
 use super::failed;
+use crate::sys::stable::StableSlice;
 
 /// The group of the buffers; each ring has one. Arbitrary.
 pub(super) const GROUP: u16 = 0;
@@ -24,10 +25,14 @@ const BUFFERS_LEN: usize = 1024 * 1024;
 const LEAST: usize = 64;
 
 /// Buffers of one length, and the ring by which the kernel gets them.
+///
+/// # Aliasing
+/// The kernel keeps the address of each buffer, from [`StableSlice::at`]. A buffer is borrowed here
+/// only between its result and the next [`Self::give`], while the kernel does not have it.
 pub(super) struct Buffers {
     /// Entries of the ring: memory of whole pages that is ours alone and shared with the kernel.
     entries: NonNull<BufRingEntry>,
-    bytes: Vec<u8>,
+    bytes: StableSlice<u8>,
     /// Where the first buffer begins in them: at a cache line.
     start: usize,
     stride: usize,
@@ -57,8 +62,8 @@ impl Buffers {
         let stride = len.next_multiple_of(CACHE_LINE);
         let entries = map(ring_len(count))?.cast();
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
-        let bytes = vec![0xFF; usize::from(count) * stride + CACHE_LINE];
-        let start = bytes.as_ptr().align_offset(CACHE_LINE);
+        let bytes = StableSlice::new(0xFF, usize::from(count) * stride + CACHE_LINE);
+        let start = bytes.start().align_offset(CACHE_LINE);
         let mut buffers = Self { entries, bytes, start, stride, count, given: 0 };
         // SAFETY: the memory has room for `count` entries and is unmapped when `buffers` is
         // dropped, which is after the ring: whoever owns both keeps them in that order.
@@ -75,8 +80,7 @@ impl Buffers {
     /// Gives a buffer to the kernel; [`Self::publish`] tells it.
     #[inline]
     pub(super) fn give(&mut self, id: u16) {
-        let at = self.slot_start(id);
-        let slot = self.bytes[at..at + self.stride].as_mut_ptr();
+        let slot = self.bytes.at(self.slot_start(id));
         // SAFETY: the index is below `count`, which the memory has room for. The kernel reads
         // entries before its tail alone, and this one is not: at most `count` are given at a time.
         // The tail itself shares memory with the first entry, in a field that is not written here.

@@ -9,8 +9,8 @@ use io_uring::{IoUring, opcode, types};
 use mio::net::UdpSocket;
 
 use super::super::Rx;
-use super::super::echo::plain::{each, one_by_one};
-use super::super::echo::post::{Next, post, weigh};
+use super::super::echo::plain::{send_one_by_one, send_reply};
+use super::super::echo::post::{Next, classify_failure, send_replies};
 use super::super::echo::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use super::{UringRx, failed, ring};
 use crate::sys::{self, Reply, ReplyBatch};
@@ -35,7 +35,7 @@ pub struct UringEcho {
     ring: IoUring,
     outbox: ReplyBatch,
     /// What of the latest pull is to be returned; as long as a pull.
-    kept: Box<[PendingReply]>,
+    pending: Box<[PendingReply]>,
     /// What came of sending each of those.
     results: Box<[i32]>,
     /// Whether the ring takes no requests any more.
@@ -63,7 +63,7 @@ impl UringEcho {
             rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
             ring,
             outbox: ReplyBatch::new(BATCH),
-            kept: PendingReply::room(BATCH),
+            pending: PendingReply::room(BATCH),
             results: vec![NOT_TRIED; BATCH].into_boxed_slice(),
             broken: false,
         })
@@ -71,15 +71,15 @@ impl UringEcho {
 
     /// Sends the first `count` of those that are kept.
     #[inline]
-    fn post(&mut self, count: usize, moved: &mut EchoCounters) {
-        let (rx, kept) = (&self.rx, &self.kept[..count]);
-        let reply = |kept: &PendingReply| kept.reply(rx.bytes(kept.message, kept.len));
+    fn send_pending(&mut self, count: usize, counters: &mut EchoCounters) {
+        let (rx, pending) = (&self.rx, &self.pending[..count]);
+        let reply = |pending: &PendingReply| pending.reply(rx.bytes(pending.message, pending.len));
         if self.broken {
             let outbox = &mut self.outbox;
             let send = |socket: &UdpSocket, reply: Reply<'_>| outbox.send_one(socket, reply);
-            return one_by_one(rx.socket(), kept.iter().map(reply), moved, send);
+            return send_one_by_one(rx.socket(), pending.iter().map(reply), counters, send);
         }
-        self.outbox.lay(kept.iter().map(reply));
+        self.outbox.fill_headers(pending.iter().map(reply));
         let mut queue = self.ring.submission();
         let mut pushed = 0;
         for number in 0..count {
@@ -100,7 +100,7 @@ impl UringEcho {
         let mut results = 0;
         // Nothing waits, so one call brings all results, unless a signal comes between.
         while results < pushed {
-            moved.syscalls += 1;
+            counters.syscalls += 1;
             let entered = self.ring.submit_and_wait(pushed - results);
             for result in self.ring.completion() {
                 self.results[result.user_data() as usize % BATCH] = result.result();
@@ -112,20 +112,20 @@ impl UringEcho {
                 break;
             }
         }
-        self.complete_all(count, moved);
+        self.complete_all(count, counters);
     }
 
     /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
     /// a call of its own.
     #[inline]
-    fn complete_all(&mut self, count: usize, moved: &mut EchoCounters) {
-        let Self { rx, outbox, kept, results, .. } = self;
+    fn complete_all(&mut self, count: usize, counters: &mut EchoCounters) {
+        let Self { rx, outbox, pending, results, .. } = self;
         let mut earlier = None;
-        for (kept, result) in kept[..count].iter().zip(results) {
-            let reply = kept.reply(rx.bytes(kept.message, kept.len));
+        for (pending, result) in pending[..count].iter().zip(results) {
+            let reply = pending.reply(rx.bytes(pending.message, pending.len));
             let again = match std::mem::replace(result, NOT_TRIED) {
                 0.. => {
-                    moved.went(&reply);
+                    counters.count_reply(&reply);
                     false
                 }
                 NOT_TRIED => true,
@@ -133,16 +133,20 @@ impl UringEcho {
                     // All results are in by now, so the queue is looked at once for all of them.
                     let earlier = *earlier.get_or_insert_with(|| {
                         let (queued, _) = sys::drain_error_queue(rx.socket());
-                        moved.told += queued;
+                        counters.queued_errors += queued;
                         queued > 0
                     });
                     let earlier = earlier && !matches!(-code, libc::EAGAIN | libc::ENOBUFS);
                     let error = io::Error::from_raw_os_error(-code);
-                    earlier || weigh(&error, rx.socket(), &reply, &mut true, moved) == Next::Again
+                    earlier
+                        || classify_failure(&error, rx.socket(), &reply, &mut true, counters)
+                            == Next::Again
                 }
             };
             if again {
-                each(rx.socket(), reply, moved, |socket, reply| outbox.send_one(socket, reply));
+                send_reply(rx.socket(), reply, counters, |socket, reply| {
+                    outbox.send_one(socket, reply)
+                });
             }
         }
     }
@@ -150,30 +154,30 @@ impl UringEcho {
 
 impl Responder for UringEcho {
     #[inline]
-    fn turn(&mut self, judge: &mut impl ReplyFilter, moved: &mut EchoCounters) -> bool {
+    fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         let pull = self.rx.pull();
-        moved.syscalls += pull.syscalls;
-        moved.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
-        moved.truncated += pull.truncated;
+        counters.syscalls += pull.syscalls;
+        counters.empty += if pull.datagrams == 0 { pull.syscalls } else { 0 };
+        counters.truncated += pull.truncated;
         if pull.errors > 0 {
             match sys::drain_error_queue(self.rx.socket()) {
-                (0, _) => moved.errors += pull.errors,
-                (queued, _) => moved.told += queued,
+                (0, _) => counters.errors += pull.errors,
+                (queued, _) => counters.queued_errors += queued,
             }
         }
         if pull.datagrams > 0 {
-            judge.read();
-            let (kept, mut count) = (&mut self.kept, 0);
+            filter.read();
+            let (pending, mut count) = (&mut self.pending, 0);
             self.rx.each_request(|message, mut request| {
-                moved.came(&request);
-                if let (Some(len), Some(to)) = (judge.judge(&mut request), request.from) {
+                counters.count_request(&request);
+                if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
                     let (segment, local) = (request.segment, request.local);
-                    kept[count] = PendingReply { message, len, segment, to, local };
+                    pending[count] = PendingReply { message, len, segment, to, local };
                     count += 1;
                 }
             });
             if count > 0 {
-                self.post(count, moved);
+                self.send_pending(count, counters);
             }
             self.rx.release();
         }
@@ -183,9 +187,9 @@ impl Responder for UringEcho {
     fn send<'a>(
         &mut self,
         replies: impl Iterator<Item = Reply<'a>> + Clone,
-        moved: &mut EchoCounters,
+        counters: &mut EchoCounters,
     ) {
-        post(&mut self.outbox, self.rx.socket(), replies, moved);
+        send_replies(&mut self.outbox, self.rx.socket(), replies, counters);
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

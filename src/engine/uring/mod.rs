@@ -47,7 +47,7 @@ fn failed(call: &str, error: &io::Error) -> io::Error {
             ": blocked by sysctl kernel.io_uring_disabled or by a container's seccomp profile"
         }
         Some(libc::ENOSYS) => ": the kernel has no io_uring, or a seccomp profile hides it",
-        Some(libc::EINVAL) => ": not known to this kernel; the engine needs Linux 6.1",
+        Some(libc::EINVAL) => ": not known to this kernel",
         Some(libc::ENOMEM) => ": no memory that may be locked; see ulimit -l",
         _ => "",
     };

@@ -143,8 +143,9 @@ impl<S: Datagram> UringRx<S> {
         for (number, &pulled) in inbox.pulled[..inbox.datagrams].iter().enumerate() {
             let slot = inbox.buffers.slot_mut(pulled.buffer);
             let out = RecvMsgOut::parse(slot, &inbox.layout);
-            let (from, local) =
-                out.map_or((None, None), |out| sys::envelope(out.name_data(), out.control_data()));
+            let (from, local, _) = out.map_or((None, None, None), |out| {
+                sys::parse_msg(out.name_data(), out.control_data())
+            });
             let payload = &mut slot[inbox.payload_at..][..pulled.len];
             let segment = pulled.len.max(1);
             let (truncated, to_many) = (false, false);
@@ -180,8 +181,8 @@ impl<S: Datagram> UringRx<S> {
             let (socket, layout) =
                 (types::Fd(self.socket.as_fd().as_raw_fd()), &raw const *self.inbox.layout);
             let receive = opcode::RecvMsgMulti::new(socket, layout, GROUP).build();
-            // SAFETY: the layout is on the heap and stays there for longer than the ring; the
-            // buffers that it divides are lent to the kernel until it hands them back.
+            // SAFETY: the kernel copies the layout when it arms the multishot, in the call below;
+            // the buffers that it divides are lent to the kernel until it hands them back.
             let queued = unsafe { queue.push(&receive) };
             debug_assert!(queued.is_ok(), "the queue is empty");
         }
@@ -220,7 +221,7 @@ impl Inbox {
         };
         let cut = out.is_payload_truncated() || out.is_control_data_truncated();
         pull.truncated += u64::from(cut);
-        let stamp_ns = if stamped { stamp_of(out.control_data()) } else { None };
+        let stamp_ns = if stamped { sys::parse_msg(&[], out.control_data()).2 } else { None };
         Pulled { buffer, len: out.payload_data().len(), stamp_ns }
     }
 }
@@ -291,29 +292,6 @@ impl<S: Datagram> std::fmt::Debug for UringRx<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringRx").field("socket", &self.socket).finish_non_exhaustive()
     }
-}
-
-/// The timestamp among the control messages of a datagram.
-#[inline]
-fn stamp_of(control: &[u8]) -> Option<u64> {
-    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-    header.msg_control = control.as_ptr().cast_mut().cast();
-    header.msg_controllen = control.len() as _;
-    // SAFETY: the kernel has written these messages, aligned as they must be: buffers begin at
-    // cache lines, and what is before the messages has a multiple of 16 bytes. The macros stay
-    // within the length, nothing is written, and the data is copied out as bytes.
-    unsafe {
-        let mut at = libc::CMSG_FIRSTHDR(&raw const header);
-        while let Some(found) = at.as_ref() {
-            if (found.cmsg_level, found.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
-                let time = libc::CMSG_DATA(found).cast::<libc::timespec>().read_unaligned();
-                return Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
-            }
-            at = libc::CMSG_NXTHDR(&raw const header, found);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

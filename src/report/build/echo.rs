@@ -2,7 +2,7 @@
 
 use crate::document::{EchoDocument, Host, Tool};
 use crate::measure::EchoTally;
-use crate::plan::{DropRule, EchoKind, WaitKind};
+use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::report::build::spread;
 use crate::unit::Nanos;
 
@@ -57,7 +57,7 @@ pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
         overflow: tally.overflow,
         waiting: tally.waiting,
         lateness: facts.delay.map(|_| spread(&tally.lateness)),
-        told_unreachable: counters.told,
+        told_unreachable: counters.queued_errors,
         cut: counters.cut,
         socket_drops: tally.socket_drops,
         syscalls: counters.syscalls,

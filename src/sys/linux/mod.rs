@@ -1,6 +1,7 @@
 //! The contract of [`super`] on Linux.
 
 mod clocks;
+mod cmsg;
 mod counters;
 pub mod device;
 mod error_queue;
@@ -23,10 +24,11 @@ mod usage;
 pub use std::os::fd::AsFd as Handle;
 
 pub use clocks::{boot_id, clock_identity, network_identity};
+pub use cmsg::parse_msg;
 pub use counters::{backlog_drops, device_drops, ip_counters, stolen_ns, udp_counters};
 pub use error_queue::{drain_error_queue, take_queued_refusal, take_refused_peers};
 pub use links::stack as device_stack;
-pub use mmsg::{RecvBatch, SendBatch, envelope};
+pub use mmsg::{RecvBatch, SendBatch};
 pub use neighbour::neighbour_unresolved;
 pub use process::{end_with_parent, in_group_of_its_own, is_ignored};
 pub use qdisc::qdisc_drops;

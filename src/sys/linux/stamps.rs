@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
+use super::cmsg::{Control, ControlMessages};
 use super::socket::{refusal_of, set_int};
 use crate::sys::SendError;
 
@@ -79,20 +80,17 @@ pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
 /// [`stamp_sends`], by [`super::realtime_ns`]. Whoever wants to know of a refusal that is pending
 /// asks [`take_pending_refusal`] before: emptying the queue makes the kernel forget it.
 pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
-    /// Room for a timestamp (64 bytes) and an error with an address (64), aligned as `struct
-    /// cmsghdr` demands.
-    #[derive(Clone, Copy)]
-    #[repr(C, align(8))]
-    struct Control([u8; 192]);
+    /// Room for a timestamp (64 bytes) and an error with an address (64).
+    const CONTROL_LEN: usize = 192;
     let fd = socket.as_fd().as_raw_fd();
-    let mut controls = [Control([0; 192]); ENTRIES];
-    // SAFETY: plain old data, for which zeroes are a valid value: no name, no pieces.
+    let mut controls = [Control([0; CONTROL_LEN]); ENTRIES];
+    // SAFETY: plain old data, for which zeroes are a valid value: no address, no iovecs.
     let mut headers: [libc::mmsghdr; ENTRIES] = unsafe { std::mem::zeroed() };
     let mut first = None;
     for _ in 0..CALLS {
         for (header, control) in headers.iter_mut().zip(&mut controls) {
             header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            header.msg_hdr.msg_controllen = CONTROL_LEN as _;
         }
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         let (at, most) = (headers.as_mut_ptr(), ENTRIES as libc::c_uint);
@@ -100,7 +98,12 @@ pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
         // and to nothing else; both outlive the call.
         let read = unsafe { libc::recvmmsg(fd, at, most, flags, std::ptr::null_mut()) };
         let read = usize::try_from(read).unwrap_or(0);
-        let stamps = headers[..read].iter().filter_map(|header| first_stamp(&header.msg_hdr));
+        let entries = headers[..read].iter().zip(&controls);
+        // The type of this length differs between C libraries.
+        #[allow(clippy::unnecessary_cast)]
+        let stamps = entries.filter_map(|(header, control)| {
+            first_stamp(control.0.get(..header.msg_hdr.msg_controllen as usize)?)
+        });
         first = stamps.fold(first, |first, stamp_ns| first.or(Some(stamp_ns)));
         if read < ENTRIES {
             break;
@@ -110,28 +113,14 @@ pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
 }
 
 /// The stamp that an entry of the queue holds, where it is that of number 0.
-fn first_stamp(header: &libc::msghdr) -> Option<u64> {
+fn first_stamp(control: &[u8]) -> Option<u64> {
     let (mut stamp_ns, mut is_first) = (None, false);
-    // SAFETY: the kernel has filled the control buffer of this header and set its length; the
-    // macros stay within it, and the data is copied out as bytes, whatever its alignment.
-    unsafe {
-        let mut at = libc::CMSG_FIRSTHDR(header);
-        while let Some(found) = at.as_ref() {
-            let data = libc::CMSG_DATA(found);
-            match (found.cmsg_level, found.cmsg_type) {
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
-                    // The first of three is the kernel's own (`struct scm_timestamping`).
-                    let time: libc::timespec = data.cast::<libc::timespec>().read_unaligned();
-                    stamp_ns = Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
-                }
-                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
-                    let error = data.cast::<libc::sock_extended_err>().read_unaligned();
-                    is_first =
-                        error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING && error.ee_data == 0;
-                }
-                _ => {}
-            }
-            at = libc::CMSG_NXTHDR(header, found);
+    for message in ControlMessages(control) {
+        if message.kind == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) {
+            // The first of three is the kernel's own (`struct scm_timestamping`).
+            stamp_ns = message.time_ns();
+        } else if let Some((error, _)) = message.error() {
+            is_first = error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING && error.ee_data == 0;
         }
     }
     stamp_ns.filter(|_| is_first)

@@ -7,8 +7,11 @@ use crate::sys::{LocalAddr, Reply};
 
 /// Nothing is known here.
 #[must_use]
-pub const fn envelope(_name: &[u8], _control: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>) {
-    (None, None)
+pub const fn parse_msg(
+    _name: &[u8],
+    _control: &[u8],
+) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) {
+    (None, None, None)
 }
 
 /// Many answers a call: not possible here.

@@ -1,60 +1,54 @@
-//! Probes each engine with datagrams over loopback.
+//! Tests each engine with real datagrams over loopback.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::{Rx, Tx, UringRx, UringTx};
 use crate::document::Capability;
-use crate::engine::{Rx, Tx, UringRx, UringTx};
-use crate::sys::{self, RecvBatch, SendBatch, Wants};
+use crate::sys::{self, RecvBatch, RecvMetadata, SendBatch};
 use crate::unit::PayloadSize;
 
-/// The engines of this build by name, for either side.
-pub(crate) const ENGINES: [&str; 6] = ["plain", "batch", "gso", "gro", "uring", "null"];
-
-/// Payload of probe datagrams in bytes: the minimum.
+/// Payload of a probe's datagrams in bytes: the least that GSO can split.
 const PAYLOAD: usize = 1;
 
-/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, its earlier value, and
-/// the minimum.
+/// Segments to try in one super-packet: `UDP_MAX_SEGMENTS` since Linux 6.10, before, and the least.
 const SEGMENTS: [usize; 3] = [128, 64, 2];
 
-/// How long a probe waits for its datagrams; arbitrary.
+/// How long a probe waits for late datagrams; arbitrary.
 const WAIT_MS: u32 = 100;
 
-/// The result of a probe: a description, or why it failed.
-type Found = Result<String, String>;
+/// What works, or why it does not.
+pub(super) type ProbeFinding = Result<String, String>;
 
-/// Probes every engine.
-pub(crate) fn probe() -> Vec<Capability> {
-    let found = [plain(), batch(), gso(), gro(), uring(), null()];
-    ENGINES.into_iter().zip(found).map(|(name, found)| capability(name, found)).collect()
-}
-
-/// Probes the kernel's receive timestamps.
+/// Tests the kernel's receive timestamps.
+// cold: set-up
 pub(crate) fn kernel_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
         sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
         pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        let mut calls = RecvBatch::new(1, PAYLOAD, Wants { stamps: true, ..Wants::default() });
+        let mut calls =
+            RecvBatch::new(1, PAYLOAD, RecvMetadata { stamps: true, ..RecvMetadata::default() });
         arrived(calls.recv(&pair.rx))?;
         if calls.messages().all(|message| message.stamp_ns.is_some()) {
-            Ok("SO_TIMESTAMPNS: --timestamps kernel tells waiting in the socket apart".to_owned())
+            Ok("SO_TIMESTAMPNS: --timestamps kernel separates the time in the socket queue"
+                .to_owned())
         } else {
-            Err("datagrams come without a timestamp".to_owned())
+            Err("datagrams arrive without a timestamp".to_owned())
         }
     };
     capability("rx_timestamps", try_it())
 }
 
-/// Probes the kernel's send timestamps.
+/// Tests the kernel's send timestamps.
+// cold: set-up
 pub(crate) fn send_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
         sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
         pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        // Available when the call returns, unless a queue delays it.
+        // Loopback stamps before the call returns, unless a qdisc queues.
         let stamp = (0..WAIT_MS).find_map(|_| {
             let stamp = sys::take_send_stamp(&pair.tx);
             if stamp.is_none() {
@@ -63,19 +57,23 @@ pub(crate) fn send_timestamps() -> Capability {
             stamp
         });
         match stamp {
-            Some(_) => Ok("SO_TIMESTAMPING: --timestamps kernel tells the way in legs".to_owned()),
-            None => Err("no timestamp comes back for what is sent".to_owned()),
+            Some(_) => {
+                Ok("SO_TIMESTAMPING: --timestamps kernel splits latency into its parts".to_owned())
+            }
+            None => Err("sent datagrams get no timestamp".to_owned()),
         }
     };
     capability("tx_timestamps", try_it())
 }
 
-fn capability(name: &'static str, found: Found) -> Capability {
+// cold: set-up
+pub(super) fn capability(name: &'static str, found: ProbeFinding) -> Capability {
     let available = found.is_ok();
     Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
-/// What is missing, with the system's error.
+/// Names what is missing, with the system's error.
+// cold: set-up
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
 }
@@ -87,6 +85,7 @@ struct Pair {
 }
 
 impl Pair {
+    // cold: set-up
     fn open() -> Result<Self, String> {
         let open = || {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -95,24 +94,27 @@ impl Pair {
             rx.set_nonblocking(true)?;
             Ok(Self { tx, rx })
         };
-        open().map_err(|error: io::Error| format!("it cannot be tried over 127.0.0.1: {error}"))
+        open().map_err(|error: io::Error| format!("cannot test over 127.0.0.1: {error}"))
     }
 
-    /// Sends these bytes as messages of `each` bytes, all by one call.
+    /// Sends these bytes in one call, as messages of `each` bytes.
+    // cold: set-up
     fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
         let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
         calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))
     }
 }
 
-/// Only needs a socket; delivery is left to a run.
-fn plain() -> Found {
+/// Only opens a socket: the run itself shows whether datagrams get through.
+// cold: set-up
+pub(super) fn plain() -> ProbeFinding {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let there = |_| "one send or recvfrom a datagram".to_owned();
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
 }
 
-/// The result of a receive call; datagrams dropped by a firewall are no error.
+/// Counts received messages; a datagram that a firewall dropped is no error.
+// cold: set-up
 fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     match received {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(lacks("recvmmsg", &error)),
@@ -120,22 +122,24 @@ fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     }
 }
 
-fn batch() -> Found {
+// cold: set-up
+pub(super) fn batch() -> ProbeFinding {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
-    arrived(RecvBatch::new(2, PAYLOAD, Wants::default()).recv(&pair.rx))?;
+    arrived(RecvBatch::new(2, PAYLOAD, RecvMetadata::default()).recv(&pair.rx))?;
     Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
 }
 
-fn gso() -> Found {
+// cold: set-up
+pub(super) fn gso() -> ProbeFinding {
     let segments = super_packet(&Pair::open()?)?;
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
 
-/// Sends the largest accepted super-packet; returns its number of datagrams.
+/// Sends the largest super-packet that the kernel accepts; returns its number of datagrams.
+// cold: set-up
 fn super_packet(pair: &Pair) -> Result<usize, String> {
-    sys::set_udp_segment(&pair.tx, PAYLOAD as u16)
-        .map_err(|error| lacks("UDP_SEGMENT (Linux 4.18)", &error))?;
+    sys::set_udp_segment(&pair.tx, PAYLOAD as u16).map_err(|error| lacks("UDP_SEGMENT", &error))?;
     let takes = |&segments: &usize| {
         let bytes = [0; PAYLOAD * SEGMENTS[0]];
         pair.send(&bytes[..segments * PAYLOAD], segments * PAYLOAD).is_ok()
@@ -143,14 +147,15 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
     SEGMENTS
         .into_iter()
         .find(takes)
-        .ok_or_else(|| "UDP_SEGMENT is known, and every super-packet refused".to_owned())
+        .ok_or_else(|| "UDP_SEGMENT exists, but every super-packet is refused".to_owned())
 }
 
-fn gro() -> Found {
+// cold: set-up
+pub(super) fn gro() -> ProbeFinding {
     let pair = Pair::open()?;
-    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO (Linux 5.0)", &error))?;
+    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
-    let wants = Wants { segments: true, ..Wants::default() };
+    let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
     let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
     arrived(calls.recv(&pair.rx))?;
     let mut joined = calls.messages().filter(|message| message.payload.len() > PAYLOAD);
@@ -158,13 +163,15 @@ fn gro() -> Found {
         (Ok(segments), Some(PAYLOAD)) => {
             Ok(format!("UDP_GRO: {segments} datagrams were received as one"))
         }
-        (_, Some(_)) => Err("UDP_GRO is known, and the length of segments is not told".to_owned()),
-        // Not yet received, or segmented by a queue such as tbf (net/sched/sch_tbf.c).
+        (_, Some(_)) => Err("UDP_GRO exists, but does not report the segment length".to_owned()),
+        // Nothing arrived yet, or a qdisc split the super-packet, as tbf does above its burst
+        // (net/sched/sch_tbf.c).
         (_, None) => Ok("UDP_GRO: consecutive datagrams may be received as one".to_owned()),
     }
 }
 
-fn uring() -> Found {
+// cold: set-up
+pub(super) fn uring() -> ProbeFinding {
     let Pair { tx, rx } = Pair::open()?;
     let words = |error: io::Error| error.to_string();
     tx.set_nonblocking(true).map_err(words)?;
@@ -175,7 +182,7 @@ fn uring() -> Found {
     let leased = tx.lease(2).len() / tx.stride();
     let sent = tx.push(0, 0, leased).sent;
     let (mut received, mut errors) = (0, 0);
-    // Loopback may be shaped.
+    // A qdisc on loopback may delay them.
     for _ in 0..WAIT_MS {
         let pull = rx.pull();
         (received, errors) = (received + pull.datagrams, errors + pull.errors);
@@ -188,18 +195,16 @@ fn uring() -> Found {
         (2, 2, 0) => {
             Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
         }
-        // Dropped by a firewall, or still in flight.
-        (2, 0, 0) => {
-            Ok("io_uring: linked sends; whether multishot receive works, a run will show"
-                .to_owned())
-        }
-        (2, 0, 1..) => Err("io_uring is there, and no multishot recvmsg (Linux 6.0)".to_owned()),
+        // A firewall dropped them, or they are still queued.
+        (2, 0, 0) => Ok("io_uring: linked sends; multishot receive could not be tested".to_owned()),
+        (2, 0, 1..) => Err("io_uring works, but its multishot recvmsg does not".to_owned()),
         (sent, received, _) => Err(format!(
-            "io_uring is there; of 2 datagrams by one call, {sent} left and {received} came back"
+            "io_uring: of 2 datagrams in one call, {sent} were sent and {received} received"
         )),
     }
 }
 
-fn null() -> Found {
+// cold: set-up
+pub(super) fn null() -> ProbeFinding {
     Ok("no system call at all: our own ceiling".to_owned())
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::engines::{RxKind, TxKind};
 use super::scenario::{IpOptions, RequestOptions};
+use crate::engine::{RxKind, TxKind};
 use crate::plan::options::WaitKind;
 use crate::unit::{Nanos, PacketRate, PayloadSize};
 

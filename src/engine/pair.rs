@@ -1,0 +1,166 @@
+//! Pairs of engines: how to send and how to receive, as one word or as two.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::kinds::{EnginePair, RxKind, TxKind};
+use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
+
+/// A word that is no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// No engine of that name.
+    #[error(
+        "engine '{asked}' is unknown; write auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
+         (receiving) one of {}",
+        words(|row| row.pair().is_some()), tx_words(), rx_words()
+    )]
+    Unknown {
+        /// As typed.
+        asked: String,
+    },
+    /// An engine of one side, where both were asked for.
+    #[error("engine '{asked}' only {does}; write {instead}")]
+    OneSided {
+        /// As typed.
+        asked: String,
+        /// `sends` or `receives`.
+        does: &'static str,
+        /// What has both sides.
+        instead: &'static str,
+    },
+    /// The null engine beside a real one.
+    #[error(
+        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
+         both sides"
+    )]
+    HalfNull {
+        /// As typed.
+        asked: String,
+    },
+}
+
+impl EnginePair {
+    /// Every way of sending with every way of receiving, as far as real datagrams move.
+    pub fn matrix() -> impl Iterator<Item = Self> {
+        let real_tx = TxKind::all().filter(|&tx| tx != TxKind::Null);
+        let real_rx = || RxKind::all().filter(|&rx| rx != RxKind::Null);
+        real_tx.flat_map(move |tx| real_rx().map(move |rx| Self { tx, rx }))
+    }
+
+    /// The one word for it, where there is one.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        ENGINES.iter().find(|row| row.pair() == Some(self)).map(|row| row.word)
+    }
+}
+
+impl FromStr for EnginePair {
+    type Err = EngineError;
+
+    // cold: set-up
+    fn from_str(word: &str) -> Result<Self, EngineError> {
+        let unknown = || EngineError::Unknown { asked: word.to_owned() };
+        // As it is typed, and as cells' ids have it.
+        let pair = match word.split_once(['/', '+']) {
+            Some((tx, rx)) => Self {
+                tx: TxKind::of(tx).ok_or_else(unknown)?,
+                rx: RxKind::of(rx).ok_or_else(unknown)?,
+            },
+            None => {
+                let engine = EngineRow::named(word).ok_or_else(unknown)?;
+                return engine.pair().ok_or_else(|| EngineError::OneSided {
+                    asked: word.to_owned(),
+                    does: if engine.tx.is_some() { "sends" } else { "receives" },
+                    instead: engine.instead,
+                });
+            }
+        };
+        if (pair.tx == TxKind::Null) != (pair.rx == RxKind::Null) {
+            return Err(EngineError::HalfNull { asked: word.to_owned() });
+        }
+        Ok(pair)
+    }
+}
+
+impl fmt::Display for EnginePair {
+    /// `plain`, `offload`, or `gso+batch` where no one word says it: a slash would not do in a
+    /// cell's id.
+    // cold: a text for people
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.word() {
+            Some(word) => f.pad(word),
+            None => f.pad(&format!("{}+{}", self.tx.word(), self.rx.word())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_read_alone_and_in_pairs() {
+        for (word, pair) in [
+            ("plain", EnginePair::PLAIN),
+            ("plain/plain", EnginePair::PLAIN),
+            ("offload", EnginePair::OFFLOAD),
+            ("gso/gro", EnginePair::OFFLOAD),
+            ("gso+gro", EnginePair::OFFLOAD),
+            ("gso/batch", EnginePair { tx: TxKind::Gso, rx: RxKind::Batch }),
+        ] {
+            assert_eq!(word.parse(), Ok(pair), "{word}");
+        }
+        let error = |word: &str| word.parse::<EnginePair>().unwrap_err();
+        assert!(error("gso").to_string().starts_with("engine 'gso' only sends; write offload ("));
+        assert!(
+            error("gro").to_string().starts_with("engine 'gro' only receives; write offload (")
+        );
+        assert!(matches!(error("null/plain"), EngineError::HalfNull { .. }));
+        for word in ["warp", "gro/gso", "plain/", "", "auto/plain", "plain/offload"] {
+            assert!(matches!(error(word), EngineError::Unknown { .. }), "{word}");
+        }
+        assert_eq!(
+            error("warp").to_string(),
+            "engine 'warp' is unknown; write auto, all, plain, batch, offload, uring, null, or \
+             TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
+             batch, gro, uring"
+        );
+    }
+
+    #[test]
+    fn names_of_pairs_are_short_where_they_can_be() {
+        assert_eq!(EnginePair::OFFLOAD.to_string(), "offload");
+        assert_eq!(EnginePair::BATCH.to_string(), "batch");
+        assert_eq!("gso/uring".parse::<EnginePair>().unwrap().to_string(), "gso+uring");
+        assert_eq!(EnginePair::matrix().count(), 16);
+    }
+
+    #[test]
+    fn every_kind_has_one_row_and_its_number_on_the_wire() {
+        let numbers = [0_u32, 1, 2, 3, 4];
+        for (tx, number) in [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null]
+            .iter()
+            .zip(numbers)
+        {
+            assert_eq!(postcard::to_stdvec(tx).unwrap(), [number as u8]);
+            assert_eq!(TxKind::try_from(number), Ok(*tx));
+        }
+        for (rx, number) in [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null]
+            .iter()
+            .zip(numbers)
+        {
+            assert_eq!(postcard::to_stdvec(rx).unwrap(), [number as u8]);
+            assert_eq!(RxKind::try_from(number), Ok(*rx));
+        }
+        assert_eq!((TxKind::all().count(), RxKind::all().count()), (5, 5));
+        assert!(postcard::from_bytes::<TxKind>(&[5]).is_err());
+        for row in &ENGINES {
+            let same = ENGINES.iter().filter(|other| other.word == row.word);
+            assert_eq!(same.count(), 1, "{}", row.word);
+            // A word of one kind is tried; one that combines others is tried by theirs.
+            assert_eq!(row.probe.is_some(), row.wire_id.is_some(), "{}", row.word);
+            assert_eq!(row.instead.is_empty(), row.pair().is_some(), "{}", row.word);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Control messages (cmsg(3)): the only place that reads and writes them.
+#![allow(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use crate::sys::LocalAddr;
+
+/// `SOL_UDP` of `include/linux/socket.h`, the level of UDP's own control messages.
+pub(super) const SOL_UDP: libc::c_int = 17;
+
+/// Bytes before the data of a message, padding included.
+// SAFETY: nothing but arithmetic.
+const HEAD: usize = unsafe { libc::CMSG_LEN(0) } as usize;
+
+/// Room for control messages, aligned as `struct cmsghdr` demands.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Control<const LEN: usize>(pub(super) [u8; LEN]);
+
+/// Data that any bytes are a valid value of.
+///
+/// # Safety
+/// It consists of integers only.
+pub(super) unsafe trait Data: Copy {}
+
+macro_rules! data {
+    ($($kind:ty)*) => {$(
+        // SAFETY: integers, by the definitions of the kernel.
+        unsafe impl Data for $kind {}
+    )*};
+}
+
+data! {
+    u16 libc::c_int libc::timespec libc::in_pktinfo libc::in6_pktinfo libc::sock_extended_err
+    libc::cmsghdr
+}
+
+/// The value at the start of these bytes; `None` where they are too few.
+#[inline]
+fn read<T: Data>(bytes: &[u8]) -> Option<T> {
+    // SAFETY: there are enough bytes, any bytes are a valid `T`, and they are copied out whatever
+    // their alignment.
+    (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// One control message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ControlMessage<'a> {
+    /// Its level and type.
+    pub(super) kind: (libc::c_int, libc::c_int),
+    /// Its data.
+    pub(super) data: &'a [u8],
+}
+
+impl ControlMessage<'_> {
+    /// The value at the start of its data; `None` where that is too short.
+    #[inline]
+    pub(super) fn read<T: Data>(&self) -> Option<T> {
+        read(self.data)
+    }
+
+    /// The time at the start of its data, in nanoseconds.
+    #[inline]
+    pub(super) fn time_ns(&self) -> Option<u64> {
+        let time = self.read::<libc::timespec>()?;
+        Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+
+    /// The queued error at the start of its data, where it is one, and what follows it.
+    pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &[u8])> {
+        let is_error = matches!(
+            self.kind,
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        );
+        let error = self.read().filter(|_| is_error)?;
+        Some((error, &self.data[size_of::<libc::sock_extended_err>()..]))
+    }
+}
+
+/// The control messages in a buffer that the kernel has written, up to one that is cut off.
+#[derive(Debug, Clone)]
+pub(super) struct ControlMessages<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for ControlMessages<'a> {
+    type Item = ControlMessage<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ControlMessage<'a>> {
+        let header: libc::cmsghdr = read(self.0)?;
+        // The type of this length differs between C libraries.
+        #[allow(clippy::unnecessary_cast)]
+        let len = header.cmsg_len as usize;
+        let data = self.0.get(HEAD..len)?;
+        self.0 = self.0.get(len.next_multiple_of(align_of::<libc::cmsghdr>())..).unwrap_or(&[]);
+        Some(ControlMessage { kind: (header.cmsg_level, header.cmsg_type), data })
+    }
+}
+
+impl<const LEN: usize> Control<LEN> {
+    /// Writes one message at `at`, a sum of such results; returns where the next one begins.
+    #[inline]
+    pub(super) fn put<T: Data>(
+        &mut self,
+        at: usize,
+        kind: (libc::c_int, libc::c_int),
+        data: T,
+    ) -> usize {
+        let len = size_of::<T>() as libc::c_uint;
+        // SAFETY: nothing but arithmetic.
+        let (space, whole) = unsafe { (libc::CMSG_SPACE(len), libc::CMSG_LEN(len)) };
+        let room = &mut self.0[at..at + space as usize];
+        // SAFETY: the room has the space of a header and of the data; zeroes are a valid header,
+        // and both are written as bytes, whatever their alignment.
+        unsafe {
+            let mut header: libc::cmsghdr = std::mem::zeroed();
+            header.cmsg_len = whole as _;
+            (header.cmsg_level, header.cmsg_type) = kind;
+            let start = room.as_mut_ptr();
+            start.cast::<libc::cmsghdr>().write_unaligned(header);
+            start.add(HEAD).cast::<T>().write_unaligned(data);
+        }
+        at + space as usize
+    }
+}
+
+/// Room for the address of any family, aligned as `struct sockaddr_storage` is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Addr(pub(super) [u8; size_of::<libc::sockaddr_storage>()]);
+
+/// No address.
+pub(super) const NO_ADDR: Addr = Addr([0; size_of::<Addr>()]);
+
+/// Writes an address as the kernel wants it; returns its length.
+#[inline]
+pub(super) fn write_addr(addr: &mut Addr, to: SocketAddr) -> libc::socklen_t {
+    let addr = std::ptr::from_mut(addr);
+    match to {
+        SocketAddr::V4(to) => {
+            let v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: to.port().to_be(),
+                sin_addr: in_addr(*to.ip()),
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is large and aligned enough for every kind of address.
+            unsafe { addr.cast::<libc::sockaddr_in>().write(v4) };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(to) => {
+            let v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: to.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: to.ip().octets() },
+                sin6_scope_id: to.scope_id(),
+            };
+            // SAFETY: as above.
+            unsafe { addr.cast::<libc::sockaddr_in6>().write(v6) };
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
+    libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
+}
+
+/// The address in a `struct sockaddr` that the kernel has written; `None` where it is of another
+/// family, or cut off.
+#[inline]
+pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
+    let family = u16::from_ne_bytes(*name.first_chunk()?);
+    let port = || Some(u16::from_be_bytes(*name.get(2..)?.first_chunk()?));
+    let number = |at: usize| Some(u32::from_ne_bytes(*name.get(at..)?.first_chunk()?));
+    match libc::c_int::from(family) {
+        libc::AF_INET => {
+            let ip = Ipv4Addr::from(*name.get(4..)?.first_chunk::<4>()?);
+            Some(SocketAddrV4::new(ip, port()?).into())
+        }
+        libc::AF_INET6 => {
+            let ip = Ipv6Addr::from(*name.get(8..)?.first_chunk::<16>()?);
+            Some(SocketAddrV6::new(ip, port()?, number(4)?, number(24)?).into())
+        }
+        _ => None,
+    }
+}
+
+/// Metadata of a datagram.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Metadata {
+    /// Bytes of a segment, at least 1; `None`: it is no super-packet.
+    pub(super) segment: Option<usize>,
+    /// When the kernel took it from the device.
+    pub(super) stamp_ns: Option<u64>,
+    /// The address a reply should leave from.
+    pub(super) local: Option<LocalAddr>,
+    /// Whether it was sent to a multicast group or to a broadcast address.
+    pub(super) to_many: bool,
+}
+
+impl Metadata {
+    /// Reads the control messages of a datagram.
+    #[inline]
+    pub(super) fn parse(control: &[u8]) -> Self {
+        let mut found = Self::default();
+        for message in ControlMessages(control) {
+            found.add(&message);
+        }
+        found
+    }
+
+    #[inline]
+    fn add(&mut self, message: &ControlMessage<'_>) {
+        match message.kind {
+            (SOL_UDP, libc::UDP_GRO) => {
+                let segment = message.read::<libc::c_int>();
+                self.segment = segment.map(|segment| usize::try_from(segment).unwrap_or(0).max(1));
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => self.stamp_ns = message.time_ns(),
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                let Some(info) = message.read::<libc::in_pktinfo>() else { return };
+                let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`,
+                // net/ipv4/ip_sockglue.c).
+                if !ip.is_unspecified() {
+                    self.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
+                    // The same for unicast (ip(7)).
+                    self.to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+                }
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let Some(info) = message.read::<libc::in6_pktinfo>() else { return };
+                self.local = local_v6(&info).or(self.local);
+                self.to_many |= Ipv6Addr::from(info.ipi6_addr.s6_addr).is_multicast();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The address a reply may leave from: never a multicast group; the device only where the address
+/// needs one.
+fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
+    let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+    // For IPv4 the other message has more.
+    if ip.is_multicast() || ip.to_ipv4_mapped().is_some() {
+        return None;
+    }
+    let device = if ip.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+    Some(LocalAddr { ip: IpAddr::V6(ip), device })
+}
+
+/// The sender of a message, the address a reply should leave from, and its receive timestamp.
+#[inline]
+#[must_use]
+pub fn parse_msg(
+    name: &[u8],
+    control: &[u8],
+) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) {
+    let found = Metadata::parse(control);
+    (address_of(name), found.local, found.stamp_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_messages_are_read_up_to_a_truncation() {
+        let mut control = Control([0xFF; 64]);
+        let at = control.put(0, (SOL_UDP, libc::UDP_GRO), 1_200);
+        let end = control.put(
+            at,
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS),
+            libc::timespec { tv_sec: 2, tv_nsec: 5 },
+        );
+        let found = Metadata::parse(&control.0[..end]);
+        assert_eq!((found.segment, found.stamp_ns), (Some(1_200), Some(2_000_000_005)));
+        assert_eq!(ControlMessages(&control.0[..end]).count(), 2);
+        for cut in 0..end {
+            assert!(ControlMessages(&control.0[..cut]).count() < 2);
+        }
+        // A length that no message has.
+        control.0[..size_of::<usize>()].fill(0);
+        assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
+        control.0[..size_of::<usize>()].fill(0xFF);
+        assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
+    }
+}

@@ -25,7 +25,7 @@
 //! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
 //! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
 //! | [`run`] | workers, phases; loops: `send`, `receive`, `exchange`, `echo`; `across`, `talk` |
-//! | [`report`] | the document, and the faces that show it |
+//! | [`report`] | the document, and the formats that render it |
 //! | [`compare`] | verdicts between runs: statistics, rules, what a machine makes of nothing |
 //! | [`search`] | where the next trial is, and what all say; pure functions of finished trials |
 //! | [`cli`] | command line, progress, exit codes |

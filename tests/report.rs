@@ -1,4 +1,4 @@
-//! Kept runs, shown again: files and folders, what is refused, every face, and cells over time.
+//! Kept runs, shown again: files and folders, what is refused, every format, and cells over time.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -224,7 +224,7 @@ fn usage_is_told_from_failure() {
 }
 
 #[test]
-fn every_face_of_a_run() {
+fn every_format_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = small();
     let hostile = "<script>alert(1)</script>\u{1b}]0;x\u{7}";
@@ -237,7 +237,7 @@ fn every_face_of_a_run() {
     let path = write(folder.path(), "run.json", &run.to_string());
     let file = |name: &str| folder.path().join(name);
     let flags: Vec<String> = ["csv", "markdown", "html", "hdr", "json"]
-        .map(|face| format!("--{face}={}", file(face).display()))
+        .map(|format| format!("--{format}={}", file(format).display()))
         .to_vec();
     let mut args = vec![path.to_str().unwrap()];
     args.extend(flags.iter().map(String::as_str));
@@ -389,7 +389,7 @@ fn shells_and_manuals_know_every_command() {
 }
 
 #[test]
-fn measuring_commands_have_the_new_faces_too() {
+fn measuring_commands_have_the_new_formats_too() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     let output = udperf()

@@ -1,4 +1,4 @@
-//! A comparison made by hand, for tests of the faces: each verdict once, a cell that one side
+//! A comparison made by hand, for tests of the formats: each verdict once, a cell that one side
 //! lacks, and something that differs.
 
 use super::document::{

@@ -1,4 +1,4 @@
-//! How figures of a comparison are written, in every face alike.
+//! How figures of a comparison are written, the same in every format.
 
 use super::document::{
     ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,

@@ -39,7 +39,7 @@ pub fn text(history: &History, style: Style) -> String {
         }
         out.push('\n');
     }
-    // One line break at the end, as all faces have it.
+    // One line break at the end, as in all formats.
     out.trim_end().to_owned() + "\n"
 }
 

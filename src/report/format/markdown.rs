@@ -3,7 +3,7 @@
 use super::text::{Grid, Outline, Title, outline};
 use crate::document::Report;
 
-/// A report: what ran, the table of the text face, its notes, and warnings to unfold.
+/// A report: what ran, the table of the text report, its notes, and warnings to unfold.
 ///
 /// Nothing in the document is taken for markup.
 #[must_use]

@@ -1,4 +1,4 @@
-//! The face of an echo server.
+//! The text of an echo document.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The face of a search: a line of what was found for each size and engine, and how latency rises
+//! The text of a search: a line of what was found for each size and engine, and how latency rises
 //! up to it.
 
 use comfy_table::{CellAlignment, Table, presets};

@@ -1,4 +1,4 @@
-//! The face of a bound receiver.
+//! The text of a sink document.
 
 use std::fmt::Write as _;
 

@@ -118,7 +118,7 @@ fn documents_without_cells_are_shown_as_they_were() {
         assert_eq!(self::shown(&[path]), said);
         let document = fs::read_to_string(&kept).unwrap();
         assert_eq!(self::shown(&[path, "-J"]), document);
-        for flag in ["--csv=/dev/null", "--max-missed=100%"] {
+        for flag in ["--hdr=/dev/null", "--max-missed=100%"] {
             let output = report(&[path, flag]);
             assert_eq!(output.status.code(), Some(2));
             let (name, _) = flag.split_once('=').unwrap();

@@ -21,7 +21,7 @@ pub(super) fn assemble(
     started_at: SystemTime,
 ) -> Result<Report, CliError> {
     let scenario = serde_json::to_value(&plan.scenario)
-        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
+        .map_err(|error| CliError::Render { what: "scenario", reason: error.to_string() })?;
     Ok(Report {
         schema: SCHEMA.to_owned(),
         kind: kind.to_owned(),

@@ -21,8 +21,9 @@ use commands::{ab, bench, blast, compare, doctor, echo, load, report, search, sh
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
-    PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs, SinkArgs,
-    SocketArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    PresetArgs, PresetWord, ReportArgs, RequestArgs, RunOutputArgs, SchemaArgs, SchemaOf,
+    SearchArgs, SinkArgs, SocketArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs,
+    VerdictOutput,
 };
 pub use error::{CliError, Exit};
 

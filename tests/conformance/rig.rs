@@ -342,7 +342,8 @@ impl Rig {
     pub fn ledger(&mut self) -> LedgerCounts {
         let kernel = KernelDelta { sockets: Some(self.inbox.dropped()), ..KernelDelta::default() };
         let whole = self.inbox.rx.takes_super_packets();
-        let ledger = LedgerCounts::attribute_losses(&self.sent, &self.inbox.tally, &kernel.into(), whole);
+        let ledger =
+            LedgerCounts::attribute_losses(&self.sent, &self.inbox.tally, &kernel.into(), whole);
         assert_eq!(ledger.broken_identity(), None, "{}: {ledger:?}", self.name);
         assert_eq!(ledger.unaccounted, 0, "{}: {ledger:?}", self.name);
         ledger

@@ -25,7 +25,7 @@ pub use ab::AbArgs;
 pub use bench::{BenchArgs, DoctorArgs};
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
 pub use echo::EchoArgs;
-pub use output::{ColorWhen, OutputArgs};
+pub use output::{ColorWhen, OutputArgs, RunOutputArgs};
 pub(crate) use parse::parse;
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};

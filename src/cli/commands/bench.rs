@@ -32,7 +32,7 @@ pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     scenario::without_ip(&scenario, &mut machine);
     let left_out = scenario::resolve_defaults(&mut scenario, &args.cells, &machine);
     let (kind, bed, code_name, quiet) =
-        ("bench", LocalRunner::default(), None, args.cells.output.quiet);
+        ("bench", LocalRunner::default(), None, args.cells.output.common.quiet);
     let towards = scenario.unix.is_none().then_some(to);
     let job = Job {
         kind,

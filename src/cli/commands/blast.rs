@@ -37,7 +37,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     let mut facts = host::survey(Depth::Quick);
     let mut machine = host::machine(&facts);
     let nonce = nonce()?;
-    let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.quiet);
+    let (left_out, code_name, quiet) = (Vec::new(), None, args.cells.output.common.quiet);
     let (target, scenario, bed) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, target)?;
         let bed = if scenario.route == Route::SendOnly {

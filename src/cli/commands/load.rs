@@ -106,7 +106,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
     // The survey asks for this thread's cores, so it comes before anything is pinned.
     let mut facts = host::survey(Depth::Quick);
     let machine = host::machine(&facts);
-    let (target, scenario) = in_turn(&targets, how.cells.output.quiet, |target| {
+    let (target, scenario) = in_turn(&targets, how.cells.output.common.quiet, |target| {
         let scenario = Scenario { seed: ids.seed(), ..scenario(how, target, &asked, &machine)? };
         refuse(how, &scenario, target)?;
         reach(&scenario, target, targets.last() != Some(&target))?;
@@ -118,14 +118,18 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
         if how.cells.pace == PaceKind::Recorded {
             input.notes.extend(recorded::notes(&first.requests, scenario.limit));
         }
-        input.notes.iter().filter(|_| !how.cells.output.quiet).for_each(|note| warn_stderr(note));
+        input
+            .notes
+            .iter()
+            .filter(|_| !how.cells.output.common.quiet)
+            .for_each(|note| warn_stderr(note));
     }
     let is_here =
         target.ip().is_loopback() || local_to(target).is_some_and(|local| local == target.ip());
     let matching = Arc::clone(&first.matching);
     let name = |code| matching.code_name(code);
     let bed = RequestRunner::new(target, asked.by_size, is_here, Arc::clone(ids));
-    let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.quiet);
+    let (kind, left_out, quiet) = (how.kind, Vec::new(), how.cells.output.common.quiet);
     let code_name: Option<report::CodeName<'_>> = Some(&name);
     let towards = Some(target);
     let job = Job {

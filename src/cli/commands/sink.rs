@@ -10,8 +10,7 @@ use crate::cli::args::{MulticastGroup, SinkArgs};
 use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
 use crate::document::{SCHEMA, SinkDocument};
 use crate::host;
@@ -23,17 +22,14 @@ use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
 use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions};
 use crate::report;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 use crate::run::RunError;
 use crate::unit::{Rate, show_bytes, show_nanos};
 
 /// Serves until it is stopped.
 pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let json = args.json.as_deref();
-    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    let file =
-        json.filter(|_| !to_stdout).map(|path| OutputTarget::check("json", path)).transpose()?;
+    let outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
     let mut facts = host::survey(Depth::Quick);
     let machine = host::machine(&facts);
     let options = options(args, &machine)?;
@@ -42,7 +38,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         .first()
         .and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
-    let mut news = News::new(args.quiet);
+    let mut news = News::new(args.output.quiet);
     let throttle = Throttle::begin();
     let (tally, end) =
         crate::remote::sink::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
@@ -60,15 +56,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         document.cpu_throttling = Some(counters);
         document.warnings.extend(told);
     }
-    let shown = if to_stdout {
-        print(&pretty(&document)).map(|_| ())
-    } else {
-        let style = Style { color: color(args.color), width: width() };
-        print_guarded("text", &document, || report::format::text::sink(&document, style))
-            .map(|_| ())
-    };
-    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
-    shown?;
+    outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }
 

@@ -16,15 +16,6 @@ pub enum BetterDirection {
 }
 
 impl BetterDirection {
-    /// As the file's name says it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bigger => "bigger",
-            Self::Smaller => "smaller",
-        }
-    }
-
     fn is_of(self, judgement: &Judgement) -> bool {
         (judgement.better == "higher") == (self == Self::Bigger)
     }

@@ -1,9 +1,54 @@
-//! A comparison in the forms that CI servers and code hosts read.
+//! A comparison in the formats that CI servers and code hosts read.
 
 pub mod benchmark;
 pub mod bmf;
 pub mod junit;
 pub mod markdown;
+
+use super::{Comparison, text};
+use crate::report::format::text::Style;
+use crate::report::format::{Document, Format, json};
+use benchmark::BetterDirection::{Bigger, Smaller};
+
+impl Document for Comparison {
+    const FORMATS: &'static [Format<Self>] = &[
+        json::format(),
+        Format {
+            name: "Markdown",
+            flag: "markdown",
+            suffix: "",
+            render: |comparison, _| Ok(Some(markdown::render(comparison))),
+        },
+        Format {
+            name: "JUnit",
+            flag: "junit",
+            suffix: "",
+            render: |comparison, options| junit::render(comparison, options.is_strict).map(Some),
+        },
+        Format {
+            name: "benchmark of rates",
+            flag: "benchmark",
+            suffix: "-bigger.json",
+            render: |comparison, _| Ok(benchmark::render(comparison, Bigger)),
+        },
+        Format {
+            name: "benchmark of costs",
+            flag: "benchmark",
+            suffix: "-smaller.json",
+            render: |comparison, _| Ok(benchmark::render(comparison, Smaller)),
+        },
+        Format {
+            name: "Bencher file",
+            flag: "bmf",
+            suffix: "",
+            render: |comparison, _| Ok(Some(bmf::render(comparison))),
+        },
+    ];
+
+    fn text(&self, style: Style) -> String {
+        text::render(self, style)
+    }
+}
 
 /// The least and the largest run; `None` where there is none, or one that is no number.
 fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {

@@ -1,4 +1,4 @@
-//! How a history is shown: as text, CSV, Markdown, and a page.
+//! A history as text, CSV, Markdown, and a page.
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{Chart, Frame, page};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
+use crate::report::format::{Document, Format};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// The page of a history.
@@ -24,6 +25,23 @@ const INVALID: char = '✗';
 
 /// Between two columns, and before the first; as in the table of cells.
 const GAP: &str = "  ";
+
+impl Document for History {
+    const FORMATS: &'static [Format<Self>] = &[
+        Format { name: "CSV", flag: "csv", suffix: "", render: |all, _| csv(all).map(Some) },
+        Format {
+            name: "Markdown",
+            flag: "markdown",
+            suffix: "",
+            render: |all, _| Ok(Some(markdown(all))),
+        },
+        Format { name: "page", flag: "html", suffix: "", render: |all, _| html(all).map(Some) },
+    ];
+
+    fn text(&self, style: Style) -> String {
+        text(self, style)
+    }
+}
 
 /// A history as text: a table for each way of measuring and each metric, a line a run, newest
 /// last. What changed from run to run stands beside its line, or below it where there is no room.

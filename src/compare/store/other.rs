@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::compare::{Comparison, Verdict, formats, text};
+use crate::compare::{Comparison, Verdict};
 use crate::document::{EchoDocument, SearchDocument, SinkDocument};
-use crate::report::format::text::{Style, echo, search, sink};
 use crate::report::read::{ReadError, of_kind};
 
 /// A document without cells that could be put beside others.
@@ -55,26 +54,6 @@ impl Other {
             Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
             Self::Search(found) => found.report.ends_invalid(true),
             Self::Sink(_) | Self::Echo(_) => false,
-        }
-    }
-
-    /// The text that was shown when it was made.
-    #[must_use]
-    pub fn text(&self, style: Style) -> String {
-        match self {
-            Self::Verdict(comparison) => text::render(comparison, style),
-            Self::Search(found) => search(found, style),
-            Self::Sink(heard) => sink(heard, style),
-            Self::Echo(answered) => echo(answered, style),
-        }
-    }
-
-    /// As Markdown, where there is such a face.
-    #[must_use]
-    pub fn markdown(&self) -> Option<String> {
-        match self {
-            Self::Verdict(comparison) => Some(formats::markdown::render(comparison)),
-            _ => None,
         }
     }
 }

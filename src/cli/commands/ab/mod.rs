@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::compare::{Faces, exit, host, metrics, rules};
+use super::compare::{exit, host, metrics, outputs, rules, write};
 use crate::cli::args::AbArgs;
 use crate::cli::commands::measure::stop_gently;
 use crate::cli::document::{now, tool};
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let sides = sides(args)?;
     let metrics = metrics(&args.verdict)?;
-    let faces = Faces::check(&args.output)?;
+    let outputs = outputs(&args.output)?;
     let keep = args.keep.as_deref().map(Keep::new).transpose()?;
     let known = noise::read_or_begin(args.verdict.noise.as_deref())?;
     let is_alike = sides[0].is_like(&sides[1]);
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         // It is known now.
         comparison.warnings.retain(|warning| warning.code != "noise_unknown");
     }
-    faces.show(&comparison, &args.output, &args.verdict)?;
+    write(&comparison, &outputs, &args.verdict)?;
     // A book that cannot be written does not take the verdict along.
     kept?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
@@ -105,7 +105,7 @@ impl Bench {
         let warm = order(args.warm, args.seed.wrapping_add(1));
         let order = order(args.trials, args.seed);
         let all = warm.len() + order.len();
-        let mut line = progress::ProgressLine::new(args.output.quiet);
+        let mut line = progress::ProgressLine::new(args.output.common.quiet);
         for (done, &arm) in warm.iter().chain(&order).enumerate() {
             let at = usize::from(arm == Arm::B);
             let id = self.sides[at].name;

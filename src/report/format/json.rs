@@ -1,0 +1,17 @@
+//! The document itself, as indented JSON.
+
+use serde::Serialize;
+
+use super::Format;
+
+/// The format of every document.
+pub const fn format<D: Serialize>() -> Format<D> {
+    let render = |document: &D, _: &super::RenderOptions<'_>| Ok(Some(render(document)));
+    Format { name: "JSON", flag: "json", suffix: "", render }
+}
+
+/// Indented JSON that ends in a line break.
+pub fn render(value: &impl Serialize) -> String {
+    // Documents are made of strings, numbers and lists, which cannot fail to serialise.
+    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
+}

@@ -13,7 +13,7 @@ use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
 use super::warnings::{Uncertainties, warnings};
-use crate::document::{Host, Report, SCHEMA, Tool};
+use crate::document::{Head, Report};
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// The confidence of intervals; what is customary.
@@ -31,16 +31,8 @@ pub struct SideRuns<'a> {
 /// What a comparison is made of.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
-    /// `compare` or `ab`.
-    pub kind: &'static str,
-    /// The program.
-    pub tool: Tool,
-    /// Its arguments.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339.
-    pub started_at: String,
-    /// The host it runs on.
-    pub host: Host,
+    /// The first fields of the document.
+    pub head: Head,
     /// What is compared with.
     pub base: SideRuns<'a>,
     /// What is judged.
@@ -86,12 +78,10 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     differences.extend(asked);
     let fewest = |(base, new): &(CellGroup<'_>, CellGroup<'_>)| base.runs.len().min(new.runs.len());
     let fewest = paired.both.iter().map(fewest).min().unwrap_or(0);
-    let interleaved = facts.kind == "ab" || interleaved(base, new);
+    let interleaved = facts.head.kind == "ab" || interleaved(base, new);
     let needed = runs_needed(family, facts.rules.alpha);
     let doubts = Uncertainties { fewest, needed, interleaved, noise_known, left_out };
     Ok(Comparison {
-        schema: SCHEMA.to_owned(),
-        kind: facts.kind.to_owned(),
         verdict: {
             // A cell that is missing may have been worse.
             let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
@@ -118,10 +108,7 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
         learned: None,
         only_base: paired.only_base.iter().map(|id| (*id).to_owned()).collect(),
         only_new: paired.only_new.iter().map(|id| (*id).to_owned()).collect(),
-        tool: facts.tool,
-        command: facts.command,
-        started_at: facts.started_at,
-        host: facts.host,
+        head: facts.head,
     })
 }
 
@@ -333,11 +320,7 @@ mod tests {
         let (base, new): (Vec<_>, Vec<_>) = (base.iter().collect(), new.iter().collect());
         let metrics = ["p50", "p99"].map(|name| Metric::named(name).unwrap());
         compare(RunFacts {
-            kind: "compare",
-            tool: base[0].tool.clone(),
-            command: Vec::new(),
-            started_at: String::new(),
-            host: Host::default(),
+            head: Head::default(),
             base: SideRuns { from: "base", reports: &base },
             new: SideRuns { from: "new", reports: &new },
             rules: &Rules::default(),

@@ -31,8 +31,8 @@ pub fn render(comparison: &Comparison, style: Style) -> String {
 fn head(comparison: &Comparison, ink: Styler, width: usize) -> String {
     let (base, new) = names(comparison);
     let title = [
-        ink.paint(Color::Title, &format!("udperf {}", comparison.tool.version)),
-        comparison.kind.clone(),
+        ink.paint(Color::Title, &format!("udperf {}", comparison.head.tool.version)),
+        comparison.head.kind.clone(),
         if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
     ];
     let mut lines = wrap(&dotted(&title), width, 2);
@@ -50,7 +50,7 @@ fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
 
 /// What the two sides are called.
 pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
-    if comparison.kind == "ab" { ("A", "B") } else { ("base", "new") }
+    if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
 /// `flags -e plain · 10 runs · git abc`.

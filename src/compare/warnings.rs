@@ -81,7 +81,7 @@ pub(super) fn warnings(
         let ids = cells.join(", ");
         warn("new_warning", format!("warning {code} appears in the new runs only: {ids}"));
     }
-    if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
+    if facts.base.reports.len() != facts.new.reports.len() && facts.head.kind == "ab" {
         warn("uneven", "the last round was not finished".to_owned());
     }
     warnings

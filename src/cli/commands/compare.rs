@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::cli::args::{CompareArgs, VerdictArgs, VerdictOutput};
-use crate::cli::document::{now, tool};
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::compare;
 use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, store};
-use crate::document::{Host, Report};
+use crate::document::Report;
 use crate::host;
 use crate::host::Depth;
 use crate::report::checks::metric::Metric;
@@ -27,11 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let (base_from, new_from) = (shown(&args.base), shown(&args.new));
     let (base, new): (Vec<&Report>, Vec<&Report>) = (base.iter().collect(), new.iter().collect());
     let comparison = compare::compare(compare::RunFacts {
-        kind: "compare",
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host: host(),
+        head: head("compare", started_at, &host::survey(Depth::Quick)),
         base: SideRuns { from: &base_from, reports: &base },
         new: SideRuns { from: &new_from, reports: &new },
         rules: &rules(&args.verdict),
@@ -42,11 +38,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     })?;
     write(&comparison, &outputs, &args.verdict)?;
     Ok(exit(&comparison, &args.verdict))
-}
-
-/// This host, for the document.
-pub(crate) fn host() -> Host {
-    crate::report::host(&host::survey(Depth::Quick))
 }
 
 /// All runs there; what is skipped is said.

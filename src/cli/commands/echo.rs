@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::sink::has;
 use crate::cli::args::EchoArgs;
 use crate::cli::commands::measure::stop_on_signals;
-use crate::cli::document::tool;
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
-use crate::document::{EchoDocument, SCHEMA};
+use crate::document::EchoDocument;
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host;
 use crate::host::Depth;
@@ -45,15 +45,8 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     })?;
     line.finish_and_clear();
     let EchoOptions { engine, wait, delay, drop, .. } = options;
-    let document = EchoDocument {
-        schema: SCHEMA.to_owned(),
-        kind: "echo".to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
-        host: report::host(&facts),
-        ..report::echo(&tally, EchoFacts { engine, wait, delay, drop })
-    };
+    let head = head("echo", started_at, &facts);
+    let document = report::echo(head, &tally, EchoFacts { engine, wait, delay, drop });
     outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }

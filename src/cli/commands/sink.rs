@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::blast::key;
 use crate::cli::args::{MulticastGroup, SinkArgs};
 use crate::cli::commands::measure::stop_on_signals;
-use crate::cli::document::tool;
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
-use crate::document::{SCHEMA, SinkDocument};
+use crate::document::SinkDocument;
 use crate::host;
 use crate::host::Depth;
 use crate::host::Throttle;
@@ -43,15 +43,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let (tally, end) =
         crate::remote::sink::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
     news.line.finish_and_clear();
-    let mut document = SinkDocument {
-        schema: SCHEMA.to_owned(),
-        kind: "sink".to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
-        host: report::host(&facts),
-        ..report::sink(&tally, &facts)
-    };
+    let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
     if let Some((counters, told)) = throttle.end().as_ref().map(report::throttled) {
         document.cpu_throttling = Some(counters);
         document.warnings.extend(told);

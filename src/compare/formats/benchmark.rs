@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn names_tell_neither_host_nor_date() {
         let mut comparison = fixture::comparison();
-        comparison.host.hostname = Some("secret-host".to_owned());
+        comparison.head.host.hostname = Some("secret-host".to_owned());
         let text = render(&comparison, BetterDirection::Smaller).unwrap();
         assert!(!text.contains("secret-host") && !text.contains("2026"), "{text}");
     }

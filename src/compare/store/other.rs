@@ -39,7 +39,7 @@ impl Other {
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
-            Self::Verdict(comparison) => &comparison.kind,
+            Self::Verdict(comparison) => &comparison.head.kind,
             Self::Search(_) => "search",
             Self::Sink(_) => "sink",
             Self::Echo(_) => "echo",

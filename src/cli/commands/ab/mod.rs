@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::compare::{exit, host, metrics, outputs, rules, write};
+use super::compare::{exit, metrics, outputs, rules, write};
 use crate::cli::args::AbArgs;
 use crate::cli::commands::measure::stop_gently;
-use crate::cli::document::{now, tool};
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{pretty, warn_stderr};
 use crate::cli::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
 use crate::document::{Report, Warning};
+use crate::host;
+use crate::host::Depth;
 use crate::run::{Observer, Progress};
 use arms::{AbSide, sides};
 use setup::Setup;
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         noise::check(args.verdict.noise.as_deref())?;
     }
     let stop = stop_gently()?;
-    let host = host();
+    let head = head("ab", started_at, &host::survey(Depth::Quick));
     let mut bench = Bench {
         setups: [sides[0].setup()?, sides[1].setup()?],
         sides,
@@ -50,11 +52,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     }
     let [from_a, from_b] = bench.sides.each_ref().map(AbSide::words);
     let mut comparison = compare::compare(compare::RunFacts {
-        kind: "ab",
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host,
+        head,
         base: compare::SideRuns { from: &from_a, reports: &a },
         new: compare::SideRuns { from: &from_b, reports: &b },
         rules: &rules(&args.verdict),
@@ -77,7 +75,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     if is_complete && is_alike && comparison.invalid.is_empty() {
         let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
         let mut book = known.map(|(book, _)| book).unwrap_or_default();
-        let floors = book.learn(&all, &metrics, &comparison.started_at);
+        let floors = book.learn(&all, &metrics, &comparison.head.started_at);
         kept = noise::write(args.verdict.noise.as_deref(), &book);
         let kept_in = kept.as_ref().ok().cloned().flatten();
         comparison.learned = Some(Learned { kept_in, floors });

@@ -18,7 +18,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     let mut out = String::new();
     let elapsed = show_nanos(document.elapsed_ns);
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.tool.version);
+    let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.head.tool.version);
     if !document.clients.is_empty() {
         let mut table =
             table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);

@@ -149,21 +149,12 @@ impl Runs {
 }
 
 impl Document for Runs {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
-        Format { name: "CSV", flag: "csv", suffix: "", render: |runs, _| runs.csv().map(Some) },
-        Format {
-            name: "Markdown",
-            flag: "markdown",
-            suffix: "",
-            render: |runs, _| Ok(Some(runs.markdown())),
-        },
-        Format { name: "page", flag: "html", suffix: "", render: |runs, _| runs.html().map(Some) },
-        Format {
-            name: "JUnit",
-            flag: "junit",
-            suffix: "",
-            render: |runs, options| runs.junit(options.conditions).map(Some),
-        },
+        Format::new("CSV", "csv", |runs, _| runs.csv().map(Some)),
+        Format::new("Markdown", "markdown", |runs, _| Ok(Some(runs.markdown()))),
+        Format::new("page", "html", |runs, _| runs.html().map(Some)),
+        Format::new("JUnit", "junit", |runs, options| runs.junit(options.conditions).map(Some)),
     ];
 
     fn text(&self, style: Style) -> String {

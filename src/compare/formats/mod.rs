@@ -11,20 +11,13 @@ use crate::report::format::{Document, Format, json};
 use benchmark::BetterDirection::{Bigger, Smaller};
 
 impl Document for Comparison {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
         json::format(),
-        Format {
-            name: "Markdown",
-            flag: "markdown",
-            suffix: "",
-            render: |comparison, _| Ok(Some(markdown::render(comparison))),
-        },
-        Format {
-            name: "JUnit",
-            flag: "junit",
-            suffix: "",
-            render: |comparison, options| junit::render(comparison, options.is_strict).map(Some),
-        },
+        Format::new("Markdown", "markdown", |comparison, _| Ok(Some(markdown::render(comparison)))),
+        Format::new("JUnit", "junit", |comparison, options| {
+            junit::render(comparison, options.is_strict).map(Some)
+        }),
         Format {
             name: "benchmark of rates",
             flag: "benchmark",
@@ -37,12 +30,7 @@ impl Document for Comparison {
             suffix: "-smaller.json",
             render: |comparison, _| Ok(benchmark::render(comparison, Smaller)),
         },
-        Format {
-            name: "Bencher file",
-            flag: "bmf",
-            suffix: "",
-            render: |comparison, _| Ok(Some(bmf::render(comparison))),
-        },
+        Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(bmf::render(comparison)))),
     ];
 
     fn text(&self, style: Style) -> String {

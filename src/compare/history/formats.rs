@@ -27,15 +27,11 @@ const INVALID: char = '✗';
 const GAP: &str = "  ";
 
 impl Document for History {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
-        Format { name: "CSV", flag: "csv", suffix: "", render: |all, _| csv(all).map(Some) },
-        Format {
-            name: "Markdown",
-            flag: "markdown",
-            suffix: "",
-            render: |all, _| Ok(Some(markdown(all))),
-        },
-        Format { name: "page", flag: "html", suffix: "", render: |all, _| html(all).map(Some) },
+        Format::new("CSV", "csv", |all, _| csv(all).map(Some)),
+        Format::new("Markdown", "markdown", |all, _| Ok(Some(markdown(all)))),
+        Format::new("page", "html", |all, _| html(all).map(Some)),
     ];
 
     fn text(&self, style: Style) -> String {

@@ -7,7 +7,7 @@ use super::Format;
 /// The format of every document.
 pub const fn format<D: Serialize>() -> Format<D> {
     let render = |document: &D, _: &super::RenderOptions<'_>| Ok(Some(render(document)));
-    Format { name: "JSON", flag: "json", suffix: "", render }
+    Format::new("JSON", "json", render)
 }
 
 /// Indented JSON that ends in a line break.

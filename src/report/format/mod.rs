@@ -30,6 +30,17 @@ pub struct Format<D> {
     pub render: fn(&D, &RenderOptions<'_>) -> Rendered,
 }
 
+impl<D> Format<D> {
+    /// A format with one file.
+    pub const fn new(
+        name: &'static str,
+        flag: &'static str,
+        render: fn(&D, &RenderOptions<'_>) -> Rendered,
+    ) -> Self {
+        Self { name, flag, suffix: "", render }
+    }
+}
+
 /// Options of the command line that some formats need.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RenderOptions<'a> {
@@ -49,41 +60,17 @@ pub trait Document: Sized + 'static {
 }
 
 impl Document for Report {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
         json::format(),
-        Format {
-            name: "CSV",
-            flag: "csv",
-            suffix: "",
-            render: |run, _| csv::render(run).map(Some),
-        },
-        Format {
-            name: "HDR log",
-            flag: "hdr",
-            suffix: "",
-            render: |run, _| hdr::render(run).map(Some),
-        },
-        Format {
-            name: "Markdown",
-            flag: "markdown",
-            suffix: "",
-            render: |run, _| Ok(Some(markdown::render(run))),
-        },
-        Format {
-            name: "page",
-            flag: "html",
-            suffix: "",
-            render: |run, _| html::render(&[("", run)]).map(Some),
-        },
-        Format {
-            name: "JUnit",
-            flag: "junit",
-            suffix: "",
-            render: |run, options| {
-                let suites = junit::conditions(run, options.conditions);
-                junit::render(&format!("udperf {}", run.kind), &suites).map(Some)
-            },
-        },
+        Format::new("CSV", "csv", |run, _| csv::render(run).map(Some)),
+        Format::new("HDR log", "hdr", |run, _| hdr::render(run).map(Some)),
+        Format::new("Markdown", "markdown", |run, _| Ok(Some(markdown::render(run)))),
+        Format::new("page", "html", |run, _| html::render(&[("", run)]).map(Some)),
+        Format::new("JUnit", "junit", |run, options| {
+            let suites = junit::conditions(run, options.conditions);
+            junit::render(&format!("udperf {}", run.kind), &suites).map(Some)
+        }),
     ];
 
     fn text(&self, style: Style) -> String {
@@ -92,15 +79,9 @@ impl Document for Report {
 }
 
 impl Document for SearchDocument {
-    const FORMATS: &'static [Format<Self>] = &[
-        json::format(),
-        Format {
-            name: "CSV",
-            flag: "csv",
-            suffix: "",
-            render: |search, _| csv::trials(search).map(Some),
-        },
-    ];
+    /// Arbitrary order.
+    const FORMATS: &'static [Format<Self>] =
+        &[json::format(), Format::new("CSV", "csv", |search, _| csv::trials(search).map(Some))];
 
     fn text(&self, style: Style) -> String {
         text::search(self, style)
@@ -108,6 +89,7 @@ impl Document for SearchDocument {
 }
 
 impl Document for SinkDocument {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[json::format()];
 
     fn text(&self, style: Style) -> String {
@@ -116,6 +98,7 @@ impl Document for SinkDocument {
 }
 
 impl Document for EchoDocument {
+    /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[json::format()];
 
     fn text(&self, style: Style) -> String {

@@ -1,61 +1,80 @@
 //! udperf measures and stresses UDP: datagrams per second, loss and latency of the send/recvfrom
-//! hot path, with exactly one fate for every datagram.
+//! hot path. Every datagram has exactly one outcome in the report.
 //!
-//! # The map of the house
-//! A room imports only from lower floors, on floors 0 and 1 never sideways; `tests/tidy` checks.
+//! # Layers
+//! A module imports only from lower layers. `tests/tidy` reads this table and checks it, and that
+//! no file is in an import cycle.
 //!
 //! ```text
-//!  5  main.rs  cli/                                   words in, exit code out
-//!  4  report/  compare/  search/                      pure functions of finished data
-//!  3  run/                                            threads, phases, the hot loops
-//!  2  plan/                                           what will happen, fully decided
-//!  1  clock/  wire/  payload/  pace/  measure/  net/  rooms that do not know each other
-//!  0  unit/   sys/                                    numbers with units; the operating system
+//!  8  main.rs  cli/                             command line in, exit code out
+//!  7  compare/  search/                         pure functions of documents
+//!  6  report/                                   document to warnings, text, CSV, HTML, ...
+//!  5  request/  remote/  echo/  talk/           what each family of commands adds to a run
+//!  4  run/                                      worker threads, phases, hot loops
+//!  3  plan/  host/                              what is asked and decided; what this host can do
+//!  2  engine/  net/                             ways of sending and receiving; sockets, waiting
+//!  1  measure/  payload/  pace/  wire/  clock/  document/
+//!  0  unit/  sys/                               quantities with units; the operating system
+//!
+//! in run:     count_end.rs flow.rs phase.rs sampler.rs sender_bounds.rs < outage.rs probe/
+//!             < receive.rs send.rs < worker/ < dispatch.rs < worker_pool.rs < cell.rs
+//!             < session.rs < autoselect.rs
+//! in remote:  protocol/ < rpc/ < client/ sink/
+//! in report:  error.rs checks/ < build/ format/ read.rs
+//! in cli:     args/ error.rs < output.rs progress.rs document.rs requests.rs
+//!             < guard.rs target.rs noise.rs < scenario.rs judge.rs < recorded.rs < commands/
+//!
+//! engine uses net
+//! host uses plan: probing yields the `plan::Machine` that planning needs
 //! ```
 //!
-//! | room | holds |
+//! | module | holds |
 //! | --- | --- |
-//! | [`unit`](mod@unit) | nanoseconds, rates, sizes, places; how they are written and read |
-//! | [`sys`] | every libc call and `cfg(target_os)`, live on Linux, inert twins elsewhere |
-//! | [`clock`] | the monotonic clock, one turned by hand for tests, and how far two differ |
-//! | [`wire`] | the 16-byte header of our datagrams; `control/`: how client and sink talk |
-//! | [`payload`] | what others' servers are sent: templates, protocols; which reply is to which |
+//! | [`unit`](mod@unit) | nanoseconds, rates, sizes, endpoints; parsing and printing |
+//! | [`sys`] | every libc call and `cfg(target_os)`: Linux, and inert twins elsewhere |
+//! | [`clock`] | the monotonic clock, a manual clock for tests, the offset between two hosts |
+//! | [`wire`] | the 16-byte header of our datagrams |
+//! | [`payload`] | requests for other servers: templates, protocols, captures, matching |
 //! | [`pace`] | schedules: flat out, even, burst, Poisson, ramp, recorded |
-//! | [`measure`] | tallies, windows, requests in flight, latency, stalls, halves, the ledger |
-//! | [`net`] | UDP and AF_UNIX sockets, groups that share a port, waiting, pinning, `engine/` |
-//! | [`plan`] | what was asked (`Scenario`), what will be (`Plan`), a worker's part (`Share`) |
-//! | [`run`] | workers, phases; loops: `send`, `receive`, `exchange`, `echo`; `across`, `talk` |
-//! | [`report`] | the document, and the formats that render it |
-//! | [`compare`] | verdicts between runs: statistics, rules, what a machine makes of nothing |
-//! | [`search`] | where the next trial is, and what all say; pure functions of finished trials |
+//! | [`measure`] | counters, sequence window, latency, stalls, drop attribution, cell results |
+//! | [`document`] | the structures of the JSON document |
+//! | [`net`] | UDP and AF_UNIX sockets, port groups, waiting, pinning |
+//! | [`engine`] | one file for each way of sending and receiving |
+//! | [`plan`] | `Scenario` (asked), `Plan` (decided), `WorkerConfig` (one worker's part) |
+//! | [`host`] | hardware, kernel settings, capability probes, kernel counters, usage |
+//! | [`run`] | workers, phases, the send loop and the receive loop |
+//! | [`request`] | `load` and `ping`: requests in flight, writer, matcher |
+//! | [`remote`] | `blast` and `sink`: control protocol, calls, client, server |
+//! | [`echo`] | the echo server |
+//! | [`talk`] | manual send and receive |
+//! | [`report`] | measurements to document, warnings, output formats |
+//! | [`compare`] | verdicts between runs: statistics, rules, noise floor |
+//! | [`search`] | the highest rate that meets a goal |
 //! | [`cli`] | command line, progress, exit codes |
 //!
-//! # The way of a datagram
-//! `pace` says it is due; `run/send.rs` stamps it by `wire` into a slot that `net/engine` leased,
-//! and pushes it. `run/receive.rs` pulls it, and `run/probe.rs` gives it its fate by the window in
-//! `measure`. `measure/ledger.rs` settles all fates with the counters of the kernel, and `report`
-//! shows it.
+//! # Life of a datagram
+//! `pace` says when it is due. `run/send.rs` takes a slot from `engine`, stamps it with `wire`, and
+//! pushes it. `run/receive.rs` pulls it, and `run/probe.rs` classifies it with the window in
+//! `measure`. `measure/ledger/attribution.rs` attributes losses with the kernel's counters, and
+//! `report` shows the result.
 //!
-//! # Between two hosts
-//! A cell has two halves, `TxHalf` and `RxHalf`, and each is measured by the same workers whether
-//! the other half is in this process or on another host. `run/crew.rs` leads the workers of one
-//! host; `run/cell.rs` has one crew for both halves, `run/across/` is the client's end of two, and
-//! `run/sink/` the other. They talk by `run/rpc/`: requests that are executed once and answered
-//! whole, over datagrams of `wire/control/`, on the port that data use, too. `net/group.rs` has
-//! the kernel steer by the tag that every datagram begins with: control and strangers to the
-//! listeners, data to the sockets of their session, which are served by the same engines as
-//! everywhere.
+//! # Two hosts
+//! A cell has two sides, `TxResult` and `RxResult`. The same workers measure each, whether the
+//! other side is in this process or on another host. `run/worker_pool.rs` runs the workers of one
+//! host; `run/cell.rs` has one pool for both sides, and `remote/client/` and `remote/sink/` have
+//! one each. The hosts talk with `remote/rpc/`: each call runs once, over datagrams of
+//! `remote/protocol/`, on the port that data uses. The kernel steers datagrams by their first bytes
+//! (`net/group.rs`): control and foreign traffic to the listeners, data to its session's sockets.
 //!
-//! # Requests and replies
-//! `payload` compiles what is asked into bytes and places to patch. One worker asks and hears at
-//! the same ports (`run/exchange/`): its `asker` writes a request into a leased slot and enters it
-//! in `measure/flights.rs`, a table of fixed slots, before it leaves; its `hearer` finds it there
-//! by the id of the reply, has `payload` make sure that the one answers the other, and takes its
-//! time. What nobody answers leaves the table after its timeout.
+//! # Requests
+//! `payload` compiles a request into bytes and fields to patch. One worker sends and receives on
+//! the same sockets (`request/`). The writer enters each request in `request/in_flight.rs`, a table
+//! of fixed slots, before it leaves. The matcher finds it by the response's id, checks that the
+//! response belongs to it, and records its latency. A request without a response times out.
 //!
-//! # What is not here on purpose
-//! No async runtime and no logger; in the loops no `dyn`, no lock, no allocation, no counter that
-//! two threads write, and one clock read a batch.
+//! # Deliberately omitted
+//! No async runtime, no logger. The hot loops have no `dyn`, lock, allocation, counter that two
+//! threads write, and no more than one clock read a batch.
 
 pub mod cli;
 pub mod clock;

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use udperf::remote::protocol::{CloseReason, Key};
 use udperf::remote::rpc::{ClientEvent, Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
@@ -422,10 +423,26 @@ fn bad_path(rng: &mut Rng) -> Path {
     Path { loss: rng.below(51), twice: rng.below(30), damage: rng.below(8), delay }
 }
 
+/// Networks of a test, each from its seed. Arbitrary: a few seconds of them.
+const FEW: u64 = 40;
+
+/// The same for the long tests. Arbitrary.
+const MANY: u64 = 300;
+
 #[test]
 fn whatever_the_network_does_each_request_is_executed_once_and_answered_whole() {
+    executed_once_and_answered_whole(0..FEW);
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn each_request_is_executed_once_and_answered_whole_on_hundreds_of_networks() {
+    executed_once_and_answered_whole(0..MANY);
+}
+
+fn executed_once_and_answered_whole(seeds: Range<u64>) {
     let (mut content, mut clients) = (0, 0);
-    for seed in 0..300 {
+    for seed in seeds {
         let mut rng = Rng(seed ^ 0x5EED);
         let path = bad_path(&mut rng);
         let count = 1 + rng.below(4) as usize;
@@ -441,7 +458,17 @@ fn whatever_the_network_does_each_request_is_executed_once_and_answered_whole() 
 
 #[test]
 fn who_vanishes_is_missed_and_who_forges_gets_nothing() {
-    for seed in 0..300 {
+    missed_and_given_nothing(0..FEW);
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn who_vanishes_is_missed_on_hundreds_of_networks() {
+    missed_and_given_nothing(0..MANY);
+}
+
+fn missed_and_given_nothing(seeds: Range<u64>) {
+    for seed in seeds {
         let mut rng = Rng(seed ^ 0xFA7E);
         let path = bad_path(&mut rng);
         let count = 1 + rng.below(5) as usize;

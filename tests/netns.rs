@@ -160,8 +160,8 @@ fn sizes_that_do_not_fit_the_path_are_named() {
         Some(found["message"].as_str().unwrap().to_owned())
     };
     let fragmented = told(0, "fragmented").unwrap();
-    assert!(fragmented.starts_with("1472 B is sent in 2 fragments at MTU 1280"), "{fragmented}");
-    assert!(fragmented.ends_with("--size 1252"), "{fragmented}");
+    assert!(fragmented.starts_with("1472 B sent in 2 fragments at MTU 1280"), "{fragmented}");
+    assert!(fragmented.contains("--size 1252"), "{fragmented}");
     assert_eq!(told(0, "large_lost"), None);
     assert_eq!(told(1, "fragmented"), None, "refused, not fragmented");
     let lost = told(2, "large_lost").unwrap();

@@ -3,14 +3,10 @@
 
 mod common;
 
-use std::net::UdpSocket;
 use std::process::Stdio;
 
-use clap::Parser;
-use clap::error::ErrorKind;
 use common::{cells, number, run, stderr, udperf};
 use serde_json::Value;
-use udperf::cli::Cli;
 
 #[test]
 fn files_are_written_beside_the_text() {
@@ -204,63 +200,4 @@ mod signals {
         assert!(number(cell, "ledger.sent") > 0);
         common::check(cell, "interrupted");
     }
-}
-
-/// The words of each command of udperf that a page shows, up to what the shell takes for itself.
-fn commands(page: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap().replace("\\\n", " ");
-    let mut in_shell = false;
-    let typed = text.lines().filter_map(|line| {
-        if line.starts_with("```") {
-            in_shell = line == "```sh";
-        }
-        line.strip_prefix("$ ").or_else(|| Some(line).filter(|_| in_shell))
-    });
-    let lines = typed.filter(|line| line.starts_with("udperf "));
-    let words = lines.map(|line| shlex::split(line).unwrap_or_else(|| panic!("{page}: {line}")));
-    let ours = |word: &String| !["|", ">", "<", "<<<", "2>&1", "&"].contains(&word.as_str());
-    words.map(|words| words.into_iter().take_while(ours).collect()).collect()
-}
-
-#[test]
-fn commands_of_the_pages_are_understood() {
-    for (page, least) in [("README.md", 30), ("docs/ci.md", 1)] {
-        let commands = commands(page);
-        assert!(commands.len() >= least, "{page}: {}", commands.len());
-        for words in commands {
-            let shows = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
-            match Cli::try_parse_from(&words) {
-                Ok(_) => {}
-                Err(error) if shows.contains(&error.kind()) => {}
-                Err(error) => panic!("{page}: {words:?}: {error}"),
-            }
-        }
-    }
-}
-
-#[test]
-fn the_game_query_of_readme_is_one_that_a_server_answers() {
-    let all = commands("README.md");
-    let words = all.into_iter().find(|words| words.iter().any(|word| word == "game7:27015"));
-    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let at = server.local_addr().unwrap().to_string();
-    let count: u64 = 20;
-    let answers = std::thread::spawn(move || {
-        let mut buffer = [0; 1_500];
-        for _ in 0..count {
-            let (len, from) = server.recv_from(&mut buffer).unwrap();
-            // A2S_INFO: a header of -1, the letter T, and a string (Valve's server queries).
-            assert_eq!(&buffer[..len], b"\xff\xff\xff\xffTSource Engine Query\0");
-            server.send_to(b"\xff\xff\xff\xffA\x01\x02\x03\x04", from).unwrap();
-        }
-    });
-    let mut command = udperf();
-    let words = words.unwrap().into_iter().skip(1);
-    command.args(words.map(|word| if word == "game7:27015" { at.clone() } else { word }));
-    let output = command.args(["-n", "20", "--warmup", "0", "-q", "-J"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    answers.join().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(number(&cells(&report)[0], "exchange.matched"), count);
 }

@@ -35,17 +35,56 @@ pub enum Exit {
 /// The exit code after a signal: 128 + SIGINT, the convention of shells.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// All exit codes: what each means, and more about it.
+pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
+    (Exit::Well, "success", "The run ended as asked, and every --fail-if passed."),
+    (
+        Exit::Failed,
+        "could not run, or ended early by an error",
+        "The message on standard error says what is wrong and what to do.",
+    ),
+    (Exit::Usage, "invalid command line", "See --help of the command."),
+    (
+        Exit::ConditionHeld,
+        "a --fail-if held, a search found no rate, or B is worse",
+        "The report has the result of each condition.",
+    ),
+    (
+        Exit::Undecided,
+        "the runs do not decide which side is better",
+        "More --trials or longer runs may decide.",
+    ),
+    (
+        Exit::Invalid,
+        "invalid: the run did not test what was asked",
+        "Nothing was sent, arrived or was answered, too much of the schedule was missed, or the \
+         target was unreachable. The field invalid_because has the reasons.",
+    ),
+    (
+        Exit::Interrupted,
+        "interrupted by a signal",
+        "The report covers what was measured until then. 128 + SIGINT, as shells do.",
+    ),
+];
+
+impl Exit {
+    /// The number that the program ends with.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::ConditionHeld => 3,
+            Self::Undecided => 4,
+            Self::Invalid => 5,
+            Self::Interrupted => INTERRUPTED,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Well => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::ConditionHeld => 3,
-            Exit::Undecided => 4,
-            Exit::Invalid => 5,
-            Exit::Interrupted => INTERRUPTED,
-        })
+        Self::from(exit.code())
     }
 }
 

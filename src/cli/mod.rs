@@ -16,13 +16,15 @@ mod target;
 
 use std::process::ExitCode;
 
-use commands::{ab, bench, blast, compare, doctor, echo, load, report, search, shell, sink, talk};
+use commands::{
+    ab, bench, blast, compare, doctor, echo, explain, load, report, search, shell, sink, talk,
+};
 
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
-    DoctorArgs, EchoArgs, ExchangeArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs, PingArgs,
-    PresetArgs, PresetWord, ReportArgs, RequestArgs, RunOutputArgs, SchemaArgs, SchemaOf,
-    SearchArgs, SinkArgs, SocketArgs, SourceArgs, Spread, TalkArgs, Turn, VerdictArgs,
+    DoctorArgs, EchoArgs, ExchangeArgs, ExplainArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs,
+    PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, RunOutputArgs, SchemaArgs, SchemaOf,
+    SearchArgs, SinkArgs, SocketArgs, SourceArgs, SpreadKind, TalkArgs, Turn, VerdictArgs,
     VerdictOutput,
 };
 pub use error::{CliError, Exit};
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Schema(args) => shell::schema(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),

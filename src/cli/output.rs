@@ -157,12 +157,17 @@ impl OutputTarget {
     }
 }
 
+/// How text is shown on standard output.
+fn style(args: &OutputArgs) -> Style {
+    Style { color: color(args.color), width: width(), verbose: args.verbose }
+}
+
 /// Flags whose format goes to standard output where the file is `-`.
 const TO_STDOUT: [&str; 2] = ["json", "markdown"];
 
 /// Where a command writes its document: standard output, and the files asked for.
 pub(crate) struct Outputs {
-    color: ColorWhen,
+    style: Style,
     /// The flag whose format takes the place of text on standard output.
     stdout: Option<&'static str>,
     /// Each with the name of its format.
@@ -203,7 +208,7 @@ impl Outputs {
             Ok((format.name, OutputTarget::check(format.flag, path)?))
         };
         let files = asked.iter().map(check).collect::<Result<_, CliError>>()?;
-        Ok(Self { color: args.color, stdout, files })
+        Ok(Self { style: style(args), stdout, files })
     }
 
     /// A flag that was given although documents of type `D` have no such format.
@@ -242,9 +247,7 @@ impl Outputs {
         let format = |flag| D::FORMATS.iter().find(|format| format.flag == flag);
         let rendered = match self.stdout.and_then(format) {
             Some(format) => render(format, document, options),
-            None => guarded("text", || {
-                Ok(Some(document.text(Style { color: color(self.color), width: width() })))
-            }),
+            None => guarded("text", || Ok(Some(document.text(self.style)))),
         };
         match rendered {
             // JSON stays as it is for programs.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::args::{
-    BenchArgs, BlastArgs, CellArgs, Local, NO_UNIX, Spread, Switch, Timestamps, Wait,
+    BenchArgs, BlastArgs, CellArgs, Local, NO_UNIX, SpreadKind, Switch, Timestamps, Wait,
 };
 use super::error::CliError;
 use super::target::{Family, here, named};
@@ -60,7 +60,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
                    leave them away";
         return Err(CliError::Contradiction(why.to_owned()));
     }
-    let by_hash = args.spread == Spread::Hash;
+    let by_hash = args.spread == SpreadKind::Hash;
     let broadcast = args.broadcast;
     let target = named(&args.target, target);
     let base = Scenario { route, by_hash, broadcast, bind, target, ..to_sink(args) };

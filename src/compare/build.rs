@@ -7,47 +7,17 @@ use super::document::{
     Applied, ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict,
 };
 use super::error::CompareError;
-use super::judge::{Pair, Rules, judge};
-use super::noise::NoiseProfile;
+use super::input::{RunFacts, SideRuns};
+use super::judge::{Pair, judge};
 use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
 use super::warnings::{Uncertainties, warnings};
-use crate::document::{Head, Report};
+use crate::document::Report;
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// The confidence of intervals; what is customary.
 const CONFIDENCE: f64 = 0.95;
-
-/// The runs of one side.
-#[derive(Debug, Clone, Copy)]
-pub struct SideRuns<'a> {
-    /// As asked for: a path, or flags.
-    pub from: &'a str,
-    /// In the order they ran.
-    pub reports: &'a [&'a Report],
-}
-
-/// What a comparison is made of.
-#[derive(Debug)]
-pub struct RunFacts<'a> {
-    /// The first fields of the document.
-    pub head: Head,
-    /// What is compared with.
-    pub base: SideRuns<'a>,
-    /// What is judged.
-    pub new: SideRuns<'a>,
-    /// What counts as a difference.
-    pub rules: &'a Rules,
-    /// What is compared.
-    pub metrics: &'a [&'static Metric],
-    /// Whether somebody named those: then they are looked for in all cells, where they suit none.
-    pub named: bool,
-    /// Whether scenarios may differ.
-    pub any_scenario: bool,
-    /// What machines make of nothing, and where that is kept.
-    pub noise: Option<(&'a NoiseProfile, &'a str)>,
-}
 
 /// Compares.
 ///
@@ -300,6 +270,8 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::judge::Rules;
+    use crate::document::Head;
     use crate::report::fixture;
 
     /// Ten runs, so many of which know the median latency only as below the bound of two clocks.

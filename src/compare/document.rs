@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::noise::NoiseFloor;
 use crate::document::{Head, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
@@ -230,6 +229,27 @@ pub enum EffectKind {
     Ratio,
     /// Of means: of shares, and where there was nothing to divide by.
     Difference,
+}
+
+/// What two halves of runs that are all alike differed by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NoiseFloor {
+    /// The machine.
+    pub host: String,
+    /// What was asked, as a checksum.
+    pub scenario: String,
+    /// The cell's id.
+    pub cell: String,
+    /// The metric.
+    pub metric: String,
+    /// What effects are measured by here.
+    pub kind: EffectKind,
+    /// 95th percentile of the effect between random halves, as a distance from no effect.
+    pub noise: f64,
+    /// How many runs it was learned from.
+    pub runs: u64,
+    /// When, RFC 3339.
+    pub learned_at: String,
 }
 
 #[cfg(test)]

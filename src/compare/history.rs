@@ -11,6 +11,7 @@ pub use crate::compare::history::formats::{csv, html, markdown, text};
 use super::pairs::{CellGroup, groups};
 use super::stats;
 use super::store::Stored;
+pub use crate::compare::history::change_point::Change;
 use crate::compare::history::change_point::Place;
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::Metric;
@@ -64,18 +65,6 @@ pub struct Point {
     pub invalid_because: Vec<String>,
     /// What is not as it was in the run before.
     pub changes: Vec<Change>,
-}
-
-/// Something that is not as it was in the run before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
-    /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
-    pub what: &'static str,
-    /// As it was; `?` where that is unknown.
-    pub from: String,
-    /// As it is.
-    pub to: String,
 }
 
 /// Which series are wanted.

@@ -19,6 +19,7 @@ mod error;
 mod fixture;
 pub mod formats;
 pub mod history;
+mod input;
 mod judge;
 pub mod noise;
 pub mod order;
@@ -32,7 +33,8 @@ pub mod text;
 mod validity;
 mod warnings;
 
-pub use build::{RunFacts, SideRuns, compare};
+pub use build::compare;
 pub use document::{Comparison, InvalidSide, Learned, Verdict};
 pub use error::CompareError;
+pub use input::{RunFacts, SideRuns};
 pub use judge::{METRICS, Rules};

@@ -1,10 +1,9 @@
 //! What a machine makes of runs that are all alike: no change below that is worth a word.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::differences::{RunProperties, flatten, is_of_the_scenario};
-use super::document::EffectKind;
+use super::document::{EffectKind, NoiseFloor};
 use super::judge::effect;
 use super::pairs::groups;
 use super::stats::split_noise;
@@ -21,27 +20,6 @@ pub struct NoiseProfile {
     pub schema: String,
     /// One a host, scenario, cell and metric.
     pub floors: Vec<NoiseFloor>,
-}
-
-/// What two halves of runs that are all alike differed by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct NoiseFloor {
-    /// The machine.
-    pub host: String,
-    /// What was asked, as a checksum.
-    pub scenario: String,
-    /// The cell's id.
-    pub cell: String,
-    /// The metric.
-    pub metric: String,
-    /// What effects are measured by here.
-    pub kind: EffectKind,
-    /// 95th percentile of the effect between random halves, as a distance from no effect.
-    pub noise: f64,
-    /// How many runs it was learned from.
-    pub runs: u64,
-    /// When, RFC 3339.
-    pub learned_at: String,
 }
 
 impl Default for NoiseProfile {

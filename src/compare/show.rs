@@ -96,7 +96,7 @@ pub fn sentence(judgement: &Judgement) -> String {
 /// costs.
 #[must_use]
 pub fn headline(comparison: &Comparison) -> String {
-    let (base, new) = super::text::names(comparison);
+    let (base, new) = names(comparison);
     if comparison.verdict == Verdict::CannotCompare {
         let reasons = named(comparison.invalid.iter().map(|reason| {
             let side = if reason.side == "base" { base } else { new };
@@ -207,6 +207,11 @@ pub(super) fn digits(value: f64) -> String {
     }
     let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
     format!("{value:.decimals$}")
+}
+
+/// What the two sides are called.
+pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
+    if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
 #[cfg(test)]

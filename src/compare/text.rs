@@ -2,9 +2,10 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::document::{ComparedCell, Comparison, Difference, EffectKind, Judgement, Runs, Verdict};
-use super::noise::NoiseFloor;
-use super::show;
+use super::document::{
+    ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
+};
+use super::show::{self, names};
 use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
 
@@ -46,11 +47,6 @@ fn head(comparison: &Comparison, ink: Styler, width: usize) -> String {
 fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
     // Two blanks in a row are part of the layout, which wrapping would lose.
     if line.chars().count() <= width { vec![line.to_owned()] } else { wrap(line, width, 5) }
-}
-
-/// What the two sides are called.
-pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
-    if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
 /// `flags -e plain · 10 runs · git abc`.

@@ -1,9 +1,10 @@
 //! What makes a comparison unfit to trust.
 
-use super::build::RunFacts;
 use super::document::Difference;
+use super::input::RunFacts;
 use super::pairs::Paired;
 use crate::document::{Cell, Warning};
+use crate::report::checks::warning_codes;
 
 /// RunFacts that the comparison collected.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub(super) fn warnings(
     doubts: Uncertainties,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| {
-        warnings.push(Warning { code: code.to_owned(), message });
+    let mut warn = |code: &warning_codes::Code, message: String| {
+        warnings.push(code.warning(message));
     };
     let differs = |name: &str| differences.iter().any(|found| found.what == name);
     let Uncertainties { fewest, needed, interleaved, noise_known: (with_noise, all), left_out } =
@@ -38,12 +39,12 @@ pub(super) fn warnings(
             "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
              with --trials {needed} or more"
         );
-        warn("too_few_runs", message);
+        warn(&warning_codes::TOO_FEW_RUNS, message);
     }
     if !interleaved && fewest >= needed {
         let message = "all runs of the one were made before those of the other, so whatever \
                        changed in between counts as the effect; udperf ab takes turns";
-        warn("not_interleaved", message.to_owned());
+        warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
     if with_noise < all && fewest >= needed {
         let of = if with_noise == 0 {
@@ -55,34 +56,37 @@ pub(super) fn warnings(
             "what this machine makes of runs that are all alike is not known{of}, so only the \
              tolerance counts there; udperf ab without --a and --b learns it"
         );
-        warn("noise_unknown", message);
+        warn(&warning_codes::NOISE_UNKNOWN, message);
     }
     for (metric, why) in left_out {
-        warn("left_out", format!("{metric} is not compared: {why}"));
+        warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
         let message = "cells of the base are missing in the new runs, which leaves the whole \
                        undecided; measure them, too";
-        warn("missing_cells", message.to_owned());
+        warn(&warning_codes::MISSING_CELLS, message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
         let message = "the two are of different machines, which may be all that differs";
-        warn("two_machines", message.to_owned());
+        warn(&warning_codes::TWO_MACHINES, message.to_owned());
     }
     if differs("tool.profile") {
         let message = "one of the two was built without optimisation; build both alike";
-        warn("debug_build", message.to_owned());
+        warn(&warning_codes::DEBUG_BUILD, message.to_owned());
     }
     let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
     if twice > 0 {
-        warn("same_runs", format!("{twice} of the runs are on both sides"));
+        warn(&warning_codes::SAME_RUNS, format!("{twice} of the runs are on both sides"));
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
-        warn("new_warning", format!("warning {code} appears in the new runs only: {ids}"));
+        warn(
+            &warning_codes::NEW_WARNING,
+            format!("warning {code} appears in the new runs only: {ids}"),
+        );
     }
     if facts.base.reports.len() != facts.new.reports.len() && facts.head.kind == "ab" {
-        warn("uneven", "the last round was not finished".to_owned());
+        warn(&warning_codes::UNEVEN, "the last round was not finished".to_owned());
     }
     warnings
 }

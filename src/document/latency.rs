@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Leg;
-
 /// A latency distribution in ns, of received datagrams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
@@ -121,7 +119,7 @@ pub fn bounded(ns: Option<u64>, bound_ns: u64) -> Bounded {
 impl UpperLimits {
     /// Limits for older documents, which lack them: a withheld figure is smaller than the bound, so
     /// the true value is smaller than twice the bound.
-    fn assumed(bound_ns: u64) -> Self {
+    pub(super) fn assumed(bound_ns: u64) -> Self {
         let twice = (bound_ns > 0).then(|| bound_ns.saturating_mul(2));
         Self {
             min_ns: twice,
@@ -183,12 +181,4 @@ impl OutsideStalls {
 /// What is known; where that is nothing, this limit.
 fn or_limit(known: Bounded, limit_ns: Option<u64>) -> Bounded {
     if known == (None, None) { (None, limit_ns) } else { known }
-}
-
-impl Leg {
-    /// Upper limits of the figures that are `None`, in a leg that is known within this bound.
-    #[must_use]
-    pub fn limits(&self, bound_ns: u64) -> UpperLimits {
-        self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
-    }
 }

@@ -117,7 +117,7 @@ pub struct Tool {
     pub version: String,
     /// The commit whose sources were compiled, short; with `+` where they had changes.
     pub git: Option<String>,
-    /// `release` or `debug`.
+    /// `release`, which is any optimised build, or `debug`.
     pub profile: String,
     /// Optional parts that were built in.
     pub features: Vec<String>,

@@ -1,7 +1,7 @@
 //! Engines: ways of sending and receiving, behind one shape each, so that loops and probes see
 //! single datagrams only.
 //!
-//! An engine is one file here and one line in `run/dispatch.rs`.
+//! A new engine: the checklist in `docs/architecture.md` names the files.
 
 mod arena;
 mod batch;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
-use crate::measure::{Device, Irq};
+use crate::measure::{DeviceFacts, IrqFacts};
 use crate::sys::{self, Address};
 
 /// An address that nobody has (TEST-NET-1, RFC 5737 section 3): the way there is the way to
@@ -19,7 +19,7 @@ const DISCARD: u16 = 9;
 /// Sends nothing: the kernel chooses a way as soon as a socket is connected, and the address it
 /// chooses with it is one of the device. Of an address that several devices have, none is said.
 #[must_use]
-pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<DeviceFacts> {
     named(&name_towards(target, bind, dev)?)
 }
 
@@ -44,7 +44,7 @@ pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
 /// The device that has this address, which a receiver is bound to; `None` for any address, which
 /// datagrams reach by any device.
 #[must_use]
-pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<DeviceFacts> {
     match dev {
         Some(dev) => named(dev),
         None => named(&name_at(bind)?),
@@ -67,7 +67,7 @@ pub(crate) fn is_ours(target: SocketAddr) -> bool {
 
 /// The device of the default route.
 #[must_use]
-pub fn default_device() -> Option<Device> {
+pub fn default_device() -> Option<DeviceFacts> {
     device_towards(ANYBODY, any(ANYBODY), None)
 }
 
@@ -144,11 +144,12 @@ fn any(target: SocketAddr) -> IpAddr {
 }
 
 /// All that is told of this device; `None` where nothing is.
-fn named(name: &str) -> Option<Device> {
+fn named(name: &str) -> Option<DeviceFacts> {
     use sys::device;
     let count = |queues: usize| queues as u64;
-    let irq = |irq: sys::Irq| Irq { number: irq.number, name: irq.name, cpus: irq.cpus };
-    let found = Device {
+    let irq =
+        |irq: sys::InterruptLine| IrqFacts { number: irq.number, name: irq.name, cpus: irq.cpus };
+    let found = DeviceFacts {
         name: name.to_owned(),
         driver: device::driver(name),
         mtu: device::mtu(name),

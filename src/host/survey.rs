@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::thread::Builder;
 
 use crate::host::probe;
-use crate::measure::{CgroupLimits, HostFacts};
+use crate::measure::{CgroupQuota, HostFacts};
 use crate::net::TIMER_SLACK_NS;
 use crate::plan::{Machine, MissingEngine};
 use crate::sys;
@@ -66,7 +66,7 @@ pub fn survey(depth: Depth) -> HostFacts {
         cpu_limit: std::thread::available_parallelism().ok().map(Into::into),
         isolated_cpus: sys::host::isolated_cpus(),
         nohz_full_cpus: sys::host::nohz_full_cpus(),
-        cgroup: sys::host::cgroup_limits().map(|limits| CgroupLimits {
+        cgroup: sys::host::cgroup_limits().map(|limits| CgroupQuota {
             cpu_max: limits.cpu_max,
             memory_max: limits.memory_max,
             cpus: limits.cpus,

@@ -1,12 +1,12 @@
 //! CPU throttling of this process by the quota of a control group.
 
-use crate::measure::CpuThrottling;
+use crate::measure::ThrottledTime;
 use crate::sys;
 use crate::unit::Nanos;
 
 /// Readings of the counters of the groups that this process is in, taken before a run.
 #[derive(Debug)]
-pub struct Throttle(Vec<sys::CpuThrottling>);
+pub struct Throttle(Vec<sys::CgroupThrottling>);
 
 impl Throttle {
     /// Reads them.
@@ -18,15 +18,15 @@ impl Throttle {
     /// The throttling since then of the group that was throttled longest; `None` if no group has a
     /// quota, or the system does not report it.
     #[must_use]
-    pub fn end(&self) -> Option<CpuThrottling> {
+    pub fn end(&self) -> Option<ThrottledTime> {
         longest(&self.0, &sys::host::cpu_throttling())
     }
 }
 
-fn longest(then: &[sys::CpuThrottling], now: &[sys::CpuThrottling]) -> Option<CpuThrottling> {
-    let since = |now: &sys::CpuThrottling| {
+fn longest(then: &[sys::CgroupThrottling], now: &[sys::CgroupThrottling]) -> Option<ThrottledTime> {
+    let since = |now: &sys::CgroupThrottling| {
         let then = then.iter().find(|then| then.group == now.group)?;
-        Some(CpuThrottling {
+        Some(ThrottledTime {
             cpu_max: now.cpu_max.clone(),
             times: now.times.saturating_sub(then.times),
             time: Nanos(now.time_ns.saturating_sub(then.time_ns)),
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_group_that_was_held_up_longest_counts() {
-        let group = |group: &str, times, time_ns| sys::CpuThrottling {
+        let group = |group: &str, times, time_ns| sys::CgroupThrottling {
             group: group.to_owned(),
             cpu_max: format!("{group} 100000"),
             times,

@@ -1,7 +1,7 @@
 //! What a worker costs: its CPU time, its context switches and its instructions, read before and
 //! after the window, never in between.
 
-use crate::measure::{ContextSwitches, Instructions, Usage};
+use crate::measure::{Instructions, ThreadSwitches, Usage};
 use crate::sys::{self, InstructionCounter};
 use crate::unit::Nanos;
 
@@ -16,7 +16,7 @@ pub struct Meter {
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     cpu_ns: Option<u64>,
-    switches: Option<sys::ContextSwitches>,
+    switches: Option<sys::SwitchCounts>,
     instructions: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Meter {
         let counted = now.instructions.zip(then.instructions).zip(with_kernel);
         Usage {
             cpu: now.cpu_ns.zip(then.cpu_ns).map(|(now, then)| Nanos(now - then)),
-            context_switches: now.switches.zip(then.switches).map(|(now, then)| ContextSwitches {
+            context_switches: now.switches.zip(then.switches).map(|(now, then)| ThreadSwitches {
                 voluntary: now.voluntary - then.voluntary,
                 involuntary: now.involuntary - then.involuntary,
             }),

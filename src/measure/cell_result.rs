@@ -1,82 +1,10 @@
 //! What the workers of one cell hand over when they have ended.
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    KernelDelta, Kernels, LatencyBreakdown, LatencyHistograms, LedgerCounts, OutageCounts,
-    RequestCounts, RxResult, RxTally, Server, StallCounts, TxResult, TxTally, Usage,
+    KernelDelta, Kernels, LatencyBreakdown, LedgerCounts, OneWay, OutageCounts, RequestCounts,
+    RxResult, RxTally, Server, StallCounts, Timing, Topology, TxResult, TxTally, Usage,
 };
 use crate::unit::Nanos;
-
-/// How punctual the senders were. Absent where there is no schedule.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Timing {
-    /// Slots that came up: attempted or missed.
-    pub scheduled: u64,
-    /// Slots that came too late to be sent.
-    pub missed: u64,
-    /// From the intended moment to the actual departure.
-    pub lag: LatencyHistograms,
-    /// Between departures of one worker, all.
-    pub gap: LatencyHistograms,
-    /// Those of `gap` that held a stall of the sender, or its catching up after one.
-    pub gap_in_stall: LatencyHistograms,
-}
-
-impl Timing {
-    /// Adds that of another worker.
-    pub fn merge(&mut self, other: &Self) {
-        self.scheduled = self.scheduled.saturating_add(other.scheduled);
-        self.missed = self.missed.saturating_add(other.missed);
-        self.lag.merge(&other.lag);
-        self.gap.merge(&other.gap);
-        self.gap_in_stall.merge(&other.gap_in_stall);
-    }
-}
-
-/// One-way latency of the received datagrams.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct OneWay {
-    /// From the intended moment; without a schedule, from the batch's departure.
-    pub from_schedule: LatencyHistograms,
-    /// From the actual departure; empty where it equals the other or the payload has no room.
-    pub from_send: LatencyHistograms,
-    /// Those of `from_schedule` that overlapped a stall of either end.
-    pub in_stall: LatencyHistograms,
-    /// From the intended moment to the kernel's receive timestamp; empty without such.
-    pub to_socket: LatencyHistograms,
-    /// From there to the application's read.
-    pub in_socket: LatencyHistograms,
-    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
-    /// Zero, exact: one clock.
-    pub bound: Nanos,
-}
-
-impl OneWay {
-    /// Adds that of another worker.
-    pub fn merge(&mut self, other: &Self) {
-        self.from_schedule.merge(&other.from_schedule);
-        self.from_send.merge(&other.from_send);
-        self.in_stall.merge(&other.in_stall);
-        self.to_socket.merge(&other.to_socket);
-        self.in_socket.merge(&other.in_socket);
-        self.bound = self.bound.max(other.bound);
-    }
-
-    /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
-    #[must_use]
-    pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
-        Self {
-            from_schedule: self.from_schedule.shifted(by_ns),
-            from_send: self.from_send.shifted(by_ns),
-            in_stall: self.in_stall.shifted(by_ns),
-            to_socket: self.to_socket.shifted(by_ns),
-            // Begins and ends with the same clock.
-            in_socket: self.in_socket.clone(),
-            bound,
-        }
-    }
-}
 
 /// Socket buffers in bytes, as granted (the kernel doubles what it grants, for its own
 /// bookkeeping; this is the doubled figure). The smallest over all sockets.
@@ -164,18 +92,6 @@ pub struct CellResult {
     pub outages: Vec<OutageCounts>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
-}
-
-/// How the two ends of a cell stood to each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Topology {
-    /// In one network namespace: one set of kernel counters covers both.
-    #[default]
-    SameNetns,
-    /// On one host: each has its own counters, but for those of the whole host.
-    SameHost,
-    /// On two hosts, and what is between them counts for neither.
-    Remote,
 }
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.

@@ -80,7 +80,7 @@ pub struct TxTally {
     pub syscalls: u64,
     /// The raw error number behind the latest [`SendErrorKind::Other`], 0 where there was none.
     pub last_errno: i32,
-    /// Of [`SendErrorCounts::other`], those of which the kernel kept the reason to itself: later datagrams
+    /// Of [`SendErrorCounts::other`], those without a reason from the kernel: later datagrams
     /// of a call (sendmmsg(2)). A full queue counted them, where it was one.
     pub untold: u64,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An interrupt of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Irq {
+pub struct IrqFacts {
     /// Its number.
     pub number: u32,
     /// What the driver calls it.
@@ -17,7 +17,7 @@ pub struct Irq {
 
 /// A network device. What it, or the system, does not tell is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
+pub struct DeviceFacts {
     /// Its name, e.g. `eth0`.
     pub name: String,
     /// Its driver; of a virtual one what makes it, e.g. `veth`.
@@ -38,7 +38,7 @@ pub struct Device {
     /// CPUs that each send queue is for (XPS), in the same way.
     pub xps_cpus: Option<Vec<String>>,
     /// Its interrupts.
-    pub irqs: Option<Vec<Irq>>,
+    pub irqs: Option<Vec<IrqFacts>>,
     /// What it takes off the CPU's hands, by the kernel's names, and whether that is on.
     pub offloads: Option<BTreeMap<String, bool>>,
     /// Lengths of its rings in packets: `rx`, `tx`, and the most that each can be: `rx_max`,

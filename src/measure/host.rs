@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Device;
+use super::DeviceFacts;
 use crate::unit::Nanos;
 
 /// One thing this host can or cannot do.
@@ -21,7 +21,7 @@ pub struct ProbeResult {
 /// What the control groups of this process allow it, as version 2 of them words it: `max` is no
 /// limit. Of nested groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupLimits {
+pub struct CgroupQuota {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
     /// Bytes of memory.
@@ -32,7 +32,7 @@ pub struct CgroupLimits {
 
 /// How often and how long a CPU quota throttled a control group between two readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuThrottling {
+pub struct ThrottledTime {
     /// The quota, as `cpu.max` words it: microseconds of CPU time, and in how many.
     pub cpu_max: String,
     /// How many periods it was used up in (`nr_throttled`).
@@ -67,7 +67,7 @@ pub struct HostFacts {
     /// CPUs without a timer tick while they run one thread (`nohz_full=`).
     pub nohz_full_cpus: Option<Vec<usize>>,
     /// What control groups allow this process.
-    pub cgroup: Option<CgroupLimits>,
+    pub cgroup: Option<CgroupQuota>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
     /// Whether the CPUs may clock above their nominal frequency; `None` where that is not the
@@ -86,7 +86,7 @@ pub struct HostFacts {
     /// Other settings of the network by name, e.g. `net.core.busy_poll`, as far as there are.
     pub sysctls: BTreeMap<String, String>,
     /// The network device that datagrams pass; `None` where they pass none, or that is not known.
-    pub device: Option<Device>,
+    pub device: Option<DeviceFacts>,
     /// The kernel's clock source, e.g. `tsc`.
     pub clocksource: Option<String>,
     /// The hypervisor this runs under, as far as it shows.

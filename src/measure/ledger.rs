@@ -12,9 +12,7 @@ mod attribution;
 mod places;
 
 use super::kernel::KernelDelta;
-use crate::measure::cell_result::Topology;
-use crate::measure::counters::{RxTally, SendErrorCounts, TxTally};
-use crate::measure::ledger::attribution::LossAttribution;
+use crate::measure::counters::SendErrorCounts;
 pub use places::{DropCounters, DropLocation};
 
 /// Where lost datagrams were lost. `None`: this system does not say.
@@ -147,41 +145,6 @@ pub struct LedgerCounts {
 }
 
 impl LedgerCounts {
-    /// Settles what both ends counted with what their kernels counted. A place is charged with no
-    /// more than is still missing, nearest to the receiver first: the socket's own counter is
-    /// exact, those of the namespace may include others' datagrams.
-    ///
-    /// The kernel counts a super-packet as one wherever it drops it before it is cut;
-    /// `taken_whole`: also at the receiving socket, which then gets it whole.
-    #[must_use]
-    pub fn attribute_losses(
-        tx: &TxTally,
-        rx: &RxTally,
-        kernels: &Kernels,
-        taken_whole: bool,
-    ) -> Self {
-        let lost = tx.sent.saturating_sub(rx.received);
-        let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
-        let lost_at = missing.places(tx, kernels);
-        Self {
-            attempted: tx.sent.saturating_add(tx.refused.total()),
-            sent: tx.sent,
-            refused: tx.refused,
-            received: rx.received,
-            lost,
-            lost_at,
-            unaccounted: missing.datagrams,
-            estimated: missing.estimated,
-            shared: missing.shared,
-            arrived: rx.arrived,
-            duplicate: rx.duplicate,
-            late: rx.late,
-            reordered: rx.reordered,
-            foreign: rx.foreign,
-            corrupt: rx.corrupt,
-        }
-    }
-
     /// Which of the four identities does not hold, in words; `None` where all do.
     #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
@@ -206,10 +169,23 @@ impl LedgerCounts {
     }
 }
 
+/// How the two ends of a cell stood to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// In one network namespace: one set of kernel counters covers both.
+    #[default]
+    SameNetns,
+    /// On one host: each has its own counters, but for those of the whole host.
+    SameHost,
+    /// On two hosts, and what is between them counts for neither.
+    Remote,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::measure::UdpCounters;
+    use crate::measure::counters::{RxTally, TxTally};
 
     fn counters(sockets: u64, no_ports: u64) -> KernelDelta {
         KernelDelta {

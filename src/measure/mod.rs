@@ -25,27 +25,25 @@ mod usage;
 mod window;
 
 pub use crate::measure::breakdown::{LatencyBreakdown, RX_SAMPLES, RxSample, TX_SAMPLES, TxSample};
-pub use crate::measure::cell_result::{
-    CellResult, CutShort, OneWay, PacketCounts, Sockets, SuperPackets, Timing, Topology,
-};
+pub use crate::measure::cell_result::{CellResult, CutShort, PacketCounts, Sockets, SuperPackets};
 pub use crate::measure::counters::{RxTally, SendErrorCounts, SendErrorKind, TxTally};
 pub use crate::measure::requests::{Codes, RequestCounts};
-pub use crate::measure::side_result::{RxResult, TxResult};
+pub use crate::measure::side_result::{OneWay, RxResult, Timing, TxResult};
 pub use crate::measure::unsolicited::{
     ClientStats, ListenerTally, SinkTally, Snapshot, UnsolicitedSource, UnsolicitedTraffic,
 };
 pub use clients::Clients;
-pub use device::{Device, Irq};
+pub use device::{DeviceFacts, IrqFacts};
 pub use echo::EchoTally;
 pub use histogram::{HistogramError, read_histogram};
-pub use host::{CgroupLimits, CpuThrottling, HostFacts, ProbeResult};
+pub use host::{CgroupQuota, HostFacts, ProbeResult, ThrottledTime};
 pub use jitter::InterarrivalJitter;
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, UdpCounters};
 pub use latency::{HIGHEST_NS, LatencyHistograms};
-pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server};
+pub use ledger::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Server, Topology};
 pub use outage::{Cause, OUTAGES, OutageCounts, merge_outages, note_outage};
 pub use parts::{PartSeen, Parts};
 pub use sequences::{Numbered, SequenceCounts};
 pub use stall::{STALL_THRESHOLD, StallCounts, StallMeter};
-pub use usage::{ContextSwitches, Instructions, Usage};
+pub use usage::{Instructions, ThreadSwitches, Usage};
 pub use window::{Arrival, WINDOW, Window};

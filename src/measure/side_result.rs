@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, OneWay, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts, Timing,
+    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, StallCounts,
     TxSample, TxTally, Usage, merge_outages,
 };
 use crate::unit::Nanos;
@@ -144,6 +144,76 @@ fn least(least: Option<u64>, part: Option<u64>) -> Option<u64> {
     match (least, part) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
+    }
+}
+
+/// One-way latency of the received datagrams.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OneWay {
+    /// From the intended moment; without a schedule, from the batch's departure.
+    pub from_schedule: LatencyHistograms,
+    /// From the actual departure; empty where it equals the other or the payload has no room.
+    pub from_send: LatencyHistograms,
+    /// Those of `from_schedule` that overlapped a stall of either end.
+    pub in_stall: LatencyHistograms,
+    /// From the intended moment to the kernel's receive timestamp; empty without such.
+    pub to_socket: LatencyHistograms,
+    /// From there to the application's read.
+    pub in_socket: LatencyHistograms,
+    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
+    /// Zero, exact: one clock.
+    pub bound: Nanos,
+}
+
+impl OneWay {
+    /// Adds that of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.from_schedule.merge(&other.from_schedule);
+        self.from_send.merge(&other.from_send);
+        self.in_stall.merge(&other.in_stall);
+        self.to_socket.merge(&other.to_socket);
+        self.in_socket.merge(&other.in_socket);
+        self.bound = self.bound.max(other.bound);
+    }
+
+    /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
+    #[must_use]
+    pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
+        Self {
+            from_schedule: self.from_schedule.shifted(by_ns),
+            from_send: self.from_send.shifted(by_ns),
+            in_stall: self.in_stall.shifted(by_ns),
+            to_socket: self.to_socket.shifted(by_ns),
+            // Begins and ends with the same clock.
+            in_socket: self.in_socket.clone(),
+            bound,
+        }
+    }
+}
+
+/// How punctual the senders were. Absent where there is no schedule.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// Slots that came up: attempted or missed.
+    pub scheduled: u64,
+    /// Slots that came too late to be sent.
+    pub missed: u64,
+    /// From the intended moment to the actual departure.
+    pub lag: LatencyHistograms,
+    /// Between departures of one worker, all.
+    pub gap: LatencyHistograms,
+    /// Those of `gap` that held a stall of the sender, or its catching up after one.
+    pub gap_in_stall: LatencyHistograms,
+}
+
+impl Timing {
+    /// Adds that of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.missed = self.missed.saturating_add(other.missed);
+        self.lag.merge(&other.lag);
+        self.gap.merge(&other.gap);
+        self.gap_in_stall.merge(&other.gap_in_stall);
     }
 }
 

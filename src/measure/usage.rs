@@ -6,7 +6,7 @@ use crate::unit::Nanos;
 
 /// How often a thread left its CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContextSwitches {
+pub struct ThreadSwitches {
     /// To wait for something.
     pub voluntary: u64,
     /// Because others wanted it, or its time was up.
@@ -39,12 +39,12 @@ pub struct Usage {
     /// CPU time.
     pub cpu: Option<Nanos>,
     /// How often they left their CPUs.
-    pub context_switches: Option<ContextSwitches>,
+    pub context_switches: Option<ThreadSwitches>,
     /// Instructions retired; `None` where the CPU has no counter for us.
     pub instructions: Option<Instructions>,
 }
 
-impl ContextSwitches {
+impl ThreadSwitches {
     /// Both together; `None` where the sum is too large to be true.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
@@ -83,7 +83,7 @@ mod tests {
     fn usage(cpu: u64, voluntary: u64, with_kernel: bool) -> Usage {
         Usage {
             cpu: Some(Nanos(cpu)),
-            context_switches: Some(ContextSwitches { voluntary, involuntary: 1 }),
+            context_switches: Some(ThreadSwitches { voluntary, involuntary: 1 }),
             instructions: Some(Instructions { count: cpu * 3, with_kernel }),
         }
     }
@@ -92,7 +92,7 @@ mod tests {
     fn what_is_known_of_both_adds_up() {
         let sum = usage(100, 4, true).plus(usage(50, 1, true));
         assert_eq!(sum.cpu, Some(Nanos(150)));
-        let switches = ContextSwitches { voluntary: 5, involuntary: 2 };
+        let switches = ThreadSwitches { voluntary: 5, involuntary: 2 };
         assert_eq!(sum.context_switches, Some(switches));
         assert_eq!(sum.instructions, Some(Instructions { count: 450, with_kernel: true }));
     }

@@ -24,7 +24,8 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 use socket2::{SockRef, Socket};
 
-use super::socket::{Options, SocketError, Udp, bind, prepare};
+use super::options::Options;
+use super::socket::{SocketError, Udp, bind, prepare};
 use super::steer::{Layout, MOST_SLOTS, program};
 use crate::sys;
 

@@ -6,22 +6,24 @@ mod datagram;
 mod group;
 mod multicast;
 mod netns;
+mod options;
 mod pin;
 mod ports;
 mod socket;
 pub mod steer;
 pub mod stream;
-mod unix;
+pub mod unix;
 mod wait;
 
 pub use bound::{Bound, BoundSender, LARGEST};
 pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot, most_waiting};
 pub use netns::{NetnsError, enter_netns};
+pub use options::Options;
 pub(crate) use pin::TIMER_SLACK_NS;
 pub use pin::{PinError, pin_to};
 pub use ports::Ports;
-pub use socket::{Options, SocketError, Udp};
+pub use socket::{SocketError, Udp};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};
 

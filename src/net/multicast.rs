@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use socket2::{InterfaceIndexOrAddress, Socket};
 
-use super::socket::Options;
+use super::options::Options;
 use crate::sys;
 
 /// The number of the device; 0, the system's choice, where none was asked for.

@@ -9,7 +9,6 @@ use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket::SocketError;
-use super::unix::{UnixError, UnixFile, UnixName, connect_unix, listen_unix};
 use crate::sys;
 
 /// Connections that may wait to be accepted. Arbitrary: they are accepted at once.
@@ -121,20 +120,4 @@ pub fn listen_tcp(at: SocketAddr) -> Result<(Box<dyn Listener>, SocketAddr), Soc
     socket.listen(QUEUE).map_err(|source| SocketError::Bind { addr: at, source })?;
     let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(at);
     Ok((Box::new(TcpListener::from_std(socket.into())), local))
-}
-
-/// A stream to the AF_UNIX listener of this name.
-///
-/// # Errors
-/// [`UnixError`].
-pub fn connect_local(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
-    connect_unix(name)
-}
-
-/// Listens by AF_UNIX under a name; and the file, where the name is one.
-///
-/// # Errors
-/// [`UnixError`].
-pub fn listen_local(name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
-    listen_unix(name)
 }

@@ -35,7 +35,7 @@ pub struct Part {
 #[derive(Debug, Clone)]
 pub enum Slots {
     /// Exact rational steps (even, burst).
-    Grid(Grid),
+    Grid(SlotGrid),
     /// Exponential gaps.
     Poisson(Poisson),
     /// Growing or shrinking gaps.
@@ -49,8 +49,8 @@ impl Slots {
     #[must_use]
     pub fn new(arrivals: Arrivals, part: Part) -> Self {
         match arrivals {
-            Arrivals::Even(rate) => Self::Grid(Grid::new(rate, 1, part)),
-            Arrivals::Burst(rate, size) => Self::Grid(Grid::new(rate, size.max(1), part)),
+            Arrivals::Even(rate) => Self::Grid(SlotGrid::new(rate, 1, part)),
+            Arrivals::Burst(rate, size) => Self::Grid(SlotGrid::new(rate, size.max(1), part)),
             Arrivals::Poisson(rate, seed) => Self::Poisson(Poisson::new(rate, seed, part)),
             Arrivals::Ramp(from, to, over_ns) => Self::Ramp(Ramp::new(from, to, over_ns, part)),
             Arrivals::Recorded(moments_ns) => Self::Recorded(Recorded::new(moments_ns, part)),
@@ -71,7 +71,7 @@ impl Slots {
 
 /// Steps of an exact rational length: the i-th is ⌊i · step⌋, by carrying the remainder along.
 #[derive(Debug, Clone)]
-pub struct Grid {
+pub struct SlotGrid {
     at_ns: u64,
     remainder: u64,
     step_ns: u64,
@@ -81,7 +81,7 @@ pub struct Grid {
     left_in_group: u32,
 }
 
-impl Grid {
+impl SlotGrid {
     fn new(rate: PacketRate, group: u32, part: Part) -> Self {
         let divisor = u128::from(rate.milli_pps());
         let group_ns_milli = NS_MILLI * u128::from(group);

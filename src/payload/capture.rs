@@ -9,10 +9,10 @@ use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use super::{CaptureClock, PayloadError};
+use super::{PayloadError, TimestampClock};
 use crate::unit::MAX_PAYLOAD;
-pub(super) use account::Cause;
 use account::Counts;
+pub(super) use link::SkipCause;
 
 /// Bits of the number of a link type; those above tell of checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
@@ -163,7 +163,7 @@ impl<'a> Capture<'a> {
             };
             match packet {
                 Some(packet) => self.take(packet),
-                None => self.counts.leave_out(Cause::Malformed),
+                None => self.counts.leave_out(SkipCause::Malformed),
             }
         }
     }
@@ -174,7 +174,7 @@ impl<'a> Capture<'a> {
         let is_cut = packet.bytes.len() < packet.len;
         match link::datagram(packet.link, packet.bytes, is_cut, self.port) {
             Ok(datagram) if datagram.payload.len() > MAX_PAYLOAD => {
-                self.counts.leave_out(Cause::TooLarge);
+                self.counts.leave_out(SkipCause::TooLarge);
             }
             Ok(datagram) => {
                 self.counts.take(datagram.from, datagram.to);
@@ -191,7 +191,7 @@ impl<'a> Capture<'a> {
         let longest = short.filter(|len| *len < least).max();
         let before = self.payloads.len();
         self.payloads.retain(|payload| payload.bytes.len() >= least);
-        self.counts.retract(before - self.payloads.len(), Cause::BeforeId);
+        self.counts.retract(before - self.payloads.len(), SkipCause::BeforeId);
         longest
     }
 
@@ -201,7 +201,7 @@ impl<'a> Capture<'a> {
     }
 
     /// Send times in ns since the first packet, and the faults of the clock.
-    pub(super) fn moments(&self) -> (Vec<u64>, CaptureClock) {
+    pub(super) fn moments(&self) -> (Vec<u64>, TimestampClock) {
         let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
         times::moments(&times)
     }

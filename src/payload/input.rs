@@ -19,12 +19,12 @@ pub struct Input {
     /// Records that are left out, by cause; causes are words in lower case with underscores.
     pub left_out: BTreeMap<&'static str, u64>,
     /// Faults in the clock of a capture; `None` without a capture.
-    pub clock: Option<CaptureClock>,
+    pub clock: Option<TimestampClock>,
 }
 
 /// Faults in the times of a capture, for the packets that are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CaptureClock {
+pub struct TimestampClock {
     /// How often it stepped back by more than usual reordering.
     pub steps_back: u64,
     /// The largest step back, in ns.

@@ -38,7 +38,7 @@ mod tests;
 
 pub use encoding::Encoding;
 pub use error::PayloadError;
-pub use input::{CaptureClock, Input};
+pub use input::{Input, TimestampClock};
 pub use number::Number;
 pub use preset::{Coap, Dns, Echo, Memcached, Names, Ping, Preset, Stun, answer_ping};
 pub use reply::{Matching, Role};

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::engines::{EngineKind, EnginePair, EngineWord, MissingEngine};
-use super::error::{MAX_CELLS, PlanError};
-use super::place::{Placement, crowded, place};
+use super::engines::{EnginePair, EngineWord, MissingEngine};
+use super::error::{MAX_BATCH, MAX_CELLS, PlanError};
+use super::place::{Machine, Placement, crowded, place};
 use super::ports::{MOST_PORTS, streams};
 use super::scenario::{Limit, RequestOptions, Scenario};
 use super::share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};
@@ -16,32 +16,6 @@ pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
 
 /// The shortest measurement; arbitrary, shorter ones see little but the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
-
-/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
-/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
-pub const MAX_BATCH: u16 = 1_024;
-
-/// What the plan needs to know of the machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Machine {
-    /// CPUs that this process may run on; empty where the system does not say.
-    pub cpus: Vec<usize>,
-    /// Groups of those that share a physical core.
-    pub siblings: Vec<Vec<usize>>,
-    /// Engines that cannot be had here.
-    pub missing: Vec<MissingEngine>,
-    /// The engines that `auto` stands for: those that won when they were tried.
-    pub fastest: Option<EnginePair>,
-}
-
-impl Machine {
-    /// Why these engines cannot be had here; `None` where they can.
-    #[must_use]
-    pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
-        let words = [pair.tx.word(), pair.rx.word()];
-        self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
-    }
-}
 
 /// The rate of a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +30,7 @@ pub enum CellRate {
 
 /// One measurement to make.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
+pub struct PlannedCell {
     /// `plain/64/max`: engine, payload, rate as asked; the same for all trials.
     pub id: String,
     /// Which repeat, from 0.
@@ -84,7 +58,7 @@ pub struct Plan {
     pub wait: WaitKind,
     /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
     /// all cells alike.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<PlannedCell>,
     /// Engines that `auto` or `all` would have taken, and that cannot be had here.
     pub left_out: Vec<MissingEngine>,
 }
@@ -112,7 +86,7 @@ impl Plan {
 
     /// The receivers' parts of a cell.
     #[must_use]
-    pub fn rx_shares(&self, cell: &Cell) -> Vec<RxConfig> {
+    pub fn rx_shares(&self, cell: &PlannedCell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
@@ -129,7 +103,7 @@ impl Plan {
 
     /// The senders' parts of a cell, once its load is known.
     #[must_use]
-    pub fn tx_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<TxConfig> {
+    pub fn tx_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         let streams = self.streams(load);
@@ -164,7 +138,7 @@ impl Plan {
     /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
     /// is asked.
     #[must_use]
-    pub fn pair_shares(&self, cell: &Cell, load: WorkerLoad) -> Vec<RequestConfig> {
+    pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
             let worker = tx.common.worker as u64;
@@ -178,7 +152,7 @@ impl Plan {
 
     fn common(
         &self,
-        cell: &Cell,
+        cell: &PlannedCell,
         worker: usize,
         core: Option<usize>,
         streams: u16,
@@ -299,19 +273,20 @@ fn engines(scenario: &Scenario, machine: &Machine) -> Result<Vec<EnginePair>, Pl
 }
 
 /// The product of the lists, trials outermost.
-fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<Cell>, PlanError> {
+fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<PlannedCell>, PlanError> {
     let mut cells = Vec::new();
     for trial in 0..scenario.trials {
         for &size in &scenario.sizes {
             for &engine in engines {
-                let cell = |rate: CellRate, word: &dyn std::fmt::Display, calibration| Cell {
-                    id: format!("{engine}/{size}/{word}"),
-                    trial,
-                    engine,
-                    size,
-                    rate,
-                    calibration,
-                };
+                let cell =
+                    |rate: CellRate, word: &dyn std::fmt::Display, calibration| PlannedCell {
+                        id: format!("{engine}/{size}/{word}"),
+                        trial,
+                        engine,
+                        size,
+                        rate,
+                        calibration,
+                    };
                 if scenario.pace.shape() == PaceShape::OwnRates {
                     let rate = CellRate::Paced(load(scenario, size, None)?);
                     cells.push(cell(rate, &scenario.pace, false));

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::engines::{EnginePair, EngineWord};
 use super::error::PlanError;
-use crate::plan::build::Machine;
 use crate::plan::options::WordError;
+use crate::plan::place::Machine;
 
 /// One way of returning datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -262,7 +262,7 @@ pub struct MissingEngine {
 
 /// What `auto` stands for on this machine.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
+pub struct EngineTrial {
     /// The engines that delivered most.
     pub engine: EnginePair,
     /// The payload they were tried with.

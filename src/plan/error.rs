@@ -1,7 +1,6 @@
 //! What a plan cannot be.
 
 use super::engines::{EnginePair, EngineWord, MissingEngine};
-use crate::plan::build::MAX_BATCH;
 use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
@@ -143,3 +142,7 @@ pub enum PlanError {
         source: UnitError,
     },
 }
+
+/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
+/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
+pub const MAX_BATCH: u16 = 1_024;

@@ -11,15 +11,16 @@ mod ports;
 mod scenario;
 mod share;
 
-pub use crate::plan::build::{Cell, CellRate, LONGEST, MAX_BATCH, Machine, Plan};
+pub use crate::plan::build::{CellRate, LONGEST, Plan, PlannedCell};
 pub use crate::plan::options::{
     Direction, PaceKind, PaceShape, Pinning, Route, TimestampKind, WaitKind, WordError,
 };
 pub use echo::{DropRule, EchoKind};
 pub use engines::{
-    Choice, EngineError, EngineKind, EnginePair, EngineWord, MissingEngine, RxKind, TxKind,
+    EngineError, EngineKind, EnginePair, EngineTrial, EngineWord, MissingEngine, RxKind, TxKind,
 };
-pub use error::PlanError;
+pub use error::{MAX_BATCH, PlanError};
+pub use place::Machine;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{IpOptions, Limit, RequestOptions, Scenario};
 pub use share::{RequestConfig, RxConfig, TxConfig, WorkerConfig, WorkerLoad};

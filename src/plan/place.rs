@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::PlanError;
 use super::scenario::Scenario;
-use crate::plan::build::Machine;
+use crate::plan::engines::{EngineKind, EnginePair, MissingEngine};
 use crate::plan::options::Pinning;
 
 /// Cores by worker; `None`: not pinned.
@@ -70,4 +70,26 @@ fn physical_first(machine: &Machine) -> Vec<usize> {
         machine.cpus.iter().copied().partition(|cpu| !second.contains(cpu));
     order.extend(rest);
     order
+}
+
+/// What the plan needs to know of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// CPUs that this process may run on; empty where the system does not say.
+    pub cpus: Vec<usize>,
+    /// Groups of those that share a physical core.
+    pub siblings: Vec<Vec<usize>>,
+    /// Engines that cannot be had here.
+    pub missing: Vec<MissingEngine>,
+    /// The engines that `auto` stands for: those that won when they were tried.
+    pub fastest: Option<EnginePair>,
+}
+
+impl Machine {
+    /// Why these engines cannot be had here; `None` where they can.
+    #[must_use]
+    pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
+        let words = [pair.tx.word(), pair.rx.word()];
+        self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
+    }
 }

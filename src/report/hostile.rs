@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Condition, fixture, read};
 use crate::document::{Cell, Exchange, Leg, Legs, Outage, Report};
-use crate::report::checks::gates;
 use crate::report::checks::metric::METRICS;
-use crate::report::checks::warnings::severity;
+use crate::report::checks::{gates, warning_codes};
 use crate::report::format::text::Style;
 use crate::report::format::{csv, hdr, html, junit, markdown, text};
 
@@ -83,8 +82,8 @@ fn cell(rate: &str, asks: bool) -> Cell {
         let own_drops = Some(1);
         cell.exchange = Some(Exchange { errors, own_drops, ..Exchange::default() });
     }
-    for code in severity::CODES {
-        cell.warnings.push(fixture::warning(code, "1 of 2"));
+    for code in warning_codes::all() {
+        cell.warnings.push(fixture::warning(code.name, "1 of 2"));
     }
     cell
 }
@@ -134,7 +133,9 @@ fn counts_of_any_size_are_shown_in_every_format() {
             let mut report = report(ledger, asks);
             report.gates = gates(&report, &conditions);
             for width in [80, 200] {
-                assert!(!text::render(&report, Style { color: true, width }).is_empty());
+                assert!(
+                    !text::render(&report, Style { color: true, width, verbose: false }).is_empty()
+                );
             }
             assert!(csv::render(&report).unwrap().contains(&u64::MAX.to_string()));
             assert!(!markdown::render(&report).is_empty());

@@ -45,8 +45,8 @@ const DRAIN_LOOK: Nanos = Nanos::from_millis(1);
 #[derive(Debug)]
 struct Pair {
     job: SendJob,
-    asker: RequestWriter,
-    hearer: ResponseMatcher,
+    writer: RequestWriter,
+    matcher: ResponseMatcher,
     ready: Ready,
     /// Requests in flight at most, in a closed loop.
     window: Option<u64>,
@@ -158,7 +158,7 @@ fn exchange<T: Tx, R: Rx>(
         if let Some(since) = idle_since.take()
             && end.is_none()
         {
-            pair.hearer.exchange.idle += now.since(since);
+            pair.matcher.exchange.idle += now.since(since);
         }
         if pair.job.stall.observe(now) {
             control.sender_stalled(pair.job.worker, now);
@@ -172,10 +172,10 @@ fn exchange<T: Tx, R: Rx>(
                     pair.held_until = now + ROOM_WITHIN;
                     next = pair.held_until;
                 }
-                Step::At(at) => next = at.min(pair.hearer.next_timeout()),
+                Step::At(at) => next = at.min(pair.matcher.next_timeout()),
                 Step::Over => {
                     pair.note_ids_free(now);
-                    pair.hearer.close_window();
+                    pair.matcher.close_window();
                     pair.at_close = Some(pair.meter.read());
                     end = Some(now);
                 }
@@ -185,14 +185,14 @@ fn exchange<T: Tx, R: Rx>(
         busy |= heard != Heard::Nothing;
         // What lies in a socket by now has come in time, and is read before it is given up.
         let has_read_all = heard != Heard::SomeOfIt && pair.has_read_all(rx, waiter, now);
-        if has_read_all || end.is_some() || pair.hearer.is_short_of_room() {
-            pair.hearer.expire(now, has_read_all);
+        if has_read_all || end.is_some() || pair.matcher.is_short_of_room() {
+            pair.matcher.expire(now, has_read_all);
         }
         if busy {
             waiter.busy(now, rx.sockets());
         }
         if let Some(end) = end
-            && pair.hearer.finished(end, now, control.stopped() || pair.job.stuck)
+            && pair.matcher.finished(end, now, control.stopped() || pair.job.stuck)
         {
             return end;
         }
@@ -216,15 +216,15 @@ impl Pair {
         if now < self.held_until {
             return Step::At(self.held_until);
         }
-        let room = self.hearer.room(self.window);
+        let room = self.matcher.room(self.window);
         if (room == 0 || self.out_of_ids_since.is_some())
             && let Some(step) = self.without_room(now, room)
         {
             return step;
         }
         let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.job.batch);
-        let step = step(tx, &mut self.job, &mut self.asker, control, now, most);
-        self.hearer.note_in_flight();
+        let step = step(tx, &mut self.job, &mut self.writer, control, now, most);
+        self.matcher.note_in_flight();
         step
     }
 
@@ -233,14 +233,14 @@ impl Pair {
     /// can leave.
     // cold: nothing is sent
     fn without_room(&mut self, now: Nanos, room: u64) -> Option<Step> {
-        let is_out_of_ids = self.hearer.is_out_of_ids();
+        let is_out_of_ids = self.matcher.is_out_of_ids();
         if is_out_of_ids {
             self.out_of_ids_since.get_or_insert(now);
         }
         let before = self.job.pace.missed();
         let due = self.job.pace.due(now, 0);
         if self.out_of_ids_since.is_some() {
-            self.hearer.exchange.no_room += self.job.pace.missed() - before;
+            self.matcher.exchange.no_room += self.job.pace.missed() - before;
         }
         if due == Due::At(now) {
             // It has not passed over all of them yet.
@@ -261,7 +261,7 @@ impl Pair {
     // cold: nothing was sent
     fn note_ids_free(&mut self, now: Nanos) {
         if let Some(since) = self.out_of_ids_since.take() {
-            self.hearer.exchange.no_room_time += now.since(since);
+            self.matcher.exchange.no_room_time += now.since(since);
         }
     }
 
@@ -272,7 +272,7 @@ impl Pair {
         if !self.ready.has_several() {
             return true;
         }
-        if self.hearer.next_timeout() <= now {
+        if self.matcher.next_timeout() <= now {
             self.wait(rx, waiter, now, now);
         }
         self.ready.queue.is_empty()
@@ -282,7 +282,7 @@ impl Pair {
     #[inline]
     fn hear<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> Heard {
         let (mut any, mut drained) = (false, false);
-        let answered = self.hearer.tally.received;
+        let answered = self.matcher.tally.received;
         for _ in 0..PULLS {
             let Some(&at) = self.ready.queue.front() else { break };
             if at != self.ready.at {
@@ -292,7 +292,7 @@ impl Pair {
             let pull = rx.pull();
             let now = self.job.clock.now() - self.job.epoch;
             self.job.stall.observe(now);
-            self.hearer.pulled(&pull, self.job.stall.ended());
+            self.matcher.pulled(&pull, self.job.stall.ended());
             if pull.errors > 0 {
                 // Unread, they take the room of replies.
                 let queued = rx.sockets().get(at).and_then(Datagram::take_queued_refusal);
@@ -306,8 +306,8 @@ impl Pair {
             }
             if pull.datagrams > 0 {
                 any = true;
-                let (hearer, head) = (&mut self.hearer, self.asker.head());
-                rx.each(|reply, _waited| hearer.datagram(at, reply, now, head));
+                let (matcher, head) = (&mut self.matcher, self.writer.head());
+                rx.each(|reply, _waited| matcher.datagram(at, reply, now, head));
                 rx.release();
             }
             self.ready.was_read(pull.drained);
@@ -317,7 +317,7 @@ impl Pair {
             }
         }
         drained |= self.ready.queue.is_empty();
-        if self.hearer.tally.received > answered {
+        if self.matcher.tally.received > answered {
             self.job.target.answered(control);
         }
         Heard::of(any, drained)

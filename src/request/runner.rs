@@ -8,7 +8,7 @@ use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, RxResult, Topology, TxResult};
-use crate::plan::{Cell, EXCHANGE_LIFETIME, Limit, Plan, Scenario, WorkerLoad};
+use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::request::worker::run_pair;
 use crate::run::RunError;
 use crate::run::phase::PhaseState;
@@ -50,7 +50,7 @@ impl CellRunner for RequestRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),

@@ -93,20 +93,20 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let ids = Arc::new(RunIds::new(1));
     let first = ids.begin(streams.into());
     let requests = Arc::clone(&dialogue().requests);
-    let mut asker = RequestWriter::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
-    asker.start(0, false);
+    let mut writer = RequestWriter::new(requests, &flights, true, (0, 1), (ids, first), job.batch);
+    writer.start(0, false);
     let batch = job.batch as u64;
-    let mut hearer =
+    let mut matcher =
         ResponseMatcher::new(dialogue(), flights, &asking, first, batch, streams.into());
-    hearer.start(false, Nanos::ZERO);
+    matcher.start(false, Nanos::ZERO);
     let mut waiter = Waiter::new(Waiter::HYBRID, Interest::READABLE).unwrap();
     if streams > 1 {
         waiter.watch(rx.sockets());
     }
     let pair = Pair {
         job,
-        asker,
-        hearer,
+        writer,
+        matcher,
         ready: Ready::new(streams.into()),
         window,
         held_until: Nanos::ZERO,
@@ -134,15 +134,15 @@ fn what_a_closed_loop_has_no_room_for_is_not_for_want_of_ids() {
     // 16 ids, each at rest for 125 ms, and 8 requests at once.
     let mut rig = rig(1, 8, 4);
     rig.ask(0);
-    assert_eq!(rig.pair.hearer.in_flight(), 8);
+    assert_eq!(rig.pair.matcher.in_flight(), 8);
     for (at_ms, in_flight, no_room_ms) in
         [(101, 8, 0), (110, 8, 0), (126, 8, 25), (190, 8, 25), (202, 4, 25)]
     {
-        rig.pair.hearer.expire(Nanos::from_millis(at_ms), true);
+        rig.pair.matcher.expire(Nanos::from_millis(at_ms), true);
         rig.ask(at_ms);
-        let exchange = rig.pair.hearer.exchange;
+        let exchange = rig.pair.matcher.exchange;
         let no_room_time = Nanos::from_millis(no_room_ms);
-        assert_eq!(rig.pair.hearer.in_flight(), in_flight, "{at_ms}");
+        assert_eq!(rig.pair.matcher.in_flight(), in_flight, "{at_ms}");
         assert_eq!(exchange.no_room_time, no_room_time, "{at_ms}");
     }
 }
@@ -167,8 +167,8 @@ fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
     assert!(!pair.has_read_all(rx, waiter, now));
     assert_eq!(pair.hear(rx, control), Heard::All);
     assert!(pair.has_read_all(rx, waiter, now));
-    pair.hearer.expire(now, true);
-    assert_eq!((pair.hearer.tally.received, pair.hearer.exchange.timeouts), (1, 1));
+    pair.matcher.expire(now, true);
+    assert_eq!((pair.matcher.tally.received, pair.matcher.exchange.timeouts), (1, 1));
 }
 
 /// The first socket of several, which is never found empty for so many reads.
@@ -218,12 +218,12 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
     pair.ready.mark(0);
     pair.window = Some(20);
     exchange(&mut tx, &mut rx, &mut pair, &mut waiter, &control);
-    let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
+    let (sent, received) = (pair.job.tally.sent, pair.matcher.tally.received);
     assert_eq!(sent, 20);
     assert!(rx.left > 0, "{received} answers");
     // The first of three ports has 7 of them.
     assert_eq!(received, 13);
-    assert_eq!(pair.hearer.exchange.given_up, 7, "however long it has more");
+    assert_eq!(pair.matcher.exchange.given_up, 7, "however long it has more");
     echo.join().unwrap();
 }
 

@@ -23,14 +23,12 @@ use crate::run::send::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
 };
+use crate::run::worker_pool::RequestResult;
 use crate::sys;
 use crate::unit::Nanos;
 
 /// Requests that a table holds at least and at most: 1.5 MiB and 96 MiB of slots; arbitrary.
 const FLIGHTS: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
-
-/// What one worker measured.
-pub(crate) type PairHalves = (TxResult, RxResult);
 
 /// Runs a worker that asks and hears to its end.
 pub(crate) fn run_pair(
@@ -40,7 +38,7 @@ pub(crate) fn run_pair(
     dialogue: RequestSpec,
     (ids, first_ids): (Arc<RunIds>, FirstIds),
     line: &WorkerChannel,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     place_thread(&share.tx.common)?;
     let options = Options { ports, ..options(&share.tx.common) };
     let open = |_| {
@@ -94,7 +92,7 @@ fn ask_on(
     mouths: Vec<UdpSocket>,
     ears: Vec<UdpSocket>,
     setup: &Setup<'_>,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     let WorkerConfig { size, .. } = setup.share.tx.common;
     let engine = setup.share.tx.engine;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
@@ -113,7 +111,11 @@ fn ask_on(
 }
 
 /// Where the word of the receiving engine becomes a type.
-fn hear_on<T: Tx>(tx: T, ears: Vec<UdpSocket>, setup: &Setup<'_>) -> Result<PairHalves, NetError> {
+fn hear_on<T: Tx>(
+    tx: T,
+    ears: Vec<UdpSocket>,
+    setup: &Setup<'_>,
+) -> Result<RequestResult, NetError> {
     let engine = setup.share.rx;
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
@@ -132,7 +134,7 @@ fn pair_phases<T: Tx, R: Rx>(
     mut tx: T,
     mut rx: R,
     setup: &Setup<'_>,
-) -> Result<PairHalves, NetError> {
+) -> Result<RequestResult, NetError> {
     let Setup { share, buffers: [send_buffer, receive_buffer], line, .. } = *setup;
     let mut waiter = waiter(&share.tx.common, Interest::READABLE)?;
     let mut pair = pair(setup, &tx);
@@ -148,10 +150,10 @@ fn pair_phases<T: Tx, R: Rx>(
         let planned_end = pair.job.start(&share.tx, &phase);
         let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
         let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
-        pair.asker.start(calendar_ns, by_slot);
+        pair.writer.start(calendar_ns, by_slot);
         pair.held_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
-        pair.hearer.start(phase.load != WorkerLoad::FlatOut, later);
+        pair.matcher.start(phase.load != WorkerLoad::FlatOut, later);
         pair.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -170,23 +172,23 @@ fn pair_phases<T: Tx, R: Rx>(
         tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
-        pair.hearer.exchange.own_drops = drops;
-        pair.hearer.exchange.room = pair.hearer.capacity();
+        pair.matcher.exchange.own_drops = drops;
+        pair.matcher.exchange.room = pair.matcher.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
         rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
-        let (sent, received) = (pair.job.tally.sent, pair.hearer.tally.received);
+        let (sent, received) = (pair.job.tally.sent, pair.matcher.tally.received);
         let flows = (pair.job.first_flow, pair.job.next.clone());
         // Where nothing is to come back, nothing is missing.
         let received = if expects_reply { received } else { sent };
         let _ = line.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
-    let Pair { job, hearer, .. } = pair;
+    let Pair { job, matcher, .. } = pair;
     let rx_half = RxResult {
-        flows: hearer.answered(job.first_flow),
-        tally: hearer.tally,
-        latency: hearer.latency,
-        exchange: Some(hearer.exchange),
-        workers: vec![hearer.tally.received],
+        flows: matcher.answered(job.first_flow),
+        tally: matcher.tally,
+        latency: matcher.latency,
+        exchange: Some(matcher.exchange),
+        workers: vec![matcher.tally.received],
         takes_super_packets: rx.takes_super_packets(),
         ..rx_half
     };
@@ -212,13 +214,14 @@ fn pair<T: Tx>(setup: &Setup<'_>, tx: &T) -> Pair {
     let first_ids = setup.first_ids.of_worker(place.0, place.1, asks.common.flows.start);
     let requests = Arc::clone(&dialogue.requests);
     let ids = (Arc::clone(&setup.ids), first_ids);
-    let asker = RequestWriter::new(requests, &flights, expects_reply, place, ids, job.batch);
+    let writer = RequestWriter::new(requests, &flights, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
-    let hearer = ResponseMatcher::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
+    let matcher =
+        ResponseMatcher::new(dialogue.clone(), flights, asking, first_ids, batch, streams);
     let (window, held_until) = (share.window, Nanos::ZERO);
     let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
     let (at_close, out_of_ids_since) = (None, None);
-    Pair { job, asker, hearer, ready, window, held_until, out_of_ids_since, meter, at_close }
+    Pair { job, writer, matcher, ready, window, held_until, out_of_ids_since, meter, at_close }
 }
 
 /// What our sockets have dropped so far, modulo 2³².

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::session::CellRunner;
 use super::{RunError, session};
 use crate::plan::{
-    Choice, EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
+    EnginePair, EngineTrial, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
 };
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
@@ -69,7 +69,7 @@ pub fn choose(
     machine: &Machine,
     bed: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
-) -> Result<Choice, RunError> {
+) -> Result<EngineTrial, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
     // Without a receiver, pairs that differ only in the receiving engine count as one.
     let is_tried = |&pair: &EnginePair| {
@@ -112,7 +112,7 @@ pub fn choose(
         (Some(&(engine, _)), Some(size)) => {
             let failed = failed.into_iter().map(|(pair, error)| (pair, error.to_string()));
             let failed = failed.collect();
-            Ok(Choice { engine, size, trial: TRIAL, tried, uncut, failed })
+            Ok(EngineTrial { engine, size, trial: TRIAL, tried, uncut, failed })
         }
         _ => Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error)),
     }

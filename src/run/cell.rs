@@ -11,7 +11,7 @@ use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
-use crate::plan::{Cell, Limit, Plan, RxKind, Scenario, WorkerLoad};
+use crate::plan::{Limit, Plan, PlannedCell, RxKind, Scenario, WorkerLoad};
 use crate::run::phase::PhaseState;
 use crate::run::worker_pool::WorkerPool;
 use crate::sys;
@@ -20,7 +20,7 @@ use crate::unit::Nanos;
 /// Measures one cell at `load`. `tick` is called a few times a second while it runs.
 pub(crate) fn measure(
     plan: &Plan,
-    cell: &Cell,
+    cell: &PlannedCell,
     load: WorkerLoad,
     tag: u16,
     stop: &Arc<AtomicBool>,
@@ -65,7 +65,7 @@ pub(crate) fn measure(
 /// Starts receivers, then senders; returns with them the files that their sockets have made.
 fn set_up(
     plan: &Plan,
-    cell: &Cell,
+    cell: &PlannedCell,
     load: WorkerLoad,
 ) -> Result<(WorkerPool, Vec<UnixFile>), RunError> {
     let (mut crew, mut files) =
@@ -84,7 +84,7 @@ fn start(
     crew: &mut WorkerPool,
     files: &mut Vec<UnixFile>,
     plan: &Plan,
-    cell: &Cell,
+    cell: &PlannedCell,
     load: WorkerLoad,
 ) -> Result<(), RunError> {
     let mut addrs = Vec::new();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{RunError, cell};
 use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
-use crate::plan::{Cell, CellRate, Direction, EnginePair, Limit, Plan, WorkerLoad};
+use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, WorkerLoad};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
@@ -15,7 +15,7 @@ use crate::unit::{Nanos, PayloadSize};
 #[derive(Debug, Clone)]
 pub struct MeasuredCell {
     /// What was to be measured.
-    pub cell: Cell,
+    pub cell: PlannedCell,
     /// At what load.
     pub load: WorkerLoad,
     /// Which way; `None` where both ends are here.
@@ -45,7 +45,7 @@ pub trait CellRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
@@ -68,7 +68,7 @@ impl CellRunner for LocalRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
@@ -180,7 +180,7 @@ pub fn run(
 }
 
 /// The error that ended a cell early. An unreachable target is not an error: the report states it.
-fn gave_up(part: &mut DirectionResult, cell: &Cell) -> Option<RunError> {
+fn gave_up(part: &mut DirectionResult, cell: &PlannedCell) -> Option<RunError> {
     match part.harvest.cut_short? {
         CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),
         CutShort::PeerLost => part.error.take(),
@@ -194,7 +194,7 @@ type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
 fn measure(
     plan: &Plan,
     bed: &mut dyn CellRunner,
-    cell: &Cell,
+    cell: &PlannedCell,
     max_pps: &MaxPps,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
@@ -217,7 +217,7 @@ fn measure(
 }
 
 /// Puts the cell's name to an error that has none.
-fn name(error: RunError, cell: &Cell) -> RunError {
+fn name(error: RunError, cell: &PlannedCell) -> RunError {
     match error {
         RunError::Panicked { .. } => RunError::Panicked { id: cell.id.clone() },
         other => other,

@@ -1,6 +1,6 @@
 //! What trials of at least some length say of each rate, and of the interval as a whole.
 
-use super::{Counts, Trial};
+use super::{Trial, TrialCounts};
 
 /// What the trials at one rate add up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,9 +56,9 @@ impl Rates {
             });
             let tally = &mut by_rate[at].1;
             match trial.counts {
-                Some(Counts::Held) => tally.held += 1,
-                Some(Counts::Failed) => tally.failed += 1,
-                Some(Counts::Limited) => tally.limited += 1,
+                Some(TrialCounts::Held) => tally.held += 1,
+                Some(TrialCounts::Failed) => tally.failed += 1,
+                Some(TrialCounts::Limited) => tally.limited += 1,
                 None => {}
             }
         }

@@ -1,7 +1,7 @@
 //! What a search found, for the document.
 
 use super::bounds::BoundState;
-use super::{Counts, Search, Trial};
+use super::{Search, Trial, TrialCounts};
 use crate::document::{
     CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, TrialVerdict, Verified,
 };
@@ -43,7 +43,7 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
         generator_pps: trials
             .iter()
             .filter(|one| one.ask.purpose.is_final() && Some(one.ask.rate_pps) == high)
-            .filter(|one| one.counts == Some(Counts::Limited))
+            .filter(|one| one.counts == Some(TrialCounts::Limited))
             .map(|one| one.outcome.sent_pps)
             .max_by(f64::total_cmp),
         disturbed: trials.iter().filter(|one| one.verdict == TrialVerdict::Disturbed).count()

@@ -1,6 +1,6 @@
 //! What a cell says of its goals, and whether it may say so.
 
-use super::{Counts, TrialOutcome};
+use super::{TrialCounts, TrialOutcome};
 use crate::document::{Cell, InvalidReason, TrialFigures, TrialVerdict};
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share};
@@ -137,18 +137,21 @@ fn stalled(cell: &Cell) -> bool {
 }
 
 /// What a trial is, of which so many alike were disturbed before; and what it counts as.
-pub(super) fn judge(outcome: &TrialOutcome, disturbed: usize) -> (TrialVerdict, Option<Counts>) {
+pub(super) fn judge(
+    outcome: &TrialOutcome,
+    disturbed: usize,
+) -> (TrialVerdict, Option<TrialCounts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.generator_limited, outcome.stalled) {
         // Late ones come in bursts, and a burst may be lost where an even stream is not.
         (false, true, _) if outcome.by_itself && disturbed == 0 => (TrialVerdict::Disturbed, None),
-        (false, ..) if outcome.by_itself => (TrialVerdict::Fail, Some(Counts::Failed)),
-        (true, false, _) => (TrialVerdict::Pass, Some(Counts::Held)),
-        (false, false, false) => (TrialVerdict::Fail, Some(Counts::Failed)),
-        (true, true, false) => (TrialVerdict::GeneratorLimited, Some(Counts::Limited)),
+        (false, ..) if outcome.by_itself => (TrialVerdict::Fail, Some(TrialCounts::Failed)),
+        (true, false, _) => (TrialVerdict::Pass, Some(TrialCounts::Held)),
+        (false, false, false) => (TrialVerdict::Fail, Some(TrialCounts::Failed)),
+        (true, true, false) => (TrialVerdict::GeneratorLimited, Some(TrialCounts::Limited)),
         // Where it always is like that, it has to count.
         (_, generator_limited, _) => {
-            let counts = if generator_limited { Counts::Limited } else { Counts::Failed };
+            let counts = if generator_limited { TrialCounts::Limited } else { TrialCounts::Failed };
             (TrialVerdict::Disturbed, (disturbed >= MOST_DISTURBED).then_some(counts))
         }
     }
@@ -209,7 +212,7 @@ mod tests {
         let told = outcome(&silent, 100e3, &goals(&["sent>=0"]));
         assert_eq!((told.held, told.by_itself), (Some(false), true));
         assert_eq!(told.invalid_because, ["nothing_arrived"]);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         // A stall explains what was missed, and the rate was not tested all the same.
         let mut late = cell();
         late.stalls.tx = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
         let told = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
         assert_eq!((told.generator_limited, told.invalid_because.len()), (false, 0));
-        assert_eq!(judge(&told, 0), (TrialVerdict::Pass, Some(Counts::Held)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
     }
 
     #[test]
@@ -270,7 +273,7 @@ mod tests {
             (refused.held, refused.by_itself, refused.generator_limited),
             (Some(false), true, false)
         );
-        assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         assert_eq!(refused.sent_pps, 96e3);
         // A receiver that stood still pushed back: that is asked again.
         let mut still = cell();
@@ -321,19 +324,22 @@ mod tests {
         let goals = goals(&["p99<=1us"]);
         let told = outcome(&stalled, 100e3, &goals);
         assert!(told.stalled && told.by_itself);
-        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         // Not at once where the generator was late, too.
         let late = TrialOutcome { generator_limited: true, ..told.clone() };
         assert_eq!(judge(&late, 0), (TrialVerdict::Disturbed, None));
-        assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(Counts::Failed)));
+        assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
         let told = TrialOutcome { by_itself: false, ..told };
         assert_eq!(judge(&told, 0), (TrialVerdict::Disturbed, None));
-        assert_eq!(judge(&told, 4), (TrialVerdict::Disturbed, Some(Counts::Failed)));
+        assert_eq!(judge(&told, 4), (TrialVerdict::Disturbed, Some(TrialCounts::Failed)));
         let limited = TrialOutcome { generator_limited: true, ..told.clone() };
-        assert_eq!(judge(&limited, 4).1, Some(Counts::Limited));
+        assert_eq!(judge(&limited, 4).1, Some(TrialCounts::Limited));
         let held = TrialOutcome { held: Some(true), ..told };
-        assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(Counts::Held)));
+        assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
         let limited = TrialOutcome { generator_limited: true, stalled: false, ..held };
-        assert_eq!(judge(&limited, 0), (TrialVerdict::GeneratorLimited, Some(Counts::Limited)));
+        assert_eq!(
+            judge(&limited, 0),
+            (TrialVerdict::GeneratorLimited, Some(TrialCounts::Limited))
+        );
     }
 }

@@ -169,12 +169,12 @@ pub struct Trial {
     /// What it was found to be.
     pub verdict: TrialVerdict,
     /// What it counts as; `None` where it was disturbed and is repeated, or decides nothing.
-    pub counts: Option<Counts>,
+    pub counts: Option<TrialCounts>,
 }
 
 /// What a trial counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counts {
+pub enum TrialCounts {
     /// The goals hold at this rate.
     Held,
     /// They do not.

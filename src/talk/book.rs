@@ -47,7 +47,7 @@ pub(super) struct Book {
     /// Who was chosen by hand.
     chosen: Option<u32>,
     /// Who was named when the conversation began.
-    home: Option<u32>,
+    first: Option<u32>,
     /// Who was heard last, and may be answered.
     last: Option<u32>,
     /// Who says no more, but may still listen.
@@ -78,7 +78,7 @@ impl Book {
     /// Somebody new.
     pub(super) fn enter(&mut self, who: Who) -> TalkPeer {
         if self.peers.len() == REMEMBERED {
-            let dear = [self.chosen, self.home, self.last];
+            let dear = [self.chosen, self.first, self.last];
             let oldest = self.peers.iter().position(|peer| !dear.contains(&Some(peer.number)));
             oldest.map(|oldest| self.peers.remove(oldest));
         }
@@ -117,7 +117,7 @@ impl Book {
     pub(super) fn leave(&mut self, number: u32) {
         self.mute.retain(|mute| *mute != number);
         self.peers.retain(|peer| peer.number != number);
-        for mark in [&mut self.chosen, &mut self.home, &mut self.last] {
+        for mark in [&mut self.chosen, &mut self.first, &mut self.last] {
             *mark = mark.filter(|mark| *mark != number);
         }
         // Over streams, whoever is still there is better than nobody.
@@ -126,8 +126,8 @@ impl Book {
     }
 
     /// This one gets all lines unless another one is chosen.
-    pub(super) fn set_home(&mut self, number: u32) {
-        self.home = Some(number);
+    pub(super) fn set_first(&mut self, number: u32) {
+        self.first = Some(number);
     }
 
     /// This one was heard last; whether it may be answered.
@@ -159,7 +159,7 @@ impl Book {
 
     /// Who gets the next line.
     pub(super) fn target(&self) -> Option<&TalkPeer> {
-        let number = self.chosen.or(self.home).or(self.last)?;
+        let number = self.chosen.or(self.first).or(self.last)?;
         self.peers.iter().find(|peer| peer.number == number)
     }
 }
@@ -213,13 +213,13 @@ mod tests {
     #[test]
     fn strangers_do_not_fill_the_memory() {
         let mut book = Book::default();
-        let home = book.enter(at(9));
-        book.set_home(home.number);
+        let first = book.enter(at(9));
+        book.set_first(first.number);
         for port in 0..5_000 {
             book.meet(at(10_000 + port));
         }
         assert_eq!(book.peers().len(), REMEMBERED);
-        assert_eq!(book.target(), Some(&home));
+        assert_eq!(book.target(), Some(&first));
         assert_eq!(book.meet(at(14_999)).number, 5_001);
     }
 }

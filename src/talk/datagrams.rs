@@ -5,8 +5,8 @@ use std::io;
 use mio::{Interest, Registry, Token};
 
 use super::book::{Book, Who};
-use super::error::TalkError;
-use super::session::News;
+use super::error::{TalkError, no_such_family};
+use super::inlet::News;
 use crate::net::{Datagram, Options, SocketError, Udp, Unix, UnixError, UnixFile, UnixName};
 
 /// Bytes of the largest datagram that is received whole: AF_UNIX has no limit but the sender's
@@ -199,16 +199,5 @@ impl Socket {
             Self::Udp(udp) => drop(udp.socket.take_queued_refusal()),
             Self::Unix(unix, _) => drop(unix.socket.take_queued_refusal()),
         }
-    }
-}
-
-/// Whether this host has no addresses of the family.
-pub(super) fn no_such_family(error: &SocketError) -> bool {
-    match error {
-        SocketError::Create { source } => source.kind() == io::ErrorKind::Unsupported,
-        SocketError::Bind { addr, source } => {
-            addr.is_ipv6() && source.kind() == io::ErrorKind::AddrNotAvailable
-        }
-        _ => false,
     }
 }

@@ -131,3 +131,14 @@ impl TalkError {
         matches!(self, Self::Send { source, .. } if kinds.contains(&source.kind()))
     }
 }
+
+/// Whether this host has no addresses of the family.
+pub(super) fn no_such_family(error: &SocketError) -> bool {
+    match error {
+        SocketError::Create { source } => source.kind() == io::ErrorKind::Unsupported,
+        SocketError::Bind { addr, source } => {
+            addr.is_ipv6() && source.kind() == io::ErrorKind::AddrNotAvailable
+        }
+        _ => false,
+    }
+}

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use mio::Waker;
 
 use super::TalkInput;
+use super::book::TalkPeer;
+use super::error::TalkError;
 
 /// Lines that wait to be sent where a program writes them: enough to keep the socket busy, and no
 /// more memory than that. Arbitrary.
@@ -60,4 +62,19 @@ impl Inlet {
         let _ = self.waker.wake();
         put
     }
+}
+
+/// What happened at the sockets.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A connection was made.
+    Came(TalkPeer),
+    /// Bytes came.
+    Heard(TalkPeer, Vec<u8>),
+    /// A connection ended: why, if it broke, and how many bytes were not sent.
+    Left { peer: TalkPeer, why: Option<std::io::Error>, unsent: usize },
+    /// The network refuses what was sent.
+    Refused(TalkError),
+    /// A connection could not be made.
+    Failed(TalkError),
 }

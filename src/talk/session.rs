@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::book::{Book, TalkPeer, Who};
 use super::datagrams::Datagrams;
 use super::error::TalkError;
-use super::inlet::{Hasty, Inlet};
+use super::inlet::{Hasty, Inlet, News};
 use super::streams::Streams;
 use super::{TalkEnd, TalkEvent, TalkInput, TalkOptions, Via};
 use crate::clock::Clock;
@@ -41,21 +41,6 @@ const UNIX_BUFFER: usize = 212_992;
 
 /// The waker's place among mio's tokens.
 const WAKER: Token = Token(usize::MAX - 1);
-
-/// What happened at the sockets.
-#[derive(Debug)]
-pub(super) enum News {
-    /// A connection was made.
-    Came(TalkPeer),
-    /// Bytes came.
-    Heard(TalkPeer, Vec<u8>),
-    /// A connection ended: why, if it broke, and how many bytes were not sent.
-    Left { peer: TalkPeer, why: Option<io::Error>, unsent: usize },
-    /// The network refuses what was sent.
-    Refused(TalkError),
-    /// A connection could not be made.
-    Failed(TalkError),
-}
 
 #[derive(Debug)]
 enum Carrier {
@@ -132,8 +117,8 @@ impl Talk {
             }
             _ => {}
         }
-        if let Some(home) = book.peers().first().map(|peer| peer.number) {
-            book.set_home(home);
+        if let Some(first) = book.peers().first().map(|peer| peer.number) {
+            book.set_first(first);
         }
         match &mut carrier {
             Carrier::Datagrams(datagrams) => datagrams.register(poll.registry()),

@@ -8,11 +8,12 @@ use mio::{Interest, Registry, Token};
 
 use super::book::{Book, TalkPeer, Who};
 use super::error::TalkError;
+use super::inlet::News;
 use super::line::{Cut, TextLine};
-use super::session::News;
 use super::{TalkOptions, Via};
 use crate::net::UnixFile;
-use crate::net::stream::{Listener, Stream, connect_local, connect_tcp, listen_local, listen_tcp};
+use crate::net::stream::{Listener, Stream, connect_tcp, listen_tcp};
+use crate::net::unix::{connect_unix, listen_unix};
 use crate::unit::Nanos;
 
 /// How long connecting may take. Arbitrary: the system would try for minutes (tcp_syn_retries,
@@ -68,12 +69,12 @@ impl Streams {
                 all.enter(book.enter(Who::Ip(to)), stream, false);
             }
             Via::UnixTo { to } => {
-                let stream = connect_local(to)?;
+                let stream = connect_unix(to)?;
                 all.enter(book.enter(Who::Unix(to.clone())), stream, false);
             }
             Via::TcpAt { at } => all.listen(at)?,
             Via::UnixAt { at } => {
-                let (listener, file) = listen_local(at)?;
+                let (listener, file) = listen_unix(at)?;
                 all._file = file;
                 all.listeners.push(listener);
                 all.locals.push(Who::Unix(at.clone()));
@@ -123,7 +124,7 @@ impl Streams {
                     self.listeners.push(listener);
                     self.locals.push(Who::Ip(local));
                 }
-                Err(error) if super::datagrams::no_such_family(&error) => lacking = Some(error),
+                Err(error) if super::error::no_such_family(&error) => lacking = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -165,16 +165,19 @@ fn neither_dies_nor_grows_nor_shouts(keyed: bool, words: &str) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn abuse_makes_a_sink_neither_die_nor_grow_nor_shout() {
     neither_dies_nor_grows_nor_shouts(false, "");
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn abuse_does_no_more_to_a_sink_with_a_key() {
     neither_dies_nor_grows_nor_shouts(true, "");
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn abuse_does_no_more_to_a_sink_of_two_threads() {
     neither_dies_nor_grows_nor_shouts(false, "--threads 2");
 }
@@ -201,6 +204,7 @@ fn a_client_is_served_amid_abuse() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_was_recorded_moves_nothing_when_played_again() {
     let _alone = alone();
     for (keyed, words) in [(false, ""), (true, ""), (false, "--threads 2")] {
@@ -239,6 +243,7 @@ fn what_was_recorded_moves_nothing_when_played_again() {
 const FILES: usize = 64;
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn many_streams_back_take_no_more_files_and_the_next_are_served() {
     let _alone = alone();
     let sink = Sink::here("");

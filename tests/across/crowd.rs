@@ -46,11 +46,13 @@ fn twenty_clients_at_once_are_each_sent_to() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn twenty_clients_at_once_on_a_sink_of_two_threads() {
     a_crowd("--threads 2", "");
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ten_thousand_streams_fit_into_memory() {
     let _alone = alone();
     let sink = Sink::here("");

@@ -60,6 +60,7 @@ fn turns() -> u16 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_outlives_its_clients() {
     let _alone = alone();
     let mut sink = Sink::here("");
@@ -90,6 +91,7 @@ fn told_unreachable() -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
     let _alone = alone();
     let sink = Sink::here("-w 64k");
@@ -109,6 +111,7 @@ fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_stops_sending_to_a_client_whose_host_says_that_it_is_gone() {
     let _alone = alone();
     let sink = Sink::here("-J --max-clients 1");
@@ -144,6 +147,7 @@ fn until_free(sink: &Sink) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     let _alone = alone();
     let sink = Sink::here("--max-clients 1");
@@ -169,6 +173,7 @@ fn at_fixed_port(turn: u16) -> Sink {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_client_notices_that_its_sink_is_gone() {
     let _alone = alone();
     let mut random = moments();

@@ -27,6 +27,7 @@ fn is_whole(cell: &Value, seconds: u64, late: u64) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_long_path_takes_nothing_from_the_rate() {
     let _alone = alone();
     let sink = Sink::here("");

@@ -20,6 +20,7 @@ fn try_to(place: &Place, target: SocketAddr, words: &str) -> Done {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn where_no_sink_listens_that_is_said() {
     let _alone = alone();
     // Bound and let go: nobody listens there.
@@ -32,6 +33,7 @@ fn where_no_sink_listens_that_is_said() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn where_no_sink_listens_across_a_network_that_is_said() {
     let _alone = alone();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -47,6 +49,7 @@ fn where_no_sink_listens_across_a_network_that_is_said() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn where_nobody_answers_that_is_said() {
     let _alone = alone();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -33,6 +33,7 @@ fn came_by_six(cell: &Value, words: &str) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn every_engine_counts_over_ipv6_as_over_ipv4() {
     let _alone = alone();
     if !has_ipv6() {

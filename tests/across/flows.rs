@@ -48,6 +48,7 @@ fn counted(nets: &Nets) -> Vec<u64> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ten_thousand_flows_of_two_threads_keep_to_their_ports_and_their_memory() {
     let _alone = alone();
     if !may_have_so_many_files() {
@@ -112,6 +113,7 @@ fn each_had_its_share(report: &Value) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_befalls_one_flow_is_told_of_that_flow() {
     let _alone = alone();
     let words = format!("-P 8 -n {} -r 2k", 8 * SENT);

@@ -106,6 +106,7 @@ fn back_to(sink: &Sink, threads: usize) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn sessions_that_were_left_leave_nothing_behind() {
     let _alone = alone();
     let sink = Sink::here(&format!("--threads 2 --max-clients {CLIENTS}"));

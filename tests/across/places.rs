@@ -70,6 +70,7 @@ fn at(cell: &Value, place: &str) -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn closed_ports_and_wrong_checksums_are_charged_to_the_datagram() {
     let _alone = alone();
     let deeds = [
@@ -229,6 +230,7 @@ fn what_another_device_drops_is_not_charged_to_us() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_others_may_have_lost_is_told() {
     let _alone = alone();
     let Some(nets) = Nets::make(&["nft"]) else { return };

@@ -51,6 +51,7 @@ fn killed_in_the_middle(nets: &Nets, from: Side, sink_words: &str, words: &str) 
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_client_hears_from_the_kernel_that_its_sink_is_gone() {
     let _alone = alone();
     let Some(nets) = Nets::make(&[]) else { return };

@@ -84,6 +84,7 @@ impl Drop for SlowRelay {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_few_datagrams_on_a_slow_path_are_waited_for() {
     let _alone = alone();
     let sink = Sink::here("");

@@ -2,14 +2,24 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::cell::Cell;
+
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 mod payload;
 mod targets;
 
-/// Pseudo-random and mutated inputs for each target.
-const INPUTS: usize = 200_000;
+/// Pseudo-random and mutated inputs for each target. Arbitrary: a second or two of them.
+const INPUTS: usize = 20_000;
+
+/// The same for the long test. Arbitrary: half a minute of them.
+const MANY_INPUTS: usize = 200_000;
+
+thread_local! {
+    /// Inputs that the test of this thread tries.
+    static COUNT: Cell<usize> = const { Cell::new(INPUTS) };
+}
 
 /// Of so many inputs, one is tried as a histogram. Arbitrary: a few seconds of them.
 const HISTOGRAMS_ONE_IN: usize = 64;
@@ -29,7 +39,7 @@ fn rng() -> impl FnMut() -> u64 {
 /// Bytes of any kind: noise, and real inputs with something changed.
 fn inputs(real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
     let mut next = rng();
-    for round in 0..INPUTS {
+    for round in 0..COUNT.get() {
         let pick = next() as usize % real.len();
         let mut bytes = match round % 3 {
             0 => (0..next() % 64).map(|_| next() as u8).collect(),
@@ -60,7 +70,7 @@ fn control_messages() {
     let mut accepted = 0;
     inputs(&control.samples(), |bytes| accepted += control.decode(bytes));
     // Unchanged samples are among the inputs, so the decoder got beyond its first checks.
-    assert!(accepted > INPUTS / 20, "{accepted}");
+    assert!(accepted > COUNT.get() / 20, "{accepted}");
 }
 
 #[test]
@@ -77,7 +87,7 @@ fn bodies() {
     let real = [vec![0], vec![6], b"\x09\x02no".to_vec(), vec![2, 1]];
     let mut read = 0;
     inputs(&real, |bytes| read += usize::from(targets::bodies(bytes)));
-    assert!(read > INPUTS / 20, "{read}");
+    assert!(read > COUNT.get() / 20, "{read}");
 }
 
 #[test]
@@ -100,7 +110,7 @@ fn histograms() {
             read += usize::from(documents.histogram(bytes));
         }
     });
-    assert!(read > INPUTS / HISTOGRAMS_ONE_IN / 20, "{read}");
+    assert!(read > COUNT.get() / HISTOGRAMS_ONE_IN / 20, "{read}");
 }
 
 #[test]
@@ -108,7 +118,7 @@ fn replies() {
     let mut replies = payload::Replies::new();
     let mut heard = 0;
     inputs(&replies.samples(), |bytes| heard += usize::from(replies.hear(bytes)));
-    assert!(heard > INPUTS / 20, "{heard}");
+    assert!(heard > COUNT.get() / 20, "{heard}");
 }
 
 /// Two pings of UDP, to port 53, in IPv4 without a link layer.
@@ -130,7 +140,7 @@ const PCAPNG: &[u8] = b"\x0A\x0D\x0D\x0A\x1C\0\0\0\x4D\x3C\x2B\x1A\x01\0\0\0\
 fn captures() {
     let mut read = 0;
     inputs(&[PCAP.to_vec(), PCAPNG.to_vec()], |bytes| read += usize::from(payload::capture(bytes)));
-    assert!(read > INPUTS / 20, "{read}");
+    assert!(read > COUNT.get() / 20, "{read}");
 }
 
 #[test]
@@ -144,5 +154,28 @@ fn templates() {
     let mut compiled = 0;
     let real = real.map(|text| text.as_bytes().to_vec());
     inputs(&real, |bytes| compiled += payload::template(bytes));
-    assert!(compiled > INPUTS / 20, "{compiled}");
+    assert!(compiled > COUNT.get() / 20, "{compiled}");
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn every_target_with_many_inputs() {
+    let targets: [fn(); 8] = [
+        headers,
+        control_messages,
+        both_ends_of_a_session,
+        bodies,
+        histograms,
+        replies,
+        captures,
+        templates,
+    ];
+    std::thread::scope(|scope| {
+        for target in targets {
+            scope.spawn(move || {
+                COUNT.set(MANY_INPUTS);
+                target();
+            });
+        }
+    });
 }

@@ -96,6 +96,7 @@ fn a_server_that_never_stops_sending_keeps_no_run_from_ending() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn one_interrupt_ends_a_run_that_is_sent_to_without_end() {
     let _alone = alone();
     for engine in engines() {

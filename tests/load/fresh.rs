@@ -108,6 +108,7 @@ fn two_runs(preset: &str) -> Vec<Request> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ids_are_new_in_every_phase_cell_trial_and_run() {
     let _alone = alone();
     // Where each has what must be new: RFC 5905 §7.3, RFC 8489 §5, RFC 7252 §3, RFC 8999 §5.1.
@@ -145,6 +146,7 @@ fn ports_and_sequences_of_ids_are_new_in_every_cell() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn message_ids_that_come_again_too_early_are_reported() {
     let _alone = alone();
     let server = Recorder::start(|_, request| {

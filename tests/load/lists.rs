@@ -107,12 +107,14 @@ fn dns_is_counted_by_every_engine() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn echo_is_counted_by_every_engine() {
     let _alone = alone();
     engines().into_iter().for_each(|engine| open_loop(1, &format!("-e {engine}"), 1));
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn text_is_counted_by_every_engine() {
     let _alone = alone();
     engines().into_iter().for_each(|engine| open_loop(2, &format!("-e {engine}"), 1));

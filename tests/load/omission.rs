@@ -50,6 +50,7 @@ fn held(words: &str) -> (Value, u64) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn an_open_loop_sees_all_who_would_have_waited() {
     let _alone = alone();
     let hold_ns = HOLD.as_nanos() as u64;

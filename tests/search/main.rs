@@ -100,6 +100,7 @@ fn holds(found: &Value, truth: f64) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_server_that_drops_is_found_where_it_drops_as_much_as_allowed() {
     let _alone = alone();
     let shim = Shim::start(Load::Bucket(20e3));
@@ -118,6 +119,7 @@ fn a_server_that_drops_is_found_where_it_drops_as_much_as_allowed() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_server_that_slows_down_is_found_where_it_does() {
     let _alone = alone();
     let shim = Shim::start(Load::Step(8e3));

@@ -113,14 +113,6 @@ pub(crate) fn functions(tokens: &[Token]) -> Vec<Function> {
     found
 }
 
-/// The bodies of modules that are written out in this file.
-pub(crate) fn inline_modules(tokens: &[Token]) -> Vec<Extent> {
-    (0..tokens.len())
-        .filter(|&at| text(tokens, at) == "mod" && text(tokens, at + 2) == "{")
-        .map(|at| at + 2..=close(tokens, at + 2))
-        .collect()
-}
-
 /// What only tests see: every item under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 pub(crate) fn test_items(tokens: &[Token]) -> Vec<Extent> {
     let starts = |at: usize, words: &[&str]| {

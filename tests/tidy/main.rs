@@ -1,5 +1,4 @@
-//! Keeps the tree what its map says it is: floors, sizes, places, quiet hot files, numbers with an
-//! origin. What is not checked decays.
+//! Checks the source tree: layers, import cycles, sizes, hot files, the origin of constants.
 //!
 //! Each check is a function from a [`Tree`] of sources to what it found, so that it can be tried
 //! on a few lines of text: the tests beside each check prove that it can fail.
@@ -7,11 +6,14 @@
 //! - `lexer`: tells code from comments and text, and cuts code into tokens
 //! - `items`: where functions, modules, tests and cold functions begin and end
 //! - `tree`: the files, read once
-//! - `floors`, `shape`, `places`, `words`, `origins`, `pages`: the checks
+//! - `imports`: which file imports which
+//! - `layers`, `names`, `shape`, `places`, `words`, `origins`, `pages`: the checks
 
-mod floors;
+mod imports;
 mod items;
+mod layers;
 mod lexer;
+mod names;
 mod origins;
 mod pages;
 mod places;
@@ -69,68 +71,83 @@ fn the_tree_is_really_read() {
 }
 
 #[test]
-fn rooms_import_only_from_lower_floors() {
-    expect_none(&floors::imports(&Tree::of_this_package()));
+fn modules_import_only_from_lower_layers() {
+    expect_none(&layers::upward_imports(Tree::of_this_package()));
 }
 
 #[test]
-fn every_room_has_its_line_in_the_docs_of_lib_rs() {
-    expect_none(&floors::unnamed_rooms(&Tree::of_this_package()));
+fn the_docs_of_lib_rs_declare_every_module() {
+    expect_none(&layers::undeclared(Tree::of_this_package()));
+}
+
+#[test]
+fn no_file_is_in_an_import_cycle() {
+    expect_none(&layers::cycles(Tree::of_this_package()));
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    expect_none(&names::shared_types(Tree::of_this_package()));
+}
+
+#[test]
+fn identifiers_use_the_terms_of_the_field() {
+    expect_none(&names::banned_words(Tree::of_this_package()));
 }
 
 #[test]
 fn files_are_short() {
-    expect_none(&shape::long_files(&Tree::of_this_package()));
+    expect_none(&shape::long_files(Tree::of_this_package()));
 }
 
 #[test]
 fn functions_are_short() {
-    expect_none(&shape::long_functions(&Tree::of_this_package()));
+    expect_none(&shape::long_functions(Tree::of_this_package()));
 }
 
 #[test]
 fn lines_are_narrow() {
-    expect_none(&shape::wide_lines(&Tree::of_this_package()));
+    expect_none(&shape::wide_lines(Tree::of_this_package()));
 }
 
 #[test]
 fn the_operating_system_lives_in_one_place() {
-    expect_none(&places::strays(&Tree::of_this_package()));
+    expect_none(&places::strays(Tree::of_this_package()));
 }
 
 #[test]
 fn every_unsafe_says_why_it_holds() {
-    expect_none(&places::unexplained_unsafe(&Tree::of_this_package()));
+    expect_none(&places::unexplained_unsafe(Tree::of_this_package()));
 }
 
 #[test]
 fn hot_files_are_quiet() {
-    expect_none(&words::noise_in_hot_files(&Tree::of_this_package()));
+    expect_none(&words::noise_in_hot_files(Tree::of_this_package()));
 }
 
 #[test]
 fn nothing_is_left_undone() {
-    expect_none(&words::leftovers(&Tree::of_this_package()));
+    expect_none(&words::leftovers(Tree::of_this_package()));
 }
 
 #[test]
 fn one_helper_decides_what_a_skip_is_in_ci() {
-    expect_none(&words::lone_skips(&Tree::of_this_package()));
+    expect_none(&words::lone_skips(Tree::of_this_package()));
 }
 
 #[test]
 fn nothing_is_indented_with_tabs() {
-    expect_none(&words::tabs(&Tree::of_this_package()));
+    expect_none(&words::tabs(Tree::of_this_package()));
 }
 
 #[test]
 fn every_constant_tells_its_origin() {
-    expect_none(&origins::untold_constants(&Tree::of_this_package()));
+    expect_none(&origins::untold_constants(Tree::of_this_package()));
 }
 
 #[test]
 fn markdown_files_begin_with_their_only_title() {
-    expect_none(&pages::titles(&Tree::of_this_package()));
+    expect_none(&pages::titles(Tree::of_this_package()));
 }
 
 #[test]

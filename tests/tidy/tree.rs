@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::items::{self, Extent, Function};
 use crate::lexer::{self, Line, Token};
@@ -43,6 +44,12 @@ impl Source {
         }
     }
 
+    /// Whether only tests see the whole file.
+    pub(crate) fn is_test_file(&self) -> bool {
+        let end = self.tokens.len().saturating_sub(1);
+        self.tests.contains(&(0..=end))
+    }
+
     /// Whether only tests see this token.
     pub(crate) fn is_test(&self, token: usize) -> bool {
         self.tests.iter().any(|extent| extent.contains(&token))
@@ -77,8 +84,13 @@ impl Source {
 }
 
 impl Tree {
-    /// The package that this test belongs to.
-    pub(crate) fn of_this_package() -> Self {
+    /// The package that this test belongs to, read once for all tests.
+    pub(crate) fn of_this_package() -> &'static Self {
+        static PACKAGE: OnceLock<Tree> = OnceLock::new();
+        PACKAGE.get_or_init(Self::read_package)
+    }
+
+    fn read_package() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = Vec::new();
         for folder in ["src", "tests", "benches"] {

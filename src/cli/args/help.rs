@@ -26,7 +26,7 @@ const DEFAULTS: [(&str, [&str; 4]); 8] = [
 ];
 
 /// Flags in the short help of commands that measure cells.
-const COMMON: [&str; 28] = [
+const COMMON: [&str; 29] = [
     "port",
     "to",
     "target",
@@ -45,6 +45,7 @@ const COMMON: [&str; 28] = [
     "json",
     "fail_if",
     "quiet",
+    "verbose",
     "preset",
     "name",
     "names",

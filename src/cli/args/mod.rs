@@ -20,7 +20,7 @@ mod talk;
 pub use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
 pub use crate::cli::args::measure::CellArgs;
 pub(crate) use crate::cli::args::measure::Local;
-pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, Spread};
+pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, SpreadKind};
 pub use ab::AbArgs;
 pub use bench::{BenchArgs, DoctorArgs};
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
@@ -30,7 +30,7 @@ pub(crate) use parse::parse;
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
 pub use search::SearchArgs;
-pub use shell::{CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
+pub use shell::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaOf};
 pub use socket::SocketArgs;
 pub(crate) use talk::Here;
 pub use talk::TalkArgs;
@@ -121,6 +121,8 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Show what this host supports, what will distort a measurement, and how to fix it
     Doctor(DoctorArgs),
+    /// Explain a warning code, table column, ledger place or exit code
+    Explain(ExplainArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema(SchemaArgs),
     /// Print what a shell needs to complete commands and flags

@@ -30,6 +30,10 @@ pub struct OutputArgs {
     #[arg(short = 'q', long)]
     pub quiet: bool,
 
+    /// Show all warnings, whole; without, the three worst, a line each
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,

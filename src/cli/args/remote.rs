@@ -37,7 +37,7 @@ pub struct BlastArgs {
     /// Which of the sink's --threads gets a flow: turn (in turn) · hash (of its source, as
     /// SO_REUSEPORT does it)
     #[arg(long, value_name = "HOW", default_value = "turn", hide_possible_values = true)]
-    pub spread: Spread,
+    pub spread: SpreadKind,
 
     /// Send to addresses outside loopback, private and link-local ranges; needs a rate
     #[arg(long)]
@@ -62,7 +62,7 @@ pub struct BlastArgs {
 
 /// How flows come to receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Spread {
+pub enum SpreadKind {
     /// In turn
     Turn,
     /// By a hash of the source address and port

@@ -13,6 +13,14 @@ pub struct SchemaArgs {
     pub of: SchemaOf,
 }
 
+/// Explains what reports contain.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Names as printed, such as stalls, p99.9, receive_buffer or 5; without, all are listed
+    #[arg(value_name = "CODE")]
+    pub names: Vec<String>,
+}
+
 /// A form of document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {

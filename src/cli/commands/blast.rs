@@ -16,7 +16,7 @@ use crate::document::{Clock, Report};
 use crate::host;
 use crate::host::Depth;
 use crate::net::Options;
-use crate::plan::{Cell, Machine, MissingEngine, Plan, Route, Scenario, WorkerLoad};
+use crate::plan::{Machine, MissingEngine, Plan, PlannedCell, Route, Scenario, WorkerLoad};
 use crate::remote::client::{RemoteRunner, SendOnlyRunner, SinkPeer};
 use crate::remote::protocol::Key;
 use crate::report;
@@ -90,7 +90,7 @@ impl CellRunner for Receiver {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),

@@ -6,6 +6,7 @@ pub(crate) mod blast;
 pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod echo;
+pub(crate) mod explain;
 pub(crate) mod load;
 mod measure;
 pub(crate) mod report;

@@ -12,7 +12,7 @@ const TITLES: usize = 8;
 /// Nothing in the documents is taken for markup.
 #[must_use]
 pub fn render(comparison: &Comparison) -> String {
-    let (base, new) = text::names(comparison);
+    let (base, new) = show::names(comparison);
     let mut parts = vec![
         format!("**{}**", escape(&show::headline(comparison))),
         figures(comparison, [base, new]),

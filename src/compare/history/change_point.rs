@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Change;
 use crate::document::{Cell, Device, Host, Report};
 
 /// What a run was measured on and with, as far as it can explain a step.
@@ -93,6 +92,18 @@ fn only(these: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> 
     };
     let words: Vec<String> = differs.map(word).collect();
     if words.is_empty() { "-".to_owned() } else { words.join(" ") }
+}
+
+/// Something that is not as it was in the run before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
+    /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
+    pub what: &'static str,
+    /// As it was; `?` where that is unknown.
+    pub from: String,
+    /// As it is.
+    pub to: String,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Charging what is missing to those who counted drops.
 
-use super::{DropCounters, DropCounts, DropLocation, Kernels};
-use crate::measure::cell_result::Topology;
+use super::{DropCounters, DropCounts, DropLocation, Kernels, LedgerCounts, Topology};
+
 use crate::measure::counters::{RxTally, SendErrorCounts, TxTally};
 use crate::measure::{IpCounters, KernelDelta, UdpCounters};
 
@@ -27,6 +27,43 @@ pub(super) struct LossAttribution {
     overfull: bool,
     /// Places charged from such counters.
     from_shared: DropCounters,
+}
+
+impl LedgerCounts {
+    /// Settles what both ends counted with what their kernels counted. A place is charged with no
+    /// more than is still missing, nearest to the receiver first: the socket's own counter is
+    /// exact, those of the namespace may include others' datagrams.
+    ///
+    /// The kernel counts a super-packet as one wherever it drops it before it is cut;
+    /// `taken_whole`: also at the receiving socket, which then gets it whole.
+    #[must_use]
+    pub fn attribute_losses(
+        tx: &TxTally,
+        rx: &RxTally,
+        kernels: &Kernels,
+        taken_whole: bool,
+    ) -> Self {
+        let lost = tx.sent.saturating_sub(rx.received);
+        let mut missing = LossAttribution::of(tx, rx, lost, taken_whole, kernels);
+        let lost_at = missing.places(tx, kernels);
+        Self {
+            attempted: tx.sent.saturating_add(tx.refused.total()),
+            sent: tx.sent,
+            refused: tx.refused,
+            received: rx.received,
+            lost,
+            lost_at,
+            unaccounted: missing.datagrams,
+            estimated: missing.estimated,
+            shared: missing.shared,
+            arrived: rx.arrived,
+            duplicate: rx.duplicate,
+            late: rx.late,
+            reordered: rx.reordered,
+            foreign: rx.foreign,
+            corrupt: rx.corrupt,
+        }
+    }
 }
 
 /// What a dropped packet held.
@@ -80,8 +117,7 @@ impl LossAttribution {
 
     /// Charges every place in turn.
     pub(super) fn places(&mut self, tx: &TxTally, kernels: &Kernels) -> DropCounts {
-        let (kernel, sender) = (&kernels.rx, kernels.at_senders());
-        let udp = kernel.udp;
+        let (kernel, sender, udp) = (&kernels.rx, kernels.at_senders(), kernels.rx.udp);
         let bad = udp.zip(kernel.sockets).map_or(0, |(udp, drops)| bad_at_sockets(drops, udp));
         let at_sockets = kernel.sockets.map(|drops| self.charge_at_socket(drops - bad));
         let at_server = kernels.server.and_then(|server| server.receive_buffer);
@@ -92,7 +128,7 @@ impl LossAttribution {
         let checksum = udp.map(|udp| {
             bad_here.saturating_add(self.charge(DropLocation::Checksum, udp.in_csum_errors - bad))
         });
-        // SendErrorCounts sends were never sent, and the queue that refused them counted them.
+        // Refused sends were never sent, and the queue that refused them counted them.
         let refused = tx.refused.no_buffers.saturating_add(tx.untold);
         let beside_queue = refused.saturating_sub(sender.qdisc.unwrap_or(0));
         // A veth refuses what its peer drops (kernel 6.7), which counts that at its own end, too.

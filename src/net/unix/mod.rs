@@ -17,7 +17,7 @@ mod stream;
 #[cfg(not(udperf_unix))]
 #[path = "no_stream.rs"]
 mod stream;
-pub(super) use stream::{connect_unix, listen_unix};
+pub use stream::{connect_unix, listen_unix};
 
 use std::io;
 

@@ -38,7 +38,10 @@ fn create() -> Result<Socket, UnixError> {
 }
 
 /// A stream to the listener of this name; connected at once, as all are on one host.
-pub(in crate::net) fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
+///
+/// # Errors
+/// [`UnixError`].
+pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
     let socket = create()?;
     let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
     connected.map_err(|source| UnixError::NoListener { name: name.clone(), source })?;
@@ -46,9 +49,10 @@ pub(in crate::net) fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, U
 }
 
 /// A listener of this name, in place of one whose process has died; and its file.
-pub(in crate::net) fn listen_unix(
-    name: &UnixName,
-) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
+///
+/// # Errors
+/// [`UnixError`].
+pub fn listen_unix(name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
     let socket = create()?;
     let file = Unix::bind_socket(&socket, name)?;
     socket.listen(QUEUE).map_err(|source| UnixError::Bind { name: name.clone(), source })?;

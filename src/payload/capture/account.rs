@@ -4,69 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::Linktype;
 
-use super::link;
-use crate::payload::CaptureClock;
+use super::link::{self, SkipCause};
 use crate::payload::Input;
-use crate::unit::MAX_PAYLOAD;
-
-/// Why a packet is not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::payload) enum Cause {
-    Cut,
-    Fragment,
-    NotUdp,
-    OtherPort,
-    TooLarge,
-    LinkType,
-    Malformed,
-    BeforeId,
-}
-
-impl Cause {
-    /// All causes in the order of reports.
-    const ALL: [Self; 8] = [
-        Self::Cut,
-        Self::Fragment,
-        Self::NotUdp,
-        Self::OtherPort,
-        Self::TooLarge,
-        Self::LinkType,
-        Self::Malformed,
-        Self::BeforeId,
-    ];
-
-    /// As documents have it.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Cut => "cut_by_snaplen",
-            Self::Fragment => "fragment",
-            Self::NotUdp => "not_udp",
-            Self::OtherPort => "other_port",
-            Self::TooLarge => "too_large",
-            Self::LinkType => "link_type",
-            Self::Malformed => "malformed",
-            Self::BeforeId => "ends_before_id",
-        }
-    }
-
-    /// The text after a count.
-    fn text(self, port: Option<u16>) -> String {
-        match (self, port) {
-            (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
-            (Self::Fragment, _) => "fragments of IP".to_owned(),
-            (Self::NotUdp, _) => "not UDP".to_owned(),
-            (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
-            (Self::OtherPort, None) => "to other ports".to_owned(),
-            (Self::TooLarge, _) => format!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
-            (Self::LinkType, _) => format!("of a link type that is not read ({READ} are)"),
-            (Self::Malformed, _) => "malformed".to_owned(),
-            (Self::BeforeId, _) => "that end before the id".to_owned(),
-        }
-    }
-}
-
-/// Link types that are read, in messages.
-const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";
+use crate::payload::TimestampClock;
 
 /// Link types that are named at most. Arbitrary: a capture of several devices has few, and a file
 /// may have 65,536.
@@ -85,8 +25,8 @@ pub(in crate::payload) struct Counts {
     /// All others.
     other_links: BTreeSet<i32>,
     used: u64,
-    /// By cause, in the order of [`Cause::ALL`].
-    left_out: [u64; Cause::ALL.len()],
+    /// By cause, in the order of [`SkipCause::ALL`].
+    left_out: [u64; SkipCause::ALL.len()],
     /// Datagrams to each port, and from it.
     ports: BTreeMap<u16, (u64, u64)>,
     /// Whether the file ends in the middle of a packet, or continues with an unknown structure.
@@ -122,12 +62,12 @@ impl Counts {
     }
 
     /// A packet is not sent.
-    pub(super) fn leave_out(&mut self, cause: Cause) {
+    pub(super) fn leave_out(&mut self, cause: SkipCause) {
         self.left_out[cause as usize] += 1;
     }
 
     /// Moves `count` packets from used to left out.
-    pub(super) fn retract(&mut self, count: usize, cause: Cause) {
+    pub(super) fn retract(&mut self, count: usize, cause: SkipCause) {
         self.used -= count as u64;
         self.left_out[cause as usize] += count as u64;
     }
@@ -136,12 +76,12 @@ impl Counts {
         self.used + self.left_out.iter().sum::<u64>()
     }
 
-    fn causes(&self) -> impl Iterator<Item = (Cause, u64)> {
-        Cause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
+    fn causes(&self) -> impl Iterator<Item = (SkipCause, u64)> {
+        SkipCause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
     }
 
     /// As documents have it.
-    pub(in crate::payload) fn input(&self, clock: CaptureClock) -> Input {
+    pub(in crate::payload) fn input(&self, clock: TimestampClock) -> Input {
         Input {
             format: self.format,
             link_types: self.link_types(),

@@ -1,10 +1,9 @@
 //! Extraction of UDP datagrams from captured packets: the headers of each link type before IP.
 
+use crate::unit::MAX_PAYLOAD;
 use etherparse::ip_number;
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
 use pcap_parser::Linktype;
-
-use super::Cause;
 
 /// Raw IP as BSDs number it, beside the number that is the same everywhere;
 /// <https://www.tcpdump.org/linktypes.html>.
@@ -122,21 +121,21 @@ pub(super) fn datagram(
     bytes: &[u8],
     is_cut: bool,
     port: Option<u16>,
-) -> Result<CapturedDatagram<'_>, Cause> {
-    let short = if is_cut { Cause::Cut } else { Cause::Malformed };
+) -> Result<CapturedDatagram<'_>, SkipCause> {
+    let short = if is_cut { SkipCause::Cut } else { SkipCause::Malformed };
     let start = start(link, bytes).ok_or(short)??;
     let Ok(packet) = strict(start) else {
         return Err(known(start, port).unwrap_or(short));
     };
     let udp = match packet.transport {
         Some(TransportSlice::Udp(udp)) => udp,
-        _ if packet.is_ip_payload_fragmented() => return Err(Cause::Fragment),
-        _ => return Err(Cause::NotUdp),
+        _ if packet.is_ip_payload_fragmented() => return Err(SkipCause::Fragment),
+        _ => return Err(SkipCause::NotUdp),
     };
     is_for(&udp, port)?;
     // A jumbogram has no length of its own; RFC 2675 §4.
     if is_cut && udp.length() == 0 {
-        return Err(Cause::Cut);
+        return Err(SkipCause::Cut);
     }
     Ok(CapturedDatagram {
         from: udp.source_port(),
@@ -145,15 +144,15 @@ pub(super) fn datagram(
     })
 }
 
-fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), Cause> {
+fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), SkipCause> {
     match port {
-        Some(port) if port != udp.destination_port() => Err(Cause::OtherPort),
+        Some(port) if port != udp.destination_port() => Err(SkipCause::OtherPort),
         _ => Ok(()),
     }
 }
 
 /// Where IP begins by the link type; `None` where the packet ends before it.
-fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, Cause>> {
+fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     Some(Ok(match link {
         Linktype::ETHERNET => Start::Ethernet(bytes),
         Linktype::LINUX_SLL => return cooked(SLL, bytes).map(Ok),
@@ -163,7 +162,7 @@ fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, Cause>> {
         Linktype(raw) if RAW_OF_BSD.contains(&raw) => Start::Ip(bytes),
         Linktype(ppp) if PPP.contains(&ppp) => return in_ppp(bytes),
         Linktype(PPP_ETHER) => return in_ppp(bytes.get(PPPOE_LEN..)?),
-        _ => return Some(Err(Cause::LinkType)),
+        _ => return Some(Err(SkipCause::LinkType)),
     }))
 }
 
@@ -176,14 +175,14 @@ fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
 
 /// A packet in a frame of PPP, with or without address and control, and with the protocol in two
 /// bytes or, compressed, in one, which is odd; RFC 1661 §2 and §6.5.
-fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, Cause>> {
+fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     let frame = bytes.strip_prefix(&HDLC).unwrap_or(bytes);
     let (protocol, rest) = match frame {
         [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
         [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
         _ => return None,
     };
-    Some(if PPP_IP.contains(&protocol) { Ok(Start::Ip(rest)) } else { Err(Cause::NotUdp) })
+    Some(if PPP_IP.contains(&protocol) { Ok(Start::Ip(rest)) } else { Err(SkipCause::NotUdp) })
 }
 
 fn strict(start: Start<'_>) -> Result<SlicedPacket<'_>, ()> {
@@ -196,22 +195,81 @@ fn strict(start: Start<'_>) -> Result<SlicedPacket<'_>, ()> {
 }
 
 /// Why a truncated packet would not be sent even if it were whole, as far as its headers show.
-fn known(start: Start<'_>, port: Option<u16>) -> Option<Cause> {
+fn known(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
     let packet = match start {
         Start::Ethernet(bytes) => LaxSlicedPacket::from_ethernet(bytes).ok()?,
         Start::Ip(bytes) => LaxSlicedPacket::from_ip(bytes).ok()?,
         Start::Kind(kind, bytes) => LaxSlicedPacket::from_ether_type(kind, bytes),
     };
     let ip = match packet.net.as_ref()? {
-        LaxNetSlice::Arp(_) => return Some(Cause::NotUdp),
+        LaxNetSlice::Arp(_) => return Some(SkipCause::NotUdp),
         net => net.ip_payload_ref()?,
     };
     if ip.fragmented {
-        return Some(Cause::Fragment);
+        return Some(SkipCause::Fragment);
     }
     if ip.ip_number != ip_number::UDP {
-        return Some(Cause::NotUdp);
+        return Some(SkipCause::NotUdp);
     }
     let Some(TransportSlice::Udp(udp)) = &packet.transport else { return None };
     is_for(udp, port).err()
 }
+
+/// Why a packet is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::payload) enum SkipCause {
+    Cut,
+    Fragment,
+    NotUdp,
+    OtherPort,
+    TooLarge,
+    LinkType,
+    Malformed,
+    BeforeId,
+}
+
+impl SkipCause {
+    /// All causes in the order of reports.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Cut,
+        Self::Fragment,
+        Self::NotUdp,
+        Self::OtherPort,
+        Self::TooLarge,
+        Self::LinkType,
+        Self::Malformed,
+        Self::BeforeId,
+    ];
+
+    /// As documents have it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Cut => "cut_by_snaplen",
+            Self::Fragment => "fragment",
+            Self::NotUdp => "not_udp",
+            Self::OtherPort => "other_port",
+            Self::TooLarge => "too_large",
+            Self::LinkType => "link_type",
+            Self::Malformed => "malformed",
+            Self::BeforeId => "ends_before_id",
+        }
+    }
+
+    /// The text after a count.
+    pub(super) fn text(self, port: Option<u16>) -> String {
+        match (self, port) {
+            (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
+            (Self::Fragment, _) => "fragments of IP".to_owned(),
+            (Self::NotUdp, _) => "not UDP".to_owned(),
+            (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
+            (Self::OtherPort, None) => "to other ports".to_owned(),
+            (Self::TooLarge, _) => format!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
+            (Self::LinkType, _) => format!("of a link type that is not read ({READ} are)"),
+            (Self::Malformed, _) => "malformed".to_owned(),
+            (Self::BeforeId, _) => "that end before the id".to_owned(),
+        }
+    }
+}
+
+/// Link types that are read, in messages.
+const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";

@@ -1,7 +1,7 @@
 //! Converts the times of captured packets to moments of a schedule, which never decrease and have
 //! no bursts caused by a wrong clock.
 
-use crate::payload::CaptureClock;
+use crate::payload::TimestampClock;
 
 /// The largest backward difference in ns that counts as reordering, not as a step of the clock.
 /// Arbitrary: queues and devices that are captured together reorder packets by less, and a schedule
@@ -16,8 +16,8 @@ const SAME_TIME_MOST: usize = 128;
 const RATE_MOST: u64 = 10;
 
 /// Moments of packets in ns since the first, and the faults in their times, given in ns since 1970.
-pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, CaptureClock) {
-    let mut clock = CaptureClock { mean_gap_ns: mean_gap(times), ..CaptureClock::default() };
+pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, TimestampClock) {
+    let mut clock = TimestampClock { mean_gap_ns: mean_gap(times), ..TimestampClock::default() };
     let gap_ns = clock.mean_gap_ns.unwrap_or_default();
     let mut moments = Vec::with_capacity(times.len());
     // The latest packet with a time: that, and the moment it became.
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     /// Moments of packets at these times in ms, in ms.
-    fn ms(times: &[i128]) -> (Vec<u64>, CaptureClock) {
+    fn ms(times: &[i128]) -> (Vec<u64>, TimestampClock) {
         let times: Vec<_> = times.iter().map(|ms| Some(ms * 1_000_000)).collect();
         let (moments, clock) = moments(&times);
         (moments.into_iter().map(|ns| ns / 1_000_000).collect(), clock)

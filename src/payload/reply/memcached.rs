@@ -1,6 +1,5 @@
 //! Replies of memcached over UDP: its protocol.txt, "UDP protocol".
 
-use super::Role;
 use crate::payload::number::Number;
 
 /// Bytes of the frame header: request id, sequence number, datagrams in all, reserved, two each.
@@ -34,25 +33,26 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, 0)
 }
 
-/// Which of how many datagrams of its reply this is.
+/// Index of this datagram within its reply, and how many datagrams that has; `None` for a reply in
+/// one datagram.
 #[inline]
-pub(super) fn role(reply: &[u8]) -> Role {
+pub(super) fn part(reply: &[u8]) -> Option<(u16, u16)> {
     match (id(reply), reply.first_chunk::<FRAME_LEN>()) {
         (Some(_), Some([_, _, high, low, total_high, total_low, ..])) => {
             let index = u16::from_be_bytes([*high, *low]);
             match u16::from_be_bytes([*total_high, *total_low]) {
-                0 | 1 => Role::Whole,
-                of => Role::Part { index, of },
+                0 | 1 => None,
+                of => Some((index, of)),
             }
         }
-        _ => Role::Whole,
+        _ => None,
     }
 }
 
 /// Whether this is not the first datagram of its reply.
 #[inline]
 fn is_continuation(reply: &[u8]) -> bool {
-    matches!(role(reply), Role::Part { index: 1.., .. })
+    matches!(part(reply), Some((1.., _)))
 }
 
 /// Whether this is the first datagram of the reply to a request.

@@ -183,7 +183,9 @@ impl Matching {
     #[must_use]
     pub fn role_of(&self, reply: &[u8]) -> Role {
         match (self.rule, self.protocol) {
-            (Rule::Protocol, Protocol::Memcached) => memcached::role(reply),
+            (Rule::Protocol, Protocol::Memcached) => {
+                memcached::part(reply).map_or(Role::Whole, |(index, of)| Role::Part { index, of })
+            }
             (Rule::Protocol, Protocol::Coap) if coap::is_empty_ack(reply) => Role::Acknowledgement,
             _ => Role::Whole,
         }

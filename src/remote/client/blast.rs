@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use super::error::RemoteError;
 use crate::clock::Offset;
@@ -15,9 +14,9 @@ use crate::measure::{CellResult, CutShort, HostFacts, OneWay, RxResult, Topology
 use crate::net::steer::SHOWN;
 use crate::net::{Options, Udp};
 use crate::plan::{
-    Cell, Direction, Limit, MissingEngine, Plan, Route, Scenario, TimestampKind, WorkerLoad,
+    Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
-use crate::remote::client::cell::RemoteCell;
+use crate::remote::client::cell::{ASK_EVERY, RemoteCell};
 use crate::remote::client::control_client::{ControlClient, printable};
 use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
@@ -31,9 +30,6 @@ use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
-
-/// How often the end of a phase on the other host is asked for; arbitrary.
-pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often the sockets that shall be sent to show themselves before that is given up: with 20 ms
 /// between, 5 s. Arbitrary.
@@ -122,7 +118,7 @@ impl RemoteRunner {
     fn set_up(
         &self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
     ) -> Result<RemoteCell<'_>, RunError> {
         let spec = spec(plan, cell, load);
@@ -149,7 +145,15 @@ impl RemoteRunner {
                 crew.add_sender(share, target, None)?;
             }
         }
-        Ok(RemoteCell { blast: self, spec, crew, tag: ready.tag, load })
+        Ok(RemoteCell {
+            link: &self.link,
+            target: self.peer.target,
+            receivers: self.peer.receivers,
+            spec,
+            crew,
+            tag: ready.tag,
+            load,
+        })
     }
 
     /// Has the receiving sockets send to the sink, so that every box on the way lets the answers
@@ -196,7 +200,7 @@ impl RemoteRunner {
 }
 
 /// What the sink has to know of a cell.
-fn spec(plan: &Plan, cell: &Cell, load: WorkerLoad) -> CellSpec {
+fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
     let scenario = &plan.scenario;
     let ways = Ways {
         forward: scenario.route.sends(),
@@ -244,7 +248,7 @@ impl CellRunner for RemoteRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),

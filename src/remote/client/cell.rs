@@ -1,15 +1,17 @@
 //! A cell that is set up at both ends, and its phases.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use super::blast::{ASK_EVERY, RemoteRunner};
 use super::error::RemoteError;
 use crate::clock::Offset;
 use crate::net::steer::next_phase;
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::client::clock_corrections::ClockCorrections;
+use crate::remote::client::control_client::ControlClient;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, Ended, PhaseSpec};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
@@ -37,7 +39,11 @@ const SLACK: Nanos = Nanos::from_micros(50);
 
 /// A cell that is set up at both ends.
 pub(super) struct RemoteCell<'a> {
-    pub(super) blast: &'a RemoteRunner,
+    pub(super) link: &'a ControlClient,
+    /// The other end's address.
+    pub(super) target: SocketAddr,
+    /// Receivers of the other end.
+    pub(super) receivers: u16,
     pub(super) spec: CellSpec,
     pub(super) crew: WorkerPool,
     /// Of the phase to come.
@@ -68,7 +74,7 @@ impl RemoteCell<'_> {
         limit: Limit,
         stop: &Arc<AtomicBool>,
     ) -> Result<RunningPhase, RunError> {
-        let link = &self.blast.link;
+        let link = self.link;
         for attempt in 0..ATTEMPTS {
             let offset = link.offset().unwrap_or_else(Offset::same_clock);
             let bias = match link.same_clock() {
@@ -110,14 +116,14 @@ impl RemoteCell<'_> {
                     return Ok(RunningPhase { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
                 ControlResponse::Started | ControlResponse::TooLate => {}
-                _ => return Err(self.blast.damaged()),
+                _ => return Err(RemoteError::Damaged { target: self.target }.into()),
             }
             // Nobody here has sent anything: the receivers have nothing to wait for.
             rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.crew.receivers()]);
             running.workers -= self.crew.senders();
             self.crew.await_end(&mut running, &mut || {})?;
         }
-        Err(RemoteError::NeverInTime { target: self.blast.peer.target }.into())
+        Err(RemoteError::NeverInTime { target: self.target }.into())
     }
 
     /// Waits until the phase is over at both ends.
@@ -128,7 +134,7 @@ impl RemoteCell<'_> {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Ended, RunError> {
-        let link = &self.blast.link;
+        let link = self.link;
         let senders = self.crew.senders();
         let receivers = self.crew.receivers();
         while begun.running.workers > receivers {
@@ -173,7 +179,7 @@ impl RemoteCell<'_> {
                     tick();
                     thread::sleep(ASK_EVERY);
                 }
-                _ => return Err(self.blast.damaged()),
+                _ => return Err(RemoteError::Damaged { target: self.target }.into()),
             }
         };
         // Not later than now or planned, whatever a peer says: silence is waited for from then on.
@@ -188,7 +194,7 @@ impl RemoteCell<'_> {
 
     /// What each receiver of the sink should get; empty where only a hash knows.
     fn sent_to_receivers(&self, running: &Running) -> Vec<u64> {
-        let receivers = usize::from(self.blast.peer.receivers.max(1));
+        let receivers = usize::from(self.receivers.max(1));
         if self.spec.by_hash && receivers > 1 {
             return Vec::new();
         }
@@ -205,7 +211,7 @@ impl RemoteCell<'_> {
         begun: &RunningPhase,
         follow: Option<ClockCorrections>,
     ) -> (i64, Nanos) {
-        let link = &self.blast.link;
+        let link = self.link;
         if link.same_clock() {
             return (0, Nanos::ZERO);
         }
@@ -242,3 +248,6 @@ fn wait_until(at: Nanos, over: impl Fn() -> bool, tick: &mut dyn FnMut()) {
         thread::sleep(left.to_duration().min(ASK_EVERY));
     }
 }
+
+/// How often the end of a phase on the other host is asked for; arbitrary.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);

@@ -2,9 +2,8 @@
 //!
 //! - `spec`: what is asked and told; `control_client`: the line to the sink; `control_thread`: its
 //!   thread, which also compares clocks
-//! - `blast`: the client's end of a cell; `cell`: its phases; `send_only`: sending to whoever is there
-//! - `sanitize`: what the other end says of itself, fit to be printed; `bodies`: any bytes as what is
-//!   asked and told
+//! - `blast`: the client's end of a cell; `cell`: its phases; `send_only`: sending without a sink
+//! - `sanitize`: the other end's texts, made safe to print; `bodies`: encoding of calls
 
 mod blast;
 mod bodies;

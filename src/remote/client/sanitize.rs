@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::{CgroupLimits, Device, HostFacts, OUTAGES, OutageCounts, TxResult};
+use crate::measure::{CgroupQuota, DeviceFacts, HostFacts, OUTAGES, OutageCounts, TxResult};
 use crate::remote::client::control_client::printable;
 
 /// The same facts without control characters.
@@ -25,7 +25,7 @@ pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     }
     facts.mitigations = facts.mitigations.map(texts_by_name);
     facts.sysctls = texts_by_name(facts.sysctls);
-    if let Some(CgroupLimits { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
+    if let Some(CgroupQuota { cpu_max, memory_max, cpus }) = &mut facts.cgroup {
         [cpu_max, memory_max, cpus].into_iter().for_each(text);
     }
     facts.device = facts.device.map(device);
@@ -43,9 +43,9 @@ pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx
 }
 
-fn device(device: Device) -> Device {
+fn device(device: DeviceFacts) -> DeviceFacts {
     let masks = |masks: Vec<String>| masks.iter().map(|mask| printable(mask)).collect();
-    let mut device = Device {
+    let mut device = DeviceFacts {
         name: printable(&device.name),
         rps_cpus: device.rps_cpus.map(masks),
         xps_cpus: device.xps_cpus.map(masks),
@@ -78,7 +78,7 @@ fn texts_by_name(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Cause, Irq};
+    use crate::measure::{Cause, IrqFacts};
     use crate::unit::Nanos;
 
     /// Text that clears a terminal.
@@ -95,23 +95,23 @@ mod tests {
             kernel_command_line: Some(wicked()),
             mitigations: Some(map()),
             sysctls: map(),
-            cgroup: Some(CgroupLimits {
+            cgroup: Some(CgroupQuota {
                 cpu_max: Some(wicked()),
                 memory_max: Some(wicked()),
                 cpus: Some(wicked()),
             }),
-            device: Some(Device {
+            device: Some(DeviceFacts {
                 name: wicked(),
                 driver: Some(wicked()),
                 qdisc: Some(wicked()),
                 rps_cpus: Some(vec![wicked()]),
                 xps_cpus: Some(vec![wicked()]),
-                irqs: Some(vec![Irq { number: 1, name: Some(wicked()), cpus: wicked() }]),
+                irqs: Some(vec![IrqFacts { number: 1, name: Some(wicked()), cpus: wicked() }]),
                 offloads: Some(BTreeMap::from([(wicked(), true)])),
                 rings: numbers(),
                 coalescing: numbers(),
                 channels: numbers(),
-                ..Device::default()
+                ..DeviceFacts::default()
             }),
             ..HostFacts::default()
         };

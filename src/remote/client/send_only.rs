@@ -8,7 +8,7 @@ use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};
 use crate::net::steer::SLOT_SHIFT;
-use crate::plan::{Cell, Direction, Limit, Plan, Scenario, WorkerLoad};
+use crate::plan::{Direction, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::run::RunError;
 use crate::run::phase::PhaseState;
 use crate::run::session::{CellRunner, DirectionResult};
@@ -58,7 +58,7 @@ impl CellRunner for SendOnlyRunner {
     fn measure(
         &mut self,
         plan: &Plan,
-        cell: &Cell,
+        cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),

@@ -5,8 +5,8 @@
 //! events go out, and the same input gives the same output.
 //!
 //! - `client`: the client; one request at a time, retried until answered
-//! - `server`: the server; keeps nothing for a peer that has not proved its address; `outcome`: what
-//!   becomes of a datagram there; `table`: its sessions
+//! - `server`: the server; keeps no state for a peer that has not proved its address;
+//!   `outcome`: what it does with a datagram; `table`: its sessions
 //! - `cookie`: cookies and session ids; `backoff`: when to try again; `chunks`: long answers
 //!
 //! # What a key proves

@@ -32,7 +32,7 @@ impl Client {
     /// called this address of ours.
     pub(super) fn start(
         house: &Arc<SinkShared>,
-        home: &Arc<Mutex<Group>>,
+        sockets: &Arc<Mutex<Group>>,
         (id, from, called): (u64, SocketAddr, Option<IpAddr>),
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
     ) -> Result<Self, RunError> {
@@ -43,7 +43,7 @@ impl Client {
         let pulse = Arc::new(Liveness::at(came));
         let session = SinkSession {
             house: Arc::clone(house),
-            home: Arc::clone(home),
+            sockets: Arc::clone(sockets),
             pulse: Arc::clone(&pulse),
             from,
             called,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::slice::from_ref;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
@@ -13,7 +14,7 @@ use crate::wire::decode_own;
 
 /// The account of one socket, kept by whoever reads it.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct ControlListener {
     at: SocketAddr,
     /// A duplicate, to read its counters by; `None` where there is none.
     gauge: Option<Udp>,
@@ -25,7 +26,7 @@ pub(super) struct Listener {
     pub(super) strangers: UnsolicitedTraffic,
 }
 
-impl Listener {
+impl ControlListener {
     /// Of a socket at `at` that was to have a receive buffer of `asked` bytes.
     pub(super) fn new(at: SocketAddr, asked: usize, gauge: Option<Udp>) -> Self {
         let mut drops = Drops::default();
@@ -90,9 +91,14 @@ fn numbered(datagram: &[u8]) -> Option<Numbered> {
 }
 
 /// What all of them came to.
-pub(super) fn sum(all: impl Iterator<Item = Listener>) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
-    let (tallies, each): (Vec<_>, Vec<_>) = all.map(Listener::end).unzip();
+pub(super) fn sum(
+    all: impl Iterator<Item = ControlListener>,
+) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
+    let (tallies, each): (Vec<_>, Vec<_>) = all.map(ControlListener::end).unzip();
     let mut sum = UnsolicitedTraffic::default();
     each.into_iter().for_each(|strangers| sum.merge(strangers));
     (tallies, sum)
 }
+
+/// How often the loop wakes to show progress and to see whether it should end; arbitrary.
+pub(super) const TICK: Duration = Duration::from_millis(250);

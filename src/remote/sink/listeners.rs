@@ -8,9 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::listener::Listener;
+use super::listener::{ControlListener, TICK};
 use super::options::SinkOptions;
-use super::server::TICK;
 use crate::clock::Clock;
 use crate::measure::Snapshot;
 use crate::net::{Bound, BoundSender, Group, GroupOptions, LARGEST, Options, pin_to};
@@ -21,7 +20,7 @@ use crate::unit::Nanos;
 /// All such threads.
 #[derive(Debug, Default)]
 pub(super) struct ListenerThreads {
-    threads: Vec<JoinHandle<Listener>>,
+    threads: Vec<JoinHandle<ControlListener>>,
     shown: Vec<Arc<Shown>>,
     over: Arc<AtomicBool>,
 }
@@ -43,7 +42,7 @@ impl ListenerThreads {
         socket: &Options,
         options: &SinkOptions,
         answers: bool,
-    ) -> Result<(Group, Option<(UdpSocket, Listener)>), RunError> {
+    ) -> Result<(Group, Option<(UdpSocket, ControlListener)>), RunError> {
         let threads = usize::from(options.threads);
         let group = GroupOptions {
             socket: socket.clone(),
@@ -54,7 +53,7 @@ impl ListenerThreads {
         let group = Group::open(&group)?;
         let accounts = group.gauges()?.into_iter();
         let accounts =
-            accounts.map(|gauge| Listener::new(group.local(), socket.buffer, Some(gauge)));
+            accounts.map(|gauge| ControlListener::new(group.local(), socket.buffer, Some(gauge)));
         let mut all = group.listeners()?.into_iter().zip(accounts);
         let first = all.next();
         for (other, (socket, listener)) in all.enumerate() {
@@ -68,7 +67,7 @@ impl ListenerThreads {
         &mut self,
         worker: usize,
         socket: UdpSocket,
-        listener: Listener,
+        listener: ControlListener,
         core: Option<usize>,
         answers: bool,
     ) -> Result<(), RunError> {
@@ -97,7 +96,7 @@ impl ListenerThreads {
     }
 
     /// Ends all of them.
-    pub(super) fn end(&mut self) -> Vec<Listener> {
+    pub(super) fn end(&mut self) -> Vec<ControlListener> {
         self.over.store(true, Ordering::Relaxed);
         // One that panicked has said so on standard error.
         self.threads.drain(..).filter_map(|one| one.join().ok()).collect()
@@ -114,12 +113,12 @@ impl Drop for ListenerThreads {
 /// Counts what arrives at one socket, on its own event loop.
 fn count(
     socket: UdpSocket,
-    mut listener: Listener,
+    mut listener: ControlListener,
     core: Option<usize>,
     answers: bool,
     over: &AtomicBool,
     shown: &Shown,
-) -> Listener {
+) -> ControlListener {
     // Where it cannot be placed, it counts all the same.
     listener.core = core.filter(|&core| pin_to(core).is_ok());
     let mut socket = Bound::udp(socket);
@@ -173,7 +172,7 @@ mod tests {
         let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
         let Ok(udp) = crate::net::Udp::open(&socket) else { panic!("a socket of loopback") };
         let mut others = ListenerThreads::default();
-        let listener = Listener::new(udp.local, 65_536, None);
+        let listener = ControlListener::new(udp.local, 65_536, None);
         others.add(1, udp.socket, listener, None, false).unwrap();
         let over = Arc::downgrade(&others.over);
         drop(others);

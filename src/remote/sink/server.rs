@@ -13,7 +13,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::client::{Client, lost};
-use super::listener::{Listener, sum};
+use super::listener::{ControlListener, TICK, sum};
 use super::options::{SinkEnd, SinkEvent, SinkOptions};
 use super::session::{SessionCommand, SinkShared};
 use crate::clock::Clock;
@@ -30,9 +30,6 @@ use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
-
-/// How often the loop wakes to show progress and to see whether it should end; arbitrary.
-pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// How long the loop looks for more after a control message before it sleeps: comparisons of
 /// clocks come in rows, and a wake-up (60 µs, measured) would count as the path's delay. Arbitrary.
@@ -70,13 +67,13 @@ type Reply = (u64, u32, Vec<u8>);
 
 struct Server {
     house: Arc<SinkShared>,
-    homes: Vec<Arc<Mutex<Group>>>,
+    socket_sets: Vec<Arc<Mutex<Group>>>,
     /// Where they listen.
     locals: Vec<SocketAddr>,
     /// The first listener of each: control arrives there.
     doors: ControlSockets,
     /// What strangers sent there.
-    listeners: Vec<Listener>,
+    listeners: Vec<ControlListener>,
     /// Where they are read.
     seat: AffinityGuard,
     poll: Poll,
@@ -107,7 +104,7 @@ impl Server {
             SinkShared { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
         let mut server = Self {
             house: Arc::new(house),
-            homes: Vec::new(),
+            socket_sets: Vec::new(),
             locals: Vec::new(),
             doors: ControlSockets::default(),
             listeners: Vec::new(),
@@ -133,7 +130,7 @@ impl Server {
                 server.listeners.push(listener);
             }
             server.locals.push(group.local());
-            server.homes.push(Arc::new(Mutex::new(group)));
+            server.socket_sets.push(Arc::new(Mutex::new(group)));
         }
         let registered = server.doors.register(server.poll.registry());
         registered.map_err(|source| RunError::Wait { source })?;
@@ -162,7 +159,7 @@ impl Server {
                 if self.clients.is_empty() {
                     self.seat.take();
                 }
-                let strangers = self.listeners.iter_mut().map(Listener::glimpse);
+                let strangers = self.listeners.iter_mut().map(ControlListener::glimpse);
                 let strangers = strangers.fold(self.others.glimpse(), Snapshot::and);
                 watch(SinkEvent::Tick(self.clients.len(), strangers));
             }
@@ -330,7 +327,7 @@ impl Server {
             let _ = waker.wake();
         };
         let who = (id, from, self.doors.called(&from));
-        Client::start(&self.house, &self.homes[group], who, reply)
+        Client::start(&self.house, &self.socket_sets[group], who, reply)
     }
 
     /// Ends sessions whose clients are gone, as their hosts say.
@@ -364,7 +361,7 @@ impl Server {
     /// Ends all that runs.
     fn close(mut self, began: Nanos, watch: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
         self.answerer.admit_no_more();
-        let waiting = self.listeners.iter().map(Listener::waiting).max().unwrap_or(0);
+        let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);
         for _ in 0..waiting.div_ceil(IN_A_ROW) {
             // What failed here failed before, and was told then.
             if !self.read(watch).unwrap_or(false) {

@@ -13,7 +13,7 @@ use super::cell::SinkCell;
 use super::options::SinkOptions;
 use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::{Device, HostFacts};
+use crate::measure::{DeviceFacts, HostFacts};
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -55,7 +55,7 @@ pub(super) struct SinkShared {
 /// One client.
 pub(super) struct SinkSession {
     pub(super) house: Arc<SinkShared>,
-    pub(super) home: Arc<Mutex<Group>>,
+    pub(super) sockets: Arc<Mutex<Group>>,
     pub(super) pulse: Arc<Liveness>,
     pub(super) from: SocketAddr,
     /// Where it was called from there; `None`: that is not known.
@@ -65,7 +65,7 @@ pub(super) struct SinkSession {
     /// Whether sockets of all keep what the network sends back, because this session looks for it.
     pub(super) heeding: bool,
     /// The device on the way to the client, looked for once: others may be measuring.
-    pub(super) way: OnceCell<Option<Device>>,
+    pub(super) way: OnceCell<Option<DeviceFacts>>,
     pub(super) served: SinkTallies,
 }
 
@@ -123,7 +123,7 @@ impl SinkSession {
         let fresh = cell.take_unreachable() && self.heeding;
         if !self.heeding {
             self.heed(true);
-        } else if fresh || self.home().refused(&cell.known_targets()) {
+        } else if fresh || self.sockets().refused(&cell.known_targets()) {
             self.pulse.lose();
             self.heed(false);
         }
@@ -133,7 +133,7 @@ impl SinkSession {
     fn heed(&mut self, on: bool) {
         if self.heeding != on {
             self.heeding = on;
-            self.home().heed(on);
+            self.sockets().heed(on);
         }
     }
 
@@ -172,25 +172,25 @@ impl SinkSession {
     }
 
     /// The device of the address that we listen at; bound to any, that on the way to the client.
-    pub(super) fn device(&self) -> Option<Device> {
-        let towards = || crate::host::device_towards(self.from, self.home().local().ip(), None);
+    pub(super) fn device(&self) -> Option<DeviceFacts> {
+        let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
         self.house.facts.device.clone().or_else(|| self.way.get_or_init(towards).clone())
     }
 
     /// Where senders here send from, if not from where the client has called.
     pub(super) fn source(&self) -> Option<IpAddr> {
         let called = self.called?;
-        let source = crate::host::source_towards(self.from, self.home().local().ip())?;
+        let source = crate::host::source_towards(self.from, self.sockets().local().ip())?;
         (source != called).then_some(source)
     }
 
     /// Receivers that a client gets.
     pub(super) fn receivers(&self) -> u16 {
-        if self.home().can_steer() { self.house.options.threads } else { 1 }
+        if self.sockets().can_steer() { self.house.options.threads } else { 1 }
     }
 
-    pub(super) fn home(&self) -> MutexGuard<'_, Group> {
-        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn sockets(&self) -> MutexGuard<'_, Group> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&mut self, order: PhaseSpec) -> ControlResponse {
@@ -277,7 +277,7 @@ impl SinkSession {
 
     pub(super) fn give_back(&self, slot: &Slot) {
         self.house.busy.fetch_sub(slot.receivers(), Ordering::Relaxed);
-        self.home().give_back(slot.number, slot.phase);
+        self.sockets().give_back(slot.number, slot.phase);
     }
 }
 

@@ -56,7 +56,7 @@ impl SinkSession {
             Ok(taken) => taken,
             Err(why) => return Ok(ControlResponse::Refused(why)),
         };
-        let slot = self.home().take_slot(buffer)?;
+        let slot = self.sockets().take_slot(buffer)?;
         let mut crew = WorkerPool::new(spec.streams, None);
         self.house.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
@@ -121,7 +121,7 @@ impl SinkSession {
             batch: spec.batch.map(usize::from),
             size: spec.size,
             flows,
-            bind: self.home().local(),
+            bind: self.sockets().local(),
             unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: IpOptions::default(),

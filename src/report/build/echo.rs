@@ -114,14 +114,17 @@ mod tests {
             serde_json::from_value(value.clone())
         };
         crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let shown = text::echo(&read(&value).unwrap(), text::Style { color: false, width: 100 });
+        let shown = text::echo(
+            &read(&value).unwrap(),
+            text::Style { color: false, width: 100, verbose: false },
+        );
         let sum = "refused       18,446,744,073,709,551,615 by the system";
         assert!(shown.contains(sum), "{shown}");
     }
 
     #[test]
     fn the_text_has_every_fate_that_occurred_and_no_other() {
-        let style = text::Style { color: false, width: 100 };
+        let style = text::Style { color: false, width: 100, verbose: false };
         let shown = text::echo(&document(), style);
         for part in [
             "batch",

@@ -32,7 +32,7 @@ pub struct CellFacts<'a> {
     /// What was decided for all cells.
     pub plan: &'a Plan,
     /// What was to be measured.
-    pub cell: &'a plan::Cell,
+    pub cell: &'a plan::PlannedCell,
     /// At what load.
     pub load: WorkerLoad,
     /// Which way; `None` where both ends are here.
@@ -118,7 +118,7 @@ const UNCUT: &str = "no trial showed that this path cuts its segments, and a rat
 
 /// What `auto` stood for, in the document.
 #[must_use]
-pub fn choice(choice: &plan::Choice) -> Choice {
+pub fn choice(choice: &plan::EngineTrial) -> Choice {
     let tried =
         |(pair, pps): &(plan::EnginePair, f64)| Tried { engine: pair.to_string(), pps: *pps };
     let failed = |(pair, why): &(plan::EnginePair, String)| Failed {

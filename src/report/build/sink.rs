@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn shown(tally: &SinkTally) -> String {
-        let style = text::Style { color: false, width: 100 };
+        let style = text::Style { color: false, width: 100, verbose: false };
         text::sink(&sink(Head::default(), tally, &HostFacts::default()), style)
     }
 
@@ -158,7 +158,10 @@ mod tests {
         value["others"]["sizes"] = serde_json::json!(vec![1; 70]);
         let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
         crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let text = text::sink(&read(&value).unwrap(), text::Style { color: false, width: 200 });
+        let text = text::sink(
+            &read(&value).unwrap(),
+            text::Style { color: false, width: 200, verbose: false },
+        );
         for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
@@ -178,7 +181,7 @@ mod tests {
             "1.00 µs       5     4          0",
             "lost counts sequence numbers below the highest one that arrived",
             "by listener   3 · 2",
-            "! 7 datagrams (58.33 %) found the receiver's socket buffer (8 MiB) full",
+            "! 7 datagrams (58.33 %) dropped: receive buffer full",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

@@ -87,7 +87,7 @@ mod tests {
     fn usage(cpu: u64, with_kernel: bool) -> Usage {
         Usage {
             cpu: Some(Nanos(cpu)),
-            context_switches: Some(measure::ContextSwitches { voluntary: 4, involuntary: 1 }),
+            context_switches: Some(measure::ThreadSwitches { voluntary: 4, involuntary: 1 }),
             instructions: Some(Instructions { count: cpu * 2, with_kernel }),
         }
     }
@@ -160,7 +160,7 @@ mod tests {
         let mut wild = harvest();
         wild.rx_usage.cpu = Some(Nanos(u64::MAX));
         wild.rx_usage.context_switches =
-            Some(measure::ContextSwitches { voluntary: u64::MAX, involuntary: 1 });
+            Some(measure::ThreadSwitches { voluntary: u64::MAX, involuntary: 1 });
         wild.rx.syscalls_in_window = u64::MAX;
         let found = per_datagram(&wild);
         assert!(found.cpu_ns.unwrap() > 1e17 && found.syscalls.unwrap() > 1e17);

@@ -5,7 +5,9 @@ pub mod fail_if;
 pub(crate) mod gates;
 pub(crate) mod host_checks;
 pub mod metric;
+pub mod topics;
 pub mod validity;
+pub mod warning_codes;
 pub(crate) mod warnings;
 pub(crate) mod with_loss;
 

@@ -38,7 +38,7 @@ pub fn render(report: &Report) -> String {
         };
         let list = doubts.iter().map(line).collect::<Vec<_>>().join("\n");
         let count = doubts.len();
-        let summary = format!("<summary>What the numbers do not say ({count})</summary>");
+        let summary = format!("<summary>Warnings ({count})</summary>");
         parts.push(format!("<details>\n{summary}\n\n{list}\n\n</details>"));
     }
     parts.join("\n\n") + "\n"
@@ -130,7 +130,7 @@ AMD EPYC · 2 cores · Linux 6.18.44 · KVM
 | 64 | batch | 312 kpps | 0.160 | 0 | 100/93% | 8.54 µs | 74.9 µs | 258 µs | 258 µs |
 ";
         assert!(text.contains(table), "{text}");
-        assert!(text.contains("<summary>What the numbers do not say (1)</summary>"), "{text}");
+        assert!(text.contains("<summary>Warnings (1)</summary>"), "{text}");
         assert!(text.contains("- **ledger** sent "), "{text}");
     }
 

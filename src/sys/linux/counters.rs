@@ -3,18 +3,9 @@
 
 use std::path::Path;
 
-use procfs::net::InterfaceDeviceStatus;
-use procfs::{CurrentSI, FromRead};
-
 use crate::sys::{DeviceDrops, IpSnmp, NetLink, UdpSnmp};
 
-/// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
-pub(super) const TICK_NS: u64 = 10_000_000;
-
 /// The IP and UDP counters of this thread's network namespace.
-///
-/// Read here rather than by procfs, whose parser fails as a whole where a kernel was built without
-/// UDP-Lite.
 struct Snmp {
     v4: String,
     /// Empty in a kernel without IPv6.
@@ -118,21 +109,39 @@ fn backlogs(text: &str) -> Option<Vec<(u32, u32)>> {
 /// this list.
 #[must_use]
 pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
-    let devices = InterfaceDeviceStatus::from_file("/proc/thread-self/net/dev").ok()?;
-    let counts = |name: &str| of.is_none_or(|of| of.iter().any(|link| link.name == name));
-    let counted = devices.0.values().filter(|device| counts(&device.name));
-    Some(counted.fold(DeviceDrops::default(), |sum, device| DeviceDrops {
-        rx: sum.rx + device.recv_drop,
-        tx: sum.tx + device.sent_drop,
-        sent: sum.sent.max(device.sent_packets),
-    }))
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
+    devices(&text, |name| of.is_none_or(|of| of.iter().any(|link| link.name == name)))
+}
+
+/// The columns of `/proc/net/dev` that are counted: `net/core/net-procfs.c`.
+const RX_DROP: usize = 3;
+/// As above.
+const TX_PACKETS: usize = 9;
+/// As above.
+const TX_DROP: usize = 11;
+
+/// Of a text like `/proc/net/dev`, the drops of devices with such a name; `None` if a line is not
+/// understood.
+fn devices(text: &str, counts: impl Fn(&str) -> bool) -> Option<DeviceDrops> {
+    let mut sum = DeviceDrops::default();
+    // Two lines of titles.
+    for line in text.lines().skip(2) {
+        let (name, values) = line.rsplit_once(':')?;
+        let values: Vec<u64> =
+            values.split_whitespace().map(|value| value.parse().ok()).collect::<Option<_>>()?;
+        if counts(name.trim()) {
+            sum.rx += values.get(RX_DROP)?;
+            sum.tx += values.get(TX_DROP)?;
+            sum.sent = sum.sent.max(*values.get(TX_PACKETS)?);
+        }
+    }
+    Some(sum)
 }
 
 /// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.
 #[must_use]
 pub fn stolen_ns() -> Option<u64> {
-    let stat = procfs::KernelStats::current().ok()?;
-    stat.total.steal.map(|ticks| ticks * TICK_NS)
+    super::host::cpu_time().map(|time| time.stolen_ns)
 }
 
 #[cfg(test)]
@@ -169,5 +178,21 @@ mod tests {
         assert_eq!(backlogs(new), Some(vec![(3, 15)]));
         assert_eq!(backlogs(&[old, old].concat()), Some(vec![(0, u32::MAX), (1, u32::MAX)]));
         assert_eq!(backlogs("no numbers\n"), None);
+    }
+
+    #[test]
+    fn drops_of_devices_are_read_by_name() {
+        let text = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    \
+                    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n\
+                    eth0: 0 0 0 40 0 0 0 0 0 7 0 50 0 0 0 0\n";
+        let read = |name: &str| {
+            devices(text, |found| name.is_empty() || found == name)
+                .map(|drops| (drops.rx, drops.tx, drops.sent))
+        };
+        assert_eq!((read("lo"), read("eth0")), (Some((4, 12, 10)), Some((40, 50, 7))));
+        assert_eq!((read(""), read("none")), (Some((44, 62, 10)), Some((0, 0, 0))));
+        assert!(devices("a\nb\neth0: 1 2\n", |_| true).is_none());
+        assert!(devices("a\nb\neth0: 1 x\n", |_| false).is_none());
+        assert!(device_drops(None).is_some());
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::ethtool::hardware_address;
 use super::qdisc::root_qdisc;
 use super::socket::device_index;
-use crate::sys::{Address, Irq};
+use crate::sys::{Address, InterruptLine};
 
 pub use super::ethtool::{channels, coalescing, mtu, offloads, rings};
 
@@ -125,7 +125,7 @@ fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> 
 
 /// The interrupts of a device, and which CPUs take them; `None` where it has none that are told.
 #[must_use]
-pub fn irqs(device: &str) -> Option<Vec<Irq>> {
+pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
     let table = fs::read_to_string("/proc/interrupts").unwrap_or_default();
     let names = irq_names(&table);
@@ -140,7 +140,7 @@ pub fn irqs(device: &str) -> Option<Vec<Irq>> {
     let irq = |number| {
         let cpus = fs::read_to_string(format!("/proc/irq/{number}/smp_affinity_list")).ok()?;
         let name = names.get(&number).cloned();
-        Some(Irq { number, name, cpus: cpus.trim().to_owned() })
+        Some(InterruptLine { number, name, cpus: cpus.trim().to_owned() })
     };
     let irqs: Vec<_> = numbers.into_iter().flatten().filter_map(irq).collect();
     (!irqs.is_empty()).then_some(irqs)

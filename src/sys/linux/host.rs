@@ -10,10 +10,10 @@ use std::path::Path;
 pub use cgroup::{cgroup_limits, cpu_throttling};
 pub use tuning::{kernel_command_line, mitigations, nohz_full_cpus, sysctls, turbo};
 
-use procfs::{Current, CurrentSI};
-
-use super::counters::TICK_NS;
 use crate::sys::{CpuTime, LoadAverage};
+
+/// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every architecture of today.
+pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// A small file, trimmed; `None` where it is missing, unreadable or empty.
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -42,8 +42,6 @@ pub fn kernel() -> Option<String> {
 }
 
 /// Model name of the CPU; on arm64, which tells none, that of the board.
-///
-/// Read here rather than by procfs, which panics where a sandbox shows an empty /proc/cpuinfo.
 #[must_use]
 pub fn cpu_model() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
@@ -167,22 +165,33 @@ pub fn clocksource() -> Option<String> {
 /// CPU time since boot, all CPUs; `None` where the kernel does not count what was stolen.
 #[must_use]
 pub fn cpu_time() -> Option<CpuTime> {
-    let total = procfs::KernelStats::current().ok()?.total;
-    let stolen = total.steal?;
-    // Time of guests is part of user and nice already.
-    let counted = [total.iowait, total.irq, total.softirq, total.steal];
-    let ticks = total.user + total.nice + total.system + total.idle;
-    Some(CpuTime {
-        total_ns: (ticks + counted.into_iter().flatten().sum::<u64>()) * TICK_NS,
-        stolen_ns: stolen * TICK_NS,
-    })
+    cpu_times(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The CPU time in a text like `/proc/stat`.
+fn cpu_times(text: &str) -> Option<CpuTime> {
+    let mut columns = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)). What follows, the time
+    // of guests, is part of user and nice already.
+    let mut ticks = [0_u64; 8];
+    for ticks in &mut ticks {
+        *ticks = columns.next()?.parse().ok()?;
+    }
+    Some(CpuTime { total_ns: ticks.iter().sum::<u64>() * TICK_NS, stolen_ns: ticks[7] * TICK_NS })
 }
 
 /// How busy the machine is, all of it.
 #[must_use]
 pub fn load() -> Option<LoadAverage> {
-    let load = procfs::LoadAverage::current().ok()?;
-    Some(LoadAverage { one_minute: f64::from(load.one), runnable: load.cur.into() })
+    load_of(&read("/proc/loadavg")?)
+}
+
+/// The load in a text like `/proc/loadavg`: `0.20 0.18 0.12 1/80 11206`.
+fn load_of(text: &str) -> Option<LoadAverage> {
+    let mut columns = text.split_whitespace();
+    let one_minute = columns.next()?.parse().ok()?;
+    let (runnable, _) = columns.nth(2)?.split_once('/')?;
+    Some(LoadAverage { one_minute, runnable: runnable.parse().ok()? })
 }
 
 /// What a hypervisor lets its guests see.
@@ -314,5 +323,16 @@ mod tests {
         assert_eq!(hypervisor(&bare), board("KVM"));
         let silent = Traces { flag: true, ..Traces::default() };
         assert_eq!(hypervisor(&silent), board("an unnamed hypervisor"));
+    }
+
+    #[test]
+    fn cpu_time_and_load_are_read_from_their_columns() {
+        let time = cpu_times("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2\n").unwrap();
+        assert_eq!((time.total_ns, time.stolen_ns), (36 * TICK_NS, 8 * TICK_NS));
+        assert!(cpu_times("cpu  1 2 3 4 5 6 7\n").is_none(), "a kernel without steal");
+        let load = load_of("0.25 0.18 0.12 3/80 11206").unwrap();
+        assert_eq!((load.one_minute, load.runnable), (0.25, 3));
+        assert!(load_of("0.25 0.18").is_none() && load_of("").is_none());
+        assert!(cpu_time().is_some() && super::load().is_some());
     }
 }

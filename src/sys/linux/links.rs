@@ -1,10 +1,23 @@
 //! Which devices a datagram passes that passes this one.
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
-
-use super::rtnetlink::dump;
+use super::rtnetlink::{attributes, dump, text, u32_at};
 use crate::sys::NetLink;
+
+/// Bytes of `struct ifinfomsg`, and where its interface index is;
+/// `include/uapi/linux/rtnetlink.h`.
+const HEADER_LEN: usize = 16;
+/// As above.
+const INDEX_AT: usize = 4;
+
+/// What makes a veth(4).
+const VETH: &str = "veth";
+
+/// Kinds of devices that are the last of their host, or report what they sit on: the `kind` of
+/// their `struct rtnl_link_ops` in the kernel.
+const BELOW_IS_KNOWN: &[&str] = &[
+    "bond", "bridge", "dummy", "ifb", "ipvlan", "ipoib", "macsec", "macvlan", "netkit", "team",
+    VETH, "vlan", "vrf",
+];
 
 /// What the kernel says of a device.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +25,7 @@ struct Known {
     index: u32,
     name: String,
     /// What made it; `None` where that is a driver of hardware.
-    kind: Option<InfoKind>,
+    kind: Option<String>,
     /// The one it sits on (`IFLA_LINK`), of the same namespace; of a veth(4) its peer.
     on: Option<u32>,
     /// The one that it is a part of (`IFLA_MASTER`), such as a bond.
@@ -24,45 +37,40 @@ struct Known {
 #[must_use]
 pub fn stack(device: &str) -> Option<Vec<NetLink>> {
     let mut all = Vec::new();
-    dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |told| {
-        if let RouteNetlinkMessage::NewLink(link) = told {
-            all.push(known(link));
-        }
-    })?;
+    dump(libc::RTM_GETLINK, &[0; HEADER_LEN], |message| all.extend(known(message)))?;
     stack_of(&all, device)
 }
 
-fn known(link: LinkMessage) -> Known {
-    let mut known = Known { index: link.header.index, ..Known::default() };
+fn known(message: &[u8]) -> Option<Known> {
+    let mut known = Known { index: u32_at(message, INDEX_AT)?, ..Known::default() };
     let mut elsewhere = false;
-    for attribute in link.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => known.name = name,
-            LinkAttribute::Link(on) => known.on = Some(on),
-            LinkAttribute::Controller(of) => known.part_of = Some(of),
-            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
-            LinkAttribute::LinkInfo(about) => {
-                known.kind = about.into_iter().find_map(|one| match one {
-                    LinkInfo::Kind(kind) => Some(kind),
-                    _ => None,
-                });
+    for (kind, value) in attributes(message.get(HEADER_LEN..)?) {
+        match kind {
+            libc::IFLA_IFNAME => known.name = text(value),
+            libc::IFLA_LINK => known.on = u32_at(value, 0),
+            libc::IFLA_MASTER => known.part_of = u32_at(value, 0),
+            libc::IFLA_LINK_NETNSID => elsewhere = true,
+            libc::IFLA_LINKINFO => {
+                let mut about = attributes(value);
+                let kind = about.find(|(kind, _)| *kind == libc::IFLA_INFO_KIND);
+                known.kind = kind.map(|(_, kind)| text(kind));
             }
             _ => {}
         }
     }
     // A number of another namespace is no device of this one.
     known.on = known.on.filter(|&on| !elsewhere && on != 0 && on != known.index);
-    known
+    Some(known)
 }
 
 fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
     let mut found: Vec<&Known> = vec![all.iter().find(|known| known.name == device)?];
     let mut next = 0;
     while let Some(&top) = found.get(next) {
-        if !tells_what_is_below(top.kind.as_ref()) {
+        if !tells_what_is_below(top.kind.as_deref()) {
             return None;
         }
-        let below = top.on.filter(|_| top.kind != Some(InfoKind::Veth));
+        let below = top.on.filter(|_| top.kind.as_deref() != Some(VETH));
         let is_below =
             |known: &&Known| known.part_of == Some(top.index) || below == Some(known.index);
         for known in all.iter().filter(is_below) {
@@ -78,16 +86,8 @@ fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
 
 /// Whether a device of this kind is the last of its host, or says what it sits on. A tunnel sends
 /// by whichever device leads to its other end.
-fn tells_what_is_below(kind: Option<&InfoKind>) -> bool {
-    use InfoKind::{
-        Bond, Bridge, Dummy, Ifb, IpVlan, Ipoib, MacSec, MacVlan, Netkit, Team, Veth, Vlan, Vrf,
-    };
-    match kind {
-        None => true,
-        Some(Bond | Bridge | Dummy | Ifb | IpVlan | Ipoib | MacSec | MacVlan | Netkit) => true,
-        Some(Team | Veth | Vlan | Vrf) => true,
-        Some(_) => false,
-    }
+fn tells_what_is_below(kind: Option<&str>) -> bool {
+    kind.is_none_or(|kind| BELOW_IS_KNOWN.contains(&kind))
 }
 
 #[cfg(test)]
@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn a_device_is_counted_with_what_it_is_made_of() {
-        let known = |index, name: &str, kind, on, part_of| Known {
+        let known = |index, name: &str, kind: Option<&str>, on, part_of| Known {
             index,
             name: name.to_owned(),
-            kind,
+            kind: kind.map(str::to_owned),
             on,
             part_of,
         };
@@ -111,13 +111,13 @@ mod tests {
             known(1, "lo", None, None, None),
             known(2, "eth0", None, None, Some(4)),
             known(3, "eth1", None, None, Some(4)),
-            known(4, "bond0", Some(InfoKind::Bond), None, None),
-            known(5, "bond0.7", Some(InfoKind::Vlan), Some(4), None),
-            known(6, "v0", Some(InfoKind::Veth), Some(7), None),
-            known(7, "v1", Some(InfoKind::Veth), Some(6), None),
-            known(8, "wg0", Some(InfoKind::Wireguard), None, None),
-            known(9, "br0", Some(InfoKind::Bridge), None, None),
-            known(10, "tap0", Some(InfoKind::Tun), None, Some(9)),
+            known(4, "bond0", Some("bond"), None, None),
+            known(5, "bond0.7", Some("vlan"), Some(4), None),
+            known(6, "v0", Some("veth"), Some(7), None),
+            known(7, "v1", Some("veth"), Some(6), None),
+            known(8, "wg0", Some("wireguard"), None, None),
+            known(9, "br0", Some("bridge"), None, None),
+            known(10, "tap0", Some("tun"), None, Some(9)),
         ];
         let is = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(names(&all, "lo"), is(&["lo"]));

@@ -1,15 +1,23 @@
 //! Whether the link-layer address of the next hop is known, asked of the kernel by rtnetlink(7).
 
-use std::net::{IpAddr, SocketAddr};
-
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
-};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::device_index;
-use super::rtnetlink::{dump, get};
+use super::rtnetlink::{attributes, dump, get, push_attribute, u16_at, u32_at};
+
+/// Bytes of `struct ndmsg`, and where its interface index and state are;
+/// `include/uapi/linux/neighbour.h`.
+const NEIGHBOUR_LEN: usize = 12;
+/// As above.
+const INDEX_AT: usize = 4;
+/// As above.
+const STATE_AT: usize = 8;
+
+/// Bytes of `struct rtmsg`; `include/uapi/linux/rtnetlink.h`.
+const ROUTE_LEN: usize = 12;
+
+/// Where the address is in `struct rtvia`; as above.
+const VIA_ADDRESS_AT: usize = 2;
 
 /// Whether address resolution (ARP, or IPv6 neighbour discovery) of the next hop towards this
 /// target is unanswered (`INCOMPLETE`) or has failed (`FAILED`), in this thread's network
@@ -23,50 +31,49 @@ pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<
         .or_else(|| (scope != 0).then_some(scope));
     let (hop, oif) = next_hop(target.ip(), oif)?;
     let mut unresolved = false;
-    dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), |told| {
-        let RouteNetlinkMessage::NewNeighbour(known) = told else { return };
-        if known.header.ifindex == oif && known.attributes.iter().any(|of| is_for(of, hop)) {
-            let state = known.header.state;
-            unresolved |= matches!(state, NeighbourState::Incomplete | NeighbourState::Failed);
-        }
+    dump(libc::RTM_GETNEIGH, &[0; NEIGHBOUR_LEN], |message| {
+        let state = u16_at(message, STATE_AT).unwrap_or(libc::NUD_NONE);
+        unresolved |= state & (libc::NUD_INCOMPLETE | libc::NUD_FAILED) != 0
+            && u32_at(message, INDEX_AT) == Some(oif)
+            && destination(message) == Some(hop);
     })?;
     Some(unresolved)
 }
 
-/// Whether a neighbour has this address.
-fn is_for(attribute: &NeighbourAttribute, hop: IpAddr) -> bool {
-    match (attribute, hop) {
-        (NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)), IpAddr::V4(hop)) => {
-            *ip == hop
-        }
-        (NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)), IpAddr::V6(hop)) => {
-            *ip == hop
-        }
-        _ => false,
-    }
+/// The address of a neighbour.
+fn destination(message: &[u8]) -> Option<IpAddr> {
+    attributes(message.get(NEIGHBOUR_LEN..)?)
+        .find_map(|(kind, value)| (kind == libc::NDA_DST).then(|| address(value))?)
+}
+
+/// An IP address by its length.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(bytes).ok().map(|bytes| Ipv4Addr::from(bytes).into());
+    let v6 = || <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into());
+    v4().or_else(v6)
 }
 
 /// The next hop towards this address, and its interface index; the address itself without a
 /// gateway.
 fn next_hop(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
-    let mut question = RouteMessage::default();
-    (question.header.address_family, question.header.destination_prefix_length) = match to {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    let (family, octets) = match to {
+        IpAddr::V4(ip) => (libc::AF_INET, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (libc::AF_INET6, ip.octets().to_vec()),
     };
-    question.attributes.push(RouteAttribute::Destination(to.into()));
-    question.attributes.extend(oif.map(RouteAttribute::Oif));
-    let RouteNetlinkMessage::NewRoute(route) = get(RouteNetlinkMessage::GetRoute(question))? else {
-        return None;
-    };
+    // Family, and the length of the destination in bits.
+    let mut request = vec![u8::try_from(family).ok()?, u8::try_from(octets.len() * 8).ok()?];
+    request.resize(ROUTE_LEN, 0);
+    push_attribute(&mut request, libc::RTA_DST, &octets);
+    if let Some(oif) = oif {
+        push_attribute(&mut request, libc::RTA_OIF, &oif.to_ne_bytes());
+    }
+    let route = get(libc::RTM_GETROUTE, &request)?;
     let (mut hop, mut device) = (to, oif);
-    for attribute in route.attributes {
-        match attribute {
-            RouteAttribute::Gateway(RouteAddress::Inet(ip))
-            | RouteAttribute::Via(RouteVia::Inet(ip)) => hop = ip.into(),
-            RouteAttribute::Gateway(RouteAddress::Inet6(ip))
-            | RouteAttribute::Via(RouteVia::Inet6(ip)) => hop = ip.into(),
-            RouteAttribute::Oif(index) => device = Some(index),
+    for (kind, value) in attributes(route.get(ROUTE_LEN..)?) {
+        match kind {
+            libc::RTA_GATEWAY => hop = address(value)?,
+            libc::RTA_VIA => hop = address(value.get(VIA_ADDRESS_AT..)?)?,
+            libc::RTA_OIF => device = u32_at(value, 0),
             _ => {}
         }
     }

@@ -1,65 +1,89 @@
 //! What queueing disciplines there are and what they dropped, asked of the kernel by rtnetlink(7).
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcStats2};
-
-use super::rtnetlink::dump;
+use super::rtnetlink::{attributes, dump, text, u32_at};
 use crate::sys::NetLink;
+
+/// Bytes of `struct tcmsg`, and where its interface index and parent are;
+/// `include/uapi/linux/rtnetlink.h`.
+const HEADER_LEN: usize = 20;
+/// As above.
+const INDEX_AT: usize = 4;
+/// As above.
+const PARENT_AT: usize = 12;
+
+/// The parent of a device's root queueing discipline: `TC_H_ROOT` of
+/// `include/uapi/linux/pkt_sched.h`.
+const ROOT: u32 = u32::MAX;
+
+/// `TCA_STATS_QUEUE`, and where its drops are; `include/uapi/linux/gen_stats.h`.
+const STATS_QUEUE: u16 = 3;
+/// As above.
+const DROPS_AT: usize = 8;
 
 /// Packets dropped by the root queueing disciplines of this thread's network namespace since they
 /// were made, each modulo 2³²; what a class drops, its root counts too. Of all devices, or `of`
 /// these alone.
 #[must_use]
 pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
-    let has =
-        |qdisc: &TcMessage, link: &NetLink| u32::try_from(qdisc.header.index) == Ok(link.index);
-    let mut drops = 0;
-    each(|qdisc| {
-        if of.is_none_or(|of| of.iter().any(|link| has(qdisc, link))) {
-            drops += root_drops(qdisc);
+    let mut total = 0;
+    each_root(|device, message| {
+        if of.is_none_or(|of| of.iter().any(|link| link.index == device)) {
+            total += drops(message);
         }
     })?;
-    Some(drops)
+    Some(total)
 }
 
 /// The root queueing discipline of a device of this thread's network namespace, e.g. `fq_codel`.
 #[must_use]
 pub(super) fn root_qdisc(device: u32) -> Option<String> {
     let mut found = None;
-    each(|qdisc| {
-        let here = u32::try_from(qdisc.header.index) == Ok(device);
-        if here && qdisc.header.parent == TcHandle::ROOT {
-            found = qdisc.attributes.iter().find_map(|attribute| match attribute {
-                TcAttribute::Kind(kind) => Some(kind.clone()),
-                _ => None,
-            });
+    each_root(|index, message| {
+        if index == device {
+            found = value(message, libc::TCA_KIND).map(text);
         }
     })?;
     found
 }
 
-/// Shows all queueing disciplines of this thread's network namespace; `None` where the kernel does
-/// not tell them all.
-fn each(mut show: impl FnMut(&TcMessage)) -> Option<()> {
-    dump(RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default()), |told| {
-        if let RouteNetlinkMessage::NewQueueDiscipline(qdisc) = told {
-            show(&qdisc);
+/// Shows the root queueing disciplines of this thread's network namespace: the index of the device,
+/// and the attributes; `None` if the kernel does not report all of them.
+fn each_root(mut show: impl FnMut(u32, &[u8])) -> Option<()> {
+    dump(libc::RTM_GETQDISC, &[0; HEADER_LEN], |message| {
+        if u32_at(message, PARENT_AT) == Some(ROOT)
+            && let (Some(index), Some(rest)) =
+                (u32_at(message, INDEX_AT), message.get(HEADER_LEN..))
+        {
+            show(index, rest);
         }
     })
 }
 
-/// What it dropped, where it is the root of a device's way out.
-fn root_drops(qdisc: &TcMessage) -> u64 {
-    if qdisc.header.parent != TcHandle::ROOT {
-        return 0;
+/// The value of this attribute.
+fn value(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find_map(|(found, value)| (found == kind).then_some(value))
+}
+
+/// What a queueing discipline with these attributes dropped.
+fn drops(bytes: &[u8]) -> u64 {
+    let queue = value(bytes, libc::TCA_STATS2).and_then(|stats| value(stats, STATS_QUEUE));
+    queue.and_then(|queue| u32_at(queue, DROPS_AT)).map_or(0, u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rtnetlink::push_attribute;
+    use super::*;
+
+    #[test]
+    fn drops_are_read_from_the_queue_of_the_statistics() {
+        let queue: Vec<u8> = [1_u32, 2, 345, 4, 5].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let (mut stats, mut all) = (Vec::new(), Vec::new());
+        push_attribute(&mut stats, 1, &[9; 12]);
+        push_attribute(&mut stats, STATS_QUEUE, &queue);
+        push_attribute(&mut all, libc::TCA_KIND, b"tbf\0");
+        push_attribute(&mut all, libc::TCA_STATS2, &stats);
+        assert_eq!((drops(&all), value(&all, libc::TCA_KIND).map(text)), (345, Some("tbf".into())));
+        assert_eq!(drops(&all[..all.len() - 13]), 0, "cut off");
     }
-    let stats = qdisc.attributes.iter().filter_map(|attribute| match attribute {
-        TcAttribute::Stats2(stats) => Some(stats),
-        _ => None,
-    });
-    let drops = stats.flatten().filter_map(|stats| match stats {
-        TcStats2::Queue(queue) => Some(u64::from(queue.drops)),
-        _ => None,
-    });
-    drops.sum()
 }

@@ -1,55 +1,169 @@
 //! Requests to the kernel by rtnetlink(7): dumps, and requests with one answer.
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+use std::io::{Read, Write};
 
-/// `NLMSG_ALIGNTO` of `include/uapi/linux/netlink.h`: messages begin at multiples of it.
-const NLMSG_ALIGN: usize = 4;
+use socket2::{Domain, Protocol, Socket, Type};
 
-/// Shows all that the kernel answers, of this thread's network namespace; `None` where it does not
-/// tell it all.
-pub(super) fn dump(
-    question: RouteNetlinkMessage,
-    mut show: impl FnMut(RouteNetlinkMessage),
-) -> Option<()> {
-    let socket = ask(question, NLM_F_DUMP)?;
+/// Messages and attributes begin at multiples of this many bytes: `NLMSG_ALIGNTO` and
+/// `NLA_ALIGNTO` of `include/uapi/linux/netlink.h`.
+const ALIGN: usize = 4;
+
+/// Bytes of `struct nlmsghdr`; as above.
+const HEADER_LEN: usize = 16;
+
+/// Bytes of `struct nlattr`; as above.
+const ATTRIBUTE_LEN: usize = 4;
+
+/// The bits of an attribute's type that are not flags: `NLA_TYPE_MASK`; as above.
+const TYPE_MASK: u16 = 0x3FFF;
+
+/// An answer has the number of its request less 2: `RTM_NEWLINK` is 16, `RTM_GETLINK` is 18;
+/// `include/uapi/linux/rtnetlink.h`.
+const ANSWER_BEFORE_REQUEST: u16 = 2;
+
+/// The kernel sends at most so many bytes at once: `netlink_recvmsg` of `net/netlink/af_netlink.c`.
+const BUFFER_LEN: usize = 32_768;
+
+/// Shows each answer to `request` (such as `RTM_GETLINK`, with its fixed header), of this thread's
+/// network namespace, without its `nlmsghdr`; `None` if the kernel does not report all of them.
+pub(super) fn dump(request: u16, fixed: &[u8], mut show: impl FnMut(&[u8])) -> Option<()> {
+    let mut socket = send(request, libc::NLM_F_DUMP, fixed)?;
+    let mut buffer = vec![0; BUFFER_LEN];
     loop {
-        let (bytes, _) = socket.recv_from_full().ok()?;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).ok()?;
-            let len = (message.header.length as usize).next_multiple_of(NLMSG_ALIGN);
-            match message.payload {
-                NetlinkPayload::InnerMessage(told) => show(told),
-                NetlinkPayload::Done(_) => return Some(()),
-                _ => return None,
+        let len = socket.read(&mut buffer).ok()?;
+        for message in Messages(buffer.get(..len)?) {
+            let (kind, body) = message?;
+            if i32::from(kind) == libc::NLMSG_DONE {
+                let failed = u32_at(body, 0).is_some_and(|error| error != 0);
+                return (!failed).then_some(());
             }
-            rest = rest.get(len..).unwrap_or_default();
+            show(answer(request, kind, body)?);
         }
     }
 }
 
 /// The single answer to a request in this thread's network namespace; `None` if it is an error.
-pub(super) fn get(question: RouteNetlinkMessage) -> Option<RouteNetlinkMessage> {
-    let (bytes, _) = ask(question, 0)?.recv_from_full().ok()?;
-    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).ok()?.payload {
-        NetlinkPayload::InnerMessage(told) => Some(told),
-        _ => None,
-    }
+pub(super) fn get(request: u16, message: &[u8]) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; BUFFER_LEN];
+    let len = send(request, 0, message)?.read(&mut buffer).ok()?;
+    let (kind, body) = Messages(buffer.get(..len)?).next()??;
+    answer(request, kind, body).map(<[u8]>::to_vec)
+}
+
+/// The body of a message if it answers this request.
+fn answer(request: u16, kind: u16, body: &[u8]) -> Option<&[u8]> {
+    (kind == request.checked_sub(ANSWER_BEFORE_REQUEST)?).then_some(body)
 }
 
 /// Sends a request with these additional flags; the answer is read from the socket.
-fn ask(question: RouteNetlinkMessage, flags: u16) -> Option<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE).ok()?;
-    socket.bind_auto().ok()?;
-    socket.connect(&SocketAddr::new(0, 0)).ok()?;
-    let mut question = NetlinkMessage::from(question);
-    question.header.flags = NLM_F_REQUEST | flags;
-    question.finalize();
-    let mut bytes = vec![0; question.buffer_len()];
-    question.serialize(&mut bytes);
-    socket.send(&bytes, 0).ok()?;
-    Some(socket)
+fn send(request: u16, flags: i32, message: &[u8]) -> Option<Socket> {
+    let route = Protocol::from(libc::NETLINK_ROUTE);
+    let mut socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(route)).ok()?;
+    let flags = u16::try_from(libc::NLM_F_REQUEST | flags).ok()?;
+    let mut bytes = u32::try_from(HEADER_LEN + message.len()).ok()?.to_ne_bytes().to_vec();
+    bytes.extend(request.to_ne_bytes().into_iter().chain(flags.to_ne_bytes()));
+    // Sequence number and port: one socket a request, so they are not needed.
+    bytes.resize(HEADER_LEN, 0);
+    bytes.extend(message);
+    // A netlink socket without an address sends to the kernel.
+    (socket.write(&bytes).ok()? == bytes.len()).then_some(socket)
+}
+
+/// The messages of a datagram: type and body; `None` in place of one that is cut off, which is the
+/// last.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Option<(u16, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = std::mem::take(&mut self.0);
+        if rest.is_empty() {
+            return None;
+        }
+        let message = || {
+            let len = usize::try_from(u32_at(rest, 0)?).ok()?;
+            Some((len, u16_at(rest, 4)?, rest.get(HEADER_LEN..len)?))
+        };
+        Some(message().map(|(len, kind, body)| {
+            self.0 = rest.get(len.next_multiple_of(ALIGN)..).unwrap_or_default();
+            (kind, body)
+        }))
+    }
+}
+
+/// The attributes in these bytes, as type and value; it ends before one that is cut off.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let len = usize::from(u16_at(rest, 0)?);
+        let value = rest.get(ATTRIBUTE_LEN..len)?;
+        let kind = u16_at(rest, 2)? & TYPE_MASK;
+        rest = rest.get(len.next_multiple_of(ALIGN)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// Appends an attribute.
+pub(super) fn push_attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let len = u16::try_from(ATTRIBUTE_LEN + value.len()).unwrap_or(u16::MAX);
+    to.extend(len.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()));
+    to.extend(value);
+    to.resize(to.len().next_multiple_of(ALIGN), 0);
+}
+
+/// A number of 16 bits at this place, in the order of this host.
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
+}
+
+/// The same of 32 bits.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+/// A text that may end with a zero.
+pub(super) fn text(value: &[u8]) -> String {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    String::from_utf8_lossy(&value[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_end_before_one_that_is_cut_off() {
+        let mut bytes = Vec::new();
+        push_attribute(&mut bytes, 3 | 0x8000, b"lo\0");
+        push_attribute(&mut bytes, 5, &7_u32.to_ne_bytes());
+        let all: Vec<_> = attributes(&bytes).collect();
+        assert_eq!(all, [(3, &b"lo\0"[..]), (5, &7_u32.to_ne_bytes()[..])]);
+        assert_eq!((text(all[0].1), u32_at(all[1].1, 0)), ("lo".to_owned(), Some(7)));
+        for len in 0..bytes.len() {
+            assert_eq!(attributes(&bytes[..len]).count(), usize::from(len >= 7), "{len}");
+        }
+        // Lengths that are shorter than their own header.
+        for len in 0..4_u16 {
+            let bytes = [len.to_ne_bytes(), [1, 0]].concat();
+            assert_eq!(attributes(&bytes).count(), 0, "{len}");
+        }
+    }
+
+    #[test]
+    fn messages_that_are_cut_off_are_no_messages() {
+        let mut bytes = vec![0; 18];
+        bytes[..4].copy_from_slice(&18_u32.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&16_u16.to_ne_bytes());
+        bytes[16..].copy_from_slice(b"ab");
+        let whole: Vec<_> = Messages(&bytes).collect();
+        assert_eq!(whole, [Some((16, &b"ab"[..]))]);
+        for len in 1..bytes.len() {
+            assert_eq!(Messages(&bytes[..len]).collect::<Vec<_>>(), [None], "{len}");
+        }
+        bytes[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(Messages(&bytes).collect::<Vec<_>>(), [None]);
+        assert_eq!(answer(libc::RTM_GETLINK, libc::RTM_NEWLINK, b"x"), Some(&b"x"[..]));
+        assert_eq!(answer(libc::RTM_GETLINK, libc::NLMSG_ERROR as u16, b"x"), None);
+    }
 }

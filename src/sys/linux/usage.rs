@@ -6,17 +6,17 @@ use std::io::Read;
 use std::os::fd::FromRawFd;
 
 use super::check;
-use crate::sys::ContextSwitches;
+use crate::sys::SwitchCounts;
 
 /// How often the calling thread has left its CPU so far: to wait, and because others wanted it
 /// (getrusage(2)).
 #[must_use]
-pub fn context_switches() -> Option<ContextSwitches> {
+pub fn context_switches() -> Option<SwitchCounts> {
     // SAFETY: rusage is made of integers only: all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is a valid, writable rusage for the whole call.
     check(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }).ok()?;
-    Some(ContextSwitches {
+    Some(SwitchCounts {
         voluntary: u64::try_from(usage.ru_nvcsw).ok()?,
         involuntary: u64::try_from(usage.ru_nivcsw).ok()?,
     })
@@ -149,7 +149,7 @@ mod tests {
         other.join().unwrap();
         let after = context_switches().unwrap();
         assert!(after.voluntary >= before.voluntary && after.involuntary >= before.involuntary);
-        let all = |switches: ContextSwitches| switches.voluntary + switches.involuntary;
+        let all = |switches: SwitchCounts| switches.voluntary + switches.involuntary;
         assert!(all(after) > all(before));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sys::{Address, Irq};
+use crate::sys::{Address, InterruptLine};
 
 /// None are known here.
 #[must_use]
@@ -48,7 +48,7 @@ pub fn queue_masks(_device: &str, _kind: &str, _file: &str) -> Option<Vec<String
 
 /// Unknown here.
 #[must_use]
-pub fn irqs(_device: &str) -> Option<Vec<Irq>> {
+pub fn irqs(_device: &str) -> Option<Vec<InterruptLine>> {
     None
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sys::{CgroupLimits, CpuThrottling, CpuTime, LoadAverage};
+use crate::sys::{CgroupFiles, CgroupThrottling, CpuTime, LoadAverage};
 
 /// Unknown here.
 #[must_use]
@@ -30,13 +30,13 @@ pub fn nohz_full_cpus() -> Option<Vec<usize>> {
 
 /// Unknown here.
 #[must_use]
-pub fn cgroup_limits() -> Option<CgroupLimits> {
+pub fn cgroup_limits() -> Option<CgroupFiles> {
     None
 }
 
 /// None is known here.
 #[must_use]
-pub fn cpu_throttling() -> Vec<CpuThrottling> {
+pub fn cpu_throttling() -> Vec<CgroupThrottling> {
     Vec::new()
 }
 

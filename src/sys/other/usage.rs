@@ -1,10 +1,10 @@
 //! What a thread costs: nothing is known here.
 
-use crate::sys::ContextSwitches;
+use crate::sys::SwitchCounts;
 
 /// Unknown here.
 #[must_use]
-pub fn context_switches() -> Option<ContextSwitches> {
+pub fn context_switches() -> Option<SwitchCounts> {
     None
 }
 

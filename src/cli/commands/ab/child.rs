@@ -1,20 +1,17 @@
 //! One run: a program of its own, so that nothing of the run before is left in it.
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::arms::AbSide;
+use super::guard::wait;
 use crate::cli::error::CliError;
 use crate::document::Report;
 use crate::report::read::read;
 use crate::sys;
-
-/// How often a run is looked after. Arbitrary: seldom enough not to disturb it on a small machine,
-/// and often enough not to be waited for.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// How long an interrupted run may take to end by itself: at a terminal it was interrupted, too.
 /// Arbitrary: longer than any drain.
@@ -71,25 +68,4 @@ fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String
         }
         String::from_utf8_lossy(&bytes).into_owned()
     })
-}
-
-/// Waits for its end; an interrupted one is given some time, then killed.
-pub(super) fn wait(
-    child: &mut Child,
-    stop: &AtomicBool,
-    grace: Duration,
-) -> std::io::Result<std::process::ExitStatus> {
-    let mut until: Option<Instant> = None;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if stop.load(Ordering::Relaxed) {
-            let until = *until.get_or_insert_with(|| Instant::now() + grace);
-            if Instant::now() >= until {
-                child.kill()?;
-            }
-        }
-        thread::sleep(LOOK);
-    }
 }

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 
@@ -55,3 +58,28 @@ pub(super) fn all_of(said: &mut File) -> io::Result<String> {
     said.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+/// Waits for its end; an interrupted one is given some time, then killed.
+pub(super) fn wait(
+    child: &mut Child,
+    stop: &AtomicBool,
+    grace: Duration,
+) -> io::Result<ExitStatus> {
+    let mut until: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if stop.load(Ordering::Relaxed) {
+            let until = *until.get_or_insert_with(|| Instant::now() + grace);
+            if Instant::now() >= until {
+                child.kill()?;
+            }
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// How often a run is looked after. Arbitrary: seldom enough not to disturb it on a small machine,
+/// and often enough not to be waited for.
+const LOOK: Duration = Duration::from_millis(20);

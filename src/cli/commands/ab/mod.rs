@@ -18,9 +18,10 @@ use crate::cli::output::{pretty, warn_stderr};
 use crate::cli::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
-use crate::document::{Report, Warning};
+use crate::document::Report;
 use crate::host;
 use crate::host::Depth;
+use crate::report::checks::warning_codes;
 use crate::run::{Observer, Progress};
 use arms::{AbSide, sides};
 use setup::Setup;
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
             args.trials,
             b.len(),
         );
-        comparison.warnings.insert(0, Warning { code: "interrupted".to_owned(), message });
+        comparison.warnings.insert(0, warning_codes::INTERRUPTED.warning(message));
     }
     let mut kept = Ok(None);
     // The spread of invalid runs is not noise.

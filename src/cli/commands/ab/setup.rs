@@ -5,8 +5,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::child;
-use super::guard::{Guard, all_of};
+use super::guard::{Guard, all_of, wait};
 use crate::cli::error::CliError;
 use crate::cli::output::warn_stderr;
 use crate::sys;
@@ -120,7 +119,7 @@ fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
     // It would go on beside what undoes it.
     let mut child = sys::end_with_parent(&mut shell).spawn()?;
-    let status = child::wait(&mut child, stop, Duration::ZERO)?;
+    let status = wait(&mut child, stop, Duration::ZERO)?;
     Ok((status, all_of(&mut said)?))
 }
 

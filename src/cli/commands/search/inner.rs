@@ -128,7 +128,7 @@ impl Inner {
         let cells = self.cells();
         // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
         let RunOutputArgs {
-            common: OutputArgs { json, quiet, color },
+            common: OutputArgs { json, quiet, color, verbose: _ },
             csv,
             hdr,
             markdown,

@@ -16,6 +16,7 @@ use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
 use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
+use crate::report::checks::warning_codes;
 use crate::report::format::RenderOptions;
 use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
@@ -159,7 +160,8 @@ impl<'a> Hunt<'a> {
         if let (Some(pps), Some(report)) = (at, &mut self.report)
             && !matches!(self.inner, Inner::Bench(_))
         {
-            let known = report.warnings.iter().any(|one| one.code == ENGINE_AT_RATE);
+            let known =
+                report.warnings.iter().any(|one| one.code == warning_codes::ENGINE_AT_RATE.name);
             let doubt = doubt_of_choice(report.choice.as_ref(), pps).filter(|_| !known);
             report.warnings.extend(doubt);
         }
@@ -175,8 +177,7 @@ impl<'a> Hunt<'a> {
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: what had not been searched by then is missing";
-            let (code, message) = ("interrupted".to_owned(), message.to_owned());
-            report.warnings.push(Warning { code, message });
+            report.warnings.push(warning_codes::INTERRUPTED.warning(message));
         }
         let cells = std::mem::take(&mut report.cells);
         match &mut self.report {
@@ -288,9 +289,6 @@ fn once(sizes: Vec<PayloadSize>) -> Vec<PayloadSize> {
     })
 }
 
-/// The code of that warning.
-const ENGINE_AT_RATE: &str = "engine_at_rate";
-
 /// What is wrong with an engine that `auto` chose at a rate, where datagrams go to others.
 fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
     let choice = choice.filter(|choice| choice.trials.len() > 1)?;
@@ -300,7 +298,7 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
         show_pps(pps),
         choice.engine
     );
-    Some(Warning { code: ENGINE_AT_RATE.to_owned(), message })
+    Some(warning_codes::ENGINE_AT_RATE.warning(message))
 }
 
 /// The engine of a cell, as a word.
@@ -335,7 +333,7 @@ mod tests {
             failed: Vec::new(),
         };
         let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();
-        assert_eq!(doubt.code, ENGINE_AT_RATE);
+        assert_eq!(doubt.code, warning_codes::ENGINE_AT_RATE.name);
         assert!(doubt.message.contains("chosen gso/batch; name one by -e"), "{}", doubt.message);
         choice.trials.pop();
         assert_eq!(doubt_of_choice(Some(&choice), 5e3), None);

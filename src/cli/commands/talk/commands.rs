@@ -1,12 +1,13 @@
 //! What a person types: lines to send, and commands.
 
+use std::io::{self, BufRead};
 use std::path::Path;
 
 use super::input;
 use super::manner::Manner;
 use crate::cli::commands::talk::scenario;
 use crate::payload::{Encoding, hex};
-use crate::talk::{Inlet, TalkEnd, TalkInput};
+use crate::talk::{Inlet, TalkEnd, TalkError, TalkInput};
 
 /// What `/help` shows.
 const HELP: &str = "\
@@ -65,4 +66,26 @@ fn command(text: &str, inlet: &Inlet, manner: &Manner) -> Result<bool, String> {
     };
     let goes_on = !matches!(input, TalkInput::Quit(_));
     Ok(inlet.put(input) && goes_on)
+}
+
+/// Reads lines that a person types, where they cannot be edited.
+pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                let why = format!("cannot read standard input: {error}");
+                let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
+                return;
+            }
+        };
+        let goes_on = match std::str::from_utf8(&line) {
+            Ok(line) => self::line(line, inlet, manner),
+            Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),
+        };
+        if !goes_on {
+            return;
+        }
+    }
+    let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
 }

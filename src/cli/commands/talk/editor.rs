@@ -1,5 +1,6 @@
 //! Lines that can be edited and called back, and what arrives meanwhile above them.
 
+#[cfg(unix)]
 use std::io;
 use std::thread;
 use std::time::Duration;

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
-use super::commands;
 use super::manner::Manner;
-use crate::talk::{Inlet, TalkEnd, TalkError, TalkInput};
+use crate::talk::{Inlet, TalkError, TalkInput};
 
 /// Bytes of the longest line; over streams it is only the most that is taken at once. Arbitrary:
 /// more than any datagram holds, however it is written.
@@ -62,28 +61,6 @@ fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
         return Err(format!("longer than {LONGEST} bytes; send it in parts, or by --file"));
     }
     manner.bytes(line.strip_suffix(b"\n").unwrap_or(line), ended)
-}
-
-/// Reads lines that a person types, where they cannot be edited.
-pub(super) fn typed(inlet: &Inlet, manner: &Manner) {
-    for line in io::stdin().lock().split(b'\n') {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => {
-                let why = format!("cannot read standard input: {error}");
-                let _ = inlet.put(TalkInput::Fail(TalkError::Input(why)));
-                return;
-            }
-        };
-        let goes_on = match std::str::from_utf8(&line) {
-            Ok(line) => commands::line(line, inlet, manner),
-            Err(_) => inlet.put(TalkInput::Complain("that line is not UTF-8".to_owned())),
-        };
-        if !goes_on {
-            return;
-        }
-    }
-    let _ = inlet.put(TalkInput::Quit(TalkEnd::Done));
 }
 
 /// Sends a file, over streams in pieces unless it is to be `whole`; whether the conversation still

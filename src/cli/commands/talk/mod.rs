@@ -167,7 +167,7 @@ impl Reader {
                 let _ = inlet.put(TalkInput::End);
             }
             Source::Lines => input::lines(&inlet, &manner, once),
-            Source::Typed => input::typed(&inlet, &manner),
+            Source::Typed => commands::typed(&inlet, &manner),
             #[cfg(feature = "line-editing")]
             Source::Edited(editor) => editor.run(&inlet, &manner),
         }

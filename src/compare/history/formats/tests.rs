@@ -23,7 +23,7 @@ rx_pps, higher is better
                 2026-07-20 12:00  bbbbbbb  110 kpps!  -50.0%  ██████        git aaaaaaa → bbbbbbb
   ! doubted in the run: steal
 ";
-    let style = |width| Style { color: false, width };
+    let style = |width| Style { color: false, width, verbose: false };
     assert_eq!(text(&flat_out(), style(100)), expected);
     let wide = text(&flat_out(), style(200));
     assert!(wide.contains("████████████  kernel Linux 6.18.44 → Linux 6.19.1\n"), "{wide}");
@@ -38,7 +38,7 @@ fn an_invalid_run_is_marked_in_every_format() {
     }
     judge_validity(&mut runs[1].report);
     let history = history(&runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() });
-    let shown = text(&history, Style { color: false, width: 200 });
+    let shown = text(&history, Style { color: false, width: 200, verbose: false });
     assert!(shown.contains("220 kpps✗          █"), "{shown}");
     assert!(shown.contains("110 kpps   -45.0%"), "{shown}");
     assert!(shown.ends_with("  ✗ invalid: nothing_arrived\n"), "{shown}");
@@ -101,9 +101,9 @@ fn what_cannot_be_drawn_does_no_harm() {
     let points = &mut history.series[0].points;
     (points[0].value, points[1].value) = (0.0, f64::INFINITY);
     points[2].started_at = "yesterday".to_owned();
-    let shown = text(&history, Style { color: false, width: 100 });
+    let shown = text(&history, Style { color: false, width: 100, verbose: false });
     assert!(shown.contains("infinite") && shown.contains("yesterday"), "{shown}");
     assert!(html(&history).is_ok());
     let nothing = History::default();
-    assert_eq!(text(&nothing, Style { color: false, width: 100 }), "\n");
+    assert_eq!(text(&nothing, Style { color: false, width: 100, verbose: false }), "\n");
 }

@@ -57,14 +57,14 @@ pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostC
 }
 
 /// Limits of control groups in the document.
-pub(super) fn cgroup(limits: &measure::CgroupLimits) -> document::CgroupLimits {
-    let measure::CgroupLimits { cpu_max, memory_max, cpus } = limits.clone();
+pub(super) fn cgroup(limits: &measure::CgroupQuota) -> document::CgroupLimits {
+    let measure::CgroupQuota { cpu_max, memory_max, cpus } = limits.clone();
     document::CgroupLimits { cpu_max, memory_max, cpus }
 }
 
 /// A device in the document.
-pub(super) fn device(device: &measure::Device) -> document::Device {
-    let irq = |irq: &measure::Irq| document::Irq {
+pub(super) fn device(device: &measure::DeviceFacts) -> document::Device {
+    let irq = |irq: &measure::IrqFacts| document::Irq {
         number: irq.number,
         name: irq.name.clone(),
         cpus: irq.cpus.clone(),
@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn a_device_that_cuts_and_joins_nothing_is_noted() {
-        let device = |gso, gro| measure::Device {
+        let device = |gso, gro| measure::DeviceFacts {
             name: "eth0".into(),
             offloads: Some(
                 [("tx-generic-segmentation".into(), gso), ("rx-gro".into(), gro)].into(),
             ),
-            ..measure::Device::default()
+            ..measure::DeviceFacts::default()
         };
         let off = found("device_offload", HostRequirements::default(), |host| {
             host.device = Some(device(false, false));

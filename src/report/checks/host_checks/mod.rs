@@ -1,25 +1,7 @@
-//! What a host does to a measurement on it: one small check a fact, all in one table.
-//!
-//! | code | what is looked at |
-//! | --- | --- |
-//! | `debug_build` | whether udperf was built with optimisation |
-//! | `few_cores` | a CPU for each worker |
-//! | `smt_siblings` | whether both ends would share a physical core |
-//! | `isolated_cpus` | CPUs that the scheduler keeps free, and whether we may use them |
-//! | `cpu_quota` | a limit of CPU time below what the workers use |
-//! | `busy_host` | others who want the same CPUs |
-//! | `governor` | whether the CPU's frequency follows the load |
-//! | `turbo` | whether it may rise above the nominal one |
-//! | `mitigations` | what the kernel does about flaws of the CPU |
-//! | `virtual_machine` | a hypervisor, and how much it takes |
-//! | `container` | a container |
-//! | `rmem_max`, `wmem_max` | the most that a socket buffer gets |
-//! | `netdev_max_backlog` | the queue that loopback, veth and RPS pass through |
-//! | `device_offload` | whether the device lets super-packets through |
-//! | `clocksource`, `clock_cost`, `clock_step` | what a stamp costs and how fine it is |
-//! | `sleep_error` | how late a paced sender wakes up |
-//! | `missing_capability` | what engines and the ledger rely on and this host has not |
+//! Checks of what a host does to a measurement, all in one table; `warning_codes` explains their
+//! codes.
 
+mod check;
 mod clock;
 mod cpus;
 mod device;
@@ -30,79 +12,9 @@ use crate::document;
 use crate::document::Warning;
 use crate::measure::HostFacts;
 use crate::plan::Scenario;
+pub use check::{Grade, HostCheck};
 pub use wants::HostRequirements;
 pub(crate) use wants::cores_here;
-
-/// How a finding is to be taken, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grade {
-    /// As it should be.
-    Good,
-    /// Worth knowing; distorts nothing by itself.
-    Note,
-    /// Distorts figures.
-    Warn,
-    /// Makes figures worthless.
-    Bad,
-}
-
-/// One thing found out about a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostCheck {
-    /// Stable over time, for scripts; see the table above.
-    pub code: &'static str,
-    /// How it is to be taken.
-    pub grade: Grade,
-    /// What was looked at, in a word or two.
-    pub subject: String,
-    /// How it is: readable without the subject.
-    pub found: String,
-    /// What that does to the figures; empty where it does nothing.
-    pub why: String,
-    /// A command that mends it, where there is one.
-    pub mend: Option<String>,
-}
-
-impl HostCheck {
-    /// A finding that explains itself.
-    pub(crate) fn new(
-        code: &'static str,
-        subject: &str,
-        grade: Grade,
-        found: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            grade,
-            subject: subject.to_owned(),
-            found: found.into(),
-            why: String::new(),
-            mend: None,
-        }
-    }
-
-    /// Says what it does to the figures.
-    pub(crate) fn because(self, why: impl Into<String>) -> Self {
-        Self { why: why.into(), ..self }
-    }
-
-    /// Says which command mends it.
-    pub(crate) fn mended_by(self, command: impl Into<String>) -> Self {
-        Self { mend: Some(command.into()), ..self }
-    }
-
-    /// All of it in one sentence: what is wrong, what it does, what mends it.
-    fn message(&self) -> String {
-        let mut message = self.found.clone();
-        if !self.why.is_empty() {
-            message = format!("{message}: {}", self.why);
-        }
-        match &self.mend {
-            Some(mend) => format!("{message}; to mend it: {mend}"),
-            None => message,
-        }
-    }
-}
 
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<HostCheck>;
@@ -137,21 +49,16 @@ pub fn check_host(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostChec
     CHECKS.iter().filter_map(|check| check(host, wants)).collect()
 }
 
-/// Findings that every cell makes for itself, and better: it knows what its sockets were granted,
-/// where these only tell what they would have been.
-const SAID_BY_CELLS: &[&str] = &["rmem_max", "wmem_max"];
+/// Findings that are no warnings of a run: cells know what their sockets were granted, and what the
+/// hypervisor took (`stolen`); the head of the report shows hypervisor and governor.
+const SHOWN_ELSEWHERE: &[&str] = &["rmem_max", "wmem_max", "virtual_machine", "governor"];
 
-/// What the host does to this very run. A virtual machine is always said: no later figure shows
-/// it, and nothing mends it.
+/// What of the host affects this run.
 #[must_use]
 pub fn host_warnings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<Warning> {
-    let distorts = |finding: &HostCheck| {
-        finding.grade >= Grade::Warn
-            || (finding.grade == Grade::Note && finding.code == "virtual_machine")
-    };
     check_host(host, wants)
         .iter()
-        .filter(|finding| distorts(finding) && !SAID_BY_CELLS.contains(&finding.code))
+        .filter(|finding| finding.grade >= Grade::Warn && !SHOWN_ELSEWHERE.contains(&finding.code))
         .map(|finding| Warning { code: finding.code.to_owned(), message: finding.message() })
         .collect()
 }
@@ -339,22 +246,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_warning_says_what_is_wrong_what_it_does_and_what_mends_it() {
+    fn standing_facts_of_a_host_are_no_warnings_of_a_run() {
         let mut host = good_host();
         (host.governor, host.rmem_max) = (Some("powersave".into()), Some(212_992));
+        host.virtualization = Some("KVM".into());
+        assert_eq!(host_warnings(&host, HostRequirements::default()), []);
+        host.debug_build = true;
         let warnings = host_warnings(&host, HostRequirements::default());
         let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
-        assert_eq!(codes, ["governor"], "what cells say is left to them");
-        assert!(warnings[0].message.contains("; to mend it: "));
-        assert!(warnings[0].message.starts_with("the frequency governor is powersave: "));
-    }
-
-    #[test]
-    fn a_virtual_machine_is_always_said() {
-        let mut host = good_host();
-        host.virtualization = Some("KVM".into());
-        let warnings = host_warnings(&host, HostRequirements::default());
-        assert_eq!(warnings[0].code, "virtual_machine");
+        assert_eq!(codes, ["debug_build"]);
+        assert_eq!(
+            warnings[0].message,
+            "this udperf was built without optimisation; cargo build --release"
+        );
     }
 
     #[test]

@@ -1,25 +1,19 @@
 //! Doubts about where the workers ran.
 
-use super::{CellContext, warning};
+use super::CellContext;
 use crate::document::{Cell, Warning};
+use crate::report::checks::warning_codes;
 
 pub(super) fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     (!ctx.pinned).then(|| {
-        warning(
-            "not_pinned",
-            "workers were not pinned: the scheduler may move them or put both ends on one core, so \
-             runs differ more than they need to; use --pin auto, or name cores with --pin TX:RX",
-        )
+        warning_codes::NOT_PINNED
+            .warning("workers not pinned: runs differ more than necessary; use --pin auto")
     })
 }
 
 pub(super) fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     ctx.shared_core.then(|| {
-        warning(
-            "shared_core",
-            "a sender and a receiver ran on the same core: they took turns, so rates are too low \
-             and latency holds the wait for the other; name different cores with --pin TX:RX or \
-             ask for fewer --threads",
-        )
+        warning_codes::SHARED_CORE
+            .warning("a sender and a receiver shared a core: rates too low; use --pin TX:RX")
     })
 }

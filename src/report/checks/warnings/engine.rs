@@ -1,15 +1,16 @@
 //! Doubts that come from how datagrams were moved.
 
-use super::{CellContext, warning};
+use super::CellContext;
 use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
+use crate::report::checks::warning_codes;
 
 /// Engines that a run would have had, were they here.
 pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
-        warning("engine_left_out", message)
+        warning_codes::ENGINE_LEFT_OUT.warning(message)
     })
 }
 
@@ -19,13 +20,9 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
     is_uncut(cell).then(|| {
-        warning(
-            "segments_never_cut",
-            format!(
-                "{uncut} of {all} datagrams stayed in GSO super-packets, about {each} each: this \
-                 is not per-datagram cost; compare gso/batch or batch"
-            ),
-        )
+        warning_codes::SEGMENTS_NEVER_CUT.warning(format!(
+            "{uncut} of {all} datagrams uncut in super-packets of {each}; compare gso/batch"
+        ))
     })
 }
 
@@ -50,19 +47,14 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let first = cell.packets.segments_at_first?;
     (engine.tx_active != engine.tx).then(|| {
         let why = if cell.size_mix.is_some() {
-            "datagrams of mixed sizes cannot share a super-packet"
+            "sizes are mixed"
         } else if first == 1 && 2 * cell.size > SUPER_PACKET {
-            "no two datagrams of this size fit into one super-packet"
+            "datagrams too large to share one"
         } else {
-            "the kernel or a device refused super-packets, or --batch 1 leaves none"
+            "super-packets refused, or --batch 1"
         };
-        warning(
-            "engine_fell_back",
-            format!(
-                "{} was asked for, and {} is what ran: {why}; compare it as such",
-                engine.tx, engine.tx_active
-            ),
-        )
+        warning_codes::ENGINE_FELL_BACK
+            .warning(format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
     })
 }
 
@@ -70,14 +62,9 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
-        warning(
-            "segments_fell",
-            format!(
-                "super-packets of {first} segments were refused (EINVAL, EIO or EMSGSIZE), and \
-                 went on with {last}: the cell is a mixture; look at the device's limit \
-                 (gso_max_segs of `ip -d link`), or set --batch {last}"
-            ),
-        )
+        warning_codes::SEGMENTS_FELL.warning(format!(
+            "super-packets of {first} segments refused, {last} used: set --batch {last}"
+        ))
     })
 }
 
@@ -85,27 +72,19 @@ pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (times, received) = cell.packets.no_buffers.zip(cell.packets.received)?;
     (times > 0 && times.saturating_mul(100) > received).then(|| {
-        warning(
-            "no_buffers",
-            format!(
-                "io_uring ran out of provided buffers {times} times (ENOBUFS): datagrams waited in \
-                 the socket meanwhile, which cost time and by itself none of them"
-            ),
-        )
+        warning_codes::NO_BUFFERS.warning(format!(
+            "io_uring ran out of buffers {times} times: latency too high; use more --threads"
+        ))
     })
 }
 
 /// Kernel timestamps that were asked for and are not there.
 pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     (ctx.stamps && cell.in_socket.is_none() && cell.latency.is_some()).then(|| {
-        warning(
-            "not_stamped",
-            format!(
-                "--timestamps kernel was asked for, and engine {} gives none: the wait in the \
-                 socket is not told apart; choose another receiving engine",
-                cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
-            ),
-        )
+        warning_codes::NOT_STAMPED.warning(format!(
+            "engine {} gives no kernel timestamps; choose another receiving engine",
+            cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
+        ))
     })
 }
 
@@ -113,19 +92,14 @@ pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning>
 pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let count = cell.packets.truncated.filter(|&count| count > 0)?;
     if cell.exchange.is_some() {
-        let message = format!(
-            "{count} answers were longer than their buffer, and their rate in bits is too low; \
-             use another receive engine"
-        );
-        return Some(warning("truncated", message));
+        let message =
+            format!("{count} answers were longer than their buffer; use another receive engine");
+        return Some(warning_codes::TRUNCATED.warning(message));
     }
-    Some(warning(
-        "truncated",
-        format!(
-            "{count} packets were longer than their buffer or lost their control messages: they \
-             are not ours, or count as corrupt; see what else sends to this port"
-        ),
-    ))
+    Some(
+        warning_codes::TRUNCATED
+            .warning(format!("{count} packets truncated: who else sends to this port?")),
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Doubts that come from how flows, and those who received them, fared beside each other.
 
-use super::{CellContext, warning};
+use super::CellContext;
 use crate::document::{Cell, Warning};
+use crate::report::checks::warning_codes;
 
 /// Flows of which nothing arrived, although they sent.
 pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -9,12 +10,10 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Nothing at all is another matter, and other warnings say why.
     (flows.starved > 0 && flows.received.max > 0).then(|| {
         let message = format!(
-            "{} of {} flows got nothing through while others did: totals hide that; see which in \
-             `flows.worst`, and whether a firewall drops their ports (--port-range names others), \
-             or a full receiver is behind them (--threads at the sink, --spread turn)",
+            "{} of {} flows got nothing through; see flows.worst, or use --port-range",
             flows.starved, flows.count
         );
-        warning("flow_starved", message)
+        warning_codes::FLOW_STARVED.warning(message)
     })
 }
 
@@ -31,12 +30,11 @@ pub(super) fn skew(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let share = u128::from(SKEWED) * all;
     (all > 0 && most * workers.len() as u128 >= share).then(|| {
         let message = format!(
-            "one of {} receivers got {:.0} % of all datagrams: a hash of addresses and ports deals \
-             out flows, and few of them it deals unevenly; use more --streams, or --spread turn",
+            "one of {} receivers got {:.0} % of all datagrams; use more --streams",
             workers.len(),
             100.0 * most as f64 / all as f64
         );
-        warning("receiver_skew", message)
+        warning_codes::RECEIVER_SKEW.warning(message)
     })
 }
 

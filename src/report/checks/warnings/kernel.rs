@@ -1,8 +1,8 @@
 //! Doubts that the kernel raises: it counted otherwise, or granted less.
 
-use super::{CellContext, is_null, of_datagrams, warning};
+use super::{CellContext, is_null, of_datagrams};
 use crate::document::{Cell, SocketBuffer, Warning};
-use crate::measure::HostFacts;
+use crate::report::checks::warning_codes;
 use crate::unit::show_bytes;
 
 /// The kernel counts at least what we did, for it may have counted others' datagrams too. Where it
@@ -13,10 +13,10 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     }
     let (kernel, ledger) = (&cell.kernel, &cell.ledger);
     let pairs = [
-        ("datagrams sent (OutDatagrams)", kernel.out_datagrams, Some(cell.packets.sent)),
-        ("datagrams read (InDatagrams)", kernel.in_datagrams, cell.packets.received),
+        ("sent", kernel.out_datagrams, Some(cell.packets.sent)),
+        ("read", kernel.in_datagrams, cell.packets.received),
         (
-            "drops at a full receive buffer (RcvbufErrors; short of udp_mem it counts MemErrors)",
+            "dropped",
             kernel.rcvbuf_errors,
             // In packets, as the kernel counts.
             kernel.socket_drops.zip(ledger.lost_at.receive_buffer).map(|(a, b)| a.min(b)),
@@ -26,15 +26,11 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         .into_iter()
         .filter_map(|(what, theirs, ours)| Some((what, theirs?, ours?)))
         .filter(|(_, theirs, ours)| theirs < ours)
-        .map(|(what, theirs, ours)| format!("{theirs} {what} where udperf counted {ours}"))
+        .map(|(what, theirs, ours)| format!("{theirs} {what}, udperf {ours}"))
         .collect();
     (!mismatches.is_empty()).then(|| {
-        let message = format!(
-            "the kernel counted {}: loss and rates of this cell are in doubt; repeat it, and if it \
-             comes back, please report it with the document",
-            mismatches.join(", and ")
-        );
-        warning("kernel_mismatch", message)
+        let message = format!("the kernel counted {}; repeat the run", mismatches[0]);
+        warning_codes::KERNEL_MISMATCH.warning(message)
     })
 }
 
@@ -53,17 +49,14 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warnin
     let drops = cell.kernel.socket_drops.unwrap_or(0);
     let not_ours = drops.saturating_sub(cell.ledger.lost.unwrap_or(0));
     let told = if not_ours > 0 {
-        format!("{not_ours} datagrams that are not of this cell were dropped at our sockets")
+        format!("{not_ours} foreign datagrams dropped at our sockets")
     } else if more > OTHERS && more > sent / 100 && !ours_too {
-        format!("other processes sent {more} datagrams beside our {sent}")
+        format!("other processes sent {more} datagrams, we {sent}")
     } else {
         return None;
     };
-    let message = format!(
-        "{told}: they took CPU and buffers from what was measured; stop what else uses UDP, or \
-         measure in a network namespace of its own"
-    );
-    Some(warning("other_traffic", message))
+    let message = format!("{told}; stop other UDP traffic");
+    Some(warning_codes::OTHER_TRAFFIC.warning(message))
 }
 
 pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -81,37 +74,31 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
     let (tx, rx) = (small(tx), small(rx));
     let (_, asked) = tx.or(rx)?;
     let told = |side: &str, cut: Option<(u64, u64)>| {
-        cut.map(|(usable, _)| format!("the {side} got {}", show_bytes(usable)))
+        cut.map(|(usable, _)| format!("{side} got {}", show_bytes(usable)))
     };
     let sides: Vec<_> =
         [told("senders", tx), told("receivers", rx)].into_iter().flatten().collect();
     let message = format!(
-        "of the {} of socket buffer asked for, {}: short pauses already become loss or refused \
-         sends; {}",
+        "{} of socket buffer asked, {}; {}",
         show_bytes(asked),
         sides.join(" and "),
-        mend(tx.is_some(), rx.is_some(), asked, doubled)
+        mend(tx.is_some(), rx.is_some(), doubled)
     );
-    Some(warning("buffer_not_granted", message))
-}
-
-/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
-pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
-    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
+    Some(warning_codes::BUFFER_NOT_GRANTED.warning(message))
 }
 
 /// What lifts the limit that cut the buffer, where it is known.
-fn mend(tx: bool, rx: bool, asked: u64, doubled: bool) -> String {
+fn mend(tx: bool, rx: bool, doubled: bool) -> String {
     if !doubled {
-        return "raise the system's limit, or ask for a smaller --socket-buffer".to_owned();
+        return "use a smaller --socket-buffer".to_owned();
     }
     let limits = [(rx, "rmem_max"), (tx, "wmem_max")];
     let settings: Vec<_> = limits
         .into_iter()
         .filter(|(cut, _)| *cut)
-        .map(|(_, name)| format!("net.core.{name}={asked}"))
+        .map(|(_, name)| format!("net.core.{name}"))
         .collect();
-    format!("as root: sysctl -w {}", settings.join(" "))
+    format!("raise {}", settings.join(", "))
 }
 
 #[cfg(test)]
@@ -125,9 +112,7 @@ mod tests {
         let sent = all(|cell| cell.kernel.out_datagrams = Some(99_999));
         assert_eq!(sent[0].code, "kernel_mismatch");
         assert!(
-            sent[0]
-                .message
-                .starts_with("the kernel counted 99999 datagrams sent (OutDatagrams) where"),
+            sent[0].message.starts_with("the kernel counted 99999 sent, udperf 100000"),
             "{}",
             sent[0].message
         );
@@ -166,7 +151,7 @@ mod tests {
         assert_eq!(few, [""; 0]);
         let dropped = all(|cell| cell.kernel.socket_drops = Some(7));
         assert_eq!(dropped[0].code, "other_traffic");
-        assert!(dropped[0].message.starts_with("7 datagrams that are not"));
+        assert!(dropped[0].message.starts_with("7 foreign datagrams dropped"));
     }
 
     #[test]
@@ -180,8 +165,7 @@ mod tests {
         assert_eq!(cut[0].code, "buffer_not_granted");
         assert_eq!(
             cut[0].message,
-            "of the 4 MiB of socket buffer asked for, the receivers got 208 KiB: short pauses \
-             already become loss or refused sends; as root: sysctl -w net.core.rmem_max=4194304"
+            "4 MiB of socket buffer asked, receivers got 208 KiB; raise net.core.rmem_max"
         );
         // Doubled, 6 MiB are 3; as they are, they are enough.
         assert_eq!(codes(granted(6 << 20)), ["buffer_not_granted"]);

@@ -1,8 +1,8 @@
 //! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
 
-use super::{CellContext, exceeds_permille, of_datagrams, percent, warning};
+use super::{CellContext, exceeds_permille, of_datagrams, percent};
 use crate::document::{Cell, Ledger, Refused, Warning};
-use crate::unit::show_bytes;
+use crate::report::checks::warning_codes;
 
 /// The four identities of a ledger, as written in the document: name, left side, right side. Taken
 /// from the document's numbers, so that a mistake on the way there is noticed too.
@@ -43,29 +43,20 @@ pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
     let broken: Vec<_> = identities(&cell.ledger)
         .into_iter()
         .filter(|(_, left, right)| left != right)
-        .map(|(name, left, right)| format!("{name} ({left} against {right})"))
+        .map(|(name, left, right)| format!("{name} fails ({left}, {right})"))
         .collect();
     (!broken.is_empty()).then(|| {
-        warning(
-            "broken_ledger",
-            format!(
-                "the ledger contradicts itself: {}; no count of this cell can be trusted; this is \
-                 a bug of udperf, please report it with the document",
-                broken.join(", ")
-            ),
-        )
+        warning_codes::BROKEN_LEDGER
+            .warning(format!("{}: a bug of udperf; please report it", broken[0]))
     })
 }
 
 pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;
     let (unaccounted, lost) = nowhere(cell).filter(|_| !is_path(cell))?;
-    let message = format!(
-        "{unaccounted} of {lost} lost datagrams are in no counter of this host: something on the \
-         path drops without counting (a firewall, a device, another host), or udperf has a bug; \
-         look at `nft list ruleset` and `ip -s link`"
-    );
-    Some(warning("unaccounted", message))
+    let message =
+        format!("{unaccounted} of {lost} lost datagrams are in no counter; see nft list ruleset");
+    Some(warning_codes::UNACCOUNTED.warning(message))
 }
 
 /// What is between two ends may lose what it likes: that is what is measured.
@@ -73,15 +64,14 @@ pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
     let cell = of_datagrams(cell)?;
     let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
     let between = match cell.ends.as_deref() {
-        Some("apart") => "neither end's counters have them, so the path between them dropped them",
-        _ => "neither host dropped them, so the network between did",
+        Some("apart") => "between both ends",
+        _ => "in the network",
     };
     let message = format!(
-        "{unaccounted} of {lost} lost datagrams were lost on the way ({}): {between}; see what \
-         switches, firewalls and shapers on it count",
+        "{unaccounted} of {lost} lost datagrams ({}) lost {between}",
         percent(unaccounted, cell.ledger.sent)
     );
-    Some(warning("lost_between", message))
+    Some(warning_codes::LOST_BETWEEN.warning(message))
 }
 
 /// Lost datagrams that are in no counter, and all lost ones; `None` where there are none.
@@ -97,32 +87,26 @@ pub(crate) fn is_path(cell: &Cell) -> bool {
 pub(super) fn receive_buffer_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;
     let (lost, sent) = (cell.ledger.lost_at.receive_buffer?, cell.ledger.sent);
-    exceeds_permille(lost, sent)
-        .then(|| found_full(lost, sent, cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted)))
+    exceeds_permille(lost, sent).then(|| found_full(lost, sent))
 }
 
-/// Of `sent` datagrams, so many were lost at a receive buffer of `granted` bytes.
-pub(super) fn found_full(lost: u64, sent: u64, granted: Option<u64>) -> Warning {
-    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
+/// Of `sent` datagrams, `lost` were dropped at a full receive buffer.
+pub(super) fn found_full(lost: u64, sent: u64) -> Warning {
     let message = format!(
-        "{lost} datagrams ({}) found the receiver's socket buffer{held} full: the receiver was \
-         the limit, not the network; give it a larger --socket-buffer or more --threads, or \
-         send at a lower --rate",
+        "{lost} datagrams ({}) dropped: receive buffer full; use a lower --rate",
         percent(lost, sent)
     );
-    warning("receive_buffer_loss", message)
+    warning_codes::RECEIVE_BUFFER_LOSS.warning(message)
 }
 
 pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (lost, sent) = (cell.ledger.lost_at.backlog?, cell.ledger.sent);
     exceeds_permille(lost, sent).then(|| {
         let message = format!(
-            "{lost} datagrams ({}) found the backlog of a CPU full: the receiving host was the \
-             limit, not the network; as root: sysctl -w net.core.netdev_max_backlog=10000, or send \
-             at a lower --rate",
+            "{lost} datagrams ({}) dropped: CPU backlog full; raise netdev_max_backlog",
             percent(lost, sent)
         );
-        warning("backlog_loss", message)
+        warning_codes::BACKLOG_LOSS.warning(message)
     })
 }
 
@@ -131,22 +115,19 @@ pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
 pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.schedule.as_ref()?;
     let why = if ctx.unix {
-        "the receiver's queue was full (EAGAIN): the load was lower than asked for; use a lower \
-         --rate, or lengthen the queue, as root: sysctl -w net.unix.max_dgram_qlen=512"
+        "receiver's queue full (EAGAIN); use a lower --rate"
     } else {
-        "the send buffer was full (EAGAIN): the load was lower than asked for; use a larger \
-         --socket-buffer or a lower --rate"
+        "send buffer full (EAGAIN); use a lower --rate"
     };
-    refused(cell, cell.ledger.refused.would_block, "refused_would_block", why)
+    refused(cell, cell.ledger.refused.would_block, &warning_codes::REFUSED_WOULD_BLOCK, why)
 }
 
 pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     refused(
         cell,
         cell.ledger.refused.no_buffers,
-        "refused_no_buffers",
-        "a queue below the socket was full (ENOBUFS): the device was the limit, not the sender; \
-         use a lower --rate, or lengthen the queue (ip link set DEV txqueuelen 10000)",
+        &warning_codes::REFUSED_NO_BUFFERS,
+        "device queue full (ENOBUFS); use a lower --rate",
     )
 }
 
@@ -163,82 +144,71 @@ pub(super) fn causes(cell: &Cell) -> Option<String> {
 
 pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let why = causes(cell).unwrap_or_else(|| "no route, or an ICMP error".to_owned());
-    let why = format!("{why}; check the address, the port, routes and firewalls");
-    refused(cell, cell.ledger.refused.unreachable, "refused_unreachable", &why)
+
+    refused(cell, cell.ledger.refused.unreachable, &warning_codes::REFUSED_UNREACHABLE, &why)
 }
 
 pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let why = if ctx.unix {
-        "they are larger than the send buffer (EMSGSIZE); use a smaller --size, or a larger \
-         --socket-buffer"
+        "larger than the send buffer; use a smaller --size"
     } else {
-        "they are larger than the path takes (EMSGSIZE); use a smaller --size, or leave --df away"
+        "too large for the path; use a smaller --size"
     };
-    refused(cell, cell.ledger.refused.too_big, "refused_too_big", why)
+    refused(cell, cell.ledger.refused.too_big, &warning_codes::REFUSED_TOO_BIG, why)
 }
 
 pub(super) fn refused_other(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     refused(
         cell,
         cell.ledger.refused.other,
-        "refused_other",
-        "by a reason that udperf does not know (EPERM, for one, is a firewall's: see `nft list \
-         ruleset`), or that a batch call kept to itself, most often a full send buffer or queue, \
-         which -e plain names: the load was lower than it seems",
+        &warning_codes::REFUSED_OTHER,
+        "reason unknown; -e plain may show it",
     )
 }
 
-fn refused(cell: &Cell, count: u64, code: &str, why: &str) -> Option<Warning> {
+fn refused(cell: &Cell, count: u64, code: &warning_codes::Code, why: &str) -> Option<Warning> {
     (count > 0).then(|| {
         let share = percent(count, cell.ledger.attempted);
-        warning(code, format!("{count} sends ({share}) were refused: {why}"))
+        code.warning(format!("{count} sends ({share}) failed: {why}"))
     })
 }
 
 pub(super) fn foreign(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
         of_datagrams(cell)?.ledger.foreign,
-        "foreign",
-        "not ours: somebody else sends to this port and takes room in its buffer; choose another \
-         --port or --bind, or stop the other sender",
+        &warning_codes::FOREIGN,
+        "from other senders; choose another --port",
     )
 }
 
 pub(super) fn corrupt(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    odd(
-        cell.ledger.corrupt,
-        "corrupt",
-        "ours by their tag but not by their content: something on the path changes or forges \
-         them; they count as lost",
-    )
+    odd(cell.ledger.corrupt, &warning_codes::CORRUPT, "changed on the path; they count as lost")
 }
 
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
         of_datagrams(cell)?.ledger.duplicate,
-        "duplicate",
-        "repeats: something on the path doubles them, and the load on the receiver is higher than \
-         what was sent",
+        &warning_codes::DUPLICATE,
+        "duplicates, made by the path",
     )
 }
 
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
         of_datagrams(cell)?.ledger.late,
-        "late",
-        "too late to tell whether they were new: they count as lost, so loss may be overstated; a \
-         longer --warmup helps if they were left over from it",
+        &warning_codes::LATE,
+        "too late and count as lost; try a longer --warmup",
     )
 }
 
-fn odd(count: Option<u64>, code: &str, why: &str) -> Option<Warning> {
+fn odd(count: Option<u64>, code: &warning_codes::Code, why: &str) -> Option<Warning> {
     let count = count?;
     let were = if count == 1 {
-        "1 datagram arrived that was".to_owned()
+        "1 datagram arrived".to_owned()
     } else {
-        format!("{count} datagrams arrived that were")
+        format!("{count} datagrams arrived")
     };
-    (count > 0).then(|| warning(code, format!("{were} {why}")))
+    (count > 0).then(|| code.warning(format!("{were} {why}")))
 }
 
 #[cfg(test)]
@@ -264,7 +234,7 @@ mod tests {
             let found = all(|cell| breaks(&mut cell.ledger));
             let broken = found.iter().find(|found| found.code == "broken_ledger");
             let message = &broken.expect("it is noticed").message;
-            assert!(message.contains(&format!("itself: {name}")), "{message}");
+            assert!(message.starts_with(name), "{message}");
         }
     }
 
@@ -298,12 +268,12 @@ mod tests {
                 (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
             }
         };
-        for (ends, words) in [("across", "neither host dropped them"), ("apart", "neither end's")] {
+        for (ends, words) in [("across", "in the network"), ("apart", "between both ends")] {
             let found = all(lost_between(ends));
             assert_eq!(found[0].code, "lost_between");
             assert_eq!(found.len(), 1);
             let message = &found[0].message;
-            assert!(message.starts_with("9 of 9 lost datagrams were lost on the way (0.01 %)"));
+            assert!(message.starts_with("9 of 9 lost datagrams (0.01 %) lost "));
             assert!(message.contains(words) && !message.contains("bug"), "{message}");
         }
     }
@@ -333,9 +303,7 @@ mod tests {
         let found = all(losing(3_200));
         assert_eq!(found[0].code, "receive_buffer_loss");
         assert!(
-            found[0]
-                .message
-                .starts_with("3200 datagrams (3.20 %) found the receiver's socket buffer (8 MiB)"),
+            found[0].message.starts_with("3200 datagrams (3.20 %) dropped: receive buffer full"),
             "{}",
             found[0].message
         );

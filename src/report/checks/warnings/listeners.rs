@@ -13,7 +13,7 @@ pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warni
     let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
     let came = tally.strangers.datagrams.saturating_add(drops);
     let granted = tally.listeners.iter().filter_map(|one| one.granted).min();
-    let full = (drops > 0).then(|| found_full(drops, came, granted));
+    let full = (drops > 0).then(|| found_full(drops, came));
     let asked = tally.listeners.first().map_or(0, |one| one.asked);
     let small =
         not_granted(SocketBuffer::default(), SocketBuffer { asked, granted }, buffer_doubled);
@@ -39,9 +39,9 @@ mod tests {
         let told = of_listeners(&tally(990, [Some(3), Some(7)], 8 << 20), true);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].code, "receive_buffer_loss");
-        let begin = "10 datagrams (1.00 %) found the receiver's socket buffer (8 MiB) full";
+        let begin = "10 datagrams (1.00 %) dropped: receive buffer full";
         assert!(told[0].message.starts_with(begin), "{}", told[0].message);
-        assert!(told[0].message.contains("--socket-buffer"), "{}", told[0].message);
+
         for drops in [[Some(0); 2], [None; 2]] {
             assert_eq!(of_listeners(&tally(990, drops, 8 << 20), true), []);
         }
@@ -52,7 +52,7 @@ mod tests {
         let told = of_listeners(&tally(1, [Some(0); 2], 425_984), true);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].code, "buffer_not_granted");
-        assert!(told[0].message.contains("net.core.rmem_max=4194304"), "{}", told[0].message);
+        assert!(told[0].message.contains("net.core.rmem_max"), "{}", told[0].message);
         assert_eq!(of_listeners(&tally(0, [Some(0); 2], 425_984), true), []);
         let both = of_listeners(&tally(0, [None, Some(1)], 425_984), true);
         assert_eq!(both.len(), 2);

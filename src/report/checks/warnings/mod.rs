@@ -1,46 +1,6 @@
-//! What makes a finished cell unfit to trust: one small check a doubt, all in one table.
-//!
-//! | code | what it says |
-//! | --- | --- |
-//! | `broken_ledger` | the document's own numbers contradict each other |
-//! | `unaccounted` | datagrams were lost and nobody knows where |
-//! | `lost_between` | datagrams were lost between the hosts: neither dropped them |
-//! | `shared_counters` | what was lost somewhere was counted where others are counted, too |
-//! | `estimated_places` | what was lost somewhere is reckoned from packets, not counted |
-//! | `kernel_mismatch` | the kernel counted fewer datagrams than we did |
-//! | `other_traffic` | others sent, or sent to us, meanwhile |
-//! | `receive_buffer_loss`, `backlog_loss` | the receiving host was the limit, not the network |
-//! | `neighbour_unresolved`, `reassembly_loss` | datagrams that never left, or came in part |
-//! | `buffer_not_granted` | a socket buffer is smaller than asked for |
-//! | `refused_would_block`, `refused_no_buffers` | a full buffer or queue kept datagrams back |
-//! | `refused_unreachable`, `refused_too_big`, `refused_other` | the way there did |
-//! | `foreign`, `corrupt`, `duplicate`, `late` | arrivals that are not once what was sent |
-//! | `generator_dropped`, `generator_limit` | the generator was the limit, not the server |
-//! | `order_lost` | replies without an id, some of them missing |
-//! | `window_full` | a closed loop could not keep its rate |
-//! | `no_room` | all ids could still be answered, so that nothing could be sent |
-//! | `incomplete_replies` | replies in several datagrams, some of which are missing |
-//! | `labels_repeated`, `message_ids_reused` | requests that are not new to the server |
-//! | `no_reply`, `from_elsewhere` | requests were not answered, and what is known of why |
-//! | `unmatched`, `error_replies`, `late_replies`, `duplicate_replies` | what came back |
-//! | `warmup_loss` | loss before the measurement, which no figure shows |
-//! | `cut_short` | the cell ended before its end |
-//! | `short_run` | too little was measured for its percentiles |
-//! | `clamped` | latency beyond what the histogram tells apart |
-//! | `stalls` | workers stood still |
-//! | `stolen` | the hypervisor took CPU time |
-//! | `behind_schedule` | the generator could not hold the rate |
-//! | `segments_never_cut` | super-packets went whole from end to end |
-//! | `engine_fell_back`, `segments_fell` | fewer or no super-packets, other than asked |
-//! | `no_buffers` | io_uring ran out of buffers; no loss by itself |
-//! | `not_stamped` | kernel timestamps were asked for and did not come |
-//! | `flow_starved` | some flows got nothing through |
-//! | `receiver_skew` | one receiver got far more than its share |
-//! | `truncated` | packets were cut off for want of room |
-//! | `not_pinned`, `shared_core` | where the workers ran |
-//! | `fragmented`, `large_lost` | payloads that do not fit the path |
-//! | `cpu_throttled` | a CPU quota stopped the program |
+//! Warnings about a finished cell: one small check each. `warning_codes` explains every code.
 
+mod context;
 mod cores;
 mod engine;
 mod flows;
@@ -50,71 +10,21 @@ mod listeners;
 mod path;
 mod places;
 mod requests;
-pub(crate) mod severity;
 mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
-use crate::report::checks::host_checks::cores_here;
-pub(crate) use crate::report::checks::warnings::requests::server_drops;
+use crate::report::checks::warning_codes;
+pub use context::CellContext;
+pub(crate) use context::doubles_buffers;
+use context::{exceeds_permille, is_null, of_datagrams, percent};
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
-pub(crate) use kernel::doubles_buffers;
 pub(crate) use ledger::is_path;
 pub(crate) use listeners::of_listeners;
 pub use path::{over_loopback, sizes as size_warnings};
-pub(crate) use severity::severity;
+pub(crate) use requests::server_drops;
 pub use throttled::throttled;
-
-use crate::measure::{CellResult, CutShort, HostFacts};
-use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
-
-/// What the doubts about a cell rest on, beyond what the document says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CellContext<'a> {
-    /// Datagrams sent in warm-up.
-    pub warmup_sent: u64,
-    /// Those of them that did not arrive.
-    pub warmup_lost: u64,
-    /// What cut the cell short.
-    pub cut_short: Option<&'a str>,
-    /// Whether the kernel's receive timestamps were asked for.
-    pub stamps: bool,
-    /// Whether every worker had a core it stayed on.
-    pub pinned: bool,
-    /// Whether a sender and a receiver had the same one.
-    pub shared_core: bool,
-    /// Whether datagrams went both ways at once.
-    pub both: bool,
-    /// Whether a hash gave flows to receivers.
-    pub by_hash: bool,
-    /// Whether datagrams went by AF_UNIX.
-    pub unix: bool,
-    /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
-    pub buffer_doubled: bool,
-}
-
-impl<'a> CellContext<'a> {
-    /// Of a cell of this plan that was measured on this host.
-    #[must_use]
-    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a CellResult) -> Self {
-        let (tx, rx) = cores_here(plan);
-        let (warmup_sent, warmup_lost) = harvest.warmup;
-        Self {
-            warmup_sent,
-            warmup_lost,
-            cut_short: harvest.cut_short.map(reason),
-            stamps: plan.scenario.timestamps == TimestampKind::Kernel,
-            pinned: tx.iter().chain(rx).all(Option::is_some),
-            unix: plan.scenario.unix.is_some(),
-            shared_core: plan.scenario.asking.is_none()
-                && tx.iter().any(|core| core.is_some() && rx.contains(core)),
-            both: plan.scenario.route == Route::Both,
-            by_hash: plan.scenario.by_hash,
-            buffer_doubled: doubles_buffers(host),
-        }
-    }
-}
 
 /// A check: `None` where there is no doubt.
 type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
@@ -181,64 +91,20 @@ pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
     CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()
 }
 
-fn warning(code: &str, message: impl Into<String>) -> Warning {
-    Warning { code: code.to_owned(), message: message.into() }
-}
-
-/// Whether datagrams went through the kernel at all.
-fn is_null(cell: &Cell) -> bool {
-    cell.engine.tx_active == TxKind::Null.word()
-}
-
-/// A cell whose datagrams are no requests: of those, other checks know more.
-fn of_datagrams(cell: &Cell) -> Option<&Cell> {
-    cell.exchange.is_none().then_some(cell)
-}
-
-/// `3.20 %` of a whole that is not nothing.
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64)
-}
-
-/// More than one in a thousand; arbitrary, about the loss at which protocols above begin to suffer.
-fn exceeds_permille(part: u64, whole: u64) -> bool {
-    u128::from(part) * 1_000 > u128::from(whole)
-}
-
-/// Why a cell ended before its time, in words.
-const fn reason(cut_short: CutShort) -> &'static str {
-    match cut_short {
-        CutShort::Interrupted => "interrupted",
-        CutShort::Stuck => "nothing could be sent for 2 s",
-        CutShort::Unreachable => "the target was unreachable for 2 s, and never reached",
-        CutShort::PeerLost => "the sink was lost",
-    }
-}
-
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.cut_short.then(|| {
-        let reason = ctx.cut_short.unwrap_or("the reason is not known");
-        warning(
-            "cut_short",
-            format!(
-                "the cell was cut short ({reason}): its figures cover what was measured until \
-                 then; do not compare them with those of a whole run"
-            ),
-        )
+        let reason = ctx.cut_short.unwrap_or("reason unknown");
+        warning_codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
     })
 }
 
 fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
     (lost > 0).then(|| {
-        warning(
-            "warmup_loss",
-            format!(
-                "{lost} of {sent} datagrams of the warm-up were lost ({}), which no figure of the \
-                 cell shows; with --warmup 0 the start is measured too",
-                percent(lost, sent)
-            ),
-        )
+        warning_codes::WARMUP_LOSS.warning(format!(
+            "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
+            percent(lost, sent)
+        ))
     })
 }
 

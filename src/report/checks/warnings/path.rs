@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::warning;
 use crate::document::{Report, Warning};
 use crate::plan::{Route, Scenario};
+use crate::report::checks::warning_codes;
 
 /// The address of a device, to which nothing goes by that device: the kernel gives what is sent to
 /// any address of its own namespace to `lo`.
@@ -12,14 +12,8 @@ pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
     (!elsewhere && !to.is_loopback() && !to.is_unspecified()).then(|| {
-        warning(
-            "over_loopback",
-            format!(
-                "{to} is an address of this host, and traffic to it runs over lo: no device of \
-                 that address was measured; put the receivers into another namespace by \
-                 --to-netns, or measure between two hosts by blast and sink"
-            ),
-        )
+        warning_codes::OVER_LOOPBACK
+            .warning(format!("traffic to {to} runs over lo, not its device; use --to-netns"))
     })
 }
 
@@ -57,16 +51,18 @@ fn fragmented(report: &Report, mtu: u64, ipv6: bool) -> Option<Warning> {
     let split = sizes.into_iter().map(|size| (size, fragments(size, mtu, ipv6)));
     let split: Vec<_> = split.filter(|(_, count)| *count > 1).collect();
     let (first, rest) = split.split_first()?;
-    let rest: String = rest.iter().map(|(size, count)| format!(", {size} B in {count}")).collect();
+    let rest = match rest.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more sizes)"),
+    };
     let header = UDP_HEADER + if ipv6 { IPV6_HEADER } else { IPV4_HEADER };
     let message = format!(
-        "{} B is sent in {} fragments{rest} at MTU {mtu}: each lost fragment loses its datagram; \
-         unfragmented: --size {}",
+        "{} B sent in {} fragments{rest} at MTU {mtu}; use --size {} or less",
         first.0,
         first.1,
         mtu.saturating_sub(header)
     );
-    Some(warning("fragmented", message))
+    Some(warning_codes::FRAGMENTED.warning(message))
 }
 
 /// Minimum number of datagrams of a size to conclude anything from their loss. Arbitrary.
@@ -92,10 +88,9 @@ fn large_lost(report: &Report) -> Option<Warning> {
         return None;
     }
     let message = format!(
-        "no datagram of {smallest} B or more arrived, but {largest} B did: does the path drop \
-         fragments, or packets above its MTU?"
+        "no datagram of {smallest} B or more arrived, but {largest} B did: see the path's MTU"
     );
-    Some(warning("large_lost", message))
+    Some(warning_codes::LARGE_LOST.warning(message))
 }
 
 #[cfg(test)]
@@ -140,8 +135,7 @@ mod tests {
         assert_eq!(found[0].code, "fragmented");
         assert_eq!(
             found[0].message,
-            "1472 B is sent in 2 fragments, 8972 B in 8 at MTU 1280: each lost fragment loses its \
-             datagram; unfragmented: --size 1252"
+            "1472 B sent in 2 fragments (and 1 more sizes) at MTU 1280; use --size 1252 or less"
         );
         for (mtu, df) in [(Some(1_280), true), (Some(65_536), false), (None, false)] {
             assert_eq!(told(cells(), mtu, false, df), [], "{mtu:?} {df}");

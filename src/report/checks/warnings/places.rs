@@ -2,8 +2,9 @@
 //! reckoned.
 
 use super::kernel::OTHERS;
-use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent, warning};
+use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent};
 use crate::document::{Cell, Warning};
+use crate::report::checks::warning_codes;
 
 /// Frames that a quiet network makes beside all traffic, a second at most: bridges send one every
 /// 2 s (IEEE 802.1D, hello time), each neighbour one every 30 s (IEEE 802.1AB, `msgTxInterval`). A
@@ -22,29 +23,24 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
     let senders = charged(&["backlog", "qdisc", "tx_device", "tx_ip"]);
     let shared: Vec<_> = cell.ledger.shared.iter().flatten().map(String::as_str).collect();
     let (places, why) = if !shared.is_empty() {
-        (shared, "counted more than was lost here".to_owned())
+        (shared, "counted more than was lost".to_owned())
     } else if let Some(others) = others_received(cell, ctx).filter(|_| !receivers.is_empty()) {
-        (receivers, format!("also count others, who received {others} datagrams meanwhile"))
+        (receivers, format!("{others} others received"))
     } else if let Some(others) = others_sent(cell, ctx).filter(|_| !senders.is_empty()) {
-        (senders, format!("also count others, who sent {others} datagrams meanwhile"))
+        (senders, format!("{others} others sent"))
     } else if at.no_port > Some(0) && cell.ledger.refused.unreachable == 0 {
         // Our receivers had their ports all the time, and nobody told our senders otherwise.
-        let why = "also count others, and no answer said that our port was closed";
+        let why = "no ICMP error came";
         (vec!["no_port"], why.to_owned())
     } else if is_quiet_noise(cell) {
-        let why = "also count frames of other protocols, and counted no more than a network makes \
-                   of those";
+        let why = "other protocols count too";
         (vec!["device"], why.to_owned())
     } else {
         return None;
     };
-    let message = format!(
-        "the counters behind lost_at {} are of a whole device, network namespace or host, and \
-         {why}: that much was lost there at most, and some of it may have been lost elsewhere; \
-         measure one client at a time, or in a network namespace of its own",
-        places.join(", ")
-    );
-    Some(warning("shared_counters", message))
+    let message =
+        format!("lost_at {} is an upper bound: shared counter ({why})", name_first(&places));
+    Some(warning_codes::SHARED_COUNTERS.warning(message))
 }
 
 /// Datagrams that others received in the receivers' network namespace, where they are many.
@@ -64,6 +60,15 @@ fn beside(all: u64, ours: u64, cell: &Cell, ctx: &CellContext<'_>) -> Option<u64
     (others > OTHERS && others > ours / 100 && !ours_too).then_some(others)
 }
 
+/// The first place, and how many more there are.
+fn name_first(places: &[&str]) -> String {
+    match places {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first, rest @ ..] => format!("{first} (+{})", rest.len()),
+    }
+}
+
 /// Whether what a device of the receiver dropped may be no datagrams at all. Loopback has none but
 /// what this host sends itself.
 fn is_quiet_noise(cell: &Cell) -> bool {
@@ -80,26 +85,22 @@ pub(super) fn neighbour_unresolved(cell: &Cell, _: &CellContext<'_>) -> Option<W
     let unsent = match cell.ledger.lost_at.neighbour {
         Some(0) => return None,
         Some(count) => {
-            format!("about {count} of {} datagrams never left this host", cell.ledger.sent)
+            format!("about {count} of {} datagrams not sent", cell.ledger.sent)
         }
-        None => "datagrams never left this host".to_owned(),
+        None => "datagrams not sent".to_owned(),
     };
-    let message = format!(
-        "{unsent}: the next hop did not answer address resolution (ARP, neighbour discovery); see \
-         `ip neigh`; check the address and that the host is up"
-    );
-    Some(warning("neighbour_unresolved", message))
+    let message = format!("{unsent}: next hop did not answer ARP; see ip neigh");
+    Some(warning_codes::NEIGHBOUR_UNRESOLVED.warning(message))
 }
 
 pub(super) fn reassembly_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (lost, sent) = (cell.ledger.lost_at.reassembly?, cell.ledger.sent);
     exceeds_permille(lost, sent).then(|| {
         let message = format!(
-            "{lost} datagrams ({}) arrived incomplete: a fragment was lost, or the receiver had no \
-             room; use a --size that fits the MTU, or raise net.ipv4.ipfrag_high_thresh there",
+            "{lost} datagrams ({}) arrived incomplete; use a --size that fits the MTU",
             percent(lost, sent)
         );
-        warning("reassembly_loss", message)
+        warning_codes::REASSEMBLY_LOSS.warning(message)
     })
 }
 
@@ -113,12 +114,10 @@ pub(super) fn estimated_places(cell: &Cell, _: &CellContext<'_>) -> Option<Warni
         return None;
     }
     let message = format!(
-        "lost_at {} is an estimate: the kernel dropped packets there that held several datagrams, \
-         and counted packets; what other places and `unaccounted` have may be off by as much; with \
-         -e batch, or an engine pair that ends in /batch, each datagram is counted",
-        places.join(", ")
+        "lost_at {} is an estimate from packets; use -e batch for exact counts",
+        name_first(&places)
     );
-    Some(warning("estimated_places", message))
+    Some(warning_codes::ESTIMATED_PLACES.warning(message))
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].code, "shared_counters");
         let message = &found[0].message;
-        assert!(message.contains("lost_at checksum are") && message.contains("more than was lost"));
+        assert!(message.contains("lost_at checksum is") && message.contains("more than was lost"));
         assert_eq!(codes(|cell| lose(cell, 50, at_checksum(50))), [""; 0]);
     }
 
@@ -223,7 +222,7 @@ mod tests {
         assert_eq!(found(Some(true), lost(Some(0))), []);
         assert_eq!(found(Some(false), lost(Some(0))), []);
         let alone = found(Some(true), lost(None));
-        assert!(alone[0].message.starts_with("datagrams never left"), "{}", alone[0].message);
+        assert!(alone[0].message.starts_with("datagrams not sent"), "{}", alone[0].message);
     }
 
     #[test]

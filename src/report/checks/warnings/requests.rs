@@ -2,9 +2,10 @@
 //! server; then what the server did.
 
 use super::ledger::causes;
-use super::{CellContext, exceeds_permille, percent, warning};
+use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, Exchange, Warning};
-use crate::unit::{show_bytes, show_nanos, sum_counts};
+use crate::report::checks::warning_codes;
+use crate::unit::{show_nanos, sum_counts};
 
 /// A generator that has nothing to do for less than this share of the time is the limit itself.
 /// Arbitrary.
@@ -14,21 +15,14 @@ const IDLE_PERCENT: u64 = 5;
 pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
-    let granted = cell.rx.as_ref().and_then(|rx| rx.socket_buffer.granted);
-    let held = granted.map_or_else(String::new, |bytes| format!(" ({})", show_bytes(bytes)));
     let limit = match server_drops(cell) {
-        0 => "the generator was the limit, not the server",
-        _ => "the generator was too slow, and so was the server, whose own buffer overflowed",
+        0 => "",
+        _ => "; the server dropped requests too",
     };
-    Some(warning(
-        "generator_dropped",
-        format!(
-            "{dropped} replies ({} of the requests) found udperf's own socket buffer{held} full \
-             and count as timeouts: {limit}; use more --threads, a larger --socket-buffer or a \
-             lower --rate",
-            percent(dropped, exchange.requests)
-        ),
-    ))
+    Some(warning_codes::GENERATOR_DROPPED.warning(format!(
+        "{dropped} replies ({}) dropped at udperf's own socket{limit}; use more --threads",
+        percent(dropped, exchange.requests)
+    )))
 }
 
 /// A generator that went as fast as it could, and the server kept up.
@@ -40,11 +34,8 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
     let kept_up = kept_up && server_drops(cell) == 0;
     (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
-        warning(
-            "generator_limit",
-            "the generator was the limit, not the server: it had something to do all the time, \
-             and the server kept up; use more --threads, or run it on a host of its own",
-        )
+        warning_codes::GENERATOR_LIMIT
+            .warning("the generator was the limit, not the server; use more --threads")
     })
 }
 
@@ -52,14 +43,10 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
     (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
-        warning(
-            "order_lost",
-            format!(
-                "replies carry no id and {} are missing: later ones were matched with older \
-                 requests, so latency is withheld; add {{id}} or --id-at if the server returns it",
-                exchange.timeouts
-            ),
-        )
+        warning_codes::ORDER_LOST.warning(format!(
+            "{} replies without id missing: latency withheld; add {{id}} or --id-at",
+            exchange.timeouts
+        ))
     })
 }
 
@@ -68,17 +55,12 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
     (schedule.missed > 0).then(|| {
-        warning(
-            "window_full",
-            format!(
-                "{} of {} slots ({}) were missed: with {most} requests outstanding there was no \
-                 room for more, or the generator was late; without --outstanding all are asked on \
-                 schedule",
-                schedule.missed,
-                schedule.scheduled,
-                percent(schedule.missed, schedule.scheduled)
-            ),
-        )
+        warning_codes::WINDOW_FULL.warning(format!(
+            "{} of {} slots ({}) missed: --outstanding {most} reached; omit it",
+            schedule.missed,
+            schedule.scheduled,
+            percent(schedule.missed, schedule.scheduled)
+        ))
     })
 }
 
@@ -86,63 +68,43 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
     let missed = match &cell.schedule {
-        Some(schedule) => format!(
-            ", and {} of {} slots ({}) were missed",
-            exchange.no_room,
-            schedule.scheduled,
-            percent(exchange.no_room, schedule.scheduled)
-        ),
+        Some(schedule) => format!(", {} missed", percent(exchange.no_room, schedule.scheduled)),
         None => String::new(),
     };
-    Some(warning(
-        "no_room",
-        format!(
-            "no request was sent for {}{missed}: all {} ids were in use; use more --streams or a \
-             shorter --timeout",
-            show_nanos(exchange.no_room_ns),
-            exchange.room
-        ),
-    ))
+    Some(warning_codes::NO_ROOM.warning(format!(
+        "no request sent for {}{missed}: all {} ids in use; use more --streams",
+        show_nanos(exchange.no_room_ns),
+        exchange.room
+    )))
 }
 
 /// Repeated random labels.
 pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
-    Some(warning(
-        "labels_repeated",
-        format!(
-            "{repeated} of {} requests repeat a random label, which may be cached; use a longer \
-             --random-subdomain",
-            exchange.requests
-        ),
-    ))
+    Some(warning_codes::LABELS_REPEATED.warning(format!(
+        "{repeated} of {} requests repeat a label; use a longer --random-subdomain",
+        exchange.requests
+    )))
 }
 
 /// Reused message ids, which a server may take for retransmissions.
 pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
-    Some(warning(
-        "message_ids_reused",
-        format!(
-            "{reused} of {} requests reuse a CoAP message id within 247 s (RFC 7252 4.8.2): the \
-             server may ignore them; use more --streams",
-            exchange.requests
-        ),
-    ))
+    Some(warning_codes::MESSAGE_IDS_REUSED.warning(format!(
+        "{reused} of {} requests reuse a CoAP message id; use more --streams",
+        exchange.requests
+    )))
 }
 
 /// Replies that lack a datagram.
 pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
-    Some(warning(
-        "incomplete_replies",
-        format!(
-            "{} of {} timeouts had an incomplete reply, with datagrams missing; lower the --rate",
-            exchange.incomplete, exchange.timeouts
-        ),
-    ))
+    Some(warning_codes::INCOMPLETE_REPLIES.warning(format!(
+        "{} of {} timeouts had an incomplete reply; lower the --rate",
+        exchange.incomplete, exchange.timeouts
+    )))
 }
 
 /// Datagrams dropped at full receive buffers of other sockets on this host, estimated from the
@@ -169,44 +131,26 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let here = cell.ends.as_deref() == Some("together");
     let why = if at_server.saturating_mul(2) > *timeouts {
-        format!(
-            "as many as {at_server} of them found a receive buffer on this host full that is not \
-             ours, so the server's: it cannot take so many at once; lower the --rate, or \
-             give it a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration)"
-        )
+        format!("up to {at_server} at the server's full buffer")
     } else if exchange.unreachable > 0 {
-        let causes = causes(cell).unwrap_or_else(|| "an ICMP error".to_owned());
-        format!("{causes}; check the address and the port, and that the server runs")
+        causes(cell).unwrap_or_else(|| "an ICMP error".to_owned())
     } else if exchange.matched == 0 && exchange.replies > 0 {
-        "what came back was late, or answered nothing that was asked: see the other notes"
-            .to_owned()
+        "replies were late or unmatched".to_owned()
     } else if exchange.matched == 0 {
-        "nothing came back at all: check the address, the port, a firewall on the way, and \
-         whether the server answers such requests"
-            .to_owned()
+        "nothing came back; check address and port".to_owned()
     } else if packets > 0 {
-        format!(
-            "{packets} packets found a receive buffer on this host full that is not ours, so the \
-             server's, and where it takes super-packets each of them held many; lower the --rate"
-        )
+        format!("{packets} packets at the server's full buffer")
     } else if here && own > 0 {
-        "udperf's own socket dropped replies, and no other counter of this host has them".to_owned()
+        "udperf's own socket dropped replies".to_owned()
     } else if here {
-        "no counter of this host has them: the server read them and did not answer".to_owned()
+        "the server read them and did not answer".to_owned()
     } else {
-        "the server did not answer, or the network lost them: see what the server's host counts \
-         (nstat -az UdpRcvbufErrors), or lower the --rate"
-            .to_owned()
+        "lost, or not answered; lower the --rate".to_owned()
     };
-    Some(warning(
-        "no_reply",
-        format!(
-            "{timeouts} of {requests} requests ({}) had no reply within {}{}: {why}",
-            percent(*timeouts, *requests),
-            show_nanos(exchange.timeout_ns),
-            if cell.cut_short { ", or before the run was ended" } else { "" }
-        ),
-    ))
+    Some(warning_codes::NO_REPLY.warning(format!(
+        "{timeouts} of {requests} requests ({}) had no reply: {why}",
+        percent(*timeouts, *requests),
+    )))
 }
 
 /// Datagrams that went to ports nobody reads, while replies were missing.
@@ -216,71 +160,49 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Fewer may be anybody's.
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
-        warning(
-            "from_elsewhere",
-            format!(
-                "{count} datagrams came to this host for ports that nobody reads: a server that \
-                 answers from another address or port than it was asked at looks like that; ask \
-                 it at the address it answers from"
-            ),
-        )
+        warning_codes::FROM_ELSEWHERE.warning(format!(
+            "{count} datagrams to unread ports: does the server answer from another address?"
+        ))
     })
 }
 
 /// Errors of the protocol.
 pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
-    let list: Vec<_> =
-        exchange.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let most = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    Some(warning(
-        "error_replies",
-        format!(
-            "{total} of {} replies say that something is wrong ({}): their latency counts with \
-             that of all others; see whether the requests are what the server serves",
-            exchange.matched,
-            list.join(", ")
-        ),
-    ))
+    Some(warning_codes::ERROR_REPLIES.warning(format!(
+        "{total} of {} replies report errors, most {} ({}); check the requests",
+        exchange.matched, most.0, most.1
+    )))
 }
 
 /// Replies to nothing.
 pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
-    Some(warning(
-        "unmatched",
-        format!(
-            "{} of {} datagrams that came back answer no request of ours: another format than \
-             expected, or damaged; see them with `udperf talk`, or match otherwise with --match",
-            exchange.unmatched, exchange.replies
-        ),
-    ))
+    Some(warning_codes::UNMATCHED.warning(format!(
+        "{} of {} replies match no request; see udperf talk, or set --match",
+        exchange.unmatched, exchange.replies
+    )))
 }
 
 /// Replies that came twice.
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
-    Some(warning(
-        "duplicate_replies",
-        format!(
-            "{} replies came again: the server answers twice, or the network doubles them",
-            exchange.duplicate
-        ),
-    ))
+    Some(warning_codes::DUPLICATE_REPLIES.warning(format!(
+        "{} replies came again: duplicated by the server or the network",
+        exchange.duplicate
+    )))
 }
 
 /// Replies that came after their time.
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
-    Some(warning(
-        "late_replies",
-        format!(
-            "{} replies came after their requests had been given up, and those count as \
-             timeouts; with a longer --timeout than {} they would count as slow",
-            exchange.late,
-            show_nanos(exchange.timeout_ns)
-        ),
-    ))
+    Some(warning_codes::LATE_REPLIES.warning(format!(
+        "{} replies came after the timeout of {}; use a longer --timeout",
+        exchange.late,
+        show_nanos(exchange.timeout_ns)
+    )))
 }
 
 #[cfg(test)]
@@ -301,7 +223,7 @@ mod tests {
     fn what_was_not_sent_for_want_of_ids_is_reported() {
         let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
         assert_eq!(found[0].code, "no_room");
-        let expected = "no request was sent for 250 ms: all 256 ids were in use; ";
+        let expected = "no request sent for 250 ms: all 256 ids in use; ";
         assert!(found[0].message.starts_with(expected), "{}", found[0].message);
         let found = all(|cell| {
             cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });
@@ -310,7 +232,7 @@ mod tests {
             (schedule.scheduled, schedule.missed) = (100, 5);
         });
         let found = found.iter().find(|one| one.code == "no_room").unwrap();
-        assert!(found.message.contains(", and 5 of 100 slots (5.00 %) were missed: "));
+        assert!(found.message.contains(", 5.00 % missed: "));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::document::{Engine, Kernel, Ledger, LostAt, Packets, Side, SocketBuffer};
+use crate::measure::{CellResult, CutShort, HostFacts};
 use crate::plan::Pinning;
 use crate::report::checks::host_checks::tests::{good_host, plan};
 

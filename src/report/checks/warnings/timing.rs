@@ -1,8 +1,9 @@
 //! Doubts that time raises: stalls, stolen time, a schedule that was not held, too few samples.
 
-use super::{CellContext, exceeds_permille, percent, warning};
+use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, StallSum, Warning};
 use crate::plan::PaceKind;
+use crate::report::checks::warning_codes;
 use crate::unit::show_nanos;
 
 /// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
@@ -17,12 +18,11 @@ pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let little = cell.elapsed_ns < SHORTEST_NS || received < FEWEST;
     (little && received > 0).then(|| {
         let message = format!(
-            "{} and {received} datagrams are little: p99.9 rests on the slowest {}, and one stall \
-             can decide it; use a longer --time",
+            "{}, {received} datagrams: p99.9 rests on the slowest {}; use a longer --time",
             show_nanos(cell.elapsed_ns),
             received.div_ceil(1_000)
         );
-        warning("short_run", message)
+        warning_codes::SHORT_RUN.warning(message)
     })
 }
 
@@ -30,11 +30,10 @@ pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let latency = cell.latency.as_ref()?;
     (latency.clamped > 0).then(|| {
         let message = format!(
-            "{} latencies were longer than the histogram tells apart (60 s): percentiles beyond \
-             it are too low, the maximum is exact; use a lower --rate",
+            "{} latencies above 60 s: their percentiles are too low; use a lower --rate",
             latency.clamped
         );
-        warning("clamped", message)
+        warning_codes::CLAMPED.warning(message)
     })
 }
 
@@ -42,22 +41,16 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let told = |side: &str, of: &StallSum| {
         let times = match of.count {
             0 => return None,
-            1 => "once".to_owned(),
-            count => format!("{count} times"),
+            count => format!("{count}×"),
         };
         let (total, max) = (show_nanos(of.total_ns), show_nanos(of.max_ns));
-        Some(format!("{side} {times} ({total}, longest {max})"))
+        Some(format!("{side} {times} ({total}, max {max})"))
     };
     let receivers = cell.stalls.rx.as_ref().and_then(|of| told("receivers", of));
     let sides: Vec<_> = told("senders", &cell.stalls.tx).into_iter().chain(receivers).collect();
     (!sides.is_empty()).then(|| {
-        let message = format!(
-            "workers stood still: {}; the maximum and the last percentiles of latency hold that, \
-             outside_stalls has the rest; keep others off these CPUs (isolcpus, --pin), or repeat \
-             with --trials",
-            sides.join(", ")
-        );
-        warning("stalls", message)
+        let message = format!("stalled: {}; use --trials", sides.join(", "));
+        warning_codes::STALLS.warning(message)
     })
 }
 
@@ -69,12 +62,11 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let stolen = cell.stalls.stolen_ns?;
     (stolen > TICK_NS && stolen > cell.elapsed_ns / 100).then(|| {
         let message = format!(
-            "the hypervisor took {} of CPU time within {}: rates are too low and the tail of \
-             latency is its own; repeat with --trials and trust ratios, not absolute figures",
+            "the hypervisor took {} of CPU time in {}; repeat with --trials",
             show_nanos(stolen),
             show_nanos(cell.elapsed_ns)
         );
-        warning("stolen", message)
+        warning_codes::STOLEN.warning(message)
     })
 }
 
@@ -96,18 +88,14 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     let mut told = Vec::new();
     if missed {
         let share = percent(schedule.missed, schedule.scheduled);
-        told.push(format!("{} datagrams ({share}) were never sent", schedule.missed));
+        told.push(format!("{} ({share}) not sent", schedule.missed));
     }
     if let Some((lag, _)) = late {
-        told.push(format!("1 % left {} late or more", show_nanos(lag)));
+        told.push(format!("p99 lag {}", show_nanos(lag)));
     }
-    let stalled = if cell.stalls.tx.count > 0 { " (its stalls are part of it)" } else { "" };
-    let message = format!(
-        "the generator could not hold the rate{stalled}: {}; latency from the schedule holds its \
-         lag, from_send does not; use a lower --rate or more --threads",
-        told.join(", ")
-    );
-    Some(warning("behind_schedule", message))
+
+    let message = format!("rate not kept: {}; use a lower --rate", told.join(", "));
+    Some(warning_codes::BEHIND_SCHEDULE.warning(message))
 }
 
 /// The lag that passes: a tenth of the time between departures of one worker. All of a burst are
@@ -144,7 +132,7 @@ mod tests {
         let short = all(|cell| cell.elapsed_ns = 99_000_000);
         assert_eq!(short[0].code, "short_run");
         assert!(
-            short[0].message.contains("p99.9 rests on the slowest 100,"),
+            short[0].message.contains("p99.9 rests on the slowest 100;"),
             "{}",
             short[0].message
         );
@@ -160,8 +148,7 @@ mod tests {
         });
         assert_eq!(found[0].code, "stalls");
         assert!(found[0].message.contains(
-            "stood still: senders once (4.00 ms, longest 4.00 ms), receivers 3 times (12.0 ms, \
-             longest 8.00 ms)"
+            "stalled: senders 1× (4.00 ms, max 4.00 ms), receivers 3× (12.0 ms, max 8.00 ms)"
         ));
     }
 
@@ -185,7 +172,7 @@ mod tests {
         assert_eq!(codes(|cell| paced(cell, 1_000.0, 0, 99_000)), [""; 0]);
         assert_eq!(codes(|cell| paced(cell, 100_000.0, 100, 0)), [""; 0]);
         let missed = all(|cell| paced(cell, 100_000.0, 200, 0));
-        assert!(missed[0].message.contains("200 datagrams (0.20 %) were never sent"));
+        assert!(missed[0].message.contains("200 (0.20 %) not sent"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::notes::{NAMED, named};
 use super::rows::Figure;
+use super::style::{NAMED, named};
 use super::table::UNKNOWN;
 use crate::document::{Cell, Host, Leg, Legs, Report};
 use crate::report::format::text::style::{GLUE, counted, glue, grouped};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::rows::distinct;
+use super::style::distinct;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::requests;
@@ -122,7 +122,9 @@ fn trials(report: &Report) -> Option<String> {
 
 fn host(host: &Host) -> Vec<String> {
     let cores = host.cores.map(|cores| counted(cores, "core"));
-    [&host.cpu_model, &cores, &host.kernel, &host.virtualization]
+    let governor = host.governor.as_ref().filter(|word| *word != "performance");
+    let governor = governor.map(|word| format!("governor {word}"));
+    [&host.cpu_model, &cores, &host.kernel, &host.virtualization, &governor]
         .into_iter()
         .flatten()
         .map(|item| item.trim().to_owned())

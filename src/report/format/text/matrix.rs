@@ -2,7 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::rows::{Row, TableModel, distinct};
+use super::rows::{Row, TableModel};
+use super::style::distinct;
 use super::table::{BAD_LOSS, GAP, UNCUT_MARK, UNKNOWN};
 use crate::report::format::text::style::{Color, Styler};
 use crate::unit::show_pps;

@@ -1,8 +1,7 @@
 //! The document as text for people: where and how it was measured, one table, where every datagram
-//! went, and what the numbers do not say.
+//! went, and the warnings.
 
 mod breakdown;
-mod doubts;
 mod echo;
 mod head;
 mod ledger;
@@ -19,25 +18,19 @@ pub(crate) mod style;
 mod table;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use echo::echo;
 pub(super) use outline::{Outline, outline};
 pub use search::search;
 pub use sink::sink;
+pub use style::Style;
+pub(crate) use style::wrap;
 pub(super) use table::{Grid, Title};
 
 use crate::document::Report;
 use crate::report::format::text::style::Styler;
 use rows::TableModel;
-
-/// What the text is drawn on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Whether to colour. Without, there is no escape sequence in the text.
-    pub color: bool,
-    /// Columns there are.
-    pub width: usize,
-}
 
 /// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
 /// table takes after all columns that can give way have done so.
@@ -63,6 +56,6 @@ pub fn render(report: &Report, style: Style) -> String {
     if !report.cells.is_empty() {
         parts.push(notes::draw(report, &sheet, ink, width));
     }
-    parts.extend(doubts::draw(report, ink, width));
+    parts.extend(warnings::draw(report, Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }

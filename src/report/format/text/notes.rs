@@ -1,13 +1,14 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
-use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, distinct, loss};
+use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, loss};
+use super::style::distinct;
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
 use super::{ledger, outages};
 use crate::document::{Bounded, Cell, Latency, Report};
 use crate::report::checks::with_loss::{WithLoss, p99_with_loss};
 use crate::report::format::text::breakdown;
 use crate::report::format::text::style::{
-    Color, GLUE, Styler, counted, glue, grouped, note, percent, rate_asked,
+    Color, GLUE, Styler, counted, glue, grouped, named, note, percent, rate_asked,
 };
 use crate::report::format::text::{remote, requests};
 use crate::unit::{show_nanos, show_pps, sum_counts};
@@ -18,9 +19,6 @@ const LATE_NS: u64 = 50_000;
 
 /// The highest percentile that has a column.
 const HIGHEST: f64 = 0.999;
-
-/// How many cells a note names before it only counts them; arbitrary, about two lines.
-pub(super) const NAMED: usize = 4;
 
 /// All notes there is a reason for; the ledger always.
 pub(super) fn draw(report: &Report, sheet: &TableModel<'_>, ink: Styler, width: usize) -> String {
@@ -252,19 +250,4 @@ fn unscheduled(sheet: &TableModel<'_>) -> Option<String> {
         "has no schedule: latency starts at departure, and is mostly the wait in the queue"
     };
     any.then(|| text.to_owned())
-}
-
-/// The first few in words, and how many more there are.
-pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
-    if all.is_empty() {
-        return None;
-    }
-    let first: Vec<_> = all.iter().take(NAMED).map(show).collect();
-    let more = all.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!("; and {}", counted(more as u64, "more cell"))
-    } else {
-        String::new()
-    };
-    Some(first.join("; ") + &more)
 }

@@ -1,6 +1,6 @@
 //! Outages as text.
 
-use super::notes::{NAMED, named};
+use super::style::{NAMED, named};
 use crate::document::{Outage, Report};
 use crate::report::format::text::style::{GLUE, counted, glue};
 use crate::unit::show_nanos;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::rows::TableModel;
 use super::table::{Grid, grid};
-use super::{doubts, head, notes};
+use super::{head, notes, warnings};
 use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::requests;
@@ -60,6 +60,6 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         gate_titles: crate::report::checks::gates::TITLES,
         gates: crate::report::checks::gates::rows(report),
         notes,
-        doubts: doubts::list(report),
+        doubts: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
     }
 }

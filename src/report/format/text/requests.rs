@@ -1,6 +1,6 @@
 //! Requests and replies as text.
 
-use super::rows::distinct;
+use super::style::distinct;
 use crate::document::{Cell, Exchange, Report};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::server_drops;

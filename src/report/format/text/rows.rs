@@ -5,6 +5,7 @@ use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::is_uncut;
 use crate::report::checks::with_loss::is_infinite;
 use crate::report::format::text::requests;
+use crate::report::format::text::style::distinct;
 use crate::unit::{show_nanos, show_nanos_above};
 
 /// Sign for a percentile that falls among lost or missed datagrams.
@@ -342,15 +343,4 @@ fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
         count if count % 2 == 1 => Some(known[middle]),
         _ => Some(f64::midpoint(known[middle - 1], known[middle])),
     }
-}
-
-/// Each value once, in the order of first appearance.
-pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = Vec::new();
-    for value in values {
-        if !seen.contains(&value) {
-            seen.push(value);
-        }
-    }
-    seen
 }

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::rows::INFINITE;
 use super::table::{GAP, UNKNOWN};
-use super::{NARROWEST, Style, doubts, head};
+use super::{NARROWEST, Style, head, warnings};
 use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
 };
@@ -31,7 +31,7 @@ pub fn search(document: &SearchDocument, style: Style) -> String {
     if document.searches.is_empty() {
         parts.push(ink.paint(Color::Doubt, "Partial: nothing was found yet."));
     }
-    parts.extend(doubts::draw(&passing(document), ink, width));
+    parts.extend(warnings::draw(&passing(document), Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }
 
@@ -251,7 +251,7 @@ mod tests {
     }
 
     fn text(document: &SearchDocument) -> String {
-        search(document, Style { color: false, width: 110 })
+        search(document, Style { color: false, width: 110, verbose: false })
     }
 
     #[test]

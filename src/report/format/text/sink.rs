@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{NARROWEST, Style, doubts};
+use super::{NARROWEST, Style, warnings};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
-use crate::report::format::text::style::{Styler, grouped as count};
+use crate::report::format::text::style::grouped as count;
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -38,8 +38,8 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
         odd(&mut out, &document.clients);
     }
     others(&mut out, document, style);
-    let (ink, width) = (Styler { color: style.color }, style.width.max(NARROWEST));
-    if let Some(said) = doubts::tell(&document.warnings, ink, width) {
+    let style = Style { width: style.width.max(NARROWEST), ..style };
+    if let Some(said) = warnings::of_run(&document.warnings, style) {
         let _ = writeln!(out, "\n{said}");
     }
     out

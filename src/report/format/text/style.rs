@@ -4,6 +4,17 @@ use anstyle::{AnsiColor, Effects};
 
 use crate::unit::{Rate, show_bits, show_pps};
 
+/// What the text is drawn on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to colour. Without, there is no escape sequence in the text.
+    pub color: bool,
+    /// Columns there are.
+    pub width: usize,
+    /// Whether to show all warnings, whole.
+    pub verbose: bool,
+}
+
 /// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
 /// what is copied from a terminal pastes as it looks.
 pub(crate) const GLUE: char = '\u{a0}';
@@ -158,6 +169,35 @@ pub(crate) fn rate_asked(word: &str) -> String {
         Ok(Rate::Bits(bits)) => show_bits(bits),
         Ok(Rate::Max | Rate::OfMax(_)) | Err(_) => word.to_owned(),
     }
+}
+
+/// Each value once, in the order of first appearance.
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+/// How many cells a note names before it only counts them; arbitrary, about two lines.
+pub(super) const NAMED: usize = 4;
+
+/// The first few in words, and how many more there are.
+pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+    if all.is_empty() {
+        return None;
+    }
+    let first: Vec<_> = all.iter().take(NAMED).map(show).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!("; and {}", counted(more as u64, "more cell"))
+    } else {
+        String::new()
+    };
+    Some(first.join("; ") + &more)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::document::{Bounded, Latency};
 use crate::report::format::text::style::{Color, Styler, columns, rate_asked};
 use crate::unit::show_pps;
 
+pub(super) use figures::{BAD_LOSS, UNKNOWN};
 use figures::{cpu, draw_bar, gigabits, share};
 pub(super) use grid::grid;
 pub(in crate::report) use grid::{Grid, Title};
@@ -20,14 +21,8 @@ pub(super) const GAP: usize = 2;
 /// Width of the bar where there is no room to spare, and at most; arbitrary.
 const BAR: (usize, usize) = (8, 16);
 
-/// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
-pub(super) const BAD_LOSS: f64 = 0.001;
-
 /// A schedule of which a larger share was missed is shown as bad. Arbitrary; as that of loss.
 const BAD_MISSED: f64 = BAD_LOSS;
-
-/// Stands for what is unknown.
-pub(super) const UNKNOWN: &str = "–";
 
 /// Marks a maximum that a stall may have made.
 pub(super) const STALL_MARK: &str = "*";

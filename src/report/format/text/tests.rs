@@ -4,10 +4,11 @@ mod figures;
 
 use super::*;
 use crate::document::Clock;
+use crate::report::checks::topics::topics;
 use crate::report::fixture;
 
 fn plain(report: &Report, width: usize) -> String {
-    let style = Style { color: false, width };
+    let style = Style { color: false, width, verbose: false };
     render(report, style)
 }
 
@@ -62,8 +63,9 @@ ledger    sent 203,250 = received 202,016 + lost 1,234 (receive buffer 1,234) ·
 max *     1 stall (sender 1, receiver 0): 2.14 ms in all, longest 2.14 ms; the hypervisor took
           2.14 ms. Outside stalls: plain/64 258 µs
 
-What the numbers do not say
+Warnings
 ! half a second is a glance [plain/64/50%]
+udperf explain short
 ";
     assert_eq!(plain(&report, 100), expected);
 }
@@ -101,7 +103,7 @@ fn no_line_is_wider_than_asked() {
 fn colour_adds_nothing_but_colour() {
     let report = fixture::default_run();
     let width = 100;
-    let colored = render(&report, Style { color: true, width });
+    let colored = render(&report, Style { color: true, width, verbose: false });
     assert!(colored.contains("\u{1b}["));
     let stripped = anstream::adapter::strip_str(&colored).to_string();
     let blanks_aside = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
@@ -215,7 +217,7 @@ fn a_partial_run_says_so() {
     assert_eq!(part(&text, "Partial"), expected);
     report.cells.clear();
     let text = plain(&report, 100);
-    assert!(text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWhat"), "{text}");
+    assert!(text.contains("\n\nPartial: 0 of 24 cells measured.\n\nWarnings"), "{text}");
 }
 
 #[test]
@@ -232,16 +234,17 @@ fn doubts_are_said_once() {
     }
     let expected = format!(
         "\
-What the numbers do not say
+Warnings
 ! this holds of all [all cells]
 ! this holds of some [5 of {all} cells]
-! this is about cell 4 [worst: offload/64/max, 4 more cells]"
+! this is about cell 4 [offload/64/max +4]
+udperf explain everywhere often own"
     );
-    assert_eq!(part(&plain(&report, 100), "What"), expected);
+    assert_eq!(part(&plain(&report, 100), "Warnings"), expected);
     for cell in &mut report.cells {
         cell.warnings.clear();
     }
-    assert!(!plain(&report, 100).contains("What"));
+    assert!(!plain(&report, 100).contains("Warnings"));
 }
 
 #[test]
@@ -359,4 +362,16 @@ fn many_flows_are_told_by_the_worst() {
     report.cells[1].flows = Some(flows(1.0, 3, 0.5));
     let text = plain(&report, 100);
     assert!(text.contains("worst lost 100%, 3 starved, fairness 0.500;"), "{text}");
+}
+
+#[test]
+fn every_place_and_column_is_explained() {
+    let has =
+        |kind: &str, name: &str| topics().iter().any(|one| one.kind == kind && one.name == name);
+    for (name, _) in crate::document::LostAt::default().places() {
+        assert!(has("place", name), "{name}");
+    }
+    for title in outline(&fixture::default_run()).grid.unwrap().columns {
+        assert!(title.text.is_empty() || has("column", title.text.trim()), "{}", title.text);
+    }
 }

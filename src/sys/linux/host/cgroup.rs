@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::read;
-use crate::sys::{CgroupLimits, CpuThrottling};
+use crate::sys::{CgroupFiles, CgroupThrottling};
 
 /// Where control groups are mounted: by convention, which all distributions keep.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -18,12 +18,12 @@ const UNLIMITED: u64 = 1 << 62;
 
 /// What this process may use; `None` where nobody says.
 #[must_use]
-pub fn cgroup_limits() -> Option<CgroupLimits> {
+pub fn cgroup_limits() -> Option<CgroupFiles> {
     limits(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(MOUNT))
 }
 
 /// The limits of these groups, mounted here: each from whichever version has its controller.
-fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
+fn limits(groups: &str, mount: &Path) -> Option<CgroupFiles> {
     let v2 = |file: &'static str, room| {
         tightest(groups, "", mount, |folder| read(folder.join(file)), room)
     };
@@ -33,23 +33,23 @@ fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
     let cpus = |folder: &Path| read(folder.join("cpuset.effective_cpus"));
     // Those of a group are what is left of those around it.
     let nearest: Room = |_| None;
-    let found = CgroupLimits {
+    let found = CgroupFiles {
         cpu_max: v2("cpu.max", share).or_else(|| v1("cpu", quota, share)),
         memory_max: v2("memory.max", bytes).or_else(|| v1("memory", memory, bytes)),
         cpus: v2("cpuset.cpus.effective", nearest).or_else(|| v1("cpuset", cpus, nearest)),
     };
-    (found != CgroupLimits::default()).then_some(found)
+    (found != CgroupFiles::default()).then_some(found)
 }
 
 /// CPU throttling so far of this process's control groups with a quota, and of their parents.
 #[must_use]
-pub fn cpu_throttling() -> Vec<CpuThrottling> {
+pub fn cpu_throttling() -> Vec<CgroupThrottling> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     throttling(&groups, Path::new(MOUNT))
 }
 
 /// The throttling of these groups, read from `cpu.stat` of either cgroup version.
-fn throttling(groups: &str, mount: &Path) -> Vec<CpuThrottling> {
+fn throttling(groups: &str, mount: &Path) -> Vec<CgroupThrottling> {
     let of = |folder: &Path, cpu_max: Option<String>| {
         let cpu_max = cpu_max.filter(|limit| share(limit).is_some())?;
         let stat = fs::read_to_string(folder.join("cpu.stat")).ok()?;
@@ -61,7 +61,7 @@ fn throttling(groups: &str, mount: &Path) -> Vec<CpuThrottling> {
         let us = count("throttled_usec").map(|us| us.saturating_mul(1_000));
         let time_ns = us.or_else(|| count("throttled_time"))?;
         let group = folder.display().to_string();
-        Some(CpuThrottling { group, cpu_max, times: count("nr_throttled")?, time_ns })
+        Some(CgroupThrottling { group, cpu_max, times: count("nr_throttled")?, time_ns })
     };
     let v2 = around(groups, "", mount);
     let v2 = v2.iter().filter_map(|folder| of(folder, read(folder.join("cpu.max"))));

@@ -1,6 +1,5 @@
 //! Formatting of figures in table columns.
 
-use super::{BAD_LOSS, UNKNOWN};
 use crate::report::format::text::rows::Row;
 use crate::report::format::text::style::{Color, Styler, percent};
 
@@ -52,6 +51,12 @@ pub(super) fn draw_bar(value: Option<f64>, highest: f64, width: usize) -> String
     let eighths = ((value / highest * 8.0 * width as f64).round() as usize).max(1);
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
+
+/// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
+pub(in crate::report::format::text) const BAD_LOSS: f64 = 0.001;
+
+/// Stands for what is unknown.
+pub(in crate::report::format::text) const UNKNOWN: &str = "–";
 
 #[cfg(test)]
 mod tests {

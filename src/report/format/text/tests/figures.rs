@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::document::{Exchange, StallSum};
+use crate::report::checks::warning_codes;
 
 /// One size at `max` and at half of that.
 fn halves() -> Report {
@@ -121,17 +122,17 @@ fn the_worst_cell_is_quoted_and_named() {
         let message = format!("stalled for {total} ns");
         report.cells[at].warnings.push(fixture::warning("stalls", &message));
     }
-    let text = part(&plain(&report, 120), "What");
-    let quoted = "! 40000 datagrams found the buffer full [worst: plain/512/max, 23 more cells]";
+    let text = part(&plain(&report, 120), "Warnings");
+    let quoted = "! 40000 datagrams found the buffer full [plain/512/max +23]";
     assert!(text.contains(quoted), "{text}");
-    let quoted = "! stalled for 9000000 ns [worst: batch/512/50%, 1 more cell]";
+    let quoted = "! stalled for 9000000 ns [batch/512/50% +1]";
     assert!(text.contains(quoted), "{text}");
     // Trials of one cell are no more cells.
     report.cells.truncate(2);
     (report.cells[1].id, report.cells[1].trial) = (report.cells[0].id.clone(), 1);
     report.cells[1].ledger.lost_at.receive_buffer = Some(9_000);
     report.cells[1].warnings[0].message = "9000 datagrams".to_owned();
-    let text = part(&plain(&report, 120), "What");
+    let text = part(&plain(&report, 120), "Warnings");
     assert!(text.contains("! 9000 datagrams [plain/64/max]"), "{text}");
 }
 
@@ -157,4 +158,34 @@ fn where_the_servers_buffer_overflowed_the_generator_was_not_the_limit() {
     // With a server elsewhere, that counter is not the server's.
     report.cells[1].ends = None;
     assert!(plain(&report, 100).contains("The generator was the limit"));
+}
+
+#[test]
+fn warnings_are_short_few_and_the_worst_first() {
+    let mut report = fixture::default_run();
+    report.warnings.clear();
+    let size = u64::MAX;
+    for cell in &mut report.cells {
+        cell.id = format!("offload/64000/ramp:100000..20000000/reverse/{}", cell.id);
+        cell.warnings.clear();
+        for code in warning_codes::all() {
+            cell.warnings.push(code.warning(format!("{size} datagrams ({})", code.title)));
+        }
+    }
+    report.cells[0].warnings[0].message = "a word ".repeat(60);
+    let count = warning_codes::all().count();
+    let shown = |verbose| {
+        let style = Style { color: false, width: 200, verbose };
+        part(&render(&report, style), "Warnings").to_owned()
+    };
+    let short = shown(false);
+    let bullets: Vec<_> = short.lines().filter(|line| line.starts_with("! ")).collect();
+    assert_eq!(bullets.len(), 3, "{short}");
+    assert!(bullets.iter().all(|line| line.chars().count() <= 100), "{short}");
+    // In the order of severity, and not of appearance.
+    let last = short.lines().last().unwrap();
+    let hint = format!("… {} more: -v · udperf explain broken_ledger cut_short", count - 3);
+    assert!(last.starts_with(&hint), "{last}");
+    let all = shown(true);
+    assert_eq!(all.lines().filter(|line| line.starts_with("! ")).count(), count);
 }

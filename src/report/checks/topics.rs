@@ -1,0 +1,113 @@
+//! Explanations of what reports contain: warning codes, table columns, places of the ledger.
+
+use crate::report::checks::warning_codes;
+
+/// Something that can be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// What it is: `warning`, `column`, `place` or `exit code`.
+    pub kind: &'static str,
+    /// Its name, as printed in reports.
+    pub name: String,
+    /// What it means, in a line.
+    pub title: &'static str,
+    /// The long text.
+    pub text: String,
+}
+
+/// Columns of the table: title, meaning, long text.
+const COLUMNS: &[(&str, &str, &str)] = &[
+    ("bytes", "payload bytes of a datagram", "Without headers. A mix of sizes has its name."),
+    ("engine", "how datagrams were sent and received", "As TX/RX where the two differ."),
+    ("asked", "the rate that was asked for", "`max`, a rate, or a share of what max delivered."),
+    ("way", "direction of a blast", "→ is forward, from here to the sink; ← is reverse."),
+    (
+        "delivered",
+        "unique datagrams received per second",
+        "Datagrams that were due in the window, over the window. † marks datagrams that stayed in \
+         super-packets from end to end; see segments_never_cut.",
+    ),
+    ("sent", "datagrams sent per second", "Shown where the receiving side is not known."),
+    ("answered", "requests answered per second", "Replies that match a request in time."),
+    ("±", "spread of the trials", "Half the range of the trials, over their median."),
+    ("Gbit/s", "payload bits per second", "Of delivered datagrams, without headers."),
+    (
+        "lost",
+        "share of sent datagrams that were not received",
+        "The line `ledger` below the table has the places. Above latency columns it is the loss of \
+         the paced cell.",
+    ),
+    ("no reply", "share of requests without a reply in time", "Timeouts over requests."),
+    (
+        "missed",
+        "share of the schedule that was never sent",
+        "Due times that were too far in the past when the generator reached them; they are never \
+         sent in a burst.",
+    ),
+    ("CPU tx/rx", "CPU use of senders and receivers", "100 % is one CPU. `–` is unknown."),
+    ("CPU", "CPU use of the workers", "100 % is one CPU."),
+    (
+        "p50",
+        "median latency",
+        "From the moment a datagram was due until it was received, or its reply. ∞ means that the \
+         percentile falls among lost datagrams. <20 µs is an upper limit: two clocks are known \
+         only within a bound.",
+    ),
+    ("p99", "99th percentile of the latency", "One in 100 datagrams was slower. See p50."),
+    ("p99.9", "99.9th percentile of the latency", "One in 1000 was slower. See p50."),
+    ("max", "longest latency", "* marks a maximum that includes stalls; see stalls."),
+];
+
+/// Places of the ledger: name in the document, meaning, long text.
+const PLACES: &[(&str, &str, &str)] = &[
+    (
+        "receive_buffer",
+        "dropped at the receiver's full socket buffer",
+        "The receiver did not read fast enough. From SO_MEMINFO or SO_RXQ_OVFL; exact.",
+    ),
+    (
+        "backlog",
+        "dropped at the full backlog queue of a CPU",
+        "From /proc/net/softnet_stat. See netdev_max_backlog.",
+    ),
+    ("device", "dropped by the receiver's network device", "From the statistics of the interface."),
+    ("qdisc", "dropped by the sender's queueing discipline", "From the statistics of the qdisc."),
+    ("tx_device", "dropped by the sender's network device", "From the interface's statistics."),
+    ("checksum", "dropped for a wrong checksum", "From InCsumErrors of /proc/net/snmp."),
+    ("no_port", "arrived where no socket was bound", "From NoPorts of /proc/net/snmp."),
+    ("rx_ip", "dropped by the receiver's IP layer", "From InDiscards and like counters."),
+    ("reassembly", "fragments were missing", "From ReasmFails; estimated."),
+    ("tx_ip", "dropped by the sender's IP layer", "From OutDiscards and like counters."),
+    (
+        "neighbour",
+        "the next hop's address was not resolved",
+        "ARP or neighbour discovery got no answer; estimated.",
+    ),
+    (
+        "refused",
+        "the system refused the send",
+        "would_block (EAGAIN), no_buffers (ENOBUFS), unreachable, too_big (EMSGSIZE), other. A \
+         refused datagram was not sent and is not lost: attempted = sent + refused.",
+    ),
+];
+
+/// Everything that this layer can explain.
+#[must_use]
+pub fn topics() -> Vec<Topic> {
+    let rows = |kind, rows: &[(&str, &'static str, &str)]| {
+        let row = |&(name, title, text): &(&str, &'static str, &str)| Topic {
+            kind,
+            name: name.to_owned(),
+            title,
+            text: text.to_owned(),
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let warnings = warning_codes::all().map(|code| Topic {
+        kind: "warning",
+        name: code.name.to_owned(),
+        title: code.title,
+        text: format!("Severity: {}. {}", code.severity.word(), code.text),
+    });
+    warnings.chain(rows("column", COLUMNS)).chain(rows("place", PLACES)).collect()
+}

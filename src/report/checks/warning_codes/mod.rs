@@ -1,0 +1,221 @@
+//! The table of all warning codes: severity, size in a cell, and explanation.
+
+mod comparison;
+mod datagrams;
+mod host;
+mod requests;
+mod run;
+
+use crate::document::{Cell, Warning};
+use crate::unit::sum_counts;
+
+pub use comparison::*;
+pub use datagrams::*;
+pub use host::*;
+pub use requests::*;
+pub use run::*;
+
+/// How much a warning affects the figures, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Figures are wrong, or measure something else than was asked.
+    Critical,
+    /// Figures are distorted, or the limit was not what was to be measured.
+    Major,
+    /// Explains loss or latency, or adds noise.
+    Minor,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// Its name.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Major => "major",
+            Self::Minor => "minor",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// The size of a warning in a cell: compared by the first number, then by the second.
+type Size = (f64, f64);
+
+/// A kind of warning.
+#[derive(Debug)]
+pub struct Code {
+    /// The code in the document: stable over time, lower case with underscores.
+    pub name: &'static str,
+    /// How much it affects the figures.
+    pub severity: Severity,
+    /// What it means, in a line.
+    pub title: &'static str,
+    /// What causes it, what it does to the figures, and what to do.
+    pub text: &'static str,
+    /// Its size in a cell; `None` where the first number of the message is its size.
+    size: fn(&Cell) -> Option<Size>,
+}
+
+impl Code {
+    /// A warning of this code.
+    #[must_use]
+    pub fn warning(&self, message: impl Into<String>) -> Warning {
+        Warning { code: self.name.to_owned(), message: message.into() }
+    }
+}
+
+/// Defines codes, and a list of them.
+macro_rules! codes {
+    ($list:ident; $(
+        $name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;
+    )*) => {
+        $(
+            #[doc = $title]
+            pub static $name: super::Code = super::Code {
+                name: $code,
+                severity: super::Severity::$severity,
+                title: $title,
+                text: $text,
+                size: $size,
+            };
+        )*
+        pub(super) static $list: &[&super::Code] = &[$(&$name),*];
+    };
+}
+use codes;
+
+/// All codes, in the order of subjects.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    [RUN, DATAGRAMS, REQUESTS, HOST, COMPARISON].into_iter().flatten().copied()
+}
+
+/// The prefix of codes that are about the host of the sink.
+pub(crate) const OF_SINK: &str = "sink_";
+
+/// The code of this name, with or without the prefix of the sink's host.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Code> {
+    let name = name.strip_prefix(OF_SINK).unwrap_or(name);
+    all().find(|code| code.name == name)
+}
+
+/// Rank of a warning among others: severity, then place in the table; 0 is the worst. Unknown codes
+/// (of later versions) rank behind major ones.
+pub(crate) fn rank(warning: &Warning) -> (Severity, usize) {
+    let name = warning.code.strip_prefix(OF_SINK).unwrap_or(&warning.code);
+    let found = all().enumerate().find(|(_, code)| code.name == name);
+    found.map_or((Severity::Minor, 0), |(place, code)| (code.severity, place))
+}
+
+/// Size of this warning in this cell. Comparable only between warnings of the same code.
+pub(crate) fn size(warning: &Warning, cell: &Cell) -> Size {
+    let known = find(&warning.code).and_then(|code| (code.size)(cell));
+    known.unwrap_or_else(|| (first_number(&warning.message), 0.0))
+}
+
+/// For codes whose message begins with its size, and those of the whole run.
+const fn by_message(_: &Cell) -> Option<Size> {
+    None
+}
+
+/// A share and, where shares are alike, the number itself.
+fn share(part: impl Into<Option<u64>>, whole: u64) -> Option<Size> {
+    let part = part.into().unwrap_or(0) as f64;
+    Some((part / whole.max(1) as f64, part))
+}
+
+fn count(count: impl Into<Option<u64>>) -> Option<Size> {
+    Some((count.into().unwrap_or(0) as f64, 0.0))
+}
+
+fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
+    share(part, cell.exchange.as_ref()?.requests)
+}
+
+fn of_schedule(cell: &Cell) -> Option<Size> {
+    let schedule = cell.schedule.as_ref()?;
+    let lag = schedule.lag.p99_ns.unwrap_or(0);
+    Some((share(schedule.missed, schedule.scheduled)?.0, lag as f64))
+}
+
+fn of_stalls(cell: &Cell) -> Option<Size> {
+    let rx = cell.stalls.rx.as_ref().map_or(0, |rx| rx.total_ns);
+    count(cell.stalls.tx.total_ns.saturating_add(rx))
+}
+
+fn of_workers(cell: &Cell) -> Option<Size> {
+    let workers = cell.workers.as_ref()?;
+    share(workers.iter().copied().max(), sum_counts(workers.iter().copied()))
+}
+
+/// The first number in a text; 0 where there is none.
+fn first_number(text: &str) -> f64 {
+    let from = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+    let rest = &text[from..];
+    let to = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    rest[..to].trim_end_matches('.').parse().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::checks::warnings::tests::clean_cell;
+    use crate::report::fixture::warning;
+
+    #[test]
+    fn numbers_are_found_in_texts() {
+        for (text, number) in
+            [("", 0.0), ("no number", 0.0), ("12 of 30", 12.0), ("lost 3.25 %.", 3.25), ("8.", 8.0)]
+        {
+            assert_eq!(first_number(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn worse_cells_compare_as_worse() {
+        let of = |code: &str, change: &dyn Fn(&mut Cell)| {
+            let mut cell = clean_cell();
+            change(&mut cell);
+            size(&warning(code, "7 datagrams"), &cell)
+        };
+        let loss = |lost| {
+            of("receive_buffer_loss", &move |cell| {
+                cell.ledger.lost_at.receive_buffer = Some(lost);
+            })
+        };
+        assert!(loss(40_000) > loss(500) && loss(500) > loss(0));
+        let short =
+            |received| of("short_run", &move |cell| cell.rx.as_mut().unwrap().datagrams = received);
+        assert!(short(3) > short(900));
+        assert_eq!(of("a_code_of_tomorrow", &|_| {}), (7.0, 0.0));
+    }
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        let mut names: Vec<_> = all().map(|code| code.name).collect();
+        let before = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), before);
+        for code in all() {
+            assert!(code.title.chars().count() <= 64, "{}: {}", code.name, code.title);
+            assert!(code.text.ends_with('.'), "{}: {}", code.name, code.text);
+            assert!(code.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.name);
+            assert!(!code.name.starts_with(OF_SINK), "{}", code.name);
+        }
+    }
+
+    #[test]
+    fn ranks_follow_severity_also_for_codes_of_the_sink() {
+        let of = |code: &str| rank(&warning(code, ""));
+        assert!(of("broken_ledger") < of("behind_schedule"));
+        assert!(of("behind_schedule") < of("stalls"));
+        assert!(of("stalls") < of("not_pinned"));
+        assert_eq!(of("sink_busy_host"), of("busy_host"));
+        assert!(of("generator_limit") < of("a_code_of_tomorrow"));
+        assert!(of("a_code_of_tomorrow") < of("not_pinned"));
+    }
+}

@@ -1,0 +1,88 @@
+//! What the checks of cells share: what they know beside the document, and their wording.
+
+use crate::document::Cell;
+use crate::measure::{CellResult, CutShort, HostFacts};
+use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
+use crate::report::checks::host_checks::cores_here;
+
+/// What the doubts about a cell rest on, beyond what the document says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellContext<'a> {
+    /// Datagrams sent in warm-up.
+    pub warmup_sent: u64,
+    /// Those of them that did not arrive.
+    pub warmup_lost: u64,
+    /// What cut the cell short.
+    pub cut_short: Option<&'a str>,
+    /// Whether the kernel's receive timestamps were asked for.
+    pub stamps: bool,
+    /// Whether every worker had a core it stayed on.
+    pub pinned: bool,
+    /// Whether a sender and a receiver had the same one.
+    pub shared_core: bool,
+    /// Whether datagrams went both ways at once.
+    pub both: bool,
+    /// Whether a hash gave flows to receivers.
+    pub by_hash: bool,
+    /// Whether datagrams went by AF_UNIX.
+    pub unix: bool,
+    /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+    pub buffer_doubled: bool,
+}
+
+impl<'a> CellContext<'a> {
+    /// Of a cell of this plan that was measured on this host.
+    #[must_use]
+    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a CellResult) -> Self {
+        let (tx, rx) = cores_here(plan);
+        let (warmup_sent, warmup_lost) = harvest.warmup;
+        Self {
+            warmup_sent,
+            warmup_lost,
+            cut_short: harvest.cut_short.map(reason),
+            stamps: plan.scenario.timestamps == TimestampKind::Kernel,
+            pinned: tx.iter().chain(rx).all(Option::is_some),
+            unix: plan.scenario.unix.is_some(),
+            shared_core: plan.scenario.asking.is_none()
+                && tx.iter().any(|core| core.is_some() && rx.contains(core)),
+            both: plan.scenario.route == Route::Both,
+            by_hash: plan.scenario.by_hash,
+            buffer_doubled: doubles_buffers(host),
+        }
+    }
+}
+
+/// Whether datagrams went through the kernel at all.
+pub(super) fn is_null(cell: &Cell) -> bool {
+    cell.engine.tx_active == TxKind::Null.word()
+}
+
+/// A cell whose datagrams are no requests: of those, other checks know more.
+pub(super) fn of_datagrams(cell: &Cell) -> Option<&Cell> {
+    cell.exchange.is_none().then_some(cell)
+}
+
+/// `3.20 %` of a whole that is not nothing.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+/// More than one in a thousand; arbitrary, about the loss at which protocols above begin to suffer.
+pub(super) fn exceeds_permille(part: u64, whole: u64) -> bool {
+    u128::from(part) * 1_000 > u128::from(whole)
+}
+
+/// Why a cell ended before its time, in words.
+pub(super) const fn reason(cut_short: CutShort) -> &'static str {
+    match cut_short {
+        CutShort::Interrupted => "interrupted",
+        CutShort::Stuck => "nothing could be sent for 2 s",
+        CutShort::Unreachable => "target unreachable for 2 s",
+        CutShort::PeerLost => "the sink was lost",
+    }
+}
+
+/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
+pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
+    host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
+}

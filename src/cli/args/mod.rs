@@ -121,7 +121,7 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Show what this host supports, what will distort a measurement, and how to fix it
     Doctor(DoctorArgs),
-    /// Explain a warning code, table column, ledger place or exit code
+    /// Explain a warning code, invalid reason, table column, ledger place or exit code
     Explain(ExplainArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema(SchemaArgs),

@@ -10,6 +10,7 @@ use crate::unit::{Nanos, parse_count};
 /// Return each datagram to its sender, for tests of clients.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
+#[command(mut_args = super::help::under_heading)]
 pub struct EchoArgs {
     /// Where to listen
     #[command(flatten)]

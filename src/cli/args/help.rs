@@ -1,4 +1,5 @@
-//! Help that differs by command: its own defaults, and a short help with common flags only.
+//! Help of commands: flags under headings, defaults of the command, and a short help with common
+//! flags only.
 
 use clap::Arg;
 
@@ -58,8 +59,60 @@ const COMMON: [&str; 29] = [
     "timeout",
 ];
 
-/// The flag with the default of this command, and only in the long help unless it is common.
+/// Flags by heading. Flags without one are the common ones, which help shows first as `Options`.
+const HEADINGS: [(&str, &[&str]); 4] = [
+    ("Schedule", &["warmup", "bits", "pace", "trials", "seed"]),
+    ("Workers", &["threads", "pin", "wait", "batch", "timestamps"]),
+    (
+        "Sockets",
+        &[
+            "port",
+            "to",
+            "to_netns",
+            "bind",
+            "port_range",
+            "ipv4",
+            "ipv6",
+            "dev",
+            "socket_buffer",
+            "connect",
+            "dscp",
+            "ttl",
+            "df",
+            "broadcast",
+            "join",
+            "spread",
+            "tcp",
+            "stream",
+        ],
+    ),
+    (
+        "Limits",
+        &[
+            "allow_public",
+            "key_file",
+            "once",
+            "idle_timeout",
+            "max_clients",
+            "max_rate",
+            "max_time",
+        ],
+    ),
+];
+
+/// The flag under its heading.
+pub(super) fn under_heading(arg: Arg) -> Arg {
+    let id = arg.get_id().as_str();
+    match HEADINGS.iter().find(|(_, flags)| flags.contains(&id)) {
+        Some((heading, _)) if arg.get_help_heading().is_none() => arg.help_heading(*heading),
+        _ => arg,
+    }
+}
+
+/// The flag under its heading, with the default of this command, and only in the long help unless
+/// it is common.
 pub(super) fn of_command(command: &str, arg: Arg) -> Arg {
+    let arg = under_heading(arg);
     let id = arg.get_id().as_str();
     let is_common = COMMON.contains(&id);
     let column = COMMANDS.iter().position(|name| *name == command);
@@ -99,6 +152,33 @@ mod tests {
             let widest = help.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(100), "{}", command.get_name());
         }
+    }
+
+    #[test]
+    fn common_flags_come_first_and_others_under_headings() {
+        let mut program = Cli::command();
+        program.build();
+        let commands = ["bench", "blast", "load", "ping", "sink", "echo", "talk"];
+        for command in commands.iter().filter_map(|name| program.find_subcommand(name)) {
+            let help = command.clone().render_long_help().to_string();
+            let at = |heading: &str| help.find(&format!("\n{heading}:\n")).expect(heading);
+            assert!(at("Options") < at("Sockets"), "{help}");
+            // Every listed flag of the command is below its heading and above the next one.
+            for (heading, flags) in super::HEADINGS {
+                for arg in
+                    command.get_arguments().filter(|arg| flags.contains(&arg.get_id().as_str()))
+                {
+                    assert_eq!(arg.get_help_heading(), Some(heading), "{}", arg.get_id());
+                }
+            }
+        }
+        // No name in the list that no command has.
+        let known = |id: &str| {
+            let mut commands = program.get_subcommands();
+            commands.any(|command| command.get_arguments().any(|arg| arg.get_id() == id))
+        };
+        let listed = super::HEADINGS.iter().flat_map(|(_, flags)| flags.iter());
+        listed.for_each(|id| assert!(known(id), "{id}"));
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub enum SpreadKind {
 /// Receive on a fixed port: serve any number of `udperf blast`, and count whatever else arrives.
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
+#[command(mut_args = super::help::under_heading)]
 pub struct SinkArgs {
     /// Where to listen
     #[command(flatten)]

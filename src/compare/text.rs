@@ -6,8 +6,8 @@ use super::document::{
     ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
 };
 use super::show::{self, names};
-use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
+use crate::report::format::text::{Style, warnings};
 
 /// Narrower than this the text does not get. Arbitrary: what the table takes.
 const NARROWEST: usize = 60;
@@ -20,12 +20,10 @@ const NAMED: usize = 12;
 pub fn render(comparison: &Comparison, style: Style) -> String {
     let ink = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
-    let parts = [
-        head(comparison, ink, width),
-        table(comparison, ink),
-        notes(comparison, ink, width),
-        verdict(comparison, ink, width),
-    ];
+    let mut parts =
+        vec![head(comparison, ink, width), table(comparison, ink), notes(comparison, ink, width)];
+    parts.extend(warnings(&comparison.warnings, Style { width, ..style }));
+    parts.push(verdict(comparison, ink, width));
     parts.join("\n\n") + "\n"
 }
 
@@ -136,9 +134,6 @@ fn notes(comparison: &Comparison, ink: Styler, width: usize) -> String {
     for reason in &comparison.invalid {
         let text = format!("{}: {}", reason.side, show::reason(reason));
         notes.push(note(ink, "invalid", &text, width));
-    }
-    for warning in &comparison.warnings {
-        notes.push(note(ink, "doubt", &warning.message, width));
     }
     notes.extend(undecided(comparison).map(|text| note(ink, "undecided", &text, width)));
     notes.join("\n")

@@ -36,25 +36,22 @@ pub(super) fn warnings(
         doubts;
     if fewest < needed && !paired.both.is_empty() {
         let message = format!(
-            "{fewest} runs a side are too few for any verdict here: it takes {needed}; measure \
-             with --trials {needed} or more"
+            "at least {needed} runs per side are needed, got {fewest}; use --trials {needed}"
         );
         warn(&warning_codes::TOO_FEW_RUNS, message);
     }
     if !interleaved && fewest >= needed {
-        let message = "all runs of the one were made before those of the other, so whatever \
-                       changed in between counts as the effect; udperf ab takes turns";
+        let message = "runs not interleaved: changes over time count as effects; use udperf ab";
         warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
     if with_noise < all && fewest >= needed {
         let of = if with_noise == 0 {
-            "".to_owned()
+            String::new()
         } else {
             format!(" of {} of {all} figures", all - with_noise)
         };
         let message = format!(
-            "what this machine makes of runs that are all alike is not known{of}, so only the \
-             tolerance counts there; udperf ab without --a and --b learns it"
+            "noise floor (A/A){of} not known, only the tolerance counts; use udperf ab without --a, --b"
         );
         warn(&warning_codes::NOISE_UNKNOWN, message);
     }
@@ -62,31 +59,36 @@ pub(super) fn warnings(
         warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
-        let message = "cells of the base are missing in the new runs, which leaves the whole \
-                       undecided; measure them, too";
+        let message = "cells of the base are missing in the new runs: undecided; measure them too";
         warn(&warning_codes::MISSING_CELLS, message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
-        let message = "the two are of different machines, which may be all that differs";
+        let message = "the runs are from different machines; measure both on one machine";
         warn(&warning_codes::TWO_MACHINES, message.to_owned());
     }
     if differs("tool.profile") {
-        let message = "one of the two was built without optimisation; build both alike";
+        let message = "one side was built without optimisation; build both with --release";
         warn(&warning_codes::DEBUG_BUILD, message.to_owned());
     }
     let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
     if twice > 0 {
-        warn(&warning_codes::SAME_RUNS, format!("{twice} of the runs are on both sides"));
+        warn(
+            &warning_codes::SAME_RUNS,
+            format!("{twice} runs are on both sides; use separate runs"),
+        );
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
         warn(
             &warning_codes::NEW_WARNING,
-            format!("warning {code} appears in the new runs only: {ids}"),
+            format!("warning {code} in the new runs only: {ids}; see udperf explain {code}"),
         );
     }
     if facts.base.reports.len() != facts.new.reports.len() && facts.head.kind == "ab" {
-        warn(&warning_codes::UNEVEN, "the last round was not finished".to_owned());
+        warn(
+            &warning_codes::UNEVEN,
+            "the last round was not finished; sides have different numbers of runs".to_owned(),
+        );
     }
     warnings
 }

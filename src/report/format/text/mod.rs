@@ -27,6 +27,7 @@ pub use sink::sink;
 pub use style::Style;
 pub(crate) use style::wrap;
 pub(super) use table::{Grid, Title};
+pub(crate) use warnings::of_run as warnings;
 
 use crate::document::Report;
 use crate::report::format::text::style::Styler;

@@ -161,7 +161,7 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
         warning_codes::FROM_ELSEWHERE.warning(format!(
-            "{count} datagrams to unread ports: does the server answer from another address?"
+            "{count} datagrams to unread ports; does the server answer from another address?"
         ))
     })
 }

@@ -45,13 +45,9 @@ pub(super) fn warnings(
         warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
     if with_noise < all && fewest >= needed {
-        let of = if with_noise == 0 {
-            String::new()
-        } else {
-            format!(" of {} of {all} figures", all - with_noise)
-        };
         let message = format!(
-            "noise floor (A/A){of} not known, only the tolerance counts; use udperf ab without --a, --b"
+            "noise floor (A/A) not known for {} of {all} figures; use udperf ab without --a, --b",
+            all - with_noise
         );
         warn(&warning_codes::NOISE_UNKNOWN, message);
     }

@@ -1,5 +1,5 @@
-//! The document: one versioned JSON object that every output format reads. Counters are integers, times
-//! integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
+//! The document: one versioned JSON object that every output format reads. Counters are integers,
+//! times integer nanoseconds, rates numbers per second; what is unknown is `null`, never 0.
 
 mod breakdown;
 mod echo;

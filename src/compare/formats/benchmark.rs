@@ -51,7 +51,7 @@ pub fn render(comparison: &Comparison, direction: BetterDirection) -> Option<Str
 fn entry(id: &str, judgement: &Judgement, git: &str) -> Option<Entry> {
     let new = &judgement.new;
     let value = new.center.filter(|center| center.is_finite())?;
-    let (low, high) = super::ends(&new.runs)?;
+    let (low, high) = show::ends(&new.runs)?;
     let count = new.runs.len();
     let runs = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
     Some(Entry {

@@ -7,13 +7,13 @@ pub mod markdown;
 
 use super::{Comparison, text};
 use crate::report::format::text::Style;
-use crate::report::format::{Document, Format, json};
+use crate::report::format::{Document, Format};
 use benchmark::BetterDirection::{Bigger, Smaller};
 
 impl Document for Comparison {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
-        json::format(),
+        Format::json(),
         Format::new("Markdown", "markdown", |comparison, _| Ok(Some(markdown::render(comparison)))),
         Format::new("JUnit", "junit", |comparison, options| {
             junit::render(comparison, options.is_strict).map(Some)
@@ -36,11 +36,4 @@ impl Document for Comparison {
     fn text(&self, style: Style) -> String {
         text::render(self, style)
     }
-}
-
-/// The least and the largest run; `None` where there is none, or one that is no number.
-fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
-    let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
-    let low = runs.iter().copied().min_by(f64::total_cmp)?;
-    Some((low, runs.iter().copied().max_by(f64::total_cmp)?))
 }

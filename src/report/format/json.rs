@@ -2,14 +2,6 @@
 
 use serde::Serialize;
 
-use super::Format;
-
-/// The format of every document.
-pub const fn format<D: Serialize>() -> Format<D> {
-    let render = |document: &D, _: &super::RenderOptions<'_>| Ok(Some(render(document)));
-    Format::new("JSON", "json", render)
-}
-
 /// Indented JSON that ends in a line break.
 pub fn render(value: &impl Serialize) -> String {
     // Documents are made of strings, numbers and lists, which cannot fail to serialise.

@@ -9,6 +9,8 @@ pub mod junit;
 pub mod markdown;
 pub mod text;
 
+use serde::Serialize;
+
 use super::checks::fail_if::Condition;
 use super::error::RenderError;
 use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
@@ -41,6 +43,13 @@ impl<D> Format<D> {
     }
 }
 
+impl<D: Serialize> Format<D> {
+    /// JSON, which every kind of document has.
+    pub const fn json() -> Self {
+        Self::new("JSON", "json", |document, _| Ok(Some(json::render(document))))
+    }
+}
+
 /// Options of the command line that some formats need.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RenderOptions<'a> {
@@ -62,7 +71,7 @@ pub trait Document: Sized + 'static {
 impl Document for Report {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
-        json::format(),
+        Format::json(),
         Format::new("CSV", "csv", |run, _| csv::render(run).map(Some)),
         Format::new("HDR log", "hdr", |run, _| hdr::render(run).map(Some)),
         Format::new("Markdown", "markdown", |run, _| Ok(Some(markdown::render(run)))),
@@ -81,7 +90,7 @@ impl Document for Report {
 impl Document for SearchDocument {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] =
-        &[json::format(), Format::new("CSV", "csv", |search, _| csv::trials(search).map(Some))];
+        &[Format::json(), Format::new("CSV", "csv", |search, _| csv::trials(search).map(Some))];
 
     fn text(&self, style: Style) -> String {
         text::search(self, style)
@@ -90,7 +99,7 @@ impl Document for SearchDocument {
 
 impl Document for SinkDocument {
     /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] = &[json::format()];
+    const FORMATS: &'static [Format<Self>] = &[Format::json()];
 
     fn text(&self, style: Style) -> String {
         text::sink(self, style)
@@ -99,7 +108,7 @@ impl Document for SinkDocument {
 
 impl Document for EchoDocument {
     /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] = &[json::format()];
+    const FORMATS: &'static [Format<Self>] = &[Format::json()];
 
     fn text(&self, style: Style) -> String {
         text::echo(self, style)

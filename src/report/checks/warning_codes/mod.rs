@@ -173,8 +173,8 @@ fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
 }
 
 /// The share of the schedule that was missed. If a lag makes up half of the p99 latency or more,
-/// the affected share is at least the 1 % of datagrams beyond p99; a smaller lag distorts no figure,
-/// because rate and loss do not depend on it.
+/// the affected share is at least the 1 % of datagrams beyond p99; a smaller lag hardly distorts a
+/// figure, because rate and loss do not depend on it.
 fn of_schedule(cell: &Cell) -> Option<Size> {
     let schedule = cell.schedule.as_ref()?;
     let missed = share(schedule.missed, schedule.scheduled)?.share;

@@ -21,8 +21,8 @@
 //!             < cell.rs < session.rs < autoselect.rs
 //! in remote:  protocol/ < rpc/ < client/ sink/
 //! in report:  error.rs checks/ < build/ format/ read.rs
-//! in cli:     args/ error.rs < output.rs progress.rs document.rs requests.rs
-//!             < guard.rs target.rs noise.rs < scenario.rs judge.rs < recorded.rs < commands/
+//! in cli:     args/ error.rs < guard.rs < output.rs progress.rs document.rs requests.rs
+//!             < target.rs noise.rs < scenario.rs judge.rs < recorded.rs < commands/
 //!
 //! engine uses net
 //! host uses plan: probing yields the `plan::Machine` that planning needs

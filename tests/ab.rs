@@ -124,7 +124,7 @@ fn too_few_runs_tell_nothing_and_say_how_many_would() {
     assert_eq!(code(&output), Some(4), "{}", stderr(&output));
     let text =
         String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("a verdict needs at least 4 runs per side, got 2"), "{text}");
+    assert!(text.contains("at least 4 runs per side are needed, got 2; use --trials 4"), "{text}");
     let output = ab(&folder, &[&flags[..], &["--strict"]].concat(), &QUICK);
     assert_eq!(code(&output), Some(4));
     let output = ab(&folder, &[&flags[..], &["--allow-undecided"]].concat(), &QUICK);

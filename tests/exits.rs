@@ -254,7 +254,7 @@ fn too_few_runs_name_the_number_needed() {
     let rig = Rig::new(3);
     // Halved: nobody could doubt it but for the number of runs.
     let (base, new) = (rig.at(RATE), rig.at(RATE / 2));
-    let says = "a verdict needs at least 4 runs per side, got 3; measure with --trials 4";
+    let says = "at least 4 runs per side are needed, got 3; use --trials 4";
     for (flags, expected) in [(&[][..], 4), (&["--strict"], 4), (&["--allow-undecided"], 0)] {
         let output = rig.compare(&base, &new, flags);
         assert_eq!(code(&output), Some(expected), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! Kept runs, shown again: files and folders, what is refused, every face, and cells over time.
+//! Kept runs, shown again: files and folders, what is refused, every format, and cells over time.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -118,7 +118,7 @@ fn documents_without_cells_are_shown_as_they_were() {
         assert_eq!(self::shown(&[path]), said);
         let document = fs::read_to_string(&kept).unwrap();
         assert_eq!(self::shown(&[path, "-J"]), document);
-        for flag in ["--csv=/dev/null", "--max-missed=100%"] {
+        for flag in ["--hdr=/dev/null", "--max-missed=100%"] {
             let output = report(&[path, flag]);
             assert_eq!(output.status.code(), Some(2));
             let (name, _) = flag.split_once('=').unwrap();
@@ -224,7 +224,7 @@ fn usage_is_told_from_failure() {
 }
 
 #[test]
-fn every_face_of_a_run() {
+fn every_format_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = small();
     let hostile = "<script>alert(1)</script>\u{1b}]0;x\u{7}";
@@ -237,7 +237,7 @@ fn every_face_of_a_run() {
     let path = write(folder.path(), "run.json", &run.to_string());
     let file = |name: &str| folder.path().join(name);
     let flags: Vec<String> = ["csv", "markdown", "html", "hdr", "json"]
-        .map(|face| format!("--{face}={}", file(face).display()))
+        .map(|format| format!("--{format}={}", file(format).display()))
         .to_vec();
     let mut args = vec![path.to_str().unwrap()];
     args.extend(flags.iter().map(String::as_str));
@@ -389,7 +389,7 @@ fn shells_and_manuals_know_every_command() {
 }
 
 #[test]
-fn measuring_commands_have_the_new_faces_too() {
+fn measuring_commands_have_the_new_formats_too() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     let output = udperf()

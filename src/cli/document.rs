@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::error::CliError;
-use crate::document::{Cell, MAX_MISSED, Report, SCHEMA, Tool};
+use crate::document::{Cell, Head, MAX_MISSED, Report, SCHEMA, Tool};
 use crate::engine::URING_IS_BUILT_IN;
 use crate::host;
 use crate::host::HostFacts;
@@ -21,14 +21,15 @@ pub(super) fn assemble(
     started_at: SystemTime,
 ) -> Result<Report, CliError> {
     let scenario = serde_json::to_value(&plan.scenario)
-        .map_err(|error| CliError::Face { face: "scenario", reason: error.to_string() })?;
+        .map_err(|error| CliError::Render { what: "scenario", reason: error.to_string() })?;
+    let Head { schema, kind, tool, command, started_at, host } = head(kind, started_at, facts);
     Ok(Report {
-        schema: SCHEMA.to_owned(),
-        kind: kind.to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host: report::host(facts),
+        schema,
+        kind,
+        tool,
+        command,
+        started_at,
+        host,
         scenario,
         clock: None,
         input: None,
@@ -47,18 +48,20 @@ pub(super) fn assemble(
     })
 }
 
-/// A time as documents have it.
-pub(crate) fn now(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
-/// This program, exactly.
-pub(crate) fn tool() -> Tool {
-    Tool {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: option_env!("UDPERF_GIT").map(str::to_owned),
-        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
+/// The first fields of a document of this run of the program.
+pub(super) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Head {
+    Head {
+        schema: SCHEMA.to_owned(),
+        kind: kind.to_owned(),
+        tool: Tool {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: option_env!("UDPERF_GIT").map(str::to_owned),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
+        },
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(facts),
     }
 }
 

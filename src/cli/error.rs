@@ -241,11 +241,14 @@ pub enum CliError {
         /// The message of the panic.
         reason: String,
     },
-    /// A face could not be drawn; a bug of ours.
-    #[error("cannot render the {face}: {reason}; please report this")]
-    Face {
-        /// Which.
-        face: &'static str,
+    /// A format that could not be rendered.
+    #[error(transparent)]
+    Format(#[from] RenderError),
+    /// Something could not be put into text, which is a bug in udperf.
+    #[error("cannot render the {what}: {reason}; please report this")]
+    Render {
+        /// What it is.
+        what: &'static str,
         /// What it says.
         reason: String,
     },
@@ -295,7 +298,8 @@ impl CliError {
             | Self::Stdout(_)
             | Self::Signals(_)
             | Self::Bug { .. }
-            | Self::Face { .. } => Exit::Failed,
+            | Self::Format(_)
+            | Self::Render { .. } => Exit::Failed,
         }
     }
 }

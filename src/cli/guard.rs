@@ -2,10 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::Serialize;
-
-use super::error::{CliError, Exit};
-use super::output::{pretty, print, printable};
+use super::error::CliError;
 
 /// In debug builds, the step named by this variable panics, so that tests can check which results
 /// remain.
@@ -32,24 +29,10 @@ pub(crate) fn guarded<T>(
     })
 }
 
-/// Prints the output of `render`; if it panics, prints the document as JSON, and returns the error.
-pub(crate) fn print_guarded(
-    part: &str,
-    document: &impl Serialize,
-    render: impl FnOnce() -> String,
-) -> Result<Exit, CliError> {
-    match guarded(part, || Ok(render())) {
-        Ok(text) => print(&printable(&text)),
-        Err(error) => {
-            print(&pretty(document))?;
-            Err(error)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::error::Exit;
 
     #[test]
     fn a_panic_becomes_an_error_that_names_the_part() {

@@ -1,6 +1,6 @@
 //! Maps a report to an exit code: whether the run is valid, and whether a condition held.
 
-use super::args::OutputArgs;
+use super::args::RunOutputArgs;
 use super::error::{CliError, Exit};
 use super::guard::guarded;
 use super::output::warn_stderr;
@@ -10,7 +10,7 @@ use crate::report::checks::validity::{invalid_lines, judge_with_max_missed};
 use crate::run::RunError;
 
 /// Applies `--max-missed` and the gates of the command line to a report.
-pub(crate) fn apply(report: &mut Report, output: &OutputArgs) {
+pub(crate) fn apply(report: &mut Report, output: &RunOutputArgs) {
     if let Some(max_missed) = output.max_missed {
         judge_with_max_missed(report, max_missed);
     }
@@ -40,12 +40,12 @@ pub(crate) const fn is_of_target(error: &RunError) -> bool {
 }
 
 /// Whether the run tested what was asked, and whether a condition held.
-pub(crate) fn judge(report: &Report, output: &OutputArgs) -> Exit {
+pub(crate) fn judge(report: &Report, output: &RunOutputArgs) -> Exit {
     judge_named(report, output, "")
 }
 
 /// Like [`judge`] for one of several runs; `name` is put before each message.
-pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> Exit {
+pub(crate) fn judge_named(report: &Report, output: &RunOutputArgs, name: &str) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
         warn_stderr(&format!("--fail-if {name}{failure}"));
@@ -53,7 +53,7 @@ pub(crate) fn judge_named(report: &Report, output: &OutputArgs, name: &str) -> E
     }
     if report.ends_invalid(output.is_gated()) {
         // Beside JSON, they are on standard error already.
-        if !output.json_to_stdout() || output.quiet {
+        if !output.common.json_to_stdout() || output.common.quiet {
             for line in invalid_lines(report) {
                 warn_stderr(&format!("{name}{line}"));
             }

@@ -23,8 +23,9 @@ use commands::{
 pub use args::{
     AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
     DoctorArgs, EchoArgs, ExchangeArgs, ExplainArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs,
-    PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, SchemaArgs, SchemaOf, SearchArgs,
-    SinkArgs, SocketArgs, SourceArgs, SpreadKind, TalkArgs, Turn, VerdictArgs, VerdictOutput,
+    PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, RunOutputArgs, SchemaArgs, SchemaOf,
+    SearchArgs, SinkArgs, SocketArgs, SourceArgs, SpreadKind, TalkArgs, Turn, VerdictArgs,
+    VerdictOutput,
 };
 pub use error::{CliError, Exit};
 

@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::args::ColorWhen;
+use super::args::{ColorWhen, OutputArgs};
 use super::error::{CliError, Exit};
+use super::guard::guarded;
+pub(crate) use crate::report::format::json::render as pretty;
+use crate::report::format::text::Style;
+use crate::report::format::{Document, Format, RenderOptions};
 use crate::unit::{Keep, strip_control};
 
 /// Prints to standard output. One that is closed ends the program quietly: whoever closed it has
@@ -29,12 +32,6 @@ pub(crate) fn warn_stderr(text: &str) {
 /// Text with colours of ours, safe to print: documents come from anywhere.
 pub(crate) fn printable(text: &str) -> String {
     strip_control(text, Keep::LinesAndColors)
-}
-
-/// JSON for people and programs alike.
-pub(crate) fn pretty(value: &impl Serialize) -> String {
-    // Documents are made of strings, numbers and lists, which cannot fail to serialise.
-    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
 }
 
 /// Whether to colour what goes to standard output.
@@ -141,39 +138,119 @@ impl OutputTarget {
     }
 }
 
-/// Files that were asked for, each with what it is to hold.
-pub(crate) struct Targets<F>(Vec<(F, OutputTarget)>);
+/// How text is shown on standard output.
+fn style(args: &OutputArgs) -> Style {
+    Style { color: color(args.color), width: width(), verbose: args.verbose }
+}
 
-impl<F: Copy> Targets<F> {
-    /// Finds out whether all can be written, and no two are one. Each is given with its flag, as
-    /// far as it was asked for.
-    pub(crate) fn check(asked: &[(F, &'static str, Option<&Path>)]) -> Result<Self, CliError> {
-        let paths: Vec<&Path> = asked.iter().filter_map(|(.., path)| *path).collect();
-        let twice = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path));
-        if let Some((_, path)) = twice {
-            let path = path.display();
+/// Flags whose format goes to standard output where the file is `-`.
+const TO_STDOUT: [&str; 2] = ["json", "markdown"];
+
+/// Where a command writes its document: standard output, and the files asked for.
+pub(crate) struct Outputs {
+    style: Style,
+    /// The flag whose format takes the place of text on standard output.
+    stdout: Option<&'static str>,
+    /// Each with the name of its format.
+    files: Vec<(&'static str, OutputTarget)>,
+}
+
+impl Outputs {
+    /// Checks before the work begins that all files can be written, and no two are the same.
+    /// `files`: each flag of a format beside JSON, as far as it was given.
+    pub(crate) fn check<D: Document>(
+        args: &OutputArgs,
+        files: &[(&'static str, Option<&Path>)],
+    ) -> Result<Self, CliError> {
+        let (mut stdout, mut asked) = (None, Vec::new());
+        let all = [("json", args.json.as_deref())].into_iter().chain(files.iter().copied());
+        for (flag, path) in all.filter_map(|(flag, path)| Some((flag, path?))) {
+            if TO_STDOUT.contains(&flag) && path.as_os_str() == "-" {
+                if stdout.replace(flag).is_some() {
+                    let why =
+                        "--json and --markdown cannot both go to standard output; give one =FILE";
+                    return Err(CliError::Contradiction(why.to_owned()));
+                }
+                continue;
+            }
+            for format in D::FORMATS.iter().filter(|format| format.flag == flag) {
+                let mut path = path.as_os_str().to_owned();
+                path.push(format.suffix);
+                asked.push((format, PathBuf::from(path)));
+            }
+        }
+        let is_repeated = |at: usize| asked[..at].iter().any(|(_, path)| *path == asked[at].1);
+        if let Some(at) = (0..asked.len()).find(|at| is_repeated(*at)) {
+            let path = asked[at].1.display();
             let why = format!("two results cannot both go to {path}; name two files");
             return Err(CliError::Contradiction(why));
         }
-        let check = |&(form, flag, path): &(F, &'static str, Option<&Path>)| {
-            Some(OutputTarget::check(flag, path?).map(|target| (form, target)))
+        let check = |(format, path): &(&Format<D>, PathBuf)| {
+            Ok((format.name, OutputTarget::check(format.flag, path)?))
         };
-        asked.iter().filter_map(check).collect::<Result<_, _>>().map(Self)
+        let files = asked.iter().map(check).collect::<Result<_, CliError>>()?;
+        Ok(Self { style: style(args), stdout, files })
     }
 
-    /// Writes all that were asked for and hold something.
-    pub(crate) fn write(
-        &self,
-        draw: impl Fn(F) -> Result<Option<String>, CliError>,
-    ) -> Result<(), CliError> {
-        let write = |(form, target): &(F, OutputTarget)| match draw(*form)? {
-            Some(text) => target.write(&text),
-            None => Ok(()),
-        };
-        // All are tried; the first that failed is told.
-        let results: Vec<_> = self.0.iter().map(write).collect();
-        results.into_iter().collect()
+    /// A flag that was given although documents of type `D` have no such format.
+    pub(crate) fn unsupported<D: Document>(&self) -> Option<&'static str> {
+        let files = self.files.iter().map(|(_, target)| target.flag);
+        let is_missing = |flag: &&str| D::FORMATS.iter().all(|format| format.flag != *flag);
+        self.stdout.into_iter().chain(files).find(is_missing)
     }
+
+    /// Prints the document and writes its files. If one of them fails, the others are still
+    /// written, and the first error is returned.
+    pub(crate) fn write<D: Document>(
+        &self,
+        document: &D,
+        options: &RenderOptions<'_>,
+    ) -> Result<(), CliError> {
+        let printed = self.print(document, options);
+        let write = |(name, target): &(&str, OutputTarget)| {
+            let format = D::FORMATS.iter().find(|format| format.name == *name);
+            match format.map(|format| render(format, document, options)).transpose()?.flatten() {
+                Some(text) => target.write(&text),
+                None => Ok(()),
+            }
+        };
+        let written: Vec<_> = self.files.iter().map(write).collect();
+        written.into_iter().collect::<Result<(), _>>()?;
+        printed
+    }
+
+    /// Prints the document; if its text or Markdown fails, prints it as JSON.
+    fn print<D: Document>(
+        &self,
+        document: &D,
+        options: &RenderOptions<'_>,
+    ) -> Result<(), CliError> {
+        let format = |flag| D::FORMATS.iter().find(|format| format.flag == flag);
+        let rendered = match self.stdout.and_then(format) {
+            Some(format) => render(format, document, options),
+            None => guarded("text", || Ok(Some(document.text(self.style)))),
+        };
+        match rendered {
+            // JSON stays as it is for programs.
+            Ok(Some(text)) if self.stdout == Some("json") => print(&text).map(drop),
+            Ok(text) => print(&printable(&text.unwrap_or_default())).map(drop),
+            Err(error) => {
+                let json = format("json").map(|format| render(format, document, options));
+                if let Some(Ok(Some(json))) = json {
+                    print(&json)?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn render<D>(
+    format: &Format<D>,
+    document: &D,
+    options: &RenderOptions<'_>,
+) -> Result<Option<String>, CliError> {
+    guarded(format.name, || Ok((format.render)(document, options)?))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
 use super::validity;
 use super::warnings::{Uncertainties, warnings};
-use crate::document::{Report, SCHEMA};
+use crate::document::Report;
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 
 /// The confidence of intervals; the usual value.
@@ -78,12 +78,10 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     let min_runs =
         |(base, new): &(CellGroup<'_>, CellGroup<'_>)| base.runs.len().min(new.runs.len());
     let min_runs = paired.both.iter().map(min_runs).min().unwrap_or(0);
-    let interleaved = facts.kind == "ab" || interleaved(base, new);
+    let interleaved = facts.head.kind == "ab" || interleaved(base, new);
     let needed = runs_needed(family, facts.rules.alpha);
     let uncertainties = Uncertainties { min_runs, needed, interleaved, noise_known, left_out };
     Ok(Comparison {
-        schema: SCHEMA.to_owned(),
-        kind: facts.kind.to_owned(),
         verdict: {
             // A missing cell may have been worse.
             let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
@@ -110,10 +108,7 @@ pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
         learned: None,
         only_base: paired.only_base.iter().map(|id| (*id).to_owned()).collect(),
         only_new: paired.only_new.iter().map(|id| (*id).to_owned()).collect(),
-        tool: facts.tool,
-        command: facts.command,
-        started_at: facts.started_at,
-        host: facts.host,
+        head: facts.head,
     })
 }
 
@@ -303,7 +298,7 @@ fn interleaved(base: &[&Report], new: &[&Report]) -> bool {
 mod tests {
     use super::*;
     use crate::compare::judge::Rules;
-    use crate::document::Host;
+    use crate::document::Head;
     use crate::report::fixture;
 
     /// Ten runs, `withheld` of which have a median latency below the clock offset bound.
@@ -324,11 +319,7 @@ mod tests {
         let (base, new): (Vec<_>, Vec<_>) = (base.iter().collect(), new.iter().collect());
         let metrics = ["p50", "p99"].map(|name| Metric::named(name).unwrap());
         compare(RunFacts {
-            kind: "compare",
-            tool: base[0].tool.clone(),
-            command: Vec::new(),
-            started_at: String::new(),
-            host: Host::default(),
+            head: Head::default(),
             base: SideRuns { from: "base", reports: &base },
             new: SideRuns { from: "new", reports: &new },
             rules: &Rules::default(),

@@ -3,23 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Host, Tool, Warning};
+use crate::document::{Head, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
-    /// Always `udperf/1`.
-    pub schema: String,
-    /// `compare`: of stored runs; `ab`: of runs that were made for it.
-    pub kind: String,
-    /// The program that made it.
-    pub tool: Tool,
-    /// Its arguments, the program's name first.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
-    pub started_at: String,
-    /// The host it ran on.
-    pub host: Host,
+    /// The first fields; `kind` is `compare` for stored runs, `ab` for runs made for it.
+    #[serde(flatten)]
+    pub head: Head,
     /// The overall verdict: `cannot_compare` if a side is invalid; else worse if any cell is; else
     /// undecided if any is; else better if any is; else the same.
     pub verdict: Verdict,

@@ -1,11 +1,11 @@
-//! A comparison made by hand, for tests of the faces: each verdict once, a cell that one side
+//! A comparison made by hand, for tests of the formats: each verdict once, a cell that one side
 //! lacks, and something that differs.
 
 use super::document::{
     Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs,
     SampleSummary, Verdict,
 };
-use crate::document::{Host, SCHEMA, Tool, Warning};
+use crate::document::{Head, Host, SCHEMA, Tool, Warning};
 
 /// Ten runs around this, a little apart from each other.
 fn runs(same_range: f64, apart: f64) -> SampleSummary {
@@ -81,17 +81,19 @@ pub(super) fn comparison() -> Comparison {
     };
     let cells = cells();
     Comparison {
-        schema: SCHEMA.to_owned(),
-        kind: "compare".to_owned(),
-        tool: Tool {
-            version: "0.1.0".to_owned(),
-            git: Some("bbb".to_owned()),
-            profile: "release".to_owned(),
-            features: Vec::new(),
+        head: Head {
+            schema: SCHEMA.to_owned(),
+            kind: "compare".to_owned(),
+            tool: Tool {
+                version: "0.1.0".to_owned(),
+                git: Some("bbb".to_owned()),
+                profile: "release".to_owned(),
+                features: Vec::new(),
+            },
+            command: vec!["udperf".to_owned(), "compare".to_owned()],
+            started_at: "2026-07-18T13:00:00Z".to_owned(),
+            host: Host::default(),
         },
-        command: vec!["udperf".to_owned(), "compare".to_owned()],
-        started_at: "2026-07-18T13:00:00Z".to_owned(),
-        host: Host::default(),
         verdict: Verdict::of(cells.iter().map(|cell| cell.verdict)),
         invalid: Vec::new(),
         rules: Applied {

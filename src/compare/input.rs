@@ -2,23 +2,15 @@
 
 use super::judge::Rules;
 use super::noise::NoiseProfile;
-use crate::document::{Host, Report, Tool};
+use crate::document::{Head, Report};
 use crate::report::checks::metric::Metric;
 
 /// The input of a comparison.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
-    /// `compare` or `ab`.
-    pub kind: &'static str,
-    /// The program.
-    pub tool: Tool,
-    /// Its arguments.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339.
-    pub started_at: String,
-    /// The host it runs on.
-    pub host: Host,
-    /// The reference runs.
+    /// The first fields of the document.
+    pub head: Head,
+    /// What is compared with.
     pub base: SideRuns<'a>,
     /// The runs to judge.
     pub new: SideRuns<'a>,

@@ -1,4 +1,4 @@
-//! How figures of a comparison are written, in every face alike.
+//! How figures of a comparison are written, the same in every format.
 
 use super::document::{
     ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,
@@ -211,7 +211,14 @@ pub(super) fn digits(value: f64) -> String {
 
 /// What the two sides are called.
 pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
-    if comparison.kind == "ab" { ("A", "B") } else { ("base", "new") }
+    if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
+}
+
+/// The least and the largest run; `None` where there is none, or one that is no number.
+pub(super) fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
+    let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
+    let low = runs.iter().copied().min_by(f64::total_cmp)?;
+    Some((low, runs.iter().copied().max_by(f64::total_cmp)?))
 }
 
 #[cfg(test)]

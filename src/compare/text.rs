@@ -6,8 +6,8 @@ use super::document::{
     ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
 };
 use super::show::{self, names};
-use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
+use crate::report::format::text::{Style, warnings};
 
 /// Minimum width of the text. Arbitrary: the width of the table.
 const MIN_WIDTH: usize = 60;
@@ -20,20 +20,21 @@ const MAX_DIFFERENCES: usize = 12;
 pub fn render(comparison: &Comparison, style: Style) -> String {
     let styler = Styler { color: style.color };
     let width = style.width.max(MIN_WIDTH);
-    let parts = [
+    let mut parts = vec![
         head(comparison, styler, width),
         table(comparison, styler),
         notes(comparison, styler, width),
-        verdict(comparison, styler, width),
     ];
+    parts.extend(warnings(&comparison.warnings, Style { width, ..style }));
+    parts.push(verdict(comparison, styler, width));
     parts.join("\n\n") + "\n"
 }
 
 fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let (base, new) = names(comparison);
     let title = [
-        styler.paint(Color::Title, &format!("udperf {}", comparison.tool.version)),
-        comparison.kind.clone(),
+        styler.paint(Color::Title, &format!("udperf {}", comparison.head.tool.version)),
+        comparison.head.kind.clone(),
         if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
     ];
     let mut lines = wrap(&dotted(&title), width, 2);
@@ -137,9 +138,6 @@ fn notes(comparison: &Comparison, styler: Styler, width: usize) -> String {
     for reason in &comparison.invalid {
         let text = format!("{}: {}", reason.side, show::reason(reason));
         notes.push(note(styler, "invalid", &text, width));
-    }
-    for warning in &comparison.warnings {
-        notes.push(note(styler, "doubt", &warning.message, width));
     }
     notes.extend(undecided(comparison).map(|text| note(styler, "undecided", &text, width)));
     notes.join("\n")

@@ -36,25 +36,18 @@ pub(super) fn warnings(
         uncertainties;
     if min_runs < needed && !paired.both.is_empty() {
         let message = format!(
-            "a verdict needs at least {needed} runs per side, got {min_runs}; measure with \
-             --trials {needed} or more"
+            "at least {needed} runs per side are needed, got {min_runs}; use --trials {needed}"
         );
         warn(&warning_codes::TOO_FEW_RUNS, message);
     }
     if !interleaved && min_runs >= needed {
-        let message = "all runs of one side were made before those of the other, so changes over \
-                       time count as the effect; use udperf ab";
+        let message = "runs not interleaved: changes over time count as effects; use udperf ab";
         warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
     }
     if with_noise < all && min_runs >= needed {
-        let of = if with_noise == 0 {
-            "".to_owned()
-        } else {
-            format!(" of {} of {all} figures", all - with_noise)
-        };
         let message = format!(
-            "the noise floor of this machine is unknown{of}, so only the tolerance counts; run \
-             udperf ab without --a and --b to learn it"
+            "noise floor (A/A) not known for {} of {all} figures; use udperf ab without --a, --b",
+            all - with_noise
         );
         warn(&warning_codes::NOISE_UNKNOWN, message);
     }
@@ -62,31 +55,36 @@ pub(super) fn warnings(
         warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
     if !paired.only_base.is_empty() {
-        let message = "cells of the base are missing in the new runs, so the verdict stays \
-                       undecided; measure them, too";
+        let message = "cells of the base are missing in the new runs: undecided; measure them too";
         warn(&warning_codes::MISSING_CELLS, message.to_owned());
     }
     if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
-        let message = "the two sides ran on different machines, which may explain the difference";
+        let message = "the runs are from different machines; measure both on one machine";
         warn(&warning_codes::TWO_MACHINES, message.to_owned());
     }
     if differs("tool.profile") {
-        let message = "one side was built without optimisation; build both in the same way";
+        let message = "one side was built without optimisation; build both with --release";
         warn(&warning_codes::DEBUG_BUILD, message.to_owned());
     }
     let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
     if twice > 0 {
-        warn(&warning_codes::SAME_RUNS, format!("{twice} of the runs are on both sides"));
+        warn(
+            &warning_codes::SAME_RUNS,
+            format!("{twice} runs are on both sides; use separate runs"),
+        );
     }
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
         warn(
             &warning_codes::NEW_WARNING,
-            format!("warning {code} appears in the new runs only: {ids}"),
+            format!("warning {code} in the new runs only: {ids}; see udperf explain {code}"),
         );
     }
-    if facts.base.reports.len() != facts.new.reports.len() && facts.kind == "ab" {
-        warn(&warning_codes::UNEVEN, "the last round was not finished".to_owned());
+    if facts.base.reports.len() != facts.new.reports.len() && facts.head.kind == "ab" {
+        warn(
+            &warning_codes::UNEVEN,
+            "the last round was not finished; sides have different numbers of runs".to_owned(),
+        );
     }
     warnings
 }

@@ -3,24 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Refused, Spread, Tool};
+use super::{Head, Refused, Spread};
 
 /// The counters of an echo server, `kind` `echo`. Each datagram has one outcome: `received` =
 /// `returned` + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EchoDocument {
-    /// Always `udperf/1`.
-    pub schema: String,
-    /// Always `echo`.
-    pub kind: String,
-    /// The program that made it.
-    pub tool: Tool,
-    /// Its arguments, the program's name first.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
-    pub started_at: String,
-    /// The host it ran on.
-    pub host: Host,
+    /// The first fields; `kind` is `echo`.
+    #[serde(flatten)]
+    pub head: Head,
     /// The engine: `plain`, `batch`, `offload` or `uring`.
     pub engine: String,
     /// Workers, each with a socket of its own.

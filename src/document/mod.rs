@@ -93,8 +93,25 @@ pub struct Report {
     pub cells: Vec<Cell>,
 }
 
+/// The first fields of every document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Head {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// Which command made it.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+}
+
 /// The version and build of a program.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// Its version.
     pub version: String,

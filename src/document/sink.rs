@@ -3,23 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CpuThrottling, Host, SocketBuffer, Tool, Warning};
+use super::{CpuThrottling, Head, SocketBuffer, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SinkDocument {
-    /// Always `udperf/1`.
-    pub schema: String,
-    /// Always `sink`.
-    pub kind: String,
-    /// The program that made it.
-    pub tool: Tool,
-    /// Its arguments, the program's name first.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
-    pub started_at: String,
-    /// The host it ran on.
-    pub host: Host,
+    /// The first fields; `kind` is `sink`.
+    #[serde(flatten)]
+    pub head: Head,
     /// How long it served in ns.
     pub elapsed_ns: u64,
     /// Clients, in the order they left. Their cells are in their own reports.

@@ -1,4 +1,4 @@
-//! Why a face could not be drawn.
+//! Why a document could not be rendered.
 
 /// A document that cannot be shown in the form that was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A document made by hand, for tests of the faces: what a default run on two cores looks like,
+//! A document made by hand, for tests of the formats: what a default run on two cores looks like,
 //! with stalls, loss and doubt in known places.
 
 use base64::Engine as _;

@@ -1,11 +1,11 @@
 //! Flags of commands that give verdicts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
 
-use super::ColorWhen;
-use super::output::{is_stdout, parse_share};
+use super::OutputArgs;
+use super::output::parse_share;
 
 /// Verdict between stored runs.
 #[derive(Debug, Args)]
@@ -73,10 +73,9 @@ pub struct VerdictArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct VerdictOutput {
-    /// Write the JSON document to standard output instead of text, or to FILE in addition
-    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "-")]
-    pub json: Option<PathBuf>,
+    /// Output of every command
+    #[command(flatten)]
+    pub common: OutputArgs,
 
     /// The verdict as Markdown, for a merge request: to standard output instead of text, or with
     /// =FILE beside it
@@ -102,27 +101,17 @@ pub struct VerdictOutput {
     /// What NEW, or B, came to, in the Bencher Metric Format, to a file
     #[arg(long, value_name = "FILE")]
     pub bmf: Option<PathBuf>,
-
-    /// No progress, and no warnings on standard error
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// When to colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
 }
 
 impl VerdictOutput {
-    /// Whether standard output gets the document instead of text.
-    #[must_use]
-    pub fn json_to_stdout(&self) -> bool {
-        is_stdout(self.json.as_ref())
-    }
-
-    /// Whether standard output gets Markdown instead of text.
-    #[must_use]
-    pub fn markdown_to_stdout(&self) -> bool {
-        is_stdout(self.markdown.as_ref())
+    /// The files asked for, each with its flag, beside JSON.
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 4] {
+        [
+            ("markdown", self.markdown.as_deref()),
+            ("junit", self.junit.as_deref()),
+            ("benchmark", self.benchmark.as_deref()),
+            ("bmf", self.bmf.as_deref()),
+        ]
     }
 }
 

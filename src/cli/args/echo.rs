@@ -1,10 +1,8 @@
 //! `udperf echo`, as typed.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{ColorWhen, SocketArgs, Wait};
+use super::{OutputArgs, SocketArgs, Wait};
 use crate::cli::args::remote::parse_cores;
 use crate::engine::table;
 use crate::plan::{DropRule, EngineWord, Pinning};
@@ -13,6 +11,7 @@ use crate::unit::{Nanos, parse_count};
 /// Return each datagram to its sender, for tests of clients.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
+#[command(mut_args = super::help::under_heading)]
 pub struct EchoArgs {
     /// Where to listen
     #[command(flatten)]
@@ -62,18 +61,9 @@ pub struct EchoArgs {
     #[arg(long, value_name = "DUR")]
     pub idle_timeout: Option<Nanos>,
 
-    /// Write the JSON document to standard output instead of text, or to FILE in addition
-    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "-")]
-    pub json: Option<PathBuf>,
-
-    /// Say nothing on standard error but where it listens
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// When to colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Shown below the long help of echo.

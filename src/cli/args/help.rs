@@ -1,4 +1,5 @@
-//! Help that differs by command: its own defaults, and a short help with common flags only.
+//! Help of commands: flags under headings, defaults of the command, and a short help with common
+//! flags only.
 
 use clap::Arg;
 
@@ -26,42 +27,42 @@ const DEFAULTS: [(&str, [&str; 4]); 8] = [
 ];
 
 /// Flags in the short help of commands that measure cells.
-const COMMON: [&str; 29] = [
-    "port",
-    "to",
-    "target",
-    "reverse",
-    "bidir",
-    "no_peer",
-    "sizes",
-    "engines",
-    "time",
-    "count",
-    "rates",
-    "streams",
-    "threads",
-    "pin",
-    "bind",
-    "json",
-    "fail_if",
-    "quiet",
-    "verbose",
-    "preset",
-    "name",
-    "names",
-    "text",
-    "hex",
-    "lines",
-    "file",
-    "pcap",
-    "outstanding",
-    "timeout",
+const COMMON: &str = "port to target reverse bidir no_peer sizes engines time count rates \
+    streams threads pin bind json fail_if quiet verbose preset name names text hex lines file \
+    pcap outstanding timeout";
+
+/// Flags by heading. Flags without one are the common ones, which help shows first as `Options`.
+const HEADINGS: [(&str, &str); 4] = [
+    ("Schedule", "warmup bits pace trials seed"),
+    ("Workers", "threads pin wait batch timestamps"),
+    (
+        "Sockets",
+        "port to to_netns bind port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \
+         broadcast join spread tcp stream",
+    ),
+    ("Limits", "allow_public key_file once idle_timeout max_clients max_rate max_time"),
 ];
 
-/// The flag with the default of this command, and only in the long help unless it is common.
-pub(super) fn of_command(command: &str, arg: Arg) -> Arg {
+/// Whether a flag is in a list of flags.
+fn is_in(list: &str, id: &str) -> bool {
+    list.split(' ').any(|flag| flag == id)
+}
+
+/// The flag under its heading.
+pub(super) fn under_heading(arg: Arg) -> Arg {
     let id = arg.get_id().as_str();
-    let is_common = COMMON.contains(&id);
+    match HEADINGS.iter().find(|(_, flags)| is_in(flags, id)) {
+        Some((heading, _)) if arg.get_help_heading().is_none() => arg.help_heading(*heading),
+        _ => arg,
+    }
+}
+
+/// The flag under its heading, with the default of this command, and only in the long help unless
+/// it is common.
+pub(super) fn of_command(command: &str, arg: Arg) -> Arg {
+    let arg = under_heading(arg);
+    let id = arg.get_id().as_str();
+    let is_common = is_in(COMMON, id);
     let column = COMMANDS.iter().position(|name| *name == command);
     let row = DEFAULTS.iter().find(|(flag, _)| *flag == id);
     let arg = arg.hide_short_help(!is_common);
@@ -83,7 +84,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::super::Cli;
-    use super::COMMANDS;
+    use super::{COMMANDS, HEADINGS, is_in};
 
     /// Lines of a tall terminal window. Arbitrary.
     const LINES: usize = 60;
@@ -99,6 +100,27 @@ mod tests {
             let widest = help.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(100), "{}", command.get_name());
         }
+    }
+
+    #[test]
+    fn common_flags_come_first_and_others_under_headings() {
+        let mut program = Cli::command();
+        program.build();
+        let commands = ["bench", "blast", "load", "ping", "sink", "echo", "talk"];
+        let mut listed: Vec<_> = HEADINGS.iter().flat_map(|(_, ids)| ids.split(' ')).collect();
+        for command in commands.iter().filter_map(|name| program.find_subcommand(name)) {
+            let help = command.clone().render_long_help().to_string();
+            let at = |heading: &str| help.find(&format!("\n{heading}:\n")).expect(heading);
+            assert!(at("Options") < at("Sockets"), "{help}");
+            for (heading, ids) in HEADINGS {
+                let args = command.get_arguments().filter(|arg| is_in(ids, arg.get_id().as_str()));
+                for arg in args {
+                    assert_eq!(arg.get_help_heading(), Some(heading), "{}", arg.get_id());
+                    listed.retain(|id| arg.get_id().as_str() != *id);
+                }
+            }
+        }
+        assert_eq!(listed, [""; 0], "no command has these");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::{NO_UNIX, OutputArgs, Switch, Timestamps, Wait};
+use super::{NO_UNIX, RunOutputArgs, Switch, Timestamps, Wait};
 use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::{EngineWord, PaceKind, Pinning};
@@ -140,7 +140,7 @@ pub struct CellArgs {
 
     /// How the result is given
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: RunOutputArgs,
 }
 
 /// A local address.

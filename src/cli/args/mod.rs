@@ -25,7 +25,7 @@ pub use ab::AbArgs;
 pub use bench::{BenchArgs, DoctorArgs};
 pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
 pub use echo::EchoArgs;
-pub use output::{ColorWhen, OutputArgs};
+pub use output::{ColorWhen, OutputArgs, RunOutputArgs};
 pub(crate) use parse::parse;
 pub use report::ReportArgs;
 pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
@@ -121,7 +121,7 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Show what this host supports, what will distort a measurement, and how to fix it
     Doctor(DoctorArgs),
-    /// Explain a warning code, table column, ledger place or exit code
+    /// Explain a warning code, invalid reason, table column, ledger place or exit code
     Explain(ExplainArgs),
     /// Print the JSON Schema of the document that -J gives
     Schema(SchemaArgs),

@@ -1,6 +1,6 @@
-//! Flags that say how a result is given.
+//! Flags of output.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, ValueEnum};
 
@@ -17,14 +17,43 @@ pub enum ColorWhen {
     Never,
 }
 
-/// How a result is given.
-#[derive(Debug, Args)]
+/// Output of every command that writes a document.
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub json: Option<PathBuf>,
+
+    /// No progress, news or warnings on standard error
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Show all warnings, whole; without, the three worst, a line each
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+
+    /// When to colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+impl OutputArgs {
+    /// Whether standard output gets the document instead of text.
+    #[must_use]
+    pub fn json_to_stdout(&self) -> bool {
+        self.json.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+/// Further output of the commands that measure cells, or show measured ones.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct RunOutputArgs {
+    /// Output of every command
+    #[command(flatten)]
+    pub common: OutputArgs,
 
     /// Write CSV to a file: one row per cell
     #[arg(long, value_name = "FILE")]
@@ -63,37 +92,24 @@ pub struct OutputArgs {
     /// Write the result of each --fail-if as JUnit to a file: one suite per cell
     #[arg(long, value_name = "FILE", requires = "fail_if")]
     pub junit: Option<PathBuf>,
-
-    /// No progress, and no warnings on standard error
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// Show all warnings, whole; without, the three worst, a line each
-    #[arg(short = 'v', long)]
-    pub verbose: bool,
-
-    /// When to colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
 }
 
-impl OutputArgs {
+impl RunOutputArgs {
     /// Whether the exit code depends on the figures.
     #[must_use]
     pub fn is_gated(&self) -> bool {
         !self.fail_if.is_empty()
     }
 
-    /// Whether standard output gets the document instead of text.
-    #[must_use]
-    pub fn json_to_stdout(&self) -> bool {
-        is_stdout(self.json.as_ref())
-    }
-
-    /// Whether standard output gets Markdown instead of text.
-    #[must_use]
-    pub fn markdown_to_stdout(&self) -> bool {
-        is_stdout(self.markdown.as_ref())
+    /// The files asked for, each with its flag, beside JSON.
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 5] {
+        [
+            ("csv", self.csv.as_deref()),
+            ("hdr", self.hdr.as_deref()),
+            ("markdown", self.markdown.as_deref()),
+            ("html", self.html.as_deref()),
+            ("junit", self.junit.as_deref()),
+        ]
     }
 }
 
@@ -102,8 +118,4 @@ pub(super) fn parse_share(word: &str) -> Result<f64, String> {
     crate::report::checks::metric::MetricKind::Share
         .read(word)
         .ok_or_else(|| format!("invalid share '{word}'; use a share such as 2% or 0.02"))
-}
-
-pub(super) fn is_stdout(path: Option<&PathBuf>) -> bool {
-    path.is_some_and(|path| path.as_os_str() == "-")
 }

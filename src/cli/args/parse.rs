@@ -114,8 +114,8 @@ mod tests {
         let bench = |words: &str| {
             let Ok(Command::Bench(args)) = parsed(words) else { panic!("{words}") };
             let path = |path: Option<std::path::PathBuf>| path.unwrap_or_default();
-            let (output, is_quiet) = (&args.cells.output, args.cells.output.quiet);
-            (path(output.json.clone()), path(output.markdown.clone()), is_quiet)
+            let (output, is_quiet) = (&args.cells.output, args.cells.output.common.quiet);
+            (path(output.common.json.clone()), path(output.markdown.clone()), is_quiet)
         };
         let [none, dash, file] = ["", "-", "o.json"].map(|path| Path::new(path).to_owned());
         assert_eq!(bench("udperf bench --json o.json"), (file.clone(), none.clone(), false));
@@ -138,14 +138,14 @@ mod tests {
         ] {
             let Ok(Command::Blast(args)) = parsed(words) else { panic!("{words}") };
             assert_eq!(args.target, target, "{words}");
-            assert_eq!(args.cells.output.json.as_deref(), Some(Path::new(json)), "{words}");
+            assert_eq!(args.cells.output.common.json.as_deref(), Some(Path::new(json)), "{words}");
         }
         // Both were documents to read before: neither is overwritten.
         let Ok(Command::Report(args)) = parsed("udperf report --json a.json b.json") else {
             panic!("two files")
         };
         assert_eq!(args.files.len(), 2);
-        assert_eq!(args.output.json.as_deref(), Some(Path::new("-")));
+        assert_eq!(args.output.common.json.as_deref(), Some(Path::new("-")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CellArgs, ColorWhen, SocketArgs, Wait};
+use super::{CellArgs, OutputArgs, SocketArgs, Wait};
 use crate::plan::Pinning;
 use crate::unit::{Nanos, Rate};
 
@@ -72,6 +72,7 @@ pub enum SpreadKind {
 /// Receive on a fixed port: serve any number of `udperf blast`, and count whatever else arrives.
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
+#[command(mut_args = super::help::under_heading)]
 pub struct SinkArgs {
     /// Where to listen
     #[command(flatten)]
@@ -117,18 +118,9 @@ pub struct SinkArgs {
     #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
     pub join: Option<MulticastGroup>,
 
-    /// Write the JSON document to standard output instead of text, or to FILE in addition
-    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "-")]
-    pub json: Option<PathBuf>,
-
-    /// No news of clients on standard error
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// When to colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A multicast group, and the device by which to join it where one was named.

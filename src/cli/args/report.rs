@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::OutputArgs;
+use super::RunOutputArgs;
 use crate::report::checks::metric::{Metric, list};
 
 /// Shows runs that were kept.
@@ -13,8 +13,8 @@ use crate::report::checks::metric::{Metric, list};
 pub struct ReportArgs {
     /// Documents that -J wrote, or folders of such: each *.json in them and below
     ///
-    /// Alone, one of compare, ab, search, sink or echo is shown as well, as text and JSON, and
-    /// verdicts as Markdown.
+    /// Alone, one of compare, ab, search, sink or echo is shown as well, as text and JSON, verdicts
+    /// also as Markdown, and searches as CSV.
     ///
     /// In a folder, JSON of something else is skipped; a document of udperf that is spoilt is an
     /// error wherever it lies.
@@ -45,7 +45,7 @@ pub struct ReportArgs {
 
     /// How it is given
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: RunOutputArgs,
 }
 
 fn parse_metric(word: &str) -> Result<&'static Metric, String> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ColorWhen;
+use super::OutputArgs;
 use crate::report::Condition;
 use crate::report::checks::metric::MetricKind;
 use crate::unit::{Nanos, PacketRate, Rate};
@@ -45,22 +45,13 @@ pub struct SearchArgs {
     #[arg(long)]
     pub no_curve: bool,
 
-    /// Write the JSON document to standard output instead of text, or to FILE in addition
-    #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "-", help_heading = "Output")]
-    pub json: Option<PathBuf>,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// A row a trial, to a file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub csv: Option<PathBuf>,
-
-    /// No progress, and no warnings on standard error
-    #[arg(short = 'q', long, help_heading = "Output")]
-    pub quiet: bool,
-
-    /// When to colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
-    pub color: ColorWhen,
 
     /// What makes a trial: bench, blast, load or ping with its flags, but for those of rates,
     /// times, trials and output; bench: 64 bytes by engine auto, unless it says otherwise

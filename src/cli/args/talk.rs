@@ -15,6 +15,7 @@ use crate::unit::Nanos;
 /// How to send a datagram by hand and see what comes back.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
+#[command(mut_args = super::help::under_heading)]
 pub struct TalkArgs {
     /// Whom to talk to: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
     #[arg(value_name = "PEER")]

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
 pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let mut scenario = scenario::bench(args)?;
-    let mut start = Start::on_this_host("bench", args.cells.output.quiet, stop, started_at);
+    let mut start = Start::on_this_host("bench", args.cells.output.common.quiet, stop, started_at);
     let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
     let towards = scenario.unix.is_none().then_some(to);
     scenario::without_ip(&scenario, &mut start.machine);

@@ -31,7 +31,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
     let targets = resolve(&args.target, PORT, family)?;
     let key = key(args.key_file.as_deref())?;
-    let quiet = args.cells.output.quiet;
+    let quiet = args.cells.output.common.quiet;
     let mut start = Start::on_this_host("blast", quiet, stop, started_at);
     let nonce = nonce()?;
     let (target, scenario, receiver) = in_turn(&targets, quiet, |target| {

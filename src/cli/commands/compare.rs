@@ -1,27 +1,25 @@
 //! `udperf compare`: from stored runs to a verdict.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use crate::cli::args::{CompareArgs, VerdictArgs, VerdictOutput};
-use crate::cli::commands::measure::face;
-use crate::cli::document::{now, tool};
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
-use crate::cli::output::{Targets, color, pretty, print, printable, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::compare;
-use crate::compare::formats::benchmark::BetterDirection;
-use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, formats, store};
-use crate::document::{Host, Report};
+use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, store};
+use crate::document::Report;
 use crate::host;
 use crate::host::Depth;
 use crate::report::checks::metric::Metric;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 
 /// Compares.
 pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let faces = Faces::check(&args.output)?;
+    let outputs = outputs(&args.output)?;
     let metrics = metrics(&args.verdict)?;
     let (base, new) = (load(&args.base, &args.output)?, load(&args.new, &args.output)?);
     let noise = noise::read(args.verdict.noise.as_deref())?;
@@ -29,11 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let (base_from, new_from) = (shown(&args.base), shown(&args.new));
     let (base, new): (Vec<&Report>, Vec<&Report>) = (base.iter().collect(), new.iter().collect());
     let comparison = compare::compare(compare::RunFacts {
-        kind: "compare",
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host: host(),
+        head: head("compare", started_at, &host::survey(Depth::Quick)),
         base: SideRuns { from: &base_from, reports: &base },
         new: SideRuns { from: &new_from, reports: &new },
         rules: &rules(&args.verdict),
@@ -42,19 +36,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
         any_scenario: args.any_scenario,
         noise: noise.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;
-    faces.show(&comparison, &args.output, &args.verdict)?;
+    write(&comparison, &outputs, &args.verdict)?;
     Ok(exit(&comparison, &args.verdict))
-}
-
-/// This host, for the document.
-pub(crate) fn host() -> Host {
-    crate::report::host(&host::survey(Depth::Quick))
 }
 
 /// All runs there; what is skipped is said.
 fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     let store::Loaded { runs, skipped } = store::load(path)?;
-    if !output.quiet {
+    if !output.common.quiet {
         for (path, why) in skipped {
             warn_stderr(&format!("skipped {}: {why}", path.display()));
         }
@@ -114,80 +103,17 @@ pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
     }
 }
 
-/// What a file holds.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    /// The document.
-    Json,
-    /// The verdict, for a merge request.
-    Markdown,
-    /// The verdict, for a CI server.
-    Junit,
-    /// The new figures, for github-action-benchmark.
-    Benchmark(BetterDirection),
-    /// The new figures, for Bencher.
-    Bmf,
+/// Checks that all output can be written.
+pub(crate) fn outputs(output: &VerdictOutput) -> Result<Outputs, CliError> {
+    Outputs::check::<Comparison>(&output.common, &output.files())
 }
 
-/// The files that a verdict was asked to be written to.
-pub(crate) struct Faces(Targets<Form>);
-
-impl Faces {
-    /// Finds out whether all can be written, before anything is measured or read.
-    pub(crate) fn check(output: &VerdictOutput) -> Result<Self, CliError> {
-        if output.json_to_stdout() && output.markdown_to_stdout() {
-            let why = "--json and --markdown cannot both go to standard output; give one =FILE";
-            return Err(CliError::Contradiction(why.to_owned()));
-        }
-        let json = output.json.as_deref().filter(|_| !output.json_to_stdout());
-        let markdown = output.markdown.as_deref().filter(|_| !output.markdown_to_stdout());
-        let [bigger, smaller] =
-            [BetterDirection::Bigger, BetterDirection::Smaller].map(|direction| {
-                let path = output.benchmark.as_ref().map(|prefix| {
-                    let mut path = prefix.clone().into_os_string();
-                    path.push(format!("-{}.json", direction.word()));
-                    PathBuf::from(path)
-                });
-                (direction, path)
-            });
-        let asked = [
-            (Form::Json, "json", json),
-            (Form::Markdown, "markdown", markdown),
-            (Form::Junit, "junit", output.junit.as_deref()),
-            (Form::Benchmark(bigger.0), "benchmark", bigger.1.as_deref()),
-            (Form::Benchmark(smaller.0), "benchmark", smaller.1.as_deref()),
-            (Form::Bmf, "bmf", output.bmf.as_deref()),
-        ];
-        Targets::check(&asked).map(Self)
-    }
-
-    /// Shows the verdict, and writes the files.
-    pub(crate) fn show(
-        &self,
-        comparison: &Comparison,
-        output: &VerdictOutput,
-        verdict: &VerdictArgs,
-    ) -> Result<(), CliError> {
-        let shown = if output.json_to_stdout() {
-            print(&pretty(comparison))
-        } else if output.markdown_to_stdout() {
-            print(&formats::markdown::render(comparison))
-        } else {
-            let style = Style { color: color(output.color), width: width(), verbose: false };
-            print(&printable(&compare::text::render(comparison, style)))
-        };
-        self.0.write(|form| {
-            Ok(match form {
-                Form::Json => Some(pretty(comparison)),
-                Form::Markdown => Some(formats::markdown::render(comparison)),
-                Form::Junit => {
-                    let junit = formats::junit::render(comparison, !verdict.allow_undecided);
-                    Some(junit.map_err(|error| face("JUnit", &error))?)
-                }
-                Form::Benchmark(direction) => formats::benchmark::render(comparison, direction),
-                Form::Bmf => Some(formats::bmf::render(comparison)),
-            })
-        })?;
-        shown.map(|_| ())
-    }
+/// Writes the verdict.
+pub(crate) fn write(
+    comparison: &Comparison,
+    outputs: &Outputs,
+    args: &VerdictArgs,
+) -> Result<(), CliError> {
+    let is_strict = !args.allow_undecided;
+    outputs.write(comparison, &RenderOptions { is_strict, ..RenderOptions::default() })
 }

@@ -8,12 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::sink::has;
 use crate::cli::args::EchoArgs;
 use crate::cli::commands::measure::stop_on_signals;
-use crate::cli::document::tool;
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
-use crate::document::{EchoDocument, SCHEMA};
+use crate::document::EchoDocument;
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host;
 use crate::host::Depth;
@@ -21,7 +20,7 @@ use crate::net::Options;
 use crate::plan::{EchoKind, Machine, Pinning, PlanError, WaitKind};
 use crate::report;
 use crate::report::EchoFacts;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 use crate::unit::Nanos;
 
 /// How long an answer can be held back. Arbitrary: longer than anybody waits for one, and far from
@@ -31,14 +30,11 @@ const LONGEST_DELAY: Nanos = Nanos::from_millis(3_600_000);
 /// Answers until it is stopped.
 pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let json = args.json.as_deref();
-    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    let file =
-        json.filter(|_| !to_stdout).map(|path| OutputTarget::check("json", path)).transpose()?;
+    let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
     let facts = host::survey(Depth::Quick);
     let options = options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
-    let line = line(args.quiet);
+    let line = line(args.output.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: with port 0 nobody knew it before.
         EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
@@ -49,24 +45,9 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     })?;
     line.finish_and_clear();
     let EchoOptions { engine, wait, delay, drop, .. } = options;
-    let document = EchoDocument {
-        schema: SCHEMA.to_owned(),
-        kind: "echo".to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
-        host: report::host(&facts),
-        ..report::echo(&tally, EchoFacts { engine, wait, delay, drop })
-    };
-    let shown = if to_stdout {
-        print(&pretty(&document)).map(|_| ())
-    } else {
-        let style = Style { color: color(args.color), width: width(), verbose: false };
-        print_guarded("text", &document, || report::format::text::echo(&document, style))
-            .map(|_| ())
-    };
-    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
-    shown?;
+    let head = head("echo", started_at, &facts);
+    let document = report::echo(head, &tally, EchoFacts { engine, wait, delay, drop });
+    outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }
 

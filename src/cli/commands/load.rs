@@ -102,7 +102,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
-    let quiet = how.cells.output.quiet;
+    let quiet = how.cells.output.common.quiet;
     let start = Start::on_this_host(how.kind, quiet, stop, started_at);
     let (target, scenario) = in_turn(&targets, quiet, |target| {
         let scenario =

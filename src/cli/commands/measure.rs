@@ -9,12 +9,12 @@ use std::time::SystemTime;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::args::OutputArgs;
+use crate::cli::args::RunOutputArgs;
 use crate::cli::document::{add_host_facts, assemble};
 use crate::cli::error::{CliError, Exit, INTERRUPTED};
-use crate::cli::guard::{guarded, print_guarded};
+use crate::cli::guard::guarded;
 use crate::cli::judge::{apply, is_of_target, judge, validity_guarded};
-use crate::cli::output::{Targets, color, pretty, print, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress;
 use crate::document::{Cell, Report, Warning};
 use crate::host;
@@ -22,8 +22,7 @@ use crate::host::{Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
 use crate::report::checks::validity::invalid_lines;
-use crate::report::format::junit::Suite;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 use crate::report::{CellContext, CellFacts, CodeName};
 use crate::run;
 use crate::run::{CellRunner, MeasuredCell, Observer, Progress, RunOutcome};
@@ -95,19 +94,16 @@ pub(crate) struct RunOutput {
 /// Runs a command that measures: its files are found writable first, then it measures, and what
 /// there is is shown, written and judged.
 pub(crate) fn run(
-    output: &OutputArgs,
+    output: &RunOutputArgs,
     measure: impl FnOnce(&Arc<AtomicBool>) -> Result<RunOutput, CliError>,
 ) -> Result<Exit, CliError> {
-    let files = Files::check(output)?;
+    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
     let RunOutput { mut report, error, interrupted } = measure(&stop_on_signals()?)?;
     let gated = guarded("gates", || {
         apply(&mut report, output);
         Ok(())
     });
-    // A file that fails takes neither the result on standard output nor the other files along.
-    let shown = show(&report, output);
-    files.write(|form| draw(&report, form, output))?;
-    shown?;
+    write(&report, output, &outputs)?;
     gated?;
     match error {
         // The report states the reason: the target could not be measured.
@@ -220,121 +216,26 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// Shows the report on standard output, and where that is JSON, its warnings beside it.
-pub(crate) fn show(report: &Report, output: &OutputArgs) -> Result<(), CliError> {
-    if output.json_to_stdout() {
-        let printed = print(&pretty(report)).map(|_| ());
-        if !output.quiet {
-            let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
-            let mut said: Vec<&Warning> = Vec::new();
-            for warning in report.warnings.iter().chain(cells) {
-                if !said.contains(&warning) {
-                    warn_stderr(&format!("{}: {}", warning.code, warning.message));
-                    said.push(warning);
-                }
+/// Writes the report; if standard output gets JSON, its warnings go to standard error.
+pub(crate) fn write(
+    report: &Report,
+    output: &RunOutputArgs,
+    outputs: &Outputs,
+) -> Result<(), CliError> {
+    let options = RenderOptions { conditions: &output.fail_if, ..RenderOptions::default() };
+    let written = outputs.write(report, &options);
+    if output.common.json_to_stdout() && !output.common.quiet {
+        let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
+        let mut said: Vec<&Warning> = Vec::new();
+        for warning in report.warnings.iter().chain(cells) {
+            if !said.contains(&warning) {
+                warn_stderr(&format!("{}: {}", warning.code, warning.message));
+                said.push(warning);
             }
-            invalid_lines(report).iter().for_each(|line| warn_stderr(line));
         }
-        return printed;
+        invalid_lines(report).iter().for_each(|line| warn_stderr(line));
     }
-    let render = || {
-        if output.markdown_to_stdout() {
-            return report::format::markdown::render(report);
-        }
-        let style = Style { color: color(output.color), width: width(), verbose: output.verbose };
-        report::format::text::render(report, style)
-    };
-    print_guarded("text", report, render).map(|_| ())
-}
-
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// The document.
-    Json,
-    /// A row a cell.
-    Csv,
-    /// A histogram a cell.
-    Hdr,
-    /// The text, for a merge request.
-    Markdown,
-    /// A page.
-    Html,
-    /// What the conditions came to.
-    Junit,
-}
-
-impl Form {
-    /// Its name in errors.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "JSON",
-            Self::Csv => "CSV",
-            Self::Hdr => "HDR log",
-            Self::Markdown => "Markdown",
-            Self::Html => "page",
-            Self::Junit => "JUnit",
-        }
-    }
-}
-
-/// The files a run was asked for.
-pub(crate) struct Files(Targets<Form>);
-
-impl Files {
-    /// Finds out whether all can be written, before anything is measured.
-    pub(crate) fn check(output: &OutputArgs) -> Result<Self, CliError> {
-        if output.json_to_stdout() && output.markdown_to_stdout() {
-            let why = "--json and --markdown cannot both go to standard output; give one =FILE";
-            return Err(CliError::Contradiction(why.to_owned()));
-        }
-        let json = output.json.as_deref().filter(|_| !output.json_to_stdout());
-        let markdown = output.markdown.as_deref().filter(|_| !output.markdown_to_stdout());
-        let asked = [
-            (Form::Json, "json", json),
-            (Form::Csv, "csv", output.csv.as_deref()),
-            (Form::Hdr, "hdr", output.hdr.as_deref()),
-            (Form::Markdown, "markdown", markdown),
-            (Form::Html, "html", output.html.as_deref()),
-            (Form::Junit, "junit", output.junit.as_deref()),
-        ];
-        Targets::check(&asked).map(Self)
-    }
-
-    /// Writes all that were asked for.
-    pub(crate) fn write(
-        &self,
-        draw: impl Fn(Form) -> Result<String, CliError>,
-    ) -> Result<(), CliError> {
-        self.0.write(|form| draw(form).map(Some))
-    }
-}
-
-/// A report in that form.
-pub(crate) fn draw(report: &Report, form: Form, output: &OutputArgs) -> Result<String, CliError> {
-    guarded(form.name(), || match form {
-        Form::Json => Ok(pretty(report)),
-        Form::Csv => report::format::csv::render(report).map_err(|error| face("CSV", &error)),
-        Form::Hdr => report::format::hdr::render(report).map_err(|error| face("HDR log", &error)),
-        Form::Markdown => Ok(report::format::markdown::render(report)),
-        Form::Html => {
-            report::format::html::render(&[("", report)]).map_err(|error| face("page", &error))
-        }
-        Form::Junit => {
-            junit(&report.kind, report::format::junit::conditions(report, &output.fail_if))
-        }
-    })
-}
-
-/// What conditions came to, as JUnit.
-pub(crate) fn junit(kind: &str, suites: Vec<Suite>) -> Result<String, CliError> {
-    let name = format!("udperf {kind}");
-    report::format::junit::render(&name, &suites).map_err(|error| face("JUnit", &error))
-}
-
-/// A face that failed, which is a bug.
-pub(crate) fn face(face: &'static str, error: &impl ToString) -> CliError {
-    CliError::Face { face, reason: error.to_string() }
+    written
 }
 
 /// A flag that any signal to end sets, and nothing else: where something has to be put back, the

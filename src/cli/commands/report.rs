@@ -3,28 +3,29 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::cli::args::{OutputArgs, ReportArgs};
+use crate::cli::args::{ReportArgs, RunOutputArgs};
 use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Files, Form};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::{guarded, print_guarded};
+use crate::cli::guard::guarded;
 use crate::cli::judge;
-use crate::cli::output::{color, pretty, print, printable, warn_stderr, width};
-use crate::compare::history::{self, Filter, History, history};
+use crate::cli::output::{Outputs, warn_stderr};
+use crate::compare::history::{Filter, history};
 use crate::compare::store::{self, Other, Stored};
+use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::Style;
-use crate::report::{self, RenderError};
+use crate::report::format::{Document, Format, RenderOptions, csv, html, junit, markdown};
+use crate::report::{Condition, RenderError};
 
 /// Shows what is in files and folders.
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let output = &args.output;
-    let files = Files::check(output)?;
+    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
     if let [path] = &args.files[..]
         && !args.history
         && let Some(found) = store::other(path)
     {
-        return other(&found?, output, &files);
+        return other(&found?, output, &outputs);
     }
     let mut runs = load(args)?;
     let gated = guarded("gates", || {
@@ -33,50 +34,43 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     });
     if args.history {
         gated?;
-        return over_time(&runs, args, &files);
+        return over_time(&runs, args, &outputs);
     }
-    match &runs[..] {
-        [run] => {
-            // A part that fails does not take the others along.
-            let shown = measure::show(&run.report, output);
-            files.write(|form| one(run, form, output))?;
-            shown?;
-            gated?;
-            guarded("gates", || Ok(judge::judge(&run.report, output)))
-        }
-        runs => several(runs, gated, output, &files),
-    }
+    let [run] = &runs[..] else { return several(runs, gated, output, &outputs) };
+    let written = measure::write(&run.report, output, &outputs);
+    written.map_err(|error| name_run(error, &runs))?;
+    gated?;
+    guarded("gates", || Ok(judge::judge(&run.report, output)))
 }
 
-/// Shows a document without cells: what needs those cannot be had of it.
-fn other(found: &Other, output: &OutputArgs, files: &Files) -> Result<Exit, CliError> {
-    let of_runs = [
-        ("--max-missed", output.max_missed.is_some()),
-        ("--csv", output.csv.is_some()),
-        ("--hdr", output.hdr.is_some()),
-        ("--html", output.html.is_some()),
-        ("--junit", output.junit.is_some()),
-        ("--fail-if", !output.fail_if.is_empty()),
-        ("--markdown", output.markdown.is_some() && found.markdown().is_none()),
-    ];
-    if let Some((flag, _)) = of_runs.into_iter().find(|(_, is_asked)| *is_asked) {
-        let why = format!("{flag} needs a run, and this is a document of kind '{}'", found.kind());
-        return Err(CliError::Contradiction(why));
-    }
-    let markdown = || found.markdown().unwrap_or_default();
-    let shown = if output.json_to_stdout() {
-        print(&pretty(found))
-    } else if output.markdown_to_stdout() {
-        print_guarded("Markdown", found, markdown)
-    } else {
-        print_guarded("text", found, || found.text(style(output)))
+/// Shows a document that is not a run, in the formats of its kind.
+fn other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> Result<Exit, CliError> {
+    let refuse = |flag: &str| {
+        let why =
+            format!("--{flag} needs a run, and this is a document of kind '{}'", found.kind());
+        Err(CliError::Contradiction(why))
     };
-    files.write(|form| match form {
-        Form::Markdown => guarded("Markdown", || Ok(markdown())),
-        _ => Ok(pretty(found)),
-    })?;
-    shown?;
-    Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Well })
+    let of_runs = [("max-missed", args.max_missed.is_some()), ("fail-if", args.is_gated())];
+    if let Some((flag, _)) = of_runs.into_iter().find(|(_, is_given)| *is_given) {
+        return refuse(flag);
+    }
+    fn write<D: Document>(
+        document: &D,
+        outputs: &Outputs,
+        refuse: impl Fn(&str) -> Result<Exit, CliError>,
+    ) -> Result<Exit, CliError> {
+        match outputs.unsupported::<D>() {
+            Some(flag) => refuse(flag),
+            None => outputs.write(document, &RenderOptions::default()).map(|()| Exit::Well),
+        }
+    }
+    let exit = match found {
+        Other::Verdict(document) => write(&**document, outputs, refuse),
+        Other::Search(document) => write(&**document, outputs, refuse),
+        Other::Sink(document) => write(&**document, outputs, refuse),
+        Other::Echo(document) => write(&**document, outputs, refuse),
+    }?;
+    Ok(if found.is_invalid() { Exit::Invalid } else { exit })
 }
 
 /// All runs, oldest first in each folder, in the order in which files and folders were named; a
@@ -86,7 +80,7 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for path in &args.files {
         let loaded = store::load(path)?;
-        if !args.output.quiet {
+        if !args.output.common.quiet {
             for (path, why) in &loaded.skipped {
                 warn_stderr(&format!("{} is left out: {why}", path.display()));
             }
@@ -103,119 +97,101 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
     Ok(runs)
 }
 
-/// One run as a file.
-fn one(run: &Stored, form: Form, output: &OutputArgs) -> Result<String, CliError> {
-    guarded(form.name(), || match form {
-        Form::Json | Form::Markdown | Form::Junit => measure::draw(&run.report, form, output),
-        Form::Csv => report::format::csv::render(&run.report).map_err(|source| kept(run, source)),
-        Form::Hdr => report::format::hdr::render(&run.report).map_err(|source| kept(run, source)),
-        Form::Html => {
-            report::format::html::render(&[("", &run.report)]).map_err(|source| kept(run, source))
-        }
-    })
+/// Names the file of the run whose histogram or start cannot be read.
+fn name_run(error: CliError, runs: &[Stored]) -> CliError {
+    let is_faulty = |run: &&Stored| html::render(&[("", &run.report)]).is_err();
+    match (error, runs) {
+        (CliError::Format(source), [run]) => CliError::Kept { path: run.path.clone(), source },
+        (CliError::Format(source), runs) => match runs.iter().find(is_faulty) {
+            Some(run) => CliError::Kept { path: run.path.clone(), source },
+            None => CliError::Format(source),
+        },
+        (error, _) => error,
+    }
 }
 
-fn kept(run: &Stored, source: RenderError) -> CliError {
-    CliError::Kept { path: run.path.clone(), source }
+/// Several runs, one after the other.
+struct Runs(Vec<Stored>);
+
+impl Runs {
+    fn named(&self) -> Vec<(String, &Report)> {
+        self.0.iter().map(|run| (run.path.display().to_string(), &run.report)).collect()
+    }
+
+    fn csv(&self) -> Result<String, RenderError> {
+        csv::render_all(&self.named())
+    }
+
+    fn html(&self) -> Result<String, RenderError> {
+        let named = self.named();
+        let named: Vec<_> = named.iter().map(|(name, report)| (name.as_str(), *report)).collect();
+        html::render(&named)
+    }
+
+    fn markdown(&self) -> String {
+        let one = |(path, report): &(String, &Report)| {
+            format!("## {}\n\n{}", markdown::escape(path), markdown::render(report))
+        };
+        self.named().iter().map(one).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The suites of all runs, each with its run's path.
+    fn junit(&self, conditions: &[Condition]) -> Result<String, RenderError> {
+        let mut all = Vec::new();
+        for (path, report) in self.named() {
+            for mut suite in junit::conditions(report, conditions) {
+                suite.name = format!("{path} {}", suite.name);
+                all.push(suite);
+            }
+        }
+        junit::render("udperf report", &all)
+    }
+}
+
+impl Document for Runs {
+    /// Arbitrary order.
+    const FORMATS: &'static [Format<Self>] = &[
+        Format::new("CSV", "csv", |runs, _| runs.csv().map(Some)),
+        Format::new("Markdown", "markdown", |runs, _| Ok(Some(runs.markdown()))),
+        Format::new("page", "html", |runs, _| runs.html().map(Some)),
+        Format::new("JUnit", "junit", |runs, options| runs.junit(options.conditions).map(Some)),
+    ];
+
+    fn text(&self, style: Style) -> String {
+        let one = |(path, report): &(String, &Report)| format!("{path}\n\n{}", report.text(style));
+        self.named().iter().map(one).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// Shows runs one after the other; `gated`: whether their gates could be checked.
 fn several(
-    runs: &[Stored],
+    runs: Vec<Stored>,
     gated: Result<(), CliError>,
-    output: &OutputArgs,
-    files: &Files,
+    output: &RunOutputArgs,
+    outputs: &Outputs,
 ) -> Result<Exit, CliError> {
-    for (flag, asked) in [("--json", output.json.is_some()), ("--hdr", output.hdr.is_some())] {
-        if asked {
-            let why = format!("{flag} is of one run, and there are {}; name one file", runs.len());
-            return Err(CliError::Contradiction(why));
-        }
+    if let Some(flag) = outputs.unsupported::<Runs>() {
+        let why = format!("--{flag} is of one run, and there are {}; name one file", runs.len());
+        return Err(CliError::Contradiction(why));
     }
-    let shown = if output.markdown_to_stdout() {
-        guarded("Markdown", || Ok(markdown(runs))).and_then(|text| print(&text).map(|_| ()))
-    } else {
-        texts(runs, output)
-    };
-    files.write(|form| {
-        guarded(form.name(), || match form {
-            Form::Json | Form::Hdr => Ok(String::new()),
-            Form::Csv => csv(runs),
-            Form::Markdown => Ok(markdown(runs)),
-            Form::Html => page(runs),
-            Form::Junit => junit(runs, output),
-        })
-    })?;
-    shown?;
+    let runs = Runs(runs);
+    let options = RenderOptions { conditions: &output.fail_if, ..RenderOptions::default() };
+    outputs.write(&runs, &options).map_err(|error| name_run(error, &runs.0))?;
     gated?;
     let judge = |run: &Stored| {
         let name = format!("{}: ", run.path.display());
         guarded("gates", || Ok(judge::judge_named(&run.report, output, &name)))
     };
-    let exits = runs.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
+    let exits = runs.0.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
     // Invalid takes precedence over a condition that held, and that over success.
     let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
     Ok(worst.unwrap_or(Exit::Well))
 }
 
-/// Prints each run as text; where that panics, the document as JSON.
-fn texts(runs: &[Stored], output: &OutputArgs) -> Result<(), CliError> {
-    let mut bugs = Vec::new();
-    let text = |run: &Stored| {
-        let text = guarded("text", || Ok(report::format::text::render(&run.report, style(output))));
-        let text = text.unwrap_or_else(|bug| {
-            bugs.push(bug);
-            pretty(&run.report)
-        });
-        printable(&format!("{}\n\n{text}", run.path.display()))
-    };
-    let all: Vec<_> = runs.iter().map(text).collect();
-    print(&all.join("\n"))?;
-    bugs.into_iter().next().map_or(Ok(()), Err)
-}
-
-fn markdown(runs: &[Stored]) -> String {
-    let one = |run: &Stored| {
-        let path = report::format::markdown::escape(&run.path.display().to_string());
-        format!("## {path}\n\n{}", report::format::markdown::render(&run.report))
-    };
-    runs.iter().map(one).collect::<Vec<_>>().join("\n")
-}
-
-fn csv(runs: &[Stored]) -> Result<String, CliError> {
-    let named: Vec<_> =
-        runs.iter().map(|run| (run.path.display().to_string(), &run.report)).collect();
-    report::format::csv::render_all(&named).map_err(|error| measure::face("CSV", &error))
-}
-
-/// The suites of all runs, each with its run's path.
-fn junit(runs: &[Stored], output: &OutputArgs) -> Result<String, CliError> {
-    let mut all = Vec::new();
-    for run in runs {
-        for mut suite in report::format::junit::conditions(&run.report, &output.fail_if) {
-            suite.name = format!("{} {}", run.path.display(), suite.name);
-            all.push(suite);
-        }
-    }
-    measure::junit("report", all)
-}
-
-fn page(runs: &[Stored]) -> Result<String, CliError> {
-    let names: Vec<_> = runs.iter().map(|run| run.path.display().to_string()).collect();
-    let named: Vec<_> =
-        names.iter().map(String::as_str).zip(runs.iter().map(|run| &run.report)).collect();
-    report::format::html::render(&named).map_err(|source| {
-        // Only a histogram can be at fault: whose?
-        let faulty =
-            runs.iter().find(|run| report::format::html::render(&[("", &run.report)]).is_err());
-        CliError::Kept { path: faulty.map_or_else(PathBuf::new, |run| run.path.clone()), source }
-    })
-}
-
 /// Shows how cells moved.
-fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, CliError> {
+fn over_time(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> Result<Exit, CliError> {
     let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
-    for run in runs.iter().filter(|run| !run.report.valid && !args.output.quiet) {
+    for run in runs.iter().filter(|run| !run.report.valid && !args.output.common.quiet) {
         for line in invalid_lines(&run.report) {
             warn_stderr(&format!("{}: {line}", run.path.display()));
         }
@@ -224,25 +200,7 @@ fn over_time(runs: &[Stored], args: &ReportArgs, files: &Files) -> Result<Exit, 
     if history.series.is_empty() {
         return Err(CliError::NothingToShow(nothing(runs, args)));
     }
-    let shown = guarded("history", || {
-        Ok(match args.output.markdown_to_stdout() {
-            true => history::markdown(&history),
-            false => printable(&history::text(&history, style(&args.output))),
-        })
-    });
-    let shown = shown.and_then(|text| print(&text));
-    files.write(|form| guarded(form.name(), || follow(&history, form)))?;
-    shown.map(|_| Exit::Well)
-}
-
-fn follow(history: &History, form: Form) -> Result<String, CliError> {
-    match form {
-        // Not with --history: the command line sees to it.
-        Form::Json | Form::Hdr | Form::Junit => Ok(String::new()),
-        Form::Csv => history::csv(history).map_err(|error| measure::face("CSV", &error)),
-        Form::Markdown => Ok(history::markdown(history)),
-        Form::Html => history::html(history).map_err(|error| measure::face("page", &error)),
-    }
+    outputs.write(&history, &RenderOptions::default()).map(|()| Exit::Well)
 }
 
 /// Why there is no series.
@@ -259,8 +217,4 @@ fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
             cells.join(" ")
         ),
     }
-}
-
-fn style(output: &OutputArgs) -> Style {
-    Style { color: color(output.color), width: width(), verbose: output.verbose }
 }

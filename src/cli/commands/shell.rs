@@ -72,7 +72,7 @@ fn name(command: &Command) -> &str {
 fn page(command: &Command) -> Result<String, CliError> {
     let mut text = Vec::new();
     let failed =
-        |error: std::io::Error| CliError::Face { face: "manual page", reason: error.to_string() };
+        |error: std::io::Error| CliError::Render { what: "manual page", reason: error.to_string() };
     Man::new(command.clone())
         .source(SOURCE)
         .manual("udperf manual")

@@ -8,12 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::blast::key;
 use crate::cli::args::{MulticastGroup, SinkArgs};
 use crate::cli::commands::measure::stop_on_signals;
-use crate::cli::document::tool;
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::print_guarded;
-use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
-use crate::document::{SCHEMA, SinkDocument};
+use crate::document::SinkDocument;
 use crate::host;
 use crate::host::Depth;
 use crate::host::Throttle;
@@ -23,17 +22,14 @@ use crate::net::{NetError, Options, Udp};
 use crate::plan::{Machine, Pinning};
 use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions};
 use crate::report;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 use crate::run::RunError;
 use crate::unit::{Rate, show_bytes, show_nanos};
 
 /// Serves until it is stopped.
 pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let json = args.json.as_deref();
-    let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    let file =
-        json.filter(|_| !to_stdout).map(|path| OutputTarget::check("json", path)).transpose()?;
+    let outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
     let mut facts = host::survey(Depth::Quick);
     let machine = host::machine(&facts);
     let options = options(args, &machine)?;
@@ -42,33 +38,17 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         .first()
         .and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
-    let mut news = News::new(args.quiet);
+    let mut news = News::new(args.output.quiet);
     let throttle = Throttle::begin();
     let (tally, end) =
         crate::remote::sink::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
     news.line.finish_and_clear();
-    let mut document = SinkDocument {
-        schema: SCHEMA.to_owned(),
-        kind: "sink".to_owned(),
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
-        host: report::host(&facts),
-        ..report::sink(&tally, &facts)
-    };
+    let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
     if let Some((counters, told)) = throttle.end().as_ref().map(report::throttled) {
         document.cpu_throttling = Some(counters);
         document.warnings.extend(told);
     }
-    let shown = if to_stdout {
-        print(&pretty(&document)).map(|_| ())
-    } else {
-        let style = Style { color: color(args.color), width: width(), verbose: false };
-        print_guarded("text", &document, || report::format::text::sink(&document, style))
-            .map(|_| ())
-    };
-    file.map_or(Ok(()), |file| file.write(&pretty(&document)))?;
-    shown?;
+    outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }
 

@@ -16,15 +16,6 @@ pub enum BetterDirection {
 }
 
 impl BetterDirection {
-    /// As the file's name says it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bigger => "bigger",
-            Self::Smaller => "smaller",
-        }
-    }
-
     fn is_of(self, judgement: &Judgement) -> bool {
         (judgement.better == "higher") == (self == Self::Bigger)
     }
@@ -60,7 +51,7 @@ pub fn render(comparison: &Comparison, direction: BetterDirection) -> Option<Str
 fn entry(id: &str, judgement: &Judgement, git: &str) -> Option<Entry> {
     let new = &judgement.new;
     let value = new.center.filter(|center| center.is_finite())?;
-    let (low, high) = super::ends(&new.runs)?;
+    let (low, high) = show::ends(&new.runs)?;
     let count = new.runs.len();
     let runs = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
     Some(Entry {
@@ -112,7 +103,7 @@ mod tests {
     #[test]
     fn names_tell_neither_host_nor_date() {
         let mut comparison = fixture::comparison();
-        comparison.host.hostname = Some("secret-host".to_owned());
+        comparison.head.host.hostname = Some("secret-host".to_owned());
         let text = render(&comparison, BetterDirection::Smaller).unwrap();
         assert!(!text.contains("secret-host") && !text.contains("2026"), "{text}");
     }

@@ -37,7 +37,7 @@ pub fn render(comparison: &Comparison) -> String {
 
 fn measure(judgement: &Judgement) -> Option<Measure> {
     let value = judgement.new.center.filter(|center| center.is_finite())?;
-    let (lower_value, upper_value) = super::ends(&judgement.new.runs)?;
+    let (lower_value, upper_value) = crate::compare::show::ends(&judgement.new.runs)?;
     Some(Measure { value, lower_value, upper_value })
 }
 

@@ -21,7 +21,7 @@ pub fn render(comparison: &Comparison, strict: bool) -> Result<String, RenderErr
     let only_new = comparison.only_new.iter();
     suites.extend(only_new.map(|id| alone(id, "the new runs", CaseOutcome::Skipped)));
     suites.extend(comparison.invalid.iter().map(invalid));
-    junit::render(&format!("udperf {}", comparison.kind), &suites)
+    junit::render(&format!("udperf {}", comparison.head.kind), &suites)
 }
 
 fn compared(cell: &ComparedCell, strict: bool) -> Suite {

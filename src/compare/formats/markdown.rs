@@ -22,7 +22,7 @@ pub fn render(comparison: &Comparison) -> String {
         .map(|(name, side)| format!("{name}: {}", text::runs(side)));
     let mut known: Vec<String> = sides.iter().map(|line| escape(line)).collect();
     let turns = if comparison.interleaved { "in turns" } else { "one after the other" };
-    known.push(format!("{} {}, {turns}", escape(&comparison.kind), tool(comparison)));
+    known.push(format!("{} {}, {turns}", escape(&comparison.head.kind), tool(comparison)));
     known.push(rules);
     known.extend(text::learned(comparison).map(|line| escape(&line)));
     parts.push(unfold("How it was judged", &known));
@@ -49,7 +49,7 @@ pub fn render(comparison: &Comparison) -> String {
 
 /// `by udperf 0.1.0`.
 fn tool(comparison: &Comparison) -> String {
-    escape(&format!("by udperf {}", comparison.tool.version))
+    escape(&format!("by udperf {}", comparison.head.tool.version))
 }
 
 fn figures(comparison: &Comparison, [base, new]: [&str; 2]) -> String {
@@ -113,7 +113,7 @@ better: plain/64/50% p50 -10.0%**
         let hostile = "</details><script>x</script> | `c` [a](b) *d* @someone\r\n# e | \\| f";
         let mut comparison = fixture::comparison();
         let rows = render(&comparison).lines().filter(|line| line.starts_with('|')).count();
-        comparison.kind = hostile.to_owned();
+        comparison.head.kind = hostile.to_owned();
         comparison.base.from = hostile.to_owned();
         comparison.new.git = vec![hostile.to_owned()];
         comparison.only_new = vec![hostile.to_owned()];

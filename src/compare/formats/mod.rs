@@ -1,13 +1,39 @@
-//! A comparison in the forms that CI servers and code hosts read.
+//! A comparison in the formats that CI servers and code hosts read.
 
 pub mod benchmark;
 pub mod bmf;
 pub mod junit;
 pub mod markdown;
 
-/// The least and the largest run; `None` where there is none, or one that is no number.
-fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
-    let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
-    let low = runs.iter().copied().min_by(f64::total_cmp)?;
-    Some((low, runs.iter().copied().max_by(f64::total_cmp)?))
+use super::{Comparison, text};
+use crate::report::format::text::Style;
+use crate::report::format::{Document, Format};
+use benchmark::BetterDirection::{Bigger, Smaller};
+
+impl Document for Comparison {
+    /// Arbitrary order.
+    const FORMATS: &'static [Format<Self>] = &[
+        Format::json(),
+        Format::new("Markdown", "markdown", |comparison, _| Ok(Some(markdown::render(comparison)))),
+        Format::new("JUnit", "junit", |comparison, options| {
+            junit::render(comparison, options.is_strict).map(Some)
+        }),
+        Format {
+            name: "benchmark of rates",
+            flag: "benchmark",
+            suffix: "-bigger.json",
+            render: |comparison, _| Ok(benchmark::render(comparison, Bigger)),
+        },
+        Format {
+            name: "benchmark of costs",
+            flag: "benchmark",
+            suffix: "-smaller.json",
+            render: |comparison, _| Ok(benchmark::render(comparison, Smaller)),
+        },
+        Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(bmf::render(comparison)))),
+    ];
+
+    fn text(&self, style: Style) -> String {
+        text::render(self, style)
+    }
 }

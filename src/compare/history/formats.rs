@@ -1,4 +1,4 @@
-//! How a history is shown: as text, CSV, Markdown, and a page.
+//! A history as text, CSV, Markdown, and a page.
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{Chart, Frame, page};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
+use crate::report::format::{Document, Format};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// The page of a history.
@@ -25,6 +26,19 @@ const INVALID: char = '✗';
 /// Between two columns, and before the first; as in the table of cells.
 const GAP: &str = "  ";
 
+impl Document for History {
+    /// Arbitrary order.
+    const FORMATS: &'static [Format<Self>] = &[
+        Format::new("CSV", "csv", |all, _| csv(all).map(Some)),
+        Format::new("Markdown", "markdown", |all, _| Ok(Some(markdown(all)))),
+        Format::new("page", "html", |all, _| html(all).map(Some)),
+    ];
+
+    fn text(&self, style: Style) -> String {
+        text(self, style)
+    }
+}
+
 /// A history as text: a table for each way of measuring and each metric, a line a run, newest
 /// last. What changed from run to run stands beside its line, or below it where there is no room.
 #[must_use]
@@ -39,7 +53,7 @@ pub fn text(history: &History, style: Style) -> String {
         }
         out.push('\n');
     }
-    // One line break at the end, as all faces have it.
+    // One line break at the end, as in all formats.
     out.trim_end().to_owned() + "\n"
 }
 
@@ -67,20 +81,8 @@ pub fn markdown(history: &History) -> String {
 /// [`RenderError::Csv`], which would be a bug.
 pub fn csv(history: &History) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let names = [
-        "started_at",
-        "git",
-        "host",
-        "cell",
-        "metric",
-        "value",
-        "n",
-        "scenario",
-        "doubts",
-        "file",
-        "invalid_because",
-    ];
-    writer.write_record(names)?;
+    let names = "started_at,git,host,cell,metric,value,n,scenario,doubts,file,invalid_because";
+    writer.write_record(names.split(','))?;
     for series in &history.series {
         for point in &series.points {
             writer.write_record([

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::compare::{Comparison, Verdict, formats, text};
+use crate::compare::{Comparison, Verdict};
 use crate::document::{EchoDocument, SearchDocument, SinkDocument};
-use crate::report::format::text::{Style, echo, search, sink};
 use crate::report::read::{ReadError, of_kind};
 
 /// A document without cells to compare.
@@ -40,7 +39,7 @@ impl Other {
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
-            Self::Verdict(comparison) => &comparison.kind,
+            Self::Verdict(comparison) => &comparison.head.kind,
             Self::Search(_) => "search",
             Self::Sink(_) => "sink",
             Self::Echo(_) => "echo",
@@ -55,26 +54,6 @@ impl Other {
             Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
             Self::Search(found) => found.report.ends_invalid(true),
             Self::Sink(_) | Self::Echo(_) => false,
-        }
-    }
-
-    /// Its text format.
-    #[must_use]
-    pub fn text(&self, style: Style) -> String {
-        match self {
-            Self::Verdict(comparison) => text::render(comparison, style),
-            Self::Search(found) => search(found, style),
-            Self::Sink(heard) => sink(heard, style),
-            Self::Echo(answered) => echo(answered, style),
-        }
-    }
-
-    /// Its Markdown format, if there is one.
-    #[must_use]
-    pub fn markdown(&self) -> Option<String> {
-        match self {
-            Self::Verdict(comparison) => Some(formats::markdown::render(comparison)),
-            _ => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From what an echo server counted to its document.
 
-use crate::document::{EchoDocument, Host, Tool};
+use crate::document::{EchoDocument, Head};
 use crate::measure::EchoTally;
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::report::build::spread;
@@ -19,24 +19,14 @@ pub struct EchoFacts {
     pub drop: Option<DropRule>,
 }
 
-/// The document, without what only the program knows: versions, arguments, host.
+/// The document of these counters.
 #[must_use]
-pub fn echo(tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
+pub fn echo(head: Head, tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
     let (began, ended) = tally.time;
     let active_ns = tally.active.map(|(first, last)| last.since(first).0);
     let counters = &tally.counters;
     EchoDocument {
-        schema: String::new(),
-        kind: String::new(),
-        tool: Tool {
-            version: String::new(),
-            git: None,
-            profile: String::new(),
-            features: Vec::new(),
-        },
-        command: Vec::new(),
-        started_at: String::new(),
-        host: Host::default(),
+        head,
         engine: facts.engine.word().to_owned(),
         threads: tally.by_worker.len() as u64,
         wait: facts.wait.word().to_owned(),
@@ -107,7 +97,7 @@ mod tests {
             delay: Some(Nanos(10_000_000)),
             drop: Some(DropRule::Share(0.1)),
         };
-        echo(&tally, facts)
+        echo(Head::default(), &tally, facts)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From what a sink counted to its document.
 
 use crate::document::{
-    Host, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
-    SocketBuffer, Tool,
+    Head, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
+    SocketBuffer,
 };
 use crate::host::HostFacts;
 use crate::measure::{
@@ -11,23 +11,13 @@ use crate::measure::{
 use crate::report::checks::warnings::{doubles_buffers, of_listeners};
 use crate::unit::Nanos;
 
-/// The document, without what only the program knows: versions, arguments, host. `host` is where it
+/// The document of these counters. `host` is where it
 /// was counted.
 #[must_use]
-pub fn sink(tally: &SinkTally, host: &HostFacts) -> SinkDocument {
+pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     let (began, ended) = tally.time;
     SinkDocument {
-        schema: String::new(),
-        kind: String::new(),
-        tool: Tool {
-            version: String::new(),
-            git: None,
-            profile: String::new(),
-            features: Vec::new(),
-        },
-        command: Vec::new(),
-        started_at: String::new(),
-        host: Host::default(),
+        head,
         elapsed_ns: ended.since(began).0,
         clients: tally.served.iter().map(|served| client(served, began)).collect(),
         more_clients: tally.served_more,
@@ -143,12 +133,12 @@ mod tests {
 
     fn shown(tally: &SinkTally) -> String {
         let style = text::Style { color: false, width: 100, verbose: false };
-        text::sink(&sink(tally, &HostFacts::default()), style)
+        text::sink(&sink(Head::default(), tally, &HostFacts::default()), style)
     }
 
     #[test]
     fn a_document_reads_back_and_keeps_to_its_schema() {
-        let document = sink(&tally(), &HostFacts::default());
+        let document = sink(Head::default(), &tally(), &HostFacts::default());
         let text = serde_json::to_string(&document).unwrap();
         assert_eq!(serde_json::from_str::<SinkDocument>(&text).unwrap(), document);
         let schema = serde_json::to_value(schemars::schema_for!(SinkDocument)).unwrap();
@@ -161,7 +151,8 @@ mod tests {
 
     #[test]
     fn counts_of_any_size_are_shown() {
-        let mut value = serde_json::to_value(sink(&tally(), &HostFacts::default())).unwrap();
+        let mut value =
+            serde_json::to_value(sink(Head::default(), &tally(), &HostFacts::default())).unwrap();
         let client = value["clients"][0].clone();
         value["clients"].as_array_mut().unwrap().push(client);
         // Classes beyond those of any datagram.

@@ -1,4 +1,4 @@
-//! The doctor's face: what this host does to measurements, and what mends it, for a person.
+//! The text of `doctor`: what this host does to measurements, and how to fix it.
 
 use std::fmt::{self, Write as _};
 

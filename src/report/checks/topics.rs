@@ -1,11 +1,12 @@
-//! Explanations of what reports contain: warning codes, table columns, places of the ledger.
+//! Explanations of what reports contain: warning codes, reasons of invalid runs, table columns,
+//! places of the ledger.
 
-use crate::report::checks::warning_codes;
+use crate::report::checks::{validity, warning_codes};
 
 /// Something that can be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// What it is: `warning`, `column`, `place` or `exit code`.
+    /// What it is: `warning`, `invalid reason`, `column`, `place` or `exit code`.
     pub kind: &'static str,
     /// Its name, as printed in reports.
     pub name: String,
@@ -14,6 +15,50 @@ pub struct Topic {
     /// The long text.
     pub text: String,
 }
+
+/// Codes of `invalid_because`: code, meaning, long text.
+const REASONS: &[(&str, &str, &str)] = &[
+    (
+        validity::NOTHING_MEASURED,
+        "the document has no cell",
+        "The run ended before its first cell did. Run it again. The exit code is 5.",
+    ),
+    (
+        validity::NOTHING_SENT,
+        "nothing was sent",
+        "The system refused every send, or every slot of the schedule was missed. The message has \
+         the most frequent reason; `refused` of the ledger has all of them. The exit code is 5.",
+    ),
+    (
+        validity::NOTHING_ARRIVED,
+        "no datagram arrived",
+        "Datagrams were sent and the receiver got none, although no error came back. Check the \
+         address, the port and firewalls on the path; `lost_at` of the ledger has the places. The \
+         exit code is 5.",
+    ),
+    (
+        validity::NOTHING_ANSWERED,
+        "no request was answered",
+        "No reply came, or no reply matched a request. A late reply counts as an answer. Check the \
+         address, the port, firewalls, --match, and that the server answers such requests. The \
+         exit code is 5.",
+    ),
+    (
+        validity::UNREACHABLE,
+        "the target was unreachable throughout",
+        "ICMP errors or the system reported the target as unreachable, and nothing arrived or was \
+         answered. Check the address, the port and the route, and that the server runs. An outage \
+         during a run that otherwise worked does not make it invalid. The exit code is 5.",
+    ),
+    (
+        validity::SCHEDULE_MISSED,
+        "more of the schedule was missed than --max-missed allows",
+        "The load was lower than asked for, so loss and latency are those of a lower rate. Use a \
+         lower --rate, more --threads or a host with idle cores; --max-missed sets the limit \
+         (default 1 %). The exit code is 5 if it depends on the figures: --fail-if, search, \
+         compare, ab.",
+    ),
+];
 
 /// Columns of the table: title, meaning, long text.
 const COLUMNS: &[(&str, &str, &str)] = &[
@@ -109,5 +154,39 @@ pub fn topics() -> Vec<Topic> {
         title: code.title,
         text: format!("Severity: {}. {}", code.severity.word(), code.text),
     });
-    warnings.chain(rows("column", COLUMNS)).chain(rows("place", PLACES)).collect()
+    let others = [("invalid reason", REASONS), ("column", COLUMNS), ("place", PLACES)];
+    warnings.chain(others.into_iter().flat_map(|(kind, list)| rows(kind, list))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{Cell, Exchange};
+    use crate::report::fixture;
+
+    #[test]
+    fn every_invalid_reason_is_explained() {
+        let code = |change: fn(&mut Cell)| {
+            let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+            fixture::lose(&mut cell, 50_000);
+            change(&mut cell);
+            validity::invalid_reasons(&fixture::report_of(vec![cell])).remove(0).code
+        };
+        let codes = [
+            validity::invalid_reasons(&fixture::report_of(Vec::new())).remove(0).code,
+            code(|cell| cell.ledger.sent = 0),
+            code(|_| {}),
+            code(|cell| cell.exchange = Some(Exchange { requests: 9, ..Exchange::default() })),
+            code(|cell| cell.ledger.refused.unreachable = 9),
+            code(|cell| {
+                cell.ledger.received = Some(1);
+                let schedule = cell.schedule.as_mut().unwrap();
+                (schedule.scheduled, schedule.missed) = (10, 5);
+            }),
+        ];
+        let explained: Vec<_> =
+            topics().into_iter().filter(|one| one.kind == "invalid reason").collect();
+        let names: Vec<_> = explained.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, codes);
+    }
 }

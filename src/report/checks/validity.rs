@@ -12,7 +12,19 @@ use crate::document::{
 pub const UNREACHABLE: &str = "target_unreachable";
 
 /// Code of the reason that depends on `--max-missed`.
-const SCHEDULE_MISSED: &str = "schedule_missed";
+pub(super) const SCHEDULE_MISSED: &str = "schedule_missed";
+
+/// Code of a document without cells.
+pub(super) const NOTHING_MEASURED: &str = "nothing_measured";
+
+/// Code of a cell that sent nothing.
+pub(super) const NOTHING_SENT: &str = "nothing_sent";
+
+/// Code of a cell of which no datagram arrived.
+pub(super) const NOTHING_ARRIVED: &str = "nothing_arrived";
+
+/// Code of a cell of which no request was answered.
+pub(super) const NOTHING_ANSWERED: &str = "nothing_answered";
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
@@ -133,7 +145,7 @@ pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
 pub fn invalid_reasons(report: &Report) -> Vec<InvalidReason> {
     if report.cells.is_empty() {
         let message = "nothing was measured: the document has no cell; run it again";
-        let (code, message) = ("nothing_measured".to_owned(), message.to_owned());
+        let (code, message) = (NOTHING_MEASURED.to_owned(), message.to_owned());
         return vec![InvalidReason { code, message, cell: None, trial: None }];
     }
     report.cells.iter().flat_map(|cell| invalid_cell(cell, report.max_missed)).collect()
@@ -260,13 +272,13 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     let largest = reasons.into_iter().rev().max_by_key(|(count, _)| *count);
     match largest.filter(|(count, _)| *count > 0) {
         Some((_, why)) => {
-            let code = if unreachable == attempted { UNREACHABLE } else { "nothing_sent" };
+            let code = if unreachable == attempted { UNREACHABLE } else { NOTHING_SENT };
             (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)))
         }
         None => {
             let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
             let why = format!("nothing was sent: {missed} slots of the schedule were missed");
-            ("nothing_sent", why + "; use a longer --time or a lower --rate")
+            (NOTHING_SENT, why + "; use a longer --time or a lower --rate")
         }
     }
 }
@@ -276,7 +288,7 @@ fn nothing_arrived(cell: &Cell) -> (&'static str, String) {
         "none of {} datagrams arrived; check the address, the port and firewalls on the path",
         cell.ledger.sent
     );
-    ("nothing_arrived", message)
+    (NOTHING_ARRIVED, message)
 }
 
 fn nothing_answered(exchange: &Exchange) -> (&'static str, String) {
@@ -287,7 +299,7 @@ fn nothing_answered(exchange: &Exchange) -> (&'static str, String) {
         "check the address, the port, firewalls, and that the server answers such requests"
             .to_owned()
     };
-    ("nothing_answered", format!("none of {requests} requests was answered; {why}"))
+    (NOTHING_ANSWERED, format!("none of {requests} requests was answered; {why}"))
 }
 
 fn target_unreachable(cell: &Cell) -> (&'static str, String) {

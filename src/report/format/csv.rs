@@ -194,13 +194,7 @@ fn validity(report: &Report, cell: &Cell) -> [String; 2] {
 /// # Errors
 /// [`RenderError::Csv`], which would be a bug.
 pub fn render(report: &Report) -> Result<String, RenderError> {
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY))?;
-    for cell in &report.cells {
-        let columns = COLUMNS.iter().map(|(_, of)| of(cell));
-        writer.write_record(columns.chain(validity(report, cell)))?;
-    }
-    finish(writer)
+    rows([], std::iter::once(([], report)))
 }
 
 /// The cells of several documents, two columns before those of one: `file`, what the document is
@@ -209,14 +203,22 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
 /// # Errors
 /// [`RenderError::Csv`], which would be a bug.
 pub fn render_all(reports: &[(String, &Report)]) -> Result<String, RenderError> {
+    let run = |(file, report): &(String, &Report)| [file.clone(), report.started_at.clone()];
+    rows(["file", "started_at"], reports.iter().map(|one| (run(one), one.1)))
+}
+
+/// The cells of these documents, each behind the first columns of its document.
+fn rows<'a, const N: usize>(
+    first: [&str; N],
+    reports: impl Iterator<Item = ([String; N], &'a Report)>,
+) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY);
-    writer.write_record(["file", "started_at"].into_iter().chain(names))?;
-    for (file, report) in reports {
+    writer.write_record(first.into_iter().chain(names))?;
+    for (run, report) in reports {
         for cell in &report.cells {
-            let run = [file.clone(), report.started_at.clone()];
             let columns = COLUMNS.iter().map(|(_, of)| of(cell)).chain(validity(report, cell));
-            writer.write_record(run.into_iter().chain(columns))?;
+            writer.write_record(run.iter().cloned().chain(columns))?;
         }
     }
     finish(writer)

@@ -4,7 +4,7 @@ use super::text::{Grid, Outline, Title, outline};
 use crate::document::Report;
 use crate::unit::{Keep, strip_control};
 
-/// A report: what ran, the table of the text face, its notes, and warnings to unfold.
+/// A report: what ran, the table of the text report, its notes, and warnings to unfold.
 ///
 /// Nothing in the document is taken for markup.
 #[must_use]

@@ -145,11 +145,10 @@ impl AbSide {
             _ => return Ok(()),
         };
         let output = &cells.output;
-        let files =
-            [&output.json, &output.csv, &output.hdr, &output.markdown, &output.html, &output.junit];
-        if files.iter().any(|file| file.is_some())
+        if output.common.json.is_some()
+            || output.files().iter().any(|(_, file)| file.is_some())
             || !output.fail_if.is_empty()
-            || output.quiet
+            || output.common.quiet
             || cells.trials != 1
         {
             return Err(CliError::Contradiction(OWN.to_owned()));

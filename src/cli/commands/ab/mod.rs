@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::compare::{Faces, exit, host, metrics, rules};
+use super::compare::{exit, metrics, outputs, rules, write};
 use crate::cli::args::AbArgs;
 use crate::cli::commands::measure::stop_gently;
-use crate::cli::document::{now, tool};
+use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{pretty, warn_stderr};
 use crate::cli::{noise, progress};
 use crate::compare::order::{Arm, order};
 use crate::compare::{self, Learned};
 use crate::document::Report;
+use crate::host;
+use crate::host::Depth;
 use crate::report::checks::warning_codes;
 use crate::run::{Observer, Progress};
 use arms::{AbSide, sides};
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let sides = sides(args)?;
     let metrics = metrics(&args.verdict)?;
-    let faces = Faces::check(&args.output)?;
+    let outputs = outputs(&args.output)?;
     let keep = args.keep.as_deref().map(Keep::new).transpose()?;
     let known = noise::read_or_begin(args.verdict.noise.as_deref())?;
     let is_alike = sides[0].is_like(&sides[1]);
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         noise::check(args.verdict.noise.as_deref())?;
     }
     let stop = stop_gently()?;
-    let host = host();
+    let head = head("ab", started_at, &host::survey(Depth::Quick));
     let mut bench = Bench {
         setups: [sides[0].setup()?, sides[1].setup()?],
         sides,
@@ -51,11 +53,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     }
     let [from_a, from_b] = bench.sides.each_ref().map(AbSide::words);
     let mut comparison = compare::compare(compare::RunFacts {
-        kind: "ab",
-        tool: tool(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        started_at: now(started_at),
-        host,
+        head,
         base: compare::SideRuns { from: &from_a, reports: &a },
         new: compare::SideRuns { from: &from_b, reports: &b },
         rules: &rules(&args.verdict),
@@ -78,14 +76,14 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     if is_complete && is_alike && comparison.invalid.is_empty() {
         let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
         let mut book = known.map(|(book, _)| book).unwrap_or_default();
-        let floors = book.learn(&all, &metrics, &comparison.started_at);
+        let floors = book.learn(&all, &metrics, &comparison.head.started_at);
         kept = noise::write(args.verdict.noise.as_deref(), &book);
         let kept_in = kept.as_ref().ok().cloned().flatten();
         comparison.learned = Some(Learned { kept_in, floors });
         // It is known now.
         comparison.warnings.retain(|warning| warning.code != "noise_unknown");
     }
-    faces.show(&comparison, &args.output, &args.verdict)?;
+    write(&comparison, &outputs, &args.verdict)?;
     // A book that cannot be written does not take the verdict along.
     kept?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
@@ -106,7 +104,7 @@ impl Bench {
         let warm = order(args.warm, args.seed.wrapping_add(1));
         let order = order(args.trials, args.seed);
         let all = warm.len() + order.len();
-        let mut line = progress::ProgressLine::new(args.output.quiet);
+        let mut line = progress::ProgressLine::new(args.output.common.quiet);
         for (done, &arm) in warm.iter().chain(&order).enumerate() {
             let at = usize::from(arm == Arm::B);
             let id = self.sides[at].name;

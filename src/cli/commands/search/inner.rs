@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::cli::args::{
     BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, LoadArgs, OutputArgs, PingArgs,
+    RunOutputArgs,
 };
 use crate::cli::commands::measure::RunOutput;
 use crate::cli::commands::{bench, blast, load};
@@ -126,9 +127,8 @@ impl Inner {
     fn refuse(&self) -> Result<(), CliError> {
         let cells = self.cells();
         // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
-        let OutputArgs {
-            json,
-            verbose: _,
+        let RunOutputArgs {
+            common: OutputArgs { json, quiet, color, verbose: _ },
             csv,
             hdr,
             markdown,
@@ -136,8 +136,6 @@ impl Inner {
             fail_if,
             max_missed: _,
             junit,
-            quiet,
-            color,
         } = &cells.output;
         let rate = "the search chooses rates; bound them by its own --start and --max-rate";
         let to_search = "the search gives one result; give this flag to search, before --";

@@ -2,24 +2,22 @@
 
 mod inner;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::inner::{Inner, Parsed};
 use crate::cli::args::SearchArgs;
-use crate::cli::commands::measure::{RunOutput, face, stop_on_signals};
+use crate::cli::commands::measure::{RunOutput, stop_on_signals};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::{guarded, print_guarded};
+use crate::cli::guard::guarded;
 use crate::cli::judge::{is_of_target, validity_guarded};
-use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::ProgressLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
-use crate::report;
 use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
-use crate::report::format::text::Style;
+use crate::report::format::RenderOptions;
 use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
@@ -34,7 +32,8 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
         Parsed::Said(exit) => return Ok(exit),
     };
     let settings = settings(args, &inner)?;
-    let files = Files::check(args)?;
+    let files = [("csv", args.csv.as_deref())];
+    let outputs = Outputs::check::<SearchDocument>(&args.output, &files)?;
     let stop = stop_on_signals()?;
     let mut hunt = Hunt::new(args, inner, settings, stop);
     let ended = hunt.all();
@@ -44,10 +43,13 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
         return ended.map(|()| Exit::Interrupted);
     };
     let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
-    // A file that fails takes neither the result on standard output nor the other files along.
-    let shown = show(&document, args);
-    files.write(&document)?;
-    shown?;
+    let written = outputs.write(&document, &RenderOptions::default());
+    if args.output.json_to_stdout() && !args.output.quiet {
+        for Warning { code, message } in &document.report.warnings {
+            warn_stderr(&format!("{code}: {message}"));
+        }
+    }
+    written?;
     ended?;
     if interrupted {
         return Ok(Exit::Interrupted);
@@ -109,7 +111,7 @@ struct Hunt<'a> {
 
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
-        let line = ProgressLine::of_search(args.quiet);
+        let line = ProgressLine::of_search(args.output.quiet);
         let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
         Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
@@ -153,7 +155,7 @@ impl<'a> Hunt<'a> {
         let at = self.settings.start_pps.or(self.settings.max_pps);
         let rate = at.map_or(Ok(Rate::Max), |pps| PacketRate::from_pps(pps).map(Rate::Pps))?;
         // Only once: what it says of requests is the same each time.
-        let quiet = self.args.quiet || self.report.is_some();
+        let quiet = self.args.output.quiet || self.report.is_some();
         let cells = self.measure(rate, self.settings.short(), quiet)?;
         if let (Some(pps), Some(report)) = (at, &mut self.report)
             && !matches!(self.inner, Inner::Bench(_))
@@ -170,7 +172,7 @@ impl<'a> Hunt<'a> {
     fn measure(&mut self, rate: Rate, time: Nanos, quiet: bool) -> Result<Vec<Cell>, CliError> {
         let cells = self.inner.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
-        cells.output.quiet = quiet;
+        cells.output.common.quiet = quiet;
         let RunOutput { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
         self.interrupted |= interrupted;
         if interrupted {
@@ -303,57 +305,8 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
 fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
     let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
     let pair: Result<EnginePair, _> = word.parse();
-    pair.map(EngineWord::Pair).map_err(|error| face("engine", &error))
-}
-
-/// Shows the document on standard output, and where that is JSON, its warnings beside it.
-fn show(document: &SearchDocument, args: &SearchArgs) -> Result<(), CliError> {
-    if args.json.as_deref() == Some(Path::new("-")) {
-        let printed = print(&pretty(document)).map(|_| ());
-        if !args.quiet {
-            for Warning { code, message } in &document.report.warnings {
-                warn_stderr(&format!("{code}: {message}"));
-            }
-        }
-        return printed;
-    }
-    let style = Style { color: color(args.color), width: width(), verbose: false };
-    print_guarded("text", document, || report::format::text::search(document, style)).map(|_| ())
-}
-
-/// The files a search was asked for.
-struct Files {
-    json: Option<OutputTarget>,
-    csv: Option<OutputTarget>,
-}
-
-impl Files {
-    /// Finds out whether all can be written, before anything is sent.
-    fn check(args: &SearchArgs) -> Result<Self, CliError> {
-        let json = args.json.as_deref().filter(|path| *path != Path::new("-"));
-        if json.is_some() && json == args.csv.as_deref() {
-            let why = "two results cannot both go to one file; name two files".to_owned();
-            return Err(CliError::Contradiction(why));
-        }
-        let check = |flag, path: Option<&Path>| {
-            path.map(|path| OutputTarget::check(flag, path)).transpose()
-        };
-        Ok(Self { json: check("json", json)?, csv: check("csv", args.csv.as_deref())? })
-    }
-
-    fn write(&self, document: &SearchDocument) -> Result<(), CliError> {
-        let csv = match &self.csv {
-            Some(target) => {
-                let text = guarded("CSV", || {
-                    report::format::csv::trials(document).map_err(|error| face("CSV", &error))
-                });
-                text.and_then(|text| target.write(&text))
-            }
-            None => Ok(()),
-        };
-        let json = self.json.as_ref().map_or(Ok(()), |target| target.write(&pretty(document)));
-        json.and(csv)
-    }
+    pair.map(EngineWord::Pair)
+        .map_err(|error| CliError::Render { what: "engine", reason: error.to_string() })
 }
 
 #[cfg(test)]

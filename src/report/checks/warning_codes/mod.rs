@@ -6,6 +6,8 @@ mod host;
 mod requests;
 mod run;
 
+use std::cmp::Reverse;
+
 use crate::document::{Cell, Warning};
 use crate::unit::sum_counts;
 
@@ -41,8 +43,21 @@ impl Severity {
     }
 }
 
-/// The size of a warning in a cell: compared by the first number, then by the second.
-type Size = (f64, f64);
+/// The size of a warning in a cell. Sizes of one code compare by share, then by amount.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub(crate) struct Size {
+    /// The share of datagrams, requests or time that is affected, if that is known.
+    share: Option<f64>,
+    amount: f64,
+}
+
+/// Share up to which a major warning is a minor one: the loss at which protocols above begin to
+/// suffer, as in the checks of losses. Arbitrary.
+const MINOR_SHARE: f64 = 0.001;
+
+/// The share that stands for an unknown one in the order of warnings. Arbitrary: a loss above it is
+/// more important than a warning about the host that may explain it.
+const UNKNOWN_SHARE: f64 = 0.01;
 
 /// A kind of warning.
 #[derive(Debug)]
@@ -60,6 +75,17 @@ pub struct Code {
 }
 
 impl Code {
+    /// How much it affects the figures of this cell, and the share it affects.
+    fn weight(&self, cell: Option<&Cell>) -> (Severity, f64) {
+        let share = cell.and_then(self.size).and_then(|size| size.share);
+        let is_small = share.is_some_and(|share| share <= MINOR_SHARE);
+        let severity = match self.severity {
+            Severity::Major if is_small => Severity::Minor,
+            severity => severity,
+        };
+        (severity, share.unwrap_or(UNKNOWN_SHARE).min(1.0))
+    }
+
     /// A warning of this code.
     #[must_use]
     pub fn warning(&self, message: impl Into<String>) -> Warning {
@@ -92,6 +118,12 @@ pub fn all() -> impl Iterator<Item = &'static Code> {
     [RUN, DATAGRAMS, REQUESTS, HOST, COMPARISON].into_iter().flatten().copied()
 }
 
+/// Codes of cells alone.
+#[cfg(test)]
+pub(crate) fn of_cells() -> impl Iterator<Item = &'static Code> {
+    [RUN, DATAGRAMS, REQUESTS].into_iter().flatten().copied()
+}
+
 /// The prefix of codes that are about the host of the sink.
 pub(crate) const OF_SINK: &str = "sink_";
 
@@ -102,18 +134,23 @@ pub fn find(name: &str) -> Option<&'static Code> {
     all().find(|code| code.name == name)
 }
 
-/// Rank of a warning among others: severity, then place in the table; 0 is the worst. Unknown codes
-/// (of later versions) rank behind major ones.
-pub(crate) fn rank(warning: &Warning) -> (Severity, usize) {
+/// Rank of a warning among others, worst first: severity in its cell (`None`: of the whole run),
+/// then the share that is affected, then the place in the table. Unknown codes (of later versions)
+/// rank behind major ones.
+pub(crate) fn rank(warning: &Warning, cell: Option<&Cell>) -> (Severity, Reverse<u64>, usize) {
     let name = warning.code.strip_prefix(OF_SINK).unwrap_or(&warning.code);
     let found = all().enumerate().find(|(_, code)| code.name == name);
-    found.map_or((Severity::Minor, 0), |(place, code)| (code.severity, place))
+    found.map_or((Severity::Minor, Reverse(u64::MAX), 0), |(place, code)| {
+        let (severity, share) = code.weight(cell);
+        // In parts per billion, which can be ordered.
+        (severity, Reverse((share * 1e9) as u64), place)
+    })
 }
 
 /// Size of this warning in this cell. Comparable only between warnings of the same code.
 pub(crate) fn size(warning: &Warning, cell: &Cell) -> Size {
     let known = find(&warning.code).and_then(|code| (code.size)(cell));
-    known.unwrap_or_else(|| (first_number(&warning.message), 0.0))
+    known.unwrap_or_else(|| Size { share: None, amount: first_number(&warning.message) })
 }
 
 /// For codes whose message begins with its size, and those of the whole run.
@@ -123,22 +160,29 @@ const fn by_message(_: &Cell) -> Option<Size> {
 
 /// A share and, where shares are alike, the number itself.
 fn share(part: impl Into<Option<u64>>, whole: u64) -> Option<Size> {
-    let part = part.into().unwrap_or(0) as f64;
-    Some((part / whole.max(1) as f64, part))
+    let amount = part.into().unwrap_or(0) as f64;
+    Some(Size { share: Some(amount / whole.max(1) as f64), amount })
 }
 
 fn count(count: impl Into<Option<u64>>) -> Option<Size> {
-    Some((count.into().unwrap_or(0) as f64, 0.0))
+    Some(Size { share: None, amount: count.into().unwrap_or(0) as f64 })
 }
 
 fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
     share(part, cell.exchange.as_ref()?.requests)
 }
 
+/// The share of the schedule that was missed. If a lag makes up half of the p99 latency or more,
+/// the affected share is at least the 1 % of datagrams beyond p99; a smaller lag hardly distorts a
+/// figure, because rate and loss do not depend on it.
 fn of_schedule(cell: &Cell) -> Option<Size> {
     let schedule = cell.schedule.as_ref()?;
+    let missed = share(schedule.missed, schedule.scheduled)?.share;
     let lag = schedule.lag.p99_ns.unwrap_or(0);
-    Some((share(schedule.missed, schedule.scheduled)?.0, lag as f64))
+    let latency = cell.latency.as_ref().and_then(|latency| latency.p99_ns);
+    let is_large = lag > 0 && latency.is_none_or(|latency| lag.saturating_mul(2) >= latency);
+    let beyond_p99 = if is_large { 0.01 } else { 0.0 };
+    Some(Size { share: missed.map(|missed| missed.max(beyond_p99)), amount: lag as f64 })
 }
 
 fn of_stalls(cell: &Cell) -> Option<Size> {
@@ -163,7 +207,7 @@ fn first_number(text: &str) -> f64 {
 mod tests {
     use super::*;
     use crate::report::checks::warnings::tests::clean_cell;
-    use crate::report::fixture::warning;
+    use crate::report::fixture::{self, warning};
 
     #[test]
     fn numbers_are_found_in_texts() {
@@ -190,7 +234,38 @@ mod tests {
         let short =
             |received| of("short_run", &move |cell| cell.rx.as_mut().unwrap().datagrams = received);
         assert!(short(3) > short(900));
-        assert_eq!(of("a_code_of_tomorrow", &|_| {}), (7.0, 0.0));
+        let unknown = of("a_code_of_tomorrow", &|_| {});
+        assert_eq!(unknown, Size { share: None, amount: 7.0 });
+    }
+
+    #[test]
+    fn what_affects_more_of_the_cell_ranks_first() {
+        let mut cell = fixture::cell("plain", 64, "50%", 100e3);
+        cell.ledger.sent = 50_000;
+        let set = |cell: &mut Cell, missed, lag, latency, lost| {
+            let schedule = cell.schedule.as_mut().unwrap();
+            (schedule.scheduled, schedule.missed) = (50_000, missed);
+            schedule.lag.p99_ns = Some(lag);
+            cell.latency.as_mut().unwrap().p99_ns = Some(latency);
+            cell.ledger.lost_at.receive_buffer = Some(lost);
+        };
+        let of = |cell: &Cell, code: &str| rank(&warning(code, ""), Some(cell));
+        // A lag that hardly shows in the latency; one that is most of it; missed slots.
+        set(&mut cell, 0, 50_000, 2_000_000, 100);
+        assert_eq!(of(&cell, "behind_schedule").0, Severity::Minor);
+        assert!(of(&cell, "receive_buffer_loss") < of(&cell, "behind_schedule"));
+        set(&mut cell, 0, 50_000, 60_000, 100);
+        assert_eq!(of(&cell, "behind_schedule").0, Severity::Major);
+        assert!(of(&cell, "behind_schedule") < of(&cell, "receive_buffer_loss"));
+        set(&mut cell, 0, 50_000, 60_000, 12_000);
+        assert!(of(&cell, "receive_buffer_loss") < of(&cell, "behind_schedule"));
+        set(&mut cell, 20_000, 0, 60_000, 12_000);
+        assert!(of(&cell, "behind_schedule") < of(&cell, "receive_buffer_loss"));
+        // A little loss matters less than a stall; a bug of udperf never does.
+        set(&mut cell, 0, 0, 60_000, 5);
+        assert_eq!(of(&cell, "receive_buffer_loss").0, Severity::Minor);
+        cell.ledger.unaccounted = Some(1);
+        assert_eq!(of(&cell, "unaccounted").0, Severity::Critical);
     }
 
     #[test]
@@ -210,7 +285,7 @@ mod tests {
 
     #[test]
     fn ranks_follow_severity_also_for_codes_of_the_sink() {
-        let of = |code: &str| rank(&warning(code, ""));
+        let of = |code: &str| rank(&warning(code, ""), None);
         assert!(of("broken_ledger") < of("behind_schedule"));
         assert!(of("behind_schedule") < of("stalls"));
         assert!(of("stalls") < of("not_pinned"));

@@ -1,6 +1,6 @@
 //! Codes about the run as a whole, its schedule, its workers and its engines.
 
-use super::{by_message, codes, count, of_schedule, of_stalls, of_workers, share};
+use super::{Size, by_message, codes, count, of_schedule, of_stalls, of_workers, share};
 
 codes! { RUN;
     BROKEN_LEDGER "broken_ledger" Critical by_message,
@@ -60,7 +60,7 @@ codes! { RUN;
          does not. Keep other programs off these CPUs (isolcpus, --pin), or repeat with \
          --trials.";
     SHORT_RUN "short_run" Minor
-        |c| Some((-count(c.rx.as_ref()?.datagrams)?.0, -(c.elapsed_ns as f64))),
+        |c| Some(Size { share: None, amount: -(c.rx.as_ref()?.datagrams as f64) }),
         "too few datagrams or too little time for the percentiles",
         "A cell below 100 ms or 1000 datagrams has a p99.9 that rests on one datagram or a few, \
          and a single stall decides it. Use a longer --time.";

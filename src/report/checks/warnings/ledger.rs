@@ -106,7 +106,7 @@ pub(super) fn causes(cell: &Cell) -> Option<String> {
 
 pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let why = causes(cell).unwrap_or_else(|| "no route, or an ICMP error".to_owned());
-
+    let why = why + "; check address, port and route";
     refused(cell, cell.ledger.refused.unreachable, &warning_codes::REFUSED_UNREACHABLE, &why)
 }
 

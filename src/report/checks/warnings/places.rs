@@ -38,8 +38,10 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
     } else {
         return None;
     };
-    let message =
-        format!("lost_at {} is an upper bound: shared counter ({why})", name_first(&places));
+    let message = format!(
+        "lost_at {} is an upper bound ({why}); use a network namespace of its own",
+        name_first(&places)
+    );
     Some(warning_codes::SHARED_COUNTERS.warning(message))
 }
 

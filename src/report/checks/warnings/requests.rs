@@ -131,7 +131,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let here = cell.ends.as_deref() == Some("together");
     let why = if at_server.saturating_mul(2) > *timeouts {
-        format!("up to {at_server} at the server's full buffer")
+        format!("up to {at_server} at the server's full buffer; lower the --rate")
     } else if exchange.unreachable > 0 {
         causes(cell).unwrap_or_else(|| "an ICMP error".to_owned())
     } else if exchange.matched == 0 && exchange.replies > 0 {
@@ -139,11 +139,11 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     } else if exchange.matched == 0 {
         "nothing came back; check address and port".to_owned()
     } else if packets > 0 {
-        format!("{packets} packets at the server's full buffer")
+        format!("{packets} packets at the server's full buffer; lower the --rate")
     } else if here && own > 0 {
-        "udperf's own socket dropped replies".to_owned()
+        "udperf's own socket dropped replies; use more --threads".to_owned()
     } else if here {
-        "the server read them and did not answer".to_owned()
+        "read and not answered; see the server's log".to_owned()
     } else {
         "lost, or not answered; lower the --rate".to_owned()
     };
@@ -161,7 +161,7 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
         warning_codes::FROM_ELSEWHERE.warning(format!(
-            "{count} datagrams to unread ports: does the server answer from another address?"
+            "{count} datagrams to unread ports; does the server answer from another address?"
         ))
     })
 }

@@ -38,20 +38,15 @@ pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 }
 
 pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let told = |side: &str, of: &StallSum| {
-        let times = match of.count {
-            0 => return None,
-            count => format!("{count}×"),
-        };
-        let (total, max) = (show_nanos(of.total_ns), show_nanos(of.max_ns));
-        Some(format!("{side} {times} ({total}, max {max})"))
-    };
-    let receivers = cell.stalls.rx.as_ref().and_then(|of| told("receivers", of));
-    let sides: Vec<_> = told("senders", &cell.stalls.tx).into_iter().chain(receivers).collect();
-    (!sides.is_empty()).then(|| {
-        let message = format!("stalled: {}; use --trials", sides.join(", "));
-        warning_codes::STALLS.warning(message)
-    })
+    let rx = cell.stalls.rx.iter().map(|of| ("receive", of));
+    let stalled = [("send", &cell.stalls.tx)].into_iter().chain(rx).filter(|(_, of)| of.count > 0);
+    let longest = stalled.clone().map(|(_, of)| of.max_ns).max()?;
+    let told =
+        |(side, of): (&str, &StallSum)| format!("{side} {}× {}", of.count, show_nanos(of.total_ns));
+    let sides: Vec<_> = stalled.map(told).collect();
+    let message =
+        format!("stalls: {}, max {}; use --trials", sides.join(", "), show_nanos(longest));
+    Some(warning_codes::STALLS.warning(message))
 }
 
 /// What one tick of steal may be although hardly anything was stolen: the kernel counts in ticks of
@@ -147,9 +142,11 @@ mod tests {
             cell.stalls.rx = Some(StallSum { count: 3, total_ns: 12_000_000, max_ns: 8_000_000 });
         });
         assert_eq!(found[0].code, "stalls");
-        assert!(found[0].message.contains(
-            "stalled: senders 1× (4.00 ms, max 4.00 ms), receivers 3× (12.0 ms, max 8.00 ms)"
-        ));
+        assert!(
+            found[0]
+                .message
+                .contains("stalls: send 1× 4.00 ms, receive 3× 12.0 ms, max 8.00 ms; use --trials")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The face of an echo server.
+//! The text of an echo document.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub fn echo(document: &EchoDocument, _style: Style) -> String {
     let _ = writeln!(
         out,
         "udperf {} · echo · {}{threads} · {elapsed}\n",
-        document.tool.version, document.engine
+        document.head.tool.version, document.engine
     );
     for (name, what) in lines(document) {
         let _ = writeln!(out, "{name:<13} {what}");

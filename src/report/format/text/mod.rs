@@ -27,6 +27,7 @@ pub use sink::sink;
 pub use style::Style;
 pub(crate) use style::wrap;
 pub(super) use table::{Grid, Title};
+pub(crate) use warnings::of_run as warnings;
 
 use crate::document::Report;
 use crate::report::format::text::style::Styler;
@@ -56,6 +57,6 @@ pub fn render(report: &Report, style: Style) -> String {
     if !report.cells.is_empty() {
         parts.push(notes::draw(report, &sheet, ink, width));
     }
-    parts.extend(warnings::draw(report, Style { width, ..style }, "-v"));
+    parts.extend(warnings::draw(report, Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }

@@ -1,4 +1,4 @@
-//! What the text says, without its drawing, for faces that draw it in their own way.
+//! The content of the text report without its layout, for formats that lay it out themselves.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The face of a search: a line of what was found for each size and engine, and how latency rises
+//! The text of a search: a line of what was found for each size and engine, and how latency rises
 //! up to it.
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -31,7 +31,7 @@ pub fn search(document: &SearchDocument, style: Style) -> String {
     if document.searches.is_empty() {
         parts.push(ink.paint(Color::Doubt, "Partial: nothing was found yet."));
     }
-    parts.extend(warnings::draw(&passing(document), Style { width, ..style }, "--json"));
+    parts.extend(warnings::draw(&passing(document), Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }
 

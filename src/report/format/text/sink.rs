@@ -1,4 +1,4 @@
-//! The face of a bound receiver.
+//! The text of a sink document.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     let mut out = String::new();
     let elapsed = show_nanos(document.elapsed_ns);
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.tool.version);
+    let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.head.tool.version);
     if !document.clients.is_empty() {
         let mut table =
             table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);
@@ -39,7 +39,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     }
     others(&mut out, document, style);
     let style = Style { width: style.width.max(NARROWEST), ..style };
-    if let Some(said) = warnings::of_run(&document.warnings, style, "--json") {
+    if let Some(said) = warnings::of_run(&document.warnings, style) {
         let _ = writeln!(out, "\n{said}");
     }
     out

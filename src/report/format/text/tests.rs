@@ -1,6 +1,7 @@
 //! What the text says, to the letter.
 
 mod figures;
+mod longest;
 
 use super::*;
 use crate::document::Clock;

@@ -24,25 +24,24 @@ pub(super) struct Line {
     pub(super) about: String,
 }
 
-/// Warnings of the run and of its cells, worst first; `None` without any. `all_by` is the flag of
-/// the command that shows all of them.
-pub(super) fn draw(report: &Report, style: Style, all_by: &str) -> Option<String> {
-    render(&lines(report), style, all_by)
+/// Warnings of the run and of its cells, worst first; `None` without any.
+pub(super) fn draw(report: &Report, style: Style) -> Option<String> {
+    render(&lines(report), style)
 }
 
-/// These warnings alone; `None` without any. `all_by` as in [`draw`].
-pub(super) fn of_run(warnings: &[Warning], style: Style, all_by: &str) -> Option<String> {
+/// These warnings alone; `None` without any.
+pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
     let mut sorted: Vec<&Warning> = warnings.iter().collect();
-    sorted.sort_by_key(|warning| rank(warning));
+    sorted.sort_by_key(|warning| rank(warning, None));
     let line = |one: &Warning| Line {
         code: one.code.clone(),
         message: one.message.clone(),
         about: String::new(),
     };
-    render(&sorted.into_iter().map(line).collect::<Vec<_>>(), style, all_by)
+    render(&sorted.into_iter().map(line).collect::<Vec<_>>(), style)
 }
 
-fn render(all: &[Line], style: Style, all_by: &str) -> Option<String> {
+fn render(all: &[Line], style: Style) -> Option<String> {
     let ink = Styler { color: style.color };
     let shown = if style.verbose { all } else { &all[..all.len().min(SHOWN)] };
     if shown.is_empty() {
@@ -52,7 +51,7 @@ fn render(all: &[Line], style: Style, all_by: &str) -> Option<String> {
     lines.extend(shown.iter().flat_map(|one| bullet(ink, style, one)));
     let more = match all.len() - shown.len() {
         0 => String::new(),
-        more => format!("… {more} more: {all_by} · "),
+        more => format!("… {more} more: -v · "),
     };
     let codes: Vec<_> = shown.iter().take(SHOWN).map(|one| one.code.as_str()).collect();
     let hint = format!("{more}udperf explain {}", codes.join(" "));
@@ -74,7 +73,7 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut list = Vec::new();
     let mut sorted = said.clone();
-    sorted.sort_by_key(|(warning, _)| rank(warning));
+    sorted.sort_by_key(|(warning, cell)| rank(warning, *cell));
     for code in distinct(sorted.iter().map(|(warning, _)| warning.code.as_str())) {
         let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
         let Some(worst) = worst(&alike) else { continue };
@@ -96,7 +95,7 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
 
 /// The worst of warnings of one code; of those that are equally bad, the first.
 fn worst<'a>(alike: &[&(&'a Warning, Option<&Cell>)]) -> Option<&'a Warning> {
-    let size = |one: &(&Warning, Option<&Cell>)| one.1.map_or((0.0, 0.0), |cell| size(one.0, cell));
+    let size = |one: &(&Warning, Option<&Cell>)| one.1.map(|cell| size(one.0, cell));
     let worse = |one: &(&Warning, Option<&Cell>), than: &(&Warning, Option<&Cell>)| {
         size(one).partial_cmp(&size(than)) == Some(std::cmp::Ordering::Greater)
     };
@@ -136,12 +135,19 @@ fn bullet(ink: Styler, style: Style, line: &Line) -> Vec<String> {
     wrap(&text, style.width, 2)
 }
 
-/// The text in at most `most` columns; what is cut off is marked.
+/// The text in at most `most` columns. What is cut out is marked; the advice behind the last
+/// semicolon stays if it fits.
 fn shorten(text: &str, most: usize) -> String {
-    match text.chars().count() <= most {
-        true => text.to_owned(),
-        false => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    if text.chars().count() <= most {
+        return text.to_owned();
     }
+    let advice = text.rfind("; ").map_or("", |at| &text[at..]);
+    let room = most.saturating_sub(1);
+    let (room, advice) = match room.checked_sub(advice.chars().count()) {
+        Some(rest) => (rest, advice),
+        None => (room, ""),
+    };
+    text.chars().take(room).chain(['…']).chain(advice.chars()).collect()
 }
 
 /// The same, cut in the middle: the end of a list of cells has its count.

@@ -1,4 +1,4 @@
-//! The table without its drawing, for faces that draw it in their own way.
+//! The table without its layout, for formats that lay it out themselves.
 
 use serde::Serialize;
 

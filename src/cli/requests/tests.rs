@@ -154,7 +154,7 @@ fn errors_name_the_flag_and_the_file() {
     let name = path.to_str().unwrap();
     for (words, start, exit) in [
         (&["--lines", name][..], format!("--lines {name}: line 2: '{{x}}'"), Exit::Failed),
-        (&["--pcap", name], format!("--pcap {name}: this is no capture"), Exit::Failed),
+        (&["--pcap", name], format!("--pcap {name}: not a capture"), Exit::Failed),
         (&["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
         (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
         (

@@ -1,12 +1,14 @@
 //! The document of a comparison.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Host, Tool, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Comparison {
     /// Always `udperf/1`.
     pub schema: String,
@@ -49,7 +51,8 @@ pub struct Comparison {
 }
 
 /// A reason why runs of one side did not test what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct InvalidSide {
     /// `base` or `new`.
     pub side: String,
@@ -66,7 +69,8 @@ pub struct InvalidSide {
 }
 
 /// What a machine makes of runs that are all alike, as it was found out now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Learned {
     /// The file that keeps it; `null`: none.
     pub kept_in: Option<String>,
@@ -75,7 +79,8 @@ pub struct Learned {
 }
 
 /// What runs were made by.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Runs {
     /// As asked for: files and folders, or flags.
     pub from: String,
@@ -92,7 +97,8 @@ pub struct Runs {
 }
 
 /// The rules that were applied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Applied {
     /// What is significant, over all comparisons together.
     pub alpha: f64,
@@ -113,7 +119,8 @@ pub struct Applied {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The new one is better.
@@ -153,7 +160,8 @@ impl Verdict {
 }
 
 /// Something that differs between the two.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Difference {
     /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
     pub what: String,
@@ -164,7 +172,8 @@ pub struct Difference {
 }
 
 /// A cell that both have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ComparedCell {
     /// Its id; where the two differ in what is compared, that of the new runs.
     pub id: String,
@@ -177,7 +186,8 @@ pub struct ComparedCell {
 }
 
 /// One figure of one cell, compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Judgement {
     /// Which: a name that `--fail-if` takes, too.
     pub metric: String,
@@ -207,7 +217,8 @@ pub struct Judgement {
 }
 
 /// One figure in all runs of one side.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SampleSummary {
     /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
     /// that falls among what was lost.
@@ -217,7 +228,8 @@ pub struct SampleSummary {
 }
 
 /// How far apart two samples are.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Effect {
     /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
     /// the base.
@@ -231,7 +243,8 @@ pub struct Effect {
 }
 
 /// What an effect is measured by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     /// Of medians.
@@ -241,7 +254,8 @@ pub enum EffectKind {
 }
 
 /// What two halves of runs that are all alike differed by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct NoiseFloor {
     /// The machine.
     pub host: String,

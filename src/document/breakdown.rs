@@ -1,5 +1,6 @@
 //! The latency of a cell in legs.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use super::UpperLimits;
 
 /// The way of a sample of datagrams in legs, told apart by timestamps of both kernels. Of each
 /// datagram, the legs add up to `total`, and so do their means, but for rounding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Legs {
     /// How many datagrams: about one a millisecond and sender, the first of a batch.
     pub samples: u64,
@@ -30,7 +32,8 @@ pub struct Legs {
 }
 
 /// One leg in ns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Leg {
     /// Exact minimum.
     pub min_ns: Option<u64>,

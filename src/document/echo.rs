@@ -1,5 +1,6 @@
 //! The document of an echo server.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use super::{Host, Refused, Spread, Tool};
 
 /// What an echo server returned, `kind` `echo`. Each datagram has one fate: `received` = `returned`
 /// + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct EchoDocument {
     /// Always `udperf/1`.
     pub schema: String,

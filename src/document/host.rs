@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A host, as far as it decides what a figure is worth.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Host {
     /// Its name.
     pub hostname: Option<String>,
@@ -80,7 +82,8 @@ pub struct Host {
 }
 
 /// CPU throttling of the measuring process, from the control group that was throttled longest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct CpuThrottling {
     /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
     pub cpu_max: String,
@@ -92,7 +95,8 @@ pub struct CpuThrottling {
 
 /// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
 /// groups the smallest limit counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
@@ -103,7 +107,8 @@ pub struct CgroupLimits {
 }
 
 /// A network device. What it, or the system, does not tell is `null`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Device {
     /// Its name.
     pub name: String,
@@ -139,7 +144,8 @@ pub struct Device {
 }
 
 /// An interrupt of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Irq {
     /// Its number.
     pub number: u32,
@@ -150,7 +156,8 @@ pub struct Irq {
 }
 
 /// One thing a host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Capability {
     /// The engine or feature.
     pub name: String,

@@ -17,6 +17,7 @@ mod sink;
 mod usage;
 mod validity;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,8 @@ pub use validity::{Gate, InvalidReason, MAX_MISSED};
 pub const SCHEMA: &str = "udperf/1";
 
 /// A finished measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
@@ -94,7 +96,8 @@ pub struct Report {
 }
 
 /// A program, exactly.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Tool {
     /// Its version.
     pub version: String,
@@ -107,7 +110,8 @@ pub struct Tool {
 }
 
 /// A reason to doubt a figure, and what would mend it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Warning {
     /// Stable over time, for scripts: lower case with underscores.
     pub code: String,
@@ -116,7 +120,8 @@ pub struct Warning {
 }
 
 /// One measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Cell {
     /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
     pub id: String,
@@ -210,7 +215,8 @@ impl Cell {
 }
 
 /// Engines, asked for and really used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Engine {
     /// Sending, as asked.
     pub tx: String,
@@ -223,7 +229,8 @@ pub struct Engine {
 }
 
 /// One side of a measurement.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Side {
     /// Datagrams sent; or received, each sequence number once.
     pub datagrams: u64,
@@ -257,7 +264,8 @@ pub struct Side {
 }
 
 /// A socket buffer in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SocketBuffer {
     /// As asked.
     pub asked: u64,
@@ -266,7 +274,8 @@ pub struct SocketBuffer {
 }
 
 /// How punctual the senders were.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Schedule {
     /// Slots that came up: attempted + missed.
     pub scheduled: u64,
@@ -281,7 +290,8 @@ pub struct Schedule {
 }
 
 /// Three points of a distribution in ns; `null` where it is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Spread {
     /// Median.
     pub p50_ns: Option<u64>,
@@ -293,7 +303,8 @@ pub struct Spread {
 
 /// When workers stood still for more than 1 ms: their CPU was taken away, or a system call took so
 /// long.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Stalls {
     /// Of the senders.
     pub tx: StallSum,
@@ -304,7 +315,8 @@ pub struct Stalls {
 }
 
 /// Stalls of one side.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct StallSum {
     /// How many.
     pub count: u64,
@@ -316,7 +328,8 @@ pub struct StallSum {
 
 /// What the kernel counted between start and end of the measured part: the source of `lost_at`,
 /// and the cross-check of what udperf counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Kernel {
     /// Dropped at our receiving sockets.
     pub socket_drops: Option<u64>,

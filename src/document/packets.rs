@@ -1,11 +1,13 @@
 //! What the kernel handled as one, and what was tried out before the run.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
 /// (`UDP_SEGMENT`, `UDP_GRO`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Packets {
     /// What it took from the senders.
     pub sent: u64,
@@ -27,7 +29,8 @@ pub struct Packets {
 }
 
 /// What `auto` came to stand for, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Choice {
     /// What was asked: `auto`.
     pub asked: String,
@@ -47,7 +50,8 @@ pub struct Choice {
 }
 
 /// Engines that could not be tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Failed {
     /// The engines.
     pub engine: String,
@@ -56,7 +60,8 @@ pub struct Failed {
 }
 
 /// Engines that were tried and that `auto` does not take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct LeftOut {
     /// The engines.
     pub engine: String,
@@ -67,7 +72,8 @@ pub struct LeftOut {
 }
 
 /// One trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Tried {
     /// The engines.
     pub engine: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// `requests = matched + timeouts`; `replies = matched + duplicate + late +
 /// continued + stale + unmatched`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Exchange {
     /// `open`: requests leave on schedule, or flat out, whatever comes back; `closed`: at most
     /// `outstanding` of them wait at once, so that a slow server is asked less.

@@ -1,5 +1,6 @@
 //! A search in the document: what was sought, what every trial said, and where the limit is.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use super::Report;
 
 /// A finished search: a report whose cells are those of the trials that decided, and what they
 /// were made for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SearchDocument {
     /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
     /// of full length (`final` and `verify`), in their order.
@@ -22,7 +24,8 @@ pub struct SearchDocument {
 }
 
 /// What was found for one size and engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Found {
     /// `gso+batch/45`: engine and payload bytes.
     pub id: String,
@@ -64,7 +67,8 @@ pub struct Found {
 }
 
 /// What keeps a rate from being higher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
     /// Goals fail above it, or what is below the generator takes no more.
@@ -78,7 +82,8 @@ pub enum LimitedBy {
 }
 
 /// Trials at a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct TrialCount {
     /// How many held.
     pub k: u32,
@@ -87,7 +92,8 @@ pub struct TrialCount {
 }
 
 /// A rate below the result, and whether it held.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Verified {
     /// Datagrams a second.
     pub rate_pps: f64,
@@ -98,7 +104,8 @@ pub struct Verified {
 }
 
 /// What a search began with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ProbeFigures {
     /// Delivered, or answered, a second; `null` where nothing is known of that.
     pub delivered_pps: Option<f64>,
@@ -107,7 +114,8 @@ pub struct ProbeFigures {
 }
 
 /// A rate, and what it was like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct CurvePoint {
     /// Datagrams a second as asked; medians of its trials follow.
     pub rate_pps: f64,
@@ -126,7 +134,8 @@ pub struct CurvePoint {
 }
 
 /// What a trial was found to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TrialVerdict {
     /// All goals held.
@@ -154,7 +163,8 @@ impl TrialVerdict {
 }
 
 /// A trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct TrialDocument {
     /// Datagrams a second as asked.
     pub rate_pps: f64,
@@ -175,7 +185,8 @@ pub struct TrialDocument {
 }
 
 /// What a trial measured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct TrialFigures {
     /// Delivered, or answered, a second.
     pub delivered_pps: Option<f64>,

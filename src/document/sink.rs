@@ -1,12 +1,14 @@
 //! The document of a bound receiver.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CpuThrottling, Host, SocketBuffer, Tool, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkDocument {
     /// Always `udperf/1`.
     pub schema: String,
@@ -43,7 +45,8 @@ pub struct SinkDocument {
 }
 
 /// One socket that listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkListener {
     /// Where it is bound.
     pub at: String,
@@ -60,7 +63,8 @@ pub struct SinkListener {
 }
 
 /// One client of a sink.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkClient {
     /// Its address and port.
     pub from: String,
@@ -91,7 +95,8 @@ pub struct SinkClient {
 }
 
 /// What belonged to no client.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkOthers {
     /// Datagrams.
     pub datagrams: u64,
@@ -123,7 +128,8 @@ pub struct SinkOthers {
 }
 
 /// One source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkSource {
     /// Its address and port.
     pub from: String,
@@ -149,7 +155,8 @@ pub struct SinkSource {
 }
 
 /// Datagrams of one source by their sequence numbers, those of warm-ups included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SinkSequences {
     /// Distinct sequence numbers.
     pub unique: u64,

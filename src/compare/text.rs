@@ -1,13 +1,13 @@
 //! A comparison as text for people: the verdict last, where a terminal leaves the eye.
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::document::{
     ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
 };
 use super::show::{self, names};
 use crate::report::format::text::Style;
-use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
+use crate::report::format::text::style::{
+    Color, Styler, align, counted, dotted, note, percent, wrap,
+};
 
 /// Narrower than this the text does not get. Arbitrary: what the table takes.
 const NARROWEST: usize = 60;
@@ -61,26 +61,16 @@ pub(super) fn runs(side: &Runs) -> String {
 
 fn table(comparison: &Comparison, ink: Styler) -> String {
     let (base, new) = names(comparison);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
-    table.set_header(titles.map(|title| ink.paint(Color::Quiet, title)));
+    let mut rows = vec![titles.map(|title| ink.paint(Color::Quiet, title)).to_vec()];
     for cell in &comparison.cells {
         let id = id(cell);
-        for (at, judgement) in cell.metrics.iter().enumerate() {
+        rows.extend(cell.metrics.iter().enumerate().map(|(at, judgement)| {
             let id = if at == 0 { id.clone() } else { String::new() };
-            table.add_row(row(id, judgement, ink));
-        }
+            row(id, judgement, ink).to_vec()
+        }));
     }
-    let last = titles.len() - 1;
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if at == last { 0 } else { 2 }));
-        if (2..last).contains(&at) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    align(&rows, |at| !(2..titles.len() - 1).contains(&at))
 }
 
 /// Its id; both, where they differ.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::cli::args::{CompareArgs, VerdictArgs, VerdictOutput};
-use crate::cli::commands::measure::face;
 use crate::cli::document::{now, tool};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::noise;
@@ -180,10 +179,7 @@ impl Faces {
             Ok(match form {
                 Form::Json => Some(pretty(comparison)),
                 Form::Markdown => Some(formats::markdown::render(comparison)),
-                Form::Junit => {
-                    let junit = formats::junit::render(comparison, !verdict.allow_undecided);
-                    Some(junit.map_err(|error| face("JUnit", &error))?)
-                }
+                Form::Junit => Some(formats::junit::render(comparison, !verdict.allow_undecided)),
                 Form::Benchmark(direction) => formats::benchmark::render(comparison, direction),
                 Form::Bmf => Some(formats::bmf::render(comparison)),
             })

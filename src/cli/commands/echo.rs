@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::sink::has;
 use crate::cli::args::EchoArgs;
 use crate::cli::commands::measure::stop_on_signals;
@@ -12,6 +10,7 @@ use crate::cli::document::tool;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::print_guarded;
 use crate::cli::output::{OutputTarget, color, pretty, print, warn_stderr, width};
+use crate::cli::progress::StatusLine;
 use crate::cli::scenario;
 use crate::document::{EchoDocument, SCHEMA};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
@@ -38,16 +37,13 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let facts = host::survey(Depth::Quick);
     let options = options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
-    let line = line(args.quiet);
+    let mut line = StatusLine::new(args.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: with port 0 nobody knew it before.
         EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
-        EchoEvent::Tick(received) => {
-            line.set_message(format!("{received} datagrams received"));
-            line.tick();
-        }
+        EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
     })?;
-    line.finish_and_clear();
+    drop(line);
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let document = EchoDocument {
         schema: SCHEMA.to_owned(),
@@ -145,17 +141,6 @@ fn place(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
         (None, ..) if has(any.1) => (any.1, true),
         (None, ..) => (any.0, false),
     })
-}
-
-/// How things stand, on standard error while it answers; on a terminal only.
-fn line(quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let line = ProgressBar::with_draw_target(None, target);
-    // The template is a constant; a faulty one would show as a plain line.
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        line.set_style(style);
-    }
-    line
 }
 
 #[cfg(test)]

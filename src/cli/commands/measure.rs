@@ -22,7 +22,6 @@ use crate::measure::HostFacts;
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
 use crate::report::checks::validity::invalid_lines;
-use crate::report::format::junit::Suite;
 use crate::report::format::text::Style;
 use crate::report::{CellContext, CellFacts, CodeName};
 use crate::run;
@@ -119,7 +118,7 @@ pub(crate) fn measure<B: CellRunner>(
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
     let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut bed, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
-    line.finish();
+    drop(line);
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
     if cells.is_empty()
         && let Some(error) = bugs.pop().or_else(|| error.take())
@@ -299,15 +298,10 @@ pub(crate) fn draw(report: &Report, form: Form, output: &OutputArgs) -> Result<S
             report::format::html::render(&[("", report)]).map_err(|error| face("page", &error))
         }
         Form::Junit => {
-            junit(&report.kind, report::format::junit::conditions(report, &output.fail_if))
+            let suites = report::format::junit::conditions(report, &output.fail_if);
+            Ok(report::format::junit::render(&format!("udperf {}", report.kind), &suites))
         }
     })
-}
-
-/// What conditions came to, as JUnit.
-pub(crate) fn junit(kind: &str, suites: Vec<Suite>) -> Result<String, CliError> {
-    let name = format!("udperf {kind}");
-    report::format::junit::render(&name, &suites).map_err(|error| face("JUnit", &error))
 }
 
 /// A face that failed, which is a bug.

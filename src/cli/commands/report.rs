@@ -143,7 +143,7 @@ fn several(
             Form::Csv => csv(runs),
             Form::Markdown => Ok(markdown(runs)),
             Form::Html => page(runs),
-            Form::Junit => junit(runs, output),
+            Form::Junit => Ok(junit(runs, output)),
         })
     })?;
     shown?;
@@ -189,7 +189,7 @@ fn csv(runs: &[Stored]) -> Result<String, CliError> {
 }
 
 /// The suites of all runs, each with its run's path.
-fn junit(runs: &[Stored], output: &OutputArgs) -> Result<String, CliError> {
+fn junit(runs: &[Stored], output: &OutputArgs) -> String {
     let mut all = Vec::new();
     for run in runs {
         for mut suite in report::format::junit::conditions(&run.report, &output.fail_if) {
@@ -197,7 +197,7 @@ fn junit(runs: &[Stored], output: &OutputArgs) -> Result<String, CliError> {
             all.push(suite);
         }
     }
-    measure::junit("report", all)
+    report::format::junit::render("udperf report", &all)
 }
 
 fn page(runs: &[Stored]) -> Result<String, CliError> {
@@ -241,7 +241,7 @@ fn follow(history: &History, form: Form) -> Result<String, CliError> {
         Form::Json | Form::Hdr | Form::Junit => Ok(String::new()),
         Form::Csv => history::csv(history).map_err(|error| measure::face("CSV", &error)),
         Form::Markdown => Ok(history::markdown(history)),
-        Form::Html => history::html(history).map_err(|error| measure::face("page", &error)),
+        Form::Html => Ok(history::html(history)),
     }
 }
 

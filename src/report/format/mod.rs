@@ -5,4 +5,5 @@ pub mod hdr;
 pub mod html;
 pub mod junit;
 pub mod markdown;
+mod markup;
 pub mod text;

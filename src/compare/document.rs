@@ -1,14 +1,12 @@
 //! The document of a comparison.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Host, Tool, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// Always `udperf/1`.
     pub schema: String,
@@ -52,7 +50,7 @@ pub struct Comparison {
 
 /// A reason why runs of one side did not test what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InvalidSide {
     /// `base` or `new`.
     pub side: String,
@@ -70,7 +68,7 @@ pub struct InvalidSide {
 
 /// What a machine makes of runs that are all alike, as it was found out now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Learned {
     /// The file that keeps it; `null`: none.
     pub kept_in: Option<String>,
@@ -80,7 +78,7 @@ pub struct Learned {
 
 /// What runs were made by.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Runs {
     /// As asked for: files and folders, or flags.
     pub from: String,
@@ -98,7 +96,7 @@ pub struct Runs {
 
 /// The rules that were applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Applied {
     /// What is significant, over all comparisons together.
     pub alpha: f64,
@@ -120,7 +118,7 @@ pub struct Applied {
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The new one is better.
@@ -161,7 +159,7 @@ impl Verdict {
 
 /// Something that differs between the two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
     pub what: String,
@@ -173,7 +171,7 @@ pub struct Difference {
 
 /// A cell that both have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ComparedCell {
     /// Its id; where the two differ in what is compared, that of the new runs.
     pub id: String,
@@ -187,7 +185,7 @@ pub struct ComparedCell {
 
 /// One figure of one cell, compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// Which: a name that `--fail-if` takes, too.
     pub metric: String,
@@ -218,7 +216,7 @@ pub struct Judgement {
 
 /// One figure in all runs of one side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SampleSummary {
     /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
     /// that falls among what was lost.
@@ -229,7 +227,7 @@ pub struct SampleSummary {
 
 /// How far apart two samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Effect {
     /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
     /// the base.
@@ -244,7 +242,7 @@ pub struct Effect {
 
 /// What an effect is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     /// Of medians.
@@ -255,7 +253,7 @@ pub enum EffectKind {
 
 /// What two halves of runs that are all alike differed by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NoiseFloor {
     /// The machine.
     pub host: String,

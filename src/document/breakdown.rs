@@ -1,7 +1,5 @@
 //! The latency of a cell in legs.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UpperLimits;
@@ -9,7 +7,7 @@ use super::UpperLimits;
 /// The way of a sample of datagrams in legs, told apart by timestamps of both kernels. Of each
 /// datagram, the legs add up to `total`, and so do their means, but for rounding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Legs {
     /// How many datagrams: about one a millisecond and sender, the first of a batch.
     pub samples: u64,
@@ -33,7 +31,7 @@ pub struct Legs {
 
 /// One leg in ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Leg {
     /// Exact minimum.
     pub min_ns: Option<u64>,

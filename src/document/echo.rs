@@ -1,7 +1,5 @@
 //! The document of an echo server.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, Refused, Spread, Tool};
@@ -9,7 +7,7 @@ use super::{Host, Refused, Spread, Tool};
 /// What an echo server returned, `kind` `echo`. Each datagram has one fate: `received` = `returned`
 /// + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EchoDocument {
     /// Always `udperf/1`.
     pub schema: String,

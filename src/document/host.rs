@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A host, as far as it decides what a figure is worth.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// Its name.
     pub hostname: Option<String>,
@@ -83,7 +81,7 @@ pub struct Host {
 
 /// CPU throttling of the measuring process, from the control group that was throttled longest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CpuThrottling {
     /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
     pub cpu_max: String,
@@ -96,7 +94,7 @@ pub struct CpuThrottling {
 /// What control groups allow a process, as version 2 of them words it: `max` is no limit. Of nested
 /// groups the smallest limit counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
@@ -108,7 +106,7 @@ pub struct CgroupLimits {
 
 /// A network device. What it, or the system, does not tell is `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Device {
     /// Its name.
     pub name: String,
@@ -145,7 +143,7 @@ pub struct Device {
 
 /// An interrupt of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Irq {
     /// Its number.
     pub number: u32,
@@ -157,7 +155,7 @@ pub struct Irq {
 
 /// One thing a host can or cannot do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capability {
     /// The engine or feature.
     pub name: String,

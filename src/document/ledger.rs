@@ -1,13 +1,11 @@
 //! Every datagram by fate, in the document.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Every datagram by fate. What only the receiving side knows is `null` where nothing is known of
 /// that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ledger {
     /// Offered to the system: `sent` + `refused`.
     pub attempted: u64,
@@ -51,7 +49,7 @@ pub struct Ledger {
 
 /// Refused datagrams by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refused {
     /// The socket's send buffer was full (EAGAIN).
     pub would_block: u64,
@@ -67,7 +65,7 @@ pub struct Refused {
 
 /// Lost datagrams by place; `null` where this system does not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LostAt {
     /// The receiving socket's buffer was full.
     pub receive_buffer: Option<u64>,

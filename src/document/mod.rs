@@ -17,8 +17,6 @@ mod sink;
 mod usage;
 mod validity;
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::document::breakdown::{Leg, Legs};
@@ -44,7 +42,7 @@ pub const SCHEMA: &str = "udperf/1";
 
 /// A finished measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
@@ -97,7 +95,7 @@ pub struct Report {
 
 /// A program, exactly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tool {
     /// Its version.
     pub version: String,
@@ -111,7 +109,7 @@ pub struct Tool {
 
 /// A reason to doubt a figure, and what would mend it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
     /// Stable over time, for scripts: lower case with underscores.
     pub code: String,
@@ -121,7 +119,7 @@ pub struct Warning {
 
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// `plain/64/max`: engine, payload bytes, rate as asked. The same in all trials.
     pub id: String,
@@ -216,7 +214,7 @@ impl Cell {
 
 /// Engines, asked for and really used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Engine {
     /// Sending, as asked.
     pub tx: String,
@@ -230,7 +228,7 @@ pub struct Engine {
 
 /// One side of a measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Side {
     /// Datagrams sent; or received, each sequence number once.
     pub datagrams: u64,
@@ -265,7 +263,7 @@ pub struct Side {
 
 /// A socket buffer in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SocketBuffer {
     /// As asked.
     pub asked: u64,
@@ -275,7 +273,7 @@ pub struct SocketBuffer {
 
 /// How punctual the senders were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Slots that came up: attempted + missed.
     pub scheduled: u64,
@@ -291,7 +289,7 @@ pub struct Schedule {
 
 /// Three points of a distribution in ns; `null` where it is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Spread {
     /// Median.
     pub p50_ns: Option<u64>,
@@ -304,7 +302,7 @@ pub struct Spread {
 /// When workers stood still for more than 1 ms: their CPU was taken away, or a system call took so
 /// long.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stalls {
     /// Of the senders.
     pub tx: StallSum,
@@ -316,7 +314,7 @@ pub struct Stalls {
 
 /// Stalls of one side.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StallSum {
     /// How many.
     pub count: u64,
@@ -329,7 +327,7 @@ pub struct StallSum {
 /// What the kernel counted between start and end of the measured part: the source of `lost_at`,
 /// and the cross-check of what udperf counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Kernel {
     /// Dropped at our receiving sockets.
     pub socket_drops: Option<u64>,

@@ -1,13 +1,11 @@
 //! What the kernel handled as one, and what was tried out before the run.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
 /// (`UDP_SEGMENT`, `UDP_GRO`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Packets {
     /// What it took from the senders.
     pub sent: u64,
@@ -30,7 +28,7 @@ pub struct Packets {
 
 /// What `auto` came to stand for, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Choice {
     /// What was asked: `auto`.
     pub asked: String,
@@ -51,7 +49,7 @@ pub struct Choice {
 
 /// Engines that could not be tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failed {
     /// The engines.
     pub engine: String,
@@ -61,7 +59,7 @@ pub struct Failed {
 
 /// Engines that were tried and that `auto` does not take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOut {
     /// The engines.
     pub engine: String,
@@ -73,7 +71,7 @@ pub struct LeftOut {
 
 /// One trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tried {
     /// The engines.
     pub engine: String,

@@ -1,12 +1,10 @@
 //! What there is beside the cells where there are two clocks and many flows.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the other end's clock goes, by all exchanges of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Clock {
     /// Whether it is the same clock: then there is nothing between them.
     pub same: bool,
@@ -33,7 +31,7 @@ impl Clock {
 
 /// How flows fared beside each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flows {
     /// How many there were.
     pub count: u64,
@@ -52,7 +50,7 @@ pub struct Flows {
 
 /// Datagrams a flow, over all flows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowSpread {
     /// The fewest.
     pub min: u64,
@@ -64,7 +62,7 @@ pub struct FlowSpread {
 
 /// One flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowCounts {
     /// Its number, from 0.
     pub flow: u64,

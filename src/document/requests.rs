@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What became of requests, and what came back.
@@ -11,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// `requests = matched + timeouts`; `replies = matched + duplicate + late +
 /// continued + stale + unmatched`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exchange {
     /// `open`: requests leave on schedule, or flat out, whatever comes back; `closed`: at most
     /// `outstanding` of them wait at once, so that a slow server is asked less.

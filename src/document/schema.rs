@@ -1,5 +1,5 @@
-//! The JSON Schemas (2020-12) of documents, for programs that read them. The files are made from the
-//! structures by `UDPERF_UPDATE_DOCS=1 cargo test --lib schemas`.
+//! The JSON Schemas (2020-12) of documents, for programs that read them. The files are generated
+//! from the structures: `UDPERF_UPDATE_DOCS=1 cargo test --lib schemas`.
 
 /// Of a report, as it is written: fields that can be unknown are required, and can be `null`.
 pub const RUN: &str = include_str!("../../docs/schema/run.json");

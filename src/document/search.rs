@@ -1,7 +1,5 @@
 //! A search in the document: what was sought, what every trial said, and where the limit is.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Report;
@@ -9,7 +7,7 @@ use super::Report;
 /// A finished search: a report whose cells are those of the trials that decided, and what they
 /// were made for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SearchDocument {
     /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
     /// of full length (`final` and `verify`), in their order.
@@ -25,7 +23,7 @@ pub struct SearchDocument {
 
 /// What was found for one size and engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Found {
     /// `gso+batch/45`: engine and payload bytes.
     pub id: String,
@@ -68,7 +66,7 @@ pub struct Found {
 
 /// What keeps a rate from being higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
     /// Goals fail above it, or what is below the generator takes no more.
@@ -83,7 +81,7 @@ pub enum LimitedBy {
 
 /// Trials at a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialCount {
     /// How many held.
     pub k: u32,
@@ -93,7 +91,7 @@ pub struct TrialCount {
 
 /// A rate below the result, and whether it held.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verified {
     /// Datagrams a second.
     pub rate_pps: f64,
@@ -105,7 +103,7 @@ pub struct Verified {
 
 /// What a search began with.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeFigures {
     /// Delivered, or answered, a second; `null` where nothing is known of that.
     pub delivered_pps: Option<f64>,
@@ -115,7 +113,7 @@ pub struct ProbeFigures {
 
 /// A rate, and what it was like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CurvePoint {
     /// Datagrams a second as asked; medians of its trials follow.
     pub rate_pps: f64,
@@ -135,7 +133,7 @@ pub struct CurvePoint {
 
 /// What a trial was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TrialVerdict {
     /// All goals held.
@@ -164,7 +162,7 @@ impl TrialVerdict {
 
 /// A trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialDocument {
     /// Datagrams a second as asked.
     pub rate_pps: f64,
@@ -186,7 +184,7 @@ pub struct TrialDocument {
 
 /// What a trial measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialFigures {
     /// Delivered, or answered, a second.
     pub delivered_pps: Option<f64>,

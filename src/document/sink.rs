@@ -1,14 +1,12 @@
 //! The document of a bound receiver.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CpuThrottling, Host, SocketBuffer, Tool, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkDocument {
     /// Always `udperf/1`.
     pub schema: String,
@@ -46,7 +44,7 @@ pub struct SinkDocument {
 
 /// One socket that listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkListener {
     /// Where it is bound.
     pub at: String,
@@ -64,7 +62,7 @@ pub struct SinkListener {
 
 /// One client of a sink.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkClient {
     /// Its address and port.
     pub from: String,
@@ -96,7 +94,7 @@ pub struct SinkClient {
 
 /// What belonged to no client.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkOthers {
     /// Datagrams.
     pub datagrams: u64,
@@ -129,7 +127,7 @@ pub struct SinkOthers {
 
 /// One source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkSource {
     /// Its address and port.
     pub from: String,
@@ -156,7 +154,7 @@ pub struct SinkSource {
 
 /// Datagrams of one source by their sequence numbers, those of warm-ups included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkSequences {
     /// Distinct sequence numbers.
     pub unique: u64,

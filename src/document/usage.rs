@@ -1,12 +1,10 @@
 //! What datagrams cost, in the document.
 
-#[cfg(test)]
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How often workers left their CPUs in the senders' window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContextSwitches {
     /// To wait for something.
     pub voluntary: u64,
@@ -20,7 +18,7 @@ pub struct ContextSwitches {
 /// was sent. What the receiver did up to the end of the senders' window counts, for each datagram
 /// that it had by then. `null` where one of the sides does not tell, or there was no such datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PerDatagram {
     /// System calls that moved, or tried to move, datagrams.
     pub syscalls: Option<f64>,

@@ -39,8 +39,8 @@ const POINTER: u8 = 0xC0;
 /// a pointer before each.
 const NAME_STEPS: usize = 256;
 
-/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is BADVERS in OPT, where this one comes from, and
-/// BADSIG in TSIG.
+/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is BADVERS in OPT,
+/// where this one comes from, and BADSIG in TSIG.
 const RCODES: [(u16, &str); 2] = [
     (
         0,

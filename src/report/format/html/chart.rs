@@ -1,6 +1,5 @@
 //! A line chart, drawn as SVG.
 
-use super::element;
 use crate::report::format::markup::escape;
 
 /// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: room for
@@ -136,13 +135,11 @@ impl Chart {
     /// The chart with its caption.
     pub(super) fn figure(&self) -> String {
         let (width, height) = SIZE;
+        let (title, caption, svg) = (escape(&self.title), escape(&self.caption), &self.svg);
         format!(
-            "<figure>\n<figcaption>{} {}</figcaption>\n<svg viewBox=\"0 0 {width} {height}\" \
-             role=\"img\" aria-label=\"{}\">\n{}</svg>\n</figure>\n",
-            element("b", &self.title).trim_end(),
-            escape(&self.caption),
-            escape(&self.title),
-            self.svg
+            "<figure>\n<figcaption><b>{title}</b> {caption}</figcaption>\n\
+             <svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\n\
+             {svg}</svg>\n</figure>\n"
         )
     }
 }

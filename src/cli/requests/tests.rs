@@ -132,7 +132,7 @@ fn what_does_not_go_together_is_refused() {
         (&["--text", "a", "--pcap-port", "53"], "--pcap"),
         (&["--text", "a", "--match", "dn"], "use preset, id@OFFSET"),
         (&["--text", "a", "--encoding", "utf-9"], "is unknown"),
-        (&["--text", "a", "--id-at", "0:u3"], "write OFFSET:FORMAT"),
+        (&["--text", "a", "--id-at", "0:u3"], "use OFFSET:FORMAT"),
         (&["--preset", "dns"], "give --name NAME or --names FILE"),
         (&["--preset", "dns", "--name", "a", "--dnssec", "--no-edns"], "cannot be used with"),
         (&["--preset", "dns", "--name", "a", "--edns=100"], "100"),

@@ -82,7 +82,7 @@ fn what_cannot_be_asked_is_refused() {
         ("127.0.0.1:9", "", 2, "--preset"),
         ("127.0.0.1:9", "--text a{foo}b", 2, "'{foo}', character 2, is not a field"),
         ("127.0.0.1:9", "--text a{id:u7}b", 2, "'{id:u7}', character 2, has no such format"),
-        ("127.0.0.1:9", "--text a{id", 2, "no end"),
+        ("127.0.0.1:9", "--text a{id", 2, "without an end"),
         ("127.0.0.1:9", "--hex 0g", 2, "'g', character 2, is not a hex digit"),
         ("127.0.0.1:9", "--text a --match id@0", 2, "needs an id"),
         ("127.0.0.1:9", "--preset dns", 2, "--name"),

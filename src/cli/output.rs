@@ -52,7 +52,8 @@ pub(crate) fn width() -> usize {
     if !io::stdout().is_terminal() {
         return NO_TERMINAL;
     }
-    console::Term::stdout().size_checked().map_or(NO_TERMINAL, |(_, columns)| usize::from(columns))
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(NO_TERMINAL, |(columns, _)| usize::from(columns.0))
 }
 
 /// A file to be written at the end of a run, found writable before it.

@@ -1,8 +1,7 @@
 //! A line on standard error that says how far a run is.
 
-use std::time::Instant;
-
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
@@ -10,44 +9,62 @@ use crate::unit::Nanos;
 /// Set-up, drain and tear-down of a cell beside its warm-up and measurement. Measured.
 const CELL_OVERHEAD: Nanos = Nanos::from_millis(15);
 
-/// The progress line. Drawn by the coordinating thread when it wakes anyway, never by a thread of
-/// its own: there may be no core to spare.
+/// The line is drawn no more often. Arbitrary: the eye sees no more.
+const REDRAW: Duration = Duration::from_millis(50);
+
+/// Columns of the bar. Arbitrary: leaves room for the id of a cell beside it.
+const BAR: usize = 24;
+
+/// A line on standard error, drawn over by the next one; none where that is no terminal. Drawn when
+/// the coordinating thread wakes anyway, never by a thread of its own: there may be no core to
+/// spare. Dropping it removes the line.
+pub(crate) struct StatusLine {
+    is_on: bool,
+    drawn: Option<Instant>,
+}
+
+impl StatusLine {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { is_on: !quiet && io::stderr().is_terminal() && !is_dumb(), drawn: None }
+    }
+
+    /// Shows a text, cut to the width of the terminal.
+    pub(crate) fn show(&mut self, text: impl FnOnce() -> String) {
+        if !self.is_on || self.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let columns = terminal_size::terminal_size_of(io::stderr());
+        let width = columns.map_or(usize::MAX, |(columns, _)| usize::from(columns.0));
+        let text: String = text().chars().take(width.saturating_sub(1)).collect();
+        // A terminal that is gone is no reason to stop.
+        let _ = write!(io::stderr(), "\r\x1b[2K{text}");
+    }
+
+    /// Removes the line, as before other text.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// How far the cells of a run are.
 pub(crate) struct ProgressLine {
-    bar: ProgressBar,
+    line: StatusLine,
     cell_began: Option<(usize, Instant)>,
 }
 
 impl ProgressLine {
-    /// A line on standard error if that is a terminal, or none.
     pub(crate) fn new(quiet: bool) -> Self {
-        let target =
-            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        // The template is a constant; a faulty one would show as a plain line.
-        if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/blue} {pos}/{len} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, cell_began: None }
-    }
-
-    /// A line for what nobody knows the end of.
-    pub(crate) fn of_search(quiet: bool) -> Self {
-        let line = Self::new(quiet);
-        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
-            line.bar.set_style(style);
-        }
-        line
-    }
-
-    /// Says what comes next.
-    pub(crate) fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
-        self.bar.tick();
-    }
-
-    /// Removes the line.
-    pub(crate) fn finish(self) {
-        self.bar.finish_and_clear();
+        Self { line: StatusLine::new(quiet), cell_began: None }
     }
 }
 
@@ -61,17 +78,18 @@ impl Observer for ProgressLine {
                 now
             }
         };
-        self.bar.set_length(progress.of as u64);
-        self.bar.set_position(progress.done as u64);
-        self.bar.set_message(match progress.cell_takes {
-            Some(takes) => {
-                let each = takes + CELL_OVERHEAD;
-                let left = Nanos(each.0.saturating_mul((progress.of - progress.done) as u64));
-                let left = left.since(Nanos::from(began.elapsed()));
-                format!("{} · {} left", progress.id, HumanDuration(left.to_duration()))
-            }
-            None => progress.id.to_owned(),
+        let Progress { done, of, id, cell_takes } = progress;
+        self.line.show(|| {
+            let filled = BAR * done / of.max(1);
+            let bar = "█".repeat(filled) + &"░".repeat(BAR.saturating_sub(filled));
+            let left = cell_takes.map_or_else(String::new, |takes| {
+                let all =
+                    Nanos((takes + CELL_OVERHEAD).0.saturating_mul(of.saturating_sub(done) as u64));
+                let seconds = all.since(Nanos::from(began.elapsed())).to_duration().as_secs();
+                let left = humantime::format_duration(Duration::from_secs(seconds));
+                format!(" · {left} left")
+            });
+            format!("{bar} {done}/{of} {id}{left}")
         });
-        self.bar.tick();
     }
 }

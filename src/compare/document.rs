@@ -1,12 +1,12 @@
 //! The document of a comparison.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Head, Warning};
 
 /// What comparing runs came to, `kind` `compare` or `ab`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The first fields; `kind` is `compare` for stored runs, `ab` for runs made for it.
     #[serde(flatten)]
@@ -40,7 +40,8 @@ pub struct Comparison {
 }
 
 /// A reason why runs of one side did not test what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InvalidSide {
     /// `base` or `new`.
     pub side: String,
@@ -57,7 +58,8 @@ pub struct InvalidSide {
 }
 
 /// What a machine makes of runs that are all alike, as it was found out now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Learned {
     /// The file that keeps it; `null`: none.
     pub kept_in: Option<String>,
@@ -66,7 +68,8 @@ pub struct Learned {
 }
 
 /// What runs were made by.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Runs {
     /// As asked for: files and folders, or flags.
     pub from: String,
@@ -83,7 +86,8 @@ pub struct Runs {
 }
 
 /// The rules that were applied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Applied {
     /// What is significant, over all comparisons together.
     pub alpha: f64,
@@ -104,7 +108,8 @@ pub struct Applied {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The new one is better.
@@ -144,7 +149,8 @@ impl Verdict {
 }
 
 /// Something that differs between the two.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
     pub what: String,
@@ -155,7 +161,8 @@ pub struct Difference {
 }
 
 /// A cell that both have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ComparedCell {
     /// Its id; where the two differ in what is compared, that of the new runs.
     pub id: String,
@@ -168,7 +175,8 @@ pub struct ComparedCell {
 }
 
 /// One figure of one cell, compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// Which: a name that `--fail-if` takes, too.
     pub metric: String,
@@ -198,7 +206,8 @@ pub struct Judgement {
 }
 
 /// One figure in all runs of one side.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SampleSummary {
     /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
     /// that falls among what was lost.
@@ -208,7 +217,8 @@ pub struct SampleSummary {
 }
 
 /// How far apart two samples are.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Effect {
     /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
     /// the base.
@@ -222,7 +232,8 @@ pub struct Effect {
 }
 
 /// What an effect is measured by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     /// Of medians.
@@ -232,7 +243,8 @@ pub enum EffectKind {
 }
 
 /// What two halves of runs that are all alike differed by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NoiseFloor {
     /// The machine.
     pub host: String,

@@ -1,12 +1,12 @@
 //! The text of a comparison, with the verdict last.
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::document::{
     ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
 };
 use super::show::{self, names};
-use crate::report::format::text::style::{Color, Styler, counted, dotted, note, percent, wrap};
+use crate::report::format::text::style::{
+    Color, Styler, align, counted, dotted, note, percent, wrap,
+};
 use crate::report::format::text::{Style, warnings};
 
 /// Minimum width of the text. Arbitrary: the width of the table.
@@ -62,26 +62,16 @@ pub(super) fn runs(side: &Runs) -> String {
 
 fn table(comparison: &Comparison, styler: Styler) -> String {
     let (base, new) = names(comparison);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
-    table.set_header(titles.map(|title| styler.paint(Color::Quiet, title)));
+    let mut rows = vec![titles.map(|title| styler.paint(Color::Quiet, title)).to_vec()];
     for cell in &comparison.cells {
         let id = id(cell);
-        for (at, judgement) in cell.metrics.iter().enumerate() {
+        rows.extend(cell.metrics.iter().enumerate().map(|(at, judgement)| {
             let id = if at == 0 { id.clone() } else { String::new() };
-            table.add_row(row(id, judgement, styler));
-        }
+            row(id, judgement, styler).to_vec()
+        }));
     }
-    let last = titles.len() - 1;
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if at == last { 0 } else { 2 }));
-        if (2..last).contains(&at) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    align(&rows, |at| !(2..titles.len() - 1).contains(&at))
 }
 
 /// The id of a cell, or both if they differ.

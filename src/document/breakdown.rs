@@ -1,13 +1,13 @@
 //! The latency breakdown of a cell.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UpperLimits;
 
 /// The latency breakdown of a sample of datagrams by timestamps of both kernels. For each datagram,
 /// the parts add up to `total`, and so do their means, except for rounding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Legs {
     /// How many datagrams: about one a millisecond and sender, the first of a batch.
     pub samples: u64,
@@ -30,7 +30,8 @@ pub struct Legs {
 }
 
 /// One part of the latency in ns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Leg {
     /// Exact minimum.
     pub min_ns: Option<u64>,

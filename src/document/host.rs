@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Properties of a host that affect measurements.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// Its name.
     pub hostname: Option<String>,
@@ -80,7 +80,8 @@ pub struct Host {
 }
 
 /// CPU throttling of the measuring process, from the control group that was throttled longest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CpuThrottling {
     /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
     pub cpu_max: String,
@@ -92,7 +93,8 @@ pub struct CpuThrottling {
 
 /// Limits of control groups in the format of version 2: `max` is no limit. Of nested groups the
 /// smallest limit counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CgroupLimits {
     /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
@@ -103,7 +105,8 @@ pub struct CgroupLimits {
 }
 
 /// A network device; unknown values are `null`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Device {
     /// Its name.
     pub name: String,
@@ -138,7 +141,8 @@ pub struct Device {
 }
 
 /// An interrupt of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Irq {
     /// Its number.
     pub number: u32,
@@ -149,7 +153,8 @@ pub struct Irq {
 }
 
 /// A capability of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capability {
     /// The engine or feature.
     pub name: String,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The account of a file of requests: `records = used + Σ left_out`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InputSummary {
     /// `pcap`, `pcapng`, or `names` for a file of names of DNS.
     pub format: String,
@@ -30,7 +30,8 @@ pub struct InputSummary {
 }
 
 /// The times of the packets of a capture that are sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaptureClock {
     /// How often the clock stepped back by more than 1 ms; packets after a step follow at the mean
     /// gap.

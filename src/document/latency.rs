@@ -1,10 +1,10 @@
 //! Latencies, and their upper limits where two clocks leave them open.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A latency distribution in ns, of received datagrams.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Latency {
     /// `one_way`, or `round_trip`, which is never halved.
     pub kind: String,
@@ -57,7 +57,8 @@ pub struct Latency {
 
 /// The part of a distribution that did not overlap a stall. `null` where there is none, or below
 /// the `bound_ns` of the whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OutsideStalls {
     /// How many did not.
     pub count: u64,
@@ -79,7 +80,8 @@ pub struct OutsideStalls {
 /// Upper limits in ns of withheld figures: the measured figure plus `bound_ns`, by which the clocks
 /// of two hosts may differ. `null` if the figure is given, and if it has no limit, such as a
 /// percentile that falls among lost datagrams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UpperLimits {
     /// Of the minimum.
     pub min_ns: Option<u64>,

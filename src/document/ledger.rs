@@ -1,10 +1,10 @@
 //! Datagrams by outcome.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Datagrams by outcome. Counters of the receiving side are `null` if it is unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ledger {
     /// Offered to the system: `sent` + `refused`.
     pub attempted: u64,
@@ -46,7 +46,8 @@ pub struct Ledger {
 }
 
 /// Refused datagrams by reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refused {
     /// The socket's send buffer was full (EAGAIN).
     pub would_block: u64,
@@ -61,7 +62,8 @@ pub struct Refused {
 }
 
 /// Lost datagrams by place; `null` if this system does not count them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LostAt {
     /// The receiving socket's buffer was full.
     pub receive_buffer: Option<u64>,

@@ -17,7 +17,6 @@ mod sink;
 mod usage;
 mod validity;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::document::breakdown::{Leg, Legs};
@@ -42,7 +41,8 @@ pub use validity::{Gate, InvalidReason, MAX_MISSED};
 pub const SCHEMA: &str = "udperf/1";
 
 /// A finished measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// Always `udperf/1`.
     pub schema: String,
@@ -94,7 +94,8 @@ pub struct Report {
 }
 
 /// The first fields of every document.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Head {
     /// Always `udperf/1`.
     pub schema: String,
@@ -111,7 +112,8 @@ pub struct Head {
 }
 
 /// The version and build of a program.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tool {
     /// Its version.
     pub version: String,
@@ -124,7 +126,8 @@ pub struct Tool {
 }
 
 /// A warning about the measurement, and how to fix it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
     /// A stable code for scripts, lower case with underscores.
     pub code: String,
@@ -133,7 +136,8 @@ pub struct Warning {
 }
 
 /// One measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// `plain/64/max`: engine, payload bytes, requested rate. The same in all trials.
     pub id: String,
@@ -226,7 +230,8 @@ impl Cell {
 }
 
 /// Requested and active engines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Engine {
     /// Requested sending engine.
     pub tx: String,
@@ -239,7 +244,8 @@ pub struct Engine {
 }
 
 /// One side of a measurement.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Side {
     /// Datagrams sent; or received, each sequence number once.
     pub datagrams: u64,
@@ -273,7 +279,8 @@ pub struct Side {
 }
 
 /// A socket buffer in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SocketBuffer {
     /// Requested size.
     pub asked: u64,
@@ -282,7 +289,8 @@ pub struct SocketBuffer {
 }
 
 /// Punctuality of the senders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Due slots: attempted + missed.
     pub scheduled: u64,
@@ -297,7 +305,8 @@ pub struct Schedule {
 }
 
 /// Three points of a distribution in ns; `null` if it is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Spread {
     /// Median.
     pub p50_ns: Option<u64>,
@@ -308,7 +317,8 @@ pub struct Spread {
 }
 
 /// Stalls of workers of more than 1 ms: the CPU was taken away, or a system call took that long.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stalls {
     /// Of the senders.
     pub tx: StallSum,
@@ -319,7 +329,8 @@ pub struct Stalls {
 }
 
 /// Stalls of one side.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StallSum {
     /// How many.
     pub count: u64,
@@ -330,7 +341,8 @@ pub struct StallSum {
 }
 
 /// Counters of the kernel over the measured part: the source of `lost_at`, and a cross-check.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Kernel {
     /// Dropped at our receiving sockets.
     pub socket_drops: Option<u64>,

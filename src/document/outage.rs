@@ -1,10 +1,10 @@
 //! Outages in the document.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A period in which the target could not be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outage {
     /// The first error, in ns since the start of the cell's window.
     pub from_ns: u64,

@@ -1,11 +1,11 @@
 //! Packets of the kernel, and the trials of `auto`.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
 /// (`UDP_SEGMENT`, `UDP_GRO`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Packets {
     /// Packets accepted from the senders.
     pub sent: u64,
@@ -25,7 +25,8 @@ pub struct Packets {
 }
 
 /// The selection of `auto`, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Choice {
     /// The request: `auto`.
     pub asked: String,
@@ -45,7 +46,8 @@ pub struct Choice {
 }
 
 /// Engines that could not be tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failed {
     /// The engines.
     pub engine: String,
@@ -54,7 +56,8 @@ pub struct Failed {
 }
 
 /// Tried engines that `auto` does not select.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOut {
     /// The engines.
     pub engine: String,
@@ -65,7 +68,8 @@ pub struct LeftOut {
 }
 
 /// One trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tried {
     /// The engines.
     pub engine: String,

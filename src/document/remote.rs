@@ -1,10 +1,10 @@
 //! What there is beside the cells where there are two clocks and many flows.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the other end's clock goes, by all exchanges of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Clock {
     /// Whether it is the same clock: then there is nothing between them.
     pub same: bool,
@@ -30,7 +30,8 @@ impl Clock {
 }
 
 /// How flows fared beside each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flows {
     /// How many there were.
     pub count: u64,
@@ -48,7 +49,8 @@ pub struct Flows {
 }
 
 /// Datagrams a flow, over all flows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowSpread {
     /// The fewest.
     pub min: u64,
@@ -59,7 +61,8 @@ pub struct FlowSpread {
 }
 
 /// One flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowCounts {
     /// Its number, from 0.
     pub flow: u64,

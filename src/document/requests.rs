@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Outcomes of requests and replies.
 ///
 /// `requests = matched + timeouts`; `replies = matched + duplicate + late +
 /// continued + stale + unmatched`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exchange {
     /// `open`: requests leave on schedule or flat out; `closed`: at most `outstanding` of them are
     /// in flight, so that a slow server gets fewer.

@@ -1,31 +1,33 @@
-//! The document's form, for programs that read it.
+//! The JSON Schemas (2020-12) of documents, for programs that read them. The files are generated
+//! from the structures: `UDPERF_UPDATE_DOCS=1 cargo test --lib schemas`.
 
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde_json::Value;
+/// Of a report, as it is written: fields that can be unknown are required, and can be `null`.
+pub const RUN: &str = include_str!("../../docs/schema/run.json");
+/// Of a comparison.
+pub const COMPARISON: &str = include_str!("../../docs/schema/comparison.json");
+/// Of a search.
+pub const SEARCH: &str = include_str!("../../docs/schema/search.json");
+/// Of a sink.
+pub const SINK: &str = include_str!("../../docs/schema/sink.json");
+/// Of an echo.
+pub const ECHO: &str = include_str!("../../docs/schema/echo.json");
 
-use crate::document::{Report, SCHEMA};
-
-/// The JSON Schema (2020-12) of a [`Report`] as it is written: fields that can be unknown are
-/// there, and `null`.
-#[must_use]
-pub fn schema() -> Value {
-    schema_of::<Report>("udperf report")
-}
-
-/// The same of another document.
-#[must_use]
-pub fn schema_of<T: JsonSchema>(title: &str) -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
+/// The schema of a structure as it is.
+#[cfg(test)]
+pub(crate) fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    schema.insert("$id".to_owned(), SCHEMA.into());
+    schema.insert("$id".to_owned(), crate::document::SCHEMA.into());
     schema.insert("title".to_owned(), title.into());
     schema.to_value()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::document::Report;
     use crate::report::fixture;
 
     #[test]
@@ -37,7 +39,7 @@ mod tests {
         let text = serde_json::to_string(&report).unwrap();
         let read: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(read, report);
-        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let validator = jsonschema::validator_for(&serde_json::from_str(RUN).unwrap()).unwrap();
         let mut value: Value = serde_json::from_str(&text).unwrap();
         assert!(validator.is_valid(&value));
         assert!(value["cells"][1]["latency"]["p50_ns"].is_null());
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn unknown_is_null_and_not_absent() {
-        let schema = schema();
+        let schema: Value = serde_json::from_str(RUN).unwrap();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(schema["$id"], "udperf/1");
         assert_eq!(schema["title"], "udperf report");

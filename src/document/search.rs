@@ -1,12 +1,12 @@
 //! The document of a search: goals, trials, and results.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Report;
 
 /// A finished search: a report with the cells of its final trials, and the results.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SearchDocument {
     /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
     /// of full length (`final` and `verify`), in their order.
@@ -21,7 +21,8 @@ pub struct SearchDocument {
 }
 
 /// The result for one size and engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Found {
     /// `gso+batch/45`: engine and payload bytes.
     pub id: String,
@@ -62,7 +63,8 @@ pub struct Found {
 }
 
 /// What limits the rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
     /// Goals fail above it, or the path does not take more.
@@ -76,7 +78,8 @@ pub enum LimitedBy {
 }
 
 /// Trials at a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialCount {
     /// How many held.
     pub k: u32,
@@ -85,7 +88,8 @@ pub struct TrialCount {
 }
 
 /// A rate below the result, and whether it held.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verified {
     /// Datagrams a second.
     pub rate_pps: f64,
@@ -96,7 +100,8 @@ pub struct Verified {
 }
 
 /// The result of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeFigures {
     /// Delivered or answered per second; `null` if unknown.
     pub delivered_pps: Option<f64>,
@@ -105,7 +110,8 @@ pub struct ProbeFigures {
 }
 
 /// A point of the latency curve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CurvePoint {
     /// Datagrams a second as asked; medians of its trials follow.
     pub rate_pps: f64,
@@ -124,7 +130,8 @@ pub struct CurvePoint {
 }
 
 /// The verdict of a trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TrialVerdict {
     /// All goals held.
@@ -152,7 +159,8 @@ impl TrialVerdict {
 }
 
 /// A trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialDocument {
     /// Datagrams a second as asked.
     pub rate_pps: f64,
@@ -173,7 +181,8 @@ pub struct TrialDocument {
 }
 
 /// The figures of a trial.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialFigures {
     /// Delivered, or answered, a second.
     pub delivered_pps: Option<f64>,

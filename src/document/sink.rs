@@ -1,12 +1,12 @@
 //! The document of a bound receiver.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CpuThrottling, Head, SocketBuffer, Warning};
 
 /// What a sink served and counted, `kind` `sink`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkDocument {
     /// The first fields; `kind` is `sink`.
     #[serde(flatten)]
@@ -34,7 +34,8 @@ pub struct SinkDocument {
 }
 
 /// One socket that listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkListener {
     /// Where it is bound.
     pub at: String,
@@ -51,7 +52,8 @@ pub struct SinkListener {
 }
 
 /// One client of a sink.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkClient {
     /// Its address and port.
     pub from: String,
@@ -82,7 +84,8 @@ pub struct SinkClient {
 }
 
 /// What belonged to no client.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkOthers {
     /// Datagrams.
     pub datagrams: u64,
@@ -114,7 +117,8 @@ pub struct SinkOthers {
 }
 
 /// One source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkSource {
     /// Its address and port.
     pub from: String,
@@ -140,7 +144,8 @@ pub struct SinkSource {
 }
 
 /// Datagrams of one source by their sequence numbers, those of warm-ups included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SinkSequences {
     /// Distinct sequence numbers.
     pub unique: u64,

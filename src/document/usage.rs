@@ -1,10 +1,10 @@
 //! The cost of datagrams.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Context switches of workers in the senders' window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContextSwitches {
     /// The thread waited.
     pub voluntary: u64,
@@ -17,7 +17,8 @@ pub struct ContextSwitches {
 /// that was answered; where nothing is known of the receiver, of the sender alone, for each that
 /// was sent. What the receiver did up to the end of the senders' window counts, for each datagram
 /// that it had by then. `null` where one of the sides does not tell, or there was no such datagram.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PerDatagram {
     /// System calls that moved, or tried to move, datagrams.
     pub syscalls: Option<f64>,

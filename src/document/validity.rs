@@ -1,6 +1,5 @@
 //! Whether a run tested what was asked, and the results of its gates.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The share of a schedule that may be missed where `--max-missed` is not given: 1 %. From the
@@ -8,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_MISSED: f64 = 0.01;
 
 /// A reason why a run did not test what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InvalidReason {
     /// A stable code for scripts: `nothing_measured`, `nothing_sent`, `nothing_arrived`,
     /// `nothing_answered`, `target_unreachable` or `schedule_missed`.
@@ -24,7 +24,8 @@ pub struct InvalidReason {
 }
 
 /// The result of one `--fail-if` in one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Gate {
     /// The condition as typed, such as `loss>0.1%`.
     pub expr: String,

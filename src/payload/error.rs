@@ -1,9 +1,9 @@
-//! What a payload cannot be.
+//! Errors in payloads.
 
 use crate::unit::MAX_PAYLOAD;
 
-/// A payload that cannot be made as asked. Each variant says what was asked, what is wrong and
-/// what mends it.
+/// A payload that cannot be made as asked. Each message says what was asked, what is wrong and how
+/// to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// A label that names no encoding.
@@ -15,10 +15,10 @@ pub enum PayloadError {
         /// As typed.
         asked: String,
     },
-    /// A character that the encoding does not have.
+    /// A character that the encoding lacks.
     #[error(
-        "'{character}' (U+{:04X}), character {position}, cannot be written in {encoding}; leave \
-         it away, or choose utf-8", u32::from(*.character)
+        "'{character}' (U+{:04X}), character {position}, cannot be written in {encoding}; \
+         omit it, or use utf-8", u32::from(*.character)
     )]
     Unmappable {
         /// The character.
@@ -28,9 +28,9 @@ pub enum PayloadError {
         /// The name of the encoding.
         encoding: &'static str,
     },
-    /// Something in hex that is no digit.
+    /// A character in hex that is not a digit.
     #[error(
-        "'{found}', character {position}, is no hex digit; write two of 0-9 a-f for each byte, \
+        "'{found}', character {position}, is not a hex digit; write two of 0-9 a-f for each byte, \
          such as 0a 0b or 0x0a0b"
     )]
     HexDigit {
@@ -50,8 +50,8 @@ pub enum PayloadError {
         /// Where it stands, in characters from 1.
         position: usize,
     },
-    /// Something in braces that is no field.
-    #[error("'{{{field}}}', character {column}, is no field; {FIELDS}, and {BRACES}")]
+    /// Text in braces that is not a field.
+    #[error("'{{{field}}}', character {column}, is not a field; {FIELDS}, and {BRACES}")]
     Field {
         /// What stands between the braces.
         field: String,
@@ -71,7 +71,7 @@ pub enum PayloadError {
     },
     /// A brace that is never closed.
     #[error(
-        "the brace at character {column} begins a field that has no end; close it by }}, and \
+        "the brace at character {column} begins a field without an end; close it with }}, and \
         {BRACES}; {FIELDS}"
     )]
     Unclosed {
@@ -79,7 +79,7 @@ pub enum PayloadError {
         column: usize,
     },
     /// A closing brace without an opening one.
-    #[error("the brace at character {column} ends a field that never began; {BRACES}")]
+    #[error("the brace at character {column} closes no field; {BRACES}")]
     Unopened {
         /// Where it stands, in characters from 1.
         column: usize,
@@ -103,7 +103,7 @@ pub enum PayloadError {
         /// The name of the encoding.
         encoding: &'static str,
     },
-    /// Something wrong in one line of several.
+    /// An error in one line of several.
     #[error("line {number}: {source}")]
     Line {
         /// Which, from 1.
@@ -111,34 +111,34 @@ pub enum PayloadError {
         /// What is wrong.
         source: Box<Self>,
     },
-    /// Text that is none.
+    /// Text that is not UTF-8.
     #[error(
-        "line {number} is not UTF-8; convert the file, and name the encoding to send by --encoding"
+        "line {number} is not UTF-8; convert the file, and set the encoding to send with --encoding"
     )]
     NotText {
         /// Which, from 1.
         number: usize,
     },
-    /// A request that no datagram holds.
+    /// A request longer than a datagram.
     #[error("a request of {bytes} bytes is too long; a datagram holds {MAX_PAYLOAD} at most")]
     TooLong {
         /// Its length.
         bytes: usize,
     },
-    /// Choices that multiply beyond measure.
-    #[error("there are more than {most} ways to choose in one request; leave some choices away")]
+    /// Choices that multiply to too many requests.
+    #[error("there are more than {most} ways to choose in one request; remove some choices")]
     TooManyWays {
-        /// How many there may be.
+        /// The maximum.
         most: usize,
     },
-    /// Requests beyond what is kept in memory.
-    #[error("there are more requests than 32 bits count; give fewer")]
+    /// More requests than fit in memory.
+    #[error("there are more requests than 32 bits can count; use fewer")]
     TooMuch,
     /// No request at all.
-    #[error("there is no request: all lines are empty; give at least one that is not")]
+    #[error("there is no request: all lines are empty; write at least one")]
     Nothing,
-    /// An id asked for twice.
-    #[error("the requests have an {{id}} of their own; leave --id-at away")]
+    /// Two ids.
+    #[error("the requests have an {{id}} of their own; omit --id-at")]
     TwoIds,
     /// An id beyond the end.
     #[error(
@@ -153,11 +153,10 @@ pub enum PayloadError {
         /// Bytes of the request.
         len: usize,
     },
-    /// Ids that are not where the reply is expected to have them.
+    /// Ids at different places.
     #[error(
         "{{id}} is not at one place in all requests: once at offset {here} as {format}, once at \
-         {there} as {other}; give it a fixed place before what differs in length, or choose \
-         --match any"
+         {there} as {other}; put it before fields of variable length, or use --match any"
     )]
     MovingId {
         /// Where it was first.
@@ -170,9 +169,7 @@ pub enum PayloadError {
         other: String,
     },
     /// Ids in some requests.
-    #[error(
-        "some requests have an {{id}} and some have none; give it to all, or choose --match any"
-    )]
+    #[error("some requests have an {{id}} and some have none; add it to all, or use --match any")]
     SomeIds,
     /// A rule that needs an id.
     #[error("--match {rule} needs an id in the requests; write {{id}} into them, or give --id-at")]
@@ -200,22 +197,22 @@ pub enum PayloadError {
         /// As asked.
         asked: String,
     },
-    /// A place that is none.
-    #[error("'{asked}' is no place of an id; write OFFSET:FORMAT such as 0:u16be")]
+    /// A malformed place of an id.
+    #[error("'{asked}' is not the place of an id; use OFFSET:FORMAT such as 0:u16be")]
     Place {
         /// As asked.
         asked: String,
     },
-    /// A name that DNS cannot have.
-    #[error("'{name}' is no name of DNS: {why}; labels have 63 bytes and names 255 at most")]
+    /// A name that is not valid in DNS.
+    #[error("'{name}' is not a DNS name: {why}; labels have 63 bytes and names 255 at most")]
     Name {
         /// As asked.
         name: String,
         /// What is wrong with it.
         why: String,
     },
-    /// A type of record that is none.
-    #[error("'{asked}' is no type of record; write such as A, AAAA, MX, TXT, ANY or TYPE65280")]
+    /// An unknown record type.
+    #[error("'{asked}' is not a record type; use A, AAAA, MX, TXT, ANY, TYPE65280 or the like")]
     RecordType {
         /// As asked.
         asked: String,
@@ -238,13 +235,13 @@ pub enum PayloadError {
         /// What is wrong with the first of them.
         first: Box<Self>,
     },
-    /// DNSSEC without what carries it.
-    #[error("--dnssec is a bit of EDNS; leave --no-edns away")]
+    /// DNSSEC without EDNS.
+    #[error("--dnssec needs EDNS; omit --no-edns")]
     DnssecWithoutEdns,
-    /// A file that is no capture.
+    /// A file that is not a capture.
     #[error(
-        "this is no capture: it begins neither like pcap nor like pcapng; unpack it if it is \
-         packed, and write it by such as tcpdump -w or dumpcap"
+        "not a capture: the file is neither pcap nor pcapng; decompress it, or write one with \
+         tcpdump -w or dumpcap"
     )]
     NoCapture,
     /// A capture with nothing to send.
@@ -263,9 +260,9 @@ pub enum PayloadError {
         /// What is wrong with its times.
         why: &'static str,
     },
-    /// A key that memcached does not take.
+    /// An invalid memcached key.
     #[error(
-        "'{key}' is no key of memcached; it needs 1 to {most} bytes without blanks and control \
+        "'{key}' is not a memcached key; it needs 1 to {most} bytes without blanks or control \
          characters, and fields in hex, dec or alnum"
     )]
     Key {
@@ -274,10 +271,10 @@ pub enum PayloadError {
         /// Bytes at most.
         most: usize,
     },
-    /// A size that the preset cannot have.
-    #[error("{what} of {asked} bytes cannot be; choose {least} to {most}")]
+    /// A size outside the limits of the preset.
+    #[error("{what} cannot have {asked} bytes; use {least} to {most}")]
     Size {
-        /// What has that size.
+        /// The part with that size.
         what: &'static str,
         /// As asked.
         asked: usize,
@@ -292,10 +289,10 @@ pub enum PayloadError {
 const FIELDS: &str = "fields are {id}, {counter}, {random}, {random:alnum:N}, {random:letters:N}, \
     {time:ns} (us, ms, s, rfc3339) and {choice:a|b}, the first three with :FORMAT such as :u32be";
 
-/// How braces are written that begin no field, in messages.
+/// How to write braces that are text, in messages.
 const BRACES: &str = "{{ and }} stand for braces themselves";
 
-/// That nothing is sent of so many packets.
+/// Why no packet is sent.
 fn none_of(packets: u64, reasons: &str) -> String {
     match packets {
         0 => "it holds no packets".to_owned(),
@@ -304,7 +301,7 @@ fn none_of(packets: u64, reasons: &str) -> String {
 }
 
 impl PayloadError {
-    /// The same, seen from `count` characters earlier.
+    /// The same error, with positions counted from `count` characters earlier.
     #[must_use]
     pub(super) fn moved_by(mut self, count: usize) -> Self {
         match &mut self {
@@ -316,7 +313,7 @@ impl PayloadError {
         self
     }
 
-    /// Whether it is what a file holds that is wrong, rather than what was asked.
+    /// Whether the fault is in the content of a file, not in the arguments.
     #[must_use]
     pub const fn is_of_a_file(&self) -> bool {
         matches!(
@@ -331,7 +328,7 @@ impl PayloadError {
         )
     }
 
-    /// The same, in one line of several, from 1.
+    /// The same error, in a line counted from 1.
     #[must_use]
     pub(super) fn in_line(self, number: usize) -> Self {
         Self::Line { number, source: Box::new(self) }

@@ -6,9 +6,6 @@ pub enum RenderError {
     /// The CSV writer failed.
     #[error("cannot write the document as CSV: {0}; please report this")]
     Csv(#[from] ::csv::Error),
-    /// The XML writer failed.
-    #[error("cannot write the result as JUnit: {0}; please report this")]
-    Junit(#[from] std::io::Error),
     /// The time of the run is none.
     #[error(
         "cannot write a histogram log: started_at '{asked}' is no time; it has to be RFC 3339 in \
@@ -29,9 +26,6 @@ pub enum RenderError {
         /// What the decoder says.
         reason: String,
     },
-    /// The template engine failed.
-    #[error("cannot write a page: {0}; please report this")]
-    Page(#[from] minijinja::Error),
     /// The log writer failed.
     #[error("cannot write a histogram log: {reason}; please report this")]
     Log {

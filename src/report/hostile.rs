@@ -139,7 +139,7 @@ fn counts_of_any_size_are_shown_in_every_format() {
             }
             assert!(csv::render(&report).unwrap().contains(&u64::MAX.to_string()));
             assert!(!markdown::render(&report).is_empty());
-            assert!(junit::render("", &junit::conditions(&report, &conditions)).is_ok());
+            assert!(!junit::render("", &junit::conditions(&report, &conditions)).is_empty());
             // What a histogram holds may contradict the count beside it; then these are errors.
             let _ = (hdr::render(&report), html::render(&[("", &report)]));
         }

@@ -80,16 +80,16 @@ fn what_cannot_be_asked_is_refused() {
         ("[2001:db8::1]:9", "--preset echo -n 1", 2, "--allow-public"),
         ("239.1.1.1:9", "--preset echo -n 1 --allow-public", 2, "name one host"),
         ("127.0.0.1:9", "", 2, "--preset"),
-        ("127.0.0.1:9", "--text a{foo}b", 2, "'{foo}', character 2, is no field"),
+        ("127.0.0.1:9", "--text a{foo}b", 2, "'{foo}', character 2, is not a field"),
         ("127.0.0.1:9", "--text a{id:u7}b", 2, "'{id:u7}', character 2, has no such format"),
-        ("127.0.0.1:9", "--text a{id", 2, "no end"),
-        ("127.0.0.1:9", "--hex 0g", 2, "'g', character 2, is no hex digit"),
+        ("127.0.0.1:9", "--text a{id", 2, "without an end"),
+        ("127.0.0.1:9", "--hex 0g", 2, "'g', character 2, is not a hex digit"),
         ("127.0.0.1:9", "--text a --match id@0", 2, "needs an id"),
         ("127.0.0.1:9", "--preset dns", 2, "--name"),
         ("127.0.0.1:9", "--preset dns --name a..b", 2, "a..b"),
         ("127.0.0.1:9", "--preset echo --name a", 2, "--name is for --preset dns"),
         ("127.0.0.1:9", "--pcap /no/such/file", 1, "/no/such/file"),
-        ("127.0.0.1:9", "--pcap /dev/null", 1, "no capture"),
+        ("127.0.0.1:9", "--pcap /dev/null", 1, "not a capture"),
     ] {
         let done = run("load", target, words);
         assert_eq!(done.code, Some(code), "{done:?}");

@@ -3,14 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::sink::has;
 use crate::cli::args::EchoArgs;
 use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::progress::StatusLine;
 use crate::cli::scenario;
 use crate::document::EchoDocument;
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
@@ -34,16 +33,13 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let facts = host::survey(Depth::Quick);
     let options = options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
-    let line = line(args.output.quiet);
+    let mut line = StatusLine::new(args.output.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: with port 0 nobody knew it before.
         EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
-        EchoEvent::Tick(received) => {
-            line.set_message(format!("{received} datagrams received"));
-            line.tick();
-        }
+        EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
     })?;
-    line.finish_and_clear();
+    drop(line);
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let head = head("echo", started_at, &facts);
     let document = report::echo(head, &tally, EchoFacts { engine, wait, delay, drop });
@@ -126,17 +122,6 @@ fn place(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
         (None, ..) if has(any.1) => (any.1, true),
         (None, ..) => (any.0, false),
     })
-}
-
-/// How things stand, on standard error while it answers; on a terminal only.
-fn line(quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let line = ProgressBar::with_draw_target(None, target);
-    // The template is a constant; a faulty one would show as a plain line.
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        line.set_style(style);
-    }
-    line
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ pub(crate) fn measure<B: CellRunner>(
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
     let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
-    line.finish();
+    drop(line);
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
     if cells.is_empty()
         && let Some(error) = bugs.pop().or_else(|| error.take())

@@ -144,7 +144,7 @@ impl Runs {
                 all.push(suite);
             }
         }
-        junit::render("udperf report", &all)
+        Ok(junit::render("udperf report", &all))
     }
 }
 

@@ -1,28 +1,25 @@
-//! `udperf completions`, `udperf man` and `udperf schema`: all are made from the program itself, so
-//! that they are never out of date.
+//! `udperf completions`, `udperf man` and `udperf schema`.
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{OutputTarget, pretty, print};
-use crate::compare::Comparison;
-use crate::document::schema::schema_of;
-use crate::document::{EchoDocument, SearchDocument, SinkDocument};
+use crate::cli::output::{OutputTarget, print};
+use crate::document::schema;
 
 /// What pages are of.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
 
 /// Prints the form of a document.
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
-    print(&pretty(&match args.of {
-        SchemaOf::Run => crate::document::schema::schema(),
-        SchemaOf::Comparison => schema_of::<Comparison>("udperf comparison"),
-        SchemaOf::Search => schema_of::<SearchDocument>("udperf search"),
-        SchemaOf::Sink => schema_of::<SinkDocument>("udperf sink"),
-        SchemaOf::Echo => schema_of::<EchoDocument>("udperf echo"),
-    }))
+    print(match args.of {
+        SchemaOf::Run => schema::RUN,
+        SchemaOf::Comparison => schema::COMPARISON,
+        SchemaOf::Search => schema::SEARCH,
+        SchemaOf::Sink => schema::SINK,
+        SchemaOf::Echo => schema::ECHO,
+    })
 }
 
 /// Prints what a shell needs.
@@ -79,4 +76,32 @@ fn page(command: &Command) -> Result<String, CliError> {
         .render(&mut text)
         .map_err(failed)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Comparison;
+    use crate::document::schema::schema_of;
+    use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
+
+    #[test]
+    fn schemas_are_those_of_the_structures() {
+        for (word, committed, value) in [
+            ("run", schema::RUN, schema_of::<Report>("udperf report")),
+            ("comparison", schema::COMPARISON, schema_of::<Comparison>("udperf comparison")),
+            ("search", schema::SEARCH, schema_of::<SearchDocument>("udperf search")),
+            ("sink", schema::SINK, schema_of::<SinkDocument>("udperf sink")),
+            ("echo", schema::ECHO, schema_of::<EchoDocument>("udperf echo")),
+        ] {
+            let current = crate::cli::output::pretty(&value);
+            if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {
+                let path = format!("{}/docs/schema/{word}.json", env!("CARGO_MANIFEST_DIR"));
+                std::fs::write(path, &current).unwrap();
+                continue;
+            }
+            let advice = "UDPERF_UPDATE_DOCS=1 cargo test --lib schemas";
+            assert!(current == committed, "docs/schema/{word}.json is not current: {advice}");
+        }
+    }
 }

@@ -3,14 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::blast::key;
 use crate::cli::args::{MulticastGroup, SinkArgs};
 use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::progress::StatusLine;
 use crate::cli::scenario;
 use crate::document::SinkDocument;
 use crate::host;
@@ -38,11 +37,12 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
         .first()
         .and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
-    let mut news = News::new(args.output.quiet);
+    let quiet = args.output.quiet;
+    let mut news = News { quiet, line: StatusLine::new(quiet) };
     let throttle = Throttle::begin();
     let (tally, end) =
         crate::remote::sink::serve(&options, &facts, &stop, &mut |event| news.tell(&event))?;
-    news.line.finish_and_clear();
+    drop(news);
     let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
     if let Some((counters, told)) = throttle.end().as_ref().map(report::throttled) {
         document.cpu_throttling = Some(counters);
@@ -164,26 +164,14 @@ pub(crate) fn has(any: IpAddr) -> bool {
 struct News {
     quiet: bool,
     /// How things stand now; on a terminal only.
-    line: ProgressBar,
-}
-
-impl News {
-    fn new(quiet: bool) -> Self {
-        let target =
-            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let line = ProgressBar::with_draw_target(None, target);
-        // The template is a constant; a faulty one would show as a plain line.
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            line.set_style(style);
-        }
-        Self { quiet, line }
-    }
+    line: StatusLine,
 }
 
 impl News {
     /// Above the line.
-    fn say(&self, what: &str) {
-        self.line.suspend(|| warn_stderr(what));
+    fn say(&mut self, what: &str) {
+        self.line.clear();
+        warn_stderr(what);
     }
 
     fn tell(&mut self, event: &SinkEvent<'_>) {
@@ -196,10 +184,7 @@ impl News {
                 "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
                 served.from, served.why, served.cells, served.rx.received, served.lost, served.sent
             )),
-            SinkEvent::Tick(clients, glimpse) => {
-                self.line.set_message(standing(*clients, glimpse));
-                self.line.tick();
-            }
+            SinkEvent::Tick(clients, glimpse) => self.line.show(|| standing(*clients, glimpse)),
         }
     }
 }

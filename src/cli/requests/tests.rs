@@ -132,7 +132,7 @@ fn what_does_not_go_together_is_refused() {
         (&["--text", "a", "--pcap-port", "53"], "--pcap"),
         (&["--text", "a", "--match", "dn"], "use preset, id@OFFSET"),
         (&["--text", "a", "--encoding", "utf-9"], "is unknown"),
-        (&["--text", "a", "--id-at", "0:u3"], "write OFFSET:FORMAT"),
+        (&["--text", "a", "--id-at", "0:u3"], "use OFFSET:FORMAT"),
         (&["--preset", "dns"], "give --name NAME or --names FILE"),
         (&["--preset", "dns", "--name", "a", "--dnssec", "--no-edns"], "cannot be used with"),
         (&["--preset", "dns", "--name", "a", "--edns=100"], "100"),
@@ -154,7 +154,7 @@ fn errors_name_the_flag_and_the_file() {
     let name = path.to_str().unwrap();
     for (words, start, exit) in [
         (&["--lines", name][..], format!("--lines {name}: line 2: '{{x}}'"), Exit::Failed),
-        (&["--pcap", name], format!("--pcap {name}: this is no capture"), Exit::Failed),
+        (&["--pcap", name], format!("--pcap {name}: not a capture"), Exit::Failed),
         (&["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
         (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
         (

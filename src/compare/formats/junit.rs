@@ -2,17 +2,14 @@
 
 use crate::compare::document::{ComparedCell, Comparison, InvalidSide, Judgement, Verdict};
 use crate::compare::show;
-use crate::report::RenderError;
 use crate::report::format::junit;
 use crate::report::format::junit::{Case, CaseOutcome, Suite};
 
 /// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
 /// otherwise. What cannot be compared is an error, with the reason as a case. A cell that only the
 /// base has is undecided, too. One that only the new runs have is skipped.
-///
-/// # Errors
-/// [`RenderError::Junit`], which has no reason to happen.
-pub fn render(comparison: &Comparison, strict: bool) -> Result<String, RenderError> {
+#[must_use]
+pub fn render(comparison: &Comparison, strict: bool) -> String {
     let mut suites: Vec<Suite> =
         comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
     // As in the verdict: a cell that is missing may have been worse.
@@ -86,7 +83,7 @@ mod tests {
     #[test]
     fn worse_fails_and_doubt_is_skipped() {
         let comparison = fixture::comparison();
-        let found = cases(&render(&comparison, false).unwrap());
+        let found = cases(&render(&comparison, false));
         let brief: Vec<_> = found
             .iter()
             .map(|[suite, case, tag, _]| [suite, case, tag].map(String::as_str))
@@ -110,7 +107,7 @@ mod tests {
     fn strictly_doubt_fails_and_so_does_a_cell_that_the_new_runs_lack() {
         let mut comparison = fixture::comparison();
         comparison.only_new = vec!["plain/9000/max".to_owned()];
-        let found = cases(&render(&comparison, true).unwrap());
+        let found = cases(&render(&comparison, true));
         let tags: Vec<_> = found.iter().map(|case| case[2].as_str()).collect();
         assert_eq!(tags, ["failure", "system-out", "system-out", "failure", "failure", "skipped"]);
     }

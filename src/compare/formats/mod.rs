@@ -16,7 +16,7 @@ impl Document for Comparison {
         Format::json(),
         Format::new("Markdown", "markdown", |comparison, _| Ok(Some(markdown::render(comparison)))),
         Format::new("JUnit", "junit", |comparison, options| {
-            junit::render(comparison, options.is_strict).map(Some)
+            Ok(Some(junit::render(comparison, options.is_strict)))
         }),
         Format {
             name: "benchmark of rates",

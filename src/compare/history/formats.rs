@@ -1,18 +1,25 @@
 //! A history as text, CSV, Markdown, and a page.
 
-use serde::Serialize;
-
 use super::{Change, History, Point, Series};
 use crate::report::RenderError;
 use crate::report::checks::metric::{Better, Metric, MetricKind};
-use crate::report::format::html::{Chart, Frame, page};
+use crate::report::format::html::{self, Chart, Frame};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
 use crate::report::format::{Document, Format};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
-/// The page of a history.
-const PAGE: &str = include_str!("page.html");
+/// Columns of its tables, each with whether it is aligned left.
+const COLUMNS: [(&str, bool); 8] = [
+    ("cell", true),
+    ("run", true),
+    ("git", true),
+    ("value", false),
+    ("change", false),
+    ("trials", false),
+    ("doubts", true),
+    ("what changed", true),
+];
 
 /// Width of the bar. Arbitrary: what a line has left beside everything else.
 const BAR: usize = 12;
@@ -31,7 +38,7 @@ impl Document for History {
     const FORMATS: &'static [Format<Self>] = &[
         Format::new("CSV", "csv", |all, _| csv(all).map(Some)),
         Format::new("Markdown", "markdown", |all, _| Ok(Some(markdown(all)))),
-        Format::new("page", "html", |all, _| html(all).map(Some)),
+        Format::new("page", "html", |all, _| Ok(Some(html(all)))),
     ];
 
     fn text(&self, style: Style) -> String {
@@ -60,8 +67,7 @@ pub fn text(history: &History, style: Style) -> String {
 /// A history as Markdown: the same tables.
 #[must_use]
 pub fn markdown(history: &History) -> String {
-    let titles = ["cell", "run", "git", "value", "change", "trials", "doubts", "what changed"];
-    let left = [true, true, true, false, false, false, true, true];
+    let (titles, left) = (COLUMNS.map(|(title, _)| title), COLUMNS.map(|(_, is_left)| is_left));
     let mut parts = Vec::new();
     for (scenario, host) in ways(history) {
         parts.push(format!("### {} · {}", md::escape(&scenario), md::escape(&host)));
@@ -105,48 +111,23 @@ pub fn csv(history: &History) -> Result<String, RenderError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The page, as the template wants it.
-#[derive(Serialize)]
-struct Page {
-    title: &'static str,
-    version: &'static str,
-    ways: Vec<Way>,
-}
-
-/// A way of measuring, and a host.
-#[derive(Serialize)]
-struct Way {
-    scenario: String,
-    host: String,
-    parts: Vec<Part>,
-}
-
-/// A metric.
-#[derive(Serialize)]
-struct Part {
-    heading: String,
-    charts: Vec<Chart>,
-    rows: Vec<Vec<String>>,
-}
-
 /// A history as a page: a chart a series, and the tables.
-///
-/// # Errors
-/// [`RenderError::Page`], which would be a bug.
-pub fn html(history: &History) -> Result<String, RenderError> {
-    let ways: Vec<Way> = ways(history)
-        .into_iter()
-        .map(|(scenario, host)| {
-            let parts = by_metric(history, &scenario, &host).into_iter().map(|(metric, series)| {
-                let charts = series.iter().map(|series| chart(series)).collect();
-                let rows = lines(&series).map(|line| line.to_row()).collect();
-                Part { heading: heading(metric), charts, rows }
-            });
-            Way { parts: parts.collect(), scenario, host }
-        })
-        .collect();
-    let (title, version) = ("udperf · history", env!("CARGO_PKG_VERSION"));
-    page(PAGE, &Page { title, version, ways })
+#[must_use]
+pub fn html(history: &History) -> String {
+    const TITLE: &str = "udperf · history";
+    let mut body = html::element("h1", TITLE);
+    for (scenario, host) in ways(history) {
+        body += &("<section>\n".to_owned() + &html::element("h2", &scenario));
+        body += &html::element("p class=\"quiet\"", &host);
+        for (metric, series) in by_metric(history, &scenario, &host) {
+            let charts: Vec<_> = series.iter().map(|series| chart(series)).collect();
+            let rows: Vec<_> = lines(&series).map(|line| line.to_row()).collect();
+            body += &html::element("h3", &heading(metric));
+            body += &(html::gallery(&charts) + &html::table(&[], &COLUMNS, &rows));
+        }
+        body += "</section>\n";
+    }
+    html::page(TITLE, &body)
 }
 
 /// Ways of measuring, in the order in which they come up.
@@ -363,30 +344,25 @@ fn chart(series: &Series) -> Chart {
     let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
     let newest = line(series.points.len() - 1);
     let caption = [newest.value(), newest.change()].join(" ");
-    Chart::new(series.cell.clone(), caption.trim().to_owned())
-        .y_ticks(frame, ticks.into_iter())
-        .x_ticks(frame, days.into_iter())
+    Chart::new(series.cell.clone(), caption.trim().to_owned(), frame)
+        .y_ticks(ticks.into_iter())
+        .x_ticks(days.into_iter())
         .events(
-            frame,
             all.filter(|(_, point)| !point.changes.is_empty())
                 .map(|(at, _)| (at as f64, line(at).changes())),
         )
         .line(
-            frame,
             shown
                 .clone()
                 .filter(|(_, point)| point.invalid_because.is_empty())
                 .map(|(at, point)| (at as f64, point.value)),
         )
-        .dots(
-            frame,
-            shown.map(|(at, point)| {
-                let line = line(at);
-                let label = [line.date(), line.git(), line.value()].into_iter();
-                let label: Vec<_> = label.chain(line.invalid()).collect();
-                (at as f64, point.value, label.join(" · "))
-            }),
-        )
+        .dots(shown.map(|(at, point)| {
+            let line = line(at);
+            let label = [line.date(), line.git(), line.value()].into_iter();
+            let label: Vec<_> = label.chain(line.invalid()).collect();
+            (at as f64, point.value, label.join(" · "))
+        }))
 }
 
 #[cfg(test)]

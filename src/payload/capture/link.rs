@@ -32,69 +32,24 @@ const SLL: (usize, usize) = (16, 14);
 const SLL2: (usize, usize) = (20, 0);
 
 /// Link types by name, without their prefix LINKTYPE_; <https://www.tcpdump.org/linktypes.html>.
-const NAMES: &[(i32, &str)] = &[
-    (0, "NULL"),
-    (1, "ETHERNET"),
-    (3, "AX25"),
-    (6, "IEEE802_5"),
-    (7, "ARCNET_BSD"),
-    (8, "SLIP"),
-    (9, "PPP"),
-    (10, "FDDI"),
-    (12, "RAW"),
-    (14, "RAW"),
-    (50, "PPP_HDLC"),
-    (51, "PPP_ETHER"),
-    (100, "ATM_RFC1483"),
-    (101, "RAW"),
-    (104, "C_HDLC"),
-    (105, "IEEE802_11"),
-    (107, "FRELAY"),
-    (108, "LOOP"),
-    (113, "LINUX_SLL"),
-    (114, "LTALK"),
-    (117, "PFLOG"),
-    (119, "IEEE802_11_PRISM"),
-    (122, "IP_OVER_FC"),
-    (123, "SUNATM"),
-    (127, "IEEE802_11_RADIOTAP"),
-    (129, "ARCNET_LINUX"),
-    (138, "APPLE_IP_OVER_IEEE1394"),
-    (144, "LINUX_IRDA"),
-    (163, "IEEE802_11_AVS"),
-    (166, "PPP_PPPD"),
-    (169, "GPRS_LLC"),
-    (187, "BLUETOOTH_HCI_H4"),
-    (189, "USB_LINUX"),
-    (192, "PPI"),
-    (195, "IEEE802_15_4_WITHFCS"),
-    (201, "BLUETOOTH_HCI_H4_WITH_PHDR"),
-    (204, "PPP_WITH_DIR"),
-    (220, "USB_LINUX_MMAPPED"),
-    (224, "FC_2"),
-    (227, "CAN_SOCKETCAN"),
-    (228, "IPV4"),
-    (229, "IPV6"),
-    (230, "IEEE802_15_4_NOFCS"),
-    (231, "DBUS"),
-    (239, "NFLOG"),
-    (242, "IPOIB"),
-    (243, "MPEG_2_TS"),
-    (249, "USBPCAP"),
-    (251, "BLUETOOTH_LE_LL"),
-    (252, "WIRESHARK_UPPER_PDU"),
-    (253, "NETLINK"),
-    (254, "BLUETOOTH_LINUX_MONITOR"),
-    (258, "PKTAP"),
-    (271, "VSOCK"),
-    (272, "NORDIC_BLE"),
-    (276, "LINUX_SLL2"),
-];
+const NAMES: &str = "\
+    NULL=0 ETHERNET=1 AX25=3 IEEE802_5=6 ARCNET_BSD=7 SLIP=8 PPP=9 FDDI=10 RAW=12 RAW=14 \
+    PPP_HDLC=50 PPP_ETHER=51 ATM_RFC1483=100 RAW=101 C_HDLC=104 IEEE802_11=105 FRELAY=107 \
+    LOOP=108 LINUX_SLL=113 LTALK=114 PFLOG=117 IEEE802_11_PRISM=119 IP_OVER_FC=122 SUNATM=123 \
+    IEEE802_11_RADIOTAP=127 ARCNET_LINUX=129 APPLE_IP_OVER_IEEE1394=138 LINUX_IRDA=144 \
+    IEEE802_11_AVS=163 PPP_PPPD=166 GPRS_LLC=169 BLUETOOTH_HCI_H4=187 USB_LINUX=189 PPI=192 \
+    IEEE802_15_4_WITHFCS=195 BLUETOOTH_HCI_H4_WITH_PHDR=201 PPP_WITH_DIR=204 \
+    USB_LINUX_MMAPPED=220 FC_2=224 CAN_SOCKETCAN=227 IPV4=228 IPV6=229 IEEE802_15_4_NOFCS=230 \
+    DBUS=231 NFLOG=239 IPOIB=242 MPEG_2_TS=243 USBPCAP=249 BLUETOOTH_LE_LL=251 \
+    WIRESHARK_UPPER_PDU=252 NETLINK=253 BLUETOOTH_LINUX_MONITOR=254 PKTAP=258 VSOCK=271 \
+    NORDIC_BLE=272 LINUX_SLL2=276";
 
 /// The name of a link type, or its number if it has no name.
 pub(super) fn name(link: Linktype) -> String {
-    let found = NAMES.iter().find(|(number, _)| *number == link.0);
-    found.map_or_else(|| link.0.to_string(), |(_, name)| (*name).to_owned())
+    let number = link.0.to_string();
+    let mut all = NAMES.split(' ').filter_map(|entry| entry.split_once('='));
+    let found = all.find(|(_, known)| *known == number);
+    found.map_or_else(|| number.clone(), |(name, _)| name.to_owned())
 }
 
 /// A datagram of UDP.

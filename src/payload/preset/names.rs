@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::base::iana::Rtype;
-
 use super::dns::{Dns, rtype};
 use crate::payload::compile::Compiler;
 use crate::payload::{Input, PayloadError};
@@ -45,7 +43,7 @@ impl Dns {
         &self,
         bytes: &[u8],
         strict: bool,
-        default: Rtype,
+        default: u16,
         to: &mut Compiler,
         seed: u64,
     ) -> Result<(), PayloadError> {
@@ -94,7 +92,7 @@ impl Dns {
     fn line(
         &self,
         line: &[u8],
-        default: Rtype,
+        default: u16,
         to: &mut Compiler,
         seed: u64,
     ) -> Result<Result<(), Fault>, PayloadError> {
@@ -105,7 +103,7 @@ impl Dns {
         if name.is_empty() {
             return fault("empty_name", "it begins with a blank, so the name is empty");
         }
-        // Before it is escaped: lines have any length.
+        // Before it is decoded: lines have any length.
         if name.len() > LONGEST_NAME {
             let len = name.len();
             return fault("bad_name", &format!("the name has {len} bytes, more than any name"));
@@ -114,13 +112,12 @@ impl Dns {
         let Some(kind) = kind else {
             return fault("unknown_type", "the record type is unknown");
         };
-        match self.query(&escaped(name), kind, seed) {
+        match self.query(name, kind, seed) {
             Ok(query) => to.line(&query).map(Ok),
-            Err(PayloadError::Name { why, .. }) => {
+            Err(why) => {
                 let behind = self.random_subdomain.map_or("", |_| ", with the random label");
                 fault("bad_name", &format!("{why}{behind}"))
             }
-            Err(other) => Err(other),
         }
     }
 }
@@ -140,25 +137,6 @@ impl Skipped {
         let each = self.shown.iter().map(ToString::to_string);
         std::iter::once(head).chain(each).collect()
     }
-}
-
-/// A name with bytes that are not printable ASCII in the form of RFC 1035 §5.1, `\DDD`.
-fn escaped(name: &[u8]) -> String {
-    let mut text = String::with_capacity(name.len());
-    let mut is_behind_backslash = false;
-    for &byte in name {
-        if byte.is_ascii_graphic() {
-            text.push(char::from(byte));
-        } else {
-            // A backslash before such a byte only escapes it.
-            if is_behind_backslash {
-                text.pop();
-            }
-            text.push_str(&format!("\\{byte:03}"));
-        }
-        is_behind_backslash = byte == b'\\' && !is_behind_backslash;
-    }
-    text
 }
 
 /// A line as shown in messages: its first columns, without control characters.

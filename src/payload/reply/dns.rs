@@ -39,16 +39,15 @@ const POINTER: u8 = 0xC0;
 /// a pointer before each.
 const NAME_STEPS: usize = 256;
 
-/// RCODEs of IANA's registry "DNS RCODEs" that the library has no names for; 16 is BADVERS in OPT,
+/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is BADVERS in OPT,
 /// where this one comes from, and BADSIG in TSIG.
-const RCODES: [(u16, &str); 7] = [
-    (11, "DSOTYPENI"),
-    (17, "BADKEY"),
-    (18, "BADTIME"),
-    (19, "BADMODE"),
-    (20, "BADNAME"),
-    (21, "BADALG"),
-    (22, "BADTRUNC"),
+const RCODES: [(u16, &str); 2] = [
+    (
+        0,
+        "NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE \
+         DSOTYPENI",
+    ),
+    (16, "BADVERS BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC BADCOOKIE"),
 ];
 
 /// The id of a reply, whatever its OPCODE.
@@ -172,10 +171,10 @@ fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
 
 // cold: for reports
 pub(super) fn code_name(code: u16) -> String {
-    let known = RCODES.iter().find(|(number, _)| *number == code);
-    match (code, known) {
-        (TRUNCATED, _) => "TRUNCATED".to_owned(),
-        (_, Some((_, name))) => (*name).to_owned(),
-        _ => domain::base::iana::OptRcode::masked_from_int(code).to_string(),
+    if code == TRUNCATED {
+        return "TRUNCATED".to_owned();
     }
+    let mut all = RCODES.iter().flat_map(|(first, row)| row.split(' ').zip(*first..));
+    let known = all.find(|(_, number)| *number == code);
+    known.map_or_else(|| code.to_string(), |(name, _)| name.to_owned())
 }

@@ -92,18 +92,21 @@ fn random_fields_differ_by_request_and_by_place() {
 fn what_is_no_field_is_named_with_its_place() {
     let error = |template: &str| text(template).compile(SEED).unwrap_err().to_string();
     let unknown = error("é {ip}");
-    assert!(unknown.starts_with("'{ip}', character 3, is no field; fields are {id}"), "{unknown}");
+    assert!(
+        unknown.starts_with("'{ip}', character 3, is not a field; fields are {id}"),
+        "{unknown}"
+    );
     assert!(unknown.ends_with("{{ and }} stand for braces themselves"), "{unknown}");
     for (template, start) in [
         ("{id:u24be}", "'{id:u24be}', character 1, has no such format; numbers are u8"),
         ("{random:alnum:0}", "'{random:alnum:0}', character 1, has no such format"),
         ("{time:min}", "'{time:min}', character 1, has no such format"),
-        ("ab{id", "the brace at character 3 begins a field that has no end"),
-        ("ab{\"x\": {id}", "the brace at character 3 begins a field that has no end"),
-        ("ab}", "the brace at character 3 ends a field that never began"),
+        ("ab{id", "the brace at character 3 begins a field without an end"),
+        ("ab{\"x\": {id}", "the brace at character 3 begins a field without an end"),
+        ("ab}", "the brace at character 3 closes no field"),
         ("{choice:}", "'{choice}', character 1, has nothing to choose from"),
         ("{choice}", "'{choice}', character 1, has nothing to choose from"),
-        ("{}", "'{}', character 1, is no field"),
+        ("{}", "'{}', character 1, is not a field"),
     ] {
         let said = error(template);
         assert!(said.starts_with(start), "{said}");

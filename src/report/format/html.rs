@@ -3,114 +3,149 @@
 mod chart;
 mod curves;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, Value};
-use serde::Serialize;
-
 pub use chart::{Chart, Frame};
 
+use super::markup::escape;
 use super::text::{Grid, Outline, outline};
 use crate::document::{Cell, Report};
 use crate::report::error::RenderError;
 use crate::unit::{Keep, strip_control};
 
-/// What all pages have in common.
-const BASE: &str = include_str!("html/base.html");
+/// How all pages look.
+const STYLE: &str = include_str!("html/style.css");
 
-/// A chart within a page.
-const CHART: &str = include_str!("html/chart.html");
-
-/// The page of reports.
-const REPORT: &str = include_str!("html/report.html");
-
-/// The page, as the template wants it.
-#[derive(Serialize)]
-struct Page<'a> {
-    title: String,
-    version: &'static str,
-    runs: Vec<Run<'a>>,
-}
-
-/// A run in it.
-#[derive(Serialize)]
-struct Run<'a> {
-    name: &'a str,
-    started_at: &'a str,
-    hostname: Option<&'a str>,
-    git: Option<&'a str>,
-    command: String,
-    outline: Outline,
-    groups: Vec<Group>,
-    ledger_names: Vec<&'static str>,
-    ledger: Vec<Vec<String>>,
-    charts: Vec<Chart>,
-}
-
-/// Columns side by side that belong together.
-#[derive(Serialize)]
-struct Group {
-    name: String,
-    span: usize,
-}
+/// Tags of paragraphs.
+const QUIET: &str = "p class=\"quiet\"";
 
 /// A page of these reports, one after the other, each below its name, which may be empty.
 ///
 /// # Errors
 /// [`RenderError::Histogram`] where one cannot be read.
 pub fn render(reports: &[(&str, &Report)]) -> Result<String, RenderError> {
-    let runs = reports.iter().map(|(name, report)| {
+    let mut title = format!("udperf · {} runs", reports.len());
+    let mut body = String::new();
+    for (name, report) in reports {
         let outline = outline(report);
-        Ok(Run {
-            name,
-            started_at: &report.started_at,
-            hostname: report.host.hostname.as_deref(),
-            git: report.tool.git.as_deref(),
-            command: report.command.join(" "),
-            groups: outline.grid.as_ref().map_or_else(Vec::new, groups),
-            outline,
-            ledger_names: [&"cell"]
-                .into_iter()
-                .chain(LEDGER.iter().map(|(name, _)| name))
-                .copied()
-                .collect(),
-            ledger: report.cells.iter().filter(|cell| !cell.calibration).map(ledger).collect(),
-            charts: curves::charts(report)?,
-        })
-    });
-    let runs: Vec<Run<'_>> = runs.collect::<Result<_, RenderError>>()?;
-    let title = match &runs[..] {
-        [run] => run.outline.title.clone(),
-        runs => format!("udperf · {} runs", runs.len()),
-    };
-    page(REPORT, &Page { title, version: env!("CARGO_PKG_VERSION"), runs })
-}
-
-/// A page made by a template, which may extend `base.html` and include `chart.html`. Whatever it
-/// prints is escaped.
-///
-/// # Errors
-/// [`RenderError::Page`], which would be a bug.
-pub fn page(template: &str, context: &impl Serialize) -> Result<String, RenderError> {
-    let mut environment = Environment::new();
-    environment.add_template("base.html", BASE)?;
-    environment.add_template("chart.html", CHART)?;
-    // By this ending it is one of those that escape.
-    environment.add_template("page.html", template)?;
-    let page = environment.get_template("page.html")?.render(Value::from(Serde(context)))?;
-    // What no page may hold, whatever was in a document (WHATWG HTML, 13.1: control characters).
-    Ok(strip_control(&page, Keep::Lines) + "\n")
-}
-
-/// Neighbours of one group as one.
-fn groups(grid: &Grid) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for column in &grid.columns {
-        match groups.last_mut() {
-            Some(last) if last.name == column.group => last.span += 1,
-            _ => groups.push(Group { name: column.group.clone(), span: 1 }),
+        body += &section(name, report, &outline)?;
+        if reports.len() == 1 {
+            title = outline.title;
         }
     }
-    groups
+    Ok(page(&title, &body))
+}
+
+/// A page with this title, and this markup as its body.
+#[must_use]
+pub fn page(title: &str, body: &str) -> String {
+    let (title, version) = (escape(title), env!("CARGO_PKG_VERSION"));
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"generator\" content=\"udperf {version}\"/>\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    );
+    // What no page may hold, whatever was in a document (WHATWG HTML, 13.1: control characters).
+    strip_control(&page, Keep::Lines)
+}
+
+/// An element with this text: `tag` is its name, and its attributes.
+#[must_use]
+pub fn element(tag: &'static str, text: &str) -> String {
+    let name = tag.split(' ').next().unwrap_or(tag);
+    format!("<{tag}>{}</{name}>\n", escape(text))
+}
+
+/// A table below rows of `groups`, which are as many columns wide; each title with whether its
+/// column is aligned left.
+#[must_use]
+pub fn table(groups: &[(&str, usize)], titles: &[(&str, bool)], rows: &[Vec<String>]) -> String {
+    let mut out = "<div class=\"wide\"><table>\n<thead>\n".to_owned();
+    if !groups.is_empty() {
+        out += "<tr>";
+        for (name, span) in groups {
+            out += &format!("<th class=\"group\" colspan=\"{span}\">{}</th>", escape(name));
+        }
+        out += "</tr>\n";
+    }
+    let class = |is_left: bool| if is_left { " class=\"left\"" } else { "" };
+    out += "<tr>";
+    for (title, is_left) in titles {
+        out += &format!("<th scope=\"col\"{}>{}</th>", class(*is_left), escape(title));
+    }
+    out += "</tr>\n</thead>\n<tbody>\n";
+    for row in rows {
+        out += "<tr>";
+        for (text, (_, is_left)) in row.iter().zip(titles) {
+            out += &format!("<td{}>{}</td>", class(*is_left), escape(text));
+        }
+        out += "</tr>\n";
+    }
+    out + "</tbody>\n</table></div>\n"
+}
+
+/// Charts side by side.
+#[must_use]
+pub fn gallery(charts: &[Chart]) -> String {
+    let figures: String = charts.iter().map(Chart::figure).collect();
+    format!("<div class=\"charts\">\n{figures}</div>\n")
+}
+
+/// A run as a part of a page.
+fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, RenderError> {
+    let mut out = "<section>\n".to_owned();
+    let host = [report.host.hostname.as_deref(), report.tool.git.as_deref()];
+    let origin = [Some(report.started_at.as_str())].into_iter().chain(host).flatten();
+    let origin: Vec<_> = origin.filter(|text| !text.is_empty()).collect();
+    out.extend(outline.invalid.iter().map(|text| element("p class=\"invalid\"", text)));
+    out += &element("h1", &outline.title);
+    if !name.is_empty() {
+        out += &element(QUIET, name);
+    }
+    out += &element(QUIET, &origin.join(" · "));
+    out.extend(outline.settings.iter().map(|line| element(QUIET, line)));
+    out += &format!("<p>{}</p>\n", element("code", &report.command.join(" ")).trim_end());
+    out.extend(outline.first.iter().map(|text| element("p class=\"doubt\"", text)));
+    if let Some(grid) = &outline.grid {
+        let titles: Vec<_> =
+            grid.columns.iter().map(|title| (title.text.as_str(), title.is_left)).collect();
+        out += &(element("h2", "Cells") + &table(&groups(grid), &titles, &grid.rows));
+    }
+    if !outline.gates.is_empty() {
+        let titles = outline.gate_titles.map(|title| (title, true));
+        out += &(element("h2", "Gates") + &table(&[], &titles, &outline.gates));
+    }
+    if !outline.notes.is_empty() {
+        let note = |(label, text): &(String, String)| element("dt", label) + &element("dd", text);
+        out += &format!("<dl>\n{}</dl>\n", outline.notes.iter().map(note).collect::<String>());
+    }
+    if !outline.doubts.is_empty() {
+        let item = |(text, cells): &(String, String)| match cells.is_empty() {
+            true => element("li", text),
+            false => {
+                let (text, cells) = (escape(text), escape(cells));
+                format!("<li>{text} <span class=\"quiet\">[{cells}]</span></li>\n")
+            }
+        };
+        out += &element("h2 class=\"doubt\"", "Warnings");
+        out += &format!("<ul>\n{}</ul>\n", outline.doubts.iter().map(item).collect::<String>());
+    }
+    let charts = curves::charts(report)?;
+    if !charts.is_empty() {
+        out += &(element("h2", "Latency by percentile") + &gallery(&charts));
+    }
+    let rows: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).map(ledger).collect();
+    if !rows.is_empty() {
+        let titles = LEDGER.iter().map(|(name, _)| (*name, false));
+        let titles: Vec<_> = [("cell", true)].into_iter().chain(titles).collect();
+        out += &(element("h2", "Ledger") + &table(&[], &titles, &rows));
+    }
+    Ok(out + "</section>\n")
+}
+
+/// Names of groups of neighbouring columns, and how many columns each has.
+fn groups(grid: &Grid) -> Vec<(&str, usize)> {
+    let same = grid.columns.chunk_by(|one, next| one.group == next.group);
+    same.map(|columns| (columns[0].group.as_str(), columns.len())).collect()
 }
 
 /// A column of the ledger: its name, and what it says of a cell.

@@ -5,14 +5,9 @@
 //! common: `testsuites`, `testsuite` with counts, `testcase` with `failure`, `skipped` and
 //! `system-out`.
 
-use std::io;
-
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
-
+use super::markup::escape;
 use crate::document::{Cell, Report};
 use crate::report::checks::fail_if::Condition;
-use crate::report::error::RenderError;
 use crate::unit::{Keep, strip_control};
 
 /// Cases that belong together.
@@ -49,85 +44,60 @@ pub enum CaseOutcome {
     Invalid,
 }
 
-/// Spaces an inner element stands further in. Arbitrary.
-const INDENT: usize = 2;
-
 /// The file, ending in a line break.
-///
-/// # Errors
-/// [`RenderError::Junit`] where the writer fails, which it has no reason to.
-pub fn render(name: &str, suites: &[Suite]) -> Result<String, RenderError> {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', INDENT);
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let all: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
-    let whole = writer.create_element("testsuites").with_attribute(("name", text(name).as_str()));
-    with_counts(whole, &all)
-        .write_inner_content(|writer| suites.iter().try_for_each(|suite| put(writer, suite)))?;
-    // Made of strings only.
-    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned() + "\n")
+#[must_use]
+pub fn render(name: &str, suites: &[Suite]) -> String {
+    let all = counts(suites.iter().flat_map(|suite| &suite.cases));
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{}\" {all}>\n",
+        text(name)
+    );
+    for suite in suites {
+        let (name, counts) = (text(&suite.name), counts(suite.cases.iter()));
+        out += &format!("  <testsuite name=\"{name}\" {counts}>\n");
+        out.extend(suite.cases.iter().map(|case| test_case(case, &name)));
+        out += "  </testsuite>\n";
+    }
+    out + "</testsuites>\n"
 }
 
-type Element<'a> = quick_xml::writer::ElementWriter<'a, Vec<u8>>;
-
-fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
-    let count = |of: fn(&CaseOutcome) -> bool| {
-        cases.iter().filter(|case| of(&case.outcome)).count().to_string()
-    };
-    let failures = count(|outcome| matches!(outcome, CaseOutcome::Failed(_)));
-    let errors = count(|outcome| *outcome == CaseOutcome::Invalid);
-    let skipped = count(|outcome| *outcome == CaseOutcome::Skipped);
-    element.with_attributes([
-        ("tests", cases.len().to_string().as_str()),
-        ("failures", failures.as_str()),
-        ("errors", errors.as_str()),
-        ("skipped", skipped.as_str()),
-    ])
-}
-
-fn put(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> io::Result<()> {
-    let name = text(&suite.name);
-    let element = writer.create_element("testsuite").with_attribute(("name", name.as_str()));
-    let cases: Vec<&Case> = suite.cases.iter().collect();
-    with_counts(element, &cases).write_inner_content(|writer| {
-        suite.cases.iter().try_for_each(|case| put_case(writer, case, &name))
-    })?;
-    Ok(())
-}
-
-fn put_case(writer: &mut Writer<Vec<u8>>, case: &Case, class: &str) -> io::Result<()> {
-    let (name, said) = (text(&case.name), text(&case.said));
-    let attributes = [("name", name.as_str()), ("classname", class)];
-    let element = writer.create_element("testcase").with_attributes(attributes);
-    element.write_inner_content(|writer| {
-        let content = BytesText::new(&said);
+/// The counts of cases as attributes.
+fn counts<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
+    let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
+    for case in cases {
+        tests += 1;
         match case.outcome {
-            CaseOutcome::Passed => {
-                writer.create_element("system-out").write_text_content(content)?;
-            }
-            CaseOutcome::Skipped => {
-                let skipped = writer.create_element("skipped");
-                skipped.with_attribute(("message", said.as_str())).write_empty()?;
-            }
-            CaseOutcome::Failed(word) => {
-                let attributes = [("message", said.as_str()), ("type", word)];
-                let failure = writer.create_element("failure").with_attributes(attributes);
-                failure.write_text_content(content)?;
-            }
-            CaseOutcome::Invalid => {
-                let attributes = [("message", said.as_str()), ("type", "invalid")];
-                let error = writer.create_element("error").with_attributes(attributes);
-                error.write_text_content(content)?;
-            }
+            CaseOutcome::Passed => {}
+            CaseOutcome::Skipped => skipped += 1,
+            CaseOutcome::Failed(_) => failures += 1,
+            CaseOutcome::Invalid => errors += 1,
         }
-        Ok(())
-    })?;
-    Ok(())
+    }
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
 }
 
-/// Text as XML 1.0 can hold it (section 2.2): without control characters, nor the two that are
-/// none in Unicode. Escaping is left to the writer.
+/// A case; `class` is escaped.
+fn test_case(case: &Case, class: &str) -> String {
+    let (name, said) = (text(&case.name), text(&case.said));
+    let outcome = match case.outcome {
+        CaseOutcome::Passed => format!("<system-out>{said}</system-out>"),
+        CaseOutcome::Skipped => format!("<skipped message=\"{said}\"/>"),
+        CaseOutcome::Failed(word) => {
+            format!("<failure message=\"{said}\" type=\"{word}\">{said}</failure>")
+        }
+        CaseOutcome::Invalid => {
+            format!("<error message=\"{said}\" type=\"invalid\">{said}</error>")
+        }
+    };
+    format!(
+        "    <testcase name=\"{name}\" classname=\"{class}\">\n      {outcome}\n    </testcase>\n"
+    )
+}
+
+/// Text as XML 1.0 can hold it (section 2.2): without control characters and the two
+/// noncharacters U+FFFE and U+FFFF.
 fn text(text: &str) -> String {
-    strip_control(text, Keep::Nothing).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+    escape(&strip_control(text, Keep::Nothing).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
 /// The results of conditions in a run: a suite per cell, a case per condition checked in it. In an
@@ -200,7 +170,7 @@ mod tests {
             case("d", hostile, CaseOutcome::Invalid),
         ];
         let suites = [Suite { name: hostile.to_owned(), cases }];
-        let xml = render(hostile, &suites).unwrap();
+        let xml = render(hostile, &suites);
         let document = roxmltree::Document::parse(&xml).unwrap();
         let tamed = hostile.replace(['\u{1b}', '\u{0}'], " ").replace('\u{fffe}', "\u{fffd}");
         let one = |tag: &str| document.descendants().find(|node| node.has_tag_name(tag)).unwrap();

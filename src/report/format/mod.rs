@@ -7,6 +7,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod markup;
 pub mod text;
 
 use serde::Serialize;
@@ -78,7 +79,7 @@ impl Document for Report {
         Format::new("page", "html", |run, _| html::render(&[("", run)]).map(Some)),
         Format::new("JUnit", "junit", |run, options| {
             let suites = junit::conditions(run, options.conditions);
-            junit::render(&format!("udperf {}", run.kind), &suites).map(Some)
+            Ok(Some(junit::render(&format!("udperf {}", run.kind), &suites)))
         }),
     ];
 

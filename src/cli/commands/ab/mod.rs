@@ -109,10 +109,7 @@ impl Bench {
             let at = usize::from(arm == Arm::B);
             let id = self.sides[at].name;
             line.progress(Progress { id, done, of: all, cell_takes: None });
-            let Some(report) = self.once(at, stop)? else {
-                line.finish();
-                return Ok(false);
-            };
+            let Some(report) = self.once(at, stop)? else { return Ok(false) };
             if done >= warm.len() {
                 if let Some(keep) = &self.keep {
                     keep.put(id, self.runs[at].len(), &report)?;
@@ -120,7 +117,6 @@ impl Bench {
                 self.runs[at].push(report);
             }
         }
-        line.finish();
         Ok(true)
     }
 

@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::guarded;
 use crate::cli::judge::{is_of_target, validity_guarded};
 use crate::cli::output::{Outputs, warn_stderr};
-use crate::cli::progress::ProgressLine;
+use crate::cli::progress::StatusLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
 use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
@@ -99,7 +99,7 @@ struct Hunt<'a> {
     inner: Inner,
     settings: Settings,
     stop: Arc<AtomicBool>,
-    line: ProgressLine,
+    line: StatusLine,
     /// As typed, or the default.
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
@@ -111,7 +111,7 @@ struct Hunt<'a> {
 
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
-        let line = ProgressLine::of_search(args.output.quiet);
+        let line = StatusLine::new(args.output.quiet);
         let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
         Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
@@ -215,12 +215,9 @@ impl<'a> Hunt<'a> {
 
     fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {
         while let Some(ask) = search.next() {
-            self.line.say(&format!(
-                "{id} · {} {} at {}",
-                search.trials().len() + 1,
-                ask.purpose.word(),
-                show_pps(ask.rate_pps)
-            ));
+            let number = search.trials().len() + 1;
+            let rate = show_pps(ask.rate_pps);
+            self.line.show(|| format!("{id} · {number} {} at {rate}", ask.purpose.word()));
             let Some(outcome) = self.trial(ask)? else { break };
             // No rate would do.
             let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
@@ -255,7 +252,7 @@ impl<'a> Hunt<'a> {
 
     /// The document, where there is anything to be in it, and what failed in judging it.
     fn finish(self) -> Option<(SearchDocument, Option<CliError>)> {
-        self.line.finish();
+        drop(self.line);
         let mut report = self.report?;
         report.kind = "search".to_owned();
         if let Some(scenario) = report.scenario.as_object_mut() {

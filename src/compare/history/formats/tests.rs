@@ -44,7 +44,7 @@ fn an_invalid_run_is_marked_in_every_format() {
     assert!(shown.ends_with("  ✗ invalid: nothing_arrived\n"), "{shown}");
     assert_eq!(csv(&history).unwrap().matches(",nothing_arrived\n").count(), 1);
     assert_eq!(markdown(&history).matches("invalid: nothing\\_arrived").count(), 1);
-    let page = html(&history).unwrap();
+    let page = html(&history);
     // In the table, and at the dot.
     assert_eq!(page.matches("invalid: nothing_arrived").count(), 2);
 }
@@ -85,7 +85,7 @@ fn the_page_is_whole_and_shows_what_changed() {
             cell.id = cell.id.replace("plain", "\"><img src=x>");
         }
     }
-    let page = html(&history(&runs, &Filter::default())).unwrap();
+    let page = html(&history(&runs, &Filter::default()));
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("http"));
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let page = roxmltree::Document::parse_with_options(&page, options).unwrap();
@@ -103,7 +103,7 @@ fn what_cannot_be_drawn_does_no_harm() {
     points[2].started_at = "yesterday".to_owned();
     let shown = text(&history, Style { color: false, width: 100, verbose: false });
     assert!(shown.contains("infinite") && shown.contains("yesterday"), "{shown}");
-    assert!(html(&history).is_ok());
+    assert!(html(&history).contains("yesterday"));
     let nothing = History::default();
     assert_eq!(text(&nothing, Style { color: false, width: 100, verbose: false }), "\n");
 }

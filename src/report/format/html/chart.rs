@@ -1,6 +1,6 @@
-//! A line chart as coordinates, for a template that draws it as SVG.
+//! A line chart, drawn as SVG.
 
-use serde::Serialize;
+use crate::report::format::markup::escape;
 
 /// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: room for
 /// ticks such as `100 ms` at the left and `99.9999` at the right, and three charts in a row of a
@@ -12,36 +12,16 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
 
 /// A chart of one line.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Chart {
     /// What it is of.
     pub title: String,
     /// What else there is to say.
     pub caption: String,
-    width: f64,
-    height: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-    x_ticks: Vec<Tick>,
-    y_ticks: Vec<Tick>,
-    events: Vec<Tick>,
-    line: String,
-    dots: Vec<Dot>,
-}
-
-#[derive(Debug, Serialize)]
-struct Tick {
-    at: String,
-    label: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Dot {
-    x: String,
-    y: String,
-    label: String,
+    frame: Frame,
+    /// What is drawn so far. Its attributes are for readers that draw SVG without the style of the
+    /// page, which overrides them.
+    svg: String,
 }
 
 /// Where values lie in a drawing. Both ranges are of what is drawn, and not empty.
@@ -70,62 +50,97 @@ fn at(value: f64, of: (f64, f64), to: (f64, f64)) -> String {
     format!("{:.1}", to.0 + share * (to.1 - to.0))
 }
 
+/// The edges within the margins.
+const EDGE: (f64, f64) = (SIZE.0 - RIGHT, SIZE.1 - BOTTOM);
+
 impl Chart {
     /// An empty chart.
     #[must_use]
-    pub fn new(title: String, caption: String) -> Self {
-        Self {
-            title,
-            caption,
-            width: SIZE.0,
-            height: SIZE.1,
-            left: LEFT,
-            right: SIZE.0 - RIGHT,
-            top: TOP,
-            bottom: SIZE.1 - BOTTOM,
-            x_ticks: Vec::new(),
-            y_ticks: Vec::new(),
-            events: Vec::new(),
-            line: String::new(),
-            dots: Vec::new(),
-        }
+    pub const fn new(title: String, caption: String, frame: Frame) -> Self {
+        Self { title, caption, frame, svg: String::new() }
     }
 
     /// With a vertical rule at each, and what it stands for below.
     #[must_use]
-    pub fn x_ticks(mut self, frame: Frame, ticks: impl Iterator<Item = (f64, String)>) -> Self {
-        self.x_ticks = ticks.map(|(x, label)| Tick { at: frame.x(x), label }).collect();
+    pub fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
+        let bottom = EDGE.1;
+        for (x, label) in ticks {
+            let at = self.frame.x(x);
+            self.svg += &format!(
+                "<line class=\"grid\" stroke=\"#c8ced6\" x1=\"{at}\" x2=\"{at}\" y1=\"{TOP}\" \
+                 y2=\"{bottom}\"/>\n<text font-size=\"10\" fill=\"#5c6570\" x=\"{at}\" \
+                 y=\"{bottom}\" dy=\"13\" text-anchor=\"middle\">{}</text>\n",
+                escape(&label)
+            );
+        }
         self
     }
 
     /// With a horizontal rule at each, and what it stands for at the left.
     #[must_use]
-    pub fn y_ticks(mut self, frame: Frame, ticks: impl Iterator<Item = (f64, String)>) -> Self {
-        self.y_ticks = ticks.map(|(y, label)| Tick { at: frame.y(y), label }).collect();
+    pub fn y_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
+        let right = EDGE.0;
+        for (y, label) in ticks {
+            let at = self.frame.y(y);
+            self.svg += &format!(
+                "<line class=\"grid\" stroke=\"#c8ced6\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at}\" \
+                 y2=\"{at}\"/>\n<text font-size=\"10\" fill=\"#5c6570\" x=\"{LEFT}\" dx=\"-4\" \
+                 y=\"{at}\" dy=\"3\" text-anchor=\"end\">{}</text>\n",
+                escape(&label)
+            );
+        }
         self
     }
 
     /// With a mark across it, where something happened.
     #[must_use]
-    pub fn events(mut self, frame: Frame, events: impl Iterator<Item = (f64, String)>) -> Self {
-        self.events = events.map(|(x, label)| Tick { at: frame.x(x), label }).collect();
+    pub fn events(mut self, events: impl Iterator<Item = (f64, String)>) -> Self {
+        let bottom = EDGE.1;
+        for (x, label) in events {
+            let at = self.frame.x(x);
+            self.svg += &format!(
+                "<line class=\"event\" stroke=\"#b06a00\" stroke-dasharray=\"3 3\" x1=\"{at}\" \
+                 x2=\"{at}\" y1=\"{TOP}\" y2=\"{bottom}\"><title>{}</title></line>\n",
+                escape(&label)
+            );
+        }
         self
     }
 
     /// With a line through these points.
     #[must_use]
-    pub fn line(mut self, frame: Frame, points: impl Iterator<Item = (f64, f64)>) -> Self {
-        let points = points.map(|(x, y)| format!("{},{}", frame.x(x), frame.y(y)));
-        self.line = points.collect::<Vec<_>>().join(" ");
+    pub fn line(mut self, points: impl Iterator<Item = (f64, f64)>) -> Self {
+        let points = points.map(|(x, y)| format!("{},{}", self.frame.x(x), self.frame.y(y)));
+        let points = points.collect::<Vec<_>>().join(" ");
+        self.svg += &format!(
+            "<polyline class=\"line\" fill=\"none\" stroke=\"#0b62c4\" stroke-width=\"1.8\" \
+             points=\"{points}\"/>\n"
+        );
         self
     }
 
-    /// With a dot at each of these, which tells what it is where one points at it.
+    /// With a dot at each of these, which shows its label where one points at it.
     #[must_use]
-    pub fn dots(mut self, frame: Frame, dots: impl Iterator<Item = (f64, f64, String)>) -> Self {
-        let dot = |(x, y, label)| Dot { x: frame.x(x), y: frame.y(y), label };
-        self.dots = dots.map(dot).collect();
+    pub fn dots(mut self, dots: impl Iterator<Item = (f64, f64, String)>) -> Self {
+        for (x, y, label) in dots {
+            let (x, y, label) = (self.frame.x(x), self.frame.y(y), escape(&label));
+            self.svg += &format!(
+                "<circle class=\"dot\" fill=\"#0b62c4\" cx=\"{x}\" cy=\"{y}\" r=\"3\">\
+                 <title>{label}</title></circle>\n"
+            );
+        }
         self
+    }
+
+    /// The chart with its caption.
+    pub(super) fn figure(&self) -> String {
+        let (width, height) = SIZE;
+        let (title, caption, svg) = (escape(&self.title), escape(&self.caption), &self.svg);
+        format!(
+            "<figure>\n<figcaption><b>{title}</b> {caption}</figcaption>\n\
+             <svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\n\
+             {svg}</svg>\n</figure>\n"
+        )
     }
 }
 
@@ -137,7 +152,8 @@ mod tests {
     fn values_lie_within_the_drawing() {
         let frame = Frame { x: (0.0, 2.0), y: (0.0, 10.0) };
         let points = [(0.0, 0.0), (1.0, 5.0), (2.0, 10.0), (3.0, 99.0), (f64::NAN, 1.0)];
-        let chart = Chart::new(String::new(), String::new()).line(frame, points.into_iter());
-        assert_eq!(chart.line, "56.0,168.0 186.0,89.0 316.0,10.0 316.0,10.0 56.0,152.2");
+        let chart = Chart::new(String::new(), String::new(), frame).line(points.into_iter());
+        let line = "points=\"56.0,168.0 186.0,89.0 316.0,10.0 316.0,10.0 56.0,152.2\"";
+        assert!(chart.svg.contains(line), "{}", chart.svg);
     }
 }

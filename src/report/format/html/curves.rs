@@ -72,10 +72,10 @@ fn chart(curve: &Curve<'_>, y: (f64, f64)) -> Chart {
     });
     let decades = (y.0 as u32..=y.1 as u32).map(|power| (f64::from(power), decade(power)));
     let percentiles = (0..=nines).map(|nines| (f64::from(nines), percentile(nines)));
-    Chart::new(cell.id.clone(), caption(cell, histogram, *bound_ns))
-        .x_ticks(frame, percentiles)
-        .y_ticks(frame, decades)
-        .line(frame, points)
+    Chart::new(cell.id.clone(), caption(cell, histogram, *bound_ns), frame)
+        .x_ticks(percentiles)
+        .y_ticks(decades)
+        .line(points)
 }
 
 fn caption(cell: &Cell, histogram: &Histogram<u64>, bound_ns: u64) -> String {

@@ -1,11 +1,9 @@
 //! Every way of sending against every way of receiving: which call should my server use?
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::rows::{Row, TableModel};
 use super::style::distinct;
-use super::table::{BAD_LOSS, GAP, UNCUT_MARK, UNKNOWN};
-use crate::report::format::text::style::{Color, Styler};
+use super::table::{BAD_LOSS, UNCUT_MARK, UNKNOWN};
+use crate::report::format::text::style::{Color, Styler, align};
 use crate::unit::show_pps;
 
 /// Fewer rows and columns than this are read as well from the table. Arbitrary.
@@ -69,27 +67,16 @@ fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Styler) -> String {
         let text = if pps == best { ink.paint(Color::Good, &text) } else { ink.figure(&text) };
         Some(text + &mark(Some(row)))
     };
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let title = |text: &str| ink.paint(Color::Quiet, text);
     let heads = rx
         .iter()
         .map(|rx| title(&format!("{rx}{}", " ".repeat(usize::from(uncut) + usize::from(lossy)))));
-    table.set_header([title("")].into_iter().chain(heads));
-    for tx in tx {
+    let mut rows = vec![[String::new()].into_iter().chain(heads).collect::<Vec<_>>()];
+    rows.extend(tx.iter().map(|tx| {
         let cells = rx.iter().map(|rx| {
             at(tx, rx).and_then(show).unwrap_or_else(|| UNKNOWN.to_owned() + &mark(None))
         });
-        table.add_row([(*tx).to_owned()].into_iter().chain(cells));
-    }
-    for (number, column) in table.column_iter_mut().enumerate() {
-        let gap = if number == 0 { 0 } else { GAP as u16 };
-        column.set_padding((gap, 0));
-        column.set_cell_alignment(if number == 0 {
-            CellAlignment::Left
-        } else {
-            CellAlignment::Right
-        });
-    }
-    table.trim_fmt()
+        [(*tx).to_owned()].into_iter().chain(cells).collect()
+    }));
+    align(&rows, |at| at == 0)
 }

@@ -1,7 +1,5 @@
 //! The content of the text report without its layout, for formats that lay it out themselves.
 
-use serde::Serialize;
-
 use super::rows::TableModel;
 use super::table::{Grid, grid};
 use super::{head, notes, warnings};
@@ -14,7 +12,7 @@ use crate::report::format::text::style::{GLUE, Styler};
 const UNBROKEN: usize = 1 << 20;
 
 /// The parts of the text, each line whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(in crate::report) struct Outline {
     /// Why the run did not test what was asked, a line each; empty where it did.
     pub(in crate::report) invalid: Vec<String>,

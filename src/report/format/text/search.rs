@@ -1,15 +1,15 @@
 //! The text of a search: a line of what was found for each size and engine, and how latency rises
 //! up to it.
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::rows::INFINITE;
-use super::table::{GAP, UNKNOWN};
+use super::table::UNKNOWN;
 use super::{NARROWEST, Style, head, warnings};
 use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
 };
-use crate::report::format::text::style::{Color, Styler, columns, counted, dotted, percent, wrap};
+use crate::report::format::text::style::{
+    Color, GAP, Styler, align, counted, dotted, percent, wrap,
+};
 use crate::unit::show_nanos;
 
 /// What a search found, for people, ending in a line break.
@@ -125,23 +125,12 @@ fn notes(found: &Found, ink: Styler, width: usize) -> Vec<String> {
 fn curve(found: &Found, asks: bool, ink: Styler) -> String {
     let (delivered, lost) = if asks { ("answered", "no reply") } else { ("delivered", "lost") };
     let titles = ["rate", delivered, lost, "p50", "p99", "held"];
-    let rows: Vec<_> = found.curve.iter().map(row).collect();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(titles.iter().enumerate().map(|(at, title)| {
-        let width = rows.iter().map(|row| columns(&row[at])).chain([columns(title)]).max();
-        ink.paint(Color::Quiet, &format!("{title:>0$}", width.unwrap_or_default()))
-    }));
-    for row in rows {
-        table.add_row(row.map(|figure| ink.figure(&figure)));
-    }
-    for at in 0..titles.len() {
-        if let Some(column) = table.column_mut(at) {
-            column.set_padding((GAP as u16, 0));
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+    let titles = titles.map(|title| ink.paint(Color::Quiet, title)).to_vec();
+    let row = |point| row(point).map(|figure| ink.figure(&figure)).to_vec();
+    let rows: Vec<_> = [titles].into_iter().chain(found.curve.iter().map(row)).collect();
+    // Apart from the text before it.
+    let lines = align(&rows, |_| false);
+    lines.lines().map(|line| format!("{:GAP$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
 fn row(point: &CurvePoint) -> [String; 6] {
@@ -293,7 +282,9 @@ mod tests {
         let read: SearchDocument = serde_json::from_str(&text).unwrap();
         assert_eq!(read, document);
         // All that every report has, is there.
-        let validator = jsonschema::validator_for(&crate::document::schema::schema()).unwrap();
+        let validator =
+            jsonschema::validator_for(&serde_json::from_str(crate::document::schema::RUN).unwrap())
+                .unwrap();
         assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
         let csv = crate::report::format::csv::trials(&document).unwrap();
         let lines: Vec<_> = csv.lines().collect();

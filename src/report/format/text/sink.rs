@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::{NARROWEST, Style, warnings};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
-use crate::report::format::text::style::grouped as count;
+use crate::report::format::text::style::{align, grouped as count};
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -20,10 +18,10 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "udperf {} · sink · {elapsed}", document.head.tool.version);
     if !document.clients.is_empty() {
-        let mut table =
-            table(style, &["client", "cells", "received", "bytes", "lost", "sent", "left"]);
-        for client in &document.clients {
-            table.add_row([
+        let titles = ["client", "cells", "received", "bytes", "lost", "sent", "left"];
+        let mut rows = vec![titles.map(str::to_owned).to_vec()];
+        rows.extend(document.clients.iter().map(|client| {
+            vec![
                 client.from.clone(),
                 count(client.cells),
                 count(client.received),
@@ -31,13 +29,12 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
                 count(client.lost),
                 count(client.sent),
                 client.why.clone(),
-            ]);
-        }
-        align(&mut table, 1..6);
-        let _ = writeln!(out, "\n{table}");
+            ]
+        }));
+        let _ = writeln!(out, "\n{}", align(&rows, |at| !(1..6).contains(&at)));
         odd(&mut out, &document.clients);
     }
-    others(&mut out, document, style);
+    others(&mut out, document);
     let style = Style { width: style.width.max(NARROWEST), ..style };
     if let Some(said) = warnings::of_run(&document.warnings, style) {
         let _ = writeln!(out, "\n{said}");
@@ -61,7 +58,7 @@ fn odd(out: &mut String, clients: &[SinkClient]) {
     }
 }
 
-fn others(out: &mut String, document: &SinkDocument, style: Style) {
+fn others(out: &mut String, document: &SinkDocument) {
     let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
     let (datagrams, bytes) = (count(others.datagrams), show_bytes(others.bytes));
     let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
@@ -100,7 +97,7 @@ fn others(out: &mut String, document: &SinkDocument, style: Style) {
         let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
         let _ = writeln!(out, "by listener   {}", each.join(" · "));
     }
-    sources(out, &others.sources, style);
+    sources(out, &others.sources);
     let more = others.sources.len().saturating_sub(LISTED);
     if more > 0 || others.of_other_sources > 0 {
         let beyond = count(others.of_other_sources);
@@ -109,14 +106,14 @@ fn others(out: &mut String, document: &SinkDocument, style: Style) {
 }
 
 /// The sources with most datagrams, by sequence number where they send such.
-fn sources(out: &mut String, sources: &[SinkSource], style: Style) {
+fn sources(out: &mut String, sources: &[SinkSource]) {
     let listed = &sources[..sources.len().min(LISTED)];
     let mut head = vec!["source", "datagrams", "bytes", "sizes", "longest gap"];
     let numbered = listed.iter().any(|source| source.sequences.is_some());
     if numbered {
         head.extend(["unique", "lost", "duplicate"]);
     }
-    let mut table = table(style, &head);
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for source in listed {
         let mut row = vec![
             source.from.clone(),
@@ -132,10 +129,9 @@ fn sources(out: &mut String, sources: &[SinkSource], style: Style) {
             let counts = source.sequences.map(|one| [one.unique, one.lost, one.duplicate]);
             row.extend(counts.map_or_else(|| ["-"; 3].map(str::to_owned), |all| all.map(count)));
         }
-        table.add_row(row);
+        rows.push(row);
     }
-    align(&mut table, 1..head.len());
-    let _ = writeln!(out, "\n{table}");
+    let _ = writeln!(out, "\n{}", align(&rows, |at| at == 0));
     if numbered {
         let what = "lost counts sequence numbers below the highest one that arrived";
         let _ = writeln!(out, "{what}; loss after that one is not seen");
@@ -150,20 +146,4 @@ fn dropped(listeners: &[SinkListener]) -> Option<String> {
     }
     let sum = sum_counts(listeners.iter().filter_map(|one| one.socket_drops));
     (sum > 0).then(|| format!("{} datagrams that socket buffers had no room for", count(sum)))
-}
-
-fn table(style: Style, head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(head);
-    table.set_width(style.width.try_into().unwrap_or(u16::MAX));
-    table
-}
-
-fn align(table: &mut Table, columns: std::ops::Range<usize>) {
-    for at in columns {
-        if let Some(column) = table.column_mut(at) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
 }

@@ -79,6 +79,33 @@ pub(crate) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
 }
 
+/// Between two columns. Arbitrary: one blank would run figures and units together.
+pub(crate) const GAP: usize = 2;
+
+/// Rows of cells as lines, each column as wide as its widest cell; cells are at the left where
+/// `is_left` holds for the column, otherwise at the right.
+pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = columns(cell).max(*width);
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if at == 0 { 0 } else { GAP };
+            let blank = width - columns(cell);
+            let (before, after) = if is_left(at) { (gap, blank) } else { (gap + blank, 0) };
+            line.extend([&" ".repeat(before), cell.as_str(), &" ".repeat(after)]);
+        }
+        line.truncate(line.trim_end().len());
+        line
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The words in lines of at most `width`, all but the first indented.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -219,6 +246,15 @@ mod tests {
         assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
         assert_eq!(columns(&painted), 7);
         assert_eq!(Styler { color: false }.paint(Color::Bad, "x"), "x");
+    }
+
+    #[test]
+    fn cells_are_aligned_without_their_colour() {
+        let rows = [["a", "1"], ["bcd", "\u{1b}[2m22\u{1b}[0m"], ["", "333"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let expected = "a      1\nbcd   \u{1b}[2m22\u{1b}[0m\n     333";
+        assert_eq!(align(&rows, |at| at == 0), expected);
+        assert_eq!(align(&[vec!["x ".to_owned()], vec![]], |_| true), "x\n");
     }
 
     #[test]

@@ -3,20 +3,15 @@
 mod figures;
 mod grid;
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::rows::{Figure, INFINITE, Row, TableModel};
 use crate::document::{Bounded, Latency};
-use crate::report::format::text::style::{Color, Styler, columns, rate_asked};
+use crate::report::format::text::style::{Color, GAP, Styler, align, columns, rate_asked};
 use crate::unit::show_pps;
 
 pub(super) use figures::{BAD_LOSS, UNKNOWN};
 use figures::{cpu, draw_bar, gigabits, share};
 pub(super) use grid::grid;
 pub(in crate::report) use grid::{Grid, Title};
-
-/// Between two columns; arbitrary, one blank would run figures and units together.
-pub(super) const GAP: usize = 2;
 
 /// Width of the bar where there is no room to spare, and at most; arbitrary.
 const BAR: (usize, usize) = (8, 16);
@@ -136,34 +131,24 @@ pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler, width: usize) -> String 
         *bar = fill(Column::Bar, sheet, ink, (BAR.0 + spare).min(BAR.1));
     }
     let marked = sheet.rows.iter().any(Row::uncut);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(shown.iter().map(|one| {
+    let titles = shown.iter().map(|one| {
         let blank = if one.column == Column::Pps && marked { " " } else { "" };
         let title = one.column.title_in(sheet).to_owned() + blank;
+        // Some columns are wider than their cells.
         let title = if one.column.is_left() {
             format!("{title:<0$}", one.width)
         } else {
             format!("{title:>0$}", one.width)
         };
         ink.paint(Color::Quiet, &title)
-    }));
-    for at in 0..sheet.rows.len() {
-        table.add_row(shown.iter().map(|one| one.cells[at].as_str()));
-    }
-    for (at, one) in shown.iter().enumerate() {
-        if let Some(column) = table.column_mut(at) {
-            column.set_padding((if at == 0 { 0 } else { GAP as u16 }, 0));
-            column.set_cell_alignment(if one.column.is_left() {
-                CellAlignment::Left
-            } else {
-                CellAlignment::Right
-            });
-        }
-    }
+    });
+    let cells = (0..sheet.rows.len())
+        .map(|at| shown.iter().map(|one| one.cells[at].clone()).collect::<Vec<_>>());
+    let rows: Vec<_> = [titles.collect()].into_iter().chain(cells).collect();
+    let table = align(&rows, |at| shown[at].column.is_left());
     match heading(&shown, sheet, ink) {
-        heading if heading.is_empty() => table.trim_fmt(),
-        heading => format!("{heading}\n{}", table.trim_fmt()),
+        heading if heading.is_empty() => table,
+        heading => format!("{heading}\n{table}"),
     }
 }
 

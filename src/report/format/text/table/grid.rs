@@ -1,20 +1,18 @@
 //! The table without its layout, for formats that lay it out themselves.
 
-use serde::Serialize;
-
 use super::{Column, Shown, latency_titles, text, wanted};
 use crate::report::format::text::rows::TableModel;
 use crate::report::format::text::style::Styler;
 
 /// A table: as many cells a row as there are columns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::report) struct Grid {
     pub(in crate::report) columns: Vec<Title>,
     pub(in crate::report) rows: Vec<Vec<String>>,
 }
 
 /// What stands above a column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::report) struct Title {
     pub(in crate::report) text: String,
     /// What it is a part of, where that has to be said: `flat out`, or which latency.

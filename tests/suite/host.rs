@@ -1,7 +1,7 @@
 //! What a document tells of its host, and what datagrams cost there.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{cells, number};
 use serde_json::Value;

@@ -2,8 +2,7 @@
 //! whatever is added to the group or given back meanwhile.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "common/skip.rs"]
-mod skip;
+use crate::common::skip;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

@@ -1,7 +1,7 @@
 //! Every exit code that scripts rely on, by the program itself, in one place.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

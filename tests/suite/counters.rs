@@ -2,8 +2,7 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "common/skip.rs"]
-mod skip;
+use crate::common::skip;
 
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
@@ -95,7 +94,7 @@ fn what_is_no_namespace_is_refused() {
 /// What a copy of this program says of its clock, started by `words`.
 fn clock_of_another(words: &[&str]) -> Option<String> {
     let program = std::env::current_exe().unwrap();
-    let tell = ["--exact", "this_process_tells_its_clock", "--nocapture"];
+    let tell = ["--exact", "counters::this_process_tells_its_clock", "--nocapture"];
     let mut command = match words {
         [] => Command::new(&program),
         [first, rest @ ..] => {

@@ -1,7 +1,7 @@
 //! How the program behaves as a program: files, exit codes, signals, closed pipes, bad input.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::process::Stdio;
 

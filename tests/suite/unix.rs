@@ -3,7 +3,7 @@
 #![cfg(udperf_unix)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

@@ -1,7 +1,7 @@
-//! Kept runs, shown again: files and folders, what is refused, every face, and cells over time.
+//! Kept runs, shown again: files and folders, what is refused, every format, and cells over time.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -237,7 +237,7 @@ fn every_face_of_a_run() {
     let path = write(folder.path(), "run.json", &run.to_string());
     let file = |name: &str| folder.path().join(name);
     let flags: Vec<String> = ["csv", "markdown", "html", "hdr", "json"]
-        .map(|face| format!("--{face}={}", file(face).display()))
+        .map(|name| format!("--{name}={}", file(name).display()))
         .to_vec();
     let mut args = vec![path.to_str().unwrap()];
     args.extend(flags.iter().map(String::as_str));
@@ -389,7 +389,7 @@ fn shells_and_manuals_know_every_command() {
 }
 
 #[test]
-fn measuring_commands_have_the_new_faces_too() {
+fn measuring_commands_write_the_new_formats_too() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     let output = udperf()

@@ -2,7 +2,7 @@
 //! links lead somewhere, and `docs/json.md` is what the schema says.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -342,7 +342,7 @@ fn section(page: &mut String, heading: &str, schema: &Value) {
 fn json_page() -> String {
     let mut page = "# The JSON document\n\n\
         `-J` writes one JSON object. `udperf schema` prints its JSON Schema, from which this page is\n\
-        generated: `UDPERF_UPDATE_DOCS=1 cargo test --test docs json` writes it anew.\n\n\
+        generated: `UDPERF_UPDATE_DOCS=1 cargo test --test suite json_page` writes it anew.\n\n\
         Counters are integers, times are integer nanoseconds, rates are per second. What is unknown is\n\
         `null`, never 0. Fields may be added within schema `udperf/1`; ignore those that you do not\n\
         know.\n"
@@ -383,6 +383,6 @@ fn json_page_is_what_the_schema_says() {
         fs::write(&path, &page).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    let advice = "docs/json.md is not current: UDPERF_UPDATE_DOCS=1 cargo test --test docs json";
+    let advice = "docs/json.md is not current: UDPERF_UPDATE_DOCS=1 cargo test --test suite json_page";
     assert!(kept == page, "{advice}");
 }

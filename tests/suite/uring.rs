@@ -2,7 +2,7 @@
 //! bytes. Where there is no io_uring, these tests say so and do nothing.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! and what the report says of super-packets.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;

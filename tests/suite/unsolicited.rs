@@ -3,7 +3,7 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

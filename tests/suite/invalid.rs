@@ -2,7 +2,7 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::net::UdpSocket;
 use std::process::Output;

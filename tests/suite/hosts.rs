@@ -3,7 +3,7 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -212,7 +212,7 @@ const SKIPS: &str = "UDPERF_TEST_SKIPS";
 
 #[test]
 fn what_is_missing_fails_in_ci_and_what_cannot_be_had_does_not() {
-    let name = "what_is_missing_fails_in_ci_and_what_cannot_be_had_does_not";
+    let name = "hosts::what_is_missing_fails_in_ci_and_what_cannot_be_had_does_not";
     match std::env::var(SKIPS).as_deref() {
         Ok("missing") => return common::skip::missing("a program"),
         Ok(_) => return common::skip::unavailable("an engine"),

@@ -1,7 +1,7 @@
 //! `udperf bench` over loopback: every family of flags, for real, by what it counts.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::net::UdpSocket;
 

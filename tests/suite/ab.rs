@@ -1,7 +1,7 @@
 //! Two settings in turns: what is run, what is set up and undone, what is learned and kept.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,7 +1,7 @@
 //! Verdicts as files for CI servers and code hosts, by the program itself.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::Output;

@@ -7,6 +7,7 @@ pub mod signals;
 pub mod skip;
 
 use std::process::{Command, Output};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 
@@ -15,6 +16,19 @@ pub fn udperf() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_udperf"));
     command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
+}
+
+/// Tests of this program that may share the cores with each other read it; others write it.
+static CORES: RwLock<()> = RwLock::new(());
+
+/// For a test that sends at full rate or whose result depends on delays: no other test runs.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    CORES.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a test at a low rate, which mostly waits: runs beside others of its kind.
+pub fn together() -> RwLockReadGuard<'static, ()> {
+    CORES.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs it with these words, separated by blanks.
@@ -60,20 +74,52 @@ pub fn number(cell: &Value, path: &str) -> u64 {
     found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))
 }
 
-/// The identities of the ledger, and what must agree with it.
+/// The only cell.
+#[track_caller]
+pub fn only(report: &Value) -> &Value {
+    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
+    cell
+}
+
+/// The sum of all numbers of an object of a cell; unknown ones are left out.
+pub fn sum(cell: &Value, path: &str) -> u64 {
+    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
+    fields.values().filter_map(Value::as_u64).sum()
+}
+
+/// The engines of a list of words and needed capabilities that this host has; reports the others.
+pub fn available(needs: &[(&'static str, &[&str])]) -> Vec<&'static str> {
+    let facts = udperf::host::survey(udperf::host::Depth::Quick);
+    let has = |name: &&str| {
+        let found = facts.capabilities.iter().find(|found| found.name == *name);
+        let has = found.is_some_and(|found| found.available);
+        if !has {
+            let detail = found.map(|found| &found.detail);
+            skip::unavailable(format_args!("no {name} here: {detail:?}"));
+        }
+        has
+    };
+    let here = needs.iter().filter(|(_, needs)| needs.iter().all(has));
+    here.map(|(word, _)| *word).collect()
+}
+
+/// The identities of every ledger.
+#[track_caller]
+pub fn check_ledger(cell: &Value, id: &str) {
+    let n = |name: &str| number(cell, &format!("ledger.{name}"));
+    assert_eq!(n("attempted"), n("sent") + sum(cell, "ledger.refused"), "{id}");
+    assert_eq!(n("sent"), n("received") + n("lost"), "{id}");
+    assert_eq!(n("lost"), sum(cell, "ledger.lost_at") + n("unaccounted"), "{id}");
+    let arrived: u64 = ["received", "duplicate", "late", "foreign", "corrupt"].map(n).iter().sum();
+    assert_eq!(n("arrived"), arrived, "{id}");
+}
+
+/// The identities of a bench cell: of its ledger, and of what must agree with it.
+#[track_caller]
 pub fn check(cell: &Value, context: &str) {
     let n = |path: &str| number(cell, path);
-    let sum = |path: &str| -> u64 {
-        let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
-        fields.values().filter_map(Value::as_u64).sum()
-    };
     let id = format!("{context}: {}", cell["id"]);
-    assert_eq!(n("ledger.attempted"), n("ledger.sent") + sum("ledger.refused"), "{id}");
-    assert_eq!(n("ledger.sent"), n("ledger.received") + n("ledger.lost"), "{id}");
-    assert_eq!(n("ledger.lost"), sum("ledger.lost_at") + n("ledger.unaccounted"), "{id}");
-    let fates = ["received", "duplicate", "late", "foreign", "corrupt"];
-    let arrived: u64 = fates.iter().map(|fate| n(&format!("ledger.{fate}"))).sum();
-    assert_eq!(n("ledger.arrived"), arrived, "{id}");
+    check_ledger(cell, &id);
     assert_eq!(n("ledger.unaccounted"), 0, "{id}: {}", cell["ledger"]);
     assert_eq!(n("tx.datagrams"), n("ledger.sent"), "{id}");
     assert_eq!(n("rx.datagrams"), n("ledger.received"), "{id}");

@@ -101,7 +101,7 @@ fn what_is_alike_is_the_same_and_teaches_the_noise() {
 #[test]
 fn more_system_calls_are_worse() {
     let folder = tempfile::tempdir().unwrap();
-    let metric = ["--metric", "syscalls_per_datagram", "--trials", "5", "--pin=off"];
+    let metric = ["--metric", "syscalls_per_datagram", "--trials", "4", "--pin=off"];
     let command = ["bench", "-l", "64", "-n", "2000", "-r", "max", "--warmup=0"];
     let flags = [&metric[..4], &["--a", "-e null", "--b", "-e plain"]].concat();
     let output = ab(&folder, &flags, &command);

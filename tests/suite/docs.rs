@@ -383,6 +383,7 @@ fn json_page_is_what_the_schema_says() {
         fs::write(&path, &page).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    let advice = "docs/json.md is not current: UDPERF_UPDATE_DOCS=1 cargo test --test suite json_page";
+    let advice =
+        "docs/json.md is not current: UDPERF_UPDATE_DOCS=1 cargo test --test suite json_page";
     assert!(kept == page, "{advice}");
 }

@@ -104,22 +104,9 @@ fn what_a_full_queue_refuses_is_refused_to_the_datagram() {
     }
 }
 
-/// The flag for each engine that can be had here and whose pushes can fail in the middle.
-fn engines_that_push_many() -> Vec<&'static str> {
-    let facts = udperf::host::survey(udperf::host::Depth::Quick);
-    let there = |word: &&str| {
-        let found = facts.capabilities.iter().find(|can| can.name == *word).unwrap();
-        if !found.available {
-            common::skip::unavailable(format_args!("no {word}: {}", found.detail));
-        }
-        found.available
-    };
-    ["plain", "uring"].into_iter().filter(there).collect()
-}
-
 #[test]
 fn what_is_refused_in_the_middle_of_a_push_leaves_no_gap() {
-    for engine in engines_that_push_many() {
+    for engine in common::available(&[("plain", &["plain"]), ("uring", &["uring"])]) {
         // The queue is full, and refuses datagrams for want of buffers.
         let queue = "tc qdisc add dev lo root tbf rate 8mbit burst 5kb limit 20kb";
         let words = format!("-e {engine} -l 64 -t 100ms --connect off");

@@ -4,46 +4,9 @@
 
 use crate::common;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
-use common::{cells, number, run, stderr, udperf};
+use common::serving::Serving;
+use common::{cells, number, run};
 use serde_json::Value;
-
-/// A sink on a port of its own, ended with its owner.
-struct Sink {
-    child: Child,
-    port: String,
-}
-
-impl Sink {
-    fn start() -> Self {
-        let mut child = udperf()
-            .args(["sink", "-q", "-B", "127.0.0.1", "-p", "0", "--threads", "1"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap()).lines().next();
-        let said = said.unwrap().unwrap();
-        let port = said.rsplit(':').next().unwrap().to_owned();
-        Self { child, port }
-    }
-
-    /// The document of a run against it.
-    fn blast(&self, words: &str) -> Value {
-        let output = run(&format!("blast 127.0.0.1:{} -J -q --warmup 5ms {words}", self.port));
-        assert_eq!(output.status.code(), Some(0), "{words}: {}", stderr(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Whether both ends, which are one host, have timestamps.
 fn has_stamps(report: &Value) -> bool {
@@ -58,14 +21,15 @@ fn has_stamps(report: &Value) -> bool {
 
 #[test]
 fn legs_of_two_processes_add_up_each_way() {
-    let sink = Sink::start();
+    let sink = Serving::start("-B 127.0.0.1 --threads 1");
     for (words, samples) in [
         ("-e plain,gso/batch -P 3", true),
         ("-e batch --reverse", true),
         // Several senders share the sink's socket, so that a stamp is nobody's.
         ("-e plain --reverse -P 2 --threads 2", false),
     ] {
-        let report = sink.blast(&format!("{words} -l 64 -n 600 -r 10k --timestamps kernel"));
+        let report =
+            sink.blast(&format!("--warmup 5ms {words} -l 64 -n 600 -r 10k --timestamps kernel"));
         if !has_stamps(&report) {
             return;
         }
@@ -88,12 +52,12 @@ fn legs_of_two_processes_add_up_each_way() {
 
 #[test]
 fn the_text_says_the_legs_or_why_there_are_none() {
-    let sink = Sink::start();
+    let sink = Serving::start("-B 127.0.0.1 --threads 1");
     let text = |words: &str| {
         let words = format!("blast 127.0.0.1:{} -q -e plain -l 64 -n 300 -r 5k {words}", sink.port);
         String::from_utf8(run(&words).stdout).unwrap()
     };
-    if !has_stamps(&sink.blast("-e plain -l 64 -n 10 -r max")) {
+    if !has_stamps(&sink.blast("--warmup 5ms -e plain -l 64 -n 10 -r max")) {
         return;
     }
     let kernel = text("--timestamps kernel");

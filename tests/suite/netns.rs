@@ -90,7 +90,7 @@ fn a_path_on_which_nothing_arrives_is_no_result() {
 
 #[test]
 fn what_is_sent_to_another_namespace_crosses_the_devices() {
-    let flags = "-l 200 -e plain -n 20000 -r 20k --warmup 0 -q -J";
+    let flags = "-l 200 -e plain -n 2000 -r 20k --warmup 0 -q -J";
     let script = format!(
         "rx; echo ====
          $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b {flags}; echo ====
@@ -105,10 +105,10 @@ fn what_is_sent_to_another_namespace_crosses_the_devices() {
     // One process, then two, then the other family: the same path, and the same ledger.
     for (before, report) in [(0, 1), (2, 3), (4, 5)] {
         let report = json(&parts[report]);
-        assert_eq!(all_arrived(&report), 20_000);
-        assert!(rx(before + 2) - rx(before) >= 20_000);
+        assert_eq!(all_arrived(&report), 2_000);
+        assert!(rx(before + 2) - rx(before) >= 2_000);
         let kernel = &cells(&report)[0]["kernel"];
-        assert!(kernel["in_datagrams"].as_u64().unwrap() >= 20_000, "the receivers': {kernel}");
+        assert!(kernel["in_datagrams"].as_u64().unwrap() >= 2_000, "the receivers': {kernel}");
         let codes = common::codes(&report);
         assert!(!codes.contains(&"over_loopback".to_owned()), "{codes:?}");
     }
@@ -166,47 +166,6 @@ fn sizes_that_do_not_fit_the_path_are_named() {
     assert_eq!(told(1, "fragmented"), None, "refused, not fragmented");
     let lost = told(2, "large_lost").unwrap();
     assert!(lost.starts_with("no datagram of 1472 B or more arrived, but 64 B did"), "{lost}");
-}
-
-/// What a ledger says of datagrams that have a fate.
-fn fates(report: &Value) -> Vec<(&'static str, Value)> {
-    let [cell] = cells(report) else { panic!("one cell") };
-    let names = ["attempted", "sent", "refused", "received", "lost", "lost_at", "unaccounted"];
-    names.map(|name| (name, cell["ledger"][name].clone())).to_vec()
-}
-
-#[test]
-fn one_process_and_two_agree_on_what_a_firewall_drops() {
-    // Data have a length of their own: 777 bytes and the headers of UDP and IPv4.
-    let drop = "$B nft flush ruleset
-         $B nft 'table ip t { chain c { type filter hook prerouting priority -300; \
-           udp dport 7788 meta length 805 numgen inc mod 10 == 0 counter drop; }; }'";
-    let has_nft =
-        Command::new("nft").arg("--version").output().is_ok_and(|run| run.status.success());
-    if !has_nft {
-        return common::skip::missing("no nft");
-    }
-    for engine in ["plain", "batch", "gso/batch"] {
-        let flags = format!("-l 777 -e {engine} -n 4000 -r 4k --warmup 0 -q -J");
-        // Cut before they are on the wire, so that the firewall sees datagrams.
-        let script = format!(
-            "ip -n a link set v0 gso_max_segs 1
-             {drop}
-             $A $U bench -B 10.9.0.1 --to 10.9.0.2 --to-netns b -p 7788 {flags}; echo ====
-             $B nft list table ip t; echo ====
-             {drop}
-             serve --once; $A $U blast 10.9.0.2 {flags}; wait; echo ====
-             $B nft list table ip t"
-        );
-        let Some(parts) = between_two(&script) else { return };
-        for listed in [&parts[1], &parts[3]] {
-            assert!(listed.contains("counter packets 400 "), "{engine}: {listed}");
-        }
-        let (bench, blast) = (fates(&json(&parts[0])), fates(&json(&parts[2])));
-        assert_eq!(bench, blast, "{engine}");
-        assert!(bench.contains(&("unaccounted", 400.into())), "{engine}: {bench:?}");
-        assert!(bench.contains(&("sent", 4_000.into())), "{engine}: {bench:?}");
-    }
 }
 
 #[test]

@@ -7,12 +7,12 @@ use crate::common;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
-use std::thread::{sleep, yield_now};
+use std::thread::sleep;
 use std::time::Duration;
 
 use common::number;
 use common::serving::Serving;
+use common::signals::{signal, stop};
 use serde_json::Value;
 
 /// Knuth's multiplier, by which the program of a port spreads sources.
@@ -143,30 +143,11 @@ fn what_any_listener_hears_is_no_silence() {
     }
 }
 
-fn signal(name: &str, process: u32) {
-    assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
-}
-
-/// Whether no thread of the process runs any more.
-fn is_stopped(process: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let mut states = threads.map(|one| fs::read_to_string(one.unwrap().path().join("stat")));
-    states.all(|stat| stat.unwrap().rsplit(") ").next().unwrap().starts_with('T'))
-}
-
-/// Keeps it from reading until it is told to go on.
-fn stop(sink: &Serving) {
-    signal("-STOP", sink.process());
-    while !is_stopped(sink.process()) {
-        yield_now();
-    }
-}
-
 #[test]
 fn what_a_full_buffer_costs_is_told_to_the_last_datagram() {
     for words in ["-w 16k", "-w 16k --threads 2"] {
         let sink = Serving::start(&format!("-B 127.0.0.1 {words}"));
-        stop(&sink);
+        stop(sink.process());
         // Fewer than the backlog of a CPU holds.
         let (sources, each) = ([source_of(0), source_of(1)], 200);
         for _ in 0..each {
@@ -174,7 +155,7 @@ fn what_a_full_buffer_costs_is_told_to_the_last_datagram() {
                 source.send_to(&[7; 1_000], ("127.0.0.1", sink.port)).unwrap();
             }
         }
-        signal("-CONT", sink.process());
+        signal(sink.process(), "CONT");
         let document = sink.end();
         let drops = |one: &Value| number(one, "socket_drops");
         let listeners = list(&document, "listeners");
@@ -199,7 +180,7 @@ fn what_a_full_buffer_costs_is_told_to_the_last_datagram() {
 #[test]
 fn what_waits_at_the_end_is_counted() {
     let sink = Serving::start("-B 127.0.0.1 --threads 2");
-    stop(&sink);
+    stop(sink.process());
     // More than a listener reads in a row, and fewer than the backlog of a CPU holds.
     let (sources, each) = ([source_of(0), source_of(1)], 450);
     for _ in 0..each {
@@ -207,8 +188,8 @@ fn what_waits_at_the_end_is_counted() {
             source.send_to(&[7; 20], ("127.0.0.1", sink.port)).unwrap();
         }
     }
-    signal("-INT", sink.process());
-    signal("-CONT", sink.process());
+    signal(sink.process(), "INT");
+    signal(sink.process(), "CONT");
     let document = sink.ended(130);
     assert_eq!(number(&document["others"], "datagrams"), 2 * each);
     assert_eq!(list(&document, "warnings"), [] as [Value; 0]);

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::PATIENCE;
-use crate::rig::{NOTICED, Sink, alone, blast, only, still_serves};
+use crate::rig::{NOTICED, Sink, blast, only, still_serves};
 
 /// Datagrams after which a run is in its middle: more than any arrangement takes.
 const MIDDLE: u64 = 2_000;
@@ -53,7 +53,7 @@ fn killed_in_the_middle(nets: &Nets, from: Side, sink_words: &str, words: &str) 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_client_hears_from_the_kernel_that_its_sink_is_gone() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     for words in ["-e plain", "-e plain --reverse", "-e plain --bidir", "-e batch"] {
         killed_in_the_middle(&nets, Side::B, "", words);
@@ -66,7 +66,7 @@ fn a_client_hears_from_the_kernel_that_its_sink_is_gone() {
 
 #[test]
 fn over_loopback_it_hears_so_too() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     killed_in_the_middle(&nets, Side::A, "-B 127.0.0.1", "-e plain");
 }

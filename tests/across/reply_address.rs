@@ -3,10 +3,10 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::Place;
 use crate::relay::{Orders, Relay, Way};
-use crate::rig::{NOTICED, Sink, alone, any, blast, located, of, report, settled};
+use crate::rig::{NOTICED, Sink, any, blast, located, of, report, settled};
 
 fn everywhere() -> Sink {
     Sink::start(&Place::here(), "-B 0.0.0.0 -p 0")
@@ -19,7 +19,7 @@ fn by(sink: &Sink, ip: &str) -> SocketAddr {
 
 #[test]
 fn answers_come_from_the_address_that_was_called() {
-    let _alone = alone();
+    let _together = together();
     let sink = everywhere();
     // The system itself would answer from 127.0.0.1.
     let target = by(&sink, "127.0.0.2");
@@ -42,7 +42,7 @@ fn answers_come_from_the_address_that_was_called() {
 
 #[test]
 fn what_many_got_is_answered_by_none_of_them() {
-    let _alone = alone();
+    let _together = together();
     let sink = everywhere();
     let relay = Relay::start(any("127.0.0.1"), by(&sink, "127.0.0.1"), Orders::default()).unwrap();
     report(&Place::here(), relay.at, "-e plain -n 500 -r 5k");

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::common::{codes, number};
+use crate::common::{alone, codes, number};
 use crate::proc::{Done, PATIENCE, Proc};
+use crate::protocols::Protocol;
 use crate::recorder::{Recorder, Request};
-use crate::rig::{alone, load, only};
-use crate::speech::Speech;
+use crate::rig::{load, only};
 
 /// Runs the program with these words, warm-up included.
 fn run(words: &str) -> Done {
@@ -19,7 +19,7 @@ fn run(words: &str) -> Done {
 
 /// A server that answers queries of DNS.
 fn dns() -> Recorder {
-    Recorder::start(|_, request| vec![Speech::Dns.answer(request)])
+    Recorder::start(|_, request| vec![Protocol::Dns.answer(request)])
 }
 
 /// Two cells, twice each, all with a warm-up.

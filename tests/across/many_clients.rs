@@ -2,10 +2,10 @@
 
 use std::net::UdpSocket;
 
-use crate::common::number;
+use crate::common::{alone, number};
 use crate::nets::Place;
 use crate::proc::PATIENCE;
-use crate::rig::{Sink, alone, blast, located, only, report, settled};
+use crate::rig::{Sink, blast, located, only, report, settled};
 
 /// Clients at once.
 const CLIENTS: usize = 20;
@@ -16,7 +16,7 @@ const MEMORY_KIB: u64 = 256 << 10;
 fn a_crowd(sink_words: &str, words: &str) {
     let _alone = alone();
     let sink = Sink::here(sink_words);
-    let count = 1_000;
+    let count = 250;
     let words = format!("-e plain -n {count} -r 500 {words}");
     let clients: Vec<_> = (0..CLIENTS).map(|_| blast(&Place::here(), sink.at, &words)).collect();
     for (number_of, client) in clients.into_iter().enumerate() {

@@ -3,27 +3,25 @@
 
 use serde_json::Value;
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::{Nets, Place, SINK, Side};
-use crate::relay::{Account, Deed, Mistreat, Orders, Relay, Way};
-use crate::rig::{Sink, alone, any, engines, of, only, report};
+use crate::relay::{Account, Action, Mistreat, Orders, Relay, Way};
+use crate::rig::{Sink, any, engines, of, only, report};
 
 /// Datagrams of a measurement: enough for the list below.
 const COUNT: u64 = 2_000;
 
 /// What is done, one way: to the first and the last ones, too, whose loss nothing later shows.
 pub fn list(orders: Orders, way: Way) -> Orders {
-    let mut orders = orders.every(way, 10, 5, Deed::Drop).every(way, 37, 6, Deed::Repeat(1)).every(
-        way,
-        41,
-        7,
-        Deed::Delay(3),
-    );
+    let mut orders = orders
+        .every(way, 10, 5, Action::Drop)
+        .every(way, 37, 6, Action::Repeat(1))
+        .every(way, 41, 7, Action::Delay(3));
     for lost in [0, 1, 2, 500, 501, 502, 503, COUNT - 2, COUNT - 1] {
-        orders = orders.on(way, lost, Deed::Drop);
+        orders = orders.on(way, lost, Action::Drop);
     }
-    let far = [(100, Deed::Delay(200)), (700, Deed::Repeat(5)), (900, Deed::Delay(1))];
-    far.into_iter().fold(orders, |orders, (index, deed)| orders.on(way, index, deed))
+    let far = [(100, Action::Delay(200)), (700, Action::Repeat(5)), (900, Action::Delay(1))];
+    far.into_iter().fold(orders, |orders, (index, action)| orders.on(way, index, action))
 }
 
 /// The report of one direction says what the relay did.
@@ -51,7 +49,7 @@ pub fn was_done(account: &Account, way: Way) {
 
 #[test]
 fn what_a_relay_does_is_what_the_report_says() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     for engine in engines() {
         for (way, direction, flag) in
@@ -72,9 +70,9 @@ fn what_a_relay_does_is_what_the_report_says() {
 
 #[test]
 fn both_directions_at_once_are_told_apart() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
-    let orders = list(Orders::default(), Way::Forward).every(Way::Back, 4, 1, Deed::Drop);
+    let orders = list(Orders::default(), Way::Forward).every(Way::Back, 4, 1, Action::Drop);
     let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
     let words = format!("-e plain -n {COUNT} -r 5k --bidir");
     let report = report(&Place::here(), relay.at, &words);
@@ -88,7 +86,7 @@ fn both_directions_at_once_are_told_apart() {
 
 #[test]
 fn streams_keep_their_own_numbers() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     for (way, direction, flag) in
         [(Way::Forward, "forward", ""), (Way::Back, "reverse", "--reverse")]
@@ -105,7 +103,7 @@ fn streams_keep_their_own_numbers() {
 
 #[test]
 fn a_relay_in_another_namespace_is_told_as_exactly() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let sink = Sink::start(&nets.place(Side::A), "");
     for (way, flag) in [(Way::Forward, ""), (Way::Back, "--reverse")] {
@@ -124,11 +122,11 @@ fn a_relay_in_another_namespace_is_told_as_exactly() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn half_of_all_control_may_be_lost() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     let mistreated = |seed, way, flag| {
         let how = Mistreat { seed, drop: 50, repeat: 15, delay: 15 };
-        let orders = Orders::default().mistreat(how).every(way, 10, 5, Deed::Drop);
+        let orders = Orders::default().mistreat(how).every(way, 10, 5, Action::Drop);
         let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
         let report = report(&Place::here(), relay.at, &format!("-e plain -n {COUNT} -r 5k {flag}"));
         let account = relay.stop().sound();

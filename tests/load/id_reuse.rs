@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::common::serving::Serving;
 use crate::common::signals::{signal, stop};
-use crate::common::{codes, number};
+use crate::common::{alone, codes, number};
 use crate::proc::PATIENCE;
 use crate::recorder::Recorder;
-use crate::rig::{adds_up, alone, counts, load, only, start};
+use crate::rig::{adds_up, counts, load, only, start};
 use crate::shim::heard;
 
 /// How long the server holds its replies back.

@@ -5,13 +5,13 @@ use std::net::UdpSocket;
 
 use serde_json::Value;
 
-use crate::common::{codes, number};
+use crate::actions::{Action, Counts};
+use crate::common::{codes, number, together};
 use crate::daemons::free;
-use crate::deeds::{Counts, Deed};
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{adds_up, alone, counts, engines, only, run, run_aloud, skip, start};
+use crate::protocols::Protocol;
+use crate::rig::{adds_up, counts, engines, only, run, run_aloud, skip, start};
 use crate::shim::{Orders, Shim, heard};
-use crate::speech::Speech;
 
 /// What is counted where nothing comes back.
 fn none(count: u64) -> Counts {
@@ -20,10 +20,10 @@ fn none(count: u64) -> Counts {
 
 #[test]
 fn a_silent_server_is_all_timeouts() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         for words in ["-r 1k", "--outstanding 50", "-r 1k -P 4 --threads 2"] {
-            let shim = Shim::start(Orders::new(Speech::Dns, &[Deed::Silent; 100]));
+            let shim = Shim::start(Orders::new(Protocol::Dns, &[Action::Silent; 100]));
             let words = format!(
                 "--preset dns --name www.example.test --timeout 100ms -n 100 -e {engine} {words}"
             );
@@ -40,7 +40,7 @@ fn a_silent_server_is_all_timeouts() {
 
 #[test]
 fn a_port_that_nobody_reads_is_named() {
-    let _alone = alone();
+    let _together = together();
     let at = free().to_string();
     // Together: all that takes time is to believe it.
     let words = |engine| format!("--preset echo -r 500 -t 10m --timeout 100ms -e {engine}");
@@ -70,7 +70,7 @@ fn a_port_that_nobody_reads_is_named() {
 
 #[test]
 fn what_cannot_be_asked_is_refused() {
-    let _alone = alone();
+    let _together = together();
     for (target, words, code, says) in [
         ("nosuch.invalid:53", "--preset echo", 2, "nosuch.invalid"),
         ("192.0.2.1:9", "--preset echo -n 1", 2, "--allow-public"),
@@ -114,7 +114,7 @@ fn enclosed(script: &str) -> Option<String> {
 
 #[test]
 fn strangers_get_nothing_that_was_not_allowed() {
-    let _alone = alone();
+    let _together = together();
     // An address of nobody (RFC 5737) that is an echo server's here, so that all is counted.
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
@@ -138,7 +138,7 @@ fn strangers_get_nothing_that_was_not_allowed() {
 
 #[test]
 fn a_capture_needs_a_bound_of_its_own_for_strangers() {
-    let _alone = alone();
+    let _together = together();
     // As above: nobody's address, in a namespace that has no way out.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let mut bytes = capture(&[b"one", b"two"]);
@@ -166,7 +166,7 @@ fn a_capture_needs_a_bound_of_its_own_for_strangers() {
 
 #[test]
 fn what_the_path_does_not_take_is_refused_by_name() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         let script = format!(
             "ip link set lo mtu 1500 up; \
@@ -215,7 +215,7 @@ fn capture(payloads: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn a_capture_cut_short_is_told_and_what_is_whole_is_sent() {
-    let _alone = alone();
+    let _together = together();
     let whole = capture(&[b"one", b"second", b"third one"]);
     for (cut, notice, sent) in [
         (0, None, &["one", "second", "third one"][..]),
@@ -224,7 +224,7 @@ fn a_capture_cut_short_is_told_and_what_is_whole_is_sent() {
     ] {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&whole[..whole.len() - cut]).unwrap();
-        let shim = Shim::start(Orders::new(Speech::Text, &[Deed::Silent; 6]));
+        let shim = Shim::start(Orders::new(Protocol::Text, &[Action::Silent; 6]));
         let words = format!("--pcap {} --match none -n 6 -r 1k", file.path().display());
         let done = run_aloud("load", &shim.at.to_string(), &words).expect(0);
         let told: Vec<_> = done.stderr.lines().filter(|line| line.contains("capture")).collect();
@@ -243,7 +243,7 @@ fn a_capture_cut_short_is_told_and_what_is_whole_is_sent() {
 
 #[test]
 fn an_interrupt_ends_with_a_report() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         for words in ["-r 1k", "--outstanding 3", "-r 1k -P 4 --threads 2"] {
             let server = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -2,7 +2,7 @@
 
 /// What a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speech {
+pub enum Protocol {
     /// RFC 1035.
     Dns,
     /// What came goes back.
@@ -13,7 +13,7 @@ pub enum Speech {
     Memcached,
 }
 
-/// Where the id of [`Speech::Text`] begins.
+/// Where the id of [`Protocol::Text`] begins.
 const DIGITS_AT: usize = 1;
 
 /// Bytes of the header of DNS; RFC 1035 §4.1.1.
@@ -25,7 +25,7 @@ const TC: u8 = 0x02;
 /// What stands for [`TC`] in a list, above all codes of four bits.
 pub const TRUNCATED: u8 = 0x10;
 
-impl Speech {
+impl Protocol {
     /// The answer.
     pub fn answer(self, request: &[u8]) -> Vec<u8> {
         let mut reply = request.to_vec();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::speech::Speech;
+use crate::protocols::Protocol;
 
 /// What is done to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// It is answered.
     Answer,
     /// It is not.
@@ -43,20 +43,20 @@ pub enum Deed {
     GarbageFirst,
 }
 
-use Deed::{
+use Action::{
     Answer, Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion,
     PartThenWhole, Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
 
-/// One of these deeds for every `every`-th of `count` requests, in turn; the others, and the last
+/// One of these actions for every `every`-th of `count` requests, in turn; the others, and the last
 /// `tail`, are answered.
-pub fn list(count: usize, tail: usize, every: usize, deeds: &[Deed]) -> Vec<Deed> {
+pub fn list(count: usize, tail: usize, every: usize, actions: &[Action]) -> Vec<Action> {
     let of = |at: usize| {
         let bad = at + tail < count && at % every == every - 1;
-        if bad { deeds[at / every % deeds.len()] } else { Answer }
+        if bad { actions[at / every % actions.len()] } else { Answer }
     };
     let list: Vec<_> = (0..count).map(of).collect();
-    let missing = deeds.iter().find(|deed| !list.contains(deed));
+    let missing = actions.iter().find(|action| !list.contains(action));
     assert_eq!(missing, None, "the list has no room for it");
     list
 }
@@ -77,10 +77,10 @@ pub struct Counts {
 }
 
 /// What follows from a list.
-pub fn follows(list: &[Deed], speech: Speech) -> Counts {
+pub fn follows(list: &[Action], protocol: Protocol) -> Counts {
     let mut counts = Counts { requests: list.len() as u64, ..Counts::default() };
-    for deed in list {
-        match *deed {
+    for action in list {
+        match *action {
             Answer | OtherCase => counts.matched += 1,
             Silent | OtherPort => counts.timeouts += 1,
             Garbage | Cut | OtherId | OtherQuestion => {
@@ -119,7 +119,7 @@ pub fn follows(list: &[Deed], speech: Speech) -> Counts {
             }
             Error(code) => {
                 counts.matched += 1;
-                *counts.errors.entry(speech.error_name(code).to_owned()).or_insert(0) += 1;
+                *counts.errors.entry(protocol.error_name(code).to_owned()).or_insert(0) += 1;
             }
         }
     }

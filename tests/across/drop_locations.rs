@@ -5,17 +5,17 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use serde_json::Value;
 
-use crate::common::{codes, number};
+use crate::common::{codes, number, together};
 use crate::nets::{Nets, SINK, Side, skip};
 use crate::proc::PATIENCE;
-use crate::rig::{Sink, alone, blast, located, only, report, settled};
+use crate::rig::{Sink, blast, located, only, report, settled};
 
 /// Every tenth datagram of data that comes to the sink meets with this; its answers by ICMP, which
 /// would keep the sender back, are lost.
-fn every_tenth(deed: &str) -> String {
+fn every_tenth(action: &str) -> String {
     format!(
         "nft 'table ip t {{ chain c {{ type filter hook prerouting priority -300; \
-           udp dport 7788 @th,64,16 >= 0x40 numgen inc mod 10 == 0 counter {deed}; }}; \
+           udp dport 7788 @th,64,16 >= 0x40 numgen inc mod 10 == 0 counter {action}; }}; \
          chain d {{ type filter hook output priority 0; ip protocol icmp drop; }}; }}'"
     )
 }
@@ -72,17 +72,17 @@ fn at(cell: &Value, place: &str) -> u64 {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn closed_ports_and_wrong_checksums_are_charged_to_the_datagram() {
-    let _alone = alone();
-    let deeds = [
+    let _together = together();
+    let actions = [
         ("no_port", "udp dport set 9", "NoPorts", true),
         ("checksum", "udp checksum set 0x1234", "InCsumErrors", false),
     ];
-    for (place, deed, counter, doubted) in deeds {
+    for (place, action, counter, doubted) in actions {
         let Some(nets) = Nets::make(&["nft"]) else { return };
         if !write_checksums(&nets, Side::B) {
             return skip("no veth(4) whose checksums can be left to software");
         }
-        nets.run(Side::A, &every_tenth(deed));
+        nets.run(Side::A, &every_tenth(action));
         let sink = Sink::start(&nets.place(Side::A), "");
         for engine in ["plain", "batch"] {
             // Short ones fail before a socket is looked for, long ones at the socket itself.
@@ -111,7 +111,7 @@ fn closed_ports_and_wrong_checksums_are_charged_to_the_datagram() {
 
 #[test]
 fn what_the_receivers_device_drops_is_charged_to_the_datagram() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["tc"]) else { return };
     // Of the mix, it takes all but the longest, 1472 bytes and their headers. Behind a queue, no
     // send is refused for that.
@@ -139,7 +139,7 @@ fn what_the_receivers_device_drops_is_charged_to_the_datagram() {
 
 #[test]
 fn what_was_refused_is_not_lost_at_the_device_that_refused_it() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };
     nets.run(Side::A, &every_tenth("drop"));
     let sink = Sink::start(&nets.place(Side::A), "");
@@ -213,7 +213,7 @@ fn disturbed(nets: &Nets, datagrams: usize, len: usize) -> Value {
 
 #[test]
 fn what_another_device_drops_is_not_charged_to_us() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };
     nets.run(Side::A, &every_tenth("drop"));
     second_wire(&nets);
@@ -232,7 +232,7 @@ fn what_another_device_drops_is_not_charged_to_us() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn what_others_may_have_lost_is_told() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };
     nets.run(Side::A, &every_tenth("drop"));
     second_wire(&nets);

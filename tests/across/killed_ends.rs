@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
+use crate::common::together;
 use crate::nets::Place;
 use crate::proc::{PATIENCE, Proc};
 use crate::relay::{Account, Orders, Relay, Seeded};
-use crate::rig::{NOTICED, Sink, alone, any, blast, moments, soak, still_serves};
+use crate::rig::{NOTICED, Sink, any, blast, moments, soak, still_serves};
 
 /// Datagrams within which everything happens: a second's worth.
 const DATA: u64 = 5_000;
@@ -62,7 +63,7 @@ fn turns() -> u16 {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_sink_outlives_its_clients() {
-    let _alone = alone();
+    let _together = together();
     let mut sink = Sink::here("");
     let mut random = moments();
     for turn in 0..turns() {
@@ -93,7 +94,7 @@ fn told_unreachable() -> u64 {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("-w 64k");
     // The kernel gives what comes back for one client to a socket that the client's port decides.
     for _ in 0..6 {
@@ -113,7 +114,7 @@ fn what_comes_back_from_the_dead_does_not_choke_a_sink() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_sink_stops_sending_to_a_client_whose_host_says_that_it_is_gone() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("-J --max-clients 1");
     // What comes back goes to a socket that the client's port decides, another one each time.
     const ROUNDS: usize = 4;
@@ -149,7 +150,7 @@ fn until_free(sink: &Sink) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("--max-clients 1");
     let (relay, client) = running(&sink, "", Moment::Data(100));
     client.kill9();
@@ -175,7 +176,7 @@ fn at_fixed_port(turn: u16) -> Sink {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_client_notices_that_its_sink_is_gone() {
-    let _alone = alone();
+    let _together = together();
     let mut random = moments();
     (0..turns() / 5).for_each(|_| five_are_noticed(&mut random));
 }
@@ -210,7 +211,7 @@ fn five_are_noticed(random: &mut Seeded) {
 
 #[test]
 fn an_interrupted_client_reports_and_leaves_its_sink_in_peace() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     for way in WAYS {
         // Sockets that show themselves count for the relay, and not for the report.
@@ -230,7 +231,7 @@ fn an_interrupted_client_reports_and_leaves_its_sink_in_peace() {
 
 #[test]
 fn an_interrupted_sink_tells_its_client() {
-    let _alone = alone();
+    let _together = together();
     for way in WAYS {
         let sink = Sink::here("");
         let (_relay, client) = running(&sink, way, Moment::Data(500));

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::common::number;
+use crate::common::{alone, number};
 use crate::proc::PATIENCE;
-use crate::rig::{adds_up, alone, counts, engines, only, start};
+use crate::rig::{adds_up, counts, engines, only, start};
 
 /// Datagrams that a server sends at most: four clients' for half as long as a test waits.
 const MOST: usize = 240_000;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use crate::common::number;
+use crate::common::{alone, number};
 use crate::nets::Place;
 use crate::proc::PATIENCE;
 use crate::relay::{Orders, Relay, Seeded, Way};
-use crate::rig::{Sink, alone, any, blast, located, only, report, settled, soak, still_serves};
+use crate::rig::{Sink, any, blast, located, only, report, settled, soak, still_serves};
 
 /// How much a sink may grow by abuse, in KiB. Arbitrary: a leak of a hundred bytes a datagram is
 /// several times as much within seconds.

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, UdpSocket};
 
 use tempfile::NamedTempFile;
 
+use crate::common::together;
 use crate::nets::{Nets, Place, SINK, Side};
 use crate::proc::{Done, Proc};
 use crate::relay::{Orders, Relay};
-use crate::rig::{NOTICED, Sink, alone, any, blast, still_serves};
+use crate::rig::{NOTICED, Sink, any, blast, still_serves};
 
 fn trying(place: &Place, target: SocketAddr, words: &str) -> Proc {
     blast(place, target, &format!("-e plain -n 500 -r 5k {words}"))
@@ -22,7 +23,7 @@ fn try_to(place: &Place, target: SocketAddr, words: &str) -> Done {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn where_no_sink_listens_that_is_said() {
-    let _alone = alone();
+    let _together = together();
     // Bound and let go: nobody listens there.
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ways = ["", "--reverse", "--bidir"].map(|way| trying(&Place::here(), closed, way));
@@ -35,7 +36,7 @@ fn where_no_sink_listens_that_is_said() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn where_no_sink_listens_across_a_network_that_is_said() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let trying = |target| trying(&nets.place(Side::B), target, "");
     let no_sink = trying(SINK);
@@ -51,7 +52,7 @@ fn where_no_sink_listens_across_a_network_that_is_said() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn where_nobody_answers_that_is_said() {
-    let _alone = alone();
+    let _together = together();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let done = try_to(&Place::here(), silent.local_addr().unwrap(), "");
     done.expect_error(&["answer", "sink"]);
@@ -70,7 +71,7 @@ fn flag(key: &NamedTempFile) -> String {
 
 #[test]
 fn keys_have_to_agree() {
-    let _alone = alone();
+    let _together = together();
     let (one, same, other) =
         (key("a long shared secret\n"), key("a long shared secret"), key("another one\n"));
     let keyed = Sink::here(&flag(&one));
@@ -90,7 +91,7 @@ fn keys_have_to_agree() {
 
 #[test]
 fn a_key_is_not_told_to_anybody() {
-    let _alone = alone();
+    let _together = together();
     let secret = "fourteen green bottles";
     let file = key(secret);
     let sink = Sink::here(&flag(&file));
@@ -107,7 +108,7 @@ fn a_key_is_not_told_to_anybody() {
 
 #[test]
 fn a_key_that_is_none_is_refused() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     let empty = key("");
     try_to(&Place::here(), sink.at, &flag(&empty)).expect_error(&["key"]);

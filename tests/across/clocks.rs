@@ -20,7 +20,7 @@ const WAYS: [&str; 3] = ["", "--reverse", "--bidir"];
 /// How far the client's clock is ahead of the sink's.
 const AHEAD_S: i64 = 100_000;
 
-/// A place whose clocks are ahead; `None`, aloud, where there are no time namespaces.
+/// A place whose clocks are ahead; `None`, reported as skipped, without time namespaces.
 fn ahead() -> Option<Place> {
     if !has(&["unshare"]) {
         return None;

@@ -1,5 +1,5 @@
 //! Many flows: each has a port of the range that was asked for, memory stays within its bound, and
-//! what befalls one flow is told of that one.
+//! loss of one flow is reported for that flow.
 
 use std::process::Command;
 

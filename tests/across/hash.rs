@@ -14,8 +14,8 @@ const COUNT: u64 = 2_000;
 /// See [`COUNT`].
 const FLOWS: usize = 8;
 
-/// Where source ports are looked for. Arbitrary: below those that the kernel gives to whoever asks
-/// for any (`ip_local_port_range`, ip(7): 32,768 and above).
+/// Where source ports are looked for. Arbitrary: below those that the kernel gives to sockets
+/// that ask for any (`ip_local_port_range`, ip(7): 32,768 and above).
 const FIRST: u16 = 24_000;
 
 /// The worker of two that the sink's program has the kernel choose for this source port of

@@ -162,8 +162,8 @@ fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
 }
 
 /// Where ports are looked for that nobody has. Arbitrary: below those that the kernel gives to
-/// whoever asks for any (`ip_local_port_range`, ip(7): 32,768 and above), so that a port of a sink
-/// that is gone stays free.
+/// sockets that ask for any port (`ip_local_port_range`, ip(7): 32,768 and above), so
+/// that the port of a sink that is gone stays free.
 const FIXED: u16 = 20_000;
 
 /// A sink at a port that nobody gets by chance.

@@ -47,12 +47,12 @@ const NO_ROUTE: (Side, &str, &str) = (Side::B, "Ip", "OutNoRoutes");
 
 /// Breaks side B's path by one command until a number of sends has failed, and restores it by
 /// another.
-fn broken(nets: &Nets, breaks: &str, mends: &str, by: u64) {
+fn broken(nets: &Nets, breaks: &str, repairs: &str, by: u64) {
     let (side, protocol, name) = NO_ROUTE;
     let before = counted(nets, side, protocol, name);
     nets.run(Side::B, breaks);
     grows(nets, NO_ROUTE, before, by);
-    nets.run(Side::B, mends);
+    nets.run(Side::B, repairs);
 }
 
 /// The outages of a cell that are of this kind.
@@ -83,8 +83,8 @@ fn a_run_between_two_hosts_goes_on_while_an_interface_is_down() {
         let client = blast(&nets.place(Side::B), SINK, &format!("-e plain -r {RATE} -t 1h {way}"));
         grows(&nets, (Side::A, "Udp", moves), before, RATE);
         broken(&nets, "ip link set x0 down", "ip link set x0 up", met);
-        let mended = counted(&nets, Side::A, "Udp", moves);
-        grows(&nets, (Side::A, "Udp", moves), mended, RATE / 2);
+        let repaired = counted(&nets, Side::A, "Udp", moves);
+        grows(&nets, (Side::A, "Udp", moves), repaired, RATE / 2);
         client.interrupt();
         let done = client.finish(PATIENCE).expect(130);
         let report = done.document();

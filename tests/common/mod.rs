@@ -138,3 +138,27 @@ pub fn one_core() -> String {
     let core = udperf::sys::affinity().and_then(|cores| cores.first().copied()).unwrap_or(0);
     format!("--pin {core}:{core}")
 }
+
+/// Runs a set-up and a script in new namespaces (`unshare -rmn`); what the script prints, split at
+/// lines of `====`, and its standard error. `$U` is the program, `$T` a temporary folder. `None`,
+/// reported as skipped, where the set-up fails.
+pub fn in_namespaces(set_up: &str, script: &str) -> Option<(Vec<String>, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["-rmn", "sh", "-c", &format!("{set_up}\necho READY\n{script}")])
+        .env("U", env!("CARGO_BIN_EXE_udperf"))
+        .env("T", folder.path())
+        .output();
+    let skip = |why: String| {
+        skip::missing(format_args!("no namespaces: {why}"));
+        None
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return skip(error.to_string()),
+    };
+    let (text, error) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
+    let Some((_, text)) = text.split_once("READY\n") else { return skip(error) };
+    assert!(output.status.success(), "{text}\n{error}");
+    Some((text.split("====\n").map(str::to_owned).collect(), error))
+}

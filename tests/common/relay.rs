@@ -234,7 +234,7 @@ impl<'a> Work<'a> {
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An ICMP error of an earlier datagram: whoever sent it finds out by himself.
+                // An ICMP error caused by an earlier datagram; its sender gets the error, too.
                 Err(_) => {}
             }
         }

@@ -98,7 +98,7 @@ fn what_cannot_be_asked_is_refused() {
     }
 }
 
-/// Runs a script in a network namespace of its own, which has loopback alone; `None`, aloud, where
+/// Runs a script in a network namespace with loopback only; `None`, reported as skipped, where
 /// that cannot be.
 fn enclosed(script: &str) -> Option<String> {
     let mut command = std::process::Command::new("unshare");

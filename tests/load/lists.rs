@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::actions::{Action, Counts, follows, list};
-use crate::common::{codes, number, together};
+use crate::common::{alone, codes, number, together};
 use crate::protocols::{Protocol, TRUNCATED};
 use crate::rig::{counts, engines, load, only};
 use crate::shim::{Orders, Shim};
@@ -128,7 +128,7 @@ fn replies_in_parts_are_counted_by_every_engine() {
 
 #[test]
 fn several_ports_and_threads_count_together() {
-    let _together = together();
+    let _alone = alone();
     for engine in engines() {
         open_loop(0, &format!("-e {engine} --threads 2"), 4);
     }

@@ -23,7 +23,7 @@ fn engines() -> Vec<&'static str> {
     let (here, missing): (Vec<_>, Vec<_>) =
         EchoKind::ALL.into_iter().partition(|kind| machine.lacks(kind.pair()).is_none());
     if !missing.is_empty() {
-        common::skip::missing(format_args!("{missing:?}"));
+        common::skip::unavailable(format_args!("{missing:?}"));
     }
     here.into_iter().map(EchoKind::word).collect()
 }

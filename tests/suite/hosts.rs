@@ -25,28 +25,9 @@ serve() {
 stop() { kill -INT $!; wait $! || :; }
 ";
 
-/// What a script prints there, by lines of `====`, and what it says on standard error.
+/// What a script prints there, and its standard error.
 fn apart(script: &str) -> Option<(Vec<String>, String)> {
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::new("unshare")
-        .args(["-rmn", "sh", "-c", &format!("{SET_UP}\necho READY\n{script}")])
-        .env("U", env!("CARGO_BIN_EXE_udperf"))
-        .env("T", folder.path())
-        .output();
-    let output = match output {
-        Ok(output) => output,
-        Err(error) => {
-            common::skip::missing(format_args!("no unshare: {error}"));
-            return None;
-        }
-    };
-    let (text, error) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
-    let Some((_, text)) = text.split_once("READY\n") else {
-        common::skip::missing(format_args!("no namespaces: {error}"));
-        return None;
-    };
-    assert!(output.status.success(), "{text}\n{error}");
-    Some((text.split("====\n").map(str::to_owned).collect(), error))
+    common::in_namespaces(SET_UP, script)
 }
 
 fn json(text: &str) -> Value {

@@ -35,3 +35,10 @@ mod unix;
 mod unpaired;
 mod unsolicited;
 mod uring;
+
+/// Cases of each property: 64, or as many as `PROPTEST_CASES` says. scripts/check tries more.
+fn cases() -> proptest::test_runner::Config {
+    let default = proptest::test_runner::Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 64 };
+    proptest::test_runner::Config { cases, ..default }
+}

@@ -10,7 +10,7 @@ use std::process::Command;
 use common::{cells, number};
 use serde_json::Value;
 
-/// Names and joins two namespaces, in a mount namespace of its own: nobody else sees them.
+/// Makes and joins two namespaces, whose names are visible in this mount namespace only.
 const SET_UP: &str = "\
 set -e
 mkdir -p /run/netns; mount -t tmpfs none /run/netns
@@ -31,29 +31,9 @@ serve() {
 }
 ";
 
-/// Runs a script there; what it printed, by lines of `====`. `None` where this cannot be had.
+/// What a script prints there.
 fn between_two(script: &str) -> Option<Vec<String>> {
-    let folder = tempfile::tempdir().unwrap();
-    let udperf = env!("CARGO_BIN_EXE_udperf");
-    let all = format!("{SET_UP}\necho READY\n{script}");
-    let output = Command::new("unshare")
-        .args(["-rmn", "sh", "-c", &all])
-        .env("U", udperf)
-        .env("T", folder.path())
-        .output();
-    let skip = |why: String| {
-        common::skip::missing(format_args!("no two namespaces: {why}"));
-        None
-    };
-    let output = match output {
-        Ok(output) => output,
-        Err(error) => return skip(error.to_string()),
-    };
-    let error = common::stderr(&output);
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    let Some((_, text)) = text.split_once("READY\n") else { return skip(error) };
-    assert!(output.status.success(), "{text}\n{error}");
-    Some(text.split("====\n").map(str::to_owned).collect())
+    common::in_namespaces(SET_UP, script).map(|(parts, _)| parts)
 }
 
 fn json(text: &str) -> Value {

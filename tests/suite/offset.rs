@@ -99,6 +99,8 @@ fn span(samples: &[Sample]) -> (u64, u64) {
 }
 
 proptest! {
+    #![proptest_config(crate::cases())]
+
     #[test]
     fn the_truth_is_within_the_bound(clocks in clocks(), ways in ways()) {
         let samples = run(clocks, &ways);

@@ -33,6 +33,8 @@ fn arrivals() -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
+    #![proptest_config(crate::cases())]
+
     #[test]
     fn the_window_counts_each_number_once(arrivals in arrivals()) {
         let mut window = Window::default();
@@ -465,6 +467,8 @@ impl Modelled {
 }
 
 proptest! {
+    #![proptest_config(crate::cases())]
+
     #[test]
     fn requests_in_flight_have_the_fates_of_a_simple_model(
         (streams, block) in (1_usize..8, 0_u32..7),

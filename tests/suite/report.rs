@@ -224,7 +224,7 @@ fn usage_is_told_from_failure() {
 }
 
 #[test]
-fn every_face_of_a_run() {
+fn every_format_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = small();
     let hostile = "<script>alert(1)</script>\u{1b}]0;x\u{7}";

@@ -1,4 +1,4 @@
-//! Sending to whoever is there: groups, broadcast, ranges of ports, and nobody at all.
+//! Sending without a peer: to groups, broadcast addresses and closed ports, from ranges of ports.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A bound receiver without clients: what it counts of whoever sends, what it had no room for, and
-//! when it ends.
+//! A sink without clients: counts of unsolicited datagrams, drops of a full receive buffer, and
+//! when the sink ends.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -102,7 +102,7 @@ fn a_source_of_two_listeners_is_counted_once_and_whole() {
     assert!(last <= number(&document, "elapsed_ns"));
 }
 
-/// How long a sink waits below for whoever comes next.
+/// Idle timeout of the sinks below.
 const IDLE_NS: u64 = 300_000_000;
 
 /// Sends now and then, for twice as long as the sink waits; it may have ended meanwhile.

@@ -1,4 +1,4 @@
-//! After the start barrier there is silence: how often the workers allocate does not depend on how
+//! Nothing allocates after the start barrier: how often the workers allocate does not depend on how
 //! much they send, and the send loop itself allocates nothing at all.
 #![allow(missing_docs, clippy::unwrap_used, unsafe_code)]
 
@@ -8,8 +8,8 @@ mod skip;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::Interest;
 use udperf::clock::Clock;
@@ -48,7 +48,7 @@ fn count(size: usize) {
     let _ = BY_THIS_THREAD.try_with(|count| count.set(count.get() + 1));
     let worker = IS_WORKER.try_with(|known| {
         if known.get().is_none() && !ASKING.replace(true) {
-            // RequestOptions a thread for its name allocates the first time.
+            // Asking a thread for its name allocates the first time.
             let name = std::thread::current().name().map(str::to_owned);
             known.set(Some(name.is_some_and(|name| name.starts_with("udperf-"))));
             ASKING.set(false);
@@ -129,9 +129,31 @@ fn a_long_line_of_names_is_not_copied() {
     }
 }
 
-/// One test of workers, so that nothing else allocates beside it.
+/// Tests of workers run one at a time, so that no other worker allocates meanwhile.
+static WORKERS: Mutex<()> = Mutex::new(());
+
+/// Datagrams of the longer run of each loop; the shorter one has 100.
+struct Counts {
+    local: u64,
+    echo: u64,
+    requests: u64,
+}
+
 #[test]
 fn nothing_is_allocated_between_barrier_and_stop() {
+    workers_do_not_allocate(&Counts { local: 2_000, echo: 2_000, requests: 1_000 });
+    the_send_loop_allocates_nothing();
+    the_receive_loop_allocates_nothing();
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn nothing_is_allocated_in_long_runs() {
+    workers_do_not_allocate(&Counts { local: 50_000, echo: 10_000, requests: 10_000 });
+}
+
+fn workers_do_not_allocate(counts: &Counts) {
+    let _one_at_a_time = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
     let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     for (engine, rate, wait) in [
@@ -155,7 +177,7 @@ fn nothing_is_allocated_between_barrier_and_stop() {
                 let scenario = scenario(engine, rate, wait, count);
                 allocations(Scenario { timestamps, ..scenario })
             };
-            let (few, many) = (run(100), run(10_000));
+            let (few, many) = (run(100), run(counts.local));
             assert!(few > 0, "the counter counts workers");
             // Outside the loops, a worker that has to wait for its orders allocates twice. What was
             // allocated a datagram, a batch, or only a sample, would show as hundreds.
@@ -163,10 +185,8 @@ fn nothing_is_allocated_between_barrier_and_stop() {
             assert!(many < few + 10, "{case}: {few}, then {many}");
         }
     }
-    the_echo_loop_allocates_nothing();
-    the_exchange_loop_allocates_nothing();
-    the_send_loop_allocates_nothing();
-    the_receive_loop_allocates_nothing();
+    the_echo_loop_allocates_nothing(counts.echo);
+    the_request_loop_allocates_nothing(counts.requests);
 }
 
 /// Allocations of the worker of an echo server that returns so many datagrams.
@@ -208,7 +228,7 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 
-fn the_echo_loop_allocates_nothing() {
+fn the_echo_loop_allocates_nothing(count: u64) {
     if !cfg!(target_os = "linux") {
         return skip::unavailable(format_args!("echo has no batch and no offload here"));
     }
@@ -220,7 +240,7 @@ fn the_echo_loop_allocates_nothing() {
             continue;
         }
         for delay in [None, Some(Nanos(1_000))] {
-            let [few, many] = [100, 4_000].map(|count| echo_allocations(engine, delay, count));
+            let [few, many] = [100, count].map(|count| echo_allocations(engine, delay, count));
             assert!(few > 0, "the counter counts workers");
             assert!(many < few + 10, "{engine:?} {delay:?}: {few}, then {many}");
         }
@@ -228,7 +248,7 @@ fn the_echo_loop_allocates_nothing() {
 }
 
 /// Allocations of the worker that asks an echo server so often.
-fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64) -> u64 {
+fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64) -> u64 {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = server.local_addr().unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -278,7 +298,7 @@ fn exchange_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 
-fn the_exchange_loop_allocates_nothing() {
+fn the_request_loop_allocates_nothing(count: u64) {
     let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
     let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     for engine in [EnginePair::PLAIN, EnginePair::BATCH, gso] {
@@ -287,7 +307,7 @@ fn the_exchange_loop_allocates_nothing() {
             continue;
         }
         for outstanding in [None, Some(10)] {
-            let [few, many] = [100, 3_000].map(|n| exchange_allocations(engine, outstanding, n));
+            let [few, many] = [100, count].map(|n| request_allocations(engine, outstanding, n));
             assert!(few > 0, "the counter counts workers");
             assert!(many < few + 10, "{engine:?} {outstanding:?}: {few}, then {many}");
         }

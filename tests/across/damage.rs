@@ -1,10 +1,10 @@
 //! Datagrams whose headers are damaged or forged on the way: each is corrupt, and the account of all
 //! others is exact.
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::Place;
-use crate::relay::{Damage, Deed, Orders, Relay, Way};
-use crate::rig::{Sink, alone, any, only, report};
+use crate::relay::{Action, Damage, Orders, Relay, Way};
+use crate::rig::{Sink, any, only, report};
 
 /// Datagrams of a measurement.
 const COUNT: u64 = 2_000;
@@ -14,12 +14,13 @@ const BITS: std::ops::Range<usize> = 16..128;
 
 /// The ledger of a run past a relay with these orders, both ways.
 #[track_caller]
-fn each_way(deed: impl Fn(usize) -> Deed, times: usize, expected: &Counts) {
-    let _alone = alone();
+fn each_way(action: impl Fn(usize) -> Action, times: usize, expected: &Counts) {
+    let _together = together();
     let sink = Sink::here("");
     for (way, flag) in [(Way::Forward, ""), (Way::Back, "--reverse")] {
-        let orders = (0..times)
-            .fold(Orders::default(), |orders, nth| orders.on(way, 7 + 15 * nth as u64, deed(nth)));
+        let orders = (0..times).fold(Orders::default(), |orders, nth| {
+            orders.on(way, 7 + 15 * nth as u64, action(nth))
+        });
         let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
         let report = report(&Place::here(), relay.at, &format!("-e plain -n {COUNT} -r 5k {flag}"));
         let account = relay.stop().sound();
@@ -48,7 +49,7 @@ struct Counts {
 
 #[test]
 fn a_flipped_bit_costs_the_one_datagram() {
-    let flip = |nth| Deed::Damage(Damage::Bit(BITS.start + nth));
+    let flip = |nth| Action::Damage(Damage::Bit(BITS.start + nth));
     let damaged = BITS.len() as u64;
     each_way(
         flip,
@@ -59,7 +60,7 @@ fn a_flipped_bit_costs_the_one_datagram() {
 
 #[test]
 fn a_copy_with_a_flipped_bit_costs_none() {
-    let flip = |nth| Deed::Copy(Damage::Bit(BITS.start + nth));
+    let flip = |nth| Action::Copy(Damage::Bit(BITS.start + nth));
     let damaged = BITS.len() as u64;
     each_way(flip, BITS.len(), &Counts { received: COUNT, lost: 0, corrupt: damaged, others: 0 });
 }
@@ -67,7 +68,7 @@ fn a_copy_with_a_flipped_bit_costs_none() {
 #[test]
 fn a_forged_number_that_was_not_reached_costs_none() {
     // 2,000 are fewer than 2¹¹; a sequence number has 41 bits.
-    let forge = |nth| Deed::Copy(Damage::Number(11 + nth as u32));
+    let forge = |nth| Action::Copy(Damage::Number(11 + nth as u32));
     let forged = 41 - 11;
     each_way(
         forge,

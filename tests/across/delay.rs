@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::Place;
 use crate::relay::{Orders, Relay, Way};
-use crate::rig::{Sink, alone, any, of, only, report};
+use crate::rig::{Sink, any, of, only, report};
 
 /// All that was sent arrived, at the rate it was sent at; `late` at least behind the window.
 #[track_caller]
@@ -29,7 +29,7 @@ fn is_whole(cell: &Value, seconds: u64, late: u64) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_long_path_takes_nothing_from_the_rate() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     // The delay of the way there and back in ms, the time of the run in s, and how many are due in
     // the last of it.

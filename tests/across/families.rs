@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use serde_json::Value;
 
-use crate::common::{cells, number};
-use crate::harm::{compare, list, was_done};
+use crate::common::{cells, number, together};
 use crate::nets::{Place, skip};
 use crate::relay::{Orders, Relay, Way};
-use crate::rig::{Sink, alone, any, clean, engines, of, only, report};
+use crate::relay_faults::{compare, list, was_done};
+use crate::rig::{Sink, any, clean, engines, of, only, report};
 
-/// Datagrams of a measurement: enough for the list of `harm`.
+/// Datagrams of a measurement: enough for the list of `relay_faults`.
 const COUNT: u64 = 2_000;
 
 /// Whether this host speaks IPv6 to itself.
@@ -35,7 +35,7 @@ fn came_by_six(cell: &Value, words: &str) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn every_engine_counts_over_ipv6_as_over_ipv4() {
-    let _alone = alone();
+    let _together = together();
     if !has_ipv6() {
         return;
     }
@@ -60,7 +60,7 @@ fn every_engine_counts_over_ipv6_as_over_ipv4() {
 
 #[test]
 fn a_sink_of_both_families_serves_each_by_its_own() {
-    let _alone = alone();
+    let _together = together();
     if !has_ipv6() {
         return;
     }
@@ -84,7 +84,7 @@ fn a_sink_of_both_families_serves_each_by_its_own() {
 
 #[test]
 fn what_a_relay_does_over_ipv6_is_what_the_report_says() {
-    let _alone = alone();
+    let _together = together();
     if !has_ipv6() {
         return;
     }

@@ -1,15 +1,15 @@
 //! Many flows: each has a port of the range that was asked for, memory stays within its bound, and
-//! what befalls one flow is told of that one.
+//! loss of one flow is reported for that flow.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{codes, number};
+use crate::common::{codes, number, together};
 use crate::nets::{Nets, Place, SINK, Side};
 use crate::proc::PATIENCE;
 use crate::relay::{Orders, Relay, Way};
-use crate::rig::{Sink, alone, any, blast, clean, only, report, settled};
+use crate::rig::{Sink, any, blast, clean, only, report, settled};
 
 /// Flows of the crowd, and the datagrams of each.
 const FLOWS: u64 = 10_000;
@@ -50,7 +50,7 @@ fn counted(nets: &Nets) -> Vec<u64> {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn ten_thousand_flows_of_two_threads_keep_to_their_ports_and_their_memory() {
-    let _alone = alone();
+    let _together = together();
     if !may_have_so_many_files() {
         return;
     }
@@ -115,7 +115,7 @@ fn each_had_its_share(report: &Value) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn what_befalls_one_flow_is_told_of_that_flow() {
-    let _alone = alone();
+    let _together = together();
     let words = format!("-P 8 -n {} -r 2k", 8 * SENT);
     for sink_words in ["", "--threads 2"] {
         let sink = Sink::here(sink_words);
@@ -138,7 +138,7 @@ fn what_befalls_one_flow_is_told_of_that_flow() {
 
 #[test]
 fn a_port_that_a_firewall_closes_is_one_flow_starved() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["iptables"]) else { return };
     // The first flow has the first port, and so on.
     nets.run(Side::A, "iptables -A INPUT -i x0 -p udp --sport 20003 -j DROP");

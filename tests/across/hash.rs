@@ -5,17 +5,17 @@ use std::net::UdpSocket;
 
 use serde_json::Value;
 
-use crate::common::{codes, number};
+use crate::common::{codes, number, together};
 use crate::nets::Place;
-use crate::rig::{Sink, alone, clean, only, report};
+use crate::rig::{Sink, clean, only, report};
 
 /// Datagrams of a measurement, and the flows that they are of.
 const COUNT: u64 = 2_000;
 /// See [`COUNT`].
 const FLOWS: usize = 8;
 
-/// Where source ports are looked for. Arbitrary: below those that the kernel gives to whoever asks
-/// for any (`ip_local_port_range`, ip(7): 32,768 and above).
+/// Where source ports are looked for. Arbitrary: below those that the kernel gives to sockets
+/// that ask for any (`ip_local_port_range`, ip(7): 32,768 and above).
 const FIRST: u16 = 24_000;
 
 /// The worker of two that the sink's program has the kernel choose for this source port of
@@ -38,7 +38,7 @@ fn workers(cell: &Value) -> Vec<u64> {
 
 #[test]
 fn a_hash_of_sources_loses_and_hides_nothing() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("--threads 2");
     for words in ["-e plain", "-e batch", "-e plain --threads 2", "-e plain --bidir"] {
         let words = format!("{words} -n {COUNT} -r 5k -P {FLOWS} --spread hash");
@@ -57,7 +57,7 @@ fn a_hash_of_sources_loses_and_hides_nothing() {
 
 #[test]
 fn flows_that_all_hash_to_one_worker_are_seen_to() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("--threads 2");
     for wanted in [0, 1] {
         // Ports of the other worker are taken here, so that the client gets none of them; one that

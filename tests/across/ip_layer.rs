@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{codes, number};
+use crate::common::{codes, number, together};
 use crate::nets::{Nets, Side};
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{alone, only, settle};
+use crate::rig::{only, settle};
 
 /// Runs a command on side B to its document, whatever its exit code: nothing may arrive here.
 fn document(nets: &Nets, side: Side, words: &str) -> Value {
@@ -37,7 +37,7 @@ fn at(cell: &Value, place: &str) -> u64 {
 
 #[test]
 fn what_waits_for_address_resolution_is_not_lost_on_the_path() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     nets.run(Side::B, "ip neigh del 10.78.0.1 dev x0");
     nets.run(Side::A, "ip link set x0 arp off");
@@ -61,7 +61,7 @@ fn what_waits_for_address_resolution_is_not_lost_on_the_path() {
 
 #[test]
 fn an_address_that_nobody_has_is_named_by_every_command() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let words = "load 10.78.0.77:9 --text ask --match any --timeout 100ms -n 50 -r 500";
     let report = document(&nets, Side::B, words);
@@ -78,7 +78,7 @@ fn an_address_that_nobody_has_is_named_by_every_command() {
 
 #[test]
 fn fragments_without_room_are_lost_at_reassembly() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     for limit in ["low", "high"] {
         nets.run(Side::A, &format!("echo 0 > /proc/sys/net/ipv4/ipfrag_{limit}_thresh"));
@@ -96,7 +96,7 @@ fn fragments_without_room_are_lost_at_reassembly() {
 
 #[test]
 fn datagrams_whose_last_fragment_is_dropped_are_counted_exactly() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };
     nets.run(
         Side::A,
@@ -114,7 +114,7 @@ fn datagrams_whose_last_fragment_is_dropped_are_counted_exactly() {
 
 #[test]
 fn what_the_receivers_ip_layer_discards_is_counted_exactly() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     // The receiver has no route back to this address, and so takes nothing from it.
     nets.run(Side::B, "ip addr add 10.99.0.9/32 dev lo");
@@ -131,7 +131,7 @@ fn what_the_receivers_ip_layer_discards_is_counted_exactly() {
 
 #[test]
 fn what_is_refused_without_a_route_is_not_lost() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let words = format!(
         "bench -B 10.78.0.2 --to 10.78.0.1 --to-netns {} -e plain -l 64 -t 1500ms -r 1k -J -q \
@@ -201,7 +201,7 @@ fn load_without_answers(nets: &Nets, reads: bool, others: usize) -> Value {
 
 #[test]
 fn drops_of_others_are_not_charged_to_requests() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     // Requests are read and not answered, while 2,000 datagrams of others find a full buffer.
     let report = load_without_answers(&nets, true, 2_000);

@@ -7,10 +7,11 @@ use udperf::remote::protocol::{Body, Seal, decode};
 use udperf::remote::rpc::{ClientEvent, RpcClient};
 use udperf::unit::Nanos;
 
+use crate::common::together;
 use crate::nets::Place;
 use crate::proc::PATIENCE;
 use crate::relay::{Orders, Relay, Way};
-use crate::rig::{NOTICED, Sink, alone, any, blast, report, still_serves};
+use crate::rig::{NOTICED, Sink, any, blast, report, still_serves};
 
 /// Clients at once, which is all that the sink serves; three times as many come by turns.
 const CLIENTS: u64 = 100;
@@ -108,7 +109,7 @@ fn back_to(sink: &Sink, threads: usize) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn sessions_that_were_left_leave_nothing_behind() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here(&format!("--threads 2 --max-clients {CLIENTS}"));
     let idle = sink.proc.threads();
     let preparation = preparation(&sink);

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::Place;
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{Sink, alone, blast, only, report, still_serves};
+use crate::rig::{Sink, blast, only, report, still_serves};
 
 /// A sink that says who comes.
 fn talkative(words: &str) -> Sink {
@@ -40,7 +40,7 @@ fn refused(sink: &Sink, words: &str, why: &[&str]) {
 
 #[test]
 fn one_client_more_than_may_be_is_told_so() {
-    let _alone = alone();
+    let _together = together();
     let mut sink = talkative("--max-clients 2");
     let guests = [guest(&mut sink), guest(&mut sink)];
     refused(&sink, "-n 10", &["as many clients as it may", "--max-clients"]);
@@ -55,7 +55,7 @@ fn one_client_more_than_may_be_is_told_so() {
 
 #[test]
 fn a_sink_for_one_client_serves_no_other_beside_it() {
-    let _alone = alone();
+    let _together = together();
     let mut sink = talkative("--once");
     let guest = guest(&mut sink);
     refused(&sink, "-n 10", &["as many clients as it may", "--once"]);
@@ -67,7 +67,7 @@ fn a_sink_for_one_client_serves_no_other_beside_it() {
 
 #[test]
 fn no_more_and_no_longer_than_a_sink_takes() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("--max-rate 5k --max-time 2 -J");
     for way in ["", "--reverse"] {
         for (words, why) in [
@@ -86,7 +86,7 @@ fn no_more_and_no_longer_than_a_sink_takes() {
 
 #[test]
 fn a_sink_knows_of_its_clients_what_they_know() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("-J");
     let cell = report(&Place::here(), sink.at, "-e plain -l 100 -r 10k -n 1000");
     let n = |path: &str| number(only(&cell), &format!("ledger.{path}"));

@@ -1,24 +1,24 @@
-//! One end of udperf against another: `blast` and `sink`, over loopback, through a relay that harms
-//! datagrams by a written list, and between network namespaces whose kernels count what they drop.
-//! What a report says has to equal what was done, to the datagram.
+//! `udperf blast` against `udperf sink`: over loopback, through a relay that drops, repeats and
+//! delays datagrams by a written list, and between network namespaces whose kernels count drops.
+//! The report must equal what was done, to the datagram.
 //!
-//! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink and what holds of each report
-//! - `../common/relay.rs`: the relay; `relay_itself` tries it with bare sockets
-//! - `firewall`, `queues`, `places`, `ip_layer`: the kernel drops and counts
-//! - `damage`: headers are damaged or forged; `delay`: paths are long
-//! - `harm`: the relay drops, repeats, reorders, and mistreats control
-//! - `families`: IPv6; `hash`: flows that a hash deals out
-//! - `crowd`: many clients, and many streams; `flows`: their ports, and each by itself
-//! - `deaths`: one end is killed; `silenced`: so that the kernel answers in its place
-//! - `outages`: a way that breaks and comes back
-//! - `leaks`: sessions that are opened and left
-//! - `abuse`: a sink is sent what nobody should send
-//! - `called`: a sink at every address answers from the one that was called
-//! - `clocks`: the two ends have different clocks; `slow_path`: datagrams take longer than silences
-//! - `doors`: nobody there, the wrong key
-//! - `limits`: more clients, or more of one, than a sink is to take
+//! - `proc`, `nets`, `rig`: running programs, two namespaces, a sink, and checks of every report
+//! - `../common/relay.rs`: the relay; `relay_itself` tests it with bare sockets
+//! - `firewall`, `queues`, `drop_locations`, `ip_layer`: the kernel drops and counts
+//! - `damage`: damaged or forged headers; `delay`: long paths
+//! - `relay_faults`: the relay drops, repeats and reorders data and control messages
+//! - `families`: IPv6; `hash`: flows that are distributed by a hash
+//! - `many_clients`: many clients, and many streams; `flows`: ports and counters of single flows
+//! - `killed_ends`: one end is killed; `unreachable_client`: its kernel sends ICMP errors
+//! - `outages`: a path that fails and recovers
+//! - `leaks`: sessions that are opened and abandoned
+//! - `invalid_traffic`: random, damaged and replayed datagrams sent to a sink
+//! - `reply_address`: a sink bound to every address answers from the one that was called
+//! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
+//! - `connection_errors`: no sink, no answer, the wrong key
+//! - `limits`: limits of a sink on clients and their runs
 //!
-//! What needs root or a missing program says so and does nothing.
+//! Tests that need root or a missing program report that and are skipped.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
@@ -27,28 +27,28 @@ mod common;
 #[path = "../common/relay.rs"]
 mod relay;
 
-mod abuse;
-mod called;
 mod clocks;
-mod crowd;
+mod connection_errors;
 mod damage;
-mod deaths;
 mod delay;
-mod doors;
+mod drop_locations;
 mod families;
 mod firewall;
 mod flows;
-mod harm;
 mod hash;
+mod invalid_traffic;
 mod ip_layer;
+mod killed_ends;
 mod leaks;
 mod limits;
+mod many_clients;
 mod nets;
 mod outages;
-mod places;
 mod proc;
 mod queues;
+mod relay_faults;
 mod relay_itself;
+mod reply_address;
 mod rig;
-mod silenced;
 mod slow_path;
+mod unreachable_client;

@@ -104,7 +104,7 @@ fn sweep() {
 }
 
 impl Nets {
-    /// `None`, aloud, where there is no root or something is missing.
+    /// `None`, reported as skipped, without root or a program.
     pub fn make(programs: &[&str]) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if !has(&[&["ip", "sh"], programs].concat()) {

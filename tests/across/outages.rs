@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::{Done, PATIENCE, Proc};
-use crate::rig::{Sink, alone, blast, only, settle};
+use crate::rig::{Sink, blast, only, settle};
 
 /// Datagrams a second in these runs. They last until they are interrupted: a busy machine takes its
 /// time.
@@ -47,12 +47,12 @@ const NO_ROUTE: (Side, &str, &str) = (Side::B, "Ip", "OutNoRoutes");
 
 /// Breaks side B's path by one command until a number of sends has failed, and restores it by
 /// another.
-fn broken(nets: &Nets, breaks: &str, mends: &str, by: u64) {
+fn broken(nets: &Nets, breaks: &str, repairs: &str, by: u64) {
     let (side, protocol, name) = NO_ROUTE;
     let before = counted(nets, side, protocol, name);
     nets.run(Side::B, breaks);
     grows(nets, NO_ROUTE, before, by);
-    nets.run(Side::B, mends);
+    nets.run(Side::B, repairs);
 }
 
 /// The outages of a cell that are of this kind.
@@ -75,7 +75,7 @@ fn had_outage(cell: &Value, what: &str, said_by: &str, errors: u64) {
 
 #[test]
 fn a_run_between_two_hosts_goes_on_while_an_interface_is_down() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     for (way, moves, met) in [("", "InDatagrams", LOST), ("--reverse", "OutDatagrams", 26)] {
         let sink = Sink::start(&nets.place(Side::A), "");
@@ -83,8 +83,8 @@ fn a_run_between_two_hosts_goes_on_while_an_interface_is_down() {
         let client = blast(&nets.place(Side::B), SINK, &format!("-e plain -r {RATE} -t 1h {way}"));
         grows(&nets, (Side::A, "Udp", moves), before, RATE);
         broken(&nets, "ip link set x0 down", "ip link set x0 up", met);
-        let mended = counted(&nets, Side::A, "Udp", moves);
-        grows(&nets, (Side::A, "Udp", moves), mended, RATE / 2);
+        let repaired = counted(&nets, Side::A, "Udp", moves);
+        grows(&nets, (Side::A, "Udp", moves), repaired, RATE / 2);
         client.interrupt();
         let done = client.finish(PATIENCE).expect(130);
         let report = done.document();
@@ -171,7 +171,7 @@ const ECHO: SocketAddr = SocketAddr::new(IpAddr::V4(Side::A.ip()), 7_007);
 
 #[test]
 fn a_server_that_is_restarted_is_asked_again() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let answered = Arc::new(AtomicU64::new(0));
     let server = Server::start(&nets, ECHO, &answered);
@@ -193,7 +193,7 @@ fn a_server_that_is_restarted_is_asked_again() {
 
 #[test]
 fn requests_go_on_while_a_route_is_gone() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let answered = Arc::new(AtomicU64::new(0));
     let server = Server::start(&nets, ECHO, &answered);
@@ -217,7 +217,7 @@ fn send(nets: &Nets, ip: &str, words: &str) -> Proc {
 
 #[test]
 fn a_target_that_was_never_reached_is_given_up_for_its_true_reason() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     // A router that is side A, and no way behind it.
     nets.run(Side::B, "ip route add 10.79.0.0/24 via 10.78.0.1");
@@ -244,7 +244,7 @@ fn a_target_that_was_never_reached_is_given_up_for_its_true_reason() {
 
 #[test]
 fn a_closed_port_is_unreachable_however_few_errors_come_back() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     // One ICMP error in a minute, after the first few (ip-sysctl of the kernel's documentation).
     nets.run(Side::A, "echo 60000 > /proc/sys/net/ipv4/icmp_ratelimit");
@@ -275,7 +275,7 @@ fn a_closed_port_is_unreachable_however_few_errors_come_back() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_neighbour_that_does_not_answer_is_named() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     // Asked once, and given up after a tenth of a second (arp(7)).
     let quick =

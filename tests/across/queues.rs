@@ -1,9 +1,9 @@
 //! Full queues at the sender's device: what `tc` counts as dropped was refused or lost, no more
 //! and no less.
 
-use crate::common::number;
+use crate::common::{alone, number};
 use crate::nets::{Nets, SINK, Side};
-use crate::rig::{Sink, alone, engines, located, only, report, sum};
+use crate::rig::{Sink, engines, located, only, report, sum};
 
 /// Data waits in a narrow queue, control passes beside it: the payload's first two bytes, 28 bytes
 /// behind the beginning of the IPv4 header, are 00 01.
@@ -42,7 +42,7 @@ fn what_a_queue_drops_is_refused_or_lost_to_the_datagram() {
             let Some(nets) = Nets::make(&["tc"]) else { return };
             nets.run(side, &narrow(port));
             let sink = Sink::start(&nets.place(Side::A), "");
-            let words = format!("-e {engine} -t 300ms -r max {way}");
+            let words = format!("-e {engine} -t 150ms -r max {way}");
             let report = report(&nets.place(Side::B), SINK, &words);
             let (cell, dropped) = (only(&report), counted(&nets, side, "dropped"));
             let id = format!("{engine} {way}: {dropped} dropped, {}", cell["ledger"]);
@@ -52,6 +52,7 @@ fn what_a_queue_drops_is_refused_or_lost_to_the_datagram() {
             let elsewhere =
                 located(cell) - cell["ledger"]["lost_at"]["qdisc"].as_u64().unwrap_or(0);
             assert_eq!(refused + number(cell, "ledger.lost"), dropped + elsewhere, "{id}");
+            assert_eq!(cell["ends"], "apart", "{id}");
             assert!(number(cell, "ledger.received") > 0, "{id}");
             assert_eq!(cell["engine"]["tx_active"], cell["engine"]["tx"], "{id}");
             let in_parts = cell["engine"]["tx"] == "gso";

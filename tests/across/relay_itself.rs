@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use udperf::wire::{self, Header};
 
-use crate::relay::{Damage, Deed, Mistreat, Orders, Relay, Way};
+use crate::relay::{Action, Damage, Mistreat, Orders, Relay, Way};
 
 /// How long to wait for what is sure to come; only a failure takes as long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,14 +42,14 @@ fn numbers(socket: &UdpSocket, count: usize) -> (Vec<u64>, SocketAddr) {
 }
 
 #[test]
-fn deeds_are_done_by_index_and_direction() {
+fn actions_are_done_by_index_and_direction() {
     let (client, sink) = (socket(), socket());
     let orders = Orders::default()
-        .on(Way::Forward, 1, Deed::Drop)
-        .on(Way::Forward, 3, Deed::Repeat(2))
-        .on(Way::Forward, 4, Deed::Delay(2))
-        .on(Way::Forward, 9, Deed::Delay(5))
-        .every(Way::Back, 2, 0, Deed::Drop);
+        .on(Way::Forward, 1, Action::Drop)
+        .on(Way::Forward, 3, Action::Repeat(2))
+        .on(Way::Forward, 4, Action::Delay(2))
+        .on(Way::Forward, 9, Action::Delay(5))
+        .every(Way::Back, 2, 0, Action::Drop);
     let relay = Relay::start(any(), sink.local_addr().unwrap(), orders).unwrap();
     for number in 0..10 {
         client.send_to(&data(number), relay.at).unwrap();
@@ -74,8 +74,8 @@ fn deeds_are_done_by_index_and_direction() {
 fn damage_and_a_longer_way_are_done_as_ordered() {
     let (client, sink) = (socket(), socket());
     let orders = Orders::default()
-        .on(Way::Forward, 0, Deed::Damage(Damage::Bit(127)))
-        .on(Way::Forward, 1, Deed::Copy(Damage::Number(20)))
+        .on(Way::Forward, 0, Action::Damage(Damage::Bit(127)))
+        .on(Way::Forward, 1, Action::Copy(Damage::Number(20)))
         .lag(Way::Forward, Duration::from_millis(200));
     let relay = Relay::start(any(), sink.local_addr().unwrap(), orders).unwrap();
     let begun = Instant::now();
@@ -95,7 +95,7 @@ fn damage_and_a_longer_way_are_done_as_ordered() {
 #[test]
 fn sources_stay_apart_and_control_is_left_alone() {
     let (one, two, sink) = (socket(), socket(), socket());
-    let orders = Orders::default().every(Way::Forward, 1, 0, Deed::Drop);
+    let orders = Orders::default().every(Way::Forward, 1, 0, Action::Drop);
     let relay = Relay::start(any(), sink.local_addr().unwrap(), orders).unwrap();
     let mut seen = Vec::new();
     for (client, mark) in [(&one, 1), (&two, 2), (&one, 3)] {

@@ -1,46 +1,25 @@
 //! A sink, clients of it, and what holds of every report.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::common::{cells, check_identities, number};
+use crate::common::{available, cells, check_identities, number};
+pub use crate::common::{only, sum};
 use crate::nets::Place;
 use crate::proc::{Done, PATIENCE, Proc};
 
-/// Keeps the tests of this file's program from taking each other's cores: they count every
-/// datagram, and a machine that is too busy drops some.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The engine words that this machine has; says which it has not.
+/// The engine words that this host has; reports the others.
 pub fn engines() -> Vec<&'static str> {
-    let facts = udperf::host::survey(udperf::host::Depth::Quick);
-    let can = |name: &str| {
-        let found = facts.capabilities.iter().find(|can| can.name == name);
-        let there = found.is_some_and(|can| can.available);
-        if !there {
-            crate::common::skip::unavailable(format_args!(
-                "no {name} here: {:?}",
-                found.map(|can| &can.detail)
-            ));
-        }
-        there
-    };
-    let needs: [(&str, &[&str]); 5] = [
+    available(&[
         ("plain", &["plain"]),
         ("batch", &["batch"]),
         ("offload", &["gso", "gro"]),
         ("gso/batch", &["gso", "batch"]),
         ("uring", &["uring"]),
-    ];
-    let has_all = |needs: &[&str]| needs.iter().all(|name| can(name));
-    needs.into_iter().filter(|(_, needs)| has_all(needs)).map(|(word, _)| word).collect()
+    ])
 }
 
 /// A running sink.
@@ -103,23 +82,10 @@ pub fn settled(done: &Done) -> Value {
     report
 }
 
-/// The only cell.
-#[track_caller]
-pub fn only(report: &Value) -> &Value {
-    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
-    cell
-}
-
 /// The cell of this direction.
 #[track_caller]
 pub fn of<'a>(report: &'a Value, direction: &str) -> &'a Value {
     cells(report).iter().find(|cell| cell["direction"] == direction).unwrap()
-}
-
-/// All numbers of an object of a cell; what is unknown is none.
-pub fn sum(cell: &Value, path: &str) -> u64 {
-    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
-    fields.values().filter_map(Value::as_u64).sum()
 }
 
 /// Lost at places that kernels count: not by what a test has done.

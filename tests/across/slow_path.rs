@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::common::number;
+use crate::common::{number, together};
 use crate::nets::Place;
-use crate::rig::{Sink, alone, only, report};
+use crate::rig::{Sink, only, report};
 
 /// How long data take through the relay: longer than the silence that ends a phase between two
 /// hosts (250 ms), and than what a few datagrams at 100 per second take.
@@ -86,7 +86,7 @@ impl Drop for SlowRelay {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn a_few_datagrams_on_a_slow_path_are_waited_for() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("");
     for flags in ["", "--reverse", "-P 3"] {
         let relay = SlowRelay::start(sink.at);

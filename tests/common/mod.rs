@@ -7,6 +7,7 @@ pub mod signals;
 pub mod skip;
 
 use std::process::{Command, Output};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use udperf::document::Ledger;
@@ -17,6 +18,19 @@ pub fn udperf() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_udperf"));
     command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
+}
+
+/// Tests of this program that may share the cores with each other read it; others write it.
+static CORES: RwLock<()> = RwLock::new(());
+
+/// For a test that sends at full rate or whose result depends on delays: no other test runs.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    CORES.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a test at a low rate, which mostly waits: runs beside others of its kind.
+pub fn together() -> RwLockReadGuard<'static, ()> {
+    CORES.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs it with these words, separated by blanks.
@@ -80,7 +94,37 @@ pub fn check_identities(cell: &Value, id: &str) {
     }
 }
 
-/// The identities of the ledger, and what must agree with it.
+/// The only cell.
+#[track_caller]
+pub fn only(report: &Value) -> &Value {
+    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
+    cell
+}
+
+/// The sum of all numbers of an object of a cell; unknown ones are left out.
+pub fn sum(cell: &Value, path: &str) -> u64 {
+    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
+    fields.values().filter_map(Value::as_u64).sum()
+}
+
+/// The engines of a list of words and needed capabilities that this host has; reports the others.
+pub fn available(needs: &[(&'static str, &[&str])]) -> Vec<&'static str> {
+    let facts = udperf::host::survey(udperf::host::Depth::Quick);
+    let has = |name: &&str| {
+        let found = facts.capabilities.iter().find(|found| found.name == *name);
+        let has = found.is_some_and(|found| found.available);
+        if !has {
+            let detail = found.map(|found| &found.detail);
+            skip::unavailable(format_args!("no {name} here: {detail:?}"));
+        }
+        has
+    };
+    let here = needs.iter().filter(|(_, needs)| needs.iter().all(has));
+    here.map(|(word, _)| *word).collect()
+}
+
+/// The identities of a bench cell: of its ledger, and of what must agree with it.
+#[track_caller]
 pub fn check(cell: &Value, context: &str) {
     let n = |path: &str| number(cell, path);
     let id = format!("{context}: {}", cell["id"]);
@@ -97,4 +141,28 @@ pub fn check(cell: &Value, context: &str) {
 pub fn one_core() -> String {
     let core = udperf::sys::affinity().and_then(|cores| cores.first().copied()).unwrap_or(0);
     format!("--pin {core}:{core}")
+}
+
+/// Runs a set-up and a script in new namespaces (`unshare -rmn`); what the script prints, split at
+/// lines of `====`, and its standard error. `$U` is the program, `$T` a temporary folder. `None`,
+/// reported as skipped, where the set-up fails.
+pub fn in_namespaces(set_up: &str, script: &str) -> Option<(Vec<String>, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["-rmn", "sh", "-c", &format!("{set_up}\necho READY\n{script}")])
+        .env("U", env!("CARGO_BIN_EXE_udperf"))
+        .env("T", folder.path())
+        .output();
+    let skip = |why: String| {
+        skip::missing(format_args!("no namespaces: {why}"));
+        None
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return skip(error.to_string()),
+    };
+    let (text, error) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
+    let Some((_, text)) = text.split_once("READY\n") else { return skip(error) };
+    assert!(output.status.success(), "{text}\n{error}");
+    Some((text.split("====\n").map(str::to_owned).collect(), error))
 }

@@ -4,7 +4,7 @@
 //! - Each source address has a socket of its own towards the sink, which so sees as many sources.
 //! - A way may take longer, for control, too: [`Orders::lag`].
 //! - Data datagrams (tag 64 and above) are counted for each direction, over all sources: 0, 1, 2…
-//!   A deed names one of them by that index, or every k-th.
+//!   A action names one of them by that index, or every k-th.
 //! - Control messages (first bytes 00 01) pass untouched, unless [`Orders::mistreat`] says so; and
 //!   so do sockets' first words to whom they want to be sent to by, which are not measured.
 //! - It keeps account of what it did, and of what a receiver must count, by a model of its own.
@@ -46,7 +46,7 @@ const KEPT: usize = 4_096;
 #[path = "relay_orders.rs"]
 mod orders;
 
-pub use orders::{Account, Damage, Deed, Mistreat, Orders, Way};
+pub use orders::{Account, Action, Damage, Mistreat, Orders, Way};
 use orders::{Held, LaneWork, damaged, tag_of};
 
 #[path = "relay_wiring.rs"]
@@ -235,7 +235,7 @@ impl<'a> Work<'a> {
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An ICMP error of an earlier datagram: whoever sent it finds out by himself.
+                // An ICMP error caused by an earlier datagram; its sender gets the error, too.
                 Err(_) => {}
             }
         }
@@ -262,41 +262,41 @@ impl<'a> Work<'a> {
 
     fn data(&mut self, way: Way, source: usize, bytes: &[u8]) {
         let index = self.lane(way).lane.came;
-        let deed = self.orders.deed(way, index);
+        let action = self.orders.action(way, index);
         let thins = self.orders.thins(way, bytes);
         let work = self.lane(way);
-        let deed = match thins {
-            None => deed,
+        let action = match thins {
+            None => action,
             Some((flow, every)) => {
                 let came = work.thinned.entry(flow).or_default();
                 *came += 1;
-                if (*came - 1).is_multiple_of(every) { Some(Deed::Drop) } else { deed }
+                if (*came - 1).is_multiple_of(every) { Some(Action::Drop) } else { action }
             }
         };
         work.lane.came += 1;
-        match deed {
-            Some(Deed::Drop) => {
+        match action {
+            Some(Action::Drop) => {
                 work.lane.dropped += 1;
                 return;
             }
-            Some(Deed::Delay(behind)) => {
+            Some(Action::Delay(behind)) => {
                 work.lane.delayed += 1;
                 let due = work.passed + u64::from(behind);
                 work.held.push(Held { due, source, bytes: bytes.to_vec() });
                 return;
             }
-            Some(Deed::Repeat(times)) => {
+            Some(Action::Repeat(times)) => {
                 for _ in 0..times {
                     self.pass_data(way, source, bytes);
                     self.lane(way).lane.repeated += 1;
                 }
             }
-            Some(Deed::Damage(damage)) => {
+            Some(Action::Damage(damage)) => {
                 self.pass(way, source, &damaged(bytes, damage));
                 self.lane(way).lane.damaged += 1;
                 return;
             }
-            Some(Deed::Copy(damage)) => {
+            Some(Action::Copy(damage)) => {
                 self.pass(way, source, &damaged(bytes, damage));
                 self.lane(way).lane.damaged += 1;
             }

@@ -18,7 +18,7 @@ pub enum Way {
 
 /// What is done to a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// It does not go on.
     Drop,
     /// It goes on, and so many times more.
@@ -64,25 +64,25 @@ pub struct Mistreat {
     pub delay: u64,
 }
 
-/// The list of deeds.
+/// The list of actions.
 #[derive(Debug, Default)]
 pub struct Orders {
-    listed: HashMap<(Way, u64), Deed>,
-    rules: Vec<(Way, u64, u64, Deed)>,
+    listed: HashMap<(Way, u64), Action>,
+    rules: Vec<(Way, u64, u64, Action)>,
     thinned: HashMap<(Way, u16), u64>,
     lags: HashMap<Way, Duration>,
     pub how: Option<Mistreat>,
 }
 
 impl Orders {
-    pub fn on(mut self, way: Way, index: u64, deed: Deed) -> Self {
-        self.listed.insert((way, index), deed);
+    pub fn on(mut self, way: Way, index: u64, action: Action) -> Self {
+        self.listed.insert((way, index), action);
         self
     }
 
     /// To `first`, `first + every`, `first + 2 * every`…; what is listed by index goes before.
-    pub fn every(mut self, way: Way, every: u64, first: u64, deed: Deed) -> Self {
-        self.rules.push((way, every, first, deed));
+    pub fn every(mut self, way: Way, every: u64, first: u64, action: Action) -> Self {
+        self.rules.push((way, every, first, action));
         self
     }
 
@@ -114,7 +114,7 @@ impl Orders {
         self.thinned.get(&(way, flow)).map(|every| (flow, *every))
     }
 
-    pub fn deed(&self, way: Way, index: u64) -> Option<Deed> {
+    pub fn action(&self, way: Way, index: u64) -> Option<Action> {
         let ruled = self.rules.iter().find(|(of, every, first, _)| {
             *of == way && index >= *first && (index - first).is_multiple_of(*every)
         });

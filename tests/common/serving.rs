@@ -38,6 +38,14 @@ impl Serving {
         Self { child: Some(child), port, _stderr: stderr }
     }
 
+    /// The document of `udperf blast` against it with these words; the run must succeed.
+    #[track_caller]
+    pub fn blast(&self, words: &str) -> Value {
+        let output = super::run(&format!("blast 127.0.0.1:{} -J -q {words}", self.port));
+        assert_eq!(output.status.code(), Some(0), "{words}: {}", super::stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// The number of its process.
     pub fn process(&self) -> u32 {
         self.child.as_ref().unwrap().id()

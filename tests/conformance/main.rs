@@ -1,7 +1,7 @@
 //! What every engine owes its callers, tried with every way of sending against every way of
 //! receiving, IPv4 and IPv6, connected and not: real sockets on loopback, one thread, no clock.
 //!
-//! - `engines`: the list of engines, one line each; an engine that this host lacks is skipped aloud
+//! - `engines`: the list of engines, one line each; unavailable ones are reported as skipped
 //! - `rig`: a sender and a receiver, and the model of what their counts must be
 //! - `ours`: our datagrams, to the byte
 //! - `moves`: counts, order, bytes, sizes, limits

@@ -34,7 +34,7 @@ const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/lo
 
 impl Daemon {
     /// Starts `program` with the words and files that `make` gives for a folder and a port, and
-    /// waits until it answers `probe`; `None`, aloud, where there is no such program.
+    /// waits until it answers `probe`; `None`, reported as skipped, where the program is missing.
     #[track_caller]
     pub fn start(
         program: &str,

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, UdpSocket};
 
 use tempfile::NamedTempFile;
 
-use crate::common::number;
+use crate::actions::Counts;
 use crate::common::serving::Serving;
-use crate::deeds::Counts;
-use crate::rig::{alone, counts, engines, load, only, ping, run, start};
+use crate::common::{number, together};
+use crate::protocols::Protocol;
+use crate::rig::{counts, engines, load, only, ping, run, start};
 use crate::shim::Shim;
-use crate::speech::Speech;
 
 fn all(count: u64) -> Counts {
     Counts { requests: count, replies: count, matched: count, ..Counts::default() }
@@ -25,7 +25,7 @@ fn echo() -> (Serving, SocketAddr) {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn ids_come_round_in_every_format() {
-    let _alone = alone();
+    let _together = together();
     let (_echo, at) = echo();
     // Past 10^3 and 2^9, past 2^8, and past the 16 of a single digit.
     for (text, rate) in [("{id:dec3}", "5k"), ("{id:u8}", "2k"), ("{id:hex1}", "200")] {
@@ -42,7 +42,7 @@ fn ids_come_round_in_every_format() {
 
 #[test]
 fn requests_may_be_empty_and_as_large_as_datagrams_get() {
-    let _alone = alone();
+    let _together = together();
     let (_echo, at) = echo();
     let file = NamedTempFile::new().unwrap();
     let empty = format!("--file {} --match any", file.path().display());
@@ -60,7 +60,7 @@ fn requests_may_be_empty_and_as_large_as_datagrams_get() {
 
 #[test]
 fn requests_of_many_lengths_are_counted_to_the_byte() {
-    let _alone = alone();
+    let _together = together();
     let (_echo, at) = echo();
     let lines = NamedTempFile::new().unwrap();
     std::fs::write(lines.path(), "{id} short\n{id} a longer one\n").unwrap();
@@ -108,11 +108,11 @@ fn pcap(datagrams: impl Iterator<Item = (u32, Vec<u8>)>) -> Vec<u8> {
 
 #[test]
 fn captures_are_asked_as_they_were_recorded() {
-    let _alone = alone();
+    let _together = together();
     let file = NamedTempFile::new().unwrap();
     let path = file.path();
     std::fs::write(path, capture(&[0, 30, 40])).unwrap();
-    let shim = Shim::well(Speech::Echo);
+    let shim = Shim::well(Protocol::Echo);
     let done = run(
         "load",
         &shim.at.to_string(),
@@ -133,7 +133,7 @@ fn captures_are_asked_as_they_were_recorded() {
 
 #[test]
 fn what_a_warm_up_leaves_behind_is_no_reply_of_the_cell() {
-    let _alone = alone();
+    let _together = together();
     // It answers the first requests only once others come, whose number is above theirs.
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = server.local_addr().unwrap();
@@ -167,7 +167,7 @@ fn what_a_warm_up_leaves_behind_is_no_reply_of_the_cell() {
 
 #[test]
 fn an_interrupted_client_waits_no_longer_than_it_has_to() {
-    let _alone = alone();
+    let _together = together();
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(crate::proc::PATIENCE)).unwrap();
     let at = server.local_addr().unwrap().to_string();

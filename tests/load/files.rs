@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::common::number;
-use crate::deeds::Counts;
+use crate::actions::Counts;
+use crate::common::{number, together};
 use crate::proc::PATIENCE;
-use crate::rig::{adds_up, alone, counts, only, run, run_aloud};
+use crate::protocols::Protocol;
+use crate::rig::{adds_up, counts, only, run, run_aloud};
 use crate::shim::{Shim, heard};
-use crate::speech::Speech;
 
 /// One of the inputs in `tests/cases`.
 fn case(name: &str) -> String {
@@ -19,8 +19,8 @@ fn case(name: &str) -> String {
 }
 
 /// What a server got of a file, what was said, and the document.
-fn sent(speech: Speech, words: &str) -> (Vec<Vec<u8>>, String, Value) {
-    let shim = Shim::well(speech);
+fn sent(protocol: Protocol, words: &str) -> (Vec<Vec<u8>>, String, Value) {
+    let shim = Shim::well(protocol);
     let done = run_aloud("load", &shim.at.to_string(), words).expect(0);
     (shim.end().first, done.stderr.clone(), adds_up(&done, "load"))
 }
@@ -33,10 +33,10 @@ fn left_out(report: &Value) -> Vec<(&str, u64)> {
 
 #[test]
 fn a_bad_line_of_names_is_skipped_and_named() {
-    let _alone = alone();
+    let _together = together();
     let names = case("type99999999");
     let words = format!("--preset dns --names {names} -n 2 -r 100");
-    let (first, said, report) = sent(Speech::Dns, &words);
+    let (first, said, report) = sent(Protocol::Dns, &words);
     assert!(first[0][12..].starts_with(b"\x04good\x07example\0\0\x01"), "{first:?}");
     assert!(first[1][12..].starts_with(b"\x04last\x07example\0\0\x0F"), "{first:?}");
     assert!(said.contains("1 of 3 lines of names are skipped"), "{said}");
@@ -50,10 +50,10 @@ fn a_bad_line_of_names_is_skipped_and_named() {
 
 #[test]
 fn a_clock_that_steps_back_is_no_burst() {
-    let _alone = alone();
+    let _together = together();
     let pcap = case("stepback.pcap");
     let words = format!("--pcap {pcap} --pace recorded -n 250 --match none");
-    let (first, said, report) = sent(Speech::Echo, &words);
+    let (first, said, report) = sent(Protocol::Echo, &words);
     assert!(first[0].starts_with(b"s0000"), "{first:?}");
     assert!(said.contains("clock stepped back 1 time, by 3600 s at most"), "{said}");
     assert!(said.contains("at the mean gap of 10.0 ms"), "{said}");
@@ -68,14 +68,15 @@ fn a_clock_that_steps_back_is_no_burst() {
 
 #[test]
 fn captures_without_a_pace_are_refused_for_recorded() {
-    let _alone = alone();
+    let _together = together();
     let pcap = case("ng_spb.pcapng");
     let words = format!("--pcap {pcap} --pace recorded -t 2 --match none");
     let done = run("load", "127.0.0.1:9", &words).expect(1);
     assert!(done.stderr.contains("its packets have no times; use --rate"), "{done:?}");
     assert!(done.stdout.is_empty(), "{done:?}");
     // At a rate it is sent.
-    let (first, _, report) = sent(Speech::Echo, &format!("--pcap {pcap} -r 100 -n 3 --match none"));
+    let (first, _, report) =
+        sent(Protocol::Echo, &format!("--pcap {pcap} -r 100 -n 3 --match none"));
     assert!(first[0].starts_with(b"pay0000-"), "{first:?}");
     assert_eq!(number(&report, "input.clock.untimed"), 3);
     assert_eq!(report["input"]["clock"]["mean_gap_ns"], Value::Null);
@@ -83,7 +84,7 @@ fn captures_without_a_pace_are_refused_for_recorded() {
 
 #[test]
 fn what_is_left_out_of_a_capture_is_named() {
-    let _alone = alone();
+    let _together = together();
     for (name, says) in [
         ("cut.pcap", "none of the 3 packets is sent; left out: 3 cut by the snap length"),
         ("nflog239.pcap", "pcap of link type NFLOG: none of the 3 packets is sent"),
@@ -93,11 +94,11 @@ fn what_is_left_out_of_a_capture_is_named() {
         assert!(!done.stderr.contains("port"), "none was given: {done:?}");
     }
     let words = |name| format!("--pcap {} -n 3 -r 100 --match none", case(name));
-    let (first, _, report) = sent(Speech::Echo, &words("ppp9.pcap"));
+    let (first, _, report) = sent(Protocol::Echo, &words("ppp9.pcap"));
     let starts: Vec<_> = first.iter().map(|payload| &payload[..8]).collect();
     assert_eq!(starts, [b"pay0000-", b"pay0001-", b"pay0002-"]);
     assert_eq!(report["input"]["link_types"], serde_json::json!(["PPP"]));
-    let (first, said, report) = sent(Speech::Echo, &words("one_jumbogram.pcap"));
+    let (first, said, report) = sent(Protocol::Echo, &words("one_jumbogram.pcap"));
     assert_eq!(first, [&b"query one"[..], b"query two", b"query one"]);
     assert!(said.contains("2 of 3 packets are sent; left out: 1 too large"), "{said}");
     assert_eq!(left_out(&report), [("too_large", 1)]);
@@ -105,14 +106,14 @@ fn what_is_left_out_of_a_capture_is_named() {
 
 #[test]
 fn replies_in_a_capture_are_hinted_at() {
-    let _alone = alone();
+    let _together = together();
     let words = format!("--pcap {} --id-at 0:u16be -n 10 -r 100", case("bothdir.pcap"));
-    let (_, said, report) = sent(Speech::Echo, &words);
+    let (_, said, report) = sent(Protocol::Echo, &words);
     let hint = "half of the packets (5 of 10) come from port 53";
     assert!(said.contains(hint) && said.contains("--pcap-port 53"), "{said}");
     let note = report["input"]["notes"][0].as_str().unwrap();
     assert!(note.starts_with(hint), "{note}");
-    let (_, said, report) = sent(Speech::Echo, &format!("{words} --pcap-port 53"));
+    let (_, said, report) = sent(Protocol::Echo, &format!("{words} --pcap-port 53"));
     assert!(!said.contains("half of the packets"), "{said}");
     assert_eq!(left_out(&report), [("other_port", 5)]);
 }
@@ -137,7 +138,7 @@ fn server(count: usize, reply: Answer) -> (SocketAddr, JoinHandle<()>) {
 
 #[test]
 fn raw_replies_of_dns_are_matched_and_named() {
-    let _alone = alone();
+    let _together = together();
     // A header and a question of 17 bytes, and OPT with extended RCODE 1; RFC 6891 §6.1.3.
     let badvers = |request: &[u8]| {
         let head = [&request[..2], &[0x81, 0, 0, 1, 0, 0, 0, 0, 0, 1]].concat();

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::common::{codes, number};
-use crate::deeds::{Counts, Deed, follows, list};
-use crate::rig::{alone, counts, engines, load, only};
+use crate::actions::{Action, Counts, follows, list};
+use crate::common::{alone, codes, number, together};
+use crate::protocols::{Protocol, TRUNCATED};
+use crate::rig::{counts, engines, load, only};
 use crate::shim::{Orders, Shim};
-use crate::speech::{Speech, TRUNCATED};
 
-use Deed::{
+use Action::{
     Cut, Error, Garbage, GarbageFirst, Late, OtherCase, OtherId, OtherPort, OtherQuestion,
     PartThenWhole, Parts, PartsBackwards, PartsButFirst, PartsButLast, Silent, Times,
 };
@@ -27,7 +27,7 @@ const LATE: usize = RATE * TIMEOUT_MS * 2 / 1_000;
 const TAIL: usize = LATE + 20;
 
 /// What suits each kind of server, and the words that ask it.
-fn kinds() -> [(Speech, &'static str, &'static [Deed]); 4] {
+fn kinds() -> [(Protocol, &'static str, &'static [Action]); 4] {
     let dns = &[
         Silent,
         Times(2),
@@ -65,10 +65,10 @@ fn kinds() -> [(Speech, &'static str, &'static [Deed]); 4] {
         PartThenWhole,
     ];
     [
-        (Speech::Dns, "--preset dns --name www.example.test", dns),
-        (Speech::Echo, "--preset echo", echo),
-        (Speech::Text, "--text x{id}text", text),
-        (Speech::Memcached, "--preset memcached-udp", memcached),
+        (Protocol::Dns, "--preset dns --name www.example.test", dns),
+        (Protocol::Echo, "--preset echo", echo),
+        (Protocol::Text, "--text x{id}text", text),
+        (Protocol::Memcached, "--preset memcached-udp", memcached),
     ]
 }
 
@@ -80,7 +80,7 @@ fn against(orders: &Orders, words: &str) -> (Value, Counts) {
     let account = shim.end();
     assert_eq!((account.came, account.never_left), (orders.list.len(), 0), "{words}");
     let cell = only(&report).clone();
-    let elsewhere = orders.list.iter().filter(|deed| **deed == OtherPort).count() as u64;
+    let elsewhere = orders.list.iter().filter(|action| **action == OtherPort).count() as u64;
     assert!(number(&cell, "exchange.elsewhere") >= elsewhere, "{words}");
     assert_eq!(number(&cell, "exchange.given_up"), 0, "{words}");
     let counted = counts(&cell);
@@ -90,39 +90,39 @@ fn against(orders: &Orders, words: &str) -> (Value, Counts) {
 /// An open loop over `ports` ports: the counts must follow from the list.
 #[track_caller]
 fn open_loop(kind: usize, words: &str, ports: usize) {
-    let (speech, asks, deeds) = kinds()[kind];
-    let list = list(300 + TAIL, TAIL, 7, deeds);
+    let (protocol, asks, actions) = kinds()[kind];
+    let list = list(150 + TAIL, TAIL, 7, actions);
     let behind = LATE.div_ceil(ports);
-    let orders = Orders { behind, ..Orders::new(speech, &list) };
+    let orders = Orders { behind, ..Orders::new(protocol, &list) };
     let words = format!("{asks} --timeout {TIMEOUT_MS}ms -r {RATE} -P {ports} {words}");
     let (cell, counted) = against(&orders, &words);
-    assert_eq!(counted, follows(&list, speech), "{words}");
+    assert_eq!(counted, follows(&list, protocol), "{words}");
     assert_eq!(cell["exchange"]["loop"], "open", "{words}");
 }
 
 #[test]
 fn dns_is_counted_by_every_engine() {
-    let _alone = alone();
+    let _together = together();
     engines().into_iter().for_each(|engine| open_loop(0, &format!("-e {engine}"), 1));
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn echo_is_counted_by_every_engine() {
-    let _alone = alone();
+    let _together = together();
     engines().into_iter().for_each(|engine| open_loop(1, &format!("-e {engine}"), 1));
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn text_is_counted_by_every_engine() {
-    let _alone = alone();
+    let _together = together();
     engines().into_iter().for_each(|engine| open_loop(2, &format!("-e {engine}"), 1));
 }
 
 #[test]
 fn replies_in_parts_are_counted_by_every_engine() {
-    let _alone = alone();
+    let _together = together();
     engines().into_iter().for_each(|engine| open_loop(3, &format!("-e {engine}"), 1));
 }
 
@@ -138,21 +138,21 @@ fn several_ports_and_threads_count_together() {
 }
 
 /// What may be done to requests of which several wait: nothing proves here that one is over.
-fn at_once(deeds: &[Deed]) -> Vec<Deed> {
-    deeds.iter().copied().filter(|deed| *deed != Late).collect()
+fn at_once(actions: &[Action]) -> Vec<Action> {
+    actions.iter().copied().filter(|action| *action != Late).collect()
 }
 
 #[test]
 fn closed_loops_count_the_same() {
-    let _alone = alone();
-    for (speech, asks, deeds) in kinds() {
+    let _together = together();
+    for (protocol, asks, actions) in kinds() {
         for (engine, words) in engines().into_iter().zip(["", "-P 3", "-P 4 --threads 2"]) {
-            let list = list(400, 20, 23, &at_once(deeds));
-            let orders = Orders::new(speech, &list);
+            let list = list(400, 20, 23, &at_once(actions));
+            let orders = Orders::new(protocol, &list);
             let words =
                 format!("{asks} --timeout {TIMEOUT_MS}ms --outstanding 8 -e {engine} {words}");
             let (cell, counted) = against(&orders, &words);
-            assert_eq!(counted, follows(&list, speech), "{words}");
+            assert_eq!(counted, follows(&list, protocol), "{words}");
             assert_eq!(cell["exchange"]["loop"], "closed", "{words}");
             assert_eq!(number(&cell, "exchange.outstanding"), 8, "{words}");
             let in_flight = number(&cell, "exchange.in_flight_max");
@@ -163,29 +163,29 @@ fn closed_loops_count_the_same() {
 
 #[test]
 fn one_at_a_time_proves_each_late_reply() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         // The next request leaves when the one before is over.
         let list = list(120, 20, 25, &[Late, Times(2), Silent]);
-        let orders = Orders::new(Speech::Dns, &list);
+        let orders = Orders::new(Protocol::Dns, &list);
         let words = format!(
             "--preset dns --name www.example.test --timeout 100ms --outstanding 1 -e {engine}"
         );
         let (cell, counted) = against(&orders, &words);
-        assert_eq!(counted, follows(&list, Speech::Dns), "{words}");
+        assert_eq!(counted, follows(&list, Protocol::Dns), "{words}");
         assert_eq!(number(&cell, "exchange.in_flight_max"), 1, "{words}");
     }
 }
 
 #[test]
 fn whatever_comes_answers_the_oldest() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
-        for words in ["--outstanding 1", "-r 1000", "-r 1000 -P 4 --threads 2"] {
+        for words in ["--outstanding 1", "-r 2000", "-r 2000 -P 4 --threads 2"] {
             // Nothing is missing, so that each answer meets its own request; one too many answers
             // the next.
-            let list = list(300, 20, 10, &[Garbage, Deed::Answer]);
-            let shim = Shim::start(Orders::new(Speech::Text, &list));
+            let list = list(300, 20, 10, &[Garbage, Action::Answer]);
+            let shim = Shim::start(Orders::new(Protocol::Text, &list));
             let words = format!("--text hello --match any -e {engine} -n 300 {words}");
             let report = load(shim.at, &words);
             assert_eq!(shim.end().came, 300, "{words}");
@@ -198,10 +198,10 @@ fn whatever_comes_answers_the_oldest() {
 
 #[test]
 fn a_latency_that_may_be_that_of_others_is_withheld() {
-    let _alone = alone();
-    let mut list = vec![Deed::Answer; 100];
+    let _together = together();
+    let mut list = vec![Action::Answer; 100];
     list[10] = Silent;
-    let shim = Shim::start(Orders::new(Speech::Text, &list));
+    let shim = Shim::start(Orders::new(Protocol::Text, &list));
     let report = load(shim.at, "--text hello --match any -n 100 -r 500 --timeout 200ms");
     assert_eq!(shim.end().came, 100);
     let cell = only(&report);
@@ -212,11 +212,11 @@ fn a_latency_that_may_be_that_of_others_is_withheld() {
 
 #[test]
 fn without_replies_there_is_one_end() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         for asks in ["--preset statsd", "--preset syslog", "--text x{counter} --match none"] {
             let list = vec![Silent; 300];
-            let shim = Shim::start(Orders::new(Speech::Text, &list));
+            let shim = Shim::start(Orders::new(Protocol::Text, &list));
             let words = format!("{asks} -e {engine} -n 300 -r 5k");
             if engine.starts_with("gso") && asks.contains("syslog") {
                 // Requests of several lengths, perhaps.

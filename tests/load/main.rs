@@ -1,22 +1,22 @@
-//! `udperf load` and `udperf ping` against servers whose every deed is known: what a document says
-//! has to equal what was done, to the datagram.
+//! `udperf load` and `udperf ping` against servers with known behaviour: the document must equal
+//! what the server did, to the datagram.
 //!
-//! - `shim`, `speech`, `deeds`: a server that misbehaves by a written list, and what follows from it
-//! - `rig`: runs of the program, and what holds of every document
-//! - `lists`: each kind of misbehaviour, by every engine, in either loop
-//! - `omission`: a server that stands still is seen standing still
-//! - `pings`: closed and open loops against who returns what it gets
-//! - `edges`: ids that come round, requests that are empty or large, captures without gaps
-//! - `endless`: servers that never stop sending
-//! - `files`: names and captures, right and wrong, and raw replies of DNS
-//! - `fresh`: labels, ids and ports that no two requests of a run share
-//! - `room`: ids that are not used again too early
-//! - `replies`: replies that are large, incomplete, empty, or matched as a protocol has it
-//! - `recorder`: a server that keeps what it was asked
-//! - `doors`: nobody there, nothing to ask, strangers, interrupts
-//! - `daemons`, `servers`: DNS, memcached, NTP and STUN as people run them
+//! - `shim`, `protocols`, `actions`: a server that misbehaves by a written list; expected counts
+//! - `rig`: runs of the program, and checks of every document
+//! - `lists`: each kind of misbehaviour, with every engine, in open and closed loops
+//! - `omission`: coordinated omission while a server stalls
+//! - `pings`: open and closed loops against echo servers
+//! - `edges`: ids that wrap around, requests that are empty or large, captures without gaps
+//! - `endless_servers`: servers that never stop sending
+//! - `files`: names and captures, valid and invalid, and raw replies of DNS
+//! - `unique_ids`: labels, ids and ports that no two requests of a run share
+//! - `id_reuse`: ids are not used again too early
+//! - `replies`: replies that are large, incomplete or empty, or matched by protocol rules
+//! - `recorder`: a server that records its requests
+//! - `failures`: closed ports, unsuitable requests, refused targets, interrupts
+//! - `daemons`, `servers`: real servers of DNS, memcached, NTP and STUN
 //!
-//! What needs root or a missing program says so and does nothing.
+//! Tests that need root or a missing program report that and are skipped.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
@@ -26,20 +26,20 @@ mod common;
 #[path = "../across/proc.rs"]
 mod proc;
 
+mod actions;
 mod daemons;
-mod deeds;
-mod doors;
 mod edges;
-mod endless;
+mod endless_servers;
+mod failures;
 mod files;
-mod fresh;
+mod id_reuse;
 mod lists;
 mod omission;
 mod pings;
+mod protocols;
 mod recorder;
 mod replies;
 mod rig;
-mod room;
 mod servers;
 mod shim;
-mod speech;
+mod unique_ids;

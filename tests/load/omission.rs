@@ -8,10 +8,10 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use serde_json::Value;
 
-use crate::common::number;
-use crate::rig::{alone, engines, load, only};
+use crate::common::{alone, number};
+use crate::protocols::Protocol;
+use crate::rig::{engines, load, only};
 use crate::shim::{Orders, Shim};
-use crate::speech::Speech;
 
 /// How long the server stands still.
 const HOLD: Duration = Duration::from_millis(300);
@@ -38,7 +38,7 @@ fn at_least(histogram: &Histogram<u64>, ns: u64) -> u64 {
 }
 
 fn held(words: &str) -> (Value, u64) {
-    let orders = Orders { hold: Some((FIRST, HOLD)), ..Orders::new(Speech::Dns, &[]) };
+    let orders = Orders { hold: Some((FIRST, HOLD)), ..Orders::new(Protocol::Dns, &[]) };
     let shim = Shim::start(orders);
     let words = format!("--preset dns --name www.example.test --timeout 10s -n {COUNT} -e {words}");
     let report = load(shim.at, &words);

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
+use crate::actions::Counts;
 use crate::common::serving::Serving;
-use crate::common::{cells, ids, number};
-use crate::deeds::Counts;
-use crate::rig::{alone, counts, engines, load, only, ping};
+use crate::common::{cells, ids, number, together};
+use crate::protocols::Protocol;
+use crate::rig::{counts, engines, load, only, ping};
 use crate::shim::{Orders, Shim};
-use crate::speech::Speech;
 
 /// What is counted where all is well.
 fn all(count: u64) -> Counts {
@@ -20,9 +20,9 @@ fn here(echo: &Serving) -> SocketAddr {
 
 #[test]
 fn one_at_a_time_is_the_default() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
-        let shim = Shim::well(Speech::Echo);
+        let shim = Shim::well(Protocol::Echo);
         let report = ping(shim.at, &format!("-n 500 -e {engine}"));
         let account = shim.end();
         assert_eq!((account.came, account.ports), (500, 1), "{engine}");
@@ -38,11 +38,11 @@ fn one_at_a_time_is_the_default() {
 
 #[test]
 fn as_many_wait_as_may() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         for words in ["", "-P 5", "-P 2"] {
             // Nothing is answered before all that may wait do.
-            let shim = Shim::start(Orders { gather: 5, ..Orders::new(Speech::Echo, &[]) });
+            let shim = Shim::start(Orders { gather: 5, ..Orders::new(Protocol::Echo, &[]) });
             let words = format!("-n 500 -e {engine} --outstanding 5 {words}");
             let report = ping(shim.at, &words);
             assert_eq!(shim.end().came, 500, "{words}");
@@ -55,8 +55,8 @@ fn as_many_wait_as_may() {
 
 #[test]
 fn a_rate_opens_the_loop() {
-    let _alone = alone();
-    let shim = Shim::well(Speech::Echo);
+    let _together = together();
+    let shim = Shim::well(Protocol::Echo);
     let report = ping(shim.at, "-n 300 -r 1k");
     assert_eq!(shim.end().came, 300);
     let cell = only(&report);
@@ -68,7 +68,7 @@ fn a_rate_opens_the_loop() {
 
 #[test]
 fn echo_returns_each_size() {
-    let _alone = alone();
+    let _together = together();
     let echo = Serving::of("echo", "-B 127.0.0.1");
     let report = ping(here(&echo), "-n 400 -l 16,1472");
     let found = ids(&report);
@@ -89,7 +89,7 @@ fn echo_returns_each_size() {
 
 #[test]
 fn a_sink_returns_them_too() {
-    let _alone = alone();
+    let _together = together();
     let sink = Serving::start("-B 127.0.0.1");
     let report = ping(here(&sink), "-n 300");
     assert_eq!(counts(only(&report)), all(300));
@@ -97,9 +97,9 @@ fn a_sink_returns_them_too() {
 
 #[test]
 fn what_echo_drops_times_out() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
-        for words in ["-n 400 -r 2k", "-n 400 -r 2k -P 4", "-n 200 --outstanding 20"] {
+        for words in ["-n 200 -r 2k", "-n 200 -r 2k -P 4", "-n 100 --outstanding 20"] {
             let echo = Serving::of("echo", "-B 127.0.0.1 --drop 1/10");
             let words = format!("--preset echo --timeout 250ms -e {engine} {words}");
             let report = load(here(&echo), &words);

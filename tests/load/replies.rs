@@ -3,20 +3,20 @@
 
 use tempfile::NamedTempFile;
 
-use crate::common::{codes, number};
-use crate::deeds::Counts;
+use crate::actions::Counts;
+use crate::common::{codes, number, together};
 use crate::edges::capture_of;
+use crate::protocols::Protocol;
 use crate::recorder::Recorder;
-use crate::rig::{adds_up, alone, counts, engines, load, only, run};
-use crate::speech::Speech;
+use crate::rig::{adds_up, counts, engines, load, only, run};
 
 #[test]
 fn replies_keep_their_length() {
-    let _alone = alone();
+    let _together = together();
     for engine in engines() {
         for more in [4_096 + 7, 9_000, 60_000] {
             let server = Recorder::start(move |_, request| {
-                let mut reply = Speech::Dns.answer(request);
+                let mut reply = Protocol::Dns.answer(request);
                 reply.extend(vec![0; more]);
                 vec![reply]
             });
@@ -35,7 +35,7 @@ fn replies_keep_their_length() {
 
 #[test]
 fn resets_and_empty_acknowledgements_of_coap_are_named() {
-    let _alone = alone();
+    let _together = together();
     // RFC 7252 §5.2.1 to §5.2.3 and §4.2: an answer within the acknowledgement; one apart, behind an
     // acknowledgement or without; an acknowledgement alone; a reset; one to nothing that was asked.
     let server = Recorder::start(|number, request| {
@@ -72,13 +72,13 @@ fn resets_and_empty_acknowledgements_of_coap_are_named() {
 
 #[test]
 fn replies_to_a_capture_are_matched_as_the_protocol_has_it() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::start(|number, request| {
         let code = if number % 2 == 0 { 3 } else { 0 };
         vec![if number % 10 == 9 {
-            Speech::Dns.other_question(request)
+            Protocol::Dns.other_question(request)
         } else {
-            Speech::Dns.error(request, code)
+            Protocol::Dns.error(request, code)
         }]
     });
     // A query for www.example.test, type A, and one for another name; RFC 1035 §4.1.

@@ -2,34 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::common::{cells, check_identities, number};
-use crate::deeds::Counts;
+use crate::actions::Counts;
+pub use crate::common::only;
+use crate::common::{available, cells, check_identities, number, sum};
 use crate::proc::{Done, PATIENCE, Proc};
 
-/// Keeps the tests of this program from taking each other's cores: they count every datagram.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The engine words that this machine has; says which it has not.
+/// The engine words that this host has; reports the others.
 pub fn engines() -> Vec<&'static str> {
-    let facts = udperf::host::survey(udperf::host::Depth::Quick);
-    let can = |name: &&str| {
-        let found = facts.capabilities.iter().find(|can| can.name == *name);
-        let there = found.is_some_and(|can| can.available);
-        if !there {
-            skip(format_args!("no {name} here: {:?}", found.map(|can| &can.detail)));
-        }
-        there
-    };
-    let needs: [(&str, &[&str]); 3] =
-        [("plain", &["plain"]), ("batch", &["batch"]), ("gso/batch", &["gso", "batch"])];
-    needs.into_iter().filter(|(_, needs)| needs.iter().all(can)).map(|(word, _)| word).collect()
+    available(&[("plain", &["plain"]), ("batch", &["batch"]), ("gso/batch", &["gso", "batch"])])
 }
 
 pub use crate::common::skip::missing as skip;
@@ -78,19 +61,6 @@ pub fn adds_up(done: &Done, kind: &str) -> Value {
     report
 }
 
-/// The only cell.
-#[track_caller]
-pub fn only(report: &Value) -> &Value {
-    let [cell] = cells(report) else { panic!("one cell, not {}", cells(report).len()) };
-    cell
-}
-
-/// All numbers of an object of a cell; what is unknown is none.
-fn sum(cell: &Value, path: &str) -> u64 {
-    let fields = path.split('.').fold(cell, |value, name| &value[name]).as_object().unwrap();
-    fields.values().filter_map(Value::as_u64).sum()
-}
-
 /// The identities of a cell of requests and replies.
 #[track_caller]
 pub fn settle(cell: &Value, context: &str) {
@@ -101,6 +71,7 @@ pub fn settle(cell: &Value, context: &str) {
     if cell["rx"].is_null() {
         return;
     }
+    check_identities(cell, &id);
     assert_eq!(n("exchange.requests"), n("exchange.matched") + n("exchange.timeouts"), "{id}");
     let fates = ["matched", "duplicate", "late", "continued", "stale", "unmatched"];
     let replies: u64 = fates.iter().map(|fate| n(&format!("exchange.{fate}"))).sum();
@@ -110,6 +81,7 @@ pub fn settle(cell: &Value, context: &str) {
     assert!(of_timeouts.into_iter().all(|part| part <= n("exchange.timeouts")), "{id}");
     assert!(n("exchange.acknowledged") <= n("exchange.continued"), "{id}");
     assert_eq!(n("ledger.received"), n("exchange.matched"), "{id}");
+    assert_eq!(n("rx.datagrams"), n("exchange.matched"), "{id}");
     let beside = n("exchange.continued") + n("exchange.stale");
     assert_eq!(n("ledger.arrived") + beside, n("exchange.replies"), "{id}");
     if cell["exchange"]["in_order"] == true && n("exchange.timeouts") > 0 {

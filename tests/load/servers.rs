@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::actions::Counts;
+use crate::common::together;
 use crate::daemons::Daemon;
-use crate::deeds::Counts;
-use crate::rig::{alone, counts, engines, load, only};
+use crate::rig::{counts, engines, load, only};
 
 /// All are answered, with these errors.
 #[track_caller]
@@ -42,35 +43,35 @@ fn nsd() -> Option<Daemon> {
 
 #[test]
 fn nsd_answers_names_it_has_and_names_it_has_not() {
-    let _alone = alone();
+    let _together = together();
     let Some(nsd) = nsd() else { return };
     let dns = |words: &str| load(nsd.at, &format!("--preset dns --no-recursion {words}"));
     for engine in engines() {
-        for words in ["-n 500 -r 2k", "-n 500 --outstanding 20 -P 4 --threads 2"] {
+        for words in ["-n 200 -r 2k", "-n 200 --outstanding 20 -P 4 --threads 2"] {
             let words = format!("-e {engine} {words}");
-            all(&dns(&format!("--name www.example.test {words}")), 500, &[]);
+            all(&dns(&format!("--name www.example.test {words}")), 200, &[]);
             let report = dns(&format!("--name none.example.test {words}"));
-            all(&report, 500, &[("NXDOMAIN", 500)]);
+            all(&report, 200, &[("NXDOMAIN", 200)]);
         }
     }
     // A cache would not have these.
-    let report = dns("--name example.test --random-subdomain 8 -n 500 -r 2k");
-    all(&report, 500, &[("NXDOMAIN", 500)]);
+    let report = dns("--name example.test --random-subdomain 8 -n 200 -r 2k");
+    all(&report, 200, &[("NXDOMAIN", 200)]);
     // A zone that it does not serve.
-    all(&dns("--name example.org -n 500 -r 2k"), 500, &[("REFUSED", 500)]);
+    all(&dns("--name example.org -n 200 -r 2k"), 200, &[("REFUSED", 200)]);
     // In turns.
     let folder = tempfile::tempdir().unwrap();
     let names = folder.path().join("names");
     let lines = "; as dnsperf has it\nwww.example.test A\n\nnone.example.test\nWWW.Example.TEST\n\
                  www.example.test AAAA\n";
     std::fs::write(&names, lines).unwrap();
-    let report = dns(&format!("--names {} -n 500 -r 2k -P 2", names.display()));
-    all(&report, 500, &[("NXDOMAIN", 125)]);
+    let report = dns(&format!("--names {} -n 200 -r 2k -P 2", names.display()));
+    all(&report, 200, &[("NXDOMAIN", 50)]);
 }
 
 #[test]
 fn memcached_misses_and_hits() {
-    let _alone = alone();
+    let _together = together();
     // Request 1, datagram 0 of 1; memcached's protocol.txt, "UDP protocol".
     let frame = |line: &[u8]| [b"\0\x01\0\0\0\x01\0\0", line].concat();
     let make = |_: &std::path::Path, port| {
@@ -79,14 +80,14 @@ fn memcached_misses_and_hits() {
     let Some(memcached) = Daemon::start("memcached", make, &frame(b"version\r\n")) else { return };
     let get = |words: &str| load(memcached.at, &format!("--preset memcached-udp {words}"));
     for engine in engines() {
-        let report = get(&format!("--key never -e {engine} -n 500 -r 2k"));
-        all(&report, 500, &[("miss", 500)]);
+        let report = get(&format!("--key never -e {engine} -n 200 -r 2k"));
+        all(&report, 200, &[("miss", 200)]);
     }
     let stored = memcached.ask(&frame(b"set udperf 0 0 4\r\nwell\r\n")).unwrap();
     assert_eq!(stored, frame(b"STORED\r\n"));
     for engine in engines() {
-        for words in ["-n 500 -r 2k", "-n 500 --outstanding 20 -P 4"] {
-            all(&get(&format!("-e {engine} {words}")), 500, &[]);
+        for words in ["-n 200 -r 2k", "-n 200 --outstanding 20 -P 4"] {
+            all(&get(&format!("-e {engine} {words}")), 200, &[]);
         }
     }
     // What does not fit a datagram comes in several: how many, one answer tells.
@@ -102,12 +103,12 @@ fn memcached_misses_and_hits() {
     let first = memcached.ask(&frame(b"get big\r\n")).unwrap();
     let parts = u64::from(u16::from_be_bytes([first[4], first[5]]));
     assert!(parts > 1, "{parts}");
-    let report = get("--key big -n 500 -r 1k");
+    let report = get("--key big -n 200 -r 1k");
     let expected = Counts {
-        requests: 500,
-        replies: 500 * parts,
-        matched: 500,
-        continued: 500 * (parts - 1),
+        requests: 200,
+        replies: 200 * parts,
+        matched: 200,
+        continued: 200 * (parts - 1),
         ..Counts::default()
     };
     assert_eq!(counts(only(&report)), expected);
@@ -134,20 +135,20 @@ fn chronyd(knows_the_time: &str) -> Option<Daemon> {
 
 #[test]
 fn chronyd_tells_the_time_or_that_it_has_none() {
-    let _alone = alone();
+    let _together = together();
     let Some(knows) = chronyd("local stratum 5") else { return };
     assert_eq!(knows.ask(&ntp_request()).unwrap()[1], 5, "the stratum");
     for engine in engines() {
-        for words in ["-n 500 -r 2k", "-n 500 --outstanding 20 -P 4"] {
+        for words in ["-n 200 -r 2k", "-n 200 --outstanding 20 -P 4"] {
             let report = load(knows.at, &format!("--preset ntp -e {engine} {words}"));
-            all(&report, 500, &[]);
+            all(&report, 200, &[]);
         }
     }
     let Some(lost) = chronyd("") else { return };
     let answer = lost.ask(&ntp_request()).unwrap();
     assert_eq!(answer[0] >> 6, 3, "the leap indicator of who is not synchronised");
-    let report = load(lost.at, "--preset ntp -n 500 -r 2k");
-    all(&report, 500, &[("unsynchronised", 500)]);
+    let report = load(lost.at, "--preset ntp -n 200 -r 2k");
+    all(&report, 200, &[("unsynchronised", 200)]);
 }
 
 /// A binding request; RFC 8489 §5.
@@ -155,7 +156,7 @@ const BINDING: &[u8] = b"\0\x01\0\0\x21\x12\xA4\x42udperf, test";
 
 #[test]
 fn coturn_binds() {
-    let _alone = alone();
+    let _together = together();
     let make = |folder: &std::path::Path, port| {
         let at = folder.display();
         let words = format!(
@@ -166,9 +167,9 @@ fn coturn_binds() {
     };
     let Some(coturn) = Daemon::start("turnserver", make, BINDING) else { return };
     for engine in engines() {
-        for words in ["-n 500 -r 2k", "-n 500 --outstanding 10 -P 4", "-n 500 --fingerprint"] {
+        for words in ["-n 200 -r 2k", "-n 200 --outstanding 10 -P 4", "-n 200 --fingerprint"] {
             let report = load(coturn.at, &format!("--preset stun -e {engine} {words}"));
-            all(&report, 500, &[]);
+            all(&report, 200, &[]);
         }
     }
 }

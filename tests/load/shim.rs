@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use udperf::sys;
 
-use crate::deeds::Deed;
-use crate::speech::Speech;
+use crate::actions::Action;
+use crate::protocols::Protocol;
 
 /// The next datagram. A thread that was stopped and goes on is told so where a socket has a
 /// timeout (signal(7)), and waits again.
@@ -25,9 +25,9 @@ pub fn heard(socket: &UdpSocket, slot: &mut [u8]) -> std::io::Result<(usize, Soc
 /// What a server does.
 #[derive(Debug, Clone)]
 pub struct Orders {
-    pub speech: Speech,
+    pub protocol: Protocol,
     /// By the order in which requests come; what comes beyond it is answered.
-    pub list: Vec<Deed>,
+    pub list: Vec<Action>,
     /// Behind so many later requests of the same port comes a late reply.
     pub behind: usize,
     /// From this request on nothing is answered for so long, and then all.
@@ -37,8 +37,8 @@ pub struct Orders {
 }
 
 impl Orders {
-    pub fn new(speech: Speech, list: &[Deed]) -> Self {
-        Self { speech, list: list.to_vec(), behind: 1, hold: None, gather: 0 }
+    pub fn new(protocol: Protocol, list: &[Action]) -> Self {
+        Self { protocol, list: list.to_vec(), behind: 1, hold: None, gather: 0 }
     }
 }
 
@@ -92,8 +92,8 @@ impl Shim {
     }
 
     /// One that answers everything.
-    pub fn well(speech: Speech) -> Self {
-        Self::start(Orders::new(speech, &[]))
+    pub fn well(protocol: Protocol) -> Self {
+        Self::start(Orders::new(protocol, &[]))
     }
 
     /// Ends it behind all that has come; what it has done.
@@ -182,7 +182,7 @@ impl Work {
     }
 
     fn treat(&mut self, index: usize, request: &[u8], from: SocketAddr) {
-        let Orders { speech, behind, .. } = self.orders;
+        let Orders { protocol, behind, .. } = self.orders;
         // Whose turn it is now: all of them were asked long before this one.
         let waiting = self.late.entry(from).or_default();
         waiting.iter_mut().for_each(|(more, _)| *more -= 1);
@@ -192,38 +192,38 @@ impl Work {
         let send = |bytes: &[u8]| {
             self.socket.send_to(bytes, from).unwrap();
         };
-        match self.orders.list.get(index).copied().unwrap_or(Deed::Answer) {
-            Deed::Answer => send(&speech.answer(request)),
-            Deed::Silent => {}
-            Deed::Times(times) => (0..times).for_each(|_| send(&speech.answer(request))),
-            Deed::Late => waiting.push((behind, speech.answer(request))),
-            Deed::Garbage => send(b"?"),
-            Deed::Cut => send(&speech.cut(request)),
-            Deed::OtherId => send(&speech.other_id(request)),
-            Deed::OtherQuestion => send(&speech.other_question(request)),
-            Deed::OtherPort => {
-                self.elsewhere.send_to(&speech.answer(request), from).unwrap();
+        match self.orders.list.get(index).copied().unwrap_or(Action::Answer) {
+            Action::Answer => send(&protocol.answer(request)),
+            Action::Silent => {}
+            Action::Times(times) => (0..times).for_each(|_| send(&protocol.answer(request))),
+            Action::Late => waiting.push((behind, protocol.answer(request))),
+            Action::Garbage => send(b"?"),
+            Action::Cut => send(&protocol.cut(request)),
+            Action::OtherId => send(&protocol.other_id(request)),
+            Action::OtherQuestion => send(&protocol.other_question(request)),
+            Action::OtherPort => {
+                self.elsewhere.send_to(&protocol.answer(request), from).unwrap();
             }
-            Deed::OtherCase => send(&speech.other_case(request)),
-            Deed::Error(code) => send(&speech.error(request, code)),
-            Deed::Parts(more) => speech.parts(request, more).iter().for_each(|part| send(part)),
-            Deed::PartsBackwards(more) => {
-                let parts = speech.parts(request, more);
+            Action::OtherCase => send(&protocol.other_case(request)),
+            Action::Error(code) => send(&protocol.error(request, code)),
+            Action::Parts(more) => protocol.parts(request, more).iter().for_each(|part| send(part)),
+            Action::PartsBackwards(more) => {
+                let parts = protocol.parts(request, more);
                 parts.iter().rev().take(1).chain(parts.iter().rev()).for_each(|part| send(part));
             }
-            Deed::PartsButLast(more) => {
-                speech.parts(request, more).iter().rev().skip(1).for_each(|part| send(part));
+            Action::PartsButLast(more) => {
+                protocol.parts(request, more).iter().rev().skip(1).for_each(|part| send(part));
             }
-            Deed::PartsButFirst(more) => {
-                speech.parts(request, more).iter().skip(1).for_each(|part| send(part));
+            Action::PartsButFirst(more) => {
+                protocol.parts(request, more).iter().skip(1).for_each(|part| send(part));
             }
-            Deed::PartThenWhole => {
-                send(&speech.parts(request, 1)[0]);
-                send(&speech.answer(request));
+            Action::PartThenWhole => {
+                send(&protocol.parts(request, 1)[0]);
+                send(&protocol.answer(request));
             }
-            Deed::GarbageFirst => {
+            Action::GarbageFirst => {
                 send(b"?");
-                send(&speech.answer(request));
+                send(&protocol.answer(request));
             }
         }
     }

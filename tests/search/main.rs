@@ -10,18 +10,11 @@ mod proc;
 mod shim;
 
 use std::process::Output;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{cells, stderr, udperf};
+use common::{alone, cells, stderr, udperf};
 use proc::{PATIENCE as END, Proc};
 use serde_json::Value;
 use shim::{Load, REQUESTS, Shim};
-
-/// Keeps these tests from taking each other's cores.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn search(words: &str) -> Output {
     udperf().arg("search").args(words.split_whitespace()).output().unwrap()

@@ -24,7 +24,7 @@ const BOUND: &[Bound] = &[
     Bound {
         word: "libc",
         folders: &[SYS, ENGINES],
-        mend: "give the call a safe wrapper in src/sys/, with an inert twin in other.rs",
+        mend: "give the call a safe function in src/sys/, with an inert twin in other.rs",
     },
     Bound {
         word: "target_os",
@@ -39,7 +39,7 @@ const BOUND: &[Bound] = &[
     Bound {
         word: "unsafe",
         folders: &[SYS, ENGINES],
-        mend: "give it a safe wrapper in src/sys/ or in the engine, where such code is reviewed",
+        mend: "give it a safe function in src/sys/ or in the engine, where such code is reviewed",
     },
 ];
 

@@ -1,0 +1,72 @@
+//! A sink that is killed while its client speaks to it without anybody between: the kernel answers
+//! that nobody is there, and the client has to say so, whichever way data went.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::common::{number, together};
+use crate::nets::{Nets, SINK, Side};
+use crate::proc::PATIENCE;
+use crate::rig::{NOTICED, Sink, blast, only, still_serves};
+
+/// Datagrams after which a run is in its middle: more than any arrangement takes.
+const MIDDLE: u64 = 2_000;
+
+/// What one side's kernel has counted of UDP, received or sent, by its name in /proc/net/snmp.
+fn counted(nets: &Nets, name: &str) -> u64 {
+    let snmp = nets.run(Side::A, "cat /proc/net/snmp");
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut both = names.split(' ').zip(values.split(' '));
+    both.find(|(found, _)| *found == name).unwrap().1.parse().unwrap()
+}
+
+/// Kills a sink in the middle of a run of this kind; then its client has to end by itself. In a
+/// namespace of its own, so that nobody else's datagrams are taken for theirs.
+fn killed_in_the_middle(nets: &Nets, from: Side, sink_words: &str, words: &str) {
+    let moves = if words.contains("--reverse") { "OutDatagrams" } else { "InDatagrams" };
+    let sink = Sink::start(&nets.place(Side::A), sink_words);
+    let at = if sink.at.ip().is_unspecified() { SINK } else { sink.at };
+    let before = counted(nets, moves);
+    let client = blast(&nets.place(from), at, &format!("-t 600 -r 5k {words}"));
+    let end = Instant::now() + PATIENCE;
+    while counted(nets, moves) < before + MIDDLE {
+        assert!(Instant::now() < end, "{words}: nothing moves");
+    }
+    sink.proc.kill9();
+    let done = client.finish(NOTICED);
+    done.expect_error(&[&at.to_string(), "for 2 s; start `udperf sink` there"]);
+    assert!(!done.stderr.contains("panicked"), "{done:?}");
+    // What was sent is reported; of what a sink sent, nothing is known.
+    if words.contains("--reverse") {
+        return assert!(done.stdout.trim().is_empty(), "{done:?}");
+    }
+    let report = done.document();
+    let cell = only(&report);
+    assert_eq!((&cell["direction"], &cell["rx"]), (&"forward".into(), &Value::Null), "{done:?}");
+    assert_eq!(cell["cut_short_because"], "peer_lost", "{done:?}");
+    assert!(number(cell, "ledger.sent") >= MIDDLE, "{done:?}");
+    assert!(cell["ledger"]["received"].is_null(), "{done:?}");
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn a_client_hears_from_the_kernel_that_its_sink_is_gone() {
+    let _together = together();
+    let Some(nets) = Nets::make(&[]) else { return };
+    for words in ["-e plain", "-e plain --reverse", "-e plain --bidir", "-e batch"] {
+        killed_in_the_middle(&nets, Side::B, "", words);
+    }
+    // The port is free for the next one.
+    let sink = Sink::start(&nets.place(Side::A), "");
+    still_serves(&nets.place(Side::B), SINK);
+    sink.end();
+}
+
+#[test]
+fn over_loopback_it_hears_so_too() {
+    let _together = together();
+    let Some(nets) = Nets::make(&[]) else { return };
+    killed_in_the_middle(&nets, Side::A, "-B 127.0.0.1", "-e plain");
+}

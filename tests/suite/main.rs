@@ -1,0 +1,44 @@
+//! Tests that share one program, so that the crate is linked once for all of them: tests of the
+//! binary over loopback and in network namespaces, and of the library's public parts.
+//!
+//! Tests that must not run beside others, or have an allocator of their own, have own programs.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ab;
+mod bench;
+mod control_model;
+mod counters;
+mod docs;
+mod echo;
+mod engines;
+mod exit_codes;
+mod formats;
+mod ground_truth;
+mod host;
+mod hosts;
+mod invalid;
+mod latency_breakdown;
+mod loops;
+mod netns;
+mod offset;
+mod program;
+mod properties;
+mod rebuild;
+mod report;
+mod socket_group;
+mod transcripts;
+mod two_ends;
+mod unix;
+mod unpaired;
+mod unsolicited;
+mod uring;
+
+/// Cases of each property: 64, or as many as `PROPTEST_CASES` says. scripts/check tries more.
+fn cases() -> proptest::test_runner::Config {
+    let default = proptest::test_runner::Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 64 };
+    proptest::test_runner::Config { cases, ..default }
+}

@@ -1,7 +1,6 @@
-//! Tells the program which commit it was built from, and whether it can have the engine `uring` and
-//! AF_UNIX sockets.
+//! Tells the program which commit it was built from.
 
-use std::env;
+use std::path::Path;
 use std::process::Command;
 
 fn git(args: &[&str]) -> Option<String> {
@@ -11,34 +10,10 @@ fn git(args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-/// The architectures that the crate io-uring knows the kernel's structures of, as in Cargo.toml.
-const URING_ARCHS: [&str; 5] = ["x86_64", "aarch64", "riscv64", "loongarch64", "powerpc64"];
-
-/// Sets `cfg(udperf_uring)` where the feature was asked for and the system can have it.
-fn uring() {
-    let is = |name: &str, wanted: &[&str]| {
-        env::var(name).is_ok_and(|value| wanted.contains(&value.as_str()))
-    };
-    let possible = is("CARGO_CFG_TARGET_OS", &["linux"])
-        && is("CARGO_CFG_TARGET_ARCH", &URING_ARCHS)
-        && env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_none();
-    if possible && env::var_os("CARGO_FEATURE_URING").is_some() {
-        println!("cargo::rustc-cfg=udperf_uring");
-    }
-}
-
-/// Sets `cfg(udperf_unix)` where there are AF_UNIX datagram sockets.
-fn unix() {
-    let portable = env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_some();
-    if env::var_os("CARGO_CFG_UNIX").is_some() && !portable {
-        println!("cargo::rustc-cfg=udperf_unix");
-    }
-}
-
 /// The sources of the program. Only a change in these runs this script again: the files of git
 /// change with every `git status`, and each run of this script makes cargo compile the whole
 /// package.
-const SOURCES: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 5] = ["src", "crates", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 /// Sets `UDPERF_GIT` to the commit that is checked out, with `+` where the sources differ from it.
 /// It is the commit of the latest compilation: a later commit that changes no source is not shown.
@@ -52,10 +27,9 @@ fn commit() {
 }
 
 fn main() {
-    for path in SOURCES {
+    // cargo runs the script each time if a path is missing, as `crates` is in a package.
+    for path in SOURCES.iter().filter(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={path}");
     }
-    uring();
-    unix();
     commit();
 }

@@ -20,7 +20,7 @@
 //!             < receive.rs send_job/ < send.rs < worker.rs < dispatch.rs < worker_pool.rs
 //!             < cell.rs < session.rs < autoselect.rs
 //! in remote:  protocol/ < rpc/ < client/ sink/
-//! in report:  error.rs checks/ < build/ format/ read.rs
+//! in report:  error.rs schema.rs < checks/ < build/ format/ read.rs
 //! in cli:     args/ error.rs < guard.rs < output.rs progress.rs document.rs requests.rs
 //!             < target.rs noise.rs < scenario.rs judge.rs < recorded.rs < commands/
 //!
@@ -76,24 +76,14 @@
 //! No async runtime, no logger. The hot loops have no `dyn`, lock, allocation, counter that two
 //! threads write, and no more than one clock read a batch.
 
+pub use udperf_core::{
+    clock, document, echo, engine, host, measure, net, pace, payload, plan, request, run, sys,
+    unit, wire,
+};
+
 pub mod cli;
-pub mod clock;
 pub mod compare;
-pub mod document;
-pub mod echo;
-pub mod engine;
-pub mod host;
-pub mod measure;
-pub mod net;
-pub mod pace;
-pub mod payload;
-pub mod plan;
 pub mod remote;
 pub mod report;
-pub mod request;
-pub mod run;
 pub mod search;
-pub mod sys;
 pub mod talk;
-pub mod unit;
-pub mod wire;

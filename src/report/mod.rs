@@ -10,6 +10,7 @@ pub mod format;
 #[cfg(test)]
 pub(crate) mod hostile;
 pub mod read;
+pub mod schema;
 
 pub use build::echo::{EchoFacts, echo};
 pub use build::sink::sink;

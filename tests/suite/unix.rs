@@ -1,6 +1,6 @@
 //! AF_UNIX datagram sockets in `bench`: everything sent arrives, sends are refused only by a full
 //! queue, and no file stays behind.
-#![cfg(udperf_unix)]
+#![cfg(all(unix, not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common;

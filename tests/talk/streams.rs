@@ -297,7 +297,7 @@ fn who_goes_before_all_was_sent_is_an_error() {
     assert!(text(&output).2.contains(" broke: "), "{output:?}");
 }
 
-#[cfg(udperf_unix)]
+#[cfg(all(unix, not(udperf_portable)))]
 #[test]
 fn unix_streams_go_both_ways() {
     let folder = tempfile::tempdir().unwrap();

@@ -44,9 +44,10 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = tree::real_path(&self.file);
         match self.line {
-            0 => write!(out, "{}: {}", self.file, self.what)?,
-            line => write!(out, "{}:{}: {}", self.file, line, self.what)?,
+            0 => write!(out, "{file}: {}", self.what)?,
+            line => write!(out, "{file}:{line}: {}", self.what)?,
         }
         write!(out, "\n    mend: {}", self.mend)
     }

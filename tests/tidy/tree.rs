@@ -7,6 +7,18 @@ use std::sync::OnceLock;
 use crate::items::{self, Extent, Function};
 use crate::lexer::{self, Line, Token};
 
+/// Where the crate of the data path has its modules.
+const CORE: &str = "crates/core/src";
+
+/// Where a file of this package really is, for a path of a [`Source`].
+pub(crate) fn real_path(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match path.strip_prefix("src/").map(|rest| format!("{CORE}/{rest}")) {
+        Some(moved) if !root.join(path).exists() && root.join(&moved).exists() => moved,
+        _ => path.to_owned(),
+    }
+}
+
 /// Everything that the checks look at.
 #[derive(Default)]
 pub(crate) struct Tree {
@@ -17,7 +29,7 @@ pub(crate) struct Tree {
 
 /// One Rust file.
 pub(crate) struct Source {
-    /// From the package's folder, with slashes.
+    /// From the package's folder, with slashes; `src/` for both crates, see [`real_path`].
     pub(crate) path: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) tokens: Vec<Token>,
@@ -93,8 +105,14 @@ impl Tree {
     fn read_package() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = Vec::new();
-        for folder in ["src", "tests", "benches"] {
+        for folder in ["src", "tests", "benches", CORE] {
             rust_files(root, folder, &mut files);
+        }
+        // The modules of both crates see each other as `crate::…`, so the checks see one folder.
+        for (path, _) in &mut files {
+            if let Some(module) = path.strip_prefix(CORE).filter(|rest| *rest != "/lib.rs") {
+                *path = format!("src{module}");
+            }
         }
         let mut tree = Self::of(&files);
         for name in names(root) {

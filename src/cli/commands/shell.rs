@@ -6,7 +6,7 @@ use clap_mangen::Man;
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{OutputTarget, print};
-use crate::document::schema;
+use crate::report::schema;
 
 /// What pages are of.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
@@ -82,8 +82,8 @@ fn page(command: &Command) -> Result<String, CliError> {
 mod tests {
     use super::*;
     use crate::compare::Comparison;
-    use crate::document::schema::schema_of;
     use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
+    use crate::report::schema::schema_of;
 
     #[test]
     fn schemas_are_those_of_the_structures() {

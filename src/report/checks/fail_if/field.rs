@@ -18,7 +18,7 @@ pub(super) struct Field {
 impl Field {
     /// The number at this path; `None` where a cell has no such number.
     pub(super) fn at(path: &str) -> Option<Self> {
-        let schema: Value = serde_json::from_str(crate::document::schema::RUN).ok()?;
+        let schema: Value = serde_json::from_str(crate::report::schema::RUN).ok()?;
         let mut here = &schema["$defs"]["Cell"];
         let mut name = "";
         for step in path.split('.') {

@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(read, document);
         // All that every report has, is there.
         let validator =
-            jsonschema::validator_for(&serde_json::from_str(crate::document::schema::RUN).unwrap())
+            jsonschema::validator_for(&serde_json::from_str(crate::report::schema::RUN).unwrap())
                 .unwrap();
         assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
         let csv = crate::report::format::csv::trials(&document).unwrap();

@@ -1,0 +1,186 @@
+//! Latencies, and their upper limits where two clocks leave them open.
+
+use serde::{Deserialize, Serialize};
+
+/// A latency distribution in ns, of received datagrams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Latency {
+    /// `one_way`, or `round_trip`, which is never halved.
+    pub kind: String,
+    /// Where it starts: `schedule`, or `send`. Without a schedule both are the batch's departure.
+    pub from: String,
+    /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without
+    /// a schedule, on departure.
+    pub timestamp: String,
+    /// The most datagrams that shared one on arrival.
+    pub batch_max: u64,
+    /// How many were taken.
+    pub count: u64,
+    /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
+    /// two hosts are known to each other. 0, exact: one clock. Whatever is smaller says nothing,
+    /// and is `null`, with its limit in `upper_limits`; the histogram holds it still. Older
+    /// documents give mean and maximum as measured.
+    #[serde(default)]
+    pub bound_ns: u64,
+    /// Exact minimum; `null` below `bound_ns`, as all percentiles.
+    pub min_ns: Option<u64>,
+    /// Exact mean; `null` below `bound_ns`.
+    pub mean_ns: Option<u64>,
+    /// Exact standard deviation.
+    pub stdev_ns: u64,
+    /// Median, within 0.1 %, as all percentiles.
+    pub p50_ns: Option<u64>,
+    /// 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// 99.99th percentile.
+    pub p99_99_ns: Option<u64>,
+    /// Exact maximum; `null` below `bound_ns`.
+    pub max_ns: Option<u64>,
+    /// How many exceeded what the histogram tells apart (60 s).
+    pub clamped: u64,
+    /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
+    /// `null` where it falls among them, or below `bound_ns`; then `upper_limits` has its limit.
+    pub p99_with_loss_ns: Option<u64>,
+    /// Upper limits of what is below `bound_ns`; `null` where the bound is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
+    /// The part that did not overlap a stall of a worker; `null` where there was no stall.
+    pub outside_stalls: Option<OutsideStalls>,
+    /// HdrHistogram V2, deflated, base64.
+    pub histogram: String,
+}
+
+/// The part of a distribution that did not overlap a stall. `null` where there is none, or below
+/// the `bound_ns` of the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OutsideStalls {
+    /// How many did not.
+    pub count: u64,
+    /// How many did.
+    pub overlapped: u64,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Maximum, within 0.1 %.
+    pub max_ns: Option<u64>,
+    /// Upper limits of what is below the `bound_ns` of the whole; `null` where that is 0.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
+}
+
+/// Upper limits in ns of withheld figures: the measured figure plus `bound_ns`, by which the clocks
+/// of two hosts may differ. `null` if the figure is given, and if it has no limit, such as a
+/// percentile that falls among lost datagrams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UpperLimits {
+    /// Of the minimum.
+    pub min_ns: Option<u64>,
+    /// Of the mean; `null` in parts that do not have it, and in older documents.
+    #[serde(default)]
+    pub mean_ns: Option<u64>,
+    /// Of the maximum; `null` in older documents.
+    #[serde(default)]
+    pub max_ns: Option<u64>,
+    /// Of the median.
+    pub p50_ns: Option<u64>,
+    /// Of the 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// Of the 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// Of the 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Of the 99.99th percentile; `null` in parts that do not have it.
+    pub p99_99_ns: Option<u64>,
+    /// Of the 99th percentile with loss; `null` in parts that do not have it.
+    pub p99_with_loss_ns: Option<u64>,
+}
+
+/// A latency in ns, or its upper limit if it is below the bound. At most one of the two is known.
+pub type Bounded = (Option<u64>, Option<u64>);
+
+/// Applies a bound to a measured latency: below the bound, only the upper limit (measured plus
+/// bound) is known.
+#[must_use]
+pub fn bounded(ns: Option<u64>, bound_ns: u64) -> Bounded {
+    match ns {
+        Some(ns) if ns < bound_ns => (None, Some(ns.saturating_add(bound_ns))),
+        ns => (ns, None),
+    }
+}
+
+impl UpperLimits {
+    /// Limits for older documents, which lack them: a withheld figure is smaller than the bound, so
+    /// the true value is smaller than twice the bound.
+    pub(super) fn assumed(bound_ns: u64) -> Self {
+        let twice = (bound_ns > 0).then(|| bound_ns.saturating_mul(2));
+        Self {
+            min_ns: twice,
+            mean_ns: twice,
+            max_ns: twice,
+            p50_ns: twice,
+            p90_ns: twice,
+            p99_ns: twice,
+            p99_9_ns: twice,
+            p99_99_ns: twice,
+            p99_with_loss_ns: twice,
+        }
+    }
+}
+
+impl Latency {
+    /// Upper limits of the figures that are `None`.
+    #[must_use]
+    pub fn limits(&self) -> UpperLimits {
+        self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(self.bound_ns))
+    }
+
+    /// The mean as far as it is known.
+    #[must_use]
+    pub fn mean(&self) -> Bounded {
+        or_limit(bounded(self.mean_ns, self.bound_ns), self.limits().mean_ns)
+    }
+
+    /// The maximum as far as it is known.
+    #[must_use]
+    pub fn max(&self) -> Bounded {
+        or_limit(bounded(self.max_ns, self.bound_ns), self.limits().max_ns)
+    }
+
+    /// The maximum of what did not overlap a stall, as far as it is known.
+    #[must_use]
+    pub fn max_outside_stalls(&self) -> Bounded {
+        match &self.outside_stalls {
+            Some(outside) => outside.max(self.bound_ns),
+            None => self.max(),
+        }
+    }
+}
+
+impl OutsideStalls {
+    /// Upper limits of the figures that are `None`, in a latency that is known within this bound.
+    #[must_use]
+    pub fn limits(&self, bound_ns: u64) -> UpperLimits {
+        self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
+    }
+
+    /// The maximum as far as it is known, in a latency that is known within this bound.
+    #[must_use]
+    pub fn max(&self, bound_ns: u64) -> Bounded {
+        or_limit(bounded(self.max_ns, bound_ns), self.limits(bound_ns).max_ns)
+    }
+}
+
+/// What is known; where that is nothing, this limit.
+fn or_limit(known: Bounded, limit_ns: Option<u64>) -> Bounded {
+    if known == (None, None) { (None, limit_ns) } else { known }
+}

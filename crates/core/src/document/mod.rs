@@ -1,0 +1,392 @@
+//! The document: one versioned JSON object that every output format reads. Counters are integers,
+//! times integer nanoseconds, rates numbers per second; unknown values are `null`, never 0.
+
+mod breakdown;
+mod echo;
+mod host;
+mod input;
+mod latency;
+mod ledger;
+mod outage;
+mod packets;
+mod remote;
+mod requests;
+mod search;
+mod sink;
+mod usage;
+mod validity;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::document::breakdown::{Leg, Legs};
+pub use crate::document::remote::{Clock, FlowCounts, FlowSpread, Flows};
+pub use crate::document::requests::Exchange;
+pub use echo::EchoDocument;
+pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
+pub use input::{CaptureClock, InputSummary};
+pub use latency::{Bounded, Latency, OutsideStalls, UpperLimits, bounded};
+pub use ledger::{Ledger, LostAt, Refused};
+pub use outage::Outage;
+pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
+pub use search::{
+    CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
+    TrialFigures, TrialVerdict, Verified,
+};
+pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource};
+pub use usage::{ContextSwitches, PerDatagram};
+pub use validity::{Gate, InvalidReason, MAX_MISSED};
+
+/// Name and version of the schema.
+pub const SCHEMA: &str = "udperf/1";
+
+/// A finished measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Report {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// The command that made it: `bench`, `blast`, `load`, `ping` or `search`.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+    /// The peer's clock; `null` without a peer, or if it is unknown.
+    pub clock: Option<Clock>,
+    /// The requested settings, including defaults.
+    pub scenario: serde_json::Value,
+    /// The file of requests; `null` without one, or if its records are not counted.
+    #[serde(default)]
+    pub input: Option<InputSummary>,
+    /// The engines that `auto` selected; `null` without `auto`.
+    pub choice: Option<Choice>,
+    /// The path MTU to the target in bytes, as the kernel knew it after the run; `null` if it is
+    /// unknown, or if this host sent no datagrams.
+    #[serde(default)]
+    pub path_mtu: Option<u64>,
+    /// How a CPU quota throttled this process during the run; `null` without a quota, or if the
+    /// system does not report it.
+    #[serde(default)]
+    pub cpu_throttling: Option<CpuThrottling>,
+    /// Warnings about the whole run.
+    pub warnings: Vec<Warning>,
+    /// Whether the run tested what was requested: `false` if `invalid_because` has a reason. For
+    /// older documents without this field it is computed when they are read.
+    #[serde(default = "validity::yes")]
+    pub valid: bool,
+    /// Why the run is invalid; empty if it is valid.
+    #[serde(default)]
+    pub invalid_because: Vec<InvalidReason>,
+    /// Share of a cell's schedule that may be missed, 0 to 1; if more was missed, the run is
+    /// invalid.
+    #[serde(default = "validity::max_missed")]
+    pub max_missed: f64,
+    /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
+    /// One per size, engine, rate and trial, in the order they ran.
+    pub cells: Vec<Cell>,
+}
+
+/// The first fields of every document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Head {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// Which command made it.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+}
+
+/// The version and build of a program.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// The short commit of the sources; with `+` if they had changes.
+    pub git: Option<String>,
+    /// `release` (any optimised build) or `debug`.
+    pub profile: String,
+    /// Optional features of the build.
+    pub features: Vec<String>,
+}
+
+/// A warning about the measurement, and how to fix it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Warning {
+    /// A stable code for scripts, lower case with underscores.
+    pub code: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Cell {
+    /// `plain/64/max`: engine, payload bytes, requested rate. The same in all trials.
+    pub id: String,
+    /// `forward`: from this host to the peer; `reverse`: from the peer; `null`: without a peer.
+    pub direction: Option<String>,
+    /// Where the two ends were: `together`, in one network namespace, so that every datagram is in
+    /// some counter; `apart`, in two of one host; `remote`, on two hosts, with an unobserved
+    /// network between; `null` if the other end is unknown.
+    pub ends: Option<String>,
+    /// The trial, from 0.
+    pub trial: u32,
+    /// The engines.
+    pub engine: Engine,
+    /// Payload in bytes; of a mix, its mean, rounded.
+    pub size: u64,
+    /// The mix of payload sizes, if any.
+    pub size_mix: Option<String>,
+    /// Number of flows.
+    pub streams: u64,
+    /// Number of senders, and of receivers.
+    pub threads: u64,
+    /// The requested rate: `max`, `100k`, `1Gbit`, `50%`.
+    pub rate: String,
+    /// The requested rate in datagrams per second; `null` for `max`.
+    pub rate_pps: Option<f64>,
+    /// The schedule; `null` for `max`.
+    pub pace: Option<String>,
+    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll if both ends share a
+    /// core.
+    pub wait: String,
+    /// The senders' window in ns: every datagram sent was due in it.
+    pub elapsed_ns: u64,
+    /// Whether this cell only measured the rate of `max`.
+    pub calibration: bool,
+    /// Whether the cell ended early.
+    pub cut_short: bool,
+    /// Why: `interrupted`, `stuck` (no datagram could be sent for 2 s), `unreachable` (the target
+    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is `null`).
+    #[serde(default)]
+    pub cut_short_because: Option<String>,
+    /// The sending side.
+    pub tx: Side,
+    /// The receiving side; `null` if unknown, like all that it would report.
+    pub rx: Option<Side>,
+    /// The cost of a datagram, both sides together.
+    #[serde(default)]
+    pub per_datagram: PerDatagram,
+    /// Packets of the kernel.
+    pub packets: Packets,
+    /// Datagrams by outcome.
+    pub ledger: Ledger,
+    /// Comparison of the flows; `null` for one flow, or if arrivals are unknown.
+    pub flows: Option<Flows>,
+    /// Datagrams received by each receiver; `null` if unknown.
+    pub workers: Option<Vec<u64>>,
+    /// Latency from the schedule; `null` if no datagram was received.
+    pub latency: Option<Latency>,
+    /// Latency from the actual send; `null` if the payload is too small for its timestamp (under 18
+    /// bytes), or no datagram was received.
+    pub from_send: Option<Latency>,
+    /// The part of `latency` up to the kernel's receive timestamp; `null` without timestamps.
+    pub to_socket: Option<Latency>,
+    /// The rest, up to the application's read.
+    pub in_socket: Option<Latency>,
+    /// Latency breakdown of a sample by timestamps of both kernels; `null` without timestamps.
+    pub legs: Option<Legs>,
+    /// Punctuality of the senders; `null` for `max`.
+    pub schedule: Option<Schedule>,
+    /// Interarrival jitter (RFC 3550), mean over flows.
+    pub jitter_ns: Option<u64>,
+    /// Stalls of workers.
+    pub stalls: Stalls,
+    /// Counters of the kernel.
+    pub kernel: Kernel,
+    /// Outcomes of requests; `null` if datagrams are not requests.
+    pub exchange: Option<Exchange>,
+    /// Periods in which the senders could not reach the target, in order.
+    #[serde(default)]
+    pub outages: Vec<Outage>,
+    /// Warnings about this cell.
+    pub warnings: Vec<Warning>,
+}
+
+impl Cell {
+    /// Whether it is a closed loop, whose latency is not that of a queue.
+    #[must_use]
+    pub fn is_closed_loop(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some())
+    }
+}
+
+/// Requested and active engines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Engine {
+    /// Requested sending engine.
+    pub tx: String,
+    /// Requested receiving engine.
+    pub rx: String,
+    /// Active sending engine.
+    pub tx_active: String,
+    /// Active receiving engine; `null` if unknown.
+    pub rx_active: Option<String>,
+}
+
+/// One side of a measurement.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Side {
+    /// Datagrams sent; or received, each sequence number once.
+    pub datagrams: u64,
+    /// Of those, datagrams that were due within the senders' window; the rates count these.
+    pub datagrams_in_window: u64,
+    /// Datagrams that were read after the end of the window, because they were still on the path.
+    /// `null` for the sending side, and if the receiver learnt the end of the window too late:
+    /// between hosts, if the cell ended by a count or early.
+    #[serde(default)]
+    pub datagrams_after_window: Option<u64>,
+    /// Payload of `datagrams` in bytes.
+    pub bytes: u64,
+    /// `datagrams_in_window` per second of `elapsed_ns`; `null` if that is 0.
+    pub pps: Option<f64>,
+    /// Payload bits per second of `datagrams_in_window`.
+    pub bits_per_second: Option<f64>,
+    /// System calls that moved, or tried to move, datagrams.
+    pub syscalls: u64,
+    /// CPU time of the workers in ns.
+    pub cpu_ns: Option<u64>,
+    /// Context switches of the workers. With requests, the sending side has all usage.
+    pub context_switches: Option<ContextSwitches>,
+    /// Instructions retired by the workers; `null` if the CPU has no readable counter.
+    pub instructions: Option<u64>,
+    /// Which instructions: `user+kernel`, or `user` if those of the kernel are not readable.
+    pub instructions_kind: Option<String>,
+    /// Cores the workers were pinned to, by worker; empty if not pinned.
+    pub cores: Vec<u64>,
+    /// Socket buffer.
+    pub socket_buffer: SocketBuffer,
+}
+
+/// A socket buffer in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SocketBuffer {
+    /// Requested size.
+    pub asked: u64,
+    /// Granted size; Linux doubles it for bookkeeping.
+    pub granted: Option<u64>,
+}
+
+/// Punctuality of the senders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Schedule {
+    /// Due slots: attempted + missed.
+    pub scheduled: u64,
+    /// Slots too late to be sent.
+    pub missed: u64,
+    /// From the intended time to the departure.
+    pub lag: Spread,
+    /// Between departures of one worker.
+    pub gap: Spread,
+    /// The same without gaps that include a stall or the catch-up after it.
+    pub gap_outside_stalls: Spread,
+}
+
+/// Three points of a distribution in ns; `null` if it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Spread {
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// Maximum.
+    pub max_ns: Option<u64>,
+}
+
+/// Stalls of workers of more than 1 ms: the CPU was taken away, or a system call took that long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Stalls {
+    /// Of the senders.
+    pub tx: StallSum,
+    /// Of the receivers; `null` if unknown.
+    pub rx: Option<StallSum>,
+    /// CPU time that the hypervisor took, all CPUs of all hosts.
+    pub stolen_ns: Option<u64>,
+}
+
+/// Stalls of one side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StallSum {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// Counters of the kernel over the measured part: the source of `lost_at`, and a cross-check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Kernel {
+    /// Dropped at our receiving sockets.
+    pub socket_drops: Option<u64>,
+    /// UDP datagrams read, network namespace of the receivers, as below unless stated otherwise.
+    pub in_datagrams: Option<u64>,
+    /// UDP datagrams sent, the senders' network namespace.
+    pub out_datagrams: Option<u64>,
+    /// Dropped at full receive buffers, network namespace.
+    pub rcvbuf_errors: Option<u64>,
+    /// Not sent at full send buffers, the senders' network namespace.
+    pub sndbuf_errors: Option<u64>,
+    /// To unbound ports, network namespace.
+    pub no_ports: Option<u64>,
+    /// With a wrong checksum, network namespace.
+    pub in_csum_errors: Option<u64>,
+    /// Dropped at full CPU backlogs, whole host; of two hosts, on both.
+    pub backlog_drops: Option<u64>,
+    /// Dropped by interfaces on receive: by that towards the peer and the devices below it, or, if
+    /// unknown, by all of the network namespace.
+    pub device_drops: Option<u64>,
+    /// Dropped by the same kind of interfaces on transmit, at the senders.
+    pub tx_device_drops: Option<u64>,
+    /// Dropped by queueing disciplines of those, at the senders; includes refused sends
+    /// (`refused.no_buffers`).
+    pub qdisc_drops: Option<u64>,
+    /// Received and discarded by the IP layer (InHdrErrors, InAddrErrors, InDiscards, InNoRoutes,
+    /// IPReversePathFilter), network namespace. Older documents lack this field and all below.
+    #[serde(default)]
+    pub ip_in_discards: Option<u64>,
+    /// Datagrams with missing fragments (ReasmFails, and incomplete ones at the end), network
+    /// namespace. Fragments dropped at the memory limit count one by one.
+    #[serde(default)]
+    pub reassembly_failures: Option<u64>,
+    /// Discarded by the IP layer on transmit (OutDiscards), the senders' network namespace;
+    /// includes refused sends.
+    #[serde(default)]
+    pub ip_out_discards: Option<u64>,
+    /// Not sent without a route (OutNoRoutes), the senders' network namespace.
+    #[serde(default)]
+    pub ip_out_no_routes: Option<u64>,
+    /// Failed fragmentations (FragFails), the senders' network namespace.
+    #[serde(default)]
+    pub fragmentation_failures: Option<u64>,
+    /// Whether the next hop did not answer address resolution at the start or end of the measured
+    /// part, at the senders. `null` if both ends are in one network namespace.
+    #[serde(default)]
+    pub neighbour_unresolved: Option<bool>,
+}

@@ -1,0 +1,197 @@
+//! The document of a search: goals, trials, and results.
+
+use serde::{Deserialize, Serialize};
+
+use super::Report;
+
+/// A finished search: a report with the cells of its final trials, and the results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SearchDocument {
+    /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
+    /// of full length (`final` and `verify`), in their order.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The inner command: `bench`, `blast`, `load` or `ping`.
+    pub inner: String,
+    /// The goals as typed. All of them have to hold for a rate to pass.
+    pub goals: Vec<String>,
+    /// One per size and engine.
+    pub searches: Vec<Found>,
+}
+
+/// The result for one size and engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Found {
+    /// `gso+batch/45`: engine and payload bytes.
+    pub id: String,
+    /// Payload in bytes; of a mix, its mean, rounded.
+    pub size: u64,
+    /// The engine, as cells' ids name it.
+    pub engine: String,
+    /// The highest rate that passed in trials of full length, below all failed ones, in datagrams
+    /// per second; `null` if none did.
+    pub low_pps: Option<f64>,
+    /// The lowest rate that failed; `null` if none did.
+    pub high_pps: Option<f64>,
+    /// What limits the rate.
+    pub limited_by: LimitedBy,
+    /// Trials of full length at `low_pps`, how many of them held.
+    pub passed: Option<TrialCount>,
+    /// The same at `high_pps`.
+    pub failed: Option<TrialCount>,
+    /// Length of those in ns.
+    pub trial_ns: u64,
+    /// Width of the interval as asked for, as a share.
+    pub precision: f64,
+    /// The 99th percentile of latency at `low_pps` in ns, median of its trials of full length.
+    pub p99_ns: Option<u64>,
+    /// The verification at a lower rate; `null` if it is undecided, or there is no lower rate.
+    pub verified: Option<Verified>,
+    /// The highest rate sent at `high_pps` in generator-limited trials that count; `null` without
+    /// such.
+    pub generator_pps: Option<f64>,
+    /// Trials that were disturbed: repeated, or counted as failed after several.
+    pub disturbed: u64,
+    /// The result of the probe.
+    pub probe: ProbeFigures,
+    /// Latency and loss by rate: the trials of the curve and those of full length, by rate.
+    pub curve: Vec<CurvePoint>,
+    /// All trials in order.
+    pub trials: Vec<TrialDocument>,
+}
+
+/// What limits the rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LimitedBy {
+    /// Goals fail above it, or the path does not take more.
+    Target,
+    /// The generator cannot send faster; the target may take more.
+    Generator,
+    /// The highest allowed rate passed.
+    MaxRate,
+    /// The search ended undecided.
+    NotSettled,
+}
+
+/// Trials at a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TrialCount {
+    /// How many held.
+    pub k: u32,
+    /// Of how many.
+    pub n: u32,
+}
+
+/// A rate below the result, and whether it held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Verified {
+    /// Datagrams a second.
+    pub rate_pps: f64,
+    /// How many trials of full length held.
+    pub passed: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// The result of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProbeFigures {
+    /// Delivered or answered per second; `null` if unknown.
+    pub delivered_pps: Option<f64>,
+    /// Sent a second.
+    pub sent_pps: f64,
+}
+
+/// A point of the latency curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CurvePoint {
+    /// Datagrams a second as asked; medians of its trials follow.
+    pub rate_pps: f64,
+    /// Trials that count; where all were disturbed, those.
+    pub trials: u64,
+    /// Delivered, or answered, a second.
+    pub delivered_pps: Option<f64>,
+    /// Lost, or not answered, as a share of those sent.
+    pub loss: Option<f64>,
+    /// Median of latency in ns.
+    pub p50_ns: Option<u64>,
+    /// Its 99th percentile in ns.
+    pub p99_ns: Option<u64>,
+    /// How many trials held.
+    pub passed: u64,
+}
+
+/// The verdict of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TrialVerdict {
+    /// All goals held.
+    Pass,
+    /// A goal failed, or the path took less than requested.
+    Fail,
+    /// All held, but the generator sent less than requested.
+    GeneratorLimited,
+    /// A goal failed, or less was sent, while workers stalled, or the generator was late or lost
+    /// replies.
+    Disturbed,
+}
+
+impl TrialVerdict {
+    /// Its word in the document.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::GeneratorLimited => "generator_limited",
+            Self::Disturbed => "disturbed",
+        }
+    }
+}
+
+/// A trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TrialDocument {
+    /// Datagrams a second as asked.
+    pub rate_pps: f64,
+    /// Its length in ns.
+    pub time_ns: u64,
+    /// `short`, `middle`, `final`, `verify` or `curve`.
+    pub purpose: String,
+    /// Datagrams sent a second.
+    pub sent_pps: f64,
+    /// Its verdict.
+    pub verdict: TrialVerdict,
+    /// Codes of the reasons why it is invalid; empty if it is valid.
+    #[serde(default)]
+    pub invalid_because: Vec<String>,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: TrialFigures,
+}
+
+/// The figures of a trial.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TrialFigures {
+    /// Delivered, or answered, a second.
+    pub delivered_pps: Option<f64>,
+    /// Lost, or not answered, as a share of those sent.
+    pub loss: Option<f64>,
+    /// Median of latency in ns.
+    pub p50_ns: Option<u64>,
+    /// Its 99th percentile in ns.
+    pub p99_ns: Option<u64>,
+    /// The figure of each goal, as people read it, in the order of the goals; `null` if unknown.
+    pub goals: Vec<Option<String>>,
+}

@@ -1,0 +1,51 @@
+//! Whether a run tested what was asked, and the results of its gates.
+
+use serde::{Deserialize, Serialize};
+
+/// The share of a schedule that may be missed where `--max-missed` is not given: 1 %. From the
+/// contract of the command line.
+pub const MAX_MISSED: f64 = 0.01;
+
+/// A reason why a run did not test what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InvalidReason {
+    /// A stable code for scripts: `nothing_measured`, `nothing_sent`, `nothing_arrived`,
+    /// `nothing_answered`, `target_unreachable` or `schedule_missed`.
+    pub code: String,
+    /// A message for people: what is wrong, and what to do.
+    pub message: String,
+    /// The id of the cell; `null` for the whole run.
+    #[serde(default)]
+    pub cell: Option<String>,
+    /// Its trial; `null` for the whole run.
+    #[serde(default)]
+    pub trial: Option<u32>,
+}
+
+/// The result of one `--fail-if` in one cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Gate {
+    /// The condition as typed, such as `loss>0.1%`.
+    pub expr: String,
+    /// The id of the cell; `null` where no cell was measured.
+    pub cell: Option<String>,
+    /// Its trial, from 0; `null` where no cell was measured.
+    pub trial: Option<u32>,
+    /// Whether the condition held, which fails the run; `null` where it could not be checked,
+    /// which fails the run, too.
+    pub held: Option<bool>,
+    /// The measured value with its unit; `null` where it is unknown.
+    pub value: Option<String>,
+}
+
+/// The value of [`super::Report::valid`] in documents without it, before they are judged.
+pub(super) const fn yes() -> bool {
+    true
+}
+
+/// The value of [`super::Report::max_missed`] in documents without it.
+pub(super) const fn max_missed() -> f64 {
+    MAX_MISSED
+}

@@ -1,0 +1,312 @@
+//! Engines: ways of sending and receiving behind [`Tx`] and [`Rx`], which show single datagrams.
+//!
+//! A new engine: the checklist in `docs/architecture.md` names the files.
+
+mod arena;
+mod batch;
+pub mod echo;
+mod gro;
+mod gso;
+mod inbox;
+mod kinds;
+mod null;
+mod pair;
+mod plain;
+pub mod probe;
+mod stamped;
+pub mod table;
+#[cfg(udperf_uring)]
+mod uring;
+#[cfg(not(udperf_uring))]
+#[path = "uring/absent.rs"]
+mod uring;
+
+pub use batch::{BatchRx, BatchTx};
+pub use gro::GroRx;
+pub use gso::GsoTx;
+pub use kinds::{EchoKind, EnginePair, RxKind, TxKind};
+pub use null::{NullLink, NullRx, NullTx};
+pub use pair::EngineError;
+pub use plain::{PlainRx, PlainTx};
+pub use stamped::StampedRx;
+pub use table::{ENGINES, EngineKind, EngineRow, UnknownEngineId};
+pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
+
+use std::io;
+
+use crate::net::Datagram;
+use crate::sys::{self, RecvMessage, SendBatch, SendError, UnreachableErrno};
+use crate::unit::{Nanos, PayloadSize};
+
+/// Most datagrams in a super-packet: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since Linux
+/// 6.10. An older kernel takes 64, which the first refusal shows.
+const SEGMENTS: usize = 128;
+
+/// Result of one push.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Push {
+    /// Datagrams sent, the first ones of the lease.
+    pub sent: usize,
+    /// Packets sent: single datagrams or super-packets.
+    pub packets: u64,
+    /// Datagrams refused after those sent: one, or all of a super-packet. No later one was tried.
+    pub refused: usize,
+    /// Why; `None` where none was refused.
+    pub error: Option<SendError>,
+    /// System calls made.
+    pub syscalls: u64,
+}
+
+/// Result of one pull.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pull {
+    /// Datagrams to visit.
+    pub datagrams: usize,
+    /// Packets received: single datagrams or super-packets.
+    pub packets: u64,
+    /// Datagrams among those that came in super-packets of several.
+    pub uncut: u64,
+    /// Packets whose payload or control messages were truncated.
+    pub truncated: u64,
+    /// How often no provided buffer was free (ENOBUFS); datagrams then wait in the socket.
+    pub no_buffers: u64,
+    /// System calls made.
+    pub syscalls: u64,
+    /// Calls that failed for another reason than an empty queue.
+    pub errors: u64,
+    /// Of those, errors that report the peer as unreachable (ICMP).
+    pub unreachable: u64,
+    /// The error number of the latest of those.
+    pub errno: Option<UnreachableErrno>,
+    /// Whether the queue was found empty.
+    pub drained: bool,
+}
+
+/// The segments of super-packets, for engines that send such.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// Datagrams that one super-packet held at first.
+    pub at_first: usize,
+    /// Datagrams that one holds now; 1: there are no super-packets any more.
+    pub now: usize,
+}
+
+/// A way of sending: lease slots, stamp them, push, reclaim.
+pub trait Tx {
+    /// What it sends on.
+    type Socket: Datagram;
+
+    /// The most datagrams that one push takes; `paced`: where each has a moment of its own, and
+    /// those that are due at once go together.
+    fn batch(&self, paced: bool) -> usize;
+
+    /// Up to `want` slots to stamp, each [`Tx::stride`] bytes apart, filled with payload already.
+    fn lease(&mut self, want: usize) -> &mut [u8];
+
+    /// Distance of slots in bytes.
+    fn stride(&self) -> usize;
+
+    /// The length of each slot's payload, to be written with it; empty where the size decides.
+    fn lens(&mut self) -> &mut [u16] {
+        &mut []
+    }
+
+    /// Sends the first `count` leased slots on `flow` (dense, from 0), the first of which has this
+    /// sequence number: it decides the payload's size.
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push;
+
+    /// Super-packets, where this makes such.
+    fn segments(&self) -> Option<Segments> {
+        None
+    }
+
+    /// Takes back slots that have left, where the kernel borrows them.
+    fn reclaim(&mut self) {}
+
+    /// The sockets by flow, or the one of all, for waiting; none where there are none.
+    fn sockets(&mut self) -> &mut [Self::Socket] {
+        &mut []
+    }
+}
+
+/// A way of receiving: pull, visit each, release.
+pub trait Rx {
+    /// What it receives on.
+    type Socket: Datagram;
+
+    /// Receives what there is, up to a batch.
+    fn pull(&mut self) -> Pull;
+
+    /// Shows each datagram of the latest pull, in order of arrival, and how long it had waited in
+    /// the socket when it was read, where the kernel tells.
+    fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>));
+
+    /// Whether super-packets stay whole up to here, so that the kernel counts what it drops at the
+    /// socket in super-packets.
+    fn takes_super_packets(&self) -> bool {
+        false
+    }
+
+    /// Begins a new phase, in which every flow counts from 0.
+    fn restart(&mut self) {}
+
+    /// Gives the buffers of the latest pull back.
+    fn release(&mut self) {}
+
+    /// Pulls from the socket of this index from now on. Those that know one socket only stay
+    /// with it.
+    fn turn_to(&mut self, _at: usize) {}
+
+    /// The sockets, for waiting and for their drop counters; none where there are none.
+    fn sockets(&mut self) -> &mut [Self::Socket] {
+        &mut []
+    }
+}
+
+/// Result of sending some messages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    /// Messages sent, the first ones.
+    left: usize,
+    /// Datagrams of the message that was refused.
+    refused: usize,
+    /// Why.
+    error: Option<SendError>,
+    /// System calls made.
+    syscalls: u64,
+}
+
+/// Sends `count` messages by one sendmmsg(2). `held`: how many datagrams the message of an index
+/// holds.
+#[inline]
+fn send<'a>(
+    calls: &mut SendBatch,
+    socket: &impl Datagram,
+    payloads: impl Iterator<Item = &'a [u8]>,
+    count: usize,
+    held: impl Fn(usize) -> usize,
+) -> Sent {
+    match calls.send(socket, payloads) {
+        Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
+        Ok(left) => refused_behind(socket, left, held(left)),
+        Err(error) => {
+            let error = refusal(&error, socket);
+            let refused = if error.is_some() { held(0) } else { 0 };
+            Sent { refused, error, syscalls: 1, ..Sent::default() }
+        }
+    }
+}
+
+/// Where the socket of a flow is: each has its own, or all share the first.
+#[inline]
+pub const fn place<S>(sockets: &[S], flow: usize) -> usize {
+    if flow < sockets.len() { flow } else { 0 }
+}
+
+/// The socket of a flow, where there is one.
+#[inline]
+pub fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
+    sockets.get(place(sockets, flow))
+}
+
+/// A call that fails after its first message hides the reason (sendmmsg(2)). An ICMP error is in
+/// the error queue; a lasting error returns at the next call. Messages after the refused one are
+/// not tried: a refusal uses a slot of the schedule, and later datagrams must carry the next slot.
+// cold: a refusal
+fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
+    let error = socket.drain_error_queue().unwrap_or_else(S::unreported);
+    Sent { left, refused, error: Some(error), syscalls: 1 }
+}
+
+/// Why the first message was not sent; `None` for a signal: the caller retries.
+// cold: a refusal
+fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
+    let error = match sys::refusal_of(error) {
+        // Read now, so that a later call does not report it again.
+        error @ SendError::Unreachable(_) => explained(error, socket),
+        error @ SendError::TooBig => {
+            socket.drain_error_queue();
+            error
+        }
+        error => error,
+    };
+    (error != SendError::Interrupted).then_some(error)
+}
+
+/// Adds the reporter to an error: the ICMP error is in the socket's error queue, which this
+/// empties.
+// cold: a refusal
+pub fn explained(error: SendError, socket: &impl Datagram) -> SendError {
+    let queued = socket.drain_error_queue();
+    let same = |queued: &SendError| {
+        let errnos = [error, *queued].map(|one| one.unreachable().map(|why| why.errno));
+        errnos[0].is_some() && errnos[0] == errnos[1]
+    };
+    queued.filter(same).unwrap_or(error)
+}
+
+/// Counts the messages of a recvmmsg(2).
+#[inline]
+fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
+    let mut pull = Pull::default();
+    for message in messages {
+        let len = message.payload.len();
+        // A division costs as much as all the rest of this.
+        let datagrams = if len > message.segment { len.div_ceil(message.segment) } else { 1 };
+        pull.datagrams += datagrams;
+        pull.packets += 1;
+        pull.uncut += if datagrams > 1 { datagrams as u64 } else { 0 };
+        pull.truncated += u64::from(message.truncated);
+    }
+    pull
+}
+
+impl Pull {
+    /// Adds the counts of a failed receive call.
+    #[inline]
+    fn add_failure(&mut self, error: &io::Error) {
+        let failed = failed_pull(error);
+        self.errors += failed.errors;
+        self.unreachable += failed.unreachable;
+        self.errno = failed.errno.or(self.errno);
+        self.drained |= failed.drained;
+    }
+}
+
+/// The result of a failed receive call.
+#[inline]
+fn failed_pull(error: &io::Error) -> Pull {
+    let unreachable = sys::refusal_of(error).unreachable();
+    Pull {
+        errors: u64::from(!matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        )),
+        unreachable: u64::from(unreachable.is_some()),
+        errno: unreachable.map(|why| why.errno),
+        drained: error.kind() == io::ErrorKind::WouldBlock,
+        syscalls: 1,
+        ..Pull::default()
+    }
+}
+
+/// Lengths for so many slots, where each payload has one of its own.
+// cold: set-up
+fn lens(size: PayloadSize, slots: usize) -> Vec<u16> {
+    match size {
+        PayloadSize::Varied { largest, .. } => vec![largest; slots],
+        PayloadSize::Fixed(_) | PayloadSize::Imix => Vec::new(),
+    }
+}
+
+/// The length of the payload in the slot `at`, the first of which has this sequence number.
+#[inline]
+fn len_at(lens: &[u16], at: usize, size: PayloadSize, first_sequence: u64) -> usize {
+    if lens.is_empty() { size.at(first_sequence + at as u64) } else { usize::from(lens[at]) }
+}
+
+/// Time from `stamp_ns` to `now_ns`, both on the calendar clock; 0 if that was set back.
+#[inline]
+fn waited(stamp_ns: Option<u64>, now_ns: u64) -> Option<Nanos> {
+    stamp_ns.map(|stamp_ns| Nanos(now_ns.saturating_sub(stamp_ns)))
+}

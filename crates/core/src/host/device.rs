@@ -1,0 +1,247 @@
+//! Finds the network device that datagrams pass, and its settings.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+
+use crate::document::{Device, Irq};
+use crate::sys::{self, Address};
+
+/// A documentation address (TEST-NET-1, RFC 5737 section 3), which follows the default route; no
+/// datagram is sent to it.
+const DEFAULT_ROUTE_TARGET: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
+
+/// The discard service (RFC 863); any port works, as no datagram is sent.
+const DISCARD: u16 = 9;
+
+/// The device of datagrams from `bind` to `target` in the network namespace of the calling thread:
+/// `dev` if given. `None` without a route, or if the device is unknown or ambiguous.
+///
+/// Sends no datagram: connect(2) selects a route and a local address, which belongs to the device.
+#[must_use]
+pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+    device_facts(&name_towards(target, bind, dev)?)
+}
+
+/// The name of that device.
+pub fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<String> {
+    if let Some(dev) = dev {
+        return Some(dev.to_owned());
+    }
+    let addresses = sys::device::addresses();
+    let path =
+        path(&addresses, target, || local(bind, target).or_else(|| local(any(target), target)));
+    path.map(str::to_owned)
+}
+
+/// The source address of datagrams from `bind` to `target` in the network namespace of the calling
+/// thread; `None` without a route. Sends no datagram.
+#[must_use]
+pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
+    local(bind, target).map(|local| local.ip())
+}
+
+/// The device of the address that a receiver is bound to; `None` for the unspecified address.
+#[must_use]
+pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
+    match dev {
+        Some(dev) => device_facts(dev),
+        None => device_facts(&name_at(bind)?),
+    }
+}
+
+/// The name of the device that has this address.
+pub fn name_at(bind: IpAddr) -> Option<String> {
+    let addresses = sys::device::addresses();
+    let bound = owner(&addresses, SocketAddr::new(bind, 0)).or_else(|| loopback(&addresses, bind));
+    bound.map(str::to_owned)
+}
+
+/// Whether datagrams to this address stay in the network namespace of the calling thread: then the
+/// local address of the route is the same, except for loopback addresses.
+pub fn is_ours(target: SocketAddr) -> bool {
+    let here = target.ip().is_loopback() || target.ip().is_unspecified();
+    here || local(any(target), target).is_some_and(|local| local.ip() == target.ip())
+}
+
+/// The device of the default route.
+#[must_use]
+pub fn default_device() -> Option<Device> {
+    device_towards(DEFAULT_ROUTE_TARGET, any(DEFAULT_ROUTE_TARGET), None)
+}
+
+/// The name of the device on the way to this target, of a host with these addresses; `local` tells
+/// the address on the way.
+fn path(
+    addresses: &[Address],
+    target: SocketAddr,
+    local: impl FnOnce() -> Option<SocketAddr>,
+) -> Option<&str> {
+    // Datagrams to our own addresses pass the loopback device.
+    let ours = addresses.iter().any(|address| address.ip == target.ip());
+    if ours || target.ip().is_loopback() || target.ip().is_unspecified() {
+        return loopback(addresses, Ipv4Addr::LOCALHOST.into());
+    }
+    let found = owner(addresses, local()?)?;
+    // An address on loopback may be used on any device.
+    let on_loopback = loopback(addresses, Ipv4Addr::LOCALHOST.into()) == Some(found);
+    (!on_loopback).then_some(found)
+}
+
+/// The loopback device, if this is one of its addresses.
+fn loopback(addresses: &[Address], ip: IpAddr) -> Option<&str> {
+    let first = addresses.iter().find(|address| address.ip.is_loopback())?;
+    ip.is_loopback().then_some(&*first.device)
+}
+
+/// The one device that has this address.
+fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
+    let scope = if let SocketAddr::V6(v6) = address { v6.scope_id() } else { 0 };
+    let has = |found: &&Address| {
+        found.ip == address.ip() && (scope == 0 || found.scope == 0 || found.scope == scope)
+    };
+    let mut owners = addresses.iter().filter(has).map(|found| &*found.device);
+    let first = owners.next()?;
+    owners.all(|other| other == first).then_some(first)
+}
+
+/// The path MTU from `bind` to the target in bytes, as the kernel knows it now; `None` without a
+/// route, or if the system does not report it. Sends no datagram.
+#[must_use]
+pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
+    let socket = unconnected(bind, target)?;
+    if let Some(dev) = dev {
+        sys::bind_device(&socket, dev).ok()?;
+    }
+    socket.connect(target).ok()?;
+    sys::path_mtu(&socket, target.is_ipv6())
+}
+
+/// The local address of the route from `bind` to the target.
+fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
+    let socket = unconnected(bind, target)?;
+    socket.connect(target).ok()?;
+    socket.local_addr().ok()
+}
+
+/// An unconnected socket for the target.
+fn unconnected(bind: IpAddr, target: SocketAddr) -> Option<UdpSocket> {
+    let bind = match (bind, target) {
+        // A link-local address needs its scope.
+        (IpAddr::V6(ip), SocketAddr::V6(to)) => SocketAddrV6::new(ip, 0, 0, to.scope_id()).into(),
+        (ip, _) => SocketAddr::new(ip, 0),
+    };
+    let socket = UdpSocket::bind(bind).ok()?;
+    // Required for broadcast addresses.
+    socket.set_broadcast(true).ok()?;
+    Some(socket)
+}
+
+/// Any address of the target's family.
+fn any(target: SocketAddr) -> IpAddr {
+    if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+/// The settings of this device; `None` if there is none.
+fn device_facts(name: &str) -> Option<Device> {
+    use sys::device;
+    let count = |queues: usize| queues as u64;
+    let irq = |irq: sys::InterruptLine| Irq { number: irq.number, name: irq.name, cpus: irq.cpus };
+    let found = Device {
+        name: name.to_owned(),
+        driver: device::driver(name),
+        mtu: device::mtu(name),
+        speed_mbit: device::speed_mbit(name),
+        qdisc: device::qdisc(name),
+        rx_queues: device::queues(name, "rx").map(count),
+        tx_queues: device::queues(name, "tx").map(count),
+        rps_cpus: device::queue_masks(name, "rx", "rps_cpus"),
+        xps_cpus: device::queue_masks(name, "tx", "xps_cpus"),
+        irqs: device::irqs(name).map(|irqs| irqs.into_iter().map(irq).collect()),
+        offloads: device::offloads(name),
+        rings: device::rings(name),
+        coalescing: device::coalescing(name),
+        channels: device::channels(name),
+    };
+    // Every device has an MTU.
+    found.mtu.is_some().then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Vec<Address> {
+        let address = |device: &str, ip: &str, scope| Address {
+            device: device.into(),
+            ip: ip.parse().unwrap(),
+            scope,
+        };
+        vec![
+            address("lo", "127.0.0.1", 0),
+            address("lo", "203.0.113.7", 0),
+            address("eth0", "10.0.0.1", 0),
+            address("eth1", "10.1.0.1", 0),
+            address("eth0", "fe80::1", 2),
+            address("eth1", "fe80::1", 3),
+            address("eth2", "10.2.0.1", 0),
+            address("eth3", "10.2.0.1", 0),
+        ]
+    }
+
+    /// The device towards a target, where the kernel chose this address of ours.
+    fn towards(target: &str, local: &str) -> Option<String> {
+        let local = || Some(local.parse().unwrap());
+        path(&host(), target.parse().unwrap(), local).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_way_is_that_of_the_address_on_it() {
+        let is = |name: &str| Some(name.to_owned());
+        assert_eq!(towards("10.0.0.2:1", "10.0.0.1:5"), is("eth0"));
+        assert_eq!(towards("192.0.2.9:1", "10.1.0.1:5"), is("eth1"));
+        assert_eq!(towards("[fe80::9%3]:1", "[fe80::1%3]:5"), is("eth1"));
+        assert_eq!(towards("[fe80::9%2]:1", "[fe80::1%2]:5"), is("eth0"));
+    }
+
+    #[test]
+    fn what_is_sent_to_ourselves_passes_loopback() {
+        let is = Some("lo".to_owned());
+        assert_eq!(towards("127.0.0.9:1", "127.0.0.1:5"), is);
+        assert_eq!(towards("10.1.0.1:1", "10.1.0.1:5"), is);
+        assert_eq!(towards("203.0.113.7:1", "203.0.113.7:5"), is);
+    }
+
+    #[test]
+    fn what_is_not_certain_is_not_said() {
+        assert_eq!(towards("10.2.0.9:1", "10.2.0.1:5"), None, "two devices have it");
+        assert_eq!(towards("192.0.2.9:1", "203.0.113.7:5"), None, "loopback leads nowhere");
+        assert_eq!(towards("192.0.2.9:1", "10.9.9.9:5"), None, "nobody has it");
+    }
+
+    #[test]
+    fn what_leaves_us_is_not_ours() {
+        let ours = |target: &str| is_ours(target.parse().unwrap());
+        assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
+        assert!(!ours("192.0.2.1:7788"), "nobody has it");
+    }
+
+    #[test]
+    fn the_path_to_ourselves_is_as_wide_as_loopback() {
+        let target: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let mtu = path_mtu(target, Ipv4Addr::LOCALHOST.into(), None);
+        // That of a route is 65,535 at most (`IP_MAX_MTU`), that of the device one more.
+        assert!(mtu.is_none_or(|mtu| mtu >= 65_535), "{mtu:?}");
+        assert_eq!(path_mtu(target, Ipv4Addr::LOCALHOST.into(), Some("no-such-dev")), None);
+    }
+
+    #[test]
+    fn a_receiver_is_at_the_device_of_its_address() {
+        if sys::device::addresses().is_empty() {
+            return eprintln!("SKIPPED: this system does not report addresses");
+        }
+        let at = |ip: &str| device_at(ip.parse().unwrap(), None).map(|device| device.name);
+        assert_eq!(at("127.0.0.1").as_deref(), Some("lo"));
+        assert_eq!(at("0.0.0.0"), None);
+        assert_eq!(device_at(Ipv4Addr::LOCALHOST.into(), Some("no-such-dev")), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! Sets up a request worker and runs its phases.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::Interest;
+use mio::net::UdpSocket;
+
+use super::ids::{FirstIds, PORT_TRIES, RunIds};
+use super::{Ready, RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
+use crate::clock::Clock;
+use crate::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
+use crate::host::Meter;
+use crate::measure::{KernelDelta, RxResult, TxResult};
+use crate::net::{NetError, Options, Ports, SocketError, Udp};
+use crate::plan::{
+    EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
+};
+use crate::request::in_flight::InFlightTable;
+use crate::request::streams::StreamMap;
+use crate::request::writer::calendar_at;
+use crate::run::send_job::SendJob;
+use crate::run::worker::{
+    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
+};
+use crate::run::worker_pool::RequestResult;
+use crate::sys;
+use crate::unit::Nanos;
+
+/// Minimum and maximum requests of a table: 1.5 MiB and 96 MiB of slots; arbitrary.
+const TABLE_SIZE: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
+
+/// Runs a request worker to its end.
+pub(super) fn run_request_worker(
+    config: &RequestConfig,
+    to: SocketAddr,
+    ports: Option<Ports>,
+    spec: RequestSpec,
+    (ids, first_ids): (Arc<RunIds>, FirstIds),
+    channel: &WorkerChannel,
+) -> Result<RequestResult, NetError> {
+    place_thread(&config.tx.common)?;
+    let options = Options { ports, ..options(&config.tx.common) };
+    let open = |_| {
+        let udp = open_new(&options, &ids)?;
+        udp.connect(to).map(|()| udp)
+    };
+    let udps: Vec<Udp> = config.tx.common.flows.clone().map(open).collect::<Result<_, _>>()?;
+    let least = |of: fn(&Udp) -> Option<usize>| udps.iter().filter_map(of).min();
+    let buffers = [least(|udp| udp.send_buffer), least(|udp| udp.receive_buffer)];
+    let buffers = buffers.map(|bytes| bytes.map(|bytes| bytes as u64));
+    let rx_sockets = udps.iter().map(|udp| udp.duplicate().map(|udp| udp.socket));
+    let rx_sockets = rx_sockets.collect::<Result<Vec<_>, _>>()?;
+    let tx_sockets = udps.into_iter().map(|udp| udp.socket).collect();
+    run_with_tx(tx_sockets, rx_sockets, &Setup { config, buffers, spec, ids, first_ids, channel })
+}
+
+/// A socket on a port that the run has not used, unless ports are given or unused ones are rare, so
+/// that a server does not take its requests for those of an earlier cell.
+fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
+    // Kept open, so that the system does not return the same port.
+    let mut held = Vec::new();
+    loop {
+        let udp = Udp::open(options)?;
+        let is_new = ids.is_new_port(udp.local.port());
+        if is_new || options.ports.is_some() || held.len() == PORT_TRIES {
+            return Ok(udp);
+        }
+        held.push(udp);
+    }
+}
+
+/// The set-up for any pair of engines.
+struct Setup<'a> {
+    config: &'a RequestConfig,
+    /// The smallest SO_SNDBUF and SO_RCVBUF granted.
+    buffers: [Option<u64>; 2],
+    spec: RequestSpec,
+    ids: Arc<RunIds>,
+    first_ids: FirstIds,
+    channel: &'a WorkerChannel,
+}
+
+impl Setup<'_> {
+    fn batch(&self) -> Option<usize> {
+        self.config.tx.common.batch.or(Some(REQUEST_BATCH))
+    }
+}
+
+/// Selects the type of the sending engine.
+fn run_with_tx(
+    tx_sockets: Vec<UdpSocket>,
+    rx_sockets: Vec<UdpSocket>,
+    setup: &Setup<'_>,
+) -> Result<RequestResult, NetError> {
+    let WorkerConfig { size, .. } = setup.config.tx.common;
+    let engine = setup.config.tx.engine;
+    let failed = |source| NetError::Engine { engine: engine.word(), source };
+    let fill = |slot: &mut [u8]| slot.fill(0);
+    match engine {
+        TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, None, size, fill), rx_sockets, setup),
+        TxKind::Batch => run_with_rx(
+            BatchTx::new(tx_sockets, None, size, setup.batch(), fill),
+            rx_sockets,
+            setup,
+        ),
+        TxKind::Gso => {
+            let tx = GsoTx::new(tx_sockets, None, size, setup.batch(), fill).map_err(failed)?;
+            run_with_rx(tx, rx_sockets, setup)
+        }
+        TxKind::Uring | TxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
+    }
+}
+
+/// Selects the type of the receiving engine.
+fn run_with_rx<T: Tx>(
+    tx: T,
+    rx_sockets: Vec<UdpSocket>,
+    setup: &Setup<'_>,
+) -> Result<RequestResult, NetError> {
+    let engine = setup.config.rx;
+    let failed = |source| NetError::Engine { engine: engine.word(), source };
+    match engine {
+        RxKind::Plain => run_phases(tx, PlainRx::for_any_size(rx_sockets), setup),
+        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, setup.batch()), setup),
+        RxKind::Gro => {
+            let rx = GroRx::many(rx_sockets, setup.batch(), false).map_err(failed)?;
+            run_phases(tx, rx, setup)
+        }
+        RxKind::Uring | RxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
+    }
+}
+
+/// Runs a worker through its phases.
+fn run_phases<T: Tx, R: Rx>(
+    mut tx: T,
+    mut rx: R,
+    setup: &Setup<'_>,
+) -> Result<RequestResult, NetError> {
+    let Setup { config, buffers: [send_buffer, receive_buffer], channel, .. } = *setup;
+    let mut waiter = waiter(&config.tx.common, Interest::READABLE)?;
+    let mut state = new_worker(setup, &tx);
+    let expects_reply = setup.spec.matching.expects_reply();
+    let (mut tx_half, mut rx_half) = (TxResult::default(), RxResult::default());
+    let mut epoch = None;
+    if rx.sockets().len() > 1 {
+        waiter.watch(rx.sockets());
+    }
+    sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
+    let _ = channel.events.send(WorkerEvent::Ready(None));
+    while let Ok(phase) = channel.orders.recv() {
+        let planned_end = state.job.start(&config.tx, &phase);
+        let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
+        let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
+        state.writer.start(calendar_ns, by_slot);
+        state.blocked_until = Nanos::ZERO;
+        let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
+        state.matcher.start(phase.load != WorkerLoad::FlatOut, later);
+        state.out_of_ids_since = None;
+        waiter.restart();
+        let segments_at_first = tx.segments().map(|segments| segments.now);
+        let (control, worker) = (&phase.control, config.tx.common.worker);
+        let done = SenderDone { control, worker, sent: 0 };
+        let drops = dropped(&mut rx);
+        state.job.await_epoch(&phase.control);
+        state.at_close = None;
+        let before = state.meter.read();
+        state.job.stall.start(Nanos::ZERO);
+        let last = run_phase(&mut tx, &mut rx, &mut state, &mut waiter, control);
+        let usage = state.at_close.map(|now| state.meter.between(before, now)).unwrap_or_default();
+        tx_half = state.job.phase_result(last, planned_end, control.stopped());
+        done.publish(tx_half.end, last);
+        let segments = tx.segments().zip(segments_at_first);
+        tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
+        (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
+        let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
+        state.matcher.exchange.own_drops = drops;
+        state.matcher.exchange.room = state.matcher.capacity();
+        let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
+        rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
+        let (sent, received) = (state.job.tally.sent, state.matcher.tally.received);
+        let flows = (state.job.first_flow, state.job.next.clone());
+        // Without expected replies, none is missing.
+        let received = if expects_reply { received } else { sent };
+        let _ = channel.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
+    }
+    let RequestWorker { job, matcher, .. } = state;
+    let rx_half = RxResult {
+        flows: matcher.answered(job.first_flow),
+        tally: matcher.tally,
+        latency: matcher.latency,
+        exchange: Some(matcher.exchange),
+        workers: vec![matcher.tally.received],
+        takes_super_packets: rx.takes_super_packets(),
+        ..rx_half
+    };
+    Ok((job.into_result(tx_half), rx_half))
+}
+
+/// A worker with a table for all requests in flight.
+fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
+    let Setup { config, spec, .. } = setup;
+    let RequestConfig { tx: request, asking, .. } = config;
+    let streams = request.common.flows.len();
+    let job = SendJob::new(request, tx);
+    let pps = request.load.peak_pps().map(|pps| pps / request.of as f64);
+    let wanted = asking.at_once(pps, config.window, request.of as u64, job.batch);
+    let wanted = wanted.clamp(*TABLE_SIZE.start(), *TABLE_SIZE.end());
+    let expects_reply = spec.matching.expects_reply();
+    // Replies in order, or no replies, need no id.
+    let by_id = expects_reply && !spec.matching.by_order();
+    let id_bits = if by_id { spec.requests.id_bits() } else { u64::BITS };
+    let stream_map = StreamMap::new(streams, block(pps, job.batch, id_bits));
+    let table = Arc::new(InFlightTable::new(stream_map, wanted, id_bits));
+    let place = (request.common.worker, request.of);
+    let first_ids = setup.first_ids.of_worker(place.0, place.1, request.common.flows.start);
+    let requests = Arc::clone(&spec.requests);
+    let ids = (Arc::clone(&setup.ids), first_ids);
+    let writer = RequestWriter::new(requests, &table, expects_reply, place, ids, job.batch);
+    let batch = job.batch as u64;
+    let matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
+    let (window, blocked_until) = (config.window, Nanos::ZERO);
+    let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
+    let (at_close, out_of_ids_since) = (None, None);
+    RequestWorker {
+        job,
+        writer,
+        matcher,
+        ready,
+        window,
+        blocked_until,
+        out_of_ids_since,
+        meter,
+        at_close,
+    }
+}
+
+/// Drops of our sockets so far, modulo 2³².
+fn dropped<R: Rx>(rx: &mut R) -> Option<u32> {
+    let drops = rx.sockets().iter().map(sys::socket_drops);
+    drops.reduce(|sum, more| Some(sum?.wrapping_add(more?))).flatten()
+}

@@ -1,0 +1,200 @@
+//! Where the words of a plan become types: one line per engine, and no other file knows them all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::net::UdpSocket;
+
+use super::worker::{WorkerChannel, options, place_thread, receive_phases, send_phases};
+use crate::engine::{
+    BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
+    UringTx,
+};
+use crate::measure::{RxResult, TxResult};
+use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
+use crate::plan::{EngineKind, RxConfig, RxKind, TxConfig, TxKind, WorkerConfig};
+use crate::wire::{self, Header, MAX_TIME};
+
+/// A receiver's socket that somebody else has opened.
+#[derive(Debug)]
+pub enum ProvidedSocket {
+    /// Of UDP.
+    Udp(Udp),
+    /// Of AF_UNIX.
+    Unix(Unix),
+}
+
+impl From<Udp> for ProvidedSocket {
+    fn from(udp: Udp) -> Self {
+        Self::Udp(udp)
+    }
+}
+
+/// Where a sender sends, and from where.
+pub struct SendTarget {
+    /// The destination; not used by AF_UNIX.
+    pub to: SocketAddr,
+    /// The socket that all flows share; `None`: one is opened for each.
+    pub provided: Option<Udp>,
+    /// Local ports for those that are opened; `None`: any free ones.
+    pub ports: Option<Ports>,
+}
+
+/// Runs a sender to its end.
+pub fn run_sender(
+    config: &TxConfig,
+    target: SendTarget,
+    link: &Arc<NullLink>,
+    channel: &WorkerChannel,
+) -> Result<TxResult, NetError> {
+    place_thread(&config.common)?;
+    if config.engine == TxKind::Null {
+        let first = usize::from(config.common.flows.start);
+        let tx = NullTx::new(Arc::clone(link), first, config.common.size);
+        return send_phases(tx, config, None, channel);
+    }
+    match &config.common.unix {
+        Some(name) => send_on(connect_flows(config, name)?, config, channel),
+        None => send_on(open_flows(config, target)?, config, channel),
+    }
+}
+
+/// Sends on these sockets.
+fn send_on<S: Datagram>(
+    flows: Flows<S>,
+    config: &TxConfig,
+    channel: &WorkerChannel,
+) -> Result<TxResult, NetError> {
+    let WorkerConfig { size, batch, .. } = config.common;
+    let fill = |slot: &mut [u8]| wire::fill(slot, config.seed);
+    let Flows { sockets, to, buffer } = flows;
+    let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    match config.engine {
+        TxKind::Plain => {
+            send_phases(PlainTx::new(sockets, to, size, fill), config, buffer, channel)
+        }
+        TxKind::Batch => {
+            send_phases(BatchTx::new(sockets, to, size, batch, fill), config, buffer, channel)
+        }
+        TxKind::Gso => {
+            let tx = GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?;
+            send_phases(tx, config, buffer, channel)
+        }
+        TxKind::Uring => {
+            let tx = UringTx::new(sockets, to, size, batch, fill).map_err(failed)?;
+            send_phases(tx, config, buffer, channel)
+        }
+        TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
+    }
+}
+
+/// Runs a receiver to its end.
+pub fn run_receiver(
+    config: &RxConfig,
+    provided: Option<ProvidedSocket>,
+    link: &Arc<NullLink>,
+    channel: &WorkerChannel,
+) -> Result<RxResult, NetError> {
+    place_thread(&config.common)?;
+    if config.engine == RxKind::Null {
+        let (first, flows) = (config.common.flows.start, config.common.flows.len());
+        let rx = NullRx::new(Arc::clone(link), first.into(), flows, config.common.size, stamp);
+        return receive_phases(rx, config, Some(config.common.bind), None, channel);
+    }
+    let udp = match provided {
+        // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
+        Some(ProvidedSocket::Unix(unix)) => {
+            return receive_on(unix.socket, config, None, None, channel);
+        }
+        Some(ProvidedSocket::Udp(udp)) => udp,
+        None => Udp::open(&options(&config.common))?,
+    };
+    let Udp { socket, local, receive_buffer, .. } = udp;
+    let buffer = receive_buffer.map(|bytes| bytes as u64);
+    receive_on(socket, config, Some(local), buffer, channel)
+}
+
+/// Receives on this socket.
+fn receive_on<S: Datagram>(
+    socket: S,
+    config: &RxConfig,
+    local: Option<SocketAddr>,
+    buffer: Option<u64>,
+    channel: &WorkerChannel,
+) -> Result<RxResult, NetError> {
+    let WorkerConfig { size, batch, .. } = config.common;
+    let stamps = config.stamps;
+    let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    match config.engine {
+        RxKind::Plain if stamps => {
+            let rx = StampedRx::new(socket, size).map_err(failed)?;
+            receive_phases(rx, config, local, buffer, channel)
+        }
+        RxKind::Plain => receive_phases(PlainRx::new(socket, size), config, local, buffer, channel),
+        RxKind::Batch => {
+            let rx = BatchRx::new(socket, size, batch, stamps).map_err(failed)?;
+            receive_phases(rx, config, local, buffer, channel)
+        }
+        RxKind::Gro => {
+            let rx = GroRx::new(socket, batch, stamps).map_err(failed)?;
+            receive_phases(rx, config, local, buffer, channel)
+        }
+        RxKind::Uring => {
+            let rx = UringRx::new(socket, size, batch, stamps).map_err(failed)?;
+            receive_phases(rx, config, local, buffer, channel)
+        }
+        RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
+    }
+}
+
+/// Makes the header of a datagram that the null engine took. The tag cannot come from the link, so
+/// it is the one of null datagrams.
+fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
+    let intended_ns = word & MAX_TIME;
+    wire::encode(Header { tag: NULL_TAG, flow: flow as u16, sequence, intended_ns }, slot);
+    wire::encode_lag(0, slot);
+}
+
+/// The tag of datagrams that the null engine makes; it has no network to mix them up on.
+/// Arbitrary.
+pub const NULL_TAG: u16 = 0x4E75;
+
+/// A sender's sockets.
+struct Flows<S: Datagram> {
+    /// One a flow, or one for all.
+    sockets: Vec<S>,
+    /// Where to send; `None`: they are connected.
+    to: Option<S::Address>,
+    /// The smallest SO_SNDBUF granted.
+    buffer: Option<u64>,
+}
+
+/// Opens a sender's sockets, connected where that was asked for; or takes those that were provided,
+/// as they are.
+fn open_flows(config: &TxConfig, target: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
+    let SendTarget { to, provided, ports } = target;
+    let multicast = to.ip().is_multicast();
+    let options = Options { ports, multicast, ..options(&config.common) };
+    let open = |_| Udp::open(&options);
+    let udps: Vec<Udp> = match provided {
+        Some(shared) => vec![shared],
+        None => (0..config.common.flows.len()).map(open).collect::<Result<_, _>>()?,
+    };
+    if config.connect {
+        udps.iter().try_for_each(|udp| udp.connect(to))?;
+    }
+    let buffer = udps.iter().filter_map(|udp| udp.send_buffer).min().map(|bytes| bytes as u64);
+    let sockets = udps.into_iter().map(|udp| udp.socket).collect();
+    Ok(Flows { sockets, to: (!config.connect).then_some(to), buffer })
+}
+
+/// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
+fn connect_flows(config: &TxConfig, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
+    let name = UnixName::new(name);
+    let connect = |_| Unix::connect(&name, config.common.socket_buffer);
+    let all = config.common.flows.clone().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let buffer = all.iter().filter_map(|unix| unix.send_buffer).min().map(|bytes| bytes as u64);
+    let sockets = all.into_iter().map(|unix| unix.socket).collect();
+    Ok(Flows { sockets, to: None, buffer })
+}

@@ -1,0 +1,101 @@
+//! Threads, phases and the hot loops: from a plan to what was measured.
+
+mod autoselect;
+mod cell;
+pub mod count_end;
+pub mod dispatch;
+mod flow;
+pub mod outage;
+pub mod phase;
+pub mod probe;
+pub mod receive;
+mod sampler;
+pub mod send;
+pub mod send_job;
+pub mod sender_bounds;
+pub mod session;
+pub mod worker;
+pub mod worker_pool;
+
+pub use crate::run::autoselect::choose;
+pub use crate::run::phase::{Phase, PhaseState};
+pub use crate::run::sender_bounds::SenderBounds;
+pub use outage::TargetWatch;
+pub use probe::ReceiveProbe;
+pub use receive::{Drops, ReceiveJob, receive};
+pub use sampler::Sampler;
+pub use send::send;
+pub use send_job::SendJob;
+pub use session::{
+    CellRunner, DirectionResult, LocalRunner, MeasuredCell, Observer, Progress, RunOutcome, run,
+};
+
+use crate::net::{NetError, SocketError};
+use crate::plan::PlanError;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A worker could not be set up.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A rate relative to `max` cannot be had.
+    #[error("{id}: {source}; ask for an absolute --rate")]
+    Rate {
+        /// The cell.
+        id: String,
+        /// What is wrong.
+        source: PlanError,
+    },
+    /// A count that cannot be reached.
+    #[error(
+        "{id}: nothing could be sent for 2 s or longer; see the report for why sends were refused, \
+         and fix that"
+    )]
+    Stuck {
+        /// The cell.
+        id: String,
+    },
+    /// A share of what `max` delivered, which was nothing.
+    #[error(
+        "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \
+         for an absolute --rate"
+    )]
+    NothingDelivered {
+        /// The cell.
+        id: String,
+    },
+    /// The trials of `auto` cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The trials of `auto` were stopped before the first one ended.
+    #[error("--engine auto: stopped before any engine was tried; name one, e.g. --engine plain")]
+    NothingTried,
+    /// The readiness queue of a sink could not be made.
+    #[error("cannot wait for datagrams: {source}; raise the limit of open files (ulimit -n)")]
+    Wait {
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The other host of the run failed, or the path to it.
+    #[error(transparent)]
+    Remote(Box<dyn std::error::Error + Send + Sync>),
+    /// A worker thread died; a bug of ours.
+    #[error("{id}: a worker thread panicked; please report this with the message above")]
+    Panicked {
+        /// The cell.
+        id: String,
+    },
+    /// A thread could not be made.
+    #[error("cannot start a thread: {source}; raise the limit of processes (ulimit -u)")]
+    Spawn {
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl From<SocketError> for RunError {
+    fn from(error: SocketError) -> Self {
+        Self::Net(error.into())
+    }
+}

@@ -1,0 +1,234 @@
+//! A sender's view of its target: outages, and when to give up.
+
+use crate::host::device::is_ours;
+use crate::measure::{Cause, OUTAGES, OutageCounts, SAME_OUTAGE, note_outage};
+use crate::run::phase::PhaseState;
+use crate::sys::{Reporter, Unreachable};
+use crate::unit::Nanos;
+
+/// How long a sender tries a target that was never reached; arbitrary.
+pub const STUCK: Nanos = Nanos::from_millis(2_000);
+
+/// How long a sender with a count waits for a target that was reached before. Arbitrary: longer
+/// than a server or a link takes to restart.
+pub const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
+
+/// [`SAME_OUTAGE`] if a neighbour does not answer: the kernel asks it three times, a second apart,
+/// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
+const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
+
+/// A sender's target.
+#[derive(Debug)]
+pub struct TargetWatch {
+    /// Whether the sender gives up on a target that was never reached.
+    gives_up: bool,
+    /// Whether the target answers.
+    answers: bool,
+    /// Whether it was reached, in any phase.
+    reached: bool,
+    /// Whether datagrams were accepted in an earlier phase.
+    accepted: bool,
+    /// How long earlier phases lasted in which datagrams were accepted and no error came.
+    quiet: Nanos,
+    /// Whether an ICMP error came back, in any phase.
+    had_icmp: bool,
+    /// The first and the latest of consecutive errors while it has not been reached.
+    row: Option<(Nanos, Nanos)>,
+    /// Mean gap between sends.
+    gap: Nanos,
+    /// Whether it has answered since the latest error.
+    answered_since: bool,
+    outages: Vec<OutageCounts<Unreachable>>,
+}
+
+impl TargetWatch {
+    /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
+    /// target answers datagrams.
+    #[must_use]
+    // cold: set-up
+    pub fn new(gives_up: bool, answers: bool) -> Self {
+        Self {
+            gives_up,
+            answers,
+            reached: false,
+            accepted: false,
+            quiet: Nanos::ZERO,
+            had_icmp: false,
+            row: None,
+            gap: Nanos::ZERO,
+            answered_since: false,
+            outages: Vec::with_capacity(OUTAGES),
+        }
+    }
+
+    /// Begins a phase, with this mean gap between sends; `former`: how long ago the one before
+    /// began; `accepted`: whether datagrams were accepted in it.
+    // cold: before a phase
+    pub fn start(&mut self, gap: Nanos, former: Nanos, accepted: bool) {
+        self.accepted |= accepted;
+        if accepted && self.outages.is_empty() {
+            self.quiet += former;
+        }
+        (self.row, self.gap) = (None, gap);
+        self.outages.clear();
+    }
+
+    /// Records an answer.
+    #[inline]
+    pub fn answered(&mut self, control: &PhaseState) {
+        self.answered_since = true;
+        if !self.reached {
+            (self.reached, self.row) = (true, None);
+            control.note_target_reached();
+        }
+    }
+
+    /// Records an error at `now`, with the number of refused datagrams or returned errors; `sent`:
+    /// whether datagrams were accepted in this phase. Returns whether to give up on the target.
+    // cold: an error
+    pub fn note_error(
+        &mut self,
+        why: Unreachable,
+        errors: u64,
+        now: Nanos,
+        sent: bool,
+        control: &PhaseState,
+    ) -> bool {
+        let two_gaps = self.gap + self.gap;
+        let neighbour = why.is_neighbour();
+        let mut apart = if neighbour { SAME_NEIGHBOUR } else { SAME_OUTAGE }.max(two_gaps);
+        if self.answers && !std::mem::take(&mut self.answered_since) {
+            // Without an answer between them, errors are of one outage, however rare they are.
+            apart = Nanos::NEVER;
+        }
+        note_outage(&mut self.outages, why, errors, now, apart);
+        let accepted = self.accepted || sent;
+        if !self.answers && self.row.is_none() && accepted {
+            // Without answers, a route that was there has to do, or no error for as long as those
+            // of one outage are apart.
+            let quiet = self.quiet + now > apart;
+            self.reached |= if why.is_local() { !self.had_icmp } else { quiet };
+        }
+        self.had_icmp |= !why.is_local();
+        if !self.gives_up || self.was_reached(control) {
+            return false;
+        }
+        let (first, latest) = self.row.unwrap_or((now, now));
+        // Datagrams accepted between two errors prove nothing: they take the same path.
+        let first = if now.since(latest) > apart { now } else { first };
+        self.row = Some((first, now));
+        now.since(first) > STUCK
+    }
+
+    /// Whether it was reached, by this sender in any phase or by another one in this phase.
+    // cold: an error
+    pub fn was_reached(&self, control: &PhaseState) -> bool {
+        self.reached || control.target_reached()
+    }
+
+    /// How long a sender that must reach a count is refused before it gives up on an unreachable
+    /// target; `sent`: whether datagrams were accepted in this phase.
+    // cold: an error
+    pub const fn patience(&self, sent: bool) -> Nanos {
+        if sent || self.accepted { OUTAGE_MOST } else { STUCK }
+    }
+
+    /// The outages of this phase.
+    // cold: after a phase
+    pub fn outages(&self) -> Vec<OutageCounts> {
+        let in_words = |outage: &OutageCounts<Unreachable>| {
+            let why = with_neighbour(outage.cause);
+            let (what, said_by, message) = (why.code(), why.reported_by(), why.to_string());
+            let &OutageCounts { from, until, errors, .. } = outage;
+            OutageCounts { from, until, cause: Cause { what, said_by, message }, errors }
+        };
+        self.outages.iter().map(in_words).collect()
+    }
+}
+
+/// Maps an ICMP error of this host about its own neighbour to a local error. Called in the network
+/// namespace of the sender.
+// cold: an error
+pub fn with_neighbour(why: Unreachable) -> Unreachable {
+    match why.reporter {
+        Reporter::Icmp { from: Some(from), .. }
+            if why.is_neighbour() && is_ours((from, 0).into()) =>
+        {
+            Unreachable { reporter: Reporter::Neighbour, ..why }
+        }
+        _ => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::sys::UnreachableErrno::{ConnRefused, HostUnreach, NetUnreach};
+
+    const LOCAL: Unreachable = Unreachable::returned(NetUnreach);
+    const CLOSED: Unreachable = Unreachable::returned(ConnRefused);
+    const NEIGHBOUR: Unreachable = Unreachable {
+        errno: HostUnreach,
+        reporter: Reporter::Icmp { v6: false, kind: 3, code: 1, from: None },
+    };
+
+    fn control() -> Arc<PhaseState> {
+        PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
+    }
+
+    /// The first of the errors, one every 100 ms from `from` on, that gives the target up, in ms.
+    fn gives_up(target: &mut TargetWatch, why: Unreachable, from: u64, sent: bool) -> Option<u64> {
+        let control = control();
+        let at = |ms: &u64| target.note_error(why, 1, Nanos::from_millis(*ms), sent, &control);
+        (from..from + 8_000).step_by(100).find(at)
+    }
+
+    #[test]
+    fn one_that_must_reach_a_count_waits_for_a_target_that_was_there() {
+        let mut target = TargetWatch::new(false, false);
+        assert_eq!((target.patience(false), target.patience(true)), (STUCK, OUTAGE_MOST));
+        target.start(Nanos::ZERO, Nanos::ZERO, true);
+        assert_eq!(target.patience(false), OUTAGE_MOST);
+    }
+
+    #[test]
+    fn only_a_target_that_never_answered_is_given_up() {
+        let mut never = TargetWatch::new(true, true);
+        assert_eq!(gives_up(&mut never, CLOSED, 0, true), Some(2_100));
+        let mut once = TargetWatch::new(true, true);
+        once.answered(&control());
+        assert_eq!(gives_up(&mut once, CLOSED, 0, true), None);
+        once.start(Nanos::ZERO, Nanos::ZERO, true);
+        assert_eq!(gives_up(&mut once, LOCAL, 0, true), None, "nor in a later phase");
+        // Another worker has heard it.
+        let (mut other, control) = (TargetWatch::new(true, true), control());
+        control.note_target_reached();
+        let mut at = |ms| other.note_error(CLOSED, 1, Nanos::from_millis(ms), true, &control);
+        assert!(!(0..80).any(|step| at(step * 100)));
+        let mut waits = TargetWatch::new(false, true);
+        assert_eq!(gives_up(&mut waits, LOCAL, 0, false), None);
+        assert_eq!(waits.outages().len(), 1);
+    }
+
+    #[test]
+    fn without_answers_what_was_accepted_quietly_was_reached() {
+        for (why, from, sent, gives_up_at) in [
+            (CLOSED, 0, true, Some(2_100)),
+            (CLOSED, 1_000, true, Some(3_100)),
+            (CLOSED, 2_000, true, None),
+            (NEIGHBOUR, 3_000, true, Some(5_100)),
+            (LOCAL, 0, false, Some(2_100)),
+            (LOCAL, 0, true, None),
+        ] {
+            let mut target = TargetWatch::new(true, false);
+            assert_eq!(gives_up(&mut target, why, from, sent), gives_up_at, "{why} {from}");
+        }
+        // In a quiet phase before, the warm-up for one.
+        let mut target = TargetWatch::new(true, false);
+        target.start(Nanos::ZERO, Nanos::from_millis(5_000), true);
+        assert_eq!(gives_up(&mut target, CLOSED, 1_000, true), None);
+    }
+}

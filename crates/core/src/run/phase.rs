@@ -1,0 +1,335 @@
+//! State shared by the workers of a phase: written when a worker ends or has stalled, and read
+//! once a batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use crate::plan::{Limit, WorkerLoad};
+use crate::sys;
+use crate::unit::Nanos;
+
+/// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
+/// 60 µs on the reference machine, measured).
+const EARLY: Nanos = Nanos::from_micros(200);
+
+/// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
+/// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
+const LOOK: Nanos = Nanos::from_millis(100);
+
+/// What a worker does next.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    /// When it begins, on the monotonic clock.
+    pub epoch: Nanos,
+    /// The tag in its datagrams, which other phases do not have.
+    pub tag: u16,
+    /// When it ends.
+    pub limit: Limit,
+    /// The load.
+    pub load: WorkerLoad,
+    /// The state that its workers share.
+    pub control: Arc<PhaseState>,
+}
+
+/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
+/// before, now.
+pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
+    let wake_at = epoch - EARLY;
+    loop {
+        let now = Nanos(sys::monotonic_ns());
+        if now >= wake_at {
+            return epoch;
+        }
+        if control.stopped() {
+            return now;
+        }
+        sys::sleep_until_ns(wake_at.min(now + LOOK).0);
+    }
+}
+
+/// The shortest silence after which a receiver believes that nothing more comes, where both ends
+/// are on one host. Long enough for a softirq that was put off to run (ksoftirqd gets its time
+/// slice within a few ms); arbitrary.
+const QUIET: Nanos = Nanos::from_millis(50);
+
+/// The same across a path: a datagram may sit in a queue of it. Arbitrary; four times what a full
+/// queue of 100 ms at a slow uplink takes would be more than most want to wait.
+const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
+
+/// The longest silence waited for, however slow datagrams were before; arbitrary.
+const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
+
+/// The silence that ends a phase while no receiver has got a datagram, so that the path delay is
+/// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue beside it a
+/// second.
+const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
+
+/// Stands for a number of datagrams that nobody knows.
+const UNKNOWN: u64 = u64::MAX;
+
+/// The shared state of one phase.
+#[derive(Debug)]
+pub struct PhaseState {
+    /// Set from outside to end the run early.
+    stop: Arc<AtomicBool>,
+    /// Set where the phase is given up after an error.
+    aborted: AtomicBool,
+    /// End of the senders' window, since the start of the phase; never, while one still sends and
+    /// nobody knows when it will end.
+    window_end_ns: AtomicU64,
+    /// Latest end among the senders that have ended.
+    latest_end_ns: AtomicU64,
+    /// When the latest of them finished, which is later where it was preempted.
+    finished_ns: AtomicU64,
+    /// Senders still sending.
+    running: AtomicUsize,
+    /// Whether all have ended, and what they sent is known.
+    ended: AtomicBool,
+    /// How much further ahead the receivers' clock has been found to be of the senders' than was
+    /// believed when the phase began; 0 on one host.
+    shift_ns: AtomicI64,
+    /// Whether a sender got an error that the target's port is closed.
+    unreachable: AtomicBool,
+    /// Whether a worker has received a datagram from the target.
+    reached: AtomicBool,
+    /// The shortest silence that is an end.
+    quiet: Nanos,
+    /// One more than the longest latency of any receiver; 0: no receiver has got a datagram.
+    slowest_ns: AtomicU64,
+    /// How much earlier than their senders receivers count time.
+    bias: Nanos,
+    /// End of each sender's latest stall, since the start of the phase.
+    stall_ended_ns: Vec<AtomicU64>,
+    /// Final counts of the senders, by worker: what the receiver of that number should get.
+    sent: Vec<AtomicU64>,
+}
+
+impl PhaseState {
+    /// Creates the state for this number of senders and receivers; the window ends when all senders
+    /// have ended.
+    #[must_use]
+    pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
+        Self::until(stop, senders, Nanos::NEVER)
+    }
+
+    /// Like `new`, with a window that ends at `window_end`, even if a sender reports its end later;
+    /// [`Nanos::NEVER`] if a count decides.
+    #[must_use]
+    pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
+        Arc::new(Self::idle(stop, senders, 0, window_end))
+    }
+
+    /// No sender has ended yet, and each sent `sent` datagrams.
+    fn idle(stop: Arc<AtomicBool>, workers: usize, sent: u64, window_end: Nanos) -> Self {
+        Self {
+            stop,
+            aborted: AtomicBool::new(false),
+            window_end_ns: AtomicU64::new(window_end.0),
+            latest_end_ns: AtomicU64::new(0),
+            finished_ns: AtomicU64::new(0),
+            running: AtomicUsize::new(workers),
+            ended: AtomicBool::new(false),
+            shift_ns: AtomicI64::new(0),
+            unreachable: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
+            quiet: QUIET,
+            slowest_ns: AtomicU64::new(0),
+            bias: Nanos::ZERO,
+            stall_ended_ns: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            sent: (0..workers).map(|_| AtomicU64::new(sent)).collect(),
+        }
+    }
+
+    /// For receivers whose senders are on another host. `window_end`: when those mean to end;
+    /// [`Nanos::NEVER`] where a count decides. `bias`: how much earlier than those the receivers
+    /// begin to count time.
+    #[must_use]
+    pub fn across(
+        stop: Arc<AtomicBool>,
+        receivers: usize,
+        window_end: Nanos,
+        bias: Nanos,
+    ) -> Arc<Self> {
+        let idle = Self::idle(stop, receivers, UNKNOWN, window_end);
+        Arc::new(Self { running: AtomicUsize::new(1), quiet: QUIET_ACROSS, bias, ..idle })
+    }
+
+    /// The senders on the other host have ended: their window ended at `end`, the latest of them
+    /// finished at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
+    pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
+        self.sender_finished(finished);
+        for (count, &sent) in self.sent.iter().zip(sent) {
+            count.store(sent, Ordering::Relaxed);
+        }
+        self.window_end_ns.fetch_min(end.0, Ordering::AcqRel);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// The receivers' clock is this much further ahead of the senders' than was believed when the
+    /// phase began.
+    pub fn shift(&self, by_ns: i64) {
+        self.shift_ns.store(by_ns, Ordering::Relaxed);
+    }
+
+    /// A moment since the phase began, by the corrected clock of the senders.
+    #[inline]
+    #[must_use]
+    pub fn corrected(&self, since: Nanos) -> Nanos {
+        let shift = self.shift_ns.load(Ordering::Relaxed);
+        Nanos(since.0.saturating_add_signed(shift.saturating_neg()))
+    }
+
+    /// Whether all senders have ended, so that what they sent is known.
+    #[inline]
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// How much earlier than their senders receivers count time: a latency is that much longer.
+    #[must_use]
+    pub fn bias(&self) -> Nanos {
+        self.bias
+    }
+
+    /// The silence that ends the phase for a receiver whose longest latency so far is `slowest_ns`:
+    /// four times the longest of all receivers, so that a slow path has enough time.
+    #[must_use]
+    pub fn quiet(&self, slowest_ns: Option<u64>) -> Nanos {
+        let own = slowest_ns.map_or(0, |ns| ns.saturating_add(1));
+        match self.slowest_ns.fetch_max(own, Ordering::Relaxed).max(own) {
+            0 => QUIET_AT_FIRST,
+            slowest => Nanos((slowest - 1).saturating_mul(4)).clamp(self.quiet, QUIET_MOST),
+        }
+    }
+
+    /// Records that a worker has received a datagram from the target.
+    pub fn note_target_reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a worker has heard the target in this phase.
+    pub fn target_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Records that a sender got an error that the target's port is closed.
+    pub fn sender_unreachable(&self) {
+        self.unreachable.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that happened since this was asked last.
+    #[must_use]
+    pub fn take_unreachable(&self) -> bool {
+        self.unreachable.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the run should end early.
+    #[inline]
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Ends the phase for all its workers at once: senders stop, and receivers expect no more
+    /// datagrams.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+        self.window_end_ns.fetch_min(0, Ordering::AcqRel);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// A sender's stall has just ended.
+    pub fn sender_stalled(&self, worker: usize, ended: Nanos) {
+        self.stall_ended_ns[worker].store(ended.0, Ordering::Relaxed);
+    }
+
+    /// When the latest stall of the sender of this number ended; zero before the first.
+    #[inline]
+    #[must_use]
+    pub fn stall_ended(&self, worker: usize) -> Nanos {
+        Nanos(self.stall_ended_ns[worker].load(Ordering::Relaxed))
+    }
+
+    /// A sender has ended: its window ended at `end`, and it sent so many.
+    pub fn sender_done(&self, worker: usize, end: Nanos, sent: u64) {
+        self.sent[worker].store(sent, Ordering::Relaxed);
+        self.latest_end_ns.fetch_max(end.0, Ordering::AcqRel);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let latest = self.latest_end_ns.load(Ordering::Acquire);
+            self.window_end_ns.store(latest, Ordering::Release);
+            self.ended.store(true, Ordering::Release);
+        }
+    }
+
+    /// A sender finished at this moment.
+    pub fn sender_finished(&self, finished: Nanos) {
+        self.finished_ns.fetch_max(finished.0, Ordering::AcqRel);
+    }
+
+    /// When the latest sender finished.
+    #[must_use]
+    pub fn senders_finished(&self) -> Nanos {
+        Nanos(self.finished_ns.load(Ordering::Acquire))
+    }
+
+    /// When sending ended: the end of the window, or later if a sender was preempted.
+    #[must_use]
+    pub fn senders_ended(&self) -> Nanos {
+        self.window_end().max(self.senders_finished())
+    }
+
+    /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.
+    #[inline]
+    #[must_use]
+    pub fn window_end(&self) -> Nanos {
+        Nanos(self.window_end_ns.load(Ordering::Acquire))
+    }
+
+    /// What the receiver of this number should get; final once the window has ended.
+    #[must_use]
+    pub fn sent_to(&self, worker: usize) -> u64 {
+        self.sent[worker].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_nothing_is_known_of_is_given_time() {
+        let control = PhaseState::new(Arc::default(), 2);
+        assert_eq!(control.quiet(None), QUIET_AT_FIRST);
+        // One receiver has learnt how slow the path is, and so has the other.
+        assert_eq!(control.quiet(Some(100_000_000)), Nanos::from_millis(400));
+        assert!(control.quiet(None) < QUIET_AT_FIRST);
+        assert_eq!(control.quiet(None), control.quiet(Some(3)));
+        assert_eq!(control.quiet(Some(u64::MAX)), QUIET_MOST);
+        let across = PhaseState::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
+        assert_eq!(across.quiet(None), QUIET_AT_FIRST);
+        assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
+    }
+
+    #[test]
+    fn who_is_stopped_does_not_wait_for_a_phase() {
+        let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
+        let now = Nanos(sys::monotonic_ns());
+        assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
+        assert_eq!(sleep_until_shortly_before(now, &control), now);
+    }
+
+    #[test]
+    fn a_sender_that_is_late_to_end_moves_no_window() {
+        let second = Nanos::from_millis(1_000);
+        let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
+        assert_eq!((control.window_end(), control.ended()), (second, false));
+        for (worker, finished) in [(0, 1_300), (1, 1_001)] {
+            control.sender_finished(Nanos::from_millis(finished));
+            control.sender_done(worker, second, 5);
+        }
+        assert_eq!((control.window_end(), control.ended()), (second, true));
+        // Silence before that says nothing.
+        assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
+    }
+}

@@ -1,0 +1,123 @@
+//! The receive loop: pull, read the clock once, classify each datagram.
+
+use super::probe::ReceiveProbe;
+use crate::clock::Clock;
+use crate::engine::Rx;
+use crate::host::{Meter, Reading};
+use crate::net::{Datagram, Waited, Waiter};
+use crate::run::phase::PhaseState;
+use crate::sys;
+use crate::unit::Nanos;
+
+/// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
+/// million drops a second.
+pub const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
+
+/// One receiver's part of a phase.
+#[derive(Debug)]
+pub struct ReceiveJob {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// When the phase begins.
+    pub epoch: Nanos,
+    /// Number of this worker among the receivers.
+    pub worker: usize,
+    /// What the socket has dropped.
+    pub drops: Drops,
+    /// Reads what the thread costs.
+    pub meter: Meter,
+    /// What that was when the senders' window closed: the drain does not count.
+    pub at_close: Option<Reading>,
+}
+
+/// Receives until all has come, or nothing more does.
+pub fn receive<R: Rx>(
+    rx: &mut R,
+    job: &mut ReceiveJob,
+    probe: &mut ReceiveProbe,
+    waiter: &mut Waiter,
+    control: &PhaseState,
+) {
+    let mut sample_at = SAMPLE_EVERY;
+    let mut before = Nanos::ZERO;
+    loop {
+        let pull = rx.pull();
+        // The one clock read of this batch.
+        let now = control.corrected(job.clock.now() - job.epoch);
+        let over = now > control.window_end();
+        // Before this pull is counted: what it brings has come too late.
+        if over && probe.close_window() {
+            job.at_close = Some(job.meter.read());
+        }
+        probe.pulled(&pull, now, control.stall_ended(job.worker));
+        if pull.errors > 0 {
+            // Those that came back for what a sender at this socket sent. Unread, they take the
+            // room of datagrams.
+            rx.sockets().iter().for_each(|socket| _ = socket.drain_error_queue());
+        }
+        if pull.datagrams > 0 {
+            waiter.busy(now, rx.sockets());
+            rx.each(|payload, waited| probe.datagram(payload, now, waited));
+            probe.pull_ends();
+            rx.release();
+        }
+        if over
+            && control.ended()
+            && probe.finished(control, job.worker, before, pull.drained, || job.drops.sample(rx))
+        {
+            return;
+        }
+        if now > sample_at {
+            sample_at = now + SAMPLE_EVERY;
+            job.drops.sample(rx);
+        }
+        if pull.datagrams == 0
+            && pull.drained
+            && let Waited::Slept(until) = waiter.idle(now, over, rx.sockets())
+        {
+            probe.stall.excuse(until);
+        }
+        before = now;
+    }
+}
+
+/// The drop counter of one socket, unwrapped to 64 bits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Drops {
+    last: Option<u32>,
+    total: u64,
+}
+
+impl Drops {
+    /// Counts from now on.
+    pub fn restart<R: Rx>(&mut self, rx: &mut R) {
+        self.restart_at(rx.sockets());
+    }
+
+    /// The same, where no engine owns the socket.
+    pub fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
+        self.last = sockets.first().and_then(sys::socket_drops);
+        self.total = 0;
+    }
+
+    /// What was dropped since [`Self::restart`].
+    pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
+        self.sample_at(rx.sockets())
+    }
+
+    /// The same, where no engine owns the socket.
+    pub fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
+        let now = sockets.first().and_then(sys::socket_drops);
+        if let Some((now, last)) = now.zip(self.last) {
+            self.total += u64::from(now.wrapping_sub(last));
+            self.last = Some(now);
+        }
+        self.total
+    }
+
+    /// The total, where the system counts at all.
+    #[must_use]
+    pub fn known_total(&self) -> Option<u64> {
+        self.last.map(|_| self.total)
+    }
+}

@@ -1,0 +1,154 @@
+//! The send loop: what is due, stamped, pushed and counted.
+
+use super::send_job::SendJob;
+use crate::engine::{Tx, explained, place, socket_of};
+use crate::net::{Waited, Waiter};
+use crate::pace::Due;
+use crate::run::phase::PhaseState;
+use crate::sys::SendError;
+use crate::unit::Nanos;
+use crate::wire::{Header, encode, encode_lag};
+
+/// What a batch carries, and on which flow it leaves.
+pub trait Stamp {
+    /// The flow that is next, and how many of so many that are due it takes.
+    fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize);
+
+    /// Leases slots for so many and writes them; returns how many there were.
+    fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize;
+
+    /// So many of those have left, the first ones; as a refused one gives its number back, the rest
+    /// are as if they had never been.
+    fn left(&mut self, job: &mut SendJob, sent: usize);
+}
+
+/// A batch to be stamped.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    /// Index of its flow.
+    pub flow: usize,
+    /// How many are due.
+    pub count: usize,
+    /// The clock read that it shares.
+    pub now: Nanos,
+}
+
+/// Our own header: who, which and when. Flows take turns.
+#[derive(Debug, Default)]
+struct Headers {
+    flow: usize,
+}
+
+/// What a step of sending came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A batch was pushed.
+    Pushed,
+    /// A batch was pushed; the buffer of this flow's socket is full.
+    Full(usize),
+    /// Nothing is due before this moment.
+    At(Nanos),
+    /// The pace is over.
+    Over,
+}
+
+/// Sends until the pace is over or the run is stopped; returns when, since the phase began.
+pub fn send<T: Tx>(
+    tx: &mut T,
+    job: &mut SendJob,
+    waiter: &mut Waiter,
+    control: &PhaseState,
+) -> Nanos {
+    let mut headers = Headers::default();
+    loop {
+        // The one clock read of this batch.
+        let now = job.clock.now() - job.epoch;
+        if job.stall.observe(now) {
+            control.sender_stalled(job.worker, now);
+        }
+        if control.stopped() || job.stuck {
+            return now;
+        }
+        match step(tx, job, &mut headers, control, now, job.batch) {
+            Step::Pushed => waiter.busy(now, tx.sockets()),
+            Step::Full(flow) => {
+                let waited = match tx.sockets() {
+                    sockets @ ([] | [_]) => waiter.idle(now, false, sockets),
+                    sockets => waiter.idle_on(now, &mut sockets[place(sockets, flow)]),
+                };
+                if let Waited::Slept(until) = waited {
+                    job.stall.excuse(until);
+                }
+            }
+            Step::At(at) => {
+                if let Waited::Slept(until) = waiter.until(job.epoch + at, job.epoch + now) {
+                    job.stall.excuse(until - job.epoch);
+                }
+            }
+            Step::Over => return now,
+        }
+    }
+}
+
+/// Stamps, pushes and counts what is due at `now`, `most` at most. In line at each of its places:
+/// each has a stamp of its own.
+#[inline(always)]
+pub fn step<T: Tx, S: Stamp>(
+    tx: &mut T,
+    job: &mut SendJob,
+    stamp: &mut S,
+    control: &PhaseState,
+    now: Nanos,
+    most: usize,
+) -> Step {
+    let due = match job.pace.due(now, most) {
+        Due::Now(count) => count,
+        Due::At(at) => return Step::At(at),
+        Due::Over => return Step::Over,
+    };
+    let (flow, count) = stamp.turn(job, due);
+    let first = job.next[flow];
+    let leased = stamp.stamp(job, tx, Leaving { flow, count, now });
+    let mut push = if now < job.sampler.at {
+        tx.push(flow, first, leased)
+    } else {
+        job.push_sampled(tx, flow, leased, now)
+    };
+    if let Some(error @ SendError::Unreachable(_)) = push.error {
+        // Read now. What is left in the queue takes room of the socket's receive buffer.
+        let socket = socket_of(tx.sockets(), flow);
+        push.error = Some(socket.map_or(error, |socket| explained(error, socket)));
+    }
+    job.note(&push, flow, now, control);
+    stamp.left(job, push.sent);
+    tx.reclaim();
+    if push.error == Some(SendError::WouldBlock) { Step::Full(flow) } else { Step::Pushed }
+}
+
+impl Stamp for Headers {
+    #[inline(always)]
+    fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize) {
+        let flow = self.flow;
+        self.flow = if flow + 1 == job.next.len() { 0 } else { flow + 1 };
+        (flow, due)
+    }
+
+    #[inline(always)]
+    fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize {
+        let Leaving { flow, count, now } = batch;
+        let (tag, first) = (job.tag, job.next[flow]);
+        let flow = job.first_flow + flow as u16;
+        let stride = tx.stride();
+        let slots = tx.lease(count);
+        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
+            let intended = job.pace.intended(i, now);
+            let (sequence, intended_ns) = (first + i as u64, intended.0);
+            encode(Header { tag, flow, sequence, intended_ns }, slot);
+            encode_lag(now.since(intended).0, &mut slot[..job.size.at(sequence)]);
+        }
+        slots.len() / stride
+    }
+
+    #[inline(always)]
+    fn left(&mut self, _job: &mut SendJob, _sent: usize) {}
+}

@@ -1,0 +1,323 @@
+//! One sender's part of a phase: its state, its start, what a push changes, and its result.
+
+use super::count_end::planned_end;
+use super::outage::{STUCK, TargetWatch};
+use super::sampler::{Batch, Sampler};
+use crate::clock::Clock;
+use crate::engine::{Push, Tx};
+use crate::measure::{STALL_THRESHOLD, SendErrorKind, StallMeter, Timing, TxResult, TxTally};
+use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
+use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
+use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
+use crate::sys::{SendError, Unreachable};
+use crate::unit::{Nanos, PayloadSize};
+
+/// One sender's part of a phase, with all numbers it owns.
+#[derive(Debug)]
+pub struct SendJob {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// When the phase begins.
+    pub epoch: Nanos,
+    /// Number of this worker among the senders.
+    pub worker: usize,
+    /// When datagrams leave.
+    pub pace: Pace,
+    /// The most datagrams a batch takes.
+    pub batch: usize,
+    /// The tag of the phase.
+    pub tag: u16,
+    /// Number of the first flow.
+    pub first_flow: u16,
+    /// Next sequence number by flow.
+    pub next: Vec<u64>,
+    /// The payload.
+    pub size: PayloadSize,
+    /// Gives up where a count cannot be reached.
+    pub must_reach_count: bool,
+    /// Its counters.
+    pub tally: TxTally,
+    /// How punctual it is; `None` flat out.
+    pub timing: Option<Timing>,
+    /// Its stalls.
+    pub stall: StallMeter,
+    /// The latest departure, for gaps.
+    pub departed: Option<Nanos>,
+    /// The first of an unbroken row of refusals, for giving up, and whether they say that the
+    /// target cannot be reached: others have less patience, and begin a row of their own.
+    pub refused_since: Option<(Nanos, bool)>,
+    /// Refusals whose reason the next push may tell.
+    pub untold: Option<u64>,
+    /// The state of its target.
+    pub target: TargetWatch,
+    /// Whether it gave up.
+    pub stuck: bool,
+    /// Whether it gave up on a target that was unreachable and never reached.
+    pub unreachable: bool,
+    /// What is timed in parts.
+    pub sampler: Sampler,
+}
+
+impl SendJob {
+    /// The job of this config, before its first phase.
+    // cold: before the start barrier
+    #[must_use]
+    pub fn new(config: &TxConfig, tx: &impl Tx) -> Self {
+        let timing = (config.load != WorkerLoad::FlatOut).then(Timing::default);
+        let paced = timing.is_some();
+        let batch = tx.batch(paced);
+        Self {
+            clock: Clock::Monotonic,
+            epoch: Nanos::ZERO,
+            worker: config.common.worker,
+            pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
+            batch,
+            tag: 0,
+            first_flow: config.common.flows.start,
+            next: vec![0; config.common.flows.len()],
+            size: config.common.size,
+            must_reach_count: false,
+            tally: TxTally::default(),
+            timing,
+            // On a schedule a batch is what is due at once, and short.
+            stall: StallMeter::of_batches(if paced { 1 } else { batch }),
+            departed: None,
+            refused_since: None,
+            untold: None,
+            target: TargetWatch::new(config.abort_on_unreachable, config.answers),
+            stuck: false,
+            unreachable: false,
+            // AF_UNIX has no such stamps, and no queue of errors to tell them.
+            sampler: Sampler::new(
+                config.stamps && config.common.unix.is_none(),
+                config.common.flows.start,
+            ),
+        }
+    }
+
+    /// Returns at the moment the phase begins, or where it is stopped before.
+    pub fn await_epoch(&self, control: &PhaseState) {
+        sleep_until_shortly_before(self.epoch, control);
+        while self.clock.now() < self.epoch && !control.stopped() {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
+    /// end at `planned_end`. All that left was due in the window that this says.
+    pub fn phase_result(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
+        let whole = !self.stuck && !stopped;
+        if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
+            (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
+        }
+        if let Some(untold) = self.untold.take() {
+            self.tally.count_untold(untold);
+        }
+        let latest = self.pace.scheduled().map(Scheduled::latest);
+        let end = match (self.must_reach_count, latest) {
+            // Even if this thread noticed it later.
+            (false, _) if whole => planned_end,
+            (false, _) => last.min(planned_end),
+            (true, Some(latest)) if whole => latest.max(planned_end),
+            (true, _) => last,
+        };
+        let outages = self.target.outages();
+        let (stuck, unreachable) = (self.stuck, self.unreachable);
+        TxResult { end, stuck, unreachable, stopped, outages, ..TxResult::default() }
+    }
+
+    /// All that was counted and timed in the latest phase, put to what is known of its end.
+    pub fn into_result(self, phase: TxResult) -> TxResult {
+        let paced = self.pace.scheduled().is_some();
+        TxResult {
+            tally: self.tally,
+            stalls: self.stall.stalls(),
+            timing: self.timing.filter(|_| paced),
+            flows: self.next,
+            samples: self.sampler.into_samples(),
+            ..phase
+        }
+    }
+
+    /// Begins a phase, forgetting the one before; returns when its window is meant to end.
+    pub fn start(&mut self, config: &TxConfig, phase: &Phase) -> Nanos {
+        let (worker, of) = (config.common.worker as u64, config.of as u64);
+        let (end, to_send) = match phase.limit {
+            Limit::Time(time) => (time, u64::MAX),
+            Limit::Count(count) => (LONGEST, count / of + u64::from(worker < count % of)),
+        };
+        let former = phase.epoch.since(std::mem::replace(&mut self.epoch, phase.epoch));
+        self.tag = phase.tag;
+        self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
+        self.next.fill(0);
+        self.must_reach_count = matches!(phase.limit, Limit::Count(_));
+        self.target.start(mean_gap(phase.load, of), former, self.tally.sent > 0);
+        self.tally = TxTally::default();
+        if let Some(timing) = &mut self.timing {
+            [&mut timing.lag, &mut timing.gap, &mut timing.gap_in_stall]
+                .into_iter()
+                .for_each(crate::measure::LatencyHistograms::reset);
+        }
+        (self.departed, self.refused_since) = (None, None);
+        (self.stuck, self.unreachable) = (false, false);
+        self.untold = None;
+        let planned_end = planned_end(phase.limit, phase.load);
+        self.sampler.start(phase.epoch, planned_end);
+        planned_end
+    }
+
+    /// Pushes a batch that may be timed in parts.
+    pub(super) fn push_sampled<T: Tx>(
+        &mut self,
+        tx: &mut T,
+        flow: usize,
+        count: usize,
+        now: Nanos,
+    ) -> Push {
+        let next_flow = if flow + 1 == self.next.len() { 0 } else { flow + 1 };
+        let (first, intended) = (self.next[flow], self.pace.intended(0, now));
+        self.sampler.push(tx, &Batch { flow, next_flow, first, count, intended, now })
+    }
+
+    /// Counts what a push did. A refused datagram gives its sequence number back.
+    #[inline]
+    pub(super) fn note(&mut self, push: &Push, flow: usize, now: Nanos, control: &PhaseState) {
+        let sent = push.sent as u64;
+        self.tally.sent += sent;
+        self.tally.packets += push.packets;
+        self.tally.bytes += match self.size {
+            PayloadSize::Fixed(size) => sent * u64::from(size),
+            // Whoever writes them says so.
+            PayloadSize::Varied { .. } => 0,
+            mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
+        };
+        self.tally.syscalls += push.syscalls;
+        self.next[flow] += sent;
+        if self.timing.is_some() && push.sent > 0 {
+            self.note_timing(push.sent, now);
+        }
+        if push.sent > 0 {
+            self.refused_since = None;
+        }
+        let refused = push.refused as u64;
+        if let Some(untold) = self.untold.take() {
+            self.attribute_untold(untold, push);
+        }
+        if let Some(error) = push.error {
+            self.note_refusal(error, refused, now, control);
+        }
+        self.pace.advance(sent, refused);
+    }
+
+    /// Takes lags and gaps of what has left.
+    #[inline]
+    fn note_timing(&mut self, sent: usize, now: Nanos) {
+        let Some(timing) = &mut self.timing else {
+            return;
+        };
+        let oldest = self.pace.intended(0, now);
+        let catching_up = oldest <= self.stall.ended() || now.since(oldest) > STALL_THRESHOLD;
+        let gap = self.departed.replace(now).map(|before| now.since(before));
+        for i in 0..sent {
+            timing.lag.record(now.since(self.pace.intended(i, now)).0);
+        }
+        // Those behind the first left in the same batch.
+        let gaps = [(gap, 1), (Some(Nanos::ZERO), sent as u64 - 1)];
+        for (gap, times) in gaps.into_iter().filter_map(|(gap, times)| Some((gap?, times))) {
+            timing.gap.record_n(gap.0, times);
+            if catching_up {
+                timing.gap_in_stall.record_n(gap.0, times);
+            }
+        }
+    }
+
+    /// Records errors that report the target as unreachable.
+    pub fn note_unreachable(
+        &mut self,
+        why: Unreachable,
+        errors: u64,
+        now: Nanos,
+        control: &PhaseState,
+    ) {
+        if why.is_closed_port() {
+            control.sender_unreachable();
+        }
+        let sent = self.tally.sent > 0;
+        if self.target.note_error(why, errors, now, sent, control) {
+            (self.stuck, self.unreachable) = (true, true);
+        }
+    }
+
+    /// Counts refusals without a reported reason: a lasting reason is that of the first refusal in
+    /// the next push.
+    // cold: behind a refusal
+    fn attribute_untold(&mut self, untold: u64, push: &Push) {
+        match push.error.filter(|_| push.sent == 0).map(kind_of) {
+            Some(kind) => self.tally.refused.count(kind, untold),
+            None => self.tally.count_untold(untold),
+        }
+    }
+
+    fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &PhaseState) {
+        let refusal = kind_of(error);
+        match error {
+            SendError::Untold => self.untold = Some(refused),
+            _ => self.tally.refused.count(refusal, refused),
+        }
+        if let SendError::Other(errno) = error {
+            self.tally.last_errno = errno;
+        }
+        let unreachable = matches!(error, SendError::Unreachable(_));
+        let row = self.refused_since.filter(|(_, kind)| *kind == unreachable);
+        let (since, _) = *self.refused_since.insert(row.unwrap_or((now, unreachable)));
+        let patience = match error {
+            SendError::Unreachable(_) => self.target.patience(self.tally.sent > 0),
+            _ => STUCK,
+        };
+        if let SendError::Unreachable(why) = error {
+            self.note_unreachable(why, refused, now, control);
+        }
+        if self.must_reach_count && now.since(since) > patience {
+            let is_unreachable = matches!(error, SendError::Unreachable(_));
+            self.unreachable |= is_unreachable && !self.target.was_reached(control);
+            self.stuck = true;
+        }
+    }
+}
+
+/// How far apart departures are on average, of one of so many parts of a load.
+fn mean_gap(load: WorkerLoad, of: u64) -> Nanos {
+    let group = if let WorkerLoad::Burst(_, size) = load { f64::from(size) } else { 1.0 };
+    Nanos(load.mean_pps().map_or(0.0, |pps| group * 1e9 * of as f64 / pps) as u64)
+}
+
+/// The pace of one part of a load.
+pub fn pace(load: WorkerLoad, end: Nanos, to_send: u64, part: Part) -> Pace {
+    let arrivals = match load {
+        WorkerLoad::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
+        WorkerLoad::Even(rate) => Arrivals::Even(rate),
+        WorkerLoad::Burst(rate, size) => Arrivals::Burst(rate, size),
+        WorkerLoad::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
+        WorkerLoad::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
+        WorkerLoad::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
+    };
+    // A single long gap makes the mean gap of a capture long, and lateness of that size after a
+    // stall would cause a burst.
+    let is_recorded = matches!(load, WorkerLoad::Recorded(..));
+    let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
+    Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
+}
+
+/// The kind that a refusal is counted as.
+const fn kind_of(error: SendError) -> SendErrorKind {
+    match error {
+        SendError::WouldBlock => SendErrorKind::WouldBlock,
+        SendError::NoBuffers => SendErrorKind::NoBuffers,
+        SendError::Unreachable(_) => SendErrorKind::Unreachable,
+        SendError::TooBig => SendErrorKind::TooBig,
+        SendError::Interrupted | SendError::Untold | SendError::Other(_) => SendErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

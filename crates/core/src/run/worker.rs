@@ -1,0 +1,211 @@
+//! Worker threads: placed, then given sockets, engine and memory, then run through phases.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender};
+
+use mio::Interest;
+
+use super::probe::ReceiveProbe;
+use super::receive::{Drops, ReceiveJob, receive};
+use super::send::send;
+use super::send_job::SendJob;
+use crate::clock::Clock;
+use crate::engine::{Rx, Tx};
+use crate::host::Meter;
+use crate::measure::{KernelDelta, RxResult, TxResult};
+use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
+use crate::plan::{RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
+use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
+use crate::run::sender_bounds::SenderBounds;
+use crate::sys;
+use crate::unit::Nanos;
+
+/// What a worker says.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// Set up; a receiver of UDP says where.
+    Ready(Option<SocketAddr>),
+    /// Through a phase: datagrams sent, or received.
+    Done(PhaseDone),
+    /// Not set up.
+    Failed(NetError),
+}
+
+/// What a worker did in a phase.
+#[derive(Debug, Default)]
+pub struct PhaseDone {
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Datagrams received.
+    pub received: u64,
+    /// Number of the first flow of a sender, and datagrams sent by flow from there on.
+    pub flows: (u16, Vec<u64>),
+}
+
+/// The two ends of a worker's conversation with the coordinator.
+pub struct WorkerChannel {
+    pub(crate) orders: Receiver<Phase>,
+    pub(crate) events: Sender<WorkerEvent>,
+}
+
+/// The socket options of this configuration.
+pub fn options(config: &WorkerConfig) -> Options {
+    Options {
+        bind: config.bind,
+        buffer: config.socket_buffer,
+        dscp: config.ip.dscp,
+        ttl: config.ip.ttl,
+        df: config.ip.df,
+        dev: config.ip.dev.clone(),
+        broadcast: config.broadcast,
+        ..Options::default()
+    }
+}
+
+/// Places the thread: on its core, and in its network namespace.
+pub fn place_thread(config: &WorkerConfig) -> Result<(), NetError> {
+    config.core.map_or(Ok(()), pin_to)?;
+    config.netns.as_deref().map_or(Ok(()), enter_netns)?;
+    Ok(())
+}
+
+/// The event loop of a worker.
+pub fn waiter(config: &WorkerConfig, interest: Interest) -> Result<Waiter, NetError> {
+    let spin_for = match config.wait {
+        WaitKind::Spin => Waiter::SPIN,
+        WaitKind::Hybrid => Waiter::HYBRID,
+        WaitKind::Epoll => Waiter::EPOLL,
+    };
+    Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { source })
+}
+
+/// Leads a sender through its phases.
+pub fn send_phases<T: Tx>(
+    mut tx: T,
+    config: &TxConfig,
+    buffer: Option<u64>,
+    channel: &WorkerChannel,
+) -> Result<TxResult, NetError> {
+    let mut waiter = waiter(&config.common, Interest::WRITABLE)?;
+    let mut job = SendJob::new(config, &tx);
+    let mut result = TxResult::default();
+    let meter = Meter::of_this_thread();
+    sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
+    let _ = channel.events.send(WorkerEvent::Ready(None));
+    while let Ok(phase) = channel.orders.recv() {
+        let planned_end = job.start(config, &phase);
+        let segments_at_first = tx.segments().map(|segments| segments.now);
+        waiter.restart();
+        // The window ends for the receivers even if this thread dies of a bug.
+        let mut done =
+            SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
+        job.await_epoch(&phase.control);
+        let before = meter.read();
+        job.stall.start(Nanos::ZERO);
+        let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
+        let usage = meter.between(before, meter.read());
+        job.sampler.end(tx.sockets());
+        let stopped = phase.control.stopped();
+        done.sent = job.tally.sent;
+        result = job.phase_result(last, planned_end, stopped);
+        done.publish(result.end, last);
+        let segments = tx.segments().zip(segments_at_first);
+        result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
+        (result.usage, result.buffer) = (usage, buffer);
+        let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
+            sent: job.tally.sent,
+            received: 0,
+            flows: (job.first_flow, job.next.clone()),
+        }));
+    }
+    Ok(job.into_result(result))
+}
+
+/// Publishes a sender's end, at the latest when it goes out of scope.
+pub struct SenderDone<'a> {
+    pub(crate) control: &'a PhaseState,
+    pub(crate) worker: usize,
+    pub(crate) sent: u64,
+}
+
+impl SenderDone<'_> {
+    pub(crate) fn publish(self, end: Nanos, finished: Nanos) {
+        self.control.sender_finished(finished);
+        self.control.sender_done(self.worker, end, self.sent);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for SenderDone<'_> {
+    fn drop(&mut self) {
+        self.control.sender_done(self.worker, Nanos::ZERO, self.sent);
+    }
+}
+
+/// Leads a receiver through its phases.
+pub fn receive_phases<R: Rx>(
+    mut rx: R,
+    config: &RxConfig,
+    local: Option<SocketAddr>,
+    buffer: Option<u64>,
+    channel: &WorkerChannel,
+) -> Result<RxResult, NetError> {
+    let RxConfig { across, stamps, of, .. } = *config;
+    let config = &config.common;
+    let mut waiter = waiter(config, Interest::READABLE)?;
+    let probe = ReceiveProbe::in_turn(
+        config.flows.start,
+        config.flows.len(),
+        config.size,
+        (config.worker % of.max(1), of),
+    );
+    let probe = if across { probe.across() } else { probe };
+    let mut probe = if stamps { probe.sampling() } else { probe };
+    let mut job = ReceiveJob {
+        clock: Clock::Monotonic,
+        epoch: Nanos::ZERO,
+        worker: config.worker,
+        drops: Drops::default(),
+        meter: Meter::of_this_thread(),
+        at_close: None,
+    };
+    let mut result = RxResult::default();
+    // Before anybody sends: what is dropped while this thread wakes up counts.
+    job.drops.restart(&mut rx);
+    let _ = channel.events.send(WorkerEvent::Ready(local));
+    while let Ok(phase) = channel.orders.recv() {
+        rx.restart();
+        waiter.restart();
+        probe.set_bias(phase.control.bias());
+        probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
+        probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
+        // One that was stopped before it began is over for whoever counts from now on.
+        job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);
+        job.at_close = None;
+        let before = job.meter.read();
+        receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
+        let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
+        probe.finish(&phase.control, config.worker);
+        job.drops.sample(&mut rx);
+        let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
+        result = RxResult { usage, buffer, kernel, ..RxResult::default() };
+        // Drained, and nobody sends before all are done: the next phase counts from here.
+        job.drops.restart(&mut rx);
+        let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
+            received: probe.tally.received,
+            ..PhaseDone::default()
+        }));
+    }
+    let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
+    Ok(RxResult {
+        tally: probe.tally,
+        stalls: probe.stall.stalls(),
+        jitter: (jitter_sum, probe.jitters().count() as u64),
+        flows: probe.received_by_flow(),
+        workers: vec![probe.tally.received],
+        latency: probe.latency,
+        samples: probe.samples,
+        takes_super_packets: rx.takes_super_packets(),
+        ..result
+    })
+}

@@ -1,0 +1,62 @@
+//! The JSON Schemas (2020-12) of documents, for programs that read them. The files are generated
+//! from the structures: `UDPERF_UPDATE_DOCS=1 cargo test --lib schemas`.
+
+/// Of a report, as it is written: fields that can be unknown are required, and can be `null`.
+pub const RUN: &str = include_str!("../../docs/schema/run.json");
+/// Of a comparison.
+pub const COMPARISON: &str = include_str!("../../docs/schema/comparison.json");
+/// Of a search.
+pub const SEARCH: &str = include_str!("../../docs/schema/search.json");
+/// Of a sink.
+pub const SINK: &str = include_str!("../../docs/schema/sink.json");
+/// Of an echo.
+pub const ECHO: &str = include_str!("../../docs/schema/echo.json");
+
+/// The schema of a structure as it is.
+#[cfg(test)]
+pub fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("$id".to_owned(), crate::document::SCHEMA.into());
+    schema.insert("title".to_owned(), title.into());
+    schema.to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::document::Report;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_document_reads_back_and_keeps_to_the_schema() {
+        let mut report = fixture::default_run();
+        fixture::two_clocks(&mut report.cells[1], 12_000);
+        fixture::one_ended(&mut report.cells[2]);
+        report.clock = Some(crate::document::Clock::same());
+        let text = serde_json::to_string(&report).unwrap();
+        let read: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, report);
+        let validator = jsonschema::validator_for(&serde_json::from_str(RUN).unwrap()).unwrap();
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        assert!(validator.is_valid(&value));
+        assert!(value["cells"][1]["latency"]["p50_ns"].is_null());
+        assert!(value["cells"][2]["ledger"]["lost"].is_null() && value["cells"][2]["rx"].is_null());
+        value["cells"][0]["ledger"]["lost"] = (-1).into();
+        assert!(!validator.is_valid(&value));
+    }
+
+    #[test]
+    fn unknown_is_null_and_not_absent() {
+        let schema: Value = serde_json::from_str(RUN).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["$id"], "udperf/1");
+        assert_eq!(schema["title"], "udperf report");
+        let required = schema["$defs"]["Cell"]["required"].as_array().unwrap();
+        for name in ["id", "latency", "jitter_ns"] {
+            assert!(required.contains(&name.into()), "{name}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::guard::guarded;
 use super::output::warn_stderr;
 use crate::document::Report;
 use crate::report;
-use crate::report::checks::validity::{invalid_lines, judge_with_max_missed};
+use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_max_missed};
 use crate::run::RunError;
 
 /// Applies `--max-missed` and the gates of the command line to a report.
@@ -51,7 +51,7 @@ pub(crate) fn judge_named(report: &Report, output: &RunOutputArgs, name: &str) -
         warn_stderr(&format!("--fail-if {name}{failure}"));
         exit = Exit::ConditionHeld;
     }
-    if report.ends_invalid(output.is_gated()) {
+    if ends_invalid(report, output.is_gated()) {
         // Beside JSON, they are on standard error already.
         if !output.common.json_to_stdout() || output.common.quiet {
             for line in invalid_lines(report) {

@@ -2,6 +2,7 @@
 
 use super::document::{ComparedCell, InvalidSide, Verdict};
 use crate::document::{InvalidReason, Report};
+use crate::report::checks::validity::ends_invalid;
 
 /// The reason for metrics of invalid cells.
 const WHY: &str = "runs of this cell are invalid";
@@ -9,7 +10,7 @@ const WHY: &str = "runs of this cell are invalid";
 /// Why a side cannot be compared: each reason once, with the number of runs that have it.
 pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     let mut found: Vec<InvalidSide> = Vec::new();
-    for report in reports.iter().filter(|report| report.ends_invalid(true)) {
+    for report in reports.iter().filter(|report| ends_invalid(report, true)) {
         let unnamed_reason = report.invalid_because.is_empty().then(unnamed_reason);
         for reason in report.invalid_because.iter().chain(&unnamed_reason) {
             let same = |one: &&mut InvalidSide| one.code == reason.code && one.cell == reason.cell;

@@ -1,9 +1,9 @@
 //! Evaluates the goals of a cell, and whether the cell tested them.
 
 use super::{TrialCounts, TrialOutcome};
-use crate::document::{Cell, InvalidReason, TrialFigures, TrialVerdict};
+use crate::document::{Cell, TrialFigures, TrialVerdict};
 use crate::report::Condition;
-use crate::report::checks::validity::{invalid_cell, missed_share};
+use crate::report::checks::validity::{invalid_cell, missed_share, tested_nothing};
 use crate::search::disturbance::{cost_of_stalls, fails_by_lag, fails_undisturbed};
 
 /// Minimum share of the requested rate that a generator must send. Arbitrary: far below it, no even
@@ -27,7 +27,7 @@ const BAD_SHARE: f64 = 0.001;
 #[must_use]
 pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> TrialOutcome {
     let invalid = invalid_cell(cell, max_missed);
-    let untested = invalid.iter().any(InvalidReason::tested_nothing);
+    let untested = invalid.iter().any(tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
     let nothing_came = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
     // Without arrivals there is no latency, so its goals fail.

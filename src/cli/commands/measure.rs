@@ -21,7 +21,7 @@ use crate::host;
 use crate::host::{Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
-use crate::report::checks::validity::invalid_lines;
+use crate::report::checks::validity::{ends_invalid, invalid_lines};
 use crate::report::format::RenderOptions;
 use crate::report::{CellContext, CellFacts, CodeName};
 use crate::run;
@@ -107,7 +107,7 @@ pub(crate) fn run(
     gated?;
     match error {
         // The report states the reason: the target could not be measured.
-        Some(CliError::Run(error)) if is_of_target(&error) && report.ends_invalid(false) => {
+        Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {
             warn_stderr(&error.to_string());
             Ok(if interrupted { Exit::Interrupted } else { judge(&report, output) })
         }

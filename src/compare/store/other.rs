@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::compare::{Comparison, Verdict};
 use crate::document::{EchoDocument, SearchDocument, SinkDocument};
+use crate::report::checks::validity::ends_invalid;
 use crate::report::read::{ReadError, of_kind};
 
 /// A document without cells to compare.
@@ -52,7 +53,7 @@ impl Other {
     pub fn is_invalid(&self) -> bool {
         match self {
             Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
-            Self::Search(found) => found.report.ends_invalid(true),
+            Self::Search(found) => ends_invalid(&found.report, true),
             Self::Sink(_) | Self::Echo(_) => false,
         }
     }

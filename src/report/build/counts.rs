@@ -1,14 +1,11 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
-use crate::document::{Kernel, Ledger, LostAt, Packets};
+use crate::document::{Kernel, Ledger, LostAt, Packets, Refused};
 use crate::measure::{self, CellResult, DropCounters, Topology};
 
-impl From<measure::SendErrorCounts> for crate::document::Refused {
-    fn from(refused: measure::SendErrorCounts) -> Self {
-        let measure::SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } =
-            refused;
-        Self { would_block, no_buffers, unreachable, too_big, other }
-    }
+pub(super) fn refused(counts: measure::SendErrorCounts) -> Refused {
+    let measure::SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = counts;
+    Refused { would_block, no_buffers, unreachable, too_big, other }
 }
 
 pub(super) fn packets(harvest: &CellResult) -> Packets {
@@ -26,7 +23,7 @@ pub(super) fn packets(harvest: &CellResult) -> Packets {
 }
 
 pub(super) fn ledger_of(ledger: &measure::LedgerCounts, harvest: &CellResult) -> Ledger {
-    let (refused, at) = (ledger.refused, ledger.lost_at);
+    let at = ledger.lost_at;
     let known = |count: u64| (!harvest.one_ended).then_some(count);
     let place = |count: Option<u64>| known(count?);
     let words = |places: DropCounters| {
@@ -35,7 +32,7 @@ pub(super) fn ledger_of(ledger: &measure::LedgerCounts, harvest: &CellResult) ->
     Ledger {
         attempted: ledger.attempted,
         sent: ledger.sent,
-        refused: refused.into(),
+        refused: refused(ledger.refused),
         received: known(ledger.received),
         lost: known(ledger.lost),
         lost_at: LostAt {

@@ -41,7 +41,7 @@ pub fn echo(head: Head, tally: &EchoTally, facts: EchoFacts) -> EchoDocument {
         returned: counters.returned,
         returned_bytes: counters.returned_bytes,
         pps: active_ns.filter(|&ns| ns > 0).map(|ns| counters.returned as f64 * 1e9 / ns as f64),
-        refused: counters.refused.into(),
+        refused: super::counts::refused(counters.refused),
         dropped: tally.dropped,
         unanswered: tally.unanswered,
         overflow: tally.overflow,

@@ -43,46 +43,18 @@ const ICMP_GAP_NS: u64 = 1_500_000_000;
 /// apart, before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)).
 const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
 
-impl InvalidReason {
-    /// Whether nothing reached the target, or nothing is known to have: the exit code is 5 even
-    /// without a gate (`--fail-if`, `search`, `compare`, `ab`).
-    #[must_use]
-    pub fn tested_nothing(&self) -> bool {
-        self.code != SCHEDULE_MISSED
-    }
-
-    /// The cell and the message in one line.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let trial = self.trial.filter(|trial| *trial > 0);
-        let trial = trial.map_or_else(String::new, |trial| format!(" (trial {trial})"));
-        match &self.cell {
-            Some(cell) => format!("{cell}{trial}: {}", self.message),
-            None => self.message.clone(),
-        }
-    }
+/// Whether nothing reached the target, or nothing is known to have: the exit code is 5 even
+/// without a gate (`--fail-if`, `search`, `compare`, `ab`).
+#[must_use]
+pub fn tested_nothing(reason: &InvalidReason) -> bool {
+    reason.code != SCHEDULE_MISSED
 }
 
-impl Report {
-    /// Whether the exit code is 5; `gated`: the exit code depends on the figures (`--fail-if`,
-    /// `search`, `compare`, `ab`).
-    #[must_use]
-    pub fn ends_invalid(&self, gated: bool) -> bool {
-        !self.valid && (gated || self.invalid_because.iter().any(InvalidReason::tested_nothing))
-    }
-
-    /// The cell of this id and trial.
-    pub(super) fn cell_named(&self, id: Option<&str>, trial: Option<u32>) -> Option<&Cell> {
-        self.cells.iter().find(|cell| Some(cell.id.as_str()) == id && Some(cell.trial) == trial)
-    }
-
-    /// Why this cell is invalid; empty where it is valid.
-    pub fn invalid_cell<'a>(&'a self, cell: &Cell) -> impl Iterator<Item = &'a InvalidReason> {
-        let (id, trial) = (cell.id.clone(), cell.trial);
-        self.invalid_because
-            .iter()
-            .filter(move |one| one.cell.as_ref() == Some(&id) && one.trial == Some(trial))
-    }
+/// Whether the exit code is 5; `gated`: the exit code depends on the figures (`--fail-if`,
+/// `search`, `compare`, `ab`).
+#[must_use]
+pub fn ends_invalid(report: &Report, gated: bool) -> bool {
+    !report.valid && (gated || report.invalid_because.iter().any(tested_nothing))
 }
 
 /// The first lines of a report: one for each kind of reason, with the worst cell; empty if the
@@ -134,7 +106,7 @@ pub fn judge_validity(report: &mut Report) {
 /// Judges a document again with another `max_missed`, 0 to 1.
 pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
     let had_reasons = !report.invalid_because.is_empty();
-    report.invalid_because.retain(InvalidReason::tested_nothing);
+    report.invalid_because.retain(tested_nothing);
     report.valid |= had_reasons && report.invalid_because.is_empty();
     report.max_missed = max_missed;
     judge_validity(report);

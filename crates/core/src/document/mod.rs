@@ -92,6 +92,22 @@ pub struct Report {
     pub cells: Vec<Cell>,
 }
 
+impl Report {
+    /// The cell of this id and trial.
+    #[must_use]
+    pub fn cell_named(&self, id: Option<&str>, trial: Option<u32>) -> Option<&Cell> {
+        self.cells.iter().find(|cell| Some(cell.id.as_str()) == id && Some(cell.trial) == trial)
+    }
+
+    /// Why this cell is invalid; empty where it is valid.
+    pub fn invalid_cell<'a>(&'a self, cell: &Cell) -> impl Iterator<Item = &'a InvalidReason> {
+        let (id, trial) = (cell.id.clone(), cell.trial);
+        self.invalid_because
+            .iter()
+            .filter(move |one| one.cell.as_ref() == Some(&id) && one.trial == Some(trial))
+    }
+}
+
 /// The first fields of every document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

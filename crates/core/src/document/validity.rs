@@ -49,3 +49,16 @@ pub(super) const fn yes() -> bool {
 pub(super) const fn max_missed() -> f64 {
     MAX_MISSED
 }
+
+impl InvalidReason {
+    /// The cell and the message in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let trial = self.trial.filter(|trial| *trial > 0);
+        let trial = trial.map_or_else(String::new, |trial| format!(" (trial {trial})"));
+        match &self.cell {
+            Some(cell) => format!("{cell}{trial}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}

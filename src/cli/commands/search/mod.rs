@@ -15,7 +15,7 @@ use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::StatusLine;
 use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
 use crate::plan::{EnginePair, EngineWord};
-use crate::report::checks::validity::{UNREACHABLE, invalid_lines, judge_search};
+use crate::report::checks::validity::{UNREACHABLE, ends_invalid, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
 use crate::report::format::RenderOptions;
 use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     if interrupted {
         return Ok(Exit::Interrupted);
     }
-    if document.report.ends_invalid(true) {
+    if ends_invalid(&document.report, true) {
         invalid_lines(&document.report).iter().for_each(|line| warn_stderr(line));
         return Ok(Exit::Invalid);
     }

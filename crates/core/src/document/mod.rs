@@ -3,6 +3,7 @@
 
 mod breakdown;
 mod echo;
+mod head;
 mod host;
 mod input;
 mod latency;
@@ -22,6 +23,7 @@ pub use crate::document::breakdown::{Leg, Legs};
 pub use crate::document::remote::{Clock, FlowCounts, FlowSpread, Flows};
 pub use crate::document::requests::Exchange;
 pub use echo::EchoDocument;
+pub use head::{Head, Tool};
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
 pub use input::{CaptureClock, InputSummary};
 pub use latency::{Bounded, Latency, OutsideStalls, UpperLimits, bounded};
@@ -106,38 +108,6 @@ impl Report {
             .iter()
             .filter(move |one| one.cell.as_ref() == Some(&id) && one.trial == Some(trial))
     }
-}
-
-/// The first fields of every document.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Head {
-    /// Always `udperf/1`.
-    pub schema: String,
-    /// Which command made it.
-    pub kind: String,
-    /// The program that made it.
-    pub tool: Tool,
-    /// Its arguments, the program's name first.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
-    pub started_at: String,
-    /// The host it ran on.
-    pub host: Host,
-}
-
-/// The version and build of a program.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Tool {
-    /// Its version.
-    pub version: String,
-    /// The short commit of the sources; with `+` if they had changes.
-    pub git: Option<String>,
-    /// `release` (any optimised build) or `debug`.
-    pub profile: String,
-    /// Optional features of the build.
-    pub features: Vec<String>,
 }
 
 /// A warning about the measurement, and how to fix it.

@@ -23,10 +23,6 @@ pub struct LoadArgs {
     #[arg(value_name = "TARGET")]
     pub target: String,
 
-    /// What is asked
-    #[command(flatten)]
-    pub requests: RequestArgs,
-
     /// A closed loop: at most N requests wait for their replies at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub outstanding: Option<u32>,
@@ -34,6 +30,10 @@ pub struct LoadArgs {
     /// Options common to all request/response commands
     #[command(flatten)]
     pub exchange: ExchangeArgs,
+
+    /// What is asked
+    #[command(flatten)]
+    pub requests: RequestArgs,
 }
 
 /// Measure round-trip time to a UDP echo server: `udperf echo`, `udperf sink`, or any other.

@@ -5,7 +5,7 @@
 //! loop uses without deciding anything anew: a request is copied and patched at known places.
 //!
 //! ```
-//! use udperf::payload::{Dns, Preset, RequestSource, Spec};
+//! use udperf_core::payload::{Dns, Preset, RequestSource, Spec};
 //!
 //! let spec = Spec::of(RequestSource::Preset(Preset::Dns(Dns::of("example.com"))));
 //! let (requests, matching) = spec.compile(1)?;
@@ -16,7 +16,7 @@
 //! slot[2] |= 0x80;
 //! assert_eq!(matching.id_of(&slot[..len]), Some(id));
 //! assert!(matching.answers(&requests, n, id, &slot[..len], &mut scratch));
-//! # Ok::<(), udperf::payload::PayloadError>(())
+//! # Ok::<(), udperf_core::payload::PayloadError>(())
 //! ```
 
 mod capture;

@@ -35,7 +35,7 @@ pub enum UnixError {
     Absent,
     /// A socket is bound to the name.
     #[error(
-        "cannot bind unix:{name}: a in_use socket has that name; choose another path or stop the \
+        "cannot bind unix:{name}: a socket in use has that name; choose another path or stop the \
          other process"
     )]
     InUse {

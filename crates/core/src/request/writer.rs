@@ -107,7 +107,7 @@ impl Stamp for RequestWriter {
             let turn = (in_phase + i as u64) * self.of + self.worker;
             let unique = self.first_ids.unique(number);
             let id = first_id.wrapping_add(i as u64) & self.id_mask;
-            let request = RequestNumber { turn: turn, unique };
+            let request = RequestNumber { turn, unique };
             let len = self.requests.write(request, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;

@@ -276,16 +276,17 @@ mod tests {
     #[test]
     fn pointers_of_headers_outlive_moves_and_borrows() {
         let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
-        let mut batch = Box::new(RecvBatch::new(2, 4, wants));
+        let mut batch = RecvBatch::new(2, 4, wants);
         for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {
             write_as_kernel(&mut batch, &payloads);
-            batch = Box::new(*batch);
-            let seen: Vec<_> = batch.messages().map(|m| (m.payload.to_vec(), m.segment)).collect();
+            let mut moved = Box::new(batch);
+            let seen: Vec<_> = moved.messages().map(|m| (m.payload.to_vec(), m.segment)).collect();
             assert_eq!(seen, payloads.map(|payload| (payload.to_vec(), 2)));
-            for request in batch.requests() {
+            for request in moved.requests() {
                 assert_eq!(request.from, Some(SocketAddr::from(([127, 0, 0, 1], 7))));
                 request.payload.fill(0);
             }
+            batch = *moved;
         }
     }
 }

@@ -184,7 +184,7 @@ fn the_living_keep_their_names_and_the_dead_do_not() {
     assert_eq!(names(&folder), [""; 0]);
     fs::write(&first, "precious").unwrap();
     let output = run(&format!("bench {words}"));
-    assert!(stderr(&output).contains("no socket"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not a socket"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&first).unwrap(), "precious");
 }
 

@@ -7,8 +7,7 @@ use crate::measure::LatencyHistograms;
 use crate::sys::{LocalAddr, Reply, Request};
 use crate::unit::Nanos;
 
-/// Payload in the queue of each worker, in bytes. Arbitrary: 22 thousand datagrams of 1472 bytes, a
-/// quarter of a second at 1 Gbit/s.
+/// Payload in the queue of each worker, in bytes. Arbitrary: a quarter of a second at 1 Gbit/s.
 const MAX_BYTES: usize = 32 << 20;
 
 /// Packets in the queue of each worker. Arbitrary: a tenth of a second at 650 kpps, in 7 MiB.
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_before_its_moment_and_all_in_order() {
+    fn replies_leave_in_order_and_not_before_they_are_due() {
         let mut queue = Queue::with_capacity(Nanos(10), 1_000, 8);
         let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         assert_eq!(queue.due(), None);
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told_and_what_has_stays_whole() {
+    fn a_full_queue_refuses_and_corrupts_nothing() {
         let mut queue = Queue::with_capacity(Nanos(0), 100, 7);
         let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         let (mut expected, mut full, mut random) =

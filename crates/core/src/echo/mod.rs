@@ -1,8 +1,8 @@
 //! The echo server: workers share a port, and each returns the datagrams that the kernel gives it.
 //!
-//! A datagram with a forged source can make two echo servers answer each other for ever. This one
-//! never answers its own port number, port 0, or ports of the services of inetd(8). It may still
-//! answer a server on another port, so do not expose it to the internet.
+//! It never answers its own port number, port 0, or ports of the services of inetd(8), as a forged
+//! source could make two servers answer each other forever. Do not expose it to the internet: it
+//! may still answer a server on another port.
 
 mod delay;
 mod policy;
@@ -24,10 +24,10 @@ use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::measure::EchoTally;
-use crate::net::TIMER_SLACK_NS;
-use crate::net::{NetError, Options, Udp, Waiter, pin_to};
+use crate::net::{NetError, Options, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
+use crate::run::worker::waiter;
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -230,7 +230,7 @@ impl EchoWorker<'_> {
         let Self { options, number: worker, port, shared, ready } = self;
         let set_up = responder
             .map_err(|source| NetError::Engine { engine: options.engine.word(), source })
-            .and_then(|responder| Ok((responder, waiter(options.wait)?)));
+            .and_then(|responder| Ok((responder, waiter(options.wait, Interest::READABLE)?)));
         let (mut responder, mut waiter) = match set_up {
             Ok(both) => both,
             Err(error) => {
@@ -251,16 +251,6 @@ impl EchoWorker<'_> {
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         EchoTally { cpu, ..tally(&done, policy) }
     }
-}
-
-/// The event loop of a worker.
-fn waiter(wait: WaitKind) -> Result<Waiter, NetError> {
-    let spin_for = match wait {
-        WaitKind::Spin => Waiter::SPIN,
-        WaitKind::Hybrid => Waiter::HYBRID,
-        WaitKind::Epoll => Waiter::EPOLL,
-    };
-    Waiter::new(spin_for, Interest::READABLE).map_err(|source| NetError::Poll { source })
 }
 
 /// The counters of one worker.

@@ -120,8 +120,8 @@ impl Dropper {
         }
     }
 
-    /// Removes dropped segments; returns the bytes left, `None` if none. Only the last segment may
-    /// be shorter, so the others keep their boundaries.
+    /// Removes dropped segments; returns the bytes left, `None` if none. Segments keep their
+    /// boundaries, as only the last one may be shorter.
     #[inline]
     fn remove_dropped(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
         let (payload, segment) = (&mut *request.payload, request.segment);

@@ -1,5 +1,4 @@
-//! The way of a datagram in legs, between moments that both ends and both kernels tell of the same
-//! datagrams: a sample of them.
+//! The latency of a sample of datagrams in legs, between moments that both ends report.
 //!
 //! ```text
 //! intended ─ lag ─ departure ─ system call ─ send stamp ─ path ─ receive stamp ─ socket ─ read
@@ -55,8 +54,7 @@ impl RxSample {
     }
 }
 
-/// The legs of all samples that both ends know. Of each sample, the legs add up to the total; so
-/// do their means.
+/// The legs of all samples that both ends know; they add up to the total, and so do their means.
 #[derive(Debug, Clone, Default)]
 pub struct LatencyBreakdown {
     /// From the intended moment to the clock read of its batch.
@@ -74,11 +72,10 @@ pub struct LatencyBreakdown {
 }
 
 impl LatencyBreakdown {
-    /// Puts together what both ends know of the same datagrams; `None` where that is nothing.
+    /// Combines what both ends know of the same datagrams; `None` without a common one.
     ///
-    /// Stamps are taken by the calendar clock and turned into moments of the monotonic one, which
-    /// may be tens of ns off. On one clock, the send stamp gives way where it would be later than
-    /// the receive stamp; on two, a path that would be negative is 0.
+    /// Stamps of the calendar clock, converted to the monotonic one, may be tens of ns off. On one
+    /// clock, the send stamp is never later than the receive stamp; on two, a negative path is 0.
     #[must_use]
     pub fn of(tx: &[TxSample], rx: &[RxSample], bound: Nanos) -> Option<Self> {
         let received: HashMap<_, _> =
@@ -144,8 +141,8 @@ mod tests {
         assert_eq!(legs.samples(), 2);
         assert_eq!(means(&legs), [1, 9, 3, 13, 26]);
         assert!(LatencyBreakdown::of(&tx, &rx[2..], Nanos::ZERO).is_none());
-        // Another flow's number is another datagram's.
-        assert!(LatencyBreakdown::of(&[TxSample { flow: 4, ..tx[0] }], &rx, Nanos::ZERO).is_none());
+        let other_flow = [TxSample { flow: 4, ..tx[0] }];
+        assert!(LatencyBreakdown::of(&other_flow, &rx, Nanos::ZERO).is_none());
     }
 
     #[test]
@@ -153,7 +150,7 @@ mod tests {
         let (tx, rx) = ([sent(0, [10, 20, 35])], [received(0, [30, 40])]);
         let legs = LatencyBreakdown::of(&tx, &rx, Nanos::ZERO).unwrap();
         assert_eq!(means(&legs), [10, 10, 0, 10, 30]);
-        // What one host's clock tells of itself stands.
+        // Stamps of one host's clock are kept.
         let legs = LatencyBreakdown::of(&tx, &rx, Nanos(8)).unwrap();
         assert_eq!((means(&legs), legs.bound), ([10, 15, 0, 10, 35], Nanos(8)));
         let legs =

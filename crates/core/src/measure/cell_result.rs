@@ -1,4 +1,4 @@
-//! What the workers of one cell hand over when they have ended.
+//! The result of the workers of one cell.
 
 use super::{
     KernelDelta, Kernels, LatencyBreakdown, LedgerCounts, OneWay, OutageCounts, RequestCounts,
@@ -6,8 +6,7 @@ use super::{
 };
 use crate::unit::Nanos;
 
-/// Socket buffers in bytes, as granted (the kernel doubles what it grants, for its own
-/// bookkeeping; this is the doubled figure). The smallest over all sockets.
+/// Socket buffers in bytes as granted (Linux grants twice the request), the smallest of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sockets {
     /// SO_SNDBUF of the senders.
@@ -43,8 +42,7 @@ pub enum CutShort {
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
 pub struct CellResult {
-    /// The senders' window: from the start to its planned end; where a count decides, to the last
-    /// departure, or to the end of the schedule. All that was sent was due in it.
+    /// The senders' window: all that was sent was due in it; see [`TxResult::end`].
     pub elapsed: Nanos,
     /// What the senders counted.
     pub tx: TxTally,
@@ -135,8 +133,8 @@ impl PacketCounts {
 /// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
-/// Takes from each flow, as sent and received, what was received beyond what was sent, and returns
-/// their sum: numbers that the sender has not reached, which only its final count shows.
+/// Removes from each flow what was received beyond what was sent, and returns the sum: numbers
+/// beyond the sender's final count are forged.
 fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
     let mut sum = 0_u64;
     for (sent, received) in flows {
@@ -245,9 +243,8 @@ impl CellResult {
         Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends, server }
     }
 
-    /// Of requests to a server in this network namespace: drops at receive buffers there that may
-    /// be the server's. Whatever others received or had dropped beside our requests and their
-    /// replies, they may have had dropped.
+    /// Drops at receive buffers of this network namespace that may be those of the server of
+    /// requests: drops without ours, and without those that other traffic may have had.
     fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
         let udp =
             self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;

@@ -26,30 +26,18 @@ const LONGEST: usize = 9 << 16;
 
 /// Why bytes are refused as a histogram.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum HistogramError {
-    /// It claims or has more counts than a histogram of 3 digits can have.
     #[error("a histogram of {len} bytes is refused: at most {LONGEST} are possible")]
-    TooLong {
-        /// Bytes of counts.
-        len: usize,
-    },
-    /// It has more significant digits than udperf writes.
+    TooLong { len: usize },
     #[error("a histogram with {digits} significant digits is refused: at most {MOST_DIGITS}")]
-    TooFine {
-        /// Significant digits.
-        digits: u32,
-    },
-    /// It does not follow the format.
+    TooFine { digits: u32 },
     #[error("not an HdrHistogram in V2 format: {reason}")]
-    Damaged {
-        /// What is wrong.
-        reason: String,
-    },
+    Damaged { reason: String },
 }
 
-/// Reads a histogram in HdrHistogram's V2 format, deflated or not. All encoded lengths are checked
-/// before memory is allocated for them, so that a few bytes never cost more than about 1 MiB: the
-/// library allocates any length that it reads, up to 4 GiB.
+/// Reads a histogram in HdrHistogram's V2 format, deflated or not. It checks encoded lengths first,
+/// so that few bytes never cost more than about 1 MiB: the library allocates any length up to 4 GiB.
 ///
 /// # Errors
 /// [`HistogramError`] where it is too long, too fine, or damaged.

@@ -37,23 +37,16 @@ pub struct IpCounters {
     pub frag_fails: u64,
 }
 
-impl IpCounters {
-    fn since(self, then: Self) -> Self {
-        let less = |of: fn(&Self) -> u64| of(&self).saturating_sub(of(&then));
-        Self {
-            in_discards: less(|of| of.in_discards),
-            // What was waited for then and has been given up since is in both.
-            reassembly: less(|of| of.reassembly),
-            reassembly_no_room: less(|of| of.reassembly_no_room),
-            out_discards: less(|of| of.out_discards),
-            out_no_routes: less(|of| of.out_no_routes),
-            frag_fails: less(|of| of.frag_fails),
-        }
-    }
+/// What the named counters gained.
+macro_rules! gained {
+    ($type:ident, $now:expr, $then:expr; $($field:ident),+) => {
+        $now.zip($then).map(|(now, then)| $type {
+            $($field: now.$field.saturating_sub(then.$field)),+
+        })
+    };
 }
 
-/// One reading of the counters that tell where datagrams end. What this system does not have is
-/// `None`, never 0.
+/// One reading of the counters that locate drops; `None`, never 0, if this system lacks one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {
     /// Of the network namespace.
@@ -105,18 +98,15 @@ impl KernelCounters {
     #[must_use]
     pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
         let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
-        let udp = self.udp.zip(earlier.udp).map(|(now, then)| UdpCounters {
-            in_datagrams: now.in_datagrams.saturating_sub(then.in_datagrams),
-            no_ports: now.no_ports.saturating_sub(then.no_ports),
-            out_datagrams: now.out_datagrams.saturating_sub(then.out_datagrams),
-            rcvbuf_errors: now.rcvbuf_errors.saturating_sub(then.rcvbuf_errors),
-            in_csum_errors: now.in_csum_errors.saturating_sub(then.in_csum_errors),
-            sndbuf_errors: now.sndbuf_errors.saturating_sub(then.sndbuf_errors),
-        });
+        let udp = gained!(UdpCounters, self.udp, earlier.udp; in_datagrams, no_ports, out_datagrams,
+            rcvbuf_errors, in_csum_errors, sndbuf_errors);
+        // A datagram that was incomplete then and has failed since is in both readings.
+        let ip = gained!(IpCounters, self.ip, earlier.ip; in_discards, reassembly,
+            reassembly_no_room, out_discards, out_no_routes, frag_fails);
         KernelDelta {
             sockets,
             udp,
-            ip: self.ip.zip(earlier.ip).map(|(now, then)| now.since(then)),
+            ip,
             neighbour_unresolved: None,
             device_sent: less(self.device_sent, earlier.device_sent),
             backlog: backlog_since(self.backlog.as_deref(), earlier.backlog.as_deref()),
@@ -144,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_that_was_waited_for_is_given_up_once() {
+    fn an_incomplete_datagram_fails_once() {
         let at = |given_up: u64, waiting| {
             let ip = IpCounters { reassembly: given_up + waiting, ..IpCounters::default() };
             KernelCounters { ip: Some(ip), ..KernelCounters::default() }
@@ -158,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_went_round_is_told_by_what_it_gained() {
+    fn a_counter_that_wrapped_still_has_its_gain() {
         let at = |qdisc| KernelCounters { qdisc: Some(qdisc), ..KernelCounters::default() };
         let since = |now, then| at(now).since(&at(then), None).qdisc;
         assert_eq!(since(12, 5), Some(7));
@@ -168,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cpu_goes_round_by_itself() {
+    fn the_counter_of_each_cpu_wraps_by_itself() {
         let at = |cpus: &[(u32, u32)]| KernelCounters {
             backlog: Some(cpus.to_vec()),
             ..KernelCounters::default()

@@ -1,20 +1,19 @@
-//! A latency histogram with the exact figures that buckets blur.
+//! A latency histogram, with exact count, minimum, maximum, mean and deviation.
 
 mod packed;
 
 use hdrhistogram::Histogram;
 
-/// The highest latency a histogram tells apart, in nanoseconds: 60 s; what is above is counted as
-/// clamped, and its exact value still enters maximum, mean and deviation. Arbitrary: longer than
-/// any drain waits.
+/// The highest latency in the histogram, in nanoseconds: 60 s; higher ones count as clamped, and
+/// enter maximum, mean and deviation exactly. Arbitrary: longer than any drain waits.
 pub const HIGHEST_NS: u64 = 60_000_000_000;
 
 /// Significant digits: 3 keep every percentile within 0.1 %, in 216 KiB a histogram, of which
 /// only the cells in use are touched.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// A latency distribution in nanoseconds: HdrHistogram with fixed bounds, so recording never
-/// allocates, and exact count, minimum, maximum, mean and standard deviation beside it.
+/// A latency distribution in nanoseconds: HdrHistogram with fixed bounds, so that recording never
+/// allocates, and exact figures beside it.
 #[derive(Debug, Clone)]
 pub struct LatencyHistograms {
     histogram: Histogram<u64>,
@@ -43,7 +42,7 @@ impl Default for LatencyHistograms {
 }
 
 impl LatencyHistograms {
-    /// Takes one latency.
+    /// Records one latency.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         self.histogram.saturating_record(ns);
@@ -55,7 +54,7 @@ impl LatencyHistograms {
         self.clamped += u64::from(ns > HIGHEST_NS);
     }
 
-    /// Takes the same latency so many times.
+    /// Records `count` times the same latency.
     #[inline]
     pub fn record_n(&mut self, ns: u64, count: u64) {
         match count {
@@ -73,7 +72,7 @@ impl LatencyHistograms {
         self.clamped += if ns > HIGHEST_NS { count } else { 0 };
     }
 
-    /// Adds all that `other` has taken.
+    /// Adds another distribution.
     pub fn merge(&mut self, other: &Self) {
         if other.count() == 0 {
             return;
@@ -85,9 +84,9 @@ impl LatencyHistograms {
         add_counts!(self, other; sum_ns, sum_of_squares, clamped, below_zero);
     }
 
-    /// Forgets all, for the next phase, keeping the memory.
+    /// Clears it for the next phase, keeping the memory.
     pub fn reset(&mut self) {
-        // One that was never used was never mapped either, and stays so.
+        // An unused one was never mapped, and stays so.
         if self.count() == 0 {
             return;
         }
@@ -200,12 +199,12 @@ impl LatencyHistograms {
         Some(rest)
     }
 
-    /// The same latencies, each by so many ns longer (or, negative, shorter): for a clock whose
-    /// offset became known at the end. What would be negative is 0, and counted in
-    /// [`LatencyHistograms::below_zero`]; what was clamped stays so.
+    /// The same latencies, each longer by so many ns (shorter if negative), for a clock offset that
+    /// became known at the end. Negative results are 0, counted in
+    /// [`LatencyHistograms::below_zero`]; clamped ones stay clamped.
     ///
-    /// Minimum and maximum stay exact, and so do mean and deviation unless there are such zeros;
-    /// all else is as exact as the buckets the latencies were in before.
+    /// Minimum and maximum stay exact, and without such zeros mean and deviation; all else is as
+    /// exact as the buckets before.
     #[must_use]
     pub fn shifted(&self, by_ns: i64) -> Self {
         if by_ns == 0 || self.count() == 0 {
@@ -220,8 +219,8 @@ impl LatencyHistograms {
         // Those beyond the histogram are in its last bucket, and their own place is not known.
         moved.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
         for bucket in self.histogram.iter_recorded() {
-            // The highest of its bucket, as percentiles are: never below the least in it, so that
-            // nothing is taken for negative where the minimum is not.
+            // The highest of its bucket, as in percentiles: never below its minimum, so that no
+            // latency counts as negative if the minimum is not.
             let highest = bucket.value_iterated_to().min(HIGHEST_NS);
             let top = self.histogram.equivalent(highest, HIGHEST_NS);
             let clamped = if top { self.clamped } else { 0 };
@@ -279,21 +278,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_has_no_figures() {
+    fn figures_are_none_without_latencies_and_clamped_above_the_bound() {
         let latency = of(&[]);
         let moments = [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns()];
         assert_eq!(moments, [None; 4]);
         assert_eq!([latency.quantile_ns(0.5), latency.quantile_with_lost_ns(0.99, 5)], [None; 2]);
-    }
-
-    #[test]
-    fn what_is_above_the_bound_is_clamped_and_counted() {
         let latency = of(&[HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
-        assert_eq!(latency.clamped(), 2);
+        assert_eq!((latency.clamped(), latency.count()), (2, 3));
         assert_eq!(latency.max_ns(), Some(u64::MAX));
-        assert_eq!(latency.count(), 3);
     }
-
     #[test]
     fn what_is_all_above_the_bound_stays_in_order() {
         let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);
@@ -336,9 +329,7 @@ mod tests {
     fn taking_a_part_out_leaves_the_rest() {
         let whole = of(&[10, 20, 30, 5_000]);
         let rest = whole.without(&of(&[5_000])).unwrap();
-        assert_eq!(rest.count(), 3);
-        assert_eq!(rest.max_ns(), Some(30));
-        assert_eq!(rest.mean_ns(), Some(20));
+        assert_eq!((rest.count(), rest.max_ns(), rest.mean_ns()), (3, Some(30), Some(20)));
         assert!(of(&[1]).without(&of(&[2])).is_none());
     }
 
@@ -365,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_once_are_so_many_singly() {
+    fn many_at_once_equal_as_many_single_ones() {
         let (mut at_once, mut singly) =
             (LatencyHistograms::default(), LatencyHistograms::default());
         for (ns, count) in [(0, 3), (5_000, 64), (HIGHEST_NS + 1, 2), (9, 0)] {

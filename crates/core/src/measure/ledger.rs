@@ -33,13 +33,12 @@ pub struct Kernels {
 /// Kernel counters of requests that a server that is not udperf may have lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Server {
-    /// Drops at receive buffers of its network namespace, without those at udperf's sockets and
-    /// those that others may have had. `None` if it is in another namespace than udperf.
+    /// Drops at receive buffers of its network namespace, except those that udperf or others may
+    /// have had; `None` if it is in another namespace than udperf.
     pub receive_buffer: Option<u64>,
 }
 
 impl From<KernelDelta> for Kernels {
-    /// One set of counters for both ends.
     fn from(rx: KernelDelta) -> Self {
         Self { rx, ..Self::default() }
     }
@@ -52,10 +51,9 @@ impl Kernels {
         self.tx.as_ref().unwrap_or(&self.rx)
     }
 
-    /// Drops at full backlogs, receiver's and sender's. The counter is of a whole host: where both
-    /// ends read the same one, the longer reading is all of it. What an interface on the way had
-    /// dropped there, it counts as well (kernel: `enqueue_to_backlog`; a veth(4) also what its peer
-    /// had), so whatever goes beyond those came by another.
+    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends read
+    /// the same one, the longer reading is all of it. An interface counts its drops there as well
+    /// (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are others'.
     fn backlogs(&self) -> (Option<u64>, Option<u64>) {
         let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
         let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));

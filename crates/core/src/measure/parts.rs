@@ -14,7 +14,7 @@ pub enum PartSeen {
 }
 
 /// How far beyond the first missing datagram an arrival is remembered: the bits of a word. A reply
-/// that is reordered by more than that stays incomplete.
+/// that is reordered by more stays incomplete.
 const AHEAD: u64 = u64::BITS as u64;
 
 /// One reply.

@@ -1,4 +1,4 @@
-//! What one end of a cell measured: a harvest is two such halves, which may come from two hosts.
+//! What one side of a cell measured; the two sides may come from two hosts.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,7 @@ pub struct TxResult {
     pub timing: Option<Timing>,
     /// Their stalls.
     pub stalls: StallCounts,
-    /// What they cost, up to their last departure; of workers that hear replies too, hearing
-    /// included.
+    /// Their usage up to their last departure, including the receipt of replies.
     pub usage: Usage,
     /// The smallest SO_SNDBUF granted, in bytes.
     pub buffer: Option<u64>,
@@ -33,8 +32,8 @@ pub struct TxResult {
     pub samples: Vec<TxSample>,
     /// Whether they gave up.
     pub stuck: bool,
-    /// Whether all that gave up did so on a target that was unreachable and never reached. Not
-    /// sent between hosts: whoever sends for another one has been reached by it.
+    /// Whether all that gave up had a target that was unreachable and never reached. Not sent
+    /// between hosts: a client has reached the host that sends for it.
     #[serde(skip)]
     pub unreachable: bool,
     /// Whether they were stopped before their end.
@@ -80,8 +79,7 @@ pub struct RxResult {
     pub latency: OneWay,
     /// Their stalls.
     pub stalls: StallCounts,
-    /// What they cost up to the end of the senders' window; nothing where the senders are the same
-    /// threads.
+    /// Their usage up to the end of the senders' window; empty if senders are the same threads.
     pub usage: Usage,
     /// Whether their sockets take super-packets whole.
     pub takes_super_packets: bool,
@@ -143,8 +141,7 @@ pub struct OneWay {
     pub to_socket: LatencyHistograms,
     /// From there to the application's read.
     pub in_socket: LatencyHistograms,
-    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
-    /// Zero, exact: one clock.
+    /// The uncertainty, ±, of those between two hosts' clocks: all but `in_socket`. Zero: one clock.
     pub bound: Nanos,
 }
 
@@ -204,13 +201,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_unreachable_where_that_stopped_every_worker_that_gave_up() {
-        let half = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
+    fn a_target_is_unreachable_if_every_worker_that_gave_up_says_so() {
+        let side = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
         for (one, other, unreachable) in [
-            (half(true, true), half(true, true), true),
-            (half(true, true), half(false, false), true),
-            (half(true, true), half(true, false), false),
-            (half(true, false), half(false, false), false),
+            (side(true, true), side(true, true), true),
+            (side(true, true), side(false, false), true),
+            (side(true, true), side(true, false), false),
+            (side(true, false), side(false, false), false),
         ] {
             for (mut sum, more) in [(one.clone(), other.clone()), (other, one)] {
                 sum.merge(more);

@@ -1,27 +1,26 @@
-//! What is due now: the question a send loop asks once a batch.
+//! Which datagrams are due: asked once a batch.
 
 use super::slots::Slots;
 use crate::unit::Nanos;
 
-/// How many upcoming moments are kept ready, and so the most datagrams that are due at once; more
-/// leave in the next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
+/// Number of upcoming moments kept ready, and so the most datagrams due at once; more leave in the
+/// next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
 const AHEAD: usize = 128;
 
-/// The shortest bound of catching up: what is overdue by less may still be sent. Long enough to
-/// outlast a timer tick or an interrupt, short enough that what is sent at once after a stall stays
-/// within a default socket queue; arbitrary.
+/// The shortest catch-up bound: slots overdue by less may still be sent. Long enough for a timer
+/// tick or an interrupt, short enough that what is sent after a stall fits a default socket queue;
+/// arbitrary.
 const CATCH_UP: Nanos = Nanos::from_millis(1);
 
-/// How long a slot may be overdue before it is missed: 1 ms, or the mean distance between a
-/// worker's slots where that is longer, so that a slow schedule does not lose slots which disturb
-/// nobody when they are late.
+/// How long a slot may be overdue before it is missed: 1 ms, or the mean gap between a worker's
+/// slots if that is longer.
 #[must_use]
 pub fn catch_up(mean_gap: Nanos) -> Nanos {
     CATCH_UP.max(mean_gap)
 }
 
-/// The most missed slots that are skipped before the clock is read again: under 0.1 ms of work, so
-/// that skipping is not taken for a stall. Arbitrary within that.
+/// The most missed slots that are skipped before the clock is read again: under 0.1 ms of work,
+/// which is no stall. Arbitrary within that.
 const SKIP_MOST: u32 = 8_192;
 
 /// The answer to "what is due?".
@@ -56,7 +55,7 @@ pub struct FlatOut {
 }
 
 impl FlatOut {
-    /// Until `end` (since the start) or until `to_send` datagrams have left, whichever is first.
+    /// Ends at `end` (since the start) or after `to_send` datagrams, whichever is first.
     #[must_use]
     pub const fn new(end: Nanos, to_send: u64) -> Self {
         Self { end, to_send }
@@ -79,22 +78,13 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
-    /// Follows `slots` for all intended moments before `end`, or until `to_send` datagrams have
-    /// left, whichever is first; slots overdue by more than `bound` are missed.
+    /// Follows `slots` before `end`, or until `to_send` datagrams have left, whichever is first;
+    /// slots overdue by more than `bound` are missed.
     #[must_use]
     pub fn new(mut slots: Slots, end: Nanos, to_send: u64, bound: Nanos) -> Self {
         let ahead = std::array::from_fn(|_| Nanos(slots.next_ns()));
-        Self {
-            slots,
-            end,
-            to_send,
-            bound,
-            ahead,
-            first: 0,
-            latest: Nanos::ZERO,
-            missed: 0,
-            attempted: 0,
-        }
+        let (latest, missed, attempted) = (Nanos::ZERO, 0, 0);
+        Self { slots, end, to_send, bound, ahead, first: 0, latest, missed, attempted }
     }
 
     /// Slots that came too late to be sent.
@@ -130,7 +120,7 @@ impl Scheduled {
         if self.to_send == 0 {
             return Due::Over;
         }
-        // What is overdue beyond the bound is missed, unless nothing newer is due yet.
+        // Slots overdue beyond the bound are missed, unless no newer one is due.
         let mut skipped = 0;
         while self.nth(0) + self.bound < now && self.nth(1) <= now && self.nth(1) < self.end {
             self.missed += 1;
@@ -179,9 +169,8 @@ impl Pace {
         }
     }
 
-    /// Says what became of the first of those that were due: so many were sent, and so many
-    /// refused, together no more than were due. A refused one has used its slot; later ones are due
-    /// again.
+    /// Records the outcome of the first due datagrams: so many were sent and so many refused, at
+    /// most as many as were due. A refused one has used its slot; later ones are due again.
     #[inline]
     pub fn advance(&mut self, sent: u64, refused: u64) {
         match self {

@@ -1,4 +1,4 @@
-//! Payloads of UDP in captures: pcap and pcapng, as tcpdump, Wireshark and their kin write them.
+//! UDP payloads of captures: pcap and pcapng.
 
 mod account;
 mod link;
@@ -14,7 +14,7 @@ use crate::unit::MAX_PAYLOAD;
 use account::Counts;
 pub(super) use link::SkipCause;
 
-/// Bits of the number of a link type; those above tell of checksums at the end of frames;
+/// Bits of the number of a link type; those above report checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
 const LINK_BITS: i32 = 0xFFFF;
 
@@ -27,7 +27,7 @@ const PACKET_BLOCK: u32 = 2;
 /// Bytes of a Packet Block before the packet; as above.
 const PACKET_BLOCK_LEN: usize = 20;
 
-/// What is in a capture.
+/// The UDP payloads of a capture.
 #[derive(Debug)]
 pub(super) struct Capture<'a> {
     payloads: Vec<Payload<'a>>,
@@ -47,9 +47,9 @@ struct Payload<'a> {
 struct Packet<'a> {
     time_ns: Option<i128>,
     link: Linktype,
-    /// As much of it as was captured.
+    /// As much as was captured.
     bytes: &'a [u8],
-    /// How long it was.
+    /// Its original length.
     len: usize,
 }
 
@@ -212,8 +212,7 @@ impl<'a> Capture<'a> {
     }
 }
 
-/// The packet in an obsolete Packet Block: interface, drops, time, two lengths; `None` if it is
-/// malformed.
+/// The packet in an obsolete Packet Block; `None` if it is malformed.
 fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> Option<Packet<'a>> {
     let (header, rest) = data.split_at_checked(PACKET_BLOCK_LEN)?;
     let word = |at: usize| {
@@ -231,8 +230,8 @@ fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> O
     })
 }
 
-/// Ticks in a second by the option if_tsresol: a negative power of 10, or with the highest bit set,
-/// of 2; draft-ietf-opsawg-pcapng §4.2. Finer ones than are possible are taken as nanoseconds.
+/// Ticks in a second by the option if_tsresol: a negative power of 10, or of 2 with the highest bit
+/// set; draft-ietf-opsawg-pcapng §4.2. Impossibly fine ones are taken as nanoseconds.
 const fn ticks(resolution: u8) -> u128 {
     let ticks = match resolution & 0x80 {
         0 => 10_u128.checked_pow(resolution as u32),

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 pub struct Input {
     /// `pcap`, `pcapng` or `names`.
     pub format: &'static str,
-    /// Link types of the packets by name, each once, the first 16; empty where there are no
-    /// packets.
+    /// The first 16 link types of packets by name; empty without packets.
     pub link_types: Vec<String>,
     /// How many other link types there are.
     pub more_link_types: u64,

@@ -18,11 +18,10 @@ const MIN_QUIET: Nanos = Nanos::from_millis(2);
 const MAX_QUIET: Nanos = Nanos::from_millis(250);
 
 /// How long after the last timeout, or after a stop, a phase ends even if replies keep arriving.
-/// Arbitrary: four times [`MAX_QUIET`], so that slow paths have their replies counted.
+/// Arbitrary: four times [`MAX_QUIET`], for slow paths.
 const MAX_DRAIN: Nanos = Nanos::from_millis(1_000);
 
-/// Bits of an id that stand for all of it in a datagram that carries no more: the message id of
-/// CoAP, RFC 7252 section 3.
+/// Bits of the id in a datagram without the whole id: the message id of CoAP, RFC 7252 section 3.
 const SHORT_ID_BITS: u32 = 16;
 
 /// The requests to send and how to match replies.
@@ -150,8 +149,7 @@ impl ResponseMatcher {
         self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
     }
 
-    /// Releases finished requests and, if all sockets were read empty, gives up requests that have
-    /// timed out.
+    /// Releases finished requests and, if all sockets were read empty, gives up timed-out ones.
     #[inline]
     pub(super) fn expire(&mut self, now: Nanos, has_read_all: bool) {
         let ago = |time: Nanos| (now > time).then(|| now - time);
@@ -282,8 +280,7 @@ impl ResponseMatcher {
         matching.answers(requests, request, id, reply, &mut self.scratch)
     }
 
-    /// Whether this datagram completes a reply. If not, counts the datagram; the request is
-    /// incomplete until the reply is complete.
+    /// Whether this datagram completes a reply. If not, counts it; the reply is then incomplete.
     #[inline]
     fn is_complete(&mut self, number: u64, role: Role) -> bool {
         let Some(parts) = &mut self.parts else { return true };
@@ -309,8 +306,7 @@ impl ResponseMatcher {
         delta == PartSeen::Last
     }
 
-    /// Counts a datagram that continues a reply to a request that is no longer awaited, whether or
-    /// not it is still in the table.
+    /// Counts a further datagram of a request that is no longer awaited.
     #[inline]
     fn continued(&mut self, number: u64, role: Role, is_known: bool) {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
@@ -368,8 +364,7 @@ impl ResponseMatcher {
         }
     }
 
-    /// Whether draining after `end` is complete; `stopped`: the run was stopped early. Open
-    /// requests are then given up.
+    /// Whether draining after `end` is complete; if `stopped`, open requests are given up.
     pub(super) fn is_finished(&mut self, end: Nanos, now: Nanos, stopped: bool) -> bool {
         let silence = now.since(self.last_arrival.max(end));
         let max_wait = if stopped { MAX_DRAIN } else { self.timeout + MAX_DRAIN };

@@ -1,5 +1,5 @@
-//! Requests and replies. One worker sends and receives on the same ports, so that a reply meets its
-//! request without communication between threads.
+//! Requests and replies. One worker sends and receives on the same ports, so that threads need not
+//! communicate about them.
 
 mod ids;
 pub mod in_flight;
@@ -28,12 +28,10 @@ use crate::run::send_job::SendJob;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
-/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies, so that
-/// neither side starves the other.
+/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies.
 const MAX_PULLS: usize = 4;
 
-/// Maximum reads of several sockets between two polls for other ready ones. Arbitrary: a poll costs
-/// a system call, as a read does.
+/// Maximum reads of several sockets between two polls. Arbitrary: a poll costs as much as a read.
 const MAX_READS: usize = 16;
 
 /// How soon to retry a full send buffer: about the time a few datagrams take to leave. Arbitrary.
@@ -82,8 +80,7 @@ impl ReadResult {
     }
 }
 
-/// A queue of sockets that may be readable. A socket with more datagrams goes to the end, so that
-/// no socket delays the others.
+/// A queue of sockets that may be readable; those with more datagrams go to its end.
 #[derive(Debug)]
 struct Ready {
     /// Their indices, each once.
@@ -96,8 +93,7 @@ struct Ready {
 }
 
 impl Ready {
-    /// The queue of so many sockets. A single one is always in it.
-    // cold: set-up
+    /// The queue of this many sockets; a single one is always in it.
     fn new(sockets: usize) -> Self {
         let queue = VecDeque::with_capacity(sockets);
         let mut ready = Self { queue, is_queued: vec![false; sockets], reads: 0, at: 0 };
@@ -143,8 +139,8 @@ impl Ready {
     }
 }
 
-/// Sends and receives until the schedule ends and every request has an outcome, or the run is
-/// stopped; returns when sending ended, since the start of the phase.
+/// Sends and receives until every request has an outcome, or the run is stopped; returns when
+/// sending ended, since the start of the phase.
 fn run_phase<T: Tx, R: Rx>(
     tx: &mut T,
     rx: &mut R,
@@ -207,6 +203,28 @@ fn run_phase<T: Tx, R: Rx>(
 }
 
 impl RequestWorker {
+    // cold: set-up
+    fn new(
+        job: SendJob,
+        writer: RequestWriter,
+        matcher: ResponseMatcher,
+        window: Option<u64>,
+        streams: usize,
+    ) -> Self {
+        let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
+        let (blocked_until, out_of_ids_since, at_close) = (Nanos::ZERO, None, None);
+        Self {
+            job,
+            writer,
+            matcher,
+            ready,
+            window,
+            blocked_until,
+            out_of_ids_since,
+            meter,
+            at_close,
+        }
+    }
     /// Sends due requests, if possible.
     #[inline]
     fn send_due<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
@@ -228,9 +246,8 @@ impl RequestWorker {
         step
     }
 
-    /// The step to take while no request may be sent, or sending has just become possible: the
-    /// schedule continues meanwhile, and requests that it cannot send are missed. `None`: requests
-    /// can leave.
+    /// The step while no request may be sent, or sending has just become possible; requests that
+    /// the schedule cannot send meanwhile are missed. `None`: requests can leave.
     // cold: nothing is sent
     fn step_when_full(&mut self, now: Nanos, free_slots: u64) -> Option<Step> {
         let is_out_of_ids = self.matcher.is_out_of_ids();
@@ -265,8 +282,8 @@ impl RequestWorker {
         }
     }
 
-    /// Whether all datagrams that arrived by `now` were read. Polls for other ready sockets only if
-    /// a request may have timed out.
+    /// Whether all datagrams that arrived by `now` were read; polls only if a request may have
+    /// timed out.
     #[inline]
     fn has_read_all<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos) -> bool {
         if !self.ready.has_several() {

@@ -1,8 +1,7 @@
 //! Distribution of requests over source ports.
 //!
-//! Requests are numbered from 0. Blocks of them go to the ports in turn, and each request has an
-//! index among those of its own port, counted from 0. Its id is as many low bits of that index as
-//! the protocol has room for.
+//! Blocks of requests go to the ports in turn, and each request has an index on its port, from 0.
+//! Its id is as many low bits of that index as the protocol has room for.
 
 /// Distribution of requests over source ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_are_a_bijection() {
+    fn stream_maps_are_bijections() {
         for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
             let stream_map = StreamMap::new(streams, block);
             let mut next = vec![0; streams];

@@ -55,8 +55,8 @@ pub(super) fn run_request_worker(
     run_with_tx(tx_sockets, rx_sockets, &Setup { config, buffers, spec, ids, first_ids, channel })
 }
 
-/// A socket on a port that the run has not used, unless ports are given or unused ones are rare, so
-/// that a server does not take its requests for those of an earlier cell.
+/// Opens a socket on a port that the run has not used, unless ports are given or unused ones are
+/// rare, so that a server does not take requests for those of an earlier cell.
 fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     // Kept open, so that the system does not return the same port.
     let mut held = Vec::new();
@@ -81,12 +81,6 @@ struct Setup<'a> {
     channel: &'a WorkerChannel,
 }
 
-impl Setup<'_> {
-    fn batch(&self) -> Option<usize> {
-        self.config.tx.common.batch.or(Some(REQUEST_BATCH))
-    }
-}
-
 /// Selects the type of the sending engine.
 fn run_with_tx(
     tx_sockets: Vec<UdpSocket>,
@@ -94,18 +88,17 @@ fn run_with_tx(
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
     let WorkerConfig { size, .. } = setup.config.tx.common;
-    let engine = setup.config.tx.engine;
+    let (engine, batch) = (setup.config.tx.engine, setup.config.tx.common.batch);
+    let batch = batch.or(Some(REQUEST_BATCH));
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     let fill = |slot: &mut [u8]| slot.fill(0);
     match engine {
         TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, None, size, fill), rx_sockets, setup),
-        TxKind::Batch => run_with_rx(
-            BatchTx::new(tx_sockets, None, size, setup.batch(), fill),
-            rx_sockets,
-            setup,
-        ),
+        TxKind::Batch => {
+            run_with_rx(BatchTx::new(tx_sockets, None, size, batch, fill), rx_sockets, setup)
+        }
         TxKind::Gso => {
-            let tx = GsoTx::new(tx_sockets, None, size, setup.batch(), fill).map_err(failed)?;
+            let tx = GsoTx::new(tx_sockets, None, size, batch, fill).map_err(failed)?;
             run_with_rx(tx, rx_sockets, setup)
         }
         TxKind::Uring | TxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
@@ -118,13 +111,14 @@ fn run_with_rx<T: Tx>(
     rx_sockets: Vec<UdpSocket>,
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
-    let engine = setup.config.rx;
+    let (engine, batch) = (setup.config.rx, setup.config.tx.common.batch);
+    let batch = batch.or(Some(REQUEST_BATCH));
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
         RxKind::Plain => run_phases(tx, PlainRx::for_any_size(rx_sockets), setup),
-        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, setup.batch()), setup),
+        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, batch), setup),
         RxKind::Gro => {
-            let rx = GroRx::many(rx_sockets, setup.batch(), false).map_err(failed)?;
+            let rx = GroRx::many(rx_sockets, batch, false).map_err(failed)?;
             run_phases(tx, rx, setup)
         }
         RxKind::Uring | RxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
@@ -138,7 +132,7 @@ fn run_phases<T: Tx, R: Rx>(
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
     let Setup { config, buffers: [send_buffer, receive_buffer], channel, .. } = *setup;
-    let mut waiter = waiter(&config.tx.common, Interest::READABLE)?;
+    let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
     let mut state = new_worker(setup, &tx);
     let expects_reply = setup.spec.matching.expects_reply();
     let (mut tx_half, mut rx_half) = (TxResult::default(), RxResult::default());
@@ -219,20 +213,7 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let writer = RequestWriter::new(requests, &table, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
     let matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
-    let (window, blocked_until) = (config.window, Nanos::ZERO);
-    let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
-    let (at_close, out_of_ids_since) = (None, None);
-    RequestWorker {
-        job,
-        writer,
-        matcher,
-        ready,
-        window,
-        blocked_until,
-        out_of_ids_since,
-        meter,
-        at_close,
-    }
+    RequestWorker::new(job, writer, matcher, config.window, streams)
 }
 
 /// Drops of our sockets so far, modulo 2³².

@@ -1,4 +1,4 @@
-//! Writes requests, and enters each in the table of requests in flight before it is sent.
+//! Writes requests, and inserts each into the in-flight table before it is sent.
 
 use std::sync::Arc;
 
@@ -71,8 +71,7 @@ impl RequestWriter {
         }
     }
 
-    /// Starts a phase. Numbers continue, so that late replies to the previous phase are recognised;
-    /// turns restart.
+    /// Starts a phase. Numbers continue, so that late replies are recognised; turns restart.
     pub(super) const fn start(&mut self, calendar_ns: u64, by_slot: bool) {
         (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
     }
@@ -107,7 +106,7 @@ impl Stamp for RequestWriter {
             let turn = (in_phase + i as u64) * self.of + self.worker;
             let unique = self.first_ids.unique(number);
             let id = first_id.wrapping_add(i as u64) & self.id_mask;
-            let request = RequestNumber { turn: turn, unique };
+            let request = RequestNumber { turn, unique };
             let len = self.requests.write(request, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;

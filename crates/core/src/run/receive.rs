@@ -9,8 +9,8 @@ use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
-/// million drops a second.
+/// How often the drop counter of a socket is read: its 32 bits last 100 s at 40 million drops a
+/// second.
 pub const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
@@ -45,14 +45,13 @@ pub fn receive<R: Rx>(
         // The one clock read of this batch.
         let now = control.corrected(job.clock.now() - job.epoch);
         let over = now > control.window_end();
-        // Before this pull is counted: what it brings has come too late.
+        // First, as this pull came too late for the window.
         if over && probe.close_window() {
             job.at_close = Some(job.meter.read());
         }
         probe.pulled(&pull, now, control.stall_ended(job.worker));
         if pull.errors > 0 {
-            // Those that came back for what a sender at this socket sent. Unread, they take the
-            // room of datagrams.
+            // Errors of what a sender at this socket sent; unread, they fill the receive buffer.
             rx.sockets().iter().for_each(|socket| _ = socket.drain_error_queue());
         }
         if pull.datagrams > 0 {
@@ -94,7 +93,7 @@ impl Drops {
         self.restart_at(rx.sockets());
     }
 
-    /// The same, where no engine owns the socket.
+    /// The same, if no engine owns the socket.
     pub fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
         self.last = sockets.first().and_then(sys::socket_drops);
         self.total = 0;
@@ -104,8 +103,7 @@ impl Drops {
     pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
         self.sample_at(rx.sockets())
     }
-
-    /// The same, where no engine owns the socket.
+    /// The same, if no engine owns the socket.
     pub fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
         let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {

@@ -8,12 +8,11 @@ use super::link::{self, SkipCause};
 use crate::payload::Input;
 use crate::payload::TimestampClock;
 
-/// Link types that are named at most. Arbitrary: a capture of several devices has few, and a file
+/// Maximum number of link types named. Arbitrary: a capture of several devices has few, and a file
 /// may have 65,536.
 const NAMED: usize = 16;
 
-/// The smallest share of packets from the busiest port that is worth a hint: 1 in so many.
-/// Arbitrary.
+/// A hint needs one of so many packets from the busiest port. Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
 /// Counts of packets used and left out.
@@ -40,7 +39,7 @@ impl Counts {
         Self { format, links, other_links, used: 0, left_out: [0; 8], ports, is_open: false }
     }
 
-    /// A packet of this link type came.
+    /// Records the link type of a packet.
     pub(super) fn link(&mut self, link: Linktype) {
         if self.links.contains(&link) {
             return;
@@ -52,7 +51,7 @@ impl Counts {
         }
     }
 
-    /// A packet is sent.
+    /// Counts a packet that is sent.
     pub(super) fn take(&mut self, from: u16, to: u16) {
         self.used += 1;
         self.ports.entry(to).or_default().0 += 1;
@@ -61,7 +60,7 @@ impl Counts {
         }
     }
 
-    /// A packet is not sent.
+    /// Counts a packet that is left out.
     pub(super) fn leave_out(&mut self, cause: SkipCause) {
         self.left_out[cause as usize] += 1;
     }
@@ -80,7 +79,7 @@ impl Counts {
         SkipCause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
     }
 
-    /// As documents have it.
+    /// The account for documents.
     pub(in crate::payload) fn input(&self, clock: TimestampClock) -> Input {
         Input {
             format: self.format,

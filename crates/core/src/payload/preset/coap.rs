@@ -22,9 +22,8 @@ const LONGEST_PART: usize = 255;
 pub struct Coap {
     /// Which: `.well-known/core`, `/sensors/temp?unit=c`.
     pub path: String,
-    /// Ask for an acknowledgement (CON); otherwise the request is one of those that are sent once
-    /// (NON). A server may acknowledge at once and answer later; that answer it repeats until it
-    /// is acknowledged, which nobody does here.
+    /// Ask for an acknowledgement (CON); otherwise a request is sent once (NON). A server may
+    /// acknowledge first and repeat its answer until that is acknowledged, which does not happen.
     pub confirmable: bool,
 }
 
@@ -60,8 +59,8 @@ impl Coap {
     }
 }
 
-/// An option: how much its number is above the one before, below 13 here, then length and value;
-/// RFC 7252 §3.1.
+/// An option: the difference of its number to the previous one, below 13 here, then length and
+/// value; RFC 7252 §3.1.
 fn option(delta: u16, value: &[u8], to: &mut Vec<u8>) {
     let delta = (delta as u8) << 4;
     // A length of 13 means that a byte follows with what is above it.

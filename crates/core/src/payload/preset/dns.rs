@@ -15,8 +15,7 @@ const LONGEST_NAME: usize = 255;
 /// The class of questions, IN; RFC 1035 §3.2.4.
 const IN: u16 = 1;
 
-/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026: numbers without gaps, from the
-/// first of each row.
+/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, in rows of consecutive numbers.
 const TYPES: [(u16, &str); 7] = [
     (
         1,
@@ -38,8 +37,8 @@ const TYPES: [(u16, &str); 7] = [
 pub enum Names {
     /// Always this name.
     One(String),
-    /// A name a line, each with or without a type behind it, as dnsperf has it. Empty lines, and
-    /// those that begin with a semicolon or a hash, are skipped.
+    /// A name per line, with an optional type, in dnsperf's format. Empty lines and comments, which
+    /// begin with a semicolon or a hash, are skipped.
     Lines {
         /// The file.
         bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Lines for those who only listen: statsd, and syslog, RFC 5424.
+//! Lines for servers that do not answer: statsd, and syslog, RFC 5424.
 
 use crate::payload::compile::{Compiler, Piece};
 use crate::payload::template::{self, TemplateBody};

@@ -1,4 +1,4 @@
-//! What makes a server of QUIC tell its versions, RFC 8999 and RFC 9000.
+//! Requests for the versions of a QUIC server, RFC 8999 and RFC 9000.
 
 use crate::payload::PayloadError;
 use crate::payload::compile::{Compiler, Piece};
@@ -16,8 +16,8 @@ const FIRST: u8 = 0xC0;
 /// Bytes of a datagram, below which servers need not answer; RFC 9000 §14.1.
 const SIZE: usize = 1_200;
 
-/// Datagrams that look like an Initial of a version to come. The destination differs by request,
-/// as it does from client to client.
+/// Datagrams that look like an Initial of a future version; as with other clients, destinations
+/// differ.
 pub(super) fn compile(to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
     let mut head = vec![FIRST];
     head.extend(VERSION);

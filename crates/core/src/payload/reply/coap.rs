@@ -36,8 +36,7 @@ const EMPTY: u16 = 0;
 /// Classes of codes that are responses: 2.xx, 4.xx and 5.xx; RFC 7252 §5.2.
 const RESPONSES: [u8; 3] = [2, 4, 5];
 
-/// The token of a reply. An acknowledgement without the reply itself has none, and no more has a
-/// reset.
+/// The token of a reply; empty acknowledgements and resets have none.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let [first, code, ..] = reply.first_chunk::<TOKEN_AT>()?;
@@ -63,8 +62,7 @@ pub(super) fn is_empty_ack(reply: &[u8]) -> bool {
     empty_id(reply).is_some() && reply[0] & TYPE == ACK
 }
 
-/// Whether a reply has the token of a request, and its message id where it acknowledges it; or, of
-/// an empty message, the message id.
+/// Whether a reply has the token of a request, and its message id if it acknowledges it or is empty.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     if empty_id(reply).is_some() {

@@ -33,19 +33,14 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, 0)
 }
 
-/// Index of this datagram within its reply, and how many datagrams that has; `None` for a reply in
-/// one datagram.
+/// Index of this datagram in its reply, and the number of its datagrams; `None` for a whole reply.
 #[inline]
 pub(super) fn part(reply: &[u8]) -> Option<(u16, u16)> {
-    match (id(reply), reply.first_chunk::<FRAME_LEN>()) {
-        (Some(_), Some([_, _, high, low, total_high, total_low, ..])) => {
-            let index = u16::from_be_bytes([*high, *low]);
-            match u16::from_be_bytes([*total_high, *total_low]) {
-                0 | 1 => None,
-                of => Some((index, of)),
-            }
-        }
-        _ => None,
+    let [_, _, high, low, total_high, total_low, ..] = reply.first_chunk::<FRAME_LEN>()?;
+    id(reply)?;
+    match u16::from_be_bytes([*total_high, *total_low]) {
+        0 | 1 => None,
+        of => Some((u16::from_be_bytes([*high, *low]), of)),
     }
 }
 

@@ -20,8 +20,7 @@ const KISSES: [&[u8; 4]; 15] = [
     b"NKEY", b"NTSN", b"RATE", b"RMOT", b"STEP",
 ];
 
-/// The code of a server that does not know the time, beside those that count the kiss codes.
-/// Arbitrary.
+/// The code of a server that does not know the time, beyond those of kisses. Arbitrary.
 const UNSYNCHRONISED: u16 = 100;
 
 /// The stratum of a server that does not know the time; RFC 5905 §7.3.

@@ -1,9 +1,8 @@
-//! Version Negotiation of QUIC, RFC 8999 §6.
+//! QUIC Version Negotiation, RFC 8999 §6.
 
 use crate::payload::number::Number;
 
-/// Bytes of both connection ids. Arbitrary; the least that an Initial may have as its destination,
-/// RFC 9000 §7.2.
+/// Bytes of both connection ids. Arbitrary; the minimum of an Initial's destination, RFC 9000 §7.2.
 pub(crate) const CID_LEN: u8 = 8;
 
 /// Where the bytes of the destination connection id begin; RFC 8999 §5.1.

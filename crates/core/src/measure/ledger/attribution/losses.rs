@@ -35,8 +35,7 @@ enum Packet {
     Single,
     /// Its share of so many datagrams that were in so many packets.
     Mean(u64, u64),
-    /// Its share of what is missing, which left in so many packets: they stay whole up to the
-    /// receiver.
+    /// Its share of what is missing, which left in this many packets and stays whole.
     Whole(u64),
 }
 
@@ -77,10 +76,9 @@ impl LossAttribution {
         }
     }
 
-    /// Charges so many packets with what they held. Where packets stay whole, all that are missing
-    /// hold all that is missing, and some of them their share; otherwise each counts as many
-    /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
-    /// length, and that is every flat-out one but for its last.
+    /// Charges this number of packets with what they held. If packets stay whole, all missing ones
+    /// hold all that is missing, and some of them their share; otherwise each counts as the mean
+    /// packet. Exact if all packets have one length, as flat out, except for the last.
     pub(super) fn charge(&mut self, location: DropLocation, packets: u64) -> u64 {
         let held = match &mut self.packet {
             Packet::Single => packets,
@@ -113,8 +111,8 @@ impl LossAttribution {
         charged
     }
 
-    /// The same at the sender's end, of which so many may have been counted `twice`; on another
-    /// host, which of its packets were cut by then is not known.
+    /// The same at the sender, where `twice` may be counted twice; between hosts, its packets may
+    /// have been cut by then.
     pub(super) fn charge_leaving(
         &mut self,
         location: DropLocation,
@@ -158,9 +156,8 @@ impl LossAttribution {
         }
     }
 
-    /// Charges this number of drops at receive buffers of other sockets: the server's or others'. A
-    /// super-packet dropped whole is counted as one: each drop is taken for one datagram, and there
-    /// may have been more.
+    /// Charges drops at receive buffers of others, the server's among them: each as one datagram,
+    /// although a super-packet that was dropped whole held more.
     pub(super) fn charge_at_server(&mut self, drops: u64) -> u64 {
         let location = DropLocation::ReceiveBuffer;
         let charged = self.charge_datagrams(drops);
@@ -171,8 +168,7 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges datagrams whose reassembly failed. Fragments dropped for lack of room are counted
-    /// one by one, several per datagram.
+    /// Charges failed reassembly; fragments dropped for lack of room count one by one.
     pub(super) fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
         let location = DropLocation::Reassembly;
         let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
@@ -181,8 +177,7 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
-    /// be ours.
+    /// Charges datagrams from a shared counter; `beyond`: it counted more than can be ours.
     fn charge_shared(&mut self, location: DropLocation, datagrams: u64, beyond: bool) -> u64 {
         let charged = self.charge_datagrams(datagrams);
         if charged > 0 {
@@ -192,7 +187,6 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges so many datagrams.
     pub(super) fn charge_datagrams(&mut self, count: u64) -> u64 {
         let charged = count.min(self.datagrams);
         self.datagrams -= charged;

@@ -16,7 +16,6 @@ const MAX_PACKETS: usize = 65_536;
 /// Packets sent before the socket is read again; the size of a batch.
 const MAX_RELEASED: usize = 64;
 
-/// A delayed reply.
 #[derive(Debug, Clone, Copy)]
 struct DelayedReply {
     due: Nanos,
@@ -28,7 +27,6 @@ struct DelayedReply {
     local: Option<LocalAddr>,
 }
 
-/// The queue of delayed replies.
 #[derive(Debug)]
 pub(super) struct Queue {
     delay: Nanos,
@@ -36,12 +34,10 @@ pub(super) struct Queue {
     bytes: Box<[u8]>,
     /// Offset for the next payload.
     next: usize,
-    /// A ring of replies.
     replies: Box<[DelayedReply]>,
     /// Index of the oldest one.
     first: usize,
     waiting: usize,
-    /// How late replies left.
     pub(super) lateness: LatencyHistograms,
 }
 
@@ -105,7 +101,6 @@ impl Queue {
         (len < oldest).then_some(0)
     }
 
-    /// When the next reply is due.
     #[inline]
     pub(super) fn due(&self) -> Option<Nanos> {
         (self.waiting > 0).then(|| self.replies[self.first].due)
@@ -158,7 +153,6 @@ mod tests {
     use super::*;
     use crate::engine::echo::ReplyFilter;
 
-    /// Records sent replies.
     #[derive(Default)]
     struct SentReplies(VecDeque<Vec<u8>>);
 

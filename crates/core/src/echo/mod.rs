@@ -185,7 +185,6 @@ fn supervise(
     }
 }
 
-/// Runs one worker and returns its counters.
 fn run_worker(
     options: &EchoOptions,
     worker: usize,
@@ -215,7 +214,6 @@ fn run_worker(
     }
 }
 
-/// The context of a worker.
 struct EchoWorker<'a> {
     options: &'a EchoOptions,
     number: usize,
@@ -225,7 +223,6 @@ struct EchoWorker<'a> {
 }
 
 impl EchoWorker<'_> {
-    /// Runs the worker with this responder to its end.
     fn run<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
         let Self { options, number: worker, port, shared, ready } = self;
         let set_up = responder
@@ -253,7 +250,6 @@ impl EchoWorker<'_> {
     }
 }
 
-/// The counters of one worker.
 fn tally(done: &TurnDone, policy: ReplyPolicy) -> EchoTally {
     EchoTally {
         counters: done.counters,

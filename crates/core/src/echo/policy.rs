@@ -14,7 +14,6 @@ use crate::unit::{Nanos, hash_u64};
 /// daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time (RFC 868).
 const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
-/// The reply policy of one worker.
 #[derive(Debug)]
 pub(super) struct ReplyPolicy {
     /// Our port.
@@ -30,7 +29,6 @@ pub(super) struct ReplyPolicy {
     pub(super) unanswered: u64,
     /// Datagrams that exceeded the delay queue.
     pub(super) overflow: u64,
-    /// Senders.
     pub(super) clients: Clients,
 }
 
@@ -93,7 +91,6 @@ fn datagrams(len: usize, segment: usize) -> u64 {
     len.div_ceil(segment).max(1) as u64
 }
 
-/// Drops datagrams on request.
 #[derive(Debug)]
 pub(super) struct Dropper {
     rule: DropRule,
@@ -103,12 +100,10 @@ pub(super) struct Dropper {
 }
 
 impl Dropper {
-    /// A dropper with this rule and random seed.
     pub(super) const fn new(rule: DropRule, seed: u64) -> Self {
         Self { rule, count: 0, random: Rng::with_seed(hash_u64(seed)) }
     }
 
-    /// Whether the next one is dropped.
     #[inline]
     fn drops(&mut self) -> bool {
         match self.rule {

@@ -47,7 +47,6 @@ pub struct RxSample {
 
 impl RxSample {
     /// The same by a clock corrected by so many ns.
-    #[must_use]
     pub fn shifted(self, by_ns: i64) -> Self {
         let moved = |at: Nanos| Nanos(at.0.saturating_add_signed(by_ns));
         Self { stamp: moved(self.stamp), read: moved(self.read), ..self }
@@ -76,7 +75,6 @@ impl LatencyBreakdown {
     ///
     /// Stamps of the calendar clock, converted to the monotonic one, may be tens of ns off. On one
     /// clock, the send stamp is never later than the receive stamp; on two, a negative path is 0.
-    #[must_use]
     pub fn of(tx: &[TxSample], rx: &[RxSample], bound: Nanos) -> Option<Self> {
         let received: HashMap<_, _> =
             rx.iter().map(|sample| ((sample.flow, sample.sequence), sample)).collect();
@@ -90,7 +88,6 @@ impl LatencyBreakdown {
     }
 
     /// How many datagrams.
-    #[must_use]
     pub fn samples(&self) -> u64 {
         self.total.count()
     }

@@ -112,7 +112,6 @@ impl PacketCounts {
     /// super-packets that arrive were never cut. A receiver on another host may have joined
     /// segments that were cut on the way (GRO); its packets are then smaller than the sender's: GRO
     /// joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
-    #[must_use]
     pub fn are_uncut(&self, ends: Topology) -> bool {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
         let (sent, received) =
@@ -123,7 +122,6 @@ impl PacketCounts {
 
     /// Whether most of them were sent in super-packets, and these were cut on the way. Neither this
     /// nor [`Self::are_uncut`] holds where most were sent one by one: that shows nothing.
-    #[must_use]
     pub fn were_cut(&self, ends: Topology) -> bool {
         self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
     }
@@ -146,7 +144,6 @@ fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
 
 impl CellResult {
     /// What both ends measured; without the receivers', nothing is known of what arrived.
-    #[must_use]
     pub fn of(tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
         let one_ended = rx.is_none();
         let rx = rx.unwrap_or_default();
@@ -203,20 +200,17 @@ impl CellResult {
 
     /// Rate of datagrams due in the senders' window and received at any time; `None` if the window
     /// has no length. Without receivers, the rate sent.
-    #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
         let count = if self.one_ended { self.tx.sent } else { self.rx.received };
         self.per_second(count as f64)
     }
 
     /// `count` per second of the senders' window; `None` if it has no length.
-    #[must_use]
     pub fn per_second(&self, count: f64) -> Option<f64> {
         (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
     }
 
     /// Whether most datagrams were sent in super-packets that were cut on the way.
-    #[must_use]
     pub fn was_cut(&self) -> bool {
         PacketCounts {
             sent: self.tx.sent,
@@ -229,14 +223,12 @@ impl CellResult {
     }
 
     /// Every datagram by outcome.
-    #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
         let whole = self.super_packets.taken_whole;
         LedgerCounts::attribute_losses(&self.tx, &self.rx, &self.kernels(), whole)
     }
 
     /// What the kernels at both ends counted.
-    #[must_use]
     pub fn kernels(&self) -> Kernels {
         let server =
             self.exchange.map(|asked| Server { receive_buffer: self.drops_of_server(&asked) });

@@ -57,13 +57,11 @@ impl Clients {
     }
 
     /// How many there were, as far as they are counted.
-    #[must_use]
     pub const fn count(&self) -> u64 {
         self.count as u64
     }
 
     /// Whether there were more.
-    #[must_use]
     pub const fn more(&self) -> bool {
         self.more
     }

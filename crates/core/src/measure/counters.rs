@@ -48,7 +48,6 @@ impl SendErrorCounts {
     }
 
     /// All of them.
-    #[must_use]
     pub fn total(&self) -> u64 {
         let Self { would_block, no_buffers, unreachable, too_big, other } = *self;
         sum_counts([would_block, no_buffers, unreachable, too_big, other])

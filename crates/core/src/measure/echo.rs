@@ -34,7 +34,6 @@ pub struct EchoCounters {
 }
 
 impl EchoCounters {
-    /// Adds those of another worker.
     fn merge(&mut self, other: &Self) {
         add_counts!(self, other; received, received_bytes, packets, truncated, returned);
         add_counts!(self, other; returned_bytes, queued_errors, cut, syscalls, empty, errors);

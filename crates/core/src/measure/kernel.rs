@@ -95,7 +95,6 @@ const QDISC_MASK: u64 = u32::MAX as u64;
 
 impl KernelCounters {
     /// What was counted since `earlier`; `sockets` is what our own receiving sockets dropped.
-    #[must_use]
     pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
         let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         let udp = gained!(UdpCounters, self.udp, earlier.udp; in_datagrams, no_ports, out_datagrams,

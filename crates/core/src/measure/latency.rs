@@ -97,44 +97,37 @@ impl LatencyHistograms {
     }
 
     /// How many latencies were taken.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
     /// How many lay above [`HIGHEST_NS`].
-    #[must_use]
     pub const fn clamped(&self) -> u64 {
         self.clamped
     }
 
     /// How many [`LatencyHistograms::shifted`] would have moved below 0.
-    #[must_use]
     pub const fn below_zero(&self) -> u64 {
         self.below_zero
     }
 
     /// The exact smallest, in ns; `None` when empty.
-    #[must_use]
     pub fn min_ns(&self) -> Option<u64> {
         (self.count() > 0).then_some(self.min_ns)
     }
 
     /// The exact largest, in ns; `None` when empty.
-    #[must_use]
     pub fn max_ns(&self) -> Option<u64> {
         (self.count() > 0).then_some(self.max_ns)
     }
 
     /// The exact mean, rounded to whole ns; `None` when empty.
-    #[must_use]
     pub fn mean_ns(&self) -> Option<u64> {
         let count = u128::from(self.count());
         (count > 0).then(|| (self.sum_ns.saturating_add(count / 2) / count) as u64)
     }
 
     /// The exact standard deviation of the population, rounded to whole ns; `None` when empty.
-    #[must_use]
     pub fn stdev_ns(&self) -> Option<u64> {
         let count = u128::from(self.count());
         if count == 0 {
@@ -154,7 +147,6 @@ impl LatencyHistograms {
 
     /// The latency in ns that this share (0.99 for p99) of all lie at or below, within 0.1 %, and
     /// never above the exact maximum; `None` when empty.
-    #[must_use]
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
         let at = self.histogram.value_at_quantile(quantile);
         // Not `clamp`, which panics where a peer's figures do not ascend.
@@ -163,7 +155,6 @@ impl LatencyHistograms {
 
     /// The same, with `lost` more datagrams that took infinitely long; `None` where the quantile
     /// falls among them, or when empty.
-    #[must_use]
     pub fn quantile_with_lost_ns(&self, quantile: f64, lost: u64) -> Option<u64> {
         let count = self.count();
         let rank = (count.saturating_add(lost) as f64 * quantile).ceil();
@@ -174,7 +165,6 @@ impl LatencyHistograms {
     }
 
     /// The histogram itself, for export.
-    #[must_use]
     pub const fn histogram(&self) -> &Histogram<u64> {
         &self.histogram
     }
@@ -182,7 +172,6 @@ impl LatencyHistograms {
     /// What is left after taking `part` out, for percentiles; minimum and maximum are those of
     /// the buckets, or of this where all that is left was clamped. `None` where `part` is not
     /// contained in this.
-    #[must_use]
     pub fn without(&self, part: &Self) -> Option<Self> {
         let mut rest = self.clone();
         rest.histogram.subtract(&part.histogram).ok()?;
@@ -205,7 +194,6 @@ impl LatencyHistograms {
     ///
     /// Minimum and maximum stay exact, and without such zeros mean and deviation; all else is as
     /// exact as the buckets before.
-    #[must_use]
     pub fn shifted(&self, by_ns: i64) -> Self {
         if by_ns == 0 || self.count() == 0 {
             return self.clone();

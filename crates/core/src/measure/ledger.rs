@@ -46,7 +46,6 @@ impl From<KernelDelta> for Kernels {
 
 impl Kernels {
     /// What was counted at the senders.
-    #[must_use]
     pub fn at_senders(&self) -> &KernelDelta {
         self.tx.as_ref().unwrap_or(&self.rx)
     }
@@ -104,7 +103,6 @@ pub struct LedgerCounts {
 
 impl LedgerCounts {
     /// The four identities with this ledger's counts.
-    #[must_use]
     pub fn identities(&self) -> [LedgerIdentity; 4] {
         LedgerTerms {
             attempted: self.attempted,
@@ -120,7 +118,6 @@ impl LedgerCounts {
     }
 
     /// The first identity that does not hold, as a formula; `None`: all hold.
-    #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
         self.identities().into_iter().find(|one| !one.holds()).map(|one| one.name)
     }

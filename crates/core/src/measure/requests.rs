@@ -63,13 +63,11 @@ impl Codes {
     }
 
     /// Errors with codes beyond those counted one by one.
-    #[must_use]
     pub const fn others(&self) -> u64 {
         self.others
     }
 
     /// All of them.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.iter().fold(self.others, |sum, (_, times)| sum.saturating_add(times))
     }

@@ -46,7 +46,6 @@ pub struct SequenceCounts {
 
 impl SequenceCounts {
     /// All datagrams that carried a number.
-    #[must_use]
     pub const fn arrived(&self) -> u64 {
         self.unique + self.duplicate + self.late
     }
@@ -107,7 +106,6 @@ impl Sequences {
         self.arrive(numbered.sequence);
     }
 
-    /// All counts so far.
     pub(super) fn counts(&self) -> SequenceCounts {
         let mut sum = self.ended;
         sum.add(&self.counts);

@@ -157,7 +157,6 @@ impl OneWay {
     }
 
     /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
-    #[must_use]
     pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
         Self {
             from_schedule: self.from_schedule.shifted(by_ns),

@@ -50,7 +50,6 @@ impl Default for StallMeter {
 
 impl StallMeter {
     /// For a worker that moves so many datagrams between two clock reads.
-    #[must_use]
     pub fn of_batches(datagrams: usize) -> Self {
         let threshold = STALL_THRESHOLD.max(Nanos(datagrams as u64 * DATAGRAM_NS));
         let (last, ended) = (Nanos::ZERO, Nanos::ZERO);
@@ -86,13 +85,11 @@ impl StallMeter {
 
     /// When the latest stall ended; zero before the first.
     #[inline]
-    #[must_use]
     pub const fn ended(&self) -> Nanos {
         self.ended
     }
 
     /// All stalls so far.
-    #[must_use]
     pub const fn stalls(&self) -> StallCounts {
         self.stalls
     }

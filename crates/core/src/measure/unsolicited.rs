@@ -66,7 +66,6 @@ pub struct UnsolicitedSource {
     pub last: Nanos,
     /// The longest gap; with several listeners at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
-    /// Its sequence numbers, if it sends any.
     sequences: Option<Box<Sequences>>,
     /// The sequence counts of other listeners.
     elsewhere: SequenceCounts,
@@ -74,7 +73,6 @@ pub struct UnsolicitedSource {
 
 impl UnsolicitedSource {
     /// Its datagrams by sequence number; `None` unless most of them carry udperf's header.
-    #[must_use]
     pub fn sequences(&self) -> Option<SequenceCounts> {
         let mut counts = self.elsewhere;
         if let Some(here) = &self.sequences {
@@ -91,7 +89,6 @@ impl UnsolicitedSource {
         }
     }
 
-    /// Adds what another listener heard of the same source.
     fn merge(&mut self, other: &Self) {
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
@@ -175,7 +172,6 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Adds that of another listener.
-    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             datagrams: self.datagrams + other.datagrams,
@@ -189,7 +185,6 @@ impl Snapshot {
     }
 
     /// The mean gap between datagrams over all listeners; `None` below two.
-    #[must_use]
     pub fn gap_mean(&self) -> Option<Nanos> {
         gap_mean(self.span, self.datagrams)
     }
@@ -208,7 +203,6 @@ fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
 
 impl UnsolicitedTraffic {
     /// Its totals.
-    #[must_use]
     pub fn glimpse(&self) -> Snapshot {
         let most = self.sources.iter().map(|(from, source)| (*from, source.datagrams));
         Snapshot {
@@ -223,7 +217,6 @@ impl UnsolicitedTraffic {
     }
 
     /// The mean gap between datagrams over all listeners; `None` below two.
-    #[must_use]
     pub fn gap_mean(&self) -> Option<Nanos> {
         gap_mean(self.span, self.datagrams)
     }

@@ -24,7 +24,6 @@ pub struct Instructions {
 
 impl Instructions {
     /// The sum; `None` if only one counts the kernel's, or it overflows.
-    #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         let count = self.count.checked_add(other.count)?;
         (self.with_kernel == other.with_kernel).then_some(Self { count, ..self })
@@ -44,7 +43,6 @@ pub struct Usage {
 
 impl ThreadSwitches {
     /// The sum; `None` if it overflows.
-    #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         Some(Self {
             voluntary: self.voluntary.checked_add(other.voluntary)?,
@@ -53,7 +51,6 @@ impl ThreadSwitches {
     }
 
     /// Both kinds; `None` if the sum overflows.
-    #[must_use]
     pub const fn all(self) -> Option<u64> {
         self.voluntary.checked_add(self.involuntary)
     }
@@ -61,7 +58,6 @@ impl ThreadSwitches {
 
 impl Usage {
     /// The sum of what is known of both. Another host may report anything: an overflow is unknown.
-    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let switches = self.context_switches.zip(other.context_switches);
         let instructions = self.instructions.zip(other.instructions);

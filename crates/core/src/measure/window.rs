@@ -46,7 +46,6 @@ impl Default for Window {
 
 impl Window {
     /// The window of a flow that other receivers get: it takes no memory; any arrival is late.
-    #[must_use]
     // cold: set-up
     pub fn closed() -> Self {
         Self { next: u64::MAX, written: u64::MAX, bits: Box::default() }
@@ -66,7 +65,6 @@ impl Window {
 
     /// One more than the highest number seen.
     #[inline]
-    #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
     }
@@ -110,7 +108,6 @@ impl Window {
         }
     }
 
-    /// Records any number but the next.
     fn arrive_out_of_line(&mut self, sequence: u64) -> Arrival {
         if sequence > self.next {
             if sequence - self.next > WINDOW {

@@ -14,7 +14,6 @@ const CATCH_UP: Nanos = Nanos::from_millis(1);
 
 /// How long a slot may be overdue before it is missed: 1 ms, or the mean gap between a worker's
 /// slots if that is longer.
-#[must_use]
 pub fn catch_up(mean_gap: Nanos) -> Nanos {
     CATCH_UP.max(mean_gap)
 }
@@ -56,7 +55,6 @@ pub struct FlatOut {
 
 impl FlatOut {
     /// Ends at `end` (since the start) or after `to_send` datagrams, whichever is first.
-    #[must_use]
     pub const fn new(end: Nanos, to_send: u64) -> Self {
         Self { end, to_send }
     }
@@ -80,7 +78,6 @@ pub struct Scheduled {
 impl Scheduled {
     /// Follows `slots` before `end`, or until `to_send` datagrams have left, whichever is first;
     /// slots overdue by more than `bound` are missed.
-    #[must_use]
     pub fn new(mut slots: Slots, end: Nanos, to_send: u64, bound: Nanos) -> Self {
         let ahead = std::array::from_fn(|_| Nanos(slots.next_ns()));
         let (latest, missed, attempted) = (Nanos::ZERO, 0, 0);
@@ -88,19 +85,16 @@ impl Scheduled {
     }
 
     /// Slots that came too late to be sent.
-    #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
     }
 
     /// The due time of the latest slot.
-    #[must_use]
     pub const fn latest(&self) -> Nanos {
         self.latest
     }
 
     /// Slots that have come up: attempted or missed.
-    #[must_use]
     pub const fn scheduled(&self) -> u64 {
         self.attempted + self.missed
     }
@@ -161,7 +155,6 @@ impl Pace {
 
     /// The intended moment of the `i`-th datagram that is due; without a schedule, `now`.
     #[inline]
-    #[must_use]
     pub fn intended(&self, i: usize, now: Nanos) -> Nanos {
         match self {
             Self::FlatOut(_) => now,
@@ -186,7 +179,6 @@ impl Pace {
     }
 
     /// The latest end of the schedule; [`Nanos::NEVER`] if a count decides.
-    #[must_use]
     pub const fn end(&self) -> Nanos {
         match self {
             Self::FlatOut(flat) => flat.end,
@@ -195,7 +187,6 @@ impl Pace {
     }
 
     /// Slots that came too late to be sent; none without a schedule.
-    #[must_use]
     pub const fn missed(&self) -> u64 {
         match self {
             Self::FlatOut(_) => 0,
@@ -204,7 +195,6 @@ impl Pace {
     }
 
     /// The schedule, where there is one.
-    #[must_use]
     pub const fn scheduled(&self) -> Option<&Scheduled> {
         match self {
             Self::FlatOut(_) => None,

@@ -48,7 +48,6 @@ pub enum Slots {
 
 impl Slots {
     /// The slots of `part` of a schedule.
-    #[must_use]
     pub fn new(arrivals: Arrivals, part: Part) -> Self {
         match arrivals {
             Arrivals::Even(rate) => Self::Grid(SlotGrid::new(rate, 1, part)),

@@ -35,7 +35,6 @@ pub(super) struct Capture<'a> {
     port: Option<u16>,
 }
 
-/// The payload to send for a packet.
 #[derive(Debug, Clone, Copy)]
 struct Payload<'a> {
     /// When it was captured, in ns since 1970; `None` where the capture has no times.
@@ -43,7 +42,6 @@ struct Payload<'a> {
     bytes: &'a [u8],
 }
 
-/// A packet of a capture.
 struct Packet<'a> {
     time_ns: Option<i128>,
     link: Linktype,
@@ -53,7 +51,6 @@ struct Packet<'a> {
     len: usize,
 }
 
-/// An interface of a pcapng.
 struct Interface {
     link: Linktype,
     /// Ticks of its clock in a second.
@@ -112,7 +109,6 @@ impl<'a> Capture<'a> {
         Some(())
     }
 
-    /// A pcapng.
     fn blocks(&mut self, mut rest: &'a [u8]) {
         let mut is_big = false;
         let mut interfaces: Vec<Interface> = Vec::new();
@@ -195,7 +191,6 @@ impl<'a> Capture<'a> {
         longest
     }
 
-    /// Payloads to send, packet by packet.
     pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
         self.payloads.iter().map(|payload| payload.bytes)
     }
@@ -206,7 +201,6 @@ impl<'a> Capture<'a> {
         times::moments(&times)
     }
 
-    /// Counts of packets used and left out.
     pub(super) const fn counts(&self) -> &Counts {
         &self.counts
     }

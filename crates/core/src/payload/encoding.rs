@@ -27,7 +27,6 @@ impl Encoding {
     }
 
     /// Its name in the Encoding Standard: `UTF-8`, `GBK`, `windows-1252`.
-    #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name()
     }
@@ -69,7 +68,6 @@ impl Encoding {
 
     /// How many bytes at the end begin a character without ending it, 0 to 3; 0 if bytes are
     /// malformed otherwise.
-    #[must_use]
     pub fn begun(self, bytes: &[u8]) -> usize {
         /// The longest beginning, in bytes: of the four that UTF-8, GB 18030 and UTF-16 have.
         const LONGEST: usize = 3;
@@ -92,14 +90,12 @@ impl Encoding {
     }
 
     /// Whether a newline is one byte that means nothing else: not so in UTF-16.
-    #[must_use]
     pub fn one_byte_newline(self) -> bool {
         self.0 != UTF_16LE && self.0 != UTF_16BE
     }
 
     /// Decodes text; `None` if it is malformed, or has control characters other than tabs and
     /// newlines, which could control a terminal.
-    #[must_use]
     pub fn decode(self, bytes: &[u8]) -> Option<String> {
         let text = self.0.decode_without_bom_handling_and_without_replacement(bytes)?;
         let odd =

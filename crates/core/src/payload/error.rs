@@ -149,7 +149,6 @@ impl PayloadError {
     }
 
     /// Whether the fault is in the content of a file, not in the arguments.
-    #[must_use]
     pub const fn is_of_a_file(&self) -> bool {
         matches!(
             self,
@@ -163,8 +162,6 @@ impl PayloadError {
         )
     }
 
-    /// The same error, in a line counted from 1.
-    #[must_use]
     pub(super) fn in_line(self, number: usize) -> Self {
         Self::Line { number, source: Box::new(self) }
     }

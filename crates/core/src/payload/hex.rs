@@ -50,7 +50,6 @@ pub fn parse(text: &str) -> Result<Vec<u8>, PayloadError> {
 }
 
 /// Bytes on one line, as [`parse`] reads them: `0a 0b ff`.
-#[must_use]
 pub fn show(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for byte in bytes {
@@ -63,7 +62,6 @@ pub fn show(bytes: &[u8]) -> String {
 
 /// Bytes in rows of 16, each with its offset before and its ASCII characters behind, and a newline
 /// after each row but the last.
-#[must_use]
 pub fn dump(bytes: &[u8]) -> String {
     let rows = bytes.chunks(ROW).zip((0..).step_by(ROW)).map(|(row, offset)| {
         let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';

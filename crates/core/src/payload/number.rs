@@ -23,7 +23,6 @@ pub enum Number {
 
 impl Number {
     /// Reads `u16be`, `hex8`, `dec10` and the like; `None` for anything else.
-    #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         let digits = |prefix: &str, longest: u8| {
             let count = word.strip_prefix(prefix)?;
@@ -46,7 +45,6 @@ impl Number {
     }
 
     /// Bytes it takes.
-    #[must_use]
     pub const fn width(self) -> usize {
         match self {
             Self::Be(count) | Self::Le(count) | Self::Hex(count) | Self::Dec(count) => {
@@ -56,7 +54,6 @@ impl Number {
     }
 
     /// How many bits of a number survive in any case, 1 to 64.
-    #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
             Self::Be(count) | Self::Le(count) => 8 * count as u32,
@@ -67,7 +64,6 @@ impl Number {
     }
 
     /// Whether it is written in ASCII characters.
-    #[must_use]
     pub const fn is_text(self) -> bool {
         matches!(self, Self::Hex(_) | Self::Dec(_))
     }
@@ -119,7 +115,6 @@ impl Number {
 
     /// Reads the number at `offset`; `None` if there is none.
     #[inline]
-    #[must_use]
     pub fn read(self, bytes: &[u8], offset: usize) -> Option<u64> {
         let bytes = bytes.get(offset..)?.get(..self.width())?;
         match self {

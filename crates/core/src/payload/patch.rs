@@ -32,12 +32,9 @@ const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 /// The characters of [`Alphabet::Letters`].
 const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
 
-/// A set of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// a to z, 0 to 9.
     Alnum,
-    /// a to z.
     Letters,
 }
 
@@ -50,12 +47,10 @@ pub(super) enum What {
     /// As much of the id as fits; replies are matched by another field.
     PartOfId(Number),
     Counter(Number),
-    /// A random number.
     Random {
         key: u64,
         number: Number,
     },
-    /// Random characters.
     Characters {
         key: u64,
         alphabet: Alphabet,
@@ -73,7 +68,6 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Bytes it takes.
     pub(super) const fn width(self) -> usize {
         match self {
             Self::Id(number)
@@ -106,7 +100,6 @@ impl What {
     }
 }
 
-/// Something at its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patch {
     pub(super) offset: u32,
@@ -143,7 +136,6 @@ impl Patch {
         }
     }
 
-    /// Where it stands.
     #[inline]
     pub(super) const fn place(self) -> std::ops::Range<usize> {
         self.offset as usize..self.offset as usize + self.what.width()

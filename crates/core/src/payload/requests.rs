@@ -83,32 +83,27 @@ pub struct Requests {
 
 impl Requests {
     /// Bytes of the longest request, for which [`Self::write`] needs room.
-    #[must_use]
     pub const fn largest(&self) -> usize {
         self.largest
     }
 
     /// Bytes of each request, where all are of one length.
-    #[must_use]
     pub const fn same_len(&self) -> Option<usize> {
         self.same_len
     }
 
     /// Bytes of a request on average.
-    #[must_use]
     pub const fn mean_len(&self) -> f64 {
         self.mean_len
     }
 
     /// How many bits of an id each request carries; 0 where requests carry none.
-    #[must_use]
     pub const fn id_bits(&self) -> u32 {
         self.id_bits
     }
 
     /// Bits of the message id in each request, by which a CoAP server detects duplicates (RFC 7252
     /// section 4.5); `None` for other requests.
-    #[must_use]
     pub const fn message_id_bits(&self) -> Option<u32> {
         self.message_id_bits
     }
@@ -116,26 +111,22 @@ impl Requests {
     /// Times of the packets of a capture, one per request, in nanoseconds since the first, never
     /// decreasing: faults of its clock, listed in [`Self::input`], are corrected. `None` without a
     /// capture.
-    #[must_use]
     pub fn recorded(&self) -> Option<&[u64]> {
         self.recorded.as_deref()
     }
 
     /// The number of different requests before fields are filled in: lines, questions and packets,
     /// with all their choices.
-    #[must_use]
     pub fn variants(&self) -> usize {
         self.variants.len()
     }
 
     /// The account of the file of requests; `None` if it is not counted.
-    #[must_use]
     pub const fn input(&self) -> Option<&Input> {
         self.input.as_ref()
     }
 
     /// Notes for the user, one sentence each.
-    #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -178,7 +169,6 @@ impl Requests {
         self.patches.get(from as usize..to as usize).unwrap_or_default()
     }
 
-    /// The variant of request number `n`.
     #[inline]
     fn variant(&self, n: u64) -> &Variant {
         // There is at least one group, and each has at least one variant.

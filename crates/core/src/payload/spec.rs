@@ -98,7 +98,6 @@ pub struct Spec {
 
 impl Spec {
     /// Requests of this source, in turns, with fields, in UTF-8, matched as usual.
-    #[must_use]
     pub fn of(source: RequestSource) -> Self {
         Self {
             source,
@@ -111,7 +110,6 @@ impl Spec {
     }
 
     /// The usual port of servers, if it is known.
-    #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match &self.source {
             RequestSource::Preset(preset) => preset.port(),
@@ -250,7 +248,6 @@ impl Spec {
     }
 }
 
-/// The bits of the id that requests have.
 fn id_mask(requests: &Requests) -> u64 {
     u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default()
 }

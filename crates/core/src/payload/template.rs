@@ -14,9 +14,7 @@ const MAX_CHARACTERS: u16 = 65_507;
 pub(super) enum TemplateBody {
     /// Text, which is encoded.
     Text(Encoding),
-    /// Hex digits.
     Hex,
-    /// Bytes, as they are.
     Bytes,
 }
 

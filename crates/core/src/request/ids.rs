@@ -20,7 +20,6 @@ pub struct RunIds {
     used: Mutex<UsedIds>,
 }
 
-/// The ids and numbers used so far.
 #[derive(Debug, Default)]
 struct UsedIds {
     /// Unique numbers.
@@ -51,13 +50,11 @@ pub(super) struct FirstIds {
 
 impl RunIds {
     /// Creates the generator of a run from its seed.
-    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, used: Mutex::default() }
     }
 
     /// The seed.
-    #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
     }

@@ -22,12 +22,10 @@ const STATE: u64 = (1 << STATE_BITS) - 1;
 /// within that.
 const MAX_WALK: u64 = 8_192;
 
-/// One request.
 #[derive(Debug, Default)]
 struct Slot {
     /// Its intended time and state.
     word: AtomicU64,
-    /// When it was sent.
     sent: AtomicU64,
     /// Its turn, which selects its content.
     turn: AtomicU64,
@@ -68,7 +66,6 @@ pub struct InFlightTable {
 
 impl InFlightTable {
     /// A table for at least `wanted` requests, or as many as `id_bits` distinguish.
-    #[must_use]
     pub fn new(stream_map: StreamMap, wanted: u64, id_bits: u32) -> Self {
         let distinct = stream_map.distinct(id_bits);
         let most = if distinct.is_power_of_two() {
@@ -86,13 +83,11 @@ impl InFlightTable {
     }
 
     /// Maximum requests in flight.
-    #[must_use]
     pub fn capacity(&self) -> u64 {
         self.slots.len() as u64
     }
 
     /// The distribution of requests over source ports.
-    #[must_use]
     pub const fn stream_map(&self) -> StreamMap {
         self.stream_map
     }
@@ -105,14 +100,12 @@ impl InFlightTable {
 
     /// The next request to send.
     #[inline]
-    #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
     /// How many more requests may be sent without reusing the id of one that may still be answered.
     #[inline]
-    #[must_use]
     pub fn free_slots(&self) -> u64 {
         self.capacity()
             - (self.head.load(Ordering::Relaxed) - self.oldest_unreleased.load(Ordering::Acquire))
@@ -134,7 +127,6 @@ impl InFlightTable {
 
     /// The turn of this request; `None` if its slot was reused.
     #[inline]
-    #[must_use]
     pub fn turn(&self, number: u64, head: u64) -> Option<u64> {
         let is_here = head - number <= self.capacity();
         is_here.then(|| self.slot(number).turn.load(Ordering::Relaxed))
@@ -142,7 +134,6 @@ impl InFlightTable {
 
     /// When the oldest open request was sent, if there may be one.
     #[inline]
-    #[must_use]
     pub fn oldest_sent(&self) -> Option<Nanos> {
         let tail = self.tail.load(Ordering::Relaxed);
         let sent = || Nanos(self.slot(tail).sent.load(Ordering::Relaxed));
@@ -151,7 +142,6 @@ impl InFlightTable {
 
     /// When the oldest request that blocks a slot was sent, if it was given up; otherwise `None`.
     #[inline]
-    #[must_use]
     pub fn unreleased_sent(&self) -> Option<Nanos> {
         let oldest_unreleased = self.oldest_unreleased.load(Ordering::Relaxed);
         let sent = || Nanos(self.slot(oldest_unreleased).sent.load(Ordering::Relaxed));
@@ -188,7 +178,6 @@ impl InFlightTable {
 
     /// The latest request of this port whose place ends in `id`; `None` before there was one.
     #[inline]
-    #[must_use]
     pub fn find(&self, stream: usize, id: u64, id_bits: u32, head: u64) -> Option<u64> {
         let last = self.stream_map.places(stream, head).checked_sub(1)?;
         let mask = 1_u64.checked_shl(id_bits).map_or(u64::MAX, |ids| ids - 1);
@@ -198,7 +187,6 @@ impl InFlightTable {
 
     /// Whether this request is open.
     #[inline]
-    #[must_use]
     pub fn is_open(&self, number: u64) -> bool {
         self.slot(number).word.load(Ordering::Relaxed) & STATE == OPEN
     }
@@ -264,7 +252,6 @@ impl InFlightTable {
 
     /// Whether no request is open.
     #[inline]
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Relaxed)
     }

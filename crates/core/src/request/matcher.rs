@@ -33,14 +33,11 @@ pub struct RequestSpec {
     pub matching: Arc<Matching>,
 }
 
-/// Matches replies to requests.
 #[derive(Debug)]
 pub(super) struct ResponseMatcher {
     spec: RequestSpec,
     table: Arc<InFlightTable>,
-    /// The first ids and unique numbers of this worker.
     first_ids: FirstIds,
-    /// Timeout of a request.
     timeout: Nanos,
     /// How long the id of a request without a reply is not reused.
     id_lifetime: Nanos,
@@ -66,11 +63,8 @@ pub(super) struct ResponseMatcher {
     window_closed: bool,
     /// When this worker's latest stall ended.
     stall_ended: Nanos,
-    /// Counters.
     pub(super) tally: RxTally,
-    /// Latencies.
     pub(super) latency: OneWay,
-    /// Outcomes of requests.
     pub(super) exchange: RequestCounts,
 }
 
@@ -119,12 +113,13 @@ impl ResponseMatcher {
         self.first = self.table.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
         self.answered.fill(0);
-        (self.tally, self.exchange) = (RxTally::default(), RequestCounts::default());
+        let room = self.table.capacity();
+        self.exchange = RequestCounts { room, ..RequestCounts::default() };
+        self.tally = RxTally::default();
         let OneWay { from_schedule, from_send, in_stall, .. } = &mut self.latency;
         [from_schedule, from_send, in_stall].into_iter().for_each(LatencyHistograms::reset);
     }
 
-    /// Requests in flight.
     #[inline]
     pub(super) fn in_flight(&self) -> u64 {
         self.table.head() - self.finished
@@ -170,18 +165,12 @@ impl ResponseMatcher {
         released_before.map_or(timeout, |released_before| released_before.min(timeout))
     }
 
-    /// Maximum requests in flight.
-    pub(super) fn capacity(&self) -> u64 {
-        self.table.capacity()
-    }
-
     /// Whether slots for another batch have to be released.
     #[inline]
     pub(super) fn is_short_of_slots(&self) -> bool {
         self.table.free_slots() < self.min_free
     }
 
-    /// Counts a pull.
     #[inline]
     pub(super) fn pulled(&mut self, pull: &Pull, stall_ended: Nanos) {
         self.stall_ended = stall_ended;
@@ -318,7 +307,6 @@ impl ResponseMatcher {
         }
     }
 
-    /// Records the latency of a reply.
     #[inline]
     fn time(&mut self, intended: Nanos, sent: Nanos, now: Nanos) {
         let took = now.since(intended);

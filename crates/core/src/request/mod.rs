@@ -53,13 +53,11 @@ struct RequestWorker {
     blocked_until: Nanos,
     /// Since when all ids are in use, so that no request can be sent.
     out_of_ids_since: Option<Nanos>,
-    /// Measures the usage of the thread.
     meter: Meter,
     /// The reading when sending ended: waiting for the last replies does not count.
     at_close: Option<Reading>,
 }
 
-/// The result of reading the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadResult {
     /// No datagram was queued.
@@ -88,7 +86,6 @@ struct Ready {
     is_queued: Vec<bool>,
     /// Reads since the latest poll.
     reads: usize,
-    /// The current socket.
     at: usize,
 }
 

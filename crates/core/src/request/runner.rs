@@ -33,7 +33,6 @@ pub struct RequestRunner {
 
 impl RequestRunner {
     /// A runner for this target; `is_here`: it is on this host. `ids` are those of the whole run.
-    #[must_use]
     pub const fn new(
         target: SocketAddr,
         specs: Vec<(PayloadSize, RequestSpec)>,

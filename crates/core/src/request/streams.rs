@@ -12,21 +12,18 @@ pub struct StreamMap {
 
 impl StreamMap {
     /// Blocks of `block` requests, in turn to each of `streams` ports.
-    #[must_use]
     pub fn new(streams: usize, block: usize) -> Self {
         Self { streams: streams.max(1) as u64, block: block.max(1) as u64 }
     }
 
     /// The port of a request.
     #[inline]
-    #[must_use]
     pub const fn stream(&self, number: u64) -> usize {
         if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
     }
 
     /// Zero-based index of the request on its port.
     #[inline]
-    #[must_use]
     pub const fn place(&self, number: u64) -> u64 {
         if self.streams == 1 {
             return number;
@@ -36,7 +33,6 @@ impl StreamMap {
 
     /// The request that is the `place`-th of its port.
     #[inline]
-    #[must_use]
     pub const fn number(&self, stream: usize, place: u64) -> u64 {
         if self.streams == 1 {
             return place;
@@ -48,14 +44,12 @@ impl StreamMap {
 
     /// How many requests from this one on go to the same port.
     #[inline]
-    #[must_use]
     pub const fn in_row(&self, number: u64) -> u64 {
         if self.streams == 1 { u64::MAX } else { self.block - number % self.block }
     }
 
     /// How many of the first `count` requests go to this port.
     #[inline]
-    #[must_use]
     pub fn places(&self, stream: usize, count: u64) -> u64 {
         if self.streams == 1 {
             return count;
@@ -66,7 +60,6 @@ impl StreamMap {
     }
 
     /// Number of consecutive requests whose ids of so many bits are unique on each port.
-    #[must_use]
     pub fn distinct(&self, id_bits: u32) -> u64 {
         let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
         if self.streams == 1 {

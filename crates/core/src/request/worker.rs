@@ -30,7 +30,6 @@ use crate::unit::Nanos;
 /// Minimum and maximum requests of a table: 1.5 MiB and 96 MiB of slots; arbitrary.
 const TABLE_SIZE: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 
-/// Runs a request worker to its end.
 pub(super) fn run_request_worker(
     config: &RequestConfig,
     to: SocketAddr,
@@ -70,7 +69,6 @@ fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     }
 }
 
-/// The set-up for any pair of engines.
 struct Setup<'a> {
     config: &'a RequestConfig,
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
@@ -81,7 +79,6 @@ struct Setup<'a> {
     channel: &'a WorkerChannel,
 }
 
-/// Selects the type of the sending engine.
 fn run_with_tx(
     tx_sockets: Vec<UdpSocket>,
     rx_sockets: Vec<UdpSocket>,
@@ -105,7 +102,6 @@ fn run_with_tx(
     }
 }
 
-/// Selects the type of the receiving engine.
 fn run_with_rx<T: Tx>(
     tx: T,
     rx_sockets: Vec<UdpSocket>,
@@ -125,7 +121,6 @@ fn run_with_rx<T: Tx>(
     }
 }
 
-/// Runs a worker through its phases.
 fn run_phases<T: Tx, R: Rx>(
     mut tx: T,
     mut rx: R,
@@ -169,7 +164,6 @@ fn run_phases<T: Tx, R: Rx>(
         (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         state.matcher.exchange.own_drops = drops;
-        state.matcher.exchange.room = state.matcher.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
         rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
         let (sent, received) = (state.job.tally.sent, state.matcher.tally.received);

@@ -12,7 +12,6 @@ use crate::run::send::{Leaving, Stamp};
 use crate::run::send_job::SendJob;
 use crate::unit::{Nanos, PayloadSize};
 
-/// Writes requests.
 #[derive(Debug)]
 pub(super) struct RequestWriter {
     requests: Arc<Requests>,
@@ -35,7 +34,6 @@ pub(super) struct RequestWriter {
     calendar_ns: u64,
     /// Lengths of the latest batch, where requests differ.
     lens: Vec<u16>,
-    /// Size of the latest batch.
     leased: usize,
     stream_map: StreamMap,
 }

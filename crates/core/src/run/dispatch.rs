@@ -59,7 +59,6 @@ pub fn run_sender(
     }
 }
 
-/// Sends on these sockets.
 fn send_on<S: Datagram>(
     flows: Flows<S>,
     config: &TxConfig,
@@ -114,7 +113,6 @@ pub fn run_receiver(
     receive_on(socket, config, Some(local), buffer, channel)
 }
 
-/// Receives on this socket.
 fn receive_on<S: Datagram>(
     socket: S,
     config: &RxConfig,
@@ -157,13 +155,11 @@ fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
 /// The tag of datagrams of the null engine, which has no network to mix them up on. Arbitrary.
 pub const NULL_TAG: u16 = 0x4E75;
 
-/// A sender's sockets.
 struct Flows<S: Datagram> {
     /// One per flow, or one for all.
     sockets: Vec<S>,
     /// The destination; `None`: they are connected.
     to: Option<S::Address>,
-    /// The smallest SO_SNDBUF granted.
     buffer: Option<u64>,
 }
 

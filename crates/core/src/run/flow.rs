@@ -13,13 +13,10 @@ const REORDERED: u64 = 1_024;
 pub(super) struct Alike {
     /// Payload in bytes; 0: there is no datagram.
     pub(super) len: usize,
-    /// Its due time.
     pub(super) intended_ns: u64,
-    /// Its latency since then.
     pub(super) transit_ns: u64,
     /// How late it left, if there is a schedule and the payload has room for it.
     pub(super) lag_ns: Option<u64>,
-    /// How long it waited in the socket.
     pub(super) waited: Option<Nanos>,
 }
 
@@ -27,11 +24,8 @@ pub(super) struct Alike {
 /// that a damaged or forged number does not falsify the counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
-    /// Its number.
     pub(super) sequence: u64,
-    /// Number of duplicates.
     pub(super) copies: u64,
-    /// The values for its figures.
     pub(super) alike: Alike,
 }
 

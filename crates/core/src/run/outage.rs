@@ -22,7 +22,6 @@ const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 pub struct TargetWatch {
     /// Whether the sender gives up on a target that was never reached.
     gives_up: bool,
-    /// Whether the target answers.
     answers: bool,
     /// Whether it was reached, in any phase.
     reached: bool,
@@ -34,7 +33,6 @@ pub struct TargetWatch {
     had_icmp: bool,
     /// The first and the latest of consecutive errors while it has not been reached.
     row: Option<(Nanos, Nanos)>,
-    /// Mean gap between sends.
     gap: Nanos,
     /// Whether it has answered since the latest error.
     answered_since: bool,
@@ -44,7 +42,6 @@ pub struct TargetWatch {
 impl TargetWatch {
     /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
     /// target answers datagrams.
-    #[must_use]
     // cold: set-up
     pub fn new(gives_up: bool, answers: bool) -> Self {
         Self {

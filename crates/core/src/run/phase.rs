@@ -100,14 +100,12 @@ pub struct PhaseState {
 
 impl PhaseState {
     /// Creates the state for this number of senders and receivers; the window ends with the senders.
-    #[must_use]
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Self::until(stop, senders, Nanos::NEVER)
     }
 
     /// Like `new`, with a window that ends at `window_end`, even if a sender reports later;
     /// [`Nanos::NEVER`] if a count decides.
-    #[must_use]
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self::idle(stop, senders, 0, window_end))
     }
@@ -135,7 +133,6 @@ impl PhaseState {
 
     /// Creates the state for receivers of senders on another host, which mean to end at
     /// `window_end` ([`Nanos::NEVER`] if a count decides); receivers begin to count `bias` earlier.
-    #[must_use]
     pub fn across(
         stop: Arc<AtomicBool>,
         receivers: usize,
@@ -164,7 +161,6 @@ impl PhaseState {
 
     /// A moment since the phase began, by the corrected clock of the senders.
     #[inline]
-    #[must_use]
     pub fn corrected(&self, since: Nanos) -> Nanos {
         let shift = self.shift_ns.load(Ordering::Relaxed);
         Nanos(since.0.saturating_add_signed(shift.saturating_neg()))
@@ -172,20 +168,17 @@ impl PhaseState {
 
     /// Whether all senders have ended, so that what they sent is known.
     #[inline]
-    #[must_use]
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
     /// How much earlier than senders receivers count time: latencies are that much longer.
-    #[must_use]
     pub fn bias(&self) -> Nanos {
         self.bias
     }
 
     /// The silence that ends the phase for a receiver with this longest latency so far: four times
     /// the longest of all receivers.
-    #[must_use]
     pub fn quiet(&self, slowest_ns: Option<u64>) -> Nanos {
         let own = slowest_ns.map_or(0, |ns| ns.saturating_add(1));
         match self.slowest_ns.fetch_max(own, Ordering::Relaxed).max(own) {
@@ -217,7 +210,6 @@ impl PhaseState {
 
     /// Whether the run should end early.
     #[inline]
-    #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
     }
@@ -236,7 +228,6 @@ impl PhaseState {
 
     /// When the latest stall of the sender of this number ended; zero before the first.
     #[inline]
-    #[must_use]
     pub fn stall_ended(&self, worker: usize) -> Nanos {
         Nanos(self.stall_ended_ns[worker].load(Ordering::Relaxed))
     }
@@ -258,26 +249,22 @@ impl PhaseState {
     }
 
     /// When the latest sender finished.
-    #[must_use]
     pub fn senders_finished(&self) -> Nanos {
         Nanos(self.finished_ns.load(Ordering::Acquire))
     }
 
     /// When sending ended: the end of the window, or later if a sender was preempted.
-    #[must_use]
     pub fn senders_ended(&self) -> Nanos {
         self.window_end().max(self.senders_finished())
     }
 
     /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.
     #[inline]
-    #[must_use]
     pub fn window_end(&self) -> Nanos {
         Nanos(self.window_end_ns.load(Ordering::Acquire))
     }
 
     /// What the receiver of this number should get; final once the window has ended.
-    #[must_use]
     pub fn sent_to(&self, worker: usize) -> u64 {
         self.sent[worker].load(Ordering::Relaxed)
     }

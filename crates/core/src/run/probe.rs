@@ -35,9 +35,7 @@ struct Row {
     count: u64,
     /// The header that continues it.
     next: u128,
-    /// Index of the flow.
     flow: usize,
-    /// What they have in common.
     alike: Alike,
 }
 
@@ -49,7 +47,6 @@ pub struct ReceiveProbe {
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
-    /// Bounds of its senders' sequence numbers.
     bounds: SenderBounds,
     /// How far ahead of our clock a departure may lie.
     slack_ns: u64,
@@ -59,7 +56,6 @@ pub struct ReceiveProbe {
     paced: bool,
     window_closed: bool,
     last_arrival: Nanos,
-    /// When the sender's latest stall ended.
     sender_stall_ended: Nanos,
     /// The latest slow datagram, intended moment and transit time, and how many like it: a stall of
     /// their sender shows only when it runs again.
@@ -77,14 +73,12 @@ pub struct ReceiveProbe {
 
 impl ReceiveProbe {
     /// For so many flows from `first_flow` on, with this payload.
-    #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
         Self::in_turn(first_flow, flows, size, (0, 1))
     }
 
     /// The same for receiver `worker` of `of`, which get flows in turn; others' take no memory.
-    #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn in_turn(first_flow: u16, flows: usize, size: PayloadSize, turn: (usize, usize)) -> Self {
         Self {
@@ -110,14 +104,12 @@ impl ReceiveProbe {
     }
 
     /// The same where the sender has another clock.
-    #[must_use]
     pub const fn across(mut self) -> Self {
         self.slack_ns = CLOCK_SLACK_ACROSS_NS;
         self
     }
 
     /// The same where marked datagrams are timed in parts.
-    #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn sampling(mut self) -> Self {
         // Written now, so that memory is not mapped during the measurement.
@@ -249,7 +241,6 @@ impl ReceiveProbe {
         }
     }
 
-    /// Remembers a marked datagram, while there is room.
     fn sample(&mut self, header: &Header, now: Nanos, waited: Nanos) {
         if self.samples.len() < self.samples.capacity() {
             let &Header { flow, sequence, .. } = header;
@@ -347,7 +338,6 @@ impl ReceiveProbe {
     /// Whether nothing more is expected after the window. `drained`: the queue was found empty by
     /// a read that began after `before`; silence counts up to then, as this thread may have been
     /// preempted since. `dropped`: drops at the socket.
-    #[must_use]
     pub fn finished(
         &self,
         control: &PhaseState,
@@ -376,7 +366,6 @@ impl ReceiveProbe {
     }
 
     /// Datagrams received of each flow, by number from 0, each sequence number once.
-    #[must_use]
     pub fn received_by_flow(&self) -> Vec<u64> {
         let before = std::iter::repeat_n(0, self.first_flow.into());
         before.chain(self.flows.iter().map(|flow| flow.received)).collect()

@@ -62,13 +62,15 @@ pub fn receive<R: Rx>(
         }
         if over
             && control.ended()
-            && probe.finished(control, job.worker, before, pull.drained, || job.drops.sample(rx))
+            && probe.finished(control, job.worker, before, pull.drained, || {
+                job.drops.sample(rx.sockets())
+            })
         {
             return;
         }
         if now > sample_at {
             sample_at = now + SAMPLE_EVERY;
-            job.drops.sample(rx);
+            job.drops.sample(rx.sockets());
         }
         if pull.datagrams == 0
             && pull.drained
@@ -89,22 +91,13 @@ pub struct Drops {
 
 impl Drops {
     /// Counts from now on.
-    pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.restart_at(rx.sockets());
-    }
-
-    /// The same, if no engine owns the socket.
-    pub fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
+    pub fn restart(&mut self, sockets: &[impl sys::Handle]) {
         self.last = sockets.first().and_then(sys::socket_drops);
         self.total = 0;
     }
 
     /// What was dropped since [`Self::restart`].
-    pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        self.sample_at(rx.sockets())
-    }
-    /// The same, if no engine owns the socket.
-    pub fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
+    pub fn sample(&mut self, sockets: &[impl sys::Handle]) -> u64 {
         let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
@@ -114,7 +107,6 @@ impl Drops {
     }
 
     /// The total, where the system counts at all.
-    #[must_use]
     pub fn known_total(&self) -> Option<u64> {
         self.last.map(|_| self.total)
     }

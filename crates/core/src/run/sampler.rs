@@ -21,16 +21,11 @@ const PATIENCE: Nanos = Nanos::from_millis(1_000);
 /// Readings to compare two clocks; the closest counts. Arbitrary: three interrupts are unlikely.
 const READINGS: usize = 3;
 
-/// A batch that is about to leave.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch {
-    /// Index of the flow.
     pub(super) flow: usize,
-    /// Index of the next one.
     pub(super) next_flow: usize,
-    /// The sequence number of its first datagram.
     pub(super) first: u64,
-    /// How many there are.
     pub(super) count: usize,
     /// When the first was due.
     pub(super) intended: Nanos,
@@ -38,7 +33,6 @@ pub(super) struct Batch {
     pub(super) now: Nanos,
 }
 
-/// The next step.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// Push a batch without a sample, then prepare the socket of the next one, so that the clock
@@ -58,7 +52,6 @@ enum Step {
 pub struct Sampler {
     /// From when on batches go through [`Sampler::push`]; never, if stamps are off.
     pub(super) at: Nanos,
-    /// What was taken in this phase.
     taken: Vec<TxSample>,
     step: Step,
     every: Nanos,
@@ -95,7 +88,6 @@ impl Sampler {
         self.at = Nanos::NEVER;
     }
 
-    /// What was taken in the latest phase.
     pub(super) fn into_samples(self) -> Vec<TxSample> {
         self.taken
     }

@@ -61,7 +61,6 @@ pub struct SendJob {
 impl SendJob {
     /// The job of this config, before its first phase.
     // cold: before the start barrier
-    #[must_use]
     pub fn new(config: &TxConfig, tx: &impl Tx) -> Self {
         let timing = (config.load != WorkerLoad::FlatOut).then(Timing::default);
         let paced = timing.is_some();
@@ -209,7 +208,6 @@ impl SendJob {
         self.pace.advance(sent, refused);
     }
 
-    /// Records lags and gaps of datagrams that left.
     #[inline]
     fn note_timing(&mut self, sent: usize, now: Nanos) {
         let Some(timing) = &mut self.timing else {

@@ -224,7 +224,6 @@ fn name(error: RunError, cell: &PlannedCell) -> RunError {
     }
 }
 
-/// How long each cell is expected to take.
 fn cell_takes(plan: &Plan) -> Option<Nanos> {
     match plan.scenario.limit {
         Limit::Time(time) => Some(time + plan.scenario.warmup),

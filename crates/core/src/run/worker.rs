@@ -171,7 +171,7 @@ pub fn receive_phases<R: Rx>(
     };
     let mut result = RxResult::default();
     // Before anybody sends, so that drops before the first read count.
-    job.drops.restart(&mut rx);
+    job.drops.restart(rx.sockets());
     let _ = channel.events.send(WorkerEvent::Ready(local));
     while let Ok(phase) = channel.orders.recv() {
         rx.restart();
@@ -186,11 +186,11 @@ pub fn receive_phases<R: Rx>(
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
         let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
         probe.finish(&phase.control, config.worker);
-        job.drops.sample(&mut rx);
+        job.drops.sample(rx.sockets());
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
         result = RxResult { usage, buffer, kernel, ..RxResult::default() };
         // Drained, and nobody sends before all are done: the next phase counts from here.
-        job.drops.restart(&mut rx);
+        job.drops.restart(rx.sockets());
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             received: probe.tally.received,
             ..PhaseDone::default()

@@ -178,7 +178,6 @@ impl WorkerPool {
         LEAD + Nanos(LEAD_A_FLOW.0 * self.flows)
     }
 
-    /// Waits for the worker just started.
     fn await_ready(&self) -> Result<Option<SocketAddr>, RunError> {
         loop {
             // Checked first: events of a thread that has ended are then in the channel.
@@ -288,7 +287,6 @@ impl WorkerPool {
     }
 }
 
-/// The sum of the results of one side.
 fn added<Y>(results: Vec<Y>, merge: impl Fn(&mut Y, Y)) -> Option<Y> {
     results.into_iter().reduce(|mut sum, result| {
         merge(&mut sum, result);

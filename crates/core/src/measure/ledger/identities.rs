@@ -34,7 +34,6 @@ pub struct LedgerIdentity {
 
 impl LedgerIdentity {
     /// Whether it holds, or cannot be checked because a term is unknown.
-    #[must_use]
     pub fn holds(&self) -> bool {
         self.left.is_none_or(|left| left == self.right)
     }
@@ -42,7 +41,6 @@ impl LedgerIdentity {
 
 impl LedgerTerms {
     /// The four identities: of `attempted`, `sent`, `lost` and `arrived`, in this order.
-    #[must_use]
     pub fn identities(&self) -> [LedgerIdentity; 4] {
         let Self { received, lost, others, .. } = *self;
         // 128 bits hold the sum of any counts of a peer or a document.

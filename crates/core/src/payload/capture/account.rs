@@ -21,7 +21,6 @@ pub(in crate::payload) struct Counts {
     format: &'static str,
     /// The first link types of packets, [`NAMED`] of them at most.
     links: Vec<Linktype>,
-    /// All others.
     other_links: BTreeSet<i32>,
     used: u64,
     /// By cause, in the order of [`SkipCause::ALL`].
@@ -60,7 +59,6 @@ impl Counts {
         }
     }
 
-    /// Counts a packet that is left out.
     pub(super) fn leave_out(&mut self, cause: SkipCause) {
         self.left_out[cause as usize] += 1;
     }
@@ -79,7 +77,6 @@ impl Counts {
         SkipCause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
     }
 
-    /// The account for documents.
     pub(in crate::payload) fn input(&self, clock: TimestampClock) -> Input {
         Input {
             format: self.format,

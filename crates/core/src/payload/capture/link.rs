@@ -51,7 +51,6 @@ pub(super) fn name(link: Linktype) -> String {
     found.map_or_else(|| number.clone(), |(name, _)| name.to_owned())
 }
 
-/// A datagram of UDP.
 pub(super) struct CapturedDatagram<'a> {
     pub(super) from: u16,
     pub(super) to: u16,
@@ -172,7 +171,6 @@ fn known(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
 /// Defines the causes once, with their words in documents.
 macro_rules! skip_causes {
     ($($cause:ident $word:literal,)+) => {
-        /// Why a packet is not sent.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(in crate::payload) enum SkipCause { $($cause),+ }
 

@@ -66,7 +66,6 @@ pub struct Dns {
 
 impl Dns {
     /// Queries for one name as resolvers send them: for recursion, with EDNS of 1232 bytes.
-    #[must_use]
     pub fn of(name: &str) -> Self {
         Self {
             names: Names::One(name.to_owned()),
@@ -180,7 +179,6 @@ fn encode_name(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     if name.len() > LONGEST_NAME { Err("the name is too long") } else { Ok(name) }
 }
 
-/// Moves a label behind the others.
 fn end_label(name: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), &'static str> {
     let len = u8::try_from(label.len()).ok().filter(|len| usize::from(*len) <= LONGEST_LABEL);
     name.push(len.ok_or("a label is too long")?);

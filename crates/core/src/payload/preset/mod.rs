@@ -71,13 +71,11 @@ impl Preset {
     }
 
     /// Its name on the command line.
-    #[must_use]
     pub const fn name(&self) -> &'static str {
         self.about().0
     }
 
     /// The usual port of servers of this protocol, if there is one.
-    #[must_use]
     pub const fn port(&self) -> Option<u16> {
         self.about().1
     }

@@ -24,7 +24,6 @@ struct Fault {
     why: String,
 }
 
-/// The lines that were skipped.
 #[derive(Default)]
 struct Skipped {
     causes: BTreeMap<&'static str, u64>,
@@ -110,7 +109,6 @@ impl Dns {
 }
 
 impl Skipped {
-    /// The notes on skipped lines, if there are any.
     fn notes(&self, used: u64) -> Vec<String> {
         let bad: u64 = self.causes.values().sum();
         if bad == 0 {

@@ -56,7 +56,6 @@ pub(super) fn empty_id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, MESSAGE_ID.start).filter(|_| is_empty)
 }
 
-/// Whether this is an acknowledgement without the reply itself.
 #[inline]
 pub(super) fn is_empty_ack(reply: &[u8]) -> bool {
     empty_id(reply).is_some() && reply[0] & TYPE == ACK

@@ -14,7 +14,6 @@ use super::requests::{IdAt, RequestNumber, Requests};
 /// How replies are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// There are no replies.
     None,
     /// Anything is a reply.
     Any,
@@ -26,7 +25,6 @@ pub(super) enum Rule {
     Protocol,
 }
 
-/// The protocol of requests and replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Unknown,
@@ -78,14 +76,12 @@ pub struct Matching {
 
 impl Matching {
     /// Whether the server answers at all.
-    #[must_use]
     pub const fn expects_reply(&self) -> bool {
         !matches!(self.rule, Rule::None)
     }
 
     /// Whether replies have no id: each answers the oldest open request of its socket, unless
     /// [`Self::answers`] denies it.
-    #[must_use]
     pub const fn by_order(&self) -> bool {
         matches!(self.rule, Rule::Any | Rule::Echo(None))
     }
@@ -93,7 +89,6 @@ impl Matching {
     /// The id of a reply, as far as requests carry it; `None` if it cannot be a reply. 0 if replies
     /// are matched by order.
     #[inline]
-    #[must_use]
     pub fn id_of(&self, reply: &[u8]) -> Option<u64> {
         let id = match (self.rule, self.protocol) {
             (Rule::None, _) => None,
@@ -113,7 +108,6 @@ impl Matching {
     /// The low 16 bits of the id in a datagram with no more of it: the message id in an empty
     /// acknowledgement or a reset of CoAP.
     #[inline]
-    #[must_use]
     pub fn short_id_of(&self, reply: &[u8]) -> Option<u64> {
         match (self.rule, self.protocol) {
             (Rule::Protocol, Protocol::Coap) => coap::empty_id(reply),
@@ -127,7 +121,6 @@ impl Matching {
     /// An echo must be the whole request but for times; a reply of DNS must repeat the question in
     /// any case (RFC 4343).
     #[inline]
-    #[must_use]
     pub fn answers(
         &self,
         requests: &Requests,
@@ -171,7 +164,6 @@ impl Matching {
     /// The role of a datagram for its request. For a reply in several datagrams, [`Self::answers`]
     /// recognises only the first one.
     #[inline]
-    #[must_use]
     pub fn role_of(&self, reply: &[u8]) -> Role {
         match (self.rule, self.protocol) {
             (Rule::Protocol, Protocol::Memcached) => {
@@ -183,14 +175,12 @@ impl Matching {
     }
 
     /// Whether replies may come in several datagrams.
-    #[must_use]
     pub fn has_parts(&self) -> bool {
         (self.rule, self.protocol) == (Rule::Protocol, Protocol::Memcached)
     }
 
     /// The error that a reply reports in the terms of its protocol; `None` if it reports none.
     #[inline]
-    #[must_use]
     pub fn code_of(&self, reply: &[u8]) -> Option<u16> {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping => None,
@@ -204,7 +194,6 @@ impl Matching {
 
     /// The usual name of a code of [`Self::code_of`]: `NXDOMAIN`, `4.04`.
     // cold: for reports
-    #[must_use]
     pub fn code_name(&self, code: u16) -> String {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping => code.to_string(),

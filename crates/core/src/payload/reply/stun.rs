@@ -19,7 +19,6 @@ const ERROR: [u8; 2] = [0x01, 0x11];
 /// The attribute ERROR-CODE; RFC 8489 §14.8.
 const ERROR_CODE: [u8; 2] = [0x00, 0x09];
 
-/// The id of a reply.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let header = reply.first_chunk::<HEADER_LEN>()?;

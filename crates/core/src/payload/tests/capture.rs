@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// A datagram over IPv4.
 fn ip4(port: u16, payload: &[u8]) -> Vec<u8> {
     let udp = 8 + payload.len() as u16;
     let mut bytes = vec![0x45, 0];
@@ -15,7 +14,6 @@ fn ip4(port: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A datagram over IPv6.
 fn ip6(port: u16, payload: &[u8]) -> Vec<u8> {
     let udp = 8 + payload.len() as u16;
     let mut bytes = vec![0x60, 0, 0, 0];

@@ -12,7 +12,6 @@ fn control() -> Arc<PhaseState> {
     PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
 }
 
-/// The only sender of a plan at this load.
 fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
     let config = plan.tx_shares(&plan.cells[0], load).remove(0);

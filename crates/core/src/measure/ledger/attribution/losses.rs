@@ -31,7 +31,6 @@ pub(super) struct LossAttribution {
 /// What a dropped packet held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packet {
-    /// One datagram.
     Single,
     /// Its share of so many datagrams that were in so many packets.
     Mean(u64, u64),

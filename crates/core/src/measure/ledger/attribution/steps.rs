@@ -40,9 +40,7 @@ pub(super) const STEPS: &[AttributionStep] = &[
 pub(super) struct Evidence<'a> {
     tx: &'a TxTally,
     kernels: &'a Kernels,
-    /// Counters of the receivers.
     rx_kernel: &'a KernelDelta,
-    /// Counters of the senders.
     tx_kernel: &'a KernelDelta,
     /// Drops at backlogs of the receiver's host, and of the sender's where that is another.
     backlogs: (Option<u64>, Option<u64>),

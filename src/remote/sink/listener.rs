@@ -56,7 +56,7 @@ impl ControlListener {
 
     /// The counts so far.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        Snapshot { drops: self.sample(), ..self.unsolicited.glimpse() }
+        Snapshot { drops: self.sample(), ..self.unsolicited.snapshot() }
     }
 
     /// Datagrams dropped so far. Call it before the kernel's 32-bit counter wraps.

@@ -203,7 +203,7 @@ fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
 
 impl UnsolicitedTraffic {
     /// Its totals.
-    pub fn glimpse(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let most = self.sources.iter().map(|(from, source)| (*from, source.datagrams));
         Snapshot {
             datagrams: self.datagrams,
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!((traffic.sizes[0], traffic.sizes[6], traffic.sizes[16]), (1, 2, 1));
         assert_eq!((traffic.gaps.count(), traffic.gaps.max_ns()), (3, Some(21)));
         (3..=u16::MAX).for_each(|port| traffic.count(from(port), 1, None, Nanos(40)));
-        let total = traffic.glimpse().and(UnsolicitedTraffic::default().glimpse());
+        let total = traffic.snapshot().and(UnsolicitedTraffic::default().snapshot());
         assert_eq!((total.datagrams, total.sources), (traffic.datagrams, MOST_SOURCES));
         assert_eq!(total.most, Some((from(1), 3)));
         let counted: u64 = traffic.sources.values().map(|source| source.datagrams).sum();
@@ -323,7 +323,7 @@ mod tests {
         };
         let mut sum = heard(&[(1, 100, 10), (2, 7, 15), (1, 60, 40)]);
         let more = heard(&[(1, 300, 20), (3, 8, 22), (1, 90, 35)]);
-        let total = sum.glimpse().and(more.glimpse());
+        let total = sum.snapshot().and(more.snapshot());
         sum.merge(more);
         let shared = &sum.sources[&from(1)];
         assert_eq!((shared.datagrams, shared.bytes), (4, 550));

@@ -57,7 +57,7 @@ struct Tried {
 pub fn choose(
     scenario: &Scenario,
     machine: &Machine,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
 ) -> Result<EngineTrial, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
@@ -80,7 +80,7 @@ pub fn choose(
             trials: 1,
             ..scenario.clone()
         };
-        let outcome = session::run(&Plan::new(trial, machine)?, bed, stop, &mut ());
+        let outcome = session::run(&Plan::new(trial, machine)?, runner, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
             let uncut = engine == EnginePair::OFFLOAD && !measured.harvest.was_cut();

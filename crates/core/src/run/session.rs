@@ -120,10 +120,10 @@ impl Observer for () {
     fn progress(&mut self, _progress: Progress<'_>) {}
 }
 
-/// Measures all cells of `plan` on `bed`, until an error or `stop` ends it.
+/// Measures all cells of `plan` on `runner`, until an error or `stop` ends it.
 pub fn run(
     plan: &Plan,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
     observer: &mut impl Observer,
 ) -> RunOutcome {
@@ -138,7 +138,7 @@ pub fn run(
             Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
         observer.progress(progress);
         let mut tick = || observer.progress(progress);
-        match measure(plan, bed, cell, &max_pps, stop, &mut tick) {
+        match measure(plan, runner, cell, &max_pps, stop, &mut tick) {
             Ok((load, mut parts)) => {
                 let ends = parts.iter().any(|part| part.harvest.cut_short.is_some());
                 let error = parts.iter_mut().find_map(|part| gave_up(part, cell));
@@ -193,7 +193,7 @@ type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
 /// Decides the load of a cell and measures it.
 fn measure(
     plan: &Plan,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     cell: &PlannedCell,
     max_pps: &MaxPps,
     stop: &Arc<AtomicBool>,
@@ -213,7 +213,7 @@ fn measure(
                 .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
         }
     };
-    Ok((load, bed.measure(plan, cell, load, stop, tick)?))
+    Ok((load, runner.measure(plan, cell, load, stop, tick)?))
 }
 
 /// Adds the cell's name to an error without one.

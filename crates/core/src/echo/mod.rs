@@ -24,7 +24,7 @@ use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::measure::EchoTally;
-use crate::net::{NetError, Options, Udp, pin_to};
+use crate::net::{NetError, Options, TIMER_SLACK_NS, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
 use crate::run::worker::waiter;

@@ -48,8 +48,7 @@ impl ReplyPolicy {
         }
     }
 
-    /// Whether a sender at this port gets a reply. Our own port gets none: it may be this server or
-    /// another echo server.
+    /// Whether a sender at this port gets a reply; our own may be another echo server's.
     #[inline]
     fn may_answer(&self, port: u16) -> bool {
         port != 0 && port != self.port && !ANSWERING_PORTS.contains(&port)
@@ -115,8 +114,7 @@ impl Dropper {
         }
     }
 
-    /// Removes dropped segments; returns the bytes left, `None` if none. Segments keep their
-    /// boundaries, as only the last one may be shorter.
+    /// Removes dropped segments; returns the bytes left, `None` if none.
     #[inline]
     fn remove_dropped(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
         let (payload, segment) = (&mut *request.payload, request.segment);

@@ -131,8 +131,7 @@ impl PacketCounts {
 /// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
-/// Removes from each flow what was received beyond what was sent, and returns the sum: numbers
-/// beyond the sender's final count are forged.
+/// Removes what was received beyond what was sent, which is forged, and returns the sum.
 fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
     let mut sum = 0_u64;
     for (sent, received) in flows {

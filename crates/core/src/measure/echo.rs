@@ -49,8 +49,7 @@ pub struct EchoTally {
     pub counters: EchoCounters,
     /// Datagrams dropped on request.
     pub dropped: u64,
-    /// Datagrams not answered: the sender may be a server that would answer the reply, or has no
-    /// address.
+    /// Datagrams not answered: the sender may be a server that would answer, or has no address.
     pub unanswered: u64,
     /// Datagrams that exceeded the delay queue.
     pub overflow: u64,

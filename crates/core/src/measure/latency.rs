@@ -207,8 +207,7 @@ impl LatencyHistograms {
         // Those beyond the histogram are in its last bucket, and their own place is not known.
         moved.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
         for bucket in self.histogram.iter_recorded() {
-            // The highest of its bucket, as in percentiles: never below its minimum, so that no
-            // latency counts as negative if the minimum is not.
+            // Not below its minimum, so that no latency counts as negative if the minimum is not.
             let highest = bucket.value_iterated_to().min(HIGHEST_NS);
             let top = self.histogram.equivalent(highest, HIGHEST_NS);
             let clamped = if top { self.clamped } else { 0 };
@@ -275,6 +274,7 @@ mod tests {
         assert_eq!((latency.clamped(), latency.count()), (2, 3));
         assert_eq!(latency.max_ns(), Some(u64::MAX));
     }
+
     #[test]
     fn what_is_all_above_the_bound_stays_in_order() {
         let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);

@@ -1,5 +1,4 @@
-//! Counts and their types: tallies of workers, latency histograms, the sequence window, jitter,
-//! stalls, kernel counters as values, and the ledger.
+//! Counts of workers and kernels, latency, jitter, stalls, the sequence window, and the ledger.
 
 /// Adds the named fields of a count to those of another; a peer's may be anything.
 macro_rules! add_counts {

@@ -38,8 +38,7 @@ pub struct Cause {
 }
 
 impl<C: PartialEq> OutageCounts<C> {
-    /// Whether an error of this cause at `now` belongs to this outage, if errors of one outage are
-    /// at most `apart`.
+    /// Whether an error of this cause at `now` belongs to this outage.
     fn goes_on(&self, cause: &C, now: Nanos, apart: Nanos) -> bool {
         self.cause == *cause && now.since(self.until) <= apart
     }

@@ -77,8 +77,7 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    /// Begins with the first datagram of a source, `listened` after the socket was opened; `None`
-    /// if its number is not plausible.
+    /// Begins with the first datagram of a source; `None` if its number is not plausible.
     pub(super) fn begin(numbered: Numbered, listened: Nanos) -> Option<Self> {
         if !numbered.is_plausible() {
             return None;

@@ -1,5 +1,4 @@
-//! Schedules: when each datagram should leave. All moments count from the start, so that no
-//! schedule drifts; long overdue ones are missed, never sent in a burst.
+//! Schedules: when each datagram should leave. All moments count from the start.
 
 mod schedule;
 mod slots;

@@ -69,10 +69,7 @@ impl Interface {
 }
 
 impl<'a> Capture<'a> {
-    /// Reads a capture; with a port, what goes to it.
-    ///
-    /// # Errors
-    /// [`PayloadError::NoCapture`] if it does not begin like a capture.
+    /// Reads a capture; with a port, only what goes to it.
     pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
         let is_ng = parse_sectionheaderblock(bytes).is_ok();
         let counts = Counts::new(if is_ng { "pcapng" } else { "pcap" });

@@ -64,10 +64,7 @@ impl Compiler {
         Self { requests, ids: None, sum: 0.0 }
     }
 
-    /// Adds a line: one request, or one for each way to choose in it.
-    ///
-    /// # Errors
-    /// [`PayloadError::TooLong`] and [`PayloadError::TooManyWays`].
+    /// Adds a line: one request, or one for each combination of choices in it.
     pub(super) fn line(&mut self, pieces: &[Piece]) -> Result<(), PayloadError> {
         let ways = pieces.iter().try_fold(1_usize, |ways, piece| match piece {
             Piece::Choice(words) => ways.checked_mul(words.len()),
@@ -168,10 +165,7 @@ impl Compiler {
         (self.requests.input, self.requests.notes) = (Some(input), notes);
     }
 
-    /// All that was added.
-    ///
-    /// # Errors
-    /// [`PayloadError::Nothing`] where that is nothing.
+    /// Returns all that was added; an error if that is nothing.
     pub(super) fn finish(mut self) -> Result<(Requests, Ids), PayloadError> {
         let ids = self.ids.ok_or(PayloadError::Nothing)?;
         if let Ids::Here(spot) = ids {
@@ -189,9 +183,6 @@ fn index(count: usize) -> Result<u32, PayloadError> {
 
 impl Requests {
     /// Puts an id into each request, over what stands there, last of all patches.
-    ///
-    /// # Errors
-    /// [`PayloadError::IdBeyond`] names the first request that ends before it.
     pub(super) fn put_id(&mut self, at: IdAt) -> Result<Ids, PayloadError> {
         let IdAt { offset, number } = at;
         let width = number.width();

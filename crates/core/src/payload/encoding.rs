@@ -66,8 +66,7 @@ impl Encoding {
         }
     }
 
-    /// How many bytes at the end begin a character without ending it, 0 to 3; 0 if bytes are
-    /// malformed otherwise.
+    /// How many bytes at the end begin a character without ending it, 0 to 3.
     pub fn begun(self, bytes: &[u8]) -> usize {
         /// The longest beginning, in bytes: of the four that UTF-8, GB 18030 and UTF-16 have.
         const LONGEST: usize = 3;

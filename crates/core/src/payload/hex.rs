@@ -60,8 +60,7 @@ pub fn show(bytes: &[u8]) -> String {
     text
 }
 
-/// Bytes in rows of 16, each with its offset before and its ASCII characters behind, and a newline
-/// after each row but the last.
+/// Bytes in rows of 16, each with its offset and its ASCII characters.
 pub fn dump(bytes: &[u8]) -> String {
     let rows = bytes.chunks(ROW).zip((0..).step_by(ROW)).map(|(row, offset)| {
         let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
@@ -116,6 +115,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_dump_has_offsets_and_characters() {
         let rows = "0000  68 65 6c 6c 6f 2c 20 64 61 74 61 67 72 61 6d 21  hello, datagram!\n\

@@ -41,8 +41,7 @@ pub(super) enum Alphabet {
 /// The value of a field, different in each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// The id by which the reply is matched.
-    /// The id that matches the reply.
+    /// The id by which replies are matched.
     Id(Number),
     /// As much of the id as fits; replies are matched by another field.
     PartOfId(Number),

@@ -272,7 +272,7 @@ impl fmt::Display for MatchRule {
         match self {
             Self::Preset => f.write_str("preset"),
             Self::IdAt(offset) => write!(f, "id@{offset}"),
-            Self::Protocol(word) => f.write_str(Self::ALL[*word as usize].1),
+            Self::Protocol(word) => f.write_str(MatchProtocol::ALL[*word as usize].1),
             Self::Echo => f.write_str("echo"),
             Self::Any => f.write_str("any"),
             Self::None => f.write_str("none"),

@@ -166,8 +166,8 @@ impl InFlightTable {
         self.head.store(head, Ordering::Release);
     }
 
-    /// Cancels `count` requests from `first` on that could not be sent; replies to earlier requests
-    /// of their slots are then late.
+    /// Cancels `count` requests from `first` on; replies to earlier ones in their slots are then
+    /// late.
     // cold: the system refused them
     pub fn cancel(&self, first: u64, count: u64) {
         for number in first..first + count {

@@ -136,8 +136,7 @@ impl Ready {
     }
 }
 
-/// Sends and receives until every request has an outcome, or the run is stopped; returns when
-/// sending ended, since the start of the phase.
+/// Sends and receives until every request has an outcome; returns when sending ended.
 fn run_phase<T: Tx, R: Rx>(
     tx: &mut T,
     rx: &mut R,
@@ -222,6 +221,7 @@ impl RequestWorker {
             at_close,
         }
     }
+
     /// Sends due requests, if possible.
     #[inline]
     fn send_due<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
@@ -279,8 +279,7 @@ impl RequestWorker {
         }
     }
 
-    /// Whether all datagrams that arrived by `now` were read; polls only if a request may have
-    /// timed out.
+    /// Whether all datagrams that arrived by `now` were read; polls only if a request timed out.
     #[inline]
     fn has_read_all<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos) -> bool {
         if !self.ready.has_several() {

@@ -10,7 +10,6 @@ use mio::net::UdpSocket;
 
 use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
-use crate::host::Meter;
 use crate::payload::{Echo, Preset, RequestSource, Spec};
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,

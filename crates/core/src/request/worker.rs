@@ -7,10 +7,9 @@ use mio::Interest;
 use mio::net::UdpSocket;
 
 use super::ids::{FirstIds, PORT_TRIES, RunIds};
-use super::{Ready, RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
+use super::{RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
 use crate::clock::Clock;
 use crate::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
-use crate::host::Meter;
 use crate::measure::{KernelDelta, RxResult, TxResult};
 use crate::net::{NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{

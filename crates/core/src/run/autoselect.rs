@@ -43,8 +43,7 @@ struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.
     pps: f64,
-    /// Whether datagrams may stay in super-packets on this path: no trial has shown that the path
-    /// cuts them. At a low rate none is sent, which shows nothing.
+    /// Whether datagrams may stay in super-packets: no trial has shown that the path cuts them.
     uncut: bool,
 }
 

@@ -20,8 +20,8 @@ pub(super) struct Alike {
     pub(super) waited: Option<Nanos>,
 }
 
-/// A datagram more than a window ahead of its flow: it counts once a later number confirms it, so
-/// that a damaged or forged number does not falsify the counts.
+/// A datagram more than a window ahead of its flow: damaged or forged, unless a later one confirms
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) sequence: u64,

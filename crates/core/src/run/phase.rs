@@ -104,8 +104,7 @@ impl PhaseState {
         Self::until(stop, senders, Nanos::NEVER)
     }
 
-    /// Like `new`, with a window that ends at `window_end`, even if a sender reports later;
-    /// [`Nanos::NEVER`] if a count decides.
+    /// Like `new`, with a window that ends at `window_end`; [`Nanos::NEVER`] if a count decides.
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self::idle(stop, senders, 0, window_end))
     }

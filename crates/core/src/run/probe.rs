@@ -57,8 +57,7 @@ pub struct ReceiveProbe {
     window_closed: bool,
     last_arrival: Nanos,
     sender_stall_ended: Nanos,
-    /// The latest slow datagram, intended moment and transit time, and how many like it: a stall of
-    /// their sender shows only when it runs again.
+    /// The latest slow datagram, intended moment and transit time, and how many like it.
     slow: Option<(u64, u64, u64)>,
     row: Row,
     /// Its counters.
@@ -160,8 +159,7 @@ impl ReceiveProbe {
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Classifies one datagram, which waited in the socket if known; [`Self::pull_ends`] must
-    /// follow the last one of a pull.
+    /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull.
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         let row = &mut self.row;

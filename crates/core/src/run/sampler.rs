@@ -35,15 +35,13 @@ pub(super) struct Batch {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Push a batch without a sample, then prepare the socket of the next one, so that the clock
-    /// is read after that.
+    /// Push a batch without a sample, then prepare the socket of the next one.
     Prepare,
     /// Push the batch that is sampled, on this flow.
     Sample(usize),
     /// Await the stamp of this flow.
     Await(usize, TxSample),
-    /// Return a refusal that reading the error queue cleared, and that the next datagram would have
-    /// met.
+    /// Return a refusal that reading the error queue cleared.
     Owe(SendError),
 }
 
@@ -71,8 +69,7 @@ impl Sampler {
         Self { at, taken, step: Step::Prepare, every, epoch, first_flow, on }
     }
 
-    /// Begins a phase that should take so long (zero: unknown), to spread samples over it; beyond
-    /// that there are none.
+    /// Begins a phase that should take so long (zero: unknown), over which samples are spread.
     pub(super) fn start(&mut self, epoch: Nanos, takes: Nanos) {
         self.taken.clear();
         self.every = EVERY.max(Nanos(takes.0 / TX_SAMPLES as u64 + 1));

@@ -65,10 +65,7 @@ enum Start<'a> {
     Kind(EtherType, &'a [u8]),
 }
 
-/// The whole datagram in a packet of `link`, to this port if one is given.
-///
-/// # Errors
-/// The cause why it is not sent.
+/// The datagram in a packet of `link`, to this port if one is given, or why it is not sent.
 pub(super) fn datagram(
     link: Linktype,
     bytes: &[u8],
@@ -126,8 +123,7 @@ fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
     Some(Start::Kind(EtherType(u16::from_be_bytes(*kind)), rest))
 }
 
-/// A packet in a frame of PPP: address and control are optional, and a protocol in one byte is odd;
-/// RFC 1661 §2 and §6.5.
+/// A packet in a frame of PPP, with or without address and control; RFC 1661 §2 and §6.5.
 fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     let frame = bytes.strip_prefix(&HDLC).unwrap_or(bytes);
     let (protocol, rest) = match frame {

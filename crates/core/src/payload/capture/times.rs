@@ -1,5 +1,4 @@
-//! Converts times of captured packets to moments of a schedule, which never decrease and have no
-//! bursts from a wrong clock.
+//! Converts times of captured packets to moments of a schedule, without bursts of a wrong clock.
 
 use crate::payload::TimestampClock;
 

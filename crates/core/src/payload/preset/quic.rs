@@ -16,8 +16,7 @@ const FIRST: u8 = 0xC0;
 /// Bytes of a datagram, below which servers need not answer; RFC 9000 §14.1.
 const SIZE: usize = 1_200;
 
-/// Datagrams that look like an Initial of a future version; as with other clients, destinations
-/// differ.
+/// Datagrams that look like an Initial of a future version, each to another destination.
 pub(super) fn compile(to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
     let mut head = vec![FIRST];
     head.extend(VERSION);

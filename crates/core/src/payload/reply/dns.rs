@@ -100,8 +100,7 @@ fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The end of the name at `at` of a message if it equals `name`, which is not compressed, in any
-/// case.
+/// The end of the name at `at` of a message if it equals `name`, in any case.
 #[inline]
 fn same_name(message: &[u8], mut at: usize, name: &[u8]) -> Option<usize> {
     // The common case: neither compressed nor in another case.

@@ -25,7 +25,7 @@ pub(super) enum Rule {
     Protocol,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Unknown,
     Dns,

@@ -25,7 +25,6 @@ fn fields_are_written_where_they_stand() {
 }
 
 #[test]
-#[test]
 fn hex_has_fields_between_its_digits() {
     let hex = |text: &str| Spec::of(RequestSource::Hex(text.to_owned()));
     let (requests, _) = compiled(&hex("01 02{id}{choice:03|0405} ff"));
@@ -35,6 +34,7 @@ fn hex_has_fields_between_its_digits() {
     let error = hex("01{id}0").compile(SEED).unwrap_err();
     assert_eq!(error, PayloadError::HexHalf { found: '0', position: 7 });
 }
+
 #[test]
 fn text_is_encoded_and_braces_are_text_where_fields_are_off() {
     let mut spec = text("é{id:u8}");

@@ -10,8 +10,7 @@ impl ReceiveProbe {
         self.bounds = bounds;
     }
 
-    /// Decides on the held datagram of a flow by the next arrival; returns whether that is a
-    /// duplicate, which needs no further counting.
+    /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
     #[cold]
     pub fn decides(&mut self, flow: usize, sequence: u64) -> bool {
         match self.flows[flow].decide(sequence) {

@@ -63,8 +63,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     assert_eq!(job.phase_result(now, planned, false).end, last);
 }
 
-/// Gives errors, each at so many ms, to a sender that must reach a count; returns whether it gave
-/// up, and whether for an unreachable target.
+/// Gives errors at so many ms to a sender with a count; whether it gave up, and was unreachable.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
     let (config, mut job) = sender(WorkerLoad::FlatOut);
     let control = control();

@@ -110,8 +110,7 @@ impl LossAttribution {
         charged
     }
 
-    /// The same at the sender, where `twice` may be counted twice; between hosts, its packets may
-    /// have been cut by then.
+    /// The same at the sender, where packets may be cut by then, or counted `twice`.
     pub(super) fn charge_leaving(
         &mut self,
         location: DropLocation,

@@ -203,8 +203,7 @@ mod tests {
     use crate::measure::ledger::Server;
     use crate::measure::{IpCounters, LedgerCounts};
 
-    /// What each step charges of 100 lost datagrams, if its counter is the only one that is known:
-    /// its rule alone, then all steps.
+    /// What each step charges of 100 lost datagrams if only its counter is known.
     #[test]
     fn each_step_explains_its_location() {
         let udp = |no_ports, in_csum_errors| {

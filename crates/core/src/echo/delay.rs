@@ -19,7 +19,6 @@ const MAX_RELEASED: usize = 64;
 #[derive(Debug, Clone, Copy)]
 struct DelayedReply {
     due: Nanos,
-    /// Offset of its payload.
     at: usize,
     len: usize,
     segment: usize,
@@ -35,14 +34,12 @@ pub(super) struct Queue {
     /// Offset for the next payload.
     next: usize,
     replies: Box<[DelayedReply]>,
-    /// Index of the oldest one.
     first: usize,
     waiting: usize,
     pub(super) lateness: LatencyHistograms,
 }
 
 impl Queue {
-    /// Delays each reply by `delay`.
     pub(super) fn new(delay: Nanos) -> Self {
         Self::with_capacity(delay, MAX_BYTES, MAX_PACKETS)
     }
@@ -82,7 +79,6 @@ impl Queue {
         true
     }
 
-    /// Offset of free space of this length.
     fn free_offset(&self, len: usize) -> Option<usize> {
         if self.waiting == 0 {
             return (len <= self.bytes.len()).then_some(0);

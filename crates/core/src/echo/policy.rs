@@ -16,7 +16,6 @@ const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
 #[derive(Debug)]
 pub(super) struct ReplyPolicy {
-    /// Our port.
     port: u16,
     dropper: Option<Dropper>,
     pub(super) queue: Option<Queue>,
@@ -33,7 +32,6 @@ pub(super) struct ReplyPolicy {
 }
 
 impl ReplyPolicy {
-    /// The policy at this local port.
     pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
         Self {
             port,
@@ -84,7 +82,6 @@ impl ReplyFilter for ReplyPolicy {
     }
 }
 
-/// Datagrams in a packet.
 #[inline]
 fn datagrams(len: usize, segment: usize) -> u64 {
     len.div_ceil(segment).max(1) as u64
@@ -93,7 +90,6 @@ fn datagrams(len: usize, segment: usize) -> u64 {
 #[derive(Debug)]
 pub(super) struct Dropper {
     rule: DropRule,
-    /// Datagrams so far.
     count: u64,
     random: Rng,
 }
@@ -164,14 +160,6 @@ mod tests {
         let mut one = [1];
         let mut nameless = Request { from: None, ..request(&mut one, 1, 9) };
         assert_eq!(policy.judge(&mut nameless), None);
-    }
-
-    #[test]
-    fn segments_are_taken_out_from_between_the_others() {
-        let mut policy = ReplyPolicy::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
-        let mut bytes = *b"aabbccddeef";
-        assert_eq!(policy.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
-        assert_eq!((&bytes[..8], policy.dropped), (&b"aabbddee"[..], 2));
     }
 
     #[test]

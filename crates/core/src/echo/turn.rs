@@ -13,7 +13,6 @@ use crate::unit::Nanos;
 /// State shared by the workers and their supervisor.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// [`RUN`], [`DRAIN`] or [`STOP`].
     order: AtomicU8,
     /// Datagrams that each worker has received.
     received: Vec<Counter>,

@@ -55,16 +55,12 @@ impl RxSample {
 
 /// The legs of all samples that both ends know; they add up to the total, and so do their means.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::Legs` describes other fields")]
 pub struct LatencyBreakdown {
-    /// From the intended moment to the clock read of its batch.
     pub lag: LatencyHistograms,
-    /// From there to the driver: our stamping, and the system call up to there.
     pub system_call: LatencyHistograms,
-    /// From the sender's driver to the receiver's kernel.
     pub path: LatencyHistograms,
-    /// From there to the read.
     pub in_socket: LatencyHistograms,
-    /// All of it.
     pub total: LatencyHistograms,
     /// Within ± this are path and total. Zero, exact: one clock.
     pub bound: Nanos,

@@ -41,28 +41,23 @@ pub enum CutShort {
 
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct CellResult {
     /// The senders' window: all that was sent was due in it; see [`TxResult::end`].
     pub elapsed: Nanos,
-    /// What the senders counted.
     pub tx: TxTally,
-    /// What the receivers counted.
     pub rx: RxTally,
-    /// Super-packets, where there were such.
     pub super_packets: SuperPackets,
-    /// What the kernel counted meanwhile, at the receivers.
+    /// Counters of the receivers' kernel.
     pub kernel: KernelDelta,
     /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
     pub tx_kernel: Option<KernelDelta>,
-    /// How the two ends stood to each other.
     pub ends: Topology,
     /// What the senders cost; of requests, what those did who sent them and heard the replies.
     pub tx_usage: Usage,
     /// What the receivers cost, of whom nothing is known where senders are receivers too.
     pub rx_usage: Usage,
-    /// Socket buffers.
     pub sockets: Sockets,
-    /// Latency.
     pub latency: OneWay,
     /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
     pub legs: Option<Box<LatencyBreakdown>>,
@@ -70,9 +65,7 @@ pub struct CellResult {
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
     pub jitter: Option<Nanos>,
-    /// Stalls of the senders.
     pub tx_stalls: StallCounts,
-    /// Stalls of the receivers.
     pub rx_stalls: StallCounts,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
@@ -86,7 +79,6 @@ pub struct CellResult {
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
-    /// Times in which the target could not be reached, in order.
     pub outages: Vec<OutageCounts>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
@@ -94,14 +86,11 @@ pub struct CellResult {
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct PacketCounts {
-    /// Datagrams sent.
     pub sent: u64,
-    /// Packets in which the sender's kernel accepted them.
     pub packets_sent: u64,
-    /// Datagrams that arrived.
     pub arrived: u64,
-    /// Packets in which the receiver's kernel delivered them.
     pub packets_received: u64,
     /// Datagrams that arrived in packets of several.
     pub uncut: u64,

@@ -4,36 +4,25 @@ use serde::{Deserialize, Serialize};
 
 /// UDP counters of a network namespace, `/proc/net/snmp` and `snmp6` added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct UdpCounters {
-    /// Datagrams that applications read.
     pub in_datagrams: u64,
-    /// Datagrams to ports nobody had bound.
     pub no_ports: u64,
-    /// Datagrams handed down by applications.
     pub out_datagrams: u64,
-    /// Dropped because a socket's receive buffer was full.
     pub rcvbuf_errors: u64,
-    /// Dropped because of a wrong checksum.
     pub in_csum_errors: u64,
-    /// Not sent, for want of buffer.
     pub sndbuf_errors: u64,
 }
 
 /// Drops in the IP layer of a network namespace, IPv4 and IPv6 added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct IpCounters {
-    /// Received and discarded: wrong headers or addresses, no route, reverse path filter.
     pub in_discards: u64,
-    /// Datagrams of which a fragment is missing: given up (ReasmFails) or, in a reading, still
-    /// waited for.
     pub reassembly: u64,
-    /// Fragments dropped for lack of room, counted one by one; part of `reassembly`.
     pub reassembly_no_room: u64,
-    /// Discarded on the way out (OutDiscards).
     pub out_discards: u64,
-    /// Not sent because there was no route (OutNoRoutes).
     pub out_no_routes: u64,
-    /// Not sent, because they could not be cut into fragments (FragFails).
     pub frag_fails: u64,
 }
 
@@ -69,24 +58,16 @@ pub struct KernelCounters {
 
 /// What the kernel counted between two readings, and what the receiving sockets dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct KernelDelta {
-    /// Dropped at our receiving sockets (`SO_MEMINFO`), for want of buffer.
     pub sockets: Option<u64>,
-    /// Of the network namespace.
     pub udp: Option<UdpCounters>,
-    /// Of the network namespace.
     pub ip: Option<IpCounters>,
-    /// Packets that found a CPU's backlog full.
     pub backlog: Option<u64>,
-    /// Dropped by interfaces on their way in.
     pub device: Option<u64>,
-    /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
-    /// Packets sent by the interface that sent most.
     pub device_sent: Option<u64>,
-    /// Dropped by queueing disciplines.
     pub qdisc: Option<u64>,
-    /// Whether address resolution of the next hop was unanswered at the start or at the end.
     pub neighbour_unresolved: Option<bool>,
 }
 

@@ -67,37 +67,22 @@ impl Kernels {
 
 /// Every datagram of a measurement, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::Ledger` describes the fields")]
 pub struct LedgerCounts {
-    /// Datagrams offered to the system.
     pub attempted: u64,
-    /// Datagrams it took.
     pub sent: u64,
-    /// Datagrams it refused, by reason.
     pub refused: SendErrorCounts,
-    /// Sequence numbers that arrived, each once.
     pub received: u64,
-    /// Sequence numbers that did not.
     pub lost: u64,
-    /// Where they were lost.
     pub lost_at: DropCounts,
-    /// Lost, and nobody knows where.
     pub unaccounted: u64,
-    /// Places whose figure is reckoned from packets that held several datagrams, not counted.
     pub estimated: DropCounters,
-    /// Places charged from counters that count others' datagrams too, where such counters counted
-    /// more than was missing: how much of it is ours, nobody knows.
     pub shared: DropCounters,
-    /// Datagrams read, whatever they were.
     pub arrived: u64,
-    /// Sequence numbers that arrived again.
     pub duplicate: u64,
-    /// Too old to tell.
     pub late: u64,
-    /// Received after a higher number.
     pub reordered: u64,
-    /// Not ours.
     pub foreign: u64,
-    /// Ours by the tag, but not by the rest.
     pub corrupt: u64,
 }
 

@@ -15,25 +15,20 @@ pub const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
 /// A period in which sends failed, or ICMP errors came back, for one cause `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Outage` describes the fields")]
 pub struct OutageCounts<C = Cause> {
-    /// The first such error, since the start of the window.
     pub from: Nanos,
-    /// The last one.
     pub until: Nanos,
-    /// The cause.
     pub cause: C,
-    /// Datagrams refused, and errors that came back for earlier ones.
     pub errors: u64,
 }
 
 /// Why a target could not be reached, as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Outage` describes the fields")]
 pub struct Cause {
-    /// An errno such as `ENETUNREACH`, or ICMP type and code such as `ICMP 3/3`.
     pub what: String,
-    /// Who reported it: an address, or `local`; `None` if unknown.
     pub said_by: Option<String>,
-    /// For people: `network unreachable (ENETUNREACH, local)`.
     pub message: String,
 }
 

@@ -31,16 +31,12 @@ impl Numbered {
 
 /// Datagrams of one source by sequence number, all phases together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkSequences` describes the fields")]
 pub struct SequenceCounts {
-    /// Distinct numbers.
     pub unique: u64,
-    /// Missing numbers below the highest one that arrived. Losses after that one are not counted.
     pub lost: u64,
-    /// Numbers that had arrived before.
     pub duplicate: u64,
-    /// Numbers too old to tell, and those of a phase that had ended.
     pub late: u64,
-    /// Of `unique`, those that arrived after a higher number.
     pub reordered: u64,
 }
 

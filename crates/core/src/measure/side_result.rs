@@ -10,39 +10,32 @@ use crate::unit::Nanos;
 
 /// What the senders of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
-    /// Their counters.
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
-    /// Their stalls.
     pub stalls: StallCounts,
     /// Their usage up to their last departure, including the receipt of replies.
     pub usage: Usage,
-    /// The smallest SO_SNDBUF granted, in bytes.
+    /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
     /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<TxSample>,
-    /// Whether they gave up.
     pub stuck: bool,
     /// Whether all that gave up had a target that was unreachable and never reached. Not sent
     /// between hosts: a client has reached the host that sends for it.
     #[serde(skip)]
     pub unreachable: bool,
-    /// Whether they were stopped before their end.
     pub stopped: bool,
-    /// Times in which the target could not be reached, in order.
     pub outages: Vec<OutageCounts>,
-    /// What the kernel of that host counted meanwhile.
     pub kernel: KernelDelta,
-    /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
 
@@ -72,12 +65,10 @@ impl TxResult {
 
 /// What the receivers of one host measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct RxResult {
-    /// Their counters.
     pub tally: RxTally,
-    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// Their stalls.
     pub stalls: StallCounts,
     /// Their usage up to the end of the senders' window; empty if senders are the same threads.
     pub usage: Usage,
@@ -85,19 +76,15 @@ pub struct RxResult {
     pub takes_super_packets: bool,
     /// Sum of the jitter of all flows that have one, and how many have.
     pub jitter: (Nanos, u64),
-    /// The smallest SO_RCVBUF granted, in bytes.
+    /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<RxSample>,
-    /// What became of requests, where datagrams were such.
     pub exchange: Option<RequestCounts>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
-    /// What the kernel of that host counted meanwhile, and what their sockets dropped.
     pub kernel: KernelDelta,
-    /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
 
@@ -172,14 +159,11 @@ impl OneWay {
 
 /// How punctual the senders were. Absent where there is no schedule.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Schedule` describes the fields")]
 pub struct Timing {
-    /// Slots that came up: attempted or missed.
     pub scheduled: u64,
-    /// Slots that came too late to be sent.
     pub missed: u64,
-    /// From the intended moment to the actual departure.
     pub lag: LatencyHistograms,
-    /// Between departures of one worker, all.
     pub gap: LatencyHistograms,
     /// Those of `gap` that held a stall of the sender, or its catching up after one.
     pub gap_in_stall: LatencyHistograms,

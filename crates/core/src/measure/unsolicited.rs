@@ -15,56 +15,40 @@ const MOST_SOURCES: usize = 4_096;
 /// datagram's length.
 const SIZE_CLASSES: usize = 17;
 
-/// One client, after it left.
+/// One client, after it left; moments are of the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkClient` describes the fields")]
 pub struct ClientStats {
-    /// Its address.
     pub from: SocketAddr,
-    /// When it came and left, on the monotonic clock.
     pub time: (Nanos, Nanos),
-    /// Cells that were handed over to it.
     pub cells: u64,
-    /// What arrived from it in those, in the measured parts.
     pub rx: RxTally,
-    /// What it says it sent in them that was not received.
     pub lost: u64,
-    /// Datagrams sent to it, likewise.
     pub sent: u64,
-    /// Why it left.
     pub why: String,
 }
 
-/// What a sink came to.
+/// All counts of a sink; moments are of the monotonic clock.
 #[derive(Debug, Default)]
+#[expect(missing_docs, reason = "`document::SinkDocument` describes the fields")]
 pub struct SinkTally {
-    /// Its clients, in the order they left.
     pub served: Vec<ClientStats>,
-    /// Clients beyond those that there is room for.
     pub served_more: u64,
-    /// All else that arrived.
     pub strangers: UnsolicitedTraffic,
-    /// The sockets that it arrived at: the first one of each address, then all others.
     pub listeners: Vec<ListenerTally>,
-    /// When it began and ended to serve, on the monotonic clock.
     pub time: (Nanos, Nanos),
 }
 
-/// One source.
+/// One source; moments are of the monotonic clock.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "`document::SinkSource` describes the fields")]
 pub struct UnsolicitedSource {
-    /// Datagrams that came from it.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// The smallest payload in bytes.
     pub size_min: u64,
-    /// The largest one.
     pub size_max: u64,
-    /// When the first one came, on the monotonic clock.
     pub first: Nanos,
-    /// When the latest one came.
     pub last: Nanos,
-    /// The longest gap; with several listeners at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
     sequences: Option<Box<Sequences>>,
     /// The sequence counts of other listeners.
@@ -107,60 +91,42 @@ impl UnsolicitedSource {
     }
 }
 
-/// All that belonged to no session.
+/// All that belonged to no session; moments are of the monotonic clock.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::SinkOthers` describes the fields")]
 pub struct UnsolicitedTraffic {
-    /// Since when they are counted.
+    /// When counting began.
     pub since: Nanos,
-    /// Datagrams.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// Datagrams by payload: up to 1 byte, 2, 4, … 65,536.
     pub sizes: [u64; SIZE_CLASSES],
-    /// The smallest payload and the largest one, in bytes; `None` without datagrams.
     pub size: Option<(u64, u64)>,
-    /// Gaps between one datagram and the next at the same listener, from whatever source.
     pub gaps: LatencyHistograms,
-    /// By source.
     pub sources: HashMap<SocketAddr, UnsolicitedSource>,
-    /// Datagrams of sources that no room was left for, or that have no address.
     pub of_others: u64,
-    /// Control messages without a session: late, repeated, unreadable, or of refused clients. They
-    /// are counted nowhere else here.
     pub stray_control: u64,
-    /// When the first one and the latest one came, on the monotonic clock.
     pub span: Option<(Nanos, Nanos)>,
 }
 
 /// One socket that listens, and what came to it that belonged to no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkListener` describes the fields")]
 pub struct ListenerTally {
-    /// Where it is bound.
     pub at: SocketAddr,
-    /// The core that its worker was pinned to while no client was there.
     pub core: Option<usize>,
-    /// Datagrams that belonged to no session.
     pub datagrams: u64,
-    /// Datagrams of any sender dropped at its full receive buffer; `None` if the system does not
-    /// count them.
     pub drops: Option<u64>,
-    /// SO_RCVBUF as asked for, in bytes.
     pub asked: u64,
-    /// As granted, read back.
     pub granted: Option<u64>,
 }
 
 /// Totals of [`UnsolicitedTraffic`], to show progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are those of the traffic")]
 pub struct Snapshot {
-    /// Datagrams.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// The smallest payload and the largest one, in bytes.
     pub size: Option<(u64, u64)>,
-    /// When the first one and the latest one came.
     pub span: Option<(Nanos, Nanos)>,
     /// Sources that are counted by themselves; one that several listeners know, as often.
     pub sources: usize,
@@ -225,31 +191,28 @@ impl UnsolicitedTraffic {
     pub fn count(&mut self, from: SocketAddr, len: usize, numbered: Option<Numbered>, now: Nanos) {
         let (len, listened) = (len as u64, now.since(self.since));
         self.count_size(len, now);
-        if let Some(source) = self.sources.get_mut(&from) {
-            source.datagrams += 1;
-            source.bytes += len;
-            source.size_min = source.size_min.min(len);
-            source.size_max = source.size_max.max(len);
-            source.gap_max = source.gap_max.max(now.since(source.last));
-            source.last = now;
-            source.number(numbered, listened);
-        } else if self.sources.len() < MOST_SOURCES {
-            let mut source = UnsolicitedSource {
-                datagrams: 1,
-                bytes: len,
-                size_min: len,
-                size_max: len,
-                first: now,
-                last: now,
-                gap_max: Nanos::ZERO,
-                sequences: None,
-                elsewhere: SequenceCounts::default(),
-            };
-            source.number(numbered, listened);
-            self.sources.insert(from, source);
-        } else {
+        if self.sources.len() >= MOST_SOURCES && !self.sources.contains_key(&from) {
             self.of_others += 1;
+            return;
         }
+        let source = self.sources.entry(from).or_insert_with(|| UnsolicitedSource {
+            datagrams: 0,
+            bytes: 0,
+            size_min: len,
+            size_max: len,
+            first: now,
+            last: now,
+            gap_max: Nanos::ZERO,
+            sequences: None,
+            elsewhere: SequenceCounts::default(),
+        });
+        source.datagrams += 1;
+        source.bytes += len;
+        source.size_min = source.size_min.min(len);
+        source.size_max = source.size_max.max(len);
+        source.gap_max = source.gap_max.max(now.since(source.last));
+        source.last = now;
+        source.number(numbered, listened);
     }
 
     /// Counts one of whom there is no address.

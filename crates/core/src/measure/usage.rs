@@ -6,10 +6,9 @@ use crate::unit::Nanos;
 
 /// How often a thread left its CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::ContextSwitches` describes the fields")]
 pub struct ThreadSwitches {
-    /// To wait for something.
     pub voluntary: u64,
-    /// Because others wanted it, or its time was up.
     pub involuntary: u64,
 }
 

@@ -69,7 +69,6 @@ pub struct Scheduled {
     bound: Nanos,
     ahead: [Nanos; AHEAD],
     first: usize,
-    /// The latest slot that became due.
     latest: Nanos,
     missed: u64,
     attempted: u64,

@@ -33,7 +33,6 @@ pub(super) enum Ids {
     Some,
 }
 
-/// Compiles line after line.
 #[derive(Debug)]
 pub(super) struct Compiler {
     requests: Requests,

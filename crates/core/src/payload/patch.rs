@@ -38,7 +38,6 @@ pub(super) enum Alphabet {
     Letters,
 }
 
-/// The value of a field, different in each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     /// The id by which replies are matched.
@@ -105,7 +104,6 @@ pub(super) struct Patch {
     pub(super) what: What,
 }
 
-/// The values that a request depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) n: u64,

@@ -252,7 +252,6 @@ fn id_mask(requests: &Requests) -> u64 {
     u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default()
 }
 
-/// The one place of the id.
 fn spot(ids: Ids) -> Result<Option<IdAt>, PayloadError> {
     match ids {
         Ids::None => Ok(None),

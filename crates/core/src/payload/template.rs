@@ -9,7 +9,6 @@ use crate::unit::hash_u64;
 /// Maximum random characters of one field: what a datagram holds.
 const MAX_CHARACTERS: u16 = 65_507;
 
-/// The content between fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TemplateBody {
     /// Text, which is encoded.
@@ -69,7 +68,6 @@ impl Reader<'_> {
         String::from_utf8_lossy(before).chars().count() + 1
     }
 
-    /// Adds the content between two fields.
     fn literal(&mut self, from: usize, to: usize) -> Result<(), PayloadError> {
         if from >= to {
             return Ok(());
@@ -156,7 +154,6 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the name of a field ends here.
 fn is_end(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with(':')
 }

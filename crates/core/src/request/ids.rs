@@ -35,9 +35,7 @@ struct UsedIds {
 /// The first ids and unique numbers of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FirstIds {
-    /// The first unique number.
     number: u64,
-    /// The first id of the first port.
     id: u64,
     /// Requests that any one port had sent before.
     places: u64,

@@ -56,7 +56,6 @@ pub enum Completion {
 pub struct InFlightTable {
     slots: Box<[Slot]>,
     stream_map: StreamMap,
-    /// The next request to send.
     head: AtomicU64,
     /// The oldest that may still be open.
     tail: AtomicU64,

@@ -58,10 +58,8 @@ pub(super) struct ResponseMatcher {
     answered: Vec<u64>,
     /// Buffer to write a request again.
     scratch: Vec<u8>,
-    /// When the latest reply to a request of this phase came.
     last_arrival: Nanos,
     window_closed: bool,
-    /// When this worker's latest stall ended.
     stall_ended: Nanos,
     pub(super) tally: RxTally,
     pub(super) latency: OneWay,
@@ -138,7 +136,6 @@ impl ResponseMatcher {
         self.table.free_slots() == 0
     }
 
-    /// Records the current number of requests in flight.
     #[inline]
     pub(super) fn note_in_flight(&mut self) {
         self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
@@ -244,7 +241,6 @@ impl ResponseMatcher {
         }
     }
 
-    /// The request that a datagram may belong to.
     #[inline]
     fn request_of(&mut self, stream: usize, reply: &[u8], head: u64) -> Option<u64> {
         let matching = &self.spec.matching;
@@ -259,7 +255,6 @@ impl ResponseMatcher {
         self.table.find(stream, place, bits, head)
     }
 
-    /// Whether this answers the request.
     #[inline]
     fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
         let RequestSpec { requests, matching } = &self.spec;

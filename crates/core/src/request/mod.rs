@@ -222,7 +222,6 @@ impl RequestWorker {
         }
     }
 
-    /// Sends due requests, if possible.
     #[inline]
     fn send_due<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
         if control.stopped() || self.job.stuck {
@@ -291,7 +290,6 @@ impl RequestWorker {
         self.ready.queue.is_empty()
     }
 
-    /// Reads queued datagrams, up to [`MAX_PULLS`] pulls.
     #[inline]
     fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> ReadResult {
         let (mut any, mut drained) = (false, false);

@@ -23,9 +23,7 @@ pub struct RequestRunner {
     target: SocketAddr,
     /// Requests by the payload of the cell.
     specs: Vec<(PayloadSize, RequestSpec)>,
-    /// Whether the target is on this host, so that its kernel's counters are ours.
     is_here: bool,
-    /// Whether it has answered in an earlier cell.
     answered: bool,
     /// Ids and numbers that are unique in all cells of the run.
     ids: Arc<RunIds>,

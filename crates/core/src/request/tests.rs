@@ -107,7 +107,6 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
 }
 
 impl Rig {
-    /// Sends all requests that may be sent at this moment.
     fn send_due(&mut self, at_ms: u64) -> Step {
         loop {
             let step = self.worker.send_due(&mut self.tx, &self.control, Nanos::from_millis(at_ms));

@@ -184,7 +184,6 @@ fn run_phases<T: Tx, R: Rx>(
     Ok((job.into_result(tx_half), rx_half))
 }
 
-/// A worker with a table for all requests in flight.
 fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let Setup { config, spec, .. } = setup;
     let RequestConfig { tx: request, asking, .. } = config;

@@ -38,7 +38,6 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         .unwrap_or(Rate::Max)
 }
 
-/// Trials of one pair.
 struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.

@@ -42,7 +42,6 @@ pub(super) enum Decision {
     Refuted(Held),
 }
 
-/// The sequence numbers of one flow, and its counts.
 #[derive(Debug, Default)]
 pub(super) struct RxFlow {
     pub(super) window: Window,

@@ -20,7 +20,6 @@ const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 /// A sender's target.
 #[derive(Debug)]
 pub struct TargetWatch {
-    /// Whether the sender gives up on a target that was never reached.
     gives_up: bool,
     answers: bool,
     /// Whether it was reached, in any phase.

@@ -82,9 +82,7 @@ pub struct PhaseState {
     ended: AtomicBool,
     /// Correction of the receivers' clock against the senders' since the phase began; 0 on one host.
     shift_ns: AtomicI64,
-    /// Whether a sender got an error that the target's port is closed.
     unreachable: AtomicBool,
-    /// Whether a worker has received a datagram from the target.
     reached: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,

@@ -15,14 +15,12 @@ pub const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct ReceiveJob {
-    /// Where time comes from.
     pub clock: Clock,
-    /// When the phase begins.
     pub epoch: Nanos,
     /// Number of this worker among the receivers.
     pub worker: usize,
-    /// What the socket has dropped.
     pub drops: Drops,
     /// Reads what the thread costs.
     pub meter: Meter,

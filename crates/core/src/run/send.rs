@@ -32,7 +32,6 @@ pub struct Leaving {
     pub now: Nanos,
 }
 
-/// Writes our own header. Flows take turns.
 #[derive(Debug, Default)]
 struct Headers {
     flow: usize,

@@ -14,32 +14,25 @@ use crate::unit::{Nanos, PayloadSize};
 
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct SendJob {
-    /// Where time comes from.
     pub clock: Clock,
-    /// When the phase begins.
     pub epoch: Nanos,
     /// Number of this worker among the senders.
     pub worker: usize,
-    /// When datagrams leave.
     pub pace: Pace,
     /// The most datagrams a batch takes.
     pub batch: usize,
-    /// The tag of the phase.
     pub tag: u16,
-    /// Number of the first flow.
     pub first_flow: u16,
     /// Next sequence number by flow.
     pub next: Vec<u64>,
-    /// The payload.
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
-    /// Its counters.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
     pub timing: Option<Timing>,
-    /// Its stalls.
     pub stall: StallMeter,
     /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
@@ -48,9 +41,7 @@ pub struct SendJob {
     pub refused_since: Option<(Nanos, bool)>,
     /// Refusals whose reason the next push may report.
     pub untold: Option<u64>,
-    /// The state of its target.
     pub target: TargetWatch,
-    /// Whether it gave up.
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
@@ -165,7 +156,6 @@ impl SendJob {
         planned_end
     }
 
-    /// Pushes a batch that may be sampled.
     pub(super) fn push_sampled<T: Tx>(
         &mut self,
         tx: &mut T,

@@ -6,7 +6,6 @@ use crate::unit::Nanos;
 /// Bounds of one phase.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderBounds {
-    /// No datagram is due at this moment or later.
     end: Nanos,
     count: u64,
     /// Maximum rate in datagrams per nanosecond, and the additional burst.

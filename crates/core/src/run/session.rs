@@ -13,14 +13,12 @@ use crate::unit::{Nanos, PayloadSize, hash_u64};
 
 /// A measured cell.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct MeasuredCell {
-    /// What was to be measured.
     pub cell: PlannedCell,
-    /// Its load.
     pub load: WorkerLoad,
     /// Its direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    /// What was measured.
     pub harvest: CellResult,
 }
 
@@ -93,12 +91,11 @@ pub struct RunOutcome {
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Progress<'a> {
     /// The cell that runs.
     pub id: &'a str,
-    /// Cells that have been measured.
     pub done: usize,
-    /// Cells in all.
     pub of: usize,
     /// How long a cell is expected to take; `None` where a count decides.
     pub cell_takes: Option<Nanos>,

@@ -2,20 +2,15 @@
 
 /// The counts that the identities of a ledger relate, as in `LedgerCounts`. `None`: not known.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(missing_docs, reason = "`document::Ledger` describes other fields")]
 pub struct LedgerTerms {
-    /// Datagrams offered to the system.
     pub attempted: u64,
-    /// Datagrams it accepted.
     pub sent: u64,
-    /// Failed sends, for any reason.
     pub refused: u128,
-    /// Sequence numbers that arrived, each once.
     pub received: Option<u64>,
-    /// Sequence numbers that did not.
     pub lost: Option<u64>,
     /// Lost datagrams of all locations, unaccounted ones included.
     pub lost_at: u128,
-    /// Datagrams read.
     pub arrived: Option<u64>,
     /// Duplicate, late, foreign and corrupt datagrams.
     pub others: [Option<u64>; 4],

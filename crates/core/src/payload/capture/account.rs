@@ -38,7 +38,6 @@ impl Counts {
         Self { format, links, other_links, used: 0, left_out: [0; 8], ports, is_open: false }
     }
 
-    /// Records the link type of a packet.
     pub(super) fn link(&mut self, link: Linktype) {
         if self.links.contains(&link) {
             return;
@@ -50,7 +49,6 @@ impl Counts {
         }
     }
 
-    /// Counts a packet that is sent.
     pub(super) fn take(&mut self, from: u16, to: u16) {
         self.used += 1;
         self.ports.entry(to).or_default().0 += 1;
@@ -114,7 +112,6 @@ impl Counts {
         reasons.collect::<Vec<_>>().join(", ")
     }
 
-    /// Notes for the user, one line each.
     pub(in crate::payload) fn notes(&self, port: Option<u16>) -> Vec<String> {
         let mut notes = Vec::new();
         let (used, packets) = (self.used, self.packets());

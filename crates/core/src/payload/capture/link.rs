@@ -116,7 +116,6 @@ fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     }))
 }
 
-/// A packet behind a cooked header.
 fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
     let (header, rest) = bytes.split_at_checked(len)?;
     let kind = header.get(kind_at..)?.first_chunk()?;

@@ -80,13 +80,11 @@ impl Preset {
         self.about().1
     }
 
-    /// The protocol and rule of its replies.
     pub(super) const fn reply(&self) -> (Protocol, Rule) {
         let (_, _, protocol, rule) = self.about();
         (protocol, rule)
     }
 
-    /// Adds all requests.
     pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
         match self {
             Self::Dns(dns) => dns.compile(to, seed),

@@ -74,7 +74,6 @@ impl Dns {
         Ok(())
     }
 
-    /// Adds the query of a line, or returns why the line is bad.
     fn line(
         &self,
         line: &[u8],

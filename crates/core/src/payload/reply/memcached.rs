@@ -22,7 +22,6 @@ const CODES: [(&[u8], &str); 4] = [
     (b"SERVER_ERROR ", "SERVER_ERROR"),
 ];
 
-/// The id of any datagram of a reply.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let [_, _, high, low, total_high, total_low, ..] = reply.first_chunk::<FRAME_LEN>()?;

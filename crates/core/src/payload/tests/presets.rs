@@ -1,6 +1,6 @@
 //! Presets: requests byte by byte as in their documents, and replies.
 
-use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType, ResponseType};
+use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType};
 
 use super::*;
 
@@ -129,22 +129,18 @@ fn another_library_reads_coap() {
     };
     assert_eq!(parts(CoapOption::UriPath), [11, 255]);
     assert_eq!(parts(CoapOption::UriQuery), [3, 1]);
-    let mut reply = Packet::new();
-    reply.header.set_type(MessageType::Acknowledgement);
-    reply.header.code = MessageClass::Response(ResponseType::NotFound);
-    reply.header.message_id = 0x0708;
-    reply.set_token(ID.to_be_bytes().to_vec());
-    let bytes = reply.to_bytes().unwrap();
-    assert!(of.1.id_of(&bytes) == Some(ID) && matched(&of, 0, ID, &bytes));
-    assert_eq!(of.1.code_name(of.1.code_of(&bytes).unwrap()), "4.04");
-    assert!(!matched(&of, 0, ID ^ 1 << 40, &bytes));
-    reply.header.message_id = 9;
-    assert!(!matched(&of, 0, ID, &reply.to_bytes().unwrap()), "acknowledges another message");
-    reply.header.set_type(MessageType::NonConfirmable);
-    reply.header.code = MessageClass::Response(ResponseType::Content);
-    let bytes = reply.to_bytes().unwrap();
-    assert!(matched(&of, 0, ID, &bytes), "a separate reply has its own message id");
-    assert_eq!(of.1.code_of(&bytes), None);
+    let reply = |first: u8, code: u8, message: [u8; 2]| {
+        [&[first, code][..], &message, &ID.to_be_bytes()].concat()
+    };
+    let not_found = reply(0x68, 4 << 5 | 4, [7, 8]);
+    assert!(of.1.id_of(&not_found) == Some(ID) && matched(&of, 0, ID, &not_found));
+    assert_eq!(of.1.code_name(of.1.code_of(&not_found).unwrap()), "4.04");
+    assert!(!matched(&of, 0, ID ^ 1 << 40, &not_found));
+    let other = reply(0x68, 4 << 5 | 4, [0, 9]);
+    assert!(!matched(&of, 0, ID, &other), "acknowledges another message");
+    let content = reply(0x58, 2 << 5 | 5, [0, 9]);
+    assert!(matched(&of, 0, ID, &content), "a separate reply has its own message id");
+    assert_eq!(of.1.code_of(&content), None);
     // RFC 7252 §4.2 and §5.2.2: an acknowledgement alone is no reply yet, and a reset is the end.
     let (ack, reset) = ([0x60, 0, 7, 8], [0x70, 0, 7, 8]);
     assert_eq!((of.1.id_of(&ack), of.1.short_id_of(&ack)), (None, Some(0x0708)));

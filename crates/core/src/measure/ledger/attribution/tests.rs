@@ -22,10 +22,19 @@ fn attribute(
     ledger
 }
 
+/// 60 received of those sent, with the counters of both kernels.
+fn between(tx: TxTally, tx_kernel: KernelDelta, rx: KernelDelta, ends: Topology) -> LedgerCounts {
+    let kernels = Kernels { tx: Some(tx_kernel), ends, ..rx.into() };
+    attribute(tx, received(60, 60), kernels, false)
+}
+
 /// 100 sent and 60 received on two hosts, one by one.
 fn lose_forty(rx: KernelDelta) -> LedgerCounts {
-    let kernels = Kernels { tx: Some(KernelDelta::default()), ends: Topology::Remote, ..rx.into() };
-    attribute(sent(100, 100), received(60, 60), kernels, false)
+    between(sent(100, 100), KernelDelta::default(), rx, Topology::Remote)
+}
+
+fn quiet() -> KernelDelta {
+    counters(0, UdpCounters::default())
 }
 
 fn counters(sockets: u64, udp: UdpCounters) -> KernelDelta {
@@ -89,11 +98,9 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
         ..sent(100, 100)
     };
     let at = |ends, backlog, device| {
-        let rx = counters(0, UdpCounters::default());
-        let rx = KernelDelta { backlog: Some(backlog), device: Some(device), ..rx };
+        let rx = KernelDelta { backlog: Some(backlog), device: Some(device), ..quiet() };
         let here = KernelDelta { tx_device: Some(9), qdisc: Some(0), ..KernelDelta::default() };
-        let kernels = Kernels { tx: Some(here), ends, ..rx.into() };
-        let at = attribute(tx, received(60, 60), kernels, false).lost_at;
+        let at = between(tx, here, rx, ends).lost_at;
         (at.backlog, at.device, at.tx_device)
     };
     assert_eq!(at(Topology::SameHost, 0, 9), (Some(0), Some(0), Some(0)));
@@ -107,10 +114,9 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
 #[test]
 fn what_both_ends_of_a_veth_count_is_not_shared() {
     let twice = |ends, tx_drops| {
-        let rx = KernelDelta { device: Some(40), ..counters(0, UdpCounters::default()) };
-        let tx = Some(KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() });
-        let kernels = Kernels { tx, ends, ..rx.into() };
-        let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
+        let rx = KernelDelta { device: Some(40), ..quiet() };
+        let tx = KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() };
+        let ledger = between(sent(100, 100), tx, rx, ends);
         assert_eq!((ledger.lost_at.device, ledger.lost_at.tx_device), (Some(40), Some(0)));
         words(ledger.shared)
     };
@@ -121,10 +127,8 @@ fn what_both_ends_of_a_veth_count_is_not_shared() {
 
 #[test]
 fn a_backlog_drops_no_more_of_ours_than_our_devices_count() {
-    let on = |device| {
-        let kernel = counters(0, UdpCounters::default());
-        lose_forty(KernelDelta { backlog: Some(30), device: Some(device), ..kernel })
-    };
+    let (backlog, kernel) = (Some(30), quiet());
+    let on = |device| lose_forty(KernelDelta { backlog, device: Some(device), ..kernel });
     let at = |device| (on(device).lost_at.backlog, on(device).lost_at.device);
     assert_eq!(at(0), (Some(0), Some(0)), "it was another device's");
     assert_eq!(at(12), (Some(12), Some(0)));
@@ -168,7 +172,7 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
         KernelDelta { qdisc, tx_device, ..KernelDelta::default() }
     };
     let estimated = |packets, tx| {
-        let rx = counters(0, UdpCounters::default());
+        let rx = quiet();
         let kernels = Kernels { tx: Some(tx), ends: Topology::Remote, ..rx.into() };
         words(attribute(sent(640, packets), received(600, 600), kernels, false).estimated)
     };
@@ -178,16 +182,15 @@ fn packets_that_leave_joined_are_counted_where_all_is_explained() {
     assert_eq!(estimated(640, tx(20, 3)), [""; 0]);
 }
 
-/// Counters of the IP layer, at both ends.
 fn ip(ip: IpCounters) -> KernelDelta {
-    KernelDelta { ip: Some(ip), ..counters(0, UdpCounters::default()) }
+    KernelDelta { ip: Some(ip), ..quiet() }
 }
 
 #[test]
 fn ip_discards_and_incomplete_datagrams_have_their_locations() {
     let ledger = lose_forty(ip(IpCounters { in_discards: 41, ..IpCounters::default() }));
     assert_eq!((ledger.lost_at.rx_ip, words(ledger.shared)), (Some(40), vec!["rx_ip"]));
-    let unknown = lose_forty(counters(0, UdpCounters::default())).lost_at;
+    let unknown = lose_forty(quiet()).lost_at;
     assert_eq!((unknown.rx_ip, unknown.reassembly, unknown.tx_ip), (None, None, None));
     let part = |reassembly, reassembly_no_room| {
         ip(IpCounters { reassembly, reassembly_no_room, ..IpCounters::default() })
@@ -215,11 +218,8 @@ fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
         let ip = IpCounters { out_discards, out_no_routes, frag_fails, ..IpCounters::default() };
         let udp = UdpCounters { sndbuf_errors, ..UdpCounters::default() };
         let here = KernelDelta { ip: Some(ip), udp: Some(udp), ..KernelDelta::default() };
-        let rx = counters(0, UdpCounters::default());
-        let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
         let tx = TxTally { refused, ..sent(100, 100) };
-        let ledger = attribute(tx, received(60, 60), kernels, false);
-        ledger.lost_at.tx_ip
+        between(tx, here, quiet(), Topology::Remote).lost_at.tx_ip
     };
     let none = SendErrorCounts::default();
     assert_eq!(discards(7, 0, 0, none, 0), Some(7));
@@ -233,11 +233,10 @@ fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
 #[test]
 fn what_waits_for_the_next_hops_address_has_its_location() {
     let at = |unresolved, device_sent| {
-        let here = counters(0, UdpCounters::default());
+        let here = quiet();
         let here = KernelDelta { neighbour_unresolved: unresolved, device_sent, ..here };
         let rx = counters(3, UdpCounters::default());
-        let kernels = Kernels { tx: Some(here), ends: Topology::Remote, ..rx.into() };
-        let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
+        let ledger = between(sent(100, 100), here, rx, Topology::Remote);
         (ledger.lost_at.neighbour, ledger.unaccounted, words(ledger.estimated))
     };
     assert_eq!(at(None, Some(0)), (None, 37, vec![]));

@@ -9,10 +9,8 @@ use crate::unit::Nanos;
 
 /// Payload in the queue of each worker, in bytes. Arbitrary: a quarter of a second at 1 Gbit/s.
 const MAX_BYTES: usize = 32 << 20;
-
 /// Packets in the queue of each worker. Arbitrary: a tenth of a second at 650 kpps, in 7 MiB.
 const MAX_PACKETS: usize = 65_536;
-
 /// Packets sent before the socket is read again; the size of a batch.
 const MAX_RELEASED: usize = 64;
 
@@ -26,7 +24,7 @@ struct DelayedReply {
     local: Option<LocalAddr>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     delay: Nanos,
     /// A ring of payloads; each is contiguous.
@@ -46,24 +44,12 @@ impl Queue {
 
     // cold: set-up
     fn with_capacity(delay: Nanos, bytes: usize, packets: usize) -> Self {
-        let empty = DelayedReply {
-            due: Nanos::NEVER,
-            at: 0,
-            len: 0,
-            segment: 1,
-            to: SocketAddr::from(([0, 0, 0, 0], 0)),
-            local: None,
-        };
-        Self {
-            delay,
-            // Not zeroes: zero pages are mapped only at first touch.
-            bytes: vec![0xFF; bytes].into_boxed_slice(),
-            next: 0,
-            replies: vec![empty; packets].into_boxed_slice(),
-            first: 0,
-            waiting: 0,
-            lateness: LatencyHistograms::default(),
-        }
+        let to = SocketAddr::from(([0, 0, 0, 0], 0));
+        let empty = DelayedReply { due: Nanos::NEVER, at: 0, len: 0, segment: 1, to, local: None };
+        // Not zeroes: zero pages are mapped only at first touch.
+        let bytes = vec![0xFF; bytes].into_boxed_slice();
+        let replies = vec![empty; packets].into_boxed_slice();
+        Self { delay, bytes, replies, ..Self::default() }
     }
 
     /// Queues the first `len` bytes of a request read at `now`; `false` if the queue is full.

@@ -33,7 +33,6 @@ use crate::unit::Nanos;
 
 /// How often the end conditions are checked; arbitrary, unnoticeable to people.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
 /// How often the end of the workers is checked; arbitrary.
 const JOIN_INTERVAL: Duration = Duration::from_millis(1);
 

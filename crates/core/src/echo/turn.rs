@@ -22,10 +22,8 @@ pub(super) struct Shared {
 
 /// The order to continue. Arbitrary value, as for the other orders.
 const RUN: u8 = 0;
-
 /// The order to end once the delay queue is empty.
 const DRAIN: u8 = 1;
-
 /// The order to end at once.
 const STOP: u8 = 2;
 

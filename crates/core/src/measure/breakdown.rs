@@ -13,7 +13,6 @@ use crate::unit::Nanos;
 
 /// Samples that one sender takes at most. Arbitrary: 320 KiB, and a p99.9 with eight beyond it.
 pub const TX_SAMPLES: usize = 8_192;
-
 /// Samples that one receiver takes at most. Arbitrary: those of four senders.
 pub const RX_SAMPLES: usize = 4 * TX_SAMPLES;
 

@@ -7,7 +7,6 @@ use crate::unit::hash_u64;
 /// Maximum number of addresses counted; of the rest only their existence is known. Arbitrary: as
 /// many as a sink lists.
 const MOST: usize = 4_096;
-
 /// Slots for those: twice as many, so that the second probe finds one on average (Knuth, The Art of
 /// Computer Programming, 6.4: linear probing).
 const PLACES: usize = 2 * MOST;

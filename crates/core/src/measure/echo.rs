@@ -31,7 +31,8 @@ impl EchoCounters {
 }
 
 /// Counters of an echo server. Each received datagram has one outcome: `received` = `returned` +
-/// `refused` + `dropped` + `unanswered` + `overflow` + `waiting`. Moments are of the monotonic clock.
+/// `refused` + `dropped` + `unanswered` + `overflow` + `waiting`. Moments are of the monotonic
+/// clock.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "`document::EchoDocument` describes the fields")]
 pub struct EchoTally {

@@ -9,17 +9,13 @@ use hdrhistogram::serialization::Deserializer;
 /// The cookie of a histogram in HdrHistogram's V2 format (`V2_COOKIE` of hdrhistogram's
 /// src/serialization/mod.rs: 0x1c849303, with the word size in bits 4 to 7).
 const V2: [u8; 4] = [0x1C, 0x84, 0x93, 0x13];
-
 /// The deflated form (`V2_COMPRESSED_COOKIE`), followed by a length and a zlib stream.
 const V2_DEFLATED: [u8; 4] = [0x1C, 0x84, 0x93, 0x14];
-
 /// Bytes before the counts of the V2 format: cookie, length, offset and digits of 4 bytes each,
 /// lowest and highest value and ratio of 8.
 const HEADER_LEN: usize = 40;
-
 /// Maximum of significant digits; all histograms of udperf have 3. Five take 48 MiB.
 const MOST_DIGITS: u32 = 3;
-
 /// Maximum bytes of counts. With 3 digits, values of 64 bits fall into 56,320 buckets, each written
 /// with 9 bytes at most: rounded up to 2^16 buckets.
 const LONGEST: usize = 9 << 16;
@@ -37,7 +33,8 @@ pub enum HistogramError {
 }
 
 /// Reads a histogram in HdrHistogram's V2 format, deflated or not. It checks encoded lengths first,
-/// so that few bytes never cost more than about 1 MiB: the library allocates any length up to 4 GiB.
+/// so that few bytes never cost more than about 1 MiB: the library allocates any length up to 4
+/// GiB.
 ///
 /// # Errors
 /// [`HistogramError`] where it is too long, too fine, or damaged.

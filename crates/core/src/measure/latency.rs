@@ -7,7 +7,6 @@ use hdrhistogram::Histogram;
 /// The highest latency in the histogram, in nanoseconds: 60 s; higher ones count as clamped, and
 /// enter maximum, mean and deviation exactly. Arbitrary: longer than any drain waits.
 pub const HIGHEST_NS: u64 = 60_000_000_000;
-
 /// Significant digits: 3 keep every percentile within 0.1 %, in 216 KiB a histogram, of which
 /// only the cells in use are touched.
 const SIGNIFICANT_DIGITS: u8 = 3;

@@ -50,9 +50,10 @@ impl Kernels {
         self.tx.as_ref().unwrap_or(&self.rx)
     }
 
-    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends read
-    /// the same one, the longer reading is all of it. An interface counts its drops there as well
-    /// (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are others'.
+    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends
+    /// read the same one, the longer reading is all of it. An interface counts its drops there as
+    /// well (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are
+    /// others'.
     fn backlogs(&self) -> (Option<u64>, Option<u64>) {
         let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
         let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));

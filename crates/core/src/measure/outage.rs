@@ -7,7 +7,6 @@ use crate::unit::Nanos;
 /// Maximum number of outages kept; further errors count for the last outage of the same cause.
 /// Arbitrary: a path that fails more often in one cell is described by its ledger.
 pub const OUTAGES: usize = 64;
-
 /// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
 /// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
 /// send rates, two mean gaps.

@@ -6,7 +6,6 @@ use crate::unit::Nanos;
 /// The shortest plausible mean gap between datagrams of a flow, in ns. Arbitrary: ten times the
 /// rate that one socket of a fast host reaches with super-packets.
 const LEAST_GAP_NS: u64 = 4;
-
 /// Datagrams that may share the first moment of a phase. From `UIO_MAXIOV`, messages of a system
 /// call, times `UDP_MAX_SEGMENTS`, datagrams of a message.
 const AT_ONCE: u64 = 1_024 * 128;

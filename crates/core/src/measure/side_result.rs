@@ -128,7 +128,8 @@ pub struct OneWay {
     pub to_socket: LatencyHistograms,
     /// From there to the application's read.
     pub in_socket: LatencyHistograms,
-    /// The uncertainty, ±, of those between two hosts' clocks: all but `in_socket`. Zero: one clock.
+    /// The uncertainty, ±, of those between two hosts' clocks: all but `in_socket`. Zero: one
+    /// clock.
     pub bound: Nanos,
 }
 

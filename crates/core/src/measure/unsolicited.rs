@@ -10,7 +10,6 @@ use crate::unit::Nanos;
 /// Sources counted separately; others are counted together. Arbitrary: some hundred KiB, and 32 MiB
 /// if all carry sequence numbers.
 const MOST_SOURCES: usize = 4_096;
-
 /// Sizes of payloads are counted up to the powers of two, from 2^0 to 2^16. From the 16 bits of a
 /// datagram's length.
 const SIZE_CLASSES: usize = 17;

@@ -4,7 +4,6 @@
 /// few thousand datagrams are under way at most; 65,536 leaves room for a path that reorders by a
 /// whole buffer, in 8 KiB, which stay in L1. Otherwise arbitrary.
 pub const WINDOW: u64 = 65_536;
-
 /// Bits in a word of the bitmap.
 const WORD: u64 = u64::BITS as u64;
 

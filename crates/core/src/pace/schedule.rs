@@ -6,7 +6,6 @@ use crate::unit::Nanos;
 /// Number of upcoming moments kept ready, and so the most datagrams due at once; more leave in the
 /// next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
 const AHEAD: usize = 128;
-
 /// The shortest catch-up bound: slots overdue by less may still be sent. Long enough for a timer
 /// tick or an interrupt, short enough that what is sent after a stall fits a default socket queue;
 /// arbitrary.

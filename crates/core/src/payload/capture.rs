@@ -17,13 +17,10 @@ pub(super) use link::SkipCause;
 /// Bits of the number of a link type; those above report checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
 const LINK_BITS: i32 = 0xFFFF;
-
 /// Nanoseconds of a second.
 const SECOND_NS: i128 = 1_000_000_000;
-
 /// The number of the obsolete Packet Block; draft-ietf-opsawg-pcapng, appendix A.
 const PACKET_BLOCK: u32 = 2;
-
 /// Bytes of a Packet Block before the packet; as above.
 const PACKET_BLOCK_LEN: usize = 20;
 

@@ -6,7 +6,6 @@ use super::PayloadError;
 
 /// Bytes in a row of a dump. As all hex dumps have it.
 const ROW: usize = 16;
-
 /// What may stand between bytes, besides white space.
 const BETWEEN: [char; 4] = [':', '-', ',', '.'];
 

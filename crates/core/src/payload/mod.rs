@@ -1,8 +1,8 @@
 //! Payloads for programs other than udperf: text in any encoding, bytes as hex, requests to servers
 //! of many protocols, and the matching of replies.
 //!
-//! A [`Spec`] is compiled into [`Requests`] and [`Matching`], so that the loop only copies a request
-//! and patches it at known places.
+//! A [`Spec`] is compiled into [`Requests`] and [`Matching`], so that the loop only copies a
+//! request and patches it at known places.
 //!
 //! ```
 //! use udperf::payload::{Dns, Preset, RequestSource, Spec};

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// Digits of 2⁶⁴ - 1 in base 10.
 const LONGEST_DEC: u8 = 20;
-
 /// Digits of 2⁶⁴ - 1 in base 16.
 const LONGEST_HEX: u8 = 16;
 

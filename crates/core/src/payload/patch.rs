@@ -19,16 +19,12 @@ const fn powers(base: u64) -> [u64; CHARACTERS + 1] {
 
 /// Bytes of [`What::Rfc3339`]: `2026-11-23T01:51:16.123456Z`.
 pub(super) const RFC3339_LEN: usize = 27;
-
 /// Bytes of STUN's attribute FINGERPRINT, header and all; RFC 8489 §14.7.
 pub(super) const FINGERPRINT_LEN: usize = 8;
-
 /// The mask of STUN's attribute FINGERPRINT; RFC 8489 §14.7.
 const FINGERPRINT_MASK: u32 = 0x5354_554E;
-
 /// The characters of [`Alphabet::Alnum`].
 const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-
 /// The characters of [`Alphabet::Letters`].
 const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
 
@@ -140,8 +136,9 @@ impl Patch {
 }
 
 /// Writes characters that look random and differ for each `unique` number until all words of this
-/// length were used; after the first [`CHARACTERS`], random ones. The key selects the first word, so
-/// that words of two keys rarely collide. The constant length of the alphabet makes divisions fast.
+/// length were used; after the first [`CHARACTERS`], random ones. The key selects the first word,
+/// so that words of two keys rarely collide. The constant length of the alphabet makes divisions
+/// fast.
 #[inline]
 fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
     let powers = const { powers(COUNT as u64) };
@@ -173,11 +170,11 @@ fn spell<const COUNT: usize>(mut number: u64, alphabet: &[u8; COUNT], out: &mut 
 
 /// Days of 400 years, after which the Gregorian calendar repeats.
 const DAYS_OF_ERA: u64 = 146_097;
-
 /// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: u64 = 719_468;
 
-/// Writes `2026-11-23T01:51:16.123456Z`, with years that begin in March, so that leap days come last.
+/// Writes `2026-11-23T01:51:16.123456Z`, with years that begin in March, so that leap days come
+/// last.
 fn rfc3339(now_ns: u64, out: &mut [u8]) {
     let (seconds, micros) = (now_ns / 1_000_000_000, now_ns / 1_000 % 1_000_000);
     let days = seconds / 86_400 + DAYS_TO_1970;

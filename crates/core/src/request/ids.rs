@@ -8,7 +8,6 @@ use crate::unit::hash_u64;
 /// Distance of the first ids of two ports with 64-bit ids, as a power of two: more requests than a
 /// port sends in the longest cell (24 h at 10 million per second).
 const PORT_BITS: u32 = 40;
-
 /// Attempts to get a port that the run has not used: the system draws among 28,232
 /// (net.ipv4.ip_local_port_range), so that a second draw is rarely needed. Arbitrary.
 pub(super) const PORT_TRIES: usize = 4;

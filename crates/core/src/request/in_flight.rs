@@ -13,11 +13,9 @@ const FREE: u64 = 0;
 const OPEN: u64 = 1;
 const ANSWERED: u64 = 2;
 const TIMED_OUT: u64 = 3;
-
 /// Bits of the state, below those of the intended time; the rest lasts 146 years.
 const STATE_BITS: u32 = 2;
 const STATE: u64 = (1 << STATE_BITS) - 1;
-
 /// Maximum requests that one call expires or releases: below 0.1 ms, which is no stall. Arbitrary
 /// within that.
 const MAX_WALK: u64 = 8_192;

@@ -13,14 +13,11 @@ use crate::unit::Nanos;
 
 /// Minimum silence after the last reply that ends draining: duplicates follow closely. Arbitrary.
 const MIN_QUIET: Nanos = Nanos::from_millis(2);
-
 /// Maximum of that silence; arbitrary.
 const MAX_QUIET: Nanos = Nanos::from_millis(250);
-
 /// How long after the last timeout, or after a stop, a phase ends even if replies keep arriving.
 /// Arbitrary: four times [`MAX_QUIET`], for slow paths.
 const MAX_DRAIN: Nanos = Nanos::from_millis(1_000);
-
 /// Bits of the id in a datagram without the whole id: the message id of CoAP, RFC 7252 section 3.
 const SHORT_ID_BITS: u32 = 16;
 

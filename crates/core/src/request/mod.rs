@@ -30,13 +30,10 @@ use crate::unit::Nanos;
 
 /// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies.
 const MAX_PULLS: usize = 4;
-
 /// Maximum reads of several sockets between two polls. Arbitrary: a poll costs as much as a read.
 const MAX_READS: usize = 16;
-
 /// How soon to retry a full send buffer: about the time a few datagrams take to leave. Arbitrary.
 const RETRY_AFTER: Nanos = Nanos::from_micros(20);
-
 /// How often the end of draining is checked; arbitrary.
 const DRAIN_INTERVAL: Nanos = Nanos::from_millis(1);
 
@@ -91,6 +88,7 @@ struct Ready {
 
 impl Ready {
     /// The queue of this many sockets; a single one is always in it.
+    // cold: set-up
     fn new(sockets: usize) -> Self {
         let queue = VecDeque::with_capacity(sockets);
         let mut ready = Self { queue, is_queued: vec![false; sockets], reads: 0, at: 0 };

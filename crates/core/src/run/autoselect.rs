@@ -14,10 +14,8 @@ use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 /// The length of a trial. Arbitrary: thousands of datagrams even with the slowest engine, and less
 /// than half a second for all trials.
 const TRIAL: Nanos = Nanos::from_millis(20);
-
 /// Warm-up of a trial; arbitrary, enough for caches and routes.
 const WARMUP: Nanos = Nanos::from_millis(5);
-
 /// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
 

@@ -8,17 +8,15 @@ use crate::unit::Nanos;
 
 /// How long a sender tries a target that was never reached; arbitrary.
 pub const STUCK: Nanos = Nanos::from_millis(2_000);
-
 /// How long a sender with a count waits for a target that was reached before. Arbitrary: longer
 /// than a server or a link takes to restart.
 pub const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
-
 /// [`SAME_OUTAGE`] if a neighbour does not answer: the kernel asks it three times, a second apart,
 /// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
 const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TargetWatch {
     gives_up: bool,
     answers: bool,
@@ -43,18 +41,8 @@ impl TargetWatch {
     /// target answers datagrams.
     // cold: set-up
     pub fn new(gives_up: bool, answers: bool) -> Self {
-        Self {
-            gives_up,
-            answers,
-            reached: false,
-            accepted: false,
-            quiet: Nanos::ZERO,
-            had_icmp: false,
-            row: None,
-            gap: Nanos::ZERO,
-            answered_since: false,
-            outages: Vec::with_capacity(OUTAGES),
-        }
+        let outages = Vec::with_capacity(OUTAGES);
+        Self { gives_up, answers, outages, ..Self::default() }
     }
 
     /// Begins a phase with this mean gap between sends. The previous one began `former` ago;

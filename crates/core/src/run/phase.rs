@@ -10,7 +10,6 @@ use crate::unit::Nanos;
 /// How long before a phase its workers are awake: longer than a sleep overshoots (about 60 µs on
 /// the reference machine, measured).
 const EARLY: Nanos = Nanos::from_micros(200);
-
 /// How often a worker that waits for a phase checks whether it is stopped; arbitrary, longer than
 /// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);
@@ -48,18 +47,14 @@ pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> 
 /// The shortest silence that ends a phase on one host: long enough for a delayed softirq
 /// (ksoftirqd gets its time slice within a few ms); arbitrary.
 const QUIET: Nanos = Nanos::from_millis(50);
-
 /// The same between hosts, where queues delay datagrams. Arbitrary: more than a full queue of
 /// 100 ms at a slow uplink.
 const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
-
 /// The longest silence waited for, however slow datagrams were before; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
-
 /// The silence that ends a phase before any datagram was received, so that the path delay is
 /// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue a second.
 const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
-
 /// Stands for a number of datagrams that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -80,7 +75,8 @@ pub struct PhaseState {
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
     ended: AtomicBool,
-    /// Correction of the receivers' clock against the senders' since the phase began; 0 on one host.
+    /// Correction of the receivers' clock against the senders' since the phase began; 0 on one
+    /// host.
     shift_ns: AtomicI64,
     unreachable: AtomicBool,
     reached: AtomicBool,
@@ -97,7 +93,8 @@ pub struct PhaseState {
 }
 
 impl PhaseState {
-    /// Creates the state for this number of senders and receivers; the window ends with the senders.
+    /// Creates the state for this number of senders and receivers; the window ends with the
+    /// senders.
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Self::until(stop, senders, Nanos::NEVER)
     }

@@ -16,14 +16,11 @@ use crate::wire::{self, Header, decode_lag, decode_own};
 /// The silence that ends a phase if all arrived, or the kernel counted the rest as dropped: only
 /// duplicates could follow. Arbitrary.
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
-
 /// When a receiver ends although datagrams keep coming: they are not ours, or will never end.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
-
 /// How far ahead of our clock a departure may be before the header counts as corrupt: clocks of two
 /// CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
-
 /// The same with a sender on another clock, which must not decide. Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
 
@@ -265,7 +262,8 @@ impl ReceiveProbe {
         self.take(alike, count);
     }
 
-    /// Records the figures of so many datagrams; inline at both places, as one has a single datagram.
+    /// Records the figures of so many datagrams; inline at both places, as one has a single
+    /// datagram.
     #[inline(always)]
     fn take(&mut self, alike: Alike, count: u64) {
         let Alike { len, intended_ns, transit_ns, lag_ns, waited } = alike;

@@ -14,10 +14,8 @@ use crate::wire;
 /// The shortest time between two samples. Arbitrary: a thousand a second, each of which costs its
 /// sender five system calls and its batch a stamp a packet.
 const EVERY: Nanos = Nanos::from_millis(1);
-
 /// How long a stamp is awaited. Arbitrary: longer than a queue below the socket holds datagrams.
 const PATIENCE: Nanos = Nanos::from_millis(1_000);
-
 /// Readings to compare two clocks; the closest counts. Arbitrary: three interrupts are unlikely.
 const READINGS: usize = 3;
 
@@ -196,7 +194,8 @@ mod tests {
     use crate::unit::PayloadSize;
     use crate::wire::Header;
 
-    /// A sender of one datagram a batch, and the socket it sends to; `None` without send timestamps.
+    /// A sender of one datagram a batch, and the socket it sends to; `None` without send
+    /// timestamps.
     fn pair() -> Option<(PlainTx, Std)> {
         let (tx, rx) = (Std::bind("127.0.0.1:0").unwrap(), Std::bind("127.0.0.1:0").unwrap());
         if sys::stamp_sends(&rx, true).is_err() {

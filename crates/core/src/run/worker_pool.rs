@@ -23,16 +23,12 @@ use crate::unit::Nanos;
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
 /// Arbitrary; a wake-up takes about 60 µs (measured), and under steal a few ms.
 const LEAD: Nanos = Nanos::from_millis(3);
-
 /// The same for each flow: its window of 8 KiB is cleared, at more than 5 GB/s; arbitrary.
 const LEAD_A_FLOW: Nanos = Nanos::from_micros(2);
-
 /// How often the coordinator wakes to show progress; arbitrary, seldom enough not to disturb.
 const TICK: Duration = Duration::from_millis(250);
-
 /// Stack of a worker thread in bytes. Its frames hold no buffers; arbitrary.
 const STACK: usize = 256 * 1024;
-
 /// Phases that may run at once: one of the senders and one of the receivers.
 const CONTROLS: usize = 2;
 
@@ -103,7 +99,8 @@ impl WorkerPool {
         Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
     }
 
-    /// Starts a receiver on the socket provided or on its own; returns its address once it is ready.
+    /// Starts a receiver on the socket provided or on its own; returns its address once it is
+    /// ready.
     pub fn add_receiver(
         &mut self,
         config: RxConfig,

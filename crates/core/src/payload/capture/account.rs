@@ -11,12 +11,11 @@ use crate::payload::TimestampClock;
 /// Maximum number of link types named. Arbitrary: a capture of several devices has few, and a file
 /// may have 65,536.
 const NAMED: usize = 16;
-
 /// A hint needs one of so many packets from the busiest port. Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
 /// Counts of packets used and left out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::payload) struct Counts {
     format: &'static str,
     /// The first link types of packets, [`NAMED`] of them at most.
@@ -33,9 +32,7 @@ pub(in crate::payload) struct Counts {
 
 impl Counts {
     pub(super) fn new(format: &'static str) -> Self {
-        let ports = BTreeMap::new();
-        let (links, other_links) = (Vec::new(), BTreeSet::new());
-        Self { format, links, other_links, used: 0, left_out: [0; 8], ports, is_open: false }
+        Self { format, ..Self::default() }
     }
 
     pub(super) fn link(&mut self, link: Linktype) {

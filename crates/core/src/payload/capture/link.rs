@@ -7,24 +7,18 @@ use pcap_parser::Linktype;
 
 /// Raw IP as BSDs number it, besides the common number; <https://www.tcpdump.org/linktypes.html>.
 const RAW_OF_BSD: [i32; 2] = [12, 14];
-
 /// PPP, alone and in HDLC-like framing (RFC 1662), and behind a PPPoE header (RFC 2516); as above.
 const PPP: [i32; 2] = [9, 50];
 /// As above.
 const PPP_ETHER: i32 = 51;
-
 /// Bytes of a PPPoE header; RFC 2516 §4.
 const PPPOE_LEN: usize = 6;
-
 /// Address and control of HDLC-like framing; RFC 1662 §3.1.
 const HDLC: [u8; 2] = [0xFF, 0x03];
-
 /// Protocol numbers of PPP for IPv4 (RFC 1332) and IPv6 (RFC 5072).
 const PPP_IP: [u16; 2] = [0x0021, 0x0057];
-
 /// Bytes of the address family before the packet on a loopback device of BSD; LINKTYPE_NULL.
 const FAMILY_LEN: usize = 4;
-
 /// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL.
 const SLL: (usize, usize) = (16, 14);
 /// The same of the second version; LINKTYPE_LINUX_SLL2.

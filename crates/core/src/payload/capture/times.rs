@@ -5,11 +5,9 @@ use crate::payload::TimestampClock;
 /// The largest step back in ns that counts as reordering, not as a step of the clock. Arbitrary:
 /// devices captured together reorder by less, and a schedule catches up with that.
 const OUT_OF_ORDER_NS: i128 = 1_000_000;
-
 /// Packets with one time before the clock counts as stalled: as many as a super-packet holds
 /// (UDP_MAX_SEGMENTS, linux/udp.h).
 const SAME_TIME_MOST: usize = 128;
-
 /// The rate limit for packets of a stalled clock, as a multiple of the mean rate. Arbitrary.
 const RATE_MOST: u64 = 10;
 

@@ -8,12 +8,10 @@ use crate::payload::reply::coap::{CONFIRMABLE, NON_CONFIRMABLE, TOKEN_LEN, VERSI
 
 /// Method 0.01, GET; RFC 7252 §12.1.1.
 const GET: u8 = 1;
-
 /// The numbers of the options for parts of the path and of the query; RFC 7252 §5.10.
 const URI_PATH: u16 = 11;
 /// As above.
 const URI_QUERY: u16 = 15;
-
 /// The longest part in bytes; RFC 7252 §5.10.
 const LONGEST_PART: usize = 255;
 

@@ -8,10 +8,8 @@ use crate::unit::hash_u64;
 
 /// The longest label in bytes; RFC 1035 §2.3.4.
 const LONGEST_LABEL: usize = 63;
-
 /// The longest name in bytes, with the empty label at its end; RFC 1035 §2.3.4.
 const LONGEST_NAME: usize = 255;
-
 /// The class of questions, IN; RFC 1035 §3.2.4.
 const IN: u16 = 1;
 

@@ -9,7 +9,6 @@ use crate::unit::{MAX_PAYLOAD, hash_nth};
 
 /// Where the id stands. Arbitrary: at the front, where any size has it.
 pub(super) const ID: IdAt = IdAt { offset: 0, number: Number::Be(8) };
-
 /// Bytes at least: the id, and as many again that a server cannot guess. Arbitrary; as our own
 /// datagrams.
 const LEAST: usize = 16;

@@ -11,10 +11,8 @@ use crate::payload::{Input, PayloadError};
 const SHOWN: usize = 5;
 /// As above.
 const COLUMNS: usize = 80;
-
 /// The longest character of UTF-8 in bytes; RFC 3629 §3.
 const LONGEST_CHARACTER: usize = 4;
-
 /// The longest name as text, in bytes: 255 bytes (RFC 1035 §2.3.4), each up to `\DDD` (§5.1).
 const LONGEST_NAME: usize = 4 * 255;
 

@@ -11,16 +11,12 @@ use crate::unit::{MAX_PAYLOAD, hash_nth};
 
 /// The identification of a ping; arbitrary.
 const ASKS: [u8; 8] = *b"udperf:?";
-
 /// Its last byte in an answer; arbitrary.
 const ANSWERED: u8 = b'!';
-
 /// Its offset: behind the id.
 const AT: usize = 8;
-
 /// The offset of its last byte.
 pub(in crate::payload) const TURNED: usize = AT + ASKS.len() - 1;
-
 /// Bytes at least: id and identification.
 const LEAST: usize = AT + ASKS.len();
 

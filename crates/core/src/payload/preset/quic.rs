@@ -9,10 +9,8 @@ use crate::unit::{hash_nth, hash_u64};
 
 /// A version that no server has: one of those that are reserved for this purpose; RFC 9000 §15.
 const VERSION: [u8; 4] = [0x1A, 0x2A, 0x3A, 0x4A];
-
 /// A long header with the fixed bit, as an Initial has it; RFC 9000 §17.2.
 const FIRST: u8 = 0xC0;
-
 /// Bytes of a datagram, below which servers need not answer; RFC 9000 §14.1.
 const SIZE: usize = 1_200;
 

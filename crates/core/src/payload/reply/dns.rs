@@ -4,7 +4,6 @@ use crate::payload::number::Number;
 
 /// Bytes of the header; RFC 1035 §4.1.1.
 pub(super) const HEADER_LEN: usize = 12;
-
 /// The bits of byte 2: a reply (QR), the kind of message (OPCODE), and that the reply was truncated
 /// (TC); RFC 1035 §4.1.1.
 const QR: u8 = 0x80;
@@ -12,28 +11,22 @@ const QR: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 /// As above.
 const TC: u8 = 0x02;
-
 /// The code of a truncated reply, above the 12 bits of RCODE (RFC 6891 §6.1.3). Arbitrary.
 const TRUNCATED: u16 = 0x1000;
-
 /// The type of the record that carries EDNS, and the offset of the upper bits of RCODE after the
 /// type; RFC 6891 §6.1.
 const OPT: [u8; 2] = [0, 41];
 /// As above.
 const OPT_RCODE_AT: usize = 4;
-
 /// Bytes of a record between its name and its data, and the offset of the length of the data in
 /// them; RFC 1035 §4.1.3.
 const RECORD_LEN: usize = 10;
 /// As above.
 const DATA_LEN_AT: usize = 8;
-
 /// Bytes of type and class in a question; RFC 1035 §4.1.2.
 const KIND_LEN: usize = 4;
-
 /// The bits of a label's length that make it a pointer; RFC 1035 §4.1.4.
 const POINTER: u8 = 0xC0;
-
 /// Maximum labels and pointers in a name: the labels of 255 bytes (RFC 1035 §3.1), and a pointer
 /// before each.
 const NAME_STEPS: usize = 256;
@@ -59,7 +52,8 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
 }
 
 /// Whether a reply has the OPCODE, id and question of a request. Servers that could not read the
-/// question, or had no room for it, omit it; then the id is enough, unless another name is answered.
+/// question, or had no room for it, omit it; then the id is enough, unless another name is
+/// answered.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     let Some(header) = reply.first_chunk::<HEADER_LEN>() else { return false };

@@ -115,8 +115,8 @@ impl Matching {
         }
     }
 
-    /// Whether this is a reply to request number `n` with this id. `scratch` is overwritten; without
-    /// room for [`Requests::largest`] bytes, the answer is no.
+    /// Whether this is a reply to request number `n` with this id. `scratch` is overwritten;
+    /// without room for [`Requests::largest`] bytes, the answer is no.
     ///
     /// An echo must be the whole request but for times; a reply of DNS must repeat the question in
     /// any case (RFC 4343).

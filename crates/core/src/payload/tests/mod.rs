@@ -10,7 +10,6 @@ use super::*;
 
 /// Seed of whatever is random here. Arbitrary.
 const SEED: u64 = 7;
-
 /// A moment: 2023-11-14T22:13:20.123456789Z.
 const NOW_NS: u64 = 1_700_000_000_123_456_789;
 

@@ -5,7 +5,7 @@ use crate::measure::counters::{RxTally, TxTally};
 use crate::measure::ledger::{DropCounters, DropLocation, Kernels, Topology};
 
 /// Datagrams that are missing, and how the kernel would count them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LossAttribution {
     pub(super) datagrams: u64,
     /// All missing datagrams, before any were charged.
@@ -29,8 +29,9 @@ pub(super) struct LossAttribution {
 }
 
 /// What a dropped packet held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Packet {
+    #[default]
     Single,
     /// Its share of so many datagrams that were in so many packets.
     Mean(u64, u64),
@@ -64,14 +65,11 @@ impl LossAttribution {
         Self {
             datagrams,
             lost: datagrams,
-            estimated: DropCounters::default(),
-            shared: DropCounters::default(),
             packet,
             at_socket,
             joined: ends == Topology::Remote && taken_whole && rx.arrived != rx.packets,
             left_joined: tx.packets != tx.sent,
-            overfull: false,
-            from_shared: DropCounters::default(),
+            ..Self::default()
         }
     }
 

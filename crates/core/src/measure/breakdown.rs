@@ -16,7 +16,7 @@ pub const TX_SAMPLES: usize = 8_192;
 /// Samples that one receiver takes at most. Arbitrary: those of four senders.
 pub const RX_SAMPLES: usize = 4 * TX_SAMPLES;
 
-/// What the sending end knows of a datagram; moments are since the senders' epoch.
+/// A datagram at the sending end; moments are since the senders' epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxSample {
     /// Its flow.
@@ -31,7 +31,7 @@ pub struct TxSample {
     pub stamp: Nanos,
 }
 
-/// What the receiving end knows of a datagram; moments are since the receivers' epoch.
+/// A datagram at the receiving end; moments are since the receivers' epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RxSample {
     /// Its flow.
@@ -61,7 +61,7 @@ pub struct LatencyBreakdown {
     pub path: LatencyHistograms,
     pub in_socket: LatencyHistograms,
     pub total: LatencyHistograms,
-    /// Within ± this are path and total. Zero, exact: one clock.
+    /// The uncertainty, ±, of path and total. Zero: one clock.
     pub bound: Nanos,
 }
 

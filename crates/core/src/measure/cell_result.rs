@@ -50,12 +50,12 @@ pub struct CellResult {
     pub super_packets: SuperPackets,
     /// Counters of the receivers' kernel.
     pub kernel: KernelDelta,
-    /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
+    /// Counters of the senders' kernel; `None` if they are the same.
     pub tx_kernel: Option<KernelDelta>,
     pub ends: Topology,
-    /// What the senders cost; of requests, what those did who sent them and heard the replies.
+    /// Usage of the senders; with requests, receipt of the replies included.
     pub tx_usage: Usage,
-    /// What the receivers cost, of whom nothing is known where senders are receivers too.
+    /// Usage of the receivers; unknown if senders receive, too.
     pub rx_usage: Usage,
     pub sockets: Sockets,
     pub latency: OneWay,
@@ -73,7 +73,7 @@ pub struct CellResult {
     pub flows: Vec<(u64, u64)>,
     /// Datagrams received by each receiver.
     pub workers: Vec<u64>,
-    /// What became of requests, where datagrams were such: received is matched, foreign unmatched.
+    /// Outcomes of requests, if datagrams are requests: received is matched, foreign unmatched.
     pub exchange: Option<RequestCounts>,
     /// Whether nothing is known of the receiving end, and so of what became of what was sent.
     pub one_ended: bool,
@@ -131,7 +131,7 @@ fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
 }
 
 impl CellResult {
-    /// What both ends measured; without the receivers', nothing is known of what arrived.
+    /// Combines both ends; without the receivers', arrivals are unknown.
     pub fn of(tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
         let one_ended = rx.is_none();
         let rx = rx.unwrap_or_default();
@@ -216,7 +216,7 @@ impl CellResult {
         LedgerCounts::attribute_losses(&self.tx, &self.rx, &self.kernels(), whole)
     }
 
-    /// What the kernels at both ends counted.
+    /// The kernel counters of both ends.
     pub fn kernels(&self) -> Kernels {
         let server =
             self.exchange.map(|asked| Server { receive_buffer: self.drops_of_server(&asked) });

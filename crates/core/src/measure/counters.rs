@@ -55,12 +55,12 @@ impl SendErrorCounts {
     }
 }
 
-/// What a sender counts.
+/// Counters of a sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "`document::Side` describes other fields")]
 pub struct TxTally {
     pub sent: u64,
-    /// What it took as one: as many as datagrams, or fewer super-packets.
+    /// Packets sent: datagrams, or fewer super-packets.
     pub packets: u64,
     pub bytes: u64,
     pub refused: SendErrorCounts,
@@ -90,12 +90,12 @@ impl TxTally {
     }
 }
 
-/// What a receiver counts.
+/// Counters of a receiver.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "`document::Ledger` and `document::Packets` describe other fields")]
 pub struct RxTally {
     pub arrived: u64,
-    /// What was read as one: as many as datagrams, or fewer super-packets.
+    /// Packets read: datagrams, or fewer super-packets.
     pub packets: u64,
     pub uncut: u64,
     pub truncated: u64,

@@ -26,7 +26,7 @@ pub struct IpCounters {
     pub frag_fails: u64,
 }
 
-/// What the named counters gained.
+/// The increase of the named counters.
 macro_rules! gained {
     ($type:ident, $now:expr, $then:expr; $($field:ident),+) => {
         $now.zip($then).map(|(now, then)| $type {
@@ -56,7 +56,7 @@ pub struct KernelCounters {
     pub qdisc: Option<u64>,
 }
 
-/// What the kernel counted between two readings, and what the receiving sockets dropped.
+/// The increase of kernel counters between two readings, and drops at the receiving sockets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct KernelDelta {
@@ -75,7 +75,7 @@ pub struct KernelDelta {
 const QDISC_MASK: u64 = u32::MAX as u64;
 
 impl KernelCounters {
-    /// What was counted since `earlier`; `sockets` is what our own receiving sockets dropped.
+    /// The increase since `earlier`; `sockets`: drops at our receiving sockets.
     pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
         let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         let udp = gained!(UdpCounters, self.udp, earlier.udp; in_datagrams, no_ports, out_datagrams,

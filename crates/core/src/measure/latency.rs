@@ -79,7 +79,7 @@ impl LatencyHistograms {
         self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-        // Those of a peer may be anything.
+        // A peer may report anything.
         add_counts!(self, other; sum_ns, sum_of_squares, clamped, below_zero);
     }
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_all_above_the_bound_stays_in_order() {
+    fn figures_of_clamped_latencies_stay_in_order() {
         let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);
         let whole = of(&[low, high]);
         let parts = [of(&[]), of(&[low]), of(&[high])];
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shift_takes_below_zero_is_zero_and_counted() {
+    fn negative_latencies_count_as_zero() {
         let shifted = of(&[10, 200, 500]).shifted(-200);
         assert_eq!((shifted.min_ns(), shifted.max_ns()), (Some(0), Some(300)));
         assert_eq!((shifted.below_zero(), shifted.count()), (1, 3));

@@ -17,14 +17,14 @@ use crate::measure::counters::SendErrorCounts;
 pub use identities::{LedgerIdentity, LedgerTerms};
 pub use places::{DropCounters, DropCounts, DropLocation};
 
-/// What the kernels at both ends counted.
+/// The kernel counters of both ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kernels {
-    /// That of the receivers.
+    /// Counters of the receivers.
     pub rx: KernelDelta,
-    /// That of the senders; `None` where it is the same counters.
+    /// Counters of the senders; `None` if they are the same.
     pub tx: Option<KernelDelta>,
-    /// How the ends stood to each other.
+    /// Where the two ends are.
     pub ends: Topology,
     /// Requests were sent to a server that is not udperf.
     pub server: Option<Server>,
@@ -45,7 +45,7 @@ impl From<KernelDelta> for Kernels {
 }
 
 impl Kernels {
-    /// What was counted at the senders.
+    /// Counters of the senders.
     pub fn at_senders(&self) -> &KernelDelta {
         self.tx.as_ref().unwrap_or(&self.rx)
     }
@@ -109,7 +109,7 @@ impl LedgerCounts {
     }
 }
 
-/// How the two ends of a cell stood to each other.
+/// Where the two ends of a cell are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Topology {
     /// In one network namespace: one set of kernel counters covers both.

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn long_replies_and_their_neighbours_are_told_apart() {
+    fn long_replies_do_not_mix_with_their_neighbours() {
         let mut parts = Parts::new(4);
         let mut last = None;
         for index in 0..u16::MAX {

@@ -73,7 +73,7 @@ impl Codes {
     }
 }
 
-/// What became of requests, beside what [`super::RxTally`] counts: `received` there is matched
+/// Outcomes of requests, besides those in [`super::RxTally`]: `received` there is matched
 /// here, and `foreign` unmatched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "`document::Exchange` describes the fields")]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_told_apart_up_to_their_number() {
+    fn codes_are_counted_one_by_one_up_to_a_limit() {
         let mut codes = Codes::default();
         (0..CODES as u16 + 3).for_each(|code| codes.count(code));
         codes.count(2);

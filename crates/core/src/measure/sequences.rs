@@ -159,7 +159,7 @@ mod tests {
         Numbered { phase, sequence, intended: Nanos(sequence * 1_000) }
     }
 
-    /// What these numbers come to, of a socket that has listened for so long.
+    /// Counts of these numbers at a socket that has listened for so long.
     fn counted(all: &[(u32, u64)], listened: Nanos) -> SequenceCounts {
         let (first, rest) = all.split_first().unwrap();
         let mut sequences = Sequences::begin(numbered(first.0, first.1), listened).unwrap();
@@ -188,7 +188,7 @@ mod tests {
             (&[(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)][..], long, [4, 1, 1, 0, 2]),
             // Each phase begins at 0, and further arrivals of the previous one are late.
             (&[(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)], long, [4, 2, 0, 1, 0]),
-            // What was sent before the socket was opened is not lost.
+            // Numbers sent before the socket was opened are not lost.
             (&[(2, 500), (2, 499), (2, 503)], short, [2, 2, 0, 1, 0]),
             (&[(2, 500), (2, 499), (2, 503)], long, [3, 501, 0, 0, 1]),
         ] {

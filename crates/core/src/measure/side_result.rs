@@ -8,7 +8,7 @@ use super::{
 };
 use crate::unit::Nanos;
 
-/// What the senders of one host measured.
+/// The results of the senders of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct TxResult {
@@ -63,7 +63,7 @@ impl TxResult {
     }
 }
 
-/// What the receivers of one host measured.
+/// The results of the receivers of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct RxResult {

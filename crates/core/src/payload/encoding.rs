@@ -7,7 +7,7 @@ use encoding_rs::{DecoderResult, EncoderResult, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::PayloadError;
 
-/// How text is written as bytes.
+/// An encoding of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static encoding_rs::Encoding);
 

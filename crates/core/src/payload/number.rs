@@ -52,7 +52,7 @@ impl Number {
         }
     }
 
-    /// How many bits of a number survive in any case, 1 to 64.
+    /// Bits of a number that always fit, 1 to 64.
     pub const fn bits(self) -> u32 {
         match self {
             Self::Be(count) | Self::Le(count) => 8 * count as u32,

@@ -33,12 +33,12 @@ pub(super) struct RequestGroup {
     pub(super) count: u32,
 }
 
-/// Where an id stands in a request or in a reply.
+/// The place of an id in a request or reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdAt {
     /// Its first byte, from 0.
     pub offset: usize,
-    /// How it is written.
+    /// Its format.
     pub number: Number,
 }
 

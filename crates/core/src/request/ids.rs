@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn no_number_and_no_id_comes_again_in_a_run() {
         let ids = RunIds::new(5);
-        let (mut numbers, mut delta) = (HashSet::new(), HashSet::new());
+        let (mut numbers, mut used) = (HashSet::new(), HashSet::new());
         // Three cells, in which the ports send unevenly.
         for sent in [[3, 0, 1, 5], [2, 2, 2, 2], [0, 7, 0, 0]] {
             let first = ids.begin(4);
@@ -127,13 +127,13 @@ mod tests {
                 assert!((0..count).all(|number| numbers.insert(first.unique(number))));
                 for (stream, &sent) in sent.iter().enumerate() {
                     let mut places = 0..sent;
-                    assert!(places.all(|place| delta.insert(first.first_of(stream) + place)));
+                    assert!(places.all(|place| used.insert(first.first_of(stream) + place)));
                 }
                 ids.end(first, count, sent.iter().max().copied().unwrap());
             }
             assert!(numbers.iter().all(|number| *number < ids.numbers()));
         }
-        assert!(!delta.contains(&0));
+        assert!(!used.contains(&0));
     }
 
     #[test]

@@ -270,8 +270,8 @@ impl ResponseMatcher {
             self.exchange.incomplete -= u64::from(parts.has_begun(number));
             return true;
         };
-        let delta = parts.note(number, index, of);
-        match delta {
+        let seen = parts.note(number, index, of);
+        match seen {
             PartSeen::First => self.exchange.incomplete += 1,
             PartSeen::Last => self.exchange.incomplete -= 1,
             PartSeen::Another => {}
@@ -280,11 +280,11 @@ impl ResponseMatcher {
                 return false;
             }
         }
-        if delta != PartSeen::Last {
+        if seen != PartSeen::Last {
             self.tally.arrived -= 1;
             self.exchange.continued += 1;
         }
-        delta == PartSeen::Last
+        seen == PartSeen::Last
     }
 
     /// Counts a further datagram of a request that is no longer awaited.

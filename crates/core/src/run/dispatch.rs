@@ -30,7 +30,7 @@ impl From<Udp> for ProvidedSocket {
     }
 }
 
-/// Where a sender sends, and from where.
+/// The destination and source of a sender.
 pub struct SendTarget {
     /// The destination; not used by AF_UNIX.
     pub to: SocketAddr,

@@ -14,7 +14,7 @@ const EARLY: Nanos = Nanos::from_micros(200);
 /// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);
 
-/// What a worker does next.
+/// The next phase of a worker.
 #[derive(Debug, Clone)]
 pub struct Phase {
     /// When it begins, on the monotonic clock.
@@ -55,7 +55,7 @@ const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
 /// The silence that ends a phase before any datagram was received, so that the path delay is
 /// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue a second.
 const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
-/// Stands for a number of datagrams that nobody knows.
+/// Stands for an unknown number of datagrams.
 const UNKNOWN: u64 = u64::MAX;
 
 /// The shared state of one phase.
@@ -258,7 +258,7 @@ impl PhaseState {
         Nanos(self.window_end_ns.load(Ordering::Acquire))
     }
 
-    /// What the receiver of this number should get; final once the window has ended.
+    /// Datagrams sent to this receiver; final once the window has ended.
     pub fn sent_to(&self, worker: usize) -> u64 {
         self.sent[worker].load(Ordering::Relaxed)
     }

@@ -24,7 +24,7 @@ pub struct ReceiveJob {
     pub drops: Drops,
     /// Reads what the thread costs.
     pub meter: Meter,
-    /// What that was when the senders' window closed: the drain does not count.
+    /// The reading when the senders' window closed: the drain does not count.
     pub at_close: Option<Reading>,
 }
 
@@ -94,7 +94,7 @@ impl Drops {
         self.total = 0;
     }
 
-    /// What was dropped since [`Self::restart`].
+    /// Drops since [`Self::restart`].
     pub fn sample(&mut self, sockets: &[impl sys::Handle]) -> u64 {
         let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {

@@ -45,7 +45,7 @@ pub struct SendJob {
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
-    /// What is timed in parts.
+    /// Datagrams that are timed in parts.
     pub sampler: Sampler,
 }
 

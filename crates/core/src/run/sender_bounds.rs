@@ -66,7 +66,7 @@ mod tests {
     use crate::unit::PacketRate;
 
     #[test]
-    fn what_can_have_been_sent_follows_from_time_rate_and_count() {
+    fn bounds_follow_from_time_rate_and_count() {
         let rate = |pps| PacketRate::from_pps(pps).unwrap();
         let second = 1_000_000_000;
         let even = SenderBounds::new(Limit::Time(Nanos(second)), WorkerLoad::Even(rate(200.0)));

@@ -22,12 +22,12 @@ pub struct MeasuredCell {
     pub harvest: CellResult,
 }
 
-/// What was measured in one direction.
+/// The result of one direction.
 #[derive(Debug)]
 pub struct DirectionResult {
     /// The direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    /// What was measured.
+    /// The result.
     pub harvest: CellResult,
     /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
@@ -83,13 +83,13 @@ impl CellRunner for LocalRunner {
 pub struct RunOutcome {
     /// The cells that were measured, in the order they ran.
     pub measured: Vec<MeasuredCell>,
-    /// What ended the run early.
+    /// The error that ended the run early.
     pub error: Option<RunError>,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct Progress<'a> {

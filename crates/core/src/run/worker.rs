@@ -31,7 +31,7 @@ pub enum WorkerEvent {
     Failed(NetError),
 }
 
-/// What a worker did in a phase.
+/// The counts of a worker in a phase.
 #[derive(Debug, Default)]
 pub struct PhaseDone {
     /// Datagrams sent.
@@ -170,7 +170,7 @@ pub fn receive_phases<R: Rx>(
         at_close: None,
     };
     let mut result = RxResult::default();
-    // Before anybody sends, so that drops before the first read count.
+    // Before senders start, so that drops before the first read count.
     job.drops.restart(rx.sockets());
     let _ = channel.events.send(WorkerEvent::Ready(local));
     while let Ok(phase) = channel.orders.recv() {
@@ -189,7 +189,7 @@ pub fn receive_phases<R: Rx>(
         job.drops.sample(rx.sockets());
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
         result = RxResult { usage, buffer, kernel, ..RxResult::default() };
-        // Drained, and nobody sends before all are done: the next phase counts from here.
+        // Drained, and senders wait until all are done: the next phase counts from here.
         job.drops.restart(rx.sockets());
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             received: probe.tally.received,

@@ -30,7 +30,7 @@ const TYPES: [(u16, &str); 7] = [
     (255, "*"),
 ];
 
-/// What is asked for.
+/// The names in questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// Always this name.
@@ -48,7 +48,7 @@ pub enum Names {
 /// Queries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
-    /// What is asked for.
+    /// The names in questions.
     pub names: Names,
     /// The type of records where no line has its own: `A`, `AAAA`, `TYPE65280`.
     pub rtype: String,

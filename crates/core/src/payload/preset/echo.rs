@@ -7,7 +7,7 @@ use crate::payload::patch::What;
 use crate::payload::requests::IdAt;
 use crate::unit::{MAX_PAYLOAD, hash_nth};
 
-/// Where the id stands. Arbitrary: at the front, where any size has it.
+/// The place of the id. Arbitrary: at the front, as any size has it.
 pub(super) const ID: IdAt = IdAt { offset: 0, number: Number::Be(8) };
 /// Bytes at least: the id, and as many again that a server cannot guess. Arbitrary; as our own
 /// datagrams.

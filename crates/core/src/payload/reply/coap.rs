@@ -2,9 +2,9 @@
 
 use crate::payload::number::Number;
 
-/// Where the message id stands; RFC 7252 §3.
+/// The place of the message id; RFC 7252 §3.
 const MESSAGE_ID: std::ops::Range<usize> = 2..4;
-/// Where the token begins; RFC 7252 §3.
+/// The offset of the token; RFC 7252 §3.
 pub(crate) const TOKEN_AT: usize = 4;
 /// Bytes of the token, which are the most there can be; RFC 7252 §3.
 pub(crate) const TOKEN_LEN: u8 = 8;

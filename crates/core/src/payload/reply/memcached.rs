@@ -4,9 +4,9 @@ use crate::payload::number::Number;
 
 /// Bytes of the frame header: request id, sequence number, datagrams in all, reserved, two each.
 pub(crate) const FRAME_LEN: usize = 8;
-/// What stands before the key.
+/// Bytes before the key.
 pub(crate) const GET: &[u8] = b"get ";
-/// What stands behind the key.
+/// Bytes after the key.
 pub(crate) const END_OF_LINE: &[u8] = b"\r\n";
 /// What begins the reply of a key that is there.
 const VALUE: &[u8] = b"VALUE ";

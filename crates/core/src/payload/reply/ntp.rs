@@ -4,9 +4,9 @@ use crate::payload::number::Number;
 
 /// Bytes of the header, which is all that a client needs; RFC 5905 §7.3.
 pub(crate) const HEADER_LEN: usize = 48;
-/// Where the transmit timestamp stands; RFC 5905 §7.3.
+/// The offset of the transmit timestamp; RFC 5905 §7.3.
 pub(crate) const TRANSMIT_AT: usize = 40;
-/// Where the origin timestamp stands, which is the client's transmit timestamp; RFC 5905 §7.3.
+/// The offset of the origin timestamp, which is the client's transmit timestamp; RFC 5905 §7.3.
 const ORIGIN_AT: usize = 24;
 /// Mode 4, which is a server's; RFC 5905 §7.3.
 const SERVER: u8 = 4;

@@ -14,9 +14,9 @@ pub(super) struct LossAttribution {
     pub(super) estimated: DropCounters,
     /// Charged locations whose counters others have, where those counted more than was missing.
     pub(super) shared: DropCounters,
-    /// How a drop that hits a packet is to be counted.
+    /// The datagrams of a dropped packet.
     packet: Packet,
-    /// What one drop at the receiving socket is.
+    /// The datagrams of a drop at the receiving socket.
     at_socket: Packet,
     /// Whether packets of several datagrams pass the receiver's backlog on another host.
     pub(super) joined: bool,
@@ -28,7 +28,7 @@ pub(super) struct LossAttribution {
     from_shared: DropCounters,
 }
 
-/// What a dropped packet held.
+/// The datagrams in a dropped packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Packet {
     #[default]
@@ -132,13 +132,13 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges so many drops at the receiving socket, whose counter nobody else has.
+    /// Charges drops at the receiving socket, whose counter is not shared.
     pub(super) fn charge_at_socket(&mut self, drops: u64) -> u64 {
         let location = DropLocation::ReceiveBuffer;
         match self.at_socket {
             Packet::Whole(_) => {
                 let charged = self.charge(location, drops);
-                // What our sockets dropped beyond what we lost says nothing of other counters.
+                // Drops at our sockets beyond the loss say nothing about other counters.
                 (self.overfull, self.from_shared) = (false, DropCounters::default());
                 charged
             }

@@ -16,7 +16,7 @@ pub(super) struct AttributionStep(
     pub(super) Rule,
 );
 
-/// All steps. The receiver's own sockets come first, because nobody shares their counters; then
+/// All steps. The receiver's own sockets come first, as their counters are not shared; then
 /// the receiver's host, from the socket outwards; then the sender's, which explains only what the
 /// receiver's does not. Counters that include others' packets or earlier drops come last.
 pub(super) const STEPS: &[AttributionStep] = &[
@@ -36,7 +36,7 @@ pub(super) const STEPS: &[AttributionStep] = &[
     AttributionStep("neighbour", DropLocation::Neighbour, neighbour),
 ];
 
-/// What was counted, and which part of it is counted more than once.
+/// All counters, and the parts that are counted more than once.
 pub(super) struct Evidence<'a> {
     tx: &'a TxTally,
     kernels: &'a Kernels,

@@ -79,20 +79,20 @@ fn checksum_errors_at_our_sockets_go_before_ports_of_others() {
 }
 
 #[test]
-fn what_goes_beyond_the_loss_marks_all_that_was_charged_from_such_counters() {
+fn counts_beyond_the_loss_mark_all_shared_counters() {
     let udp = |no_ports| UdpCounters { no_ports, ..UdpCounters::default() };
     assert_eq!(words(lose_forty(counters(10, udp(30))).shared), [""; 0]);
     let beyond = lose_forty(counters(10, udp(31)));
     assert_eq!((words(beyond.shared), beyond.lost_at.no_port), (vec!["no_port"], Some(30)));
     let two = lose_forty(KernelDelta { device: Some(11), ..counters(10, udp(20)) });
     assert_eq!(words(two.shared), ["device", "no_port"]);
-    // Where our sockets explain all, nothing is charged that is not ours.
+    // If our sockets explain all, no other counter is charged.
     assert_eq!(words(lose_forty(counters(40, udp(31))).shared), [""; 0]);
     assert_eq!(words(lose_forty(counters(50, udp(0))).shared), [""; 0]);
 }
 
 #[test]
-fn what_a_veth_refused_is_not_lost_at_its_peer() {
+fn refusals_of_a_veth_are_not_lost_at_its_peer() {
     let tx = TxTally {
         refused: SendErrorCounts { no_buffers: 9, ..SendErrorCounts::default() },
         ..sent(100, 100)
@@ -112,7 +112,7 @@ fn what_a_veth_refused_is_not_lost_at_its_peer() {
 }
 
 #[test]
-fn what_both_ends_of_a_veth_count_is_not_shared() {
+fn drops_that_both_ends_of_a_veth_count_are_not_shared() {
     let twice = |ends, tx_drops| {
         let rx = KernelDelta { device: Some(40), ..quiet() };
         let tx = KernelDelta { tx_device: Some(tx_drops), ..KernelDelta::default() };
@@ -198,7 +198,7 @@ fn ip_discards_and_incomplete_datagrams_have_their_locations() {
     let ledger = lose_forty(part(40, 0));
     assert_eq!((ledger.lost_at.reassembly, ledger.unaccounted), (Some(40), 0));
     assert!(ledger.shared.is_empty() && ledger.estimated.is_empty());
-    // Where a device dropped the missing fragments, it is there that they were lost.
+    // If a device dropped the missing fragments, they were lost there.
     let ledger = lose_forty(KernelDelta { device: Some(30), ..part(40, 0) });
     let at = ledger.lost_at;
     assert_eq!((at.device, at.reassembly, ledger.unaccounted), (Some(30), Some(10), 0));
@@ -213,7 +213,7 @@ fn ip_discards_and_incomplete_datagrams_have_their_locations() {
 }
 
 #[test]
-fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
+fn refusals_of_the_senders_ip_layer_are_not_lost_there() {
     let discards = |out_discards, out_no_routes, frag_fails, refused, sndbuf_errors| {
         let ip = IpCounters { out_discards, out_no_routes, frag_fails, ..IpCounters::default() };
         let udp = UdpCounters { sndbuf_errors, ..UdpCounters::default() };
@@ -231,7 +231,7 @@ fn what_the_ip_layer_of_the_sender_refused_was_not_lost_there() {
 }
 
 #[test]
-fn what_waits_for_the_next_hops_address_has_its_location() {
+fn datagrams_without_a_next_hop_have_their_location() {
     let at = |unresolved, device_sent| {
         let here = quiet();
         let here = KernelDelta { neighbour_unresolved: unresolved, device_sent, ..here };
@@ -242,7 +242,7 @@ fn what_waits_for_the_next_hops_address_has_its_location() {
     assert_eq!(at(None, Some(0)), (None, 37, vec![]));
     assert_eq!(at(Some(false), Some(0)), (Some(0), 37, vec![]));
     assert_eq!(at(Some(true), None), (Some(37), 0, vec!["neighbour"]));
-    // What the device did send was lost behind it.
+    // Datagrams that the device sent were lost after it.
     assert_eq!(at(Some(true), Some(80)), (Some(20), 17, vec!["neighbour"]));
     assert_eq!(at(Some(true), Some(100)), (Some(0), 37, vec![]));
 }
@@ -262,7 +262,7 @@ fn a_servers_drop_is_one_datagram_and_never_certain() {
     assert_eq!(lost_to_server(1, 10), (Some(1), 139, buffer(), buffer()));
     assert_eq!(lost_to_server(140, 640), (Some(140), 0, buffer(), vec![]));
     assert_eq!(lost_to_server(0, 10), (Some(0), 140, vec![], vec![]));
-    // Whatever else is counted there is shared, also where it is less than what is missing.
+    // Other counters are shared, even if they count less than is missing.
     let kernel = counters(0, UdpCounters { no_ports: 9, ..UdpCounters::default() });
     let kernels = Kernels { server: Some(Server::default()), ..kernel.into() };
     let ledger = attribute(sent(100, 100), received(60, 60), kernels, false);
